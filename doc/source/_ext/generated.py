@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation says of the code is read from the code.
+
+Writes, before the pages are read, the state table and its diagram, the steps
+of each story, the two RPC contracts and the microversions.
+"""
+
+import inspect
+import pathlib
+
+import minova
+from minova.api import microversion
+from minova.cmd import diagrams
+from minova import flows
+from minova.rpc import compute
+from minova.rpc import conductor
+from minova import states
+
+
+def _contract(interface):
+    rows = []
+    for name, method in interface.methods().items():
+        member = getattr(interface.protocol, name)
+        text = inspect.getdoc(member).splitlines()[0]
+        parameters = [
+            p for p in inspect.signature(member).parameters if p != 'self'
+        ][1:]
+        way = 'call' if method.reply else 'cast'
+        wait = f'{method.timeout:g} s' if method.reply else ''
+        rows.append((name, way, method.since, wait, parameters, text))
+    lines = [
+        '.. list-table::',
+        '   :header-rows: 1',
+        '   :widths: 26 6 6 8 28 40',
+        '',
+        '   * - method',
+        '     - way',
+        '     - since',
+        '     - waits',
+        '     - arguments',
+        '     - what it asks',
+    ]
+    for name, way, since, wait, parameters, text in rows:
+        lines += [
+            f'   * - ``{name}``',
+            f'     - {way}',
+            f'     - {since}',
+            f'     - {wait}',
+            f'     - {", ".join(parameters)}',
+            f'     - {text}',
+        ]
+    return '\n'.join(lines)
+
+
+def _steps():
+    lines = []
+    told = set()
+    for kind, story in flows.STORIES.items():
+        if story.steps in told or len(story.steps) < 2:
+            continue
+        told.add(story.steps)
+        kinds = [k for k, s in flows.STORIES.items() if s.steps == story.steps]
+        title = ', '.join(kinds)
+        lines += [title, '~' * len(title), '', '.. graphviz::', '']
+        lines += [f'   {line}' for line in diagrams.chain(kind).splitlines()]
+        lines.append('')
+    return '\n'.join(lines)
+
+
+def _microversions():
+    lines = [
+        '.. list-table::',
+        '   :header-rows: 1',
+        '   :widths: 10 90',
+        '',
+        '   * - version',
+        '     - what it changes here',
+    ]
+    for number, text in microversion.HISTORY.items():
+        lines += [f'   * - 2.{number}', f'     - {text}']
+    return '\n'.join(lines)
+
+
+def write(app):
+    """Write the files that the pages include."""
+    folder = pathlib.Path(app.srcdir, '_generated')
+    folder.mkdir(exist_ok=True)
+    for name, text in {
+        'states.rst': diagrams.table(rst=True),
+        'states.dot': diagrams.states_diagram(),
+        'steps.rst': _steps(),
+        'conductor.rst': _contract(conductor.INTERFACE),
+        'compute.rst': _contract(compute.INTERFACE),
+        'microversions.rst': _microversions(),
+    }.items():
+        path = folder / name
+        if not path.exists() or path.read_text() != text + '\n':
+            path.write_text(text + '\n')
+
+
+def setup(app):
+    """Hook in."""
+    assert minova is not None and states is not None
+    app.connect('builder-inited', write)
+    return {'parallel_read_safe': True}

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The all-in-one: what it is made of and how it lives."""
+
+from collections.abc import Iterable
+import fcntl
+import os
+import socket
+from typing import IO
+from typing import Protocol
+
+from minova import clock
+from minova import exception
+from minova import http
+from minova.allinone import furniture
+from minova.allinone import settings
+from minova.api import app
+from minova.api.backend import Backend
+from minova.compute.service import ComputeService
+from minova.conductor.service import ConductorService
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import migrate
+from minova.identity import client_files
+from minova.identity.embedded import Identity
+from minova.images import embedded as images
+from minova.rpc import conductor
+from minova.rpc.compute import Computes
+from minova.rpc.oslo import OsloBus
+from minova.rpc.wakes import Waker
+from minova.virt import load
+
+_URL = 'memory://'
+
+
+def lock(directory: str) -> IO[str]:
+    """Make the data directory this process's own, until the file is closed.
+
+    Raises ConfigInvalid when another all-in-one has it.
+    """
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    path = os.path.join(directory, 'lock')
+    file = open(path, 'w', encoding='ascii')  # noqa: SIM115  held until exit
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise exception.ConfigInvalid(
+            reason=f'another minova-allinone runs in {directory}; stop it or '
+            'give another --data-dir'
+        ) from error
+    return file
+
+
+class AllInOne:
+    """An api, a conductor and ``hosts`` computes."""
+
+    def __init__(
+        self, directory: str, hosts: int, bound: socket.socket
+    ) -> None:
+        self._directory = directory
+        self._hosts = [f'node{number + 1}' for number in range(hosts)]
+        self._bound = bound
+        address, port = bound.getsockname()[:2]
+        self._base_url = f'http://{address}:{port}'
+
+    def start(self) -> None:
+        """Make what is missing, start all, say how to use it."""
+        image_url = f'{self._base_url}/image/v2'
+        CONF.set_override('image_url', image_url, 'notifications')
+        self._database = engine.connect(
+            CONF, settings.database_url(self._directory)
+        )
+        migrate.sync(self._database)
+        furniture.make_flavors(self._database)
+        self._bus = OsloBus(_URL, threads=8)
+        self._conductor = ConductorService(
+            self._database, self._bus, 'allinone'
+        )
+        self._conductor.start()
+        store = images.Images(CONF.image.directory)
+        store.recover()
+        self._computes = [
+            ComputeService(host, self._bus, load.load(host), store)
+            for host in self._hosts
+        ]
+        for compute in self._computes:
+            compute.start()
+        for compute in self._computes:
+            compute.wait_until_ready()
+        self._serve(store)
+
+    def _serve(self, store: images.Images) -> None:
+        identity = Identity(CONF.identity.directory)
+        rpc = conductor.client(self._bus)
+        self._waker = Waker(Computes(self._bus), rpc, beside=True)
+        backend = Backend(
+            database=self._database,
+            conductor=rpc,
+            waker=self._waker,
+            images=store,
+            host='allinone',
+        )
+        application = app.make_app(backend, identity, store)
+        self._http = http.HttpServer(
+            application,
+            self._bound,
+            CONF.api.threads,
+            CONF.image.max_upload_bytes,
+        )
+        client_files.write_client_files(
+            self._directory, self._base_url, identity.admin_password()
+        )
+        settings.write_configuration(self._directory)
+        self._http.start()
+
+    def stop(self) -> None:
+        """Stop all, side by side; the guests stay."""
+        self._http.stop()
+        self._waker.close()
+        _stop_together([*self._computes, self._conductor])
+        self._bus.close()
+        self._database.dispose()
+
+
+class _Stoppable(Protocol):
+    def stop(self) -> None:
+        """End."""
+
+
+def _stop_together(services: Iterable[_Stoppable]) -> None:
+    """Stop them side by side: each waits a moment for its own threads."""
+    threads = [clock.spawn('stop', one.stop) for one in services]
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application, put together: middleware in its order, then the routes.
+
+A request gets its ids, then a caller, then a microversion; the routes are
+those of the resources below and, where Minova brings its own identity and
+image services, of these.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+from typing import Final
+
+import falcon
+
+from minova import images as image_service
+from minova.api import actions
+from minova.api import aggregates
+from minova.api import auth
+from minova.api import creation
+from minova.api import flavor_extra_specs
+from minova.api import flavors
+from minova.api import hypervisors
+from minova.api import instance_actions
+from minova.api import limits
+from minova.api import middleware
+from minova.api import migrations
+from minova.api import routes
+from minova.api import server_metadata
+from minova.api import server_tags
+from minova.api import servers
+from minova.api import services
+from minova.api import versions
+from minova.api import wsgi
+from minova.api import zones
+from minova.api.backend import Backend
+from minova.api.routes import Route
+from minova.conf import CONF
+from minova.identity import routes as identity_routes
+from minova.identity.embedded import Identity
+from minova.images import embedded as embedded_images
+from minova.images import routes as image_routes
+from minova.policy import Policy
+
+#: Every endpoint of the Compute API, below /v2.1.
+ROUTES: Final[tuple[Route, ...]] = (
+    *servers.ROUTES,
+    *creation.ROUTES,
+    *actions.ROUTES,
+    *server_metadata.ROUTES,
+    *server_tags.ROUTES,
+    *instance_actions.ROUTES,
+    *migrations.ROUTES,
+    *flavors.ROUTES,
+    *flavor_extra_specs.ROUTES,
+    *services.ROUTES,
+    *hypervisors.ROUTES,
+    *zones.ROUTES,
+    *aggregates.ROUTES,
+    *limits.ROUTES,
+)
+
+
+def open_images() -> image_service.Images:
+    """Return the image service that the configuration names."""
+    images = image_service.load()
+    if isinstance(images, embedded_images.Images):
+        images.recover()
+    return images
+
+
+def make_app_from_configuration(backend: Backend) -> auth.Application:
+    """Return what a WSGI server serves, as ``[api] auth`` wants it.
+
+    With our own identity service and, if the backend's images are our own,
+    with these beside it; with Keystone, protected by it.
+    """
+    identity = None
+    if CONF.api.auth == 'embedded':
+        identity = Identity(CONF.identity.directory)
+    images = backend.images
+    own = images if isinstance(images, embedded_images.Images) else None
+    return auth.protect(make_app(backend, identity, own))
+
+
+def make_app(
+    backend: Backend,
+    identity: Identity | None = None,
+    images: embedded_images.Images | None = None,
+) -> wsgi.App:
+    """Return the application.
+
+    With ``identity`` and ``images`` it answers for these services too, under
+    /identity and /image. ConfigInvalid when ``[api] auth`` needs what is not
+    given. With Keystone it must be served as ``auth.protect`` returns it.
+    """
+    policy = Policy(CONF)
+    public = auth.PUBLIC
+    mounted: dict[str, wsgi.ErrorBody] = {}
+    companions: list[tuple[str, object]] = []
+    if identity is not None:
+        public |= identity_routes.PUBLIC
+        companions += identity_routes.routes(identity)
+        mounted['/identity'] = identity_routes.error_body
+    if images is not None:
+        public |= image_routes.PUBLIC
+        companions += image_routes.routes(images)
+        mounted['/image'] = image_routes.error_body
+    app: wsgi.App = falcon.App(
+        middleware=[
+            middleware.RequestIds(),
+            auth.Auth(auth.strategy(identity), policy, public),
+            middleware.Compute(_first_names(ROUTES)),
+        ]
+    )
+    app.req_options.strip_url_path_trailing_slash = True
+    _add(app, routes.resources(versions.ROUTES, backend, policy), '')
+    _add(app, routes.resources(ROUTES, backend, policy), '/v2.1')
+    # Slashes at the end are cut, so what has one is what has none.
+    _add(app, {p: r for p, r in companions if not p.endswith('/')}, '')
+    wsgi.install(app, mounted)
+    return app
+
+
+def _first_names(routes: Iterable[Route]) -> frozenset[str]:
+    return frozenset(route.path.split('/')[1] for route in routes)
+
+
+def _add(app: wsgi.App, resources: Mapping[str, Any], prefix: str) -> None:
+    for path, resource in resources.items():
+        app.add_route(prefix + path, resource)

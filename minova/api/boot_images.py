@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image that a server is made from: whether it can be, and what is kept.
+
+What is kept is a copy: an image that is changed or deleted later does not
+change the servers made from it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api.ask import Ask
+from minova.images import Image
+from minova.objects.flavor import Flavor
+
+_GIB: Final = 1024**3
+
+
+def find(ask: Ask, image_id: str) -> Image:
+    """Return an image that can be booted; InvalidInput if it cannot."""
+    try:
+        image = ask.backend.images.show(ask.context, image_id)
+    except exception.ImageNotFound as error:
+        # Not what the URL names, so not a 404.
+        raise exception.InvalidInput(str(error)) from error
+    if image.status != 'active':
+        raise exception.ImageNotActive(image_id=image_id)
+    return image
+
+
+def require_fit(image: Image, flavor: Flavor) -> None:
+    """Raise InvalidInput for an image that the flavor is too small for."""
+    _require_memory(image.min_ram, flavor)
+    if flavor.root_gb == 0:
+        return  # the disk is as large as the image
+    size = max(image.size or 0, image.virtual_size or 0)
+    if size > flavor.root_gb * _GIB:
+        raise exception.FlavorDiskTooSmall(
+            reason=f'The image is {size} bytes, the root disk of flavor '
+            f'{flavor.name} {flavor.root_gb * _GIB} bytes.'
+        )
+    if image.min_disk > flavor.root_gb:
+        raise exception.FlavorDiskTooSmall(
+            reason=f'The image needs {image.min_disk} GiB, the root disk of '
+            f'flavor {flavor.name} has {flavor.root_gb} GiB.'
+        )
+
+
+def require_still_fit(kept: Mapping[str, Any], flavor: Flavor) -> None:
+    """Raise InvalidInput for a new flavor that the image cannot do with.
+
+    ``kept`` is what the instance has kept of its image.
+    """
+    _require_memory(int(kept.get('min_ram') or 0), flavor)
+
+
+def _require_memory(needed: int, flavor: Flavor) -> None:
+    if needed > flavor.memory_mb:
+        raise exception.FlavorMemoryTooSmall(
+            reason=f'The image needs {needed} MiB, flavor {flavor.name} has '
+            f'{flavor.memory_mb} MiB.'
+        )
+
+
+def fields(image: Image) -> dict[str, Any]:
+    """Return what an instance keeps of its image."""
+    properties = image.properties
+    meta = dict(properties)
+    meta['base_image_ref'] = image.id
+    meta['min_ram'] = str(image.min_ram)
+    meta['min_disk'] = str(image.min_disk)
+    if image.disk_format is not None:
+        meta['disk_format'] = image.disk_format
+    if image.container_format is not None:
+        meta['container_format'] = image.container_format
+    return {
+        'image_ref': image.id,
+        'image_meta': meta,
+        'architecture': _short(properties.get('architecture'), 32),
+        'os_type': _short(properties.get('os_type'), 255),
+        'kernel_id': _short(properties.get('kernel_id'), 255) or '',
+        'ramdisk_id': _short(properties.get('ramdisk_id'), 255) or '',
+    }
+
+
+def _short(value: str | None, most: int) -> str | None:
+    """Return what fits the column; anybody may write properties."""
+    return value if value is None or len(value) <= most else None

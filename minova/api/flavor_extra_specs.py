@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extra specs of a flavor: what hosts and hypervisors are told by it."""
+
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api import flavor_lookup
+from minova.api import flavors as flavor_routes
+from minova.api.ask import Ask
+from minova.api.routes import Route
+from minova.api.schemas import flavors as schemas
+from minova.db import flavors
+from minova.db.engine import Connection
+
+Specs = dict[str, str]
+
+
+def index(ask: Ask, flavor_id: str) -> Any:
+    """List them."""
+    return {'extra_specs': flavor_routes.find(ask, flavor_id).extra_specs}
+
+
+def show(ask: Ask, flavor_id: str, key: str) -> Any:
+    """Show one."""
+    found = flavor_routes.find(ask, flavor_id).extra_specs
+    _require(flavor_id, found, key)
+    return {key: found[key]}
+
+
+def create(ask: Ask, flavor_id: str) -> Any:
+    """Add some, in place of those of the same names."""
+    given = _texts(ask.body['extra_specs'])
+    _write(ask, flavor_id, lambda old: old | given)
+    return {'extra_specs': given}
+
+
+def update(ask: Ask, flavor_id: str, key: str) -> Any:
+    """Set one, which the body must name as the URL does."""
+    given = _texts(ask.body)
+    if list(given) != [key]:
+        raise exception.InvalidInput('Request body and URI mismatch')
+    _write(ask, flavor_id, lambda old: old | given)
+    return given
+
+
+def delete(ask: Ask, flavor_id: str, key: str) -> None:
+    """Remove one."""
+
+    def without(old: Specs) -> Specs:
+        _require(flavor_id, old, key)
+        return {name: old[name] for name in old if name != key}
+
+    _write(ask, flavor_id, without)
+
+
+def _texts(specs: dict[str, Any]) -> Specs:
+    return {name: str(specs[name]) for name in specs}
+
+
+def _require(flavor_id: str, specs: Specs, key: str) -> None:
+    if key not in specs:
+        raise exception.NotFound(
+            f'Flavor {flavor_id} has no extra specs with key {key[:64]}.'
+        )
+
+
+def _write(ask: Ask, flavor_id: str, change: Any) -> None:
+    def work(connection: Connection) -> None:
+        flavor = flavor_lookup.visible(connection, ask, flavor_id)
+        changed = {'extra_specs': change(flavor.extra_specs)}
+        flavors.update(connection, flavor.id, changed)
+
+    ask.database.write(work)
+
+
+_RULE: Final = 'os_compute_api:os-flavor-extra-specs'
+_ALL: Final = '/flavors/{flavor_id}/os-extra_specs'
+_ONE: Final = f'{_ALL}/{{key}}'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:index'),
+    Route('POST', _ALL, create, f'{_RULE}:create', body=schemas.SPECS),
+    Route('GET', _ONE, show, f'{_RULE}:show'),
+    Route('PUT', _ONE, update, f'{_RULE}:update', body=schemas.SPEC),
+    Route('DELETE', _ONE, delete, f'{_RULE}:delete'),
+)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies: a JSON Schema for each range of microversions, compiled once.
+
+What does not fit is refused with a text that names the place and what may be
+there. The text never quotes a value: it may be a password.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import ipaddress
+import re
+from typing import Any
+from typing import Final
+
+import jsonschema
+
+from minova import exception
+
+Json = dict[str, Any]
+
+
+def _is_whole(checker: Any, value: object) -> bool:
+    # JSON Schema takes 1.0 for a whole number; a database may not.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        'integer', _is_whole
+    ),
+)
+
+
+_formats: Final = jsonschema.FormatChecker(formats=())
+
+
+@_formats.checks('ipv4', raises=ValueError)
+def _is_ipv4(value: object) -> bool:
+    return value == '' or bool(ipaddress.IPv4Address(value))
+
+
+@_formats.checks('ipv6', raises=ValueError)
+def _is_ipv6(value: object) -> bool:
+    return value == '' or bool(ipaddress.IPv6Address(value))
+
+
+def fields(
+    properties: Mapping[str, Any],
+    required: Iterable[str] = (),
+    **more: Any,
+) -> Json:
+    """Return the schema of an object with these fields and no others."""
+    return {
+        'type': 'object',
+        'properties': dict(properties),
+        'required': list(required),
+        'additionalProperties': False,
+        **more,
+    }
+
+
+def one(name: str, schema: Json) -> Json:
+    """Return the schema of a document whose one field is ``name``."""
+    return fields({name: schema}, [name])
+
+
+class Body:
+    """What a body may be, from which microversion on."""
+
+    def __init__(self, schemas: Mapping[int, Json]) -> None:
+        """Take schemas by the first version they hold for.
+
+        There is one for version 1.
+        """
+        newest_first = sorted(schemas, reverse=True)
+        self._validators = [
+            (since, _Validator(schemas[since], format_checker=_formats))
+            for since in newest_first
+        ]
+        self.schemas = dict(schemas)
+
+    def check(self, content: Any, version: int) -> None:
+        """Raise InvalidInput unless ``content`` is what may be sent."""
+        for error in self._validator(version).iter_errors(content):
+            raise exception.InvalidInput(self._refusal(error, version))
+
+    def _validator(self, version: int) -> Any:
+        for since, validator in self._validators:
+            if version >= since:
+                return validator
+        raise LookupError(f'no schema for 2.{version}')
+
+    def _refusal(self, error: jsonschema.ValidationError, version: int) -> str:
+        while error.context:
+            error = error.context[0]
+        path = [str(part)[:64] for part in error.absolute_path]
+        text = f'{place(path)}: {_demand(error)}.'
+        if error.validator == 'additionalProperties':
+            later = self._known_later(error, version)
+            if later is not None:
+                text += f' It came with microversion 2.{later}.'
+        return text
+
+    def _known_later(
+        self, error: jsonschema.ValidationError, version: int
+    ) -> int | None:
+        """Return the version from which on an unknown field is known."""
+        name = _unknown(error)
+        for since in sorted(self.schemas):
+            if since <= version:
+                continue
+            schema: Any = self.schemas[since]
+            for step in error.absolute_path:
+                if isinstance(step, str):
+                    schema = schema.get('properties', {}).get(step, {})
+                else:
+                    schema = schema.get('items', {})
+            if name in schema.get('properties', {}):
+                return since
+        return None
+
+
+def place(path: list[str]) -> str:
+    """Return how a text names the place at ``path`` in a body."""
+    if not path:
+        return 'Invalid request body'
+    return f'Invalid input for field/attribute {".".join(path)}'
+
+
+def _unknown(error: jsonschema.ValidationError) -> str:
+    schema: Any = error.schema
+    known = schema.get('properties', {})
+    patterns = schema.get('patternProperties', {})
+    assert isinstance(error.instance, dict)
+    for name in error.instance:
+        matches = any(re.search(pattern, name) for pattern in patterns)
+        if name not in known and not matches:
+            return str(name)
+    return ''
+
+
+def _demand(error: jsonschema.ValidationError) -> str:
+    """Say what a schema asks for without quoting what came instead."""
+    schema: Any = error.schema
+    if 'explain' in schema:
+        return f'must be {schema["explain"]}'
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    match error.validator:
+        case 'required':
+            missing = [name for name in wanted if name not in instance]
+            return f'lacks {", ".join(missing)}'
+        case 'additionalProperties':
+            return _no_such_field(error)
+        case 'type':
+            names = [wanted] if isinstance(wanted, str) else wanted
+            return f'must be of type {" or ".join(names)}'
+        case 'enum' | 'const':
+            values = wanted if isinstance(wanted, list) else [wanted]
+            return f'must be one of {", ".join(map(_shown, values))}'
+        case 'minimum' | 'exclusiveMinimum':
+            than = 'not be less' if error.validator == 'minimum' else 'be more'
+            return f'must {than} than {wanted}'
+        case 'maximum':
+            return f'must not be more than {wanted}'
+        case 'maxLength':
+            return f'must not be longer than {wanted} characters'
+        case 'minLength' | 'minItems' | 'minProperties':
+            return _too_small(error)
+        case 'maxItems' | 'maxProperties':
+            return f'must not have more than {wanted} entries'
+        case 'uniqueItems':
+            return 'must not name anything twice'
+    return f'must match {wanted}'
+
+
+def _no_such_field(error: jsonschema.ValidationError) -> str:
+    schema: Any = error.schema
+    name = _unknown(error)
+    known = ', '.join(sorted(schema.get('properties', {})))
+    if known:
+        return f'there is no field {name[:64]!r} here; there are {known}'
+    return (
+        f'{name[:64]!r} is no name; it must match '
+        f'{", ".join(schema.get("patternProperties", {}))}'
+    )
+
+
+def _too_small(error: jsonschema.ValidationError) -> str:
+    wanted: Any = error.validator_value
+    if wanted == 1:
+        return 'must not be empty'
+    unit = 'characters' if error.validator == 'minLength' else 'entries'
+    return f'must have at least {wanted} {unit}'
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return 'null'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a flavor may be made and changed with."""
+
+from typing import Any
+from typing import Final
+
+from minova.api.schemas import types
+from minova.api.schemas.bodies import Body
+from minova.api.schemas.bodies import fields
+from minova.api.schemas.bodies import one
+from minova.api.schemas.types import Json
+
+_DESCRIPTION: Final[Json] = {'type': ['string', 'null'], 'maxLength': 65535}
+_RAM: Final = types.number(1)
+_VCPUS: Final = types.number(1, 65535)
+_DISK: Final = types.number(0)
+
+_FLAVOR: Final[Json] = {
+    'name': types.NAME,
+    'id': {
+        'type': ['string', 'integer', 'null'],
+        'minLength': 1,
+        'maxLength': 255,
+        'minimum': 0,
+        'maximum': types.MOST,
+        'pattern': r'^(?! )[a-zA-Z0-9. _-]+(?<! )\Z',
+        'explain': '1 to 255 letters, digits, ".", "-", "_" and blanks, no '
+        'blank at an end; or null',
+    },
+    'ram': _RAM,
+    'vcpus': _VCPUS,
+    'disk': _DISK,
+    'OS-FLV-EXT-DATA:ephemeral': _DISK,
+    'swap': _DISK,
+    'rxtx_factor': {
+        'type': ['number', 'string'],
+        'pattern': r'^[0-9]{1,6}(\.[0-9]{1,6})?\Z',
+        'exclusiveMinimum': 0,
+        'maximum': 1000000,
+        'explain': 'a number above 0, at most 1000000',
+    },
+    'os-flavor-access:is_public': types.BOOLEAN,
+}
+
+
+def _create(flavor: Json) -> Json:
+    return one('flavor', fields(flavor, ['name', 'ram', 'vcpus', 'disk']))
+
+
+CREATE: Final = Body(
+    {
+        1: _create(_FLAVOR),
+        55: _create({**_FLAVOR, 'description': _DESCRIPTION}),
+    }
+)
+UPDATE: Final = Body(
+    {1: one('flavor', fields({'description': _DESCRIPTION}, ['description']))}
+)
+
+_SPECS: Final[Json] = {
+    'type': 'object',
+    'patternProperties': {
+        r'^[a-zA-Z0-9_:. -]{1,255}\Z': {
+            'type': ['string', 'number'],
+            'maxLength': 255,
+        }
+    },
+    'additionalProperties': False,
+    'maxProperties': 1000,
+}
+SPECS: Final = Body({1: one('extra_specs', {**_SPECS, 'minProperties': 1})})
+SPEC: Final = Body({1: {**_SPECS, 'minProperties': 1, 'maxProperties': 1}})
+
+
+def columns(flavor: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that the body of a new flavor stands for."""
+    numbers = (
+        ('ram', 'memory_mb', _RAM),
+        ('vcpus', 'vcpus', _VCPUS),
+        ('disk', 'root_gb', _DISK),
+        ('OS-FLV-EXT-DATA:ephemeral', 'ephemeral_gb', _DISK),
+        ('swap', 'swap_mb', _DISK),
+    )
+    found: dict[str, Any] = {
+        column: types.whole(flavor.get(key, 0), schema, f'flavor.{key}')
+        for key, column, schema in numbers
+    }
+    public = flavor.get('os-flavor-access:is_public', True)
+    return found | {
+        'name': flavor['name'],
+        'description': flavor.get('description'),
+        'rxtx_factor': float(flavor.get('rxtx_factor', 1.0)),
+        'is_public': types.truth(public),
+    }

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Regular expressions that users filter by.
+
+The database runs them, and three databases take three dialects of which one
+may run for hours. What all of them take and none is slow with passes: text,
+``.``, sets, anchors, alternatives, groups, and repetitions of one character.
+"""
+
+from collections.abc import Iterator
+import re
+from typing import Any
+from typing import Final
+
+_LONGEST: Final = 255
+#: More than these without an end make some databases try for minutes.
+_MOST_ENDLESS: Final = 4
+
+_parser: Any = re._parser  # type: ignore[attr-defined]
+_REPEAT: Final = {_parser.MAX_REPEAT, _parser.MIN_REPEAT}
+_SIMPLE: Final = {
+    _parser.LITERAL,
+    _parser.NOT_LITERAL,
+    _parser.ANY,
+    _parser.IN,
+}
+_ENOUGH: Final = 'must be a simple regular expression'
+
+
+def regex(value: str) -> str:
+    """Take a pattern; ValueError for one that is none or not simple."""
+    if len(value) > _LONGEST:
+        raise ValueError(f'must not be longer than {_LONGEST} characters')
+    try:
+        parsed = _parser.parse(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f'must be a regular expression ({error})') from error
+    endless = 0
+    for kind, argument in _walk(parsed):
+        if kind in _REPEAT:
+            endless += _endless(kind, argument)
+        elif kind not in _SIMPLE | {
+            _parser.AT,
+            _parser.BRANCH,
+            _parser.SUBPATTERN,
+        }:
+            raise ValueError(f'{_ENOUGH}, without references and looks ahead')
+    if endless > _MOST_ENDLESS:
+        raise ValueError(
+            f'{_ENOUGH}, with at most {_MOST_ENDLESS} repetitions'
+        )
+    return value
+
+
+def _endless(kind: Any, argument: Any) -> int:
+    """Count a repetition of one character; ValueError for another one."""
+    _, most, repeated = argument
+    if kind is _parser.MIN_REPEAT:
+        raise ValueError(f'{_ENOUGH}, without "*?", "+?" and "??"')
+    if len(repeated) != 1 or repeated[0][0] not in _SIMPLE:
+        raise ValueError(f'{_ENOUGH}, which repeats single characters only')
+    return int(most > 1)
+
+
+def _walk(parsed: Any) -> Iterator[tuple[Any, Any]]:
+    for kind, argument in parsed:
+        yield kind, argument
+        if kind is _parser.SUBPATTERN:
+            yield from _walk(argument[-1])
+        elif kind is _parser.BRANCH:
+            for branch in argument[1]:
+                yield from _walk(branch)

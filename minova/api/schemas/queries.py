@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may stand behind the ``?`` of a URL.
+
+A parameter is known from one microversion on, perhaps until another. Before
+the version at which an endpoint became strict, what is unknown is ignored.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import re
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api import microversion
+from minova.api.schemas import types
+
+#: Turns the text into a value; ValueError with what it must be.
+Parser = Callable[[str], Any]
+Raw = Mapping[str, str | list[str]]
+
+_DIGITS: Final = re.compile(r'[0-9]{1,10}')
+_MOMENT: Final = re.compile(r'[0-9T:.+Z -]{8,40}')
+_LONGEST: Final = 255
+
+
+def text(value: str) -> str:
+    """Take any text that a column may hold."""
+    if len(value) > _LONGEST:
+        raise ValueError(f'must not be longer than {_LONGEST} characters')
+    return value
+
+
+def number(value: str) -> int:
+    """Take a whole number, not negative."""
+    if not _DIGITS.fullmatch(value) or int(value) > types.MOST:
+        raise ValueError(f'must be a whole number from 0 to {types.MOST}')
+    return int(value)
+
+
+def positive(value: str) -> int:
+    """Take a whole number above 0."""
+    found = number(value)
+    if found == 0:
+        raise ValueError('must be a whole number above 0')
+    return found
+
+
+def truth(value: str) -> bool:
+    """Take true or false, in the usual ways to write them."""
+    lowered = value.strip().lower()
+    if lowered in ('1', 't', 'true', 'on', 'y', 'yes'):
+        return True
+    if lowered in ('0', 'f', 'false', 'off', 'n', 'no'):
+        return False
+    raise ValueError('must be true or false')
+
+
+def truth_if_named(value: str) -> bool:
+    """Take true or false; a name without a value is true."""
+    return truth(value) if value else True
+
+
+def moment(value: str) -> datetime.datetime:
+    """Take a time in ISO 8601, UTC if it does not say otherwise."""
+    # A plus sign that the client did not encode arrives as a blank.
+    plain = value.strip().replace(' ', '+') if 'T' in value else value
+    if not _MOMENT.fullmatch(plain):
+        raise ValueError('must be a time in ISO 8601, e.g. 2026-01-31T12:00Z')
+    try:
+        found = datetime.datetime.fromisoformat(plain)
+        if found.tzinfo is None:
+            return found.replace(tzinfo=datetime.UTC)
+        return found.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            'must be a time in ISO 8601, e.g. 2026-01-31T12:00Z'
+        ) from None
+
+
+def one_of(*values: str) -> Parser:
+    """Return a parser that takes one of these words."""
+
+    def parse(value: str) -> str:
+        if value not in values:
+            raise ValueError(f'must be one of {", ".join(values)}')
+        return value
+
+    return parse
+
+
+@dataclasses.dataclass(frozen=True)
+class Param:
+    """One parameter: how it is read, and at which versions it is known."""
+
+    parse: Parser = text
+    since: int = microversion.MINIMUM
+    until: int = microversion.MAXIMUM
+    #: It may stand there more than once; its value is a list.
+    many: bool = False
+
+
+class Query:
+    """The parameters of an endpoint."""
+
+    def __init__(
+        self,
+        params: Mapping[str, Param],
+        strict_since: int | None = None,
+    ) -> None:
+        """Take the parameters by name.
+
+        From ``strict_since`` on an unknown one is refused, None: never.
+        """
+        self.params = dict(params)
+        self._strict_since = strict_since
+
+    def read(self, raw: Raw, version: int) -> dict[str, Any]:
+        """Return the values by name; InvalidInput for one that is no sense."""
+        found: dict[str, Any] = {}
+        for name, given in raw.items():
+            param = self.params.get(name)
+            if param is None or not param.since <= version <= param.until:
+                self._refuse_if_strict(name, version)
+                continue
+            values = given if isinstance(given, list) else [given]
+            if param.many:
+                found[name] = [_parsed(name, param, one) for one in values]
+            elif len(values) > 1:
+                raise _refusal(name, 'must not be given more than once')
+            else:
+                found[name] = _parsed(name, param, values[0])
+        return found
+
+    def _refuse_if_strict(self, name: str, version: int) -> None:
+        if self._strict_since is None or version < self._strict_since:
+            return
+        known = [
+            known
+            for known, param in self.params.items()
+            if param.since <= version <= param.until
+        ]
+        raise exception.InvalidInput(
+            f'Additional properties are not allowed: there is no parameter '
+            f'{name[:64]!r} here; there are {", ".join(sorted(known))}.'
+            if known
+            else f'Additional properties are not allowed: {name[:64]!r}; '
+            'there are no parameters here.'
+        )
+
+
+def _parsed(name: str, param: Param, value: str) -> Any:
+    if '\x00' in value:
+        raise _refusal(name, 'must not hold a NUL character')
+    try:
+        return param.parse(value)
+    except ValueError as error:
+        raise _refusal(name, str(error)) from error
+
+
+def _refusal(name: str, demand: str) -> exception.InvalidInput:
+    return exception.InvalidInput(
+        f'Invalid input for query parameter {name}: {demand}.'
+    )
+
+
+#: What every list that comes in pages takes.
+PAGE: Final = {'limit': Param(number), 'marker': Param()}
+NOTHING: Final = Query({})

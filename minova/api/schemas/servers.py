@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server may be made and changed with."""
+
+import ipaddress
+from typing import Any
+from typing import Final
+
+from minova.api.schemas import types
+from minova.api.schemas.bodies import Body
+from minova.api.schemas.bodies import fields
+from minova.api.schemas.bodies import one
+from minova.api.schemas.types import Json
+
+_TEXT: Final[Json] = {'type': 'string', 'maxLength': 255}
+_TEXT_OR_NULL: Final[Json] = {'type': ['string', 'null'], 'maxLength': 255}
+_ANYTHING: Final[Json] = {}
+
+# -- networks, disks ---------------------------------------------------------
+
+_NETWORK: Final[Json] = {
+    'uuid': _TEXT_OR_NULL,
+    'port': _TEXT_OR_NULL,
+    'fixed_ip': _TEXT_OR_NULL,
+}
+
+
+def _networks(tag: bool) -> Json:
+    known = {**_NETWORK, 'tag': types.TAG} if tag else _NETWORK
+    return {'type': 'array', 'items': fields(known)}
+
+
+def _networks_or_word(tag: bool) -> Json:
+    return {
+        **_networks(tag),
+        'type': ['array', 'string'],
+        # Without "enum": it would be asked of a list too.
+        'pattern': r'^(auto|none)\Z',
+        'explain': '"auto", "none" or a list of networks',
+    }
+
+
+_DISK: Final[Json] = {
+    'boot_index': {
+        'type': ['integer', 'string', 'null'],
+        'pattern': r'^-?[0-9]{1,4}\Z',
+    },
+    'source_type': {
+        'type': 'string',
+        'enum': ['volume', 'image', 'snapshot', 'blank'],
+    },
+    'destination_type': {'type': 'string', 'enum': ['local', 'volume']},
+    'uuid': _TEXT_OR_NULL,
+    'image_id': _TEXT_OR_NULL,
+    'volume_id': _TEXT_OR_NULL,
+    'snapshot_id': _TEXT_OR_NULL,
+    'volume_size': {'type': ['integer', 'string', 'null'], 'maxLength': 10},
+    'delete_on_termination': types.BOOLEAN,
+    'guest_format': _TEXT_OR_NULL,
+    'device_name': _TEXT_OR_NULL,
+    'device_type': _TEXT_OR_NULL,
+    'disk_bus': _TEXT_OR_NULL,
+    'no_device': _ANYTHING,
+}
+
+
+def _disks(*more: str) -> Json:
+    known = {**_DISK, **dict.fromkeys(more, _TEXT_OR_NULL)}
+    return {'type': 'array', 'items': fields(known), 'maxItems': 64}
+
+
+# -- create ------------------------------------------------------------------
+
+_COUNT: Final = types.number(1)
+_SERVER: Final[Json] = {
+    'name': types.NAME,
+    'imageRef': {
+        'type': 'string',
+        'pattern': r'^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?\Z',
+        'explain': 'the UUID of an image, or ""',
+    },
+    'flavorRef': types.FLAVOR_REF,
+    'adminPass': _TEXT,
+    'metadata': types.METADATA,
+    'networks': _networks(tag=False),
+    'OS-DCF:diskConfig': types.DISK_CONFIG,
+    'accessIPv4': types.IPV4,
+    'accessIPv6': types.IPV6,
+    'availability_zone': _TEXT,
+    'config_drive': types.BOOLEAN,
+    'key_name': _TEXT,
+    'min_count': _COUNT,
+    'max_count': _COUNT,
+    'return_reservation_id': types.BOOLEAN,
+    'security_groups': {
+        'type': 'array',
+        'items': {
+            'type': 'object',
+            'properties': {'name': _TEXT},
+            'required': ['name'],
+        },
+    },
+    'user_data': {
+        'type': 'string',
+        'maxLength': 65535,
+        'pattern': r'^[A-Za-z0-9+/\s]*={0,2}\s*\Z',
+        'explain': 'at most 65535 characters in base64',
+    },
+    'personality': {'type': 'array'},
+    'block_device_mapping': {'type': 'array'},
+    'block_device_mapping_v2': _disks(),
+}
+_HINTS: Final[Json] = {'type': 'object'}
+
+
+def _create(server: Json, *required: str) -> Json:
+    return fields(
+        {
+            'server': fields(server, ['name', 'flavorRef', *required]),
+            'os:scheduler_hints': _HINTS,
+            'OS-SCH-HNT:scheduler_hints': _HINTS,
+        },
+        ['server'],
+    )
+
+
+def _creations() -> dict[int, Json]:
+    """Return the schemas, each a change of the one before."""
+    networks = 'networks'
+    disks = 'block_device_mapping_v2'
+    server = dict(_SERVER)
+    found = {1: _create(server)}
+    server |= {'description': types.DESCRIPTION}
+    found[19] = _create(server)
+    server |= {networks: _networks(tag=True), disks: _disks('tag')}
+    found[32] = _create(server)
+    server |= {disks: _disks()}
+    found[33] = _create(server)
+    server |= {networks: _networks_or_word(tag=False)}
+    found[37] = _create(server, networks)
+    server |= {networks: _networks_or_word(tag=True), disks: _disks('tag')}
+    found[42] = _create(server, networks)
+    server |= {'tags': types.TAGS}
+    found[52] = _create(server, networks)
+    del server['personality']
+    found[57] = _create(server, networks)
+    server |= {
+        'trusted_image_certificates': {
+            'type': ['array', 'null'],
+            'items': _TEXT,
+            'maxItems': 50,
+        }
+    }
+    found[63] = _create(server, networks)
+    server |= {disks: _disks('tag', 'volume_type')}
+    found[67] = _create(server, networks)
+    server |= {'host': types.HOST, 'hypervisor_hostname': types.HOST}
+    found[74] = _create(server, networks)
+    return found
+
+
+CREATE: Final = Body(_creations())
+
+# -- update, metadata, tags --------------------------------------------------
+
+_CHANGES: Final[Json] = {
+    'name': types.NAME,
+    'OS-DCF:diskConfig': types.DISK_CONFIG,
+    'accessIPv4': types.IPV4,
+    'accessIPv6': types.IPV6,
+}
+
+
+def _update(changes: Json) -> Json:
+    return one('server', fields(changes))
+
+
+UPDATE: Final = Body(
+    {
+        1: _update(_CHANGES),
+        19: _update({**_CHANGES, 'description': types.DESCRIPTION}),
+    }
+)
+
+METADATA: Final = Body({1: one('metadata', types.METADATA)})
+META: Final = Body(
+    {
+        1: one(
+            'meta', {**types.METADATA, 'minProperties': 1, 'maxProperties': 1}
+        )
+    }
+)
+TAGS: Final = Body({1: one('tags', types.TAGS)})
+
+
+def changes_of(server: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an instance that a change of a server is to."""
+    names = {'name': 'display_name', 'description': 'display_description'}
+    found = {names[key]: server[key] for key in names if key in server}
+    addresses = {'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6'}
+    for key, name in addresses.items():
+        if key in server:
+            given = server[key]
+            found[name] = str(ipaddress.ip_address(given)) if given else None
+    if 'OS-DCF:diskConfig' in server:
+        found['auto_disk_config'] = server['OS-DCF:diskConfig'] == 'AUTO'
+    return found

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that occur in several bodies, and what is made of them.
+
+``explain`` is a keyword of our own: how a refusal says what a value must be,
+where the pattern says it to nobody.
+"""
+
+from typing import Any
+from typing import Final
+
+from minova import exception
+
+Json = dict[str, Any]
+
+#: What fits an integer column.
+MOST: Final = 0x7FFFFFFF
+
+#: Printable, no blanks at the ends, no control characters.
+_PRINTABLE: Final = r'^(?![\s])[^\x00-\x1f\x7f\u2028\u2029]*(?<!\s)\Z'
+
+NAME: Final[Json] = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': _PRINTABLE,
+    'explain': '1 to 255 printable characters without blanks at the ends',
+}
+DESCRIPTION: Final[Json] = {
+    'type': ['string', 'null'],
+    'maxLength': 255,
+    'pattern': r'^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z',
+    'explain': 'at most 255 printable characters, or null',
+}
+UUID: Final[Json] = {
+    'type': 'string',
+    'pattern': r'^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z',
+    'explain': 'a UUID',
+}
+HOST: Final[Json] = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': r'^[a-zA-Z0-9._-]+\Z',
+    'explain': 'a host name: letters, digits, ".", "_" and "-"',
+}
+HOST_OR_NULL: Final[Json] = {
+    **HOST,
+    'type': ['string', 'null'],
+    'explain': HOST['explain'] + ', or null',
+}
+
+# fmt: off
+_TRUE: Final = (
+    True, 'True', 'TRUE', 'true', '1', 'ON', 'On', 'on', 'YES', 'Yes', 'yes'
+)
+_FALSE: Final = (
+    False, 'False', 'FALSE', 'false', '0', 'OFF', 'Off', 'off', 'NO', 'No',
+    'no',
+)
+# fmt: on
+
+BOOLEAN: Final[Json] = {
+    'type': ['boolean', 'string'],
+    'enum': [*_TRUE, *_FALSE],
+    'explain': 'true or false',
+}
+
+
+def truth(value: Any) -> bool:
+    """Return what a value that BOOLEAN has let through means."""
+    return value in _TRUE
+
+
+def number(least: int, most: int = MOST) -> Json:
+    """Return the schema of a whole number, also as a string of digits.
+
+    Whoever uses it turns it into a number with ``whole``.
+    """
+    return {
+        'type': ['integer', 'string'],
+        'pattern': r'^[0-9]{1,10}\Z',
+        'minimum': least,
+        'maximum': most,
+        'explain': f'a whole number from {least} to {most}',
+    }
+
+
+def whole(value: int | str, schema: Json, place: str) -> int:
+    """Return the number that a value let through by ``number`` stands for.
+
+    InvalidInput for digits that make a number out of its range.
+    """
+    found = int(value)
+    if not schema['minimum'] <= found <= schema['maximum']:
+        raise exception.InvalidInput(
+            f'Invalid input for field/attribute {place}: must be '
+            f'{schema["explain"]}.'
+        )
+    return found
+
+
+DISK_CONFIG: Final[Json] = {'type': 'string', 'enum': ['AUTO', 'MANUAL']}
+
+FLAVOR_REF: Final[Json] = {
+    'type': ['string', 'integer'],
+    'minLength': 1,
+    'maxLength': 255,
+    'minimum': 0,
+    'explain': 'the id of a flavor',
+}
+
+METADATA: Final[Json] = {
+    'type': 'object',
+    'patternProperties': {
+        r'^[a-zA-Z0-9_:. -]{1,255}\Z': {'type': 'string', 'maxLength': 255}
+    },
+    'additionalProperties': False,
+}
+
+TAG: Final[Json] = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 60,
+    'pattern': r'^[^,/]*\Z',
+    'explain': '1 to 60 characters without "," and "/"',
+}
+TAGS: Final[Json] = {'type': 'array', 'items': TAG, 'maxItems': 50}
+
+#: '' takes the address away.
+IPV4: Final[Json] = {
+    'type': 'string',
+    'format': 'ipv4',
+    'maxLength': 15,
+    'explain': 'an IPv4 address',
+}
+IPV6: Final[Json] = {
+    'type': 'string',
+    'format': 'ipv6',
+    'maxLength': 45,
+    'explain': 'an IPv6 address',
+}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a hypervisor is shown: what it has, and what of it is promised."""
+
+from collections.abc import Iterable
+import dataclasses
+import json
+from typing import Any
+
+from minova.db.hosts import Host
+from minova.db.hosts import Service
+
+Shown = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hypervisor:
+    """A host, its service if it is known, and the servers on it.
+
+    ``servers`` are rows of uuid, display_name and task_state.
+    """
+
+    host: Host
+    service: Service | None
+    up: bool
+    servers: tuple[Any, ...] = ()
+
+    @property
+    def workload(self) -> int:
+        """How many of its servers are being worked on."""
+        return sum(row.task_state is not None for row in self.servers)
+
+
+def number(found: Hypervisor, version: int) -> str | int:
+    """Return the id under which a hypervisor is known."""
+    return found.host.uuid if version >= 53 else found.host.id
+
+
+def brief(found: Hypervisor, version: int) -> Shown:
+    """Return what a plain list shows."""
+    disabled = found.service is None or found.service.disabled
+    return {
+        'id': number(found, version),
+        'hypervisor_hostname': found.host.hypervisor_hostname,
+        'state': 'up' if found.up else 'down',
+        'status': 'disabled' if disabled else 'enabled',
+    }
+
+
+def detail(found: Hypervisor, version: int) -> Shown:
+    """Return all that is known of it."""
+    host, service = found.host, found.service
+    cpu_info: Any = host.cpu_info
+    if version < 28:
+        cpu_info = json.dumps(cpu_info)
+    shown = brief(found, version) | _sums([found])
+    del shown['count']
+    return shown | {
+        'cpu_info': cpu_info,
+        'host_ip': host.address,
+        'hypervisor_type': host.hypervisor_type,
+        'hypervisor_version': host.hypervisor_version,
+        'service': {
+            'host': host.host,
+            'id': _service_number(service, version),
+            'disabled_reason': service.disabled_reason if service else None,
+        },
+    }
+
+
+def _service_number(service: Service | None, version: int) -> str | int:
+    if service is None:
+        return '' if version >= 53 else 0
+    return service.uuid if version >= 53 else service.id
+
+
+def add_servers(shown: Shown, found: Hypervisor) -> Shown:
+    """Add the servers on it."""
+    shown['servers'] = [
+        {'uuid': row.uuid, 'name': row.display_name} for row in found.servers
+    ]
+    return shown
+
+
+def statistics(found: Iterable[Hypervisor]) -> Shown:
+    """Return the sums over hypervisors."""
+    return _sums(list(found))
+
+
+def _sums(found: list[Hypervisor]) -> Shown:
+    hosts = [one.host for one in found]
+    disk = sum(host.disk_gb for host in hosts)
+    memory = sum(host.memory_mb for host in hosts)
+    disk_used = sum(h.disk_gb_used + h.reserved_disk_gb for h in hosts)
+    memory_used = sum(h.memory_mb_used + h.reserved_memory_mb for h in hosts)
+    return {
+        'count': len(found),
+        'vcpus': sum(host.vcpus for host in hosts),
+        'vcpus_used': sum(host.vcpus_used for host in hosts),
+        'memory_mb': memory,
+        'memory_mb_used': memory_used,
+        'free_ram_mb': memory - memory_used,
+        'local_gb': disk,
+        'local_gb_used': disk_used,
+        'free_disk_gb': disk - disk_used,
+        'disk_available_least': disk - disk_used,
+        'running_vms': sum(len(one.servers) for one in found),
+        'current_workload': sum(one.workload for one in found),
+    }

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one map from error to HTTP reply. Nothing else in the API catches.
+
+What is refused tells why. What is unexpected tells only the request id; the
+log has the rest.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import Final
+
+import falcon
+import orjson
+from oslo_log import log as logging
+
+from minova import exception
+from minova.api import auth
+from minova.api.views import servers as views
+
+LOG = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+App = falcon.App[falcon.Request, falcon.Response]
+#: Makes the body of an error of status and text.
+ErrorBody = Callable[[int, str], Json]
+
+#: What the Compute API calls an error of a status.
+NAMES: Final = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    429: 'overLimit',
+    501: 'notImplemented',
+    503: 'serviceUnavailable',
+}
+_OTHER: Final = 'computeFault'
+
+
+def error_body(status: int, message: str) -> Json:
+    """Return how the Compute API tells an error."""
+    name = NAMES.get(status, _OTHER)
+    return {name: {'code': status, 'message': message}}
+
+
+def install(app: App, mounted: Mapping[str, ErrorBody]) -> None:
+    """Let ``app`` answer every error.
+
+    ``mounted`` are the paths of what comes with its own way to tell one.
+    """
+
+    def tell(
+        req: falcon.Request, resp: falcon.Response, status: int, text: str
+    ) -> None:
+        body: ErrorBody = error_body
+        for prefix, own in mounted.items():
+            if req.path == prefix or req.path.startswith(prefix + '/'):
+                body = own
+        resp.status = falcon.code_to_http_status(status)
+        resp.data = orjson.dumps(body(status, text))
+        resp.content_type = 'application/json'
+
+    def unexpected(
+        req: falcon.Request, resp: falcon.Response, error: Exception
+    ) -> None:
+        LOG.error(
+            '%s %s failed: %s', req.method, req.path, error, exc_info=error
+        )
+        number = getattr(req.context, 'request_id', '')
+        text = (
+            'Something unexpected went wrong. The log of the service tells '
+            f'more under the request id {number}.'
+        )
+        tell(req, resp, 500, text)
+
+    def on_minova(
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: exception.MinovaException,
+        params: Json,
+    ) -> None:
+        if error.status == 500:
+            unexpected(req, resp, error)
+            return
+        if error.status == 401:
+            auth.challenge(req, resp)
+        if error.status == 503:
+            LOG.warning('%s %s: %s', req.method, req.path, error)
+            text = _unavailable(error)
+        else:
+            caller = getattr(req.context, 'caller', None)
+            admin = caller is not None and bool(caller.is_admin)
+            text = views.seen(str(error), admin)
+        tell(req, resp, error.status, text)
+
+    def on_falcon(
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: falcon.HTTPError,
+        params: Json,
+    ) -> None:
+        status = falcon.http_status_to_code(error.status)
+        if error.headers is not None:
+            resp.set_headers(error.headers)
+        tell(req, resp, status, _text(error, status))
+
+    def on_other(
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: Json,
+    ) -> None:
+        unexpected(req, resp, error)
+
+    app.add_error_handler(Exception, on_other)
+    app.add_error_handler(falcon.HTTPError, on_falcon)
+    app.add_error_handler(exception.MinovaException, on_minova)
+
+
+def _unavailable(error: exception.MinovaException) -> str:
+    """Return what is away, not where it was looked for."""
+    what = error.kwargs.get('what', 'Something that is needed')
+    return f'{what} is unavailable at this time. Try again later.'
+
+
+def _text(error: falcon.HTTPError, status: int) -> str:
+    if status == 404:
+        return 'The resource could not be found.'
+    if status == 405:
+        return 'The method is not allowed for this resource.'
+    return error.description or error.title or str(error.status)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-allinone: a cloud in one process, for a laptop."""
+
+import argparse
+import functools
+import os
+import sys
+
+from minova import exception
+from minova import http
+from minova import service
+from minova.allinone import service as allinone
+from minova.allinone import settings
+
+PROG = 'minova-allinone'
+
+_READY = """\
+Minova is ready at {url} with {hosts} hosts. Try:
+
+    export OS_CLIENT_CONFIG_FILE={directory}/clouds.yaml OS_CLOUD=minova
+    openstack flavor list
+    openstack hypervisor list
+
+What happens is told by: minova-manage --config-file {directory}/minova.conf \
+timeline SERVER_ID
+"""
+
+
+def _default_directory() -> str:
+    """Return where data of users belongs (XDG base directories)."""
+    home = os.path.expanduser('~/.local/share')
+    return os.path.join(os.environ.get('XDG_DATA_HOME') or home, 'minova')
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if text.isdecimal() and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f'{text!r} is not a number from {least} to {most}'
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROG, description=__doc__)
+    parser.add_argument(
+        '--data-dir',
+        default=_default_directory(),
+        help='where everything is kept (%(default)s)',
+    )
+    parser.add_argument(
+        '--hosts',
+        type=functools.partial(_number, least=1, most=100),
+        default=2,
+        help='how many hosts there are (%(default)s)',
+    )
+    parser.add_argument(
+        '--hypervisor',
+        choices=('test', 'fake'),
+        default='test',
+        help="libvirt's test driver, or guests that are only records "
+        '(%(default)s)',
+    )
+    parser.add_argument(
+        '--listen', default='127.0.0.1', help='the address (%(default)s)'
+    )
+    parser.add_argument(
+        '--port',
+        type=functools.partial(_number, least=0, most=65535),
+        default=8774,
+        help='the port; 0 takes a free one (%(default)s)',
+    )
+    parser.add_argument(
+        '--config-file',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help='further options; what makes it an all-in-one is not changed',
+    )
+    parser.add_argument(
+        '--debug', action='store_true', help='tell more in the log'
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run minova-allinone."""
+    arguments = _parser().parse_args(argv)
+    options = [f'--config-file={name}' for name in arguments.config_file]
+    if not options:
+        options = ['--config-file=/dev/null']
+    if arguments.debug:
+        options.append('--debug')
+    service.configure(options, PROG)
+    directory = os.path.abspath(arguments.data_dir)
+    settings.apply(directory, arguments.hosts, arguments.hypervisor)
+    with service.fatal(PROG):
+        try:
+            held = allinone.lock(directory)
+        except OSError as error:
+            raise exception.ConfigInvalid(
+                reason=f'--data-dir {directory}: {error.strerror}'
+            ) from error
+        bound = http.listen(arguments.listen, arguments.port)
+    address, port = bound.getsockname()[:2]
+    ready = _READY.format(
+        url=f'http://{address}:{port}',
+        hosts=arguments.hosts,
+        directory=directory,
+    )
+    build = functools.partial(
+        allinone.AllInOne, directory, arguments.hosts, bound
+    )
+    with held:
+        return service.run(PROG, build, ready=ready)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-api: answers HTTP and begins operations."""
+
+import functools
+import socket
+import sys
+
+from minova import http
+from minova import service
+from minova.api import app
+from minova.api.backend import Backend
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import schema
+from minova.rpc import conductor
+from minova.rpc.compute import Computes
+from minova.rpc.oslo import OsloBus
+from minova.rpc.wakes import Waker
+
+PROG = 'minova-api'
+
+
+class Api:
+    """The process: a database, a bus, an HTTP server."""
+
+    def __init__(self, bound: socket.socket) -> None:
+        self._bound = bound
+
+    def start(self) -> None:
+        """Connect, then answer."""
+        self._database = engine.connect(CONF)
+        schema.require(self._database)
+        self._bus = OsloBus()
+        rpc = conductor.client(self._bus)
+        self._waker = Waker(Computes(self._bus), rpc, beside=True)
+        backend = Backend(
+            database=self._database,
+            conductor=rpc,
+            waker=self._waker,
+            images=app.open_images(),
+            host=CONF.notifications.default_publisher_id or CONF.host,
+        )
+        self._http = http.HttpServer(
+            app.make_app_from_configuration(backend),
+            self._bound,
+            CONF.api.threads,
+            CONF.image.max_upload_bytes,
+        )
+        self._http.start()
+
+    def stop(self) -> None:
+        """Answer what was asked, wake who is to be woken, then let go."""
+        self._http.stop()
+        self._waker.close()
+        self._bus.close()
+        self._database.dispose()
+
+
+def main() -> int:
+    """Run minova-api."""
+    service.configure(sys.argv[1:], PROG)
+    with service.fatal(PROG):
+        engine.check(CONF)
+        OsloBus.check()
+        bound = http.listen(CONF.api.listen, CONF.api.port)
+    address, port = bound.getsockname()[:2]
+    return service.run(
+        PROG,
+        functools.partial(Api, bound),
+        CONF.api.workers,
+        f'{PROG} is ready at http://{address}:{port}/',
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-compute: acts on the hypervisor of the host it runs on."""
+
+import sys
+
+from minova import images
+from minova import service
+from minova.compute.service import ComputeService
+from minova.conf import CONF
+from minova.rpc.oslo import OsloBus
+from minova.virt import load
+
+PROG = 'minova-compute'
+
+
+class Compute:
+    """The process: a bus, a hypervisor, a compute."""
+
+    def start(self) -> None:
+        """Open the hypervisor, then take up what is owed."""
+        self._bus = OsloBus()
+        self._compute = ComputeService(
+            CONF.host, self._bus, load.load(CONF.host), images.load()
+        )
+        self._compute.start()
+
+    def stop(self) -> None:
+        """Finish what is quick, leave the rest owed."""
+        self._compute.stop()
+        self._bus.close()
+
+
+def main() -> int:
+    """Run minova-compute."""
+    service.configure(sys.argv[1:], PROG)
+    with service.fatal(PROG):
+        OsloBus.check()
+    return service.run(PROG, Compute)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

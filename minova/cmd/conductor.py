@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-conductor: decides, owns the operations, publishes notifications."""
+
+import sys
+
+from minova import service
+from minova.conductor.service import ConductorService
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import schema
+from minova.rpc.oslo import OsloBus
+
+PROG = 'minova-conductor'
+
+
+class Conductor:
+    """The process: a database, a bus, a conductor."""
+
+    def start(self) -> None:
+        """Connect, then answer."""
+        self._database = engine.connect(CONF)
+        schema.require(self._database)
+        self._bus = OsloBus()
+        self._conductor = ConductorService(
+            self._database, self._bus, CONF.host
+        )
+        self._conductor.start()
+
+    def stop(self) -> None:
+        """Answer what was asked, then let go."""
+        self._conductor.stop()
+        self._bus.close()
+        self._database.dispose()
+
+
+def main() -> int:
+    """Run minova-conductor."""
+    service.configure(sys.argv[1:], PROG)
+    with service.fatal(PROG):
+        engine.check(CONF)
+        OsloBus.check()
+    return service.run(PROG, Conductor, CONF.conductor.workers)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

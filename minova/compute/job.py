@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step at work on this host; see ``flows.chain.Job``."""
+
+from collections.abc import Callable
+from typing import Any
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+from minova.compute.asking import Asking
+from minova.compute.asking import Stopping
+from minova.compute.image_cache import ImageCache
+from minova.context import Context
+from minova.flows.chain import Facts
+from minova.flows.chain import HostStep
+from minova.objects.migration import Migration
+from minova.objects.step import Ticket
+from minova.virt import spec as specs
+from minova.virt.driver import Driver
+from minova.virt.driver import Peer
+from minova.virt.driver import Spec
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two tries to reach another host.
+_AGAIN = 1.0
+
+
+class Job:
+    """What a step's work sees: its ticket, the host, the conductor."""
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        host: str,
+        driver: Driver,
+        images: ImageCache,
+        asking: Asking,
+        cancel: Callable[[str, str], None],
+        leaving: clock.Event,
+    ) -> None:
+        self.host = host
+        self.driver = driver
+        self.kind = ticket.kind
+        self.instance = ticket.instance
+        self.params = ticket.params
+        self.args = ticket.args
+        self.origin = ticket.origin
+        self.resumed = ticket.resumed
+        self.passed = dict(ticket.saved)
+        self.context = Context.of(ticket.asker)
+        self._ticket = ticket
+        self._images = images
+        self._asking = asking
+        self._cancel = cancel
+        self._leaving = leaving
+        self._nested = dict(ticket.nested)
+        self._ends_at = clock.monotonic() + ticket.seconds_left
+        self._unwanted: exception.MinovaException | None = None
+
+    @property
+    def migration(self) -> Migration:
+        """The record of the move."""
+        move = self._ticket.migration
+        if move is None:
+            raise LookupError(f'{self.kind} makes no move')
+        return move
+
+    # -- what is to be made --------------------------------------------------
+
+    def spec(self) -> Spec:
+        """Return what the hypervisor is to know of the guest."""
+        return specs.of(
+            self.instance, self._ticket.operation, self._ticket.generation
+        )
+
+    def image(self) -> str | None:
+        """Return the path of the instance's image on this host."""
+        if not self.driver.uses_images or not self.instance.image_ref:
+            return None
+        return self._images.local(self.context, self.instance.image_ref)
+
+    def peer(self) -> Peer:
+        """Return the other host of the move."""
+        move = self.migration
+        if move.source_host == self.host:
+            return Peer(str(move.dest_host), str(move.dest_ip))
+        return Peer(move.source_host, '')
+
+    def is_mine(self, generation: int | None) -> bool:
+        """Tell whether a guest was last defined by this operation."""
+        return generation == self._ticket.generation
+
+    # -- the conductor and other hosts ---------------------------------------
+
+    def save(self, milestone: str, **facts: Any) -> None:
+        """Record that a point was passed; Stale when taken over."""
+        self._nested = self._asking.save(
+            self.context, self._ticket.step, milestone, facts
+        )
+        self.passed[milestone] = facts
+
+    def call(
+        self, step: type[HostStep], host: str, insist: bool = False
+    ) -> Facts:
+        """Let another host run a nested step; return its result."""
+        number = self._nested[step.method]
+        while True:
+            try:
+                return self._asking.other(
+                    self.context, host, step.method, number
+                )
+            except exception.Unavailable as error:
+                if not insist:
+                    raise exception.GuestMigrationFailed(
+                        instance_id=self.instance.uuid,
+                        reason=f'{host} did not do its part: {error}',
+                    ) from error
+                away = error
+            LOG.warning('%s on %s: %s', step.method, host, away)
+            self.wait(_AGAIN)
+            self._require_wanted()
+
+    def probe(self, host: str) -> int | None:
+        """Ask another host for the guest's power state until it answers."""
+        while True:
+            try:
+                return self._asking.probe(
+                    self.context, host, self.instance.uuid
+                )
+            except exception.Unavailable as error:
+                away = error
+            LOG.warning(
+                'Whether %s runs at %s is asked again: %s',
+                self.instance.uuid,
+                host,
+                away,
+            )
+            self.wait(_AGAIN)
+            self._require_wanted()
+
+    def report(self, **figures: int) -> None:
+        """Tell how far a migration is."""
+        self._asking.report(self.context, self.migration.id, figures)
+
+    # -- whether it is wanted ------------------------------------------------
+
+    def cancel(self, step: type[HostStep]) -> None:
+        """Let ``step`` of the same instance, at work here, stop."""
+        self._cancel(self.instance.uuid, step.method)
+
+    def stop(self, reason: exception.MinovaException) -> None:
+        """Let the work end at its next look; Stale outlasts Cancelled."""
+        if not isinstance(self._unwanted, exception.Stale):
+            self._unwanted = reason
+
+    def check(self) -> None:
+        """Raise Cancelled or Stale when the work is not wanted any more."""
+        if self._unwanted is not None:
+            raise self._unwanted
+
+    def _require_wanted(self) -> None:
+        if isinstance(self._unwanted, exception.Stale):
+            raise self._unwanted
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; ``check`` afterwards.
+
+        When the service ends the work ends here, and is gone on with by the
+        next start of the service.
+        """
+        if self._leaving.wait(seconds):
+            raise Stopping(self._ticket.method)
+
+    def seconds_left(self) -> float:
+        """Seconds until the operation's deadline."""
+        return self._ends_at - clock.monotonic()

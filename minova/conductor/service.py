@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One conductor: what it is made of and how it lives."""
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import version
+from minova.conductor.desk import Desk
+from minova.conductor.hearing import Hearing
+from minova.conductor.manager import Manager
+from minova.conductor.sweeper import Sweeper
+from minova.conf import CONF
+from minova.db import hosts
+from minova.db.engine import Database
+from minova.loop import Loop
+from minova.notifications.relay import Relay
+from minova.rpc import conductor as rpc
+from minova.rpc.bus import Bus
+from minova.rpc.compute import Computes
+from minova.rpc.contract import Dispatcher
+from minova.rpc.wakes import Waker
+
+LOG = logging.getLogger(__name__)
+
+#: The name that clients of the Compute API know conductors by.
+BINARY = 'nova-conductor'
+
+
+class ConductorService:
+    """A conductor at ``host``; several may run beside each other."""
+
+    def __init__(self, database: Database, bus: Bus, host: str) -> None:
+        self._database = database
+        self._host = host
+        self._incarnation = clock.uuid4()
+        holder = f'{host} {self._incarnation}'
+        computes = Computes(bus)
+        waker = Waker(computes, rpc.client(bus))
+        self._pool = clock.pool('conductor', 8)
+        self.relay = Relay(database, bus, holder)
+        self.hearing = Hearing(bus, host)
+        self.manager = Manager(
+            database,
+            Desk(database, computes, self.hearing),
+            waker,
+            self.relay,
+            host,
+            self._pool,
+        )
+        self.sweeper = Sweeper(
+            database, self.manager, waker, self.hearing, holder, host
+        )
+        dispatcher = Dispatcher(rpc.INTERFACE, self.manager)
+        self._server = bus.serve(
+            rpc.TOPIC,
+            host,
+            rpc.INTERFACE.version,
+            dispatcher.method_names(),
+            dispatcher.dispatch,
+        )
+        self._beats = Loop(
+            'beat', self._beat, lambda: CONF.compute.heartbeat_interval
+        )
+
+    def start(self) -> None:
+        """Register, answer, publish, sweep."""
+        self._database.write(
+            lambda connection: hosts.register_service(
+                connection,
+                BINARY,
+                self._host,
+                self._incarnation,
+                version.release(),
+            )
+        )
+        self._server.start()
+        self.hearing.start()
+        self.relay.start()
+        self.sweeper.start()
+        self._beats.start()
+        LOG.info('Conductor %s is ready.', self._host)
+
+    def stop(self) -> None:
+        """Answer what was asked, then stop; leases are given back."""
+        self.hearing.stop()
+        self._server.stop()
+        self._beats.stop()
+        self.sweeper.stop()
+        self._pool.shutdown()
+        self.relay.stop()
+        LOG.info('Conductor %s has stopped.', self._host)
+
+    def _beat(self) -> None:
+        self._database.write(
+            lambda connection: hosts.beat(
+                connection, BINARY, self._host, self._incarnation
+            )
+        )

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options as oslo's sample generator asks for them."""
+
+import re
+
+from oslo_config import cfg
+import oslo_messaging
+
+from minova import conf
+from minova.rpc import oslo as rpc
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return every group of Minova with its options."""
+    return [
+        (module.GROUP or 'DEFAULT', [_flowing(o) for o in module.OPTIONS])
+        for module in conf.GROUPS
+    ]
+
+
+def _flowing(option: cfg.Opt) -> cfg.Opt:
+    """Let the help be paragraphs, for the generator to break into lines."""
+    text = (option.help or '').strip()
+    option.help = re.sub(r'(?<!\n)\n(?!\n)', ' ', text)
+    return option
+
+
+def set_defaults() -> None:
+    """Change the defaults of library options that differ in Minova."""
+    oslo_messaging.set_transport_defaults(rpc.EXCHANGE)

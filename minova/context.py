@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who asks, and on behalf of which operation.
+
+A context goes with every message and stands in every notification (as
+``_context_*``), so that a consumer can join what belongs to one request.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_context import context
+
+from minova import clock
+
+
+class Context(context.RequestContext):
+    """oslo's request context plus the operation that is at work.
+
+    ``task_id`` and ``generation`` name the operation; a receiver that knows a
+    newer generation of the instance does nothing.
+    """
+
+    FROM_DICT_EXTRA_KEYS = ['task_id', 'generation', 'timestamp']
+
+    def __init__(
+        self,
+        *,
+        task_id: str | None = None,
+        generation: int | None = None,
+        timestamp: str | None = None,
+        **values: Any,
+    ) -> None:
+        values.setdefault('overwrite', False)
+        super().__init__(**values)
+        self.task_id = task_id
+        self.generation = generation
+        self.timestamp = timestamp or clock.now().isoformat()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form that travels and stands in notifications."""
+        values: dict[str, Any] = super().to_dict()
+        values['task_id'] = self.task_id
+        values['generation'] = self.generation
+        values['timestamp'] = self.timestamp
+        # The names that consumers of notifications know them by.
+        values['user_id'] = self.user_id
+        values['user_name'] = self.user_name
+        values['tenant'] = self.project_id
+        values['project_name'] = self.project_name
+        # A token is a secret; it is neither sent nor kept.
+        values.pop('auth_token', None)
+        return values
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> 'Context':
+        """Return the context that ``to_dict`` turned into ``values``."""
+        made: Context = cls.from_dict(dict(values))
+        return made
+
+
+def new_request_id() -> str:
+    """Return a fresh request id, ``req-`` and a uuid."""
+    return f'req-{clock.uuid4()}'
+
+
+def internal() -> Context:
+    """Return the context in which Minova acts by itself."""
+    return Context(is_admin=True, request_id=new_request_id())

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about services, hosts and what is claimed of them.
+
+A claim is one conditional UPDATE of the host's row: it cannot promise more
+than there is, however many claim at once. The sums on the host's row are kept
+equal to its allocations because both are written in one transaction.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova.db import tables
+from minova.db import types
+from minova.db.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.host import HostReport
+
+_a = tables.allocations
+_h = tables.hosts
+_v = tables.services
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A service and how long ago it was heard of, in seconds."""
+
+    id: int
+    uuid: str
+    binary: str
+    host: str
+    incarnation: str
+    version: str
+    disabled: bool
+    disabled_reason: str | None
+    forced_down: bool
+    started_at: datetime.datetime
+    last_seen_at: datetime.datetime
+    silent: float
+
+    def is_up(self, service_down_time: float) -> bool:
+        """Tell whether it may be asked for something."""
+        return not self.forced_down and self.silent <= service_down_time
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A compute's host and what of it is promised."""
+
+    id: int
+    uuid: str
+    host: str
+    address: str
+    availability_zone: str
+    hypervisor_hostname: str
+    hypervisor_type: str
+    hypervisor_version: int
+    cpu_info: dict[str, Any]
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    reserved_memory_mb: int
+    reserved_disk_gb: int
+    cpu_ratio: float
+    memory_ratio: float
+    disk_ratio: float
+    vcpus_used: int
+    memory_mb_used: int
+    disk_gb_used: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+# -- services ----------------------------------------------------------------
+
+
+def beat(connection: Connection, binary: str, host: str, own: str) -> bool:
+    """Note that incarnation ``own`` of a service lives.
+
+    False when it is not the newest start of the service any more.
+    """
+    result = connection.execute(
+        sa.update(_v)
+        .where(
+            _v.c.binary == binary, _v.c.host == host, _v.c.incarnation == own
+        )
+        .values(last_seen_at=types.now())
+    )
+    return result.rowcount == 1
+
+
+def register_service(
+    connection: Connection,
+    binary: str,
+    host: str,
+    incarnation: str,
+    version: str,
+) -> None:
+    """Make ``incarnation`` the newest start of a service."""
+    values = {
+        'incarnation': incarnation,
+        'version': version,
+        'started_at': types.now(),
+        'last_seen_at': types.now(),
+    }
+    known = (_v.c.binary == binary, _v.c.host == host)
+    result = connection.execute(sa.update(_v).where(*known).values(values))
+    if result.rowcount:
+        return
+    connection.execute(
+        sa.insert(_v).values(
+            uuid=clock.uuid4(),
+            binary=binary,
+            host=host,
+            disabled=False,
+            forced_down=False,
+            **values,
+        )
+    )
+
+
+def services(
+    connection: Connection, binary: str | None = None, host: str | None = None
+) -> list[Service]:
+    """Return the services, by binary and host if these are given."""
+    query = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+    if binary is not None:
+        query = query.where(_v.c.binary == binary)
+    if host is not None:
+        query = query.where(_v.c.host == host)
+    found = []
+    for row in connection.execute(query).mappings():
+        values = {column.name: row[column] for column in _v.c}
+        silent = (row['now'] - values['last_seen_at']).total_seconds()
+        found.append(Service(silent=silent, **values))
+    return found
+
+
+def update_service(
+    connection: Connection, number: int, values: Mapping[str, Any]
+) -> None:
+    """Change what an administrator may say of a service."""
+    connection.execute(sa.update(_v).where(_v.c.id == number).values(**values))
+
+
+# -- hosts -------------------------------------------------------------------
+
+
+def report(connection: Connection, host: HostReport) -> None:
+    """Write what a compute says of its host."""
+    values = host.as_dict()
+    for name in ('incarnation', 'version'):
+        del values[name]
+    values['updated_at'] = clock.now()
+    result = connection.execute(
+        sa.update(_h).where(_h.c.host == host.host).values(values)
+    )
+    if result.rowcount:
+        return
+    connection.execute(
+        sa.insert(_h).values(
+            uuid=clock.uuid4(),
+            vcpus_used=0,
+            memory_mb_used=0,
+            disk_gb_used=0,
+            created_at=values['updated_at'],
+            **values,
+        )
+    )
+
+
+def hosts(connection: Connection, host: str | None = None) -> list[Host]:
+    """Return all hosts, or the one of that name in a list."""
+    query = sa.select(*_h.c).order_by(_h.c.id)
+    if host is not None:
+        query = query.where(_h.c.host == host)
+    return [Host(**row) for row in connection.execute(query).mappings()]
+
+
+# -- claims ------------------------------------------------------------------
+
+
+def claim(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    holder: str,
+    flavor: Flavor,
+) -> bool:
+    """Take the flavor's room on a host; False when it is not there."""
+    memory = _h.c.memory_mb - _h.c.reserved_memory_mb
+    disk = _h.c.disk_gb - _h.c.reserved_disk_gb
+    vcpus = _h.c.vcpus_used + flavor.vcpus
+    memory_mb = _h.c.memory_mb_used + flavor.memory_mb
+    disk_gb = _h.c.disk_gb_used + flavor.disk_gb
+    result = connection.execute(
+        sa.update(_h)
+        .where(
+            _h.c.host == host,
+            vcpus <= _h.c.vcpus * _h.c.cpu_ratio,
+            memory_mb <= memory * _h.c.memory_ratio,
+            disk_gb <= disk * _h.c.disk_ratio,
+        )
+        .values(
+            vcpus_used=vcpus, memory_mb_used=memory_mb, disk_gb_used=disk_gb
+        )
+    )
+    if result.rowcount != 1:
+        return False
+    connection.execute(
+        sa.insert(_a).values(
+            host=host,
+            instance_uuid=instance_uuid,
+            holder=holder,
+            vcpus=flavor.vcpus,
+            memory_mb=flavor.memory_mb,
+            disk_gb=flavor.disk_gb,
+            created_at=clock.now(),
+        )
+    )
+    return True
+
+
+def release(
+    connection: Connection,
+    instance_uuid: str,
+    host: str | None = None,
+    holder: str | None = None,
+) -> None:
+    """Give back what an instance holds, on one host or by one holder."""
+    query = sa.select(*_a.c).where(_a.c.instance_uuid == instance_uuid)
+    if host is not None:
+        query = query.where(_a.c.host == host)
+    if holder is not None:
+        query = query.where(_a.c.holder == holder)
+    # In the order of the names: two who release the same do not deadlock.
+    held = connection.execute(query.order_by(_a.c.host)).mappings().all()
+    for row in held:
+        gone = connection.execute(sa.delete(_a).where(_a.c.id == row['id']))
+        if not gone.rowcount:
+            continue
+        connection.execute(
+            sa.update(_h)
+            .where(_h.c.host == row['host'])
+            .values(
+                vcpus_used=_h.c.vcpus_used - row['vcpus'],
+                memory_mb_used=_h.c.memory_mb_used - row['memory_mb'],
+                disk_gb_used=_h.c.disk_gb_used - row['disk_gb'],
+            )
+        )
+
+
+def pass_on(
+    connection: Connection,
+    instance_uuid: str,
+    host: str,
+    holder: str,
+    to: str,
+) -> None:
+    """Let another hold what ``holder`` holds for an instance on a host."""
+    connection.execute(
+        sa.update(_a)
+        .where(
+            _a.c.instance_uuid == instance_uuid,
+            _a.c.host == host,
+            _a.c.holder == holder,
+        )
+        .values(holder=to)
+    )
+
+
+def allocations(
+    connection: Connection, instance_uuid: str | None = None
+) -> list[dict[str, Any]]:
+    """Return all allocations, or those of one instance."""
+    query = sa.select(*_a.c).order_by(_a.c.id)
+    if instance_uuid is not None:
+        query = query.where(_a.c.instance_uuid == instance_uuid)
+    return [dict(row) for row in connection.execute(query).mappings()]

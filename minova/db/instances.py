@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about instances and their faults."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import states
+from minova.db import tables
+from minova.db.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
+from minova.objects.instance import InstanceState
+
+_t = tables.instances
+_COLUMNS = tuple(_t.c)
+
+
+def of_row(row: Mapping[Any, Any]) -> Instance:
+    """Return the object that a row of all columns stands for."""
+    values = {column.name: row[column] for column in _COLUMNS}
+    values['flavor'] = Flavor.of(values['flavor'])
+    return Instance(**values)
+
+
+def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of an instance as its columns hold them."""
+    columns = dict(values)
+    if 'flavor' in columns:
+        columns['flavor'] = columns['flavor'].as_dict()
+    return columns
+
+
+def get(
+    connection: Connection,
+    uuid: str,
+    project_id: str | None = None,
+    lock: bool = False,
+    deleted: bool = False,
+) -> Instance | None:
+    """Return the instance, None when there is none to be seen.
+
+    ``project_id`` hides the instances of others, ``deleted`` shows those that
+    are gone, ``lock`` keeps everybody else from changing the row until the
+    transaction ends.
+    """
+    query = sa.select(*_COLUMNS).where(_t.c.uuid == uuid)
+    if project_id is not None:
+        query = query.where(_t.c.project_id == project_id)
+    if not deleted:
+        query = query.where(_t.c.vm_state != states.DELETED)
+    if lock:
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().first()
+    return of_row(row) if row else None
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a row; return its number."""
+    result = connection.execute(sa.insert(_t).values(to_columns(values)))
+    number = result.inserted_primary_key
+    assert number is not None
+    return int(number[0])
+
+
+def update(
+    connection: Connection,
+    uuid: str,
+    values: Mapping[str, Any],
+    generation: int,
+    task_id: str | None,
+) -> bool:
+    """Change a row if it still is of this generation and owner.
+
+    This comparison is the fence: False means that somebody else has taken
+    the instance over and that nothing was written.
+    """
+    owner: sa.ColumnElement[bool] = _t.c.task_id == task_id
+    if task_id is None:
+        owner = _t.c.task_id.is_(None)
+    result = connection.execute(
+        sa.update(_t)
+        .where(_t.c.uuid == uuid, _t.c.generation == generation, owner)
+        .values(to_columns(values))
+    )
+    return result.rowcount == 1
+
+
+def count_used(
+    connection: Connection, project_id: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many instances a project has, and their flavors."""
+    rows = connection.execute(
+        sa.select(_t.c.flavor).where(
+            _t.c.project_id == project_id, _t.c.vm_state != states.DELETED
+        )
+    ).scalars()
+    flavors = list(rows)
+    return len(flavors), flavors
+
+
+def states_on_host(connection: Connection, host: str) -> list[InstanceState]:
+    """Return what power reconciliation needs of all instances of a host."""
+    rows = connection.execute(
+        sa.select(
+            _t.c.uuid,
+            _t.c.vm_state,
+            _t.c.power_state,
+            _t.c.generation,
+            _t.c.task_id,
+        ).where(_t.c.host == host, _t.c.vm_state != states.DELETED)
+    )
+    return [
+        InstanceState(
+            uuid=row.uuid,
+            vm_state=row.vm_state,
+            power_state=row.power_state,
+            generation=row.generation,
+            busy=row.task_id is not None,
+        )
+        for row in rows
+    ]
+
+
+def add_fault(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Record why an operation failed, for the user to see."""
+    connection.execute(sa.insert(tables.faults).values(values))
+
+
+def faults_of(
+    connection: Connection, uuids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the newest fault of each of the instances that have one."""
+    t = tables.faults
+    newest = (
+        sa.select(sa.func.max(t.c.id))
+        .where(t.c.instance_uuid.in_(list(uuids)))
+        .group_by(t.c.instance_uuid)
+    )
+    rows = connection.execute(
+        sa.select(*t.c).where(t.c.id.in_(newest))
+    ).mappings()
+    return {row['instance_uuid']: dict(row) for row in rows}
+
+
+def changed_since(moment: datetime.datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that an instance was touched at or after it."""
+    return sa.func.coalesce(_t.c.updated_at, _t.c.created_at) >= moment

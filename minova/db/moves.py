@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about the records of moves, which the API calls migrations."""
+
+from collections.abc import Mapping
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from minova.db.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.migration import Migration
+
+_t = tables.migrations
+
+
+def of_row(row: Mapping[Any, Any]) -> Migration:
+    """Return the object that a row stands for."""
+    values = {column.name: row[column] for column in _t.c}
+    for name in ('old_flavor', 'new_flavor'):
+        values[name] = Flavor.of(values[name])
+    return Migration(**values)
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Write a new record; return its number."""
+    result = connection.execute(sa.insert(_t).values(_columns(values)))
+    number = result.inserted_primary_key
+    assert number is not None
+    return int(number[0])
+
+
+def update(
+    connection: Connection, number: int, values: Mapping[str, Any]
+) -> None:
+    """Change a record."""
+    connection.execute(
+        sa.update(_t).where(_t.c.id == number).values(_columns(values))
+    )
+
+
+def note_progress(
+    connection: Connection,
+    number: int,
+    figures: Mapping[str, int],
+    progress: int,
+) -> None:
+    """Note how far a move is, while it runs."""
+    known = {name: figures[name] for name in figures if name in _t.c}
+    running = (_t.c.id == number, _t.c.status == 'running')
+    connection.execute(sa.update(_t).where(*running).values(**known))
+    instance = tables.instances
+    connection.execute(
+        sa.update(instance)
+        .where(
+            instance.c.uuid
+            == sa.select(_t.c.instance_uuid).where(*running).scalar_subquery(),
+            instance.c.task_state == 'migrating',
+        )
+        .values(progress=progress)
+    )
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.as_dict() if isinstance(value, Flavor) else value
+        for name, value in values.items()
+    }
+
+
+def get(connection: Connection, number: int) -> Migration | None:
+    """Return the record of that number, None when there is none."""
+    query = sa.select(*_t.c).where(_t.c.id == number)
+    row = connection.execute(query).mappings().first()
+    return of_row(row) if row else None
+
+
+def of_operation(
+    connection: Connection, operation_id: str
+) -> Migration | None:
+    """Return the record that an operation keeps, None when it keeps none."""
+    query = sa.select(*_t.c).where(_t.c.operation_id == operation_id)
+    row = connection.execute(query).mappings().first()
+    return of_row(row) if row else None
+
+
+def finished(connection: Connection, instance_uuid: str) -> Migration | None:
+    """Return the newest move that waits to be confirmed or reverted."""
+    query = (
+        sa.select(*_t.c)
+        .where(_t.c.instance_uuid == instance_uuid, _t.c.status == 'finished')
+        .order_by(_t.c.id.desc())
+    )
+    row = connection.execute(query).mappings().first()
+    return of_row(row) if row else None
+
+
+def finished_before(
+    connection: Connection, moment: datetime.datetime
+) -> list[Migration]:
+    """Return the moves that have waited for a confirmation since then."""
+    rows = connection.execute(
+        sa.select(*_t.c)
+        .where(_t.c.status == 'finished', _t.c.updated_at <= moment)
+        .order_by(_t.c.id)
+    ).mappings()
+    return [of_row(row) for row in rows]

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about operations and their steps."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova.db import instances
+from minova.db import tables
+from minova.db.engine import Connection
+from minova.objects import operation as records
+from minova.objects.instance import Instance
+from minova.objects.operation import Operation
+from minova.objects.operation import Step
+
+_i = tables.instances
+_o = tables.operations
+_s = tables.steps
+_v = tables.services
+
+COMPUTE = 'nova-compute'
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A step with all it belongs to, its rows locked.
+
+    ``incarnation`` is the newest start of the service on the step's host,
+    ``earlier`` an open step of an older operation of the same instance there,
+    ``newest`` the number of the operation's newest step.
+    """
+
+    step: Step
+    operation: Operation
+    instance: Instance
+    incarnation: str | None
+    earlier: str | None
+    newest: int
+
+
+def _operation(row: Mapping[Any, Any]) -> Operation:
+    return Operation(**{column.name: row[column] for column in _o.c})
+
+
+def _step(row: Mapping[Any, Any]) -> Step:
+    return Step(**{column.name: row[column] for column in _s.c})
+
+
+def _earlier() -> sa.ScalarSelect[Any]:
+    other = _s.alias('other')
+    return (
+        sa.select(other.c.id)
+        .where(
+            other.c.instance_uuid == _s.c.instance_uuid,
+            other.c.host == _s.c.host,
+            other.c.operation_id != _s.c.operation_id,
+            other.c.state.in_(records.OPEN),
+            other.c.created_at < _s.c.created_at,
+        )
+        .order_by(other.c.created_at)
+        .limit(1)
+        .correlate(_s)
+        .scalar_subquery()
+    )
+
+
+_all = _s.alias('every')
+_EARLIER = _earlier().label('earlier')
+_INCARNATION = (
+    sa.select(_v.c.incarnation)
+    .where(_v.c.binary == COMPUTE, _v.c.host == _s.c.host)
+    .correlate(_s)
+    .scalar_subquery()
+    .label('current_incarnation')
+)
+_NEWEST = (
+    sa.select(sa.func.max(_all.c.number))
+    .where(_all.c.operation_id == _s.c.operation_id)
+    .correlate(_s)
+    .scalar_subquery()
+    .label('newest')
+)
+_LOAD = (
+    sa.select(*_s.c, *_o.c, *_i.c, _INCARNATION, _EARLIER, _NEWEST)
+    .join(_o, _o.c.id == _s.c.operation_id)
+    .join(_i, _i.c.uuid == _s.c.instance_uuid)
+    .where(_s.c.id == sa.bindparam('step_id'))
+)
+_LOAD_LOCKED = _LOAD.with_for_update(of=(_s, _o, _i))
+
+
+def load(
+    connection: Connection, step_id: str, lock: bool = True
+) -> Loaded | None:
+    """Return a step with its operation and instance, None when unknown."""
+    query = _LOAD_LOCKED if lock else _LOAD
+    row = connection.execute(query, {'step_id': step_id}).mappings().first()
+    if row is None:
+        return None
+    return Loaded(
+        step=_step(row),
+        operation=_operation(row),
+        instance=instances.of_row(row),
+        incarnation=row['current_incarnation'],
+        earlier=row['earlier'],
+        newest=row['newest'],
+    )
+
+
+def get(connection: Connection, operation_id: str) -> Operation | None:
+    """Return an operation, None when unknown."""
+    query = sa.select(*_o.c).where(_o.c.id == operation_id)
+    row = connection.execute(query).mappings().first()
+    return _operation(row) if row else None
+
+
+def steps_of(connection: Connection, operation_id: str) -> list[Step]:
+    """Return the steps of an operation in the order they were owed."""
+    rows = connection.execute(
+        sa.select(*_s.c)
+        .where(_s.c.operation_id == operation_id)
+        .order_by(_s.c.number)
+    ).mappings()
+    return [_step(row) for row in rows]
+
+
+def insert(connection: Connection, operation: Operation) -> None:
+    """Write a new operation."""
+    connection.execute(sa.insert(_o).values(dataclasses.asdict(operation)))
+
+
+def update(
+    connection: Connection, operation_id: str, values: Mapping[str, Any]
+) -> None:
+    """Change an operation whose row is locked."""
+    connection.execute(
+        sa.update(_o).where(_o.c.id == operation_id).values(values)
+    )
+
+
+def insert_steps(connection: Connection, steps: Iterable[Step]) -> None:
+    """Write new steps."""
+    rows = [dataclasses.asdict(step) for step in steps]
+    connection.execute(sa.insert(_s).values(rows))
+
+
+def update_step(
+    connection: Connection,
+    step: Step,
+    values: Mapping[str, Any],
+) -> bool:
+    """Change a step if it still is in the state and hands it was read in.
+
+    This comparison is a fence: False means that nothing was written.
+    """
+    hands: sa.ColumnElement[bool] = _s.c.incarnation == step.incarnation
+    if step.incarnation is None:
+        hands = _s.c.incarnation.is_(None)
+    result = connection.execute(
+        sa.update(_s)
+        .where(_s.c.id == step.id, _s.c.state == step.state, hands)
+        .values(values)
+    )
+    return result.rowcount == 1
+
+
+def close_open_steps(
+    connection: Connection,
+    operation_id: str,
+    state: str,
+    moment: datetime.datetime,
+) -> None:
+    """End all that is open of an operation that has been taken over."""
+    connection.execute(
+        sa.update(_s)
+        .where(_s.c.operation_id == operation_id, _s.c.state.in_(records.OPEN))
+        .values(state=state, finished_at=moment)
+    )
+    connection.execute(
+        sa.update(_s)
+        .where(_s.c.operation_id == operation_id)
+        .values(opened=[])
+    )
+
+
+def owed_by_host(connection: Connection, host: str) -> list[Step]:
+    """Return all open steps of a compute, the oldest first."""
+    rows = connection.execute(
+        sa.select(*_s.c)
+        .where(
+            _s.c.state.in_(records.OPEN),
+            _s.c.topic == 'compute',
+            _s.c.host == host,
+        )
+        .order_by(_s.c.created_at, _s.c.number)
+    ).mappings()
+    return [_step(row) for row in rows]
+
+
+def open_steps(connection: Connection) -> list[Step]:
+    """Return all open steps of everybody, the oldest first."""
+    rows = connection.execute(
+        sa.select(*_s.c)
+        .where(_s.c.state.in_(records.OPEN))
+        .order_by(_s.c.created_at, _s.c.number)
+    ).mappings()
+    return [_step(row) for row in rows]
+
+
+def open_steps_of(connection: Connection, instance_uuid: str) -> list[Step]:
+    """Return the open steps of all operations of an instance."""
+    rows = connection.execute(
+        sa.select(*_s.c).where(
+            _s.c.instance_uuid == instance_uuid,
+            _s.c.state.in_(records.OPEN),
+        )
+    ).mappings()
+    return [_step(row) for row in rows]
+
+
+def overdue(
+    connection: Connection, moment: datetime.datetime
+) -> list[Operation]:
+    """Return the operations that should have ended before ``moment``."""
+    rows = connection.execute(
+        sa.select(*_o.c)
+        .where(_o.c.state == records.RUNNING, _o.c.deadline < moment)
+        .order_by(_o.c.deadline)
+    ).mappings()
+    return [_operation(row) for row in rows]
+
+
+def of_instance(connection: Connection, instance_uuid: str) -> list[Operation]:
+    """Return all operations of an instance, the newest first."""
+    rows = connection.execute(
+        sa.select(*_o.c)
+        .where(_o.c.instance_uuid == instance_uuid)
+        .order_by(_o.c.started_at.desc(), _o.c.generation.desc())
+    ).mappings()
+    return [_operation(row) for row in rows]

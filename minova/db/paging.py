@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages: a list is cut behind a row that the client names, the marker.
+
+A page begins after the marker in the list's order, so that rows which come or
+go meanwhile neither repeat nor skip others. The last key of an order is
+unique.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova.db.engine import Connection
+
+#: Stands for a NULL when sorting; databases do not agree where NULLs go.
+_NOTHING: dict[type[Any], Any] = {
+    str: '',
+    int: -1,
+    bool: False,
+    datetime.datetime: datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A column that a list is sorted by."""
+
+    column: sa.Column[Any]
+    descending: bool = False
+
+    @property
+    def value(self) -> sa.ColumnElement[Any]:
+        """The column, with a value in place of NULL."""
+        if not self.column.nullable:
+            return self.column
+        instead = _NOTHING[self.column.type.python_type]
+        return sa.func.coalesce(
+            self.column, sa.literal(instead, self.column.type)
+        )
+
+
+def order(keys: Iterable[Key]) -> list[sa.ColumnElement[Any]]:
+    """Return what a query is to be ordered by."""
+    return [
+        key.value.desc() if key.descending else key.value.asc() for key in keys
+    ]
+
+
+def after(
+    connection: Connection,
+    keys: Sequence[Key],
+    *marker: sa.ColumnElement[bool],
+) -> sa.ColumnElement[bool] | None:
+    """Return the condition that a row comes after the marker.
+
+    ``marker`` is what the marker's row is found by. None when there is no
+    such row.
+    """
+    row = connection.execute(
+        sa.select(*(key.value for key in keys)).where(*marker)
+    ).first()
+    if row is None:
+        return None
+    condition: sa.ColumnElement[bool] = sa.false()
+    for key, value in reversed(list(zip(keys, row, strict=True))):
+        bound = sa.literal(value, key.column.type)
+        further = key.value < bound if key.descending else key.value > bound
+        condition = sa.or_(further, sa.and_(key.value == bound, condition))
+    return condition

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Column types that mean the same on SQLite, MariaDB and PostgreSQL."""
+
+import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext import compiler
+from sqlalchemy.sql import expression
+from sqlalchemy.sql import type_api
+
+
+class Moment(sa.types.TypeDecorator[datetime.datetime]):
+    """A time to the microsecond: aware and UTC here, plain UTC in there."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
+        """Ask MariaDB to keep the microseconds."""
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(
+        self, value: datetime.datetime | None, dialect: Dialect
+    ) -> datetime.datetime | None:
+        """Store UTC without saying so."""
+        if value is None:
+            return None
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+    def process_result_value(
+        self, value: datetime.datetime | None, dialect: Dialect
+    ) -> datetime.datetime | None:
+        """Say that it is UTC."""
+        return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """A dict or list as text; never queried into."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
+        """Ask MariaDB for more than 64 kB."""
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.MEDIUMTEXT())
+        return dialect.type_descriptor(sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write JSON; None stays NULL."""
+        if value is None:
+            return None
+        return orjson.dumps(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read JSON."""
+        return None if value is None else orjson.loads(value)
+
+
+#: A row number that never runs out; SQLite counts only in plain INTEGERs.
+Serial = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+
+
+class now(expression.FunctionElement[datetime.datetime]):  # noqa: N801
+    """The time by the database's clock, which all services share."""
+
+    type = Moment()
+    inherit_cache = True
+
+
+@compiler.compiles(now, 'mysql')
+@compiler.compiles(now, 'mariadb')
+def _now_mysql(element: now, compiler: Any, **kw: Any) -> str:
+    return 'UTC_TIMESTAMP(6)'
+
+
+@compiler.compiles(now, 'postgresql')
+def _now_postgresql(element: now, compiler: Any, **kw: Any) -> str:
+    return "timezone('utc', clock_timestamp())"
+
+
+@compiler.compiles(now, 'sqlite')
+def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
+    # A function of our own (engine.py), so that a simulated clock is asked.
+    return 'minova_now()'

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error once: its text, its HTTP status, what is left when it is raised.
+
+::
+
+    MinovaException
+    ├── Refused               nothing was changed
+    │   ├── InvalidInput        400  the request cannot be meant
+    │   ├── Unauthorized        401
+    │   ├── Forbidden           403  policy, quota
+    │   ├── NotFound            404
+    │   ├── NotAcceptable       406  a microversion outside the range
+    │   ├── Conflict            409  the state forbids it now
+    │   ├── TooLarge            413
+    │   ├── NoValidHost         400  no place for it
+    │   ├── MigrationRefused    400  a check before a migration failed
+    │   ├── Stale               409  a newer owner holds the instance
+    │   └── Unavailable         503  broker or database away
+    └── Failed                  500  something was begun; the text says what
+        ├── GuestFailed              the hypervisor refused or lost it
+        └── ConfigInvalid            the process cannot start
+
+An error crosses RPC as class name and arguments and is built anew from this
+module only (``rpc/wire.py``). The one map from error to HTTP reply is in
+``api/wsgi.py``.
+"""
+
+from typing import Any
+from typing import ClassVar
+
+
+class MinovaException(Exception):
+    """An error with a text made from ``msg_fmt`` and keyword arguments.
+
+    The arguments are kept in ``kwargs``: they, not the text, travel.
+    """
+
+    msg_fmt: ClassVar[str] = 'An unknown error occurred.'
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+        self.message = message
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        if self.message is not None:
+            return self.message
+        return self.msg_fmt % self.kwargs
+
+
+class Refused(MinovaException):
+    """The request was turned down before anything was changed."""
+
+    status = 400
+
+
+class Failed(MinovaException):
+    """Something was begun and did not succeed."""
+
+
+# -- 400 --------------------------------------------------------------------
+
+
+class InvalidInput(Refused):
+    """The request cannot be meant as it stands."""
+
+    msg_fmt = 'Invalid input received: %(reason)s'
+
+
+class NoValidHost(Refused):
+    """No host can take the instance."""
+
+    msg_fmt = 'No valid host was found. %(reason)s'
+
+
+class MigrationRefused(Refused):
+    """A check before a migration failed; the guest was not touched."""
+
+    msg_fmt = 'Migration pre-check error: %(reason)s'
+
+
+class UnknownDestination(MigrationRefused):
+    """The wanted destination is no compute host."""
+
+    msg_fmt = 'Compute host %(host)s could not be found.'
+
+
+class UnableToMigrateToSelf(MigrationRefused):
+    """The wanted destination is where the instance already is."""
+
+    msg_fmt = (
+        'Unable to migrate instance (%(instance_id)s) to current host '
+        '(%(host)s).'
+    )
+
+
+class InvalidCPUInfo(MigrationRefused):
+    """The destination's CPU lacks what the guest was given."""
+
+    msg_fmt = 'Unacceptable CPU info: %(reason)s'
+
+
+class InvalidHypervisorType(MigrationRefused):
+    """Source and destination run different kinds of hypervisor."""
+
+    msg_fmt = (
+        'The supplied hypervisor type is invalid: the source runs '
+        '%(source)s, the destination %(destination)s.'
+    )
+
+
+class DestinationHypervisorTooOld(MigrationRefused):
+    """A guest cannot move to an older hypervisor."""
+
+    msg_fmt = (
+        'The instance requires a newer hypervisor version than has been '
+        'provided: the source runs %(source)s, the destination '
+        '%(destination)s.'
+    )
+
+
+class InvalidSharedStorage(MigrationRefused):
+    """Block migration was asked for, and both hosts share the disk."""
+
+    msg_fmt = '%(path)s is on shared storage: %(reason)s'
+
+
+class InvalidLocalStorage(MigrationRefused):
+    """Shared storage was asked for, and the hosts do not share it."""
+
+    msg_fmt = '%(path)s is not on shared storage: %(reason)s'
+
+
+class ComputeServiceUnavailable(MigrationRefused):
+    """A host that is needed does not answer."""
+
+    msg_fmt = 'Compute service of %(host)s is unavailable at this time.'
+
+
+class FlavorDiskTooSmall(InvalidInput):
+    """The image or the current disk does not fit the flavor."""
+
+    msg_fmt = "Flavor's disk is too small for requested image. %(reason)s"
+
+
+class FlavorMemoryTooSmall(InvalidInput):
+    """The image asks for more memory than the flavor has."""
+
+    msg_fmt = "Flavor's memory is too small for requested image. %(reason)s"
+
+
+class ImageNotActive(InvalidInput):
+    """The image cannot be booted yet."""
+
+    msg_fmt = 'Image %(image_id)s is not active.'
+
+
+class CannotResizeToSameFlavor(InvalidInput):
+    """A resize that would change nothing."""
+
+    msg_fmt = 'When resizing, instances must change flavor!'
+
+
+class CannotResizeDisk(InvalidInput):
+    """A disk is never made smaller."""
+
+    msg_fmt = (
+        'Server disk was unable to be resized because: %(reason)s Resize to a '
+        'flavor with a root disk of at least %(root_gb)s GB.'
+    )
+
+
+# -- 401, 403 ---------------------------------------------------------------
+
+
+class Unauthorized(Refused):
+    """Nobody known is asking."""
+
+    msg_fmt = 'The request you have made requires authentication.'
+    status = 401
+
+
+class Forbidden(Refused):
+    """Policy says no."""
+
+    msg_fmt = "Policy doesn't allow %(action)s to be performed."
+    status = 403
+
+
+class QuotaExceeded(Forbidden):
+    """The project has used what it may."""
+
+    msg_fmt = (
+        'Quota exceeded for %(overs)s: Requested %(requested)s, but already '
+        'used %(used)s of %(allowed)s %(overs)s'
+    )
+
+
+# -- 404 --------------------------------------------------------------------
+
+
+class NotFound(Refused):
+    """There is no such thing."""
+
+    msg_fmt = 'Resource could not be found.'
+    status = 404
+
+
+class InstanceNotFound(NotFound):
+    """No such instance, or not the asker's."""
+
+    msg_fmt = 'Instance %(instance_id)s could not be found.'
+
+
+class FlavorNotFound(NotFound):
+    """No such flavor."""
+
+    msg_fmt = 'Flavor %(flavor_id)s could not be found.'
+
+
+class ImageNotFound(NotFound):
+    """No such image."""
+
+    msg_fmt = 'Image %(image_id)s could not be found.'
+
+
+class HostNotFound(NotFound):
+    """No compute service has ever reported from there."""
+
+    msg_fmt = 'Compute host %(host)s could not be found.'
+
+
+class ServiceNotFound(NotFound):
+    """No such service."""
+
+    msg_fmt = 'Service %(service_id)s could not be found.'
+
+
+class MigrationNotFound(NotFound):
+    """No such migration of that instance."""
+
+    msg_fmt = (
+        'Migration %(migration_id)s not found for instance %(instance_id)s.'
+    )
+
+
+class OperationNotFound(NotFound):
+    """No operation with that request id."""
+
+    msg_fmt = (
+        'Action for request_id %(request_id)s on instance %(instance_id)s '
+        'not found'
+    )
+
+
+# -- 406, 409, 413, 503 -----------------------------------------------------
+
+
+class NotAcceptable(Refused):
+    """The microversion lies outside of what is spoken here."""
+
+    msg_fmt = (
+        'Version %(requested)s is not supported by the API. Minimum is '
+        '%(minimum)s and maximum is %(maximum)s.'
+    )
+    status = 406
+
+
+class Conflict(Refused):
+    """The state of things forbids it now."""
+
+    msg_fmt = 'Conflict: %(reason)s'
+    status = 409
+
+
+class InstanceInvalidState(Conflict):
+    """The state table does not let this operation begin."""
+
+    msg_fmt = (
+        "Cannot '%(operation)s' instance %(instance_id)s while it is in "
+        '%(attribute)s %(state)s'
+    )
+
+
+class FlavorExists(Conflict):
+    """The flavor's id is taken."""
+
+    msg_fmt = 'Flavor with ID %(flavor_id)s already exists.'
+
+
+class FlavorNameExists(Conflict):
+    """The flavor's name is taken."""
+
+    msg_fmt = 'Flavor with name %(name)s already exists.'
+
+
+class Stale(Conflict):
+    """The one who writes no longer owns what he writes to.
+
+    Raised to a worker whose step was taken over, preempted or ended: it
+    changes nothing any more and puts away what it was doing.
+    """
+
+    msg_fmt = (
+        '%(what)s is no longer held by %(holder)s: another operation or a '
+        'newer start of the service has taken over.'
+    )
+
+
+class TooLarge(Refused):
+    """The body is larger than the api reads."""
+
+    msg_fmt = 'The request body is larger than %(limit)s bytes.'
+    status = 413
+
+
+class Unavailable(Refused):
+    """Something that must answer does not; nothing was begun."""
+
+    msg_fmt = '%(what)s is unavailable at this time: %(reason)s'
+    status = 503
+
+
+# -- failed -----------------------------------------------------------------
+
+
+class OperationFailed(Failed):
+    """A step ended with an error of another program; this carries its text."""
+
+    msg_fmt = '%(cause)s: %(reason)s'
+
+
+class DeadlineExceeded(Failed):
+    """An operation did not end in its time."""
+
+    msg_fmt = 'The %(operation)s did not end in its time: %(reason)s'
+
+
+class HostLost(Failed):
+    """A host went away and cannot be waited for."""
+
+    msg_fmt = 'Host %(host)s went away while it ran %(step)s. %(left)s'
+
+
+class Preempted(Failed):
+    """An operation was ended by one that needs nobody's leave."""
+
+    msg_fmt = 'The %(operation)s was ended by a %(by)s of the instance.'
+
+
+class Cancelled(Failed):
+    """Somebody asked for it to stop."""
+
+    msg_fmt = 'The %(operation)s was aborted on request.'
+
+
+class GuestFailed(Failed):
+    """The hypervisor refused something or lost a guest."""
+
+    msg_fmt = 'Instance %(instance_id)s: %(reason)s'
+
+
+class DiskFailed(GuestFailed):
+    """A disk is missing or could not be written."""
+
+
+class GuestMigrationFailed(GuestFailed):
+    """The hypervisor did not move the guest; it goes on at the source."""
+
+
+class ConfigInvalid(Failed):
+    """The configuration keeps a process from starting."""
+
+    msg_fmt = 'Configuration error: %(reason)s'

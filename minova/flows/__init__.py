@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stories, one file each; this is their table of contents."""
+
+from typing import Final
+
+from minova.flows import build
+from minova.flows import delete
+from minova.flows import lifecycle
+from minova.flows import live_migration
+from minova.flows import resize
+from minova.flows.chain import Decision
+from minova.flows.chain import HostStep
+from minova.flows.chain import Story
+
+#: What happens for each kind of operation of the state table.
+STORIES: Final[dict[str, Story]] = {
+    'create': build.Create(),
+    'start': lifecycle.Start(),
+    'stop': lifecycle.Stop(),
+    'stop_again': lifecycle.Stop(),
+    'pause': lifecycle.Pause(),
+    'pause_again': lifecycle.Pause(),
+    'unpause': lifecycle.Unpause(),
+    'reboot_soft': lifecycle.Reboot(),
+    'reboot_hard': lifecycle.Reboot(),
+    'resize': resize.Move(),
+    'migrate': resize.Move(),
+    'confirm_resize': resize.Confirm(),
+    'revert_resize': resize.Revert(),
+    'live_migrate': live_migration.LiveMigrate(),
+    'abort_live_migrate': live_migration.Abort(),
+    'delete': delete.Delete(),
+    'force_delete': delete.ForceDelete(),
+    'power_sync': lifecycle.PowerSync(),
+    'put_away': delete.Clear(),
+}
+
+_STEPS: Final = {
+    kind: {step.method: step() for step in story.steps}
+    for kind, story in STORIES.items()
+}
+
+
+def step_of(kind: str, method: str) -> HostStep | Decision:
+    """Return the step that ``method`` is in an operation of ``kind``."""
+    return _STEPS[kind][method]

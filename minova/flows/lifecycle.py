@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stories of one step: on one host, nobody else involved.
+
+==================== ================== =========== =====================
+operation            step               told        when it fails
+==================== ================== =========== =====================
+start                start_instance     power_on    as before
+stop, stop_again     stop_instance      power_off   as before
+pause, pause_again   pause_instance     pause       as before
+unpause              unpause_instance   unpause     as before
+reboot_soft, _hard   reboot_instance    reboot      in error
+==================== ================== =========== =====================
+
+Told: update to the first task state by whoever began it; then at the host
+``X.start``, the task states on the way, update to the new vm_state, ``X.end``.
+"""
+
+from minova.flows import power
+from minova.flows.chain import Book
+from minova.flows.chain import Facts
+from minova.flows.chain import HostStep
+from minova.flows.chain import Job
+from minova.flows.chain import Story
+
+
+class Simple(HostStep):
+    """A step that is told as one span around its work."""
+
+    span = ''
+
+    def begins(self, book: Book) -> None:
+        """Tell that it starts."""
+        book.open(self.span)
+
+    def ends(self, book: Book, result: Facts) -> None:
+        """Note the power state, let go of the instance, tell."""
+        book.change(**result)
+        book.finish()
+        book.close(self.span)
+
+
+class StartInstance(Simple):
+    """Switch the guest on."""
+
+    method = 'start_instance'
+    span = 'power_on'
+
+    def work(self, job: Job) -> Facts:
+        """Define and start it; nothing when an earlier try did."""
+        power.switch_on(job)
+        return power.state(job)
+
+
+class StopInstance(Simple):
+    """Switch the guest off."""
+
+    method = 'stop_instance'
+    span = 'power_off'
+
+    def work(self, job: Job) -> Facts:
+        """Ask the guest, then cut the power."""
+        power.switch_off(job)
+        return power.state(job)
+
+
+class PauseInstance(Simple):
+    """Stop the guest's processors."""
+
+    method = 'pause_instance'
+    span = 'pause'
+
+    def work(self, job: Job) -> Facts:
+        """Pause it."""
+        job.driver.pause(job.instance.uuid)
+        return power.state(job)
+
+
+class UnpauseInstance(Simple):
+    """Let the guest's processors go on."""
+
+    method = 'unpause_instance'
+    span = 'unpause'
+
+    def work(self, job: Job) -> Facts:
+        """Unpause it."""
+        job.driver.unpause(job.instance.uuid)
+        return power.state(job)
+
+
+class RebootInstance(Simple):
+    """Restart the guest: softly if asked and possible, else hard."""
+
+    method = 'reboot_instance'
+    span = 'reboot'
+
+    def begins(self, book: Book) -> None:
+        """Tell that it starts."""
+        super().begins(book)
+        book.task(_task(book, 'reboot_pending'))
+
+    def work(self, job: Job) -> Facts:
+        """Restart; the number of the boot that ends is saved before."""
+        if 'started' in job.passed:
+            boot = job.passed['started']['boot']
+        else:
+            guest = job.driver.guest(job.instance.uuid)
+            boot = guest.boot if guest else None
+            job.save('started', boot=boot)
+        if job.kind != 'reboot_soft' or not power.reboot_soft(job, boot):
+            power.reboot_hard(job)
+        return power.state(job)
+
+    def saved(self, book: Book, milestone: str, facts: Facts) -> None:
+        """Tell that the guest is asked now."""
+        book.task(_task(book, 'reboot_started'))
+
+
+def _task(book: Book, task_state: str) -> str:
+    hard = book.operation.kind == 'reboot_hard'
+    return f'{task_state}_hard' if hard else task_state
+
+
+class OnHost(Story):
+    """A story whose only step runs where the instance is."""
+
+    def starts(self, book: Book) -> None:
+        """Let the instance's host do it."""
+        (step,) = self.steps
+        book.owe(step, host=book.instance.host)
+
+
+class Start(OnHost):
+    """Switch on."""
+
+    steps = (StartInstance,)
+
+
+class Stop(OnHost):
+    """Switch off."""
+
+    steps = (StopInstance,)
+
+
+class Pause(OnHost):
+    """Pause."""
+
+    steps = (PauseInstance,)
+
+
+class Unpause(OnHost):
+    """Go on."""
+
+    steps = (UnpauseInstance,)
+
+
+class Reboot(OnHost):
+    """Restart."""
+
+    steps = (RebootInstance,)
+
+
+class PowerSync(Story):
+    """Take over what was done to a guest behind our back."""
+
+    def starts(self, book: Book) -> None:
+        """Correct the row; there is nothing to do on the host."""
+        book.change(power_state=book.operation.params['power_state'])
+        book.correct(book.operation.params['vm_state'])

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serving HTTP in a process of ours: waitress under the verbs of a service.
+
+The socket is opened by the master, so that a port that is taken is said at
+once and several workers can share it.
+"""
+
+from collections.abc import Callable
+import socket
+from typing import Any
+
+from waitress import server as waitress_server
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+
+from minova import clock
+from minova import exception
+
+#: Seconds in which requests under way may end when the service stops.
+_GRACE = 20.0
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Return a listening socket; ConfigInvalid when that cannot be."""
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((address, port))
+    except OSError as error:
+        made.close()
+        raise exception.ConfigInvalid(
+            reason=f'cannot listen on {address}:{port}: {error.strerror}; '
+            'see [api] listen and port'
+        ) from error
+    made.listen(1024)
+    return made
+
+
+class HttpServer:
+    """Answers on a socket with a WSGI application."""
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        bound: socket.socket,
+        threads: int,
+        largest_body: int,
+    ) -> None:
+        """``largest_body`` is in bytes; a larger one is cut off with 413."""
+        self._channels: dict[int, Any] = {}
+        self._server = waitress_server.create_server(
+            application,
+            map=self._channels,
+            sockets=[bound],
+            threads=threads,
+            ident='minova',
+            max_request_body_size=largest_body,
+            channel_timeout=120,
+        )
+        self._stopping = False
+        self._thread: clock.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread = clock.spawn('http', self._run)
+
+    def stop(self) -> None:
+        """Accept nothing more; let what is being answered be answered."""
+        self._stopping = True
+        self._server.pull_trigger()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._turn(1.0)
+        # The listening socket alone: the workers still need the trigger.
+        wasyncore.dispatcher.close(self._server)
+        until = clock.monotonic() + _GRACE
+        while self._is_busy() and clock.monotonic() < until:
+            self._turn(0.05)
+        self._server.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._channels)
+
+    def _turn(self, timeout: float) -> None:
+        wasyncore.loop(timeout, use_poll=True, map=self._channels, count=1)
+
+    def _is_busy(self) -> bool:
+        """Tell whether a request is being answered or an answer sent."""
+        return any(
+            channel.requests or channel.total_outbufs_len
+            for channel in self._channels.values()
+            if isinstance(channel, HTTPChannel)
+        )

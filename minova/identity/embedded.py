@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded identity service, without its HTTP: who is who, and tokens.
+
+It knows users and gives tokens; it decides nothing about what they may do.
+A token is good while it is signed with our secret, has not expired, was not
+taken back, and its user still has a role on its project.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import hashlib
+import os
+from typing import Any
+
+from minova import clock
+from minova import conf
+from minova import exception
+from minova.identity import records
+from minova.identity import tokens
+
+#: type, name and path of what the catalog lists.
+SERVICES = (
+    ('compute', 'minova', '/v2.1'),
+    ('image', 'minova-image', '/image'),
+    ('identity', 'minova-identity', '/identity/v3'),
+)
+_INTERFACES = ('public', 'internal', 'admin')
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """A good token: who has it, for what, until when.
+
+    ``roles`` are names, implied ones included. An unscoped token has no
+    project (None) and no roles.
+    """
+
+    user_id: str
+    user_name: str
+    user_domain_id: str
+    user_domain_name: str
+    methods: tuple[str, ...]
+    audit_ids: tuple[str, ...]
+    issued_at: datetime.datetime
+    expires_at: datetime.datetime
+    project_id: str | None = None
+    project_name: str | None = None
+    project_domain_id: str | None = None
+    project_domain_name: str | None = None
+    roles: tuple[str, ...] = ()
+
+    @property
+    def audit_id(self) -> str:
+        """The id under which logs may name the token."""
+        return self.audit_ids[0]
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the role admin is among the roles."""
+        return 'admin' in self.roles
+
+
+class Identity:
+    """Users, projects and tokens in a directory, made at the first use.
+
+    For one process at a time: a second one would not see what the first
+    takes back. Safe to use from many threads.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self.known, self.first_passwords = records.open_directory(directory)
+        self._revoked = tokens.Revocations(
+            os.path.join(directory, 'revoked.json')
+        )
+
+    known: records.Records
+    """Who there is."""
+
+    first_passwords: Mapping[str, str]
+    """User name to password if this object made the directory, else empty.
+
+    The only moment at which the password of ``demo`` can be learnt.
+    """
+
+    def admin_password(self) -> str:
+        """Return the password of admin; ConfigInvalid if its file is gone."""
+        return records.admin_password(self._directory)
+
+    def find_user(
+        self,
+        user_id: str | None = None,
+        name: str | None = None,
+        domain: Mapping[str, str] | None = None,
+    ) -> records.User | None:
+        """Return the user with this id, or this name in this domain."""
+        if user_id is not None:
+            return self.known.users.get(user_id)
+        domain_id = self.find_domain(domain or {})
+        for user in self.known.users.values():
+            if (user.name, user.domain_id) == (name, domain_id):
+                return user
+        return None
+
+    def find_project(
+        self,
+        project_id: str | None = None,
+        name: str | None = None,
+        domain: Mapping[str, str] | None = None,
+    ) -> records.Project | None:
+        """Return the project with this id, or this name in this domain."""
+        if project_id is not None:
+            return self.known.projects.get(project_id)
+        domain_id = self.find_domain(domain or {})
+        for project in self.known.projects.values():
+            if (project.name, project.domain_id) == (name, domain_id):
+                return project
+        return None
+
+    def find_domain(self, domain: Mapping[str, str]) -> str | None:
+        """Return the id of the domain with this ``id`` or this ``name``."""
+        for one in self.known.domains.values():
+            if one.id == domain.get('id') or (
+                'id' not in domain and one.name == domain.get('name')
+            ):
+                return one.id
+        return None
+
+    def projects_of(self, user_id: str) -> list[records.Project]:
+        """Return the projects on which a user has a role, by name."""
+        held = {
+            one.project_id
+            for one in self.known.assignments
+            if one.user_id == user_id
+        }
+        found = [self.known.projects[project_id] for project_id in held]
+        return sorted(found, key=lambda project: project.name)
+
+    def authenticate(
+        self, user: records.User | None, password: str
+    ) -> records.User:
+        """Return the user if it is the password; Unauthorized if not.
+
+        None stands for a user that does not exist, and takes as long.
+        """
+        good = records.password_is(user, password)
+        if user is None or not good:
+            raise exception.Unauthorized
+        return user
+
+    def issue(
+        self,
+        user_id: str,
+        project_id: str | None = None,
+        methods: tuple[str, ...] = ('password',),
+        parent: Token | None = None,
+    ) -> str:
+        """Return a new token for a user, on a project or (None) unscoped.
+
+        One that is got with a ``parent`` token expires with it. Unauthorized
+        if the user has no role on the project.
+        """
+        now = clock.now()
+        audit_ids: tuple[str, ...] = (tokens.new_audit_id(),)
+        if parent is None:
+            lifetime = conf.CONF.identity.token_lifetime
+            expires_at = now + datetime.timedelta(seconds=lifetime)
+        else:
+            audit_ids += parent.audit_ids[-1:]
+            expires_at = parent.expires_at
+        claims = tokens.Claims(
+            audit_ids=audit_ids,
+            user_id=user_id,
+            project_id=project_id,
+            methods=methods,
+            issued_at=now,
+            expires_at=expires_at,
+        )
+        self._token(claims)
+        return tokens.sealed(claims, self.known.secret)
+
+    def validate(self, token: str) -> Token:
+        """Return what a token stands for; Unauthorized if it is not good."""
+        return self._token(self._claims(token))
+
+    def find_token(self, token: str) -> Token | None:
+        """Return what a token stands for, None if it is not good."""
+        try:
+            return self.validate(token)
+        except exception.Unauthorized:
+            return None
+
+    def revoke(self, token: str) -> None:
+        """Take a token back; Unauthorized if it is not good."""
+        self._revoked.add(self._claims(token))
+
+    def catalog(self, base_url: str) -> list[dict[str, Any]]:
+        """Return the service catalog of the application at ``base_url``."""
+        region = conf.CONF.identity.region
+        return [
+            {
+                'id': stable_id(kind),
+                'type': kind,
+                'name': name,
+                'endpoints': [
+                    {
+                        'id': stable_id(kind, interface),
+                        'interface': interface,
+                        'region': region,
+                        'region_id': region,
+                        'url': base_url + path,
+                    }
+                    for interface in _INTERFACES
+                ],
+            }
+            for kind, name, path in SERVICES
+        ]
+
+    def _claims(self, token: str) -> tokens.Claims:
+        claims = tokens.opened(token, self.known.secret)
+        if claims.audit_ids[0] in self._revoked:
+            raise exception.Unauthorized
+        if claims.expires_at <= clock.now():
+            raise exception.Unauthorized
+        return claims
+
+    def _token(self, claims: tokens.Claims) -> Token:
+        """Look up what claims stand for now; Unauthorized if nothing."""
+        user = self.known.users.get(claims.user_id)
+        if user is None:
+            raise exception.Unauthorized
+        unscoped = Token(
+            user_id=user.id,
+            user_name=user.name,
+            user_domain_id=user.domain_id,
+            user_domain_name=self.known.domains[user.domain_id].name,
+            methods=claims.methods,
+            audit_ids=claims.audit_ids,
+            issued_at=claims.issued_at,
+            expires_at=claims.expires_at,
+        )
+        if claims.project_id is None:
+            return unscoped
+        project = self.known.projects.get(claims.project_id)
+        roles = self.known.roles_of(user.id, claims.project_id)
+        if project is None or not roles:
+            raise exception.Unauthorized
+        return dataclasses.replace(
+            unscoped,
+            project_id=project.id,
+            project_name=project.name,
+            project_domain_id=project.domain_id,
+            project_domain_name=self.known.domains[project.domain_id].name,
+            roles=tuple(role.name for role in roles),
+        )
+
+
+def stable_id(*parts: str) -> str:
+    """Return an id that is the same at every start, in Keystone's form."""
+    return hashlib.sha256('/'.join(parts).encode()).hexdigest()[:32]

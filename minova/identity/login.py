@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the body of ``POST /v3/auth/tokens`` to a token.
+
+Methods ``password`` and ``token``; scope a project or none. What else
+Keystone has (domain and system scope, trusts, TOTP, application credentials)
+is refused by name. A body that does not fit is 400; a name or password that
+is wrong is 401, with one text for all of them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from minova import exception
+from minova.identity import embedded
+from minova.identity import records
+from minova.identity import wire
+
+_NAME = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+_DOMAIN = {'type': 'object', 'properties': {'id': _NAME, 'name': _NAME}}
+_NAMED = {'id': _NAME, 'name': _NAME, 'domain': _DOMAIN}
+_IDENTITY = {
+    'type': 'object',
+    'required': ['methods'],
+    'properties': {
+        'methods': {
+            'type': 'array',
+            'minItems': 1,
+            'maxItems': 8,
+            'items': _NAME,
+        },
+        'password': {
+            'type': 'object',
+            'required': ['user'],
+            'properties': {
+                'user': {
+                    'type': 'object',
+                    'required': ['password'],
+                    'properties': {
+                        **_NAMED,
+                        'password': {'type': 'string', 'maxLength': 4096},
+                    },
+                }
+            },
+        },
+        'token': {
+            'type': 'object',
+            'required': ['id'],
+            'properties': {'id': {'type': 'string', 'maxLength': 8192}},
+        },
+    },
+}
+_SCOPE = {
+    'type': ['object', 'string'],
+    'minProperties': 1,
+    'maxProperties': 1,
+    'pattern': '^unscoped$',
+    'properties': {'project': {'type': 'object', 'properties': _NAMED}},
+}
+_BODY = jsonschema.Draft202012Validator(
+    {
+        'type': 'object',
+        'required': ['auth'],
+        'properties': {
+            'auth': {
+                'type': 'object',
+                'required': ['identity'],
+                'properties': {'identity': _IDENTITY, 'scope': _SCOPE},
+            }
+        },
+    }
+)
+
+
+def token(store: embedded.Identity, body: Any) -> str:
+    """Return a new token for the login in a request's body.
+
+    InvalidInput if the body does not fit, Unauthorized if the user is not
+    who they say, has no role on the project or asks for what is not offered.
+    """
+    wire.check(_BODY, body)
+    identity = body['auth']['identity']
+    user_ids = set()
+    parent = None
+    for method in dict.fromkeys(identity['methods']):
+        if method not in ('password', 'token'):
+            raise exception.Unauthorized(
+                'The embedded identity service knows the methods password '
+                'and token; another one was asked for.'
+            )
+        if method not in identity:
+            raise exception.InvalidInput(
+                reason=f'auth/identity lacks {method}, which methods names.'
+            )
+        if method == 'password':
+            user_ids.add(_by_password(store, identity['password']['user']).id)
+        else:
+            parent = store.validate(identity['token']['id'])
+            user_ids.add(parent.user_id)
+    if len(user_ids) != 1:
+        raise exception.Unauthorized
+    methods = (*identity['methods'], *(parent.methods if parent else ()))
+    return store.issue(
+        user_ids.pop(),
+        _project_id(store, body['auth'].get('scope', 'unscoped')),
+        tuple(dict.fromkeys(methods)),
+        parent,
+    )
+
+
+def _by_password(
+    store: embedded.Identity, user: Mapping[str, Any]
+) -> records.User:
+    _check_named(user, 'auth/identity/password/user')
+    found = store.find_user(
+        user.get('id'), user.get('name'), user.get('domain')
+    )
+    return store.authenticate(found, user['password'])
+
+
+def _project_id(
+    store: embedded.Identity, scope: str | Mapping[str, Any]
+) -> str | None:
+    """Return the project that is asked for, None for an unscoped token."""
+    if isinstance(scope, str):
+        return None
+    if 'project' not in scope:
+        raise exception.Unauthorized(
+            'The embedded identity service gives tokens for a project, or '
+            'unscoped ones; another scope (a domain, the system, a trust) '
+            'was asked for.'
+        )
+    project = scope['project']
+    _check_named(project, 'auth/scope/project')
+    found = store.find_project(
+        project.get('id'), project.get('name'), project.get('domain')
+    )
+    if found is None:
+        raise exception.Unauthorized
+    return found.id
+
+
+def _check_named(one: Mapping[str, Any], place: str) -> None:
+    """Refuse what has neither an id nor a name in a domain."""
+    if 'id' in one:
+        return
+    domain = one.get('domain', {})
+    if 'name' not in one or not ('id' in domain or 'name' in domain):
+        raise exception.InvalidInput(
+            reason=f'{place} needs an id, or a name and a domain with an id '
+            'or a name.'
+        )

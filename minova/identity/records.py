@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who there is: the users, projects and roles of the embedded identity.
+
+Made once, at the first start, and read ever after; nothing here changes them.
+Passwords are stored as scrypt hashes (RFC 7914), except the one of ``admin``:
+the all-in-one writes it into clouds.yaml at each start, so it stands in a file
+of its own that only the owner can read.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+from typing import Any
+
+from minova import clock
+from minova import exception
+from minova.identity import durable
+
+#: About 12 ms and 4 MiB a try. More would not help: the passwords are drawn
+#: with 144 bits, and each thread that answers logins keeps that memory.
+_COST = {'n': 2**12, 'r': 8, 'p': 1}
+#: What a role gives besides itself, as a deployment of Keystone has it.
+_IMPLIED = {'admin': ('member', 'reader'), 'member': ('reader',)}
+_PASSWORD_FILE = 'admin-password'  # noqa: S105
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """A name space of users and projects; there is one."""
+
+    id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+    """What owns servers and images."""
+
+    id: str
+    name: str
+    domain_id: str
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """Somebody with a password."""
+
+    id: str
+    name: str
+    domain_id: str
+    salt: str
+    password_hash: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """What somebody may be on a project."""
+
+    id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """A user has a role on a project."""
+
+    user_id: str
+    project_id: str
+    role_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """All of it, by id, and the secret that signs tokens."""
+
+    secret: bytes
+    domains: Mapping[str, Domain]
+    projects: Mapping[str, Project]
+    users: Mapping[str, User]
+    roles: Mapping[str, Role]
+    assignments: tuple[Assignment, ...]
+
+    def roles_of(self, user_id: str, project_id: str) -> tuple[Role, ...]:
+        """Return a user's roles on a project, implied ones too, by name."""
+        names: set[str] = set()
+        for one in self.assignments:
+            if (one.user_id, one.project_id) == (user_id, project_id):
+                name = self.roles[one.role_id].name
+                names.update((name, *_IMPLIED.get(name, ())))
+        found = (role for role in self.roles.values() if role.name in names)
+        return tuple(sorted(found, key=lambda role: role.name))
+
+
+def password_hash(password: str, salt: str) -> str:
+    """Return the scrypt hash of a password, in hex; ``salt`` is hex too."""
+    return hashlib.scrypt(
+        password.encode(), salt=bytes.fromhex(salt), **_COST
+    ).hex()
+
+
+def password_is(user: User | None, password: str) -> bool:
+    """Tell whether it is the user's password; for None, no, as slowly.
+
+    The time taken does not tell whether the user exists.
+    """
+    salt, wanted = (
+        ('00' * 16, '')
+        if user is None
+        else (
+            user.salt,
+            user.password_hash,
+        )
+    )
+    return hmac.compare_digest(password_hash(password, salt), wanted)
+
+
+def open_directory(directory: str) -> tuple[Records, Mapping[str, str]]:
+    """Return what a directory holds, and the passwords if it was just made.
+
+    Of two processes that make it at once one does. The password file is
+    written first: a crash between the two leaves nothing that counts.
+    """
+    durable.directory(directory)
+    path = os.path.join(directory, 'identity.json')
+    given: dict[str, str] = {}
+    with open(os.path.join(directory, '.lock'), 'wb') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        durable.sweep(directory)
+        if not os.path.exists(path):
+            document, given = _first()
+            durable.write(
+                os.path.join(directory, _PASSWORD_FILE),
+                given['admin'].encode() + b'\n',
+            )
+            durable.write_json(path, document)
+    return _parsed(path), given
+
+
+def admin_password(directory: str) -> str:
+    """Return the password of admin; ConfigInvalid if its file is gone."""
+    path = os.path.join(directory, _PASSWORD_FILE)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return file.read().strip()
+    except (OSError, ValueError) as error:
+        raise exception.ConfigInvalid(
+            reason=f'the password of admin cannot be read from {path} '
+            f'({error}); without it, remove the directory to start anew.'
+        ) from error
+
+
+def new_id() -> str:
+    """Return a new id in the form that Keystone gives: 32 hex digits."""
+    return clock.uuid4().replace('-', '')
+
+
+def _first() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the document of a new directory, and its users' passwords."""
+    roles = {name: new_id() for name in ('admin', 'member', 'reader')}
+    projects = {name: new_id() for name in ('admin', 'demo')}
+    users = {name: new_id() for name in ('admin', 'demo')}
+    passwords = {name: secrets.token_urlsafe(18) for name in users}
+    held = (
+        ('admin', 'admin', 'admin'),
+        ('admin', 'demo', 'admin'),
+        ('demo', 'demo', 'member'),
+    )
+    rows = []
+    for name, user_id in users.items():
+        salt = secrets.token_hex(16)
+        user = User(
+            id=user_id,
+            name=name,
+            domain_id='default',
+            salt=salt,
+            password_hash=password_hash(passwords[name], salt),
+        )
+        rows.append(dataclasses.asdict(user))
+    return {
+        'version': 1,
+        'secret': secrets.token_hex(32),
+        'domains': [{'id': 'default', 'name': 'Default'}],
+        'projects': [
+            {
+                'id': project_id,
+                'name': name,
+                'domain_id': 'default',
+                'description': f'The project {name}.',
+            }
+            for name, project_id in projects.items()
+        ],
+        'users': rows,
+        'roles': [{'id': id_, 'name': name} for name, id_ in roles.items()],
+        'assignments': [
+            {
+                'user_id': users[user],
+                'project_id': projects[project],
+                'role_id': roles[role],
+            }
+            for user, project, role in held
+        ],
+    }, passwords
+
+
+def _parsed(path: str) -> Records:
+    """Return the records in a file; ConfigInvalid if they do not fit."""
+    document = durable.read_json(path)
+    try:
+        if document['version'] != 1:
+            raise exception.ConfigInvalid(
+                reason=f'{path} was written by a later version of Minova.'
+            )
+        found = Records(
+            secret=bytes.fromhex(document['secret']),
+            domains={one['id']: Domain(**one) for one in document['domains']},
+            projects={
+                one['id']: Project(**one) for one in document['projects']
+            },
+            users={one['id']: User(**one) for one in document['users']},
+            roles={one['id']: Role(**one) for one in document['roles']},
+            assignments=tuple(
+                Assignment(**one) for one in document['assignments']
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise exception.ConfigInvalid(
+            reason=f'{path} is damaged: {error!r}'
+        ) from error
+    if len(found.secret) < 32:
+        raise exception.ConfigInvalid(reason=f'{path}: the secret is short.')
+    return found

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded Identity v3 over HTTP: versions and tokens.
+
+Under ``/identity``. What only lists what there is stands in ``lists.py``.
+Nothing is caught here: the application renders what is raised with
+``error_body``.
+"""
+
+import datetime
+from typing import Any
+
+import falcon
+
+from minova import exception
+from minova.identity import embedded
+from minova.identity import lists
+from minova.identity import login
+from minova.identity import wire
+
+#: What the auth middleware lets through without asking for a token.
+PUBLIC = frozenset(
+    {
+        ('GET', '/identity'),
+        ('GET', '/identity/'),
+        ('GET', '/identity/v3'),
+        ('GET', '/identity/v3/'),
+        ('POST', '/identity/v3/auth/tokens'),
+    }
+)
+
+
+def routes(store: embedded.Identity) -> list[tuple[str, object]]:
+    """Return URI templates and their falcon resources."""
+    return [
+        ('/identity', Versions()),
+        ('/identity/', Versions()),
+        ('/identity/v3', Version()),
+        ('/identity/v3/', Version()),
+        ('/identity/v3/auth/tokens', Tokens(store)),
+        ('/identity/v3/auth/catalog', Catalog(store)),
+        *lists.routes(store),
+    ]
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """Return how Keystone tells an error."""
+    return {
+        'error': {
+            'code': status,
+            'message': message,
+            'title': wire.title(status),
+        }
+    }
+
+
+class Versions:
+    """Which versions of the Identity API there are: one."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with the list, and 300 as Keystone does."""
+        resp.status = falcon.HTTP_300
+        resp.media = {'versions': {'values': [_version(req)]}}
+
+
+class Version:
+    """What version 3 is."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with the version document."""
+        resp.media = {'version': _version(req)}
+
+
+class Tokens:
+    """Tokens: got, looked at, taken back."""
+
+    def __init__(self, store: embedded.Identity) -> None:
+        self._store = store
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Log in."""
+        text = login.token(self._store, wire.document(req))
+        resp.status = falcon.HTTP_201
+        self._show(req, resp, text)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show what the token in X-Subject-Token stands for."""
+        self._show(req, resp, self._subject(req))
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Tell whether the token in X-Subject-Token is good."""
+        self._subject(req)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the token in X-Subject-Token back."""
+        self._store.revoke(self._subject(req))
+        resp.status = falcon.HTTP_204
+
+    def _subject(self, req: falcon.Request) -> str:
+        """Return the token that is asked about, which is good.
+
+        NotFound if it is not: 401 would say that of the one who asks.
+        """
+        caller = wire.caller(req)
+        text = req.get_header('X-Subject-Token') or ''
+        subject = self._store.find_token(text)
+        if subject is None:
+            raise exception.NotFound('The token could not be found.')
+        if not caller.is_admin and caller.user_id != subject.user_id:
+            raise exception.Forbidden(action='identity:validate_token')
+        return text
+
+    def _show(
+        self, req: falcon.Request, resp: falcon.Response, text: str
+    ) -> None:
+        token = self._store.validate(text)
+        shown = _token(token)
+        if token.project_id is not None:
+            shown['roles'] = [
+                {'id': role.id, 'name': role.name}
+                for role in self._store.known.roles_of(
+                    token.user_id, token.project_id
+                )
+            ]
+            if 'nocatalog' not in req.params:
+                shown['catalog'] = self._store.catalog(wire.base_url(req))
+        resp.set_header('X-Subject-Token', text)
+        resp.set_header('Vary', 'X-Auth-Token')
+        resp.media = {'token': shown}
+
+
+class Catalog:
+    """The service catalog."""
+
+    def __init__(self, store: embedded.Identity) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show the catalog to whoever has a token for a project."""
+        if wire.caller(req).project_id is None:
+            raise exception.Forbidden(
+                'The catalog needs a token for a project; this one is '
+                'unscoped.'
+            )
+        base_url = wire.base_url(req)
+        resp.media = {
+            'catalog': self._store.catalog(base_url),
+            'links': {'self': f'{base_url}/identity/v3/auth/catalog'},
+        }
+
+
+def _version(req: falcon.Request) -> dict[str, Any]:
+    return {
+        'id': 'v3.14',
+        'status': 'stable',
+        'updated': '2020-04-07T00:00:00Z',
+        'links': [
+            {
+                'rel': 'self',
+                'href': f'{wire.base_url(req)}/identity/v3/',
+            }
+        ],
+        'media-types': [
+            {
+                'base': 'application/json',
+                'type': 'application/vnd.openstack.identity-v3+json',
+            }
+        ],
+    }
+
+
+def _token(token: embedded.Token) -> dict[str, Any]:
+    """Return a token in Keystone's form, but for roles and catalog."""
+    shown: dict[str, Any] = {
+        'methods': list(token.methods),
+        'user': {
+            'id': token.user_id,
+            'name': token.user_name,
+            'domain': {
+                'id': token.user_domain_id,
+                'name': token.user_domain_name,
+            },
+            'password_expires_at': None,
+        },
+        'audit_ids': list(token.audit_ids),
+        'issued_at': _time(token.issued_at),
+        'expires_at': _time(token.expires_at),
+    }
+    if token.project_id is not None:
+        shown['is_domain'] = False
+        shown['project'] = {
+            'id': token.project_id,
+            'name': token.project_name,
+            'domain': {
+                'id': token.project_domain_id,
+                'name': token.project_domain_name,
+            },
+        }
+    return shown
+
+
+def _time(moment: datetime.datetime) -> str:
+    return moment.strftime('%Y-%m-%dT%H:%M:%S.%fZ')

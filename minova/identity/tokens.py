@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token: what it says, how it is sealed, how it is taken back.
+
+A token is ``payload.signature``, both base64url: the payload says who, on
+which project, from when, until when; the signature is HMAC-SHA256 (RFC 2104)
+over it with the secret of the directory. Nothing is stored of a token but the
+id of one that was taken back, until it would have expired. Names and roles
+are not in it: they are looked up when it is read.
+"""
+
+import base64
+import binascii
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from minova import clock
+from minova import exception
+from minova.identity import durable
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+#: Signed along with the payload, so that a signature made for another purpose
+#: with the same secret is no token.
+_PURPOSE = b'minova token 1:'
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """What a token says about itself."""
+
+    audit_ids: tuple[str, ...]
+    """Its own id; after it, the one of the token it was got with."""
+
+    user_id: str
+    project_id: str | None
+    methods: tuple[str, ...]
+    issued_at: datetime.datetime
+    expires_at: datetime.datetime
+
+
+def new_audit_id() -> str:
+    """Return a new id of a token, in Keystone's form: 22 characters."""
+    return _encoded(bytes.fromhex(clock.uuid4().replace('-', '')))
+
+
+def sealed(claims: Claims, secret: bytes) -> str:
+    """Return the token that says this."""
+    payload = json.dumps(
+        [
+            claims.audit_ids,
+            claims.user_id,
+            claims.project_id,
+            claims.methods,
+            _microseconds(claims.issued_at),
+            _microseconds(claims.expires_at),
+        ],
+        separators=(',', ':'),
+    ).encode()
+    return f'{_encoded(payload)}.{_encoded(_signature(payload, secret))}'
+
+
+def opened(token: str, secret: bytes) -> Claims:
+    """Return what a token says; Unauthorized if it is not one of ours.
+
+    Whether it has expired is for the caller to see.
+    """
+    first, _, second = token.partition('.')
+    try:
+        payload, signature = _decoded(first), _decoded(second)
+    except (binascii.Error, ValueError) as error:
+        raise exception.Unauthorized from error
+    if not hmac.compare_digest(signature, _signature(payload, secret)):
+        raise exception.Unauthorized
+    # From here on it is our own writing.
+    audit_ids, user_id, project_id, methods, issued, expires = json.loads(
+        payload
+    )
+    return Claims(
+        audit_ids=tuple(audit_ids),
+        user_id=user_id,
+        project_id=project_id,
+        methods=tuple(methods),
+        issued_at=_EPOCH + issued * _MICROSECOND,
+        expires_at=_EPOCH + expires * _MICROSECOND,
+    )
+
+
+class Revocations:
+    """The tokens that were taken back before their time, kept in a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = clock.lock()
+        try:
+            found = durable.read_json(path)
+        except FileNotFoundError:
+            found = {}
+        self._until: dict[str, int] = _checked(path, found)
+
+    def __contains__(self, audit_id: str) -> bool:
+        return audit_id in self._until
+
+    def add(self, claims: Claims) -> None:
+        """Take a token back. On disk before this returns."""
+        with self._lock:
+            now = _microseconds(clock.now())
+            kept = {
+                audit_id: until
+                for audit_id, until in self._until.items()
+                if until > now
+            }
+            kept[claims.audit_ids[0]] = _microseconds(claims.expires_at)
+            durable.write_json(self._path, kept)
+            self._until = kept
+
+
+def _checked(path: str, found: Any) -> dict[str, int]:
+    if isinstance(found, dict) and all(
+        isinstance(until, int) for until in found.values()
+    ):
+        return found
+    raise exception.ConfigInvalid(reason=f'{path} is damaged.')
+
+
+def _signature(payload: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, _PURPOSE + payload, hashlib.sha256)
+
+
+def _microseconds(moment: datetime.datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b'=').decode()
+
+
+def _decoded(text: str) -> bytes:
+    padded = text + '=' * (-len(text) % 4)
+    return base64.b64decode(padded, altchars=b'-_', validate=True)

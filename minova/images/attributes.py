@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be said of an image, by whom: made anew, or patched.
+
+One table says of each attribute what it may be. It is both what
+``/v2/schemas/image`` publishes and what a request is checked against.
+"""
+
+from collections.abc import Mapping
+import copy
+import dataclasses
+import re
+from typing import Any
+
+import jsonschema
+
+from minova import clock
+from minova import exception
+from minova import images
+from minova.identity import wire
+from minova.images import documents
+from minova.images import embedded
+
+DISK_FORMATS = ('raw', 'qcow2', 'iso', 'aki', 'ari', 'ami')
+CONTAINER_FORMATS = ('bare', 'aki', 'ari', 'ami')
+VISIBILITIES = ('public', 'private', 'shared', 'community')
+MAX_PROPERTIES = 128
+
+_NULLABLE = {'type': ['string', 'null'], 'maxLength': 255}
+_COUNT = {'type': 'integer', 'minimum': 0, 'maximum': 2**31 - 1}
+_SIZE = {'type': ['integer', 'null'], 'readOnly': True}
+_MADE = {'type': 'string', 'readOnly': True}
+_SUM = {'type': ['string', 'null'], 'readOnly': True}
+#: Attribute, as it is called in a document, to what it may be.
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    'id': {
+        'type': 'string',
+        # A pattern's end also matches before a line feed.
+        'maxLength': 36,
+        'pattern': f'^{embedded.ID.pattern}$',
+    },
+    'name': _NULLABLE,
+    'disk_format': {
+        'type': ['string', 'null'],
+        'enum': [None, *DISK_FORMATS],
+    },
+    'container_format': {
+        'type': ['string', 'null'],
+        'enum': [None, *CONTAINER_FORMATS],
+    },
+    'visibility': {'type': 'string', 'enum': list(VISIBILITIES)},
+    'protected': {'type': 'boolean'},
+    'os_hidden': {'type': 'boolean'},
+    'min_disk': _COUNT,
+    'min_ram': _COUNT,
+    'owner': _NULLABLE,
+    'tags': {
+        'type': 'array',
+        'maxItems': 128,
+        'items': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+    },
+    'status': {
+        'type': 'string',
+        'enum': ['queued', 'saving', 'active'],
+        'readOnly': True,
+    },
+    'size': _SIZE,
+    'virtual_size': _SIZE,
+    'checksum': _SUM,
+    'os_hash_algo': _SUM,
+    'os_hash_value': _SUM,
+    'created_at': _MADE,
+    'updated_at': _MADE,
+    'file': _MADE,
+    'self': _MADE,
+    'schema': _MADE,
+}
+#: Of anything that is not named above.
+PROPERTY = {'type': 'string', 'maxLength': 65535}
+
+_READ_ONLY = frozenset(
+    name for name, schema in ATTRIBUTES.items() if 'readOnly' in schema
+) | (documents.RESERVED - frozenset(ATTRIBUTES))
+_FROZEN = ('disk_format', 'container_format')
+_DEFAULTS: dict[str, Any] = {
+    'name': None,
+    'disk_format': None,
+    'container_format': None,
+    'visibility': 'shared',
+    'protected': False,
+    'os_hidden': False,
+    'min_disk': 0,
+    'min_ram': 0,
+    'tags': [],
+}
+_DOCUMENT = jsonschema.Draft202012Validator(
+    {
+        'type': 'object',
+        'properties': ATTRIBUTES,
+        'additionalProperties': PROPERTY,
+    }
+)
+_PATCH = jsonschema.Draft202012Validator(
+    {
+        'type': 'array',
+        'maxItems': 1000,
+        'items': {
+            'type': 'object',
+            'required': ['op', 'path'],
+            'properties': {
+                'op': {'type': 'string', 'enum': ['add', 'replace', 'remove']},
+                'path': {'type': 'string', 'maxLength': 600},
+            },
+        },
+    }
+)
+
+
+def made(content: Any, asker: images.Asker) -> images.Image:
+    """Return the queued image that the body of a POST asks for.
+
+    InvalidInput if it does not fit, Forbidden for what the asker must not
+    say.
+    """
+    wire.check(_DOCUMENT, content)
+    for name in content:
+        _check_writable(name)
+    document = {**_DEFAULTS, 'owner': asker.project_id, **content}
+    document.setdefault('id', clock.uuid4())
+    return _image(document, 'queued', asker, asker.project_id, 'private')
+
+
+def patched(
+    image: images.Image, operations: Any, asker: images.Asker
+) -> images.Image:
+    """Return an image after a JSON patch (RFC 6902) of its document.
+
+    Of the operations add, replace and remove; all of them or none. Conflict
+    if one replaces or removes what is not there.
+    """
+    wire.check(_PATCH, operations)
+    before = {
+        name: value
+        for name, value in documents.rendered(image).items()
+        if name not in _READ_ONLY
+    }
+    document = copy.deepcopy(before)
+    for operation in operations:
+        _apply(document, operation)
+    wire.check(_DOCUMENT, document)
+    for name in _FROZEN:
+        if image.status != 'queued' and document[name] != before[name]:
+            raise exception.Forbidden(
+                f"Attribute '{name}' cannot be changed once the image has "
+                'data.'
+            )
+    changed = _image(
+        document, image.status, asker, image.owner, image.visibility
+    )
+    return dataclasses.replace(
+        changed,
+        size=image.size,
+        virtual_size=image.virtual_size,
+        checksum=image.checksum,
+        hash_algo=image.hash_algo,
+        hash_value=image.hash_value,
+        created_at=image.created_at,
+    )
+
+
+def _image(
+    document: Mapping[str, Any],
+    status: str,
+    asker: images.Asker,
+    owner: str | None,
+    visibility: str,
+) -> images.Image:
+    """Return the image in a document that is checked, if the asker may."""
+    if not asker.is_admin:
+        if document['owner'] != owner:
+            raise exception.Forbidden(
+                'Only an administrator may give an image to another project.'
+            )
+        wanted = document['visibility']
+        if wanted == 'public' and wanted != visibility:
+            raise exception.Forbidden(
+                'Only an administrator may make an image public.'
+            )
+    own = [name for name in document if name not in documents.RESERVED]
+    if len(own) > MAX_PROPERTIES:
+        raise exception.InvalidInput(
+            reason=f'an image has at most {MAX_PROPERTIES} properties.'
+        )
+    if not all(0 < len(name) < 256 for name in own):
+        raise exception.InvalidInput(
+            reason='the name of a property has 1 to 255 characters.'
+        )
+    now = clock.now().isoformat()
+    return documents.parsed(
+        {
+            **document,
+            # JSON's 1.0 is a whole number too.
+            'min_disk': int(document['min_disk']),
+            'min_ram': int(document['min_ram']),
+            'tags': list(dict.fromkeys(document['tags'])),
+            'status': status,
+            'created_at': now,
+            'updated_at': now,
+        }
+    )
+
+
+def _apply(document: dict[str, Any], operation: Mapping[str, Any]) -> None:
+    """Carry out one operation of a patch on a document."""
+    name, *rest = _parts(operation['path'])
+    kind = operation['op']
+    if kind != 'remove' and 'value' not in operation:
+        raise exception.InvalidInput(reason=f'{kind} needs a value.')
+    _check_writable(name)
+    if name == 'id':
+        raise exception.Forbidden("Attribute 'id' is read-only.")
+    if rest:
+        if name != 'tags' or len(rest) > 1:
+            raise exception.InvalidInput(
+                reason=f'the path of {kind} leads into what has no parts.'
+            )
+        _apply_to_tags(document['tags'], rest[0], operation)
+        return
+    if kind != 'add' and name not in document:
+        raise exception.Conflict(reason=f'there is no property {name[:64]}.')
+    if kind != 'remove':
+        document[name] = operation['value']
+    elif name in _DEFAULTS or name == 'owner':
+        raise exception.Forbidden(
+            f"Attribute '{name}' cannot be removed; replace it."
+        )
+    else:
+        del document[name]
+
+
+def _apply_to_tags(
+    tags: Any, place: str, operation: Mapping[str, Any]
+) -> None:
+    """Carry out one operation on one of the tags."""
+    kind = operation['op']
+    # An earlier operation may have put anything in the place of the list.
+    count = len(tags) if isinstance(tags, list) else -1
+    if kind == 'add' and place == '-':
+        index = count
+    elif re.fullmatch(r'0|[1-9][0-9]{0,5}', place):
+        index = int(place)
+    else:
+        index = -1
+    if not 0 <= index < count + (kind == 'add'):
+        raise exception.Conflict(reason='there is no such tag.')
+    if kind == 'add':
+        tags.insert(index, operation['value'])
+    elif kind == 'replace':
+        tags[index] = operation['value']
+    else:
+        del tags[index]
+
+
+def _parts(path: str) -> list[str]:
+    """Return the parts of a JSON pointer (RFC 6901)."""
+    if not path.startswith('/'):
+        raise exception.InvalidInput(
+            reason='the path of an operation must begin with a slash.'
+        )
+    return [
+        part.replace('~1', '/').replace('~0', '~')
+        for part in path[1:].split('/')
+    ]
+
+
+def _check_writable(name: str) -> None:
+    if name in _READ_ONLY:
+        raise exception.Forbidden(f"Attribute '{name}' is read-only.")

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded image service, without its HTTP: a directory of images.
+
+Of each image there is ``ID.json`` (its document) and, once it is active,
+``ID.data``. Both only ever appear whole, and the document says ``active``
+only after the data is on disk: whatever a crash leaves, an image that is
+active has its data. One process writes, from any number of threads; others
+may read the same directory meanwhile.
+
+It knows which images an asker sees. Who may write is for ``routes`` to say.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import os
+import re
+from typing import BinaryIO
+
+from oslo_log import log
+
+from minova import clock
+from minova import conf
+from minova import exception
+from minova import images
+from minova.identity import durable
+from minova.images import documents
+from minova.images import transfer
+
+LOG = log.getLogger(__name__)
+
+#: Ids become file names, so nothing else is taken for one.
+ID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+
+
+class Images:
+    """The images in a directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        durable.directory(directory)
+        self._lock = clock.lock()
+        self._uploading: set[str] = set()
+
+    def recover(self) -> None:
+        """Remove what a crash left behind.
+
+        For the process that writes, before it begins to.
+        """
+        with _disk():
+            durable.sweep(self._directory)
+            for name in os.listdir(self._directory):
+                image_id, suffix = os.path.splitext(name)
+                ours = suffix == '.data' and ID.fullmatch(image_id)
+                if ours and not self._has_data(image_id):
+                    durable.remove(self._path(image_id, '.data'))
+
+    def show(self, context: images.Asker, image_id: str) -> images.Image:
+        """Return an image; ImageNotFound also if the asker may not see it."""
+        image = self._shown(self._load(image_id))
+        if not images.visible(image, context):
+            raise exception.ImageNotFound(image_id=image_id[:64])
+        return image
+
+    def find(self, context: images.Asker) -> list[images.Image]:
+        """Return all images that the asker may see, in no order."""
+        found = []
+        for name in os.listdir(self._directory):
+            image_id, suffix = os.path.splitext(name)
+            if suffix != '.json':
+                continue
+            try:
+                image = self._shown(self._load(image_id))
+            except exception.ImageNotFound:
+                continue  # deleted since
+            except exception.Failed as error:
+                LOG.warning('An image is left out of the list: %s', error)
+                continue
+            if images.visible(image, context):
+                found.append(image)
+        return found
+
+    def add(self, image: images.Image) -> None:
+        """Keep a new image; Conflict if there is one with its id."""
+        with self._lock, _disk():
+            # While its data comes in, an id that was deleted is not free.
+            taken = os.path.exists(self._path(image.id, '.json'))
+            if taken or image.id in self._uploading:
+                raise exception.Conflict(
+                    reason=f'there already is an image {image.id}.'
+                )
+            self._store(image)
+
+    def update(
+        self, image_id: str, change: Callable[[images.Image], images.Image]
+    ) -> images.Image:
+        """Replace an image by what ``change`` makes of it; return that.
+
+        Nobody else changes it meanwhile. If ``change`` raises nothing is
+        changed.
+        """
+        with self._lock, _disk():
+            before = self._load(image_id)
+            after = dataclasses.replace(
+                change(self._shown(before)),
+                status=before.status,
+                updated_at=clock.now(),
+            )
+            self._store(after)
+            return self._shown(after)
+
+    def delete(self, image_id: str) -> None:
+        """Remove an image; Forbidden if it is protected."""
+        with self._lock, _disk():
+            if self._load(image_id).protected:
+                raise exception.Forbidden(
+                    f'Image {image_id} is protected and cannot be deleted.'
+                )
+            # The document first: data without one is removed at the start.
+            durable.remove(self._path(image_id, '.json'))
+            durable.remove(self._path(image_id, '.data'))
+
+    def upload(
+        self,
+        image_id: str,
+        source: transfer.Readable,
+        length: int | None = None,
+    ) -> images.Image:
+        """Take in the data of a queued image, which then is active.
+
+        ``length`` is how many bytes were announced, if any were. Conflict if
+        the image is not queued; TooLarge above ``[image] max_upload_bytes``;
+        InvalidInput if the data is not what it is said to be. After any
+        failure the image is queued as before.
+        """
+        with self._claimed(image_id) as image, _disk():
+            data = self._path(image_id, '.data')
+            with durable.replacing(data) as target:
+                received = transfer.receive(
+                    source,
+                    target,
+                    image.disk_format or '',
+                    conf.CONF.image.max_upload_bytes,
+                    length,
+                )
+            with self._lock:
+                return self._activate(image_id, received)
+
+    def open_data(self, image: images.Image) -> BinaryIO:
+        """Return the data of an active image, open for reading.
+
+        It stays whole even if the image is deleted meanwhile.
+        """
+        try:
+            return open(self._path(image.id, '.data'), 'rb')
+        except FileNotFoundError as error:
+            self._load(image.id)
+            raise exception.OperationFailed(
+                cause=f'Image {image.id}', reason='its data is lost.'
+            ) from error
+
+    def download(
+        self, context: images.Asker, image_id: str, path: str
+    ) -> None:
+        """Write the data of an image to ``path``: see ``images.Images``."""
+        image = self.show(context, image_id)
+        if image.status != 'active':
+            raise exception.ImageNotActive(image_id=image_id)
+        with self.open_data(image) as file:
+            chunks = iter(lambda: file.read(transfer.CHUNK), b'')
+            try:
+                transfer.deliver(image, chunks, path)
+            except OSError as error:
+                raise exception.OperationFailed(
+                    cause=f'Download of image {image_id}', reason=str(error)
+                ) from error
+
+    @contextlib.contextmanager
+    def _claimed(self, image_id: str) -> Iterator[images.Image]:
+        """Let one upload of an image go on at a time."""
+        with self._lock:
+            image = self._shown(self._load(image_id))
+            if image.status != 'queued':
+                raise exception.Conflict(
+                    reason=f'image {image_id} is {image.status}; data is '
+                    'taken for a queued one.'
+                )
+            if image.disk_format is None or image.container_format is None:
+                raise exception.InvalidInput(
+                    reason='disk_format and container_format must be set '
+                    'before data is uploaded.'
+                )
+            self._uploading.add(image_id)
+        try:
+            yield image
+        finally:
+            with self._lock:
+                self._uploading.discard(image_id)
+
+    def _activate(
+        self, image_id: str, received: transfer.Received
+    ) -> images.Image:
+        """Say of an image that its data, which is on disk, is there."""
+        try:
+            before = self._load(image_id)
+        except exception.ImageNotFound:
+            durable.remove(self._path(image_id, '.data'))
+            raise
+        after = dataclasses.replace(
+            before,
+            status='active',
+            updated_at=clock.now(),
+            **dataclasses.asdict(received),
+        )
+        self._store(after)
+        return after
+
+    def _shown(self, image: images.Image) -> images.Image:
+        """Return an image as others see it while data comes in."""
+        if image.status == 'queued' and image.id in self._uploading:
+            return dataclasses.replace(image, status='saving')
+        return image
+
+    def _has_data(self, image_id: str) -> bool:
+        try:
+            return self._load(image_id).status == 'active'
+        except exception.ImageNotFound:
+            return False
+        except exception.Failed:
+            return True  # of a damaged document the data is all that is left
+
+    def _load(self, image_id: str) -> images.Image:
+        """Return an image; ImageNotFound, or Failed if it is damaged."""
+        if not ID.fullmatch(image_id):
+            raise exception.ImageNotFound(image_id=image_id[:64])
+        path = self._path(image_id, '.json')
+        try:
+            return documents.parsed(durable.read_json(path))
+        except FileNotFoundError as error:
+            raise exception.ImageNotFound(image_id=image_id) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise exception.OperationFailed(
+                cause=f'{path} is damaged', reason=repr(error)
+            ) from error
+
+    def _store(self, image: images.Image) -> None:
+        durable.write_json(
+            self._path(image.id, '.json'), documents.rendered(image)
+        )
+
+    def _path(self, image_id: str, suffix: str) -> str:
+        return os.path.join(self._directory, image_id + suffix)
+
+
+def open_images() -> Images:
+    """Return the images in ``[image] directory``."""
+    return Images(conf.CONF.image.directory)
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """Turn a full or failing disk into what a client can be told."""
+    try:
+        yield
+    except OSError as error:
+        raise exception.Unavailable(
+            what='The image store', reason=error.strerror or str(error)
+        ) from error

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The query of an image list: which images, in which order, from where on.
+
+A parameter that is nothing else is taken for a free property that must have
+that value, as Glance does.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import datetime
+import operator
+import re
+from typing import Any
+from urllib import parse
+
+from minova import conf
+from minova import exception
+from minova import images
+
+_Params = Mapping[str, str | list[str]]
+_Test = Callable[[images.Image], bool]
+
+_SORT_KEYS = (
+    'name',
+    'status',
+    'container_format',
+    'disk_format',
+    'size',
+    'id',
+    'created_at',
+    'updated_at',
+    'min_disk',
+    'min_ram',
+)
+#: Filters that also take ``in:one,two``.
+_CHOICES = ('id', 'name', 'status', 'container_format', 'disk_format')
+_EXACT = ('visibility', 'owner', 'checksum', 'os_hash_value')
+_OPERATORS = {
+    'gt': operator.gt,
+    'gte': operator.ge,
+    'lt': operator.lt,
+    'lte': operator.le,
+    'eq': operator.eq,
+    'neq': operator.ne,
+}
+#: What says which page is wanted, not which images.
+_PAGING = ('limit', 'marker', 'sort', 'sort_key', 'sort_dir')
+_IGNORED = ('member_status',)
+
+
+def page(
+    found: Sequence[images.Image], params: _Params
+) -> tuple[list[images.Image], str | None]:
+    """Return the page that is asked for, and the id to go on after, if any.
+
+    InvalidInput if a parameter makes no sense or the marker is not among
+    ``found``.
+    """
+    tests = _tests(params)
+    limit = _limit(params)
+    order = _sorted(found, _order(params))
+    marker = _one(params, 'marker')
+    if marker is not None:
+        places = [image.id for image in order]
+        if marker not in places:
+            raise exception.InvalidInput(
+                reason='there is no image with the id given as marker.'
+            )
+        order = order[places.index(marker) + 1 :]
+    fitting = [image for image in order if all(test(image) for test in tests)]
+    shown = fitting[:limit]
+    more = len(fitting) > limit > 0
+    return shown, shown[-1].id if more else None
+
+
+def link(params: _Params, marker: str | None = None) -> str:
+    """Return the path of a page of the same list, from ``marker`` on."""
+    kept = {name: params[name] for name in params if name != 'marker'}
+    if marker is not None:
+        kept['marker'] = marker
+    query = parse.urlencode(kept, doseq=True)
+    return f'/v2/images?{query}' if query else '/v2/images'
+
+
+def _tests(params: _Params) -> list[_Test]:
+    """Return what an image must pass to be listed."""
+    tests = [_test(name, params) for name in params]
+    if 'os_hidden' not in params:
+        tests.append(lambda image: not image.hidden)
+    if 'visibility' not in params:
+        # Community images are for those who know of them.
+        tests.append(lambda image: image.visibility != 'community')
+    return [test for test in tests if test is not None]
+
+
+def _test(name: str, params: _Params) -> _Test | None:
+    if name in _PAGING or name in _IGNORED:
+        return None
+    if name == 'tag':
+        value = params[name]
+        wanted = {value} if isinstance(value, str) else set(value)
+        return lambda image: wanted <= set(image.tags)
+    text = _one(params, name) or ''
+    if name in _CHOICES:
+        among = _among(text)
+        return lambda image: getattr(image, name) in among
+    if name in _EXACT:
+        if name == 'visibility' and text == 'all':
+            return lambda _image: True
+        field = name.removeprefix('os_')
+        return lambda image: getattr(image, field) == text
+    if name in ('protected', 'os_hidden'):
+        field, flag = name.removeprefix('os_'), _flag(name, text)
+        return lambda image: getattr(image, field) is flag
+    if name in ('size_min', 'size_max'):
+        bound = _number(name, text)
+        if name == 'size_min':
+            return lambda image: (image.size or 0) >= bound
+        return lambda image: (image.size or 0) <= bound
+    if name in ('min_disk', 'min_ram', 'size'):
+        number = _number(name, text)
+        return lambda image: getattr(image, name) == number
+    if name in ('created_at', 'updated_at'):
+        compare, moment = _moment(name, text)
+        return lambda image: compare(
+            getattr(image, name).replace(microsecond=0), moment
+        )
+    return lambda image: image.properties.get(name) == text
+
+
+def _one(params: _Params, name: str) -> str | None:
+    value = params.get(name)
+    if isinstance(value, list):
+        raise exception.InvalidInput(
+            reason=f'{name[:64]} is given more than once.'
+        )
+    return value
+
+
+def _among(text: str) -> frozenset[str]:
+    """Return the values that a filter allows: one, or a quotable list."""
+    if not text.startswith('in:'):
+        return frozenset({text})
+    return frozenset(
+        quoted or plain
+        for quoted, plain in re.findall(r'"([^"]*)"|([^,"]+)', text[3:])
+    )
+
+
+def _flag(name: str, text: str) -> bool:
+    try:
+        return {'true': True, 'false': False}[text.lower()]
+    except KeyError as error:
+        raise exception.InvalidInput(
+            reason=f'{name} must be true or false.'
+        ) from error
+
+
+def _number(name: str, text: str) -> int:
+    if not re.fullmatch('[0-9]{1,18}', text):
+        raise exception.InvalidInput(
+            reason=f'{name} must be a whole number, not negative.'
+        )
+    return int(text)
+
+
+def _moment(
+    name: str, text: str
+) -> tuple[Callable[[Any, Any], bool], datetime.datetime]:
+    word, colon, rest = text.partition(':')
+    compare = _OPERATORS.get(word)
+    if compare is None or not colon:
+        compare, rest = operator.eq, text
+    try:
+        moment = datetime.datetime.fromisoformat(rest)
+    except ValueError as error:
+        raise exception.InvalidInput(
+            reason=f'{name} must be a time in ISO 8601, after one of '
+            f'{", ".join(_OPERATORS)} and a colon.'
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return compare, moment
+
+
+def _limit(params: _Params) -> int:
+    largest = int(conf.CONF.api.max_limit)
+    text = _one(params, 'limit')
+    return largest if text is None else min(_number('limit', text), largest)
+
+
+def _order(params: _Params) -> list[tuple[str, bool]]:
+    """Return the keys to sort by, the first first, and which go down."""
+    given = _one(params, 'sort')
+    if given is not None:
+        if 'sort_key' in params or 'sort_dir' in params:
+            raise exception.InvalidInput(
+                reason='sort excludes sort_key and sort_dir.'
+            )
+        pairs = [
+            (key.strip(), (direction or 'desc').strip())
+            for key, _, direction in (
+                part.partition(':') for part in given.split(',')
+            )
+        ]
+    else:
+        keys = _many(params, 'sort_key') or ['created_at']
+        directions = _many(params, 'sort_dir') or ['desc']
+        if len(directions) == 1:
+            directions *= len(keys)
+        if len(directions) != len(keys):
+            raise exception.InvalidInput(
+                reason='sort_dir must be given once, or once a sort_key.'
+            )
+        pairs = list(zip(keys, directions, strict=True))
+    for key, direction in pairs:
+        if key not in _SORT_KEYS or direction not in ('asc', 'desc'):
+            raise exception.InvalidInput(
+                reason=f'images are sorted by {", ".join(_SORT_KEYS)}, asc '
+                'or desc.'
+            )
+    # Pages need one order, also of images that are alike.
+    return [
+        *((key, direction == 'desc') for key, direction in pairs),
+        ('id', pairs[-1][1] == 'desc'),
+    ]
+
+
+def _many(params: _Params, name: str) -> list[str]:
+    value = params.get(name, [])
+    return [value] if isinstance(value, str) else value
+
+
+def _sorted(
+    found: Sequence[images.Image], order: list[tuple[str, bool]]
+) -> list[images.Image]:
+    """Return images in an order; what has no value comes before the rest."""
+    ordered = list(found)
+    for key, down in reversed(order):
+        ordered.sort(key=_sort_value(key), reverse=down)
+    return ordered
+
+
+def _sort_value(key: str) -> Callable[[images.Image], tuple[bool, Any]]:
+    def value(image: images.Image) -> tuple[bool, Any]:
+        found = getattr(image, key)
+        return found is not None, found
+
+    return value

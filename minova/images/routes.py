@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded Image v2 over HTTP, under ``/image``.
+
+Everybody sees public images and those of their project; only the owner or an
+administrator changes one. Not offered: members, import, staging, several
+stores. Nothing is caught here: the application renders what is raised with
+``error_body``.
+"""
+
+import re
+from typing import Any
+
+import falcon
+
+from minova import exception
+from minova import images
+from minova.identity import wire
+from minova.images import attributes
+from minova.images import documents
+from minova.images import embedded
+from minova.images import listing
+
+#: What the auth middleware lets through without asking for a token.
+PUBLIC = frozenset(
+    {('GET', '/image'), ('GET', '/image/'), ('GET', '/image/versions')}
+)
+_PATCH_TYPE = 'application/openstack-images-v2.1-json-patch'
+_DATA_TYPE = 'application/octet-stream'
+_VERSIONS = (
+    ('v2.9', 'CURRENT'),
+    ('v2.7', 'SUPPORTED'),
+    ('v2.5', 'SUPPORTED'),
+    ('v2.2', 'SUPPORTED'),
+    ('v2.1', 'SUPPORTED'),
+    ('v2.0', 'SUPPORTED'),
+)
+
+
+def routes(store: embedded.Images) -> list[tuple[str, object]]:
+    """Return URI templates and their falcon resources."""
+    one = '/image/v2/images/{image_id}'
+    return [
+        ('/image', Versions(falcon.HTTP_300)),
+        ('/image/', Versions(falcon.HTTP_300)),
+        ('/image/versions', Versions(falcon.HTTP_200)),
+        ('/image/v2/images', Collection(store)),
+        (one, Member(store)),
+        (f'{one}/file', Data(store)),
+        (f'{one}/tags/{{tag}}', Tag(store)),
+        ('/image/v2/schemas/image', Schema(_image_schema())),
+        ('/image/v2/schemas/images', Schema(_images_schema())),
+        ('/image/v2/info/import', ImportMethods()),
+    ]
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """Return how an error is told."""
+    return {
+        'code': status,
+        'title': wire.title(status),
+        'message': message,
+    }
+
+
+class Versions:
+    """Which versions of the Image API there are."""
+
+    def __init__(self, status: str) -> None:
+        self._status = status
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with the list."""
+        url = f'{wire.base_url(req)}/image/v2/'
+        resp.status = self._status
+        resp.media = {
+            'versions': [
+                {
+                    'id': version,
+                    'status': status,
+                    'links': [{'rel': 'self', 'href': url}],
+                }
+                for version, status in _VERSIONS
+            ]
+        }
+
+
+class Collection:
+    """The images."""
+
+    def __init__(self, store: embedded.Images) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List a page of those that the caller sees."""
+        found = self._store.find(wire.caller(req))
+        shown, marker = listing.page(found, req.params)
+        resp.media = {
+            'images': [_view(image) for image in shown],
+            'schema': '/v2/schemas/images',
+            'first': listing.link(req.params),
+        }
+        if marker is not None:
+            resp.media['next'] = listing.link(req.params, marker)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Make one without data."""
+        caller = wire.caller(req)
+        if caller.project_id is None:
+            raise exception.Forbidden(
+                'An image needs a token for a project; this one is unscoped.'
+            )
+        image = attributes.made(wire.document(req), caller)
+        self._store.add(image)
+        resp.status = falcon.HTTP_201
+        resp.location = f'{wire.base_url(req)}/image/v2/images/{image.id}'
+        resp.media = _view(image)
+
+
+class Member:
+    """One image."""
+
+    def __init__(self, store: embedded.Images) -> None:
+        self._store = store
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, image_id: str
+    ) -> None:
+        """Show it."""
+        resp.media = _view(self._store.show(wire.caller(req), image_id))
+
+    def on_patch(
+        self, req: falcon.Request, resp: falcon.Response, image_id: str
+    ) -> None:
+        """Change what is said of it."""
+        caller = wire.caller(req)
+        _check_writable(self._store, caller, image_id, 'modify_image')
+        operations = wire.document(req, _PATCH_TYPE)
+        resp.media = _view(
+            self._store.update(
+                image_id,
+                lambda image: attributes.patched(image, operations, caller),
+            )
+        )
+
+    def on_delete(
+        self, req: falcon.Request, resp: falcon.Response, image_id: str
+    ) -> None:
+        """Remove it and its data."""
+        _check_writable(
+            self._store, wire.caller(req), image_id, 'delete_image'
+        )
+        self._store.delete(image_id)
+        resp.status = falcon.HTTP_204
+
+
+class Data:
+    """The data of an image."""
+
+    def __init__(self, store: embedded.Images) -> None:
+        self._store = store
+
+    def on_put(
+        self, req: falcon.Request, resp: falcon.Response, image_id: str
+    ) -> None:
+        """Take it in, once."""
+        _check_writable(
+            self._store, wire.caller(req), image_id, 'upload_image'
+        )
+        given = (req.content_type or '').partition(';')[0].strip().lower()
+        if given != _DATA_TYPE:
+            raise exception.InvalidInput(
+                reason=f'the Content-Type must be {_DATA_TYPE}.'
+            )
+        self._store.upload(image_id, wire.body(req), _length(req))
+        resp.status = falcon.HTTP_204
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, image_id: str
+    ) -> None:
+        """Give it out; 204 if there is none yet."""
+        image = self._store.show(wire.caller(req), image_id)
+        if image.status != 'active':
+            resp.status = falcon.HTTP_204
+            return
+        resp.content_type = _DATA_TYPE
+        resp.set_header('Content-MD5', image.checksum or '')
+        resp.set_stream(self._store.open_data(image), image.size or 0)
+
+
+class Tag:
+    """One tag of an image."""
+
+    def __init__(self, store: embedded.Images) -> None:
+        self._store = store
+
+    def on_put(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        image_id: str,
+        tag: str,
+    ) -> None:
+        """Give the image the tag, unless it has it."""
+        self._patch(req, image_id, {'op': 'add', 'path': '/tags/-'}, tag)
+        resp.status = falcon.HTTP_204
+
+    def on_delete(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        image_id: str,
+        tag: str,
+    ) -> None:
+        """Take the tag away; NotFound if the image does not have it."""
+        image = self._store.show(wire.caller(req), image_id)
+        if tag not in image.tags:
+            raise exception.NotFound(
+                f'Image {image_id} does not have the tag {tag[:255]}.'
+            )
+        kept = [one for one in image.tags if one != tag]
+        self._patch(req, image_id, {'op': 'replace', 'path': '/tags'}, kept)
+        resp.status = falcon.HTTP_204
+
+    def _patch(
+        self,
+        req: falcon.Request,
+        image_id: str,
+        operation: dict[str, Any],
+        value: Any,
+    ) -> None:
+        caller = wire.caller(req)
+        _check_writable(self._store, caller, image_id, 'modify_image')
+        operations = [{**operation, 'value': value}]
+        self._store.update(
+            image_id,
+            lambda image: attributes.patched(image, operations, caller),
+        )
+
+
+class Schema:
+    """A JSON schema that says what a document looks like."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show it."""
+        resp.media = self._schema
+
+
+class ImportMethods:
+    """The ways to import an image besides PUT: none."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show that there is none."""
+        resp.media = {
+            'import-methods': {
+                'description': 'Import methods available.',
+                'type': 'array',
+                'value': [],
+            }
+        }
+
+
+def _check_writable(
+    store: embedded.Images,
+    caller: wire.Caller,
+    image_id: str,
+    action: str,
+) -> None:
+    """Refuse who does not see an image, and who sees it but has no right."""
+    image = store.show(caller, image_id)
+    own = image.owner is not None and image.owner == caller.project_id
+    if not (caller.is_admin or own):
+        raise exception.Forbidden(action=action)
+
+
+def _length(req: falcon.Request) -> int | None:
+    """Return how many bytes the client says are coming, if it does."""
+    announced = req.get_header('X-OpenStack-Image-Size')
+    if announced is None:
+        return req.content_length
+    if not re.fullmatch('[0-9]{1,18}', announced):
+        raise exception.InvalidInput(
+            reason='X-OpenStack-Image-Size must be a number of bytes.'
+        )
+    return int(announced)
+
+
+def _view(image: images.Image) -> dict[str, Any]:
+    """Return an image as it is shown: to the second, with its links."""
+    path = f'/v2/images/{image.id}'
+    return {
+        **documents.rendered(image, 'seconds'),
+        'self': path,
+        'file': f'{path}/file',
+        'schema': '/v2/schemas/image',
+    }
+
+
+def _image_schema() -> dict[str, Any]:
+    return {
+        'name': 'image',
+        'properties': attributes.ATTRIBUTES,
+        'additionalProperties': {'type': 'string'},
+        'links': [
+            {'href': '{self}', 'rel': 'self'},
+            {'href': '{file}', 'rel': 'enclosure'},
+            {'href': '{schema}', 'rel': 'describedby'},
+        ],
+    }
+
+
+def _images_schema() -> dict[str, Any]:
+    return {
+        'name': 'images',
+        'properties': {
+            'images': {'type': 'array', 'items': _image_schema()},
+            'first': {'type': 'string'},
+            'next': {'type': 'string'},
+            'schema': {'type': 'string'},
+        },
+        'links': [
+            {'href': '{first}', 'rel': 'first'},
+            {'href': '{next}', 'rel': 'next'},
+            {'href': '{schema}', 'rel': 'describedby'},
+        ],
+    }

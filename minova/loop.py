@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thing done again and again beside everything else, until told to stop."""
+
+from collections.abc import Callable
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+
+LOG = logging.getLogger(__name__)
+
+
+class Loop:
+    """Calls ``work`` every ``interval()`` seconds and whenever it is woken.
+
+    What ``work`` raises is logged, an outage as one line, and it is called
+    again: a loop ends only by ``stop``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], object],
+        interval: Callable[[], float],
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._interval = interval
+        self._stopping = False
+        self._alarm = clock.event()
+        self._thread: clock.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, with a first call at once."""
+        self._thread = clock.spawn(self._name, self._run)
+
+    def wake(self) -> None:
+        """Have ``work`` called again as soon as it is not being called."""
+        self._alarm.set()
+
+    def stop(self) -> None:
+        """End after the call that is under way, and wait for that."""
+        self._stopping = True
+        self._alarm.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _try(self) -> exception.Unavailable | None:
+        """Call ``work``; return what was away, if that kept it from ending."""
+        try:
+            self._work()
+        except exception.Unavailable as error:
+            return error
+        except Exception:
+            LOG.exception('%s failed; it is tried again', self._name)
+        return None
+
+    def _run(self) -> None:
+        while not self._stopping:
+            trouble = self._try()
+            if trouble is not None:
+                LOG.warning('%s: %s', self._name, trouble)
+            if not self._stopping:
+                self._alarm.wait(self._interval())
+            self._alarm.clear()

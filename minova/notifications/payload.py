@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The legacy payload: the keys and formats that consumers read."""
+
+import datetime
+from typing import Any
+
+from minova.conf import CONF
+from minova.objects.instance import Instance
+
+
+def of_instance(instance: Instance) -> dict[str, Any]:
+    """Return what stands in every ``compute.instance`` notification.
+
+    Formats differ on purpose: ``created_at`` has a blank and an offset, the
+    other times a ``T`` and none, and are '' where there is no time.
+    """
+    flavor = instance.flavor
+    return {
+        'tenant_id': instance.project_id,
+        'user_id': instance.user_id,
+        'instance_id': instance.uuid,
+        'display_name': instance.display_name,
+        'reservation_id': instance.reservation_id,
+        'hostname': instance.hostname,
+        'instance_type': flavor.name,
+        'instance_type_id': flavor.id,
+        'instance_flavor_id': flavor.flavorid,
+        'architecture': instance.architecture,
+        'memory_mb': flavor.memory_mb,
+        'disk_gb': flavor.root_gb + flavor.ephemeral_gb,
+        'vcpus': flavor.vcpus,
+        'root_gb': flavor.root_gb,
+        'ephemeral_gb': flavor.ephemeral_gb,
+        'host': instance.host,
+        'node': instance.node,
+        'availability_zone': instance.availability_zone,
+        'cell_name': '',
+        'created_at': _blank(instance.created_at),
+        'terminated_at': _iso(instance.terminated_at),
+        'deleted_at': _iso(instance.deleted_at),
+        'launched_at': _iso(instance.launched_at),
+        'image_ref_url': _image_url(instance.image_ref),
+        'os_type': instance.os_type,
+        'kernel_id': instance.kernel_id,
+        'ramdisk_id': instance.ramdisk_id,
+        'state': instance.vm_state,
+        'state_description': instance.task_state or '',
+        'progress': '' if instance.progress is None else instance.progress,
+        'access_ip_v4': instance.access_ip_v4,
+        'access_ip_v6': instance.access_ip_v6,
+        'image_meta': {
+            name: '' if value is None else str(value)
+            for name, value in instance.image_meta.items()
+        },
+        'metadata': dict(instance.metadata),
+    }
+
+
+def fixed_ips(instance: Instance) -> list[dict[str, Any]]:
+    """Return the addresses, in the form of the key ``fixed_ips``."""
+    return [
+        {**address, 'label': nic['label'], 'vif_mac': nic['mac']}
+        for nic in instance.network_info
+        for address in nic['addresses']
+    ]
+
+
+def of_update(
+    instance: Instance,
+    before: tuple[str | None, str | None],
+    now: datetime.datetime,
+) -> dict[str, Any]:
+    """Return the payload of an update.
+
+    ``before`` is the vm_state and the task_state that were.
+    """
+    begin = _period_begin(now)
+    return of_instance(instance) | {
+        'old_state': before[0],
+        'old_task_state': before[1],
+        'new_task_state': instance.task_state,
+        'audit_period_beginning': _iso(begin),
+        'audit_period_ending': _iso(now),
+    }
+
+
+def of_existence(instance: Instance, now: datetime.datetime) -> dict[str, Any]:
+    """Return the payload of an ``exists`` for the current period."""
+    return of_instance(instance) | {
+        'audit_period_beginning': _plain(_period_begin(now)),
+        'audit_period_ending': _plain(now),
+    }
+
+
+def of_fault(error: Exception, code: int) -> dict[str, Any]:
+    """Return what an ``.error`` tells beside the instance."""
+    text = str(error)
+    return {
+        'exception': f'{type(error).__name__}: {text}',
+        'message': text,
+        'code': code,
+    }
+
+
+def _period_begin(now: datetime.datetime) -> datetime.datetime:
+    period = CONF.notifications.audit_period
+    begin = now.replace(minute=0, second=0, microsecond=0)
+    if period in ('day', 'month', 'year'):
+        begin = begin.replace(hour=0)
+    if period in ('month', 'year'):
+        begin = begin.replace(day=1)
+    if period == 'year':
+        begin = begin.replace(month=1)
+    return begin
+
+
+def _image_url(image_ref: str) -> str:
+    if not image_ref:
+        return ''
+    return f'{CONF.notifications.image_url}/images/{image_ref}'
+
+
+def _iso(moment: datetime.datetime | None) -> str:
+    return f'{moment:%Y-%m-%dT%H:%M:%S.%f}' if moment else ''
+
+
+def _plain(moment: datetime.datetime) -> str:
+    return f'{moment:%Y-%m-%d %H:%M:%S}'
+
+
+def _blank(moment: datetime.datetime | None) -> str:
+    return f'{moment:%Y-%m-%d %H:%M:%S}+00:00' if moment else ''

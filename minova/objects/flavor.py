@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large an instance is."""
+
+from typing import Any
+
+from minova.objects import base
+from minova.objects import fields
+
+
+@base.register
+class Flavor(base.Object):
+    """A size that instances are made in.
+
+    An instance keeps a copy of the flavor it was made or resized with: a
+    flavor that is deleted or made anew does not change it.
+    """
+
+    VERSION = '1.0'
+
+    fields = {
+        'id': fields.integer(),
+        'flavorid': fields.text(),
+        'name': fields.text(),
+        'description': fields.text(nullable=True),
+        'vcpus': fields.integer(),
+        'memory_mb': fields.integer(),
+        'root_gb': fields.integer(),
+        'ephemeral_gb': fields.integer(),
+        'swap_mb': fields.integer(),
+        'rxtx_factor': fields.number(),
+        'is_public': fields.flag(),
+        'disabled': fields.flag(),
+        'extra_specs': fields.json(),
+    }
+
+    id: int
+    flavorid: str
+    name: str
+    description: str | None
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int
+    swap_mb: int
+    rxtx_factor: float
+    is_public: bool
+    disabled: bool
+    extra_specs: dict[str, str]
+
+    @property
+    def disk_gb(self) -> int:
+        """Root and ephemeral disk and swap, rounded up to whole GiB."""
+        swap_gb = -(-self.swap_mb // 1024)
+        return self.root_gb + self.ephemeral_gb + swap_gb
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> 'Flavor':
+        """Return the flavor that ``as_dict`` turned into ``values``."""
+        return cls(**values)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instance: what a user asked for and where it stands."""
+
+import datetime
+from typing import Any
+
+from minova.objects import base
+from minova.objects import fields
+from minova.objects import flavor as flavor_object
+
+
+@base.register
+class Instance(base.Object):
+    """One server of a user, as the database knows it.
+
+    ``task_id`` is the operation that owns it; ``generation`` counts the
+    operations that began on it, so that an older one can be told from a newer
+    one; ``notification_seq`` is the number of its last notification.
+    """
+
+    VERSION = '1.0'
+
+    fields = {
+        'id': fields.integer(),
+        'uuid': fields.text(),
+        'project_id': fields.text(),
+        'user_id': fields.text(),
+        'display_name': fields.text(),
+        'display_description': fields.text(nullable=True),
+        'hostname': fields.text(),
+        'reservation_id': fields.text(),
+        'launch_index': fields.integer(),
+        'host': fields.text(nullable=True),
+        'node': fields.text(nullable=True),
+        'availability_zone': fields.text(nullable=True),
+        'vm_state': fields.text(),
+        'task_state': fields.text(nullable=True),
+        'power_state': fields.integer(),
+        'task_id': fields.text(nullable=True),
+        'generation': fields.integer(),
+        'notification_seq': fields.integer(),
+        'progress': fields.integer(nullable=True),
+        'flavor': fields.one('Flavor'),
+        'image_ref': fields.text(),
+        'image_meta': fields.json(),
+        'architecture': fields.text(nullable=True),
+        'os_type': fields.text(nullable=True),
+        'kernel_id': fields.text(),
+        'ramdisk_id': fields.text(),
+        'root_device_name': fields.text(nullable=True),
+        'metadata': fields.json(),
+        'tags': fields.json(),
+        'network_info': fields.json(),
+        'key_name': fields.text(nullable=True),
+        'key_data': fields.text(nullable=True),
+        'user_data': fields.text(nullable=True),
+        'config_drive': fields.flag(),
+        'auto_disk_config': fields.flag(),
+        'locked': fields.flag(),
+        'locked_reason': fields.text(nullable=True),
+        'shutdown_terminate': fields.flag(),
+        'access_ip_v4': fields.text(nullable=True),
+        'access_ip_v6': fields.text(nullable=True),
+        'created_at': fields.moment(),
+        'updated_at': fields.moment(),
+        'launched_at': fields.moment(),
+        'terminated_at': fields.moment(),
+        'deleted_at': fields.moment(),
+    }
+
+    id: int
+    uuid: str
+    project_id: str
+    user_id: str
+    display_name: str
+    display_description: str | None
+    hostname: str
+    reservation_id: str
+    launch_index: int
+    host: str | None
+    node: str | None
+    availability_zone: str | None
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    task_id: str | None
+    generation: int
+    notification_seq: int
+    progress: int | None
+    flavor: flavor_object.Flavor
+    image_ref: str
+    image_meta: dict[str, Any]
+    architecture: str | None
+    os_type: str | None
+    kernel_id: str
+    ramdisk_id: str
+    root_device_name: str | None
+    metadata: dict[str, str]
+    tags: list[str]
+    network_info: list[dict[str, Any]]
+    key_name: str | None
+    key_data: str | None
+    user_data: str | None
+    config_drive: bool
+    auto_disk_config: bool
+    locked: bool
+    locked_reason: str | None
+    shutdown_terminate: bool
+    access_ip_v4: str | None
+    access_ip_v6: str | None
+    created_at: datetime.datetime | None
+    updated_at: datetime.datetime | None
+    launched_at: datetime.datetime | None
+    terminated_at: datetime.datetime | None
+    deleted_at: datetime.datetime | None
+
+    @property
+    def name(self) -> str:
+        """The name of its guest on a hypervisor."""
+        return f'instance-{self.id:08x}'
+
+
+@base.register
+class InstanceState(base.Object):
+    """What power reconciliation needs of an instance, and no more."""
+
+    VERSION = '1.0'
+
+    fields = {
+        'uuid': fields.text(),
+        'vm_state': fields.text(),
+        'power_state': fields.integer(),
+        'generation': fields.integer(),
+        'busy': fields.flag(),
+    }
+
+    uuid: str
+    vm_state: str
+    power_state: int
+    generation: int
+    busy: bool

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of one move of one instance."""
+
+import datetime
+
+from minova.objects import base
+from minova.objects import fields
+from minova.objects import flavor
+
+
+@base.register
+class Migration(base.Object):
+    """A cold migration, a resize or a live migration.
+
+    ``status`` is the Compute API's word: pre-migrating, migrating,
+    post-migrating, finished, confirming, confirmed, reverting, reverted for
+    moves with a restart; queued, preparing, running, completed, cancelled for
+    live ones; error and failed for both. ``origin`` is the vm_state from
+    before the move. Memory and disk figures are bytes.
+    """
+
+    VERSION = '1.0'
+
+    fields = {
+        'id': fields.integer(),
+        'uuid': fields.text(),
+        'instance_uuid': fields.text(),
+        'operation_id': fields.text(),
+        'kind': fields.text(),
+        'status': fields.text(),
+        'origin': fields.text(),
+        'source_host': fields.text(),
+        'source_node': fields.text(),
+        'dest_host': fields.text(nullable=True),
+        'dest_node': fields.text(nullable=True),
+        'dest_ip': fields.text(nullable=True),
+        'old_flavor': fields.one('Flavor'),
+        'new_flavor': fields.one('Flavor'),
+        'user_id': fields.text(nullable=True),
+        'project_id': fields.text(nullable=True),
+        'memory_total': fields.integer(nullable=True),
+        'memory_processed': fields.integer(nullable=True),
+        'memory_remaining': fields.integer(nullable=True),
+        'disk_total': fields.integer(nullable=True),
+        'disk_processed': fields.integer(nullable=True),
+        'disk_remaining': fields.integer(nullable=True),
+        'created_at': fields.moment(),
+        'updated_at': fields.moment(),
+    }
+
+    id: int
+    uuid: str
+    instance_uuid: str
+    operation_id: str
+    kind: str
+    status: str
+    origin: str
+    source_host: str
+    source_node: str
+    dest_host: str | None
+    dest_node: str | None
+    dest_ip: str | None
+    old_flavor: flavor.Flavor
+    new_flavor: flavor.Flavor
+    user_id: str | None
+    project_id: str | None
+    memory_total: int | None
+    memory_processed: int | None
+    memory_remaining: int | None
+    disk_total: int | None
+    disk_processed: int | None
+    disk_remaining: int | None
+    created_at: datetime.datetime | None
+    updated_at: datetime.datetime | None

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conductor and a compute tell each other about a step."""
+
+from typing import Any
+
+from minova.objects import base
+from minova.objects import fields
+from minova.objects import instance as instance_object
+from minova.objects import migration as migration_object
+
+
+@base.register
+class Ticket(base.Object):
+    """The answer to a compute that asks for a step: all it needs, fresh.
+
+    ``verdict`` is 'run'; 'first' when the steps in ``first`` must be run
+    before; 'later' when it is not yet to be tried again; 'done', 'failed' or
+    'undone' when it was run before, with its ``result`` or ``error``.
+    ``resumed`` says that an earlier start of the service had begun it: look
+    before doing. ``saved`` holds the milestones already passed, with the
+    facts saved there; ``nested`` the ids of the steps it may call. ``asker``
+    is the context of the request that began the operation.
+    """
+
+    VERSION = '1.0'
+
+    fields = {
+        'step': fields.text(),
+        'method': fields.text(),
+        'verdict': fields.text(),
+        'first': fields.json(),
+        'result': fields.json(nullable=True),
+        'error': fields.json(nullable=True),
+        'nested': fields.json(),
+        'resumed': fields.flag(),
+        'saved': fields.json(),
+        'args': fields.json(),
+        'kind': fields.text(),
+        'operation': fields.text(),
+        'generation': fields.integer(),
+        'asker': fields.json(),
+        'params': fields.json(),
+        'origin': fields.text(),
+        'seconds_left': fields.number(),
+        'instance': fields.one('Instance'),
+        'migration': fields.one('Migration', nullable=True),
+    }
+
+    step: str
+    method: str
+    verdict: str
+    first: list[str]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    nested: dict[str, str]
+    resumed: bool
+    saved: dict[str, dict[str, Any]]
+    args: dict[str, Any]
+    kind: str
+    operation: str
+    generation: int
+    asker: dict[str, Any]
+    params: dict[str, Any]
+    origin: str
+    seconds_left: float
+    instance: instance_object.Instance
+    migration: migration_object.Migration | None
+
+
+@base.register
+class Wake(base.Object):
+    """A step that somebody now owes: cast ``method`` to ``host``."""
+
+    VERSION = '1.0'
+
+    fields = {
+        'step': fields.text(),
+        'method': fields.text(),
+        'topic': fields.text(),
+        'host': fields.text(nullable=True),
+    }
+
+    step: str
+    method: str
+    topic: str
+    host: str | None
+
+
+@base.register
+class Answer(base.Object):
+    """The answer to the end of a step: whom the one who ended it wakes."""
+
+    VERSION = '1.0'
+
+    fields = {'wakes': fields.many('Wake')}
+
+    wakes: list[Wake]
+
+
+@base.register
+class Duty(base.Object):
+    """A step that a host owes."""
+
+    VERSION = '1.0'
+
+    fields = {
+        'step': fields.text(),
+        'method': fields.text(),
+        'instance_uuid': fields.text(),
+    }
+
+    step: str
+    method: str
+    instance_uuid: str

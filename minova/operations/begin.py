@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The beginning of an operation: one transaction, then there is no way out.
+
+What is refused here leaves no trace; what is accepted will end.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import datetime
+from typing import Any
+
+from minova import clock
+from minova import exception
+from minova import flows
+from minova import states
+from minova.conf import CONF
+from minova.context import Context
+from minova.db import hosts
+from minova.db import instances
+from minova.db import moves
+from minova.db import operations
+from minova.db.engine import Connection
+from minova.db.engine import Database
+from minova.notifications import events
+from minova.notifications import payload
+from minova.objects import operation as records
+from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
+from minova.objects.step import Wake
+from minova.operations.book import Book
+from minova.rpc import wire
+
+Params = dict[str, Any]
+#: Reads what the operation needs to know; may raise to refuse.
+Prepare = Callable[[Connection, Instance], Params]
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """An operation that has begun, and whom its beginner is to wake."""
+
+    operation: records.Operation
+    instance: Instance
+    wakes: list[Wake]
+
+    @property
+    def first_step(self) -> str:
+        """The id of the step that was owed first."""
+        return self.wakes[0].step
+
+
+def begin(
+    database: Database,
+    context: Context,
+    kind: str,
+    instance_uuid: str,
+    publisher: str,
+    prepare: Prepare | None = None,
+    project_id: str | None = None,
+) -> Begun:
+    """Begin ``kind`` on an instance.
+
+    ``project_id`` hides the instances of other projects. Raises
+    InstanceNotFound, InstanceInvalidState, or what ``prepare`` raises.
+    """
+
+    def work(connection: Connection) -> Begun:
+        instance = instances.get(
+            connection,
+            instance_uuid,
+            project_id,
+            lock=True,
+            deleted=states.DELETED in states.TABLE[kind].begins,
+        )
+        if instance is None:
+            raise exception.InstanceNotFound(instance_id=instance_uuid)
+        params = prepare(connection, instance) if prepare else {}
+        return begin_locked(
+            connection, context, kind, instance, publisher, params
+        )
+
+    return database.write(work)
+
+
+def begin_locked(
+    connection: Connection,
+    context: Context,
+    kind: str,
+    instance: Instance,
+    publisher: str,
+    params: Params,
+) -> Begun:
+    """Begin ``kind`` on an instance whose row the transaction has locked."""
+    states.check(kind, instance)
+    operation = _operation(context, kind, instance, params)
+    book = Book(
+        connection, instance, operation, None, publisher, beginning=True
+    )
+    if states.TABLE[kind].hold in (states.Hold.PREEMPT, states.Hold.SEIZE):
+        operation.params['preempted'] = instance.task_id
+        operation.params['others'] = _take_over(book)
+    book.begin()
+    operation.generation = instance.generation
+    flows.STORIES[kind].starts(book)
+    return Begun(operation, instance, book.flush())
+
+
+def create(
+    connection: Connection,
+    context: Context,
+    instance: Instance,
+    publisher: str,
+    params: Params,
+) -> Begun:
+    """Write a new instance and begin to build it."""
+    operation = _operation(context, 'create', instance, params)
+    book = Book(
+        connection,
+        instance,
+        operation,
+        None,
+        publisher,
+        beginning=True,
+        unborn=True,
+    )
+    book.begin()
+    operation.generation = instance.generation
+    flows.STORIES['create'].starts(book)
+    return Begun(operation, instance, book.flush())
+
+
+def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
+    """Return an instance that is not in the database yet."""
+    values: dict[str, Any] = {
+        name: None for name, field in Instance.fields.items() if field.nullable
+    }
+    values |= {
+        'id': 0,
+        'uuid': clock.uuid4(),
+        'project_id': context.project_id or '',
+        'user_id': context.user_id or '',
+        'launch_index': 0,
+        'vm_state': states.BUILDING,
+        'power_state': int(states.Power.NOSTATE),
+        'generation': 0,
+        'notification_seq': 0,
+        'flavor': flavor,
+        'image_meta': {},
+        'kernel_id': '',
+        'ramdisk_id': '',
+        'metadata': {},
+        'tags': [],
+        'network_info': [],
+        'config_drive': False,
+        'auto_disk_config': False,
+        'locked': False,
+        'shutdown_terminate': False,
+        'created_at': clock.now(),
+    }
+    return Instance(**(values | fields))
+
+
+def _operation(
+    context: Context, kind: str, instance: Instance, params: Params
+) -> records.Operation:
+    now = clock.now()
+    rule = states.TABLE[kind]
+    number = clock.uuid4()
+    return records.Operation(
+        id=number,
+        instance_uuid=instance.uuid,
+        kind=kind,
+        generation=instance.generation,
+        state=records.RUNNING,
+        owns=rule.owns,
+        outcome=None,
+        unwinding=False,
+        origin=instance.vm_state,
+        outstanding=0,
+        request_id=context.request_id or '',
+        user_id=context.user_id,
+        project_id=context.project_id,
+        context=context.to_dict() | {'task_id': number},
+        params=params,
+        error=None,
+        waits_for=None,
+        deadline=now + datetime.timedelta(seconds=rule.deadline),
+        started_at=now,
+        updated_at=now,
+        finished_at=None,
+    )
+
+
+# -- taking over -------------------------------------------------------------
+
+
+def deletion(connection: Connection, instance: Instance) -> Params:
+    """Return what a delete must know: whether the host can do it."""
+    if instance.host is None:
+        return {'host_down': True}
+    down_time = CONF.conductor.service_down_time
+    found = hosts.services(connection, operations.COMPUTE, instance.host)
+    return {'host_down': not any(s.is_up(down_time) for s in found)}
+
+
+def _take_over(book: Book) -> list[str]:
+    """End whatever holds the instance; return the hosts it has touched."""
+    instance = book.instance
+    touched: list[str] = []
+    if instance.task_id is not None:
+        owner = operations.get(book.connection, instance.task_id)
+        assert owner is not None
+        touched += _preempt(book, owner)
+    if instance.vm_state == states.RESIZED:
+        move = moves.finished(book.connection, instance.uuid)
+        if move is not None:
+            touched.append(move.source_host)
+            confirmed = {'status': 'confirmed', 'updated_at': book.now}
+            moves.update(book.connection, move.id, confirmed)
+    return sorted(set(touched))
+
+
+def _preempt(book: Book, owner: records.Operation) -> list[str]:
+    error = exception.Preempted(operation=owner.kind, by=book.operation.kind)
+    steps = operations.steps_of(book.connection, owner.id)
+    for event in [event for step in steps for event in step.opened]:
+        book.notice(
+            owner,
+            events.event_type(event, events.ERROR),
+            payload.of_instance(book.instance)
+            | payload.of_fault(error, error.status),
+        )
+    operations.close_open_steps(
+        book.connection, owner.id, records.PREEMPTED, book.now
+    )
+    operations.update(
+        book.connection,
+        owner.id,
+        {
+            'state': records.PREEMPTED,
+            'outcome': records.PREEMPTED,
+            'owns': False,
+            'outstanding': 0,
+            'waits_for': None,
+            'error': wire.encode_error(error),
+            'updated_at': book.now,
+            'finished_at': book.now,
+        },
+    )
+    move = moves.of_operation(book.connection, owner.id)
+    if move is not None:
+        ended = {'status': 'cancelled', 'updated_at': book.now}
+        moves.update(book.connection, move.id, ended)
+    return [step.host for step in steps if step.host is not None]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions: the steps of the conductor, one transaction each.
+
+Any replica may run any of them, two at once too: the one that comes second
+finds the step ended and changes nothing.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import exception
+from minova import flows
+from minova.db import operations
+from minova.db.engine import Database
+from minova.flows.chain import Decision
+from minova.flows.chain import Desk
+from minova.notifications import events
+from minova.objects import operation as records
+from minova.objects.step import Wake
+from minova.operations import unwind
+from minova.operations.book import Book
+from minova.rpc import wire
+
+
+def decide(
+    database: Database, step_id: str, desk: Desk, host: str
+) -> list[Wake]:
+    """Run a decision; return whom the conductor is to wake.
+
+    When nothing fits, the operation is taken back and the reason raised; it
+    is raised again to whoever asks again.
+    """
+    try:
+        wakes = database.write(
+            lambda connection: _write(connection, step_id, desk, None, host)
+        )
+        if wakes is not None:
+            return wakes
+        # Hosts must be asked first, which no transaction waits for.
+        advice = _consult(database, step_id, desk)
+        return (
+            database.write(
+                lambda connection: _write(
+                    connection, step_id, desk, advice, host
+                )
+            )
+            or []
+        )
+    except (exception.Stale, exception.Unavailable):
+        # Taken over, or to be tried again by whoever finds it owed.
+        raise
+    except exception.MinovaException as error:
+        reason = error
+        database.write(
+            lambda connection: _write_failure(
+                connection, step_id, reason, host
+            )
+        )
+        raise
+
+
+def _consult(database: Database, step_id: str, desk: Desk) -> dict[str, Any]:
+    seen = database.read(
+        lambda connection: operations.load(connection, step_id, lock=False)
+    )
+    if seen is None or seen.step.state != records.OWED:
+        return {}
+    return _decision(seen.operation, seen.step).consults(
+        desk, seen.step, seen.operation.params, seen.instance
+    )
+
+
+def _write(
+    connection: sa.Connection,
+    step_id: str,
+    desk: Desk,
+    advice: dict[str, Any] | None,
+    host: str,
+) -> list[Wake] | None:
+    """Decide; None when advice is needed and there is none."""
+    book = _open(connection, step_id, host)
+    if book is None:
+        return []
+    step = book.step
+    decision = _decision(book.operation, step)
+    if decision.needs_advice and advice is None:
+        return None
+    step.started_at = book.now
+    step.result = decision.decides(book, desk, advice or {})
+    book.end_step(records.DONE)
+    return book.flush()
+
+
+def _write_failure(
+    connection: sa.Connection,
+    step_id: str,
+    error: exception.MinovaException,
+    host: str,
+) -> list[Wake]:
+    book = _open(connection, step_id, host)
+    if book is None:
+        return []
+    book.step.started_at = book.now
+    book.step.error = wire.encode_error(error)
+    book.end_step(records.FAILED)
+    unwind.start(book, error)
+    return book.flush()
+
+
+def _open(connection: sa.Connection, step_id: str, host: str) -> Book | None:
+    """Open the book, or return None when there is nothing to decide.
+
+    Raises the error of a decision that was made and failed.
+    """
+    loaded = operations.load(connection, step_id)
+    if loaded is None:
+        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
+    if loaded.step.state != records.OWED:
+        if loaded.step.error is not None:
+            raise wire.decode_error(loaded.step.error)
+        return None
+    operation = loaded.operation
+    if operation.state != records.RUNNING:
+        return None
+    if operation.owns and loaded.instance.task_id != operation.id:
+        return None
+    return Book(
+        connection,
+        loaded.instance,
+        operation,
+        loaded.step,
+        events.publisher('conductor', host),
+        loaded.newest,
+    )
+
+
+def _decision(operation: records.Operation, step: records.Step) -> Decision:
+    found = flows.step_of(operation.kind, step.method)
+    assert isinstance(found, Decision)
+    return found

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened to an instance, read from the records and told in order.
+
+Nothing is kept for it: operations, steps and notifications are the story.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import datetime
+
+from minova.db import operations
+from minova.db import outbox
+from minova.db.engine import Connection
+from minova.notifications import events
+from minova.objects import operation as records
+from minova.rpc import wire
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One thing that happened, at one moment, in one service."""
+
+    at: datetime.datetime
+    service: str
+    host: str
+    what: str
+    detail: str
+
+
+def of_instance(
+    connection: Connection,
+    instance_uuid: str,
+    kinds: tuple[str, ...] | None = None,
+) -> Iterator[tuple[records.Operation, list[Entry]]]:
+    """Return each operation with its entries, the oldest first.
+
+    ``kinds`` restricts it to operations of these kinds.
+    """
+    notices = outbox.of_instance(connection, instance_uuid)
+    for operation in reversed(
+        operations.of_instance(connection, instance_uuid)
+    ):
+        if kinds is not None and operation.kind not in kinds:
+            continue
+        own = [n for n in notices if n.operation_id == operation.id]
+        steps = operations.steps_of(connection, operation.id)
+        yield operation, _merged(operation, steps, own)
+
+
+def _merged(
+    operation: records.Operation,
+    steps: Iterable[records.Step],
+    notices: Iterable[outbox.Notice],
+) -> list[Entry]:
+    # At one moment: a step is taken, what it tells, it ends, what is owed.
+    entries = [(1, n.seq, _of_notice(n)) for n in notices]
+    for step in steps:
+        if step.started_at is not None:
+            entries.append((0, step.number, _taken(step)))
+        if step.finished_at is not None:
+            entries.append((2, step.number, _ended(step)))
+    ordered = sorted(
+        entries, key=lambda entry: (entry[2].at, entry[0], entry[1])
+    )
+    return [entry for _, _, entry in ordered]
+
+
+def _of_notice(notice: outbox.Notice) -> Entry:
+    service, _, host = notice.publisher_id.partition('.')
+    name = notice.event_type.removeprefix(events.PREFIX)
+    detail = ''
+    if name == 'update':
+        payload = notice.payload
+        changes = [
+            f'{label} {old} > {new}'
+            for label, old, new in (
+                ('vm', payload['old_state'], payload['state']),
+                ('task', payload['old_task_state'], payload['new_task_state']),
+            )
+            if old != new
+        ]
+        detail = ', '.join(changes)
+    return Entry(notice.created_at, service, host, f'~ {name}', detail)
+
+
+def _taken(step: records.Step) -> Entry:
+    assert step.started_at is not None
+    again = f' (attempt {step.attempts + 1})' if step.attempts else ''
+    way = 'call' if step.nested else 'cast'
+    if step.topic == 'conductor':
+        return Entry(step.started_at, 'conductor', '', f'> {step.method}', '')
+    host = str(step.host)
+    text = f'> {step.method}{again}'
+    return Entry(step.started_at, 'compute', host, text, way)
+
+
+def _ended(step: records.Step) -> Entry:
+    assert step.finished_at is not None
+    detail = step.state
+    if step.error is not None:
+        detail = f'{step.state}: {wire.decode_error(step.error)}'
+    return Entry(
+        step.finished_at,
+        step.topic,
+        step.host or '',
+        f'< {step.method}',
+        detail,
+    )
+
+
+def render(
+    operation: records.Operation, entries: Iterable[Entry]
+) -> Iterator[str]:
+    """Return the lines of a table of one operation."""
+    began = operation.started_at
+    title = f'{operation.kind} {operation.state} ({operation.request_id})'
+    if operation.finished_at is not None:
+        span = operation.finished_at - began
+        title += f', {span.total_seconds() * 1000:.0f} ms'
+    yield title
+    if operation.error is not None:
+        yield f'  because: {wire.decode_error(operation.error)}'
+    if operation.waits_for is not None:
+        yield f'  waits for: {operation.waits_for}'
+    for entry in entries:
+        after = (entry.at - began).total_seconds() * 1000
+        place = f'{entry.service} {entry.host}'.strip()
+        line = f'  {after:9.1f} ms  {place:<22} {entry.what:<46}'
+        yield f'{line} {entry.detail}'.rstrip()

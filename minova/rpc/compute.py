@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a compute.
+
+======= ====================================================================
+version what came with it
+======= ====================================================================
+1.0     all that is here
+======= ====================================================================
+
+A method that takes only ``step`` is a wake-up: it names a step that this host
+owes, and everything else is asked of the conductor.
+"""
+
+from typing import Any
+from typing import cast
+from typing import Protocol
+
+from minova.conf import CONF
+from minova.context import Context
+from minova.objects.instance import Instance
+from minova.rpc import bus as buses
+from minova.rpc import contract
+
+TOPIC = 'compute'
+
+
+class Compute(Protocol):
+    """Acts, on one host."""
+
+    # -- create, delete --
+
+    @contract.cast_()
+    def build_and_run_instance(self, context: Context, *, step: str) -> None:
+        """Make a guest and start it."""
+
+    @contract.cast_()
+    def unbuild_instance(self, context: Context, *, step: str) -> None:
+        """Remove what a failed build has left."""
+
+    @contract.cast_()
+    def terminate_instance(self, context: Context, *, step: str) -> None:
+        """Remove a guest and its disks."""
+
+    @contract.cast_()
+    def put_away(self, context: Context, *, step: str) -> None:
+        """Remove what is here of an instance that is not this host's."""
+
+    # -- on, off --
+
+    @contract.cast_()
+    def start_instance(self, context: Context, *, step: str) -> None:
+        """Switch a guest on."""
+
+    @contract.cast_()
+    def stop_instance(self, context: Context, *, step: str) -> None:
+        """Switch a guest off."""
+
+    @contract.cast_()
+    def pause_instance(self, context: Context, *, step: str) -> None:
+        """Stop a guest's processors."""
+
+    @contract.cast_()
+    def unpause_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest's processors go on."""
+
+    @contract.cast_()
+    def reboot_instance(self, context: Context, *, step: str) -> None:
+        """Restart a guest, softly or hard."""
+
+    # -- resize, cold migration --
+
+    @contract.cast_()
+    def prep_resize(self, context: Context, *, step: str) -> None:
+        """At the destination: check what only it knows."""
+
+    @contract.cast_()
+    def undo_prep_resize(self, context: Context, *, step: str) -> None:
+        """At the destination: take it back."""
+
+    @contract.cast_()
+    def resize_instance(self, context: Context, *, step: str) -> None:
+        """At the source: switch the guest off, hand its disks over."""
+
+    @contract.cast_()
+    def undo_resize_instance(self, context: Context, *, step: str) -> None:
+        """At the source: make the old guest the one guest again."""
+
+    @contract.cast_()
+    def finish_resize(self, context: Context, *, step: str) -> None:
+        """At the destination: define and start the guest."""
+
+    @contract.cast_()
+    def undo_finish_resize(self, context: Context, *, step: str) -> None:
+        """At the destination: remove the guest again."""
+
+    @contract.cast_()
+    def confirm_resize(self, context: Context, *, step: str) -> None:
+        """At the source: remove what was kept for a way back."""
+
+    @contract.cast_()
+    def revert_resize(self, context: Context, *, step: str) -> None:
+        """At the destination: remove the new guest."""
+
+    @contract.cast_()
+    def finish_revert_resize(self, context: Context, *, step: str) -> None:
+        """At the source: start the old guest again."""
+
+    # -- live migration --
+
+    @contract.call(timeout=30)
+    def check_can_live_migrate_destination(
+        self,
+        context: Context,
+        *,
+        instance: Instance,
+        block_migration: bool | None,
+        disk_over_commit: bool | None,
+        source: dict[str, Any],
+    ) -> dict[str, Any]:
+        """At a candidate: tell whether it can receive the guest, and how.
+
+        ``source`` is the source's row (host, hypervisor, cpu_info). Asks the
+        source in turn. Raises MigrationRefused, which says why not.
+        """
+
+    @contract.call(timeout=20)
+    def check_can_live_migrate_source(
+        self,
+        context: Context,
+        *,
+        instance: Instance,
+        block_migration: bool | None,
+        dest_check_data: dict[str, Any],
+    ) -> dict[str, Any]:
+        """At the source: the last check; returns the plan of the move."""
+
+    @contract.cast_()
+    def live_migration(self, context: Context, *, step: str) -> None:
+        """At the source: move the guest."""
+
+    @contract.call(timeout=60)
+    def pre_live_migration(
+        self, context: Context, *, step: str
+    ) -> dict[str, Any]:
+        """At the destination: make ready; returns when it is."""
+
+    @contract.call(timeout=60)
+    def post_live_migration_at_destination(
+        self, context: Context, *, step: str
+    ) -> dict[str, Any]:
+        """At the destination: take over; returns when it has."""
+
+    @contract.cast_()
+    def rollback_live_migration_at_destination(
+        self, context: Context, *, step: str
+    ) -> None:
+        """At the destination: remove what was made ready."""
+
+    @contract.cast_()
+    def live_migration_abort(self, context: Context, *, step: str) -> None:
+        """At the source: stop the move."""
+
+    @contract.call(timeout=20)
+    def guest_power_state(
+        self, context: Context, *, instance_uuid: str
+    ) -> int | None:
+        """Ask the hypervisor; None when it does not know the guest.
+
+        A guest that is still arriving is not known yet.
+        """
+
+
+INTERFACE = contract.Interface(Compute, TOPIC, '1.0')
+
+
+class Computes:
+    """The clients of all computes, by host."""
+
+    def __init__(self, bus: buses.Bus) -> None:
+        self._bus = bus
+        self._clients: dict[str, Compute] = {}
+
+    def at(self, host: str) -> Compute:
+        """Return the client of the compute on ``host``."""
+        if host not in self._clients:
+            made = contract.client(
+                INTERFACE, self._bus, host, pin=CONF.upgrade_levels.compute
+            )
+            self._clients[host] = cast(Compute, made)
+        return self._clients[host]

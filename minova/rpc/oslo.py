@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message bus over oslo.messaging: rabbit://, memory:// and fake://.
+
+What goes wrong on the way is always an Unavailable that says what; how an
+answer tells an error is the contract's business, not the bus's. Messages are
+sent so that a missing queue is an error at once, and never queued for a
+service that is not there when the broker can tell.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from typing import cast
+
+from oslo_log import log as logging
+import oslo_messaging
+
+from minova import exception
+from minova.conf import CONF
+from minova.rpc.bus import Dispatch
+from minova.rpc.bus import Json
+from minova.rpc.bus import Message
+
+LOG = logging.getLogger(__name__)
+
+#: The exchange of our RPC; notifications go to another (conf/notifications).
+EXCHANGE = 'minova'
+
+#: Whose errors mean that the bus is away.
+_LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
+
+
+class OsloServer:
+    """An oslo.messaging RPC server under the bus's verbs."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def start(self) -> None:
+        """Declare the queues and begin to take messages."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no more; return when what was taken is answered."""
+        self._server.stop()
+        self._server.wait()
+
+
+class OsloBus:
+    """One process's connections to its broker."""
+
+    def __init__(self, url: str | None = None, threads: int = 16) -> None:
+        """Read ``transport_url`` of the configuration, or take ``url``.
+
+        ``threads`` is how many messages each server works on at a time, if
+        ``executor_thread_pool_size`` is not configured. Does not connect yet.
+        Raises ConfigInvalid for a URL that no driver takes.
+        """
+        self._threads = threads
+        oslo_messaging.set_transport_defaults(EXCHANGE)
+        try:
+            self._transport = oslo_messaging.get_rpc_transport(CONF, url)
+            self._notifications = oslo_messaging.get_notification_transport(
+                CONF, url
+            )
+        except (
+            oslo_messaging.DriverLoadFailure,
+            oslo_messaging.InvalidTransportURL,
+        ) as error:
+            raise exception.ConfigInvalid(
+                reason=f'transport_url is not usable: {error}'
+            ) from error
+        self._client = oslo_messaging.get_rpc_client(
+            self._transport,
+            oslo_messaging.Target(),
+            retry=CONF.rpc_retry,
+            transport_options=oslo_messaging.TransportOptions(
+                at_least_once=True
+            ),
+        )
+
+    @classmethod
+    def check(cls) -> None:
+        """Raise ConfigInvalid for a transport that cannot be used."""
+        cls().close()
+
+    def call(self, message: Message) -> Json:
+        """Send and wait for the answer."""
+        context = self._prepare(message)
+        answer = _translated(
+            message,
+            lambda: context.call(
+                message.context, message.method, **message.arguments
+            ),
+        )
+        return cast(Json, answer)
+
+    def cast(self, message: Message) -> None:
+        """Send and do not wait."""
+        context = self._prepare(message)
+        _translated(
+            message,
+            lambda: context.cast(
+                message.context, message.method, **message.arguments
+            ),
+        )
+
+    def _prepare(self, message: Message) -> Any:
+        address = {'topic': message.topic, 'version': message.version}
+        if message.server is not None:
+            address['server'] = message.server
+        return self._client.prepare(timeout=message.timeout, **address)
+
+    def serve(
+        self,
+        topic: str,
+        server: str,
+        version: str,
+        methods: list[str],
+        dispatch: Dispatch,
+    ) -> OsloServer:
+        """Return a server of the messages for a topic and this server."""
+        target = oslo_messaging.Target(
+            topic=topic, server=server, version=version
+        )
+        made = oslo_messaging.get_rpc_server(
+            self._transport,
+            target,
+            [_endpoint(target, methods, dispatch)],
+            access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+        )
+        # oslo's own default makes 64 threads before it uses one twice.
+        CONF.set_default('executor_thread_pool_size', self._threads)
+        return OsloServer(made)
+
+    def publish(
+        self, exchange: str, topic: str, context: Json, body: Json
+    ) -> None:
+        """Hand a notification to the broker, and be sure that it has it."""
+        # The public Notifier swallows every error; this is what its own
+        # messagingv2 driver calls, and it raises.
+        target = oslo_messaging.Target(exchange=exchange, topic=topic)
+        try:
+            self._notifications._send_notification(
+                target, context, body, version=2.0, retry=0
+            )
+        except Exception as error:
+            raise exception.Unavailable(
+                what='The notification broker',
+                reason=f'{type(error).__name__}: {error}',
+            ) from error
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._transport.cleanup()
+        self._notifications.cleanup()
+
+
+def _endpoint(target: Any, methods: list[str], dispatch: Dispatch) -> object:
+    """Return an object with the methods that oslo.messaging looks for."""
+
+    def answer(name: str) -> Callable[..., Json | None]:
+        def method(
+            self: object, context: Json, **arguments: Any
+        ) -> Json | None:
+            return dispatch(name, context, arguments)
+
+        return method
+
+    members: dict[str, Any] = {name: answer(name) for name in methods}
+    members['target'] = oslo_messaging.Target(version=target.version)
+    return type('Endpoint', (), members)()
+
+
+def _translated(message: Message, send: Callable[[], Any]) -> Any:
+    where = message.topic
+    if message.server is not None:
+        where = f'{message.topic} on {message.server}'
+    try:
+        return send()
+    except oslo_messaging.MessagingTimeout as error:
+        reason = f'no answer to {message.method} in {message.timeout} s'
+        raise exception.Unavailable(what=where, reason=reason) from error
+    except oslo_messaging.MessageUndeliverable as error:
+        reason = 'nobody listens there'
+        raise exception.Unavailable(what=where, reason=reason) from error
+    except OSError as error:
+        reason = f'the message broker cannot be reached: {error}'
+        raise exception.Unavailable(what=where, reason=reason) from error
+    except Exception as error:
+        # The libraries below let errors of their own through: kombu's
+        # OperationalError and amqp's are no MessagingException. One of ours,
+        # as for a value that JSON cannot carry, is nobody's outage.
+        if type(error).__module__.partition('.')[0] not in _LIBRARIES:
+            raise
+        reason = f'{type(error).__name__}: {error}'
+        raise exception.Unavailable(what=where, reason=reason) from error

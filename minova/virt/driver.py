@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every hypervisor driver can be asked.
+
+Four narrow interfaces: the host, its guests, their disks, their moves. The
+same contract tests run on every driver. All methods may be called again after
+they were cut short, and all raise GuestFailed, DiskFailed or
+GuestMigrationFailed with the hypervisor's own words.
+"""
+
+import dataclasses
+from typing import Any
+from typing import Protocol
+
+from minova.states import Power
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """What a host has, and what runs on it.
+
+    ``version`` is a number that grows, as libvirt's 9000000 for 9.0.0.
+    """
+
+    hypervisor_hostname: str
+    hypervisor_type: str
+    version: int
+    cpu_info: dict[str, Any]
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """All a hypervisor must know to define a guest.
+
+    ``operation`` and ``generation`` are kept with the definition, so that a
+    stale guest can be told from a wanted one.
+    """
+
+    uuid: str
+    name: str
+    title: str
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int
+    swap_mb: int
+    image_id: str
+    project_id: str
+    user_id: str
+    flavor: str
+    operation: str
+    generation: int
+    nics: tuple[dict[str, Any], ...] = ()
+    extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
+    image: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """A guest as the hypervisor sees it now.
+
+    ``boot`` changes each time the guest is started anew; None when it is off.
+    ``arriving`` says that it is being received and not yet run here.
+    ``trouble`` tells why it does not run when it should, as an I/O error.
+    """
+
+    uuid: str
+    power: Power
+    boot: int | None
+    operation: str | None
+    generation: int | None
+    arriving: bool = False
+    trouble: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """Another host, as moves need it: its name and where it is reached."""
+
+    host: str
+    address: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Migration:
+    """How a live migration that was started here goes.
+
+    ``state`` is 'running', 'completed', 'failed', 'cancelled' or 'none' (no
+    such job is known here, which says nothing about the guest). Figures are
+    bytes.
+    """
+
+    state: str
+    error: str | None = None
+    memory_total: int = 0
+    memory_processed: int = 0
+    memory_remaining: int = 0
+    disk_total: int = 0
+    disk_processed: int = 0
+    disk_remaining: int = 0
+
+
+class HostInterface(Protocol):
+    """The host itself."""
+
+    #: Whether disks are made from the data of images.
+    uses_images: bool
+
+    def inventory(self) -> Inventory:
+        """Tell what the host has."""
+
+    def next_event(self, timeout: float) -> str | None:
+        """Wait for a guest to change; return its uuid, None after timeout.
+
+        Events are hints: one may be lost, and a repeated one says nothing
+        new. What is true is asked of ``guest``. Never raises: a hypervisor
+        that is away has no events.
+        """
+
+    def close(self) -> None:
+        """Let go of the hypervisor; its guests run on."""
+
+
+class GuestInterface(Protocol):
+    """The guests of a host."""
+
+    def guests(self) -> list[Guest]:
+        """Return all guests, asking the hypervisor once."""
+
+    def guest(self, uuid: str) -> Guest | None:
+        """Return one guest, None when the hypervisor does not know it."""
+
+    def define(self, spec: Spec) -> None:
+        """Make or replace the lasting definition; does not start it."""
+
+    def start(self, uuid: str) -> None:
+        """Start a defined guest; nothing when it runs, resumed if paused."""
+
+    def shutdown(self, uuid: str) -> None:
+        """Ask the guest to switch itself off; it need not obey."""
+
+    def power_off(self, uuid: str) -> None:
+        """Switch the guest off now; nothing when it is off."""
+
+    def pause(self, uuid: str) -> None:
+        """Stop its processors, keep its memory."""
+
+    def unpause(self, uuid: str) -> None:
+        """Let its processors go on."""
+
+    def remove(self, uuid: str) -> None:
+        """Switch the guest off and forget it; its disks stay."""
+
+
+class DiskInterface(Protocol):
+    """The disks of guests, in one place a guest."""
+
+    def create_disks(self, spec: Spec, image: str | None) -> None:
+        """Make what is missing of the disks, the root one from ``image``.
+
+        ``image`` is the path of the image's file, None for an empty disk.
+        """
+
+    def has_disks(self, uuid: str) -> bool:
+        """Tell whether the guest's disks are here."""
+
+    def grow_disks(self, spec: Spec) -> None:
+        """Make the disks as large as ``spec`` says; never smaller."""
+
+    def remove_disks(self, uuid: str) -> None:
+        """Remove the guest's disks, not those that are set aside."""
+
+    def hand_over(self, uuid: str, to: Peer) -> None:
+        """Copy the disks of a guest that is off to another host, whole."""
+
+    def set_aside(self, uuid: str, copy: bool = False) -> None:
+        """Keep the disks as they are for a way back.
+
+        With ``copy`` the guest's own stay in place too. What was set aside
+        before stays what it is.
+        """
+
+    def take_back(self, uuid: str) -> None:
+        """Make the disks that were set aside the guest's again.
+
+        Nothing when none are set aside and the guest has its disks; raises
+        DiskFailed when both are missing.
+        """
+
+    def drop_aside(self, uuid: str) -> None:
+        """Remove the disks that were set aside."""
+
+    def has_aside(self, uuid: str) -> bool:
+        """Tell whether disks of the guest are set aside here."""
+
+
+class MoveInterface(Protocol):
+    """Live migration, seen from both ends."""
+
+    def check_reception(
+        self, spec: Spec, source: dict[str, Any], block: bool | None
+    ) -> dict[str, Any]:
+        """At the destination: tell what the source must know to check.
+
+        ``source`` tells of the source: ``host``, ``address``, hypervisor_type,
+        hypervisor_version, cpu_info. ``block`` is whether the disk is to be
+        copied (None: find out). Raises MigrationRefused.
+        """
+
+    def check_departure(
+        self, uuid: str, answer: dict[str, Any], block: bool | None
+    ) -> dict[str, Any]:
+        """At the source: the last check; returns ``answer`` completed.
+
+        Its ``block_migration`` says whether the disk will be copied. Raises
+        MigrationRefused.
+        """
+
+    def prepare_reception(self, spec: Spec, plan: dict[str, Any]) -> None:
+        """At the destination: make ready what the guest will need there."""
+
+    def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
+        """At the destination: remove what was made ready, and a half guest."""
+
+    def migrate(self, uuid: str, to: Peer, plan: dict[str, Any]) -> None:
+        """At the source: begin to move the guest; return at once.
+
+        One that is being moved goes on. Raises GuestFailed for a guest that
+        is not here, or is off.
+        """
+
+    def migration(self, uuid: str) -> Migration:
+        """At the source: tell how the move goes, also after a restart."""
+
+    def abort_migration(self, uuid: str) -> None:
+        """At the source: ask the move to stop; the guest stays here."""
+
+
+class Driver(
+    HostInterface, GuestInterface, DiskInterface, MoveInterface, Protocol
+):
+    """A hypervisor."""

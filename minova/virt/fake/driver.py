@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fake host, asked as any hypervisor is."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import functools
+import queue
+from typing import Any
+from typing import cast
+from typing import Concatenate
+from typing import ParamSpec
+from typing import TypeVar
+
+from minova import clock
+from minova import exception
+from minova.conf import CONF
+from minova.states import Power
+from minova.virt.driver import Guest
+from minova.virt.driver import Inventory
+from minova.virt.driver import Migration
+from minova.virt.driver import Peer
+from minova.virt.driver import Spec
+from minova.virt.fake.world import seconds
+from minova.virt.fake.world import World
+from minova.virt.shelf import Record
+
+P = ParamSpec('P')
+R = TypeVar('R')
+
+_MIB = 1 << 20
+
+
+def _faulty(
+    method: 'Callable[Concatenate[FakeDriver, P], R]',
+) -> 'Callable[Concatenate[FakeDriver, P], R]':
+    """Let a method fail or take time when that was ordered."""
+
+    @functools.wraps(method)
+    def wrapped(self: 'FakeDriver', *args: P.args, **kwargs: P.kwargs) -> R:
+        self.obey_orders(method.__name__)
+        return method(self, *args, **kwargs)
+
+    return cast('Callable[Concatenate[FakeDriver, P], R]', wrapped)
+
+
+class FakeDriver:
+    """One fake host."""
+
+    uses_images = False
+
+    def __init__(self, host: str, world: World) -> None:
+        self.host = host
+        self._world = world
+        self._shelf = world.shelf
+        self._shelf.put(f'hosts/{host}', {})
+
+    def obey_orders(self, method: str) -> None:
+        """Take the time, and raise the error, that were ordered."""
+        delay = self._shelf.get(f'{self.host}/delays/{method}')
+        if delay is not None:
+            clock.sleep(delay['seconds'])
+        path = f'{self.host}/faults/{method}'
+        order = self._shelf.get(path)
+        if order is None:
+            return
+        if order['times'] > 1:
+            self._shelf.put(path, order | {'times': order['times'] - 1})
+        else:
+            self._shelf.delete(path)
+        kind = getattr(exception, order['kind'])
+        raise kind(
+            instance_id='(any)', reason=f'{method} failed: {order["error"]}'
+        )
+
+    # -- the host ------------------------------------------------------------
+
+    @_faulty
+    def inventory(self) -> Inventory:
+        """Tell what the configuration says of every fake host."""
+        return Inventory(
+            hypervisor_hostname=self.host,
+            hypervisor_type='fake',
+            version=1000000,
+            cpu_info={'arch': 'x86_64', 'model': 'fake', 'features': []},
+            vcpus=CONF.fake.vcpus,
+            memory_mb=CONF.fake.memory_mb,
+            disk_gb=CONF.fake.disk_gb,
+        )
+
+    def next_event(self, timeout: float) -> str | None:
+        """Wait for a change that was made from outside, in this process."""
+        try:
+            return self._world.listener(self.host).get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        """Let go; the records stay."""
+
+    # -- guests --------------------------------------------------------------
+
+    @_faulty
+    def guests(self) -> list[Guest]:
+        """Return all guests."""
+        uuids = set(self._shelf.names(f'{self.host}/guests'))
+        uuids |= set(self._shelf.names(f'{self.host}/arriving'))
+        found = [self._look(uuid) for uuid in sorted(uuids)]
+        return [guest for guest in found if guest is not None]
+
+    @_faulty
+    def guest(self, uuid: str) -> Guest | None:
+        """Return one guest."""
+        return self._look(uuid)
+
+    def _look(self, uuid: str) -> Guest | None:
+        with self._shelf.alone(uuid):
+            record = self._world.settle(self.host, uuid)
+            arriving = self._shelf.get(f'{self.host}/arriving/{uuid}')
+        if record is None:
+            if arriving is None:
+                return None
+            return Guest(uuid, Power.PAUSED, None, None, None, arriving=True)
+        power = Power(record['power'])
+        on = power in (Power.RUNNING, Power.PAUSED)
+        return Guest(
+            uuid,
+            power,
+            record['boot'] if on else None,
+            record['spec']['operation'],
+            record['spec']['generation'],
+            trouble=record.get('trouble'),
+        )
+
+    @_faulty
+    def define(self, spec: Spec) -> None:
+        """Write the definition; a running guest goes on as it is."""
+        with self._shelf.alone(spec.uuid):
+            record = self._world.settle(self.host, spec.uuid) or {
+                'power': int(Power.SHUTDOWN),
+                'boot': 0,
+                'off_at': None,
+                'move': None,
+            }
+            record['spec'] = _as_record(spec)
+            self._shelf.put(f'{self.host}/guests/{spec.uuid}', record)
+
+    @_faulty
+    def start(self, uuid: str) -> None:
+        """Start a guest that is off."""
+        with self._changing(uuid) as record:
+            if record['power'] == Power.RUNNING:
+                return
+            if not self._shelf.get(f'{self.host}/disks/{uuid}'):
+                raise exception.DiskFailed(
+                    instance_id=uuid, reason='its disks are missing'
+                )
+            if record['power'] != Power.PAUSED:
+                record['boot'] += 1
+            record |= {'power': int(Power.RUNNING), 'off_at': None}
+
+    @_faulty
+    def shutdown(self, uuid: str) -> None:
+        """Let the guest be off a little later."""
+        with self._changing(uuid) as record:
+            if record['power'] == Power.RUNNING:
+                record['off_at'] = seconds() + CONF.fake.shutdown_seconds
+
+    @_faulty
+    def power_off(self, uuid: str) -> None:
+        """Switch off; a move that was under way ends."""
+        if self._look(uuid) is None:
+            return
+        with self._changing(uuid) as record:
+            record |= {'power': int(Power.SHUTDOWN), 'off_at': None}
+            if record['move'] and record['move']['state'] == 'running':
+                record['move'] |= {'state': 'failed', 'error': 'guest is off'}
+
+    @_faulty
+    def pause(self, uuid: str) -> None:
+        """Pause a running guest."""
+        self._between(uuid, Power.RUNNING, Power.PAUSED)
+
+    @_faulty
+    def unpause(self, uuid: str) -> None:
+        """Let a paused guest run."""
+        self._between(uuid, Power.PAUSED, Power.RUNNING)
+
+    def _between(self, uuid: str, before: Power, after: Power) -> None:
+        with self._changing(uuid) as record:
+            if record['power'] not in (before, after):
+                raise exception.GuestFailed(
+                    instance_id=uuid,
+                    reason=f'it is {Power(record["power"]).name}, not '
+                    f'{before.name}',
+                )
+            record['power'] = int(after)
+
+    @_faulty
+    def remove(self, uuid: str) -> None:
+        """Forget a guest."""
+        with self._shelf.alone(uuid):
+            self._world.settle(self.host, uuid)
+            for kind in ('guests', 'arriving', 'moved'):
+                self._shelf.delete(f'{self.host}/{kind}/{uuid}')
+
+    @contextlib.contextmanager
+    def _changing(self, uuid: str) -> Iterator[Record]:
+        """Have a guest's record to oneself; write it back when it is well."""
+        with self._shelf.alone(uuid):
+            record = self._world.settle(self.host, uuid)
+            if record is None:
+                raise exception.GuestFailed(
+                    instance_id=uuid,
+                    reason=f'host {self.host} does not know it',
+                )
+            yield record
+            self._shelf.put(f'{self.host}/guests/{uuid}', record)
+
+    # -- disks ---------------------------------------------------------------
+
+    @_faulty
+    def create_disks(self, spec: Spec, image: str | None) -> None:
+        """Make the disks, with a content that is theirs alone."""
+        path = f'{self.host}/disks/{spec.uuid}'
+        if self._shelf.get(path) is None:
+            made = {
+                'content': clock.uuid4(),
+                'image': spec.image_id,
+                'root_gb': spec.root_gb,
+            }
+            self._shelf.put(path, made)
+
+    def has_disks(self, uuid: str) -> bool:
+        """Tell whether there is a record."""
+        return self._shelf.get(f'{self.host}/disks/{uuid}') is not None
+
+    @_faulty
+    def grow_disks(self, spec: Spec) -> None:
+        """Make the root disk larger."""
+        disk = self._require_disk(spec.uuid)
+        if spec.root_gb > disk['root_gb']:
+            disk['root_gb'] = spec.root_gb
+            self._shelf.put(f'{self.host}/disks/{spec.uuid}', disk)
+
+    @_faulty
+    def remove_disks(self, uuid: str) -> None:
+        """Remove the record."""
+        self._shelf.delete(f'{self.host}/disks/{uuid}')
+
+    @_faulty
+    def hand_over(self, uuid: str, to: Peer) -> None:
+        """Copy the record."""
+        disk = self._require_disk(uuid)
+        self._shelf.put(f'{to.host}/disks/{uuid}', disk)
+
+    @_faulty
+    def set_aside(self, uuid: str, copy: bool = False) -> None:
+        """Move or copy the record."""
+        aside = f'{self.host}/aside/{uuid}'
+        disk = self._shelf.get(f'{self.host}/disks/{uuid}')
+        if self._shelf.get(aside) is None:
+            if disk is None:
+                self._require_disk(uuid)
+            self._shelf.put(aside, cast(Record, disk))
+        if not copy:
+            self._shelf.delete(f'{self.host}/disks/{uuid}')
+
+    @_faulty
+    def take_back(self, uuid: str) -> None:
+        """Put the record back in its place."""
+        aside = self._shelf.get(f'{self.host}/aside/{uuid}')
+        if aside is None:
+            self._require_disk(uuid)
+            return
+        self._shelf.put(f'{self.host}/disks/{uuid}', aside)
+        self._shelf.delete(f'{self.host}/aside/{uuid}')
+
+    @_faulty
+    def drop_aside(self, uuid: str) -> None:
+        """Remove the record that was set aside."""
+        self._shelf.delete(f'{self.host}/aside/{uuid}')
+
+    def has_aside(self, uuid: str) -> bool:
+        """Tell whether there is a record set aside."""
+        return self._shelf.get(f'{self.host}/aside/{uuid}') is not None
+
+    def _require_disk(self, uuid: str) -> Record:
+        disk = self._shelf.get(f'{self.host}/disks/{uuid}')
+        if disk is None:
+            raise exception.DiskFailed(
+                instance_id=uuid, reason=f'its disks are not at {self.host}'
+            )
+        return disk
+
+    # -- moves ---------------------------------------------------------------
+
+    @_faulty
+    def check_reception(
+        self, spec: Spec, source: dict[str, Any], block: bool | None
+    ) -> dict[str, Any]:
+        """Accept every guest; fake hosts share no storage."""
+        if block is False:
+            raise exception.InvalidLocalStorage(
+                path=spec.uuid, reason='fake hosts share no storage'
+            )
+        return {'dest': self.host}
+
+    @_faulty
+    def check_departure(
+        self, uuid: str, answer: dict[str, Any], block: bool | None
+    ) -> dict[str, Any]:
+        """Require the guest to run."""
+        guest = self._look(uuid)
+        if guest is None or guest.power not in (Power.RUNNING, Power.PAUSED):
+            raise exception.MigrationRefused(
+                reason=f'guest {uuid} does not run at {self.host}'
+            )
+        return answer | {'block_migration': True, 'source': self.host}
+
+    @_faulty
+    def prepare_reception(self, spec: Spec, plan: dict[str, Any]) -> None:
+        """Note that a guest may come."""
+        with self._shelf.alone(spec.uuid):
+            if self._world.settle(self.host, spec.uuid) is None:
+                arriving = {'source': plan['source']}
+                self._shelf.put(f'{self.host}/arriving/{spec.uuid}', arriving)
+
+    @_faulty
+    def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
+        """Forget it again, with what came of its disks."""
+        with self._shelf.alone(uuid):
+            self._shelf.delete(f'{self.host}/arriving/{uuid}')
+            if self._shelf.get(f'{self.host}/guests/{uuid}') is None:
+                self._shelf.delete(f'{self.host}/disks/{uuid}')
+
+    @_faulty
+    def migrate(self, uuid: str, to: Peer, plan: dict[str, Any]) -> None:
+        """Note when the guest will be there."""
+        with self._changing(uuid) as record:
+            if record['power'] not in (Power.RUNNING, Power.PAUSED):
+                raise exception.GuestFailed(
+                    instance_id=uuid, reason='it is off and cannot be moved'
+                )
+            if record['move'] and record['move']['state'] == 'running':
+                return
+            record['move'] = {
+                'state': 'running',
+                'dest': to.host,
+                'began_at': seconds(),
+                'ends_at': seconds() + CONF.fake.migration_seconds,
+                'error': None,
+            }
+
+    @_faulty
+    def migration(self, uuid: str) -> Migration:
+        """Tell how far the move is."""
+        with self._shelf.alone(uuid):
+            record = self._world.settle(self.host, uuid)
+            moved = self._shelf.get(f'{self.host}/moved/{uuid}')
+        if record is None:
+            return Migration('completed' if moved else 'none')
+        move = record['move']
+        if not move:
+            return Migration('none')
+        total = int(record['spec']['memory_mb']) * _MIB
+        span = move['ends_at'] - move['began_at']
+        part = (seconds() - move['began_at']) / span if span else 1.0
+        done = int(total * min(part, 1.0))
+        return Migration(
+            move['state'],
+            move['error'],
+            memory_total=total,
+            memory_processed=done,
+            memory_remaining=total - done,
+        )
+
+    @_faulty
+    def abort_migration(self, uuid: str) -> None:
+        """End the move if it still runs."""
+        if self._look(uuid) is None:
+            return
+        with self._changing(uuid) as record:
+            if record['move'] and record['move']['state'] == 'running':
+                record['move'] |= {'state': 'cancelled', 'error': 'aborted'}
+
+
+def _as_record(spec: Spec) -> Record:
+    return {
+        'operation': spec.operation,
+        'generation': spec.generation,
+        'vcpus': spec.vcpus,
+        'memory_mb': spec.memory_mb,
+        'root_gb': spec.root_gb,
+    }

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to one libvirt: opened when needed, opened anew when dead.
+
+It knows no guest: it says which have changed, and gives libvirt's errors the
+form that drivers raise. libvirt delivers events in a loop that must be
+registered before the first connection is opened; one thread of the process
+runs it while any connection is in use.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import queue
+from typing import Any
+
+import libvirt
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+from minova.conf import CONF
+
+LOG = logging.getLogger(__name__)
+
+#: Hears the uuid of a guest that changed; None: what was known may be wrong.
+Listener = Callable[[str | None], None]
+
+#: Seconds between two signs of life asked of a distant libvirt, and how many
+#: may stay away before the connection counts as dead.
+_KEEPALIVE = (5, 5)
+
+
+# -- errors ------------------------------------------------------------------
+
+
+def is_about(error: libvirt.libvirtError, *codes: int) -> bool:
+    """Tell whether an error is one of libvirt's ``VIR_ERR_`` codes."""
+    return error.get_error_code() in codes
+
+
+def words(error: libvirt.libvirtError) -> str:
+    """Return what libvirt says of an error."""
+    return str(error.get_error_message() or error)
+
+
+def failed(uuid: str, error: libvirt.libvirtError) -> exception.GuestFailed:
+    """Return an error of libvirt's as the error of a guest's that it is."""
+    return exception.GuestFailed(instance_id=uuid, reason=words(error))
+
+
+@contextlib.contextmanager
+def refusals(uuid: str, gone: bool = False) -> Iterator[None]:
+    """Raise what libvirt refuses as an error of the guest's.
+
+    With ``gone`` it is no error that libvirt does not know the guest.
+    """
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if gone and is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+            return
+        raise failed(uuid, error) from error
+
+
+def _unreachable(uri: str, reason: str) -> exception.GuestFailed:
+    return exception.GuestFailed(f'libvirt at {uri}: {reason}')
+
+
+# -- events ------------------------------------------------------------------
+
+
+class EventLoop:
+    """Runs libvirt's event loop in a thread, while anybody needs it."""
+
+    def __init__(self) -> None:
+        self._guard = clock.lock()
+        self._users = 0
+        self._ending = False
+        self._wake: int | None = None
+        self._thread: clock.Thread | None = None
+
+    def enter(self) -> None:
+        """Need the loop."""
+        with self._guard:
+            if self._wake is None:
+                # Without it libvirt writes every error to stderr as well.
+                libvirt.registerErrorHandler(_log_error, None)
+                libvirt.virEventRegisterDefaultImpl()
+                self._wake = libvirt.virEventAddTimeout(-1, _nothing, None)
+            self._users += 1
+            if self._users == 1:
+                self._ending = False
+                self._thread = clock.spawn('libvirt-events', self._run)
+
+    def leave(self) -> None:
+        """Need it no more; the last one to leave ends it."""
+        with self._guard:
+            self._users -= 1
+            if self._users or self._thread is None:
+                return
+            self._ending = True
+            libvirt.virEventUpdateTimeout(self._wake, 0)
+            self._thread.join()
+            libvirt.virEventUpdateTimeout(self._wake, -1)
+            self._thread = None
+
+    def _run(self) -> None:
+        while not self._ending:
+            try:
+                libvirt.virEventRunDefaultImpl()
+            except libvirt.libvirtError as error:
+                LOG.error('The event loop of libvirt: %s', words(error))
+                clock.sleep(1)
+
+
+def _nothing(timer: int, opaque: object) -> None:
+    """Let the loop turn round once."""
+
+
+def _log_error(context: object, error: Any) -> None:
+    """Take note of an error that is raised to its caller too."""
+    LOG.debug('libvirt: %s', error)
+
+
+_loop = EventLoop()
+
+
+class Changes:
+    """The guests that changed, each once until it is taken."""
+
+    def __init__(self) -> None:
+        self._guard = clock.lock()
+        self._waiting: set[str] = set()
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def put(self, uuid: str | None) -> None:
+        """Note a guest; nothing for one that waits already."""
+        if uuid is None:
+            return
+        with self._guard:
+            if uuid in self._waiting:
+                return
+            self._waiting.add(uuid)
+        self._queue.put(uuid)
+
+    def take(self, timeout: float) -> str | None:
+        """Wait for a guest to change; None after ``timeout`` seconds."""
+        try:
+            uuid = self._queue.get(timeout=max(0.0, timeout))
+        except queue.Empty:
+            return None
+        # Before whoever takes it looks at the guest: a change that comes
+        # while it looks is told again.
+        with self._guard:
+            self._waiting.discard(uuid)
+        return uuid
+
+
+# -- opening -----------------------------------------------------------------
+
+
+class _Attempt:
+    """One try to open a connection, in a thread.
+
+    It hangs as long as the other side is silent, and cannot be ended.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._guard = clock.lock()
+        self._ended = clock.event()
+        self._abandoned = False
+        self._error: libvirt.libvirtError | None = None
+        self._opened: Any = None
+        clock.spawn('libvirt-open', self._run)
+
+    def _run(self) -> None:
+        try:
+            opened = libvirt.open(self._uri)
+        except libvirt.libvirtError as error:
+            self._error = error
+        else:
+            with self._guard:
+                if self._abandoned:
+                    opened.close()
+                else:
+                    self._opened = opened
+        self._ended.set()
+
+    def has_ended(self, timeout: float) -> bool:
+        """Wait for its end; False when it takes longer."""
+        return self._ended.wait(timeout)
+
+    def result(self) -> Any:
+        """Return the connection, or raise why there is none."""
+        if self._error is not None:
+            reason = words(self._error)
+            raise _unreachable(self._uri, reason) from self._error
+        return self._opened
+
+    def abandon(self) -> None:
+        """Let nobody get what may yet come of it."""
+        with self._guard:
+            self._abandoned = True
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+
+class Connection:
+    """A connection to the libvirt at ``uri``."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._guard = clock.lock()
+        self._listeners: list[Listener] = []
+        self._attempt: _Attempt | None = None
+        self._current: Any = None
+        self._callbacks: list[int] = []
+        self._was_open = False
+        self._in_loop = False
+        self._closed = False
+
+    def listen(self, listener: Listener) -> None:
+        """Have the changes of guests told to ``listener``.
+
+        It is called in the thread of the loop, and must neither wait nor ask
+        libvirt. It hears None when changes may have been missed.
+        """
+        self._listeners.append(listener)
+
+    def use(self) -> Any:
+        """Return libvirt's connection, opened anew when it has died.
+
+        Raises GuestFailed when it does not open in ``[libvirt]
+        connect_timeout`` seconds.
+        """
+        with self._guard:
+            if self._closed:
+                raise _unreachable(self.uri, 'the connection was closed')
+            if self._current is not None and not _lives(self._current):
+                LOG.warning('The connection to %s is dead.', self.uri)
+                self._let_go()
+            if self._current is None:
+                self._current = self._open()
+            return self._current
+
+    def close(self) -> None:
+        """Close it for good."""
+        with self._guard:
+            self._closed = True
+            if self._attempt is not None:
+                self._attempt.abandon()
+                self._attempt = None
+            self._let_go()
+            if self._in_loop:
+                self._in_loop = False
+                _loop.leave()
+
+    def _open(self) -> Any:
+        if not self._in_loop:
+            _loop.enter()
+            self._in_loop = True
+        # A hanging attempt is waited for again, not joined by another one.
+        attempt = self._attempt or _Attempt(self.uri)
+        self._attempt = attempt
+        timeout = CONF.libvirt.connect_timeout
+        if not attempt.has_ended(timeout):
+            raise _unreachable(self.uri, f'no answer within {timeout:g} s')
+        self._attempt = None
+        opened = attempt.result()
+        try:
+            self._subscribe(opened)
+        except libvirt.libvirtError as error:
+            opened.close()
+            raise _unreachable(self.uri, words(error)) from error
+        self._was_open = True
+        return opened
+
+    def _subscribe(self, opened: Any) -> None:
+        with contextlib.suppress(libvirt.libvirtError):
+            # A hypervisor in this process has no distance to bridge.
+            opened.setKeepAlive(*_KEEPALIVE)
+        self._callbacks = [
+            opened.domainEventRegisterAny(None, kind, callback, None)
+            for kind, callback in (
+                (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_change),
+                (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, self._on_change),
+            )
+        ]
+        self._tell(None)
+        if self._was_open:
+            for domain in opened.listAllDomains():
+                self._tell(domain.UUIDString())
+
+    def _on_change(self, opened: Any, domain: Any, *details: Any) -> None:
+        self._tell(domain.UUIDString())
+
+    def _tell(self, uuid: str | None) -> None:
+        for listener in self._listeners:
+            listener(uuid)
+
+    def _let_go(self) -> None:
+        current, self._current = self._current, None
+        callbacks, self._callbacks = self._callbacks, []
+        if current is None:
+            return
+        # Of a dead connection nothing can be taken back, nor need it be.
+        for callback in callbacks:
+            with contextlib.suppress(libvirt.libvirtError):
+                current.domainEventDeregisterAny(callback)
+        with contextlib.suppress(libvirt.libvirtError):
+            current.close()
+
+
+def _lives(opened: Any) -> bool:
+    try:
+        return bool(opened.isAlive())
+    except libvirt.libvirtError:
+        return False

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disks of guests: files, in one directory a guest.
+
+Below the directory of a host's instances::
+
+    UUID/disk          the root disk: where it is, all disks are
+    UUID/disk.ephemeral, UUID/disk.swap
+    UUID/console.log   what the guest said on its first serial port
+    UUID_resize/       the disks that are set aside for a way back
+    .UUID.part/        a copy that is being made, or was when it was cut short
+    .UUID.gone/        what is being removed
+
+Each change is one rename: what has a final name is whole. What a crash leaves
+under the other names is removed when the change is made again, or when the
+disks are removed.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import os
+import shutil
+from typing import Protocol
+
+from minova import exception
+from minova.virt.driver import Spec
+from minova.virt.libvirt import xml
+
+_GIB = 1 << 30
+_MIB = 1 << 20
+#: Bytes that are copied at a time.
+_PIECE = 4 * _MIB
+
+
+class Kind(Protocol):
+    """How disk files are made: what differs between kinds of hosts."""
+
+    def format_of(self, name: str, spec: Spec) -> str:
+        """Return the format of a disk of that name, 'raw' or 'qcow2'."""
+
+    def make(self, path: str, size: int, image: str | None) -> None:
+        """Make a file that holds a disk of ``size`` bytes.
+
+        With ``image`` it begins with what that file holds, and is never
+        smaller.
+        """
+
+    def grow(self, path: str, size: int) -> None:
+        """Make a disk as large as ``size`` bytes, unless it is larger."""
+
+
+class PlainFiles:
+    """Disks that are sparse files with the image's data, taken as it is.
+
+    They cost what was written to them, whatever size they have. Nobody looks
+    into them: of a qcow2 image the file grows, not the disk it describes.
+    """
+
+    def format_of(self, name: str, spec: Spec) -> str:
+        """Trust the image service for what came from it, never the file.
+
+        A guest could write anything to a raw disk, also the beginning of a
+        qcow2 file that names files of the host.
+        """
+        if name == 'disk' and spec.image.get('disk_format') == 'qcow2':
+            return 'qcow2'
+        return 'raw'
+
+    def make(self, path: str, size: int, image: str | None) -> None:
+        """Copy the image's data, add nothing up to ``size``."""
+        if image is None:
+            with open(path, 'wb') as file:
+                _enlarge(file.fileno(), size)
+                os.fsync(file.fileno())
+        else:
+            copy_sparse(image, path, size)
+
+    def grow(self, path: str, size: int) -> None:
+        """Add nothing up to ``size``."""
+        with open(path, 'r+b') as file:
+            _enlarge(file.fileno(), size)
+            os.fsync(file.fileno())
+
+
+class Disks:
+    """The disks of the guests of one host, below ``directory``."""
+
+    def __init__(self, directory: str, kind: Kind) -> None:
+        self.directory = directory
+        self._kind = kind
+        os.makedirs(directory, exist_ok=True)
+
+    # -- what a definition must know -----------------------------------------
+
+    def of(self, spec: Spec) -> tuple[xml.Disk, ...]:
+        """Return the disks that a guest has, the root one first."""
+        return tuple(
+            xml.Disk(
+                os.path.join(self.folder(spec.uuid), name),
+                self._kind.format_of(name, spec),
+                f'vd{letter}',
+            )
+            for letter, name in zip('abc', _sizes(spec), strict=False)
+        )
+
+    def console_log(self, uuid: str) -> str:
+        """Return the file that keeps what the guest says."""
+        return os.path.join(self.folder(uuid), 'console.log')
+
+    def folder(self, uuid: str) -> str:
+        """Return the directory of a guest's disks."""
+        return os.path.join(self.directory, uuid)
+
+    def require(self, uuid: str) -> None:
+        """Raise DiskFailed unless the disks are here."""
+        if not self.has_disks(uuid):
+            raise exception.DiskFailed(
+                instance_id=uuid,
+                reason=f'its disks are not in {self.folder(uuid)}',
+            )
+
+    def used(self, uuid: str) -> int:
+        """Return the bytes that the disks take on the host's own disk."""
+        with _failures(uuid), os.scandir(self.folder(uuid)) as files:
+            # st_blocks counts 512 bytes, whatever the file system's are.
+            return sum(file.stat().st_blocks * 512 for file in files)
+
+    # -- the interface -------------------------------------------------------
+
+    def create_disks(self, spec: Spec, image: str | None) -> None:
+        """Make what is missing, the root disk last."""
+        with _failures(spec.uuid):
+            self._make_missing(spec, image)
+
+    def has_disks(self, uuid: str) -> bool:
+        """Tell whether the root disk is there."""
+        return os.path.exists(self._root(uuid))
+
+    def grow_disks(self, spec: Spec) -> None:
+        """Make the disks larger, and those that the guest did not have."""
+        self.require(spec.uuid)
+        with _failures(spec.uuid):
+            self._make_missing(spec, None)
+            folder = self.folder(spec.uuid)
+            for name, size in _sizes(spec).items():
+                self._kind.grow(os.path.join(folder, name), size)
+
+    def remove_disks(self, uuid: str) -> None:
+        """Remove the disks, and what is left of a copy of them."""
+        with _failures(uuid):
+            self._remove(uuid, self.folder(uuid))
+            _remove_tree(self._part(uuid))
+
+    def set_aside(self, uuid: str, copy: bool = False) -> None:
+        """Rename the disks' directory, or copy it under the other name."""
+        folder, aside = self.folder(uuid), self._aside(uuid)
+        with _failures(uuid):
+            if os.path.isdir(aside):
+                # From an earlier try; with a copy the own ones may be left.
+                if not copy:
+                    self._remove(uuid, folder)
+                return
+            self.require(uuid)
+            if copy:
+                os.rename(self._copy(uuid, folder), aside)
+            else:
+                os.rename(folder, aside)
+
+    def take_back(self, uuid: str) -> None:
+        """Rename the directory back, in the place of what is there."""
+        folder, aside = self.folder(uuid), self._aside(uuid)
+        with _failures(uuid):
+            if not os.path.isdir(aside):
+                self.require(uuid)
+                return
+            self._remove(uuid, folder)
+            os.rename(aside, folder)
+
+    def drop_aside(self, uuid: str) -> None:
+        """Remove the directory that was set aside."""
+        with _failures(uuid):
+            self._remove(uuid, self._aside(uuid))
+
+    def has_aside(self, uuid: str) -> bool:
+        """Tell whether that directory is there."""
+        return os.path.isdir(self._aside(uuid))
+
+    # -- from another host of the machine ------------------------------------
+
+    def receive(self, uuid: str, folder: str) -> None:
+        """Copy the disks in ``folder``, in the place of what is here."""
+        with _failures(uuid):
+            part = self._copy(uuid, folder)
+            self._remove(uuid, self.folder(uuid))
+            os.rename(part, self.folder(uuid))
+
+    # -- how -----------------------------------------------------------------
+
+    def _make_missing(self, spec: Spec, image: str | None) -> None:
+        folder = self.folder(spec.uuid)
+        os.makedirs(folder, exist_ok=True)
+        for name, size in reversed(_sizes(spec).items()):
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                continue
+            part = os.path.join(folder, f'.{name}.part')
+            self._kind.make(part, size, image if name == 'disk' else None)
+            os.rename(part, path)
+
+    def _copy(self, uuid: str, folder: str) -> str:
+        """Return a copy of a directory of disks, without a final name."""
+        part = self._part(uuid)
+        _remove_tree(part)
+        os.mkdir(part)
+        for name in sorted(os.listdir(folder)):
+            if not name.startswith('.'):
+                copy_sparse(
+                    os.path.join(folder, name), os.path.join(part, name)
+                )
+        return part
+
+    def _remove(self, uuid: str, folder: str) -> None:
+        """Remove a directory such that no half of it keeps its name."""
+        gone = os.path.join(self.directory, f'.{uuid}.gone')
+        _remove_tree(gone)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(folder, gone)
+            _remove_tree(gone)
+
+    def _root(self, uuid: str) -> str:
+        return os.path.join(self.folder(uuid), 'disk')
+
+    def _aside(self, uuid: str) -> str:
+        return os.path.join(self.directory, f'{uuid}_resize')
+
+    def _part(self, uuid: str) -> str:
+        return os.path.join(self.directory, f'.{uuid}.part')
+
+
+def _sizes(spec: Spec) -> dict[str, int]:
+    """Return the bytes of each disk, by name, the root one first."""
+    sizes = {
+        'disk': spec.root_gb * _GIB,
+        'disk.ephemeral': spec.ephemeral_gb * _GIB,
+        'disk.swap': spec.swap_mb * _MIB,
+    }
+    return {
+        name: size for name, size in sizes.items() if size or name == 'disk'
+    }
+
+
+@contextlib.contextmanager
+def _failures(uuid: str) -> Iterator[None]:
+    """Raise what the system refuses as an error of the guest's disks."""
+    try:
+        yield
+    except OSError as error:
+        raise exception.DiskFailed(
+            instance_id=uuid, reason=str(error)
+        ) from error
+
+
+def _remove_tree(folder: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+# -- files -------------------------------------------------------------------
+
+
+def copy_sparse(source: str, path: str, size: int = 0) -> None:
+    """Copy a file, its holes as holes, and make it as large as ``size``.
+
+    It is on the disk, not only in memory, when this returns. What was at
+    ``path`` is overwritten.
+    """
+    with open(source, 'rb') as old, open(path, 'wb') as new:
+        before, after = old.fileno(), new.fileno()
+        length = os.fstat(before).st_size
+        for start, end in _extents(before, length):
+            _copy_extent(before, after, start, end)
+        os.ftruncate(after, max(length, size))
+        os.fsync(after)
+
+
+def _extents(file: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data, as start and end."""
+    end = 0
+    while end < length:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                # Only a hole is left.
+                return
+            raise
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def _copy_extent(before: int, after: int, start: int, end: int) -> None:
+    os.lseek(after, start, os.SEEK_SET)
+    while start < end:
+        piece = os.pread(before, min(_PIECE, end - start), start)
+        if not piece:
+            # It became shorter while it was read.
+            return
+        start += os.write(after, piece)
+
+
+def _enlarge(file: int, size: int) -> None:
+    if os.fstat(file).st_size < size:
+        os.ftruncate(file, size)

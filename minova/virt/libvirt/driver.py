@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A libvirt driver: four parts that answer as one.
+
+It adds nothing to them. Which parts a host is made of is decided where it is
+opened: ``embedded.open_driver`` for an embedded host.
+"""
+
+from minova.virt.driver import DiskInterface
+from minova.virt.driver import GuestInterface
+from minova.virt.driver import HostInterface
+from minova.virt.driver import MoveInterface
+from minova.virt.libvirt.connection import Connection
+
+
+class LibvirtDriver:
+    """A host, its guests, their disks and their moves."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        host: HostInterface,
+        guests: GuestInterface,
+        disks: DiskInterface,
+        moves: MoveInterface,
+    ) -> None:
+        #: For tests, and for whoever looks over the driver's shoulder.
+        self.connection = connection
+
+        self.uses_images = host.uses_images
+        self.inventory = host.inventory
+        self.next_event = host.next_event
+        self.close = host.close
+
+        self.guests = guests.guests
+        self.guest = guests.guest
+        self.define = guests.define
+        self.start = guests.start
+        self.shutdown = guests.shutdown
+        self.power_off = guests.power_off
+        self.pause = guests.pause
+        self.unpause = guests.unpause
+        self.remove = guests.remove
+
+        self.create_disks = disks.create_disks
+        self.has_disks = disks.has_disks
+        self.grow_disks = disks.grow_disks
+        self.remove_disks = disks.remove_disks
+        self.hand_over = disks.hand_over
+        self.set_aside = disks.set_aside
+        self.take_back = disks.take_back
+        self.drop_aside = disks.drop_aside
+        self.has_aside = disks.has_aside
+
+        self.check_reception = moves.check_reception
+        self.check_departure = moves.check_departure
+        self.prepare_reception = moves.prepare_reception
+        self.cancel_reception = moves.cancel_reception
+        self.migrate = moves.migrate
+        self.migration = moves.migration
+        self.abort_migration = moves.abort_migration

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which driver a host gets: the one place that knows all of them."""
+
+import importlib
+from typing import cast
+
+from minova import exception
+from minova.conf import CONF
+from minova.virt.driver import Driver
+from minova.virt.fake.driver import FakeDriver
+from minova.virt.fake.world import open_shelf
+from minova.virt.fake.world import World
+
+_EMBEDDED = 'test:///'
+
+
+def load(host: str) -> Driver:
+    """Return the driver of ``host`` that ``[compute] driver`` names.
+
+    Raises ConfigInvalid when the configuration asks for what is not there,
+    or when another process runs the host.
+    """
+    if CONF.compute.driver == 'fake':
+        return FakeDriver(host, World(open_shelf()))
+    return _libvirt(host, CONF.libvirt.connection_uri)
+
+
+def _libvirt(host: str, uri: str) -> Driver:
+    if uri.startswith('test:') and uri != _EMBEDDED:
+        raise exception.ConfigInvalid(
+            reason=f'[libvirt] connection_uri is {uri}. Of the test driver '
+            f'only {_EMBEDDED} can be used; what it stands for is kept in '
+            '[libvirt] embedded_directory.'
+        )
+    if uri != _EMBEDDED:
+        raise exception.ConfigInvalid(
+            reason=f'[libvirt] connection_uri is {uri}. This release drives '
+            f'embedded hosts only ({_EMBEDDED}); QEMU hosts come with a '
+            'later one.'
+        )
+    try:
+        # libvirt-python is large and an extra; the fake driver needs none.
+        importlib.import_module('libvirt')
+    except ImportError as error:
+        raise exception.ConfigInvalid(
+            reason='The libvirt driver needs the package libvirt-python, '
+            f'which the extra minova[libvirt] brings: {error}'
+        ) from error
+    embedded = importlib.import_module('minova.virt.libvirt.embedded')
+    return cast(Driver, embedded.open_driver(host))

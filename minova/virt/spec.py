@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the database's instance to the hypervisor's spec, purely."""
+
+from minova.objects.instance import Instance
+from minova.virt.driver import Spec
+
+
+def of(instance: Instance, operation: str, generation: int) -> Spec:
+    """Return what a hypervisor must know to define the instance's guest."""
+    flavor = instance.flavor
+    return Spec(
+        uuid=instance.uuid,
+        name=instance.name,
+        title=instance.display_name,
+        vcpus=flavor.vcpus,
+        memory_mb=flavor.memory_mb,
+        root_gb=flavor.root_gb,
+        ephemeral_gb=flavor.ephemeral_gb,
+        swap_mb=flavor.swap_mb,
+        image_id=instance.image_ref,
+        project_id=instance.project_id,
+        user_id=instance.user_id,
+        flavor=flavor.name,
+        operation=operation,
+        generation=generation,
+        nics=tuple(instance.network_info),
+        extra_specs=flavor.extra_specs,
+        image=instance.image_meta,
+    )

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test stands on: its own configuration, a time limit, no trace.
+
+A test that leaves a thread behind fails, one that takes too long fails, and a
+warning from our own code is an error.
+"""
+
+import logging
+import threading
+import time
+import warnings
+
+import fixtures
+import futurist._thread
+from oslo_config import fixture as config_fixture
+import testtools
+
+import minova
+from minova import clock
+from minova.conf import CONF
+
+#: Seconds that a test may take.
+TIME_LIMIT = 60
+#: Seconds in which threads that are on their way out may end.
+_GRACE = 5.0
+
+# An idle worker of an RPC server waits this long before it sees that its
+# server has stopped.
+futurist._thread.ThreadWorker.MAX_IDLE_FOR = 0.02
+
+
+class TestCase(testtools.TestCase):
+    """The base of all tests."""
+
+    time_limit = TIME_LIMIT
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self._require_no_threads, set(threading.enumerate()))
+        self.useFixture(fixtures.Timeout(self.time_limit, gentle=True))
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        self.addCleanup(self._warnings.__exit__, None, None, None)
+        warnings.filterwarnings('error', module=r'minova(\.|$)')
+        self.conf = self.useFixture(config_fixture.Config(CONF))
+        self.conf.conf([], project='minova', default_config_files=[])
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.config(state_path=self.directory)
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+
+    def config(self, group=None, **values):
+        """Set options until the test ends."""
+        self.conf.config(group=group, **values)
+
+    def _require_no_threads(self, before):
+        """Fail for threads that were started and have not ended."""
+        until = time.monotonic() + _GRACE
+        while True:
+            left = [t for t in threading.enumerate() if t not in before]
+            if not left:
+                return
+            if time.monotonic() > until:
+                names = sorted(thread.name for thread in left)
+                self.fail(f'threads are left behind: {names}')
+            time.sleep(0.01)
+
+
+assert minova is not None and clock is not None

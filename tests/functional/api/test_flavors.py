@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flavors and their extra specs."""
+
+from minova.db import tables
+from tests.functional.api import base
+from tests.functional.api.base import LATEST
+
+
+class FlavorsTestCase(base.ApiTestCase):
+    """A few flavors."""
+
+    hosts = ()
+
+    def flavors(self, client=None, query='', path='/flavors'):
+        reply = (client or self.user).get(path + query)
+        self.assertEqual(200, reply.status, reply.body)
+        return [flavor['id'] for flavor in reply.body['flavors']]
+
+
+class ListTest(FlavorsTestCase):
+    """GET /flavors and /flavors/detail."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor('b', ram=1024, disk=20)
+        self.make_flavor('a', ram=512, disk=40)
+        self.make_flavor('c', **{'os-flavor-access:is_public': False})
+
+    def test_brief(self):
+        (first, _) = self.user.get('/flavors').body['flavors']
+        self.assertEqual({'id', 'name', 'links'}, set(first))
+        self.assertEqual(
+            'http://falconframework.org/v2.1/flavors/a',
+            first['links'][0]['href'],
+        )
+
+    def test_keys_of_each_version(self):
+        known = {
+            'id',
+            'name',
+            'links',
+            'ram',
+            'vcpus',
+            'disk',
+            'swap',
+            'OS-FLV-EXT-DATA:ephemeral',
+            'OS-FLV-DISABLED:disabled',
+            'os-flavor-access:is_public',
+            'rxtx_factor',
+        }
+        for version, added in (
+            ('2.54', set()),
+            ('2.55', {'description'}),
+            ('2.60', {'description'}),
+            ('2.61', {'description', 'extra_specs'}),
+        ):
+            body = self.user.at(version).get('/flavors/detail').body
+            self.assertEqual(known | added, set(body['flavors'][0]))
+            body = self.user.at(version).get('/flavors/a').body
+            self.assertEqual(known | added, set(body['flavor']))
+
+    def test_no_swap_is_0_from_2_75_on(self):
+        for version, swap in (('2.74', ''), ('2.75', 0)):
+            body = self.user.at(version).get('/flavors/a').body
+            self.assertEqual(swap, body['flavor']['swap'])
+        self.make_flavor('s', swap=7)
+        self.assertEqual(7, self.user.get('/flavors/s').body['flavor']['swap'])
+
+    def test_filters(self):
+        for query, found in (
+            ('', ['a', 'b']),
+            ('?minRam=513', ['b']),
+            ('?minDisk=21', ['a']),
+            ('?minRam=513&minDisk=21', []),
+            ('?foo=bar', ['a', 'b']),
+        ):
+            self.assertEqual(found, self.flavors(query=query), query)
+
+    def test_who_sees_which(self):
+        for query, mine, theirs in (
+            ('', ['a', 'b'], ['a', 'b']),
+            ('?is_public=None', ['a', 'b'], ['a', 'b', 'c']),
+            ('?is_public=none', ['a', 'b'], ['a', 'b', 'c']),
+            ('?is_public=false', ['a', 'b'], ['c']),
+            ('?is_public=true', ['a', 'b'], ['a', 'b']),
+        ):
+            self.assertEqual(mine, self.flavors(query=query), query)
+            self.assertEqual(theirs, self.flavors(self.admin, query), query)
+        reply = self.user.get('/flavors/c')
+        self.assert_refused(404, 'Flavor c could not be found.', reply)
+        self.assertEqual(200, self.admin.get('/flavors/c').status)
+
+    def test_sorted(self):
+        for query, found in (
+            ('?sort_key=memory_mb', ['a', 'b']),
+            ('?sort_key=root_gb', ['b', 'a']),
+            ('?sort_key=name&sort_dir=desc', ['b', 'a']),
+            ('?sort_key=description', ['b', 'a']),
+        ):
+            self.assertEqual(found, self.flavors(query=query), query)
+
+    def test_pages(self):
+        body = self.user.get('/flavors/detail?limit=1').body
+        self.assertEqual('a', body['flavors'][0]['id'])
+        (link,) = body['flavors_links']
+        body = self.user.get(link['href'].partition('.org')[2]).body
+        self.assertEqual('b', body['flavors'][0]['id'])
+        self.assertNotIn('flavors_links', body)
+        reply = self.user.get('/flavors?marker=x')
+        self.assert_refused(400, 'marker [x] not found', reply)
+
+    def test_values_that_are_no_sense(self):
+        for query, text in (
+            ('minRam=x', 'minRam: must be a whole number'),
+            ('minDisk=-1', 'minDisk: must be a whole number'),
+            ('limit=-1', 'limit'),
+            ('is_public=maybe', 'is_public: must be true or false'),
+            ('sort_key=x', 'sort_key: must be one of flavorid'),
+            ('sort_dir=x', 'sort_dir: must be one of asc, desc'),
+        ):
+            for path in ('/flavors', '/flavors/detail'):
+                reply = self.user.get(f'{path}?{query}')
+                self.assert_refused(400, text, reply)
+        reply = self.user.at('2.75').get('/flavors?foo=bar')
+        self.assert_refused(400, "'foo'", reply)
+
+    def test_disabled_one_is_not_listed(self):
+        self.cloud.database.write(
+            lambda c: c.execute(
+                tables.flavors.update()
+                .where(tables.flavors.c.flavorid == 'a')
+                .values(disabled=True)
+            )
+        )
+        self.assertEqual(['b'], self.flavors())
+        shown = self.user.get('/flavors/a').body['flavor']
+        self.assertIs(True, shown['OS-FLV-DISABLED:disabled'])
+
+
+class ManageTest(FlavorsTestCase):
+    """Flavors are made, described, deleted."""
+
+    def create(self, client=None, **values):
+        made = {'name': 'x', 'ram': 512, 'vcpus': 1, 'disk': 1} | values
+        return (client or self.admin).post('/flavors', {'flavor': made})
+
+    def test_create(self):
+        reply = self.create(
+            id='m1.tiny',
+            name='tiny',
+            ram='256',
+            vcpus=2,
+            disk=3,
+            swap=4,
+            rxtx_factor=2.5,
+            **{
+                'OS-FLV-EXT-DATA:ephemeral': 5,
+                'os-flavor-access:is_public': 'False',
+            },
+        )
+        self.assertEqual(200, reply.status)
+        shown = reply.body['flavor']
+        del shown['links']
+        self.assertEqual(
+            {
+                'id': 'm1.tiny',
+                'name': 'tiny',
+                'ram': 256,
+                'vcpus': 2,
+                'disk': 3,
+                'swap': 4,
+                'rxtx_factor': 2.5,
+                'OS-FLV-EXT-DATA:ephemeral': 5,
+                'OS-FLV-DISABLED:disabled': False,
+                'os-flavor-access:is_public': False,
+            },
+            shown,
+        )
+
+    def test_ids(self):
+        for number, expected in (
+            (7, '7'),
+            ('8', '8'),
+            ('a b.c_d-e', 'a b.c_d-e'),
+        ):
+            reply = self.create(id=number, name=f'n{number}')
+            self.assertEqual(expected, reply.body['flavor']['id'])
+        for number, name in ((None, 'n'), ('auto', 'o')):
+            reply = self.create(id=number, name=name)
+            self.assertRegex(reply.body['flavor']['id'], '^[0-9a-f-]{36}$')
+
+    def test_description_from_2_55_on(self):
+        reply = self.create(self.admin.at('2.54'), description='d')
+        self.assert_refused(400, 'It came with microversion 2.55.', reply)
+        reply = self.create(self.admin.at('2.55'), id='1', description='d')
+        self.assertEqual('d', reply.body['flavor']['description'])
+        change = {'flavor': {'description': 'e'}}
+        reply = self.admin.at('2.54').put('/flavors/1', change)
+        self.assert_refused(404, 'could not be found', reply)
+        reply = self.admin.at('2.55').put('/flavors/1', change)
+        self.assertEqual('e', reply.body['flavor']['description'])
+        reply = self.admin.at('2.55').put('/flavors/2', change)
+        self.assert_refused(404, 'Flavor 2 could not be found.', reply)
+
+    def test_taken(self):
+        self.create(id='1', name='one')
+        reply = self.create(id='1', name='two')
+        self.assert_refused(409, 'Flavor with ID 1 already exists.', reply)
+        reply = self.create(id='2', name='one')
+        self.assert_refused(409, 'Flavor with name one already', reply)
+
+    def test_values_that_are_no_sense(self):
+        for values, text in (
+            ({'ram': 0}, 'flavor.ram: must be a whole number from 1'),
+            ({'ram': '0'}, 'flavor.ram'),
+            ({'ram': 2**31}, 'flavor.ram'),
+            ({'ram': '9999999999'}, 'flavor.ram'),
+            ({'ram': 1.5}, 'flavor.ram'),
+            ({'ram': True}, 'flavor.ram'),
+            ({'ram': ''}, 'flavor.ram'),
+            ({'vcpus': 0}, 'flavor.vcpus'),
+            ({'disk': -1}, 'flavor.disk'),
+            ({'swap': 'x'}, 'flavor.swap'),
+            ({'rxtx_factor': 0}, 'flavor.rxtx_factor'),
+            ({'rxtx_factor': 'x'}, 'flavor.rxtx_factor'),
+            ({'name': ''}, 'flavor.name'),
+            ({'name': ' x'}, 'flavor.name'),
+            ({'id': ''}, 'flavor.id'),
+            ({'id': 'a/b'}, 'flavor.id'),
+            ({'id': ' a'}, 'flavor.id'),
+            ({'id': 'a\n'}, 'flavor.id'),
+            ({'id': -1}, 'flavor.id'),
+            ({'os-flavor-access:is_public': 'x'}, 'must be true or false'),
+            ({'foo': 1}, "no field 'foo'"),
+        ):
+            self.assert_refused(400, text, self.create(**values))
+        for body in ({}, {'flavor': None}, {'flavor': {}}, [], 'x'):
+            reply = self.admin.post('/flavors', body)
+            self.assertEqual(400, reply.status, reply.body)
+        self.assertEqual([], self.flavors(self.admin))
+
+    def test_delete(self):
+        self.create(id='1')
+        self.assertEqual(202, self.admin.delete('/flavors/1').status)
+        for method in ('GET', 'DELETE'):
+            reply = self.admin.ask(method, '/flavors/1')
+            self.assert_refused(404, 'Flavor 1 could not be found.', reply)
+
+    def test_servers_keep_a_flavor_that_is_gone(self):
+        self.make_flavor()
+        uuid = self.boot(wait=False)
+        self.admin.delete('/flavors/small')
+        self.make_flavor('small', ram=9999)
+        shown = self.show(uuid, self.user.at('2.47'))
+        self.assertEqual(512, shown['flavor']['ram'])
+        self.assertEqual([], self.ids(self.user, '?flavor=small'))
+
+    def test_access(self):
+        self.create(id='open')
+        self.create(id='y', name='y', **{'os-flavor-access:is_public': False})
+        reply = self.admin.get('/flavors/y/os-flavor-access')
+        self.assertEqual({'flavor_access': []}, reply.body)
+        reply = self.admin.get('/flavors/open/os-flavor-access')
+        self.assert_refused(404, 'not available for public flavors', reply)
+
+
+class ExtraSpecsTest(FlavorsTestCase):
+    """/flavors/{id}/os-extra_specs."""
+
+    path = '/flavors/small/os-extra_specs'
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+
+    def specs(self):
+        return self.user.get(self.path).body['extra_specs']
+
+    def test_life(self):
+        self.assertEqual({}, self.specs())
+        given = {'hw:cpu_policy': 'shared', 'quota:x': 7}
+        reply = self.admin.post(self.path, {'extra_specs': given})
+        self.assertEqual(200, reply.status)
+        kept = {'hw:cpu_policy': 'shared', 'quota:x': '7'}
+        self.assertEqual({'extra_specs': kept}, reply.body)
+        self.assertEqual(kept, self.specs())
+        reply = self.user.get(f'{self.path}/quota:x')
+        self.assertEqual({'quota:x': '7'}, reply.body)
+        reply = self.admin.put(f'{self.path}/quota:x', {'quota:x': '8'})
+        self.assertEqual({'quota:x': '8'}, reply.body)
+        self.admin.post(self.path, {'extra_specs': {'a': 'b'}})
+        self.assertEqual({**kept, 'quota:x': '8', 'a': 'b'}, self.specs())
+        reply = self.admin.delete(f'{self.path}/quota:x')
+        self.assertEqual(200, reply.status)
+        self.assertEqual({'hw:cpu_policy': 'shared', 'a': 'b'}, self.specs())
+        flavor = self.user.at(LATEST).get('/flavors/small').body['flavor']
+        self.assertEqual(self.specs(), flavor['extra_specs'])
+
+    def test_what_is_not_there(self):
+        for method in ('GET', 'DELETE'):
+            reply = self.admin.ask(method, f'{self.path}/x')
+            text = 'Flavor small has no extra specs with key x.'
+            self.assert_refused(404, text, reply)
+        reply = self.admin.get('/flavors/none/os-extra_specs')
+        self.assert_refused(404, 'Flavor none', reply)
+
+    def test_values_that_are_no_sense(self):
+        for specs in ({}, {'a/b': 'x'}, {'a': None}, {'a': 'x' * 256}, [], 7):
+            reply = self.admin.post(self.path, {'extra_specs': specs})
+            self.assertEqual(400, reply.status, reply.body)
+        for body in ({'b': 'x'}, {'a': 'x', 'b': 'y'}, {}):
+            reply = self.admin.put(f'{self.path}/a', body)
+            self.assertEqual(400, reply.status, reply.body)
+        self.assertEqual({}, self.specs())

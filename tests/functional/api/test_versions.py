@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions, headers, ids, errors: what holds for every request."""
+
+import re
+import uuid
+
+from minova.api import microversion
+from tests.functional.api import base
+from tests.functional.api.base import LATEST
+
+_REQUEST_ID = re.compile('req-[0-9a-f-]{36}')
+
+
+class VersionsTest(base.ApiTestCase):
+    """What a client finds out first."""
+
+    hosts = ()
+
+    def test_root_lists_the_one_version_to_anybody(self):
+        reply = self.nobody.get('/')
+        self.assertEqual(200, reply.status)
+        (version,) = reply.body['versions']
+        self.assertEqual('v2.1', version['id'])
+        self.assertEqual('CURRENT', version['status'])
+        self.assertEqual('2.1', version['min_version'])
+        self.assertEqual(LATEST, version['version'])
+        (link,) = version['links']
+        self.assertEqual('self', link['rel'])
+        self.assertEqual('http://falconframework.org/v2.1/', link['href'])
+
+    def test_version_is_shown_to_anybody_with_and_without_slash(self):
+        for path in ('/v2.1', '/v2.1/'):
+            reply = self.nobody.get(path)
+            self.assertEqual(200, reply.status)
+            version = reply.body['version']
+            self.assertEqual(LATEST, version['version'])
+            self.assertEqual(
+                'application/json', version['media-types'][0]['base']
+            )
+            self.assertEqual(
+                ['self', 'describedby'],
+                [link['rel'] for link in version['links']],
+            )
+
+    def test_endpoint_option_stands_in_links(self):
+        self.config('api', endpoint='https://cloud.example/compute/')
+        reply = self.nobody.get('/v2.1')
+        self.assertEqual(
+            'https://cloud.example/compute/v2.1/',
+            reply.body['version']['links'][0]['href'],
+        )
+
+    def test_what_is_not_there_is_404_in_the_usual_form(self):
+        for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-keypairs'):
+            reply = self.user.get(path)
+            self.assert_refused(404, 'could not be found', reply)
+            self.assertEqual(['itemNotFound'], list(reply.body))
+
+    def test_wrong_method_is_405_and_tells_the_right_ones(self):
+        reply = self.user.ask('PATCH', '/servers')
+        self.assertEqual(['badMethod'], list(reply.body))
+        self.assert_refused(405, 'not allowed', reply)
+        self.assertIn('GET', reply.headers['Allow'])
+        self.assertIn('POST', reply.headers['Allow'])
+        self.assertNotIn('PATCH', reply.headers['Allow'])
+
+
+class MicroversionTest(base.ApiTestCase):
+    """Which version is spoken."""
+
+    hosts = ()
+
+    def spoken(self, **headers):
+        """Return the version in which a reply is."""
+        named = {k.replace('_', '-'): v for k, v in headers.items()}
+        reply = self.user.get('/servers', headers=named)
+        self.assertEqual(200, reply.status, reply.body)
+        both = reply.headers['OpenStack-API-Version']
+        legacy = reply.headers['X-OpenStack-Nova-API-Version']
+        self.assertEqual(f'compute {legacy}', both)
+        self.assertIn('OpenStack-API-Version', reply.headers['Vary'])
+        self.assertIn('X-OpenStack-Nova-API-Version', reply.headers['Vary'])
+        return legacy
+
+    def test_default_is_the_first(self):
+        self.assertEqual('2.1', self.spoken())
+
+    def test_new_header(self):
+        self.assertEqual(
+            '2.53', self.spoken(OpenStack_API_Version='compute 2.53')
+        )
+
+    def test_new_header_with_other_services(self):
+        header = 'identity 3.1, compute 2.7,volume 3.50'
+        self.assertEqual('2.7', self.spoken(OpenStack_API_Version=header))
+
+    def test_header_for_another_service_only(self):
+        self.assertEqual(
+            '2.1', self.spoken(OpenStack_API_Version='volume 3.50')
+        )
+
+    def test_legacy_header_and_which_one_wins(self):
+        self.assertEqual(
+            '2.11', self.spoken(X_OpenStack_Nova_API_Version='2.11')
+        )
+        self.assertEqual(
+            '2.12',
+            self.spoken(
+                X_OpenStack_Nova_API_Version='2.11',
+                OpenStack_API_Version='compute 2.12',
+            ),
+        )
+
+    def test_latest(self):
+        self.assertEqual(
+            LATEST, self.spoken(OpenStack_API_Version='compute latest')
+        )
+
+    def test_outside_of_the_range_is_406(self):
+        above = f'2.{microversion.MAXIMUM + 1}'
+        for wanted in (above, '2.0', '3.1', '1.9'):
+            reply = self.user.at(wanted).get('/servers')
+            self.assert_refused(
+                406,
+                f'Version {wanted} is not supported by the API. Minimum is '
+                f'2.1 and maximum is {LATEST}.',
+                reply,
+            )
+            self.assertEqual(['computeFault'], list(reply.body))
+
+    def test_malformed_is_400(self):
+        for wanted in ('2', 'abc', '2.1.1', '2.01', '2.', '-2.1', '2.1x', ''):
+            reply = self.user.at(wanted).get('/servers')
+            self.assert_refused(400, 'is of invalid format', reply)
+
+    def test_endpoint_before_its_version_is_404(self):
+        server = str(uuid.uuid4())
+        for version, path in (
+            ('2.25', f'/servers/{server}/tags'),
+            ('2.22', f'/servers/{server}/migrations'),
+        ):
+            reply = self.user.at(version).get(path)
+            self.assert_refused(404, 'could not be found', reply)
+
+    def test_endpoint_after_its_last_version_is_404(self):
+        reply = self.admin.at('2.53').get('/os-hypervisors/a/search')
+        self.assert_refused(404, 'could not be found', reply)
+
+
+class RequestIdTest(base.ApiTestCase):
+    """Every reply can be found in a log."""
+
+    hosts = ()
+
+    def test_every_reply_has_a_new_one(self):
+        replies = [
+            self.user.get('/servers'),
+            self.nobody.get('/servers'),
+            self.user.get('/nothing'),
+            self.user.at('9.9').get('/servers'),
+            self.nobody.get('/'),
+        ]
+        seen = set()
+        for reply in replies:
+            number = reply.headers['X-OpenStack-Request-ID']
+            self.assertTrue(_REQUEST_ID.fullmatch(number), number)
+            self.assertEqual(number, reply.headers['X-Compute-Request-ID'])
+            seen.add(number)
+        self.assertEqual(len(replies), len(seen))
+        for reply in replies:
+            self.assertEqual('application/json', reply.headers['Content-Type'])
+
+    def test_one_of_the_client_is_noted_and_not_used(self):
+        self.make_flavor()
+        given = f'req-{uuid.uuid4()}'
+        reply = self.user.post(
+            '/servers',
+            {'server': self.server()},
+            headers={'X-OpenStack-Request-ID': given},
+        )
+        own = reply.headers['X-OpenStack-Request-ID']
+        self.assertNotEqual(given, own)
+        (operation,) = self.cloud.operations(reply.body['server']['id'])
+        self.assertEqual(own, operation.request_id)
+        self.assertEqual(given, operation.context['global_request_id'])
+
+    def test_one_that_is_malformed_is_not_noted(self):
+        self.make_flavor()
+        reply = self.user.post(
+            '/servers',
+            {'server': self.server()},
+            headers={'X-OpenStack-Request-ID': 'req-1 OR 1=1'},
+        )
+        (operation,) = self.cloud.operations(reply.body['server']['id'])
+        self.assertIsNone(operation.context['global_request_id'])
+
+
+class ProjectInUrlTest(base.ApiTestCase):
+    """The project may stand in the URL."""
+
+    hosts = ()
+
+    def test_own_project(self):
+        self.make_flavor()
+        uuid_ = self.boot(wait=False)
+        project = self.user.token.partition(':')[2]
+        reply = self.user.get(f'/{project}/servers/{uuid_}')
+        self.assertEqual(200, reply.status, reply.body)
+        self.assertEqual(
+            f'http://falconframework.org/v2.1/{project}/servers/{uuid_}',
+            reply.body['server']['links'][0]['href'],
+        )
+
+    def test_without_it_links_have_none(self):
+        self.make_flavor()
+        uuid_ = self.boot(wait=False)
+        self.assertEqual(
+            [
+                f'http://falconframework.org/v2.1/servers/{uuid_}',
+                f'http://falconframework.org/servers/{uuid_}',
+            ],
+            [link['href'] for link in self.show(uuid_)['links']],
+        )
+
+    def test_another_project_is_400_for_administrators_too(self):
+        for client in (self.user, self.admin):
+            reply = client.get('/33333333cccccccc/servers')
+            self.assert_refused(
+                400, "URL's project_id '33333333cccccccc' doesn't", reply
+            )
+
+    def test_what_is_no_project_is_404(self):
+        reply = self.user.get('/nothing-known/servers')
+        self.assert_refused(404, 'could not be found', reply)
+
+
+class NobodyTest(base.ApiTestCase):
+    """Without a token there is nothing but the versions."""
+
+    hosts = ()
+
+    def test_no_token_is_401_and_says_where_to_get_one(self):
+        reply = self.nobody.get('/servers')
+        self.assert_refused(401, 'requires authentication', reply)
+        self.assertEqual(['unauthorized'], list(reply.body))
+        self.assertEqual(
+            'Keystone uri="http://falconframework.org/identity/v3"',
+            reply.headers['WWW-Authenticate'],
+        )
+
+    def test_token_that_is_none_is_401(self):
+        for token in ('user', 'user:', ':project', 'a:b:c'):
+            client = base.Client(self.http, token)
+            self.assert_refused(401, 'requires', client.get('/servers'))
+
+    def test_unknown_url_without_token_is_401(self):
+        self.assert_refused(401, 'requires', self.nobody.get('/nothing'))

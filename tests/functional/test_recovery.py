@@ -1,0 +1,511 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens when something goes away: hosts, conductors, messages.
+
+The exhaustive proof is made elsewhere; here each mechanism is seen to work.
+"""
+
+import datetime
+
+import fixtures
+
+from minova import clock
+from minova import exception
+from minova import states
+from minova.compute.service import ComputeService
+from minova.context import internal
+from minova.db import hosts
+from minova.db import operations
+from minova.flows import lifecycle
+from minova.operations import baton
+from minova.operations import begin
+from tests import base
+from tests.fixtures.cloud import Cloud
+from tests.fixtures.cloud import NoImages
+from tests.functional.test_chains import lines
+
+
+class Crash(BaseException):
+    """The process ends at this very point."""
+
+
+class Dying:
+    """A driver whose process dies when it comes to a given method."""
+
+    def __init__(self, driver, method, before=True):
+        self._driver = driver
+        self._method = method
+        self._before = before
+        self.died = clock.event()
+
+    def __getattr__(self, name):
+        method = getattr(self._driver, name)
+        if name != self._method:
+            return method
+
+        def dies(*args, **kwargs):
+            if not self._before:
+                method(*args, **kwargs)
+            self.died.set()
+            raise Crash(name)
+
+        return dies
+
+
+class RecoveryTestCase(base.TestCase):
+    """Two hosts, one of which will die."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(Cloud())
+
+    def die_at(self, host, method, before=True):
+        """Let the compute of ``host`` be one that dies at ``method``."""
+        self.cloud.stop(self.cloud.computes[host])
+        dying = Dying(self.cloud.driver(host), method, before)
+        service = ComputeService(host, self.cloud.bus, dying, NoImages())
+        service.start()
+        self.cloud.adopt(host, service)
+        self.cloud.wait_registered(host)
+        return dying
+
+    def restart(self, host):
+        """Start the compute of a host anew."""
+        self.cloud.stop(self.cloud.computes[host])
+        self.cloud.start_compute(host)
+
+    def pairs(self, uuid):
+        """Each start is followed by exactly one end or error (law 5)."""
+        open_ = []
+        for event, _, _, _ in self.cloud.consumer.of(uuid):
+            name, _, phase = event.rpartition('.')
+            if phase == 'start':
+                open_.append(name)
+            elif phase in ('end', 'error') and name in open_:
+                open_.remove(name)
+        self.assertEqual([], open_)
+
+
+class CrashTest(RecoveryTestCase):
+    """A compute dies at some point and is started again."""
+
+    def test_build_goes_on_where_it_was(self):
+        for before in (True, False):
+            dying = self.die_at('a', 'start', before)
+            uuid = self.cloud.boot(wait=False, host='a')
+            dying.died.wait(10)
+            self.assertEqual('spawning', self.cloud.instance(uuid).task_state)
+            self.restart('a')
+            instance = self.cloud.settle(uuid)
+            self.assertEqual(states.ACTIVE, instance.vm_state)
+            self.assertEqual(['a'], self.cloud.world.running(uuid))
+            told = list(lines(self.cloud.consumer.of(uuid)))
+            self.assertEqual(7, len(told))
+            self.pairs(uuid)
+
+    def test_resize_goes_on_wherever_a_host_dies(self):
+        for host, method in (
+            ('a', 'hand_over'),
+            ('a', 'set_aside'),
+            ('b', 'grow_disks'),
+            ('b', 'define'),
+            ('b', 'start'),
+        ):
+            for before in (True, False):
+                with self.subTest(host=host, method=method, before=before):
+                    self._resize_with_death(host, method, before)
+
+    def _resize_with_death(self, host, method, before):
+        uuid = self.cloud.boot(host='a')
+        disk = self.cloud.world.disk('a', uuid)
+        dying = self.die_at(host, method, before)
+        self.cloud.begin('migrate', uuid, wait=False)
+        self.assertTrue(dying.died.wait(10))
+        self.restart(host)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.RESIZED, instance.vm_state)
+        self.assertEqual('b', instance.host)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.assertEqual(
+            disk['content'], self.cloud.world.disk('b', uuid)['content']
+        )
+        self.pairs(uuid)
+        self.cloud.revert(uuid)
+        self.assertEqual(disk, self.cloud.world.disk('a', uuid))
+        self.cloud.delete(uuid)
+
+    def test_live_migration_is_found_again(self):
+        for method, before in (
+            ('migrate', True),
+            ('migrate', False),
+            ('remove', True),
+        ):
+            with self.subTest(method=method, before=before):
+                uuid = self.cloud.boot(host='a')
+                dying = self.die_at('a', method, before)
+                self.cloud.begin('live_migrate', uuid, wait=False)
+                self.assertTrue(dying.died.wait(10))
+                self.restart('a')
+                instance = self.cloud.settle(uuid)
+                self.assertEqual('b', instance.host)
+                self.assertEqual(['b'], self.cloud.world.running(uuid))
+                self.assertIsNone(self.cloud.world.disk('a', uuid))
+                self.pairs(uuid)
+                self.cloud.delete(uuid)
+
+    def test_undoing_goes_on_too(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.break_('b', 'start', 'no memory')
+        dying = self.die_at('a', 'take_back', before=False)
+        self.cloud.resize(
+            uuid, self.cloud.flavor('big', memory_mb=1024), wait=False
+        )
+        self.assertTrue(dying.died.wait(10))
+        self.restart('a')
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+        self.assertEqual(('a', 'small'), (instance.host, instance.flavor.name))
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.pairs(uuid)
+
+    def test_a_message_that_is_lost(self):
+        uuid = self.cloud.boot(host='a')
+        begin.begin(
+            self.cloud.database,
+            internal(),
+            'stop',
+            uuid,
+            'api.api',
+        )
+        # Nobody is woken: the host asks what it owes.
+        self.assertEqual(states.STOPPED, self.cloud.settle(uuid).vm_state)
+
+    def test_a_decision_that_nobody_was_told_of(self):
+        context = self.cloud.context()
+        instance = begin.new_instance(
+            context,
+            self.cloud.flavor(),
+            display_name='x',
+            hostname='x',
+            reservation_id='r',
+            image_ref='',
+        )
+        self.cloud.database.write(
+            lambda c: begin.create(c, context, instance, 'api.api', {})
+        )
+        found = self.cloud.settle(instance.uuid)
+        self.assertEqual(states.ACTIVE, found.vm_state)
+
+    def test_a_message_that_comes_twice(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.slow('a', 'pause', 0.3)
+        begun = self.cloud.begin('pause', uuid, wait=False)
+        for _ in range(5):
+            self.cloud.waker.wake(self.cloud.context(), begun.wakes)
+        self.cloud.settle(uuid)
+        self.cloud.waker.wake(self.cloud.context(), begun.wakes)
+        self.cloud.begin('unpause', uuid)
+        told = list(lines(self.cloud.consumer.of(uuid)))
+        self.assertEqual(1, told.count('pause.start [compute.a]'))
+        self.assertEqual(7 + 4 + 4, len(told))
+
+    def test_an_older_start_of_a_host_is_fenced(self):
+        uuid = self.cloud.boot(host='a')
+        begun = begin.begin(
+            self.cloud.database, internal(), 'pause', uuid, 'api.api'
+        )
+        step = begun.first_step
+        self.cloud.settle(uuid)
+        for incarnation in ('an older one', ''):
+            self.assertRaises(
+                exception.Stale,
+                self.cloud.database.write,
+                lambda c, own=incarnation: baton.take(c, step, 'a', own),
+            )
+            self.assertRaises(
+                exception.Stale,
+                self.cloud.database.write,
+                lambda c, own=incarnation: baton.finish(c, step, own, {}),
+            )
+            self.assertRaises(
+                exception.Stale,
+                self.cloud.database.write,
+                lambda c, own=incarnation: baton.fail(
+                    c, step, own, exception.Failed('no'), {}
+                ),
+            )
+        self.assertEqual(states.PAUSED, self.cloud.instance(uuid).vm_state)
+
+    def test_answers_are_the_same_when_asked_again(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.stop(self.cloud.computes['a'])
+        begun = begin.begin(
+            self.cloud.database, internal(), 'pause', uuid, 'api.api'
+        )
+        step = begun.first_step
+        (service,) = self.cloud.read(hosts.services, 'nova-compute', 'a')
+        own = service.incarnation
+        write = self.cloud.database.write
+        tickets = [
+            write(lambda c: baton.take(c, step, 'a', own)) for _ in range(3)
+        ]
+        self.assertEqual({'run'}, {t.verdict for t in tickets})
+        answers = [
+            write(lambda c: baton.finish(c, step, own, {'power_state': 3}))
+            for _ in range(3)
+        ]
+        self.assertEqual([[], [], []], answers)
+        told = list(lines(self.cloud.consumer.of(uuid)))
+        self.cloud.settle(uuid)
+        told = list(lines(self.cloud.consumer.of(uuid)))
+        self.assertEqual(7 + 4, len(told))
+
+    def test_a_delete_ends_what_runs(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.slow('a', 'hand_over', 1.0)
+        self.cloud.begin('migrate', uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).task_state == 'resize_migrating'
+        )
+        self.cloud.delete(uuid)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(states.DELETED, instance.vm_state)
+        for host in ('a', 'b'):
+            self.assertIsNone(self.cloud.world.guest(host, uuid))
+            self.assertIsNone(self.cloud.world.disk(host, uuid))
+            self.assertIsNone(self.cloud.world.disk(host, uuid, aside=True))
+        self.assertEqual({}, self.cloud.allocations(uuid))
+        migrate, delete = self.cloud.operations(uuid)[-2:]
+        self.assertEqual('preempted', migrate.state)
+        self.assertEqual('done', delete.state)
+        self.pairs(uuid)
+        told = list(lines(self.cloud.consumer.of(uuid)))
+        self.assertIn('resize.error [api.api]', told)
+
+    def test_a_force_delete_ends_at_once_whatever_runs(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.slow('a', 'shutdown', 1.0)
+        self.cloud.begin('stop', uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: (
+                'power_off.start [compute.a]'
+                in lines(self.cloud.consumer.of(uuid))
+            )
+        )
+        begun = self.cloud.begin(
+            'force_delete', uuid, begin.deletion, wait=False
+        )
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(states.DELETED, instance.vm_state)
+        self.assertIsNone(instance.task_state)
+        self.assertTrue(begun.wakes)
+        self.cloud.settle(uuid)
+        self.assertIsNone(self.cloud.world.guest('a', uuid))
+        self.assertEqual({}, self.cloud.allocations(uuid))
+        self.assertEqual(
+            [
+                'power_off.error [api.api]',
+                'delete.start [api.api]',
+                'shutdown.start [api.api]',
+                'shutdown.end [api.api]',
+                'update(powering-off>None) active>deleted [api.api]',
+                'delete.end [api.api]',
+            ],
+            list(lines(self.cloud.consumer.of(uuid)))[-6:],
+        )
+        self.pairs(uuid)
+
+
+class HostDownTest(RecoveryTestCase):
+    """A host is down and is not coming back soon."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(group='conductor', service_down_time=1.0)
+
+    def take_down(self, host):
+        """Let a host be down, and known to be."""
+        self.cloud.stop(self.cloud.computes[host])
+        self.cloud.wait_for(
+            lambda: (
+                not self.cloud.read(hosts.services, 'nova-compute', host)[
+                    0
+                ].is_up(1.0)
+            )
+        )
+
+    def test_delete(self):
+        uuid = self.cloud.boot(host='a')
+        since = len(self.cloud.consumer.of(uuid))
+        self.take_down('a')
+        self.cloud.begin('delete', uuid, begin.deletion, wait=False)
+        self.assertEqual(states.DELETED, self.cloud.instance(uuid).vm_state)
+        self.cloud.wait_for(
+            lambda: len(self.cloud.consumer.of(uuid)) == since + 6
+        )
+        self.assertEqual(
+            [
+                'update(None>deleting) [api.api]',
+                'delete.start [api.api]',
+                'shutdown.start [api.api]',
+                'shutdown.end [api.api]',
+                'update(deleting>None) active>deleted [api.api]',
+                'delete.end [api.api]',
+            ],
+            list(lines(self.cloud.consumer.of(uuid)))[since:],
+        )
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.cloud.wait_for(lambda: self.cloud.operations(uuid)[-1].waits_for)
+        self.assertIn(
+            'host a to return', self.cloud.operations(uuid)[-1].waits_for
+        )
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.assertEqual({}, self.cloud.allocations(uuid))
+
+    def test_delete_under_way_when_the_host_dies(self):
+        uuid = self.cloud.boot(host='a')
+        dying = self.die_at('a', 'remove')
+        self.cloud.begin('delete', uuid, begin.deletion, wait=False)
+        self.assertTrue(dying.died.wait(10))
+        self.take_down('a')
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.DELETED
+        )
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.pairs(uuid)
+
+    def test_confirm_does_not_wait_for_the_source(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.take_down('a')
+        self.cloud.confirm(uuid, wait=False)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+        self.assertIsNone(instance.task_id)
+        self.assertEqual(
+            {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
+        )
+        # The user goes on meanwhile.
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
+        self.assertIsNone(self.cloud.world.disk('a', uuid, aside=True))
+
+    def test_a_build_that_was_not_begun_goes_elsewhere(self):
+        self.cloud.stop(self.cloud.computes['a'])
+        # It is still taken to be up, and is the first choice.
+        uuid = self.cloud.boot(wait=False)
+        self.assertIn(self.cloud.instance(uuid).host, ('a', None))
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).host == 'b')
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+
+    def test_a_rollback_does_not_wait_for_the_destination(self):
+        uuid = self.cloud.boot(host='a')
+        self.config(group='fake', migration_seconds=3600)
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('a')
+        self.cloud.wait_for(lambda: driver.migration(uuid).state == 'running')
+        self.take_down('b')
+        self.cloud.begin('abort_live_migrate', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
+        self.assertEqual('a', self.cloud.instance(uuid).host)
+        self.cloud.start_compute('b')
+        self.cloud.settle(uuid)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.assertEqual([], self.cloud.driver('b').guests())
+        self.pairs(uuid)
+
+    def test_cleaning_comes_first_when_the_instance_comes_back(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.cloud.confirm(uuid, wait=False)
+        self.cloud.world.slow('a', 'drop_aside', 0.7)
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        instance = self.cloud.begin('live_migrate', uuid)
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
+
+
+class DeadlineTest(base.TestCase):
+    """No operation stays for ever, not even with a fault in our own code."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(Cloud())
+
+    def begin_in_the_past(self, kind, uuid):
+        """Begin an operation whose deadline has passed already."""
+        begun = begin.begin(
+            self.cloud.database, internal(), kind, uuid, 'api.api'
+        )
+        past = clock.now() - datetime.timedelta(seconds=1)
+        self.cloud.database.write(
+            lambda c: operations.update(
+                c, begun.operation.id, {'deadline': past}
+            )
+        )
+
+    def test_a_step_that_cannot_begin(self):
+        uuid = self.cloud.boot(host='a')
+        self.useFixture(
+            fixtures.MockPatchObject(
+                lifecycle.PauseInstance, 'begins', side_effect=ValueError('x')
+            )
+        )
+        self.begin_in_the_past('pause', uuid)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+        self.assertEqual('rolled_back', self.cloud.operations(uuid)[-1].state)
+        self.assertIn(
+            'pause did not end in its time', self.cloud.fault(uuid)['message']
+        )
+
+    def test_a_step_that_cannot_end(self):
+        uuid = self.cloud.boot(host='a')
+        self.useFixture(
+            fixtures.MockPatchObject(
+                lifecycle.PauseInstance, 'ends', side_effect=ValueError('x')
+            )
+        )
+        self.begin_in_the_past('pause', uuid)
+        instance = self.cloud.settle(uuid)
+        self.assertIsNone(instance.task_id)
+
+    def test_a_step_that_must_succeed_and_does_not(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.break_('a', 'remove', 'device busy', times=100)
+        begun = begin.begin(
+            self.cloud.database,
+            internal(),
+            'delete',
+            uuid,
+            'api.api',
+            begin.deletion,
+        )
+        self.cloud.wait_for(lambda: self.cloud.operations(uuid)[-1].waits_for)
+        self.assertIn(
+            'attempt 1 failed: Instance (any): remove failed: device busy',
+            self.cloud.operations(uuid)[-1].waits_for,
+        )
+        past = clock.now() - datetime.timedelta(seconds=1)
+        self.cloud.database.write(
+            lambda c: operations.update(
+                c, begun.operation.id, {'deadline': past}
+            )
+        )
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.ERROR, instance.vm_state)
+        self.assertIn('device busy', self.cloud.fault(uuid)['message'])
+        # It can be asked for again.
+        self.cloud.world.break_('a', 'remove', times=0)
+        self.cloud.world.shelf.delete('a/faults/remove')
+        self.assertEqual(states.DELETED, self.cloud.delete(uuid).vm_state)

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documented multi-node shape, as real processes over RabbitMQ.
+
+One api, two conductors, three computes, MariaDB, and a consumer of
+notifications that knows nothing of Minova but its documentation.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import hosts
+from minova.db import operations
+from minova.db import outbox
+from minova.virt.fake.world import World
+from minova.virt.shelf import DirectoryShelf
+from tests import base
+from tests.fixtures import servers
+from tests.fixtures.listener import Listener
+from tests.fixtures.processes import Cluster
+from tests.fixtures.servers import process
+from tests.fixtures.user import User
+
+
+class ClusterTestCase(base.TestCase):
+    """Services over shared servers; what each test needs of them it starts."""
+
+    time_limit = 240
+    options: dict[str, dict[str, object]] = {}
+    durable = False
+
+    def setUp(self):
+        super().setUp()
+        self.broker_url = self.make_broker()
+        self.database_url = self.make_database()
+        self.sync()
+        self.cluster = self.useFixture(
+            Cluster(
+                self.broker_url,
+                self.database_url,
+                self.directory,
+                **self.options,
+            )
+        )
+        self.listener = self.useFixture(
+            Listener(self.broker_url, durable=self.durable)
+        )
+        self.world = World(
+            DirectoryShelf(os.path.join(self.directory, 'fake'))
+        )
+        self.database = engine.connect(CONF, self.database_url)
+        self.addCleanup(self.database.dispose)
+
+    def name(self):
+        return self.id().rpartition('.')[2][:40]
+
+    def make_broker(self):
+        broker = servers.shared(servers.RabbitMQ)
+        self.addCleanup(broker.delete_vhost, self.name())
+        return broker.vhost(self.name())
+
+    def make_database(self):
+        database = servers.shared(servers.MariaDB)
+        self.addCleanup(database.drop, self.name())
+        return database.url(self.name())
+
+    def sync(self):
+        conf = os.path.join(self.directory, 'manage.conf')
+        with open(conf, 'w', encoding='utf-8') as file:
+            file.write(f'[database]\nconnection = {self.database_url}\n')
+        self.manage = [
+            sys.executable,
+            '-m',
+            'minova.cmd.manage',
+            f'--config-file={conf}',
+        ]
+        subprocess.check_output([*self.manage, 'db', 'sync'])
+
+    def start(self, conductors=2, computes=3):
+        """Start the services; return a user of the api."""
+        for number in range(conductors):
+            self.cluster.start('conductor', f'c{number}', wait=False)
+        for number in range(computes):
+            self.cluster.start('compute', f'n{number}', wait=False)
+        api = self.cluster.start_api()
+        for name, service in self.cluster.services.items():
+            if not name.startswith('api'):
+                service.wait_for('is ready.')
+        self.user = User(f'{api.url}/v2.1', 'admin:admin')
+        self.user.image()
+        self.user.flavor('small', 512)
+        self.user.flavor('big', 1024)
+
+    def service(self, module, host):
+        return self.cluster.services[f'{module}-{host}']
+
+    def wait_for(self, true, seconds=60):
+        until = base.clock.monotonic() + seconds
+        while not true():
+            if base.clock.monotonic() > until:
+                self.fail('it never came true')
+            base.clock.sleep(0.05)
+
+    def told(self, uuid):
+        """Return what was told of a server, once nothing is left to tell."""
+        self.settled(uuid)
+        count = len(self.rows(uuid))
+        self.wait_for(lambda: len(list(self.listener.names(uuid))) >= count)
+        return list(self.listener.names(uuid))
+
+    def rows(self, uuid):
+        """Return the outbox's rows of a server."""
+        return self.database.read(lambda c: outbox.of_instance(c, uuid))
+
+    def settled(self, uuid):
+        """Wait until every operation on a server has ended."""
+        self.wait_for(
+            lambda: all(
+                operation.finished_at
+                for operation in self.database.read(
+                    lambda c: operations.of_instance(c, uuid)
+                )
+            )
+        )
+
+    def assert_in_order(self, uuid):
+        """What was heard are the outbox's rows, in order, without gaps."""
+        ids = []
+        for body in self.listener.of(uuid):
+            if body['message_id'] not in ids:
+                ids.append(body['message_id'])
+        rows = self.rows(uuid)
+        self.assertEqual([row.message_id for row in rows], ids)
+        self.assertEqual(
+            list(range(1, len(rows) + 1)), [row.seq for row in rows]
+        )
+
+    def assert_lawful(self, uuid):
+        """One host runs the guest, and owns it; nothing else is anywhere."""
+        server = self.user.show(uuid)
+        self.settled(uuid)
+        owner = server and server['OS-EXT-SRV-ATTR:host']
+        for host in ('n0', 'n1', 'n2'):
+            guest = self.world.guest(host, uuid)
+            self.assertEqual(host == owner, guest is not None, host)
+            disk = self.world.disk(host, uuid)
+            self.assertEqual(host == owner, disk is not None, host)
+        held = [
+            row['host']
+            for row in self.database.read(lambda c: hosts.allocations(c, uuid))
+        ]
+        self.assertEqual([owner] if owner else [], held)
+        opened = []
+        for line in self.told(uuid):
+            name, _, phase = line.split(' ')[0].rpartition('.')
+            if phase == 'start':
+                opened.append(name)
+            elif phase in ('end', 'error') and name in opened:
+                opened.remove(name)
+        self.assertEqual([], opened)
+
+
+class ShapeTest(ClusterTestCase):
+    """Every chain over the whole shape."""
+
+    def test_chains(self):
+        self.start()
+        user = self.user
+        uuid = user.boot()
+        source = user.host(uuid)
+        user.live_migrate(uuid)
+        user.wait(uuid, 'ACTIVE')
+        dest = user.host(uuid)
+        self.assertNotEqual(source, dest)
+        self.assertEqual(
+            [
+                'update(None>migrating) [api.api]',
+                f'live_migration.pre.start [compute.{dest}]',
+                f'live_migration.pre.end [compute.{dest}]',
+                f'live_migration._post.start [compute.{source}]',
+                f'live_migration.post.dest.start [compute.{dest}]',
+                f'update(migrating>None) [compute.{dest}]',
+                f'live_migration.post.dest.end [compute.{dest}]',
+                f'live_migration._post.end [compute.{source}]',
+            ],
+            self.told(uuid)[7:],
+        )
+        self._move_and_decide(uuid)
+        for action, value, status in (
+            ('reboot', {'type': 'SOFT'}, 'ACTIVE'),
+            ('reboot', {'type': 'HARD'}, 'ACTIVE'),
+            ('os-stop', None, 'SHUTOFF'),
+            ('os-start', None, 'ACTIVE'),
+            ('pause', None, 'PAUSED'),
+            ('unpause', None, 'ACTIVE'),
+        ):
+            user.act(uuid, action, value)
+            user.wait(uuid, status)
+        self.assert_lawful(uuid)
+        user.delete(uuid)
+        self.assert_lawful(uuid)
+        self.assert_in_order(uuid)
+        one = self.listener.of(uuid)[0]
+        self.assertEqual('compute.instance.update', one['event_type'])
+        self.assertIn('_context_request_id', one)
+        self.assertEqual(
+            {('notifications.info', '2.0')},
+            {(key, version) for key, version, _ in self.listener.heard},
+        )
+        for name, service in self.cluster.services.items():
+            self.assertEqual(0, service.terminate(), name)
+
+    def _move_and_decide(self, uuid):
+        """Resize and revert, resize and confirm, migrate and confirm."""
+        user = self.user
+        for action, value, decision in (
+            ('resize', {'flavorRef': 'big'}, 'revertResize'),
+            ('resize', {'flavorRef': 'big'}, 'confirmResize'),
+            ('migrate', None, 'confirmResize'),
+        ):
+            source = user.host(uuid)
+            user.act(uuid, action, value)
+            server = user.wait(uuid, 'VERIFY_RESIZE')
+            self.assertNotEqual(source, server['OS-EXT-SRV-ATTR:host'])
+            user.act(uuid, decision)
+            server = user.wait(uuid, 'ACTIVE')
+            back = server['OS-EXT-SRV-ATTR:host'] == source
+            self.assertEqual(decision == 'revertResize', back)
+            self.settled(uuid)
+
+
+class QuorumTest(ClusterTestCase):
+    """Quorum queues, over PostgreSQL."""
+
+    options = {'oslo_messaging_rabbit': {'rabbit_quorum_queue': 'true'}}
+    durable = True
+
+    def make_database(self):
+        database = servers.shared(servers.PostgreSQL)
+        self.addCleanup(database.drop, self.name())
+        return database.url(self.name())
+
+    def test_quorum_queues_and_postgresql(self):
+        self.start(conductors=1, computes=2)
+        uuid = self.user.boot()
+        self.user.live_migrate(uuid)
+        self.user.wait(uuid, 'ACTIVE')
+        self.user.delete(uuid)
+        self.settled(uuid)
+        self.told(uuid)
+        self.assert_in_order(uuid)
+
+
+class KillTest(ClusterTestCase):
+    """kill -9 in the middle of things; nobody helps."""
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def _resize_and_kill(self, method, victim, module='compute'):
+        """Kill a service while ``method`` of a driver takes its time."""
+        uuid = self.user.boot()
+        self.settled(uuid)
+        source = self.user.host(uuid)
+        others = [h for h in ('n0', 'n1', 'n2') if h != source]
+        for host in (source, *others):
+            self.world.slow(host, method, 1.5)
+        self.user.resize(uuid, 'big')
+        task = {
+            'hand_over': 'resize_migrating',
+            'define': 'resize_finish',
+        }[method]
+        self.wait_for(
+            lambda: self.user.show(uuid)['OS-EXT-STS:task_state'] == task
+        )
+        base.clock.sleep(0.5)
+        name = self.user.host(uuid) if module == 'compute' else victim
+        service = self.service(module, name)
+        service.kill()
+        for host in (source, *others):
+            self.world.shelf.delete(f'{host}/delays/{method}')
+        service.start()
+        server = self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.assertEqual('big', self.user.show(uuid)['flavor']['id'])
+        self.assertNotEqual(source, server['OS-EXT-SRV-ATTR:host'])
+        self.user.act(uuid, 'confirmResize')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assert_lawful(uuid)
+        self.assert_in_order(uuid)
+
+    def test_source_while_the_disk_is_handed_over(self):
+        self._resize_and_kill('hand_over', None)
+
+    def test_destination_while_it_finishes(self):
+        self._resize_and_kill('define', None)
+
+    def test_one_of_two_conductors(self):
+        self._resize_and_kill('hand_over', 'c0', 'conductor')
+
+    def test_both_conductors(self):
+        uuid = self.user.boot()
+        source = self.user.host(uuid)
+        self.world.slow(source, 'hand_over', 1.0)
+        self.user.resize(uuid, 'big')
+        self.wait_for(
+            lambda: (
+                self.user.show(uuid)['OS-EXT-STS:task_state']
+                == 'resize_migrating'
+            )
+        )
+        for name in ('c0', 'c1'):
+            self.service('conductor', name).kill()
+        base.clock.sleep(2)
+        for name in ('c0', 'c1'):
+            self.service('conductor', name).start()
+        self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.user.act(uuid, 'revertResize')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(source, self.user.host(uuid))
+        self.assert_lawful(uuid)
+
+    def test_a_frozen_host_comes_back_late(self):
+        uuid = self.user.boot()
+        host = self.user.host(uuid)
+        service = self.service('compute', host)
+        self.addCleanup(service.thaw)
+        service.freeze()
+        self.wait_for(
+            lambda: (
+                [
+                    s['state']
+                    for s in self.user.ask('GET', '/os-services')['services']
+                    if s['host'] == host
+                ]
+                == ['down']
+            )
+        )
+        self.user.delete(uuid)
+        self.assertEqual([host], self.world.running(uuid))
+        service.thaw()
+        self.settled(uuid)
+        self.assertEqual([], self.world.running(uuid))
+        self.assert_lawful(uuid)
+
+
+class BrokerOutageTest(ClusterTestCase):
+    """The broker is away during an action and comes back."""
+
+    options = {'oslo_messaging_rabbit': {'amqp_durable_queues': 'true'}}
+    durable = True
+
+    def make_broker(self):
+        self.broker = self.useFixture(servers.RabbitMQ())
+        return self.broker.url
+
+    def test_everything_arrives_in_order(self):
+        self.start(conductors=2, computes=3)
+        uuid = self.user.boot()
+        source = self.user.host(uuid)
+        self.world.slow(source, 'hand_over', 2.0)
+        self.user.resize(uuid, 'big')
+        self.wait_for(
+            lambda: (
+                self.user.show(uuid)['OS-EXT-STS:task_state']
+                == 'resize_migrating'
+            )
+        )
+        other = self.user.create()
+        self.broker.stop()
+        # What begins an operation needs no broker.
+        began = base.clock.monotonic()
+        third = self.user.create()
+        self.assertLess(base.clock.monotonic() - began, 5)
+        base.clock.sleep(3)
+        self.broker.start()
+        self.user.wait(uuid, 'VERIFY_RESIZE', 120)
+        for one in (other, third):
+            self.user.wait(one, 'ACTIVE', 120)
+        self.user.act(uuid, 'confirmResize')
+        self.user.wait(uuid, 'ACTIVE')
+        for one in (uuid, other, third):
+            self.assert_lawful(one)
+            self.assert_in_order(one)
+
+
+class SignalsTest(ClusterTestCase):
+    """How processes start and end."""
+
+    def test_sigterm_leaves_what_takes_long_owed(self):
+        self.start(conductors=1, computes=2)
+        uuid = self.user.boot()
+        host = self.user.host(uuid)
+        service = self.service('compute', host)
+        self.assertEqual(0, service.terminate())
+        service.start()
+        service.wait_for('is ready.', times=2)
+        self.user.act(uuid, 'reboot', {'type': 'HARD'})
+        self.user.wait(uuid, 'ACTIVE')
+
+    def test_no_eventlet_anywhere_and_no_database_in_a_compute(self):
+        self.start(conductors=1, computes=1)
+        for name, service in self.cluster.services.items():
+            loaded = loaded_by(service)
+            self.assertNotIn('eventlet', loaded, name)
+            self.assertNotIn('greenlet', loaded, name)
+            if name.startswith('compute'):
+                self.assertNotIn('sqlalchemy', loaded)
+                self.assertNotIn('falcon', loaded)
+
+    def test_a_worker_that_dies_is_replaced(self):
+        self.start(conductors=1, computes=1)
+        service = self.service('compute', 'n0')
+        _, worker = process.tree(service.pid)[:2]
+        os.kill(worker, signal.SIGKILL)
+        service.wait_for('is ready.', times=2)
+        self.user.boot()
+
+
+def loaded_by(service):
+    """Return the compiled modules that a service's processes have mapped.
+
+    Python files are not mapped, but each of the packages in question brings
+    extension modules, which are.
+    """
+    found = set()
+    for pid in process.tree(service.pid):
+        with open(f'/proc/{pid}/maps', encoding='utf-8') as file:
+            for line in file:
+                path = line.rpartition(' ')[2]
+                for package in (
+                    'eventlet',
+                    'greenlet',
+                    'sqlalchemy',
+                    'falcon',
+                ):
+                    if f'/{package}/' in path:
+                        found.add(package)
+    return found

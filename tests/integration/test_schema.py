@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema, from nothing to the newest, on every database we promise."""
+
+import os
+
+from alembic import autogenerate
+from alembic.runtime import migration
+
+from minova import exception
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import leases
+from minova.db import migrate
+from minova.db import schema
+from minova.db import tables
+from tests import base
+from tests.fixtures import servers
+
+
+class SchemaMixin:
+    """What must hold on each of them."""
+
+    def setUp(self):
+        super().setUp()
+        self.database = engine.connect(CONF, self.url())
+        self.addCleanup(self.database.dispose)
+
+    def test_up_from_empty(self):
+        self.assertIsNone(schema.current(self.database))
+        error = self.assertRaises(
+            exception.Unavailable, schema.require, self.database
+        )
+        self.assertIn('minova-manage db sync', str(error))
+        migrate.sync(self.database)
+        self.assertEqual(schema.HEAD, schema.current(self.database))
+        self.assertEqual(schema.HEAD, migrate.newest(self.database))
+        schema.require(self.database)
+        migrate.sync(self.database)
+        self.assertEqual(schema.HEAD, schema.current(self.database))
+
+    def test_migrations_make_the_tables_that_the_code_knows(self):
+        migrate.sync(self.database)
+        with self.database.engine.connect() as connection:
+            context = migration.MigrationContext.configure(
+                connection, opts={'compare_type': True}
+            )
+            difference = autogenerate.compare_metadata(
+                context, tables.metadata
+            )
+        self.assertEqual([], difference)
+
+    def test_leases(self):
+        migrate.sync(self.database)
+        self.assertTrue(leases.take(self.database, 'l', 'a', 60))
+        self.assertFalse(leases.take(self.database, 'l', 'b', 60))
+        self.assertTrue(leases.take(self.database, 'l', 'a', 0.2))
+        self.assertTrue(leases.take(self.database, 'other', 'b', 60))
+        for _ in range(100):
+            if leases.take(self.database, 'l', 'b', 60):
+                break
+            base.clock.sleep(0.01)
+        else:
+            self.fail('the lease never ran out')
+        leases.give_back(self.database, 'l', 'a')
+        self.assertFalse(leases.take(self.database, 'l', 'a', 60))
+        leases.give_back(self.database, 'l', 'b')
+        self.assertTrue(leases.take(self.database, 'l', 'a', 60))
+
+
+class SqliteTest(SchemaMixin, base.TestCase):
+    """SQLite, in a file."""
+
+    def url(self):
+        path = os.path.join(self.directory, 'minova.sqlite')
+        return f'sqlite:///{path}'
+
+
+class MariaDBTest(SchemaMixin, base.TestCase):
+    """MariaDB."""
+
+    def url(self):
+        server = servers.shared(servers.MariaDB)
+        name = f'schema_{self.id().rpartition(".")[2]}'[:60]
+        self.addCleanup(server.drop, name)
+        return server.url(name)
+
+
+class PostgreSQLTest(SchemaMixin, base.TestCase):
+    """PostgreSQL."""
+
+    def url(self):
+        server = servers.shared(servers.PostgreSQL)
+        name = f'schema_{self.id().rpartition(".")[2]}'[:60]
+        self.addCleanup(server.drop, name)
+        return server.url(name)

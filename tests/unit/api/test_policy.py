@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions are remembered for a while, and not mixed up."""
+
+import os
+
+from minova import clock
+from minova import exception
+from minova import policy
+from minova.conf import CONF
+from minova.context import Context
+from tests import base
+from tests.unit.identity.base import SetClock
+
+_RULE = 'os_compute_api:servers:show'
+
+
+def who(user='u', project='p', roles=('member',), admin=False):
+    return Context(
+        user_id=user, project_id=project, roles=list(roles), is_admin=admin
+    )
+
+
+class PolicyTest(base.TestCase):
+    """A policy and its file."""
+
+    def setUp(self):
+        super().setUp()
+        self.clock = SetClock()
+        self.addCleanup(clock.install, clock.install(self.clock))
+        self.path = os.path.join(self.directory, 'policy.yaml')
+        self.write('{}')
+        policy.Policy(CONF)  # registers the option
+        self.config('oslo_policy', policy_file=self.path)
+        self.policy = policy.Policy(CONF)
+
+    def write(self, text):
+        with open(self.path, 'w') as file:
+            file.write(text)
+        seconds = os.stat(self.path).st_mtime + 10
+        os.utime(self.path, (seconds, seconds))
+
+    def test_owner_and_administrator(self):
+        allows = self.policy.allows
+        self.assertTrue(allows(who(), _RULE))
+        self.assertTrue(allows(who(), _RULE, 'p'))
+        self.assertFalse(allows(who(), _RULE, 'q'))
+        self.assertTrue(allows(who(admin=True), _RULE, 'q'))
+        self.assertFalse(allows(who(), 'os_compute_api:os-services:list'))
+
+    def test_decisions_are_not_mixed_up(self):
+        # Each differs from the one before in one thing.
+        for caller, project, expected in (
+            (who(), 'p', True),
+            (who(project='q'), 'p', False),
+            (who(project='q', admin=True), 'p', True),
+            (who(project='q'), 'p', False),
+            (who(project='q'), 'q', True),
+        ):
+            for _ in range(2):
+                found = self.policy.allows(caller, _RULE, project)
+                self.assertIs(expected, found)
+
+    def test_roles_count(self):
+        self.write(f'"{_RULE}": "role:reader"')
+        self.policy = policy.Policy(CONF)
+        self.assertFalse(self.policy.allows(who(), _RULE))
+        self.assertTrue(self.policy.allows(who(roles=['reader']), _RULE))
+        self.assertFalse(self.policy.allows(who(), _RULE))
+
+    def test_user_counts(self):
+        self.write(f'"{_RULE}": "user_id:%(user_id)s"')
+        self.policy = policy.Policy(CONF)
+        self.assertTrue(self.policy.allows(who(), _RULE, 'p', 'u'))
+        self.assertFalse(self.policy.allows(who(), _RULE, 'p', 'v'))
+        self.assertTrue(self.policy.allows(who(user='v'), _RULE, 'p', 'v'))
+
+    def test_decisions_are_remembered(self):
+        asked = []
+        authorize = self.policy._enforcer.authorize
+        self.patch(
+            self.policy._enforcer,
+            'authorize',
+            lambda *args: asked.append(args) or authorize(*args),
+        )
+        for _ in range(5):
+            self.policy.allows(who(), _RULE)
+        self.assertEqual(1, len(asked))
+
+    def test_a_changed_file_is_seen_after_a_while(self):
+        self.assertTrue(self.policy.allows(who(), _RULE))
+        self.write(f'"{_RULE}": "!"')
+        self.assertTrue(self.policy.allows(who(), _RULE))
+        self.clock.forward(seconds=6)
+        self.assertFalse(self.policy.allows(who(), _RULE))
+
+    def test_what_is_remembered_is_bounded(self):
+        self.patch(policy, '_MOST', 10)
+        for number in range(100):
+            self.policy.allows(who(), _RULE, f'p{number}')
+        self.assertLessEqual(len(self.policy._known), 12)
+
+    def test_refusal_says_who_may(self):
+        error = self.assertRaises(
+            exception.Forbidden, self.policy.require, who(), _RULE, 'q'
+        )
+        self.assertEqual(
+            f"Policy doesn't allow {_RULE} to be performed. By default it is "
+            'for members of the project and administrators.',
+            str(error),
+        )
+
+    def test_names_are_unique_and_described(self):
+        rules = policy.list_rules()
+        names = [rule.name for rule in rules]
+        self.assertEqual(len(set(names)), len(names))
+        for rule in rules:
+            self.assertTrue(rule.description, rule.name)

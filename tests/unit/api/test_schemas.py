@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is let through, and how a refusal reads."""
+
+import datetime
+
+from minova import exception
+from minova.api import actions
+from minova.api import app
+from minova.api import microversion
+from minova.api.schemas import bodies
+from minova.api.schemas import patterns
+from minova.api.schemas import queries
+from minova.api.schemas import types
+from tests import base
+
+
+class BodyTest(base.TestCase):
+    """Bodies."""
+
+    def refusal(self, schema, content, version=1):
+        schemas = schema if 1 in schema else {1: schema}
+        error = self.assertRaises(
+            exception.InvalidInput,
+            bodies.Body(schemas).check,
+            content,
+            version,
+        )
+        return str(error)
+
+    def test_each_keyword_says_what_it_wants(self):
+        for schema, content, text in (
+            ({'type': 'integer'}, 'x', 'must be of type integer'),
+            ({'type': 'integer'}, 1.0, 'must be of type integer'),
+            ({'type': 'integer'}, True, 'must be of type integer'),
+            (
+                {'type': ['string', 'null']},
+                7,
+                'must be of type string or null',
+            ),
+            ({'enum': ['a', None, True]}, 7, 'must be one of a, null, true'),
+            ({'minimum': 3}, 2, 'must not be less than 3'),
+            ({'exclusiveMinimum': 0}, 0, 'must be more than 0'),
+            ({'maximum': 3}, 4, 'must not be more than 3'),
+            ({'maxLength': 2}, 'abc', 'must not be longer than 2 characters'),
+            ({'minLength': 1}, '', 'must not be empty'),
+            ({'minLength': 2}, 'a', 'must have at least 2 characters'),
+            ({'minItems': 2}, [1], 'must have at least 2 entries'),
+            ({'maxItems': 1}, [1, 2], 'must not have more than 1 entries'),
+            ({'uniqueItems': True}, [1, 1], 'must not name anything twice'),
+            ({'pattern': '^a'}, 'b', 'must match ^a'),
+            ({'pattern': '^a', 'explain': 'an a'}, 'b', 'must be an a'),
+            ({'required': ['a', 'b']}, {}, 'lacks a, b'),
+        ):
+            self.assertEqual(
+                f'Invalid request body: {text}.', self.refusal(schema, content)
+            )
+
+    def test_place(self):
+        schema = bodies.one(
+            'a', {'type': 'array', 'items': bodies.fields({'b': types.UUID})}
+        )
+        self.assertEqual(
+            'Invalid input for field/attribute a.1.b: must be a UUID.',
+            self.refusal(schema, {'a': [{}, {'b': 'x'}]}),
+        )
+
+    def test_unknown_fields(self):
+        old = bodies.one('a', bodies.fields({'b': {}}))
+        new = bodies.one('a', bodies.fields({'b': {}, 'c': {}}))
+        text = "there is no field 'c' here; there are b."
+        self.assertEqual(
+            f'Invalid input for field/attribute a: {text} It came with '
+            'microversion 2.7.',
+            self.refusal({1: old, 7: new}, {'a': {'c': 1}}, 6),
+        )
+        self.assertEqual(
+            f'Invalid input for field/attribute a: {text}',
+            self.refusal({1: old, 7: old}, {'a': {'c': 1}}, 6),
+        )
+        bodies.Body({1: old, 7: new}).check({'a': {'c': 1}}, 7)
+
+    def test_names_that_match_no_pattern(self):
+        self.assertIn(
+            "'ä' is no name; it must match",
+            self.refusal(types.METADATA, {'a': 'b', 'ä': 'c'}),
+        )
+
+    def test_formats(self):
+        for schema, good, bad in (
+            (types.IPV4, ('192.0.2.1', ''), ('1.2.3', '::1', '1.2.3.256')),
+            (types.IPV6, ('::1', 'fe80::1', ''), ('1.2.3.4', 'x', ':::')),
+        ):
+            body = bodies.Body({1: schema})
+            for value in good:
+                body.check(value, 1)
+            for value in bad:
+                self.assertIn('must be an IPv', self.refusal(schema, value))
+
+    def test_a_line_break_at_the_end_is_no_part_of_a_name(self):
+        for schema in (types.HOST, types.UUID, types.NAME, types.TAG):
+            good = '9f4b2c1e-0000-4000-8000-000000000000'
+            bodies.Body({1: schema}).check(good, 1)
+        for schema in (types.HOST, types.UUID, types.NAME):
+            self.assertIn('must be', self.refusal(schema, good + '\n'))
+
+    def test_truth(self):
+        for value in types.BOOLEAN['enum']:
+            expected = str(value).lower() in ('true', '1', 'on', 'yes')
+            self.assertIs(expected, types.truth(value), value)
+
+    def test_schemas_begin_with_the_first_version_and_end_in_range(self):
+        found = [route.body for route in app.ROUTES if route.body]
+        found += [action.body for action in actions.ACTIONS.values()]
+        for body in found:
+            self.assertIn(microversion.MINIMUM, body.schemas)
+            self.assertLessEqual(max(body.schemas), microversion.MAXIMUM)
+
+
+class QueryTest(base.TestCase):
+    """Parameters."""
+
+    def test_moments(self):
+        utc = datetime.UTC
+        for text, expected in (
+            ('2026-01-31', datetime.datetime(2026, 1, 31, tzinfo=utc)),
+            (
+                '2026-01-31T12:00',
+                datetime.datetime(2026, 1, 31, 12, tzinfo=utc),
+            ),
+            (
+                '2026-01-31T12:00:00+02:00',
+                datetime.datetime(2026, 1, 31, 10, tzinfo=utc),
+            ),
+            (
+                '2026-01-31T12:00:00 02:00',
+                datetime.datetime(2026, 1, 31, 10, tzinfo=utc),
+            ),
+            (
+                '2026-01-31 12:00:00',
+                datetime.datetime(2026, 1, 31, 12, tzinfo=utc),
+            ),
+        ):
+            self.assertEqual(expected, queries.moment(text), text)
+        for text in ('', 'x', '2026', '2026-02-30', '0001-01-01T00:00+10:00'):
+            self.assertRaises(ValueError, queries.moment, text)
+
+    def test_truths(self):
+        for text in ('1', 'true', 'Yes', 'ON', 't'):
+            self.assertIs(True, queries.truth(text))
+        for text in ('0', 'false', 'No', 'off', 'F'):
+            self.assertIs(False, queries.truth(text))
+        for text in ('', '2', 'maybe'):
+            self.assertRaises(ValueError, queries.truth, text)
+        self.assertIs(True, queries.truth_if_named(''))
+
+    def test_numbers(self):
+        self.assertEqual(2147483647, queries.number('2147483647'))
+        for text in ('2147483648', '-1', '1.0', '', '٣', ' 1'):
+            self.assertRaises(ValueError, queries.number, text)
+
+    def test_versions(self):
+        query = queries.Query(
+            {
+                'new': queries.Param(since=5),
+                'old': queries.Param(until=5),
+            },
+            strict_since=7,
+        )
+        raw = {'new': 'a', 'old': 'b', 'x': 'c'}
+        self.assertEqual({'old': 'b'}, query.read(raw, 4))
+        self.assertEqual({'new': 'a', 'old': 'b'}, query.read(raw, 5))
+        self.assertEqual({'new': 'a'}, query.read(raw, 6))
+        error = self.assertRaises(exception.InvalidInput, query.read, raw, 7)
+        self.assertIn("no parameter 'old' here; there are new", str(error))
+
+
+class PatternTest(base.TestCase):
+    """Regular expressions."""
+
+    def test_taken(self):
+        for pattern in (
+            '',
+            'web',
+            '^web-[0-9]+$',
+            'a.*b',
+            '(web|db)-1',
+            'a{2,3}',
+            r'\d+\.example',
+            '[^a-c]?x',
+        ):
+            self.assertEqual(pattern, patterns.regex(pattern))
+
+    def test_refused(self):
+        for pattern, text in (
+            ('(', 'must be a regular expression'),
+            ('*', 'must be a regular expression'),
+            ('a' * 256, 'longer than 255'),
+            ('(a+)+$', 'repeats single characters only'),
+            ('(a|a)*', 'repeats single characters only'),
+            ('(ab)*', 'repeats single characters only'),
+            ('.*a.*b.*c.*d.*e', 'at most 4 repetitions'),
+            ('a*?', 'without'),
+            ('(?=a)', 'looks ahead'),
+            (r'(a)\1', 'references'),
+            ('((((a*)))*)', 'repeats single characters only'),
+        ):
+            error = self.assertRaises(ValueError, patterns.regex, pattern)
+            self.assertIn(text, str(error), pattern)
+
+
+class HistoryTest(base.TestCase):
+    """The table of microversions."""
+
+    def test_it_has_no_gaps(self):
+        self.assertEqual(
+            list(range(1, microversion.MAXIMUM + 1)),
+            sorted(microversion.HISTORY),
+        )
+
+    def test_what_changes_at_a_version_is_told(self):
+        told = {
+            version
+            for version, text in microversion.HISTORY.items()
+            if text != microversion._NOTHING
+        }
+        changes = set()
+        for route in app.ROUTES:
+            changes |= {route.since, route.until + 1}
+            if route.body:
+                changes |= set(route.body.schemas)
+            for param in route.query.params.values():
+                changes |= {param.since, param.until + 1}
+        for action in actions.ACTIONS.values():
+            changes |= set(action.body.schemas)
+        changes.discard(microversion.MAXIMUM + 1)
+        self.assertEqual(set(), changes - told)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A directory, a clock that can be set, and an application to ask.
+
+For the tests of both companion services.
+"""
+
+import datetime
+import os
+import tempfile
+
+import falcon
+import falcon.testing
+import fixtures
+from oslo_config import fixture as config_fixture
+import testtools
+
+from minova import clock
+from minova import conf
+from minova import exception
+
+
+class SetClock(clock.Clock):
+    """The machine's time, moved by what is slept and what a test wants."""
+
+    def __init__(self):
+        self.ahead = datetime.timedelta()
+        self.slept = []
+
+    def now(self):
+        return super().now() + self.ahead
+
+    def monotonic(self):
+        return super().monotonic() + self.ahead.total_seconds()
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.ahead += datetime.timedelta(seconds=seconds)
+
+    def forward(self, **units):
+        self.ahead += datetime.timedelta(**units)
+
+
+class TestCase(testtools.TestCase):
+    """Gives each test an empty directory, its own options and its clock."""
+
+    def setUp(self):
+        super().setUp()
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.path = scratch.name
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.clock = SetClock()
+        self.addCleanup(clock.install, clock.install(self.clock))
+        self.config = self.useFixture(config_fixture.Config(conf.CONF))
+        # Whatever a configuration file of this machine says.
+        self.config.conf([], default_config_files=[])
+
+    def file(self, *names):
+        return os.path.join(self.path, *names)
+
+    def mode(self, *names):
+        return oct(os.stat(self.file(*names)).st_mode & 0o777)
+
+
+class _Auth:
+    def __init__(self, who):
+        self.who = who
+
+    def process_request(self, req, resp):
+        req.context.caller = self.who(req)
+
+
+def client(routes, error_body, who):
+    """Return a client of an application as the composer makes it.
+
+    ``who`` makes of a request what is in ``req.context.caller``. What is no
+    error of Minova's is not turned into an answer: the test fails with it.
+    """
+
+    def refuse(req, resp, error, params):
+        resp.status = falcon.code_to_http_status(error.status)
+        resp.media = error_body(error.status, str(error))
+
+    def reraise(req, resp, error, params):
+        raise error
+
+    app = falcon.App(middleware=[_Auth(who)])
+    app.add_error_handler(Exception, reraise)
+    app.add_error_handler(exception.MinovaException, refuse)
+    for template, resource in routes:
+        app.add_route(template, resource)
+    return falcon.testing.TestClient(app)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the stock client is given to log in with."""
+
+import os
+import subprocess
+
+import yaml
+
+from minova.identity import client_files
+from tests.unit.identity import base
+
+#: A shell and a YAML reader would both make something else of it.
+PASSWORD = 'a\'b"c$d `e` \\f: #g'
+URL = 'http://127.0.0.1:8774'
+
+
+class ClientFilesTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.config.config(group='identity', region='here')
+        client_files.write_client_files(self.path, URL, PASSWORD)
+
+    def test_clouds(self):
+        with open(self.file('clouds.yaml'), encoding='utf-8') as file:
+            cloud = yaml.safe_load(file)['clouds']['minova']
+        self.assertEqual(
+            {
+                'auth': {
+                    'auth_url': URL + '/identity/v3',
+                    'username': 'admin',
+                    'password': PASSWORD,
+                    'project_name': 'admin',
+                    'user_domain_name': 'Default',
+                    'project_domain_name': 'Default',
+                },
+                'region_name': 'here',
+                'interface': 'public',
+                'identity_api_version': 3,
+            },
+            cloud,
+        )
+
+    def test_openrc(self):
+        shown = subprocess.run(
+            ['/bin/sh', '-euc', '. ./openrc; env'],
+            cwd=self.path,
+            env={'OS_CLOUD': 'other', 'OS_TOKEN': 'x', 'PATH': '/usr/bin'},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        found = dict(
+            line.split('=', 1)
+            for line in shown.splitlines()
+            if line.startswith('OS_')
+        )
+        self.assertEqual(
+            {
+                'OS_AUTH_URL': URL + '/identity/v3',
+                'OS_USERNAME': 'admin',
+                'OS_PASSWORD': PASSWORD,
+                'OS_PROJECT_NAME': 'admin',
+                'OS_USER_DOMAIN_NAME': 'Default',
+                'OS_PROJECT_DOMAIN_NAME': 'Default',
+                'OS_REGION_NAME': 'here',
+                'OS_INTERFACE': 'public',
+                'OS_IDENTITY_API_VERSION': '3',
+            },
+            found,
+        )
+
+    def test_only_the_owner_can_read_them(self):
+        for name in ('clouds.yaml', 'openrc'):
+            self.assertEqual('0o600', self.mode(name))
+
+    def test_they_are_written_again(self):
+        client_files.write_client_files(self.path, URL, 'new')
+        with open(self.file('clouds.yaml'), encoding='utf-8') as file:
+            cloud = yaml.safe_load(file)['clouds']['minova']
+        self.assertEqual('new', cloud['auth']['password'])
+        self.assertEqual({'clouds.yaml', 'openrc'}, set(os.listdir(self.path)))

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who there is, and when a token is good."""
+
+import base64
+import datetime
+import json
+import os
+import shutil
+import tempfile
+
+from minova import exception
+from minova.identity import durable
+from minova.identity import embedded
+from minova.identity import tokens
+from tests.unit.identity import base
+
+DAY = datetime.timedelta(days=1)
+
+
+class FirstStartTest(base.TestCase):
+    def test_what_there_is(self):
+        known = embedded.Identity(self.path).known
+        self.assertEqual(['default'], list(known.domains))
+        self.assertEqual(
+            {'admin', 'demo'}, {one.name for one in known.projects.values()}
+        )
+        self.assertEqual(
+            {'admin', 'demo'}, {one.name for one in known.users.values()}
+        )
+        self.assertEqual(
+            {'admin', 'member', 'reader'},
+            {one.name for one in known.roles.values()},
+        )
+
+    def test_only_the_owner_can_read_it(self):
+        directory = self.file('made', 'deep')
+        embedded.Identity(directory)
+        self.assertEqual('0o700', self.mode('made', 'deep'))
+        self.assertEqual('0o600', self.mode('made', 'deep', 'identity.json'))
+        self.assertEqual('0o600', self.mode('made', 'deep', 'admin-password'))
+
+    def test_passwords_are_told_once_and_stored_hashed(self):
+        first = embedded.Identity(self.path)
+        given = first.first_passwords
+        self.assertEqual({'admin', 'demo'}, set(given))
+        self.assertNotEqual(given['admin'], given['demo'])
+        self.assertEqual(given['admin'], first.admin_password())
+        with open(self.file('identity.json'), encoding='utf-8') as file:
+            content = file.read()
+        for password in given.values():
+            self.assertNotIn(password, content)
+        again = embedded.Identity(self.path)
+        self.assertEqual({}, again.first_passwords)
+        self.assertEqual(given['admin'], again.admin_password())
+        self.assertEqual(first.known, again.known)
+
+    def test_two_directories_share_nothing(self):
+        one = embedded.Identity(self.file('one'))
+        two = embedded.Identity(self.file('two'))
+        self.assertNotEqual(one.known.secret, two.known.secret)
+        self.assertNotEqual(one.admin_password(), two.admin_password())
+
+    def test_a_crash_before_the_end_of_the_first_start(self):
+        durable.write(self.file('admin-password'), b'of a start that died')
+        store = embedded.Identity(self.path)
+        self.assertEqual(
+            store.first_passwords['admin'], store.admin_password()
+        )
+        user = store.find_user(name='admin', domain={'id': 'default'})
+        self.assertEqual(
+            user, store.authenticate(user, store.admin_password())
+        )
+
+
+class DamagedTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        embedded.Identity(self.path)
+
+    def _damage(self, **changes):
+        document = durable.read_json(self.file('identity.json'))
+        durable.write_json(self.file('identity.json'), {**document, **changes})
+
+    def _refused(self):
+        return str(
+            self.assertRaises(
+                exception.ConfigInvalid, embedded.Identity, self.path
+            )
+        )
+
+    def test_no_json(self):
+        durable.write(self.file('identity.json'), b'{')
+        self.assertIn('identity.json', self._refused())
+
+    def test_wrong_types(self):
+        self._damage(users=[{'id': 'x'}])
+        self.assertIn('damaged', self._refused())
+
+    def test_a_later_version(self):
+        self._damage(version=2)
+        self.assertIn('later version', self._refused())
+
+    def test_a_short_secret(self):
+        self._damage(secret='00')
+        self.assertIn('secret', self._refused())
+
+    def test_revocations(self):
+        durable.write(self.file('revoked.json'), b'[1]')
+        self.assertIn('revoked.json', self._refused())
+
+    def test_no_password_file(self):
+        os.unlink(self.file('admin-password'))
+        store = embedded.Identity(self.path)
+        error = self.assertRaises(
+            exception.ConfigInvalid, store.admin_password
+        )
+        self.assertIn('admin-password', str(error))
+
+
+class StoreTestCase(base.TestCase):
+    """Starts from a copy of one directory: making it takes a while."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.made = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.made)
+        cls.passwords = embedded.Identity(cls.made).first_passwords
+
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(self.made, self.path, dirs_exist_ok=True)
+        self.store = embedded.Identity(self.path)
+        self.admin = self.user('admin')
+        self.demo = self.user('demo')
+
+    def user(self, name):
+        return self.store.find_user(name=name, domain={'id': 'default'})
+
+    def project(self, name):
+        return self.store.find_project(name=name, domain={'name': 'Default'})
+
+
+class FindTest(StoreTestCase):
+    def test_password(self):
+        good = self.passwords['demo']
+        self.assertEqual(self.demo, self.store.authenticate(self.demo, good))
+        for user, password in (
+            (self.demo, self.passwords['admin']),
+            (self.demo, ''),
+            (self.demo, good + ' '),
+            (None, good),
+            (None, ''),
+        ):
+            self.assertRaises(
+                exception.Unauthorized,
+                self.store.authenticate,
+                user,
+                password,
+            )
+
+    def test_names_count_in_their_domain_only(self):
+        self.assertIsNone(self.store.find_user(name='admin'))
+        self.assertIsNone(
+            self.store.find_user(name='admin', domain={'id': 'other'})
+        )
+        self.assertIsNone(
+            self.store.find_user(
+                name='admin', domain={'id': 'other', 'name': 'Default'}
+            )
+        )
+        self.assertEqual(
+            self.admin, self.store.find_user(user_id=self.admin.id)
+        )
+        self.assertIsNone(self.store.find_project(name='demo'))
+
+    def test_projects_of(self):
+        names = [one.name for one in self.store.projects_of(self.admin.id)]
+        self.assertEqual(['admin', 'demo'], names)
+        names = [one.name for one in self.store.projects_of(self.demo.id)]
+        self.assertEqual(['demo'], names)
+
+    def test_catalog(self):
+        self.config.config(group='identity', region='here')
+        catalog = self.store.catalog('http://host:1')
+        urls = {
+            service['type']: {
+                (one['interface'], one['region_id'], one['url'])
+                for one in service['endpoints']
+            }
+            for service in catalog
+        }
+        for kind, url in (
+            ('compute', 'http://host:1/v2.1'),
+            ('image', 'http://host:1/image'),
+            ('identity', 'http://host:1/identity/v3'),
+        ):
+            self.assertEqual(
+                {
+                    ('public', 'here', url),
+                    ('internal', 'here', url),
+                    ('admin', 'here', url),
+                },
+                urls[kind],
+            )
+
+
+class TokenTest(StoreTestCase):
+    def _assert_bad(self, text):
+        self.assertRaises(exception.Unauthorized, self.store.validate, text)
+        self.assertIsNone(self.store.find_token(text))
+
+    def test_on_a_project(self):
+        demo = self.project('demo')
+        token = self.store.validate(self.store.issue(self.demo.id, demo.id))
+        self.assertEqual(
+            ('demo', 'Default', 'demo', 'Default'),
+            (
+                token.user_name,
+                token.user_domain_name,
+                token.project_name,
+                token.project_domain_name,
+            ),
+        )
+        self.assertEqual(
+            (self.demo.id, demo.id),
+            (
+                token.user_id,
+                token.project_id,
+            ),
+        )
+        self.assertEqual(('member', 'reader'), token.roles)
+        self.assertFalse(token.is_admin)
+        self.assertEqual(DAY, token.expires_at - token.issued_at)
+        self.assertEqual(22, len(token.audit_id))
+
+    def test_admin(self):
+        for project in ('admin', 'demo'):
+            text = self.store.issue(self.admin.id, self.project(project).id)
+            token = self.store.validate(text)
+            self.assertEqual(('admin', 'member', 'reader'), token.roles)
+            self.assertTrue(token.is_admin)
+
+    def test_unscoped(self):
+        token = self.store.validate(self.store.issue(self.admin.id))
+        self.assertIsNone(token.project_id)
+        self.assertEqual((), token.roles)
+        self.assertFalse(token.is_admin)
+
+    def test_no_role_on_the_project(self):
+        self.assertRaises(
+            exception.Unauthorized,
+            self.store.issue,
+            self.demo.id,
+            self.project('admin').id,
+        )
+        self.assertRaises(
+            exception.Unauthorized, self.store.issue, self.demo.id, 'none'
+        )
+
+    def test_no_two_are_equal(self):
+        one, two = (self.store.issue(self.demo.id) for _ in range(2))
+        self.assertNotEqual(
+            self.store.validate(one).audit_id,
+            self.store.validate(two).audit_id,
+        )
+
+    def test_it_survives_a_restart(self):
+        text = self.store.issue(self.demo.id)
+        self.assertEqual(
+            self.store.validate(text),
+            embedded.Identity(self.path).validate(text),
+        )
+
+    def test_it_expires(self):
+        self.config.config(group='identity', token_lifetime=60)
+        text = self.store.issue(self.demo.id)
+        self.clock.forward(seconds=55)
+        self.store.validate(text)
+        self.clock.forward(seconds=5)
+        self._assert_bad(text)
+
+    def test_one_got_with_another_ends_with_it(self):
+        first = self.store.validate(self.store.issue(self.demo.id))
+        self.clock.forward(hours=1)
+        second = self.store.validate(
+            self.store.issue(self.demo.id, None, ('token',), first)
+        )
+        self.assertEqual(first.expires_at, second.expires_at)
+        self.assertEqual(first.audit_id, second.audit_ids[1])
+        self.assertNotEqual(first.audit_id, second.audit_id)
+
+    def test_taken_back(self):
+        text, other = (self.store.issue(self.demo.id) for _ in range(2))
+        self.store.revoke(text)
+        self._assert_bad(text)
+        self.assertRaises(exception.Unauthorized, self.store.revoke, text)
+        self.store.validate(other)
+        self.store = embedded.Identity(self.path)
+        self._assert_bad(text)
+        self.store.validate(other)
+
+    def test_what_was_taken_back_is_forgotten_when_it_has_expired(self):
+        for _ in range(3):
+            self.store.revoke(self.store.issue(self.demo.id))
+        self.assertEqual(3, len(durable.read_json(self.file('revoked.json'))))
+        self.clock.forward(days=2)
+        self.store.revoke(self.store.issue(self.demo.id))
+        self.assertEqual(1, len(durable.read_json(self.file('revoked.json'))))
+
+    def test_another_secret(self):
+        other = embedded.Identity(self.file('other'))
+        user = other.find_user(name='admin', domain={'id': 'default'})
+        self._assert_bad(other.issue(user.id))
+
+    def test_any_change_is_seen(self):
+        text = self.store.issue(self.demo.id, self.project('demo').id)
+        for place in range(0, len(text), 7):
+            if text[place] == '.':
+                continue
+            put = 'A' if text[place] != 'A' else 'B'
+            self._assert_bad(text[:place] + put + text[place + 1 :])
+
+    def test_what_is_no_token(self):
+        payload = base64.urlsafe_b64encode(
+            json.dumps([['x'], self.admin.id, None, [], 0, 2**60]).encode()
+        ).decode()
+        for text in (
+            '',
+            '.',
+            '..',
+            'x',
+            'é.é',
+            '\x00',
+            '=' * 9,
+            payload,
+            f'{payload}.',
+            f'{payload}.AAAA',
+            'a' * 100000,
+        ):
+            self._assert_bad(text)
+
+    def test_a_user_who_is_gone(self):
+        text = tokens.sealed(
+            tokens.Claims(
+                ('x',),
+                'nobody',
+                None,
+                ('password',),
+                self.clock.now(),
+                self.clock.now() + DAY,
+            ),
+            self.store.known.secret,
+        )
+        self._assert_bad(text)
+
+    def test_a_project_that_is_gone(self):
+        text = tokens.sealed(
+            tokens.Claims(
+                ('x',),
+                self.admin.id,
+                'nothing',
+                ('password',),
+                self.clock.now(),
+                self.clock.now() + DAY,
+            ),
+            self.store.known.secret,
+        )
+        self._assert_bad(text)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images to upload, people who do it, and a crash at any point."""
+
+import dataclasses
+import hashlib
+import io
+import struct
+
+from minova import clock
+from minova import images
+from minova.images import embedded
+from tests.unit.identity import base
+
+RAW = b'\x00' * 510 + b'\x55\xaa' + b'disk' * 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Caller:
+    """Who asks."""
+
+    project_id: str | None
+    is_admin: bool = False
+    user_id: str = 'someone'
+
+
+OWNER = Caller('ours')
+OTHER = Caller('theirs')
+ADMIN = Caller('staff', is_admin=True)
+UNSCOPED = Caller(None)
+
+
+def qcow2(
+    version=3,
+    backing=(0, 0),
+    cluster_bits=16,
+    size=1 << 30,
+    encryption=0,
+    features=0,
+    magic=b'QFI\xfb',
+):
+    """Return a file with a qcow2 header that says this."""
+    head = struct.pack(
+        '>4sIQIIQI', magic, version, *backing, cluster_bits, size, encryption
+    )
+    rest = bytes(72 - len(head)) + struct.pack(
+        '>QQQII', features, 0, 0, 4, 104
+    )
+    return head + rest + b'clusters' * 100
+
+
+def sums(data):
+    """Return what an image says of its data."""
+    return {
+        'size': len(data),
+        'checksum': hashlib.md5(data).hexdigest(),
+        'hash_algo': 'sha512',
+        'hash_value': hashlib.sha512(data).hexdigest(),
+    }
+
+
+def image(**changes):
+    """Return a queued raw image of OWNER's."""
+    now = clock.now()
+    made = images.Image(
+        id=clock.uuid4(),
+        name='one',
+        status='queued',
+        disk_format='raw',
+        container_format='bare',
+        size=None,
+        virtual_size=None,
+        min_disk=0,
+        min_ram=0,
+        checksum=None,
+        hash_algo=None,
+        hash_value=None,
+        owner=OWNER.project_id,
+        visibility='private',
+        protected=False,
+        hidden=False,
+        tags=(),
+        properties={},
+        created_at=now,
+        updated_at=now,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+class TestCase(base.TestCase):
+    """Gives each test an empty directory of images."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = embedded.Images(self.file('images'))
+
+    def add(self, data=None, **changes):
+        """Keep an image, with data if some is given; return it."""
+        made = image(**changes)
+        self.store.add(made)
+        if data is not None:
+            return self.store.upload(made.id, io.BytesIO(data))
+        return made
+
+    def read(self, *names):
+        with open(self.file(*names), 'rb') as file:
+            return file.read()

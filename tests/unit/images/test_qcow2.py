@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which qcow2 headers are taken."""
+
+from minova import exception
+from minova.images import qcow2
+from tests.unit.identity import base as identity_base
+from tests.unit.images import base
+
+
+class Qcow2Test(identity_base.TestCase):
+    def _refused(self, head):
+        return str(
+            self.assertRaises(exception.InvalidInput, qcow2.virtual_size, head)
+        )
+
+    def test_the_size_of_the_disk(self):
+        for size in (0, 512, 5 << 30, (1 << 63) - 1):
+            for version in (2, 3):
+                head = base.qcow2(version=version, size=size)
+                self.assertEqual(size, qcow2.virtual_size(head))
+
+    def test_features_that_are_known(self):
+        for features in (0, 1, 8, 16, 25):
+            qcow2.virtual_size(base.qcow2(features=features))
+
+    def test_version_2_has_no_features(self):
+        # What stands there in version 2 is something else.
+        qcow2.virtual_size(base.qcow2(version=2, features=4))
+
+    def test_another_file_behind_it(self):
+        for backing in ((104, 11), (104, 0), (0, 11)):
+            for version in (2, 3):
+                head = base.qcow2(version=version, backing=backing)
+                self.assertIn('backing file', self._refused(head))
+        for features in (4, 5):
+            head = base.qcow2(features=features)
+            self.assertIn('external data file', self._refused(head))
+
+    def test_what_cannot_be_used(self):
+        for text, head in (
+            ('encrypted', base.qcow2(encryption=1)),
+            ('encrypted', base.qcow2(encryption=2)),
+            ('corrupt', base.qcow2(features=2)),
+            ('not known', base.qcow2(features=32)),
+            ('not known', base.qcow2(features=1 << 63)),
+            ('not valid', base.qcow2(version=1)),
+            ('not valid', base.qcow2(version=4)),
+            ('not valid', base.qcow2(cluster_bits=8)),
+            ('not valid', base.qcow2(cluster_bits=22)),
+            ('not valid', base.qcow2(size=1 << 63)),
+            ('cut off', base.qcow2()[:103]),
+        ):
+            self.assertIn(text, self._refused(head))
+
+    def test_what_is_something_else(self):
+        for head in (
+            b'',
+            b'QFI\xfb',
+            base.qcow2()[:71],
+            base.RAW,
+            base.qcow2(magic=b'QFI\xfa'),
+            b'x' + base.qcow2(),
+        ):
+            self.assertIn('not in the format qcow2', self._refused(head))

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contracts: pinned to their versions, the same at both ends."""
+
+import hashlib
+import inspect
+
+from minova import exception
+from minova import flows
+from minova.compute.manager import Manager as ComputeManager
+from minova.conductor.manager import Manager as ConductorManager
+from minova.context import Context
+from minova.flows.chain import HostStep
+from minova.objects.instance import Instance
+from minova.operations import begin
+from minova.rpc import compute
+from minova.rpc import conductor
+from minova.rpc import contract
+from minova.rpc import wire
+from tests import base
+from tests.fixtures.cloud import Cloud
+
+#: What each interface looked like at each version. When a test here fails,
+#: the interface has changed: give it a new version, say what came with it in
+#: its module, and add a line; never change one that was released.
+PINNED = {
+    ('conductor', '1.6'): 'ca84dad4a2a7d0d7',
+    ('compute', '1.0'): 'd5a4a2a6f0ee8c55',
+}
+
+
+def fingerprint(interface):
+    text = repr(sorted(interface.signature().items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class PinsTest(base.TestCase):
+    """An interface does not change without its version."""
+
+    def test_fingerprints(self):
+        found = {
+            (one.topic, one.version): fingerprint(one)
+            for one in (conductor.INTERFACE, compute.INTERFACE)
+        }
+        self.assertEqual(PINNED, found)
+
+    def test_the_ends_agree(self):
+        for interface, manager in (
+            (conductor.INTERFACE, ConductorManager),
+            (compute.INTERFACE, ComputeManager),
+        ):
+            for name in interface.methods():
+                declared = getattr(interface.protocol, name)
+                serving = getattr(manager, name)
+                self.assertEqual(
+                    inspect.signature(declared),
+                    inspect.signature(serving),
+                    name,
+                )
+
+    def test_every_step_of_a_host_is_in_the_contract(self):
+        methods = compute.INTERFACE.methods()
+        for story in flows.STORIES.values():
+            for step in story.steps:
+                if issubclass(step, HostStep):
+                    self.assertIn(step.method, methods)
+                else:
+                    self.assertIn(step.method, conductor.INTERFACE.methods())
+
+
+class Recorder:
+    """A bus that keeps what is sent."""
+
+    def __init__(self, answer=None):
+        self.sent = []
+        self.answer = answer or {'result': None}
+
+    def call(self, message):
+        self.sent.append(message)
+        return self.answer
+
+    cast = call
+
+
+class ClientTest(base.TestCase):
+    """What goes over the wire."""
+
+    def instance(self):
+        context = Context(user_id='u', project_id='p')
+        return begin.new_instance(
+            context,
+            Cloud.flavor(None),
+            display_name='x',
+            hostname='x',
+            reservation_id='r',
+            image_ref='',
+        )
+
+    def migrate(self, bus):
+        instance = self.instance()
+        conductor.client(bus).migrate_server(
+            Context(request_id='req-1'),
+            instance=instance,
+            scheduler_hint={'host': 'b'},
+            live=True,
+            flavor=None,
+            block_migration=None,
+            disk_over_commit=False,
+            step='s',
+        )
+        (message,) = bus.sent
+        return instance, message
+
+    def test_migrate_server_as_object(self):
+        instance, message = self.migrate(Recorder())
+        self.assertEqual('1.6', message.version)
+        sent = message.arguments['instance']
+        self.assertEqual('Instance', sent['minova_object.name'])
+        self.assertEqual('1.0', sent['minova_object.version'])
+        self.assertEqual(instance.uuid, wire.decode(sent).uuid)
+        self.assertEqual({'host': 'b'}, message.arguments['scheduler_hint'])
+        self.assertEqual('req-1', message.context['request_id'])
+
+    def test_migrate_server_as_dict_when_pinned(self):
+        self.config(group='upgrade_levels', conductor='1.4')
+        instance, message = self.migrate(Recorder())
+        self.assertEqual('1.4', message.version)
+        sent = message.arguments['instance']
+        self.assertEqual(instance.uuid, sent['uuid'])
+        self.assertEqual('building', sent['vm_state'])
+        self.assertEqual(512, sent['flavor']['memory_mb'])
+        self.assertNotIn('minova_object.name', repr(sent))
+        self.assertIsInstance(sent['created_at'], str)
+
+    def test_what_came_later_is_not_sent_when_pinned(self):
+        self.config(group='upgrade_levels', conductor='1.4')
+        bus = Recorder()
+        client = conductor.client(bus)
+        self.assertTrue(client.can_send('1.4'))
+        self.assertFalse(client.can_send('1.5'))
+        error = self.assertRaises(
+            exception.Unavailable,
+            client.report_progress,
+            Context(),
+            migration=1,
+            figures={},
+        )
+        self.assertIn('pinned to 1.4', str(error))
+        self.assertEqual([], bus.sent)
+        self.config(group='upgrade_levels', conductor='1.5')
+        conductor.client(bus).report_progress(
+            Context(), migration=1, figures={}
+        )
+        self.assertEqual(1, len(bus.sent))
+
+    def test_another_major_version_is_another_language(self):
+        client = contract.Client(conductor.INTERFACE, Recorder(), pin='2.0')
+        self.assertFalse(client.can_send('1.0'))
+
+    def test_errors_are_rebuilt(self):
+        error = exception.NoValidHost(reason='all full')
+        bus = Recorder({'error': wire.encode_error(error)})
+        raised = self.assertRaises(exception.NoValidHost, self.migrate, bus)
+        self.assertEqual(str(error), str(raised))
+        self.assertEqual(400, raised.status)
+
+    def test_errors_of_others_are_quoted(self):
+        form = wire.encode_error(ZeroDivisionError('by zero'))
+        raised = wire.decode_error(form)
+        self.assertIsInstance(raised, exception.OperationFailed)
+        self.assertEqual('ZeroDivisionError: by zero', str(raised))
+
+    def test_only_our_own_errors_are_rebuilt(self):
+        for name in ('SystemExit', 'Any', 'MinovaException.__init__', None):
+            raised = wire.decode_error(
+                {'class': name, 'message': 'm', 'kwargs': {}}
+            )
+            self.assertIsInstance(raised, exception.OperationFailed)
+
+    def test_dispatch_answers_with_errors(self):
+        class Broken:
+            def beat(self, context, *, host, incarnation):
+                if host == 'refused':
+                    raise exception.Stale(what='x', holder='y')
+                raise ZeroDivisionError('by zero')
+
+        dispatcher = contract.Dispatcher(conductor.INTERFACE, Broken())
+        context = Context().to_dict()
+        for host, name in (
+            ('refused', 'Stale'),
+            ('broken', 'OperationFailed'),
+        ):
+            answer = dispatcher.dispatch(
+                'beat', context, {'host': host, 'incarnation': 'i'}
+            )
+            self.assertEqual(name, answer['error']['class'])
+        self.assertIn('ZeroDivisionError', self.log.output)
+
+
+class OverTheBusTest(base.TestCase):
+    """The pinned form works against the newest conductor."""
+
+    def test_pinned_to_dicts(self):
+        self.config(group='upgrade_levels', conductor='1.4')
+        cloud = self.useFixture(Cloud())
+        uuid = cloud.boot(host='a')
+        instance = cloud.begin('live_migrate', uuid)
+        self.assertEqual('b', instance.host)
+
+    def test_a_conductor_begins_what_nobody_has_begun(self):
+        cloud = self.useFixture(Cloud())
+        uuid = cloud.boot(host='a')
+        for form in (dict, Instance):
+            instance = cloud.instance(uuid)
+            source = instance.host
+            cloud.conductor.migrate_server(
+                cloud.context(),
+                instance={'uuid': uuid} if form is dict else instance,
+                scheduler_hint={'host': 'b' if source == 'a' else 'a'},
+                live=True,
+                flavor=None,
+                block_migration=None,
+                disk_over_commit=False,
+            )
+            self.assertNotEqual(source, cloud.settle(uuid).host)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state table, asked in every way that it can be asked."""
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies
+
+from minova import exception
+from minova import states
+from minova.states import Correction
+from minova.states import Hold
+from minova.states import Power
+from tests import base
+
+
+@dataclasses.dataclass
+class Row:
+    """An instance as the table sees it."""
+
+    vm_state: str
+    task_state: str | None = None
+    task_id: str | None = None
+    generation: int = 3
+    uuid: str = 'the-instance'
+
+    def apply(self, change):
+        for name, value in dataclasses.asdict(change).items():
+            setattr(self, name, value)
+
+
+kinds = strategies.sampled_from(sorted(states.TABLE))
+vm_states = strategies.sampled_from(states.VM_STATES)
+
+
+class TableTest(base.TestCase):
+    """The table is whole and makes sense."""
+
+    def test_rows(self):
+        for rule in states.TABLE.values():
+            self.assertTrue(set(rule.begins) <= set(states.VM_STATES))
+            ends = {*states.VM_STATES, states.SAME, states.ORIGIN}
+            self.assertIn(rule.ends, ends)
+            self.assertIn(rule.fails, {states.SAME, states.ERROR})
+            self.assertGreater(rule.deadline, 0)
+            self.assertEqual(rule.owns, bool(rule.tasks) and rule.owns)
+            if rule.owns:
+                self.assertTrue(rule.tasks, rule.kind)
+
+    def test_what_is_deleted_stays_deleted(self):
+        for rule in states.TABLE.values():
+            if states.DELETED in rule.begins:
+                self.assertEqual(Hold.BESIDE, rule.hold)
+                self.assertEqual(states.SAME, rule.ends)
+
+    def test_force_delete_always_wins(self):
+        for vm_state in states.LIVING:
+            for task in (None, 'migrating', 'deleting', 'resize_finish'):
+                row = Row(vm_state, task, task and 'other')
+                states.check('force_delete', row)
+                states.check('delete', row)
+
+
+class CourseTest(base.TestCase):
+    """An operation from its beginning to its end."""
+
+    @given(kinds, vm_states)
+    def test_begin(self, kind, vm_state):
+        row = Row(vm_state)
+        rule = states.TABLE[kind]
+        beside = rule.hold is Hold.BESIDE and rule.tasks
+        if vm_state not in rule.begins or beside:
+            self.assertRaises(
+                exception.InstanceInvalidState, states.begin, kind, row, 'me'
+            )
+            return
+        change = states.begin(kind, row, 'me')
+        self.assertEqual(vm_state, change.vm_state)
+        self.assertEqual('me' if rule.owns else None, change.task_id)
+        self.assertEqual(
+            rule.tasks[0] if rule.owns else None, change.task_state
+        )
+        self.assertEqual(
+            3 if rule.hold is Hold.BESIDE else 4, change.generation
+        )
+
+    @given(kinds, vm_states)
+    def test_nothing_begins_on_what_is_taken(self, kind, vm_state):
+        row = Row(vm_state, 'migrating', 'other')
+        rule = states.TABLE[kind]
+        if rule.hold in (Hold.FREE, Hold.AT_ONCE):
+            error = self.assertRaises(
+                exception.InstanceInvalidState, states.begin, kind, row, 'me'
+            )
+            self.assertEqual(409, error.status)
+
+    @given(kinds, strategies.booleans())
+    def test_task_state_is_set_only_while_it_is_owned(self, kind, well):
+        rule = states.TABLE[kind]
+        if not rule.owns:
+            return
+        row = Row(rule.begins[0])
+        row.apply(states.begin(kind, row, 'me'))
+        for task in rule.tasks:
+            row.apply(states.advance(kind, row, task))
+            self.assertEqual((task, 'me'), (row.task_state, row.task_id))
+            self.assertEqual(rule.begins[0], row.vm_state)
+        change = (
+            states.finish(kind, row, origin=states.STOPPED)
+            if well
+            else states.fail(kind, row)
+        )
+        row.apply(change)
+        self.assertIsNone(row.task_state)
+        self.assertIsNone(row.task_id)
+        self.assertEqual(4, row.generation)
+        self.assertIn(row.vm_state, states.VM_STATES)
+
+    def test_back_is_not_a_way(self):
+        row = Row(states.BUILDING, 'spawning', 'me')
+        self.assertRaises(
+            ValueError, states.advance, 'create', row, 'networking'
+        )
+        self.assertRaises(
+            ValueError, states.advance, 'create', row, 'migrating'
+        )
+        row.apply(states.restart('create', row))
+        self.assertEqual('scheduling', row.task_state)
+
+    def test_ends(self):
+        for kind, before, origin, after in (
+            ('create', states.BUILDING, None, states.ACTIVE),
+            ('resize', states.STOPPED, None, states.RESIZED),
+            ('confirm_resize', states.RESIZED, states.STOPPED, states.STOPPED),
+            ('revert_resize', states.RESIZED, None, states.ACTIVE),
+            ('live_migrate', states.PAUSED, None, states.PAUSED),
+            ('delete', states.ERROR, None, states.DELETED),
+        ):
+            row = Row(before, None, 'me')
+            change = states.finish(kind, row, origin)
+            self.assertEqual(after, change.vm_state, kind)
+
+    def test_failures(self):
+        for kind, before, lost, after in (
+            ('create', states.BUILDING, False, states.ERROR),
+            ('reboot_hard', states.ACTIVE, False, states.ERROR),
+            ('resize', states.STOPPED, False, states.STOPPED),
+            ('resize', states.STOPPED, True, states.ERROR),
+            ('live_migrate', states.PAUSED, False, states.PAUSED),
+        ):
+            row = Row(before, None, 'me')
+            change = states.fail(kind, row, lost)
+            self.assertEqual(after, change.vm_state, kind)
+
+    def test_a_refusal_says_what_forbids_it(self):
+        error = self.assertRaises(
+            exception.InstanceInvalidState,
+            states.check,
+            'live_migrate',
+            Row(states.STOPPED),
+        )
+        self.assertEqual(
+            "Cannot 'os-migrateLive' instance the-instance while it is in "
+            'vm_state stopped',
+            str(error),
+        )
+        error = self.assertRaises(
+            exception.InstanceInvalidState,
+            states.check,
+            'reboot_soft',
+            Row(states.ACTIVE, 'migrating', 'other'),
+        )
+        self.assertEqual(
+            "Cannot 'reboot' instance the-instance while it is in "
+            'task_state migrating',
+            str(error),
+        )
+
+
+class WordsTest(base.TestCase):
+    """The words that others know the states by."""
+
+    def test_status(self):
+        for vm_state, task_state, word in (
+            ('building', 'spawning', 'BUILD'),
+            ('active', None, 'ACTIVE'),
+            ('active', 'powering-off', 'ACTIVE'),
+            ('active', 'rebooting', 'REBOOT'),
+            ('active', 'reboot_started_hard', 'HARD_REBOOT'),
+            ('active', 'migrating', 'MIGRATING'),
+            ('paused', 'migrating', 'MIGRATING'),
+            ('active', 'resize_migrated', 'RESIZE'),
+            ('stopped', 'resize_prep', 'RESIZE'),
+            ('stopped', None, 'SHUTOFF'),
+            ('resized', None, 'VERIFY_RESIZE'),
+            ('resized', 'resize_reverting', 'REVERT_RESIZE'),
+            ('error', None, 'ERROR'),
+            ('soft-delete', None, 'SOFT_DELETED'),
+            ('deleted', None, 'DELETED'),
+            ('rescued', None, 'RESCUE'),
+            ('something', None, 'UNKNOWN'),
+        ):
+            self.assertEqual(word, states.status(vm_state, task_state))
+
+    def test_and_back(self):
+        self.assertEqual(('active',), states.vm_states_of('ACTIVE'))
+        self.assertEqual(('active', 'stopped'), states.vm_states_of('resize'))
+        self.assertEqual((), states.vm_states_of('nonsense'))
+
+    def test_ec2(self):
+        for vm_state, task_state, word in (
+            ('building', None, 'pending'),
+            ('active', None, 'running'),
+            ('resized', None, 'running'),
+            ('active', 'powering-off', 'stopping'),
+            ('active', 'deleting', 'shutting-down'),
+            ('deleted', None, 'terminated'),
+            ('soft-delete', None, 'terminated'),
+        ):
+            self.assertEqual(word, states.ec2_state(vm_state, task_state))
+        self.assertEqual('stopped', states.ec2_state('stopped', None))
+        self.assertEqual('terminated', states.ec2_state('stopped', None, True))
+
+    def test_old_codes_are_read(self):
+        self.assertEqual(
+            [Power.RUNNING, Power.SHUTDOWN, Power.NOSTATE, Power.NOSTATE],
+            [Power(code) for code in (2, 5, 8, 9)],
+        )
+        self.assertRaises(ValueError, Power, 10)
+
+
+class ReconcileTest(base.TestCase):
+    """The documented table of power reconciliation."""
+
+    def test_rows(self):
+        for seen, vm_state, adopt, expected in (
+            (None, 'active', True, Correction.WARN),
+            (None, 'deleted', True, Correction.NONE),
+            (Power.RUNNING, 'deleted', True, Correction.PUT_AWAY),
+            (Power.SHUTDOWN, 'active', True, Correction.STOP),
+            (Power.CRASHED, 'active', False, Correction.STOP),
+            (Power.RUNNING, 'stopped', True, Correction.ADOPT),
+            (Power.RUNNING, 'stopped', False, Correction.STOP_GUEST),
+            (Power.RUNNING, 'paused', True, Correction.ADOPT),
+            (Power.RUNNING, 'paused', False, Correction.PAUSE_GUEST),
+            (Power.PAUSED, 'active', True, Correction.WARN),
+            (Power.SHUTDOWN, 'resized', True, Correction.POWER),
+            (Power.RUNNING, 'error', True, Correction.POWER),
+            (Power.SHUTDOWN, 'rescued', True, Correction.POWER),
+        ):
+            self.assertEqual(
+                expected,
+                states.reconcile(seen, vm_state, adopt),
+                (seen, vm_state, adopt),
+            )
+
+    @given(
+        strategies.none() | strategies.sampled_from(list(Power)),
+        vm_states,
+        strategies.booleans(),
+    )
+    def test_only_the_deleted_are_removed(self, seen, vm_state, adopt):
+        correction = states.reconcile(seen, vm_state, adopt)
+        removed = correction is Correction.PUT_AWAY
+        self.assertEqual(removed, vm_state == 'deleted' and seen is not None)

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection: opened in time, opened anew when dead, heard, translated."""
+
+import os
+import subprocess
+import sys
+import threading
+from unittest import mock
+
+import fixtures
+import libvirt
+
+from minova import exception
+from minova.virt.libvirt import connection
+from minova.virt.libvirt.connection import Changes
+from minova.virt.libvirt.connection import Connection
+from tests import base
+from tests.unit.virt.rigs import UUID
+
+DOMAIN = f"""
+<domain type='test'><name>guest</name><uuid>{UUID}</uuid>
+<memory>1024</memory><vcpu>1</vcpu><os><type>hvm</type></os></domain>
+"""
+
+
+def loops():
+    """Return the threads that run libvirt's events."""
+    return [t for t in threading.enumerate() if t.name == 'libvirt-events']
+
+
+class ConnectionTestCase(base.TestCase):
+    """The test driver, as others reach it."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(group='libvirt', connect_timeout=5)
+        path = os.path.join(self.directory, 'node.xml')
+        with open(path, 'w') as file:
+            file.write('<node/>')
+        self.uri = f'test://{path}'
+
+    def connection(self, uri=None):
+        made = Connection(uri or self.uri)
+        self.addCleanup(made.close)
+        return made
+
+
+class OpeningTest(ConnectionTestCase):
+    """Opening, with and without an answer."""
+
+    def test_opened_once(self):
+        made = self.connection()
+        self.assertIs(made.use(), made.use())
+
+    def test_what_libvirt_refuses(self):
+        made = self.connection('test:///no/such/file.xml')
+        error = self.assertRaises(exception.GuestFailed, made.use)
+        self.assertIn('libvirt at test:///no/such/file.xml: ', str(error))
+        self.assertIn('no/such/file.xml', str(error.__cause__))
+
+    def test_closed(self):
+        made = self.connection()
+        made.use()
+        made.close()
+        made.close()
+        self.assertRaises(exception.GuestFailed, made.use)
+
+    def test_silence(self):
+        answer, opened = threading.Event(), []
+        real = libvirt.open
+
+        def slow(uri):
+            opened.append(uri)
+            answer.wait()
+            return real(uri)
+
+        self.config(group='libvirt', connect_timeout=0.1)
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
+        made = self.connection()
+        for _ in range(3):
+            error = self.assertRaises(exception.GuestFailed, made.use)
+            self.assertIn('no answer within 0.1 s', str(error))
+        # One attempt hangs, however often it was asked for, and what comes
+        # of it late is used.
+        answer.set()
+        self.config(group='libvirt', connect_timeout=5)
+        self.assertTrue(made.use().isAlive())
+        self.assertEqual([self.uri], opened)
+
+    def test_closed_while_it_is_opened(self):
+        answer, late = threading.Event(), mock.Mock()
+
+        def slow(uri):
+            answer.wait()
+            return late
+
+        self.config(group='libvirt', connect_timeout=0.1)
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
+        made = self.connection()
+        self.assertRaises(exception.GuestFailed, made.use)
+        made.close()
+        answer.set()
+        for thread in threading.enumerate():
+            if thread.name == 'libvirt-open':
+                thread.join()
+        late.close.assert_called_once_with()
+
+    def test_closed_after_it_came_too_late(self):
+        answer, late = threading.Event(), mock.Mock()
+
+        def slow(uri):
+            answer.wait()
+            return late
+
+        self.config(group='libvirt', connect_timeout=0.1)
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
+        made = self.connection()
+        self.assertRaises(exception.GuestFailed, made.use)
+        answer.set()
+        for thread in threading.enumerate():
+            if thread.name == 'libvirt-open':
+                thread.join()
+        made.close()
+        late.close.assert_called_once_with()
+
+    def test_one_thread_for_all_while_any_is_open(self):
+        self.assertEqual(0, len(loops()))
+        first, second = self.connection(), self.connection()
+        first.use()
+        second.use()
+        self.assertEqual(1, len(loops()))
+        first.close()
+        self.assertEqual(1, len(loops()))
+        second.close()
+        self.assertEqual(0, len(loops()))
+        third = self.connection()
+        third.use()
+        self.assertEqual(1, len(loops()))
+
+    def test_nothing_is_printed(self):
+        code = (
+            'from minova.virt.libvirt.connection import *\n'
+            f'c = Connection({self.uri!r})\n'
+            'try: c.use().lookupByName("nobody")\n'
+            'except libvirt.libvirtError as error: print(words(error))\n'
+            'c.close()\n'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, check=True
+        )
+        self.assertEqual((b'Domain not found\n', b''), (
+            done.stdout, done.stderr
+        ))  # fmt: skip
+
+
+class EventsTest(ConnectionTestCase):
+    """What is heard of guests."""
+
+    def setUp(self):
+        super().setUp()
+        self.changes = Changes()
+        self.heard = []
+        self.made = self.connection()
+        self.made.listen(self.changes.put)
+        self.made.listen(self.heard.append)
+
+    def drain(self):
+        while self.changes.take(0.05):
+            continue
+
+    def test_life(self):
+        domain = self.made.use().defineXML(DOMAIN)
+        for change in (
+            domain.create,
+            domain.suspend,
+            domain.resume,
+            domain.shutdown,
+        ):
+            self.drain()
+            change()
+            self.assertEqual(UUID, self.changes.take(5))
+        self.assertIsNone(self.changes.take(0.01))
+
+    def test_metadata(self):
+        domain = self.made.use().defineXML(DOMAIN)
+        domain.create()
+        self.drain()
+        domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT, '<a/>', 'x', 'urn:x', 1
+        )
+        self.assertEqual(UUID, self.changes.take(5))
+
+    def test_a_dead_connection_is_opened_anew(self):
+        dead = self.made.use()
+        dead.defineXML(DOMAIN)
+        self.drain()
+        self.assertEqual([None], [uuid for uuid in self.heard if not uuid])
+        self.useFixture(
+            fixtures.MockPatchObject(dead, 'isAlive', lambda: False)
+        )
+        alive = self.made.use()
+        self.assertIsNot(dead, alive)
+        self.assertIn('is dead', self.log.output)
+        # Changes may have been missed, and it is heard again.
+        self.assertEqual(2, self.heard.count(None))
+        alive.defineXML(DOMAIN)
+        self.assertEqual(UUID, self.changes.take(5))
+
+    def test_every_guest_may_have_changed_meanwhile(self):
+        there = self.made.use()
+        shared = libvirt.open(self.uri)
+        self.addCleanup(shared.close)
+        shared.defineXML(DOMAIN)
+        self.useFixture(
+            fixtures.MockPatchObject(libvirt, 'open', lambda uri: shared)
+        )
+        self.useFixture(
+            fixtures.MockPatchObject(there, 'isAlive', lambda: False)
+        )
+        self.made.use()
+        self.assertEqual(UUID, self.changes.take(5))
+
+    def test_a_connection_that_cannot_be_asked_is_dead(self):
+        def broken():
+            raise libvirt.libvirtError('no')
+
+        dead = self.made.use()
+        self.useFixture(fixtures.MockPatchObject(dead, 'isAlive', broken))
+        self.assertIsNot(dead, self.made.use())
+
+
+class ChangesTest(base.TestCase):
+    """Each guest once until it is taken."""
+
+    def test_once(self):
+        changes = Changes()
+        for uuid in ('x', 'y', 'x', None, 'y', 'x'):
+            changes.put(uuid)
+        self.assertEqual(['x', 'y', None], [
+            changes.take(0) for _ in range(3)
+        ])  # fmt: skip
+        changes.put('x')
+        self.assertEqual('x', changes.take(0))
+
+    def test_a_negative_time_is_none(self):
+        self.assertIsNone(Changes().take(-1))
+
+
+class RefusalsTest(ConnectionTestCase):
+    """libvirt's errors in the form of drivers."""
+
+    def test_its_own_words(self):
+        opened = self.connection().use()
+
+        def ask():
+            with connection.refusals(UUID):
+                opened.lookupByName('nobody')
+
+        error = self.assertRaises(exception.GuestFailed, ask)
+        self.assertEqual(f'Instance {UUID}: Domain not found', str(error))
+
+    def test_gone_may_be_well(self):
+        opened = self.connection().use()
+        with connection.refusals(UUID, gone=True):
+            opened.lookupByName('nobody')
+
+    def test_only_that(self):
+        opened = self.connection().use()
+
+        def ask():
+            with connection.refusals(UUID, gone=True):
+                opened.defineXML('<domain/>')
+
+        self.assertRaises(exception.GuestFailed, ask)

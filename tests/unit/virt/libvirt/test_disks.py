@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks: what is in them, what they cost, and that no half one counts."""
+
+import os
+
+import fixtures
+
+from minova import exception
+from minova.virt.driver import Peer
+from minova.virt.libvirt import disks
+from minova.virt.libvirt.disks import copy_sparse
+from minova.virt.libvirt.disks import Disks
+from minova.virt.libvirt.disks import PlainFiles
+from minova.virt.libvirt.records import HostDisks
+from minova.virt.libvirt.records import Records
+from tests import base
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+def cost(path):
+    """Return the bytes that a file takes."""
+    return os.stat(path).st_blocks * 512
+
+
+def _noting(done, name, real):
+    def noted(*args):
+        done.append(name)
+        return real(*args)
+
+    return noted
+
+
+class DisksTestCase(base.TestCase):
+    """The disks of one host."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = os.path.join(self.directory, 'instances')
+        self.disks = Disks(self.place, PlainFiles())
+
+    def path(self, name='disk', folder=UUID):
+        return os.path.join(self.place, folder, name)
+
+    def image(self, *pieces, size=0):
+        """Return an image with bytes at places, as (place, bytes)."""
+        path = os.path.join(self.directory, 'image')
+        with open(path, 'wb') as file:
+            for place, content in pieces:
+                file.seek(place)
+                file.write(content)
+            file.truncate(max(size, file.tell()))
+        return path
+
+    def read(self, path):
+        with open(path, 'rb') as file:
+            return file.read()
+
+
+class ContentTest(DisksTestCase):
+    """What is made."""
+
+    def test_empty(self):
+        self.disks.create_disks(spec(root_gb=20), None)
+        self.assertEqual(20 * GIB, os.path.getsize(self.path()))
+        self.assertLess(cost(self.path()), MIB)
+
+    def test_no_size_is_the_images_size(self):
+        image = self.image((0, b'abc'))
+        self.disks.create_disks(spec(root_gb=0), image)
+        self.assertEqual(b'abc', self.read(self.path()))
+
+    def test_the_image_with_nothing_added(self):
+        image = self.image((0, b'begin'), (70 * MIB, b'end'), size=80 * MIB)
+        self.disks.create_disks(spec(root_gb=20), image)
+        self.assertEqual(20 * GIB, os.path.getsize(self.path()))
+        with open(self.path(), 'rb') as file:
+            self.assertEqual(self.read(image), file.read(80 * MIB))
+            self.assertEqual(b'', file.read(MIB).strip(b'\0'))
+        # Its holes are holes.
+        self.assertLess(cost(self.path()), MIB)
+
+    def test_a_larger_image_is_never_cut(self):
+        image = self.image((0, b'x'), size=GIB + 5)
+        self.disks.create_disks(spec(root_gb=1), image)
+        self.assertEqual(GIB + 5, os.path.getsize(self.path()))
+
+    def test_all_disks(self):
+        made = spec(root_gb=2, ephemeral_gb=3, swap_mb=512)
+        self.disks.create_disks(made, None)
+        found = [
+            (disk.target, disk.format, os.path.getsize(disk.path))
+            for disk in self.disks.of(made)
+        ]
+        self.assertEqual(
+            [
+                ('vda', 'raw', 2 * GIB),
+                ('vdb', 'raw', 3 * GIB),
+                ('vdc', 'raw', 512 * MIB),
+            ],
+            found,
+        )
+
+    def test_the_format_is_the_image_services_word(self):
+        made = spec(swap_mb=1, image={'disk_format': 'qcow2'})
+        root, swap = self.disks.of(made)
+        self.assertEqual(('qcow2', 'raw'), (root.format, swap.format))
+        # Whatever a guest writes to its disk.
+        self.disks.create_disks(spec(), self.image((0, b'QFI\xfb\0\0\0\3')))
+        (root,) = self.disks.of(spec())
+        self.assertEqual('raw', root.format)
+
+    def test_grow_makes_what_the_guest_did_not_have(self):
+        self.disks.create_disks(spec(root_gb=1), None)
+        bigger = spec(root_gb=2, swap_mb=64, ephemeral_gb=1)
+        self.disks.grow_disks(bigger)
+        sizes = [os.path.getsize(d.path) for d in self.disks.of(bigger)]
+        self.assertEqual([2 * GIB, GIB, 64 * MIB], sizes)
+
+    def test_all_that_is_there_goes_along(self):
+        self.disks.create_disks(spec(swap_mb=1), None)
+        with open(self.disks.console_log(UUID), 'w') as file:
+            file.write('Linux')
+        self.disks.set_aside(UUID, copy=True)
+        aside = os.path.join(self.place, f'{UUID}_resize')
+        self.assertEqual(
+            ['console.log', 'disk', 'disk.swap'], sorted(os.listdir(aside))
+        )
+        self.disks.remove_disks(UUID)
+        self.assertEqual([f'{UUID}_resize'], os.listdir(self.place))
+        self.disks.drop_aside(UUID)
+        self.assertEqual([], os.listdir(self.place))
+
+    def test_half_done_things_do_not_go_along(self):
+        self.disks.create_disks(spec(), None)
+        for folder, name in (
+            (UUID, '.disk.part'),
+            (f'.{UUID}.part', 'disk.swap'),
+            (f'.{UUID}.gone', 'disk'),
+        ):
+            os.makedirs(os.path.join(self.place, folder), exist_ok=True)
+            with open(self.path(name, folder), 'w') as file:
+                file.write('of an earlier try')
+        self.disks.set_aside(UUID, copy=True)
+        self.disks.receive(UUID, os.path.join(self.place, f'{UUID}_resize'))
+        self.assertEqual(
+            [UUID, f'{UUID}_resize'], sorted(os.listdir(self.place))
+        )
+        for folder in (UUID, f'{UUID}_resize'):
+            found = os.listdir(os.path.join(self.place, folder))
+            self.assertEqual(['disk'], found)
+
+    def test_on_the_disk_before_it_has_its_name(self):
+        done = []
+        for name in ('fsync', 'rename'):
+            self.useFixture(
+                fixtures.MockPatchObject(
+                    os, name, _noting(done, name, getattr(os, name))
+                )
+            )
+        self.disks.create_disks(spec(swap_mb=1), self.image((0, b'x')))
+        self.assertEqual(['fsync', 'rename'] * 2, done)
+        done.clear()
+        self.disks.set_aside(UUID, copy=True)
+        self.assertEqual(['fsync', 'fsync', 'rename'], done)
+
+    def test_what_the_disks_take(self):
+        self.disks.create_disks(spec(), self.image((0, b'x' * MIB)))
+        self.assertGreaterEqual(self.disks.used(UUID), MIB)
+        self.assertLess(self.disks.used(UUID), 2 * MIB)
+
+
+class CopyTest(DisksTestCase):
+    """Files with holes."""
+
+    def check(self, *pieces, size=0, to=0):
+        source = self.image(*pieces, size=size)
+        path = os.path.join(self.directory, 'copy')
+        with open(path, 'wb') as file:
+            file.write(b'something of before' * 1000)
+        copy_sparse(source, path, to)
+        with open(source, 'rb') as old, open(path, 'rb') as new:
+            old_text, new_text = old.read(), new.read()
+        self.assertEqual(max(len(old_text), to), len(new_text))
+        self.assertEqual(old_text, new_text[: len(old_text)])
+        self.assertEqual(b'', new_text[len(old_text) :].strip(b'\0'))
+        return cost(path)
+
+    def test_nothing(self):
+        self.assertEqual(0, self.check())
+        self.assertEqual(0, self.check(to=MIB))
+
+    def test_only_holes(self):
+        self.assertEqual(0, self.check(size=10 * MIB))
+        self.assertEqual(0, self.check(size=10 * MIB, to=11 * MIB))
+
+    def test_data_first_in_between_and_last(self):
+        data = os.urandom(3 * MIB + 17)
+        self.check((0, data))
+        self.check((5 * MIB, data))
+        self.check((0, data), (20 * MIB, data), (40 * MIB, b'z'))
+        self.assertLess(self.check((20 * MIB, b'x'), size=40 * MIB), MIB)
+
+    def test_it_became_shorter_meanwhile(self):
+        source = self.image((0, b'x' * (9 * MIB)))
+        path = os.path.join(self.directory, 'copy')
+        real = os.pread
+
+        def shorter(*args):
+            os.truncate(source, 4 * MIB)
+            return real(*args)
+
+        self.useFixture(fixtures.MockPatchObject(os, 'pread', shorter))
+        copy_sparse(source, path)
+        self.assertEqual(4 * MIB, len(self.read(path).rstrip(b'\0')))
+
+
+class FailureTest(DisksTestCase):
+    """What the system refuses is told in its words."""
+
+    def assert_fails(self, words, call, *args):
+        error = self.assertRaises(exception.DiskFailed, call, *args)
+        self.assertIn(words, str(error))
+        self.assertIn(UUID, str(error))
+
+    def test_the_image_is_missing(self):
+        self.assert_fails(
+            'No such file', self.disks.create_disks, spec(), '/no/image'
+        )
+        self.assertFalse(self.disks.has_disks(UUID))
+
+    def test_the_disk_is_full(self):
+        self.disks.create_disks(spec(swap_mb=1), None)
+
+        def full(*args):
+            raise OSError(28, 'No space left on device')
+
+        self.useFixture(fixtures.MockPatchObject(disks, 'copy_sparse', full))
+        for call, args in (
+            (self.disks.set_aside, (UUID, True)),
+            (self.disks.receive, (UUID, self.disks.folder(UUID))),
+        ):
+            self.assert_fails('No space left', call, *args)
+        self.assertFalse(self.disks.has_aside(UUID))
+        self.assertTrue(self.disks.has_disks(UUID))
+
+    def test_it_may_not_be_removed(self):
+        def refuse(*args):
+            raise PermissionError(13, 'Permission denied')
+
+        self.disks.create_disks(spec(), None)
+        with fixtures.MockPatchObject(os, 'rename', refuse):
+            for call in (
+                self.disks.remove_disks,
+                self.disks.set_aside,
+            ):
+                self.assert_fails('Permission denied', call, UUID)
+        self.assertTrue(self.disks.has_disks(UUID))
+
+    def test_no_such_peer(self):
+        records = Records(self.directory)
+        own = HostDisks(records, 'a')
+        own.create_disks(spec(), None)
+        error = self.assertRaises(
+            exception.DiskFailed, own.hand_over, UUID, Peer('z', '')
+        )
+        self.assertIn('z is no embedded host', str(error))
+        self.assertFalse(os.path.exists(os.path.join(self.directory, 'z')))

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guests of any libvirt: how its answers are read, how it is asked."""
+
+import os
+import time
+from unittest import mock
+
+import fixtures
+import libvirt
+
+from minova import exception
+from minova.states import Power
+from minova.virt.libvirt import host
+from minova.virt.libvirt import xml
+from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.disks import Disks
+from minova.virt.libvirt.disks import PlainFiles
+from minova.virt.libvirt.guests import Guests
+from tests import base
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+
+class GuestsTestCase(base.TestCase):
+    """Guests on a test driver that is used as any other hypervisor."""
+
+    def setUp(self):
+        super().setUp()
+        path = os.path.join(self.directory, 'node.xml')
+        with open(path, 'w') as file:
+            file.write('<node/>')
+        self.connection = Connection(f'test://{path}')
+        self.addCleanup(self.connection.close)
+        self.disks = Disks(
+            os.path.join(self.directory, 'instances'), PlainFiles()
+        )
+        self.guests = Guests(self.connection, self.disks, xml.PROFILES['test'])
+
+    def running(self, uuid=UUID, **values):
+        self.disks.create_disks(spec(uuid, **values), None)
+        self.guests.define(spec(uuid, **values))
+        self.guests.start(uuid)
+        return self.guests.find(uuid)
+
+
+class PowerTest(GuestsTestCase):
+    """libvirt's states."""
+
+    def test_states(self):
+        domain = self.running()
+        for state, power, on in (
+            (libvirt.VIR_DOMAIN_NOSTATE, Power.NOSTATE, False),
+            (libvirt.VIR_DOMAIN_RUNNING, Power.RUNNING, True),
+            (libvirt.VIR_DOMAIN_BLOCKED, Power.RUNNING, True),
+            (libvirt.VIR_DOMAIN_PAUSED, Power.PAUSED, True),
+            # It runs until it is off.
+            (libvirt.VIR_DOMAIN_SHUTDOWN, Power.RUNNING, True),
+            (libvirt.VIR_DOMAIN_SHUTOFF, Power.SHUTDOWN, False),
+            (libvirt.VIR_DOMAIN_CRASHED, Power.CRASHED, False),
+            (libvirt.VIR_DOMAIN_PMSUSPENDED, Power.SUSPENDED, True),
+            (99, Power.NOSTATE, False),
+        ):
+            answer = [(domain, {'state.state': state, 'state.reason': 0})]
+            with mock.patch.object(
+                self.connection.use(),
+                'getAllDomainStats',
+                lambda _, answer=answer: answer,
+            ):
+                (guest,) = self.guests.guests()
+            self.assertEqual(power, guest.power)
+            self.assertEqual(on, guest.boot is not None)
+
+    def test_trouble(self):
+        domain = self.running()
+        state, reason = (
+            libvirt.VIR_DOMAIN_PAUSED,
+            libvirt.VIR_DOMAIN_PAUSED_IOERROR,
+        )
+        answer = [(domain, {'state.state': state, 'state.reason': reason})]
+        with mock.patch.object(
+            self.connection.use(), 'getAllDomainStats', lambda _: answer
+        ):
+            (guest,) = self.guests.guests()
+        self.assertIn('disk', guest.trouble)
+
+    def test_a_guest_that_crashed(self):
+        domain = self.running()
+        domain.coreDump(
+            os.path.join(self.directory, 'core'), libvirt.VIR_DUMP_CRASH
+        )
+        guest = self.guests.guest(UUID)
+        self.assertEqual((Power.SHUTDOWN, None), (guest.power, guest.boot))
+        self.assertIn('crashed', guest.trouble)
+
+    def test_boot_is_libvirts_number(self):
+        domain = self.running()
+        self.assertEqual(domain.ID(), self.guests.guest(UUID).boot)
+        domain.destroy()
+        domain.create()
+        self.assertEqual(domain.ID(), self.guests.guest(UUID).boot)
+
+
+class CallsTest(GuestsTestCase):
+    """How often libvirt is asked."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuids = [UUID[:-1] + str(number) for number in range(4)]
+        for uuid in self.uuids:
+            self.running(uuid)
+        self.heard, self.calls = [], []
+        self.connection.listen(self.heard.append)
+        for name in (
+            'virConnectGetAllDomainStats',
+            'virConnectListAllDomains',
+            'virDomainLookupByUUIDString',
+            'virDomainGetMetadata',
+            'virDomainGetState',
+            'virDomainGetXMLDesc',
+        ):
+            self.count(name)
+
+    def count(self, name):
+        module = libvirt.libvirtmod
+        real = getattr(module, name)
+
+        def counted(*args):
+            self.calls.append(name)
+            return real(*args)
+
+        self.useFixture(fixtures.MockPatchObject(module, name, counted))
+
+    def looked(self):
+        """Look at all guests once nothing is left to be heard of them."""
+        heard = -1
+        while heard != len(self.heard):
+            heard = len(self.heard)
+            time.sleep(0.05)
+        self.guests.guests()
+        self.calls.clear()
+
+    def test_all_guests_take_one_call(self):
+        self.looked()
+        self.guests.guests()
+        self.assertEqual(['virConnectGetAllDomainStats'], self.calls)
+
+    def test_the_mark_of_a_guest_that_changed_is_asked_again(self):
+        self.looked()
+        domain = self.guests.find(self.uuids[0])
+        made = spec(self.uuids[0], operation='other', generation=5)
+        domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            xml.mark(made),
+            xml.PREFIX,
+            xml.NAMESPACE,
+            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+        )
+        for _ in range(100):
+            marks = {g.uuid: g.generation for g in self.guests.guests()}
+            if marks[self.uuids[0]] == 5:
+                break
+            time.sleep(0.01)
+        self.assertEqual([5, 1, 1, 1], [marks[uuid] for uuid in self.uuids])
+
+    def test_after_a_new_connection_all_marks_are_asked_again(self):
+        self.looked()
+        self.guests._forget(None)
+        self.calls.clear()
+        self.guests.guests()
+        self.assertEqual(4, self.calls.count('virDomainGetMetadata'))
+
+    def test_what_is_read_during_a_change_is_not_kept(self):
+        self.looked()
+        self.guests._forget(None)
+        domain = self.guests.find(self.uuids[0])
+        real = type(domain).metadata
+
+        def late(domain, *args):
+            text = real(domain, *args)
+            self.guests._forget(domain.UUIDString())
+            return text
+
+        with mock.patch.object(type(domain), 'metadata', late):
+            self.assertEqual(4, len(self.guests.guests()))
+        self.calls.clear()
+        self.guests.guests()
+        self.assertEqual(4, self.calls.count('virDomainGetMetadata'))
+
+
+class OthersTest(GuestsTestCase):
+    """Guests that are not as ours are, or not for long."""
+
+    def test_a_guest_that_is_not_ours(self):
+        self.connection.use().defineXML(
+            f"<domain type='test'><name>x</name><uuid>{UUID}</uuid>"
+            '<memory>1024</memory><vcpu>1</vcpu>'
+            '<os><type>hvm</type></os></domain>'
+        )
+        (guest,) = self.guests.guests()
+        self.assertEqual(
+            (UUID, None, None),
+            (guest.uuid, guest.operation, guest.generation),
+        )
+        self.assertEqual(guest, self.guests.guest(UUID))
+
+    def test_a_guest_that_goes_while_it_is_looked_at(self):
+        domain = self.running()
+        real = self.connection.use().getAllDomainStats
+
+        def gone(*args):
+            answer = real(*args)
+            domain.destroy()
+            domain.undefine()
+            self.guests._forget(None)
+            return answer
+
+        with mock.patch.object(
+            self.connection.use(), 'getAllDomainStats', gone
+        ):
+            self.assertEqual([], self.guests.guests())
+
+    def test_a_guest_that_goes_between_two_questions(self):
+        self.running()
+        kind = type(self.guests.find(UUID))
+
+        def gone(domain):
+            domain.destroy()
+            domain.undefine()
+            return real(domain)
+
+        real = kind.state
+        with mock.patch.object(kind, 'state', gone):
+            self.assertIsNone(self.guests.guest(UUID))
+
+    def test_it_goes_off_while_its_power_is_cut(self):
+        self.running()
+        kind = type(self.guests.find(UUID))
+        real = kind.destroy
+
+        def late(domain):
+            real(domain)
+            return real(domain)
+
+        with mock.patch.object(kind, 'destroy', late):
+            self.guests.power_off(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.guests.guest(UUID).power)
+
+    def test_it_goes_off_while_it_is_defined(self):
+        domain = self.running()
+        kind = type(domain)
+        real = kind.setMetadata
+
+        def late(domain, *args):
+            domain.destroy()
+            return real(domain, *args)
+
+        with mock.patch.object(kind, 'setMetadata', late):
+            self.guests.define(spec(generation=2))
+        guest = self.guests.guest(UUID)
+        self.assertEqual((Power.SHUTDOWN, 2), (guest.power, guest.generation))
+
+    def test_its_power_cannot_be_cut(self):
+        self.running()
+        kind = type(self.guests.find(UUID))
+
+        def stuck(domain):
+            raise libvirt.libvirtError('device or resource busy')
+
+        with mock.patch.object(kind, 'destroy', stuck):
+            for call in (self.guests.power_off, self.guests.remove):
+                error = self.assertRaises(exception.GuestFailed, call, UUID)
+                self.assertIn('busy', str(error))
+        self.assertEqual(Power.RUNNING, self.guests.guest(UUID).power)
+
+    def test_a_definition_that_is_refused(self):
+        self.running()
+        error = self.assertRaises(
+            exception.GuestFailed, self.guests.define, spec(name='other')
+        )
+        self.assertIn('already defined', str(error))
+        self.assertEqual(Power.RUNNING, self.guests.guest(UUID).power)
+
+    def test_the_definition_comes_before_the_mark(self):
+        domain = self.running()
+        kind = type(domain)
+
+        def refuse(*args):
+            raise libvirt.libvirtError('cut short')
+
+        made = spec(memory_mb=128, operation='new', generation=2)
+        with mock.patch.object(kind, 'setMetadata', refuse):
+            self.assertRaises(exception.GuestFailed, self.guests.define, made)
+        self.assertEqual(1, self.guests.guest(UUID).generation)
+        lasting = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        self.assertIn('131072', lasting)
+        self.guests.define(made)
+        self.assertEqual(2, self.guests.guest(UUID).generation)
+
+
+class HostTest(GuestsTestCase):
+    """The host of any libvirt."""
+
+    def test_inventory(self):
+        have = host.Host(self.connection, self.directory).inventory()
+        self.assertEqual('TEST', have.hypervisor_type)
+        self.assertEqual(2, have.version)
+        self.assertEqual(
+            self.connection.use().getHostname(), have.hypervisor_hostname
+        )
+        self.assertGreater(have.disk_gb, 0)
+
+    def test_cpu_info(self):
+        text = """
+        <capabilities><host><cpu><arch>x86_64</arch><model>Nehalem</model>
+        <vendor>Intel</vendor>
+        <topology sockets='1' dies='1' cores='2' threads='2'/>
+        <feature name='vmx'/><feature name='aes'/>
+        </cpu></host></capabilities>
+        """
+        self.assertEqual(
+            {
+                'arch': 'x86_64',
+                'model': 'Nehalem',
+                'vendor': 'Intel',
+                'topology': {
+                    'sockets': '1',
+                    'dies': '1',
+                    'cores': '2',
+                    'threads': '2',
+                },
+                'features': ['aes', 'vmx'],
+            },
+            host.cpu_info(text, 'x86_64'),
+        )
+
+    def test_cpu_info_that_is_not_told(self):
+        self.assertEqual(
+            {
+                'arch': 'riscv64',
+                'model': None,
+                'vendor': None,
+                'topology': {},
+                'features': [],
+            },
+            host.cpu_info('<capabilities/>', 'riscv64'),
+        )
+
+    def test_events_of_a_libvirt_that_is_away(self):
+        away = Connection('test:///no/such/file.xml')
+        self.addCleanup(away.close)
+        deaf = host.Host(away, self.directory)
+        for _ in range(3):
+            self.assertIsNone(deaf.next_event(0.01))
+        self.assertEqual(1, self.log.output.count('No events are heard'))
+        self.assertRaises(exception.GuestFailed, deaf.inventory)
+        self.assertRaises(
+            exception.GuestFailed,
+            Guests(away, self.disks, xml.PROFILES['test']).guests,
+        )
+
+    def test_each_libvirt_error_of_all_guests_is_told(self):
+        opened = self.connection.use()
+
+        def refuse(*args):
+            raise libvirt.libvirtError('out of order')
+
+        with mock.patch.object(opened, 'getAllDomainStats', refuse):
+            error = self.assertRaises(
+                exception.GuestFailed, self.guests.guests
+            )
+        self.assertIn('out of order', str(error))
+        with mock.patch.object(opened, 'getInfo', refuse):
+            asked = host.Host(self.connection, self.directory)
+            error = self.assertRaises(exception.GuestFailed, asked.inventory)
+        self.assertIn('out of order', str(error))

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest in libvirt's language: well-formed, accepted, and read back."""
+
+from xml.etree import ElementTree
+
+import hypothesis
+from hypothesis import strategies
+import libvirt
+
+from minova.virt.libvirt import xml
+from tests import base
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+TEST = xml.PROFILES['test']
+DISKS = (
+    xml.Disk('/hosts/a/disk', 'qcow2', 'vda'),
+    xml.Disk('/hosts/a/disk.swap', 'raw', 'vdb'),
+)
+
+# Whatever Python can hold, also what neither XML nor UTF-8 can; the rarer
+# trouble is asked for by name.
+any_text = strategies.text(
+    strategies.one_of(
+        strategies.characters(),
+        strategies.characters(categories=['Cs', 'Cc', 'Zl', 'Zp', 'Co']),
+        strategies.sampled_from(']>&<"\'\n\r\t\0\ufffe\U0001f600'),
+    ),
+    max_size=60,
+)
+quickly = hypothesis.settings(
+    max_examples=200, deadline=None, derandomize=True
+)
+
+
+def domain(made, profile=TEST, disks=DISKS):
+    return xml.domain(made, disks, profile, '/hosts/a/console', '127.0.0.1')
+
+
+def parsed(*args, **kwargs):
+    return ElementTree.fromstring(domain(*args, **kwargs))
+
+
+class WrittenTest(base.TestCase):
+    """What stands in a definition."""
+
+    def test_the_guest(self):
+        root = parsed(spec(vcpus=3, memory_mb=700, title='A <guest>'))
+        self.assertEqual('test', root.get('type'))
+        self.assertEqual(f'instance-{UUID}', root.findtext('name'))
+        self.assertEqual(UUID, root.findtext('uuid'))
+        self.assertEqual('A <guest>', root.findtext('title'))
+        self.assertEqual('3', root.findtext('vcpu'))
+        self.assertEqual('700', root.findtext('memory'))
+        self.assertEqual('MiB', root.find('memory').get('unit'))
+        self.assertEqual('hvm', root.findtext('os/type'))
+        self.assertEqual('x86_64', root.find('os/type').get('arch'))
+        self.assertEqual('destroy', root.findtext('on_crash'))
+        self.assertEqual('restart', root.findtext('on_reboot'))
+
+    def test_disks(self):
+        root = parsed(spec())
+        found = [
+            (
+                disk.find('source').get('file'),
+                disk.find('driver').get('type'),
+                disk.find('target').get('dev'),
+                disk.find('target').get('bus'),
+            )
+            for disk in root.findall('devices/disk')
+        ]
+        self.assertEqual(
+            [
+                ('/hosts/a/disk', 'qcow2', 'vda', 'virtio'),
+                ('/hosts/a/disk.swap', 'raw', 'vdb', 'virtio'),
+            ],
+            found,
+        )
+
+    def test_interfaces(self):
+        nics = (
+            {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
+            {'mac': 'fa:16:3e:00:00:02'},
+        )
+        first, second = parsed(spec(nics=nics)).findall('devices/interface')
+        self.assertEqual('bridge', first.get('type'))
+        self.assertEqual('br-int', first.find('source').get('bridge'))
+        self.assertEqual('1450', first.find('mtu').get('size'))
+        self.assertEqual('virtio', first.find('model').get('type'))
+        self.assertEqual('ethernet', second.get('type'))
+        self.assertEqual(
+            'fa:16:3e:00:00:02', second.find('mac').get('address')
+        )
+        self.assertIsNone(second.find('mtu'))
+
+    def test_other_devices(self):
+        devices = parsed(spec()).find('devices')
+        self.assertEqual('pty', devices.find('serial').get('type'))
+        self.assertEqual(
+            '/hosts/a/console', devices.find('serial/log').get('file')
+        )
+        graphics = devices.find('graphics')
+        self.assertEqual('vnc', graphics.get('type'))
+        self.assertEqual('127.0.0.1', graphics.find('listen').get('address'))
+        self.assertEqual(
+            'org.qemu.guest_agent.0',
+            devices.find('channel/target').get('name'),
+        )
+        self.assertEqual('virtio', devices.find('rng').get('model'))
+        self.assertEqual('virtio', devices.find('memballoon').get('model'))
+
+    def test_profiles(self):
+        self.assertEqual({'qemu', 'kvm', 'test'}, set(xml.PROFILES))
+        for name, profile in xml.PROFILES.items():
+            root = parsed(spec(), profile)
+            self.assertEqual(name, root.get('type'))
+            self.assertEqual(profile.cpu_mode, root.find('cpu').get('mode'))
+
+    def test_all_processors_are_one_socket_each(self):
+        topology = parsed(spec(vcpus=5)).find('cpu/topology')
+        self.assertEqual(
+            {'sockets': '5', 'cores': '1', 'threads': '1'}, topology.attrib
+        )
+
+
+class MarkTest(base.TestCase):
+    """By which operation a guest was defined."""
+
+    def test_in_the_definition(self):
+        root = parsed(spec(operation='op-7', generation=12, flavor='big'))
+        (mark,) = root.find('metadata')
+        self.assertEqual('{urn:minova:instance:1}instance', mark.tag)
+        self.assertEqual(UUID, mark.get('uuid'))
+        text = ElementTree.tostring(mark, encoding='unicode')
+        self.assertEqual(('op-7', 12), xml.read_mark(text))
+        space = '{urn:minova:instance:1}'
+        self.assertEqual('big', mark.find(f'{space}flavor').get('name'))
+        owner = mark.find(f'{space}owner')
+        self.assertEqual(
+            ('project', 'user'), (owner.get('project'), owner.get('user'))
+        )
+
+    def test_alone(self):
+        made = spec(operation='op-7', generation=12)
+        self.assertEqual(('op-7', 12), xml.read_mark(xml.mark(made)))
+
+    def test_what_is_no_mark_says_nothing(self):
+        for text in (
+            '<instance/>',
+            '<instance><operation/></instance>',
+            '<instance><operation generation="x"/></instance>',
+            '<instance><operation generation="-1"/></instance>',
+            '<instance',
+            '',
+        ):
+            self.assertEqual((None, None), xml.read_mark(text))
+
+
+class RelocatedTest(base.TestCase):
+    """A definition for another directory."""
+
+    def test_files_below_the_old_directory(self):
+        text = domain(spec())
+        moved = xml.relocated(text, '/hosts/a', '/hosts/b')
+        self.assertNotIn('/hosts/a', moved)
+        self.assertIn('"/hosts/b/disk"', moved)
+        self.assertIn('"/hosts/b/console"', moved)
+        self.assertEqual(text, xml.relocated(moved, '/hosts/b', '/hosts/a'))
+
+    def test_others_stay(self):
+        disks = (xml.Disk('/hosts/ab/disk', 'raw', 'vda'),)
+        text = domain(spec(title='/hosts/a/title'), disks=disks)
+        moved = xml.relocated(text, '/hosts/a', '/hosts/b')
+        self.assertIn('"/hosts/ab/disk"', moved)
+        self.assertIn('>/hosts/a/title<', moved)
+
+
+class AcceptedTest(base.TestCase):
+    """libvirt takes it, whatever users write."""
+
+    def setUp(self):
+        super().setUp()
+        libvirt.registerErrorHandler(lambda context, error: None, None)
+        path = f'{self.directory}/node.xml'
+        with open(path, 'w') as file:
+            file.write('<node/>')
+        self.libvirt = libvirt.open(f'test://{path}')
+        self.addCleanup(self.libvirt.close)
+
+    def test_any_name(self):
+        @quickly
+        @hypothesis.given(title=any_text)
+        @hypothesis.example(title=']]>')
+        @hypothesis.example(title='\ud800 \x00 \x1b[1m')
+        @hypothesis.example(title='one\ntwo\rthree\x0b\x0c')
+        @hypothesis.example(title=' ')
+        def accepted(title):
+            text = domain(spec(title=title))
+            ElementTree.fromstring(text)
+            defined = self.libvirt.defineXML(text)
+            shown = ElementTree.fromstring(defined.XMLDesc()).findtext('title')
+            self.assertEqual(not title, shown is None)
+            self.assertEqual(len(title), len(shown or ''))
+            defined.undefine()
+
+        accepted()
+
+    def test_what_can_be_written_is_shown_as_it_is(self):
+        title = 'Gr\xfc\xdfe, "\u4e16\u754c" <&> \U0001f600 ]]>'
+        defined = self.libvirt.defineXML(domain(spec(title=title)))
+        shown = ElementTree.fromstring(defined.XMLDesc()).findtext('title')
+        self.assertEqual(title, shown)
+
+    def test_any_owner(self):
+        @quickly
+        @hypothesis.given(user=any_text, flavor=any_text, operation=any_text)
+        def accepted(user, flavor, operation):
+            made = spec(user_id=user, flavor=flavor, operation=operation)
+            defined = self.libvirt.defineXML(domain(made))
+            defined.create()
+            for _ in range(2):
+                text = defined.metadata(
+                    libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml.NAMESPACE
+                )
+                mark = xml.read_mark(text)
+                self.assertEqual(1, mark.generation)
+                self.assertEqual(len(operation), len(mark.operation))
+                # The form of a running guest is taken too.
+                defined.setMetadata(
+                    libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+                    xml.mark(made),
+                    xml.PREFIX,
+                    xml.NAMESPACE,
+                    libvirt.VIR_DOMAIN_AFFECT_LIVE,
+                )
+            defined.destroy()
+            defined.undefine()
+
+        accepted()
+
+    def test_any_size(self):
+        for vcpus, memory_mb in ((1, 1), (128, 4 << 20)):
+            made = spec(vcpus=vcpus, memory_mb=memory_mb)
+            defined = self.libvirt.defineXML(domain(made))
+            defined.create()
+            _, most, _, processors, _ = defined.info()
+            self.assertEqual((vcpus, memory_mb), (processors, most >> 10))
+            defined.destroy()
+            defined.undefine()
+
+    def test_every_profile(self):
+        nics = (
+            {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
+            {'mac': 'fa:16:3e:00:00:02'},
+        )
+        for profile in xml.PROFILES.values():
+            if profile.type == 'test':
+                text = domain(spec(nics=nics), profile)
+                self.libvirt.defineXML(text).create()

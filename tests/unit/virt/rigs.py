@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hypervisors for the contract tests, and what happens to them from outside.
+
+A rig opens drivers of hosts that can reach each other. It can end one without
+a word, as a crash of its process does, change a guest behind a driver's back,
+look into disks, and let time pass.
+"""
+
+import datetime
+import os
+
+import fixtures
+
+from minova import clock
+from minova.conf import CONF
+from minova.states import Power
+from minova.virt.driver import Spec
+from minova.virt.fake.driver import FakeDriver
+from minova.virt.fake.world import World
+from minova.virt.libvirt import embedded
+from minova.virt.shelf import DirectoryShelf
+from minova.virt.shelf import MemoryShelf
+
+UUID = '11111111-2222-4333-8444-555555555555'
+OTHER = '66666666-7777-4888-9999-aaaaaaaaaaaa'
+
+
+def spec(uuid=UUID, **values):
+    """Return a spec of a small guest."""
+    made = {
+        'uuid': uuid,
+        'name': f'instance-{uuid}',
+        'title': 'a guest',
+        'vcpus': 1,
+        'memory_mb': 64,
+        'root_gb': 1,
+        'ephemeral_gb': 0,
+        'swap_mb': 0,
+        'image_id': '',
+        'project_id': 'project',
+        'user_id': 'user',
+        'flavor': 'small',
+        'operation': 'operation-1',
+        'generation': 1,
+    }
+    return Spec(**(made | values))
+
+
+class PassingClock(clock.Clock):
+    """The machine's clock, which can be put forward."""
+
+    def __init__(self):
+        self._ahead = datetime.timedelta()
+
+    def pass_(self, seconds):
+        self._ahead += datetime.timedelta(seconds=seconds)
+
+    def now(self):
+        return super().now() + self._ahead
+
+
+class Rig(fixtures.Fixture):
+    """What the rigs have in common."""
+
+    #: The option that says how long a live migration takes.
+    migration_seconds = (None, None)
+
+    def _setUp(self):
+        self.clock = PassingClock()
+        self.addCleanup(clock.install, clock.install(self.clock))
+        self.migrations_take(0)
+        self.build()
+
+    def build(self):
+        """Make what all hosts share."""
+
+    def migrations_take(self, seconds):
+        """Let live migrations take so long."""
+        group, name = self.migration_seconds
+        CONF.set_override(name, seconds, group)
+
+    def later(self, seconds):
+        """Let time pass."""
+        self.clock.pass_(seconds)
+
+
+class FakeRig(Rig):
+    """Fake hosts whose records are in the memory of this process."""
+
+    migration_seconds = ('fake', 'migration_seconds')
+
+    def build(self):
+        self.shelf = MemoryShelf()
+        self.worlds = {}
+
+    def open(self, host):
+        # A process knows of no other one's listeners.
+        self.worlds[host] = World(self.shelf)
+        return FakeDriver(host, self.worlds[host])
+
+    def crash(self, driver):
+        """Nothing is in the driver, so there is nothing to drop."""
+
+    def stop_behind(self, driver, uuid):
+        world = self.worlds[driver.host]
+        world.set_power(driver.host, uuid, Power.SHUTDOWN)
+
+    def write(self, host, uuid, token):
+        path = f'{host}/disks/{uuid}'
+        self.shelf.put(path, self.shelf.get(path) | {'content': token})
+
+    def read(self, host, uuid, aside=False):
+        disk = self.shelf.get(f'{host}/{"aside" if aside else "disks"}/{uuid}')
+        return disk and disk['content']
+
+    def size_gb(self, host, uuid):
+        return self.shelf.get(f'{host}/disks/{uuid}')['root_gb']
+
+    def lose_disks(self, host, uuid):
+        self.shelf.delete(f'{host}/disks/{uuid}')
+
+
+class FakeFilesRig(FakeRig):
+    """Fake hosts whose records are files."""
+
+    def build(self):
+        super().build()
+        directory = self.useFixture(fixtures.TempDir()).path
+        self.shelf = DirectoryShelf(directory)
+
+
+class EmbeddedRig(Rig):
+    """Embedded libvirt hosts."""
+
+    migration_seconds = ('libvirt', 'embedded_migration_seconds')
+
+    def build(self):
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        CONF.set_override('embedded_directory', self.directory, 'libvirt')
+        self._open = []
+        self.addCleanup(self._close_all)
+
+    def _close_all(self):
+        for driver in self._open:
+            driver.close()
+
+    def open(self, host):
+        driver = embedded.open_driver(host)
+        self._open.append(driver)
+        return driver
+
+    def crash(self, driver):
+        # Closing writes nothing, as test_embedded makes sure of.
+        driver.close()
+        self._open.remove(driver)
+
+    def domain(self, driver, uuid):
+        """Return libvirt's own object, as an administrator has it."""
+        return driver.connection.use().lookupByUUIDString(uuid)
+
+    def stop_behind(self, driver, uuid):
+        self.domain(driver, uuid).destroy()
+
+    def disk(self, host, uuid, aside=False):
+        """Return the path of a root disk."""
+        name = f'{uuid}_resize' if aside else uuid
+        return os.path.join(self.directory, host, 'instances', name, 'disk')
+
+    def write(self, host, uuid, token):
+        with open(self.disk(host, uuid), 'r+b') as file:
+            file.seek(123456)
+            file.write(token.encode())
+
+    def read(self, host, uuid, aside=False):
+        try:
+            with open(self.disk(host, uuid, aside), 'rb') as file:
+                file.seek(123456)
+                return file.read(100).rstrip(b'\0').decode()
+        except FileNotFoundError:
+            return None
+
+    def size_gb(self, host, uuid):
+        return os.path.getsize(self.disk(host, uuid)) / (1 << 30)
+
+    def lose_disks(self, host, uuid):
+        os.unlink(self.disk(host, uuid))

@@ -1,0 +1,816 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every driver keeps of what ``virt.driver`` promises.
+
+All tests run on every driver, and each time twice: once plainly, and once
+with the process of the driver killed after each call and the call made again
+by the next one, which must change nothing.
+"""
+
+import threading
+
+from minova import exception
+from minova.states import Power
+from minova.virt.driver import Peer
+from tests import base
+from tests.unit.virt.rigs import EmbeddedRig
+from tests.unit.virt.rigs import FakeFilesRig
+from tests.unit.virt.rigs import FakeRig
+from tests.unit.virt.rigs import OTHER
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+ON = (Power.RUNNING, Power.PAUSED)
+B = Peer('b', '127.0.0.1')
+SOURCE = {
+    'host': 'a',
+    'hypervisor_hostname': 'a',
+    'hypervisor_type': 'any',
+    'hypervisor_version': 1,
+    'cpu_info': {},
+}
+
+
+class Handle:
+    """A host's driver, whichever process has it just now."""
+
+    #: What changes something and can be asked again at any time. ``migrate``
+    #: is asked again only while the guest is still there.
+    CHANGES = frozenset((
+        'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
+        'remove', 'create_disks', 'grow_disks', 'remove_disks', 'hand_over',
+        'set_aside', 'take_back', 'drop_aside', 'prepare_reception',
+        'cancel_reception', 'abort_migration',
+    ))  # fmt: skip
+
+    def __init__(self, rig, host, repeating):
+        self.rig = rig
+        self.host = host
+        self.driver = rig.open(host)
+        self.repeating = repeating
+
+    def restart(self):
+        """Kill the process and start another one."""
+        self.rig.crash(self.driver)
+        self.driver = self.rig.open(self.host)
+
+    def __getattr__(self, name):
+        def ask(*args, **kwargs):
+            answer = getattr(self.driver, name)(*args, **kwargs)
+            if self.repeating and name in self.CHANGES:
+                self.restart()
+                answer = getattr(self.driver, name)(*args, **kwargs)
+            return answer
+
+        return ask
+
+
+class ContractTestCase(base.TestCase):
+    """Two hosts of a rig."""
+
+    rig_class = None
+    repeating = False
+
+    def setUp(self):
+        super().setUp()
+        self.rig = self.useFixture(self.rig_class())
+        self.a = Handle(self.rig, 'a', self.repeating)
+        self.b = Handle(self.rig, 'b', self.repeating)
+
+    def defined(self, uuid=UUID, **values):
+        """Give host a a guest with disks, which is off."""
+        self.a.create_disks(spec(uuid, **values), None)
+        self.a.define(spec(uuid, **values))
+
+    def running(self, uuid=UUID, **values):
+        """Give host a a guest that runs."""
+        self.defined(uuid, **values)
+        self.a.start(uuid)
+
+    def power(self, host=None, uuid=UUID):
+        """Return a guest's power state, None when it is unknown."""
+        guest = (host or self.a).guest(uuid)
+        return guest and guest.power
+
+    def mark(self, host=None, uuid=UUID):
+        """Return by what a guest was last defined."""
+        guest = (host or self.a).guest(uuid)
+        return guest.operation, guest.generation
+
+    def assert_refused(self, kind, call, *args, **kwargs):
+        """The call fails with words of its own, naming the guest."""
+        error = self.assertRaises(kind, call, *args, **kwargs)
+        self.assertNotEqual('', error.kwargs['reason'])
+        self.assertEqual(UUID, error.kwargs['instance_id'])
+        return error
+
+
+class Host:
+    """What is asked of the host."""
+
+    def test_inventory(self):
+        have = self.a.inventory()
+        self.assertIsInstance(have.hypervisor_type, str)
+        self.assertGreater(have.version, 0)
+        self.assertGreater(have.vcpus, 0)
+        self.assertGreater(have.memory_mb, 0)
+        self.assertGreater(have.disk_gb, 0)
+        self.assertEqual('x86_64', have.cpu_info['arch'])
+        self.assertIsInstance(have.cpu_info['features'], list)
+        self.assertEqual(have, self.a.inventory())
+
+    def test_hosts_have_names_of_their_own(self):
+        names = {h.inventory().hypervisor_hostname for h in (self.a, self.b)}
+        self.assertEqual(2, len(names))
+
+    def test_whether_images_are_used_is_known(self):
+        self.assertIn(self.a.driver.uses_images, (True, False))
+
+    def test_no_event(self):
+        self.drain(self.a)
+        self.assertIsNone(self.a.next_event(0.01))
+
+    def drain(self, host):
+        while host.next_event(0.05) is not None:
+            continue
+
+    def test_a_guest_that_stops_by_itself_is_told_of(self):
+        self.running()
+        self.running(OTHER)
+        self.drain(self.a)
+        self.rig.stop_behind(self.a.driver, UUID)
+        self.assertEqual(UUID, self.a.next_event(5))
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(Power.RUNNING, self.power(uuid=OTHER))
+
+    def test_what_stopped_behind_our_back_stays_off(self):
+        self.running()
+        self.rig.stop_behind(self.a.driver, UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.a.restart()
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_guests_run_on_when_the_driver_is_closed(self):
+        self.running()
+        before = self.a.guest(UUID)
+        self.a.driver.close()
+        self.a.restart()
+        self.assertEqual(before, self.a.guest(UUID))
+
+
+class Guests:
+    """What is asked of guests."""
+
+    def test_unknown(self):
+        self.assertIsNone(self.a.guest(UUID))
+        self.assertEqual([], self.a.guests())
+        self.a.power_off(UUID)
+        self.a.remove(UUID)
+        for call in ('start', 'shutdown', 'pause', 'unpause'):
+            self.assert_refused(
+                exception.GuestFailed, getattr(self.a.driver, call), UUID
+            )
+        self.assertIsNone(self.a.guest(UUID))
+
+    def test_define(self):
+        self.a.define(spec())
+        guest = self.a.guest(UUID)
+        self.assertEqual(
+            (UUID, Power.SHUTDOWN, None, False, None),
+            (guest.uuid, guest.power, guest.boot, guest.arriving,
+             guest.trouble),
+        )  # fmt: skip
+        self.assertEqual(('operation-1', 1), self.mark())
+
+    def test_define_again(self):
+        self.a.define(spec())
+        self.a.define(spec(operation='operation-2', generation=2))
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(('operation-2', 2), self.mark())
+
+    def test_define_a_running_guest(self):
+        self.running()
+        before = self.a.guest(UUID)
+        self.a.define(
+            spec(memory_mb=128, operation='operation-2', generation=2)
+        )
+        self.assertEqual(('operation-2', 2), self.mark())
+        self.assertEqual([self.a.guest(UUID)], self.a.guests())
+        after = self.a.guest(UUID)
+        self.assertEqual((before.power, before.boot), (
+            after.power, after.boot
+        ))  # fmt: skip
+        self.a.power_off(UUID)
+        self.assertEqual(('operation-2', 2), self.mark())
+        self.a.start(UUID)
+        self.assertEqual(('operation-2', 2), self.mark())
+
+    def test_define_a_paused_guest(self):
+        self.running()
+        self.a.pause(UUID)
+        self.a.define(spec(operation='operation-2', generation=2))
+        self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(('operation-2', 2), self.mark())
+
+    def test_start(self):
+        self.running()
+        guest = self.a.guest(UUID)
+        self.assertEqual(Power.RUNNING, guest.power)
+        self.assertIsInstance(guest.boot, int)
+        self.a.start(UUID)
+        self.assertEqual(guest, self.a.guest(UUID))
+
+    def test_each_start_is_another_boot(self):
+        self.running()
+        boots = {self.a.guest(UUID).boot}
+        for _ in range(3):
+            self.a.power_off(UUID)
+            self.assertIsNone(self.a.guest(UUID).boot)
+            self.a.start(UUID)
+            boots.add(self.a.guest(UUID).boot)
+        self.assertEqual(4, len(boots))
+
+    def test_start_lets_a_paused_guest_go_on(self):
+        self.running()
+        boot = self.a.guest(UUID).boot
+        self.a.pause(UUID)
+        self.a.start(UUID)
+        guest = self.a.guest(UUID)
+        self.assertEqual((Power.RUNNING, boot), (guest.power, guest.boot))
+
+    def test_start_without_disks(self):
+        self.defined()
+        self.rig.lose_disks('a', UUID)
+        self.assert_refused(exception.DiskFailed, self.a.start, UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_shutdown(self):
+        self.running()
+        self.a.shutdown(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.a.shutdown(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_a_paused_guest_does_not_hear_shutdown(self):
+        self.running()
+        self.a.pause(UUID)
+        self.a.shutdown(UUID)
+        self.assertEqual(Power.PAUSED, self.power())
+
+    def test_power_off(self):
+        self.running()
+        self.a.power_off(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.a.power_off(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_power_off_a_paused_guest(self):
+        self.running()
+        self.a.pause(UUID)
+        self.a.power_off(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_pause_and_unpause(self):
+        self.running()
+        boot = self.a.guest(UUID).boot
+        for _ in range(2):
+            self.a.pause(UUID)
+            self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(boot, self.a.guest(UUID).boot)
+        for _ in range(2):
+            self.a.unpause(UUID)
+            self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(boot, self.a.guest(UUID).boot)
+
+    def test_a_guest_that_is_off_cannot_be_paused(self):
+        self.defined()
+        for call in (self.a.driver.pause, self.a.driver.unpause):
+            self.assert_refused(exception.GuestFailed, call, UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_remove(self):
+        self.running()
+        self.running(OTHER)
+        for _ in range(2):
+            self.a.remove(UUID)
+            self.assertIsNone(self.a.guest(UUID))
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertEqual([OTHER], [g.uuid for g in self.a.guests()])
+        self.a.restart()
+        self.assertEqual([OTHER], [g.uuid for g in self.a.guests()])
+
+    def test_removed_and_made_again(self):
+        self.running()
+        self.a.remove(UUID)
+        self.a.define(spec(generation=7))
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(('operation-1', 7), self.mark())
+
+    def test_guests_are_each_as_asked_alone(self):
+        uuids = [UUID[:-1] + str(number) for number in range(5)]
+        for number, uuid in enumerate(uuids):
+            self.running(uuid, operation=f'o{number}', generation=number)
+        self.a.pause(uuids[1])
+        self.a.power_off(uuids[2])
+        self.a.remove(uuids[3])
+        self.b.prepare_reception(spec(uuids[0]), {'source': 'a'})
+        for host in (self.a, self.b):
+            alone = [host.guest(uuid) for uuid in uuids]
+            expected = [guest for guest in alone if guest is not None]
+            found = sorted(host.guests(), key=lambda guest: guest.uuid)
+            self.assertEqual(expected, found)
+        self.assertEqual(4, len(self.a.guests()))
+
+    def test_guests_are_the_hosts_own(self):
+        self.running()
+        self.assertEqual([], self.b.guests())
+        self.assertIsNone(self.b.guest(UUID))
+
+    def test_states_survive_a_crash(self):
+        uuids = [UUID[:-1] + str(number) for number in range(3)]
+        for uuid in uuids:
+            self.running(uuid)
+        self.a.define(spec(uuids[0], operation='late', generation=9))
+        self.a.pause(uuids[1])
+        self.a.shutdown(uuids[2])
+        before = [self.a.guest(uuid) for uuid in uuids]
+        self.assertEqual(
+            [Power.RUNNING, Power.PAUSED, Power.SHUTDOWN],
+            [guest.power for guest in before],
+        )
+        for _ in range(2):
+            self.a.restart()
+            self.assertEqual(before, [self.a.guest(u) for u in uuids])
+        self.a.start(uuids[2])
+        self.assertNotEqual(None, self.a.guest(uuids[2]).boot)
+
+
+class Disks:
+    """What is asked of disks."""
+
+    def test_missing(self):
+        self.assertFalse(self.a.has_disks(UUID))
+        self.assertFalse(self.a.has_aside(UUID))
+        self.a.remove_disks(UUID)
+        self.a.drop_aside(UUID)
+        for call, args in (
+            (self.a.grow_disks, (spec(),)),
+            (self.a.hand_over, (UUID, B)),
+            (self.a.set_aside, (UUID,)),
+            (self.a.set_aside, (UUID, True)),
+            (self.a.take_back, (UUID,)),
+        ):
+            self.assert_refused(exception.DiskFailed, call, *args)
+        self.assertFalse(self.a.has_disks(UUID))
+        self.assertFalse(self.a.has_aside(UUID))
+        self.assertFalse(self.b.has_disks(UUID))
+
+    def test_create(self):
+        self.a.create_disks(spec(root_gb=3), None)
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertFalse(self.a.has_disks(OTHER))
+        self.assertEqual(3, self.rig.size_gb('a', UUID))
+
+    def test_create_again_keeps_what_is_there(self):
+        self.a.create_disks(spec(root_gb=3), None)
+        self.rig.write('a', UUID, 'token')
+        self.a.create_disks(spec(root_gb=1), None)
+        self.assertEqual('token', self.rig.read('a', UUID))
+        self.assertEqual(3, self.rig.size_gb('a', UUID))
+
+    def test_grow_never_shrinks(self):
+        self.a.create_disks(spec(root_gb=2), None)
+        self.rig.write('a', UUID, 'token')
+        for wanted, expected in ((5, 5), (5, 5), (1, 5)):
+            self.a.grow_disks(spec(root_gb=wanted))
+            self.assertEqual(expected, self.rig.size_gb('a', UUID))
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_remove(self):
+        self.a.create_disks(spec(), None)
+        self.a.create_disks(spec(OTHER), None)
+        for _ in range(2):
+            self.a.remove_disks(UUID)
+            self.assertFalse(self.a.has_disks(UUID))
+        self.assertTrue(self.a.has_disks(OTHER))
+
+    def test_remove_leaves_what_is_set_aside(self):
+        self.a.create_disks(spec(), None)
+        self.rig.write('a', UUID, 'token')
+        self.a.set_aside(UUID, copy=True)
+        self.a.remove_disks(UUID)
+        self.assertTrue(self.a.has_aside(UUID))
+        self.assertEqual('token', self.rig.read('a', UUID, aside=True))
+
+    def test_hand_over(self):
+        self.defined(root_gb=2)
+        self.rig.write('a', UUID, 'token')
+        self.a.hand_over(UUID, B)
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertTrue(self.b.has_disks(UUID))
+        self.assertEqual('token', self.rig.read('b', UUID))
+        self.assertEqual(2, self.rig.size_gb('b', UUID))
+        self.assertFalse(self.b.has_aside(UUID))
+        # Two disks from now on.
+        self.rig.write('b', UUID, 'other')
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_hand_over_again(self):
+        self.defined()
+        self.rig.write('a', UUID, 'old')
+        self.a.hand_over(UUID, B)
+        self.rig.write('a', UUID, 'new')
+        self.a.hand_over(UUID, B)
+        self.assertEqual('new', self.rig.read('b', UUID))
+
+    def test_set_aside_and_take_back(self):
+        self.a.create_disks(spec(), None)
+        self.rig.write('a', UUID, 'token')
+        self.a.set_aside(UUID)
+        self.assertTrue(self.a.has_aside(UUID))
+        self.assertFalse(self.a.has_disks(UUID))
+        self.a.restart()
+        self.a.take_back(UUID)
+        self.assertFalse(self.a.has_aside(UUID))
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_set_aside_a_copy(self):
+        self.a.create_disks(spec(), None)
+        self.rig.write('a', UUID, 'old')
+        self.a.set_aside(UUID, copy=True)
+        self.assertTrue(self.a.has_aside(UUID))
+        self.assertTrue(self.a.has_disks(UUID))
+        self.rig.write('a', UUID, 'new')
+        # A second try must not lose what the first has kept.
+        self.a.set_aside(UUID, copy=True)
+        self.assertEqual('old', self.rig.read('a', UUID, aside=True))
+        self.assertEqual('new', self.rig.read('a', UUID))
+        self.a.grow_disks(spec(root_gb=4))
+        self.a.take_back(UUID)
+        self.assertEqual('old', self.rig.read('a', UUID))
+        self.assertEqual(1, self.rig.size_gb('a', UUID))
+        self.assertFalse(self.a.has_aside(UUID))
+
+    def test_take_back_what_was_never_set_aside(self):
+        self.a.create_disks(spec(), None)
+        self.rig.write('a', UUID, 'token')
+        self.a.take_back(UUID)
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_drop_aside(self):
+        self.a.create_disks(spec(), None)
+        self.a.set_aside(UUID, copy=True)
+        for _ in range(2):
+            self.a.drop_aside(UUID)
+            self.assertFalse(self.a.has_aside(UUID))
+        self.assertTrue(self.a.has_disks(UUID))
+
+
+class Moves:
+    """Live migration."""
+
+    def plan(self):
+        """Check both ends; return the plan."""
+        answer = self.b.check_reception(spec(), SOURCE, None)
+        return self.a.check_departure(UUID, answer, None)
+
+    def prepared(self, seconds=0):
+        """Have a guest run and the destination ready; return the plan."""
+        self.rig.migrations_take(seconds)
+        self.running()
+        self.rig.write('a', UUID, 'token')
+        plan = self.plan()
+        self.b.prepare_reception(spec(), plan)
+        return plan
+
+    def assert_moved(self, power=Power.RUNNING):
+        """The guest is at b and only there, with its disk."""
+        self.assertIsNone(self.a.guest(UUID))
+        self.assertEqual([], self.a.guests())
+        guest = self.b.guest(UUID)
+        self.assertEqual((power, False), (guest.power, guest.arriving))
+        self.assertEqual([guest], self.b.guests())
+        self.assertIsNotNone(guest.boot)
+        self.assertEqual('token', self.rig.read('b', UUID))
+
+    def assert_stayed(self, boot):
+        """The guest has run at a all the time, and nothing is at b."""
+        guest = self.a.guest(UUID)
+        self.assertEqual((Power.RUNNING, boot), (guest.power, guest.boot))
+        self.assertEqual([guest], self.a.guests())
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_checks(self):
+        self.running()
+        plan = self.plan()
+        self.assertIs(True, plan['block_migration'])
+        self.assertEqual(('a', 'b'), (plan['source'], plan['dest']))
+        self.assertIsNone(self.b.guest(UUID))
+
+    def test_no_storage_is_shared(self):
+        self.assertRaises(
+            exception.InvalidLocalStorage,
+            self.b.check_reception,
+            spec(),
+            SOURCE,
+            False,
+        )
+
+    def test_only_a_guest_that_is_on_can_depart(self):
+        answer = self.b.check_reception(spec(), SOURCE, None)
+        for prepare in (lambda: None, self.defined):
+            prepare()
+            self.assertRaises(
+                exception.MigrationRefused,
+                self.a.check_departure,
+                UUID,
+                answer,
+                None,
+            )
+
+    def test_no_move(self):
+        self.assertEqual('none', self.a.migration(UUID).state)
+        self.running()
+        self.assertEqual('none', self.a.migration(UUID).state)
+        self.a.abort_migration(UUID)
+        self.a.abort_migration(OTHER)
+        self.assertEqual('none', self.a.migration(UUID).state)
+
+    def test_an_unknown_guest_does_not_move(self):
+        self.assert_refused(exception.GuestFailed, self.a.migrate, UUID, B, {})
+
+    def test_reception(self):
+        plan = self.prepared()
+        guest = self.b.guest(UUID)
+        self.assertEqual((True, None), (guest.arriving, guest.boot))
+        self.b.prepare_reception(spec(), plan)
+        self.assertEqual([guest], self.b.guests())
+        for _ in range(2):
+            self.b.cancel_reception(UUID, plan)
+            self.assertIsNone(self.b.guest(UUID))
+            self.assertEqual([], self.b.guests())
+        self.assertFalse(self.b.has_disks(UUID))
+
+    def test_completed(self):
+        plan = self.prepared()
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+        self.assertEqual('none', self.b.migration(UUID).state)
+
+    def test_a_paused_guest_stays_paused(self):
+        plan = self.prepared()
+        self.a.pause(UUID)
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved(Power.PAUSED)
+
+    def test_the_destination_makes_it_its_own(self):
+        plan = self.prepared()
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.b.define(spec(operation='operation-2', generation=2))
+        self.assert_moved()
+        self.assertEqual(('operation-2', 2), self.mark(self.b))
+        # And the source puts away what is left there.
+        self.a.remove(UUID)
+        self.a.remove_disks(UUID)
+        self.assertEqual('none', self.a.migration(UUID).state)
+        self.assertFalse(self.a.has_disks(UUID))
+        self.assert_moved()
+        # What comes too late changes nothing.
+        self.b.cancel_reception(UUID, plan)
+        self.b.prepare_reception(spec(), plan)
+        self.assert_moved()
+
+    def test_progress(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        going = self.a.migration(UUID)
+        self.assertEqual('running', going.state)
+        self.assertEqual(64 << 20, going.memory_total)
+        self.assertGreater(going.memory_remaining, going.memory_processed)
+        self.rig.later(60)
+        going = self.a.migration(UUID)
+        self.assertEqual('running', going.state)
+        self.assertGreater(going.memory_processed, going.memory_remaining)
+        self.assertEqual(Power.RUNNING, self.power())
+        self.assertTrue(self.b.guest(UUID).arriving)
+        self.rig.later(60)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_asked_twice_it_goes_on(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.a.migrate(UUID, B, plan)
+        self.a.restart()
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('running', self.a.migration(UUID).state)
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_aborted(self):
+        plan = self.prepared(seconds=100)
+        boot = self.a.guest(UUID).boot
+        self.a.migrate(UUID, B, plan)
+        self.rig.later(50)
+        self.a.abort_migration(UUID)
+        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.b.cancel_reception(UUID, plan)
+        self.rig.later(1000)
+        self.assert_stayed(boot)
+        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.assertEqual([], self.b.guests())
+        self.assertFalse(self.b.has_disks(UUID))
+
+    def test_aborted_and_begun_again(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.a.abort_migration(UUID)
+        self.b.cancel_reception(UUID, plan)
+        self.b.prepare_reception(spec(), plan)
+        self.a.migrate(UUID, B, plan)
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_abort_comes_too_late(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.rig.later(101)
+        self.a.abort_migration(UUID)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_the_destination_is_not_prepared(self):
+        self.running()
+        self.rig.write('a', UUID, 'token')
+        boot = self.a.guest(UUID).boot
+        self.a.migrate(UUID, B, self.plan())
+        ended = self.a.migration(UUID)
+        self.assertEqual('failed', ended.state)
+        self.assertIn('b', ended.error)
+        self.assert_stayed(boot)
+        self.assertEqual([], self.b.guests())
+        self.assertFalse(self.b.has_disks(UUID))
+
+    def test_the_destination_gives_up_on_the_way(self):
+        plan = self.prepared(seconds=100)
+        boot = self.a.guest(UUID).boot
+        self.a.migrate(UUID, B, plan)
+        self.b.cancel_reception(UUID, plan)
+        self.rig.later(101)
+        self.assertEqual('failed', self.a.migration(UUID).state)
+        self.assert_stayed(boot)
+        self.assertEqual([], self.b.guests())
+
+    def test_switched_off_on_the_way(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.a.power_off(UUID)
+        self.assertEqual('failed', self.a.migration(UUID).state)
+        self.rig.later(101)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertTrue(self.b.guest(UUID).arriving)
+
+    def test_the_source_restarts_on_the_way(self):
+        plan = self.prepared(seconds=100)
+        boot = self.a.guest(UUID).boot
+        self.a.migrate(UUID, B, plan)
+        self.a.restart()
+        self.assertEqual('running', self.a.migration(UUID).state)
+        self.assertEqual(boot, self.a.guest(UUID).boot)
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_it_is_aborted_after_a_restart(self):
+        plan = self.prepared(seconds=100)
+        boot = self.a.guest(UUID).boot
+        self.a.migrate(UUID, B, plan)
+        self.a.restart()
+        self.a.abort_migration(UUID)
+        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.assert_stayed(boot)
+
+    def test_it_goes_on_without_the_source_service(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.rig.crash(self.a.driver)
+        self.rig.later(101)
+        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.a.driver = self.rig.open('a')
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_the_destination_restarts_on_the_way(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.b.restart()
+        self.assertTrue(self.b.guest(UUID).arriving)
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_it_arrives_while_the_destination_service_is_away(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        self.rig.crash(self.b.driver)
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertIsNone(self.a.guest(UUID))
+        self.b.driver = self.rig.open('b')
+        self.assert_moved()
+
+    def test_both_restart_when_it_has_moved(self):
+        plan = self.prepared()
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.a.restart()
+        self.b.restart()
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+
+    def test_there_and_back(self):
+        plan = self.prepared()
+        self.a.migrate(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assert_moved()
+        self.rig.write('b', UUID, 'newer')
+        back = {'source': 'b', 'dest': 'a', 'block_migration': True}
+        self.a.prepare_reception(spec(), back)
+        self.b.migrate(UUID, Peer('a', ''), back)
+        self.assertEqual('completed', self.b.migration(UUID).state)
+        self.assertEqual(Power.RUNNING, self.power())
+        self.assertIsNone(self.b.guest(UUID))
+        self.assertEqual('newer', self.rig.read('a', UUID))
+        self.assertEqual('none', self.a.migration(UUID).state)
+
+    def test_one_host_at_most_has_it(self):
+        plan = self.prepared(seconds=100)
+        self.a.migrate(UUID, B, plan)
+        wrong, seen, done = [], set(), threading.Event()
+
+        def watch():
+            # It only goes from a to b: when it is at b first, and then still
+            # at a, it is at both.
+            while not done.is_set():
+                there = self.b.driver.guest(UUID)
+                here = self.a.driver.guest(UUID)
+                at_b = there is not None and not there.arriving
+                at_a = here is not None
+                seen.add((at_a, at_b))
+                if at_a and at_b:
+                    wrong.append((here, there))
+
+        watchers = [threading.Thread(target=watch) for _ in range(3)]
+        for watcher in watchers:
+            watcher.start()
+        self.rig.later(101)
+        self.assertEqual('completed', self.a.driver.migration(UUID).state)
+        for _ in range(20):
+            self.assertEqual(1, len(self.b.driver.guests()))
+        done.set()
+        for watcher in watchers:
+            watcher.join()
+        self.assertEqual([], wrong)
+        self.assertIn((False, True), seen)
+        self.assert_moved()
+
+
+class FakeTest(Host, Guests, Disks, Moves, ContractTestCase):
+    """The fake, its records in memory."""
+
+    rig_class = FakeRig
+
+
+class FakeAgainTest(FakeTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
+
+
+class FakeFilesTest(Host, Guests, Disks, Moves, ContractTestCase):
+    """The fake, its records in files."""
+
+    rig_class = FakeFilesRig
+
+
+class FakeFilesAgainTest(FakeFilesTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
+
+
+class EmbeddedTest(Host, Guests, Disks, Moves, ContractTestCase):
+    """libvirt, its test driver."""
+
+    rig_class = EmbeddedRig
+
+
+class EmbeddedAgainTest(EmbeddedTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True

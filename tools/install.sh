@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by demo.sh and test.sh: brings in what a fresh Debian 12 lacks.
+# Installs Debian packages only as root and only those that are missing; what
+# comes from PyPI goes into .venv in the checkout and nowhere else.
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# install_packages PACKAGE...: the Debian packages that are not there yet.
+install_packages() {
+    local package missing=()
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
+            grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    [ "$(id -u)" -eq 0 ] ||
+        die "install these Debian packages first (as root): ${missing[*]}"
+    say "Installing Debian packages: ${missing[*]}"
+    # Servers that the tests start for themselves need not run for everybody.
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        # shellcheck disable=SC2064
+        trap "rm -f $policy" EXIT
+    fi
+    apt-get update -q -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -q -y \
+        --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# make_environment PACKAGE...: .venv with uv and these Python packages.
+make_environment() {
+    if [ ! -x .venv/bin/python ]; then
+        say 'Making .venv'
+        python3 -m venv .venv
+    fi
+    [ -x .venv/bin/uv ] || .venv/bin/pip install -q uv
+    .venv/bin/uv pip install -q --python .venv/bin/python "$@"
+}
