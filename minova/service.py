@@ -67,6 +67,7 @@ class Worker(oslo_service.Service):
             if away is None:
                 if self._ready:
                     sys.stdout.write(f'{self._ready}\n')
+                    sys.stdout.flush()  # whoever waits may read a pipe
                 return
             LOG.warning('%s waits: %s', self._name, away)
             clock.sleep(_AGAIN)

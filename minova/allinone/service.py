@@ -14,7 +14,7 @@ from minova import http
 from minova.allinone import furniture
 from minova.allinone import settings
 from minova.api import app
-from minova.api.backend import Backend
+from minova.api import backend
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
@@ -23,10 +23,7 @@ from minova.db import migrate
 from minova.identity import client_files
 from minova.identity.embedded import Identity
 from minova.images import embedded as images
-from minova.rpc import conductor
-from minova.rpc.compute import Computes
 from minova.rpc.oslo import OsloBus
-from minova.rpc.wakes import Waker
 from minova.virt import load
 
 _URL = 'memory://'
@@ -91,16 +88,10 @@ class AllInOne:
 
     def _serve(self, store: images.Images) -> None:
         identity = Identity(CONF.identity.directory)
-        rpc = conductor.client(self._bus)
-        self._waker = Waker(Computes(self._bus), rpc, beside=True)
-        backend = Backend(
-            database=self._database,
-            conductor=rpc,
-            waker=self._waker,
-            images=store,
-            host='allinone',
+        self._backend = backend.over(
+            self._database, self._bus, store, 'allinone'
         )
-        application = app.make_app(backend, identity, store)
+        application = app.make_app(self._backend, identity, store)
         self._http = http.HttpServer(
             application,
             self._bound,
@@ -116,7 +107,7 @@ class AllInOne:
     def stop(self) -> None:
         """Stop all, side by side; the guests stay."""
         self._http.stop()
-        self._waker.close()
+        self._backend.close()
         _stop_together([*self._computes, self._conductor])
         self._bus.close()
         self._database.dispose()

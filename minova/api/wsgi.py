@@ -53,39 +53,28 @@ def install(app: App, mounted: Mapping[str, ErrorBody]) -> None:
 
     ``mounted`` are the paths of what comes with its own way to tell one.
     """
+    replies = _Replies(mounted)
+    app.add_error_handler(Exception, replies.on_other)
+    app.add_error_handler(falcon.HTTPError, replies.on_falcon)
+    app.add_error_handler(exception.MinovaException, replies.on_minova)
 
-    def tell(
-        req: falcon.Request, resp: falcon.Response, status: int, text: str
-    ) -> None:
-        body: ErrorBody = error_body
-        for prefix, own in mounted.items():
-            if req.path == prefix or req.path.startswith(prefix + '/'):
-                body = own
-        resp.status = falcon.code_to_http_status(status)
-        resp.data = orjson.dumps(body(status, text))
-        resp.content_type = 'application/json'
 
-    def unexpected(
-        req: falcon.Request, resp: falcon.Response, error: Exception
-    ) -> None:
-        LOG.error(
-            '%s %s failed: %s', req.method, req.path, error, exc_info=error
-        )
-        number = getattr(req.context, 'request_id', '')
-        text = (
-            'Something unexpected went wrong. The log of the service tells '
-            f'more under the request id {number}.'
-        )
-        tell(req, resp, 500, text)
+class _Replies:
+    """Writes an error into a reply."""
+
+    def __init__(self, mounted: Mapping[str, ErrorBody]) -> None:
+        self._mounted = mounted
 
     def on_minova(
+        self,
         req: falcon.Request,
         resp: falcon.Response,
         error: exception.MinovaException,
         params: Json,
     ) -> None:
+        """Tell an error of ours, with its own status."""
         if error.status == 500:
-            unexpected(req, resp, error)
+            self._unexpected(req, resp, error)
             return
         if error.status == 401:
             auth.challenge(req, resp)
@@ -96,30 +85,58 @@ def install(app: App, mounted: Mapping[str, ErrorBody]) -> None:
             caller = getattr(req.context, 'caller', None)
             admin = caller is not None and bool(caller.is_admin)
             text = views.seen(str(error), admin)
-        tell(req, resp, error.status, text)
+        self._tell(req, resp, error.status, text)
 
     def on_falcon(
+        self,
         req: falcon.Request,
         resp: falcon.Response,
         error: falcon.HTTPError,
         params: Json,
     ) -> None:
+        """Tell an error that the framework found in the request."""
         status = falcon.http_status_to_code(error.status)
         if error.headers is not None:
             resp.set_headers(error.headers)
-        tell(req, resp, status, _text(error, status))
+        self._tell(req, resp, status, _text(error, status))
 
     def on_other(
+        self,
         req: falcon.Request,
         resp: falcon.Response,
         error: Exception,
         params: Json,
     ) -> None:
-        unexpected(req, resp, error)
+        """Tell that something is wrong with us."""
+        self._unexpected(req, resp, error)
 
-    app.add_error_handler(Exception, on_other)
-    app.add_error_handler(falcon.HTTPError, on_falcon)
-    app.add_error_handler(exception.MinovaException, on_minova)
+    def _unexpected(
+        self, req: falcon.Request, resp: falcon.Response, error: Exception
+    ) -> None:
+        LOG.error(
+            '%s %s failed: %s', req.method, req.path, error, exc_info=error
+        )
+        number = getattr(req.context, 'request_id', '')
+        text = (
+            'Something unexpected went wrong. The log of the service tells '
+            f'more under the request id {number}.'
+        )
+        self._tell(req, resp, 500, text)
+
+    def _tell(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        status: int,
+        text: str,
+    ) -> None:
+        body: ErrorBody = error_body
+        for prefix, own in self._mounted.items():
+            if req.path == prefix or req.path.startswith(prefix + '/'):
+                body = own
+        resp.status = falcon.code_to_http_status(status)
+        resp.data = orjson.dumps(body(status, text))
+        resp.content_type = 'application/json'
 
 
 def _unavailable(error: exception.MinovaException) -> str:

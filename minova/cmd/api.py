@@ -8,14 +8,11 @@ import sys
 from minova import http
 from minova import service
 from minova.api import app
-from minova.api.backend import Backend
+from minova.api import backend
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import schema
-from minova.rpc import conductor
-from minova.rpc.compute import Computes
 from minova.rpc.oslo import OsloBus
-from minova.rpc.wakes import Waker
 
 PROG = 'minova-api'
 
@@ -31,17 +28,11 @@ class Api:
         self._database = engine.connect(CONF)
         schema.require(self._database)
         self._bus = OsloBus()
-        rpc = conductor.client(self._bus)
-        self._waker = Waker(Computes(self._bus), rpc, beside=True)
-        backend = Backend(
-            database=self._database,
-            conductor=rpc,
-            waker=self._waker,
-            images=app.open_images(),
-            host=CONF.notifications.default_publisher_id or CONF.host,
+        self._backend = backend.over(
+            self._database, self._bus, app.open_images()
         )
         self._http = http.HttpServer(
-            app.make_app_from_configuration(backend),
+            app.make_app_from_configuration(self._backend),
             self._bound,
             CONF.api.threads,
             CONF.image.max_upload_bytes,
@@ -51,7 +42,7 @@ class Api:
     def stop(self) -> None:
         """Answer what was asked, wake who is to be woken, then let go."""
         self._http.stop()
-        self._waker.close()
+        self._backend.close()
         self._bus.close()
         self._database.dispose()
 

@@ -9,12 +9,12 @@ import inspect
 import pathlib
 
 import minova
+from minova import flows
+from minova import states
 from minova.api import microversion
 from minova.cmd import diagrams
-from minova import flows
 from minova.rpc import compute
 from minova.rpc import conductor
-from minova import states
 
 
 def _contract(interface):

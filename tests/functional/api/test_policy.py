@@ -95,7 +95,7 @@ class RulesTest(base.ApiTestCase):
         self.assertEqual(200, self.user.get('/').status)
 
 
-class FileTest(base.ApiTestCase):
+class PolicyFileTest(base.ApiTestCase):
     """policy.yaml."""
 
     hosts = ()

@@ -9,8 +9,8 @@ import falcon.testing
 from minova import exception
 from minova.api import app
 from minova.api import auth
-from minova.api import wsgi_app
 from minova.api.backend import Backend
+from minova.cmd import wsgi
 from minova.conf import CONF
 from minova.identity.embedded import Identity
 from minova.images import embedded
@@ -257,26 +257,26 @@ class WsgiAppTest(base.TestCase):
             made.append(backend)
             return answer
 
-        self.patch(wsgi_app.service, 'configure', lambda argv, prog: None)
-        self.patch(wsgi_app, '_backend', lambda: 'backend')
-        self.patch(wsgi_app.app, 'make_app_from_configuration', make)
-        self.patch(wsgi_app, '_made', None)
+        self.patch(wsgi.service, 'configure', lambda argv, prog: None)
+        self.patch(wsgi, '_backend', lambda: 'backend')
+        self.patch(wsgi.app, 'make_app_from_configuration', make)
+        self.patch(wsgi, '_made', None)
         self.assertEqual([], made)
         for number in range(3):
-            reply = wsgi_app.application({'n': number}, None)
+            reply = wsgi.application({'n': number}, None)
             self.assertEqual([number], reply)
         self.assertEqual(['backend'], made)
 
     def test_where_the_configuration_is(self):
         given = []
         self.patch(
-            wsgi_app.service,
+            wsgi.service,
             'configure',
             lambda argv, prog: given.append(argv),
         )
-        self.patch(wsgi_app, '_backend', lambda: 'backend')
+        self.patch(wsgi, '_backend', lambda: 'backend')
         self.patch(
-            wsgi_app.app,
+            wsgi.app,
             'make_app_from_configuration',
             lambda backend: lambda environ, start_response: [],
         )
@@ -284,8 +284,8 @@ class WsgiAppTest(base.TestCase):
             (None, []),
             ('/x.conf', ['--config-file', '/x.conf']),
         ):
-            self.patch(wsgi_app, '_made', None)
+            self.patch(wsgi, '_made', None)
             environ = {} if value is None else {'MINOVA_CONFIG': value}
-            self.patch(wsgi_app.os, 'environ', environ)
-            wsgi_app.application({}, None)
+            self.patch(wsgi.os, 'environ', environ)
+            wsgi.application({}, None)
             self.assertEqual(expected, given[-1])

@@ -341,7 +341,7 @@ class Guests:
             self.a.restart()
             self.assertEqual(before, [self.a.guest(u) for u in uuids])
         self.a.start(uuids[2])
-        self.assertNotEqual(None, self.a.guest(uuids[2]).boot)
+        self.assertIsNotNone(self.a.guest(uuids[2]).boot)
 
 
 class Disks:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``minova.api.wsgi_app:application``, for uwsgi, granian and their like.
+"""``minova.cmd.wsgi:application``, for uwsgi, granian and their like.
 
 Everything is read from the configuration, /etc/minova/minova.conf or what
 ``MINOVA_CONFIG`` names, and made at the first request: a server that forks
@@ -15,14 +15,11 @@ from minova import clock
 from minova import service
 from minova.api import app
 from minova.api import auth
-from minova.api.backend import Backend
+from minova.api import backend
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import schema
-from minova.rpc import conductor
-from minova.rpc.compute import Computes
 from minova.rpc.oslo import OsloBus
-from minova.rpc.wakes import Waker
 
 _lock = clock.lock()
 _made: auth.Application | None = None
@@ -47,15 +44,7 @@ def _make() -> auth.Application:
         return _made
 
 
-def _backend() -> Backend:
+def _backend() -> backend.Backend:
     database = engine.connect(CONF)
     schema.require(database)
-    bus = OsloBus()
-    rpc = conductor.client(bus)
-    return Backend(
-        database=database,
-        conductor=rpc,
-        waker=Waker(Computes(bus), rpc, beside=True),
-        images=app.open_images(),
-        host=CONF.notifications.default_publisher_id or CONF.host,
-    )
+    return backend.over(database, OsloBus(), app.open_images())
