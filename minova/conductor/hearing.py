@@ -3,8 +3,8 @@
 
 A host that is not heard of is down only if somebody listened: while the
 broker is away, or when conductors have just been started, every host is
-silent. So silence counts from when this conductor began to hear. It asks
-itself through the bus.
+silent. So only the silence counts that this conductor was there to hear: from
+when it began to hear until it last did. It asks itself through the bus.
 """
 
 from oslo_log import log as logging
@@ -26,7 +26,8 @@ class Hearing:
 
     def __init__(self, bus: Bus, host: str) -> None:
         self._self = conductor.client(bus, server=host)
-        self._since: float | None = None
+        #: When it began to hear, and when it last surely did.
+        self._span: tuple[float, float] | None = None
         self._loop = Loop(
             'hearing', self.listen, lambda: CONF.compute.heartbeat_interval
         )
@@ -41,27 +42,27 @@ class Hearing:
 
     def listen(self) -> None:
         """Ask once; an answer after none begins a new span of hearing."""
+        asked = clock.monotonic()
         try:
             self._self.ping(internal())
         except exception.Unavailable as error:
-            trouble = error
-        else:
-            if self._since is None:
-                self._since = clock.monotonic()
+            if self._span is not None:
+                LOG.warning('This conductor hears nothing: %s', error)
+            self._span = None
             return
-        if self._since is not None:
-            LOG.warning('This conductor hears nothing: %s', trouble)
-        self._since = None
+        began, _ = self._span or (asked, asked)
+        self._span = (began, asked)
 
     def down(self, service: Service) -> str | None:
         """Return why a service is taken to be down, None when it is not."""
         if service.forced_down:
             return 'it is forced down'
-        limit = CONF.conductor.service_down_time
-        heard = 0.0
-        if self._since is not None:
-            heard = clock.monotonic() - self._since
-        if min(service.silent, heard) <= limit:
+        if self._span is None:
+            return None
+        began, last = self._span
+        unsure = clock.monotonic() - last
+        silent = min(service.silent - unsure, last - began)
+        if silent <= CONF.conductor.service_down_time:
             return None
         since = f'{service.last_seen_at:%Y-%m-%d %H:%M:%S}'
         return f'nothing was heard of it since {since} UTC'
