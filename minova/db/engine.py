@@ -5,6 +5,11 @@
 transaction of its own, again after a deadlock or a lost connection: it must
 therefore touch nothing but the connection. Isolation is READ COMMITTED;
 whoever changes an instance locks its row first.
+
+A connection goes back to the pool after COMMIT or ROLLBACK and is trusted when
+it is taken again; that it was lost is found by the first statement, which then
+runs again on another. That saves the usual two round trips, one to look before
+a transaction and one to clean up after it.
 """
 
 from collections.abc import Callable
@@ -18,6 +23,7 @@ from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import plugins
 
 from minova import clock
 from minova import exception
@@ -34,6 +40,27 @@ _RETRY = oslo_db_api.wrap_db_retry(
     retry_on_disconnect=True,
     exception_checker=lambda error: isinstance(error, _Busy),
 )
+
+
+#: As many as there may be threads at work; made when they are needed.
+_POOL_SIZE = 32
+
+
+class Pooling(sa.CreateEnginePlugin):
+    """Makes no round trips before and after a transaction."""
+
+    def handle_pool_kwargs(
+        self, pool_cls: type[sa.Pool], pool_args: dict[str, Any]
+    ) -> None:
+        """Change what oslo.db asks for."""
+        pool_args.update(pre_ping=False, reset_on_return=None)
+
+    def update_url(self, url: sa.URL) -> sa.URL:
+        """Return the URL as it is; nothing in it is ours."""
+        return url
+
+
+plugins.register('minova', __name__, 'Pooling')
 
 
 class _Busy(Exception):
@@ -98,9 +125,13 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
+def _set_defaults(conf: cfg.ConfigOpts) -> None:
+    db_options.set_defaults(conf, max_pool_size=_POOL_SIZE)
+
+
 def check(conf: cfg.ConfigOpts) -> None:
     """Raise ConfigInvalid for a connection that cannot be meant."""
-    db_options.set_defaults(conf)
+    _set_defaults(conf)
     url = conf.database.connection
     if not url:
         raise exception.ConfigInvalid(
@@ -126,7 +157,7 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
 
     Raises ConfigInvalid, or Unavailable when it does not answer.
     """
-    db_options.set_defaults(conf)
+    _set_defaults(conf)
     if url is not None:
         conf.set_override('connection', url, 'database')
     check(conf)
@@ -144,8 +175,10 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
 
 def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
     """Return what enginefacade takes, read from the [database] group."""
+    url = sa.make_url(conf.database.connection)
+    marked = url.update_query_dict({'plugin': 'minova'}, append=True)
     return {
-        'connection': conf.database.connection,
+        'connection': marked.render_as_string(hide_password=False),
         'max_retries': 1,
         'retry_interval': 0,
         'sqlite_synchronous': True,

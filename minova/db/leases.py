@@ -21,26 +21,33 @@ def take(database: Database, name: str, holder: str, seconds: float) -> bool:
     """
 
     def renew(connection: Connection) -> bool:
-        now = connection.execute(sa.select(types.now())).scalar_one()
-        until = now + datetime.timedelta(seconds=seconds)
-        mine = sa.or_(_t.c.holder == holder, _t.c.expires_at < now)
+        now = types.now().label('now')
+        found = connection.execute(
+            sa.select(now, _t.c.holder, _t.c.expires_at).where(
+                _t.c.name == name
+            )
+        ).first()
+        if found is None:
+            moment = connection.execute(sa.select(now)).scalar_one()
+            values = {'name': name, 'holder': holder}
+            connection.execute(
+                sa.insert(_t).values(expires_at=moment + span, **values)
+            )
+            return True
+        if found.holder != holder and found.expires_at >= found.now:
+            return False
         result = connection.execute(
             sa.update(_t)
-            .where(_t.c.name == name, mine)
-            .values(holder=holder, expires_at=until)
+            .where(
+                _t.c.name == name,
+                _t.c.holder == found.holder,
+                _t.c.expires_at == found.expires_at,
+            )
+            .values(holder=holder, expires_at=found.now + span)
         )
-        if result.rowcount:
-            return True
-        known = connection.execute(
-            sa.select(_t.c.name).where(_t.c.name == name)
-        ).first()
-        if known is not None:
-            return False
-        connection.execute(
-            sa.insert(_t).values(name=name, holder=holder, expires_at=until)
-        )
-        return True
+        return result.rowcount == 1
 
+    span = datetime.timedelta(seconds=seconds)
     try:
         return database.write(renew)
     except db_exception.DBDuplicateEntry:

@@ -86,23 +86,22 @@ class BuildAndRunInstance(HostStep):
     abandons = True
 
     def begins(self, book: Book) -> None:
-        """Tell; the networks are the database's and done in here."""
+        """Tell; networks are the database's, and there are no volumes.
+
+        What takes time is all ``spawning``: the image, disks and guest.
+        """
         image_name = book.operation.params.get('image_name', '')
         book.open('create', image_name=image_name)
         book.task('networking')
         book.task('block_device_mapping')
+        book.task('spawning')
 
     def work(self, job: Job) -> Facts:
         """Make what is missing."""
         spec = job.spec()
         job.driver.create_disks(spec, job.image())
-        job.save('spawning')
         power.switch_on(job)
         return power.state(job)
-
-    def saved(self, book: Book, milestone: str, facts: Facts) -> None:
-        """Tell that the guest itself is being made."""
-        book.task('spawning')
 
     def ends(self, book: Book, result: Facts) -> None:
         """The instance is the user's now."""

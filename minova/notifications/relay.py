@@ -23,6 +23,8 @@ _LEASE = 'relay'
 #: Seconds in which notifications are gathered before they are read: those of
 #: one action then take two statements, not two each.
 _GATHER = 0.1
+#: Seconds after which one that does not hold the lease asks for it again.
+_ASKING = 1.0
 
 
 class Relay:
@@ -33,6 +35,7 @@ class Relay:
         self._bus = bus
         self._holder = holder
         self._held_until = 0.0
+        self._asked_at = float('-inf')
         self._troubled = False
         self._loop = Loop(
             'relay', self._work, lambda: CONF.notifications.relay_interval
@@ -58,11 +61,17 @@ class Relay:
             pass
 
     def _hold(self) -> bool:
-        """Hold the lease; renewed when half of it is over."""
+        """Hold the lease; renewed when half of it is over.
+
+        While another one has it, being woken is no reason to ask again.
+        """
         span = CONF.conductor.lease_time
         now = clock.monotonic()
         if now < self._held_until - span / 2:
             return True
+        if not self._held_until and now < self._asked_at + _ASKING:
+            return False
+        self._asked_at = now
         held = leases.take(self._database, _LEASE, self._holder, span)
         self._held_until = now + span if held else 0.0
         return held

@@ -31,6 +31,7 @@ class ClusterTestCase(base.TestCase):
     time_limit = 240
     options: dict[str, dict[str, object]] = {}
     durable = False
+    mysql_driver = 'pymysql'
 
     def setUp(self):
         super().setUp()
@@ -65,7 +66,7 @@ class ClusterTestCase(base.TestCase):
     def make_database(self):
         database = servers.shared(servers.MariaDB)
         self.addCleanup(database.drop, self.name())
-        return database.url(self.name())
+        return database.url(self.name(), self.mysql_driver)
 
     def sync(self):
         conf = os.path.join(self.directory, 'manage.conf')
@@ -165,6 +166,8 @@ class ClusterTestCase(base.TestCase):
 
 class ShapeTest(ClusterTestCase):
     """Every chain over the whole shape."""
+
+    mysql_driver = 'mysqldb'
 
     def test_chains(self):
         self.start()

@@ -76,13 +76,21 @@ class SqliteTest(SchemaMixin, base.TestCase):
 
 
 class MariaDBTest(SchemaMixin, base.TestCase):
-    """MariaDB."""
+    """MariaDB, by a driver that is all Python."""
+
+    driver = 'pymysql'
 
     def url(self):
         server = servers.shared(servers.MariaDB)
         name = f'schema_{self.id().rpartition(".")[2]}'[:60]
         self.addCleanup(server.drop, name)
-        return server.url(name)
+        return server.url(name, self.driver)
+
+
+class MySQLClientTest(MariaDBTest):
+    """MariaDB, by a driver that is not."""
+
+    driver = 'mysqldb'
 
 
 class PostgreSQLTest(SchemaMixin, base.TestCase):

@@ -41,7 +41,7 @@ def run(arguments, directory):
         servers.MariaDB() as mariadb,
         processes.Cluster(
             rabbit.url,
-            mariadb.url('minova'),
+            mariadb.url('minova', arguments.mysql_driver),
             directory,
             compute={'heartbeat_interval': 10},
             conductor={
@@ -91,6 +91,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--count', type=int, default=25)
     parser.add_argument('--many', type=int, default=1000)
+    parser.add_argument(
+        '--mysql-driver',
+        default='mysqldb',
+        help='mysqldb (minova[mysqlclient]) or pymysql (%(default)s)',
+    )
     parser.add_argument(
         '--no-notifications',
         dest='notifications',
