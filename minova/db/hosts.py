@@ -184,23 +184,16 @@ def hosts(connection: Connection, host: str | None = None) -> list[Host]:
 # -- claims ------------------------------------------------------------------
 
 
-def claim(
-    connection: Connection,
-    host: str,
-    instance_uuid: str,
-    holder: str,
-    flavor: Flavor,
-) -> bool:
-    """Take the flavor's room on a host; False when it is not there."""
+def _claim() -> sa.Update:
     memory = _h.c.memory_mb - _h.c.reserved_memory_mb
     disk = _h.c.disk_gb - _h.c.reserved_disk_gb
-    vcpus = _h.c.vcpus_used + flavor.vcpus
-    memory_mb = _h.c.memory_mb_used + flavor.memory_mb
-    disk_gb = _h.c.disk_gb_used + flavor.disk_gb
-    result = connection.execute(
+    vcpus = _h.c.vcpus_used + sa.bindparam('more_vcpus')
+    memory_mb = _h.c.memory_mb_used + sa.bindparam('more_memory_mb')
+    disk_gb = _h.c.disk_gb_used + sa.bindparam('more_disk_gb')
+    return (
         sa.update(_h)
         .where(
-            _h.c.host == host,
+            _h.c.host == sa.bindparam('the_host'),
             vcpus <= _h.c.vcpus * _h.c.cpu_ratio,
             memory_mb <= memory * _h.c.memory_ratio,
             disk_gb <= disk * _h.c.disk_ratio,
@@ -209,19 +202,36 @@ def claim(
             vcpus_used=vcpus, memory_mb_used=memory_mb, disk_gb_used=disk_gb
         )
     )
+
+
+_CLAIM = _claim()
+_HOLD = sa.insert(_a)
+
+
+def claim(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    holder: str,
+    flavor: Flavor,
+) -> bool:
+    """Take the flavor's room on a host; False when it is not there."""
+    wanted = {
+        'vcpus': flavor.vcpus,
+        'memory_mb': flavor.memory_mb,
+        'disk_gb': flavor.disk_gb,
+    }
+    more = {f'more_{name}': number for name, number in wanted.items()}
+    result = connection.execute(_CLAIM, {'the_host': host, **more})
     if result.rowcount != 1:
         return False
-    connection.execute(
-        sa.insert(_a).values(
-            host=host,
-            instance_uuid=instance_uuid,
-            holder=holder,
-            vcpus=flavor.vcpus,
-            memory_mb=flavor.memory_mb,
-            disk_gb=flavor.disk_gb,
-            created_at=clock.now(),
-        )
-    )
+    values = {
+        'host': host,
+        'instance_uuid': instance_uuid,
+        'holder': holder,
+        'created_at': clock.now(),
+    }
+    connection.execute(_HOLD, values | wanted)
     return True
 
 

@@ -18,6 +18,16 @@ from minova.objects.instance import InstanceState
 _t = tables.instances
 _COLUMNS = tuple(_t.c)
 
+# Statements of every action are made once; the names of the values that come
+# with them say which columns are set.
+_INSERT = sa.insert(_t)
+_FENCED = sa.update(_t).where(
+    _t.c.uuid == sa.bindparam('the_uuid'),
+    _t.c.generation == sa.bindparam('read_generation'),
+)
+_UPDATE_OWNED = _FENCED.where(_t.c.task_id == sa.bindparam('read_task_id'))
+_UPDATE_FREE = _FENCED.where(_t.c.task_id.is_(None))
+
 
 def of_row(row: Mapping[Any, Any]) -> Instance:
     """Return the object that a row of all columns stands for."""
@@ -60,7 +70,7 @@ def get(
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
     """Insert a row; return its number."""
-    result = connection.execute(sa.insert(_t).values(to_columns(values)))
+    result = connection.execute(_INSERT, to_columns(values))
     number = result.inserted_primary_key
     assert number is not None
     return int(number[0])
@@ -78,14 +88,12 @@ def update(
     This comparison is the fence: False means that somebody else has taken
     the instance over and that nothing was written.
     """
-    owner: sa.ColumnElement[bool] = _t.c.task_id == task_id
-    if task_id is None:
-        owner = _t.c.task_id.is_(None)
-    result = connection.execute(
-        sa.update(_t)
-        .where(_t.c.uuid == uuid, _t.c.generation == generation, owner)
-        .values(to_columns(values))
-    )
+    known = {'the_uuid': uuid, 'read_generation': generation}
+    statement = _UPDATE_FREE
+    if task_id is not None:
+        statement = _UPDATE_OWNED
+        known['read_task_id'] = task_id
+    result = connection.execute(statement, to_columns(values) | known)
     return result.rowcount == 1
 
 

@@ -13,6 +13,11 @@ from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
+_INSERT = sa.insert(_t)
+_UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
+_OF_OPERATION = sa.select(*_t.c).where(
+    _t.c.operation_id == sa.bindparam('operation_id')
+)
 
 
 def of_row(row: Mapping[Any, Any]) -> Migration:
@@ -25,7 +30,7 @@ def of_row(row: Mapping[Any, Any]) -> Migration:
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
     """Write a new record; return its number."""
-    result = connection.execute(sa.insert(_t).values(_columns(values)))
+    result = connection.execute(_INSERT, _columns(values))
     number = result.inserted_primary_key
     assert number is not None
     return int(number[0])
@@ -35,9 +40,7 @@ def update(
     connection: Connection, number: int, values: Mapping[str, Any]
 ) -> None:
     """Change a record."""
-    connection.execute(
-        sa.update(_t).where(_t.c.id == number).values(_columns(values))
-    )
+    connection.execute(_UPDATE, _columns(values) | {'the_id': number})
 
 
 def note_progress(
@@ -80,8 +83,8 @@ def of_operation(
     connection: Connection, operation_id: str
 ) -> Migration | None:
     """Return the record that an operation keeps, None when it keeps none."""
-    query = sa.select(*_t.c).where(_t.c.operation_id == operation_id)
-    row = connection.execute(query).mappings().first()
+    values = {'operation_id': operation_id}
+    row = connection.execute(_OF_OPERATION, values).mappings().first()
     return of_row(row) if row else None
 
 

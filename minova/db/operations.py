@@ -90,6 +90,17 @@ _LOAD = (
     .join(_i, _i.c.uuid == _s.c.instance_uuid)
     .where(_s.c.id == sa.bindparam('step_id'))
 )
+_INSERT = sa.insert(_o)
+_UPDATE = sa.update(_o).where(_o.c.id == sa.bindparam('the_id'))
+_INSERT_STEPS = sa.insert(_s)
+_FENCED = sa.update(_s).where(
+    _s.c.id == sa.bindparam('the_id'),
+    _s.c.state == sa.bindparam('read_state'),
+)
+_UPDATE_HELD = _FENCED.where(
+    _s.c.incarnation == sa.bindparam('read_incarnation')
+)
+_UPDATE_OWED = _FENCED.where(_s.c.incarnation.is_(None))
 _LOAD_LOCKED = _LOAD.with_for_update(of=(_s, _o, _i))
 
 
@@ -130,22 +141,19 @@ def steps_of(connection: Connection, operation_id: str) -> list[Step]:
 
 def insert(connection: Connection, operation: Operation) -> None:
     """Write a new operation."""
-    connection.execute(sa.insert(_o).values(dataclasses.asdict(operation)))
+    connection.execute(_INSERT, vars(operation))
 
 
 def update(
     connection: Connection, operation_id: str, values: Mapping[str, Any]
 ) -> None:
     """Change an operation whose row is locked."""
-    connection.execute(
-        sa.update(_o).where(_o.c.id == operation_id).values(values)
-    )
+    connection.execute(_UPDATE, {**values, 'the_id': operation_id})
 
 
 def insert_steps(connection: Connection, steps: Iterable[Step]) -> None:
     """Write new steps."""
-    rows = [dataclasses.asdict(step) for step in steps]
-    connection.execute(sa.insert(_s).values(rows))
+    connection.execute(_INSERT_STEPS, [vars(step) for step in steps])
 
 
 def update_step(
@@ -157,14 +165,12 @@ def update_step(
 
     This comparison is a fence: False means that nothing was written.
     """
-    hands: sa.ColumnElement[bool] = _s.c.incarnation == step.incarnation
-    if step.incarnation is None:
-        hands = _s.c.incarnation.is_(None)
-    result = connection.execute(
-        sa.update(_s)
-        .where(_s.c.id == step.id, _s.c.state == step.state, hands)
-        .values(values)
-    )
+    known = {'the_id': step.id, 'read_state': step.state}
+    statement = _UPDATE_OWED
+    if step.incarnation is not None:
+        statement = _UPDATE_HELD
+        known['read_incarnation'] = step.incarnation
+    result = connection.execute(statement, {**values, **known})
     return result.rowcount == 1
 
 

@@ -14,6 +14,7 @@ from minova.db import tables
 from minova.db.engine import Connection
 
 _t = tables.outbox
+_INSERT = sa.insert(_t)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Notice:
 
 def insert(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write notifications, to be published once the transaction commits."""
-    connection.execute(sa.insert(_t).values(list(rows)))
+    connection.execute(_INSERT, list(rows))
 
 
 def unpublished(connection: Connection, limit: int) -> list[Notice]:
