@@ -14,6 +14,7 @@ Exit codes: 0 after SIGTERM, 1 after SIGINT or when a worker did not stop in
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import gc
 import sys
 from typing import Protocol
 
@@ -80,6 +81,9 @@ class Worker(oslo_service.Service):
         except exception.Unavailable as error:
             return error
         self._made = made
+        # What is there now stays: it need not be looked through for garbage.
+        gc.collect()
+        gc.freeze()
         return None
 
     def stop(self, graceful: bool = False) -> None:

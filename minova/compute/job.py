@@ -96,7 +96,7 @@ class Job:
 
     def save(self, milestone: str, **facts: Any) -> None:
         """Record that a point was passed; Stale when taken over."""
-        self._nested = self._asking.save(
+        self._nested |= self._asking.save(
             self.context, self._ticket.step, milestone, facts
         )
         self.passed[milestone] = facts

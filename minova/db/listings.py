@@ -2,11 +2,13 @@
 """Servers as the API shows and lists them.
 
 Plain rows of the columns that are shown, not objects: a list may have a
-thousand of them. What is JSON in the database comes as its text. Whose rows
-may be seen is for the caller to say (``project_id``, None for all); the
-filters only ever leave rows out.
+thousand of them. What is JSON in the database comes as its text, times come
+as they are stored, in UTC without saying so. Whose rows may be seen is for
+the caller to say (``project_id``, None for all); the filters only ever leave
+rows out.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -31,6 +33,8 @@ _t = tables.instances
 _v = tables.services
 
 Condition = sa.ColumnElement[bool]
+#: A row of the columns that were asked for, by their names.
+Row = Any
 
 _BRIEF: Final = (_t.c.uuid, _t.c.display_name)
 _SHOWN: Final = (
@@ -47,12 +51,19 @@ _PLACE: Final = (
 )
 
 
+#: What is read as the database has it.
+_AS_IT_IS: Final[dict[type[Any], Any]] = {
+    types.Json: sa.Text(),
+    types.Moment: sa.DateTime(),
+}
+
+
 def _columns(names: str) -> tuple[sa.ColumnElement[Any], ...]:
     return tuple(
-        sa.type_coerce(_t.c[name], sa.Text()).label(name)
-        if isinstance(_t.c[name].type, types.Json)
-        else _t.c[name]
-        for name in names.split()
+        sa.type_coerce(column, _AS_IT_IS[type(column.type)]).label(column.name)
+        if type(column.type) in _AS_IT_IS
+        else column
+        for column in (_t.c[name] for name in names.split())
     )
 
 
@@ -114,7 +125,7 @@ def find(
     place: bool = False,
     host: bool = False,
     deleted: bool = False,
-) -> sa.Row[Any] | None:
+) -> Row | None:
     """Return a server, None when there is none to be seen.
 
     With ``place`` the row says where the server is and what it is called
@@ -239,7 +250,7 @@ def page(
     order: Sequence[paging.Key] = (),
     detail: bool = True,
     place: bool = False,
-) -> Sequence[sa.Row[Any]]:
+) -> Sequence[Row]:
     """Return the servers that pass all filters, at most ``limit``.
 
     Without ``detail`` only uuid and display_name; ``place`` as in ``find``.
@@ -254,7 +265,7 @@ def page(
         conditions.append(_behind(connection, keys, marker, filters))
     query = query.where(*conditions).order_by(*paging.order(keys)).limit(limit)
     try:
-        return connection.execute(query).all()
+        result = connection.execute(query)
     except db_exception.DBError as error:
         if 'name' in filters or 'description' in filters:
             raise exception.InvalidInput(
@@ -262,6 +273,18 @@ def page(
                 'not take it as a regular expression.'
             ) from error
         raise
+    return list(map(_shape(*result.keys()), result.all()))
+
+
+@functools.cache
+def _shape(*names: str) -> Callable[[Any], Row]:
+    """Return what makes plain rows; they are many and read column by column.
+
+    A named tuple is several times as fast to read as SQLAlchemy's rows.
+    """
+    row: Any = collections.namedtuple('Row', names)  # type: ignore[misc]
+    make: Callable[[Any], Row] = row._make
+    return make
 
 
 def _behind(

@@ -89,6 +89,7 @@ _LOAD = (
     .join(_o, _o.c.id == _s.c.operation_id)
     .join(_i, _i.c.uuid == _s.c.instance_uuid)
     .where(_s.c.id == sa.bindparam('step_id'))
+    .with_for_update(of=(_s, _o, _i))
 )
 _INSERT = sa.insert(_o)
 _UPDATE = sa.update(_o).where(_o.c.id == sa.bindparam('the_id'))
@@ -101,15 +102,12 @@ _UPDATE_HELD = _FENCED.where(
     _s.c.incarnation == sa.bindparam('read_incarnation')
 )
 _UPDATE_OWED = _FENCED.where(_s.c.incarnation.is_(None))
-_LOAD_LOCKED = _LOAD.with_for_update(of=(_s, _o, _i))
 
 
-def load(
-    connection: Connection, step_id: str, lock: bool = True
-) -> Loaded | None:
-    """Return a step with its operation and instance, None when unknown."""
-    query = _LOAD_LOCKED if lock else _LOAD
-    row = connection.execute(query, {'step_id': step_id}).mappings().first()
+def load(connection: Connection, step_id: str) -> Loaded | None:
+    """Lock a step with its operation and instance; None when unknown."""
+    values = {'step_id': step_id}
+    row = connection.execute(_LOAD, values).mappings().first()
     if row is None:
         return None
     return Loaded(

@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 _LEASE = 'relay'
 #: Seconds in which notifications are gathered before they are read: those of
 #: one action then take two statements, not two each.
-_GATHER = 0.1
+_GATHER = 0.25
 #: Seconds after which one that does not hold the lease asks for it again.
 _ASKING = 1.0
 

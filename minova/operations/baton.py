@@ -221,7 +221,8 @@ def _book(connection: sa.Connection, loaded: operations.Loaded) -> Book:
 def _nested(book: Book, work: HostStep) -> dict[str, str]:
     if not work.calls:
         return {}
-    return {step.method: step.id for step in book.steps() if step.nested}
+    steps = book.owed or book.steps()
+    return {step.method: step.id for step in steps if step.nested}
 
 
 def _open_wakes(

@@ -32,21 +32,24 @@ def decide(
     is raised again to whoever asks again.
     """
     try:
-        wakes = database.write(
+        outcome = database.write(
             lambda connection: _write(connection, step_id, desk, None, host)
         )
-        if wakes is not None:
-            return wakes
-        # Hosts must be asked first, which no transaction waits for.
-        advice = _consult(database, step_id, desk)
-        return (
-            database.write(
+        if isinstance(outcome, Book):
+            # Hosts must be asked first, which no transaction waits for.
+            advice = _decision(outcome.operation, outcome.step).consults(
+                desk,
+                outcome.step,
+                outcome.operation.params,
+                outcome.instance,
+            )
+            outcome = database.write(
                 lambda connection: _write(
                     connection, step_id, desk, advice, host
                 )
             )
-            or []
-        )
+        assert not isinstance(outcome, Book)
+        return outcome
     except (exception.Stale, exception.Unavailable):
         # Taken over, or to be tried again by whoever finds it owed.
         raise
@@ -60,32 +63,21 @@ def decide(
         raise
 
 
-def _consult(database: Database, step_id: str, desk: Desk) -> dict[str, Any]:
-    seen = database.read(
-        lambda connection: operations.load(connection, step_id, lock=False)
-    )
-    if seen is None or seen.step.state != records.OWED:
-        return {}
-    return _decision(seen.operation, seen.step).consults(
-        desk, seen.step, seen.operation.params, seen.instance
-    )
-
-
 def _write(
     connection: sa.Connection,
     step_id: str,
     desk: Desk,
     advice: dict[str, Any] | None,
     host: str,
-) -> list[Wake] | None:
-    """Decide; None when advice is needed and there is none."""
+) -> list[Wake] | Book:
+    """Decide; return the book as it was read when advice is missing."""
     book = _open(connection, step_id, host)
     if book is None:
         return []
     step = book.step
     decision = _decision(book.operation, step)
     if decision.needs_advice and advice is None:
-        return None
+        return book
     step.started_at = book.now
     step.result = decision.decides(book, desk, advice or {})
     book.end_step(records.DONE)

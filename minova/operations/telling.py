@@ -49,6 +49,11 @@ class Telling:
         #: What was started and is to be ended in this very transaction.
         self._loose: list[str] = []
 
+    @property
+    def owed(self) -> list[records.Step]:
+        """The steps that are owed since the book is open."""
+        return self._owed
+
     def steps(self) -> list[records.Step]:
         """All steps of the operation so far, in the order they were owed."""
         known = []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a server is shown, at each microversion and to each kind of caller."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -43,7 +44,11 @@ def _flavor(text: str) -> Mapping[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """How servers are shown in one reply."""
+    """How servers are shown in one reply.
+
+    What many servers of a reply have in common, an image or a flavor, is
+    made once.
+    """
 
     version: int
     links: Links
@@ -56,6 +61,7 @@ class View:
     #: The services by host; without it the rows say what there is to say.
     services: Mapping[str, Any] | None = None
     extra_specs: bool = True
+    _made: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def brief(self, row: Row) -> Shown:
         """Return what a plain list shows."""
@@ -108,8 +114,8 @@ class View:
             'user_id': row.user_id,
             'metadata': orjson.Fragment(row.metadata),
             'hostId': host_id(row.project_id, row.host),
-            'image': self._image(row.image_ref),
-            'flavor': self._flavor(_flavor(row.flavor)),
+            'image': self._once(row.image_ref, self._image),
+            'flavor': self._once(row.flavor, self._flavor),
             'created': times.stamp(row.created_at),
             'updated': times.stamp(row.updated_at or row.created_at),
             'addresses': addresses(row),
@@ -124,6 +130,12 @@ class View:
             shown['fault'] = self._fault(fault)
         return shown
 
+    def _once(self, key: str, make: Callable[[str], Any]) -> Any:
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = orjson.Fragment(orjson.dumps(make(key)))
+        return made
+
     def _image(self, image_ref: str) -> Shown | str:
         if not image_ref:
             return ''
@@ -132,7 +144,8 @@ class View:
             'links': self.links.bookmark('images', image_ref),
         }
 
-    def _flavor(self, flavor: Mapping[str, Any]) -> Shown:
+    def _flavor(self, text: str) -> Shown:
+        flavor = _flavor(text)
         if self.version < 47:
             number = flavor['flavorid']
             return {
@@ -162,18 +175,17 @@ class View:
         return shown
 
     def _add_place(self, shown: Shown, row: Row) -> None:
-        prefix = 'OS-EXT-SRV-ATTR:'
-        shown[prefix + 'host'] = row.host
-        shown[prefix + 'hypervisor_hostname'] = row.node
-        shown[prefix + 'instance_name'] = f'instance-{row.id:08x}'
+        shown['OS-EXT-SRV-ATTR:host'] = row.host
+        shown['OS-EXT-SRV-ATTR:hypervisor_hostname'] = row.node
+        shown['OS-EXT-SRV-ATTR:instance_name'] = f'instance-{row.id:08x}'
         if self.version >= 3:
-            shown[prefix + 'reservation_id'] = row.reservation_id
-            shown[prefix + 'launch_index'] = row.launch_index
-            shown[prefix + 'hostname'] = row.hostname
-            shown[prefix + 'kernel_id'] = row.kernel_id
-            shown[prefix + 'ramdisk_id'] = row.ramdisk_id
-            shown[prefix + 'root_device_name'] = row.root_device_name
-            shown[prefix + 'user_data'] = row.user_data
+            shown['OS-EXT-SRV-ATTR:reservation_id'] = row.reservation_id
+            shown['OS-EXT-SRV-ATTR:launch_index'] = row.launch_index
+            shown['OS-EXT-SRV-ATTR:hostname'] = row.hostname
+            shown['OS-EXT-SRV-ATTR:kernel_id'] = row.kernel_id
+            shown['OS-EXT-SRV-ATTR:ramdisk_id'] = row.ramdisk_id
+            shown['OS-EXT-SRV-ATTR:root_device_name'] = row.root_device_name
+            shown['OS-EXT-SRV-ATTR:user_data'] = row.user_data
 
     def _host_status(self, row: Row, down_time: float) -> str:
         """Return in what state the service on a server's host is."""
@@ -211,6 +223,8 @@ class View:
 def addresses(row: Row) -> Shown:
     """Return the addresses of a server by network."""
     found: Shown = {}
+    if row.network_info == '[]':
+        return found
     for nic in orjson.loads(row.network_info):
         found.setdefault(nic['label'], []).extend(
             {
