@@ -26,6 +26,7 @@ class Compute:
 
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed."""
+        self._bus.hang_up_soon()
         self._compute.stop()
         self._bus.close()
 

@@ -28,6 +28,7 @@ class Conductor:
 
     def stop(self) -> None:
         """Answer what was asked, then let go."""
+        self._bus.hang_up_soon()
         self._conductor.stop()
         self._bus.close()
         self._database.dispose()

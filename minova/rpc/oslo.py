@@ -15,6 +15,7 @@ from oslo_log import log as logging
 import oslo_messaging
 from oslo_messaging._drivers import amqpdriver
 
+from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.rpc.bus import Dispatch
@@ -31,6 +32,11 @@ EXCHANGE = 'minova'
 # next message all this begins again. With oslo.messaging's one millisecond
 # that is most of what a message costs.
 amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.1
+
+#: Seconds that a service which ends waits for answers, and between two looks
+#: at who still does.
+_PATIENCE = 5.0
+_LOOK = 0.2
 
 #: Whose errors mean that the bus is away.
 _LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
@@ -63,6 +69,8 @@ class OsloBus:
         Raises ConfigInvalid for a URL that no driver takes.
         """
         self._threads = threads
+        self._closed = clock.event()
+        self._hung_up = False
         oslo_messaging.set_transport_defaults(EXCHANGE)
         try:
             self._transport = oslo_messaging.get_rpc_transport(CONF, url)
@@ -92,13 +100,21 @@ class OsloBus:
 
     def call(self, message: Message) -> Json:
         """Send and wait for the answer."""
-        context = self._prepare(message)
-        answer = _translated(
-            message,
-            lambda: context.call(
-                message.context, message.method, **message.arguments
-            ),
-        )
+        answer = None
+        if not self._hung_up:
+            context = self._prepare(message)
+            answer = _translated(
+                message,
+                lambda: context.call(
+                    message.context, message.method, **message.arguments
+                ),
+            )
+        if answer is None:
+            raise exception.Unavailable(
+                what=message.topic,
+                reason=f'no answer to {message.method} before this service '
+                'ended',
+            )
         return cast(Json, answer)
 
     def cast(self, message: Message) -> None:
@@ -156,8 +172,30 @@ class OsloBus:
                 reason=f'{type(error).__name__}: {error}',
             ) from error
 
+    def hang_up_soon(self) -> None:
+        """Let nobody wait for an answer when the service is about to end.
+
+        Who waits in a few seconds' time, or asks then, gets Unavailable: the
+        other side may have ended too, and a timeout would be waited for.
+        """
+        clock.spawn('hang-up', self._hang_up)
+
+    def _hang_up(self) -> None:
+        self._closed.wait(_PATIENCE)
+        self._hung_up = True
+        while not self._closed.wait(_LOOK):
+            # The library knows no way to give up a call.
+            waiter = getattr(self._transport._driver, '_waiter', None)
+            if waiter is None:
+                continue
+            for number in list(waiter.waiters._queues):
+                waiter.waiters.put(
+                    number, {'result': None, 'failure': None, 'ending': True}
+                )
+
     def close(self) -> None:
         """Let go of all connections."""
+        self._closed.set()
         self._transport.cleanup()
         self._notifications.cleanup()
 

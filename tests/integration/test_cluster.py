@@ -404,6 +404,16 @@ class SignalsTest(ClusterTestCase):
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
         self.user.wait(uuid, 'ACTIVE')
 
+    def test_sigterm_when_no_conductor_answers(self):
+        self.start(conductors=1, computes=1)
+        self.service('conductor', 'c0').kill()
+        compute = self.service('compute', 'n0')
+        # It gives signs of life, each of which waits for an answer.
+        base.clock.sleep(2)
+        began = base.clock.monotonic()
+        self.assertEqual(0, compute.terminate())
+        self.assertLess(base.clock.monotonic() - began, 9)
+
     def test_no_eventlet_anywhere_and_no_database_in_a_compute(self):
         self.start(conductors=1, computes=1)
         for name, service in self.cluster.services.items():
