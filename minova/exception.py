@@ -15,6 +15,7 @@
     │   ├── NoValidHost         400  no place for it
     │   ├── MigrationRefused    400  a check before a migration failed
     │   ├── Stale               409  a newer owner holds the instance
+    │   ├── NotOffered          501  the hypervisor knows no such thing
     │   └── Unavailable         503  broker or database away
     └── Failed                  500  something was begun; the text says what
         ├── GuestFailed              the hypervisor refused or lost it
@@ -254,7 +255,7 @@ class OperationNotFound(NotFound):
     )
 
 
-# -- 406, 409, 413, 503 -----------------------------------------------------
+# -- 406, 409, 413, 501, 503 ------------------------------------------------
 
 
 class NotAcceptable(Refused):
@@ -313,6 +314,13 @@ class TooLarge(Refused):
 
     msg_fmt = 'The request body is larger than %(limit)s bytes.'
     status = 413
+
+
+class NotOffered(Refused):
+    """The hypervisor that is asked does not do this at all."""
+
+    msg_fmt = '%(reason)s'
+    status = 501
 
 
 class Unavailable(Refused):

@@ -20,8 +20,13 @@ from minova import exception
 _GRACE = 20.0
 
 
-def listen(address: str, port: int) -> socket.socket:
-    """Return a listening socket; ConfigInvalid when that cannot be."""
+def listen(
+    address: str, port: int, options: str = '[api] listen and port'
+) -> socket.socket:
+    """Return a listening socket; ConfigInvalid when that cannot be.
+
+    ``options`` are those that say where, for the text of the error.
+    """
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,10 +36,17 @@ def listen(address: str, port: int) -> socket.socket:
         made.close()
         raise exception.ConfigInvalid(
             reason=f'cannot listen on {address}:{port}: {error.strerror}; '
-            'see [api] listen and port'
+            f'see {options}'
         ) from error
     made.listen(1024)
     return made
+
+
+def url(bound: socket.socket) -> str:
+    """Return where a listening socket is reached; no slash at the end."""
+    address, port = bound.getsockname()[:2]
+    host = f'[{address}]' if ':' in address else address
+    return f'http://{host}:{port}'
 
 
 class HttpServer:

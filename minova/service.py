@@ -15,6 +15,9 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import gc
+import multiprocessing
+import os
+import signal
 import sys
 from typing import Protocol
 
@@ -27,9 +30,12 @@ from minova import conf
 from minova import exception
 from minova import version
 from minova.conf import CONF
+from minova.conf import libraries
 
 LOG = logging.getLogger(__name__)
 
+#: What is raised for a configuration that cannot work.
+WRONG = (exception.ConfigInvalid, cfg.Error)
 #: Seconds between two tries to start.
 _AGAIN = 2.0
 
@@ -57,14 +63,29 @@ class Worker(oslo_service.Service):
         self._name = name
         self._build = build
         self._ready = ready
+        self._master = os.getpid()
+        self._wrong = multiprocessing.Value('b', False)
         self._made: Runnable | None = None
         self._stopping = False
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the configuration turned out not to work; for the master."""
+        return bool(self._wrong.value)
 
     def start(self) -> None:
         """Build and start; again and again while something is away."""
         LOG.info('%s %s starts.', self._name, version.release())
         while not self._stopping:
-            away = self._try()
+            try:
+                away = self._try()
+            except WRONG as error:
+                self._give_up(error)
+                return
+            except OSError as error:
+                # The master starts another worker, which may have more luck.
+                LOG.warning('%s cannot start: %s', self._name, error)
+                sys.exit(1)
             if away is None:
                 if self._ready:
                     sys.stdout.write(f'{self._ready}\n')
@@ -86,6 +107,15 @@ class Worker(oslo_service.Service):
         gc.freeze()
         return None
 
+    def _give_up(self, error: Exception) -> None:
+        """End the master, too: another worker would fare no better."""
+        with self._wrong.get_lock():
+            if not self._wrong.value:
+                sys.stderr.write(f'{self._name}: {error}\n')
+            self._wrong.value = True
+        if os.getppid() == self._master:
+            os.kill(self._master, signal.SIGTERM)
+
     def stop(self, graceful: bool = False) -> None:
         """Stop what runs."""
         self._stopping = True
@@ -102,18 +132,7 @@ def configure(argv: list[str], prog: str) -> None:
     the process with 2 and one line on stderr when they cannot be read.
     """
     logging.register_options(CONF)
-    logging.set_defaults(
-        default_log_levels=[
-            *logging.get_default_log_levels(),
-            'oslo.messaging=WARNING',
-            'oslo_messaging=WARNING',
-            'oslo_service=WARNING',
-            'oslo_db.sqlalchemy.engines=ERROR',
-            'amqp=ERROR',
-            'kombu=WARNING',
-            'alembic=WARNING',
-        ]
-    )
+    libraries.set_log_levels()
     with fatal(prog):
         CONF(argv, project='minova', prog=prog, version=version.release())
         _read_all()
@@ -133,7 +152,7 @@ def fatal(prog: str) -> Iterator[None]:
     """End the process with 2 and one line for an error of configuration."""
     try:
         yield
-    except (exception.ConfigInvalid, cfg.Error) as error:
+    except WRONG as error:
         sys.stderr.write(f'{prog}: {error}\n')
         sys.exit(2)
 
@@ -148,10 +167,11 @@ def run(
 
     ``ready`` is what a worker says on stdout when it has started.
     """
-    launcher = oslo_service.launch(
-        CONF,
-        Worker(name, build, ready),
-        workers=workers,
-        restart_method='mutate',
-    )
-    return int(launcher.wait() or 0)
+    worker = Worker(name, build, ready)
+    with fatal(name):
+        # This reads the options of the libraries, too.
+        launcher = oslo_service.launch(
+            CONF, worker, workers=workers, restart_method='mutate'
+        )
+    code = int(launcher.wait() or 0)
+    return 2 if worker.is_wrong else code

@@ -57,8 +57,7 @@ class AllInOne:
         self._directory = directory
         self._hosts = [f'node{number + 1}' for number in range(hosts)]
         self._bound = bound
-        address, port = bound.getsockname()[:2]
-        self._base_url = f'http://{address}:{port}'
+        self._base_url = http.url(bound)
 
     def start(self) -> None:
         """Make what is missing, start all, say how to use it."""

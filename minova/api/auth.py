@@ -169,12 +169,19 @@ def protect(app: Application) -> Application:
     """Return the application as it is served.
 
     With Keystone, that is with keystonemiddleware around it, which reads the
-    group ``keystone_authtoken``.
+    group ``keystone_authtoken``. ConfigInvalid if that is not installed.
     """
     if CONF.api.auth != 'keystone':
         return app
     # It brings 17 MB that nobody else needs.
-    module = importlib.import_module('keystonemiddleware.auth_token')
+    try:
+        module = importlib.import_module('keystonemiddleware.auth_token')
+    except ImportError as error:
+        raise exception.ConfigInvalid(
+            reason='[api] auth is keystone, which needs the package '
+            'keystonemiddleware, which the extra minova[keystone] brings: '
+            f'{error}'
+        ) from error
     options = {'oslo_config_config': CONF, 'delay_auth_decision': True}
     protected: Application = module.AuthProtocol(app, options)
     return protected

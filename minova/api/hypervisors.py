@@ -55,11 +55,14 @@ def show(ask: Ask, hypervisor_id: str) -> Any:
 
 
 def uptime(ask: Ask, hypervisor_id: str) -> Any:
-    """Tell how long it is up, which no hypervisor tells."""
+    """Tell how long it is up, which no hypervisor tells.
+
+    Clients that show a hypervisor ask, and go on without it after a 501 only.
+    """
     found = _find(ask, hypervisor_id)
-    raise exception.InvalidInput(
-        f'The uptime of {found.host.hypervisor_hostname} is not known: its '
-        'hypervisor does not report it.'
+    raise exception.NotOffered(
+        reason=f'The uptime of {found.host.hypervisor_hostname} is not known: '
+        'its hypervisor does not report it.'
     )
 
 

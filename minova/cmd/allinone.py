@@ -100,10 +100,11 @@ def main(argv: list[str] | None = None) -> int:
             raise exception.ConfigInvalid(
                 reason=f'--data-dir {directory}: {error.strerror}'
             ) from error
-        bound = http.listen(arguments.listen, arguments.port)
-    address, port = bound.getsockname()[:2]
+        bound = http.listen(
+            arguments.listen, arguments.port, '--listen and --port'
+        )
     ready = _READY.format(
-        url=f'http://{address}:{port}',
+        url=http.url(bound),
         hosts=arguments.hosts,
         directory=directory,
     )

@@ -54,12 +54,11 @@ def main() -> int:
         engine.check(CONF)
         OsloBus.check()
         bound = http.listen(CONF.api.listen, CONF.api.port)
-    address, port = bound.getsockname()[:2]
     return service.run(
         PROG,
         functools.partial(Api, bound),
         CONF.api.workers,
-        f'{PROG} is ready at http://{address}:{port}/',
+        f'{PROG} is ready at {http.url(bound)}/',
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """minova-compute: acts on the hypervisor of the host it runs on."""
 
+import contextlib
 import sys
 
 from minova import images
@@ -18,11 +19,17 @@ class Compute:
 
     def start(self) -> None:
         """Open the hypervisor, then take up what is owed."""
-        self._bus = OsloBus()
-        self._compute = ComputeService(
-            CONF.host, self._bus, load.load(CONF.host), images.load()
-        )
-        self._compute.start()
+        with contextlib.ExitStack() as taken_back:
+            self._bus = OsloBus()
+            taken_back.callback(self._bus.close)
+            driver = load.load(CONF.host)
+            # Or the next try would find the host taken, by this one.
+            taken_back.callback(driver.close)
+            self._compute = ComputeService(
+                CONF.host, self._bus, driver, images.load()
+            )
+            self._compute.start()
+            taken_back.pop_all()
 
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed."""

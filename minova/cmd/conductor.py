@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """minova-conductor: decides, owns the operations, publishes notifications."""
 
+import contextlib
 import sys
 
 from minova import service
@@ -18,13 +19,17 @@ class Conductor:
 
     def start(self) -> None:
         """Connect, then answer."""
-        self._database = engine.connect(CONF)
-        schema.require(self._database)
-        self._bus = OsloBus()
-        self._conductor = ConductorService(
-            self._database, self._bus, CONF.host
-        )
-        self._conductor.start()
+        with contextlib.ExitStack() as taken_back:
+            self._database = engine.connect(CONF)
+            taken_back.callback(self._database.dispose)
+            schema.require(self._database)
+            self._bus = OsloBus()
+            taken_back.callback(self._bus.close)
+            self._conductor = ConductorService(
+                self._database, self._bus, CONF.host
+            )
+            self._conductor.start()
+            taken_back.pop_all()
 
     def stop(self) -> None:
         """Answer what was asked, then let go."""

@@ -3,15 +3,21 @@
 
 import argparse
 from collections.abc import Callable
+import math
+import os
 import sys
+
+from oslo_log import log as logging
 
 from minova import exception
 from minova import service
+from minova import states
 from minova.cmd import diagrams
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import hosts
 from minova.db import instances
+from minova.db import operations
 from minova.db import schema
 from minova.operations import timeline
 
@@ -24,7 +30,10 @@ def db_sync(arguments: argparse.Namespace) -> int:
 
     database = engine.connect(CONF)
     before = schema.current(database)
-    migrate.sync(database)
+    # A newer release may have been there: it works with this one, and its
+    # migrations are not known here.
+    if before is None or before < schema.HEAD:
+        migrate.sync(database)
     after = schema.current(database)
     if before == after:
         print(f'The schema is at {after} already.')
@@ -40,36 +49,53 @@ def db_version(arguments: argparse.Namespace) -> int:
     return 0 if found is not None and found >= schema.HEAD else 1
 
 
+def _current() -> engine.Database:
+    """Return the database; Unavailable when its schema is too old."""
+    database = engine.connect(CONF)
+    schema.require(database)
+    return database
+
+
 def host_list(arguments: argparse.Namespace) -> int:
     """Print the hosts, whether they are up and what of them is promised."""
-    database = engine.connect(CONF)
-    services = {
-        found.host: found
-        for found in database.read(
-            lambda connection: hosts.services(connection, 'nova-compute')
+    database = _current()
+    # Hosts first: one that registers meanwhile is not missed among services.
+    rows, services = database.read(
+        lambda connection: (
+            hosts.hosts(connection),
+            hosts.services(connection, operations.COMPUTE),
         )
-    }
+    )
+    by_host = {found.host: found for found in services}
     line = '{:<24} {:<6} {:<9} {:>15} {:>19} {:>15}'.format
     print(line('HOST', 'STATE', 'STATUS', 'VCPUS', 'MEMORY MiB', 'DISK GiB'))
-    for row in database.read(hosts.hosts):
-        found = services[row.host]
-        up = found.is_up(CONF.conductor.service_down_time)
+    for row in rows:
+        found = by_host.get(row.host)
+        up = found and found.is_up(CONF.conductor.service_down_time)
+        enabled = found and not found.disabled
+        memory_mb = row.memory_mb - row.reserved_memory_mb
+        disk_gb = row.disk_gb - row.reserved_disk_gb
         print(
             line(
                 row.host,
                 'up' if up else 'down',
-                'disabled' if found.disabled else 'enabled',
-                f'{row.vcpus_used}/{row.vcpus * row.cpu_ratio:.0f}',
-                f'{row.memory_mb_used}/{row.memory_mb * row.memory_ratio:.0f}',
-                f'{row.disk_gb_used}/{row.disk_gb * row.disk_ratio:.0f}',
+                'enabled' if enabled else 'disabled',
+                _of(row.vcpus_used, row.vcpus * row.cpu_ratio),
+                _of(row.memory_mb_used, memory_mb * row.memory_ratio),
+                _of(row.disk_gb_used, disk_gb * row.disk_ratio),
             )
         )
     return 0
 
 
+def _of(used: int, most: float) -> str:
+    """Return what is promised of what a claim may reach."""
+    return f'{used}/{math.floor(most)}'
+
+
 def show_timeline(arguments: argparse.Namespace) -> int:
     """Print what happened to an instance, operation by operation."""
-    database = engine.connect(CONF)
+    database = _current()
     uuid = arguments.instance
     found = database.read(
         lambda connection: instances.get(connection, uuid, deleted=True)
@@ -135,7 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     line = command(groups, 'timeline', show_timeline)
     line.add_argument('instance', help='its id')
     line.add_argument(
-        '--kind', action='append', help='only operations of this kind'
+        '--kind',
+        action='append',
+        choices=tuple(states.TABLE),
+        metavar='KIND',
+        help='only operations of this kind; may be given again',
     )
     table = group('states', 'the life of an instance')
     command(table, 'draw', states_draw, needs_conf=False)
@@ -144,19 +174,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _configure(files: list[str]) -> None:
+    """Read the configuration; what is logged goes beside the output."""
+    logging.register_options(CONF)
+    CONF.set_default('use_stderr', True)
+    try:
+        service.configure([f'--config-file={name}' for name in files], PROG)
+    except OSError as error:
+        # A configuration or a log file that cannot be opened.
+        raise exception.ConfigInvalid(reason=str(error)) from error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run minova-manage; 0 when done, 1 when not, 2 for wrong words."""
     arguments = _parser().parse_args(argv)
-    if arguments.needs_conf:
-        files = [f'--config-file={name}' for name in arguments.config_file]
-        service.configure(files, PROG)
     try:
+        if arguments.needs_conf:
+            _configure(arguments.config_file)
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except exception.ConfigInvalid as error:
         print(f'{PROG}: {error}', file=sys.stderr)
         return 2
     except exception.MinovaException as error:
         print(f'{PROG}: {error}', file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Who read it, a pager, has seen enough; Python would flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
 

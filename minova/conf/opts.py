@@ -4,9 +4,11 @@
 import re
 
 from oslo_config import cfg
+from oslo_db import options as db_options
 import oslo_messaging
 
 from minova import conf
+from minova.conf import libraries
 from minova.rpc import oslo as rpc
 
 
@@ -28,3 +30,5 @@ def _flowing(option: cfg.Opt) -> cfg.Opt:
 def set_defaults() -> None:
     """Change the defaults of library options that differ in Minova."""
     oslo_messaging.set_transport_defaults(rpc.EXCHANGE)
+    libraries.set_log_levels()
+    libraries.set_pool_size(db_options.database_opts)

@@ -27,6 +27,7 @@ from sqlalchemy.dialects import plugins
 
 from minova import clock
 from minova import exception
+from minova.conf import libraries
 
 Connection = sa.Connection
 T = TypeVar('T')
@@ -42,8 +43,14 @@ _RETRY = oslo_db_api.wrap_db_retry(
 )
 
 
-#: As many as there may be threads at work; made when they are needed.
-_POOL_SIZE = 32
+#: What a connection that is not made ends with. Only that a MariaDB is away is
+#: a DBConnectionError for oslo.db; that it knows no such user or database, and
+#: whatever PostgreSQL and SQLite say, are others.
+_NO_CONNECTION = (
+    db_exception.DBConnectionError,
+    db_exception.DBNonExistentDatabase,
+    sa.exc.OperationalError,
+)
 
 
 class Pooling(sa.CreateEnginePlugin):
@@ -103,7 +110,7 @@ class Database:
         # was faster; one that says what it wants waits for its turn.
         immediate = writes and self.engine.dialect.name == 'sqlite'
         try:
-            with self.engine.connect() as connection:
+            with self._open() as connection:
                 if immediate:
                     # Tells oslo.db that we begin the transaction.
                     connection.info['in_transaction'] = True
@@ -116,6 +123,12 @@ class Database:
                 raise _Busy(str(error)) from error
             raise
 
+    def _open(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except _NO_CONNECTION as error:
+            raise db_exception.DBConnectionError(error) from error
+
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -126,7 +139,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _set_defaults(conf: cfg.ConfigOpts) -> None:
-    db_options.set_defaults(conf, max_pool_size=_POOL_SIZE)
+    db_options.set_defaults(conf, max_pool_size=libraries.MAX_POOL_SIZE)
 
 
 def check(conf: cfg.ConfigOpts) -> None:
@@ -140,7 +153,7 @@ def check(conf: cfg.ConfigOpts) -> None:
         )
     try:
         sa.make_url(url).get_dialect().import_dbapi()
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         raise exception.ConfigInvalid(
             reason='[database] connection is not a URL such as '
             'mysql+pymysql://USER:PASSWORD@HOST/NAME'
@@ -166,9 +179,10 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
     try:
         # enginefacade connects once when it makes the engine.
         engine = facade.writer.get_engine()
-    except db_exception.DBConnectionError as error:
+    except _NO_CONNECTION as error:
+        named = sa.make_url(conf.database.connection).render_as_string()
         raise exception.Unavailable(
-            what='The database', reason=_first_line(error)
+            what=f'The database {named}', reason=_first_line(error)
         ) from error
     return Database(_prepare(engine))
 

@@ -96,9 +96,11 @@ def visible(image: Image, asker: Asker) -> bool:
 def load() -> Images:
     """Return the image service that ``[image] service`` names.
 
-    Nothing is asked of it yet.
+    Nothing is asked of it yet. Raises ConfigInvalid if it could not be asked.
     """
     service = conf.CONF.image.service
     # Glance's client brings keystoneauth, which the embedded one never needs.
     module = importlib.import_module(f'minova.images.{service}')
+    if service == 'glance':
+        module.check()
     return cast(Images, module.open_images())

@@ -180,6 +180,11 @@ def open_images() -> Glance:
     return Glance()
 
 
+def check() -> None:
+    """Raise ConfigInvalid if the options cannot lead to a Glance."""
+    _adapter()
+
+
 def _adapter() -> Any:
     """Return what the options say; ConfigInvalid if they say too little."""
     conf.CONF.register_opts(options(), group=_GROUP)

@@ -45,12 +45,27 @@ _LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
 class OsloServer:
     """An oslo.messaging RPC server under the bus's verbs."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, brokers: str) -> None:
         self._server = server
+        self._brokers = brokers
 
     def start(self) -> None:
-        """Declare the queues and begin to take messages."""
-        self._server.start()
+        """Declare the queues and begin to take messages.
+
+        Waits for a broker that is away; Unavailable when it is there and
+        refuses.
+        """
+        if self._brokers:
+            LOG.info('Connecting to the message broker %s.', self._brokers)
+        try:
+            self._server.start()
+        except Exception as error:
+            if not _is_outage(error):
+                raise
+            raise exception.Unavailable(
+                what=f'The message broker {self._brokers}',
+                reason=f'{type(error).__name__}: {error}',
+            ) from error
 
     def stop(self) -> None:
         """Take no more; return when what was taken is answered."""
@@ -77,13 +92,18 @@ class OsloBus:
             self._notifications = oslo_messaging.get_notification_transport(
                 CONF, url
             )
+            parsed = oslo_messaging.TransportURL.parse(CONF, url)
         except (
             oslo_messaging.DriverLoadFailure,
             oslo_messaging.InvalidTransportURL,
+            ValueError,  # a port that is no number
         ) as error:
             raise exception.ConfigInvalid(
                 reason=f'transport_url is not usable: {error}'
             ) from error
+        self._brokers = ', '.join(
+            f'{host.hostname}:{host.port}' for host in parsed.hosts
+        )
         self._client = oslo_messaging.get_rpc_client(
             self._transport,
             oslo_messaging.Target(),
@@ -153,7 +173,7 @@ class OsloBus:
         )
         # oslo's own default makes 64 threads before it uses one twice.
         CONF.set_default('executor_thread_pool_size', self._threads)
-        return OsloServer(made)
+        return OsloServer(made, self._brokers)
 
     def publish(
         self, exchange: str, topic: str, context: Json, body: Json
@@ -232,10 +252,17 @@ def _translated(message: Message, send: Callable[[], Any]) -> Any:
         reason = f'the message broker cannot be reached: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error
     except Exception as error:
-        # The libraries below let errors of their own through: kombu's
-        # OperationalError and amqp's are no MessagingException. One of ours,
-        # as for a value that JSON cannot carry, is nobody's outage.
-        if type(error).__module__.partition('.')[0] not in _LIBRARIES:
+        if not _is_outage(error):
             raise
         reason = f'{type(error).__name__}: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell whether an error is the broker's and not one of ours.
+
+    The libraries below let errors of their own through: kombu's
+    OperationalError and amqp's are no MessagingException. One of ours, as for
+    a value that JSON cannot carry, is nobody's outage.
+    """
+    return type(error).__module__.partition('.')[0] in _LIBRARIES

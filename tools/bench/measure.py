@@ -202,9 +202,10 @@ def cost(counters, work, times):
     ``work`` must not poll: what polling costs is not the action's.
     """
     idle = 2.0
-    before = counters.read()
-    if not before:
+    if not counters.read():
         return {}
+    time.sleep(3.0)  # what was done before has its after-effects
+    before = counters.read()
     time.sleep(idle)
     between = counters.read()
     began = time.monotonic()

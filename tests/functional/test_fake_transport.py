@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole cloud over oslo.messaging's own in-memory transport, fake://.
+
+Nothing of the bus is ours there but what stands in rpc/oslo.py, so what works
+here does not lean on what memory:// is kind enough to do.
+"""
+
+from minova import states
+from tests import base
+from tests.fixtures.cloud import Cloud
+from tests.functional.test_chains import lines
+
+#: What is told of an instance that is created on a, migrated to b, resized
+#: back to a, confirmed and deleted.
+LIFE = """
+update(None>scheduling) [api.api]
+create.start [compute.a]
+update(scheduling>networking) [compute.a]
+update(networking>block_device_mapping) [compute.a]
+update(block_device_mapping>spawning) [compute.a]
+update(spawning>None) building>active [compute.a]
+create.end [compute.a]
+update(None>migrating) [api.api]
+live_migration.pre.start [compute.b]
+live_migration.pre.end [compute.b]
+live_migration._post.start [compute.a]
+live_migration.post.dest.start [compute.b]
+update(migrating>None) [compute.b]
+live_migration.post.dest.end [compute.b]
+live_migration._post.end [compute.a]
+update(None>resize_prep) [api.api]
+exists [compute.a]
+resize.prep.start [compute.a]
+resize.prep.end [compute.a]
+update(resize_prep>resize_migrating) [compute.b]
+resize.start [compute.b]
+update(resize_migrating>resize_migrated) [compute.b]
+resize.end [compute.b]
+update(resize_migrated>resize_finish) [compute.a]
+finish_resize.start [compute.a]
+update(resize_finish>None) active>resized [compute.a]
+finish_resize.end [compute.a]
+update(None>None) resized>active [api.api]
+resize.confirm.start [compute.b]
+resize.confirm.end [compute.b]
+update(None>deleting) [api.api]
+delete.start [compute.a]
+shutdown.start [compute.a]
+shutdown.end [compute.a]
+update(deleting>None) active>deleted [compute.a]
+delete.end [compute.a]
+"""
+
+
+class FakeTransportTest(base.TestCase):
+    """One life, from the request to the last notification."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(Cloud(url='fake://'))
+        self.addCleanup(self.stop_computes)
+        driver = type(self.cloud.bus._transport._driver)
+        self.assertEqual(
+            'oslo_messaging._drivers.impl_fake', driver.__module__
+        )
+
+    def stop_computes(self):
+        """Stop who asks before who answers.
+
+        This broker does not tell that nobody listens: a question is waited
+        for until its timeout.
+        """
+        for service in self.cloud.computes.values():
+            self.cloud.stop(service)
+
+    def assert_heard(self, expected, uuid):
+        wanted = expected.strip().splitlines()
+        heard = list(lines(self.cloud.consumer.of(uuid)))
+        self.assertEqual(wanted, heard)
+
+    def assert_at_rest(self, uuid, vm_state, host):
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(
+            (vm_state, None, host),
+            (instance.vm_state, instance.task_state, instance.host),
+        )
+        self.assertEqual([host], self.cloud.world.running(uuid))
+
+    def test_a_life(self):
+        uuid = self.cloud.boot(host='a')
+        self.assert_at_rest(uuid, states.ACTIVE, 'a')
+        self.cloud.begin('live_migrate', uuid)
+        self.assert_at_rest(uuid, states.ACTIVE, 'b')
+        self.cloud.resize(uuid, self.cloud.flavor('big', id=2, memory_mb=1024))
+        self.assert_at_rest(uuid, states.RESIZED, 'a')
+        self.cloud.confirm(uuid)
+        self.assert_at_rest(uuid, states.ACTIVE, 'a')
+        self.assertEqual('big', self.cloud.instance(uuid).flavor.name)
+        self.cloud.delete(uuid)
+        self.assertEqual(states.DELETED, self.cloud.instance(uuid).vm_state)
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.assertEqual({}, self.cloud.allocations(uuid))
+        self.assertEqual(
+            ['done'] * 5, [o.state for o in self.cloud.operations(uuid)]
+        )
+        self.assert_heard(LIFE, uuid)
+
+    def test_an_error_comes_back_from_another_host(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.break_('b', 'prepare_reception')
+        self.cloud.begin('live_migrate', uuid)
+        self.assert_at_rest(uuid, states.ACTIVE, 'a')
+        self.assertIn('ordered by a test', self.cloud.fault(uuid)['message'])

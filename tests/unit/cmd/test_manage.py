@@ -1,0 +1,500 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-manage: what an operator reads, and how it says no."""
+
+import contextlib
+import datetime
+import io
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import fixtures
+
+from minova import clock
+from minova import states
+from minova.cmd import manage
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import hosts
+from minova.db import migrate
+from minova.db import schema
+from minova.db import tables
+from minova.objects.host import HostReport
+from tests import base
+from tests.fixtures.cloud import Cloud
+
+NEWER = '9999'
+NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
+
+
+class Logging(fixtures.Fixture):
+    """Puts back what a process that begins to log changes."""
+
+    def _setUp(self):
+        root = logging.getLogger()
+        self.addCleanup(setattr, root, 'handlers', list(root.handlers))
+        self.addCleanup(setattr, sys, 'excepthook', sys.excepthook)
+        known = [root, *map(logging.getLogger, root.manager.loggerDict)]
+        for logger in known:
+            self.addCleanup(logger.setLevel, logger.level)
+
+
+class ManageCase(base.TestCase):
+    """Runs it over a database in a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(Logging())
+        self.url = f'sqlite:///{self.path("minova.sqlite")}'
+        self.file = self.write('minova.conf', self.database_section(self.url))
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, name, text):
+        with open(self.path(name), 'w') as file:
+            file.write(text)
+        return self.path(name)
+
+    def database_section(self, url):
+        return f'[database]\nconnection = {url}\n'
+
+    def run_it(self, *words, files=None):
+        """Run minova-manage; return its exit code, stdout and stderr."""
+        named = [self.file] if files is None else files
+        argv = [f'--config-file={name}' for name in named] + list(words)
+        out, err = io.StringIO(), io.StringIO()
+        CONF.reset()  # a process that starts has read nothing
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = manage.main(argv)
+            except SystemExit as end:
+                code = end.code
+        return code, out.getvalue(), err.getvalue()
+
+    def good(self, *words, **options):
+        """Run it without complaint; return what it prints."""
+        code, out, err = self.run_it(*words, **options)
+        self.assertEqual((0, ''), (code, err))
+        return out
+
+    def refused(self, code, *words, **options):
+        """Run it; return the one line with which it refuses."""
+        found, out, err = self.run_it(*words, **options)
+        self.assertEqual((code, ''), (found, out))
+        self.assertRegex(err, r'\Aminova-manage: .+\n\Z')
+        return err
+
+    def open(self):
+        """Return the database, with a schema."""
+        database = engine.connect(CONF, self.url)
+        self.addCleanup(database.dispose)
+        migrate.sync(database)
+        return database
+
+
+class DatabaseTest(ManageCase):
+    """minova-manage db."""
+
+    def test_before_and_after_sync(self):
+        needs = f'(this release needs {schema.HEAD})'
+        self.assertEqual(
+            (1, f'empty {needs}\n', ''), self.run_it('db', 'version')
+        )
+        self.assertEqual(
+            f'The schema went from nothing to {schema.HEAD}.\n',
+            self.good('db', 'sync'),
+        )
+        self.assertEqual(
+            f'{schema.HEAD} {needs}\n', self.good('db', 'version')
+        )
+        self.assertEqual(
+            f'The schema is at {schema.HEAD} already.\n',
+            self.good('db', 'sync'),
+        )
+
+    def test_a_newer_schema_is_left_alone(self):
+        self.open().write(
+            lambda connection: connection.exec_driver_sql(
+                f"UPDATE alembic_version SET version_num = '{NEWER}'"
+            )
+        )
+        self.assertEqual(
+            f'The schema is at {NEWER} already.\n', self.good('db', 'sync')
+        )
+        self.assertEqual(
+            f'{NEWER} (this release needs {schema.HEAD})\n',
+            self.good('db', 'version'),
+        )
+
+    def test_what_is_logged_goes_beside_the_output(self):
+        more = '[DEFAULT]\ndefault_log_levels = alembic=INFO\n'
+        with open(self.file, 'a') as file:
+            file.write(more)
+        code, out, err = self.run_it('db', 'sync')
+        self.assertEqual(0, code)
+        self.assertEqual(
+            f'The schema went from nothing to {schema.HEAD}.\n', out
+        )
+        self.assertIn('Running upgrade', err)
+
+
+class HostsTest(ManageCase):
+    """minova-manage host list."""
+
+    def setUp(self):
+        super().setUp()
+        self.database = self.open()
+
+    def at(self, seconds):
+        """Let it be so many seconds past noon."""
+        noon = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+        moment = noon + datetime.timedelta(seconds=seconds)
+        self.patch(clock, 'now', lambda: moment)
+
+    def host(self, name, used=(0, 0, 0), service=True, **says):
+        """Let a host be known, with this much of it promised."""
+        report = HostReport(**(self.reported(name) | says))
+
+        def work(connection):
+            if service:
+                hosts.register_service(
+                    connection, 'nova-compute', name, 'start1', '1.0'
+                )
+            hosts.report(connection, report)
+            names = ('vcpus_used', 'memory_mb_used', 'disk_gb_used')
+            connection.execute(
+                tables.hosts.update()
+                .where(tables.hosts.c.host == name)
+                .values(dict(zip(names, used, strict=True)))
+            )
+
+        self.database.write(work)
+
+    def reported(self, name):
+        return {
+            'host': name,
+            'incarnation': 'start1',
+            'version': '1.0',
+            'address': '192.0.2.1',
+            'availability_zone': 'nova',
+            'hypervisor_hostname': name,
+            'hypervisor_type': 'fake',
+            'hypervisor_version': 1,
+            'cpu_info': {},
+            'vcpus': 4,
+            'memory_mb': 8192,
+            'disk_gb': 100,
+            'reserved_memory_mb': 0,
+            'reserved_disk_gb': 0,
+            'cpu_ratio': 4.0,
+            'memory_ratio': 1.0,
+            'disk_ratio': 1.0,
+        }
+
+    def say(self, host, **values):
+        """Let an administrator say something of a host's service."""
+
+        def work(connection):
+            found = hosts.services(connection, 'nova-compute', host)
+            hosts.update_service(connection, found[0].id, values)
+
+        self.database.write(work)
+
+    def listed(self):
+        """Return the rows, as words."""
+        head, *rows = self.good('host', 'list').splitlines()
+        self.assertEqual(
+            'HOST STATE STATUS VCPUS MEMORY MiB DISK GiB',
+            ' '.join(head.split()),
+        )
+        return [row.split() for row in rows]
+
+    def states(self):
+        return [tuple(row[:3]) for row in self.listed()]
+
+    def test_none(self):
+        self.assertEqual([], self.listed())
+
+    def test_what_is_promised(self):
+        self.host('a', used=(3, 512, 10))
+        self.host('b')
+        self.assertEqual(
+            [
+                ['a', 'up', 'enabled', '3/16', '512/8192', '10/100'],
+                ['b', 'up', 'enabled', '0/16', '0/8192', '0/100'],
+            ],
+            self.listed(),
+        )
+
+    def test_up_and_enabled(self):
+        self.at(0)
+        self.host('silent')
+        self.host('disabled')
+        self.at(40)
+        self.host('fine')
+        self.host('forced')
+        self.say('disabled', disabled=True, disabled_reason='new fan')
+        self.say('forced', forced_down=True)
+        self.at(59)
+        self.assertEqual(
+            [
+                ('silent', 'up', 'enabled'),
+                ('disabled', 'up', 'disabled'),
+                ('fine', 'up', 'enabled'),
+                ('forced', 'down', 'enabled'),
+            ],
+            self.states(),
+        )
+        self.at(61)
+        self.assertEqual(
+            [
+                ('silent', 'down', 'enabled'),
+                ('disabled', 'down', 'disabled'),
+                ('fine', 'up', 'enabled'),
+                ('forced', 'down', 'enabled'),
+            ],
+            self.states(),
+        )
+
+    def test_what_is_reserved_is_not_to_be_had(self):
+        self.host('a', reserved_memory_mb=512, reserved_disk_gb=20)
+        self.assertEqual(['0/16', '0/7680', '0/80'], self.listed()[0][3:])
+
+    def test_half_a_processor_is_none(self):
+        self.host('a', vcpus=5, cpu_ratio=1.5)
+        self.assertEqual('0/7', self.listed()[0][3])
+
+    def test_a_host_whose_service_is_just_deleted(self):
+        self.host('a', service=False)
+        self.assertEqual([('a', 'down', 'disabled')], self.states())
+
+    def test_schema_is_missing(self):
+        elsewhere = f'sqlite:///{self.path("other.sqlite")}'
+        file = self.write('other.conf', self.database_section(elsewhere))
+        line = self.refused(1, 'host', 'list', files=[file])
+        self.assertIn('run "minova-manage db sync"', line)
+
+
+class StatesTest(ManageCase):
+    """minova-manage states, which needs no database."""
+
+    def test_table(self):
+        head, *rows = self.good('states', 'table', files=[]).splitlines()
+        self.assertTrue(head.startswith('operation '), head)
+        self.assertEqual(list(states.TABLE), [row.split()[0] for row in rows])
+        live = next(row for row in rows if row.startswith('live_migrate '))
+        self.assertEqual(
+            ['live_migrate', 'active, paused', 'migrating', '=', '=', 'free'],
+            re.split('  +', live),
+        )
+
+    def test_table_as_restructuredtext(self):
+        lines = self.good('states', 'table', '--rst', files=[]).splitlines()
+        rule = lines[0]
+        self.assertRegex(rule, '^=+(  =+)+$')
+        self.assertEqual([rule, rule], [lines[2], lines[-1]])
+        plain = self.good('states', 'table', files=[]).splitlines()
+        self.assertEqual(plain, [lines[1], *lines[3:-1]])
+
+    def test_drawing_is_what_graphviz_reads(self):
+        dot = shutil.which('dot')
+        self.assertIsNotNone(dot, 'install the Debian package graphviz')
+        drawn = subprocess.run(
+            [dot, '-Tplain'],
+            input=self.good('states', 'draw', files=[]),
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(0, drawn.returncode, drawn.stderr)
+        found = [line.split() for line in drawn.stdout.splitlines()]
+        edges = {tuple(w[1:3]) for w in found if w[0] == 'edge'}
+        for edge in (
+            ('building', 'active'),
+            ('active', 'stopped'),
+            ('stopped', 'active'),
+            ('active', 'resized'),
+            ('resized', 'active'),
+            ('any', 'deleted'),
+        ):
+            self.assertIn(edge, edges)
+        self.assertIn('create', drawn.stdout)
+        nodes = {w[1] for w in found if w[0] == 'node'}
+        self.assertEqual(set(), nodes - {*states.VM_STATES, 'any'})
+
+    def test_whoever_reads_may_stop(self):
+        # A pager that is left early.
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            ended = subprocess.run(
+                [sys.executable, '-m', 'minova.cmd.manage', 'states', 'table'],
+                stdout=writer,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            os.close(writer)
+        self.assertEqual((1, ''), (ended.returncode, ended.stderr))
+
+
+class TimelineTest(ManageCase):
+    """minova-manage timeline."""
+
+    def lived(self):
+        """Return an instance that moved, could not pause, and is gone."""
+        with Cloud() as cloud:
+            uuid = cloud.boot(host='a')
+            cloud.begin('live_migrate', uuid, host='b')
+            cloud.world.break_('b', 'pause')
+            cloud.begin('pause', uuid)
+            cloud.delete(uuid)
+        return uuid
+
+    def chapters(self, text):
+        """Return the title and the lines of each operation."""
+        chapters = []
+        for chapter in text.removesuffix('\n').split('\n\n'):
+            title, *lines = chapter.splitlines()
+            chapters.append((title, lines))
+        return chapters
+
+    def test_what_happened(self):
+        uuid = self.lived()
+        told = self.chapters(self.good('timeline', uuid))
+        self.assertEqual(
+            [
+                ('create', 'done'),
+                ('live_migrate', 'done'),
+                ('pause', 'rolled_back'),
+                ('delete', 'done'),
+            ],
+            [tuple(title.split()[:2]) for title, _ in told],
+        )
+        for title, lines in told:
+            self.assertRegex(title, r' \(req-\S+\), \d+ ms$')
+            times = [re.match(r' +(\d+\.\d) ms  ', line) for line in lines]
+            moments = [float(found[1]) for found in times if found]
+            self.assertEqual(sorted(moments), moments)
+        lines = told[1][1]
+        for one, place, what, detail in (
+            (0, 'api api', '~ update', 'task None > migrating'),
+            (1, 'conductor', '> migrate_server', ''),
+            (None, 'compute a', '> live_migration', 'cast'),
+            (None, 'compute b', '> pre_live_migration', 'call'),
+            (None, 'compute b', '~ live_migration.post.dest.end', ''),
+        ):
+            pattern = ' +'.join(filter(None, (place, what, detail)))
+            pattern = r' ms +' + pattern.replace('.', r'\.') + '$'
+            found = [
+                number
+                for number, line in enumerate(lines)
+                if re.search(pattern, line)
+            ]
+            self.assertTrue(found, f'{pattern} in {lines}')
+            if one is not None:
+                self.assertEqual(one, found[0])
+        self.assertRegex(told[2][1][0], '^  because: .*pause')
+
+    def test_only_some_kinds(self):
+        uuid = self.lived()
+        out = self.good(
+            'timeline', uuid, '--kind', 'delete', '--kind', 'live_migrate'
+        )
+        self.assertEqual(
+            ['live_migrate', 'delete'],
+            [title.split()[0] for title, _ in self.chapters(out)],
+        )
+        self.assertEqual('', self.good('timeline', uuid, '--kind', 'resize'))
+
+    def test_unknown_kind(self):
+        # It was answered with nothing, as if nothing had happened.
+        code, out, err = self.run_it('timeline', NOBODY, '--kind', 'migration')
+        self.assertEqual((2, ''), (code, out))
+        last = err.splitlines()[-1]
+        self.assertIn("--kind: invalid choice: 'migration'", last)
+        self.assertIn('live_migrate', last)
+
+    def test_unknown_instance(self):
+        self.open()
+        self.assertEqual(
+            f'minova-manage: Instance {NOBODY} could not be found.\n',
+            self.refused(1, 'timeline', NOBODY),
+        )
+
+    def test_schema_is_missing(self):
+        line = self.refused(1, 'timeline', NOBODY)
+        self.assertIn('run "minova-manage db sync"', line)
+
+
+class RefusalsTest(ManageCase):
+    """What cannot be done is said in a line, and by the exit code."""
+
+    def test_wrong_words(self):
+        missing = 'the following arguments are required: '
+        for words, text in (
+            ([], f'minova-manage: error: {missing}COMMAND'),
+            (['db'], f'minova-manage db: error: {missing}COMMAND'),
+            (['host'], f'minova-manage host: error: {missing}COMMAND'),
+            (['states'], f'minova-manage states: error: {missing}COMMAND'),
+            (
+                ['timeline'],
+                f'minova-manage timeline: error: {missing}instance',
+            ),
+            (['hosts'], "argument COMMAND: invalid choice: 'hosts'"),
+            (['db', 'up'], "argument COMMAND: invalid choice: 'up'"),
+            (['db', 'sync', 'now'], 'unrecognized arguments: now'),
+        ):
+            code, out, err = self.run_it(*words)
+            self.assertEqual((2, ''), (code, out), words)
+            self.assertIn(text, err.splitlines()[-1], words)
+            self.assertTrue(err.startswith('usage: minova-manage'), words)
+
+    def test_help_names_every_command(self):
+        for words, commands in (
+            ([], ['db', 'host', 'timeline', 'states']),
+            (['db'], ['sync', 'version']),
+            (['host'], ['list']),
+            (['states'], ['draw', 'table']),
+        ):
+            out = self.good(*words, '--help', files=[])
+            found = re.findall('^    ([a-z]+)', out, re.MULTILINE)
+            self.assertEqual(commands, found)
+
+    def test_configuration_that_cannot_work(self):
+        nowhere = self.path('nowhere')
+        log = f'[DEFAULT]\nlog_file = {nowhere}/manage.log\n'
+        for text, words in (
+            ('', '[database] connection is not set'),
+            ('connection\n', 'Failed to parse'),
+            ('[api]\nport = high\n', 'port'),
+            (self.database_section('minova'), 'is not a URL such as'),
+            (self.database_section(self.url) + log, nowhere),
+        ):
+            file = self.write('wrong.conf', text)
+            for command in (
+                ['db', 'sync'],
+                ['db', 'version'],
+                ['host', 'list'],
+                ['timeline', NOBODY],
+            ):
+                line = self.refused(2, *command, files=[file])
+                self.assertIn(words, line)
+
+    def test_no_such_file(self):
+        nowhere = self.path('nowhere')
+        line = self.refused(2, 'db', 'sync', files=[nowhere])
+        self.assertIn(nowhere, line)
+
+    def test_no_file_at_all(self):
+        line = self.refused(2, 'db', 'sync', files=[self.directory])
+        self.assertIn(f"Is a directory: '{self.directory}'", line)
+
+    def test_no_such_database(self):
+        url = f'sqlite:///{self.path("nowhere/minova.sqlite")}'
+        file = self.write('away.conf', self.database_section(url))
+        line = self.refused(1, 'db', 'sync', files=[file])
+        self.assertIn('unable to open database file', line)
