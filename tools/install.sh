@@ -41,5 +41,6 @@ make_environment() {
         python3 -m venv .venv
     fi
     [ -x .venv/bin/uv ] || .venv/bin/pip install -q uv
-    .venv/bin/uv pip install -q --python .venv/bin/python "$@"
+    .venv/bin/uv pip install -q --compile-bytecode \
+        --python .venv/bin/python "$@"
 }
