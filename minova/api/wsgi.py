@@ -147,7 +147,9 @@ def _unavailable(error: exception.MinovaException) -> str:
 
 def _text(error: falcon.HTTPError, status: int) -> str:
     if status == 404:
-        return 'The resource could not be found.'
+        return (
+            'The resource could not be found: nothing is offered at this URL.'
+        )
     if status == 405:
         return 'The method is not allowed for this resource.'
     return error.description or error.title or str(error.status)

@@ -12,6 +12,8 @@ _LOG_LEVELS = (
     'oslo.messaging=WARNING',
     'oslo_messaging=WARNING',
     'oslo_service=WARNING',
+    # What it would log, with a traceback, is told to whoever asked.
+    'oslo_db.api=CRITICAL',
     'oslo_db.sqlalchemy.engines=ERROR',
     'amqp=ERROR',
     'kombu=WARNING',

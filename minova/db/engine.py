@@ -182,7 +182,7 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
     except _NO_CONNECTION as error:
         named = sa.make_url(conf.database.connection).render_as_string()
         raise exception.Unavailable(
-            what=f'The database {named}', reason=_first_line(error)
+            what='The database', reason=f'{named}: {_first_line(error)}'
         ) from error
     return Database(_prepare(engine))
 

@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 from typing import Any
 
+from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
 from minova import clock
@@ -108,19 +109,23 @@ def register_service(
         'last_seen_at': types.now(),
     }
     known = (_v.c.binary == binary, _v.c.host == host)
-    result = connection.execute(sa.update(_v).where(*known).values(values))
-    if result.rowcount:
+    renew = sa.update(_v).where(*known).values(values)
+    if connection.execute(renew).rowcount:
         return
-    connection.execute(
-        sa.insert(_v).values(
-            uuid=clock.uuid4(),
-            binary=binary,
-            host=host,
-            disabled=False,
-            forced_down=False,
-            **values,
-        )
+    made = sa.insert(_v).values(
+        uuid=clock.uuid4(),
+        binary=binary,
+        host=host,
+        disabled=False,
+        forced_down=False,
+        **values,
     )
+    try:
+        with connection.begin_nested():
+            connection.execute(made)
+    except db_exception.DBDuplicateEntry:
+        # Another worker of the service was faster.
+        connection.execute(renew)
 
 
 def services(

@@ -55,16 +55,15 @@ class OsloServer:
         Waits for a broker that is away; Unavailable when it is there and
         refuses.
         """
-        if self._brokers:
-            LOG.info('Connecting to the message broker %s.', self._brokers)
+        LOG.info('Connecting to the message broker %s.', self._brokers)
         try:
             self._server.start()
         except Exception as error:
             if not _is_outage(error):
                 raise
             raise exception.Unavailable(
-                what=f'The message broker {self._brokers}',
-                reason=f'{type(error).__name__}: {error}',
+                what='The message broker',
+                reason=f'{self._brokers}: {type(error).__name__}: {error}',
             ) from error
 
     def stop(self) -> None:
@@ -101,9 +100,7 @@ class OsloBus:
             raise exception.ConfigInvalid(
                 reason=f'transport_url is not usable: {error}'
             ) from error
-        self._brokers = ', '.join(
-            f'{host.hostname}:{host.port}' for host in parsed.hosts
-        )
+        self._brokers = _named(parsed)
         self._client = oslo_messaging.get_rpc_client(
             self._transport,
             oslo_messaging.Target(),
@@ -218,6 +215,15 @@ class OsloBus:
         self._closed.set()
         self._transport.cleanup()
         self._notifications.cleanup()
+
+
+def _named(url: Any) -> str:
+    """Return where a transport URL leads, without its secrets."""
+    named = [
+        f'{host.hostname}:{host.port}' if host.port else f'{host.hostname}'
+        for host in url.hosts
+    ]
+    return ', '.join(named) or f'{url.transport}://'
 
 
 def _endpoint(target: Any, methods: list[str], dispatch: Dispatch) -> object:

@@ -5,10 +5,12 @@ import os
 
 from alembic import autogenerate
 from alembic.runtime import migration
+from sqlalchemy import event
 
 from minova import exception
 from minova.conf import CONF
 from minova.db import engine
+from minova.db import hosts
 from minova.db import leases
 from minova.db import migrate
 from minova.db import schema
@@ -67,6 +69,34 @@ class SchemaMixin:
         self.assertTrue(leases.take(self.database, 'l', 'a', 60))
 
 
+class ServerMixin(SchemaMixin):
+    """What may happen where two may write at the same time."""
+
+    def test_two_workers_of_a_service_register_at_once(self):
+        migrate.sync(self.database)
+        inserts = []
+
+        def register(incarnation):
+            return self.database.write(
+                lambda connection: hosts.register_service(
+                    connection, 'nova-conductor', 'c', incarnation, '1'
+                )
+            )
+
+        def other_is_faster(connection, cursor, statement, *more):
+            if statement.startswith('INSERT INTO services'):
+                inserts.append(statement)
+                if len(inserts) == 1:
+                    register('first')
+
+        engine = self.database.engine
+        event.listen(engine, 'before_cursor_execute', other_is_faster)
+        register('second')
+        self.assertEqual(2, len(inserts))
+        found = self.database.read(hosts.services)
+        self.assertEqual(['second'], [one.incarnation for one in found])
+
+
 class SqliteTest(SchemaMixin, base.TestCase):
     """SQLite, in a file."""
 
@@ -75,7 +105,7 @@ class SqliteTest(SchemaMixin, base.TestCase):
         return f'sqlite:///{path}'
 
 
-class MariaDBTest(SchemaMixin, base.TestCase):
+class MariaDBTest(ServerMixin, base.TestCase):
     """MariaDB, by a driver that is all Python."""
 
     driver = 'pymysql'
@@ -93,7 +123,7 @@ class MySQLClientTest(MariaDBTest):
     driver = 'mysqldb'
 
 
-class PostgreSQLTest(SchemaMixin, base.TestCase):
+class PostgreSQLTest(ServerMixin, base.TestCase):
     """PostgreSQL."""
 
     def url(self):

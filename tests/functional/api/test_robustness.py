@@ -5,6 +5,7 @@ import io
 import random
 import re
 import string
+import uuid
 
 import orjson
 from oslo_db import exception as db_exception
@@ -30,6 +31,16 @@ class BodiesTest(base.ApiTestCase):
     def post(self, raw, **headers):
         named = {name.replace('_', '-'): headers[name] for name in headers}
         return self.user.ask('POST', '/servers', raw=raw, headers=named)
+
+    def test_what_is_not_offered_says_so(self):
+        for path in (
+            '/os-keypairs',
+            '/os-networks',
+            '/os-server-groups',
+            f'/servers/{uuid.uuid4()}/os-interface',
+        ):
+            reply = self.user.at(LATEST).get(path)
+            self.assert_refused(404, 'nothing is offered at this URL', reply)
 
     def test_broken_json(self):
         for raw in (
