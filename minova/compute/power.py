@@ -48,6 +48,10 @@ class Reconciler:
         if self._listener is not None:
             self._listener.join()
 
+    def sweep_soon(self) -> None:
+        """Compare without waiting for the next round."""
+        self._sweeps.wake()
+
     def _interval(self) -> float:
         wanted = CONF.compute.sync_power_state_interval
         # Without a period only events lead to a comparison.
@@ -60,7 +64,7 @@ class Reconciler:
             # More events may follow, and a guest that restarts is off for a
             # moment: one comparison a little later sees what has come of it.
             clock.sleep(CONF.compute.event_delay)
-            self._sweeps.wake()
+            self.sweep_soon()
 
     def sweep(self) -> None:
         """Compare all guests of the host with all its rows."""

@@ -78,6 +78,11 @@ class ComputeService:
         self._server.start()
         self._beats.start()
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether a conductor knows the host."""
+        return self._registered.is_set()
+
     def wait_until_ready(self, timeout: float = 30) -> None:
         """Wait until a conductor knows the host; Unavailable after timeout."""
         if not self._registered.wait(timeout):

@@ -299,7 +299,9 @@ class Move(Story):
         went_off = any(s.method == ResizeInstance.method for s in steps)
         tried = [s.host for s in steps if s.method == PrepResize.method]
         again = len(tried) < CONF.scheduler.max_attempts
-        if tried and again and not went_off and not _named(book):
+        # When no host was left to be tried, there is none now either.
+        hopeless = went_off or isinstance(error, exception.NoValidHost)
+        if tried and again and not hopeless and not _named(book):
             book.try_again()
             book.owe(MigrateServer, excluded=tried)
             return

@@ -231,6 +231,7 @@ class FakeDriver:
             }
             self._shelf.put(path, made)
 
+    @_faulty
     def has_disks(self, uuid: str) -> bool:
         """Tell whether there is a record."""
         return self._shelf.get(f'{self.host}/disks/{uuid}') is not None
@@ -281,6 +282,7 @@ class FakeDriver:
         """Remove the record that was set aside."""
         self._shelf.delete(f'{self.host}/aside/{uuid}')
 
+    @_faulty
     def has_aside(self, uuid: str) -> bool:
         """Tell whether there is a record set aside."""
         return self._shelf.get(f'{self.host}/aside/{uuid}') is not None

@@ -130,6 +130,9 @@ class World:
         if move['ends_at'] > seconds():
             return
         dest = move['dest']
+        if dest == source:
+            # It has just come; who looks next forgets how.
+            return
         if record['power'] not in (Power.RUNNING, Power.PAUSED):
             move |= {'state': 'failed', 'error': 'it went off on the way'}
             self.shelf.put(f'{source}/guests/{uuid}', record)

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated cloud: an api, conductors, computes, and what befalls them."""
+
+import logging
+import types
+from typing import Any
+from typing import Self
+
+import orjson
+import oslo_messaging
+
+from minova import clock
+from minova import exception
+from minova import images
+from minova.conf import CONF
+from minova.simulation import machines
+from minova.simulation.clock import EPOCH
+from minova.simulation.clock import SimulatedClock
+from minova.simulation.database import SimulatedDatabase
+from minova.simulation.database import Storage
+from minova.simulation.faults import Fault
+from minova.simulation.faults import Points
+from minova.simulation.hypervisor import Hypervisors
+from minova.simulation.machines import Machine
+from minova.simulation.network import Network
+from minova.simulation.scheduler import Process
+from minova.simulation.scheduler import Scheduler
+
+HOSTS = ('a', 'b', 'c')
+CONDUCTORS = ('c0', 'c1')
+IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
+
+#: Virtual seconds in which everything must have come to an end.
+PATIENCE = 1500.0
+
+
+class _Image:
+    """One image, which no fake host needs the data of."""
+
+    def show(self, context: images.Asker, image_id: str) -> images.Image:
+        """Return it."""
+        if image_id != IMAGE:
+            raise exception.ImageNotFound(image_id=image_id)
+        values: dict[str, Any] = dict.fromkeys(
+            images.Image.__dataclass_fields__
+        )
+        return images.Image(
+            **values
+            | {
+                'id': IMAGE,
+                'name': 'image',
+                'status': 'active',
+                'min_disk': 0,
+                'min_ram': 0,
+                'size': 0,
+                'visibility': 'public',
+                'tags': (),
+                'properties': {},
+                'protected': False,
+                'hidden': False,
+                'created_at': EPOCH,
+                'updated_at': EPOCH,
+            }
+        )
+
+    def download(
+        self, context: images.Asker, image_id: str, path: str
+    ) -> None:
+        """Refuse: the fake hypervisor uses no images."""
+        raise exception.ImageNotFound(image_id=image_id)
+
+
+class _Errors(logging.Handler):
+    """Notes what a service says went wrong with itself."""
+
+    def __init__(self, cloud: 'Cloud') -> None:
+        super().__init__(logging.INFO)
+        self._cloud = cloud
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line; an error with a traceback is a broken service."""
+        cloud = self._cloud
+        where = cloud.scheduler.current.process.name
+        text = record.getMessage()
+        if cloud.verbose:
+            cloud.said.append((cloud.scheduler.now, where, text))
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            cloud.tracebacks.append(
+                f'{cloud.scheduler.now:.3f} s {where}: {text}: '
+                f'{type(error).__name__}: {error}'
+            )
+            if cloud.verbose:
+                formatted = logging.Formatter().formatException(record.exc_info)
+                cloud.said.append((cloud.scheduler.now, where, formatted))
+
+
+class Cloud:
+    """One simulation, from a seed; a context manager."""
+
+    def __init__(
+        self, storage: Storage, seed: int = 0, verbose: bool = False
+    ) -> None:
+        """``verbose`` keeps all that the services log."""
+        self.seed = seed
+        self.verbose = verbose
+        self.scheduler = Scheduler(seed)
+        self.points = Points(self.scheduler, self._strike)
+        self.network = Network(self.scheduler, self.points)
+        self.database = SimulatedDatabase(
+            storage, self.scheduler, self.points
+        )
+        self.world = Hypervisors(self.scheduler, self.points)
+        self.storage = storage
+        #: What was logged: when, where, what.
+        self.said: list[tuple[float, str, str]] = []
+        #: Errors that no service should ever have.
+        self.tracebacks: list[str] = []
+        self.machines: dict[str, Machine] = {}
+        image = _Image()
+        self._add('api', machines.api(self.database, image))
+        for name in CONDUCTORS:
+            self._add(name, machines.conductor(self.database))
+        for name in HOSTS:
+            self._add(name, machines.compute(self.world, image))
+
+    def _add(self, name: str, build: Any) -> None:
+        self.machines[name] = Machine(
+            name, self.scheduler, self.network, build
+        )
+
+    # -- begin and end -------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._clock_before = clock.install(SimulatedClock(self.scheduler))
+        self._handler = _Errors(self)
+        self._logger = logging.getLogger('minova')
+        self._level = self._logger.level
+        self._propagates = self._logger.propagate
+        self._logger.addHandler(self._handler)
+        self._logger.propagate = False
+        self._logger.setLevel(logging.INFO if self.verbose else logging.ERROR)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.points.counting = False
+        for machine in self.machines.values():
+            self.scheduler.kill(machine.process)
+        self.scheduler.drain()
+        self._logger.removeHandler(self._handler)
+        self._logger.propagate = self._propagates
+        self._logger.setLevel(self._level)
+        clock.install(self._clock_before)
+
+    def start(self) -> None:
+        """Start everything; return when all computes have registered."""
+        for machine in self.machines.values():
+            machine.start()
+        self.wait(self._all_ready, 300)
+
+    def _all_ready(self) -> bool:
+        return all(m.ready for m in self.machines.values()) and all(
+            self.machines[host].service.is_registered for host in HOSTS
+        )
+
+    def wait(self, true: Any, seconds: float = PATIENCE) -> bool:
+        """Let time pass until ``true()``; tell whether it came to that."""
+        until = self.scheduler.now + seconds
+        pause = 0.25
+        while not true():
+            if self.scheduler.now > until:
+                return False
+            self.scheduler.wait(pause)
+            pause = min(pause * 1.2, 15.0)
+        return True
+
+    # -- faults --------------------------------------------------------------
+
+    def _strike(self, fault: Fault, process: Process) -> None:
+        after = self.scheduler.after
+        if fault.kind == 'broker':
+            self.network.break_down()
+            after(fault.seconds, self.network.come_back)
+            return
+        if fault.kind == 'database':
+            self.database.up = False
+            after(fault.seconds, self._database_is_back)
+            return
+        machine = self.machines[fault.who or process.name]
+        if fault.kind == 'skew':
+            machine.skew(fault.seconds)
+        elif fault.kind == 'pause':
+            self._pause(machine, fault.seconds)
+        elif fault.kind == 'gone':
+            machine.gone = True
+            machine.crash()
+            self.world.lose(machine.name)
+        elif machine.up:
+            machine.crash()
+            after(fault.seconds, machine.start)
+
+    def _database_is_back(self) -> None:
+        self.database.up = True
+
+    def _pause(self, machine: Machine, seconds: float) -> None:
+        process = machine.process
+
+        def go_on() -> None:
+            process.paused = False
+
+        if machine.up:
+            process.paused = True
+            self.scheduler.after(seconds, go_on)
+
+    def heal(self) -> None:
+        """Let everything be up again that is not gone for good."""
+        self.network.come_back()
+        self.database.up = True
+        for machine in self.machines.values():
+            machine.process.paused = False
+            machine.start()
+
+    # -- letting things end --------------------------------------------------
+
+    @property
+    def lost(self) -> list[str]:
+        """The hosts that are gone for good."""
+        return [name for name, m in self.machines.items() if m.gone]
+
+    def settle(self, seconds: float = PATIENCE) -> bool:
+        """Let time pass until all is up, ended and told; tell if it is."""
+        return self.wait(self._is_quiet, seconds)
+
+    def _is_quiet(self) -> bool:
+        if not self.network.up or not self.database.up:
+            return False
+        machines = self.machines.values()
+        if not all(m.ready or m.gone for m in machines):
+            return False
+        raw = self.storage.raw
+        (unpublished,) = raw.execute(
+            'SELECT count(*) FROM outbox WHERE published_at IS NULL'
+        ).fetchone()
+        return not unpublished and not any(
+            not self._waits_for_lost(waits_for)
+            for (waits_for,) in raw.execute(
+                "SELECT waits_for FROM operations WHERE state = 'running'"
+            )
+        )
+
+    def _waits_for_lost(self, waits_for: str | None) -> bool:
+        return any(f'host {host} ' in (waits_for or '') for host in self.lost)
+
+    def look_at_guests(self) -> None:
+        """Let every compute compare its guests with the rows now."""
+        for host in HOSTS:
+            if self.machines[host].ready:
+                self.machines[host].service.reconciler.sweep_soon()
+
+    # -- what a client does --------------------------------------------------
+
+    def ask(
+        self, method: str, path: str, body: Any = None
+    ) -> 'Reply | None':
+        """Send a request to the api; None when it was cut off.
+
+        Waits for an api that is down, as a client does that is refused.
+        """
+        machine = self.machines['api']
+        self.wait(lambda: machine.ready, PATIENCE)
+        replies: list[Reply] = []
+        task = self.scheduler.spawn(
+            f'{method} {path}',
+            machine.process,
+            lambda: replies.append(
+                _serve(machine.service.app, method, path, body)
+            ),
+        )
+        self.scheduler.join(task)
+        return replies[0] if replies else None
+
+
+class Reply:
+    """What a client gets."""
+
+    def __init__(self, status: int, content: bytes) -> None:
+        self.status = status
+        self.body = orjson.loads(content) if content else None
+
+    def __repr__(self) -> str:
+        return f'{self.status} {self.body}'
+
+
+def _serve(
+    app: Any, method: str, path: str, body: Any
+) -> Reply:
+    content = b'' if body is None else orjson.dumps(body)
+    status: list[str] = []
+    environ = {
+        'REQUEST_METHOD': method,
+        'PATH_INFO': f'/v2.1{path}',
+        'QUERY_STRING': '',
+        'SERVER_NAME': 'api',
+        'SERVER_PORT': '80',
+        'SERVER_PROTOCOL': 'HTTP/1.1',
+        'wsgi.version': (1, 0),
+        'wsgi.url_scheme': 'http',
+        'wsgi.input': _Body(content),
+        'wsgi.errors': None,
+        'wsgi.multithread': True,
+        'wsgi.multiprocess': False,
+        'wsgi.run_once': False,
+        'CONTENT_TYPE': 'application/json',
+        'CONTENT_LENGTH': str(len(content)),
+        'HTTP_X_AUTH_TOKEN': 'admin:11111111aaaaaaaa',
+        'HTTP_OPENSTACK_API_VERSION': 'compute 2.79',
+    }
+    answer = app(environ, lambda line, headers, *_: status.append(line))
+    return Reply(int(status[0].split()[0]), b''.join(answer))
+
+
+class _Body:
+    """The body of a request, read once."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, size: int = -1) -> bytes:
+        """Return all of it."""
+        content, self._content = self._content, b''
+        return content
+
+
+def configure() -> None:
+    """Set the options of every simulated service."""
+    # This is what makes the options of notifications known.
+    oslo_messaging.get_notification_transport(CONF, 'fake://').cleanup()
+    for group, options in _OPTIONS.items():
+        for name, value in options.items():
+            CONF.set_override(name, value, group)
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    'api': {'auth': 'none'},
+    'conductor': {'unexpected_running': 'adopt', 'sweep_interval': 15.0},
+    'notifications': {'relay_interval': 30.0},
+    'compute': {'driver': 'fake', 'shutdown_timeout': 10.0},
+    'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
+}
+

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database of a simulation: SQLite in memory, each transaction at once.
+
+Transactions come one after the other; what happens inside one that a real
+database lets run beside others is not simulated. One may be refused, rolled
+back as after a deadlock, or be committed without its writer being told.
+"""
+
+from collections.abc import Callable
+import sqlite3
+from typing import Any
+from typing import cast
+from typing import TypeVar
+
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exception
+
+from minova import exception
+from minova.db import engine
+from minova.db import migrate
+from minova.simulation.clock import EPOCH
+from minova.simulation.faults import Points
+from minova.simulation.scheduler import Scheduler
+
+T = TypeVar('T')
+
+#: Seconds until a database that is away has refused.
+_REFUSAL = 1.0
+
+
+class Storage:
+    """The one connection, shared by all simulations of a process."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.database = engine.connect(conf, 'sqlite://')
+        self.scheduler: Scheduler | None = None
+        with self.database.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+        self.raw = cast(sqlite3.Connection, raw)
+        migrate.sync(self.database)
+        self.raw.create_function('minova_now', 0, self._now)
+        self.empty = self.copy()
+
+    def _now(self) -> str:
+        """Return the database's time, which no machine's clock skews."""
+        assert self.scheduler is not None
+        moment = EPOCH.timestamp() + self.scheduler.now
+        return f'{EPOCH.fromtimestamp(moment, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S.%f}'
+
+    def copy(self) -> bytes:
+        """Return all that is in it, to be put back by ``put_back``."""
+        return self.raw.serialize()
+
+    def put_back(self, content: bytes) -> None:
+        """Let everything be as it was."""
+        self.raw.rollback()
+        self.raw.deserialize(content)
+
+
+class _Sleeping:
+    """What oslo.db's retries use of ``time`` and ``random``."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual seconds pass."""
+        self._scheduler.wait(seconds)
+
+    def uniform(self, low: float, high: float) -> float:
+        """Draw from the seed."""
+        return self._scheduler.random.uniform(low, high)
+
+
+class SimulatedDatabase(engine.Database):
+    """The way to it from one simulation."""
+
+    def __init__(
+        self, storage: Storage, scheduler: Scheduler, points: Points
+    ) -> None:
+        super().__init__(storage.database.engine)
+        self.storage = storage
+        self._scheduler = scheduler
+        self._points = points
+        self.up = True
+        #: Called after each commit, still in the same instant.
+        self.watch: Callable[[], None] = lambda: None
+        storage.scheduler = scheduler
+        # The library knows no other way to let its pauses pass.
+        library: Any = oslo_db_api
+        library.time = library.random = _Sleeping(scheduler)
+
+    def _once(
+        self, work: Callable[[engine.Connection], T], writes: bool
+    ) -> T:
+        if self._scheduler.current.process is self._scheduler.outside:
+            return super()._once(work, writes)
+        fault = None
+        if writes:
+            name = getattr(work, '__qualname__', 'transaction')
+            what = name.replace('.<locals>', '').replace('.<lambda>', '')
+            fault = self._points.reach('commit', what)
+        self._scheduler.may_switch()
+        if not self.up:
+            self._scheduler.wait(_REFUSAL)
+            raise exception.Unavailable(
+                what='The database', reason='it refuses connections'
+            )
+        result = self._in_one_instant(work, writes, fault == 'deadlock')
+        if writes:
+            self.watch()
+            if fault == 'doubt':
+                raise db_exception.DBConnectionError('it went away meanwhile')
+            self._points.reach('committed', what)
+        self._scheduler.may_switch()
+        return result
+
+    def _in_one_instant(
+        self,
+        work: Callable[[engine.Connection], T],
+        writes: bool,
+        doomed: bool,
+    ) -> T:
+        def rolled_back(connection: engine.Connection) -> T:
+            work(connection)
+            raise db_exception.DBDeadlock
+
+        self._scheduler.alone += 1
+        try:
+            return super()._once(rolled_back if doomed else work, writes)
+        finally:
+            self._scheduler.alone -= 1

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ten laws, looked at from outside: rows, hypervisors, what was told.
+
+Nothing here asks the code that is being judged: rows are read with plain SQL,
+guests and disks from the hypervisors' own records, notifications as a consumer
+got them.
+"""
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Iterator
+import sqlite3
+from typing import Any
+import uuid as uuids
+
+import orjson
+
+from minova.simulation.network import Told
+from minova.states import Power
+
+_OWNER = """
+    SELECT i.uuid, i.vm_state, i.task_state, i.task_id, o.state, o.owns
+    FROM instances i LEFT JOIN operations o ON o.id = i.task_id
+    WHERE (i.task_state IS NULL) != (i.task_id IS NULL)
+       OR (i.task_id IS NOT NULL
+           AND (o.id IS NULL OR o.state != 'running' OR NOT o.owns))
+"""
+_OWNED = """
+    SELECT i.uuid, o.kind, o.id
+    FROM operations o JOIN instances i ON i.uuid = o.instance_uuid
+    WHERE o.owns AND o.state = 'running' AND i.task_id IS NOT o.id
+"""
+#: How many operations of an instance have let go of it, or never held it.
+_LET_GO = """
+    SELECT i.uuid, i.vm_state,
+           (SELECT count(*) FROM operations o
+            WHERE o.instance_uuid = i.uuid AND NOT o.owns)
+    FROM instances i
+"""
+
+
+class Watch:
+    """Looks at the database after each commit."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+        self._states: dict[str, tuple[str, int]] = {}
+        self.violations: list[str] = []
+        self._look_at_states()
+
+    def __call__(self) -> None:
+        """Look at what holds at every instant: laws 4 and 7."""
+        for row in self._raw.execute(_OWNER):
+            self.violations.append(f'law 4: {row}')
+        for row in self._raw.execute(_OWNED):
+            self.violations.append(f'law 4: nobody is owned by {row}')
+        self._look_at_states()
+
+    def _look_at_states(self) -> None:
+        for uuid, vm_state, let_go in self._raw.execute(_LET_GO):
+            before = self._states.get(uuid)
+            self._states[uuid] = (vm_state, let_go)
+            if before is None or before[0] == vm_state:
+                continue
+            if before[1] == let_go:
+                self.violations.append(
+                    f'law 7: {uuid} went from {before[0]} to {vm_state} and '
+                    'no operation ended'
+                )
+
+
+def notifications(
+    told: Iterable[Told], raw: sqlite3.Connection
+) -> Iterator[str]:
+    """Yield what is wrong with what consumers got: laws 5 and 6."""
+    by_instance: dict[str, dict[str, Any]] = collections.defaultdict(dict)
+    spans: dict[tuple[str, str, str], list[str]] = collections.defaultdict(
+        list
+    )
+    for one in told:
+        uuid, number = one.body['payload']['instance_id'], one.body
+        known = by_instance[uuid]
+        if number['message_id'] in known:
+            if known[number['message_id']] != number:
+                yield f'law 6: {uuid}: told again with another content'
+            continue
+        expected = str(
+            uuids.uuid5(uuids.UUID(uuid), str(len(known) + 1))
+        )
+        if number['message_id'] != expected:
+            yield (
+                f'law 6: {uuid}: {number["event_type"]} is not number '
+                f'{len(known) + 1}'
+            )
+        known[number['message_id']] = number
+        name, _, phase = number['event_type'].rpartition('.')
+        operation = one.context['task_id']
+        if phase in ('start', 'end', 'error'):
+            spans[uuid, operation, name].append(phase)
+    for (uuid, operation, name), phases in spans.items():
+        problem = _unpaired(phases)
+        if problem:
+            yield (
+                f'law 5: {uuid}: {name} of {operation} {problem}: '
+                f'{", ".join(phases)}'
+            )
+    for uuid, count, newest, in raw.execute(
+        'SELECT i.uuid, (SELECT count(*) FROM outbox o WHERE '
+        'o.instance_uuid = i.uuid), i.notification_seq FROM instances i'
+    ):
+        if not count == newest == len(by_instance[uuid]):
+            yield (
+                f'law 6: {uuid}: {newest} numbers, {count} rows, '
+                f'{len(by_instance[uuid])} heard'
+            )
+
+
+def _unpaired(phases: list[str]) -> str | None:
+    is_open = False
+    for phase in phases:
+        if phase == 'start':
+            if is_open:
+                return 'is started twice'
+            is_open = True
+        elif is_open:
+            is_open = False
+        elif phase == 'end':
+            return 'is ended without a start'
+    return 'is never ended' if is_open else None
+
+
+def rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with the rows when all is quiet: laws 2, 3, 9."""
+    gone = set(lost)
+    for number, kind, state, error, waits_for in raw.execute(
+        'SELECT id, kind, state, error, waits_for FROM operations'
+    ):
+        if state == 'running':
+            if not any(f'host {host} ' in (waits_for or '') for host in gone):
+                yield f'law 3: {kind} {number} does not end ({waits_for})'
+        elif state in ('failed', 'rolled_back') and error is None:
+            yield f'law 3: {kind} {number} is {state} without a reason'
+    for uuid, vm_state, host, faults in raw.execute(
+        'SELECT i.uuid, i.vm_state, i.host, (SELECT count(*) FROM faults f '
+        'WHERE f.instance_uuid = i.uuid) FROM instances i'
+    ):
+        if host is None and vm_state not in ('error', 'deleted'):
+            yield f'law 2: {uuid} is {vm_state} and on no host'
+        if vm_state == 'error' and not faults:
+            yield f'law 3: {uuid} is in error without a fault'
+    yield from _sums(raw)
+
+
+def _sums(raw: sqlite3.Connection) -> Iterator[str]:
+    for host, used, held in raw.execute(
+        'SELECT h.host, h.memory_mb_used, coalesce((SELECT sum(a.memory_mb) '
+        'FROM allocations a WHERE a.host = h.host), 0) FROM hosts h'
+    ):
+        if used != held:
+            yield f'law 9: {host} has promised {used} MiB, {held} are held'
+
+
+_EXPECTED = {
+    'active': Power.RUNNING,
+    'stopped': Power.SHUTDOWN,
+    'paused': Power.PAUSED,
+}
+
+
+def possessions(
+    raw: sqlite3.Connection, world: Any, lost: Iterable[str]
+) -> Iterator[str]:
+    """Yield what is somewhere and should not be, and what is missing."""
+    gone = set(lost)
+    waits = _waiting(raw)
+    expected: dict[str, Any] = {}
+    allocations = collections.Counter(
+        raw.execute('SELECT host, instance_uuid, holder FROM allocations')
+    )
+    due: collections.Counter[Any] = collections.Counter()
+    for uuid, vm_state, host in raw.execute(
+        'SELECT uuid, vm_state, host FROM instances'
+    ):
+        if vm_state == 'deleted' or host is None:
+            continue
+        due[host, uuid, uuid] += 1
+        if host in gone:
+            continue
+        expected[f'{host}/guests/{uuid}'] = _EXPECTED.get(vm_state)
+        expected[f'{host}/disks/{uuid}'] = None
+        if vm_state == 'error':
+            expected[f'{host}/aside/{uuid}'] = None
+        if vm_state == 'resized':
+            move = _move(raw, uuid)
+            due[move['source'], uuid, move['uuid']] += 1
+            if move['source'] != host and move['source'] not in gone:
+                expected[f'{move["source"]}/guests/{uuid}'] = None
+            if move['source'] not in gone:
+                expected[f'{move["source"]}/aside/{uuid}'] = None
+        if vm_state != 'error':
+            yield from _missing(world, expected, uuid)
+    for path in _paths(world):
+        host, _, uuid = path.split('/')
+        if path not in expected and (uuid, host) not in waits:
+            yield f'law 9: {path} has no owner'
+    excess = allocations - due
+    for (host, uuid, holder), _ in excess.items():
+        if (uuid, host) not in waits:
+            yield f'law 9: {holder} holds room for {uuid} on {host}'
+    for (host, uuid, _), _ in (due - allocations).items():
+        yield f'law 9: {uuid} holds no room on {host}'
+
+
+def _missing(
+    world: Any, expected: dict[str, Any], uuid: str
+) -> Iterator[str]:
+    for path, power in expected.items():
+        if not path.endswith(uuid):
+            continue
+        record = world.shelf.get(path)
+        if record is None:
+            yield f'law 9: {path} is missing'
+        elif power is not None and record['power'] != power:
+            yield (
+                f'the guest at {path} is {Power(record["power"]).name}, not '
+                f'{power.name}'
+            )
+
+
+def _paths(world: Any) -> list[str]:
+    return [
+        f'{host}/{kind}/{uuid}'
+        for host in world.shelf_hosts()
+        for kind in ('guests', 'disks', 'aside', 'arriving', 'moved')
+        for uuid in world.shelf.names(f'{host}/{kind}')
+    ]
+
+
+def _waiting(raw: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Return the instances and hosts for which something is still owed."""
+    return set(
+        raw.execute(
+            'SELECT instance_uuid, host FROM steps WHERE state IN '
+            "('owed', 'running') AND host IS NOT NULL"
+        )
+    )
+
+
+def _move(raw: sqlite3.Connection, uuid: str) -> dict[str, str]:
+    found = raw.execute(
+        'SELECT uuid, source_host FROM migrations WHERE instance_uuid = ? '
+        "AND status = 'finished' ORDER BY id DESC",
+        (uuid,),
+    ).fetchone()
+    if found is None:
+        return {'uuid': 'nobody', 'source': 'nowhere'}
+    return {'uuid': found[0], 'source': found[1]}
+
+
+def errors_of(raw: sqlite3.Connection) -> list[str]:
+    """Return why operations ended badly."""
+    return [
+        f'{kind} {state}: {orjson.loads(error)["message"] or error}'
+        for kind, state, error in raw.execute(
+            'SELECT kind, state, error FROM operations WHERE error NOT NULL'
+        )
+    ]

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes of a simulated cloud: how each is made, and ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+from minova.api import app
+from minova.api import backend
+from minova.api import wsgi
+from minova.compute.service import ComputeService
+from minova.conductor.service import ConductorService
+from minova.images import Images
+from minova.rpc import conductor as rpc_conductor
+from minova.rpc.compute import Computes
+from minova.rpc.wakes import Waker
+from minova.simulation.database import SimulatedDatabase
+from minova.simulation.hypervisor import Hypervisors
+from minova.simulation.hypervisor import SimulatedDriver
+from minova.simulation.network import Network
+from minova.simulation.network import SimulatedBus
+from minova.simulation.scheduler import Process
+from minova.simulation.scheduler import Scheduler
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two tries to start, as ``minova.service`` has them.
+_AGAIN = 2.0
+
+
+class Machine:
+    """A service that can be started, crash, stop and be started again."""
+
+    def __init__(
+        self,
+        name: str,
+        scheduler: Scheduler,
+        network: Network,
+        build: Callable[['Machine'], Any],
+    ) -> None:
+        self.name = name
+        #: It will never be back.
+        self.gone = False
+        self.scheduler = scheduler
+        self.service: Any = None
+        self._network = network
+        self._build = build
+        self._skew = 0.0
+        self.process = Process(name)
+        self.process.dead = True
+
+    @property
+    def up(self) -> bool:
+        """Whether the process is there, if perhaps stopped."""
+        return not self.process.dead
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started and runs."""
+        return self.up and self.service is not None and not self.process.paused
+
+    def bus(self) -> SimulatedBus:
+        """Return the way to the broker of the current process."""
+        return SimulatedBus(self._network, self.process)
+
+    def start(self) -> None:
+        """Begin a new process; nothing while there is one."""
+        if self.up or self.gone:
+            return
+        self.process = Process(self.name)
+        self.process.skew = self._skew
+        self.scheduler.spawn(f'start-{self.name}', self.process, self._start)
+
+    def _start(self) -> None:
+        while True:
+            try:
+                service = self._build(self)
+                service.start()
+            except exception.Unavailable as error:
+                LOG.warning('%s waits: %s', self.name, error)
+            else:
+                self.service = service
+                return
+            clock.sleep(_AGAIN)
+
+    def crash(self) -> None:
+        """Let it be gone in this instant."""
+        process, self.service = self.process, None
+        self.scheduler.kill(process)
+        self._network.leave_all(process)
+
+    def skew(self, seconds: float) -> None:
+        """Let its machine's time of day jump."""
+        self._skew += seconds
+        self.process.skew = self._skew
+
+    def stop(self) -> None:
+        """Stop it as SIGTERM does, and wait for its end."""
+        service = self.service
+        if not self.up or service is None:
+            self.crash()
+            return
+        task = self.scheduler.spawn(
+            f'stop-{self.name}', self.process, service.stop
+        )
+        self.scheduler.join(task)
+        self.crash()
+
+
+class Api:
+    """The api: what serves requests in its process."""
+
+    def __init__(self, made: wsgi.App, reached: '_Reached') -> None:
+        self.app = made
+        self._reached = reached
+
+    def start(self) -> None:
+        """There is nothing to start: it answers."""
+
+    def stop(self) -> None:
+        """Wake who is still to be woken."""
+        self._reached.waker.close()
+
+
+class _Reached:
+    """What the application reaches, made anew with each start of an api.
+
+    The application itself, which takes long to make, serves all of them.
+    """
+
+    database: SimulatedDatabase
+    conductor: rpc_conductor.Conductor
+    waker: Waker
+
+
+class _Passing:
+    """Passes on to what is reached now."""
+
+    def __init__(self, reached: _Reached, name: str) -> None:
+        self._reached = reached
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(self._reached, self._name), name)
+
+
+_reached = _Reached()
+_app: wsgi.App | None = None
+
+
+def _application(images: Images) -> wsgi.App:
+    global _app
+    if _app is None:
+        passing: Any = {
+            name: _Passing(_reached, name)
+            for name in ('database', 'conductor', 'waker')
+        }
+        _app = app.make_app(
+            backend.Backend(images=images, host='api', **passing)
+        )
+    return _app
+
+
+def api(database: SimulatedDatabase, images: Images) -> Callable[[Machine], Api]:
+    """Return what builds an api."""
+
+    def build(machine: Machine) -> Api:
+        bus = machine.bus()
+        conductor = rpc_conductor.client(bus)
+        _reached.database = database
+        _reached.conductor = conductor
+        _reached.waker = Waker(Computes(bus), conductor, beside=True)
+        return Api(_application(images), _reached)
+
+    return build
+
+
+def conductor(
+    database: SimulatedDatabase,
+) -> Callable[[Machine], ConductorService]:
+    """Return what builds a conductor."""
+
+    def build(machine: Machine) -> ConductorService:
+        return ConductorService(database, machine.bus(), machine.name)
+
+    return build
+
+
+class _Compute(ComputeService):
+    """A compute that ends although nobody announces events."""
+
+    def stop(self) -> None:
+        """Let go of the hypervisor first."""
+        self.driver.let_go()  # type: ignore[attr-defined]
+        super().stop()
+
+
+def compute(
+    world: Hypervisors, images: Images
+) -> Callable[[Machine], ComputeService]:
+    """Return what builds the compute of a host."""
+
+    def build(machine: Machine) -> ComputeService:
+        driver = SimulatedDriver(machine.name, world, machine.scheduler)
+        return _Compute(machine.name, machine.bus(), driver, images)
+
+    return build

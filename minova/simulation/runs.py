@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run: a scenario, a seed, some faults, and whether the laws held."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+from typing import Any
+
+from minova.conf import CONF
+from minova.simulation import cloud as clouds
+from minova.simulation import laws
+from minova.simulation.cloud import Cloud
+from minova.simulation.database import Storage
+from minova.simulation.faults import Fault
+from minova.simulation.faults import Point
+from minova.simulation.network import Told
+from minova.simulation.scenarios import PREPARED
+from minova.simulation.scenarios import Scenario
+from minova.simulation.scenarios import SCENARIOS
+from minova.simulation.scenarios import User
+from minova.simulation.scheduler import Stuck
+
+#: The seed of what is prepared; scenarios have others.
+_PREPARING = -1
+
+
+@dataclasses.dataclass
+class Run:
+    """What came of a run; ``str`` is the command that repeats it."""
+
+    scenario: str
+    seed: int
+    faults: tuple[Fault, ...]
+    points: list[Point] = dataclasses.field(default_factory=list)
+    violations: list[str] = dataclasses.field(default_factory=list)
+    #: How operations ended, as (kind, state).
+    ended: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    #: Virtual seconds that it took.
+    seconds: float = 0.0
+    said: list[tuple[float, str, str]] = dataclasses.field(
+        default_factory=list
+    )
+
+    def __str__(self) -> str:
+        faults = ''.join(f' --fault "{fault}"' for fault in self.faults)
+        return (
+            f'minova-simulate replay {self.scenario} --seed {self.seed}'
+            f'{faults}'
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """A quiet cloud, to begin from."""
+
+    now: float
+    content: bytes
+    records: dict[str, Any]
+    server: str
+    told: tuple[Told, ...]
+
+
+class Rig:
+    """Makes runs, one after the other."""
+
+    def __init__(self) -> None:
+        clouds.configure()
+        self._storage = Storage(CONF)
+        self._prepared: dict[str, _Prepared] = {}
+
+    def run(
+        self,
+        scenario: Scenario,
+        seed: int = 0,
+        faults: Iterable[Fault] = (),
+        verbose: bool = False,
+    ) -> Run:
+        """Run a scenario with faults; see to it that the laws hold."""
+        clouds.configure()
+        prepared = self._prepare(scenario.begins)
+        run = Run(scenario.name, seed, tuple(faults))
+        with Cloud(self._storage, seed, verbose) as cloud:
+            self._begin_from(cloud, prepared)
+            try:
+                self._play(cloud, run, prepared.server)
+            except Stuck as error:
+                run.violations.append(f'law 3: {error}')
+            run.points = cloud.points.passed
+            run.said = cloud.said
+            run.seconds = cloud.scheduler.now - prepared.now
+        return run
+
+    def _begin_from(self, cloud: Cloud, prepared: _Prepared) -> None:
+        self._storage.put_back(prepared.content)
+        cloud.world.put_back(prepared.records)
+        cloud.scheduler.now = prepared.now
+        cloud.network.told = list(prepared.told)
+        cloud.start()
+
+    def _play(self, cloud: Cloud, run: Run, server: str) -> None:
+        user = User(cloud)
+        user.server = server
+        watch = laws.Watch(self._storage.raw)
+        cloud.database.watch = watch
+        cloud.points.order(*run.faults)
+        cloud.points.counting = True
+        SCENARIOS[run.scenario].act(user)
+        run.violations += self._end(cloud)
+        run.ended = self._storage.raw.execute(
+            'SELECT kind, state FROM operations ORDER BY started_at'
+        ).fetchall()
+        if not run.violations:
+            run.violations += self._clear(cloud, user)
+        run.violations += watch.violations
+        run.violations += _broken(cloud)
+
+    def _end(self, cloud: Cloud) -> Iterator[str]:
+        """Let everything end, and look."""
+        for _ in range(2):
+            if not cloud.settle():
+                yield from self._why_not(cloud)
+            # What no operation knows of is found by comparing.
+            cloud.look_at_guests()
+            cloud.scheduler.wait(5.0)
+        cloud.points.counting = False
+        if not cloud.settle():
+            yield from self._why_not(cloud)
+        raw = self._storage.raw
+        yield from laws.rows(raw, cloud.lost)
+        yield from laws.possessions(raw, cloud.world, cloud.lost)
+        yield from laws.notifications(cloud.network.told, raw)
+
+    def _why_not(self, cloud: Cloud) -> Iterator[str]:
+        yield f'law 3: it is not over after {cloud.scheduler.now:.0f} s'
+        for name, machine in cloud.machines.items():
+            if not machine.ready and not machine.gone:
+                yield f'law 3: {name} is not ready'
+        (unpublished,) = self._storage.raw.execute(
+            'SELECT count(*) FROM outbox WHERE published_at IS NULL'
+        ).fetchone()
+        if unpublished:
+            yield f'law 6: {unpublished} notifications are not published'
+
+    def _clear(self, cloud: Cloud, user: User) -> Iterator[str]:
+        """Force-delete all there is: law 10, and nothing is left of it."""
+        for (uuid,) in self._storage.raw.execute(
+            "SELECT uuid FROM instances WHERE vm_state != 'deleted'"
+        ).fetchall():
+            user.server = uuid
+            reply = user.act('forceDelete')
+            if reply is None or reply.status != 202:
+                yield f'law 10: {uuid} cannot be force-deleted: {reply}'
+        if not cloud.settle():
+            yield from self._why_not(cloud)
+        raw = self._storage.raw
+        for uuid, vm_state in raw.execute(
+            "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
+        ):
+            yield f'law 10: {uuid} is {vm_state} after a force-delete'
+        yield from laws.rows(raw, cloud.lost)
+        yield from laws.possessions(raw, cloud.world, cloud.lost)
+        yield from laws.notifications(cloud.network.told, raw)
+
+    # -- what runs begin from ------------------------------------------------
+
+    def _prepare(self, name: str) -> _Prepared:
+        if name not in self._prepared:
+            with Cloud(self._storage, _PREPARING) as cloud:
+                self._storage.put_back(self._storage.empty)
+                cloud.start()
+                user = User(cloud)
+                for flavor, ram in (('small', 512), ('big', 1024)):
+                    user.ask('POST', '/flavors', {'flavor': _flavor(flavor, ram)})
+                PREPARED[name](user)
+                if not cloud.settle() or _broken(cloud):
+                    raise AssertionError(
+                        f'{name} cannot be prepared: {_broken(cloud)}'
+                    )
+                self._prepared[name] = _Prepared(
+                    cloud.scheduler.now,
+                    self._storage.copy(),
+                    cloud.world.copy(),
+                    user.server,
+                    tuple(cloud.network.told),
+                )
+        return self._prepared[name]
+
+
+def _flavor(name: str, ram: int) -> dict[str, Any]:
+    return {'name': name, 'id': name, 'ram': ram, 'vcpus': 1, 'disk': 1}
+
+
+def _broken(cloud: Cloud) -> list[str]:
+    """Return what should never happen in a service, nor at a hypervisor."""
+    return [
+        *(f'law 1: {double}' for double in cloud.world.doubles),
+        *(f'an error of ours: {text}' for text in cloud.tracebacks),
+        *(
+            f'{task.process.name} {task.name} ended with {error!r}'
+            for task, error in cloud.scheduler.broken
+        ),
+    ]

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user does in a simulation: every operation of the state table.
+
+A scenario begins in a prepared cloud, where a server is in some state, and
+asks for something. It does not look at how that ends: the laws do.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+from typing import Final
+
+from minova.conf import CONF
+from minova.simulation.cloud import Cloud
+from minova.simulation.cloud import IMAGE
+from minova.simulation.cloud import Reply
+from minova.states import Power
+
+
+class User:
+    """A client of the api, and somebody who has access to the hosts."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        #: The server that the scenario is about.
+        self.server = ''
+
+    def ask(self, method: str, path: str, body: Any = None) -> Reply | None:
+        """Ask, as clients do, again when cut off or told to come later."""
+        reply = None
+        for _ in range(3):
+            reply = self.cloud.ask(method, path, body)
+            if reply is not None and reply.status != 503:
+                return reply
+            self.cloud.scheduler.wait(5.0)
+        return reply
+
+    def create(self, host: str | None = None) -> str:
+        """Ask for a server; return its id, '' when that is not known."""
+        body = {
+            'name': 'server',
+            'flavorRef': 'small',
+            'imageRef': IMAGE,
+            'networks': 'none',
+        }
+        if host is not None:
+            body['host'] = host
+        reply = self.ask('POST', '/servers', {'server': body})
+        if reply is None or reply.status != 202:
+            return ''
+        return str(reply.body['server']['id'])
+
+    def act(self, name: str, value: Any = None) -> Reply | None:
+        """Ask for something to be done to the server."""
+        path = f'/servers/{self.server}/action'
+        return self.ask('POST', path, {name: value})
+
+    def live_migrate(self) -> Reply | None:
+        """Ask for the server to be moved as it runs."""
+        value = {'host': None, 'block_migration': 'auto'}
+        return self.act('os-migrateLive', value)
+
+    def row(self) -> tuple[Any, ...]:
+        """Return vm_state, task_state and host of the server."""
+        found = self.cloud.storage.raw.execute(
+            'SELECT vm_state, task_state, host FROM instances WHERE uuid = ?',
+            (self.server,),
+        ).fetchone()
+        return tuple(found) if found else ('', None, None)
+
+    def until(self, task_state: str, seconds: float = 60) -> None:
+        """Let time pass until a task state is reached, or not."""
+        self.cloud.wait(lambda: self.row()[1] == task_state, seconds)
+
+    def until_moving(self, seconds: float = 60) -> None:
+        """Let time pass until the guest is on its way, or not."""
+        self.cloud.wait(
+            lambda: bool(
+                self.cloud.storage.raw.execute(
+                    'SELECT 1 FROM migrations WHERE instance_uuid = ? AND '
+                    "status = 'running'",
+                    (self.server,),
+                ).fetchone()
+            ),
+            seconds,
+        )
+
+    def switch(self, power: Power) -> None:
+        """Let the guest change behind our back, and be looked at soon."""
+        host = self.row()[2]
+        self.cloud.world.set_power(host, self.server, power)
+        self.cloud.look_at_guests()
+
+
+Act = Callable[[User], object]
+
+
+def _boot(user: User) -> None:
+    user.server = user.create()
+
+
+def _act(name: str, value: Any = None) -> Act:
+    def act(user: User) -> None:
+        user.act(name, value)
+
+    return act
+
+
+def _then(*acts: Act) -> Act:
+    def act(user: User) -> None:
+        for one in acts:
+            one(user)
+
+    return act
+
+
+def _settled(user: User) -> None:
+    user.cloud.settle()
+
+
+def _reached(task_state: str) -> Act:
+    return lambda user: user.until(task_state)
+
+
+def _breaking(method: str, kind: str = 'GuestFailed', hosts: int = 3) -> Act:
+    """Let a method fail once at so many hosts that the server is not on."""
+
+    def act(user: User) -> None:
+        own = user.row()[2]
+        others = [h for h in user.cloud.world.shelf_hosts() if h != own]
+        for host in others[:hosts]:
+            user.cloud.world.break_(host, method, kind=kind)
+
+    return act
+
+
+def _breaking_here(method: str) -> Act:
+    """Let a method fail once at the host that the server is on."""
+    return lambda user: user.cloud.world.break_(user.row()[2], method)
+
+
+def _option(group: str, name: str, value: Any) -> Act:
+    return lambda user: CONF.set_override(name, value, group)
+
+
+def _migrate_live(user: User) -> None:
+    user.live_migrate()
+
+
+def _abort(user: User) -> None:
+    reply = user.ask('GET', f'/servers/{user.server}/migrations')
+    if reply is not None and reply.status == 200 and reply.body['migrations']:
+        number = reply.body['migrations'][0]['id']
+        user.ask('DELETE', f'/servers/{user.server}/migrations/{number}')
+
+
+def _delete(user: User) -> None:
+    user.ask('DELETE', f'/servers/{user.server}')
+
+
+def _power(power: Power) -> Act:
+    return lambda user: user.switch(power)
+
+
+def _stray(user: User) -> None:
+    """Let a copy of the guest turn up, switched off, where it is not."""
+    host = user.row()[2]
+    (other, *_) = [h for h in user.cloud.world.shelf_hosts() if h != host]
+    shelf = user.cloud.world.shelf
+    record = shelf.get(f'{host}/guests/{user.server}')
+    assert record is not None
+    shelf.put(
+        f'{other}/guests/{user.server}',
+        record | {'power': int(Power.SHUTDOWN)},
+    )
+    user.cloud.look_at_guests()
+
+
+_RESIZE: Final = _act('resize', {'flavorRef': 'big'})
+_FORCE: Final = _act('forceDelete')
+
+# -- in what state a scenario begins -----------------------------------------
+
+PREPARED: Final[dict[str, Act]] = {
+    'nothing': lambda user: None,
+    'active': _then(_boot, _settled),
+    'stopped': _then(_boot, _settled, _act('os-stop'), _settled),
+    'paused': _then(_boot, _settled, _act('pause'), _settled),
+    'resized': _then(_boot, _settled, _RESIZE, _settled),
+    'migrated': _then(
+        _boot, _settled, _act('os-stop'), _settled, _act('migrate'), _settled
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """One thing that is asked for.
+
+    ``kind`` is the operation of the state table that it is about.
+    """
+
+    name: str
+    kind: str
+    begins: str
+    act: Act
+
+
+def _row(name: str, begins: str, act: Act, kind: str = '') -> Scenario:
+    return Scenario(name, kind or name, begins, act)
+
+
+def _long_move(seconds: float) -> Act:
+    return _option('fake', 'migration_seconds', seconds)
+
+
+_MOVING: Final = _then(_RESIZE, _reached('resize_migrating'))
+_MIGRATING: Final = _then(
+    _long_move(20.0), _migrate_live, lambda user: user.until_moving()
+)
+_SAY_STOP: Final = _option('conductor', 'unexpected_running', 'stop')
+
+# fmt: off
+_ROWS: Final = (
+    _row('create',              'nothing',  _boot),
+    _row('create_elsewhere',    'nothing',  _then(_breaking('start', hosts=2), _boot),           'create'),
+    _row('create_refused',      'nothing',  _then(_breaking('define', 'MigrationRefused'), _boot), 'create'),
+    _row('start',               'stopped',  _act('os-start')),
+    _row('stop',                'active',   _act('os-stop')),
+    _row('stop_by_itself',      'active',   _power(Power.SHUTDOWN),                     'stop'),
+    _row('stop_again',          'stopped',  _then(_SAY_STOP, _power(Power.RUNNING))),
+    _row('pause',               'active',   _act('pause')),
+    _row('pause_again',         'paused',   _then(_SAY_STOP, _power(Power.RUNNING))),
+    _row('unpause',             'paused',   _act('unpause')),
+    _row('reboot_soft',         'active',   _act('reboot', {'type': 'SOFT'})),
+    _row('reboot_hard',         'active',   _act('reboot', {'type': 'HARD'})),
+    _row('reboot_fails',        'active',   _then(_breaking_here('define'), _act('reboot', {'type': 'HARD'})), 'reboot_hard'),
+    _row('resize',              'active',   _RESIZE),
+    _row('resize_fails',        'active',   _then(_breaking('grow_disks'), _RESIZE),    'resize'),
+    _row('resize_elsewhere',    'active',   _then(_breaking('has_aside', hosts=1), _RESIZE),     'resize'),
+    _row('resize_nowhere',      'active',   _then(_breaking('has_aside'), _RESIZE),     'resize'),
+    _row('resize_taken_back',   'active',   _then(_breaking_here('hand_over'), _RESIZE), 'resize'),
+    _row('migrate',             'stopped',  _act('migrate')),
+    _row('confirm_resize',      'resized',  _act('confirmResize')),
+    _row('confirm_migration',   'migrated', _act('confirmResize'),                      'confirm_resize'),
+    _row('revert_resize',       'resized',  _act('revertResize')),
+    _row('revert_migration',    'migrated', _act('revertResize'),                       'revert_resize'),
+    _row('live_migrate',        'active',   _migrate_live),
+    _row('live_migrate_paused', 'paused',   _migrate_live,                              'live_migrate'),
+    _row('live_migrate_fails',  'active',   _then(_breaking_here('migrate'), _migrate_live), 'live_migrate'),
+    _row('live_migrate_refused', 'active',  _then(_breaking('prepare_reception'), _migrate_live), 'live_migrate'),
+    _row('abort_live_migrate',  'active',   _then(_MIGRATING, _abort)),
+    _row('delete',              'active',   _delete),
+    _row('delete_resized',      'resized',  _delete,                                    'delete'),
+    _row('delete_moving',       'active',   _then(_MOVING, _delete),                    'delete'),
+    _row('delete_migrating',    'active',   _then(_MIGRATING, _delete),                 'delete'),
+    _row('force_delete',        'active',   _FORCE),
+    _row('force_delete_resized', 'resized', _FORCE,                                     'force_delete'),
+    _row('force_delete_moving', 'active',   _then(_MOVING, _FORCE),                     'force_delete'),
+    _row('force_delete_migrating', 'active', _then(_MIGRATING, _FORCE),                 'force_delete'),
+    _row('power_sync',          'stopped',  _power(Power.RUNNING)),
+    _row('put_away',            'active',   _stray),
+)
+# fmt: on
+
+SCENARIOS: Final = {row.name: row for row in _ROWS}
