@@ -197,9 +197,11 @@ class ResizeInstance(HostStep):
         power.switch_off(job)
         if _same_host(job):
             job.driver.set_aside(uuid, copy=True)
-        elif not job.driver.has_aside(uuid):
+            return power.state(job)
+        if not job.driver.has_aside(uuid):
             job.driver.hand_over(uuid, job.peer())
-            job.driver.set_aside(uuid)
+        # Also when it was cut short after the first half of it.
+        job.driver.set_aside(uuid)
         return power.state(job)
 
     def ends(self, book: Book, result: Facts) -> None:

@@ -116,6 +116,8 @@ class Cloud:
         self.said: list[tuple[float, str, str]] = []
         #: Errors that no service should ever have.
         self.tracebacks: list[str] = []
+        #: The ids of requests for something to be done that were accepted.
+        self.accepted: list[str] = []
         self.machines: dict[str, Machine] = {}
         image = _Image()
         self._add('api', machines.api(self.database, image))
@@ -150,7 +152,8 @@ class Cloud:
     ) -> None:
         self.points.counting = False
         for machine in self.machines.values():
-            self.scheduler.kill(machine.process)
+            for process in (machine.process, *machine.twins):
+                self.scheduler.kill(process)
         self.scheduler.drain()
         self._logger.removeHandler(self._handler)
         self._logger.propagate = self._propagates
@@ -196,11 +199,16 @@ class Cloud:
             machine.skew(fault.seconds)
         elif fault.kind == 'pause':
             self._pause(machine, fault.seconds)
+        elif fault.kind == 'twin' and process is machine.process:
+            machine.leave_twin(fault.seconds)
         elif fault.kind == 'gone':
             machine.gone = True
             machine.crash()
             self.world.lose(machine.name)
-        elif machine.up:
+        elif fault.kind == 'crash' and process in machine.twins:
+            self.scheduler.kill(process)
+            self.network.leave_all(process)
+        elif fault.kind == 'crash' and machine.up:
             machine.crash()
             after(fault.seconds, machine.start)
 
@@ -242,6 +250,8 @@ class Cloud:
         machines = self.machines.values()
         if not all(m.ready or m.gone for m in machines):
             return False
+        if any(not twin.dead for m in machines for twin in m.twins):
+            return False
         raw = self.storage.raw
         (unpublished,) = raw.execute(
             'SELECT count(*) FROM outbox WHERE published_at IS NULL'
@@ -282,14 +292,20 @@ class Cloud:
             ),
         )
         self.scheduler.join(task)
-        return replies[0] if replies else None
+        if not replies:
+            return None
+        if replies[0].status in (202, 204):
+            self.accepted.append(replies[0].request_id)
+        return replies[0]
 
 
 class Reply:
     """What a client gets."""
 
-    def __init__(self, status: int, content: bytes) -> None:
-        self.status = status
+    def __init__(self, line: str, headers: Any, content: bytes) -> None:
+        self.status = int(line.split()[0])
+        names = {name.lower(): value for name, value in headers}
+        self.request_id: str = names['x-openstack-request-id']
         self.body = orjson.loads(content) if content else None
 
     def __repr__(self) -> str:
@@ -300,7 +316,7 @@ def _serve(
     app: Any, method: str, path: str, body: Any
 ) -> Reply:
     content = b'' if body is None else orjson.dumps(body)
-    status: list[str] = []
+    started: list[Any] = []
     environ = {
         'REQUEST_METHOD': method,
         'PATH_INFO': f'/v2.1{path}',
@@ -320,8 +336,9 @@ def _serve(
         'HTTP_X_AUTH_TOKEN': 'admin:11111111aaaaaaaa',
         'HTTP_OPENSTACK_API_VERSION': 'compute 2.79',
     }
-    answer = app(environ, lambda line, headers, *_: status.append(line))
-    return Reply(int(status[0].split()[0]), b''.join(answer))
+    answer = app(environ, lambda *begun: started.append(begun))
+    line, headers, *_ = started[0]
+    return Reply(line, headers, b''.join(answer))
 
 
 class _Body:
@@ -348,7 +365,7 @@ def configure() -> None:
 _OPTIONS: dict[str, dict[str, Any]] = {
     'api': {'auth': 'none'},
     'conductor': {'unexpected_running': 'adopt', 'sweep_interval': 15.0},
-    'notifications': {'relay_interval': 30.0},
+    'notifications': {'relay_interval': 4.0},
     'compute': {'driver': 'fake', 'shutdown_timeout': 10.0},
     'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
 }

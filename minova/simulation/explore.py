@@ -100,6 +100,11 @@ def _is_own(point: Point) -> bool:
     return not is_routine(point)
 
 
+def _is_switching(point: Point) -> bool:
+    """Tell whether a process may stop here: not in a change on a host."""
+    return not is_routine(point) and point.kind not in ('effect', 'effected')
+
+
 def _is_sent(point: Point) -> bool:
     return point.kind == 'send' and not is_routine(point)
 
@@ -163,7 +168,9 @@ CAMPAIGNS: Final[dict[str, _Make]] = {
     'crash': functools.partial(_every, 'crash', SOON, _is_own),
     'crash-late': functools.partial(_every, 'crash', LATE, _is_own),
     'crash-other': _others,
-    'pause': functools.partial(_every, 'pause', LATE, _is_own),
+    'pause': functools.partial(_every, 'pause', SOON * 10, _is_switching),
+    'pause-late': functools.partial(_every, 'pause', LATE, _is_switching),
+    'twin': functools.partial(_every, 'twin', SOON / 2, _is_switching),
     'lose': functools.partial(_every, 'lose', SOON, _is_sent),
     'twice': functools.partial(_every, 'twice', SOON, _is_sent),
     'late': functools.partial(_every, 'late', SOON, _is_sent),
@@ -191,7 +198,9 @@ def _own_rig() -> Rig:
 
 
 def _run(plan: Plan) -> Run:
-    run = _own_rig().run(SCENARIOS[plan.scenario], plan.seed, plan.faults)
+    rig = _own_rig()
+    run = rig.run(SCENARIOS[plan.scenario], plan.seed, plan.faults)
+    run.violations += rig.differences(run)
     run.points = run.points[-1:]  # it goes from one process to another
     return run
 

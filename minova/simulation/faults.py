@@ -51,6 +51,7 @@ _EVERYWHERE: Final = frozenset(
 KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     'crash': (_EVERYWHERE, 'a process is gone and started again later'),
     'pause': (_EVERYWHERE, 'a process stops, and goes on later'),
+    'twin': (_EVERYWHERE, 'another start of a process that goes on later'),
     'skew': (_EVERYWHERE, 'the time of day of a machine jumps'),
     'broker': (_EVERYWHERE, 'the broker is down for a while'),
     'database': (_EVERYWHERE, 'the database is down for a while'),
@@ -107,6 +108,24 @@ class Point:
     what: str
     at: float
 
+
+#: After these every action ends as it would have ended without them, if they
+#: do not last longer than HARMLESS_SECONDS.
+HARMLESS: Final = frozenset(
+    {
+        'crash',
+        'pause',
+        'twin',
+        'broker',
+        'database',
+        'lose',
+        'twice',
+        'late',
+        'deadlock',
+        'doubt',
+    }
+)
+HARMLESS_SECONDS: Final = 30.0
 
 #: Does what a fault orders to a process; the world's part of it.
 Strike = Callable[[Fault, Process], None]

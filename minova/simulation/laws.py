@@ -7,6 +7,7 @@ got them.
 """
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import sqlite3
@@ -67,6 +68,41 @@ class Watch:
                     f'law 7: {uuid} went from {before[0]} to {vm_state} and '
                     'no operation ended'
                 )
+
+
+class Fence:
+    """Looks at what conductors answer to starts that are not the newest."""
+
+    _METHODS = ('begin_step', 'save', 'finish_step', 'fail_step')
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+        self.violations: list[str] = []
+
+    def __call__(
+        self, method: str, arguments: dict[str, Any]
+    ) -> Callable[[dict[str, Any] | None], None]:
+        """Look at a message; return what looks at its answer: law 8."""
+        if method not in self._METHODS:
+            return lambda answer: None
+        step, asker = arguments['step'], arguments['incarnation']
+        found = self._raw.execute(
+            'SELECT v.incarnation, s.incarnation, s.method, s.host '
+            'FROM steps s JOIN services v ON v.host = s.host '
+            'WHERE s.id = ?',
+            (step,),
+        ).fetchone()
+
+        def judge(answer: dict[str, Any] | None) -> None:
+            if found is None or asker in found[:2]:
+                return
+            if answer is not None and 'error' not in answer:
+                self.violations.append(
+                    f'law 8: {method} of {found[2]} was done for an older '
+                    f'start of {found[3]}'
+                )
+
+        return judge
 
 
 def notifications(
@@ -158,6 +194,16 @@ def _sums(raw: sqlite3.Connection) -> Iterator[str]:
     ):
         if used != held:
             yield f'law 9: {host} has promised {used} MiB, {held} are held'
+
+
+def accepted(
+    raw: sqlite3.Connection, requests: Iterable[str]
+) -> Iterator[str]:
+    """Yield which requests were accepted and led to nothing."""
+    known = {row[0] for row in raw.execute('SELECT request_id FROM operations')}
+    for request in requests:
+        if request not in known:
+            yield f'law 3: {request} was accepted and is lost'
 
 
 _EXPECTED = {

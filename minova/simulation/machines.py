@@ -29,6 +29,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two tries to start, as ``minova.service`` has them.
 _AGAIN = 2.0
+#: Seconds that an old process goes on beside its successor.
+_BESIDE = 60.0
 
 
 class Machine:
@@ -49,6 +51,8 @@ class Machine:
         self._network = network
         self._build = build
         self._skew = 0.0
+        #: Older processes of that name which may still be there.
+        self.twins: list[Process] = []
         self.process = Process(name)
         self.process.dead = True
 
@@ -70,6 +74,7 @@ class Machine:
         """Begin a new process; nothing while there is one."""
         if self.up or self.gone:
             return
+        self.service = None
         self.process = Process(self.name)
         self.process.skew = self._skew
         self.scheduler.spawn(f'start-{self.name}', self.process, self._start)
@@ -91,6 +96,29 @@ class Machine:
         process, self.service = self.process, None
         self.scheduler.kill(process)
         self._network.leave_all(process)
+
+    def leave_twin(self, seconds: float) -> None:
+        """Stop for ``seconds``; meanwhile another start takes its place.
+
+        It goes on beside that one for a minute and is gone then.
+        """
+        old = self.process
+        old.paused = True
+        self.service = None
+        self.process = Process(self.name)
+        self.process.dead = True
+        self.start()
+
+        def go_on() -> None:
+            old.paused = False
+
+        def end() -> None:
+            self.scheduler.kill(old)
+            self._network.leave_all(old)
+
+        self.twins.append(old)
+        self.scheduler.after(seconds, go_on)
+        self.scheduler.after(seconds + _BESIDE, end)
 
     def skew(self, seconds: float) -> None:
         """Let its machine's time of day jump."""

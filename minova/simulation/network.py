@@ -35,6 +35,9 @@ _RETURN = 1.0
 _THREADS = 16
 
 
+Judge = Callable[[str, Json], Callable[[Json | None], None]]
+
+
 @dataclasses.dataclass
 class _Envelope:
     """A message on its way; what it holds is JSON, as on a wire."""
@@ -65,6 +68,8 @@ class Network:
         self.up = True
         self._outages = 0
         self._heard_from = 0.0
+        #: Is shown each message before it is acted on, and then the answer.
+        self.judge: Judge = lambda method, arguments: lambda answer: None
         #: All that consumers have got, in the order in which they did.
         self.told: list[Told] = []
         self._servers: dict[str, list[Server]] = {}
@@ -224,7 +229,9 @@ class Server:
         points = self._network.points
         points.reach('receive', envelope.what)
         context, arguments = orjson.loads(envelope.text)
+        judge = self._network.judge(envelope.method, arguments)
         answer = self._dispatch(envelope.method, context, arguments)
+        judge(answer)
         if envelope.answer is None:
             points.reach('answered', envelope.what)
             return

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run: a scenario, a seed, some faults, and whether the laws held."""
 
+import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
@@ -12,6 +13,8 @@ from minova.simulation import laws
 from minova.simulation.cloud import Cloud
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
+from minova.simulation.faults import HARMLESS
+from minova.simulation.faults import HARMLESS_SECONDS
 from minova.simulation.faults import Point
 from minova.simulation.network import Told
 from minova.simulation.scenarios import PREPARED
@@ -67,6 +70,7 @@ class Rig:
         clouds.configure()
         self._storage = Storage(CONF)
         self._prepared: dict[str, _Prepared] = {}
+        self._usual: dict[tuple[str, int], collections.Counter[Any]] = {}
 
     def run(
         self,
@@ -90,6 +94,27 @@ class Rig:
             run.seconds = cloud.scheduler.now - prepared.now
         return run
 
+    def differences(self, run: Run) -> list[str]:
+        """Return which actions were done without the faults and not now.
+
+        Of faults that must not keep an action from being done.
+        """
+        if any(
+            fault.kind not in HARMLESS or fault.seconds > HARMLESS_SECONDS
+            for fault in run.faults
+        ):
+            return []
+        key = (run.scenario, run.seed)
+        if key not in self._usual:
+            usual = self.run(SCENARIOS[run.scenario], run.seed)
+            self._usual[key] = collections.Counter(usual.ended)
+        missing = self._usual[key] - collections.Counter(run.ended)
+        return [
+            f'{kind} is not done after a mere outage: {run.ended}'
+            for kind, state in missing
+            if state == 'done'
+        ]
+
     def _begin_from(self, cloud: Cloud, prepared: _Prepared) -> None:
         self._storage.put_back(prepared.content)
         cloud.world.put_back(prepared.records)
@@ -102,6 +127,7 @@ class Rig:
         user.server = server
         watch = laws.Watch(self._storage.raw)
         cloud.database.watch = watch
+        cloud.network.judge = fence = laws.Fence(self._storage.raw)
         cloud.points.order(*run.faults)
         cloud.points.counting = True
         SCENARIOS[run.scenario].act(user)
@@ -111,24 +137,27 @@ class Rig:
         ).fetchall()
         if not run.violations:
             run.violations += self._clear(cloud, user)
-        run.violations += watch.violations
+        run.violations += watch.violations + fence.violations
         run.violations += _broken(cloud)
 
-    def _end(self, cloud: Cloud) -> Iterator[str]:
+    def _end(self, cloud: Cloud) -> list[str]:
         """Let everything end, and look."""
-        for _ in range(2):
-            if not cloud.settle():
-                yield from self._why_not(cloud)
-            # What no operation knows of is found by comparing.
-            cloud.look_at_guests()
-            cloud.scheduler.wait(5.0)
+        found = self._judge(cloud)
+        if found:
+            # What no operation knows of is found by comparing, in time.
+            cloud.scheduler.wait(CONF.compute.sync_power_state_interval * 1.2)
+            found = self._judge(cloud)
         cloud.points.counting = False
-        if not cloud.settle():
-            yield from self._why_not(cloud)
+        return found
+
+    def _judge(self, cloud: Cloud) -> list[str]:
+        found = [] if cloud.settle() else list(self._why_not(cloud))
         raw = self._storage.raw
-        yield from laws.rows(raw, cloud.lost)
-        yield from laws.possessions(raw, cloud.world, cloud.lost)
-        yield from laws.notifications(cloud.network.told, raw)
+        found += laws.rows(raw, cloud.lost)
+        found += laws.accepted(raw, cloud.accepted)
+        found += laws.possessions(raw, cloud.world, cloud.lost)
+        found += laws.notifications(cloud.network.told, raw)
+        return found
 
     def _why_not(self, cloud: Cloud) -> Iterator[str]:
         yield f'law 3: it is not over after {cloud.scheduler.now:.0f} s'
@@ -150,16 +179,11 @@ class Rig:
             reply = user.act('forceDelete')
             if reply is None or reply.status != 202:
                 yield f'law 10: {uuid} cannot be force-deleted: {reply}'
-        if not cloud.settle():
-            yield from self._why_not(cloud)
-        raw = self._storage.raw
-        for uuid, vm_state in raw.execute(
+        yield from self._judge(cloud)
+        for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
             yield f'law 10: {uuid} is {vm_state} after a force-delete'
-        yield from laws.rows(raw, cloud.lost)
-        yield from laws.possessions(raw, cloud.world, cloud.lost)
-        yield from laws.notifications(cloud.network.told, raw)
 
     # -- what runs begin from ------------------------------------------------
 

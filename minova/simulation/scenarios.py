@@ -89,7 +89,18 @@ class User:
         """Let the guest change behind our back, and be looked at soon."""
         host = self.row()[2]
         self.cloud.world.set_power(host, self.server, power)
+        self.look()
+
+    def look(self) -> None:
+        """Have guests compared, until something comes of it, or not."""
+        before = self._count()
         self.cloud.look_at_guests()
+        self.cloud.wait(lambda: self._count() > before, 45.0)
+
+    def _count(self) -> int:
+        query = 'SELECT count(*) FROM operations'
+        (count,) = self.cloud.storage.raw.execute(query).fetchone()
+        return int(count)
 
 
 Act = Callable[[User], object]
@@ -173,7 +184,7 @@ def _stray(user: User) -> None:
         f'{other}/guests/{user.server}',
         record | {'power': int(Power.SHUTDOWN)},
     )
-    user.cloud.look_at_guests()
+    user.look()
 
 
 _RESIZE: Final = _act('resize', {'flavorRef': 'big'})
@@ -236,7 +247,7 @@ _ROWS: Final = (
     _row('reboot_hard',         'active',   _act('reboot', {'type': 'HARD'})),
     _row('reboot_fails',        'active',   _then(_breaking_here('define'), _act('reboot', {'type': 'HARD'})), 'reboot_hard'),
     _row('resize',              'active',   _RESIZE),
-    _row('resize_fails',        'active',   _then(_breaking('grow_disks'), _RESIZE),    'resize'),
+    _row('resize_fails',        'active',   _then(_breaking('start'), _RESIZE),    'resize'),
     _row('resize_elsewhere',    'active',   _then(_breaking('has_aside', hosts=1), _RESIZE),     'resize'),
     _row('resize_nowhere',      'active',   _then(_breaking('has_aside'), _RESIZE),     'resize'),
     _row('resize_taken_back',   'active',   _then(_breaking_here('hand_over'), _RESIZE), 'resize'),
