@@ -226,6 +226,17 @@ def open_steps_of(connection: Connection, instance_uuid: str) -> list[Step]:
     return [_step(row) for row in rows]
 
 
+def waiting(connection: Connection) -> set[str]:
+    """Return the ids of the operations that wait for something."""
+    return set(
+        connection.execute(
+            sa.select(_o.c.id).where(
+                _o.c.state == records.RUNNING, _o.c.waits_for.is_not(None)
+            )
+        ).scalars()
+    )
+
+
 def overdue(
     connection: Connection, moment: datetime.datetime
 ) -> list[Operation]:
