@@ -220,6 +220,10 @@ def _take_over(book: Book) -> list[str]:
             touched.append(move.source_host)
             confirmed = {'status': 'confirmed', 'updated_at': book.now}
             moves.update(book.connection, move.id, confirmed)
+    # Where an operation that was abandoned has left something, its room is
+    # still held.
+    held = hosts.allocations(book.connection, instance.uuid)
+    touched += [row['host'] for row in held if row['holder'] != instance.uuid]
     return sorted(set(touched))
 
 
