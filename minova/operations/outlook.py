@@ -42,7 +42,7 @@ def moment(value: datetime.datetime) -> str:
 
 
 def of(connection: Connection, operation: records.Operation) -> list[Prospect]:
-    """Return what happens next to each open step; nested ones first run."""
+    """Return what happens next to each open step."""
     if operation.state != records.RUNNING:
         return []
     services = {
@@ -123,8 +123,6 @@ def _by_host(
         return f'{host} has it at work ({attempt})'
     if step.state == records.RUNNING:
         return f'the new start of {host} takes it up again'
-    if step.nested:
-        return f'{host} runs it when the step that calls it does so'
     earlier = None if work.beside else _earlier(step, others)
     if earlier is not None:
         return (

@@ -93,7 +93,7 @@ def taken(book: 'Book', again: bool) -> None:
     waited = (operation.waits_for or '').startswith(_return_of(step))
     if waited:
         over(operation, step)
-    text = f'is taken by host {step.host}, which has returned'
+    text = f'is taken by host {step.host}, which was waited for'
     if again:
         text = f'is taken up again by the new start of host {step.host}'
     if waited or again:
