@@ -24,7 +24,7 @@ from minova.operations import outlook
 from minova.operations.outlook import Prospect
 from minova.rpc import wire
 
-_LINE = '{:<36} {:<14} {:<11} {:<36} {:<20} {:<24} {:<12} {}'.format
+_LINE = '{:<36}  {:<14}  {:<11}  {:<36}  {:<19}  {:<24}  {:<12}  {}'.format
 _HEAD = _LINE(
     'OPERATION',
     'KIND',
@@ -314,11 +314,12 @@ def _told(ending: intervene.Ending) -> Iterator[str]:
 # -- the words ---------------------------------------------------------------
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} is not 1 or more')
-    return number
+def number(text: str) -> int:
+    """Return how many; argparse names the function when it is none."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is not 1 or more')
+    return value
 
 
 def add(commands: Commands) -> None:
@@ -339,7 +340,7 @@ def add(commands: Commands) -> None:
     made.add_argument('--instance', help='only those of this instance')
     made.add_argument(
         '--limit',
-        type=_positive,
+        type=number,
         default=100,
         metavar='N',
         help='how many at most; 100 if not given',
