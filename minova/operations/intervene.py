@@ -240,10 +240,19 @@ def _has_own(rows: list[dict[str, object]], host: str) -> bool:
 
 
 def abandoned(connection: Connection, instance: Instance) -> bool:
-    """Tell whether the instance is as an abandoned operation has left it."""
-    return instance.vm_state == states.ERROR and any(
-        operation.generation == instance.generation
-        and operation.error is not None
-        and isinstance(wire.decode_error(operation.error), exception.Abandoned)
-        for operation in operations.of_instance(connection, instance.uuid)
-    )
+    """Tell whether the instance is in error since it was abandoned.
+
+    What was tried on it since and failed has not changed what hosts hold.
+    """
+    if instance.vm_state != states.ERROR:
+        return False
+    for operation in operations.of_instance(connection, instance.uuid):
+        if operation.state == records.DONE and (
+            states.TABLE[operation.kind].owns
+        ):
+            return False
+        if operation.error is not None and isinstance(
+            wire.decode_error(operation.error), exception.Abandoned
+        ):
+            return True
+    return False

@@ -105,7 +105,7 @@ def _without_host(
     if work.abandons:
         late = 'the operation fails; what is left is removed when the host'
         return returns, f'{late} returns'
-    return returns, 'it waits on: only the host can tell what it has done'
+    return returns, 'it waits on, for only the host can tell what it did'
 
 
 # -- its host is up ----------------------------------------------------------

@@ -298,12 +298,15 @@ class AbandonTest(InterveneTestCase):
         operation = self.stuck('migrate', 'b', 'grow_disks', uuid)
         self.abandon(operation)
         self.assert_let_go(uuid, states.ERROR)
+        # What the user tries meanwhile changes nothing.
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.last(uuid).state == 'failed')
         self.assertEqual('b', self.cloud.instance(uuid).host)
         self.assertEqual(
             {('b', True): 1, ('a', False): 1}, self.cloud.allocations(uuid)
         )
         self.cloud.computes['a'].reconciler.sweep()
-        self.assertEqual(operation.id, self.last(uuid).id)
+        self.assertEqual('reboot_hard', self.last(uuid).kind)
         self.assertIsNotNone(self.cloud.world.disk('a', uuid, aside=True))
         self.assertIn('which an operator abandoned: left', self.log.output)
         # Deleted, it is removed from both; b does it when it returns.
