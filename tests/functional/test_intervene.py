@@ -178,6 +178,9 @@ class WaitingTest(InterveneTestCase):
             self.take_down(host)
         self.cloud.begin('force_delete', uuid, begin.deletion, wait=False)
         noted = self.waiting(uuid)
+        # The other one is known to be down a little later.
+        for host in ('a', 'b'):
+            self.cloud.wait_for(lambda host=host: self.silent(host) > 3)
         self.sweep()
         self.assertEqual(noted, self.last(uuid))
         for host in ('a', 'b'):
@@ -187,6 +190,9 @@ class WaitingTest(InterveneTestCase):
         # Each in its turn, and no more.
         waited = [t for t in self.story(noted) if t.startswith('waits')]
         self.assertIn(len(waited), (1, 2))
+
+    def silent(self, host):
+        return self.cloud.read(hosts.services, 'nova-compute', host)[0].silent
 
     def say(self, host, **values):
         def work(connection):
@@ -332,9 +338,12 @@ class AbandonTest(InterveneTestCase):
     def test_cleanup_that_is_owed(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
-        self.take_down('a')
+        dying = self.die_at('a', 'drop_aside')
         self.cloud.confirm(uuid, wait=False)
+        self.assertTrue(dying.died.wait(10))
+        self.take_down('a')
         operation = self.waiting(uuid)
+        self.assertEqual(['resize.confirm'], self.cloud.opened(operation))
         ending = self.abandon(operation)
         self.assertFalse(ending.owned)
         self.assertEqual(['a'], ending.left)
@@ -347,12 +356,16 @@ class AbandonTest(InterveneTestCase):
             lambda c: c.exec_driver_sql('SELECT * FROM faults').all()
         )
         self.assertEqual([], faults)
-        # A host that comes back after all has its guest reconciled.
+        # A disk without a guest stays, with its room, until the delete.
         self.cloud.start_compute('a')
-        self.cloud.wait_for(lambda: self.last(uuid).kind == 'put_away')
-        self.cloud.settle(uuid)
-        self.assertIsNone(self.cloud.world.disk('a', uuid, aside=True))
-        self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
+        self.cloud.wait_registered('a')
+        self.cloud.computes['a'].reconciler.sweep()
+        self.assertIsNotNone(self.cloud.world.disk('a', uuid, aside=True))
+        self.assertEqual(
+            {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
+        )
+        self.cloud.delete(uuid)
+        self.assert_nothing_left(uuid)
 
     def test_what_a_lost_host_was_to_remove(self):
         uuid = self.cloud.boot(host='a')
