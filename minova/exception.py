@@ -258,6 +258,12 @@ class OperationNotFound(NotFound):
 # -- 406, 409, 413, 501, 503 ------------------------------------------------
 
 
+class NoSuchOperation(NotFound):
+    """No operation with that id, none begun by a request with that id."""
+
+    msg_fmt = 'Operation %(name)s could not be found.'
+
+
 class NotAcceptable(Refused):
     """The microversion lies outside of what is spoken here."""
 
@@ -355,6 +361,14 @@ class Preempted(Failed):
     """An operation was ended by one that needs nobody's leave."""
 
     msg_fmt = 'The %(operation)s was ended by a %(by)s of the instance.'
+
+
+class Abandoned(Failed):
+    """An operator did not want to wait for its end any more."""
+
+    msg_fmt = (
+        'The %(operation)s was abandoned by an operator%(reason)s. %(left)s'
+    )
 
 
 class Cancelled(Failed):

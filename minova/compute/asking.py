@@ -55,12 +55,15 @@ class Asking:
 
     def _insist(self, what: str, ask: Callable[[], T]) -> T:
         pause, longest = _PAUSES
+        told = None
         while True:
             try:
                 return ask()
             except exception.Unavailable as error:
-                away = error
-            LOG.warning('%s is asked again: %s', what, away)
+                away = str(error)
+            if away != told:
+                LOG.warning('%s is asked until answered: %s', what, away)
+                told = away
             if self._stopping.wait(pause):
                 raise Stopping(what)
             pause = min(pause * 2, longest)

@@ -106,6 +106,7 @@ class Job:
     ) -> Facts:
         """Let another host run a nested step; return its result."""
         number = self._nested[step.method]
+        told = None
         while True:
             try:
                 return self._asking.other(
@@ -118,12 +119,13 @@ class Job:
                         reason=f'{host} did not do its part: {error}',
                     ) from error
                 away = error
-            LOG.warning('%s on %s: %s', step.method, host, away)
+            told = self._tell_once(f'{step.method} on {host}: {away}', told)
             self.wait(_AGAIN)
             self._require_wanted()
 
     def probe(self, host: str) -> int | None:
         """Ask another host for the guest's power state until it answers."""
+        told = None
         while True:
             try:
                 return self._asking.probe(
@@ -131,14 +133,24 @@ class Job:
                 )
             except exception.Unavailable as error:
                 away = error
-            LOG.warning(
-                'Whether %s runs at %s is asked again: %s',
-                self.instance.uuid,
-                host,
-                away,
+            told = self._tell_once(
+                f'whether the guest runs at {host} is asked again: {away}',
+                told,
             )
             self.wait(_AGAIN)
             self._require_wanted()
+
+    def _tell_once(self, text: str, told: str | None) -> str:
+        """Log why it is tried again, unless it is what was told before."""
+        if text != told:
+            LOG.warning(
+                '%s %s of %s: %s',
+                self.kind,
+                self._ticket.operation,
+                self.instance.uuid,
+                text,
+            )
+        return text
 
     def report(self, **figures: int) -> None:
         """Tell how far a migration is."""

@@ -150,17 +150,17 @@ class Runner:
             with self._alone(step) as (mine, _):
                 if mine:
                     self._run(context, step)
-        except Stopping:
-            LOG.info('Step %s is left for the next start.', step)
-        except exception.Stale as error:
-            LOG.info('Step %s: %s', step, error)
-        except exception.MinovaException as error:
-            LOG.info('Step %s failed: %s', step, error)
+        except (Stopping, exception.MinovaException) as error:
+            # What it means was logged where the step was at work; one that
+            # was never taken is found again by asking what is owed.
+            LOG.debug('Step %s: %s', step, error)
         except Exception:
             LOG.exception('Step %s broke; it is taken up again', step)
 
     def _run(self, context: Context, step: str) -> Facts:
         ticket = self._asking.take(context, step)
+        if ticket.verdict == 'first':
+            _tell(ticket, 'first does what is owed to an earlier operation')
         while ticket.verdict == 'first':
             for earlier in ticket.first:
                 self._run_quietly(context, earlier)
@@ -213,17 +213,21 @@ class Runner:
                 )
 
     def _work_alone(self, step: HostStep, job: Job, ticket: Ticket) -> Facts:
-        LOG.debug('%s of %s begins.', ticket.method, ticket.instance.uuid)
+        _tell(ticket, 'begins', logging.DEBUG)
         try:
             result = step.work(job)
             answer = self._asking.finish(job.context, ticket.step, result)
-        except (exception.Stale, Stopping):
+        except Stopping:
+            _tell(ticket, 'is left for the next start of this host')
+            raise
+        except exception.Stale as error:
+            _tell(ticket, f'is cut off here: {error}')
             raise
         except Exception as error:
             # An end that the conductor cannot write is a failure too: the
             # step is then taken back like any other.
             if not isinstance(error, exception.MinovaException):
-                LOG.exception('%s broke', ticket.method)
+                LOG.exception('%s broke', _name(ticket))
             self._tell_failure(ticket, job, error)
             raise
         self._go_on(job.context, answer)
@@ -232,9 +236,7 @@ class Runner:
     def _tell_failure(
         self, ticket: Ticket, job: Job, error: Exception
     ) -> None:
-        LOG.warning(
-            '%s of %s failed: %s', ticket.method, ticket.instance.uuid, error
-        )
+        _tell(ticket, f'failed here: {error}', logging.WARNING)
         answer = self._asking.fail(
             job.context, ticket.step, error, self._observe(ticket)
         )
@@ -257,3 +259,13 @@ class Runner:
             else:
                 abroad.append(wake)
         self._waker.wake(context, abroad)
+
+
+def _name(ticket: Ticket) -> str:
+    """Return how the conductor's journal names it, so that both are found."""
+    whole = f'{ticket.kind} {ticket.operation} of {ticket.instance.uuid}'
+    return f'{whole}: {ticket.method}'
+
+
+def _tell(ticket: Ticket, text: str, level: int = logging.INFO) -> None:
+    LOG.log(level, '%s %s', _name(ticket), text)

@@ -111,8 +111,11 @@ class Manager(Conductor):
         """Run a decision that nobody waits for; a refusal is recorded."""
         try:
             self._decide(context, step)
+        except exception.Unavailable as error:
+            LOG.warning('Step %s is decided later: %s', step, error)
         except exception.MinovaException as error:
-            LOG.info('Step %s: %s', step, error)
+            # The journal has told it, or another conductor was faster.
+            LOG.debug('Step %s: %s', step, error)
 
     def _decide(self, context: Context, step: str) -> None:
         try:

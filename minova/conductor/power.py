@@ -22,6 +22,7 @@ from minova.objects.host import GuestReport
 from minova.objects.instance import Instance
 from minova.objects.step import Wake
 from minova.operations import begin
+from minova.operations import intervene
 from minova.states import Correction
 from minova.states import Power
 
@@ -135,6 +136,14 @@ def _stranger(
         step.host == host
         for step in operations.open_steps_of(connection, instance.uuid)
     ):
+        return []
+    if intervene.abandoned(connection, instance):
+        LOG.warning(
+            'Host %s has a guest of %s, which an operator abandoned: left, '
+            'for nobody knows which host has its newest disk.',
+            host,
+            instance.uuid,
+        )
         return []
     LOG.warning(
         'Host %s has a guest of %s, which is %s: %s.',

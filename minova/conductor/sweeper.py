@@ -84,13 +84,25 @@ class Sweeper:
     def _see_to_steps(self) -> None:
         down = self._database.read(self._hosts_down)
         steps = self._database.read(operations.open_steps)
+        waiting = self._database.read(operations.waiting)
         for step in steps:
             if step.topic == 'conductor':
                 self._decide_if_old(step)
             elif step.host in down:
                 self._do_without_host(step, down[str(step.host)])
+            elif step.operation_id in waiting and (
+                step.state == records.RUNNING
+            ):
+                self._note_return(step)
             else:
                 self._wake_if_old(step)
+
+    def _note_return(self, step: records.Step) -> None:
+        self._database.write(
+            lambda connection: overdue.host_is_back(
+                connection, step.id, self._host
+            )
+        )
 
     def _decide_if_old(self, step: records.Step) -> None:
         if _is_old(step):

@@ -70,6 +70,15 @@ class Pooling(sa.CreateEnginePlugin):
 plugins.register('minova', __name__, 'Pooling')
 
 
+#: Where a connection keeps what is to be done after its transaction.
+_AFTER = 'minova_after_commit'
+
+
+def after_commit(connection: Connection, act: Callable[[], None]) -> None:
+    """Do ``act`` once the transaction is committed; never if it is not."""
+    connection.info.setdefault(_AFTER, []).append(act)
+
+
 class _Busy(Exception):
     """SQLite had another writer for longer than it waits."""
 
@@ -111,17 +120,23 @@ class Database:
         immediate = writes and self.engine.dialect.name == 'sqlite'
         try:
             with self._open() as connection:
+                # What an earlier transaction, rolled back, has left there.
+                connection.info.pop(_AFTER, None)
                 if immediate:
                     # Tells oslo.db that we begin the transaction.
                     connection.info['in_transaction'] = True
                 with connection.begin():
                     if immediate:
                         connection.exec_driver_sql('BEGIN IMMEDIATE')
-                    return work(connection)
+                    result = work(connection)
+                acts = connection.info.pop(_AFTER, ())
         except db_exception.DBError as error:
             if 'database is locked' in str(error):
                 raise _Busy(str(error)) from error
             raise
+        for act in acts:
+            act()
+        return result
 
     def _open(self) -> Connection:
         try:

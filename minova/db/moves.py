@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 import datetime
 from typing import Any
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -13,6 +14,19 @@ from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
+#: A move in one of these needs both its hosts.
+GOING_ON: Final = (
+    'queued',
+    'preparing',
+    'running',
+    'pre-migrating',
+    'migrating',
+    'post-migrating',
+    'finished',
+    'confirming',
+    'reverting',
+)
+
 _INSERT = sa.insert(_t)
 _UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
 _OF_OPERATION = sa.select(*_t.c).where(

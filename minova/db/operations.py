@@ -120,9 +120,13 @@ def load(connection: Connection, step_id: str) -> Loaded | None:
     )
 
 
-def get(connection: Connection, operation_id: str) -> Operation | None:
-    """Return an operation, None when unknown."""
+def get(
+    connection: Connection, operation_id: str, lock: bool = False
+) -> Operation | None:
+    """Return an operation, None when unknown; ``lock`` its row."""
     query = sa.select(*_o.c).where(_o.c.id == operation_id)
+    if lock:
+        query = query.with_for_update()
     row = connection.execute(query).mappings().first()
     return _operation(row) if row else None
 
@@ -224,6 +228,77 @@ def open_steps_of(connection: Connection, instance_uuid: str) -> list[Step]:
         )
     ).mappings()
     return [_step(row) for row in rows]
+
+
+def named(connection: Connection, name: str) -> list[Operation]:
+    """Return what has this id, or was begun by the request of this id."""
+    rows = connection.execute(
+        sa.select(*_o.c)
+        .where(sa.or_(_o.c.id == name, _o.c.request_id == name))
+        .order_by(_o.c.started_at, _o.c.id)
+    ).mappings()
+    return [_operation(row) for row in rows]
+
+
+def listing(
+    connection: Connection,
+    limit: int,
+    ended: bool = False,
+    waiting: bool = False,
+    host: str | None = None,
+    instance_uuid: str | None = None,
+) -> list[Operation]:
+    """Return open operations, the oldest first; at most ``limit``.
+
+    With ``ended`` also those that have ended, and all the newest first. With
+    ``waiting`` only those that wait for something. ``host`` restricts it to
+    those with a step there: an open one, or with ``ended`` any.
+    """
+    query = sa.select(*_o.c)
+    there = [_s.c.operation_id == _o.c.id, _s.c.host == host]
+    if ended:
+        query = query.order_by(_o.c.started_at.desc(), _o.c.id.desc())
+    else:
+        query = query.where(_o.c.state == records.RUNNING)
+        query = query.order_by(_o.c.started_at, _o.c.id)
+        there.append(_s.c.state.in_(records.OPEN))
+    if waiting:
+        query = query.where(_o.c.waits_for.is_not(None))
+    if host is not None:
+        query = query.where(sa.exists().where(*there))
+    if instance_uuid is not None:
+        query = query.where(_o.c.instance_uuid == instance_uuid)
+    rows = connection.execute(query.limit(limit)).mappings()
+    return [_operation(row) for row in rows]
+
+
+def open_steps_among(
+    connection: Connection, operation_ids: Iterable[str]
+) -> dict[str, list[Step]]:
+    """Return the open steps of each of the operations that have any."""
+    rows = connection.execute(
+        sa.select(*_s.c)
+        .where(
+            _s.c.operation_id.in_(list(operation_ids)),
+            _s.c.state.in_(records.OPEN),
+        )
+        .order_by(_s.c.number)
+    ).mappings()
+    found: dict[str, list[Step]] = {}
+    for row in rows:
+        found.setdefault(row['operation_id'], []).append(_step(row))
+    return found
+
+
+def waiting(connection: Connection) -> set[str]:
+    """Return the ids of the operations that wait for something."""
+    return set(
+        connection.execute(
+            sa.select(_o.c.id).where(
+                _o.c.state == records.RUNNING, _o.c.waits_for.is_not(None)
+            )
+        ).scalars()
+    )
 
 
 def overdue(

@@ -2,11 +2,11 @@
 """Hosts that go for good: whether anything still needs one, and its end."""
 
 import dataclasses
-from typing import Final
 
 import sqlalchemy as sa
 
 from minova import states
+from minova.db import moves
 from minova.db import operations
 from minova.db import tables
 from minova.db.engine import Connection
@@ -16,19 +16,6 @@ from minova.objects import operation as records
 _i = tables.instances
 _m = tables.migrations
 _s = tables.steps
-
-#: A move in one of these needs both its hosts.
-_GOING_ON: Final = (
-    'queued',
-    'preparing',
-    'running',
-    'pre-migrating',
-    'migrating',
-    'post-migrating',
-    'finished',
-    'confirming',
-    'reverting',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +37,7 @@ def uses(connection: Connection, host: str) -> Uses:
         .select_from(_m)
         .where(
             sa.or_(_m.c.source_host == host, _m.c.dest_host == host),
-            _m.c.status.in_(_GOING_ON),
+            _m.c.status.in_(moves.GOING_ON),
         ),
         sa.select(sa.func.count())
         .select_from(_s)
@@ -60,10 +47,15 @@ def uses(connection: Connection, host: str) -> Uses:
 
 
 def forget(connection: Connection, service: Service) -> None:
-    """Remove a service and, of a compute, its host."""
+    """Remove a service and, of a compute, its host.
+
+    Room that is still promised there is what operators have abandoned.
+    """
     services, hosts = tables.services, tables.hosts
+    room = tables.allocations
     connection.execute(sa.delete(services).where(services.c.id == service.id))
     if service.binary == operations.COMPUTE:
         connection.execute(
             sa.delete(hosts).where(hosts.c.host == service.host)
         )
+        connection.execute(sa.delete(room).where(room.c.host == service.host))

@@ -96,6 +96,8 @@ operations = sa.Table(
     sa.Column('params', types.Json, nullable=False),
     sa.Column('error', types.Json),
     sa.Column('waits_for', sa.Text),
+    sa.Column('waits_since', types.Moment),
+    sa.Column('incidents', sa.Integer, nullable=False, server_default='0'),
     sa.Column('deadline', types.Moment, nullable=False),
     sa.Column('started_at', types.Moment, nullable=False),
     sa.Column('updated_at', types.Moment, nullable=False),

@@ -31,7 +31,10 @@ class Operation:
     ``owns`` says whether the instance's task_id still names it. ``outcome``
     is the state it will end in once nothing of it is outstanding: an
     operation may let go of the instance and still have cleaning up to do.
-    ``error`` is the wire form of what made it fail.
+    ``error`` is the wire form of what made it fail. ``waits_for`` says what
+    it waits for, ``waits_since`` when that waiting began. ``incidents`` counts
+    what was decided about it that is not its plain course; see
+    ``operations.journal``.
     """
 
     id: str
@@ -51,6 +54,8 @@ class Operation:
     params: Json
     error: Json | None
     waits_for: str | None
+    waits_since: datetime.datetime | None
+    incidents: int
     deadline: datetime.datetime
     started_at: datetime.datetime
     updated_at: datetime.datetime

@@ -7,6 +7,10 @@ begin     in one transaction: the state table is asked, the instance taken,
 baton     a step is taken, saved in the middle, ended; the next one is owed
 unwind    a failed operation is taken back, the newest step first
 overdue   what nobody works on: dead hosts, deadlines
+waiting   for what an operation waits, and since when
+outlook   what happens next, read from the records
+intervene what operators may do: retry, abandon
+journal   what was decided beside the plain course, in the log
 book      an instance and an operation, open in one transaction
 ========= ==================================================================
 

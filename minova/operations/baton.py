@@ -6,7 +6,6 @@ when its answer was lost: it then answers as before and writes nothing. A
 compute that no longer holds the step is told so by Stale.
 """
 
-import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +20,9 @@ from minova.objects import operation as records
 from minova.objects.step import Ticket
 from minova.objects.step import Wake
 from minova.operations import book as books
+from minova.operations import journal
 from minova.operations import unwind
+from minova.operations import waiting
 from minova.operations.book import Book
 from minova.rpc import wire
 
@@ -38,7 +39,7 @@ def take(
     Raises Stale when the step is not there to be run by this one.
     """
     loaded = _load(connection, step_id)
-    step, operation = loaded.step, loaded.operation
+    step = loaded.step
     if step.host != host or loaded.incarnation != incarnation:
         raise _gone(step)
     if step.state in (records.DONE, records.FAILED, records.UNDONE):
@@ -56,9 +57,10 @@ def take(
     if not resumed:
         work.begins(book)
         step.started_at = book.now
+    again = step.state == records.RUNNING and step.incarnation != incarnation
+    waiting.taken(book, again)
     step.state = records.RUNNING
     step.incarnation = incarnation
-    operation.waits_for = None
     book.flush()
     return _ticket(book, 'run', resumed=resumed)
 
@@ -136,7 +138,7 @@ def fail(
         work.fails(book, error)
         book.end_step(records.FAILED)
         if not step.nested:
-            unwind.start(book, error)
+            unwind.start(book, error, f'{journal.place(step)} failed: {error}')
     return book.flush()
 
 
@@ -151,16 +153,12 @@ def _try_again_or_give_up(
         unwind.give_up(book, error)
         return
     if late and step.undoes is not None and not step.detached:
-        unwind.let_wait(book)
+        unwind.let_wait(book, str(error))
     pause = min(_FIRST_PAUSE * 2**step.attempts, _LONGEST_PAUSE)
     step.state = records.OWED
     step.incarnation = None
     step.attempts += 1
-    step.not_before = book.now + datetime.timedelta(seconds=pause)
-    operation.waits_for = (
-        f'{step.method} on {step.host} to succeed; attempt {step.attempts} '
-        f'failed: {error}'
-    )
+    waiting.for_success(book, error, pause)
 
 
 # -- what all of them need ---------------------------------------------------

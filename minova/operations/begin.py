@@ -27,6 +27,7 @@ from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.step import Wake
+from minova.operations import journal
 from minova.operations.book import Book
 from minova.rpc import wire
 
@@ -184,6 +185,8 @@ def _operation(
         params=params,
         error=None,
         waits_for=None,
+        waits_since=None,
+        incidents=0,
         deadline=now + datetime.timedelta(seconds=rule.deadline),
         started_at=now,
         updated_at=now,
@@ -217,6 +220,10 @@ def _take_over(book: Book) -> list[str]:
             touched.append(move.source_host)
             confirmed = {'status': 'confirmed', 'updated_at': book.now}
             moves.update(book.connection, move.id, confirmed)
+    # Where an operation that was abandoned has left something, its room is
+    # still held.
+    held = hosts.allocations(book.connection, instance.uuid)
+    touched += [row['host'] for row in held if row['holder'] != instance.uuid]
     return sorted(set(touched))
 
 
@@ -242,11 +249,15 @@ def _preempt(book: Book, owner: records.Operation) -> list[str]:
             'owns': False,
             'outstanding': 0,
             'waits_for': None,
+            'waits_since': None,
             'error': wire.encode_error(error),
+            'incidents': owner.incidents + 1,
             'updated_at': book.now,
             'finished_at': book.now,
         },
     )
+    by = f': {book.operation.kind} {book.operation.id} takes over'
+    journal.tell(book.connection, owner, f' ended: {records.PREEMPTED}{by}')
     move = moves.of_operation(book.connection, owner.id)
     if move is not None:
         ended = {'status': 'cancelled', 'updated_at': book.now}

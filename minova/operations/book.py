@@ -23,6 +23,8 @@ from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
 from minova.objects.step import Wake
+from minova.operations import journal
+from minova.operations import waiting
 from minova.operations.telling import Telling
 from minova.rpc import wire
 
@@ -231,10 +233,12 @@ class Book(Telling):
         self.step.state = state
         self.step.finished_at = self.now
         self.operation.outstanding -= 1
+        waiting.over(self.operation, self.step)
 
     def end_other(self, step: records.Step, state: str) -> None:
         """Note that another open step has ended."""
         self.operation.outstanding -= 1
+        waiting.over(self.operation, step)
         self.mark(step, state)
 
     def mark(self, step: records.Step, state: str) -> None:
@@ -253,6 +257,7 @@ class Book(Telling):
 
     def try_again(self) -> None:
         """Having taken all back, go on instead of failing."""
+        journal.tell(self.connection, self.operation, ' tries another host')
         self.operation.unwinding = False
         self.operation.error = None
         self._apply(states.restart(self.operation.kind, self.instance))
@@ -359,7 +364,8 @@ class Book(Telling):
                 )
             operation.state = operation.outcome or records.DONE
             operation.finished_at = self.now
-            operation.waits_for = None
+            operation.waits_for = operation.waits_since = None
+            journal.ended(self.connection, operation)
         if self._beginning:
             operations.insert(self.connection, operation)
             return

@@ -96,7 +96,7 @@ def _write_failure(
     book.step.started_at = book.now
     book.step.error = wire.encode_error(error)
     book.end_step(records.FAILED)
-    unwind.start(book, error)
+    unwind.start(book, error, f'{book.step.method} failed: {error}')
     return book.flush()
 
 

@@ -14,7 +14,9 @@ from minova.flows.chain import HostStep
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.step import Wake
+from minova.operations import journal
 from minova.operations import unwind
+from minova.operations import waiting
 from minova.operations.book import Book
 from minova.rpc import wire
 
@@ -32,30 +34,63 @@ def host_is_down(
     if loaded.operation.state != records.RUNNING:
         return []
     step, operation = loaded.step, loaded.operation
-    book = Book(
-        connection,
-        loaded.instance,
-        operation,
-        step,
-        events.publisher('conductor', publisher),
-        loaded.newest,
-    )
+    book = _book(connection, loaded, publisher)
     work = flows.step_of(operation.kind, step.method)
     assert isinstance(work, HostStep)
     if step.detached or not operation.owns:
-        _wait(book, why)
+        waiting.for_host(book, why)
     elif work.host_is_down(book):
-        book.end_step(records.PREEMPTED)
+        _go_on_without(book, why)
     elif step.undoes is not None and work.can_wait:
-        unwind.let_wait(book)
-        _wait(book, why)
+        unwind.let_wait(book, f'host {step.host} is down, {why}')
+        waiting.for_host(book, why)
     elif _never_began(step) and not work.must_succeed(step):
         _give_to_another(book, why)
     elif work.abandons and book.now > operation.deadline:
         unwind.abandon(book, _lost(book, why))
     else:
-        _wait(book, why)
+        waiting.for_host(book, why)
     return book.flush()
+
+
+def host_is_back(
+    connection: sa.Connection, step_id: str, publisher: str
+) -> None:
+    """Note that a host which was waited for has had the step all the time."""
+    loaded = operations.load(connection, step_id)
+    if loaded is None or loaded.operation.waits_for is None:
+        return
+    step = loaded.step
+    if step.state == records.RUNNING and (
+        step.incarnation == loaded.incarnation
+    ):
+        book = _book(connection, loaded, publisher)
+        waiting.host_is_back(book)
+        book.flush()
+
+
+def _book(
+    connection: sa.Connection, loaded: operations.Loaded, publisher: str
+) -> Book:
+    return Book(
+        connection,
+        loaded.instance,
+        loaded.operation,
+        loaded.step,
+        events.publisher('conductor', publisher),
+        loaded.newest,
+    )
+
+
+def _go_on_without(book: Book, why: str) -> None:
+    """End a step that the operation has just been finished without."""
+    journal.tell(
+        book.connection,
+        book.operation,
+        f' goes on without host {book.step.host} ({why}); what is there is '
+        'removed when it returns',
+    )
+    book.end_step(records.PREEMPTED)
 
 
 def _never_began(step: records.Step) -> bool:
@@ -78,14 +113,6 @@ def _lost(book: Book, why: str) -> exception.HostLost:
     )
 
 
-def _wait(book: Book, why: str) -> None:
-    """Say for what the operation waits."""
-    step = book.step
-    book.operation.waits_for = (
-        f'host {step.host} to return ({why}) for {step.method}'
-    )
-
-
 def is_late(
     connection: sa.Connection, step_id: str, busy: bool, publisher: str
 ) -> list[Wake]:
@@ -101,17 +128,11 @@ def is_late(
     operation, step = loaded.operation, loaded.step
     if operation.state != records.RUNNING:
         return []
-    book = Book(
-        connection,
-        loaded.instance,
-        operation,
-        step,
-        events.publisher('conductor', publisher),
-        loaded.newest,
-    )
-    where = f'{step.method} on {step.host or "a conductor"}'
+    book = _book(connection, loaded, publisher)
+    where = journal.place(step)
     if busy or step.detached or not operation.owns:
-        operation.waits_for = operation.waits_for or f'{where} to end'
+        if operation.waits_for is None:
+            waiting.for_end(book)
         return book.flush()
     why = 'was never done'
     if step.error is not None:

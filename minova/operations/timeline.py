@@ -14,6 +14,7 @@ from minova.db import outbox
 from minova.db.engine import Connection
 from minova.notifications import events
 from minova.objects import operation as records
+from minova.operations import outlook
 from minova.rpc import wire
 
 
@@ -110,9 +111,14 @@ def _ended(step: records.Step) -> Entry:
 
 
 def render(
-    operation: records.Operation, entries: Iterable[Entry]
+    operation: records.Operation,
+    entries: Iterable[Entry],
+    prospects: Iterable[outlook.Prospect] = (),
 ) -> Iterator[str]:
-    """Return the lines of a table of one operation."""
+    """Return the lines of a table of one operation.
+
+    ``prospects`` are what happens next to an open one.
+    """
     began = operation.started_at
     title = f'{operation.kind} {operation.state} ({operation.request_id})'
     if operation.finished_at is not None:
@@ -123,6 +129,10 @@ def render(
         yield f'  because: {wire.decode_error(operation.error)}'
     if operation.waits_for is not None:
         yield f'  waits for: {operation.waits_for}'
+    if operation.waits_since is not None:
+        yield f'  since: {outlook.moment(operation.waits_since)}'
+    for prospect in prospects:
+        yield f'  next: {prospect.step.method}: {prospect.next}'
     for entry in entries:
         after = (entry.at - began).total_seconds() * 1000
         place = f'{entry.service} {entry.host}'.strip()

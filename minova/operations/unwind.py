@@ -9,13 +9,17 @@ from minova import exception
 from minova import flows
 from minova.flows.chain import HostStep
 from minova.objects import operation as records
+from minova.operations import journal
 from minova.operations.book import Book
 from minova.rpc import wire
 
 
-def start(book: Book, error: exception.MinovaException) -> None:
-    """Begin to take the operation back."""
+def start(
+    book: Book, error: exception.MinovaException, because: str | None = None
+) -> None:
+    """Begin to take the operation back; the journal is told ``because``."""
     operation = book.operation
+    _tell(book, f' is taken back: {because or error}')
     operation.error = wire.encode_error(error)
     operation.unwinding = True
     _fence_open_steps(book)
@@ -44,12 +48,13 @@ def undone(book: Book, step_id: str) -> None:
     proceed(book)
 
 
-def let_wait(book: Book) -> None:
-    """Go on without an undoing step whose host is away.
+def let_wait(book: Book, why: str) -> None:
+    """Go on without an undoing step that is not done, and ``why`` it is not.
 
     The step stays owed; what it removes harms nothing meanwhile.
     """
     assert book.step.undoes is not None
+    _tell(book, f' goes on without {journal.place(book.step)}: {why}')
     book.step.detached = True
     undone(book, book.step.undoes)
 
@@ -60,6 +65,7 @@ def abandon(book: Book, error: exception.MinovaException) -> None:
     operation.error = wire.encode_error(error)
     work = flows.step_of(operation.kind, step.method)
     assert isinstance(work, HostStep)
+    _tell(book, f' is not waited for any more: {error}')
     work.fails(book, error)
     book.end_step(records.FAILED)
     if work.undo is not None:
@@ -75,7 +81,12 @@ def abandon(book: Book, error: exception.MinovaException) -> None:
 
 def give_up(book: Book, error: exception.MinovaException) -> None:
     """End an operation that can go neither forward nor back."""
+    _tell(book, f' gives up: {error}')
     book.fail(error, lost=book.operation.owns)
+
+
+def _tell(book: Book, text: str) -> None:
+    journal.tell(book.connection, book.operation, text, journal.WARNING)
 
 
 def _fence_open_steps(book: Book) -> None:

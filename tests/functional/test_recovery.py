@@ -73,6 +73,17 @@ class RecoveryTestCase(base.TestCase):
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.start_compute(host)
 
+    def take_down(self, host):
+        """Let a host be down, and known to be."""
+        self.cloud.stop(self.cloud.computes[host])
+        self.cloud.wait_for(
+            lambda: (
+                not self.cloud.read(hosts.services, 'nova-compute', host)[
+                    0
+                ].is_up(1.0)
+            )
+        )
+
     def pairs(self, uuid):
         """Each start is followed by exactly one end or error (law 5)."""
         open_ = []
@@ -321,17 +332,6 @@ class HostDownTest(RecoveryTestCase):
     def setUp(self):
         super().setUp()
         self.config(group='conductor', service_down_time=1.0)
-
-    def take_down(self, host):
-        """Let a host be down, and known to be."""
-        self.cloud.stop(self.cloud.computes[host])
-        self.cloud.wait_for(
-            lambda: (
-                not self.cloud.read(hosts.services, 'nova-compute', host)[
-                    0
-                ].is_up(1.0)
-            )
-        )
 
     def test_delete(self):
         uuid = self.cloud.boot(host='a')

@@ -455,9 +455,10 @@ class RefusalsTest(ManageCase):
 
     def test_help_names_every_command(self):
         for words, commands in (
-            ([], ['db', 'host', 'timeline', 'states']),
+            ([], ['db', 'host', 'operation', 'timeline', 'states']),
             (['db'], ['sync', 'version']),
             (['host'], ['list']),
+            (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),
         ):
             out = self.good(*words, '--help', files=[])

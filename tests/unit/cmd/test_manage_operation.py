@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-manage operation: what is open, and what may be done about it."""
+
+import datetime
+import re
+
+from minova import clock
+from minova.context import internal
+from minova.db import hosts
+from minova.db import instances
+from minova.db import operations
+from minova.operations import begin
+from tests.fixtures.cloud import Cloud
+from tests.unit.cmd.test_manage import ManageCase
+from tests.unit.cmd.test_manage import NOBODY
+
+
+class OperationCase(ManageCase):
+    """A cloud that was left with something open."""
+
+    def begin(self, kind, uuid, **options):
+        """Begin an operation on which no service works any more."""
+        return begin.begin(
+            self.database, internal(), kind, uuid, 'api.api', **options
+        ).operation
+
+    def leave(self, *kinds, host='a'):
+        """Return open operations, each of an instance on a host that is down.
+
+        The cloud's services are gone, but the database takes them to be up.
+        """
+        with Cloud() as cloud:
+            uuids = [cloud.boot(host=host) for _ in kinds]
+        self.database = self.open()
+        self.down(host)
+        made = []
+        for kind, uuid in zip(kinds, uuids, strict=True):
+            made.append(self.begin(kind, uuid))
+        return made
+
+    def down(self, host, down=True):
+        """Let an administrator say that a host is down."""
+
+        def work(connection):
+            (found,) = hosts.services(connection, 'nova-compute', host)
+            hosts.update_service(connection, found.id, {'forced_down': down})
+
+        self.database.write(work)
+
+    def write(self, name, text):
+        # What is read of the clock of a service that has just ended.
+        more = '[conductor]\nservice_down_time = 3600\n'
+        return super().write(name, text + more)
+
+    def wait_for_host(self, operation, since):
+        """Note what the sweeper would."""
+        values = {
+            'waits_for': 'host a to return for stop_instance (it is forced '
+            'down)',
+            'waits_since': since,
+        }
+        self.update(operation, **values)
+
+    def update(self, operation, **values):
+        self.database.write(
+            lambda c: operations.update(c, operation.id, values)
+        )
+
+    def step(self, operation, **values):
+        """Return the first step, changed."""
+
+        def work(connection):
+            step = operations.steps_of(connection, operation.id)[0]
+            if values:
+                operations.update_step(connection, step, values)
+            return step
+
+        return self.database.write(work)
+
+    def instance(self, operation):
+        return self.database.read(
+            lambda c: instances.get(c, operation.instance_uuid, deleted=True)
+        )
+
+    def sections(self, text):
+        """Return the facts by name, and the lines of each other section."""
+        facts, *others = text.removesuffix('\n').split('\n\n')
+        named = dict(
+            re.split('  +', line, maxsplit=1) for line in facts.splitlines()
+        )
+        return named, {
+            section.splitlines()[0].split('  ')[0]: section.splitlines()[1:]
+            for section in others
+        }
+
+
+class ListTest(OperationCase):
+    """minova-manage operation list."""
+
+    def listed(self, *words):
+        """Return the cells of each row."""
+        head, *rows = self.good('operation', 'list', *words).splitlines()
+        self.assertEqual(
+            'OPERATION KIND STATE INSTANCE BEGAN (UTC) STEP HOST WAITS FOR',
+            ' '.join(head.split()),
+        )
+        return [re.split('  +', row) for row in rows]
+
+    def ids(self, *words):
+        return [row[0] for row in self.listed(*words)]
+
+    def test_what_is_open(self):
+        stop, pause = self.leave('stop', 'pause')
+        noon = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+        self.wait_for_host(stop, noon)
+        rows = self.listed()
+        self.assertEqual([stop.id, pause.id], [row[0] for row in rows])
+        began = f'{stop.started_at:%Y-%m-%d %H:%M:%S}'
+        waits = 'host a to return for stop_instance (it is forced down)'
+        self.assertEqual(
+            [
+                stop.id,
+                'stop',
+                'running',
+                stop.instance_uuid,
+                began,
+                'stop_instance',
+                'a',
+                f'{waits}, since 2026-01-31 12:00:00 UTC',
+            ],
+            rows[0],
+        )
+        self.assertEqual('-', rows[1][-1])
+        self.assertEqual([stop.id], self.ids('--waiting'))
+        self.assertEqual([stop.id], self.ids('--limit', '1'))
+        self.assertEqual(
+            [pause.id], self.ids('--instance', pause.instance_uuid)
+        )
+        self.assertEqual([stop.id, pause.id], self.ids('--host', 'a'))
+        self.assertEqual([], self.ids('--host', 'b'))
+        every = self.listed('--all')
+        self.assertEqual(
+            ['pause', 'stop', 'create', 'create'], [row[1] for row in every]
+        )
+        self.assertEqual('done', every[-1][2])
+        self.assertEqual(4, len(self.ids('--all', '--host', 'a')))
+
+    def test_what_is_cleaned_and_taken_back(self):
+        (stop,) = self.leave('stop')
+        self.update(stop, unwinding=True)
+        self.assertEqual('undoing', self.listed()[0][2])
+        self.update(stop, owns=False)
+        self.assertEqual('cleaning', self.listed()[0][2])
+
+    def test_what_there_is_not(self):
+        self.open()
+        self.assertEqual([], self.ids())
+        self.assertIn(
+            'Compute host c could not be found.',
+            self.refused(1, 'operation', 'list', '--host', 'c'),
+        )
+        self.assertIn(
+            f'Instance {NOBODY} could not be found.',
+            self.refused(1, 'operation', 'list', '--instance', NOBODY),
+        )
+
+
+class ShowTest(OperationCase):
+    """minova-manage operation show."""
+
+    def show(self, name):
+        return self.sections(self.good('operation', 'show', name))
+
+    def test_one_that_waits_for_a_host(self):
+        (stop,) = self.leave('stop')
+        self.step(
+            stop,
+            state='running',
+            incarnation='an older start',
+            started_at=stop.started_at,
+        )
+        noon = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+        self.wait_for_host(stop, noon)
+        facts, others = self.show(stop.id)
+        self.assertEqual(stop.id, facts['operation'])
+        self.assertEqual('running, owns its instance', facts['state'])
+        self.assertEqual(
+            f'{stop.instance_uuid} (active, task powering-off, on a)',
+            facts['instance'],
+        )
+        self.assertEqual('{}', facts['parameters'])
+        self.assertIn('host a to return', facts['waits for'])
+        self.assertEqual('2026-01-31 12:00:00 UTC', facts['since'])
+        (step,) = others['']
+        self.assertRegex(step, r'^ +1  stop_instance +a +running .* 1$')
+        what, late = others['What happens next']
+        self.assertEqual(
+            '  stop_instance: it is taken up when the compute of a registers '
+            'again',
+            what,
+        )
+        self.assertRegex(late, 'if it is open at .*: it waits on')
+        self.assertEqual(
+            f'  minova-manage operation abandon {stop.id}',
+            others['What you may do'][0],
+        )
+        # The timeline says the same.
+        told = self.good('timeline', stop.instance_uuid, '--kind', 'stop')
+        self.assertIn('  since: 2026-01-31 12:00:00 UTC\n', told)
+        self.assertIn(f'  next: {what.strip()}\n', told)
+
+    def test_one_that_pauses(self):
+        (stop,) = self.leave('stop')
+        self.down('a', down=False)
+        later = clock.now() + datetime.timedelta(hours=1)
+        self.step(stop, attempts=2, not_before=later)
+        _, others = self.show(stop.id)
+        self.assertEqual(
+            f'  stop_instance: attempt 3 at {later:%Y-%m-%d %H:%M:%S} UTC, '
+            'with the next sign of life of a',
+            others['What happens next'][0],
+        )
+        self.assertEqual(
+            f'  minova-manage operation retry {stop.id}',
+            others['What you may do'][0],
+        )
+
+    def test_one_that_has_ended(self):
+        (stop,) = self.leave('stop')
+        create = self.database.read(
+            lambda c: operations.of_instance(c, stop.instance_uuid)
+        )[-1]
+        facts, others = self.show(create.request_id)
+        self.assertEqual('done', facts['state'])
+        self.assertIn('ended', facts)
+        self.assertEqual([''], list(others))
+        build = others[''][1]
+        self.assertRegex(build, '2  build_and_run_instance +a +done ')
+
+    def test_a_request_that_began_several(self):
+        first, second = self.leave('stop', 'pause')
+        self.update(second, request_id=first.request_id)
+        code, out, err = self.run_it('operation', 'show', first.request_id)
+        self.assertEqual(1, code)
+        self.assertEqual(
+            [first.id, second.id],
+            [line.split()[0] for line in out.splitlines()[1:]],
+        )
+        self.assertEqual(
+            f'minova-manage: {first.request_id} began 2 operations; name one '
+            'of them by its id.\n',
+            err,
+        )
+
+
+class InterveneTest(OperationCase):
+    """minova-manage operation retry, abandon."""
+
+    def test_retry(self):
+        (stop,) = self.leave('stop')
+        self.down('a', down=False)
+        out = self.good('operation', 'retry', stop.id)
+        self.assertEqual(
+            'No step of it pauses before another attempt.\n'
+            'stop_instance: attempt 1 with the next sign of life of a.\n',
+            out,
+        )
+        later = clock.now() + datetime.timedelta(hours=1)
+        self.step(stop, attempts=2, not_before=later)
+        out = self.good('operation', 'retry', stop.request_id)
+        self.assertEqual(
+            'Due at once: stop_instance.\n'
+            'stop_instance: attempt 3 with the next sign of life of a.\n',
+            out,
+        )
+        self.assertIsNone(self.step(stop).not_before)
+
+    def test_abandon(self):
+        (stop,) = self.leave('stop')
+        self.step(
+            stop,
+            state='running',
+            incarnation='an older start',
+            started_at=stop.started_at,
+        )
+        code, out, err = self.run_it(
+            'operation', 'abandon', stop.id, '--reason', 'rack 4 burnt'
+        )
+        self.assertEqual(0, code)
+        self.assertEqual(
+            f'stop {stop.id} of {stop.instance_uuid} has ended: failed.\n'
+            'The instance is in error and free for other operations.\n'
+            'Its guest or disks may be on: a.\n'
+            'Look there before it is started again. Deleting it clears them.\n'
+            'Its room is kept on: a.\n',
+            out,
+        )
+        # One line of it stays in the log.
+        self.assertRegex(err, r'\A[^\n]* WARNING [^\n]*rack 4 burnt[^\n]*\n\Z')
+        instance = self.instance(stop)
+        self.assertEqual(
+            ('error', None), (instance.vm_state, instance.task_state)
+        )
+        self.assertEqual('preempted', self.step(stop).state)
+        line = self.refused(1, 'operation', 'abandon', stop.id)
+        self.assertRegex(line, f'stop {stop.id} of .* has ended at .*: failed')
+        line = self.refused(1, 'operation', 'retry', stop.id)
+        self.assertRegex(line, 'has ended at .*: failed')
+        facts, _ = self.sections(self.good('operation', 'show', stop.id))
+        self.assertIn('abandoned by an operator: rack 4', facts['because'])
+
+    def test_abandon_what_is_at_work(self):
+        (stop,) = self.leave('stop')
+        self.down('a', down=False)
+        (service,) = self.database.read(
+            lambda c: hosts.services(c, 'nova-compute', 'a')
+        )
+        self.step(
+            stop,
+            state='running',
+            incarnation=service.incarnation,
+            started_at=stop.started_at,
+        )
+        line = self.refused(1, 'operation', 'abandon', stop.id)
+        self.assertIn('stop_instance is at work on host a', line)
+        self.assertIn('--force', line)
+        self.assertEqual('powering-off', self.instance(stop).task_state)
+        _, others = self.sections(self.good('operation', 'show', stop.id))
+        self.assertEqual(
+            f'  minova-manage operation abandon --force {stop.id}',
+            others['What you may do'][0],
+        )
+        code, _, _ = self.run_it('operation', 'abandon', '--force', stop.id)
+        self.assertEqual(0, code)
+        self.assertEqual('error', self.instance(stop).vm_state)
+
+    def test_what_there_is_not(self):
+        self.open()
+        for verb in ('show', 'retry', 'abandon'):
+            self.assertEqual(
+                'minova-manage: Operation req-1 could not be found.\n',
+                self.refused(1, 'operation', verb, 'req-1'),
+            )
+
+    def test_wrong_words(self):
+        for words, text in (
+            ([], 'the following arguments are required: COMMAND'),
+            (['show'], 'the following arguments are required: operation'),
+            (['abandon'], 'the following arguments are required: operation'),
+            (['list', '--limit', '0'], '--limit: 0 is not 1 or more'),
+            (['list', '--limit', 'x'], "invalid number value: 'x'"),
+            (['show', 'x', '--force'], 'unrecognized arguments: --force'),
+        ):
+            code, out, err = self.run_it('operation', *words)
+            self.assertEqual((2, ''), (code, out), words)
+            self.assertIn(text, err.splitlines()[-1])
+
+    def test_schema_is_missing(self):
+        for words in (['list'], ['show', 'x'], ['retry', 'x']):
+            line = self.refused(1, 'operation', *words)
+            self.assertIn('run "minova-manage db sync"', line)
