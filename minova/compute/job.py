@@ -2,6 +2,7 @@
 """One step at work on this host; see ``flows.chain.Job``."""
 
 from collections.abc import Callable
+import math
 from typing import Any
 
 from oslo_log import log as logging
@@ -102,10 +103,11 @@ class Job:
         self.passed[milestone] = facts
 
     def call(
-        self, step: type[HostStep], host: str, insist: bool = False
+        self, step: type[HostStep], host: str, patience: float = math.inf
     ) -> Facts:
         """Let another host run a nested step; return its result."""
         number = self._nested[step.method]
+        until = clock.monotonic() + patience
         told = None
         while True:
             try:
@@ -113,15 +115,18 @@ class Job:
                     self.context, host, step.method, number
                 )
             except exception.Unavailable as error:
-                if not insist:
-                    raise exception.GuestMigrationFailed(
-                        instance_id=self.instance.uuid,
-                        reason=f'{host} did not do its part: {error}',
-                    ) from error
                 away = error
+            if clock.monotonic() >= until:
+                raise exception.GuestMigrationFailed(
+                    instance_id=self.instance.uuid,
+                    reason=f'{host} did not do its part: {away}',
+                ) from away
             told = self._tell_once(f'{step.method} on {host}: {away}', told)
             self.wait(_AGAIN)
-            self._require_wanted()
+            if patience == math.inf:
+                self._require_wanted()
+            else:
+                self.check()
 
     def probe(self, host: str) -> int | None:
         """Ask another host for the guest's power state until it answers."""

@@ -137,9 +137,9 @@ def _stranger(
         for step in operations.open_steps_of(connection, instance.uuid)
     ):
         return []
-    if intervene.abandoned(connection, instance):
+    if intervene.lost_track(connection, instance):
         LOG.warning(
-            'Host %s has a guest of %s, which an operator abandoned: left, '
+            'Host %s has a guest of %s, which is in error after a move: left, '
             'for nobody knows which host has its newest disk.',
             host,
             instance.uuid,

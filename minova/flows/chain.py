@@ -24,6 +24,7 @@ knowledge as a ``Desk``; they import neither database nor hypervisor.
 """
 
 import datetime
+import math
 from typing import Any
 from typing import ClassVar
 from typing import Protocol
@@ -218,11 +219,15 @@ class Job(Protocol):
         """Record that a point was passed; Stale when taken over."""
 
     def call(
-        self, step: 'type[HostStep]', host: str, insist: bool = False
+        self,
+        step: 'type[HostStep]',
+        host: str,
+        patience: float = math.inf,
     ) -> Facts:
         """Let another host run a nested step; return its result.
 
-        With ``insist`` it is asked until it has done it.
+        One that does not answer is asked again for ``patience`` seconds, and
+        as long as the work is wanted; then GuestMigrationFailed.
         """
 
     def cancel(self, step: 'type[HostStep]') -> None:

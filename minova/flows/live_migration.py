@@ -56,6 +56,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two looks at a running migration: short at first, because
 #: an idle guest moves at once, then longer.
 _LOOKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+#: Seconds for which a destination that does not answer is waited for: long
+#: enough for its compute to be started again.
+_PATIENCE = 60.0
 #: Seconds between two reports of how far it is.
 _REPORT = 1.0
 
@@ -200,7 +203,7 @@ class LiveMigration(HostStep):
         if 'migrated' not in job.passed:
             _move(job, dest)
             job.save('migrated')
-        job.call(PostLiveMigrationAtDestination, host=dest, insist=True)
+        job.call(PostLiveMigrationAtDestination, host=dest)
         job.driver.remove(job.instance.uuid)
         if job.args['plan'].get('block_migration'):
             job.driver.remove_disks(job.instance.uuid)
@@ -250,7 +253,7 @@ def _move(job: Job, dest: str) -> None:
     if job.driver.migration(uuid).state != 'running':
         if cancelled:
             raise exception.Cancelled(operation='live migration')
-        job.call(PreLiveMigration, host=dest)
+        job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
         job.driver.migrate(uuid, job.peer(), job.args['plan'])
     elif cancelled:

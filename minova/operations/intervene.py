@@ -10,6 +10,7 @@ host has done of it is not known then, and not touched.
 import dataclasses
 
 from minova import exception
+from minova import flows
 from minova import states
 from minova.db import hosts
 from minova.db import instances
@@ -239,10 +240,12 @@ def _has_own(rows: list[dict[str, object]], host: str) -> bool:
     )
 
 
-def abandoned(connection: Connection, instance: Instance) -> bool:
-    """Tell whether the instance is in error since it was abandoned.
+def lost_track(connection: Connection, instance: Instance) -> bool:
+    """Tell whether nobody knows which host has the newest disk.
 
-    What was tried on it since and failed has not changed what hosts hold.
+    That is so from when an operator abandoned an operation, or a move could
+    go neither forward nor back, until something succeeds. What was tried
+    since and failed has not changed what hosts hold.
     """
     if instance.vm_state != states.ERROR:
         return False
@@ -251,8 +254,12 @@ def abandoned(connection: Connection, instance: Instance) -> bool:
             states.TABLE[operation.kind].owns
         ):
             return False
-        if operation.error is not None and isinstance(
-            wire.decode_error(operation.error), exception.Abandoned
+        if operation.error is None:
+            continue
+        error = wire.decode_error(operation.error)
+        moved = flows.STORIES[operation.kind].moves
+        if isinstance(error, exception.Abandoned) or (
+            moved and operation.state == records.FAILED
         ):
             return True
     return False

@@ -140,8 +140,11 @@ def is_late(
     error = exception.DeadlineExceeded(
         operation=operation.kind, reason=f'{where} {why}'
     )
-    book.end_step(records.FAILED if step.started_at else records.PREEMPTED)
     work = flows.step_of(operation.kind, step.method)
+    if step.undoes is not None and getattr(work, 'can_wait', False):
+        unwind.let_wait(book, str(error))
+        return book.flush()
+    book.end_step(records.FAILED if step.started_at else records.PREEMPTED)
     if isinstance(work, HostStep) and work.must_succeed(step):
         unwind.give_up(book, error)
     else:

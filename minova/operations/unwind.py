@@ -82,6 +82,8 @@ def abandon(book: Book, error: exception.MinovaException) -> None:
 def give_up(book: Book, error: exception.MinovaException) -> None:
     """End an operation that can go neither forward nor back."""
     _tell(book, f' gives up: {error}')
+    if book.operation.owns and book.find_migration() is not None:
+        book.record_move(status='error')
     book.fail(error, lost=book.operation.owns)
 
 

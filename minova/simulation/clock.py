@@ -136,7 +136,7 @@ class Pool:
         def job() -> None:
             try:
                 future.set_result(fn(*args))
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 future.set_exception(error)
 
         self._jobs.append(job)

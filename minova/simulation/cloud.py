@@ -91,7 +91,9 @@ class _Errors(logging.Handler):
                 f'{type(error).__name__}: {error}'
             )
             if cloud.verbose:
-                formatted = logging.Formatter().formatException(record.exc_info)
+                formatted = logging.Formatter().formatException(
+                    record.exc_info
+                )
                 cloud.said.append((cloud.scheduler.now, where, formatted))
 
 
@@ -107,9 +109,7 @@ class Cloud:
         self.scheduler = Scheduler(seed)
         self.points = Points(self.scheduler, self._strike)
         self.network = Network(self.scheduler, self.points)
-        self.database = SimulatedDatabase(
-            storage, self.scheduler, self.points
-        )
+        self.database = SimulatedDatabase(storage, self.scheduler, self.points)
         self.world = Hypervisors(self.scheduler, self.points)
         self.storage = storage
         #: What was logged: when, where, what.
@@ -274,9 +274,7 @@ class Cloud:
 
     # -- what a client does --------------------------------------------------
 
-    def ask(
-        self, method: str, path: str, body: Any = None
-    ) -> 'Reply | None':
+    def ask(self, method: str, path: str, body: Any = None) -> 'Reply | None':
         """Send a request to the api; None when it was cut off.
 
         Waits for an api that is down, as a client does that is refused.
@@ -306,15 +304,17 @@ class Reply:
         self.status = int(line.split()[0])
         names = {name.lower(): value for name, value in headers}
         self.request_id: str = names['x-openstack-request-id']
-        self.body = orjson.loads(content) if content else None
+        self.body: Any = orjson.loads(content) if content else None
+
+    def get(self, name: str) -> Any:
+        """Return what the body has under a name."""
+        return self.body[name]
 
     def __repr__(self) -> str:
         return f'{self.status} {self.body}'
 
 
-def _serve(
-    app: Any, method: str, path: str, body: Any
-) -> Reply:
+def _serve(app: Any, method: str, path: str, body: Any) -> Reply:
     content = b'' if body is None else orjson.dumps(body)
     started: list[Any] = []
     environ = {
@@ -368,5 +368,5 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     'notifications': {'relay_interval': 4.0},
     'compute': {'driver': 'fake', 'shutdown_timeout': 10.0},
     'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
+    'scheduler': {'allow_resize_to_same_host': False},
 }
-

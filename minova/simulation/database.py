@@ -46,7 +46,9 @@ class Storage:
         """Return the database's time, which no machine's clock skews."""
         assert self.scheduler is not None
         moment = EPOCH.timestamp() + self.scheduler.now
-        return f'{EPOCH.fromtimestamp(moment, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S.%f}'
+        return (
+            f'{EPOCH.fromtimestamp(moment, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S.%f}'
+        )
 
     def copy(self) -> bytes:
         """Return all that is in it, to be put back by ``put_back``."""
@@ -91,9 +93,7 @@ class SimulatedDatabase(engine.Database):
         library: Any = oslo_db_api
         library.time = library.random = _Sleeping(scheduler)
 
-    def _once(
-        self, work: Callable[[engine.Connection], T], writes: bool
-    ) -> T:
+    def _once(self, work: Callable[[engine.Connection], T], writes: bool) -> T:
         if self._scheduler.current.process is self._scheduler.outside:
             return super()._once(work, writes)
         fault = None

@@ -21,6 +21,7 @@ from minova.simulation.cloud import CONDUCTORS
 from minova.simulation.cloud import HOSTS
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Point
+from minova.simulation.planted import Planted
 from minova.simulation.runs import Rig
 from minova.simulation.runs import Run
 from minova.simulation.scenarios import Scenario
@@ -51,17 +52,6 @@ class Plan:
     scenario: str
     seed: int
     faults: tuple[Fault, ...]
-
-
-@dataclasses.dataclass
-class Tally:
-    """What came of a campaign."""
-
-    runs: int = 0
-    points: int = 0
-    #: How many runs had a fault that came to pass.
-    struck: int = 0
-    failures: list[Run] = dataclasses.field(default_factory=list)
 
 
 def is_routine(point: Point) -> bool:
@@ -143,7 +133,7 @@ def _pairs(rig: Rig, scenario: Scenario, seed: int) -> Iterator[Plan]:
 
 def at_random(number: int) -> Plan:
     """Return the plan of a random schedule: all from its number."""
-    draw = random.Random(f'schedule {number}')  # noqa: S311
+    draw = random.Random(f'schedule {number}')
     scenario = draw.choice(sorted(SCENARIOS))
     found = []
     for _ in range(draw.choice((1, 1, 2, 3, 4))):
@@ -181,6 +171,26 @@ CAMPAIGNS: Final[dict[str, _Make]] = {
     'fail': functools.partial(_every, 'fail', SOON, _is_call),
     'pairs': _pairs,
 }
+
+
+#: Those with one fault each.
+SINGLE: Final = tuple(name for name in CAMPAIGNS if name != 'pairs')
+
+
+def find(rig: Rig, fault: Planted) -> str | None:
+    """Look for a planted fault; return what gave it away, None: nothing."""
+    for campaign, name in itertools.product(fault.campaigns, fault.scenarios):
+        scenario = SCENARIOS[name]
+        # What should happen is found out before.
+        made = list(CAMPAIGNS[campaign](rig, scenario, 0))
+        rig.differences(Run(name, 0, ()))
+        with fault.planted():
+            for count, plan in enumerate(made, 1):
+                run = rig.run(scenario, plan.seed, plan.faults)
+                found = run.violations + rig.differences(run)
+                if found:
+                    return f'{campaign} of {name}, run {count}: {found[0]}'
+    return None
 
 
 # -- running it --------------------------------------------------------------
@@ -231,9 +241,7 @@ def carry_out(
             yield from pool.imap_unordered(_run, found, 8)
 
 
-def wander(
-    first: int, count: int, workers: int = 1
-) -> Iterator[Run]:
+def wander(first: int, count: int, workers: int = 1) -> Iterator[Run]:
     """Make so many random runs."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
         numbers = range(first, first + count)

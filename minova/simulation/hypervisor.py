@@ -53,7 +53,7 @@ class Hypervisors(World):
 
     def after(self, path: str) -> None:
         """Come to the point after a change; look at the first law."""
-        host, kind, *rest = path.split('/')
+        _, kind, *rest = path.split('/')
         if kind == 'guests':
             self._require_one(rest[0])
         if self._counts(path):

@@ -120,9 +120,7 @@ def notifications(
             if known[number['message_id']] != number:
                 yield f'law 6: {uuid}: told again with another content'
             continue
-        expected = str(
-            uuids.uuid5(uuids.UUID(uuid), str(len(known) + 1))
-        )
+        expected = str(uuids.uuid5(uuids.UUID(uuid), str(len(known) + 1)))
         if number['message_id'] != expected:
             yield (
                 f'law 6: {uuid}: {number["event_type"]} is not number '
@@ -140,7 +138,11 @@ def notifications(
                 f'law 5: {uuid}: {name} of {operation} {problem}: '
                 f'{", ".join(phases)}'
             )
-    for uuid, count, newest, in raw.execute(
+    for (
+        uuid,
+        count,
+        newest,
+    ) in raw.execute(
         'SELECT i.uuid, (SELECT count(*) FROM outbox o WHERE '
         'o.instance_uuid = i.uuid), i.notification_seq FROM instances i'
     ):
@@ -200,7 +202,9 @@ def accepted(
     raw: sqlite3.Connection, requests: Iterable[str]
 ) -> Iterator[str]:
     """Yield which requests were accepted and led to nothing."""
-    known = {row[0] for row in raw.execute('SELECT request_id FROM operations')}
+    known = {
+        row[0] for row in raw.execute('SELECT request_id FROM operations')
+    }
     for request in requests:
         if request not in known:
             yield f'law 3: {request} was accepted and is lost'
@@ -219,57 +223,66 @@ def possessions(
     """Yield what is somewhere and should not be, and what is missing."""
     gone = set(lost)
     waits = _waiting(raw)
-    expected: dict[str, Any] = {}
-    allocations = collections.Counter(
-        raw.execute('SELECT host, instance_uuid, holder FROM allocations')
-    )
     due: collections.Counter[Any] = collections.Counter()
+    expected: dict[str, Power | None] = {}
     for uuid, vm_state, host in raw.execute(
-        'SELECT uuid, vm_state, host FROM instances'
+        'SELECT uuid, vm_state, host FROM instances '
+        "WHERE vm_state != 'deleted' AND host IS NOT NULL"
     ):
-        if vm_state == 'deleted' or host is None:
-            continue
         due[host, uuid, uuid] += 1
-        if host in gone:
-            continue
-        expected[f'{host}/guests/{uuid}'] = _EXPECTED.get(vm_state)
-        expected[f'{host}/disks/{uuid}'] = None
-        if vm_state == 'error':
-            expected[f'{host}/aside/{uuid}'] = None
+        here = _of_instance(uuid, vm_state, host)
         if vm_state == 'resized':
             move = _move(raw, uuid)
             due[move['source'], uuid, move['uuid']] += 1
-            if move['source'] != host and move['source'] not in gone:
-                expected[f'{move["source"]}/guests/{uuid}'] = None
-            if move['source'] not in gone:
-                expected[f'{move["source"]}/aside/{uuid}'] = None
+            here |= _at_source(uuid, host, move['source'])
+        here = {p: w for p, w in here.items() if p.split('/')[0] not in gone}
         if vm_state != 'error':
-            yield from _missing(world, expected, uuid)
+            yield from _missing(world, here)
+        expected |= here
     for path in _paths(world):
         host, _, uuid = path.split('/')
         if path not in expected and (uuid, host) not in waits:
             yield f'law 9: {path} has no owner'
-    excess = allocations - due
-    for (host, uuid, holder), _ in excess.items():
+    held = collections.Counter(
+        raw.execute('SELECT host, instance_uuid, holder FROM allocations')
+    )
+    for host, uuid, holder in held - due:
         if (uuid, host) not in waits:
             yield f'law 9: {holder} holds room for {uuid} on {host}'
-    for (host, uuid, _), _ in (due - allocations).items():
+    for host, uuid, _ in due - held:
         yield f'law 9: {uuid} holds no room on {host}'
 
 
-def _missing(
-    world: Any, expected: dict[str, Any], uuid: str
-) -> Iterator[str]:
+def _of_instance(
+    uuid: str, vm_state: str, host: str
+) -> dict[str, Power | None]:
+    """Return what its host has of an instance, with the guest's power."""
+    found = {
+        f'{host}/guests/{uuid}': _EXPECTED.get(vm_state),
+        f'{host}/disks/{uuid}': None,
+    }
+    if vm_state == 'error':
+        found[f'{host}/aside/{uuid}'] = None
+    return found
+
+
+def _at_source(uuid: str, host: str, source: str) -> dict[str, Power | None]:
+    """Return what the source keeps until a resize is confirmed."""
+    kept: dict[str, Power | None] = {f'{source}/aside/{uuid}': None}
+    if source != host:
+        kept[f'{source}/guests/{uuid}'] = Power.SHUTDOWN
+    return kept
+
+
+def _missing(world: Any, expected: dict[str, Power | None]) -> Iterator[str]:
     for path, power in expected.items():
-        if not path.endswith(uuid):
-            continue
         record = world.shelf.get(path)
         if record is None:
             yield f'law 9: {path} is missing'
         elif power is not None and record['power'] != power:
             yield (
-                f'the guest at {path} is {Power(record["power"]).name}, not '
-                f'{power.name}'
+                f'law 9: the guest at {path} is '
+                f'{Power(record["power"]).name}, not {power.name}'
             )
 
 

@@ -192,7 +192,9 @@ def _application(images: Images) -> wsgi.App:
     return _app
 
 
-def api(database: SimulatedDatabase, images: Images) -> Callable[[Machine], Api]:
+def api(
+    database: SimulatedDatabase, images: Images
+) -> Callable[[Machine], Api]:
     """Return what builds an api."""
 
     def build(machine: Machine) -> Api:

@@ -139,7 +139,9 @@ class Network:
                 arrive()
 
         for _ in range(2 if fault == 'twice' else 1):
-            seconds = _LATENCY[0] + _LATENCY[1] * self.scheduler.random.random()
+            seconds = (
+                _LATENCY[0] + _LATENCY[1] * self.scheduler.random.random()
+            )
             if fault == 'late':
                 seconds += _LATE
             self.scheduler.after(seconds, unless_lost)

@@ -14,16 +14,17 @@ from typing import Any
 from typing import Final
 
 from minova import clock
-from minova import flows
 from minova import states
 from minova.conductor import manager
 from minova.conductor import sweeper
+from minova.conf import CONF
 from minova.db import hosts
 from minova.db import instances
 from minova.db import operations
 from minova.db import outbox
 from minova.flows import delete
 from minova.flows import live_migration
+from minova.flows import power
 from minova.flows import resize
 from minova.notifications import relay
 from minova.objects import operation as records
@@ -121,9 +122,7 @@ def _unfenced(original: Any) -> Any:
         found = instances.get(connection, uuid, deleted=True)
         assert found is not None
         return bool(
-            original(
-                connection, uuid, values, found.generation, found.task_id
-            )
+            original(connection, uuid, values, found.generation, found.task_id)
         )
 
     return update
@@ -184,7 +183,7 @@ def _marked_first(original: Any) -> Any:
     """Note notifications as published, then publish them."""
 
     def publish_some(self: Any) -> bool:
-        limit = relay.CONF.notifications.relay_batch
+        limit = CONF.notifications.relay_batch
         notices = self._database.read(
             lambda connection: outbox.unpublished(connection, limit)
         )
@@ -216,7 +215,7 @@ def _too_early(original: Any) -> Any:
     """Be in the state that an operation leads to when it begins."""
 
     def begin_(kind: str, row: Any, task_id: str) -> states.Change:
-        change = original(kind, row, task_id)
+        change: states.Change = original(kind, row, task_id)
         ends = states.TABLE[kind].ends
         if ends not in states.LIVING or not states.TABLE[kind].owns:
             return change
@@ -321,11 +320,8 @@ PLANTED: Final = (
 
 def _set_aside_once(self: Any, job: Any) -> Any:
     """Hand over as ``resize_instance`` did when a crash left half of it."""
-    power = flows.resize.power
     power.switch_off(job)
     if not job.driver.has_aside(job.instance.uuid):
         job.driver.hand_over(job.instance.uuid, job.peer())
         job.driver.set_aside(job.instance.uuid)
     return power.state(job)
-
-

@@ -48,7 +48,7 @@ class User:
         reply = self.ask('POST', '/servers', {'server': body})
         if reply is None or reply.status != 202:
             return ''
-        return str(reply.body['server']['id'])
+        return str(reply.get('server')['id'])
 
     def act(self, name: str, value: Any = None) -> Reply | None:
         """Ask for something to be done to the server."""
@@ -160,9 +160,10 @@ def _migrate_live(user: User) -> None:
 
 def _abort(user: User) -> None:
     reply = user.ask('GET', f'/servers/{user.server}/migrations')
-    if reply is not None and reply.status == 200 and reply.body['migrations']:
-        number = reply.body['migrations'][0]['id']
-        user.ask('DELETE', f'/servers/{user.server}/migrations/{number}')
+    if reply is not None and reply.status == 200:
+        for move in reply.get('migrations'):
+            path = f'/servers/{user.server}/migrations/{move["id"]}'
+            user.ask('DELETE', path)
 
 
 def _delete(user: User) -> None:
@@ -217,61 +218,82 @@ class Scenario:
     act: Act
 
 
-def _row(name: str, begins: str, act: Act, kind: str = '') -> Scenario:
-    return Scenario(name, kind or name, begins, act)
+def _free(user: User) -> None:
+    """Let time pass until the server may be asked for something, or not."""
+    user.cloud.wait(lambda: user.row()[1] is None, 60.0)
 
 
-def _long_move(seconds: float) -> Act:
-    return _option('fake', 'migration_seconds', seconds)
+def _full_elsewhere(user: User) -> None:
+    """Let there be no room but where the server is."""
+    user.cloud.storage.raw.execute(
+        'UPDATE hosts SET reserved_memory_mb = memory_mb WHERE host != ?',
+        (user.row()[2],),
+    )
+    user.cloud.storage.raw.commit()
 
 
-_MOVING: Final = _then(_RESIZE, _reached('resize_migrating'))
-_MIGRATING: Final = _then(
-    _long_move(20.0), _migrate_live, lambda user: user.until_moving()
+_MOVING: Final = (_RESIZE, _reached('resize_migrating'))
+_MIGRATING: Final = (
+    _option('fake', 'migration_seconds', 20.0),
+    _migrate_live,
+    lambda user: user.until_moving(),
 )
 _SAY_STOP: Final = _option('conductor', 'unexpected_running', 'stop')
+_SAME_HOST: Final = _option('scheduler', 'allow_resize_to_same_host', True)
 
 # fmt: off
-_ROWS: Final = (
-    _row('create',              'nothing',  _boot),
-    _row('create_elsewhere',    'nothing',  _then(_breaking('start', hosts=2), _boot),           'create'),
-    _row('create_refused',      'nothing',  _then(_breaking('define', 'MigrationRefused'), _boot), 'create'),
-    _row('start',               'stopped',  _act('os-start')),
-    _row('stop',                'active',   _act('os-stop')),
-    _row('stop_by_itself',      'active',   _power(Power.SHUTDOWN),                     'stop'),
-    _row('stop_again',          'stopped',  _then(_SAY_STOP, _power(Power.RUNNING))),
-    _row('pause',               'active',   _act('pause')),
-    _row('pause_again',         'paused',   _then(_SAY_STOP, _power(Power.RUNNING))),
-    _row('unpause',             'paused',   _act('unpause')),
-    _row('reboot_soft',         'active',   _act('reboot', {'type': 'SOFT'})),
-    _row('reboot_hard',         'active',   _act('reboot', {'type': 'HARD'})),
-    _row('reboot_fails',        'active',   _then(_breaking_here('define'), _act('reboot', {'type': 'HARD'})), 'reboot_hard'),
-    _row('resize',              'active',   _RESIZE),
-    _row('resize_fails',        'active',   _then(_breaking('start'), _RESIZE),    'resize'),
-    _row('resize_elsewhere',    'active',   _then(_breaking('has_aside', hosts=1), _RESIZE),     'resize'),
-    _row('resize_nowhere',      'active',   _then(_breaking('has_aside'), _RESIZE),     'resize'),
-    _row('resize_taken_back',   'active',   _then(_breaking_here('hand_over'), _RESIZE), 'resize'),
-    _row('migrate',             'stopped',  _act('migrate')),
-    _row('confirm_resize',      'resized',  _act('confirmResize')),
-    _row('confirm_migration',   'migrated', _act('confirmResize'),                      'confirm_resize'),
-    _row('revert_resize',       'resized',  _act('revertResize')),
-    _row('revert_migration',    'migrated', _act('revertResize'),                       'revert_resize'),
-    _row('live_migrate',        'active',   _migrate_live),
-    _row('live_migrate_paused', 'paused',   _migrate_live,                              'live_migrate'),
-    _row('live_migrate_fails',  'active',   _then(_breaking_here('migrate'), _migrate_live), 'live_migrate'),
-    _row('live_migrate_refused', 'active',  _then(_breaking('prepare_reception'), _migrate_live), 'live_migrate'),
-    _row('abort_live_migrate',  'active',   _then(_MIGRATING, _abort)),
-    _row('delete',              'active',   _delete),
-    _row('delete_resized',      'resized',  _delete,                                    'delete'),
-    _row('delete_moving',       'active',   _then(_MOVING, _delete),                    'delete'),
-    _row('delete_migrating',    'active',   _then(_MIGRATING, _delete),                 'delete'),
-    _row('force_delete',        'active',   _FORCE),
-    _row('force_delete_resized', 'resized', _FORCE,                                     'force_delete'),
-    _row('force_delete_moving', 'active',   _then(_MOVING, _FORCE),                     'force_delete'),
-    _row('force_delete_migrating', 'active', _then(_MIGRATING, _FORCE),                 'force_delete'),
-    _row('power_sync',          'stopped',  _power(Power.RUNNING)),
-    _row('put_away',            'active',   _stray),
+_ROWS: Final[tuple[tuple[Any, ...], ...]] = (
+    # name                    operation             begins     what is done
+    ('create',                 'create',             'nothing',  _boot),
+    ('create_elsewhere',       'create',             'nothing',  _breaking('start', hosts=2), _boot),
+    ('create_refused',         'create',             'nothing',  _breaking('define', 'MigrationRefused'), _boot),
+    ('start',                  'start',              'stopped',  _act('os-start')),
+    ('stop',                   'stop',               'active',   _act('os-stop')),
+    ('stop_start',             'start',              'active',   _act('os-stop'), _free, _act('os-start')),
+    ('stop_by_itself',         'stop',               'active',   _power(Power.SHUTDOWN)),
+    ('stop_again',             'stop_again',         'stopped',  _SAY_STOP, _power(Power.RUNNING)),
+    ('pause',                  'pause',              'active',   _act('pause')),
+    ('pause_again',            'pause_again',        'paused',   _SAY_STOP, _power(Power.RUNNING)),
+    ('unpause',                'unpause',            'paused',   _act('unpause')),
+    ('reboot_soft',            'reboot_soft',        'active',   _act('reboot', {'type': 'SOFT'})),
+    ('reboot_hard',            'reboot_hard',        'active',   _act('reboot', {'type': 'HARD'})),
+    ('reboot_fails',           'reboot_hard',        'active',   _breaking_here('define'), _act('reboot', {'type': 'HARD'})),
+    ('resize',                 'resize',             'active',   _RESIZE),
+    ('resize_fails',           'resize',             'active',   _breaking('start'), _RESIZE),
+    ('resize_elsewhere',       'resize',             'active',   _breaking('has_aside', hosts=1), _RESIZE),
+    ('resize_nowhere',         'resize',             'active',   _breaking('has_aside'), _RESIZE),
+    ('resize_taken_back',      'resize',             'active',   _breaking_here('hand_over'), _RESIZE),
+    ('resize_same_host',       'resize',             'active',   _SAME_HOST, _full_elsewhere, _RESIZE),
+    ('migrate',                'migrate',            'stopped',  _act('migrate')),
+    ('confirm_resize',         'confirm_resize',     'resized',  _act('confirmResize')),
+    ('confirm_migration',      'confirm_resize',     'migrated', _act('confirmResize')),
+    ('revert_resize',          'revert_resize',      'resized',  _act('revertResize')),
+    ('revert_migration',       'revert_resize',      'migrated', _act('revertResize')),
+    ('resize_revert',          'revert_resize',      'active',   _RESIZE, _free, _act('revertResize')),
+    ('live_migrate',           'live_migrate',       'active',   _migrate_live),
+    ('live_migrate_paused',    'live_migrate',       'paused',   _migrate_live),
+    ('live_migrate_fails',     'live_migrate',       'active',   _breaking_here('migrate'), _migrate_live),
+    ('live_migrate_refused',   'live_migrate',       'active',   _breaking('prepare_reception'), _migrate_live),
+    ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
+    ('delete',                 'delete',             'active',   _delete),
+    ('delete_resized',         'delete',             'resized',  _delete),
+    ('delete_moving',          'delete',             'active',   *_MOVING, _delete),
+    ('delete_migrating',       'delete',             'active',   *_MIGRATING, _delete),
+    ('force_delete',           'force_delete',       'active',   _FORCE),
+    ('force_delete_resized',   'force_delete',       'resized',  _FORCE),
+    ('force_delete_moving',    'force_delete',       'active',   *_MOVING, _FORCE),
+    ('force_delete_migrating', 'force_delete',       'active',   *_MIGRATING, _FORCE),
+    ('power_sync',             'power_sync',         'stopped',  _power(Power.RUNNING)),
+    ('put_away',               'put_away',           'active',   _stray),
 )
 # fmt: on
 
-SCENARIOS: Final = {row.name: row for row in _ROWS}
+SCENARIOS: Final = {
+    name: Scenario(name, kind, begins, _then(*acts))
+    for name, kind, begins, *acts in _ROWS
+}
+
+#: Those in which a guest changes by itself, which somebody must see first.
+BY_COMPARING: Final = frozenset(
+    {'stop_by_itself', 'stop_again', 'pause_again', 'power_sync', 'put_away'}
+)

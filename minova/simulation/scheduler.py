@@ -96,7 +96,7 @@ class Scheduler:
     """Decides who runs, and what time it is."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)
         self.now = 0.0
         self.outside = Process('outside')
         self.current = Task('script', self.outside, None)
@@ -128,7 +128,7 @@ class Scheduler:
         assert task.fn is not None
         try:
             task.fn()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             if not isinstance(error, Killed):
                 self.broken.append((task, error))
         self._end(task)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-simulate: the whole cloud in one process, with faults to order.
+
+Exit codes: 0 when all laws held, 1 when one was broken, 2 for wrong words.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterable
+import os
+import sys
+
+from minova import clock
+from minova.conf import CONF
+from minova.simulation import explore
+from minova.simulation import faults
+from minova.simulation import story
+from minova.simulation.faults import Fault
+from minova.simulation.planted import PLANTED
+from minova.simulation.runs import Rig
+from minova.simulation.runs import Run
+from minova.simulation.scenarios import SCENARIOS
+
+PROG = 'minova-simulate'
+_SHOWN = 10
+
+
+def show_list(arguments: argparse.Namespace) -> int:
+    """Print the scenarios, the faults and the campaigns."""
+    print('Scenarios, with the operation that each is about:')
+    for scenario in SCENARIOS.values():
+        print(
+            f'  {scenario.name:<24} {scenario.kind:<20} '
+            f'begins {scenario.begins}'
+        )
+    print('\nFaults, ordered as NUMBER:FAULT[ WHO][:SECONDS]:')
+    for name, (_, what) in faults.KINDS.items():
+        print(f'  {name:<24} {what}')
+    print('\nCampaigns:')
+    print('  ' + ', '.join(explore.CAMPAIGNS))
+    return 0
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Make one run and print all that happened."""
+    rig = Rig()
+    run = rig.run(
+        SCENARIOS[arguments.scenario],
+        arguments.seed,
+        arguments.fault,
+        verbose=True,
+    )
+    run.violations += rig.differences(run)
+    for line in story.tell(run, all_points=arguments.all):
+        print(line)
+    return _verdict(run)
+
+
+def _verdict(run: Run) -> int:
+    for violation in run.violations:
+        print(f'BROKEN: {violation}')
+    if not run.violations:
+        print('All laws held.')
+    return 1 if run.violations else 0
+
+
+def explore_all(arguments: argparse.Namespace) -> int:
+    """Make every run of campaigns, and print how many of each."""
+    code = 0
+    print(f'{"campaign":<14}{"runs":>8}{"broken":>8}{"seconds":>9}')
+    for campaign in arguments.campaign or explore.SINGLE:
+        runs = explore.carry_out(
+            [campaign],
+            arguments.scenario or SCENARIOS,
+            arguments.seed,
+            arguments.workers,
+        )
+        broken, count, seconds = _count(runs)
+        print(f'{campaign:<14}{count:>8}{len(broken):>8}{seconds:>9.0f}')
+        code = _show(broken) or code
+    return code
+
+
+def wander(arguments: argparse.Namespace) -> int:
+    """Make runs with random faults."""
+    runs = explore.wander(arguments.first, arguments.count, arguments.workers)
+    broken, count, seconds = _count(runs, every=arguments.every)
+    print(f'{count} schedules, {len(broken)} broken, {seconds:.0f} s')
+    return _show(broken)
+
+
+def _count(
+    runs: Iterable[Run], every: int = 0
+) -> tuple[list[Run], int, float]:
+    began, count, broken = clock.monotonic(), 0, []
+    for count, run in enumerate(runs, 1):
+        if run.violations:
+            broken.append(run)
+        if every and count % every == 0:
+            seconds = clock.monotonic() - began
+            print(f'{count} done, {len(broken)} broken, {seconds:.0f} s')
+            sys.stdout.flush()
+    return broken, count, clock.monotonic() - began
+
+
+def _show(broken: list[Run]) -> int:
+    for run in broken[:_SHOWN]:
+        print(f'  {run}')
+        for violation in run.violations[:3]:
+            print(f'    {violation}')
+    if len(broken) > _SHOWN:
+        print(f'  and {len(broken) - _SHOWN} more')
+    sys.stdout.flush()
+    return 1 if broken else 0
+
+
+def planted(arguments: argparse.Namespace) -> int:
+    """Plant one fault after the other in our own code, and look for it."""
+    rig, missed = Rig(), 0
+    wanted = arguments.name or [one.name for one in PLANTED]
+    for one in [one for one in PLANTED if one.name in wanted]:
+        found = explore.find(rig, one)
+        print(f'{one.name:<24} {found or "NOT FOUND"}')
+        sys.stdout.flush()
+        missed += found is None
+    return 1 if missed else 0
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROG, description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=run.__doc__)
+        made.set_defaults(run=run)
+        return made
+
+    def workers(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            '--workers',
+            type=int,
+            default=os.cpu_count(),
+            help='how many processes (%(default)s)',
+        )
+
+    command('list', show_list)
+    one = command('replay', replay)
+    one.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO')
+    one.add_argument('--seed', type=int, default=0)
+    one.add_argument('--fault', type=_fault, action='append', default=[])
+    one.add_argument('--all', action='store_true', help='signs of life too')
+    many = command('explore', explore_all)
+    many.add_argument('campaign', nargs='*', choices=[[], *explore.CAMPAIGNS])
+    many.add_argument(
+        '--scenario', action='append', choices=SCENARIOS, metavar='SCENARIO'
+    )
+    many.add_argument('--seed', type=int, default=0)
+    workers(many)
+    more = command('random', wander)
+    more.add_argument('--first', type=int, default=0, help='its number')
+    more.add_argument('--count', type=int, default=1000)
+    more.add_argument(
+        '--every', type=int, default=0, help='say so after so many'
+    )
+    workers(more)
+    judged = command('planted', planted)
+    judged.add_argument(
+        'name',
+        nargs='*',
+        choices=[[], *(one.name for one in PLANTED)],
+        help='only these',
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run minova-simulate."""
+    arguments = _parser().parse_args(argv)
+    CONF([], project='minova', prog=PROG, default_config_files=[])
+    code: int = arguments.run(arguments)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

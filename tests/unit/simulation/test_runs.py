@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run: the same each time, with every kind of fault, and what is shown."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+
+from minova import clock
+from minova import states
+from minova.cmd import simulate
+from minova.simulation import explore
+from minova.simulation import faults
+from minova.simulation.faults import Fault
+from minova.simulation.runs import Rig
+from minova.simulation.scenarios import SCENARIOS
+from tests import base
+
+
+class SimulationTestCase(base.TestCase):
+    """Simulations, whose threads and options are kept for the next one."""
+
+    time_limit = 120
+
+    def _require_no_threads(self, before):
+        """Threads that carry tasks are kept for the next simulation."""
+
+    def replay(self, *arguments, hash_seed='0'):
+        """Run the command in a process of its own; return what it says."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'minova.cmd.simulate',
+                'replay',
+                *arguments,
+            ],
+            env=os.environ | {'PYTHONHASHSEED': hash_seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual('', done.stderr)
+        return done.returncode, done.stdout
+
+
+class ReplayTest(SimulationTestCase):
+    """What a seed and its faults lead to is always the same."""
+
+    def test_the_same_in_every_process(self):
+        asked = ('resize', '--seed', '3', '--fault', '60:crash:2', '--all')
+        code, first = self.replay(*asked, hash_seed='1')
+        self.assertEqual(0, code)
+        self.assertIn('<== 60:crash', first)
+        self.assertIn('All laws held.', first)
+        self.assertEqual((0, first), self.replay(*asked, hash_seed='2'))
+
+    def test_another_seed_is_another_course(self):
+        rig = Rig()
+        scenario = SCENARIOS['live_migrate']
+        first, again, other = (rig.run(scenario, n) for n in (1, 1, 2))
+        self.assertEqual(first.points, again.points)
+        self.assertNotEqual(first.points, other.points)
+        self.assertEqual(first.ended, other.ended)
+
+    def test_hours_pass_in_seconds(self):
+        rig = Rig()
+        began = clock.monotonic()
+        run = rig.run(
+            SCENARIOS['stop'], 0, [Fault(20, 'database', None, 3600.0)]
+        )
+        self.assertEqual([], run.violations)
+        self.assertGreater(run.seconds, 3600)
+        self.assertLess(clock.monotonic() - began, 60)
+
+
+class FaultsTest(SimulationTestCase):
+    """Each kind of fault comes to pass, and the laws hold."""
+
+    def test_every_kind(self):
+        rig = Rig()
+        scenario = SCENARIOS['resize']
+        points = rig.run(scenario).points
+        for kind, (where, _) in faults.KINDS.items():
+            at = next(
+                p.number
+                for p in points[25:]
+                if (
+                    p.kind in where
+                    and p.process in 'abc'
+                    and not explore.is_routine(p)
+                )
+                or (p.kind in where and where == {'commit'})
+            )
+            fault = Fault(at, kind, None, 20.0)
+            run = rig.run(scenario, 0, [fault])
+            self.assertEqual([], run.violations, str(run))
+            quiet = kind in ('skew',)
+            changed = [p.what for p in run.points] != [p.what for p in points]
+            self.assertEqual(not quiet, changed, kind)
+
+    def test_what_is_no_fault(self):
+        for text, said in (
+            ('x', 'is not AT:KIND'),
+            ('7:flood', 'flood is no fault; there are crash'),
+            ('seven:crash', 'invalid literal'),
+        ):
+            error = self.assertRaises(ValueError, Fault.parse, text)
+            self.assertIn(said, str(error))
+        for text in ('7:crash:2', '7:crash a:0.5', '9:skew c0:-3600'):
+            self.assertEqual(text, str(Fault.parse(text)))
+
+
+class TableTest(base.TestCase):
+    """What is simulated is all there is."""
+
+    def test_every_operation_of_the_state_table(self):
+        self.assertEqual(
+            set(states.TABLE), {s.kind for s in SCENARIOS.values()}
+        )
+
+
+class CommandTest(SimulationTestCase):
+    """minova-simulate, as somebody reads it."""
+
+    def run_it(self, *arguments):
+        """Run the command here; return its code and what it printed."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = simulate.main(list(arguments))
+            except SystemExit as end:
+                code = end.code
+        return code, out.getvalue(), err.getvalue()
+
+    def test_list(self):
+        code, out, _ = self.run_it('list')
+        self.assertEqual(0, code)
+        self.assertIn('live_migrate', out)
+        self.assertIn('a host is lost for good', out)
+
+    def test_wrong_words(self):
+        code, _, err = self.run_it('replay', 'stop', '--fault', '3:flood')
+        self.assertEqual(2, code)
+        self.assertIn('flood is no fault', err)
+        code, _, err = self.run_it('replay', 'juggle')
+        self.assertEqual(2, code)
+        self.assertIn("invalid choice: 'juggle'", err)
+
+    def test_random_ones(self):
+        code, out, _ = self.run_it('random', '--count', '4', '--workers', '1')
+        self.assertEqual(0, code, out)
+        self.assertIn('4 schedules, 0 broken', out)
