@@ -13,6 +13,8 @@ from minova import exception
 from minova import service
 from minova import states
 from minova.cmd import diagrams
+from minova.cmd import manage_archive
+from minova.cmd import manage_notifications
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import hosts
@@ -51,9 +53,7 @@ def db_version(arguments: argparse.Namespace) -> int:
 
 def _current() -> engine.Database:
     """Return the database; Unavailable when its schema is too old."""
-    database = engine.connect(CONF)
-    schema.require(database)
-    return database
+    return schema.connect(CONF)
 
 
 def host_list(arguments: argparse.Namespace) -> int:
@@ -100,14 +100,19 @@ def show_timeline(arguments: argparse.Namespace) -> int:
     found = database.read(
         lambda connection: instances.get(connection, uuid, deleted=True)
     )
-    if found is None:
+    archived = database.read(
+        lambda connection: timeline.archived(connection, uuid)
+    )
+    if found is None and archived is None:
         raise exception.InstanceNotFound(instance_id=uuid)
+    if archived is not None:
+        print(archived)
     kinds = tuple(arguments.kind) if arguments.kind else None
     told = database.read(
         lambda connection: list(timeline.of_instance(connection, uuid, kinds))
     )
     for number, (operation, entries) in enumerate(told):
-        if number:
+        if number or archived is not None:
             print()
         for text in timeline.render(operation, entries):
             print(text)
@@ -167,6 +172,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar='KIND',
         help='only operations of this kind; may be given again',
     )
+    manage_notifications.add_to(groups)
+    manage_archive.add_to(groups)
     table = group('states', 'the life of an instance')
     command(table, 'draw', states_draw, needs_conf=False)
     text = command(table, 'table', states_table, needs_conf=False)
@@ -198,6 +205,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except exception.MinovaException as error:
         print(f'{PROG}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'{PROG}: interrupted', file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Who read it, a pager, has seen enough; Python would flush again.

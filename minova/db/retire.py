@@ -18,7 +18,7 @@ _m = tables.migrations
 _s = tables.steps
 
 #: A move in one of these needs both its hosts.
-_GOING_ON: Final = (
+GOING_ON: Final = (
     'queued',
     'preparing',
     'running',
@@ -50,7 +50,7 @@ def uses(connection: Connection, host: str) -> Uses:
         .select_from(_m)
         .where(
             sa.or_(_m.c.source_host == host, _m.c.dest_host == host),
-            _m.c.status.in_(_GOING_ON),
+            _m.c.status.in_(GOING_ON),
         ),
         sa.select(sa.func.count())
         .select_from(_s)
