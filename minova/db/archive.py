@@ -287,7 +287,9 @@ def _transfer(
     copied = connection.execute(
         sa.insert(archived).from_select(
             names, sa.select(*table.c).where(table.c[link].in_(keys))
-        )
+        ),
+        # Or psycopg's would not be known.
+        execution_options={'preserve_rowcount': True},
     ).rowcount
     deleted = _delete(connection, table, link, keys)
     if copied != deleted:
