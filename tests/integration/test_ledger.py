@@ -7,11 +7,13 @@ import subprocess
 
 import kombu
 
+from minova import exception
 from minova.db import archive
 from minova.db.ledger import Scope
 from minova.notifications import ledger
 from minova.notifications import retention
 from minova.notifications import verify
+from minova.rpc.oslo import OsloBus
 from tests import base
 from tests.fixtures import servers
 from tests.integration.test_cluster import ClusterTestCase
@@ -203,3 +205,42 @@ class PostgreSQLTest(LedgerMixin, ClusterTestCase):
         database = servers.shared(servers.PostgreSQL)
         self.addCleanup(database.drop, self.name())
         return database.url(self.name())
+
+
+class QueueTest(base.TestCase):
+    """A queue by its name, when its broker goes."""
+
+    def setUp(self):
+        super().setUp()
+        self.broker = self.useFixture(servers.RabbitMQ())
+        self.bus = OsloBus(self.broker.url)
+        self.addCleanup(self.bus.close)
+        self.url = self.broker.url.replace('rabbit://', 'amqp://')
+
+    def refused(self, send):
+        error = self.assertRaises(
+            exception.Unavailable, send, {}, {'message_id': 'two'}
+        )
+        return str(error)
+
+    def test_the_queue_goes(self):
+        with self.bus.queue('mine') as queue:
+            queue.send({}, {'message_id': 'one'})
+            with kombu.Connection(self.url) as connection:
+                connection.channel().queue_delete('mine')
+            self.assertIn('somebody has deleted it', self.refused(queue.send))
+
+    def test_the_broker_goes_and_comes_back(self):
+        with self.bus.queue('mine') as queue:
+            self.broker.stop()
+            self.assertIn('The queue mine', self.refused(queue.send))
+        self.assertRaises(exception.Unavailable, self.bus.queue, 'mine')
+        self.broker.start()
+        with self.bus.queue('mine') as queue:
+            queue.send({'user_id': 'me'}, {'message_id': 'three'})
+        with kombu.Connection(self.url) as connection:
+            message = connection.channel().basic_get('mine', no_ack=True)
+        self.assertEqual(2, message.properties['delivery_mode'])
+        said = json.loads(json.loads(message.body)['oslo.message'])
+        self.assertEqual('three', said['message_id'])
+        self.assertEqual('me', said['_context_user_id'])
