@@ -455,7 +455,18 @@ class RefusalsTest(ManageCase):
 
     def test_help_names_every_command(self):
         for words, commands in (
-            ([], ['db', 'host', 'timeline', 'states']),
+            (
+                [],
+                [
+                    'db',
+                    'host',
+                    'timeline',
+                    'notifications',
+                    'archive',
+                    'states',
+                ],
+            ),
+            (['notifications'], ['list', 'replay', 'verify']),
             (['db'], ['sync', 'version']),
             (['host'], ['list']),
             (['states'], ['draw', 'table']),
