@@ -11,6 +11,7 @@ from minova.db import archive
 from minova.db import engine
 from minova.db import outbox
 from minova.db import tables
+from minova.notifications import ledger
 from minova.rpc import memory
 from minova.rpc import oslo
 from tests.fixtures.cloud import Cloud
@@ -25,6 +26,8 @@ class LedgerCase(ManageCase):
 
     def setUp(self):
         super().setUp()
+        # So that a few notifications are several pages.
+        self.patch(ledger, '_PAGE', 7)
         self.broker = f'ledger{next(_numbers)}'
         self.addCleanup(memory.reset, self.broker)
         self.database = engine.connect(CONF, self.url)

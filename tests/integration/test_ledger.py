@@ -139,6 +139,8 @@ class LedgerMixin:
         )
         # Nobody else got any of it; everybody gets what is for everybody.
         self.assertEqual(len(log), len(self.listener.heard))
+        # Pages in which servers begin and end, in the database's own order.
+        self.patch(ledger, '_PAGE', 7)
         code, out = self.run_it('notifications', 'replay', '--all')
         self.assertEqual(0, code, out)
         self.wait_for(lambda: len(self.listener.heard) == 2 * len(log))
