@@ -37,6 +37,4 @@ class Commands:
 
 def current() -> engine.Database:
     """Return the database; Unavailable when its schema is too old."""
-    database = engine.connect(CONF)
-    schema.require(database)
-    return database
+    return schema.connect(CONF)

@@ -12,8 +12,10 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova import service
+from minova.cmd import manage_archive
 from minova.cmd import manage_db
 from minova.cmd import manage_host
+from minova.cmd import manage_notifications
 from minova.cmd import manage_operation
 from minova.cmd import manage_states
 from minova.cmd import manage_timeline
@@ -30,6 +32,8 @@ _GROUPS = (
     manage_host,
     manage_operation,
     manage_timeline,
+    manage_notifications,
+    manage_archive,
     manage_states,
 )
 
@@ -79,6 +83,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except exception.MinovaException as error:
         print(f'{PROG}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'{PROG}: interrupted', file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Who read it, a pager, has seen enough; Python would flush again.

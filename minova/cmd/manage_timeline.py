@@ -19,8 +19,13 @@ def show(arguments: argparse.Namespace) -> int:
     found = database.read(
         lambda connection: instances.get(connection, uuid, deleted=True)
     )
-    if found is None:
+    archived = database.read(
+        lambda connection: timeline.archived(connection, uuid)
+    )
+    if found is None and archived is None:
         raise exception.InstanceNotFound(instance_id=uuid)
+    if archived is not None:
+        print(archived)
     kinds = tuple(arguments.kind) if arguments.kind else None
     told = database.read(
         lambda connection: [
@@ -29,7 +34,7 @@ def show(arguments: argparse.Namespace) -> int:
         ]
     )
     for number, chapter in enumerate(told):
-        if number:
+        if number or archived is not None:
             print()
         for text in timeline.render(*chapter):
             print(text)

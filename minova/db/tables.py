@@ -293,3 +293,45 @@ leases = sa.Table(
     sa.Column('holder', _Name, nullable=False),
     sa.Column('expires_at', types.Moment, nullable=False),
 )
+
+# -- the archive -------------------------------------------------------------
+
+
+def _archived(
+    table: sa.Table, *more: sa.Index | sa.UniqueConstraint
+) -> sa.Table:
+    """Return the table that holds what has left ``table``, column by column.
+
+    A migration that gives a table a column gives it to both.
+    """
+    columns = (
+        sa.Column(
+            column.name,
+            column.type,
+            primary_key=column.primary_key,
+            nullable=column.nullable,
+            autoincrement=False,
+        )
+        for column in table.c
+    )
+    return sa.Table(f'archived_{table.name}', metadata, *columns, *more)
+
+
+archived_instances = _archived(
+    instances, sa.UniqueConstraint('uuid'), sa.Index(None, 'deleted_at')
+)
+archived_faults = _archived(faults, sa.Index(None, 'instance_uuid'))
+archived_migrations = _archived(migrations, sa.Index(None, 'instance_uuid'))
+archived_operations = _archived(
+    operations,
+    sa.Index(None, 'instance_uuid', 'started_at'),
+    sa.Index(None, 'finished_at', 'id'),
+)
+archived_steps = _archived(
+    steps, sa.UniqueConstraint('operation_id', 'number')
+)
+archived_outbox = _archived(
+    outbox,
+    sa.UniqueConstraint('instance_uuid', 'seq'),
+    sa.Index(None, 'published_at', 'id'),
+)

@@ -15,6 +15,7 @@ from minova.db import leases
 from minova.db import outbox
 from minova.db.engine import Database
 from minova.loop import Loop
+from minova.notifications import envelope
 from minova.rpc.bus import Bus
 
 LOG = logging.getLogger(__name__)
@@ -103,21 +104,7 @@ class Relay:
         return bool(len(notices) == limit)
 
     def _publish(self, notice: outbox.Notice) -> None:
-        body = {
-            'message_id': notice.message_id,
-            'publisher_id': notice.publisher_id,
-            'event_type': notice.event_type,
-            'priority': notice.priority,
-            'payload': notice.payload,
-            'timestamp': f'{notice.created_at:%Y-%m-%d %H:%M:%S.%f}',
-        }
-        for topic in CONF.oslo_messaging_notifications.topics:
-            self._bus.publish(
-                CONF.notifications.exchange,
-                f'{topic}.{notice.priority.lower()}',
-                notice.context,
-                body,
-            )
+        envelope.publish(self._bus, notice)
 
     def _complain(self, error: Exception, waiting: int) -> None:
         if not self._troubled:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import dataclasses
 import datetime
 
+from minova.db import archive
 from minova.db import operations
 from minova.db import outbox
 from minova.db.engine import Connection
@@ -47,6 +48,22 @@ def of_instance(
         own = [n for n in notices if n.operation_id == operation.id]
         steps = operations.steps_of(connection, operation.id)
         yield operation, _merged(operation, steps, own)
+
+
+def archived(connection: Connection, instance_uuid: str) -> str | None:
+    """Return a line about what is archived of an instance; None for none."""
+    gone = archive.of_instance(connection, instance_uuid)
+    parts = []
+    if gone.newest is not None:
+        parts.append(
+            f'{gone.operations} operations that ended until '
+            f'{gone.newest:%Y-%m-%d %H:%M:%S} UTC'
+        )
+    if gone.notices:
+        parts.append(f'{gone.notices} notifications')
+    if gone.instance:
+        parts.append('the deleted server itself')
+    return f'In the archive: {", ".join(parts)}.' if parts else None
 
 
 def _merged(

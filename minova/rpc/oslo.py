@@ -21,6 +21,7 @@ from minova.conf import CONF
 from minova.rpc.bus import Dispatch
 from minova.rpc.bus import Json
 from minova.rpc.bus import Message
+from minova.rpc.queue import NamedQueue
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.1
 #: at who still does.
 _PATIENCE = 5.0
 _LOOK = 0.2
+
+#: Transports that lead nowhere else.
+_LOCAL = ('memory', 'fake')
 
 #: Whose errors mean that the bus is away.
 _LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
@@ -188,6 +192,18 @@ class OsloBus:
                 what='The notification broker',
                 reason=f'{type(error).__name__}: {error}',
             ) from error
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is published stays inside this process."""
+        return self._notifications._driver._url.transport in _LOCAL
+
+    def queue(self, name: str) -> NamedQueue:
+        """Return the queue of that name on the notifications' broker.
+
+        To be closed; Unavailable when the broker is away.
+        """
+        return NamedQueue(self._notifications, name)
 
     def hang_up_soon(self) -> None:
         """Let nobody wait for an answer when the service is about to end.

@@ -455,7 +455,19 @@ class RefusalsTest(ManageCase):
 
     def test_help_names_every_command(self):
         for words, commands in (
-            ([], ['db', 'host', 'operation', 'timeline', 'states']),
+            (
+                [],
+                [
+                    'db',
+                    'host',
+                    'operation',
+                    'timeline',
+                    'notifications',
+                    'archive',
+                    'states',
+                ],
+            ),
+            (['notifications'], ['list', 'replay', 'verify']),
             (['db'], ['sync', 'version']),
             (['host'], ['list']),
             (['operation'], ['list', 'show', 'retry', 'abandon']),

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is over goes to the archive, and what is old leaves it.
+
+What may go stands in conditions that hold for good once they hold: an
+operation that has ended does not begin again, a notification that was
+published is not unpublished. So they may be asked first and acted on later,
+while services work.
+
+Never archived: an operation that has not ended or whose server still has an
+open step or a move that is going on or waits to be confirmed; a notification
+that is not published or belongs to an operation that goes on; a server that is
+not deleted or of which anything else stays. Faults and migrations go with
+their server, because the API shows those of living ones.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+import datetime
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from minova import exception
+from minova import states
+from minova.db import moves
+from minova.db import tables
+from minova.db.engine import Connection
+from minova.objects import operation as records
+
+Condition = sa.ColumnElement[bool]
+Marker = tuple[Any, ...]
+
+_i = tables.instances
+_o = tables.operations
+_s = tables.steps
+_b = tables.outbox
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A table whose rows go with those of another: which, and by what."""
+
+    table: sa.Table
+    archived: sa.Table
+    link: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Rows that go to the archive together, each with its parts.
+
+    ``age`` is the column that says since when a thing is over, ``key`` what
+    the parts name it by, ``order`` the columns by which it is worked through.
+    ``stays`` says of a row that is old enough why it may not go yet.
+    """
+
+    table: sa.Table
+    archived: sa.Table
+    age: str
+    key: str
+    order: tuple[str, ...]
+    stays: Callable[[datetime.datetime], tuple[Condition, ...]]
+    parts: tuple[Part, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """How many rows of each table went, and where to go on."""
+
+    counts: dict[str, int]
+    after: Marker | None
+
+
+def _is_busy(instance_uuid: sa.Column[Any]) -> tuple[Condition, ...]:
+    """Return the conditions that something still goes on with a server."""
+    records_of_moves = tables.migrations.c
+    return (
+        sa.exists().where(
+            _s.c.instance_uuid == instance_uuid, _s.c.state.in_(records.OPEN)
+        ),
+        sa.exists().where(
+            records_of_moves.instance_uuid == instance_uuid,
+            records_of_moves.status.in_(moves.GOING_ON),
+        ),
+    )
+
+
+def _notice_stays(moment: datetime.datetime) -> tuple[Condition, ...]:
+    return (
+        sa.exists().where(
+            _o.c.id == _b.c.operation_id, _o.c.finished_at.is_(None)
+        ),
+    )
+
+
+def _operation_stays(moment: datetime.datetime) -> tuple[Condition, ...]:
+    return (_o.c.state == records.RUNNING, *_is_busy(_o.c.instance_uuid))
+
+
+def _instance_stays(moment: datetime.datetime) -> tuple[Condition, ...]:
+    held = tables.allocations
+    return (
+        _i.c.vm_state != states.DELETED,
+        _i.c.task_id.is_not(None),
+        *_is_busy(_i.c.uuid),
+        sa.exists().where(
+            _o.c.instance_uuid == _i.c.uuid,
+            sa.or_(_o.c.finished_at.is_(None), _o.c.finished_at >= moment),
+        ),
+        sa.exists().where(
+            _b.c.instance_uuid == _i.c.uuid,
+            sa.or_(_b.c.published_at.is_(None), _b.c.published_at >= moment),
+        ),
+        sa.exists().where(held.c.instance_uuid == _i.c.uuid),
+    )
+
+
+#: In the order in which they go: a server goes after all that tells of it.
+KINDS: Final = (
+    Kind(
+        table=_b,
+        archived=tables.archived_outbox,
+        age='published_at',
+        key='id',
+        order=('published_at', 'id'),
+        stays=_notice_stays,
+    ),
+    Kind(
+        table=_o,
+        archived=tables.archived_operations,
+        age='finished_at',
+        key='id',
+        order=('id',),
+        stays=_operation_stays,
+        parts=(Part(_s, tables.archived_steps, 'operation_id'),),
+    ),
+    Kind(
+        table=_i,
+        archived=tables.archived_instances,
+        age='deleted_at',
+        key='uuid',
+        order=('id',),
+        stays=_instance_stays,
+        parts=(
+            Part(tables.faults, tables.archived_faults, 'instance_uuid'),
+            Part(
+                tables.migrations, tables.archived_migrations, 'instance_uuid'
+            ),
+        ),
+    ),
+)
+
+
+def move(
+    connection: Connection,
+    kind: Kind,
+    moment: datetime.datetime,
+    limit: int,
+    after: Marker | None = None,
+) -> Batch:
+    """Archive the next rows of a kind that were over before ``moment``."""
+    found, marker = _next(
+        connection, kind, kind.table, _may_go(kind, moment), limit, after
+    )
+    if not found:
+        return Batch({}, None)
+    # Another archiver may be at the same rows; each goes once.
+    keys = _locked(connection, kind, kind.table, found)
+    counts = {
+        part.table.name: _transfer(
+            connection, part.table, part.archived, part.link, keys
+        )
+        for part in kind.parts
+    }
+    counts[kind.table.name] = _transfer(
+        connection, kind.table, kind.archived, kind.key, keys
+    )
+    return Batch(counts, marker)
+
+
+def purge(
+    connection: Connection,
+    kind: Kind,
+    moment: datetime.datetime,
+    limit: int,
+    after: Marker | None = None,
+) -> Batch:
+    """Let the next archived rows of a kind that are so old go for good."""
+    table = kind.archived
+    old = (table.c[kind.age] < moment,)
+    found, marker = _next(connection, kind, table, old, limit, after)
+    if not found:
+        return Batch({}, None)
+    keys = _locked(connection, kind, table, found)
+    counts = {
+        part.table.name: _delete(connection, part.archived, part.link, keys)
+        for part in kind.parts
+    }
+    counts[kind.table.name] = _delete(connection, table, kind.key, keys)
+    return Batch(counts, marker)
+
+
+def count(
+    connection: Connection,
+    kind: Kind,
+    moment: datetime.datetime,
+    archived: bool = False,
+) -> dict[str, int]:
+    """Return how many rows of each table would go now.
+
+    With ``archived``, how many would leave the archive.
+    """
+    table = kind.archived if archived else kind.table
+    conditions = (
+        (table.c[kind.age] < moment,) if archived else _may_go(kind, moment)
+    )
+    counts = {}
+    for part in kind.parts:
+        own = part.archived if archived else part.table
+        keys = sa.select(table.c[kind.key]).where(*conditions)
+        counts[part.table.name] = _count(
+            connection, own, (own.c[part.link].in_(keys),)
+        )
+    counts[kind.table.name] = _count(connection, table, conditions)
+    return counts
+
+
+def _count(
+    connection: Connection, table: sa.Table, conditions: Iterable[Condition]
+) -> int:
+    query = sa.select(sa.func.count()).select_from(table).where(*conditions)
+    return int(connection.execute(query).scalar_one())
+
+
+def _may_go(kind: Kind, moment: datetime.datetime) -> tuple[Condition, ...]:
+    old = kind.table.c[kind.age] < moment
+    return (old, *(sa.not_(reason) for reason in kind.stays(moment)))
+
+
+def _next(
+    connection: Connection,
+    kind: Kind,
+    table: sa.Table,
+    conditions: Iterable[Condition],
+    limit: int,
+    after: Marker | None,
+) -> tuple[list[Any], Marker | None]:
+    """Return the keys of the next rows, and the marker of the last."""
+    columns = [table.c[name] for name in kind.order]
+    query = sa.select(table.c[kind.key].label('the_key'), *columns)
+    if after is not None:
+        behind: Condition = sa.false()
+        for column, value in reversed(list(zip(columns, after, strict=True))):
+            behind = sa.or_(column > value, sa.and_(column == value, behind))
+        # Says nothing new, but lets the database begin at the right place.
+        query = query.where(columns[0] >= after[0], behind)
+    rows = connection.execute(
+        query.where(*conditions).order_by(*columns).limit(limit)
+    ).all()
+    marker = tuple(rows[-1][1:]) if rows else None
+    return [row[0] for row in rows], marker
+
+
+def _locked(
+    connection: Connection, kind: Kind, table: sa.Table, keys: list[Any]
+) -> list[Any]:
+    column = table.c[kind.key]
+    rows = connection.execute(
+        sa.select(column)
+        .where(column.in_(keys))
+        .order_by(column)
+        .with_for_update()
+    )
+    return list(rows.scalars())
+
+
+def _transfer(
+    connection: Connection,
+    table: sa.Table,
+    archived: sa.Table,
+    link: str,
+    keys: list[Any],
+) -> int:
+    names = [column.name for column in table.c]
+    copied = connection.execute(
+        sa.insert(archived).from_select(
+            names, sa.select(*table.c).where(table.c[link].in_(keys))
+        ),
+        # Or psycopg's would not be known.
+        execution_options={'preserve_rowcount': True},
+    ).rowcount
+    deleted = _delete(connection, table, link, keys)
+    if copied != deleted:
+        raise exception.Conflict(
+            reason=f'rows of {table.name} changed while they were archived; '
+            'this batch stays as it was'
+        )
+    return deleted
+
+
+def _delete(
+    connection: Connection, table: sa.Table, link: str, keys: list[Any]
+) -> int:
+    result = connection.execute(
+        sa.delete(table).where(table.c[link].in_(keys))
+    )
+    return int(result.rowcount)
+
+
+# -- what is said of it ------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Gone:
+    """What of an instance's story is in the archive."""
+
+    operations: int
+    newest: datetime.datetime | None
+    notices: int
+    instance: bool
+
+
+def of_instance(connection: Connection, instance_uuid: str) -> Gone:
+    """Return what of an instance is archived."""
+    operations = tables.archived_operations
+    row = connection.execute(
+        sa.select(
+            sa.func.count(), sa.func.max(operations.c.finished_at)
+        ).where(operations.c.instance_uuid == instance_uuid)
+    ).one()
+    notices = tables.archived_outbox
+    servers = tables.archived_instances
+    return Gone(
+        operations=row[0],
+        newest=row[1],
+        notices=_count(
+            connection, notices, (notices.c.instance_uuid == instance_uuid,)
+        ),
+        instance=bool(
+            _count(connection, servers, (servers.c.uuid == instance_uuid,))
+        ),
+    )

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger: what was told, to be looked up and told again.
+
+The outbox and its archive are the ledger; nothing here writes to either. What
+the relay has not published yet is the relay's: told again here it would come
+before what precedes it.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+
+from minova import exception
+from minova.db import ledger
+from minova.db import outbox
+from minova.db.engine import Database
+from minova.db.ledger import Entry
+from minova.db.ledger import Marker
+from minova.db.ledger import Scope
+
+#: How many notifications are read at a time.
+_PAGE = 500
+
+
+def entries(
+    database: Database,
+    scope: Scope,
+    order: tuple[str, ...] = ledger.BY_INSTANCE,
+    after: Marker | None = None,
+) -> Iterator[Entry]:
+    """Read the ledger, page by page, each in a transaction of its own."""
+    while True:
+        found = _page(database, scope, order, after)
+        yield from found
+        if len(found) < _PAGE:
+            return
+        after = ledger.marker(found[-1], order)
+
+
+def _page(
+    database: Database,
+    scope: Scope,
+    order: tuple[str, ...],
+    after: Marker | None,
+) -> list[Entry]:
+    return database.read(
+        lambda connection: ledger.page(connection, scope, order, _PAGE, after)
+    )
+
+
+def require_known(database: Database, instance_uuid: str) -> ledger.Kept:
+    """Return what is kept of an instance; InstanceNotFound for nothing."""
+    found = database.read(
+        lambda connection: ledger.kept(connection, instance_uuid)
+    )
+    if found.last is None:
+        raise exception.InstanceNotFound(instance_id=instance_uuid)
+    return found
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a replay is: it can be continued behind ``last``."""
+
+    replayed: int = 0
+    waiting: int = 0
+    last: outbox.Notice | None = None
+
+
+def replay(
+    database: Database,
+    scope: Scope,
+    send: Callable[[outbox.Notice], None],
+    progress: Progress,
+    after: Marker | None = None,
+) -> None:
+    """Tell what has been told once more, each instance's in its order.
+
+    ``progress`` is kept up to date, also when Unavailable, from the broker
+    or the database, ends it.
+    """
+    for entry in entries(database, scope, after=after):
+        if entry.published_at is None:
+            progress.waiting += 1
+            continue
+        send(entry)
+        progress.replayed += 1
+        progress.last = entry

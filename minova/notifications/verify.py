@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A consumer's log against the ledger: what is missing, altered, misplaced.
+
+The log is read once, as a stream; of each notification its id, its line and a
+digest are kept, so memory grows with the number of notifications, not with
+their size. Then the ledger is read, one instance after the other. In this
+order, what is told while the log is read is in the ledger too.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import datetime
+import hashlib
+import itertools
+from typing import Any
+from typing import Final
+import uuid
+
+import orjson
+
+from minova import exception
+from minova.db.ledger import Entry
+from minova.db.ledger import Scope
+from minova.notifications import envelope
+
+#: What is compared of a notification, all that stands in its body.
+_COMPARED: Final = (
+    'publisher_id',
+    'event_type',
+    'priority',
+    'payload',
+    'timestamp',
+)
+#: How many findings of a kind are named to people.
+_NAMED: Final = 10
+
+#: A message_id: the number that it is, or the text that is no uuid.
+_Key = int | str
+
+
+class NotALog(exception.InvalidInput):
+    """A line is not a notification; the text says which."""
+
+    msg_fmt = 'line %(line)s is not a notification: %(reason)s'
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A notification with which something is wrong.
+
+    ``line`` is where it was received first, None for one that was not;
+    ``instance`` and ``seq`` are None for one that the ledger does not know.
+    """
+
+    message_id: str
+    line: int | None = None
+    instance: str | None = None
+    seq: int | None = None
+
+
+@dataclasses.dataclass
+class Report:
+    """What the comparison has shown."""
+
+    lines: int = 0
+    notifications: int = 0
+    instances: int = 0
+    #: Not yet published by the relay and rightly not in the log.
+    waiting: int = 0
+    #: Lines with a message_id that an earlier line had. No error.
+    duplicates: int = 0
+    #: Lines outside of what was to be compared.
+    left_out: int = 0
+    missing: list[Finding] = dataclasses.field(default_factory=list)
+    out_of_order: list[Finding] = dataclasses.field(default_factory=list)
+    altered: list[Finding] = dataclasses.field(default_factory=list)
+    unknown: list[Finding] = dataclasses.field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the log holds what was told, and in its order."""
+        return not any(found for _, found in self.findings())
+
+    def findings(self) -> tuple[tuple[str, list[Finding]], ...]:
+        """Return what is wrong, by kind."""
+        return (
+            ('missing', self.missing),
+            ('out of order', self.out_of_order),
+            ('altered', self.altered),
+            ('unknown', self.unknown),
+        )
+
+
+def verify(
+    lines: Iterable[bytes], told: Iterable[Entry], scope: Scope
+) -> Report:
+    """Compare a log with what was told in a scope, read by instance.
+
+    ``told`` is not read before the log has ended. Raises NotALog.
+    """
+    log = _Log(scope)
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            log.take(number, line)
+    report = Report(lines=log.lines, duplicates=log.duplicates)
+    for instance, entries in itertools.groupby(
+        told, key=lambda entry: entry.instance_uuid
+    ):
+        report.instances += 1
+        _compare(log, instance, entries, report)
+    for key, (number, _) in log.first.items():
+        if key in log.outside:
+            report.left_out += 1
+        else:
+            report.unknown.append(Finding(_text(key), number))
+    return report
+
+
+class _Log:
+    """What is kept of a log."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.lines = 0
+        self.duplicates = 0
+        #: Line and digest of each notification, as it was received first.
+        self.first: dict[_Key, tuple[int, int]] = {}
+        #: The lines in which it came again and said something else.
+        self.differs: dict[_Key, int] = {}
+        #: What by its own words is outside of the scope.
+        self.outside: set[_Key] = set()
+
+    def take(self, number: int, line: bytes) -> None:
+        """Take note of a line."""
+        said = _read(number, line)
+        self.lines += 1
+        key = _key(said['message_id'])
+        digest = _digest(number, said)
+        known = self.first.get(key)
+        if known is None:
+            self.first[key] = (number, digest)
+            if self._is_outside(said):
+                self.outside.add(key)
+            return
+        self.duplicates += 1
+        if digest != known[1]:
+            self.differs.setdefault(key, number)
+
+    def _is_outside(self, said: dict[str, Any]) -> bool:
+        scope = self._scope
+        if scope.instance not in (None, said['payload'].get('instance_id')):
+            return True
+        if scope.since is None and scope.until is None:
+            return False
+        moment = _moment(said['timestamp'])
+        if moment is None:
+            return False
+        return bool(
+            (scope.since and moment < scope.since)
+            or (scope.until and moment >= scope.until)
+        )
+
+
+def _read(number: int, line: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(line)
+        if isinstance(said, dict) and 'oslo.message' in said:
+            said = orjson.loads(said['oslo.message'])
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise NotALog(line=number, reason=f'no JSON: {error}') from error
+    if not isinstance(said, dict):
+        raise NotALog(line=number, reason='no JSON object')
+    lacking = [name for name in ('message_id', *_COMPARED) if name not in said]
+    if lacking:
+        reason = f'it has no {", ".join(lacking)}'
+        raise NotALog(line=number, reason=reason)
+    if not isinstance(said['message_id'], str):
+        raise NotALog(line=number, reason='its message_id is no text')
+    if not isinstance(said['payload'], dict):
+        raise NotALog(line=number, reason='its payload is no JSON object')
+    return said
+
+
+def _key(message_id: str) -> _Key:
+    try:
+        return uuid.UUID(message_id).int
+    except ValueError:
+        return message_id
+
+
+def _text(key: _Key) -> str:
+    return key if isinstance(key, str) else str(uuid.UUID(int=key))
+
+
+def _digest(number: int, said: dict[str, Any]) -> int:
+    try:
+        text = orjson.dumps(
+            [said[name] for name in _COMPARED], option=orjson.OPT_SORT_KEYS
+        )
+    except orjson.JSONEncodeError as error:
+        raise NotALog(line=number, reason=str(error)) from error
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+def _moment(timestamp: Any) -> datetime.datetime | None:
+    """Return the time that a body says, None when it says none."""
+    try:
+        found = datetime.datetime.fromisoformat(timestamp)
+    except (TypeError, ValueError):
+        return None
+    if found.tzinfo is None:
+        return found.replace(tzinfo=datetime.UTC)
+    return found
+
+
+def _compare(
+    log: _Log, instance: str, entries: Iterable[Entry], report: Report
+) -> None:
+    received = []
+    for entry in entries:
+        report.notifications += 1
+        key = _key(entry.message_id)
+        known = log.first.pop(key, None)
+        if known is None:
+            if entry.published_at is None:
+                report.waiting += 1
+            else:
+                report.missing.append(
+                    Finding(entry.message_id, None, instance, entry.seq)
+                )
+            continue
+        line, digest = known
+        finding = Finding(entry.message_id, line, instance, entry.seq)
+        received.append(finding)
+        other = log.differs.get(key)
+        if digest != _digest(0, envelope.body(entry)):
+            report.altered.append(finding)
+        elif other is not None:
+            report.altered.append(dataclasses.replace(finding, line=other))
+    report.out_of_order += _late(received)
+
+
+def _late(received: list[Finding]) -> list[Finding]:
+    """Return what was received after something that was told later."""
+    late = []
+    earliest: int | None = None
+    for finding in reversed(received):
+        line = finding.line
+        assert line is not None
+        if earliest is not None and line > earliest:
+            late.append(finding)
+        else:
+            earliest = line
+    return late[::-1]
+
+
+# -- telling it --------------------------------------------------------------
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return all of it, for machines."""
+    return {'clean': report.is_clean, **dataclasses.asdict(report)}
+
+
+def render(report: Report) -> Iterator[str]:
+    """Return the lines in which people are told, a few of each kind."""
+    notes = [
+        f'{count} {what}'
+        for count, what in (
+            (report.duplicates, 'received again'),
+            (report.waiting, 'not published yet'),
+            (report.left_out, 'outside of what was asked for'),
+        )
+        if count
+    ]
+    more = f' ({", ".join(notes)})' if notes else ''
+    yield (
+        f'{report.lines} received, {report.notifications} told of '
+        f'{report.instances} servers{more}'
+    )
+    for kind, found in report.findings():
+        if not found:
+            continue
+        yield f'{kind}: {len(found)}'
+        named = list(_runs(found))
+        for line in named[:_NAMED]:
+            yield f'  {line}'
+        if len(named) > _NAMED:
+            yield f'  ... and more, {len(named) - _NAMED}; --json names all'
+    if report.is_clean:
+        yield 'Nothing is missing, out of order, altered or unknown.'
+
+
+def _runs(found: list[Finding]) -> Iterator[str]:
+    """Name findings; those without a line and without gaps as one."""
+    numbered = enumerate(found)
+    for (instance, line, _), run in itertools.groupby(
+        numbered,
+        key=lambda pair: (
+            pair[1].instance,
+            pair[1].line,
+            pair[1].seq - pair[0] if pair[1].seq is not None else None,
+        ),
+    ):
+        several = [finding for _, finding in run]
+        first, last = several[0], several[-1]
+        if instance is None:
+            yield f'line {line}: {first.message_id}'
+        elif line is not None:
+            yield f'line {line}: {instance} number {first.seq}'
+        elif first is last:
+            yield f'{instance} number {first.seq}'
+        else:
+            yield f'{instance} numbers {first.seq} to {last.seq}'

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-manage archive: what goes, what stays, what can still be seen."""
+
+import datetime
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova import exception
+from minova.db import archive
+from minova.db import tables
+from tests.functional.ledger import LedgerCase
+from tests.unit.cmd.test_manage import NOBODY
+
+
+class ArchiveTest(LedgerCase):
+    """minova-manage archive."""
+
+    def later(self, days):
+        """Let it be so many days later."""
+        moment = clock.now() + datetime.timedelta(days=days)
+        self.patch(clock, 'now', lambda: moment)
+
+    def archive(self, *words, age='30'):
+        """Archive; return how many rows went, by what people call them."""
+        head, *lines = self.good(
+            'archive', '--older-than', age, *words
+        ).splitlines()
+        self.assertTrue(head.endswith(':'), head)
+        return {
+            name.strip(): int(count)
+            for count, name in (line.strip().split(' ', 1) for line in lines)
+        }
+
+    def assert_whole(self, before, uuid=None):
+        """All that was told can still be listed and compared."""
+        lines = self.heard_all()
+        if before is not None:
+            self.assertEqual(sorted(before), sorted(lines))
+        file = self.write('log', '\n'.join(lines))
+        self.good('notifications', 'verify', file)
+
+    def test_what_is_over_goes(self):
+        self.lived()
+        told = self.heard_all()
+        before = self.sizes()
+        self.assertEqual({0}, {archived for _, archived in before.values()})
+        self.later(31)
+        would = self.archive('--dry-run')
+        self.assertEqual(before, self.sizes())
+        went = self.archive()
+        self.assertEqual(
+            {
+                'notifications': len(told),
+                'operations': 5,
+                'steps': before['steps'][0],
+                'deleted servers': 1,
+                'faults of theirs': 0,
+                'migrations of theirs': 0,
+            },
+            went,
+        )
+        self.assertEqual(would, went)
+        self.assertEqual(
+            {
+                name: (0, count)
+                for name, (count, _) in before.items()
+                if name not in ('instances', 'migrations')
+            }
+            # The living one's are shown by the API.
+            | {'instances': (1, 1), 'migrations': (1, 0)},
+            self.sizes(),
+        )
+        self.assert_whole(told)
+        self.assertEqual({0}, set(self.archive().values()))
+
+    def test_what_is_younger_stays(self):
+        self.lived()
+        before = self.sizes()
+        self.later(29)
+        self.assertEqual({0}, set(self.archive().values()))
+        self.assertEqual(before, self.sizes())
+
+    def test_before_a_moment(self):
+        one, other = self.lived()
+        count = len(self.rows(one))
+        moment = self.rows(other)[0].created_at
+        out = self.good('archive', '--before', moment.isoformat())
+        self.assertIn(f'{moment:%Y-%m-%d %H:%M:%S} UTC', out)
+        self.assertRegex(out, r'(?m)^ +2 operations$')
+        self.assertEqual(count, self.sizes()['outbox'][1])
+        self.assertEqual((2, 0), self.sizes()['instances'])
+
+    def test_faults_and_moves_go_with_their_server(self):
+        with self.cloud() as cloud:
+            uuid = cloud.boot(host='a')
+            cloud.begin('live_migrate', uuid)
+            cloud.world.break_('b', 'pause')
+            cloud.begin('pause', uuid)
+            self.assertEqual(3, self.archive(age='0')['operations'])
+            self.assertEqual((1, 0), self.sizes()['faults'])
+            self.assertEqual((1, 0), self.sizes()['migrations'])
+            cloud.delete(uuid)
+            went = self.archive(age='0')
+        self.assertEqual(1, went['faults of theirs'])
+        self.assertEqual(1, went['migrations of theirs'])
+        self.assertEqual((0, 1), self.sizes()['instances'])
+
+    def test_numbers_go_on(self):
+        with self.cloud() as cloud:
+            uuid = cloud.boot()
+            first = [row.seq for row in self.rows(uuid)]
+            self.archive(age='0')
+            self.assertEqual([], self.rows(uuid))
+            cloud.begin('stop', uuid)
+            told = [row.seq for row in self.rows(uuid)]
+        self.assertEqual(first[-1] + 1, told[0])
+        self.assertEqual(
+            [*first, *told],
+            [
+                int(line.split()[0])
+                for line in self.good(
+                    'notifications', 'list', '--instance', uuid
+                ).splitlines()
+            ],
+        )
+        self.assert_whole(None)
+
+    def test_what_goes_on_stays(self):
+        with self.cloud() as cloud:
+            uuid = cloud.boot(host='a')
+            cloud.stop(cloud.computes['a'])
+            cloud.begin('stop', uuid, wait=False)
+            cloud.wait_for(
+                lambda: all(row.published_at for row in cloud.told(uuid))
+            )
+            before = self.sizes()
+            # Only what was told of the operation that has ended.
+            went = self.archive(age='0')
+            (going,) = [o for o in cloud.operations(uuid) if not o.finished_at]
+            self.assertEqual(
+                {going.id}, {row.operation_id for row in self.rows(uuid)}
+            )
+            self.assertEqual(0, went['operations'] + went['steps'])
+            self.assertEqual(before['operations'], self.sizes()['operations'])
+            cloud.start_compute('a')
+            cloud.settle(uuid)
+            self.assertEqual('stopped', cloud.instance(uuid).vm_state)
+            self.assertEqual(2, self.archive(age='0')['operations'])
+
+    def test_what_is_not_published_stays(self):
+        one, other = self.lived()
+        self.unpublish(other, 3)
+        self.later(31)
+        self.archive()
+        self.assertEqual([], self.rows(one))
+        self.assertEqual(
+            list(range(3, len(self.rows(other)) + 3)),
+            [row.seq for row in self.rows(other)],
+        )
+        # Its server stays with it.
+        self.assertEqual((2, 0), self.sizes()['instances'])
+
+    def test_a_move_that_waits_to_be_confirmed_stays(self):
+        with self.cloud() as cloud:
+            uuid = cloud.boot(host='a')
+            cloud.resize(uuid, cloud.flavor('big', id=2, memory_mb=1024))
+            self.assertEqual('resized', cloud.instance(uuid).vm_state)
+            self.assertEqual(0, self.archive(age='0')['operations'])
+            cloud.revert(uuid)
+            self.assertEqual('active', cloud.instance(uuid).vm_state)
+            self.assertEqual(3, self.archive(age='0')['operations'])
+        self.assert_whole(None)
+
+    def test_timeline_says_so(self):
+        one, other = self.lived()
+        self.later(31)
+        self.archive()
+        for uuid, operations, more in (
+            (one, 2, '.'),
+            (other, 3, ', the deleted server itself.'),
+        ):
+            count = self.good(
+                'notifications', 'list', '--instance', uuid
+            ).count(' archived ')
+            self.assertRegex(
+                self.good('timeline', uuid),
+                rf'\AIn the archive: {operations} operations that ended until '
+                rf'\S+ \S+ UTC, {count} notifications{more}\n\Z',
+            )
+        self.refused(1, 'timeline', NOBODY)
+
+    def test_purge(self):
+        one, other = self.lived()
+        told = self.heard_all()
+        before = self.sizes()
+        self.later(31)
+        # What is not in the archive is not purged.
+        self.assertEqual({0}, set(self.archive('--purge').values()))
+        self.assertEqual(before, self.sizes())
+        went = self.archive()
+        archived = self.sizes()
+        self.assertEqual({0}, set(self.archive('--purge', age='32').values()))
+        self.assertEqual(went, self.archive('--purge', '--dry-run'))
+        self.assertEqual(archived, self.sizes())
+        self.assertEqual(went, self.archive('--purge', '--batch', '2'))
+        self.assertEqual(
+            {0}, {archived for _, archived in self.sizes().values()}
+        )
+        code, out, err = self.run_it(
+            'notifications', 'list', '--instance', one
+        )
+        last = sum(1 for line in told if one in line)
+        self.assertEqual((0, ''), (code, out))
+        self.assertEqual(
+            f'Numbers 1 to {last} were purged from the archive.\n', err
+        )
+        self.refused(1, 'notifications', 'list', '--instance', other)
+
+    def test_interrupted_and_continued(self):
+        self.lived()
+        told = self.heard_all()
+        self.later(31)
+        whole = self.archive('--dry-run')
+        transfer = archive._transfer
+        calls = []
+
+        def fails(connection, table, *args):
+            calls.append(table.name)
+            if calls.count('operations') == 3:
+                raise exception.Unavailable(what='The database', reason='gone')
+            return transfer(connection, table, *args)
+
+        self.patch(archive, '_transfer', fails)
+        code, out, err = self.run_it(
+            'archive', '--older-than', '30', '--batch', '1'
+        )
+        self.assertEqual(1, code)
+        self.assertEqual(
+            'minova-manage: The database is unavailable at this time: gone\n',
+            err,
+        )
+        self.assertIn('Before it was interrupted', out)
+        self.assertRegex(out, r'(?m)^ +2 operations$')
+        sizes = self.sizes()
+        self.assertEqual((3, 2), sizes['operations'])
+        # An operation is where its steps are.
+        for table, steps in (
+            (tables.operations, tables.steps),
+            (tables.archived_operations, tables.archived_steps),
+        ):
+            self.assertEqual(self.column(table.c.id),
+                             self.column(steps.c.operation_id))  # fmt: skip
+        self.assert_whole(told)
+        self.patch(archive, '_transfer', transfer)
+        self.assertEqual(3, self.archive()['operations'])
+        self.assertEqual(whole['steps'], self.sizes()['steps'][1])
+        self.assert_whole(told)
+
+    def column(self, column):
+        return self.database.read(
+            lambda c: set(c.execute(sa.select(column)).scalars())
+        )
+
+    def test_told_again_from_the_archive(self):
+        _, other = self.lived()
+        rows = self.rows(other)
+        self.later(31)
+        self.archive()
+        self.reachable()
+        consumer = self.hear()
+        self.assertEqual(
+            f'{len(rows)} notifications were replayed.\n',
+            self.good('notifications', 'replay', '--instance', other),
+        )
+        self.wait_for(lambda: len(consumer.heard) == len(rows))
+        self.assertEqual(
+            [row.message_id for row in rows],
+            [heard[3]['message_id'] for heard in consumer.of(other)],
+        )
+
+    def test_what_cannot_be_meant(self):
+        for words in (
+            [],
+            ['--older-than', '-1'],
+            ['--older-than', '1', '--before', '2026-01-01'],
+            ['--before', 'long ago'],
+            ['--older-than', '1', '--batch', '0'],
+        ):
+            code, out, _ = self.run_it('archive', *words)
+            self.assertEqual((2, ''), (code, out), words)
