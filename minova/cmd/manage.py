@@ -13,6 +13,7 @@ from minova import exception
 from minova import service
 from minova import states
 from minova.cmd import diagrams
+from minova.cmd import manage_audit
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import hosts
@@ -114,6 +115,11 @@ def show_timeline(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def audit(arguments: argparse.Namespace) -> int:
+    """Find what breaks the laws, on hosts and in the database; repair it."""
+    return manage_audit.run(arguments, _current)
+
+
 def states_draw(arguments: argparse.Namespace) -> int:
     """Print the diagram of an instance's life, in Graphviz's language."""
     print(diagrams.states_diagram())
@@ -167,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar='KIND',
         help='only operations of this kind; may be given again',
     )
+    manage_audit.add_words(command(groups, 'audit', audit))
     table = group('states', 'the life of an instance')
     command(table, 'draw', states_draw, needs_conf=False)
     text = command(table, 'table', states_table, needs_conf=False)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-manage audit: what breaks the laws, and its repair."""
+
+import argparse
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import functools
+import json
+from typing import Any
+
+from minova.audit.findings import Finding
+from minova.audit.looks import Auditor
+from minova.audit.looks import Look
+from minova.audit.repair import Outcome
+from minova.audit.repair import Repairs
+from minova.conf import CONF
+from minova.db.engine import Database
+from minova.rpc import conductor
+from minova.rpc import queues
+from minova.rpc.compute import Computes
+from minova.rpc.oslo import OsloBus
+from minova.rpc.wakes import Waker
+
+_NO_QUEUES = (
+    'The queues were not looked at: only a rabbit:// transport can tell who '
+    'listens.'
+)
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        '--repair', action='store_true', help='repair what can be repaired'
+    )
+    parser.add_argument(
+        '--json', action='store_true', help='print one JSON object'
+    )
+    parser.add_argument('--host', help='only what is found at this host')
+    parser.add_argument('--instance', help='only what is found of this one')
+    parser.add_argument(
+        '--offline',
+        action='store_true',
+        help='compare the database with itself; ask no host and no broker',
+    )
+
+
+class _Asked:
+    """What the broker said of queues; remembers that it could not."""
+
+    def __init__(self) -> None:
+        self.untold = False
+
+    def look(self, names: list[str]) -> dict[str, queues.Queue | None] | None:
+        found = queues.look(names)
+        self.untold = found is None
+        return found
+
+
+def run(arguments: argparse.Namespace, connect: Callable[[], Database]) -> int:
+    """Look for what breaks the laws; 0: nothing is left, 1: something is."""
+    with contextlib.ExitStack() as stack:
+        database = connect()
+        stack.callback(database.dispose)
+        computes, waker = None, None
+        asked = _Asked()
+        if not arguments.offline:
+            bus = OsloBus()
+            stack.callback(bus.close)
+            computes = Computes(bus)
+            waker = Waker(computes, conductor.client(bus))
+        auditor = Auditor(
+            database, computes, None if arguments.offline else asked.look
+        )
+        look = auditor.look()
+        wanted = functools.partial(_is_wanted, arguments)
+        look = dataclasses.replace(
+            look, findings=list(filter(wanted, look.findings))
+        )
+        repairs = Repairs(
+            database, CONF.host, computes, waker, arguments.instance
+        )
+        return _tell(arguments, look, repairs, asked.untold)
+
+
+def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
+    by_host = arguments.host in (None, finding.host)
+    return by_host and arguments.instance in (None, finding.instance)
+
+
+def _tell(
+    arguments: argparse.Namespace, look: Look, repairs: Repairs, untold: bool
+) -> int:
+    told = []
+    for finding in look.findings:
+        outcome = None
+        if finding.is_fault:
+            outcome = Outcome(False, finding.rule.advice)
+            if arguments.repair:
+                outcome = repairs.repair(finding)
+        told.append((finding, outcome))
+        if not arguments.json:
+            _print(finding, outcome, arguments.repair)
+    left = sum(o is not None and not o.repaired for _, o in told)
+    if arguments.json:
+        print(json.dumps(_as_json(told, look, left), indent=2))
+        return 1 if left else 0
+    if untold:
+        print(_NO_QUEUES)
+    asked = 'No host was asked' if arguments.offline else _asked(look)
+    faults = sum(o is not None for _, o in told)
+    print(f'{asked}. Found: {faults}, repaired: {faults - left}.')
+    return 1 if left else 0
+
+
+def _asked(look: Look) -> str:
+    every = len(look.asked) + len(look.not_asked)
+    return f'{len(look.asked)} of {every} hosts were asked'
+
+
+def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
+    rule = finding.rule
+    law = f', law {rule.law}' if rule.law else ''
+    print(f'{rule.severity.value}: {rule.name}{law}')
+    for label in ('instance', 'host', 'operation'):
+        value = getattr(finding, label)
+        if value is not None:
+            print(f'  {label + ":":<10} {value}')
+    print(f'  {rule.what} {finding.text}')
+    if outcome is None:
+        return
+    if outcome.repaired:
+        print(f'  repaired:  {outcome.text}')
+    elif finding.repair and not repair:
+        print(f'  to do:     --repair ({finding.repair})')
+    else:
+        print(f'  to do:     {outcome.text}')
+
+
+def _as_json(
+    told: list[tuple[Finding, Outcome | None]], look: Look, left: int
+) -> dict[str, Any]:
+    return {
+        'findings': [
+            {
+                'rule': finding.name,
+                'severity': finding.rule.severity.value,
+                'law': finding.rule.law or None,
+                'host': finding.host,
+                'instance': finding.instance,
+                'operation': finding.operation,
+                'generation': finding.generation,
+                'what': finding.rule.what,
+                'text': finding.text,
+                'repair': finding.repair or None,
+                'repaired': outcome is not None and outcome.repaired,
+                'outcome': outcome.text if outcome else None,
+            }
+            for finding, outcome in told
+        ],
+        'hosts_asked': look.asked,
+        'hosts_not_asked': look.not_asked,
+        'left': left,
+    }
