@@ -84,28 +84,27 @@ _ROWS: Final = (
 )
 # fmt: on
 
-_RENAME: Final = (
-    'Look which of the two has the data (the newer generation), and end the '
-    'other guest by hand.'
-)
 _TEXT: Final = {
     # name: (what it is, what the operator does)
     'guest_twice': (
         'A guest runs on two hosts at once.',
-        'Stop both from writing: switch one off on its host. ' + _RENAME,
+        (
+            'Switch one off on its host at once. Look which of the two has '
+            'the newer data (generation), and remove the other by hand.'
+        ),
     ),
     'old_guest_runs': (
         'The old guest of a resize that waits for its confirmation runs.',
         (
-            'Switch it off on that host (virsh destroy); its definition and '
-            'disks stay there for a revert.'
+            'Switch it off on that host (virsh destroy); its definition and'
+            ' disks stay there for a revert.'
         ),
     ),
     'stray_guest': (
         'A host has a guest whose instance is on another host.',
         (
-            'Its own host does not have it whole, so this one may be the only '
-            'one: copy its disks before you remove it.'
+            'Its own host does not have it whole, so this one may be the '
+            'only one: copy its disks before you remove it.'
         ),
     ),
     'stray_disks': (
@@ -134,15 +133,16 @@ _TEXT: Final = {
     'unknown_guest': (
         'A host has a guest of ours that the database does not know.',
         (
-            'Is this the right database, and is it whole? If the guest is really '
-            "nobody's: --repair --instance ID removes it and its disks."
+            'Is this the right database, and is it whole? If the guest is '
+            "really nobody's: --repair --instance ID removes it and its "
+            'disks.'
         ),
     ),
     'unknown_disks': (
         'A host has disks that the database does not know.',
         (
-            'Is this the right database, and is it whole? If they are really '
-            "nobody's: --repair --instance ID removes them."
+            'Is this the right database, and is it whole? If they are '
+            "really nobody's: --repair --instance ID removes them."
         ),
     ),
     'guest_missing': (
@@ -152,8 +152,9 @@ _TEXT: Final = {
     'disks_missing': (
         'The host of an instance does not have its disks.',
         (
-            'Look for them on other hosts and in backups. Without them nothing '
-            'but a delete is left; a hard reboot would make empty ones.'
+            'Look for them on other hosts and in backups. Without them '
+            'nothing but a delete is left; a hard reboot would make empty '
+            'ones.'
         ),
     ),
     'power_differs': (
@@ -190,7 +191,10 @@ _TEXT: Final = {
     ),
     'resized_without_move': (
         'An instance waits for a confirmation of a move that is not there.',
-        'It can neither be confirmed nor reverted; save its data, delete it.',
+        (
+            'It can neither be confirmed nor reverted; save its data, '
+            'delete it.'
+        ),
     ),
     'operation_disowned': (
         'An operation goes on as the owner of an instance that it lost.',
@@ -207,8 +211,8 @@ _TEXT: Final = {
     'operation_stuck': (
         'An operation is past its deadline and does not say why.',
         (
-            'The sweeper ends it: see that a conductor runs and has no errors '
-            'in its log.'
+            'The sweeper ends it: see that a conductor runs and has no '
+            'errors in its log.'
         ),
     ),
     'operation_waits': (
@@ -233,15 +237,16 @@ _TEXT: Final = {
     'outbox_gap': (
         'Notifications of an instance are missing.',
         (
-            'What is lost cannot be told: consumers must read the state of the '
-            'instance from the API. Look who deleted rows of the outbox.'
+            'What is lost cannot be told: consumers must read the state of '
+            'the instance from the API. Look who deleted rows of the '
+            'outbox.'
         ),
     ),
     'outbox_beyond': (
         'Notifications bear numbers that were not given out.',
         (
-            'The instance cannot be changed until its count is put right, which '
-            '--repair does.'
+            'The instance cannot be changed until its count is put right, '
+            'which --repair does.'
         ),
     ),
     'outbox_waits': (
@@ -251,8 +256,8 @@ _TEXT: Final = {
     'outbox_disorder': (
         'A notification is published and one before it is not.',
         (
-            'Consumers that mind the number put it right. Look who changed rows '
-            'of the outbox.'
+            'Consumers that mind the number put it right. Look who changed '
+            'rows of the outbox.'
         ),
     ),
     'span_left_open': (
@@ -262,8 +267,9 @@ _TEXT: Final = {
     'hypervisor_twice': (
         'Two computes have a hypervisor of the same name.',
         (
-            'Two computes on one libvirt run each guest twice over: stop one '
-            'and delete its service. Or give the machines different names.'
+            'Two computes on one libvirt run each guest twice over: stop '
+            'one and delete its service. Or give the machines different '
+            'names.'
         ),
     ),
     'host_unknown': (

@@ -56,9 +56,9 @@ class Auditor:
     def __init__(
         self,
         database: Database,
-        computes: Computes | None = None,
-        queues: AskQueues | None = None,
-        pause: float = PAUSE,
+        computes: Computes | None,
+        queues: AskQueues | None,
+        pause: float,
     ) -> None:
         self._database = database
         self._computes = computes

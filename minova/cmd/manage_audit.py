@@ -9,6 +9,7 @@ import functools
 import json
 from typing import Any
 
+from minova.audit import looks
 from minova.audit.findings import Finding
 from minova.audit.looks import Auditor
 from minova.audit.looks import Look
@@ -70,7 +71,10 @@ def run(arguments: argparse.Namespace, connect: Callable[[], Database]) -> int:
             computes = Computes(bus)
             waker = Waker(computes, conductor.client(bus))
         auditor = Auditor(
-            database, computes, None if arguments.offline else asked.look
+            database,
+            computes,
+            None if arguments.offline else asked.look,
+            looks.PAUSE,
         )
         look = auditor.look()
         wanted = functools.partial(_is_wanted, arguments)
