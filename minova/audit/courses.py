@@ -51,8 +51,6 @@ def _task(view: View, instance: InstanceRow) -> Iterator[Finding]:
             f'{_fate(view, instance.task_id)}.',
         )
         return
-    if view.is_owed(instance.uuid, str(instance.host)):
-        return
     if instance.vm_state == states.BUILDING:
         yield _of(instance, 'build_without_owner', 'It has no task.')
     waits = instance.uuid in view.waiting

@@ -62,8 +62,11 @@ class View:
         for step in rows.steps:
             self._note(step)
         for move in rows.moves:
-            touched = self._touched.setdefault(move.operation_id, set())
-            touched.update({move.source_host, str(move.dest_host)})
+            for operation in self._running_of.get(move.instance_uuid, ()):
+                # Also one that confirms or reverts what another has moved.
+                if makes([operation], move):
+                    touched = self._touched.setdefault(operation.id, set())
+                    touched.update({move.source_host, str(move.dest_host)})
 
     def _waits(self, move: Migration) -> bool:
         instance = self.records.instances.get(move.instance_uuid)

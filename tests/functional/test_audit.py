@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import io
 import json
+import time
 
 import sqlalchemy as sa
 
@@ -278,12 +279,19 @@ class StockTest(AuditTestCase):
     def test_what_moved_on_meanwhile_is_no_finding(self):
         self.copy('guests', self.uuid, power=4)
 
-        def pass_(seconds):
-            # Between the looks something begins and ends, as on any day.
-            self.cloud.begin('pause', self.uuid)
+        once, looked = looks.Auditor._once, []
 
-        self.patch(looks.clock, 'sleep', pass_)
+        def look(auditor):
+            # Between the two something begins and ends, as on any day.
+            if looked:
+                self.cloud.begin('pause', self.uuid)
+            looked.append(once(auditor))
+            return looked[-1]
+
+        self.patch(looks.Auditor, '_once', look)
         self.assertEqual([], self.found())
+        for one in looked:
+            self.assertEqual(['stray_guest'], [f.name for f in one.findings])
 
     def test_a_repair_that_comes_too_late_does_nothing(self):
         self.copy('guests', self.uuid, power=4)
@@ -560,12 +568,18 @@ class ChainsTest(AuditTestCase):
     def assert_no_fault(self):
         self.assertEqual([], self.faults())
 
+    def watch(self, uuid, look=lambda: None):
+        """Find no fault until the instance is let go of."""
+        while self.cloud.instance(uuid).task_state:
+            look()
+            self.assert_no_fault()
+            time.sleep(0.02)
+
     def test_building(self):
         self.cloud.world.slow('a', 'start', 1)
         uuid = self.cloud.boot(host='a', wait=False)
         self.cloud.wait_for(lambda: self.holds('a', uuid))
-        while self.cloud.instance(uuid).task_state:
-            self.assert_no_fault()
+        self.watch(uuid)
         self.cloud.settle(uuid)
         self.assert_no_fault()
 
@@ -579,14 +593,12 @@ class ChainsTest(AuditTestCase):
             self.cloud.world.slow(host, method, 0.4)
         big = self.cloud.flavor('big', vcpus=2)
         self.cloud.resize(uuid, big, wait=False)
-        while self.cloud.instance(uuid).task_state:
-            self.assert_no_fault()
+        self.watch(uuid)
         self.cloud.settle(uuid)
         self.assert_no_fault()
         self.assertIn('aside', self.holds('a', uuid))
         self.cloud.revert(uuid, wait=False)
-        while self.cloud.instance(uuid).task_state:
-            self.assert_no_fault()
+        self.watch(uuid)
         self.cloud.settle(uuid)
         self.assert_no_fault()
 
@@ -620,9 +632,7 @@ class ChainsTest(AuditTestCase):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('live_migrate', uuid, wait=False)
         seen = set()
-        while self.cloud.instance(uuid).task_state:
-            seen.update(self.holds('b', uuid))
-            self.assert_no_fault()
+        self.watch(uuid, lambda: seen.update(self.holds('b', uuid)))
         self.assertIn('arriving', seen)
         self.cloud.settle(uuid)
         self.assert_no_fault()
