@@ -69,6 +69,5 @@ def _declare(broker: Any, name: str) -> Queue | None:
         if getattr(error, 'code', None) != _NOT_FOUND:
             raise
         return None
-    finally:
-        channel.close()
+    channel.close()
     return Queue(found.message_count, found.consumer_count)
