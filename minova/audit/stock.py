@@ -114,7 +114,7 @@ def _finding(
     holding: Holding,
     instance: InstanceRow | None,
 ) -> Finding:
-    text = f'There is {_words(holding)}'
+    text = f'Host {host} has {_words(holding)}'
     if instance is None:
         text += '; there is no instance of that id.'
     elif instance.vm_state == states.DELETED:

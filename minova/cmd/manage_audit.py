@@ -9,6 +9,7 @@ import functools
 import json
 from typing import Any
 
+from minova import exception
 from minova.audit import looks
 from minova.audit.findings import Finding
 from minova.audit.looks import Auditor
@@ -23,10 +24,10 @@ from minova.rpc.compute import Computes
 from minova.rpc.oslo import OsloBus
 from minova.rpc.wakes import Waker
 
-_NO_QUEUES = (
-    'The queues were not looked at: only a rabbit:// transport can tell who '
-    'listens.'
-)
+_CANNOT_TELL = 'only a rabbit:// transport can tell who listens.'
+
+#: This repair wants the instance to be named.
+_BY_NAME = 'put_away_stranger'
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +48,20 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 
 class _Asked:
-    """What the broker said of queues; remembers that it could not."""
+    """What the broker said of queues; remembers why it did not."""
 
     def __init__(self) -> None:
-        self.untold = False
+        self.why_not = ''
 
     def look(self, names: list[str]) -> dict[str, queues.Queue | None] | None:
-        found = queues.look(names)
-        self.untold = found is None
+        self.why_not = ''
+        found = None
+        try:
+            found = queues.look(names)
+        except exception.Unavailable as error:
+            self.why_not = str(error)
+        if found is None and not self.why_not:
+            self.why_not = _CANNOT_TELL
         return found
 
 
@@ -84,7 +91,7 @@ def run(arguments: argparse.Namespace, connect: Callable[[], Database]) -> int:
         repairs = Repairs(
             database, CONF.host, computes, waker, arguments.instance
         )
-        return _tell(arguments, look, repairs, asked.untold)
+        return _tell(arguments, look, repairs, asked.why_not)
 
 
 def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
@@ -93,7 +100,7 @@ def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
 
 
 def _tell(
-    arguments: argparse.Namespace, look: Look, repairs: Repairs, untold: bool
+    arguments: argparse.Namespace, look: Look, repairs: Repairs, why_not: str
 ) -> int:
     told = []
     for finding in look.findings:
@@ -109,8 +116,8 @@ def _tell(
     if arguments.json:
         print(json.dumps(_as_json(told, look, left), indent=2))
         return 1 if left else 0
-    if untold:
-        print(_NO_QUEUES)
+    if why_not:
+        print(f'The queues were not looked at: {why_not}')
     asked = 'No host was asked' if arguments.offline else _asked(look)
     faults = sum(o is not None for _, o in told)
     print(f'{asked}. Found: {faults}, repaired: {faults - left}.')
@@ -130,12 +137,13 @@ def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
         value = getattr(finding, label)
         if value is not None:
             print(f'  {label + ":":<10} {value}')
-    print(f'  {rule.what} {finding.text}')
+    print(f'  {rule.what}')
+    print(f'  {finding.text}')
     if outcome is None:
         return
     if outcome.repaired:
         print(f'  repaired:  {outcome.text}')
-    elif finding.repair and not repair:
+    elif finding.repair not in ('', _BY_NAME) and not repair:
         print(f'  to do:     --repair ({finding.repair})')
     else:
         print(f'  to do:     {outcome.text}')

@@ -44,11 +44,14 @@ def look(
         driver = transport._driver
         if not isinstance(driver, impl_rabbit.RabbitDriver):
             return None
-        # The library's own connection knows all that is configured of the
-        # way to the broker: other nodes, TLS, logins.
+        # The library's connection knows all that is configured of the way to
+        # the broker: nodes, TLS, logins. A copy is used, since a thread of
+        # the library listens to the original and would take our answers.
         with driver._get_connection(retry=1) as connection:
-            broker = connection.connection.connection
-            return {name: _declare(broker, name) for name in names}
+            broker = connection.connection.connection.clone()
+        with broker:
+            channel = broker.channel()
+            return {name: _declare(broker, channel, name) for name in names}
     except Exception as error:
         if not isinstance(error, OSError) and not is_outage(error):
             raise
@@ -60,14 +63,12 @@ def look(
         transport.cleanup()
 
 
-def _declare(broker: Any, name: str) -> Queue | None:
-    # A refusal closes the channel, so that each gets one of its own.
-    channel = broker.channel()
+def _declare(broker: Any, channel: Any, name: str) -> Queue | None:
     try:
         found = channel.queue_declare(name, passive=True)
     except broker.channel_errors as error:
+        # The broker closes the channel; the library has opened it again.
         if getattr(error, 'code', None) != _NOT_FOUND:
             raise
         return None
-    channel.close()
     return Queue(found.message_count, found.consumer_count)

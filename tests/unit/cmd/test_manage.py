@@ -457,8 +457,9 @@ class AuditTest(ManageCase):
             'error: host_sums, law 9\n'
             '  host:      a\n'
             '  What a host is said to use is not the sum of what is held '
-            'there. It is said to use 3 vcpus, 512 MiB, 1 GiB; held are 1 '
-            'vcpus, 512 MiB, 1 GiB.\n'
+            'there.\n'
+            '  It is said to use 3 vcpus, 512 MiB, 1 GiB; held are 1 vcpus, '
+            '512 MiB, 1 GiB.\n'
             '  to do:     --repair (recount_host)\n'
             'No host was asked. Found: 1, repaired: 0.\n',
             out,
