@@ -147,8 +147,8 @@ def _nothing_is_lost(view: View, holding: Holding, host: str) -> bool:
     if own is None or own.power_state is None or not own.disks:
         # Room for a guest that does not come holds nobody's data.
         return holding.arriving and not _has_disks(holding)
-    stopped = instance.vm_state == states.STOPPED
-    return not is_on(holding) or is_on(own) or stopped
+    # Of an instance that is stopped too: what runs here wrote last.
+    return not is_on(holding) or is_on(own)
 
 
 def _has_guest(holding: Holding) -> bool:

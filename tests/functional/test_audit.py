@@ -196,8 +196,7 @@ class StockTest(AuditTestCase):
     def test_the_guest_that_runs_is_not_removed_for_one_that_is_off(self):
         self.copy('guests', self.uuid)
         self.copy('disks', self.uuid)
-        self.cloud.world.set_power('a', self.uuid, states.Power.SHUTDOWN)
-        self.change(self.uuid, power_state=4)
+        self.cloud.begin('stop', self.uuid)
         code, out = self.run_it('--repair', '--host', 'b')
         self.assertEqual(1, code)
         self.assertIn('stray_guest', out)

@@ -500,7 +500,7 @@ class SafetyTest(ExamineTestCase):
             ('stray_guest', ''), self.stray(own, holding('active'))
         )
         self.assertEqual(
-            ('stray_guest', 'put_away'),
+            ('stray_guest', ''),
             self.stray(own, holding('active'), vm_state='stopped'),
         )
 
