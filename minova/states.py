@@ -11,8 +11,8 @@ Three fields, three owners:
 
 Rules are data: may an operation begin, through which task states does it
 pass, how does it end, which word does the API show, which diagram is drawn.
-``begin``, ``advance``, ``finish``, ``fail`` and ``correct`` compute a change;
-whoever holds the row writes it. Nothing else in Minova assigns ``vm_state``,
+``begin``, ``advance``, ``finish``, ``fail``, ``correct`` and ``let_go`` compute
+a change; whoever holds the row writes it. Nothing else in Minova assigns ``vm_state``,
 ``task_state`` or ``task_id`` (a test walks the code).
 """
 
@@ -279,6 +279,19 @@ def fail(kind: str, row: Row, lost: bool = False) -> Change:
 def correct(row: Row, vm_state: str) -> Change:
     """Return the change that power reconciliation makes."""
     return Change(vm_state, row.task_state, row.task_id, row.generation)
+
+
+def let_go(row: Row, kind: str | None) -> Change:
+    """Return the change that frees a row from an owner that is not there.
+
+    As if the operation, of ``kind`` where that is known, had failed. The
+    generation rises, so that whoever still works for it is too late.
+    """
+    if kind is not None:
+        state = TABLE[kind].fails
+    else:
+        state = ERROR if row.vm_state == BUILDING else SAME
+    return Change(_after(state, row, None), None, None, row.generation + 1)
 
 
 def _after(state: str, row: Row, origin: str | None) -> str:

@@ -13,6 +13,7 @@ from oslo_log import log as logging
 from minova import exception
 from minova import service
 from minova.cmd import manage_archive
+from minova.cmd import manage_audit
 from minova.cmd import manage_db
 from minova.cmd import manage_host
 from minova.cmd import manage_notifications
@@ -32,6 +33,7 @@ _GROUPS = (
     manage_host,
     manage_operation,
     manage_timeline,
+    manage_audit,
     manage_notifications,
     manage_archive,
     manage_states,

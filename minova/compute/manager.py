@@ -6,13 +6,19 @@ What a step does is told in ``flows/``; here it is only passed on.
 
 from typing import Any
 
+from oslo_log import log as logging
+
+from minova import exception
 from minova.compute.runner import Runner
 from minova.context import Context
+from minova.objects.host import Holding
 from minova.objects.instance import Instance
 from minova.rpc.compute import Compute
 from minova.rpc.compute import Computes
 from minova.virt import spec as specs
 from minova.virt.driver import Driver
+
+LOG = logging.getLogger(__name__)
 
 
 class Manager(Compute):
@@ -172,3 +178,30 @@ class Manager(Compute):
         if guest is None or guest.arriving:
             return None
         return int(guest.power)
+
+    # -- asked by an audit ---------------------------------------------------
+
+    def take_stock(self, context: Context) -> list[Holding]:
+        """Ask the hypervisor and its disks."""
+        return self._driver.stock()
+
+    def put_away_stranger(
+        self, context: Context, *, instance_uuid: str, generation: int | None
+    ) -> None:
+        """Remove a guest and disks that no row stands for."""
+        with self._runner.between_steps(instance_uuid):
+            guest = self._driver.guest(instance_uuid)
+            if (guest and guest.generation) != generation:
+                raise exception.Stale(
+                    what=f'Guest {instance_uuid} on {self._host}',
+                    holder='what was seen of it',
+                )
+            LOG.warning(
+                '%s is removed from %s: the database does not know it, and '
+                'an operator asked for it.',
+                instance_uuid,
+                self._host,
+            )
+            self._driver.remove(instance_uuid)
+            self._driver.remove_disks(instance_uuid)
+            self._driver.drop_aside(instance_uuid)

@@ -90,6 +90,17 @@ class Runner:
         for job in self._jobs_of(instance_uuid, method):
             job.stop(exception.Cancelled(operation=job.kind))
 
+    @contextlib.contextmanager
+    def between_steps(self, instance_uuid: str) -> Iterator[None]:
+        """Have a guest that no step is at work on; Stale when one is."""
+        at_work = self._jobs_of(instance_uuid)
+        if at_work:
+            raise exception.Stale(
+                what=f'Guest {instance_uuid}', holder=at_work[0].kind
+            )
+        with self._instance(instance_uuid):
+            yield
+
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed, take no more."""
         self._leaving.set()

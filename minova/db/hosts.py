@@ -240,6 +240,61 @@ def claim(
     return True
 
 
+def hold(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    holder: str,
+    sizes: tuple[int, int, int],
+) -> None:
+    """Note room that is taken already, whether or not there is enough.
+
+    ``sizes`` are processors, MiB of memory and GiB of disk. What the holder
+    held before is replaced. The sums on the host's row are put right.
+    """
+    _lock(connection, host)
+    mine = (
+        _a.c.host == host,
+        _a.c.instance_uuid == instance_uuid,
+        _a.c.holder == holder,
+    )
+    connection.execute(sa.delete(_a).where(*mine))
+    vcpus, memory_mb, disk_gb = sizes
+    values = {
+        'host': host,
+        'instance_uuid': instance_uuid,
+        'holder': holder,
+        'vcpus': vcpus,
+        'memory_mb': memory_mb,
+        'disk_gb': disk_gb,
+        'created_at': clock.now(),
+    }
+    connection.execute(_HOLD, values)
+    recount(connection, host)
+
+
+def recount(connection: Connection, host: str) -> None:
+    """Make the sums on a host's row those of its allocations.
+
+    The row is locked before they are read: whoever claims or releases
+    meanwhile adds to, or takes from, what is written here.
+    """
+    _lock(connection, host)
+    sums = [
+        sa.func.coalesce(sa.func.sum(_a.c[name]), 0).label(f'{name}_used')
+        for name in ('vcpus', 'memory_mb', 'disk_gb')
+    ]
+    query = sa.select(*sums).where(_a.c.host == host)
+    found = connection.execute(query).mappings().one()
+    values = {name: int(found[name]) for name in found}
+    connection.execute(sa.update(_h).where(_h.c.host == host).values(**values))
+
+
+def _lock(connection: Connection, host: str) -> None:
+    query = sa.select(_h.c.id).where(_h.c.host == host).with_for_update()
+    connection.execute(query).first()
+
+
 def release(
     connection: Connection,
     instance_uuid: str,

@@ -35,12 +35,17 @@ class PutAway(HostStep):
     can_wait = True
 
     def work(self, job: Job) -> Facts:
-        """Remove guest and disks, unless the instance has come here."""
+        """Remove guest and disks, unless the instance has come here.
+
+        Then only, with the argument ``aside``, the disks of a way back that
+        is closed.
+        """
         instance = job.instance
         gone = instance.vm_state == states.DELETED
-        if not gone and instance.host == job.host:
-            return {}
-        _remove(job)
+        if gone or instance.host != job.host:
+            _remove(job)
+        elif job.args.get('aside') and instance.vm_state != states.RESIZED:
+            job.driver.drop_aside(instance.uuid)
         return {}
 
     def ends(self, book: Book, result: Facts) -> None:
@@ -101,8 +106,10 @@ def _gone(book: Book) -> None:
     book.close('delete')
 
 
-def _leave_to(book: Book, host: str, then: list[str] | None = None) -> None:
-    book.owe(PutAway, host=host, detached=True, then=then or [])
+def _leave_to(
+    book: Book, host: str, then: list[str] | None = None, aside: bool = False
+) -> None:
+    book.owe(PutAway, host=host, detached=True, then=then or [], aside=aside)
 
 
 def _then(book: Book) -> None:
@@ -166,5 +173,7 @@ class Clear(Story):
     steps = (PutAway,)
 
     def starts(self, book: Book) -> None:
-        """Let the host remove it."""
-        _leave_to(book, book.operation.params['host'])
+        """Let the host remove it; of its own, with ``aside``, only that."""
+        params = book.operation.params
+        aside = bool(params.get('aside'))
+        _leave_to(book, params['host'], aside=aside)

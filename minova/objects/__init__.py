@@ -15,6 +15,7 @@ Answer = step.Answer
 Duty = step.Duty
 Flavor = flavor.Flavor
 GuestReport = host.GuestReport
+Holding = host.Holding
 HostReport = host.HostReport
 Instance = instance.Instance
 InstanceState = instance.InstanceState
@@ -27,6 +28,7 @@ __all__ = [
     'Duty',
     'Flavor',
     'GuestReport',
+    'Holding',
     'HostReport',
     'Instance',
     'InstanceState',

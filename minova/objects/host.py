@@ -81,3 +81,39 @@ class GuestReport(base.Object):
     generation: int
     mark: int | None
     reason: str | None
+
+
+@base.register
+class Holding(base.Object):
+    """All that a host has under one uuid, whosever it is.
+
+    ``power_state`` is None without a guest; ``arriving`` says that there is
+    room for one that comes. ``operation`` and ``generation`` are the guest's
+    mark, None for one that Minova never defined. ``disks`` says that they are
+    whole, ``aside`` that some are kept for a way back, ``scraps`` that there
+    are parts of a copy or a removal that was cut short.
+    """
+
+    VERSION = '1.0'
+
+    fields = {
+        'uuid': fields.text(),
+        'power_state': fields.integer(nullable=True),
+        'arriving': fields.flag(),
+        'operation': fields.text(nullable=True),
+        'generation': fields.integer(nullable=True),
+        'disks': fields.flag(),
+        'aside': fields.flag(),
+        'scraps': fields.flag(),
+        'config_drive': fields.flag(),
+    }
+
+    uuid: str
+    power_state: int | None
+    arriving: bool
+    operation: str | None
+    generation: int | None
+    disks: bool
+    aside: bool
+    scraps: bool
+    config_drive: bool

@@ -4,7 +4,8 @@
 ======= ====================================================================
 version what came with it
 ======= ====================================================================
-1.0     all that is here
+1.0     all that is here but what is named below
+1.1     take_stock, put_away_stranger
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -17,6 +18,7 @@ from typing import Protocol
 
 from minova.conf import CONF
 from minova.context import Context
+from minova.objects.host import Holding
 from minova.objects.instance import Instance
 from minova.rpc import bus as buses
 from minova.rpc import contract
@@ -169,8 +171,26 @@ class Compute(Protocol):
         A guest that is still arriving is not known yet.
         """
 
+    # -- asked by an audit --
 
-INTERFACE = contract.Interface(Compute, TOPIC, '1.0')
+    @contract.call(since='1.1', timeout=30)
+    def take_stock(self, context: Context) -> list[Holding]:
+        """Tell all that the host has of guests and disks, whosever it is."""
+
+    @contract.call(since='1.1', timeout=60)
+    def put_away_stranger(
+        self, context: Context, *, instance_uuid: str, generation: int | None
+    ) -> None:
+        """Remove what is here under a uuid that the database never knew.
+
+        No operation can be begun for it, so it is done at once. Nothing is
+        removed, and Stale raised, when the guest's mark is not of that
+        ``generation`` (None: there is no guest), or when a step of it is at
+        work here.
+        """
+
+
+INTERFACE = contract.Interface(Compute, TOPIC, '1.1')
 
 
 class Computes:

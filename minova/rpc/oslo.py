@@ -63,7 +63,7 @@ class OsloServer:
         try:
             self._server.start()
         except Exception as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
             raise exception.Unavailable(
                 what='The message broker',
@@ -274,13 +274,13 @@ def _translated(message: Message, send: Callable[[], Any]) -> Any:
         reason = f'the message broker cannot be reached: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error
     except Exception as error:
-        if not _is_outage(error):
+        if not is_outage(error):
             raise
         reason = f'{type(error).__name__}: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Tell whether an error is the broker's and not one of ours.
 
     The libraries below let errors of their own through: kombu's

@@ -292,7 +292,8 @@ class Cloud:
         self.scheduler.join(task)
         if not replies:
             return None
-        if replies[0].status in (202, 204):
+        # A server that is being deleted may be deleted again.
+        if replies[0].status in (202, 204) and method != 'DELETE':
             self.accepted.append(replies[0].request_id)
         return replies[0]
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every hypervisor driver can be asked.
 
-Four narrow interfaces: the host, its guests, their disks, their moves. The
-same contract tests run on every driver. All methods may be called again after
-they were cut short, and all raise GuestFailed, DiskFailed or
-GuestMigrationFailed with the hypervisor's own words.
+Narrow interfaces: the host, its guests, their disks, their moves, and all of
+it at one look. The same contract tests run on every driver. All methods may
+be called again after they were cut short, and all raise GuestFailed,
+DiskFailed or GuestMigrationFailed with the hypervisor's own words.
 """
 
 import dataclasses
 from typing import Any
 from typing import Protocol
 
+from minova.objects.host import Holding
 from minova.states import Power
 
 
@@ -238,7 +239,24 @@ class MoveInterface(Protocol):
         """At the source: ask the move to stop; the guest stays here."""
 
 
+class StockInterface(Protocol):
+    """All of it at one look, for whoever compares it with the records."""
+
+    def stock(self) -> list[Holding]:
+        """Return what is here of every guest, by uuid, in their order.
+
+        Also what nobody knows any more: disks without a guest, what a crash
+        has left of a copy. Guests that are not Minova's have no mark. What
+        changes meanwhile may be seen as before or as after.
+        """
+
+
 class Driver(
-    HostInterface, GuestInterface, DiskInterface, MoveInterface, Protocol
+    HostInterface,
+    GuestInterface,
+    DiskInterface,
+    MoveInterface,
+    StockInterface,
+    Protocol,
 ):
     """A hypervisor."""

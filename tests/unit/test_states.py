@@ -116,6 +116,23 @@ class CourseTest(base.TestCase):
         self.assertEqual(4, row.generation)
         self.assertIn(row.vm_state, states.VM_STATES)
 
+    @given(kinds, vm_states)
+    def test_who_is_let_go_of_is_free_and_fenced(self, kind, vm_state):
+        rule = states.TABLE[kind]
+        change = states.let_go(Row(vm_state, 'any task', 'lost'), kind)
+        self.assertEqual((None, None), (change.task_state, change.task_id))
+        self.assertEqual(4, change.generation)
+        error = rule.fails == states.ERROR
+        self.assertEqual(states.ERROR if error else vm_state, change.vm_state)
+
+    def test_who_is_let_go_of_by_nobody_known(self):
+        for vm_state in states.LIVING:
+            change = states.let_go(Row(vm_state, 'any task'), None)
+            building = vm_state == states.BUILDING
+            self.assertEqual(
+                states.ERROR if building else vm_state, change.vm_state
+            )
+
     def test_back_is_not_a_way(self):
         row = Row(states.BUILDING, 'spawning', 'me')
         self.assertRaises(

@@ -2,7 +2,8 @@
 """What the documentation says of the code is read from the code.
 
 Writes, before the pages are read, the state table and its diagram, the steps
-of each story, the two RPC contracts and the microversions.
+of each story, the two RPC contracts, the microversions and what an audit
+finds.
 """
 
 import inspect
@@ -12,6 +13,7 @@ import minova
 from minova import flows
 from minova import states
 from minova.api import microversion
+from minova.audit import findings
 from minova.cmd import diagrams
 from minova.rpc import compute
 from minova.rpc import conductor
@@ -81,6 +83,29 @@ def _microversions():
     return '\n'.join(lines)
 
 
+def _audit():
+    lines = [
+        '.. list-table::',
+        '   :header-rows: 1',
+        '   :widths: 22 6 10 36 26',
+        '',
+        '   * - finding',
+        '     - law',
+        '     - severity',
+        '     - what it is',
+        '     - repair',
+    ]
+    for name, rule in findings.RULES.items():
+        lines += [
+            f'   * - ``{name}``',
+            f'     - {rule.law or ""}',
+            f'     - {rule.severity.value}',
+            f'     - {rule.what}',
+            f'     - {(rule.repair and f"``{rule.repair}``") or rule.advice}',
+        ]
+    return '\n'.join(lines)
+
+
 def write(app):
     """Write the files that the pages include."""
     folder = pathlib.Path(app.srcdir, '_generated')
@@ -92,6 +117,7 @@ def write(app):
         'conductor.rst': _contract(conductor.INTERFACE),
         'compute.rst': _contract(compute.INTERFACE),
         'microversions.rst': _microversions(),
+        'audit.rst': _audit(),
     }.items():
         path = folder / name
         if not path.exists() or path.read_text() != text + '\n':

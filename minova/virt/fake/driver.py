@@ -15,7 +15,9 @@ from typing import TypeVar
 from minova import clock
 from minova import exception
 from minova.conf import CONF
+from minova.objects.host import Holding
 from minova.states import Power
+from minova.virt import stock
 from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
@@ -294,6 +296,19 @@ class FakeDriver:
                 instance_id=uuid, reason=f'its disks are not at {self.host}'
             )
         return disk
+
+    @_faulty
+    def stock(self) -> list[Holding]:
+        """Return what the records hold of every guest.
+
+        Disks are looked at last: a guest that comes meanwhile brings them.
+        """
+        guests = self.guests()
+        kept: dict[str, stock.Kept] = {}
+        for kind in ('disks', 'aside'):
+            for uuid in self._shelf.names(f'{self.host}/{kind}'):
+                setattr(kept.setdefault(uuid, stock.Kept()), kind, True)
+        return stock.of(guests, kept)
 
     # -- moves ---------------------------------------------------------------
 

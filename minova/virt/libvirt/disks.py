@@ -19,13 +19,22 @@ from collections.abc import Iterator
 import contextlib
 import errno
 import os
+import re
 import shutil
 from typing import Protocol
 
 from minova import exception
 from minova.virt.driver import Spec
 from minova.virt.libvirt import xml
+from minova.virt.stock import Kept
 
+#: The names that are made here, and what they stand for.
+_KEPT = re.compile(
+    r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
+    r'(?P<suffix>|_resize|\.part|\.gone)'
+)
+#: The disk by which a guest is told what it is, where there is one.
+_CONFIG_DRIVE = 'disk.config'
 _GIB = 1 << 30
 _MIB = 1 << 20
 #: Bytes that are copied at a time.
@@ -180,6 +189,38 @@ class Disks:
         """Remove the directory that was set aside."""
         with _failures(uuid):
             self._remove(uuid, self._aside(uuid))
+
+    def kept(self) -> dict[str, Kept]:
+        """Return what the directory holds, by the uuid that it is of.
+
+        What has no uuid in its name is nobody's guest, and left out. Raises
+        DiskFailed when the directory cannot be read.
+        """
+        found: dict[str, Kept] = {}
+        try:
+            names = os.listdir(self.directory)
+        except OSError as error:
+            raise exception.DiskFailed(
+                instance_id='(any)', reason=str(error)
+            ) from error
+        for name in names:
+            match = _KEPT.fullmatch(name)
+            if match is None:
+                continue
+            uuid, suffix = match['uuid'], match['suffix']
+            kept = found.setdefault(uuid, Kept())
+            if suffix == '_resize':
+                kept.aside = True
+            elif suffix:
+                kept.scraps = True
+            else:
+                folder = self.folder(uuid)
+                kept.disks = self.has_disks(uuid)
+                kept.scraps |= not kept.disks
+                kept.config_drive = os.path.exists(
+                    os.path.join(folder, _CONFIG_DRIVE)
+                )
+        return found
 
     def has_aside(self, uuid: str) -> bool:
         """Tell whether that directory is there."""

@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """A libvirt driver: four parts that answer as one.
 
-It adds nothing to them. Which parts a host is made of is decided where it is
-opened: ``embedded.open_driver`` for an embedded host.
+It adds nothing to them but one look at guests and disks together. Which parts
+a host is made of is decided where it is opened: ``embedded.open_driver`` for
+an embedded host.
 """
 
+from typing import Protocol
+
+from minova.objects.host import Holding
+from minova.virt import stock
 from minova.virt.driver import DiskInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
 from minova.virt.driver import MoveInterface
 from minova.virt.libvirt.connection import Connection
+
+
+class Disks(DiskInterface, Protocol):
+    """Disks that can be listed."""
+
+    def kept(self) -> dict[str, stock.Kept]:
+        """Return what there is of disks, by the uuid of the guest."""
 
 
 class LibvirtDriver:
@@ -20,12 +32,13 @@ class LibvirtDriver:
         connection: Connection,
         host: HostInterface,
         guests: GuestInterface,
-        disks: DiskInterface,
+        disks: Disks,
         moves: MoveInterface,
     ) -> None:
         #: For tests, and for whoever looks over the driver's shoulder.
         self.connection = connection
 
+        self._disks = disks
         self.uses_images = host.uses_images
         self.inventory = host.inventory
         self.next_event = host.next_event
@@ -58,3 +71,11 @@ class LibvirtDriver:
         self.migrate = moves.migrate
         self.migration = moves.migration
         self.abort_migration = moves.abort_migration
+
+    def stock(self) -> list[Holding]:
+        """Return what libvirt and the disks' directory hold.
+
+        Disks are looked at last: a guest that comes meanwhile brings them.
+        """
+        guests = self.guests()
+        return stock.of(guests, self._disks.kept())

@@ -430,6 +430,57 @@ class TimelineTest(ManageCase):
         self.assertIn('run "minova-manage db sync"', line)
 
 
+class AuditTest(ManageCase):
+    """minova-manage audit, as words; tests/functional/test_audit.py more."""
+
+    def test_an_empty_database(self):
+        self.open()
+        self.assertEqual(
+            'No host was asked. Found: 0, repaired: 0.\n',
+            self.good('audit', '--offline'),
+        )
+
+    def test_found_and_repaired(self):
+        with Cloud() as cloud:
+            uuid = cloud.boot(host='a')
+        url = f'sqlite:///{self.path("minova.sqlite")}'
+        self.assertEqual(url, self.url)
+        database = self.open()
+        database.write(
+            lambda connection: connection.execute(
+                tables.hosts.update().values(vcpus_used=3)
+            )
+        )
+        code, out, err = self.run_it('audit', '--offline', '--host', 'a')
+        self.assertEqual((1, ''), (code, err))
+        self.assertEqual(
+            'error: host_sums, law 9\n'
+            '  host:      a\n'
+            '  What a host is said to use is not the sum of what is held '
+            'there.\n'
+            '  It is said to use 3 vcpus, 512 MiB, 1 GiB; held are 1 vcpus, '
+            '512 MiB, 1 GiB.\n'
+            '  to do:     --repair (recount_host)\n'
+            'No host was asked. Found: 1, repaired: 0.\n',
+            out,
+        )
+        out = self.good('audit', '--offline', '--repair')
+        self.assertIn('Found: 2, repaired: 2.', out)
+        self.assertIn('Found: 0', self.good('audit', '--offline'))
+        self.assertIsNotNone(uuid)
+
+    def test_schema_is_missing(self):
+        line = self.refused(1, 'audit', '--offline')
+        self.assertIn('run "minova-manage db sync"', line)
+
+    def test_a_transport_that_cannot_be_meant(self):
+        self.open()
+        with open(self.file, 'a') as file:
+            file.write('[DEFAULT]\ntransport_url = carrier-pigeon://\n')
+        line = self.refused(2, 'audit')
+        self.assertIn('transport_url is not usable', line)
+
+
 class RefusalsTest(ManageCase):
     """What cannot be done is said in a line, and by the exit code."""
 
@@ -462,6 +513,7 @@ class RefusalsTest(ManageCase):
                     'host',
                     'operation',
                     'timeline',
+                    'audit',
                     'notifications',
                     'archive',
                     'states',

@@ -21,6 +21,7 @@ PINNED = {
     'Duty': '1.0-923928f866b2c1e2e900645e78596186',
     'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
     'GuestReport': '1.0-80f16f2ff99310f63bda7368cf9ddd63',
+    'Holding': '1.0-8128f21c7b5b488a5e3ff01a5e72d4fd',
     'HostReport': '1.0-2e0198d3a119229a644e2f7346e58c3a',
     'Instance': '1.0-9ee66030f0173357e8bfa563225d55c6',
     'InstanceState': '1.0-d6412ace4bfc68436b7383b9ba81a284',

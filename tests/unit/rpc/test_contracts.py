@@ -25,23 +25,47 @@ from tests.fixtures.cloud import Cloud
 PINNED = {
     ('conductor', '1.6'): '44544960dbb6e093',
     ('compute', '1.0'): '61b170f64e561dd0',
+    ('compute', '1.1'): 'a9dac10a1002f4b8',
 }
 
 
-def fingerprint(interface):
-    text = repr(sorted(interface.signature().items()))
+def fingerprint(interface, version):
+    """Return what an interface looks like to who speaks ``version``."""
+    methods = interface.methods()
+    known = [
+        (name, text)
+        for name, text in sorted(interface.signature().items())
+        if contract.parse(methods[name].since) <= contract.parse(version)
+    ]
+    text = repr(known)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class PinsTest(base.TestCase):
     """An interface does not change without its version."""
 
+    INTERFACES = {
+        one.topic: one for one in (conductor.INTERFACE, compute.INTERFACE)
+    }
+
     def test_fingerprints(self):
+        # Also of the versions before: what they had does not change.
         found = {
-            (one.topic, one.version): fingerprint(one)
-            for one in (conductor.INTERFACE, compute.INTERFACE)
+            (topic, version): fingerprint(self.INTERFACES[topic], version)
+            for topic, version in PINNED
         }
         self.assertEqual(PINNED, found)
+
+    def test_the_newest_version_is_pinned(self):
+        for topic, interface in self.INTERFACES.items():
+            self.assertIn((topic, interface.version), PINNED)
+            newest = max(
+                (method.since for method in interface.methods().values()),
+                key=contract.parse,
+            )
+            self.assertLessEqual(
+                contract.parse(newest), contract.parse(interface.version)
+            )
 
     def test_the_ends_agree(self):
         for interface, manager in (
@@ -151,6 +175,22 @@ class ClientTest(base.TestCase):
             Context(), migration=1, figures={}
         )
         self.assertEqual(1, len(bus.sent))
+
+    def test_an_older_compute_is_not_asked_for_its_stock(self):
+        self.config(group='upgrade_levels', compute='1.0')
+        bus = Recorder()
+        error = self.assertRaises(
+            exception.Unavailable,
+            compute.Computes(bus).at('a').take_stock,
+            Context(),
+        )
+        self.assertIn('it came with version 1.1', str(error))
+        self.assertEqual([], bus.sent)
+        self.config(group='upgrade_levels', compute=None)
+        bus.answer = {'result': []}
+        compute.Computes(bus).at('a').take_stock(Context())
+        (message,) = bus.sent
+        self.assertEqual(('1.1', 'a'), (message.version, message.server))
 
     def test_another_major_version_is_another_language(self):
         client = contract.Client(conductor.INTERFACE, Recorder(), pin='2.0')

@@ -37,6 +37,10 @@ MAY_USE = {
         'rpc',
         'virt',
     },
+    # It compares what the database and the hosts say, and repairs by means of
+    # operations; it asks hosts through the contract, never a hypervisor, and
+    # no service, so that a simulation or a test may call it.
+    'audit': {'db', 'notifications', 'objects', 'operations', 'rpc'},
     'compute': {'flows', 'images', 'objects', 'rpc', 'virt'},
     'conductor': {
         'db',

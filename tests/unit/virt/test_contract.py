@@ -780,7 +780,87 @@ class Moves:
         self.assert_moved()
 
 
-class FakeTest(Host, Guests, Disks, Moves, ContractTestCase):
+class Stock:
+    """All that a host has, at one look."""
+
+    def holding(self, host=None, uuid=UUID):
+        """Return what a host has under a uuid, as words; [] for nothing."""
+        found = [h for h in (host or self.a).stock() if h.uuid == uuid]
+        if not found:
+            return []
+        (one,) = found
+        words = [] if one.power_state is None else [Power(one.power_state)]
+        return words + [
+            name
+            for name in ('arriving', 'disks', 'aside', 'scraps')
+            if getattr(one, name)
+        ]
+
+    def test_nothing(self):
+        self.assertEqual([], self.a.stock())
+
+    def test_guests_with_their_marks(self):
+        self.running(operation='operation-7', generation=7)
+        self.defined(OTHER)
+        one, two = self.a.stock()
+        self.assertEqual((UUID, OTHER), (one.uuid, two.uuid))
+        self.assertEqual(
+            ('operation-7', 7, False, False),
+            (one.operation, one.generation, one.arriving, one.config_drive),
+        )
+        self.assertEqual([Power.RUNNING, 'disks'], self.holding())
+        self.assertEqual([Power.SHUTDOWN, 'disks'], self.holding(uuid=OTHER))
+        self.assertEqual([], self.b.stock())
+
+    def test_stock_outlives_a_restart(self):
+        self.running()
+        before = self.a.stock()
+        self.a.restart()
+        self.assertEqual(before, self.a.stock())
+
+    def test_a_guest_without_disks(self):
+        self.defined()
+        self.rig.lose_disks('a', UUID)
+        self.assertNotIn('disks', self.holding())
+        self.assertIn(Power.SHUTDOWN, self.holding())
+
+    def test_disks_without_a_guest(self):
+        self.defined()
+        self.a.remove(UUID)
+        self.assertEqual(['disks'], self.holding())
+        (one,) = self.a.stock()
+        self.assertEqual((None, None), (one.operation, one.generation))
+        self.a.remove_disks(UUID)
+        self.assertEqual([], self.a.stock())
+
+    def test_disks_that_are_set_aside(self):
+        self.defined()
+        self.a.set_aside(UUID, copy=True)
+        self.assertEqual([Power.SHUTDOWN, 'disks', 'aside'], self.holding())
+        self.a.remove(UUID)
+        self.a.remove_disks(UUID)
+        self.assertEqual(['aside'], self.holding())
+        self.a.drop_aside(UUID)
+        self.assertEqual([], self.a.stock())
+
+    def test_a_guest_that_comes(self):
+        self.rig.migrations_take(100)
+        self.running()
+        self.b.prepare_reception(spec(), {'source': 'a'})
+        self.assertEqual(['arriving'], self.holding(self.b))
+        self.a.driver.migrate(UUID, B, {'source': 'a'})
+        self.assertEqual([Power.RUNNING, 'disks'], self.holding())
+        self.rig.later(101)
+        self.assertEqual([], [h for h in self.a.stock() if h.power_state])
+        self.assertEqual([Power.RUNNING, 'disks'], self.holding(self.b))
+
+    def test_room_that_nobody_came_to(self):
+        self.b.prepare_reception(spec(), {'source': 'a'})
+        self.b.remove(UUID)
+        self.assertEqual([], self.b.stock())
+
+
+class FakeTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
     """The fake, its records in memory."""
 
     rig_class = FakeRig
@@ -792,7 +872,7 @@ class FakeAgainTest(FakeTest):
     repeating = True
 
 
-class FakeFilesTest(Host, Guests, Disks, Moves, ContractTestCase):
+class FakeFilesTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
     """The fake, its records in files."""
 
     rig_class = FakeFilesRig
@@ -804,7 +884,7 @@ class FakeFilesAgainTest(FakeFilesTest):
     repeating = True
 
 
-class EmbeddedTest(Host, Guests, Disks, Moves, ContractTestCase):
+class EmbeddedTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
     """libvirt, its test driver."""
 
     rig_class = EmbeddedRig

@@ -13,7 +13,9 @@ from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import PlainFiles
 from minova.virt.libvirt.records import HostDisks
 from minova.virt.libvirt.records import Records
+from minova.virt.stock import Kept
 from tests import base
+from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
@@ -216,6 +218,41 @@ class CopyTest(DisksTestCase):
         self.useFixture(fixtures.MockPatchObject(os, 'pread', shorter))
         copy_sparse(source, path)
         self.assertEqual(4 * MIB, len(self.read(path).rstrip(b'\0')))
+
+
+class KeptTest(DisksTestCase):
+    """What is found in the directory, also what a crash has left there."""
+
+    def make(self, *names):
+        for name in names:
+            os.makedirs(os.path.join(self.disks.directory, name))
+
+    def test_names(self):
+        self.make(UUID, f'{OTHER}_resize', 'lost+found', 'not-a-uuid_resize')
+        self.make(f'.{OTHER}.gone')
+        self.assertEqual(
+            {UUID: Kept(scraps=True), OTHER: Kept(aside=True, scraps=True)},
+            self.disks.kept(),
+        )
+        self.disks.create_disks(spec(), None)
+        self.assertEqual(Kept(disks=True), self.disks.kept()[UUID])
+        self.make(f'.{UUID}.part', f'{UUID}/disk.config')
+        self.assertEqual(
+            Kept(disks=True, scraps=True, config_drive=True),
+            self.disks.kept()[UUID],
+        )
+
+    def test_all_of_it_can_be_removed(self):
+        self.make(f'{UUID}_resize', f'.{UUID}.part', f'.{UUID}.gone', UUID)
+        self.disks.remove_disks(UUID)
+        self.assertEqual({UUID: Kept(aside=True)}, self.disks.kept())
+        self.disks.drop_aside(UUID)
+        self.assertEqual({}, self.disks.kept())
+
+    def test_a_directory_that_cannot_be_read(self):
+        os.rmdir(self.disks.directory)
+        error = self.assertRaises(exception.DiskFailed, self.disks.kept)
+        self.assertIn('No such file', str(error))
 
 
 class FailureTest(DisksTestCase):

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about services, hosts and the queues that lead to them."""
+
+import collections
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Final
+
+from minova.audit.findings import Finding
+from minova.audit.view import View
+from minova.conf import CONF
+from minova.db import operations as db_operations
+from minova.db.hosts import Service
+from minova.rpc import compute
+from minova.rpc import conductor
+from minova.rpc.queues import Queue
+
+_TOPICS: Final = {
+    db_operations.COMPUTE: compute.TOPIC,
+    'nova-conductor': conductor.TOPIC,
+}
+#: So many messages that wait are more than a burst.
+_BACKLOG: Final = 100
+
+
+def find(view: View) -> Iterator[Finding]:
+    """Look for hosts that are silent, unknown or known twice."""
+    counts = collections.Counter(row.host for row in view.living())
+    computes = {service.host: service for service in _computes(view)}
+    for host, count in sorted(counts.items(), key=lambda one: str(one[0])):
+        if host is None:
+            continue
+        found = computes.get(host)
+        if found is None or host not in view.records.hosts:
+            yield Finding(
+                'host_unknown', f'{count} instances are there.', host=host
+            )
+        elif not is_up(found):
+            yield Finding(
+                'host_silent',
+                f'{why_down(found)}; {count} instances are there.',
+                host=host,
+            )
+    by_name = collections.defaultdict(list)
+    for row in view.records.hosts.values():
+        by_name[row.hypervisor_hostname].append(row.host)
+    for name, hosts in by_name.items():
+        if len(hosts) > 1:
+            yield Finding(
+                'hypervisor_twice',
+                f'{" and ".join(sorted(hosts))} both have {name}.',
+                subject=name,
+            )
+
+
+def _computes(view: View) -> list[Service]:
+    return [
+        service
+        for service in view.records.services
+        if service.binary == db_operations.COMPUTE
+    ]
+
+
+def is_up(service: Service) -> bool:
+    """Tell whether a service may be asked."""
+    return service.is_up(CONF.conductor.service_down_time)
+
+
+def why_down(service: Service) -> str:
+    """Say why a service is not asked."""
+    if service.forced_down:
+        return 'it is forced down'
+    return f'silent since {service.last_seen_at:%Y-%m-%d %H:%M:%S} UTC'
+
+
+# -- queues ------------------------------------------------------------------
+
+
+def queues_of(view: View) -> dict[str, str]:
+    """Return the queues that must be listened to, each with its host."""
+    wanted = {}
+    for service in view.records.services:
+        topic = _TOPICS.get(service.binary)
+        if topic is not None and is_up(service):
+            wanted[f'{topic}.{service.host}'] = service.host
+    return wanted
+
+
+def find_deaf(
+    view: View, queues: Mapping[str, Queue | None]
+) -> Iterator[Finding]:
+    """Compare the queues of services that are up with who listens.
+
+    ``queues`` has None for one that the broker does not know.
+    """
+    for name, host in queues_of(view).items():
+        if name not in queues:
+            continue
+        queue = queues[name]
+        if queue is None:
+            yield Finding(
+                'queue_missing', f'{name} is not there.', host, subject=name
+            )
+        elif queue.consumers == 0:
+            yield Finding(
+                'queue_deaf',
+                f'{name} has no consumer; {queue.messages} messages wait.',
+                host,
+                subject=name,
+            )
+        elif queue.messages >= _BACKLOG:
+            yield Finding(
+                'queue_backlog',
+                f'{queue.messages} messages wait in {name}.',
+                host,
+                subject=name,
+            )

@@ -1,0 +1,682 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit over a whole cloud: real faults, found, repaired, and gone."""
+
+import argparse
+import contextlib
+import datetime
+import io
+import json
+import time
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova import exception
+from minova import states
+from minova.audit import examine
+from minova.audit import gather
+from minova.audit import looks
+from minova.audit import repair
+from minova.cmd import manage_audit
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import hosts
+from minova.db import moves
+from minova.db import operations
+from minova.db import tables
+from minova.rpc.compute import Computes
+from tests import base
+from tests.fixtures.cloud import Cloud
+
+INFO = 'information'
+NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
+
+
+class AuditTestCase(base.TestCase):
+    """Two hosts, and the command over them."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(Cloud())
+        self.config(transport_url=self.cloud.url)
+        self.patch(looks, 'PAUSE', 0.1)
+        self.patch(repair, 'PATIENCE', 5.0)
+        self.shelf = self.cloud.world.shelf
+
+    # -- the command ---------------------------------------------------------
+
+    def run_it(self, *words):
+        """Run the command; return its exit code and what it prints."""
+        parser = argparse.ArgumentParser()
+        manage_audit.add_words(parser)
+        url = self.cloud.database.engine.url.render_as_string(False)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            code = manage_audit.run(
+                parser.parse_args(words), lambda: engine.connect(CONF, url)
+            )
+        return code, out.getvalue()
+
+    def found(self, *words):
+        """Run the command; return the rules that are broken."""
+        code, out = self.run_it('--json', *words)
+        told = json.loads(out)
+        faults = [f for f in told['findings'] if f['severity'] != INFO]
+        self.assertEqual(1 if told['left'] else 0, code)
+        return [(f['rule'], f['repaired']) for f in faults]
+
+    def assert_clean(self):
+        self.assertEqual([], self.found())
+
+    def assert_repaired(self, *rules):
+        """These are found, stay without --repair, and go with it."""
+        self.assertEqual([(rule, False) for rule in rules], self.found())
+        self.assertEqual(
+            [(rule, True) for rule in rules], self.found('--repair')
+        )
+        self.assert_clean()
+
+    def assert_left(self, *rules):
+        """These are found, and --repair leaves them to the operator."""
+        for words in ([], ['--repair']):
+            self.assertEqual(
+                [(rule, False) for rule in rules], self.found(*words)
+            )
+
+    # -- faults --------------------------------------------------------------
+
+    def write(self, table, where, **values):
+        """Change rows behind everybody's back; return how many."""
+        return self.cloud.database.write(
+            lambda c: (
+                c.execute(
+                    sa.update(table).where(where).values(**values)
+                ).rowcount
+            )
+        )
+
+    def change(self, uuid, **values):
+        """Change an instance behind everybody's back."""
+        where = tables.instances.c.uuid == uuid
+        self.assertEqual(1, self.write(tables.instances, where, **values))
+
+    def copy(self, kind, uuid, to='b', host='a', as_=None, **changes):
+        """Let something of a host be at another one too."""
+        record = self.shelf.get(f'{host}/{kind}/{uuid}')
+        self.shelf.put(f'{to}/{kind}/{as_ or uuid}', record | changes)
+
+    def move(self, *kinds, uuid, to='b', host='a'):
+        for kind in kinds:
+            self.copy(kind, uuid, to, host)
+            self.shelf.delete(f'{host}/{kind}/{uuid}')
+
+    def holds(self, host, uuid):
+        """Return what a host has of an instance, as kinds of records."""
+        return [
+            kind
+            for kind in ('guests', 'disks', 'aside', 'arriving')
+            if self.shelf.get(f'{host}/{kind}/{uuid}') is not None
+        ]
+
+    def stop_compute(self, host):
+        self.cloud.stop(self.cloud.computes[host])
+
+
+class StockTest(AuditTestCase):
+    """What hosts have and should not."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuid = self.cloud.boot(host='a')
+
+    def test_nothing_is_wrong(self):
+        self.assert_clean()
+        code, out = self.run_it()
+        self.assertEqual(0, code)
+        self.assertEqual(
+            'The queues were not looked at: only a rabbit:// transport can '
+            'tell who listens.\n'
+            '2 of 2 hosts were asked. Found: 0, repaired: 0.\n',
+            out,
+        )
+
+    def test_a_guest_that_runs_twice(self):
+        self.copy('guests', self.uuid)
+        self.copy('disks', self.uuid)
+        self.assertEqual(['a', 'b'], self.cloud.world.running(self.uuid))
+        self.assert_repaired('guest_twice')
+        self.assertEqual(['a'], self.cloud.world.running(self.uuid))
+        self.assertEqual([], self.holds('b', self.uuid))
+        last = self.cloud.operations(self.uuid)[-1]
+        self.assertEqual(('put_away', 'done'), (last.kind, last.state))
+
+    def test_a_guest_that_is_off(self):
+        self.copy('guests', self.uuid, power=4)
+        self.assert_repaired('stray_guest')
+        self.assertEqual([], self.holds('b', self.uuid))
+
+    def test_disks_of_all_kinds(self):
+        self.copy('disks', self.uuid)
+        record = self.shelf.get(f'b/disks/{self.uuid}')
+        self.shelf.put(f'b/aside/{self.uuid}', record)
+        self.assert_repaired('stray_disks')
+        self.assertEqual([], self.holds('b', self.uuid))
+
+    def test_disks_that_are_set_aside_at_home(self):
+        record = self.shelf.get(f'a/disks/{self.uuid}')
+        self.shelf.put(f'a/aside/{self.uuid}', record)
+        self.assert_repaired('stray_aside')
+        self.assertEqual(['guests', 'disks'], self.holds('a', self.uuid))
+        self.assertEqual(['a'], self.cloud.world.running(self.uuid))
+
+    def test_room_for_a_guest_that_does_not_come(self):
+        self.shelf.put(f'b/arriving/{self.uuid}', {'source': 'a'})
+        self.assert_repaired('stray_arrival')
+        self.assertEqual([], self.holds('b', self.uuid))
+
+    def test_what_is_left_of_a_deleted_one(self):
+        records = {
+            kind: self.shelf.get(f'a/{kind}/{self.uuid}')
+            for kind in ('guests', 'disks')
+        }
+        self.cloud.delete(self.uuid)
+        self.assert_clean()
+        for kind, record in records.items():
+            self.shelf.put(f'b/{kind}/{self.uuid}', record)
+        self.assert_repaired('guest_of_deleted')
+        self.shelf.put(f'a/disks/{self.uuid}', records['disks'])
+        self.assert_repaired('disks_of_deleted')
+
+    def test_the_only_guest_is_never_removed(self):
+        # The move was made and the database does not know it.
+        self.move('guests', 'disks', uuid=self.uuid)
+        self.assert_left('disks_missing', 'stray_guest')
+        self.assertEqual(['b'], self.cloud.world.running(self.uuid))
+
+    def test_the_guest_that_runs_is_not_removed_for_one_that_is_off(self):
+        self.copy('guests', self.uuid)
+        self.copy('disks', self.uuid)
+        self.cloud.begin('stop', self.uuid)
+        code, out = self.run_it('--repair', '--host', 'b')
+        self.assertEqual(1, code)
+        self.assertIn('stray_guest', out)
+        self.assertIn('copy its disks before you remove it', out)
+        self.assertEqual(['b'], self.cloud.world.running(self.uuid))
+
+    def test_nobody_knows_it(self):
+        self.copy('guests', self.uuid, as_=NOBODY)
+        self.copy('disks', self.uuid, as_=NOBODY)
+        self.assert_left('unknown_guest')
+        self.assertEqual(['guests', 'disks'], self.holds('b', NOBODY))
+        self.assertEqual(
+            [('unknown_guest', True)],
+            self.found('--repair', '--instance', NOBODY),
+        )
+        self.assertEqual([], self.holds('b', NOBODY))
+        self.assert_clean()
+        self.assertEqual(['a'], self.cloud.world.running(self.uuid))
+
+    def test_disks_that_nobody_knows(self):
+        self.copy('disks', self.uuid, as_=NOBODY)
+        self.assert_left('unknown_disks')
+        self.assertEqual(
+            [('unknown_disks', True)],
+            self.found('--repair', '--instance', NOBODY),
+        )
+        self.assert_clean()
+
+    def test_a_stranger_that_changed_since_is_left(self):
+        self.copy('guests', self.uuid, as_=NOBODY)
+        stale = self.assertRaises(
+            exception.Stale, self.put_away, generation=99
+        )
+        self.assertIn(NOBODY, str(stale))
+        self.assertEqual(['guests'], self.holds('b', NOBODY))
+
+    def put_away(self, generation):
+        Computes(self.cloud.bus).at('b').put_away_stranger(
+            self.cloud.context(), instance_uuid=NOBODY, generation=generation
+        )
+
+    def test_a_guest_is_missing(self):
+        self.shelf.delete(f'a/guests/{self.uuid}')
+        self.assert_left('guest_missing')
+        self.cloud.begin('reboot_hard', self.uuid)
+        self.assert_clean()
+
+    def test_power_differs(self):
+        self.change(self.uuid, power_state=4)
+        code, out = self.run_it()
+        self.assertEqual(0, code)
+        self.assertIn('The guest is RUNNING, the database says SHUTDOWN.', out)
+
+    def test_a_host_that_does_not_answer(self):
+        self.stop_compute('b')
+        code, out = self.run_it()
+        self.assertEqual(1, code)
+        self.assertIn('warning: not_asked\n  host:      b\n', out)
+        self.assertIn('1 of 2 hosts were asked', out)
+        code, out = self.run_it('--offline')
+        self.assertEqual(0, code)
+        self.assertEqual('No host was asked. Found: 0, repaired: 0.\n', out)
+
+    def test_a_host_that_is_too_old(self):
+        self.config(group='upgrade_levels', compute='1.0')
+        code, out = self.run_it('--host', 'a')
+        self.assertEqual(1, code)
+        self.assertIn('it came with version 1.1', out)
+
+    def test_only_what_is_asked_for(self):
+        self.copy('guests', self.uuid, power=4)
+        self.copy('disks', self.uuid, as_=NOBODY)
+        self.assertEqual(
+            [('stray_guest', False)], self.found('--instance', self.uuid)
+        )
+        self.assertEqual([], self.found('--host', 'a'))
+        self.assertEqual(2, len(self.found('--host', 'b')))
+
+    def test_what_moved_on_meanwhile_is_no_finding(self):
+        self.copy('guests', self.uuid, power=4)
+
+        once, looked = looks.Auditor._once, []
+
+        def look(auditor):
+            # Between the two something begins and ends, as on any day.
+            if looked:
+                self.cloud.begin('pause', self.uuid)
+            looked.append(once(auditor))
+            return looked[-1]
+
+        self.patch(looks.Auditor, '_once', look)
+        self.assertEqual([], self.found())
+        for one in looked:
+            self.assertEqual(['stray_guest'], [f.name for f in one.findings])
+
+    def test_a_repair_that_comes_too_late_does_nothing(self):
+        self.copy('guests', self.uuid, power=4)
+        auditor = looks.Auditor(
+            self.cloud.database, Computes(self.cloud.bus), None, 0.1
+        )
+        (finding,) = auditor.look().findings
+        self.cloud.begin('pause', self.uuid)
+        outcome = repair.Repairs(self.cloud.database, 'test').repair(finding)
+        self.assertFalse(outcome.repaired)
+        self.assertIn('Not repaired: ', outcome.text)
+        self.assertEqual(['guests'], self.holds('b', self.uuid))
+
+
+class RowsTest(AuditTestCase):
+    """What is wrong in the database."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuid = self.cloud.boot(host='a')
+
+    def delete_rows(self, table, where):
+        self.cloud.database.write(
+            lambda c: c.execute(sa.delete(table).where(where))
+        )
+
+    def used(self, host):
+        (row,) = self.cloud.read(hosts.hosts, host)
+        return row.vcpus_used, row.memory_mb_used, row.disk_gb_used
+
+    # -- room ----------------------------------------------------------------
+
+    def test_room_that_nobody_holds(self):
+        a = tables.allocations
+        self.delete_rows(a, a.c.instance_uuid == self.uuid)
+        self.write(
+            tables.hosts,
+            tables.hosts.c.host == 'a',
+            vcpus_used=0,
+            memory_mb_used=0,
+            disk_gb_used=0,
+        )
+        self.assert_repaired('allocation_missing')
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(self.uuid))
+        self.assertEqual((1, 512, 1), self.used('a'))
+
+    def test_room_that_nobody_needs(self):
+        self.cloud.database.write(
+            lambda c: hosts.hold(c, 'b', self.uuid, NOBODY, (1, 2, 3))
+        )
+        self.assert_repaired('allocation_orphan')
+        self.assertEqual((0, 0, 0), self.used('b'))
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(self.uuid))
+
+    def test_room_of_a_deleted_one(self):
+        self.cloud.delete(self.uuid)
+        self.cloud.database.write(
+            lambda c: hosts.hold(c, 'a', self.uuid, self.uuid, (1, 2, 3))
+        )
+        self.assert_repaired('allocation_orphan')
+        self.assertEqual((0, 0, 0), self.used('a'))
+
+    def test_room_of_the_wrong_size(self):
+        self.cloud.database.write(
+            lambda c: hosts.hold(c, 'a', self.uuid, self.uuid, (7, 7, 7))
+        )
+        self.assert_repaired('allocation_size')
+        self.assertEqual((1, 512, 1), self.used('a'))
+
+    def test_sums(self):
+        self.write(tables.hosts, tables.hosts.c.host == 'a', vcpus_used=9)
+        self.assert_repaired('host_sums')
+        self.assertEqual((1, 512, 1), self.used('a'))
+
+    # -- tasks ---------------------------------------------------------------
+
+    def test_a_task_that_nobody_owns(self):
+        self.change(self.uuid, task_state='pausing', task_id=NOBODY)
+        self.assert_repaired('task_without_owner')
+        instance = self.cloud.settle(self.uuid)
+        self.assertEqual(
+            ('active', None, None),
+            (instance.vm_state, instance.task_state, instance.task_id),
+        )
+        fault = self.cloud.fault(self.uuid)
+        self.assertIn('without letting go', fault['message'])
+        event, _, payload, _ = self.cloud.consumer.of(self.uuid)[-1]
+        self.assertEqual('compute.instance.update', event)
+        self.assertEqual(
+            ('pausing', None),
+            (payload['old_task_state'], payload['new_task_state']),
+        )
+        self.assertEqual(
+            'paused', self.cloud.begin('pause', self.uuid).vm_state
+        )
+
+    def test_a_task_of_an_operation_that_ended(self):
+        done = self.cloud.operations(self.uuid)[0]
+        self.change(
+            self.uuid,
+            vm_state='building',
+            task_state='spawning',
+            task_id=done.id,
+        )
+        self.assert_repaired('task_without_owner')
+        # As if the create had failed.
+        self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
+
+    def test_a_build_that_nobody_makes(self):
+        self.change(self.uuid, vm_state='building')
+        self.assert_repaired('build_without_owner')
+        self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
+
+    # -- operations ----------------------------------------------------------
+
+    def held_up(self):
+        """Begin something that its host does not do yet."""
+        self.stop_compute('a')
+        return self.cloud.begin('pause', self.uuid, wait=False).operation
+
+    def offline(self, *rules):
+        self.assertEqual(
+            [(rule, False) for rule in rules], self.found('--offline')
+        )
+        self.assertEqual(
+            [(rule, True) for rule in rules],
+            self.found('--offline', '--repair'),
+        )
+        self.assertEqual([], self.found('--offline'))
+
+    def test_an_operation_that_lost_its_instance(self):
+        operation = self.held_up()
+        self.change(self.uuid, task_state=None, task_id=None)
+        self.offline('operation_disowned')
+        found = self.cloud.read(operations.get, operation.id)
+        self.assertEqual(
+            ('preempted', False, 0),
+            (found.state, found.owns, found.outstanding),
+        )
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.assertEqual(
+            'paused', self.cloud.begin('pause', self.uuid).vm_state
+        )
+
+    def test_an_operation_of_which_nothing_is_owed(self):
+        operation = self.held_up()
+        self.write(
+            tables.steps,
+            tables.steps.c.operation_id == operation.id,
+            state='failed',
+        )
+        self.offline('operation_without_step')
+        found = self.cloud.read(operations.get, operation.id)
+        self.assertEqual('failed', found.state)
+        instance = self.cloud.instance(self.uuid)
+        self.assertEqual(
+            ('error', None), (instance.vm_state, instance.task_state)
+        )
+        fault = self.cloud.fault(self.uuid)
+        self.assertIn('nothing of it was owed', fault['message'])
+
+    def test_an_operation_that_cannot_count(self):
+        operation = self.held_up()
+        self.write(
+            tables.operations,
+            tables.operations.c.id == operation.id,
+            outstanding=5,
+        )
+        self.offline('operation_miscounted')
+        self.cloud.start_compute('a')
+        self.assertEqual('paused', self.cloud.settle(self.uuid).vm_state)
+
+    def test_a_step_of_an_operation_that_ended(self):
+        operation = self.held_up()
+        self.write(
+            tables.operations,
+            tables.operations.c.id == operation.id,
+            state='failed',
+            owns=False,
+        )
+        self.change(self.uuid, task_state=None, task_id=None)
+        self.offline('step_left_open')
+
+    def test_a_step_of_a_host_that_is_gone(self):
+        other = self.cloud.boot(host='b')
+        self.stop_compute('b')
+        self.cloud.begin('force_delete', other, wait=False)
+        for table in (tables.services, tables.hosts):
+            self.delete_rows(table, table.c.host == 'b')
+        rules = ('allocation_orphan', 'step_of_nobody')
+        self.assertEqual([('step_of_nobody', False)], self.found('--offline'))
+        self.found('--offline', '--repair')
+        self.assertEqual([(rules[0], False)], self.found('--offline'))
+        self.found('--offline', '--repair')
+        self.assert_clean()
+        last = self.cloud.operations(other)[-1]
+        self.assertEqual(('force_delete', 'done'), (last.kind, last.state))
+
+    def test_a_move_that_nobody_makes(self):
+        self.cloud.begin('live_migrate', self.uuid)
+        move = self.cloud.last_move(self.uuid)
+        self.write(
+            tables.migrations,
+            tables.migrations.c.id == move.id,
+            status='running',
+        )
+        self.assert_repaired('move_left_open')
+        found = self.cloud.read(moves.get, move.id)
+        self.assertEqual('error', found.status)
+
+    def test_a_resize_without_its_move(self):
+        self.change(self.uuid, vm_state='resized')
+        self.assert_left('resized_without_move')
+
+    def test_late_and_waiting(self):
+        operation = self.held_up()
+        where = tables.operations.c.id == operation.id
+        past = clock.now() - datetime.timedelta(days=1)
+        self.config(group='conductor', sweep_interval=1000)
+        for conductor in list(self.cloud.conductors.values()):
+            self.cloud.stop(conductor)
+        self.write(tables.operations, where, deadline=past)
+        self.assertEqual([('operation_stuck', False)], self.found('--offline'))
+        self.write(tables.operations, where, waits_for='host a to return')
+        code, out = self.run_it('--offline')
+        self.assertEqual(0, code)
+        self.assertIn('waits for host a to return.', out)
+
+    # -- notifications -------------------------------------------------------
+
+    def test_numbers_that_were_not_given_out(self):
+        newest = self.cloud.instance(self.uuid).notification_seq
+        self.change(self.uuid, notification_seq=newest - 2)
+        self.assert_repaired('outbox_beyond')
+        self.cloud.begin('pause', self.uuid)
+        told = self.cloud.told(self.uuid)
+        self.assertEqual(list(range(1, len(told) + 1)), [n.seq for n in told])
+
+    def test_what_was_told_and_is_not_there(self):
+        n = tables.outbox
+        self.delete_rows(
+            n, sa.and_(n.c.instance_uuid == self.uuid, n.c.seq == 3)
+        )
+        self.assert_left('outbox_gap')
+
+    def test_the_newest_is_not_there(self):
+        n = tables.outbox
+        told = self.cloud.told(self.uuid)
+        self.delete_rows(n, n.c.id == told[-1].id)
+        # It was the end of what had been started.
+        self.assert_left('outbox_gap', 'span_left_open')
+
+    def test_what_was_archived_is_no_gap(self):
+        n = tables.outbox
+        self.delete_rows(
+            n, sa.and_(n.c.instance_uuid == self.uuid, n.c.seq < 3)
+        )
+        self.assert_clean()
+
+
+class ChainsTest(AuditTestCase):
+    """In the middle of each chain nothing is wrong."""
+
+    def faults(self):
+        """Look once, asking the hypervisors; nothing may hide behind two."""
+        found = examine(
+            self.cloud.read(gather),
+            {host: self.cloud.driver(host).stock() for host in 'ab'},
+            clock.now(),
+        )
+        return [one for one in found if one.is_fault]
+
+    def assert_no_fault(self):
+        self.assertEqual([], self.faults())
+
+    def watch(self, uuid, look=lambda: None):
+        """Find no fault until the instance is let go of."""
+        while self.cloud.instance(uuid).task_state:
+            look()
+            self.assert_no_fault()
+            time.sleep(0.02)
+
+    def test_building(self):
+        self.cloud.world.slow('a', 'start', 1)
+        uuid = self.cloud.boot(host='a', wait=False)
+        self.cloud.wait_for(lambda: self.holds('a', uuid))
+        self.watch(uuid)
+        self.cloud.settle(uuid)
+        self.assert_no_fault()
+
+    def test_resizing(self):
+        uuid = self.cloud.boot(host='a')
+        for host, method in (
+            ('a', 'hand_over'),
+            ('b', 'grow_disks'),
+            ('b', 'start'),
+        ):
+            self.cloud.world.slow(host, method, 0.4)
+        big = self.cloud.flavor('big', vcpus=2)
+        self.cloud.resize(uuid, big, wait=False)
+        self.watch(uuid)
+        self.cloud.settle(uuid)
+        self.assert_no_fault()
+        self.assertIn('aside', self.holds('a', uuid))
+        self.cloud.revert(uuid, wait=False)
+        self.watch(uuid)
+        self.cloud.settle(uuid)
+        self.assert_no_fault()
+
+    def test_a_confirmation_that_a_dead_host_owes(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.stop_compute('a')
+        self.assert_no_fault()
+        self.cloud.confirm(uuid, wait=False)
+        self.assertEqual('active', self.cloud.instance(uuid).vm_state)
+        self.assertEqual(['guests', 'aside'], self.holds('a', uuid))
+        self.assert_no_fault()
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.holds('a', uuid))
+        self.assert_no_fault()
+
+    def test_a_resize_on_one_host(self):
+        self.config(group='scheduler', allow_resize_to_same_host=True)
+        uuid = self.cloud.boot(host='a')
+        big = self.cloud.flavor('big', vcpus=2)
+        self.cloud.resize(uuid, big, host='a')
+        self.assertEqual('resized', self.cloud.instance(uuid).vm_state)
+        self.assertIn('aside', self.holds('a', uuid))
+        self.assert_no_fault()
+        self.cloud.confirm(uuid)
+        self.assert_no_fault()
+
+    def test_live_migrating(self):
+        self.config(group='fake', migration_seconds=1)
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        seen = set()
+        self.watch(uuid, lambda: seen.update(self.holds('b', uuid)))
+        self.assertIn('arriving', seen)
+        self.cloud.settle(uuid)
+        self.assert_no_fault()
+
+    def test_a_deletion_that_a_dead_host_owes(self):
+        uuid = self.cloud.boot(host='a')
+        self.stop_compute('a')
+        self.cloud.begin('force_delete', uuid, wait=False)
+        self.assertEqual('deleted', self.cloud.instance(uuid).vm_state)
+        self.assertEqual(['guests', 'disks'], self.holds('a', uuid))
+        self.assert_no_fault()
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.holds('a', uuid))
+        self.assert_no_fault()
+
+    def test_the_old_guest_of_a_resize_runs(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.cloud.world.set_power('a', uuid, states.Power.RUNNING)
+        (fault,) = self.faults()
+        self.assertEqual('old_guest_runs', fault.name)
+
+    def test_a_failed_build_that_was_taken_back(self):
+        for host in 'ab':
+            self.cloud.world.break_(host, 'start')
+        uuid = self.cloud.boot()
+        self.assertEqual('error', self.cloud.instance(uuid).vm_state)
+        self.assert_no_fault()
+
+    def test_a_resize_that_was_taken_back(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.break_('b', 'start')
+        self.cloud.resize(uuid, self.cloud.flavor('big', vcpus=2))
+        self.assertEqual('active', self.cloud.instance(uuid).vm_state)
+        self.assert_no_fault()
+
+    def test_a_deletion_in_the_middle_of_a_move(self):
+        self.config(group='fake', migration_seconds=5)
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.holds('b', uuid))
+        self.cloud.delete(uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == 'deleted'
+        )
+        self.cloud.settle(uuid)
+        self.assert_no_fault()

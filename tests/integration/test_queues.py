@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who listens to which queue, as a real broker tells."""
+
+import oslo_messaging
+
+from minova import exception
+from minova.conf import CONF
+from minova.rpc import queues
+from minova.rpc.oslo import EXCHANGE
+from minova.rpc.queues import Queue
+from tests import base
+from tests.fixtures import servers
+
+NAMES = ['compute.a', 'compute.z']
+
+
+class QueuesTest(base.TestCase):
+    """Asked of RabbitMQ, with AMQP alone."""
+
+    def setUp(self):
+        super().setUp()
+        broker = servers.shared(servers.RabbitMQ)
+        self.addCleanup(broker.delete_vhost, self.id())
+        self.url = broker.vhost(self.id())
+        oslo_messaging.set_transport_defaults(EXCHANGE)
+        self.transport = oslo_messaging.get_rpc_transport(CONF, self.url)
+        self.addCleanup(self.transport.cleanup)
+
+    def serve(self):
+        server = oslo_messaging.get_rpc_server(
+            self.transport,
+            oslo_messaging.Target(topic='compute', server='a'),
+            [],
+        )
+        server.start()
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stop)
+        return server
+
+    def test_heard_deaf_and_missing(self):
+        self.assertEqual(dict.fromkeys(NAMES), queues.look(NAMES, self.url))
+        server = self.serve()
+        self.assertEqual(
+            {'compute.a': Queue(0, 1), 'compute.z': None},
+            queues.look(NAMES, self.url),
+        )
+        server.stop()
+        server.wait()
+        client = oslo_messaging.get_rpc_client(
+            self.transport, oslo_messaging.Target(topic='compute', server='a')
+        )
+        for _ in range(3):
+            client.cast({}, 'anything')
+        self.assertEqual(
+            Queue(3, 0), queues.look(NAMES, self.url)['compute.a']
+        )
+
+    def test_a_broker_that_refuses(self):
+        error = self.assertRaises(
+            exception.Unavailable,
+            queues.look,
+            NAMES,
+            self.url.replace('guest:guest', 'guest:wrong'),
+        )
+        self.assertIn('The message broker', str(error))
+
+    def test_other_transports_cannot_tell(self):
+        self.assertIsNone(queues.look(NAMES, 'memory://none/'))

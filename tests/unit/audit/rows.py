@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows and stocks as they are in a cloud where nothing is wrong."""
+
+import dataclasses
+import datetime
+
+from minova.db import census
+from minova.db import hosts
+from minova.objects.flavor import Flavor
+from minova.objects.host import Holding
+from minova.objects.migration import Migration
+from minova.objects.operation import Operation
+from minova.objects.operation import Step
+from minova.rpc.queues import Queue
+
+NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+RUNNING, PAUSED, OFF = 1, 3, 4
+
+
+def ago(**span):
+    return NOW - datetime.timedelta(**span)
+
+
+def flavor(vcpus=1):
+    return Flavor(
+        id=1,
+        flavorid='small',
+        name='small',
+        description=None,
+        vcpus=vcpus,
+        memory_mb=512,
+        root_gb=1,
+        ephemeral_gb=0,
+        swap_mb=0,
+        rxtx_factor=1.0,
+        is_public=True,
+        disabled=False,
+        extra_specs={},
+    )
+
+
+def instance(uuid, **values):
+    made = {
+        'uuid': uuid,
+        'host': 'a',
+        'vm_state': 'active',
+        'task_state': None,
+        'task_id': None,
+        'generation': 1,
+        'power_state': RUNNING,
+        'notification_seq': 9,
+        'launched_at': ago(days=1),
+        'flavor': flavor(),
+    }
+    return census.InstanceRow(**(made | values))
+
+
+def operation(number, uuid, **values):
+    made = {
+        'id': number,
+        'instance_uuid': uuid,
+        'kind': 'pause',
+        'generation': 1,
+        'state': 'running',
+        'owns': True,
+        'outcome': None,
+        'unwinding': False,
+        'origin': 'active',
+        'outstanding': 1,
+        'request_id': 'req',
+        'user_id': None,
+        'project_id': None,
+        'context': {},
+        'params': {},
+        'error': None,
+        'waits_for': None,
+        'deadline': NOW + datetime.timedelta(minutes=5),
+        'started_at': ago(minutes=1),
+        'updated_at': ago(minutes=1),
+        'finished_at': None,
+    }
+    return Operation(**(made | values))
+
+
+def step(number, of, uuid, host, **values):
+    made = {
+        'id': number,
+        'operation_id': of,
+        'instance_uuid': uuid,
+        'number': 1,
+        'method': 'pause_instance',
+        'topic': 'compute',
+        'host': host,
+        'args': {},
+        'state': 'owed',
+        'undoes': None,
+        'nested': False,
+        'detached': False,
+        'incarnation': None,
+        'saved': {},
+        'opened': [],
+        'attempts': 0,
+        'result': None,
+        'error': None,
+        'not_before': None,
+        'created_at': ago(minutes=1),
+        'started_at': None,
+        'finished_at': None,
+    }
+    return Step(**(made | values))
+
+
+def move(number, of, uuid, status, **values):
+    made = dict.fromkeys(Migration.fields) | {
+        'id': number,
+        'uuid': f'move-{number}',
+        'instance_uuid': uuid,
+        'operation_id': of,
+        'kind': 'resize',
+        'status': status,
+        'origin': 'active',
+        'source_host': 'a',
+        'source_node': 'a',
+        'dest_host': 'b',
+        'old_flavor': flavor(),
+        'new_flavor': flavor(2),
+    }
+    return Migration(**(made | values))
+
+
+def holding(uuid, **values):
+    made = {
+        'uuid': uuid,
+        'power_state': RUNNING,
+        'arriving': False,
+        'operation': 'operation',
+        'generation': 1,
+        'disks': True,
+        'aside': False,
+        'scraps': False,
+        'config_drive': False,
+    }
+    return Holding(**(made | values))
+
+
+def nothing(uuid, **values):
+    """Return a holding without a guest."""
+    none = {'power_state': None, 'generation': None, 'operation': None}
+    return holding(uuid, **(none | {'disks': False} | values))
+
+
+def told(**values):
+    made = {
+        'rows': 9,
+        'first': 1,
+        'last': 9,
+        'last_published': 9,
+        'first_unpublished': None,
+        'oldest_unpublished_at': None,
+    }
+    return census.Told(**(made | values))
+
+
+def service(host, binary='nova-compute', **values):
+    made = {
+        'id': 1,
+        'uuid': f'service-{binary}-{host}',
+        'binary': binary,
+        'host': host,
+        'incarnation': 'start',
+        'version': '1',
+        'disabled': False,
+        'disabled_reason': None,
+        'forced_down': False,
+        'started_at': ago(days=1),
+        'last_seen_at': ago(seconds=1),
+        'silent': 1.0,
+    }
+    return hosts.Service(**(made | values))
+
+
+class Rows:
+    """A cloud of two hosts; tests add what they need and spoil it."""
+
+    def __init__(self):
+        self.instances = {}
+        self.operations = {}
+        self.steps = []
+        self.moves = []
+        self.allocations = []
+        self.used = {}
+        self.nodes = {'a': 'node-a', 'b': 'node-b'}
+        self.services = [service('a'), service('b')]
+        self.services.append(service('c1', 'nova-conductor'))
+        self.told = {}
+        self.unended = []
+        self.stocks = {'a': [], 'b': []}
+        self.not_asked = {}
+        self.queues = {
+            name: Queue(messages=0, consumers=1)
+            for name in ('compute.a', 'compute.b', 'conductor.c1')
+        }
+
+    # -- making --------------------------------------------------------------
+
+    def add(self, uuid, held='own', **values):
+        """Add an instance, with room on its host."""
+        row = self.instances[uuid] = instance(uuid, **values)
+        self.told[uuid] = told()
+        if held == 'own' and row.host is not None:
+            self.hold(uuid, row.host, uuid, row.flavor.vcpus)
+        return row
+
+    def begin(self, number, uuid, *hosts_, **values):
+        """Add an operation that runs, with a step owed by each host."""
+        self.operations[number] = operation(
+            number, uuid, **({'outstanding': len(hosts_)} | values)
+        )
+        for host in hosts_:
+            name = f'step-{number}-{host}'
+            self.steps.append(step(name, number, uuid, host))
+
+    def hold(self, uuid, host, holder, vcpus=1):
+        self.allocations.append(
+            census.Allocation(
+                len(self.allocations), host, uuid, holder, vcpus, 512, 1
+            )
+        )
+
+    def change(self, uuid, **values):
+        """Spoil an instance's row."""
+        old = self.instances[uuid]
+        self.instances[uuid] = dataclasses.replace(old, **values)
+
+    def have(self, host, *holdings):
+        self.stocks[host] += holdings
+
+    # -- reading -------------------------------------------------------------
+
+    def records(self):
+        return census.Records(
+            instances=self.instances,
+            operations=self.operations,
+            steps=self.steps,
+            moves=self.moves,
+            allocations=self.allocations,
+            hosts={
+                host: census.HostRow(
+                    host,
+                    node,
+                    self.used.get(host, self.sums(host)),
+                    self.sums(host),
+                )
+                for host, node in self.nodes.items()
+            },
+            services=self.services,
+            told=self.told,
+            unended=self.unended,
+        )
+
+    def sums(self, host):
+        held = [one.sizes for one in self.allocations if one.host == host]
+        return tuple(map(sum, zip(*held, strict=True))) if held else (0, 0, 0)
