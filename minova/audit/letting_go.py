@@ -112,6 +112,8 @@ def _nobody(instance: Instance) -> Operation:
         params={},
         error=None,
         waits_for=None,
+        waits_since=None,
+        incidents=0,
         deadline=now,
         started_at=now,
         updated_at=now,

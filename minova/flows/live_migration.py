@@ -354,7 +354,14 @@ class LiveMigrate(Story):
 
     def unwound(self, book: Book, error: Error) -> None:
         """The guest never stopped at the source."""
+        if any(s.method == LiveMigration.method for s in book.steps()):
+            self._end_record(book)
         book.fail(error, closing='live_migration._rollback')
+
+    def _end_record(self, book: Book) -> None:
+        """End the record of a move that the source did not end itself."""
+        if book.migration.status not in ('error', 'cancelled'):
+            book.record_move(status='error')
 
 
 # -- abort -------------------------------------------------------------------

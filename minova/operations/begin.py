@@ -26,6 +26,7 @@ from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
+from minova.objects.migration import Migration
 from minova.objects.step import Wake
 from minova.operations import journal
 from minova.operations.book import Book
@@ -258,8 +259,17 @@ def _preempt(book: Book, owner: records.Operation) -> list[str]:
     )
     by = f': {book.operation.kind} {book.operation.id} takes over'
     journal.tell(book.connection, owner, f' ended: {records.PREEMPTED}{by}')
-    move = moves.of_operation(book.connection, owner.id)
-    if move is not None:
+    for move in _moves_of(book.connection, owner):
         ended = {'status': 'cancelled', 'updated_at': book.now}
         moves.update(book.connection, move.id, ended)
     return [step.host for step in steps if step.host is not None]
+
+
+def _moves_of(
+    connection: Connection, owner: records.Operation
+) -> list[Migration]:
+    """Return the records of the move that an operation makes or ends."""
+    found = [moves.of_operation(connection, owner.id)]
+    if owner.params.get('migration') is not None:
+        found.append(moves.get(connection, owner.params['migration']))
+    return [move for move in found if move is not None]

@@ -178,6 +178,13 @@ def rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
                 yield f'law 3: {kind} {number} does not end ({waits_for})'
         elif state in ('failed', 'rolled_back') and error is None:
             yield f'law 3: {kind} {number} is {state} without a reason'
+    for uuid, status in raw.execute(
+        'SELECT m.instance_uuid, m.status FROM migrations m '
+        'JOIN instances i ON i.uuid = m.instance_uuid WHERE m.status NOT IN '
+        "('finished', 'confirmed', 'reverted', 'completed', 'error', "
+        "'cancelled') OR m.status = 'finished' AND i.vm_state != 'resized'"
+    ):
+        yield f'law 3: a move of {uuid} is {status} and nobody moves it'
     for uuid, vm_state, host, faults in raw.execute(
         'SELECT i.uuid, i.vm_state, i.host, (SELECT count(*) FROM faults f '
         'WHERE f.instance_uuid = i.uuid) FROM instances i'

@@ -10,8 +10,11 @@ from typing import Any
 
 import orjson
 
+from minova import clock
 from minova import exception
+from minova.audit.examine import examine
 from minova.conf import CONF
+from minova.db import census
 from minova.operations import intervene
 from minova.rpc import wire
 from minova.simulation import cloud as clouds
@@ -29,6 +32,7 @@ from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
 from minova.simulation.scenarios import User
 from minova.simulation.scheduler import Stuck
+from minova.virt.fake.driver import FakeDriver
 
 #: The seed of what is prepared; scenarios have others.
 _PREPARING = -1
@@ -192,7 +196,21 @@ class Rig:
         found += laws.accepted(raw, cloud.accepted)
         found += laws.possessions(raw, cloud.world, cloud.lost)
         found += laws.notifications(cloud.network.told, raw)
-        return found
+        return found or self._audit(cloud)
+
+    def _audit(self, cloud: Cloud) -> list[str]:
+        """Return what our own audit finds, which should be as content."""
+        records = cloud.database.read(census.gather)
+        holdings = {
+            host: FakeDriver(host, cloud.world).stock()
+            for host in clouds.HOSTS
+            if host not in cloud.lost
+        }
+        return [
+            f'audit: {finding}'
+            for finding in examine(records, holdings, clock.now())
+            if finding.is_fault
+        ]
 
     def _why_not(self, cloud: Cloud) -> Iterator[str]:
         yield f'law 3: it is not over after {cloud.scheduler.now:.0f} s'

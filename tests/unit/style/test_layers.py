@@ -66,6 +66,7 @@ MAY_USE = {
     # It is made of everything, and nothing is made of it.
     'simulation': {
         'api',
+        'audit',
         'compute',
         'conductor',
         'db',
