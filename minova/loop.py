@@ -14,7 +14,7 @@ LOG = logging.getLogger(__name__)
 class Loop:
     """Calls ``work`` every ``interval()`` seconds and whenever it is woken.
 
-    What ``work`` raises is logged, an outage as one line, and it is called
+    What ``work`` raises is logged, a known error as one line, and it is called
     again: a loop ends only by ``stop``.
     """
 
@@ -46,11 +46,11 @@ class Loop:
         if self._thread is not None:
             self._thread.join()
 
-    def _try(self) -> exception.Unavailable | None:
-        """Call ``work``; return what was away, if that kept it from ending."""
+    def _try(self) -> exception.MinovaException | None:
+        """Call ``work``; return what kept it from ending, if it is known."""
         try:
             self._work()
-        except exception.Unavailable as error:
+        except exception.MinovaException as error:
             return error
         except Exception:
             LOG.exception('%s failed; it is tried again', self._name)

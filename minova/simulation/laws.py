@@ -248,7 +248,8 @@ def possessions(
         expected |= here
     for path in _paths(world):
         host, _, uuid = path.split('/')
-        if path not in expected and (uuid, host) not in waits:
+        known = path in expected or host in gone or (uuid, host) in waits
+        if not known:
             yield f'law 9: {path} has no owner'
     held = collections.Counter(
         raw.execute('SELECT host, instance_uuid, holder FROM allocations')

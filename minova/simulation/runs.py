@@ -161,8 +161,11 @@ class Rig:
 
     def _end(self, cloud: Cloud, run: Run) -> list[str]:
         """Let everything end, and look."""
+        cloud.settle()
         if cloud.lost:
-            self._write_off(cloud)
+            # What is left where nobody can look stays until it is deleted.
+            cloud.points.counting = False
+            return []
         found = self._judge(cloud)
         if found:
             # What no operation knows of is found by comparing, in time.
@@ -173,7 +176,7 @@ class Rig:
         cloud.points.counting = False
         return found
 
-    def _write_off(self, cloud: Cloud) -> None:
+    def _write_off(self, cloud: Cloud, user: User) -> None:
         """Do what an operator does when hosts are lost for good."""
         cloud.settle()
         for (number,) in self._storage.raw.execute(
@@ -188,6 +191,18 @@ class Rig:
                     publisher='operator',
                 )
             )
+        cloud.settle()
+
+    def _forget_lost(self, cloud: Cloud, user: User) -> Iterator[str]:
+        """Let the services of lost hosts be forgotten."""
+        listed = user.ask('GET', '/os-services')
+        assert listed is not None
+        for service in listed.get('services'):
+            if service['host'] in cloud.lost:
+                path = f'/os-services/{service["id"]}'
+                reply = user.ask('DELETE', path)
+                if reply is None or reply.status != 204:
+                    yield f'{service["host"]} cannot be forgotten: {reply}'
 
     def _judge(self, cloud: Cloud) -> list[str]:
         found = [] if cloud.settle() else list(self._why_not(cloud))
@@ -225,6 +240,8 @@ class Rig:
 
     def _clear(self, cloud: Cloud, user: User) -> Iterator[str]:
         """Force-delete all there is: law 10, and nothing is left of it."""
+        if cloud.lost:
+            self._write_off(cloud, user)
         for (uuid,) in self._storage.raw.execute(
             "SELECT uuid FROM instances WHERE vm_state != 'deleted'"
         ).fetchall():
@@ -232,6 +249,9 @@ class Rig:
             reply = user.act('forceDelete')
             if reply is None or reply.status != 202:
                 yield f'law 10: {uuid} cannot be force-deleted: {reply}'
+        if cloud.lost:
+            self._write_off(cloud, user)
+            yield from self._forget_lost(cloud, user)
         yield from self._judge(cloud)
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"

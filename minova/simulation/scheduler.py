@@ -96,7 +96,8 @@ class Scheduler:
     """Decides who runs, and what time it is."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        # As text: of a number the sign would not count.
+        self.random = random.Random(str(seed))
         self.now = 0.0
         self.outside = Process('outside')
         self.current = Task('script', self.outside, None)
