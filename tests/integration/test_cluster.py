@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 
+from testtools import content
+
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import operations
@@ -21,6 +23,9 @@ from tests.fixtures.listener import Listener
 from tests.fixtures.processes import Cluster
 from tests.fixtures.servers import process
 from tests.fixtures.user import User
+
+#: How much of each log is shown when a test fails.
+_LOG = 20000
 
 
 class ClusterTestCase(base.TestCase):
@@ -46,12 +51,19 @@ class ClusterTestCase(base.TestCase):
             )
         )
         self.world = self.cluster.world
+        self.addOnException(self._show_logs)
         self.listener = self.useFixture(
             Listener(self.broker_url, durable=self.durable)
         )
         self.database = engine.connect(CONF, self.database_url)
         self.addCleanup(self.database.dispose)
         self.laws = Laws(self.database, self.world, self.listener)
+
+    def _show_logs(self, exc_info):
+        """Attach what the services of a test that fails have logged."""
+        for name, service in self.cluster.services.items():
+            log = content.text_content(service.said()[-_LOG:])
+            self.addDetailUniqueName(name, log)
 
     def name(self):
         return self.id().rpartition('.')[2][:40]

@@ -8,6 +8,7 @@ process's. After every call it is looked whether a guest runs at more than one
 host; that never happens, and when it does it is kept who did it.
 """
 
+from collections.abc import Iterator
 import contextlib
 import os
 import queue
@@ -44,8 +45,8 @@ _LOOKS = frozenset((
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((
-    'running', 'guest', 'disk', 'everything', 'violations', 'set_power',
-    'announce', 'break_', 'slow', 'migrations_take', 'heal',
+    'running', 'guest', 'disk', 'everything', 'violations', 'at_work',
+    'set_power', 'announce', 'break_', 'slow', 'migrations_take', 'heal',
 ))  # fmt: skip
 
 
@@ -59,6 +60,21 @@ class WatchedWorld(World):
     def __init__(self, shelf: Shelf) -> None:
         super().__init__(shelf)
         self._twice: dict[str, list[str]] = {}
+        self._at_work: dict[int, list[str]] = {}
+
+    def at_work(self) -> list[list[str]]:
+        """Return the calls that take their time: host, call, uuid."""
+        return list(self._at_work.values())
+
+    @contextlib.contextmanager
+    def taking_time(self, host: str, call: str, uuid: str) -> Iterator[None]:
+        """Show a call as one that takes its time."""
+        entry = [host, call, uuid]
+        self._at_work[id(entry)] = entry
+        try:
+            yield
+        finally:
+            del self._at_work[id(entry)]
 
     def violations(self) -> list[Record]:
         """Return when a guest ran at more than one host, the first first."""
@@ -227,12 +243,16 @@ class Hypervisor:
             raise LookupError(f'{call} cannot be asked of a host')
         if call == 'next_event':
             return self._next_event(host, *args)
-        self._wait(connection, self.world.delay(host, call, after=False))
-        try:
-            with self._turn:
-                return self._act(host, call, args, more)
-        finally:
-            self._wait(connection, self.world.delay(host, call, after=True))
+        uuid = str(getattr(args[0], 'uuid', args[0])) if args else ''
+        with self.world.taking_time(host, call, uuid):
+            self._wait(connection, self.world.delay(host, call, after=False))
+            try:
+                with self._turn:
+                    return self._act(host, call, uuid, args, more)
+            finally:
+                self._wait(
+                    connection, self.world.delay(host, call, after=True)
+                )
 
     def _next_event(self, host: str, timeout: float) -> str | None:
         # Not in turn: it waits for what the others do.
@@ -241,13 +261,14 @@ class Hypervisor:
         except queue.Empty:
             return None
 
-    def _act(self, host: str, call: str, args: Any, more: Any) -> Any:
+    def _act(
+        self, host: str, call: str, uuid: str, args: Any, more: Any
+    ) -> Any:
         if host not in self._hosts:
             self._hosts[host] = _Host(host, self.world)
         method = getattr(self._hosts[host], call)
         if call in _LOOKS:
             return method(*args, **more)
-        uuid = str(getattr(args[0], 'uuid', args[0]))
         # What was due before the call has happened before it.
         self.world.running(uuid)
         outcome = 'done'

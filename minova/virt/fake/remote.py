@@ -286,6 +286,10 @@ class RemoteWorld:
         """
         return cast(list[Record], self._ask('violations'))
 
+    def at_work(self) -> list[list[str]]:
+        """Return the calls that take their time: host, call, uuid."""
+        return cast(list[list[str]], self._ask('at_work'))
+
     def set_power(self, host: str, uuid: str, power: Power) -> None:
         """Let a guest change by itself, or by somebody on its host."""
         self._ask('set_power', host, uuid, int(power))

@@ -128,10 +128,10 @@ class WholeCallsTest(HypervisorTestCase):
         self.world.slow('a', 'power_off', 0.5)
         other = Cut('a', self.path)
         self.ask_in_vain(other, 'power_off', UUID)
-        self.wait_for(lambda: other.connections)
-        clock.sleep(0.1)
+        self.wait_for(self.world.at_work)
         self.hang_up(other)
-        clock.sleep(0.7)
+        self.wait_for(lambda: not self.world.at_work())
+        clock.sleep(0.6)
         self.assertEqual(['a'], self.world.running(UUID))
 
     def test_done_when_the_asker_goes_after(self):
@@ -147,7 +147,8 @@ class WholeCallsTest(HypervisorTestCase):
         self.world.slow('a', 'pause', 30)
         other = Cut('a', self.path)
         self.ask_in_vain(other, 'pause', UUID)
-        self.wait_for(lambda: other.connections)
+        self.wait_for(self.world.at_work)
+        self.assertEqual([['a', 'pause', UUID]], self.world.at_work())
         began = clock.monotonic()
         self.assertEqual(Power.RUNNING, self.a.guest(UUID).power)
         self.a.power_off(UUID)
