@@ -247,8 +247,12 @@ def _preempt(book: Book, owner: records.Operation) -> list[str]:
             'finished_at': book.now,
         },
     )
+    touched = [step.host for step in steps if step.host is not None]
     move = moves.of_operation(book.connection, owner.id)
     if move is not None:
         ended = {'status': 'cancelled', 'updated_at': book.now}
         moves.update(book.connection, move.id, ended)
-    return [step.host for step in steps if step.host is not None]
+        # Its room there is held before it owes a step.
+        if move.dest_host is not None:
+            touched.append(move.dest_host)
+    return touched
