@@ -80,11 +80,11 @@ class World:
         }
 
     def _records(self, folder: str) -> dict[str, Record]:
-        found = {
-            name: self.shelf.get(f'{folder}/{name}')
+        return {
+            name: record
             for name in self.shelf.names(folder)
+            if (record := self.shelf.get(f'{folder}/{name}')) is not None
         }
-        return {name: record for name, record in found.items() if record}
 
     # -- done from outside ---------------------------------------------------
 
