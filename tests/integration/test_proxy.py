@@ -93,8 +93,6 @@ class LinkTest(base.TestCase):
         self.assert_ended(other)
 
     def test_the_server_is_away(self):
-        client = self.connect()
         self.server.shutdown()
         self.server.server_close()
-        client.close()
         self.assert_ended(self.connect())
