@@ -11,6 +11,15 @@ OPTIONS = [
         help="""
 Where the fake hosts keep their guests, so that these outlive the services.
 All hosts of a cluster share it. By default ``fake`` in the state_path.
+With a ``socket`` it is minova-fake-hypervisor that keeps them there; it keeps
+them in its memory when this is not set.
+""",
+    ),
+    cfg.StrOpt(
+        'socket',
+        help="""
+The Unix socket at which minova-fake-hypervisor answers for all fake hosts. By
+default every compute keeps its host itself, in ``directory``.
 """,
     ),
     cfg.IntOpt('vcpus', default=1000, min=1, help='Processors of each host.'),

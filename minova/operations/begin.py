@@ -259,10 +259,14 @@ def _preempt(book: Book, owner: records.Operation) -> list[str]:
     )
     by = f': {book.operation.kind} {book.operation.id} takes over'
     journal.tell(book.connection, owner, f' ended: {records.PREEMPTED}{by}')
+    touched = [step.host for step in steps if step.host is not None]
     for move in _moves_of(book.connection, owner):
         ended = {'status': 'cancelled', 'updated_at': book.now}
         moves.update(book.connection, move.id, ended)
-    return [step.host for step in steps if step.host is not None]
+        # Room there is held before it owes a step.
+        if move.dest_host is not None:
+            touched.append(move.dest_host)
+    return touched
 
 
 def _moves_of(

@@ -200,6 +200,7 @@ class Rig:
         for service in listed.get('services'):
             if service['host'] in cloud.lost:
                 path = f'/os-services/{service["id"]}'
+                user.ask('PUT', path, {'forced_down': True})
                 reply = user.ask('DELETE', path)
                 if reply is None or reply.status != 204:
                     yield f'{service["host"]} cannot be forgotten: {reply}'

@@ -8,6 +8,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.virt.driver import Driver
 from minova.virt.fake.driver import FakeDriver
+from minova.virt.fake.remote import RemoteDriver
 from minova.virt.fake.world import open_shelf
 from minova.virt.fake.world import World
 
@@ -18,9 +19,12 @@ def load(host: str) -> Driver:
     """Return the driver of ``host`` that ``[compute] driver`` names.
 
     Raises ConfigInvalid when the configuration asks for what is not there,
-    or when another process runs the host.
+    or when another process runs the host; Unavailable when the hypervisor is
+    a process that does not answer yet.
     """
     if CONF.compute.driver == 'fake':
+        if CONF.fake.socket:
+            return RemoteDriver(host, CONF.fake.socket)
         return FakeDriver(host, World(open_shelf()))
     return _libvirt(host, CONF.libvirt.connection_uri)
 

@@ -2,9 +2,11 @@
 """Claims: what is promised never exceeds what there is."""
 
 import threading
+from unittest import mock
 
 from minova import states
 from minova.db import hosts
+from minova.operations import begin
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -73,6 +75,21 @@ class ClaimsTest(base.TestCase):
         self.cloud.delete(uuid)
         self.assert_sums()
         self.assertEqual([], self.cloud.read(hosts.allocations))
+
+    def test_room_of_a_move_that_is_ended_before_its_source_began(self):
+        # The destination, whose room was claimed, owes no step yet.
+        self.cloud = self.useFixture(Cloud())
+        for kind in ('delete', 'force_delete'):
+            uuid = self.cloud.boot()
+            runner = self.cloud.computes[self.cloud.instance(uuid).host].runner
+            with mock.patch.object(runner, 'wake'):
+                self.cloud.begin('live_migrate', uuid, wait=False)
+                self.cloud.wait_for(
+                    lambda uuid=uuid: len(self.cloud.allocations(uuid)) == 2
+                )
+                self.cloud.begin(kind, uuid, begin.deletion, wait=False)
+            self.cloud.settle(uuid)
+            self.assertEqual({}, self.cloud.allocations(uuid), kind)
 
     def test_every_resource_counts(self):
         self.config(group='fake', vcpus=1, disk_gb=10)

@@ -10,19 +10,22 @@ import signal
 import subprocess
 import sys
 
+from testtools import content
+
 from minova.conf import CONF
 from minova.db import engine
-from minova.db import hosts
 from minova.db import operations
 from minova.db import outbox
-from minova.virt.fake.world import World
-from minova.virt.shelf import DirectoryShelf
 from tests import base
 from tests.fixtures import servers
+from tests.fixtures.laws import Laws
 from tests.fixtures.listener import Listener
 from tests.fixtures.processes import Cluster
 from tests.fixtures.servers import process
 from tests.fixtures.user import User
+
+#: How much of each log is shown when a test fails.
+_LOG = 20000
 
 
 class ClusterTestCase(base.TestCase):
@@ -43,17 +46,24 @@ class ClusterTestCase(base.TestCase):
                 self.broker_url,
                 self.database_url,
                 self.directory,
+                hypervisor=True,
                 **self.options,
             )
         )
+        self.world = self.cluster.world
+        self.addOnException(self._show_logs)
         self.listener = self.useFixture(
             Listener(self.broker_url, durable=self.durable)
         )
-        self.world = World(
-            DirectoryShelf(os.path.join(self.directory, 'fake'))
-        )
         self.database = engine.connect(CONF, self.database_url)
         self.addCleanup(self.database.dispose)
+        self.laws = Laws(self.database, self.world, self.listener)
+
+    def _show_logs(self, exc_info):
+        """Attach what the services of a test that fails have logged."""
+        for name, service in self.cluster.services.items():
+            log = content.text_content(service.said()[-_LOG:])
+            self.addDetailUniqueName(name, log)
 
     def name(self):
         return self.id().rpartition('.')[2][:40]
@@ -140,28 +150,10 @@ class ClusterTestCase(base.TestCase):
         )
 
     def assert_lawful(self, uuid):
-        """One host runs the guest, and owns it; nothing else is anywhere."""
-        server = self.user.show(uuid)
-        self.settled(uuid)
-        owner = server and server['OS-EXT-SRV-ATTR:host']
-        for host in ('n0', 'n1', 'n2'):
-            guest = self.world.guest(host, uuid)
-            self.assertEqual(host == owner, guest is not None, host)
-            disk = self.world.disk(host, uuid)
-            self.assertEqual(host == owner, disk is not None, host)
-        held = [
-            row['host']
-            for row in self.database.read(lambda c: hosts.allocations(c, uuid))
-        ]
-        self.assertEqual([owner] if owner else [], held)
-        opened = []
-        for line in self.told(uuid):
-            name, _, phase = line.split(' ')[0].rpartition('.')
-            if phase == 'start':
-                opened.append(name)
-            elif phase in ('end', 'error') and name in opened:
-                opened.remove(name)
-        self.assertEqual([], opened)
+        """What the three witnesses say of a server, once it has settled."""
+        self.wait_for(lambda: not self.laws.unsettled({uuid}))
+        self.wait_for(lambda: not self.laws.unheard())
+        self.assertEqual([], [str(b) for b in self.laws.broken({uuid})])
 
 
 class ShapeTest(ClusterTestCase):
@@ -284,8 +276,7 @@ class KillTest(ClusterTestCase):
         name = self.user.host(uuid) if module == 'compute' else victim
         service = self.service(module, name)
         service.kill()
-        for host in (source, *others):
-            self.world.shelf.delete(f'{host}/delays/{method}')
+        self.world.heal()
         service.start()
         server = self.user.wait(uuid, 'VERIFY_RESIZE')
         self.assertEqual('big', self.user.show(uuid)['flavor']['id'])

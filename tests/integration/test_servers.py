@@ -240,6 +240,29 @@ class TestRabbitMQ(_Story, testtools.TestCase):
             queue.close()
         return [message.payload for message in found]
 
+    def test_no_epmd_outlives_it(self):
+        # A broker that is a minute old does this when it finds none.
+        running = self._start()
+        subprocess.run(
+            ['epmd', '-daemon'],
+            env=os.environ | running._environment(),
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
+
+        def strangers():
+            family = [running._guard.pid, *process.tree(running.pid)]
+            users = process.users_of(running.directory)
+            return [pid for pid in users if pid not in family]
+
+        ended = _wait_until(lambda: not strangers(), 5)
+        self.addCleanup(process.send, strangers(), signal.SIGKILL)
+        self.assertTrue(ended, strangers())
+        with socket.socket() as client:
+            # As before, who asks for one is told at once that there is none.
+            at = ('127.0.0.1', running._epmd_port)
+            self.assertRaises(ConnectionRefusedError, client.connect, at)
+
     def test_virtual_hosts_are_apart(self):
         running = self._start()
         left = running.vhost('left')

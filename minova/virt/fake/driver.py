@@ -40,8 +40,13 @@ def _faulty(
 
     @functools.wraps(method)
     def wrapped(self: 'FakeDriver', *args: P.args, **kwargs: P.kwargs) -> R:
-        self.obey_orders(method.__name__)
-        return method(self, *args, **kwargs)
+        name = method.__name__
+        self.take_time(name)
+        self.fail_if_ordered(name)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.take_time(name, after=True)
 
     return cast('Callable[Concatenate[FakeDriver, P], R]', wrapped)
 
@@ -57,11 +62,14 @@ class FakeDriver:
         self._shelf = world.shelf
         self._shelf.put(f'hosts/{host}', {})
 
-    def obey_orders(self, method: str) -> None:
-        """Take the time, and raise the error, that were ordered."""
-        delay = self._shelf.get(f'{self.host}/delays/{method}')
-        if delay is not None:
-            clock.sleep(delay['seconds'])
+    def take_time(self, method: str, after: bool = False) -> None:
+        """Take the time that was ordered, before or after the call."""
+        seconds = self._world.delay(self.host, method, after)
+        if seconds:
+            clock.sleep(seconds)
+
+    def fail_if_ordered(self, method: str) -> None:
+        """Raise the error that was ordered."""
         path = f'{self.host}/faults/{method}'
         order = self._shelf.get(path)
         if order is None:
@@ -365,7 +373,7 @@ class FakeDriver:
                 'state': 'running',
                 'dest': to.host,
                 'began_at': seconds(),
-                'ends_at': seconds() + CONF.fake.migration_seconds,
+                'ends_at': seconds() + self._world.migration_seconds(),
                 'error': None,
             }
 

@@ -3,9 +3,9 @@
 
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/aside/UUID`` (disks
 kept for a way back), ``HOST/arriving/UUID`` (room for a guest that comes),
-``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD`` and
-``HOST/delays/METHOD``. Times in them are seconds of the clock's time of day;
-what is due is done by whoever looks next.
+``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD``,
+``HOST/delays/METHOD`` and ``orders/migration``. Times in them are seconds of
+the clock's time of day; what is due is done by whoever looks next.
 """
 
 import os
@@ -32,6 +32,9 @@ def open_shelf() -> Shelf:
 
 class World:
     """All fake hosts; what tests and simulations see and do from outside."""
+
+    #: What a host can have of a guest.
+    KINDS = ('guests', 'disks', 'aside', 'arriving')
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -61,6 +64,28 @@ class World:
         """Return the record of a guest's disks."""
         return self.shelf.get(f'{host}/{"aside" if aside else "disks"}/{uuid}')
 
+    def everything(self) -> dict[str, dict[str, dict[str, Record]]]:
+        """Return all that is on the hosts: host, kind, uuid, record.
+
+        Kinds are guests, disks, aside and arriving.
+        """
+        for host in self.shelf_hosts():
+            for uuid in self.shelf.names(f'{host}/guests'):
+                self.guest(host, uuid)
+        return {
+            host: {
+                kind: self._records(f'{host}/{kind}') for kind in self.KINDS
+            }
+            for host in self.shelf_hosts()
+        }
+
+    def _records(self, folder: str) -> dict[str, Record]:
+        return {
+            name: record
+            for name in self.shelf.names(folder)
+            if (record := self.shelf.get(f'{folder}/{name}')) is not None
+        }
+
     # -- done from outside ---------------------------------------------------
 
     def set_power(self, host: str, uuid: str, power: Power) -> None:
@@ -85,9 +110,46 @@ class World:
         order = {'error': error, 'times': times, 'kind': kind}
         self.shelf.put(f'{host}/faults/{method}', order)
 
-    def slow(self, host: str, method: str, seconds: float) -> None:
-        """Let every call of a driver method on a host take so long."""
-        self.shelf.put(f'{host}/delays/{method}', {'seconds': seconds})
+    def slow(
+        self, host: str, method: str, seconds: float, after: bool = False
+    ) -> None:
+        """Let every call of a driver method on a host take so long.
+
+        It takes its time and then acts; with ``after`` it acts at once and
+        takes its time to answer.
+        """
+        order = {'seconds': seconds, 'after': after}
+        self.shelf.put(f'{host}/delays/{method}', order)
+
+    def migrations_take(self, seconds: float) -> None:
+        """Let live migrations that begin from now on take so long."""
+        self.shelf.put('orders/migration', {'seconds': seconds})
+
+    def heal(self) -> None:
+        """Take back every fault and delay that was ordered."""
+        for host in self.shelf_hosts():
+            for kind in ('faults', 'delays'):
+                for name in self.shelf.names(f'{host}/{kind}'):
+                    self.shelf.delete(f'{host}/{kind}/{name}')
+        self.shelf.delete('orders/migration')
+
+    # -- what was ordered ----------------------------------------------------
+
+    def delay(self, host: str, method: str, after: bool) -> float:
+        """Return how long a call takes, before or after it acts."""
+        order = self.shelf.get(f'{host}/delays/{method}')
+        if order is None or order.get('after', False) != after:
+            return 0.0
+        return float(order['seconds'])
+
+    def migration_seconds(self) -> float:
+        """Return how long a live migration takes."""
+        order = self.shelf.get('orders/migration')
+        if order is not None:
+            return float(order['seconds'])
+        return float(CONF.fake.migration_seconds)
+
+    # -- events --------------------------------------------------------------
 
     def announce(self, host: str, uuid: str) -> None:
         """Tell the driver of a host in this process that a guest changed."""

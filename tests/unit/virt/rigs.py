@@ -16,6 +16,8 @@ from minova.conf import CONF
 from minova.states import Power
 from minova.virt.driver import Spec
 from minova.virt.fake.driver import FakeDriver
+from minova.virt.fake.hypervisor import Hypervisor
+from minova.virt.fake.remote import RemoteDriver
 from minova.virt.fake.world import World
 from minova.virt.libvirt import embedded
 from minova.virt.shelf import DirectoryShelf
@@ -127,6 +129,28 @@ class FakeFilesRig(FakeRig):
         super().build()
         directory = self.useFixture(fixtures.TempDir()).path
         self.shelf = DirectoryShelf(directory)
+
+
+class FakeProcessRig(FakeRig):
+    """Fake hosts behind a socket; here a thread stands for the process."""
+
+    def build(self):
+        super().build()
+        folder = self.useFixture(fixtures.TempDir()).path
+        self.hypervisor = Hypervisor(self.shelf, os.path.join(folder, 's'))
+        self.hypervisor.listen()
+        thread = clock.spawn('hypervisor', self.hypervisor.serve)
+        self.addCleanup(thread.join)
+        self.addCleanup(self.hypervisor.stop)
+
+    def open(self, host):
+        self.worlds[host] = self.hypervisor.world
+        driver = RemoteDriver(host, self.hypervisor.path)
+        self.addCleanup(driver.close)
+        return driver
+
+    def crash(self, driver):
+        driver.close()
 
 
 class EmbeddedRig(Rig):

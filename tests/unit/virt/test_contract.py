@@ -14,6 +14,7 @@ from minova.virt.driver import Peer
 from tests import base
 from tests.unit.virt.rigs import EmbeddedRig
 from tests.unit.virt.rigs import FakeFilesRig
+from tests.unit.virt.rigs import FakeProcessRig
 from tests.unit.virt.rigs import FakeRig
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
@@ -879,6 +880,18 @@ class FakeFilesTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
 
 
 class FakeFilesAgainTest(FakeFilesTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
+
+
+class FakeProcessTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+    """The fake, behind the socket of a process that has all hosts."""
+
+    rig_class = FakeProcessRig
+
+
+class FakeProcessAgainTest(FakeProcessTest):
     """The same, every call cut short and made again."""
 
     repeating = True

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-fake-hypervisor: all fake hosts, in a process that outlives computes.
+
+For tests and trials: computes whose ``[fake] socket`` names its socket may be
+killed, frozen and started again while their guests run on here. It keeps them
+in its memory, or in ``[fake] directory`` when that is set.
+"""
+
+import signal
+import sys
+import types
+
+from minova import exception
+from minova import service
+from minova.conf import CONF
+from minova.virt.fake.hypervisor import Hypervisor
+from minova.virt.shelf import DirectoryShelf
+from minova.virt.shelf import MemoryShelf
+from minova.virt.shelf import Shelf
+
+PROG = 'minova-fake-hypervisor'
+
+
+def _open_shelf() -> Shelf:
+    if CONF.fake.directory:
+        return DirectoryShelf(CONF.fake.directory)
+    return MemoryShelf()
+
+
+def _leave(number: int, frame: types.FrameType | None) -> None:
+    sys.exit(0)
+
+
+def main() -> int:
+    """Run minova-fake-hypervisor until SIGTERM."""
+    service.configure(sys.argv[1:], PROG)
+    with service.fatal(PROG):
+        if not CONF.fake.socket:
+            raise exception.ConfigInvalid(reason='[fake] socket is not set')
+        hypervisor = Hypervisor(_open_shelf(), CONF.fake.socket)
+        hypervisor.listen()
+    signal.signal(signal.SIGTERM, _leave)
+    sys.stdout.write(f'{PROG} is ready at {CONF.fake.socket}\n')
+    sys.stdout.flush()
+    try:
+        hypervisor.serve()
+    finally:
+        hypervisor.stop()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of the laws see what is wrong, and only that.
+
+They stand between the product and everybody's trust in it, so each of them is
+given something to find.
+"""
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova.db import tables
+from minova.virt.fake.hypervisor import WatchedWorld
+from tests import base
+from tests.fixtures.cloud import Cloud
+from tests.fixtures.laws import Laws
+from tests.unit.virt.rigs import spec
+
+
+class Heard:
+    """The consumer of a cloud in one process, as the laws ask it."""
+
+    def __init__(self, consumer):
+        self._consumer = consumer
+
+    def all(self):
+        return [
+            (None, None, metadata | {'payload': payload})
+            for _, _, payload, metadata in list(self._consumer.heard)
+        ]
+
+
+class LawsTest(base.TestCase):
+    """A cloud in which something is wrong."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(Cloud())
+        self.world = WatchedWorld(self.cloud.world.shelf)
+        self.heard = Heard(self.cloud.consumer)
+        self.laws = Laws(self.cloud.database, self.world, self.heard)
+        self.uuid = self.cloud.boot(host='a')
+
+    def settle(self):
+        self.cloud.wait_for(lambda: not self.laws.unsettled())
+        self.cloud.wait_for(lambda: not self.laws.unheard())
+
+    def broken(self):
+        self.settle()
+        return [str(breach) for breach in self.laws.broken()]
+
+    def write(self, table, **values):
+        """Change the rows of the server behind everybody's back."""
+        t = getattr(tables, table)
+        column = t.c.uuid if table == 'instances' else t.c.instance_uuid
+        self.cloud.database.write(
+            lambda c: c.execute(
+                sa.update(t).where(column == self.uuid).values(**values)
+            )
+        )
+
+    def assert_broken(self, *texts):
+        """So many laws are broken, each in these words."""
+        found = [str(breach) for breach in self.laws.broken()]
+        self.assertEqual(len(texts), len(found), found)
+        for text, breach in zip(texts, found, strict=True):
+            self.assertIn(text, breach)
+
+    def test_nothing_is_wrong(self):
+        for kind in ('stop', 'start', 'pause', 'live_migrate', 'unpause'):
+            self.cloud.begin(kind, self.uuid)
+        self.cloud.begin('migrate', self.cloud.boot(host='b'))
+        self.cloud.delete(self.cloud.boot())
+        failing = self.cloud.boot()
+        self.world.break_(self.cloud.instance(failing).host, 'start', times=9)
+        self.cloud.begin('reboot_hard', failing)
+        self.assertEqual([], self.broken())
+
+    def test_a_guest_that_ran_twice(self):
+        self.settle()
+        for driver in (self.cloud.driver('b'),):
+            driver.create_disks(spec(self.uuid), None)
+            driver.define(spec(self.uuid))
+            driver.start(self.uuid)
+            self.world.witness(self.uuid, 'start at b')
+        self.assert_broken(
+            f"law 1: {self.uuid}: ran at ['a', 'b'] after",
+            'its disks at b',
+            'its guests at b',
+        )
+
+    def test_what_is_left_or_lost_on_hosts(self):
+        self.settle()
+        shelf = self.world.shelf
+        shelf.put(f'b/aside/{self.uuid}', {})
+        shelf.put(f'b/arriving/{self.uuid}', {'source': 'a'})
+        shelf.delete(f'a/disks/{self.uuid}')
+        shelf.put('b/disks/stranger', {})
+        self.assert_broken(
+            'its arriving at b',
+            'its aside at b',
+            f'law 2: {self.uuid}: disks at a is missing',
+            'law 9: stranger: nobody owns its disks at b',
+        )
+
+    def test_a_guest_in_another_state(self):
+        self.settle()
+        guest = self.world.guest('a', self.uuid)
+        self.world.shelf.put(f'a/guests/{self.uuid}', guest | {'power': 4})
+        self.assert_broken(f'law 7: {self.uuid}: it is active')
+
+    def test_room(self):
+        self.settle()
+        self.write('allocations', host='b')
+        self.assert_broken(
+            f"room is held by [('b', '{self.uuid}')]",
+            *['law 9: all:'] * 6,
+        )
+
+    def test_operations(self):
+        self.settle()
+        self.write('operations', finished_at=None, waits_for='Godot')
+        self.write('instances', task_id=clock.uuid4(), task_state='migrating')
+        self.assert_broken('law 3', f'law 4: {self.uuid}: migr')
+        self.assertIn('waits for Godot', self.laws.unsettled()[0])
+
+    def test_reasons(self):
+        self.settle()
+        self.write('operations', state='failed')
+        self.write('instances', vm_state='error')
+        self.assert_broken('failed for no reason', 'in error without a fault')
+
+    def test_notifications_unheard_twisted_and_missing(self):
+        self.settle()
+        heard = self.cloud.consumer.heard
+        last = heard.pop()
+        self.assert_broken("not heard: ['7 compute.instance.create.end']")
+        self.assertEqual(1, len(self.laws.unheard()))
+        heard.insert(0, last)
+        self.assert_broken("heard in this order: ['7 compute")
+        heard.append(heard.pop(0))
+        self.write('instances', notification_seq=8)
+        self.assert_broken('its numbers are [1, 2, 3, 4, 5, 6, 7]')
+
+    def test_spans(self):
+        self.settle()
+        # The create's end becomes one that nobody began.
+        t = tables.outbox
+        end = t.c.event_type == 'compute.instance.create.end'
+        self.cloud.database.write(
+            lambda c: c.execute(
+                sa.update(t)
+                .where(end)
+                .values(event_type='compute.instance.pause.end')
+            )
+        )
+        self.assert_broken('pause.end (number 7)', 'create.start of')
