@@ -25,7 +25,9 @@ class Api:
 
     def start(self) -> None:
         """Connect, then answer."""
-        self._database = engine.connect(CONF)
+        self._database = engine.connect(
+            CONF, patience=CONF.api.database_timeout
+        )
         schema.require(self._database)
         self._bus = OsloBus()
         self._backend = backend.over(

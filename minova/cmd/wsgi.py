@@ -45,6 +45,6 @@ def _make() -> auth.Application:
 
 
 def _backend() -> backend.Backend:
-    database = engine.connect(CONF)
+    database = engine.connect(CONF, patience=CONF.api.database_timeout)
     schema.require(database)
     return backend.over(database, OsloBus(), app.open_images())

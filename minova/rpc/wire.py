@@ -42,7 +42,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
             cause=type(error).__name__, reason=str(error)
         )
     return {
-        'class': type(error).__name__,
+        'class': error.travels_as or type(error).__name__,
         'message': error.message,
         'kwargs': {
             name: value if isinstance(value, _PLAIN) else str(value)
