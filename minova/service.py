@@ -7,6 +7,8 @@ checked without any, and starts a worker again when it dies. A worker makes
 everything it needs in ``start``, waits there for a broker or a database that
 is away, and ends on SIGTERM when what it has in hand is done or left owed.
 
+A worker that cannot go on ends with 1 by itself (``give_up``).
+
 Exit codes: 0 after SIGTERM, 1 after SIGINT or when a worker did not stop in
 ``graceful_shutdown_timeout``, 2 for a configuration that cannot work.
 """
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import gc
+import logging as std_logging
 import multiprocessing
 import os
 import signal
@@ -155,6 +158,17 @@ def fatal(prog: str) -> Iterator[None]:
     except WRONG as error:
         sys.stderr.write(f'{prog}: {error}\n')
         sys.exit(2)
+
+
+def give_up(why: str) -> None:
+    """End this worker at once with 1, so that the master starts another.
+
+    What it had in hand is taken up by that one, as after any crash: to stop
+    in good order is not to be relied on where something does not work.
+    """
+    LOG.critical('%s. This worker ends, another one is started.', why)
+    std_logging.shutdown()
+    os._exit(1)
 
 
 def run(

@@ -4,7 +4,8 @@
 ======= ====================================================================
 version what came with it
 ======= ====================================================================
-1.0     all that is here
+1.0     all that is not said to have come later
+1.1     ping
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -26,6 +27,12 @@ TOPIC = 'compute'
 
 class Compute(Protocol):
     """Acts, on one host."""
+
+    # -- asked by itself --
+
+    @contract.call(since='1.1', timeout=5)
+    def ping(self, context: Context) -> str:
+        """Answer with the incarnation; a compute asks itself for it."""
 
     # -- create, delete --
 
@@ -170,7 +177,15 @@ class Compute(Protocol):
         """
 
 
-INTERFACE = contract.Interface(Compute, TOPIC, '1.0')
+INTERFACE = contract.Interface(Compute, TOPIC, '1.1')
+
+
+def to_itself(bus: buses.Bus, host: str) -> Compute:
+    """Return what the compute on ``host`` speaks to itself with, not pinned.
+
+    It is of its own release.
+    """
+    return cast(Compute, contract.client(INTERFACE, bus, host))
 
 
 class Computes:
