@@ -44,10 +44,12 @@ T = TypeVar('T')
 
 #: Seconds before the first try again, doubled each time up to the second.
 _PAUSES = (0.02, 1.0)
-#: A try is the last one when it began later than this part of the patience,
-#: or so many seconds where there is none: all tries end soon after it.
-_TRYING = 0.25
-_TRYING_SECONDS = 6.0
+#: Until which part of the patience another try is begun: after an answer that
+#: told to try again (a deadlock takes PostgreSQL a second to find), and after
+#: none, when the next one may take all of the patience.
+_TRYING = {True: 0.6, False: 0.25}
+#: What counts as patience for that where an answer takes as long as it takes.
+_TRYING_SECONDS = 20.0
 #: A try that took this part of the patience was not answered.
 _UNANSWERED = 0.8
 
@@ -144,10 +146,7 @@ class Database:
 
     def _insist(self, work: Callable[[Connection], T], writes: bool) -> T:
         """Run ``work`` until it was done or the time to try is over."""
-        trying = _TRYING_SECONDS
-        if self._patience is not None:
-            trying = self._patience * _TRYING
-        until = clock.monotonic() + trying
+        first = clock.monotonic()
         pause, longest = _PAUSES
         while True:
             began = clock.monotonic()
@@ -162,7 +161,9 @@ class Database:
                 self._unanswered = False
                 return done
             self._note_silence(outage, clock.monotonic() - began)
-            if clock.monotonic() + pause > until:
+            answered = outage.kind is outages.Kind.TURN
+            trying = (self._patience or _TRYING_SECONDS) * _TRYING[answered]
+            if clock.monotonic() + pause > first + trying:
                 raise _unavailable(outage.reason) from cause
             # Not all at once: two who were in each other's way would meet
             # again.

@@ -61,7 +61,8 @@ MYSQL = {
     1226: Kind.AWAY,  # the user has used what it may
     1290: Kind.AWAY,  # read-only, as is a replica
     1317: Kind.LOST,  # KILL QUERY, or the server shuts down
-    1836: Kind.AWAY,  # read-only
+    1792: Kind.AWAY,  # read-only, said of transactions
+    1836: Kind.AWAY,  # read-only, said of the server
     1927: Kind.LOST,  # KILL CONNECTION
     1969: Kind.TURN,  # max_statement_time
     2002: Kind.AWAY,  # no connection
@@ -110,13 +111,14 @@ def of(error: BaseException) -> Outage | None:
 
 
 def _by_number(error: BaseException) -> Kind | None:
-    state = getattr(error, 'sqlstate', None)
-    if isinstance(state, str):
-        fitting = [known for known in POSTGRESQL if state.startswith(known)]
-        return POSTGRESQL[max(fitting, key=len)] if fitting else None
+    # Those of SQLAlchemy, oslo.db and psycopg have a text there. MySQL's have
+    # a SQL state too, which says less.
     number = error.args[0] if error.args else None
-    # Those of SQLAlchemy and oslo.db have a text there.
-    return MYSQL.get(number) if isinstance(number, int) else None
+    if isinstance(number, int):
+        return MYSQL.get(number)
+    state = getattr(error, 'sqlstate', None) or ''
+    fitting = [known for known in POSTGRESQL if state.startswith(known)]
+    return POSTGRESQL[max(fitting, key=len)] if fitting else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

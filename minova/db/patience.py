@@ -22,7 +22,7 @@ from minova import clock
 #: Parts of the bound after which a server gives up a statement, and a wait
 #: for a lock.
 _STATEMENT = 0.9
-_LOCK = 0.75
+_LOCK = 0.5
 #: How many bounds a transaction may be left alone: who began it is frozen, and
 #: others wait for its locks.
 _IDLE = 2
