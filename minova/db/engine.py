@@ -50,6 +50,9 @@ _PAUSES = (0.02, 1.0)
 _TRYING = {True: 0.6, False: 0.25}
 #: What counts as patience for that where an answer takes as long as it takes.
 _TRYING_SECONDS = 20.0
+#: Seconds after a silence in which nobody asks: who has waited for a thread
+#: meanwhile shall not wait for an answer as well.
+_QUIET = 1.0
 #: A try that took this part of the patience was not answered.
 _UNANSWERED = 0.8
 
@@ -111,6 +114,7 @@ class Database:
         self._patience = patience
         self._daytime = daytime.Daytime(engine.dialect.name)
         self._unanswered = False
+        self._quiet_until = 0.0
         self._probing = clock.lock()
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -132,12 +136,14 @@ class Database:
     def _admitted(self) -> Iterator[None]:
         """Let one alone find out when a database that was silent is back.
 
-        All the others would only wait beside it, and hold up those who wait
-        for them.
+        Once in a while; all the others would only wait beside it, and hold up
+        those who wait for them.
         """
         alone = self._unanswered
-        if alone and not self._probing.acquire(blocking=False):
-            raise _unavailable('it does not answer')
+        if alone:
+            quiet = clock.monotonic() < self._quiet_until
+            if quiet or not self._probing.acquire(blocking=False):
+                raise _unavailable('it does not answer')
         try:
             yield
         finally:
@@ -176,6 +182,7 @@ class Database:
         if outage.kind is outages.Kind.TURN:
             self._unanswered = False
         elif seconds >= self._patience * _UNANSWERED:
+            self._quiet_until = clock.monotonic() + _QUIET
             self._unanswered = True
 
     def _once(self, work: Callable[[Connection], T], writes: bool) -> T:

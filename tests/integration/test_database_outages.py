@@ -106,6 +106,16 @@ class Ways:
             ).scalar_one()
         )
 
+    def wait_until_back(self):
+        """Do something as soon as it can be done again."""
+        until = clock.monotonic() + 10
+        while clock.monotonic() < until:
+            try:
+                return self.database.write(self.raise_value())
+            except exception.Unavailable:
+                clock.sleep(0.1)
+        raise AssertionError('it is never back')
+
     def assert_away(self, work=None, error=exception.Unavailable):
         """It is told promptly, and as what it is."""
         began = clock.monotonic()
@@ -125,7 +135,7 @@ class Ways:
         self.assert_away()
         self._ask_beside()
         self.server.resume()
-        self.database.write(self.raise_value())
+        self.wait_until_back()
         self.assertEqual(1, self.value())
 
     def way_frozen_before_there_is_a_connection(self):
@@ -134,11 +144,12 @@ class Ways:
         error = self.assertRaises(exception.Unavailable, self.connect)
         self.assertNotIn('minova_patience', str(error))
         self.server.resume()
-        self.database.write(self.raise_value())
+        self.wait_until_back()
         self.assertEqual(1, self.value())
 
     def _ask_beside(self):
         """While it is silent one asks, and nobody else waits."""
+        clock.sleep(1.1)
         asking = threading.Thread(target=self.assert_away)
         asking.start()
         clock.sleep(0.2)
@@ -154,8 +165,9 @@ class Ways:
             exception.OutcomeUnknown,
         )
         self.server.resume()
+        self.wait_until_back()
         # Wholly or not at all, and never twice.
-        self.assertIn(self.value(), (0, 1))
+        self.assertIn(self.value(), (1, 2))
 
     def way_killed_at_the_commit(self):
         self.assert_away(
