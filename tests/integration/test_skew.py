@@ -30,26 +30,33 @@ class DaytimeTest(base.TestCase):
         super().setUp()
         self.addCleanup(clock.install, clock.install(clock.Clock()))
 
-    def connect(self, kind):
+    def server(self, kind):
+        """Return a server, with a database of ours for this test."""
         server = servers.shared(kind)
+        server.url('daytime')
         self.addCleanup(server.drop, 'daytime')
+        return server
+
+    def measure(self, server):
+        """Begin to use a database, as a process does."""
         made = engine.connect(CONF, server.url('daytime'))
         self.addCleanup(made.dispose)
-        return made
+        made.read(lambda connection: None)
 
     def test_it_is_the_databases(self):
         right = clock.Clock()
         for kind in (servers.MariaDB, servers.PostgreSQL):
+            server = self.server(kind)
             for hours in (-5, 3):
                 clock.install(OneMachine(hours))
-                self.connect(kind).read(lambda connection: None)
+                self.measure(server)
                 off = (clock.now() - right.now()).total_seconds()
                 self.assertLess(abs(off), 0.2)
         self.assertIn('18000.0 s behind', self.log.output)
         self.assertIn("10800.0 s ahead of the database's", self.log.output)
 
     def test_a_clock_that_is_right_is_left_alone(self):
-        self.connect(servers.MariaDB).read(lambda connection: None)
+        self.measure(self.server(servers.MariaDB))
         self.assertEqual(0, clock.ahead().total_seconds())
         self.assertEqual('', self.log.output)
 
