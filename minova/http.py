@@ -6,6 +6,7 @@ once and several workers can share it.
 """
 
 from collections.abc import Callable
+import contextlib
 import socket
 from typing import Any
 
@@ -70,6 +71,7 @@ class HttpServer:
             max_request_body_size=largest_body,
             channel_timeout=120,
         )
+        self._bound = bound
         self._stopping = False
         self._thread: clock.Thread | None = None
 
@@ -87,6 +89,12 @@ class HttpServer:
     def _run(self) -> None:
         while not self._stopping:
             self._turn(1.0)
+        # Who is connected already is answered. From here on connections are
+        # refused, though the master has the socket open too: a balancer then
+        # asks another api, and nobody waits for one that will never accept.
+        self._turn(0)
+        with contextlib.suppress(OSError):  # another worker was faster
+            self._bound.shutdown(socket.SHUT_RD)
         # The listening socket alone: the workers still need the trigger.
         wasyncore.dispatcher.close(self._server)
         until = clock.monotonic() + _GRACE
