@@ -68,7 +68,9 @@ class ComputeService:
         manager = Manager(
             host, driver, self.runner, computes, self.incarnation
         )
-        self._dispatcher = Dispatcher(rpc.INTERFACE, manager)
+        self._dispatcher = Dispatcher(
+            rpc.INTERFACE, manager, CONF.upgrade_levels.compute
+        )
         myself = rpc.to_itself(bus, host)
         self.hearing = Hearing(
             f'Compute {host}',

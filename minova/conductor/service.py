@@ -67,7 +67,9 @@ class ConductorService:
             self._pool,
             self._incarnation,
         )
-        self._dispatcher = Dispatcher(rpc.INTERFACE, self.manager)
+        self._dispatcher = Dispatcher(
+            rpc.INTERFACE, self.manager, CONF.upgrade_levels.conductor
+        )
         self.sweeper = Sweeper(
             database, self.manager, waker, self.hearing, holder, host
         )
