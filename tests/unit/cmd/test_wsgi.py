@@ -28,6 +28,7 @@ class WsgiTest(base.TestCase):
         path = os.path.join(self.directory, 'minova.conf')
         with open(path, 'w', encoding='utf-8') as file:
             file.write(
+                f'[DEFAULT]\nlog_file = {path}.log\n'
                 '[database]\nconnection = mysql+pymysql://u@127.0.0.1:'
                 f'{silent.getsockname()[1]}/minova\n'
             )
@@ -46,4 +47,5 @@ class WsgiTest(base.TestCase):
             told = json.loads(body)['serviceUnavailable']
             self.assertEqual(503, told['code'])
             self.assertIn('Try again', told['message'])
-        self.assertIn('Nothing can be answered yet', asked.stderr)
+        with open(f'{path}.log', encoding='utf-8') as log:
+            self.assertEqual(2, log.read().count('Nothing can be answered'))
