@@ -6,7 +6,6 @@ once and several workers can share it.
 """
 
 from collections.abc import Callable
-import contextlib
 import socket
 from typing import Any
 
@@ -43,6 +42,16 @@ def listen(
     return made
 
 
+def refuse(bound: socket.socket) -> None:
+    """Have connections to a listening socket refused from now on.
+
+    For the master, when all its workers are about to end: it has the socket
+    open too, and who connects meanwhile would wait for nobody. A balancer that
+    is refused asks another api.
+    """
+    bound.shutdown(socket.SHUT_RD)
+
+
 def url(bound: socket.socket) -> str:
     """Return where a listening socket is reached; no slash at the end."""
     address, port = bound.getsockname()[:2]
@@ -71,7 +80,7 @@ class HttpServer:
             max_request_body_size=largest_body,
             channel_timeout=120,
         )
-        self._bound = bound
+        self._server.handle_close = self._listen_no_more
         self._stopping = False
         self._thread: clock.Thread | None = None
 
@@ -89,19 +98,16 @@ class HttpServer:
     def _run(self) -> None:
         while not self._stopping:
             self._turn(1.0)
-        # Who is connected already is answered. From here on connections are
-        # refused, though the master has the socket open too: a balancer then
-        # asks another api, and nobody waits for one that will never accept.
-        self._turn(0)
-        with contextlib.suppress(OSError):  # another worker was faster
-            self._bound.shutdown(socket.SHUT_RD)
-        # The listening socket alone: the workers still need the trigger.
-        wasyncore.dispatcher.close(self._server)
+        self._listen_no_more()
         until = clock.monotonic() + _GRACE
         while self._is_busy() and clock.monotonic() < until:
             self._turn(0.05)
         self._server.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
+
+    def _listen_no_more(self) -> None:
+        # The listening socket alone: the workers still need the trigger.
+        wasyncore.dispatcher.close(self._server)
 
     def _turn(self, timeout: float) -> None:
         wasyncore.loop(timeout, use_poll=True, map=self._channels, count=1)

@@ -176,10 +176,12 @@ def run(
     build: Callable[[], Runnable],
     workers: int = 1,
     ready: str = '',
+    ending: Callable[[], None] | None = None,
 ) -> int:
     """Run workers until told to stop; return the exit code.
 
-    ``ready`` is what a worker says on stdout when it has started.
+    ``ready`` is what a worker says on stdout when it has started. ``ending``
+    is called in the master before the workers are told to stop.
     """
     worker = Worker(name, build, ready)
     with fatal(name):
@@ -187,5 +189,8 @@ def run(
         launcher = oslo_service.launch(
             CONF, worker, workers=workers, restart_method='mutate'
         )
+    if ending is not None:
+        # The library under oslo.service has hooks, oslo.service none.
+        launcher._manager.register_hooks(on_terminate=ending)
     code = int(launcher.wait() or 0)
     return 2 if worker.is_wrong else code

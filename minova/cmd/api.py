@@ -61,6 +61,7 @@ def main() -> int:
         functools.partial(Api, bound),
         CONF.api.workers,
         f'{PROG} is ready at {http.url(bound)}/',
+        functools.partial(http.refuse, bound),
     )
 
 

@@ -291,7 +291,8 @@ def _settings(conf: cfg.ConfigOpts, patience: float | None) -> dict[str, Any]:
     pool_timeout = conf.database.pool_timeout
     if patience is not None:
         marked = marked.update_query_dict({_PATIENCE: str(patience)})
-        pool_timeout = min(pool_timeout or patience, patience)
+        if url.get_backend_name() != 'sqlite':  # which has no pool
+            pool_timeout = min(pool_timeout or patience, patience)
     return {
         'connection': marked.render_as_string(hide_password=False),
         'max_retries': 1,
