@@ -9,6 +9,7 @@ them asks here, and so runs unchanged under a virtual clock.
 from collections.abc import Callable
 from concurrent import futures
 import datetime
+import random
 import threading
 import time
 import types
@@ -94,6 +95,10 @@ class Clock:
         """Return a new random id."""
         return str(uuid.uuid4())
 
+    def uniform(self, low: float, high: float) -> float:
+        """Return any number between the two."""
+        return random.uniform(low, high)
+
     def event(self) -> Event:
         """Return a lowered flag."""
         return threading.Event()
@@ -114,18 +119,36 @@ class Clock:
 
 
 _clock = Clock()
+#: What ``now`` adds to the machine's time of day.
+_ahead = datetime.timedelta(0)
 
 
 def install(clock: Clock) -> Clock:
     """Make ``clock`` the one everybody asks; return the one before."""
-    global _clock
+    global _clock, _ahead
     before, _clock = _clock, clock
+    _ahead = datetime.timedelta(0)
     return before
+
+
+def set_ahead(span: datetime.timedelta) -> None:
+    """Count the time of day by a clock that is ahead of this machine's.
+
+    So that services whose machines' clocks differ have one time of day, the
+    database's (``db/daytime.py``).
+    """
+    global _ahead
+    _ahead = span
+
+
+def ahead() -> datetime.timedelta:
+    """Return how far ``now`` is ahead of this machine's clock."""
+    return _ahead
 
 
 def now() -> datetime.datetime:
     """Return the time of day, aware, in UTC."""
-    return _clock.now()
+    return _clock.now() + _ahead
 
 
 def monotonic() -> float:
@@ -141,6 +164,11 @@ def sleep(seconds: float) -> None:
 def uuid4() -> str:
     """Return a new random id."""
     return _clock.uuid4()
+
+
+def uniform(low: float, high: float) -> float:
+    """Return any number between the two."""
+    return _clock.uniform(low, high)
 
 
 def event() -> Event:

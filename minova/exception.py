@@ -17,6 +17,7 @@
     │   ├── Stale               409  a newer owner holds the instance
     │   ├── NotOffered          501  the hypervisor knows no such thing
     │   └── Unavailable         503  broker or database away
+    │       └── OutcomeUnknown       it may have been accepted
     └── Failed                  500  something was begun; the text says what
         ├── GuestFailed              the hypervisor refused or lost it
         └── ConfigInvalid            the process cannot start
@@ -38,6 +39,9 @@ class MinovaException(Exception):
 
     msg_fmt: ClassVar[str] = 'An unknown error occurred.'
     status: ClassVar[int] = 500
+    #: The class as which it crosses RPC, if that is not its own: a service of
+    #: the release before does not know a class that was added since.
+    travels_as: ClassVar[str | None] = None
 
     def __init__(self, message: str | None = None, **kwargs: Any) -> None:
         self.kwargs = kwargs
@@ -334,6 +338,19 @@ class Unavailable(Refused):
 
     msg_fmt = '%(what)s is unavailable at this time: %(reason)s'
     status = 503
+    travels_as = 'Unavailable'
+
+
+class NobodyListens(Unavailable):
+    """The broker has no queue, or no consumer, for a message."""
+
+
+class NoAnswer(Unavailable):
+    """A message was sent, and not answered in its time."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The database did not confirm a commit: it is done wholly or not."""
 
 
 # -- failed -----------------------------------------------------------------

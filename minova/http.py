@@ -42,6 +42,16 @@ def listen(
     return made
 
 
+def refuse(bound: socket.socket) -> None:
+    """Have connections to a listening socket refused from now on.
+
+    For the master, when all its workers are about to end: it has the socket
+    open too, and who connects meanwhile would wait for nobody. A balancer that
+    is refused asks another api.
+    """
+    bound.shutdown(socket.SHUT_RD)
+
+
 def url(bound: socket.socket) -> str:
     """Return where a listening socket is reached; no slash at the end."""
     address, port = bound.getsockname()[:2]
@@ -70,6 +80,7 @@ class HttpServer:
             max_request_body_size=largest_body,
             channel_timeout=120,
         )
+        self._server.handle_close = self._listen_no_more
         self._stopping = False
         self._thread: clock.Thread | None = None
 
@@ -87,13 +98,16 @@ class HttpServer:
     def _run(self) -> None:
         while not self._stopping:
             self._turn(1.0)
-        # The listening socket alone: the workers still need the trigger.
-        wasyncore.dispatcher.close(self._server)
+        self._listen_no_more()
         until = clock.monotonic() + _GRACE
         while self._is_busy() and clock.monotonic() < until:
             self._turn(0.05)
         self._server.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
+
+    def _listen_no_more(self) -> None:
+        # The listening socket alone: the workers still need the trigger.
+        wasyncore.dispatcher.close(self._server)
 
     def _turn(self, timeout: float) -> None:
         wasyncore.loop(timeout, use_poll=True, map=self._channels, count=1)

@@ -7,6 +7,8 @@ checked without any, and starts a worker again when it dies. A worker makes
 everything it needs in ``start``, waits there for a broker or a database that
 is away, and ends on SIGTERM when what it has in hand is done or left owed.
 
+A worker that cannot go on ends with 1 by itself (``give_up``).
+
 Exit codes: 0 after SIGTERM, 1 after SIGINT or when a worker did not stop in
 ``graceful_shutdown_timeout``, 2 for a configuration that cannot work.
 """
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import gc
+import logging as std_logging
 import multiprocessing
 import os
 import signal
@@ -157,15 +160,28 @@ def fatal(prog: str) -> Iterator[None]:
         sys.exit(2)
 
 
+def give_up(why: str) -> None:
+    """End this worker at once with 1, so that the master starts another.
+
+    What it had in hand is taken up by that one, as after any crash: to stop
+    in good order is not to be relied on where something does not work.
+    """
+    LOG.critical('%s. This worker ends, another one is started.', why)
+    std_logging.shutdown()
+    os._exit(1)
+
+
 def run(
     name: str,
     build: Callable[[], Runnable],
     workers: int = 1,
     ready: str = '',
+    ending: Callable[[], None] | None = None,
 ) -> int:
     """Run workers until told to stop; return the exit code.
 
-    ``ready`` is what a worker says on stdout when it has started.
+    ``ready`` is what a worker says on stdout when it has started. ``ending``
+    is called in the master before the workers are told to stop.
     """
     worker = Worker(name, build, ready)
     with fatal(name):
@@ -173,5 +189,8 @@ def run(
         launcher = oslo_service.launch(
             CONF, worker, workers=workers, restart_method='mutate'
         )
+    if ending is not None:
+        # The library under oslo.service has hooks, oslo.service none.
+        launcher._manager.register_hooks(on_terminate=ending)
     code = int(launcher.wait() or 0)
     return 2 if worker.is_wrong else code

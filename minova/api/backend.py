@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the application is made from."""
 
+from collections.abc import Callable
 import dataclasses
 
+from minova import clock
+from minova import exception
 from minova.conf import CONF
 from minova.db.engine import Database
 from minova.images import Images
@@ -13,13 +16,50 @@ from minova.rpc.compute import Computes
 from minova.rpc.wakes import Waker
 
 
+class Beside:
+    """Asks from threads of its own, and waits only so long."""
+
+    def __init__(self, size: int = 16) -> None:
+        self._pool = clock.pool('beside', size)
+
+    def ask(self, seconds: float, ask: Callable[[], None]) -> None:
+        """Return when ``ask`` has, or raise its error.
+
+        Raises NoAnswer after ``seconds``; ``ask`` may then still be done.
+        """
+        ended = clock.event()
+        raised: list[exception.MinovaException] = []
+
+        def run() -> None:
+            try:
+                ask()
+            except exception.MinovaException as error:
+                raised.append(error)
+            finally:
+                ended.set()
+
+        asked = self._pool.submit(run)
+        if not ended.wait(seconds):
+            asked.cancel()
+            raise exception.NoAnswer(
+                what='A conductor', reason=f'no answer in {seconds} s'
+            )
+        if raised:
+            raise raised[0]
+        asked.result()
+
+    def close(self) -> None:
+        """Take no more; what nobody waits for is not waited for."""
+        self._pool.shutdown(wait=False)
+
+
 @dataclasses.dataclass(frozen=True)
 class Backend:
     """Everything behind the API; made by whoever serves it.
 
-    ``waker`` sends from threads of its own (``beside``), so that a broker
-    that hangs holds no request. ``host`` is the name under which the API
-    tells what it has done.
+    ``waker`` sends from threads of its own, and what must be answered is
+    asked ``beside``, so that a broker that hangs holds no request. ``host``
+    is the name under which the API tells what it has done.
     """
 
     database: Database
@@ -27,6 +67,7 @@ class Backend:
     waker: Waker
     images: Images
     host: str
+    beside: Beside = dataclasses.field(default_factory=Beside)
 
     @property
     def publisher(self) -> str:
@@ -36,6 +77,7 @@ class Backend:
     def close(self) -> None:
         """Wake who is still to be woken, then let go."""
         self.waker.close()
+        self.beside.close()
 
 
 def over(
@@ -51,6 +93,7 @@ def over(
         database=database,
         conductor=rpc,
         waker=Waker(Computes(bus), rpc, beside=True),
+        beside=Beside(CONF.api.threads),
         images=images,
         host=host or CONF.notifications.default_publisher_id or CONF.host,
     )

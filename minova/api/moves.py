@@ -3,8 +3,8 @@
 
 The move begins here, durably; then a conductor is asked where to, and the
 reply waits for its answer, because "there is no place" is an answer that the
-user shall have at once. When no conductor answers the move goes on all the
-same, as soon as one is back.
+user shall have at once. When no conductor answers in time the move goes on
+all the same, as soon as one is back.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ from minova.api import flavor_lookup
 from minova.api import quotas
 from minova.api.ask import Ask
 from minova.api.schemas import types
+from minova.conf import CONF
 from minova.db import instances
 from minova.db import moves
 from minova.db.engine import Connection
@@ -116,9 +117,10 @@ def migrate_live(ask: Ask, server_id: str) -> None:
 
 
 def _move(ask: Ask, begun: begin.Begun, live: bool) -> None:
-    """Ask a conductor where to; raise what it answers."""
+    """Ask a conductor where to; raise what it answers in time."""
     params = begun.operation.params
-    try:
+
+    def migrate_server() -> None:
         ask.backend.conductor.migrate_server(
             ask.context,
             instance=begun.instance,
@@ -129,6 +131,9 @@ def _move(ask: Ask, begun: begin.Begun, live: bool) -> None:
             disk_over_commit=params.get('disk_over_commit'),
             step=begun.first_step,
         )
+
+    try:
+        ask.backend.beside.ask(CONF.api.conductor_timeout, migrate_server)
     except exception.Unavailable as error:
         LOG.warning(
             'The %s of %s has begun and waits for a conductor: %s',

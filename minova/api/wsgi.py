@@ -80,7 +80,7 @@ class _Replies:
             auth.challenge(req, resp)
         if error.status == 503:
             LOG.warning('%s %s: %s', req.method, req.path, error)
-            text = _unavailable(error)
+            text = _unavailable(error, req)
         else:
             caller = getattr(req.context, 'caller', None)
             admin = caller is not None and bool(caller.is_admin)
@@ -139,9 +139,19 @@ class _Replies:
         resp.content_type = 'application/json'
 
 
-def _unavailable(error: exception.MinovaException) -> str:
+def _unavailable(error: exception.MinovaException, req: falcon.Request) -> str:
     """Return what is away, not where it was looked for."""
     what = error.kwargs.get('what', 'Something that is needed')
+    if isinstance(error, exception.OutcomeUnknown):
+        number = getattr(req.context, 'request_id', '')
+        return (
+            f'{what} did not confirm in time what was asked for: it was '
+            'accepted wholly or not at all. Look before you ask again: if it '
+            f'was accepted, the request id {number} stands among the '
+            "server's actions (GET /servers/ID/os-instance-actions, "
+            '"openstack server event list ID"); a new server is in the list '
+            'of servers.'
+        )
     return f'{what} is unavailable at this time. Try again later.'
 
 

@@ -112,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
         allinone.AllInOne, directory, arguments.hosts, bound
     )
     with held:
-        return service.run(PROG, build, ready=ready)
+        ending = functools.partial(http.refuse, bound)
+        return service.run(PROG, build, ready=ready, ending=ending)
 
 
 if __name__ == '__main__':

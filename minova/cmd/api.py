@@ -25,7 +25,9 @@ class Api:
 
     def start(self) -> None:
         """Connect, then answer."""
-        self._database = engine.connect(CONF)
+        self._database = engine.connect(
+            CONF, patience=CONF.api.database_timeout
+        )
         schema.require(self._database)
         self._bus = OsloBus()
         self._backend = backend.over(
@@ -59,6 +61,7 @@ def main() -> int:
         functools.partial(Api, bound),
         CONF.api.workers,
         f'{PROG} is ready at {http.url(bound)}/',
+        functools.partial(http.refuse, bound),
     )
 
 

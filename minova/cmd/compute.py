@@ -26,7 +26,7 @@ class Compute:
             # Or the next try would find the host taken, by this one.
             taken_back.callback(driver.close)
             self._compute = ComputeService(
-                CONF.host, self._bus, driver, images.load()
+                CONF.host, self._bus, driver, images.load(), service.give_up
             )
             self._compute.start()
             taken_back.pop_all()

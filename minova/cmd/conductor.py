@@ -20,13 +20,15 @@ class Conductor:
     def start(self) -> None:
         """Connect, then answer."""
         with contextlib.ExitStack() as taken_back:
-            self._database = engine.connect(CONF)
+            self._database = engine.connect(
+                CONF, patience=CONF.conductor.database_timeout
+            )
             taken_back.callback(self._database.dispose)
             schema.require(self._database)
             self._bus = OsloBus()
             taken_back.callback(self._bus.close)
             self._conductor = ConductorService(
-                self._database, self._bus, CONF.host
+                self._database, self._bus, CONF.host, service.give_up
             )
             self._conductor.start()
             taken_back.pop_all()

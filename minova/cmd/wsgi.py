@@ -3,23 +3,35 @@
 
 Everything is read from the configuration, /etc/minova/minova.conf or what
 ``MINOVA_CONFIG`` names, and made at the first request: a server that forks
-after loading shares no connection between its workers.
+after loading shares no connection between its workers. While the database is
+away requests are answered with 503 and the next one tries again.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import functools
+import json
 import os
 from typing import Any
 
+from oslo_log import log as logging
+
 from minova import clock
+from minova import exception
 from minova import service
 from minova.api import app
 from minova.api import auth
 from minova.api import backend
+from minova.api import wsgi
 from minova.conf import CONF
 from minova.db import engine
 from minova.db import schema
 from minova.rpc.oslo import OsloBus
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that a request waits for another one that makes everything.
+_PATIENCE = 4.0
 
 _lock = clock.lock()
 _made: auth.Application | None = None
@@ -29,22 +41,50 @@ def application(
     environ: dict[str, Any], start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
     """Answer one request."""
-    return (_made or _make())(environ, start_response)
+    try:
+        made = _made or _make()
+    except exception.Unavailable as error:
+        LOG.warning('Nothing can be answered yet: %s', error)
+        return _unavailable(start_response)
+    return made(environ, start_response)
+
+
+def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    text = 'The service starts, and waits for what it needs. Try again later.'
+    body = json.dumps(wsgi.error_body(503, text)).encode()
+    start_response(
+        '503 Service Unavailable',
+        [
+            ('Content-Type', 'application/json'),
+            ('Content-Length', str(len(body))),
+        ],
+    )
+    return [body]
 
 
 def _make() -> auth.Application:
     global _made
-    with _lock:
+    if not _lock.acquire(timeout=_PATIENCE):
+        raise exception.Unavailable(
+            what='The database', reason='another request waits for it'
+        )
+    try:
         if _made is None:
-            named = os.environ.get('MINOVA_CONFIG')
-            service.configure(
-                ['--config-file', named] if named else [], 'minova-api'
-            )
+            _configure()
             _made = app.make_app_from_configuration(_backend())
         return _made
+    finally:
+        _lock.release()
+
+
+@functools.cache
+def _configure() -> None:
+    """Read the configuration, which can be done once only."""
+    named = os.environ.get('MINOVA_CONFIG')
+    service.configure(['--config-file', named] if named else [], 'minova-api')
 
 
 def _backend() -> backend.Backend:
-    database = engine.connect(CONF)
+    database = engine.connect(CONF, patience=CONF.api.database_timeout)
     schema.require(database)
     return backend.over(database, OsloBus(), app.open_images())

@@ -25,12 +25,24 @@ class Manager(Compute):
     """Answers for one host."""
 
     def __init__(
-        self, host: str, driver: Driver, runner: Runner, computes: Computes
+        self,
+        host: str,
+        driver: Driver,
+        runner: Runner,
+        computes: Computes,
+        incarnation: str,
     ) -> None:
         self._host = host
         self._driver = driver
         self._runner = runner
         self._computes = computes
+        self._incarnation = incarnation
+
+    # -- asked by itself -----------------------------------------------------
+
+    def ping(self, context: Context) -> str:
+        """Answer with the own incarnation."""
+        return self._incarnation
 
     # -- create, delete ------------------------------------------------------
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One compute: what it is made of and how it lives."""
 
+from collections.abc import Callable
 import os
 
 from oslo_log import log as logging
@@ -22,8 +23,10 @@ from minova.objects.step import Duty
 from minova.rpc import compute as rpc
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.bus import Bus
+from minova.rpc.bus import Server
 from minova.rpc.compute import Computes
 from minova.rpc.contract import Dispatcher
+from minova.rpc.hearing import Hearing
 from minova.rpc.wakes import Waker
 from minova.virt.driver import Driver
 
@@ -38,8 +41,15 @@ class ComputeService:
     """
 
     def __init__(
-        self, host: str, bus: Bus, driver: Driver, images: Images
+        self,
+        host: str,
+        bus: Bus,
+        driver: Driver,
+        images: Images,
+        give_up: Callable[[str], None] | None = None,
     ) -> None:
+        """``give_up`` ends the process when it cannot be made to hear."""
+        self._bus = bus
         self.host = host
         self.driver = driver
         self.incarnation = clock.uuid4()
@@ -55,14 +65,19 @@ class ComputeService:
             Waker(computes, self._conductor),
             CONF.compute.max_concurrent_steps,
         )
-        manager = Manager(host, driver, self.runner, computes)
-        dispatcher = Dispatcher(rpc.INTERFACE, manager)
-        self._server = bus.serve(
-            rpc.TOPIC,
-            host,
-            rpc.INTERFACE.version,
-            dispatcher.method_names(),
-            dispatcher.dispatch,
+        manager = Manager(
+            host, driver, self.runner, computes, self.incarnation
+        )
+        self._dispatcher = Dispatcher(
+            rpc.INTERFACE, manager, CONF.upgrade_levels.compute
+        )
+        myself = rpc.to_itself(bus, host)
+        self.hearing = Hearing(
+            f'Compute {host}',
+            self.incarnation,
+            self._serve,
+            lambda: myself.ping(internal()),
+            give_up,
         )
         self.reconciler = Reconciler(host, driver, self._conductor)
         self._beats = Loop(
@@ -70,12 +85,21 @@ class ComputeService:
         )
         self._registered = clock.event()
 
+    def _serve(self) -> Server:
+        return self._bus.serve(
+            rpc.TOPIC,
+            self.host,
+            rpc.INTERFACE.version,
+            self._dispatcher.method_names(),
+            self._dispatcher.dispatch,
+        )
+
     def start(self) -> None:
         """Answer, register, take up what is owed, watch the guests.
 
         Registering goes on in the background until a conductor answers.
         """
-        self._server.start()
+        self.hearing.start()
         self._beats.start()
 
     @property
@@ -92,7 +116,7 @@ class ComputeService:
 
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed to the next start."""
-        self._server.stop()
+        self.hearing.stop()
         self._beats.stop()
         if self._registered.is_set():
             self.reconciler.stop()

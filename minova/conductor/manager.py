@@ -54,6 +54,7 @@ class Manager(Conductor):
         relay: Relay,
         host: str,
         pool: clock.Pool,
+        incarnation: str,
     ) -> None:
         self._database = database
         self._desk = desk
@@ -61,12 +62,13 @@ class Manager(Conductor):
         self._relay = relay
         self._host = host
         self._pool = pool
+        self._incarnation = incarnation
 
     # -- asked by itself -----------------------------------------------------
 
-    def ping(self, context: Context) -> bool:
-        """Answer."""
-        return True
+    def ping(self, context: Context) -> str:
+        """Answer with the own incarnation."""
+        return self._incarnation
 
     # -- asked by the api ----------------------------------------------------
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One conductor: what it is made of and how it lives."""
 
+from collections.abc import Callable
+
 from oslo_log import log as logging
 
 from minova import clock
@@ -10,12 +12,14 @@ from minova.conductor.hearing import Hearing
 from minova.conductor.manager import Manager
 from minova.conductor.sweeper import Sweeper
 from minova.conf import CONF
+from minova.context import internal
 from minova.db import hosts
 from minova.db.engine import Database
 from minova.loop import Loop
 from minova.notifications.relay import Relay
 from minova.rpc import conductor as rpc
 from minova.rpc.bus import Bus
+from minova.rpc.bus import Server
 from minova.rpc.compute import Computes
 from minova.rpc.contract import Dispatcher
 from minova.rpc.wakes import Waker
@@ -29,7 +33,15 @@ BINARY = 'nova-conductor'
 class ConductorService:
     """A conductor at ``host``; several may run beside each other."""
 
-    def __init__(self, database: Database, bus: Bus, host: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        host: str,
+        give_up: Callable[[str], None] | None = None,
+    ) -> None:
+        """``give_up`` ends the process when it cannot be made to hear."""
+        self._bus = bus
         self._database = database
         self._host = host
         self._incarnation = clock.uuid4()
@@ -38,7 +50,14 @@ class ConductorService:
         waker = Waker(computes, rpc.client(bus))
         self._pool = clock.pool('conductor', 8)
         self.relay = Relay(database, bus, holder)
-        self.hearing = Hearing(bus, host)
+        myself = rpc.client(bus, server=host)
+        self.hearing = Hearing(
+            f'Conductor {host}',
+            self._incarnation,
+            self._serve,
+            lambda: myself.ping(internal()),
+            give_up,
+        )
         self.manager = Manager(
             database,
             Desk(database, computes, self.hearing),
@@ -46,20 +65,25 @@ class ConductorService:
             self.relay,
             host,
             self._pool,
+            self._incarnation,
+        )
+        self._dispatcher = Dispatcher(
+            rpc.INTERFACE, self.manager, CONF.upgrade_levels.conductor
         )
         self.sweeper = Sweeper(
             database, self.manager, waker, self.hearing, holder, host
         )
-        dispatcher = Dispatcher(rpc.INTERFACE, self.manager)
-        self._server = bus.serve(
-            rpc.TOPIC,
-            host,
-            rpc.INTERFACE.version,
-            dispatcher.method_names(),
-            dispatcher.dispatch,
-        )
         self._beats = Loop(
             'beat', self._beat, lambda: CONF.compute.heartbeat_interval
+        )
+
+    def _serve(self) -> Server:
+        return self._bus.serve(
+            rpc.TOPIC,
+            self._host,
+            rpc.INTERFACE.version,
+            self._dispatcher.method_names(),
+            self._dispatcher.dispatch,
         )
 
     def start(self) -> None:
@@ -73,7 +97,6 @@ class ConductorService:
                 version.release(),
             )
         )
-        self._server.start()
         self.hearing.start()
         self.relay.start()
         self.sweeper.start()
@@ -83,7 +106,6 @@ class ConductorService:
     def stop(self) -> None:
         """Answer what was asked, then stop; leases are given back."""
         self.hearing.stop()
-        self._server.stop()
         self._beats.stop()
         self.sweeper.stop()
         self._pool.shutdown()

@@ -72,6 +72,26 @@ The largest request body that is read, in bytes; a larger one is answered with
 413. Image uploads to the embedded image service are not counted.
 """,
     ),
+    cfg.FloatOpt(
+        'database_timeout',
+        default=4,
+        min=1,
+        help="""
+Seconds for which a request waits for an answer of the database before it is
+answered with 503. A request has a few seconds more where an answer came and
+was a refusal, as for a deadlock. See also [conductor] database_timeout.
+""",
+    ),
+    cfg.FloatOpt(
+        'conductor_timeout',
+        default=4,
+        min=0,
+        help="""
+Seconds for which the reply to a resize or a migration waits for a conductor
+to say where to. It is then answered with 202: the move has begun and goes on,
+and that there is no place for it is told by the server's actions.
+""",
+    ),
     cfg.StrOpt(
         'endpoint',
         help="""

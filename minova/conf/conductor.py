@@ -40,6 +40,18 @@ or the sweeping. When it dies another one goes on after that long.
         min=1,
         help='How many processes minova-conductor runs.',
     ),
+    cfg.FloatOpt(
+        'database_timeout',
+        default=15,
+        min=1,
+        help="""
+Seconds for which a conductor waits for an answer of the database before it
+tells whoever asked that the database is away; computes then ask again. The
+database itself gives up a statement a little earlier, and a transaction that
+was left alone for twice as long. Keep it below [DEFAULT]
+rpc_response_timeout and half a minute. See also [api] database_timeout.
+""",
+    ),
     cfg.IntOpt(
         'resize_confirm_window',
         default=0,

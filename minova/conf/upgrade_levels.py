@@ -8,7 +8,8 @@ GROUP = 'upgrade_levels'
 _HELP = """
 The newest version of the {name} interface that this service speaks, for
 example {example}. Set it to what the oldest {name} of the cluster understands
-while services of two releases run side by side; by default the newest.
+while services of two releases run side by side; by default the newest. It
+holds for what the service asks and, on the {name} itself, for its answers.
 """
 
 OPTIONS = [

@@ -6,6 +6,11 @@ transaction of its own, again after a deadlock or a lost connection: it must
 therefore touch nothing but the connection. Isolation is READ COMMITTED;
 whoever changes an instance locks its row first.
 
+A database that is away, that does not answer in time (``patience``) or that
+cannot serve is Unavailable, whatever the libraries call it (``outages``). Only
+a commit is never tried again: whether it was done is not known when its
+answer is lost, and what was accepted must not be accepted twice.
+
 A connection goes back to the pool after COMMIT or ROLLBACK and is trusted when
 it is taken again; that it was lost is found by the first statement, which then
 runs again on another. That saves the usual two round trips, one to look before
@@ -13,11 +18,12 @@ a transaction and one to clean up after it.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 from typing import Any
 from typing import TypeVar
 
 from oslo_config import cfg
-from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exception
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import enginefacade
@@ -28,19 +34,26 @@ from sqlalchemy.dialects import plugins
 from minova import clock
 from minova import exception
 from minova.conf import libraries
+from minova.db import daytime
+from minova.db import outages
+from minova.db import patience as bounds
 
 Connection = sa.Connection
 T = TypeVar('T')
 
-_RETRY = oslo_db_api.wrap_db_retry(
-    max_retries=8,
-    retry_interval=0.02,
-    inc_retry_interval=True,
-    max_retry_interval=1,
-    retry_on_deadlock=True,
-    retry_on_disconnect=True,
-    exception_checker=lambda error: isinstance(error, _Busy),
-)
+#: Seconds before the first try again, doubled each time up to the second.
+_PAUSES = (0.02, 1.0)
+#: Until which part of the patience another try is begun: after an answer that
+#: told to try again (a deadlock takes PostgreSQL a second to find), and after
+#: none, when the next one may take all of the patience.
+_TRYING = {True: 0.6, False: 0.25}
+#: What counts as patience for that where an answer takes as long as it takes.
+_TRYING_SECONDS = 20.0
+#: Seconds after a silence in which nobody asks: who has waited for a thread
+#: meanwhile shall not wait for an answer as well.
+_QUIET = 1.0
+#: A try that took this part of the patience was not answered.
+_UNANSWERED = 0.8
 
 
 #: What a connection that is not made ends with. Only that a MariaDB is away is
@@ -54,7 +67,15 @@ _NO_CONNECTION = (
 
 
 class Pooling(sa.CreateEnginePlugin):
-    """Makes no round trips before and after a transaction."""
+    """Makes no round trips before and after a transaction.
+
+    And bounds how long is waited for an answer, from the very first one.
+    """
+
+    def __init__(self, url: sa.URL, kwargs: dict[str, Any]) -> None:
+        super().__init__(url, kwargs)
+        given = url.query.get(_PATIENCE)
+        self._patience = None if given is None else float(str(given))
 
     def handle_pool_kwargs(
         self, pool_cls: type[sa.Pool], pool_args: dict[str, Any]
@@ -63,9 +84,17 @@ class Pooling(sa.CreateEnginePlugin):
         pool_args.update(pre_ping=False, reset_on_return=None)
 
     def update_url(self, url: sa.URL) -> sa.URL:
-        """Return the URL as it is; nothing in it is ours."""
-        return url
+        """Return the URL without what is ours."""
+        return url.difference_update_query([_PATIENCE])
 
+    def engine_created(self, engine: sa.Engine) -> None:
+        """Bound what every connection waits for."""
+        if self._patience is not None:
+            bounds.bind(engine, self._patience)
+
+
+#: The parameter of a URL that tells the plugin how long is waited.
+_PATIENCE = 'minova_patience'
 
 plugins.register('minova', __name__, 'Pooling')
 
@@ -79,45 +108,96 @@ def after_commit(connection: Connection, act: Callable[[], None]) -> None:
     connection.info.setdefault(_AFTER, []).append(act)
 
 
-class _Busy(Exception):
-    """SQLite had another writer for longer than it waits."""
-
-
 class Database:
-    """A database and its connection pool; one a process."""
+    """A database and its connection pool; one a process.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    ``patience`` are the seconds for which an answer is waited for, None for
+    as long as it takes.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, patience: float | None = None
+    ) -> None:
         self.engine = engine
+        self._patience = patience
+        self._daytime = daytime.Daytime(engine.dialect.name)
+        self._unanswered = False
+        self._quiet_until = 0.0
+        self._probing = clock.lock()
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction and commit it.
 
-        Raises Unavailable when the database cannot be reached; whether the
-        last commit was done is then unknown.
+        Raises Unavailable when the database cannot be reached or does not
+        answer, and nothing was done; OutcomeUnknown when the answer to the
+        commit was lost, so that all or nothing was done.
         """
-        return self._run(work, writes=True)
+        with self._admitted():
+            return self._insist(work, writes=True)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which changes nothing, on one snapshot of a kind."""
-        return self._run(work, writes=False)
+        with self._admitted():
+            return self._insist(work, writes=False)
 
-    def _run(self, work: Callable[[Connection], T], writes: bool) -> T:
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Let one alone find out when a database that was silent is back.
+
+        Once in a while; all the others would only wait beside it, and hold up
+        those who wait for them.
+        """
+        alone = self._unanswered
+        if alone:
+            quiet = clock.monotonic() < self._quiet_until
+            if quiet or not self._probing.acquire(blocking=False):
+                raise _unavailable('it does not answer')
         try:
-            result: T = _RETRY(self._once)(work, writes)
-        except _Busy as error:
-            raise exception.Unavailable(
-                what='The database', reason=str(error)
-            ) from error
-        except db_exception.DBConnectionError as error:
-            raise exception.Unavailable(
-                what='The database', reason=_first_line(error)
-            ) from error
-        return result
+            yield
+        finally:
+            if alone:
+                self._probing.release()
+
+    def _insist(self, work: Callable[[Connection], T], writes: bool) -> T:
+        """Run ``work`` until it was done or the time to try is over."""
+        first = clock.monotonic()
+        pause, longest = _PAUSES
+        while True:
+            began = clock.monotonic()
+            try:
+                done = self._once(work, writes)
+            except outages.CAUGHT as error:
+                outage = outages.of(error)
+                if outage is None:
+                    raise
+                cause = error
+            else:
+                self._unanswered = False
+                return done
+            self._note_silence(outage, clock.monotonic() - began)
+            answered = outage.kind is outages.Kind.TURN
+            trying = (self._patience or _TRYING_SECONDS) * _TRYING[answered]
+            if clock.monotonic() + pause > first + trying:
+                raise _unavailable(outage.reason) from cause
+            # Not all at once: two who were in each other's way would meet
+            # again.
+            clock.sleep(clock.uniform(0, pause))
+            pause = min(pause * 2, longest)
+
+    def _note_silence(self, outage: outages.Outage, seconds: float) -> None:
+        if self._patience is None or outage.kind is outages.Kind.FULL:
+            return
+        if outage.kind is outages.Kind.TURN:
+            self._unanswered = False
+        elif seconds >= self._patience * _UNANSWERED:
+            self._quiet_until = clock.monotonic() + _QUIET
+            self._unanswered = True
 
     def _once(self, work: Callable[[Connection], T], writes: bool) -> T:
         # In SQLite a writer that begins as a reader fails when another writer
         # was faster; one that says what it wants waits for its turn.
         immediate = writes and self.engine.dialect.name == 'sqlite'
+        committing = False
         try:
             with self._open() as connection:
                 # What an earlier transaction, rolled back, has left there.
@@ -128,12 +208,18 @@ class Database:
                 with connection.begin():
                     if immediate:
                         connection.exec_driver_sql('BEGIN IMMEDIATE')
+                    self._daytime.follow(connection)
                     result = work(connection)
+                    committing = writes
+                committing = False
                 acts = connection.info.pop(_AFTER, ())
-        except db_exception.DBError as error:
-            if 'database is locked' in str(error):
-                raise _Busy(str(error)) from error
-            raise
+        except outages.CAUGHT as error:
+            outage = outages.of(error) if committing else None
+            if outage is None or outage.kind is outages.Kind.TURN:
+                raise
+            raise exception.OutcomeUnknown(
+                what='The database', reason=outage.reason
+            ) from error
         for act in acts:
             act()
         return result
@@ -147,6 +233,10 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _unavailable(reason: str) -> exception.Unavailable:
+    return exception.Unavailable(what='The database', reason=reason)
 
 
 def _first_line(error: Exception) -> str:
@@ -180,9 +270,14 @@ def check(conf: cfg.ConfigOpts) -> None:
         ) from error
 
 
-def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
+def connect(
+    conf: cfg.ConfigOpts,
+    url: str | None = None,
+    patience: float | None = None,
+) -> Database:
     """Return the database at ``url`` or ``[database] connection``.
 
+    ``patience`` are the seconds for which an answer of it is waited for.
     Raises ConfigInvalid, or Unavailable when it does not answer.
     """
     _set_defaults(conf)
@@ -190,7 +285,7 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
         conf.set_override('connection', url, 'database')
     check(conf)
     facade = enginefacade.transaction_context()
-    facade.configure(**_settings(conf))
+    facade.configure(**_settings(conf, patience))
     try:
         # enginefacade connects once when it makes the engine.
         engine = facade.writer.get_engine()
@@ -199,13 +294,18 @@ def connect(conf: cfg.ConfigOpts, url: str | None = None) -> Database:
         raise exception.Unavailable(
             what='The database', reason=f'{named}: {_first_line(error)}'
         ) from error
-    return Database(_prepare(engine))
+    return Database(_prepare(engine), patience)
 
 
-def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
+def _settings(conf: cfg.ConfigOpts, patience: float | None) -> dict[str, Any]:
     """Return what enginefacade takes, read from the [database] group."""
     url = sa.make_url(conf.database.connection)
     marked = url.update_query_dict({'plugin': 'minova'}, append=True)
+    pool_timeout = conf.database.pool_timeout
+    if patience is not None:
+        marked = marked.update_query_dict({_PATIENCE: str(patience)})
+        if url.get_backend_name() != 'sqlite':  # which has no pool
+            pool_timeout = min(pool_timeout or patience, patience)
     return {
         'connection': marked.render_as_string(hide_password=False),
         'max_retries': 1,
@@ -217,7 +317,7 @@ def _settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         'connection_debug': conf.database.connection_debug,
         'max_pool_size': conf.database.max_pool_size,
         'max_overflow': conf.database.max_overflow,
-        'pool_timeout': conf.database.pool_timeout,
+        'pool_timeout': pool_timeout,
         'thread_checkin': False,
     }
 

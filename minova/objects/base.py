@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The base of every object that travels."""
 
+from collections.abc import Mapping
 from typing import Any
 from typing import cast
 from typing import Self
@@ -26,9 +27,21 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
         super().__init__(**values)
         self.obj_reset_changes()
 
-    def to_wire(self, version: str | None = None) -> dict[str, Any]:
-        """Return the JSON form, at an older ``version`` if asked."""
-        return self.obj_to_primitive(target_version=version)
+    def to_wire(
+        self, versions: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the JSON form, at the ``versions`` of objects if given.
+
+        These name the objects in it, too; one that they do not name is sent
+        as 1.0.
+        """
+        if versions is None:
+            return self.obj_to_primitive()
+        known = base.VersionedObjectRegistry.obj_classes()
+        every = dict.fromkeys(known, '1.0') | dict(versions)
+        return self.obj_to_primitive(
+            target_version=every[self.obj_name()], version_manifest=every
+        )
 
     @classmethod
     def from_wire(cls, primitive: dict[str, Any]) -> Self:

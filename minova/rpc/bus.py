@@ -43,8 +43,8 @@ class Bus(Protocol):
     def call(self, message: Message) -> Json:
         """Send and wait for the answer.
 
-        Raises Unavailable: nobody is there, no answer in time (it may or may
-        not have been acted on), or the bus itself is away.
+        Raises NobodyListens, NoAnswer when none came in time (it may or may
+        not have been acted on), or Unavailable when the bus itself is away.
         """
 
     def cast(self, message: Message) -> None:

@@ -4,8 +4,8 @@
 ======= ====================================================================
 version what came with it
 ======= ====================================================================
-1.0     all that is here but what is named below
-1.1     take_stock, put_away_stranger
+1.0     all that is not said to have come later
+1.1     ping; take_stock, put_away_stranger
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -28,6 +28,12 @@ TOPIC = 'compute'
 
 class Compute(Protocol):
     """Acts, on one host."""
+
+    # -- asked by itself --
+
+    @contract.call(since='1.1', timeout=5)
+    def ping(self, context: Context) -> str:
+        """Answer with the incarnation; a compute asks itself for it."""
 
     # -- create, delete --
 
@@ -191,6 +197,14 @@ class Compute(Protocol):
 
 
 INTERFACE = contract.Interface(Compute, TOPIC, '1.1')
+
+
+def to_itself(bus: buses.Bus, host: str) -> Compute:
+    """Return what the compute on ``host`` speaks to itself with, not pinned.
+
+    It is of its own release.
+    """
+    return cast(Compute, contract.client(INTERFACE, bus, host))
 
 
 class Computes:

@@ -8,6 +8,7 @@ version what came with it
 1.4     migrate_server, with the instance as a plain dict
 1.5     report_progress
 1.6     migrate_server takes the instance as a versioned object
+1.7     ping answers with the incarnation; before, with true
 ======= ====================================================================
 """
 
@@ -36,8 +37,8 @@ class Conductor(Protocol):
     # -- asked by itself --
 
     @contract.call(timeout=5)
-    def ping(self, context: Context) -> bool:
-        """Answer; a conductor asks itself whether it is heard."""
+    def ping(self, context: Context) -> str:
+        """Answer with the incarnation; a conductor asks itself for it."""
 
     # -- asked by the api --
 
@@ -148,7 +149,7 @@ class Conductor(Protocol):
         """Correct what differs between a hypervisor and the database."""
 
 
-INTERFACE = contract.Interface(Conductor, TOPIC, '1.6')
+INTERFACE = contract.Interface(Conductor, TOPIC, '1.7')
 
 
 def client(bus: bus.Bus, server: str | None = None) -> Conductor:

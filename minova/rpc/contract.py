@@ -10,6 +10,7 @@ looked like.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import inspect
 from typing import Any
@@ -74,11 +75,26 @@ def cast_(since: str = '1.0') -> Callable[[F], F]:
 
 @dataclasses.dataclass(frozen=True)
 class Interface:
-    """A Protocol of remote methods with its topic and version."""
+    """A Protocol of remote methods with its topic and version.
+
+    ``objects`` says which versions of objects came with which version of the
+    interface, the oldest first; every object began as 1.0 with it.
+    """
 
     protocol: type
     topic: str
     version: str
+    objects: tuple[tuple[str, Mapping[str, str]], ...] = ()
+
+    def objects_at(self, version: str | None) -> Mapping[str, str] | None:
+        """Return what objects looked like then; None for as they are."""
+        if version is None:
+            return None
+        known: dict[str, str] = {}
+        for since, versions in self.objects:
+            if parse(since) <= parse(version):
+                known |= versions
+        return known
 
     def methods(self) -> dict[str, Method]:
         """Return the declared methods by name."""
@@ -119,6 +135,7 @@ class Client:
         self._bus = bus
         self._server = server
         self._version = pin or interface.version
+        self._objects = interface.objects_at(pin)
         for method in interface.methods().values():
             setattr(self, method.name, self._sender(method))
 
@@ -159,7 +176,11 @@ class Client:
                 )
             ),
             arguments={
-                name: _plain(value) if plain else wire.encode(value)
+                name: (
+                    _plain(value)
+                    if plain
+                    else wire.encode(value, self._objects)
+                )
                 for name, value in arguments.items()
             },
             context=context.to_dict(),
@@ -192,9 +213,18 @@ def _plain_data(value: Any) -> Any:
 
 
 class Dispatcher:
-    """The serving end: unpacks, asks the implementation, packs the answer."""
+    """The serving end: unpacks, asks the implementation, packs the answer.
 
-    def __init__(self, interface: Interface, implementation: object) -> None:
+    ``pin`` is the newest version that whoever asks may speak.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        implementation: object,
+        pin: str | None = None,
+    ) -> None:
+        self._objects = interface.objects_at(pin)
         self.interface = interface
         self._implementation = implementation
         self._methods = interface.methods()
@@ -227,7 +257,9 @@ class Dispatcher:
         except Exception as error:
             LOG.exception('%s broke', method)
             return {'error': wire.encode_error(error)}
-        return {'result': wire.encode(result)} if declared.reply else None
+        if not declared.reply:
+            return None
+        return {'result': wire.encode(result, self._objects)}
 
 
 def client(

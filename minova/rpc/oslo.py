@@ -266,10 +266,10 @@ def _translated(message: Message, send: Callable[[], Any]) -> Any:
         return send()
     except oslo_messaging.MessagingTimeout as error:
         reason = f'no answer to {message.method} in {message.timeout} s'
-        raise exception.Unavailable(what=where, reason=reason) from error
+        raise exception.NoAnswer(what=where, reason=reason) from error
     except oslo_messaging.MessageUndeliverable as error:
         reason = 'nobody listens there'
-        raise exception.Unavailable(what=where, reason=reason) from error
+        raise exception.NobodyListens(what=where, reason=reason) from error
     except OSError as error:
         reason = f'the message broker cannot be reached: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error

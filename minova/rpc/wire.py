@@ -17,12 +17,15 @@ _OBJECT = 'minova_object.name'
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def encode(value: Any) -> Any:
-    """Return ``value`` as JSON can carry it; objects in lists too."""
+def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
+    """Return ``value`` as JSON can carry it; objects in lists too.
+
+    ``versions`` as for ``Object.to_wire``.
+    """
     if isinstance(value, Object):
-        return value.to_wire()
+        return value.to_wire(versions)
     if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
+        return [encode(item, versions) for item in value]
     return value
 
 
@@ -42,7 +45,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
             cause=type(error).__name__, reason=str(error)
         )
     return {
-        'class': type(error).__name__,
+        'class': error.travels_as or type(error).__name__,
         'message': error.message,
         'kwargs': {
             name: value if isinstance(value, _PLAIN) else str(value)

@@ -186,6 +186,10 @@ class SimulatedClock(clock.Clock):
         bits = self._scheduler.random.getrandbits(128)
         return str(uuid.UUID(int=bits, version=4))
 
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number between the two from the seed."""
+        return self._scheduler.random.uniform(low, high)
+
     def event(self) -> clock.Event:
         """Return a lowered flag."""
         return Event(self._scheduler)

@@ -8,12 +8,10 @@ back as after a deadlock, or be committed without its writer being told.
 
 from collections.abc import Callable
 import sqlite3
-from typing import Any
 from typing import cast
 from typing import TypeVar
 
 from oslo_config import cfg
-from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exception
 
 from minova import exception
@@ -60,21 +58,6 @@ class Storage:
         self.raw.deserialize(content)
 
 
-class _Sleeping:
-    """What oslo.db's retries use of ``time`` and ``random``."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def sleep(self, seconds: float) -> None:
-        """Let virtual seconds pass."""
-        self._scheduler.wait(seconds)
-
-    def uniform(self, low: float, high: float) -> float:
-        """Draw from the seed."""
-        return self._scheduler.random.uniform(low, high)
-
-
 class SimulatedDatabase(engine.Database):
     """The way to it from one simulation."""
 
@@ -89,9 +72,6 @@ class SimulatedDatabase(engine.Database):
         #: Called after each commit, still in the same instant.
         self.watch: Callable[[], None] = lambda: None
         storage.scheduler = scheduler
-        # The library knows no other way to let its pauses pass.
-        library: Any = oslo_db_api
-        library.time = library.random = _Sleeping(scheduler)
 
     def _once(self, work: Callable[[engine.Connection], T], writes: bool) -> T:
         if self._scheduler.current.process is self._scheduler.outside:
@@ -104,14 +84,14 @@ class SimulatedDatabase(engine.Database):
         self._scheduler.may_switch()
         if not self.up:
             self._scheduler.wait(_REFUSAL)
-            raise exception.Unavailable(
-                what='The database', reason='it refuses connections'
-            )
+            raise db_exception.DBConnectionError('it refuses connections')
         result = self._in_one_instant(work, writes, fault == 'deadlock')
         if writes:
             self.watch()
             if fault == 'doubt':
-                raise db_exception.DBConnectionError('it went away meanwhile')
+                raise exception.OutcomeUnknown(
+                    what='The database', reason='it went away meanwhile'
+                )
             self._points.reach('committed', what)
         self._scheduler.may_switch()
         return result

@@ -152,10 +152,10 @@ class SimulatedDriver(FakeDriver):
         self._points = world.points
         self._closing = clock.Event(scheduler)
 
-    def obey_orders(self, method: str) -> None:
+    def fail_if_ordered(self, method: str) -> None:
         """Take a moment; fail if that is what a fault orders."""
         fault = self._points.reach('call', f'{self.host}.{method}')
-        super().obey_orders(method)
+        super().fail_if_ordered(method)
         self._scheduler.wait(_PACE * self._scheduler.random.random())
         if fault is not None:
             why = 'No space left on device' if fault == 'full' else 'injected'

@@ -100,7 +100,11 @@ class ClusterTestCase(base.TestCase):
         for name, service in self.cluster.services.items():
             if not name.startswith('api'):
                 service.wait_for('is ready.')
-        self.user = User(f'{api.url}/v2.1', 'admin:admin')
+        self.meet(api.url)
+
+    def meet(self, url):
+        """Become a user of an api, with what a user needs."""
+        self.user = User(f'{url}/v2.1', 'admin:admin')
         self.user.image()
         self.user.flavor('small', 512)
         self.user.flavor('big', 1024)

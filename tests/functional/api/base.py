@@ -168,6 +168,7 @@ class ApiTestCase(base.TestCase):
             images=self.shelf,
             host='api',
         )
+        self.addCleanup(self.backend.beside.close)
         self.restart_api()
 
     def restart_api(self):

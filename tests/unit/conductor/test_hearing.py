@@ -11,17 +11,17 @@ from tests import base
 
 
 class Ear:
-    """A bus that carries a ping, or takes its time to say that it cannot."""
+    """Carries a ping, or takes its time to say that it cannot."""
 
     def __init__(self, passing):
         self.passing = passing
         self.away = False
 
-    def call(self, message):
+    def ping(self):
         if self.away:
             self.passing(6)
             raise exception.Unavailable(what='the bus', reason='cut')
-        return {'result': None}
+        return 'this one'
 
 
 class HearingTest(base.TestCase):
@@ -33,7 +33,7 @@ class HearingTest(base.TestCase):
         self.patch(clock, 'monotonic', lambda: self.now)
         self.config('conductor', service_down_time=5)
         self.bus = Ear(self.passing)
-        self.hearing = Hearing(self.bus, 'c0')
+        self.hearing = Hearing('c0', 'this one', None, self.bus.ping)
 
     def passing(self, seconds):
         self.now += seconds

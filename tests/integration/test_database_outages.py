@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a transaction ends with, for every way in which a database fails.
+
+Real servers, every driver that is offered. Each way leaves the server as it
+found it; they share one, because starting one costs more than most ways.
+"""
+
+import contextlib
+import threading
+
+from oslo_db import options as db_options
+import sqlalchemy as sa
+from testtools import content
+
+from minova import clock
+from minova import exception
+from minova.conf import CONF
+from minova.db import engine
+from minova.db import outages
+from tests import base
+from tests.fixtures import servers
+
+#: Seconds for which an answer is waited for. Some are counted in whole ones:
+#: by mysqlclient, and by psycopg those for making a connection.
+PATIENCE = 1.4
+#: Seconds in which it must be told that the database is away.
+PROMPTLY = 3.5
+
+NUMBERS = sa.table('numbers', sa.column('id'), sa.column('value'))
+
+
+class Ways:
+    """The ways, for one driver; mixed into test cases."""
+
+    time_limit = 120
+
+    def setUp(self):
+        super().setUp()
+        db_options.set_defaults(CONF)
+        self.server = self.useFixture(self.make_server())
+        self.url = self.make_url()
+        self.database = self.connect()
+        self.database.write(
+            lambda c: c.execute(
+                sa.text('CREATE TABLE numbers (id INT, value INT)')
+            )
+        )
+        self.database.write(
+            lambda c: c.execute(
+                sa.insert(NUMBERS), [{'id': n, 'value': 0} for n in (1, 2)]
+            )
+        )
+
+    def connect(self, patience=PATIENCE, **options):
+        """Return another way to the database, as of another process."""
+        usual = {'max_pool_size': 5, 'max_overflow': 5}
+        self.config('database', **usual | options)
+        made = engine.connect(CONF, self.url, patience)
+        self.addCleanup(made.dispose)
+        return made
+
+    def test_all_ways(self):
+        ways = [name for name in dir(self) if name.startswith('way_')]
+        self.assertGreater(len(ways), 15)
+        for name in ways:
+            self.addDetail('way', content.text_content(name))
+            self.database = self.connect()
+            self.database.write(self.reset)
+            getattr(self, name)()
+
+    def reset(self, connection):
+        connection.execute(sa.update(NUMBERS).values(value=0))
+
+    # -- what is done and seen -----------------------------------------------
+
+    def raise_value(self, number=1):
+        """Return a transaction that adds one."""
+
+        def work(connection):
+            connection.execute(
+                sa.update(NUMBERS)
+                .where(NUMBERS.c.id == number)
+                .values(value=NUMBERS.c.value + 1)
+            )
+
+        return work
+
+    def once(self, breaks, then=None):
+        """Return a transaction in which something breaks the first time."""
+        broken = []
+
+        def work(connection):
+            self.raise_value()(connection)
+            if not broken:
+                broken.append(True)
+                breaks(connection)
+            if then is not None:
+                then(connection)
+
+        return work
+
+    def value(self, number=1):
+        return self.database.read(
+            lambda c: c.execute(
+                sa.select(NUMBERS.c.value).where(NUMBERS.c.id == number)
+            ).scalar_one()
+        )
+
+    def wait_until_back(self):
+        """Do something as soon as it can be done again."""
+        until = clock.monotonic() + 10
+        while clock.monotonic() < until:
+            try:
+                return self.database.write(self.raise_value())
+            except exception.Unavailable:
+                clock.sleep(0.1)
+        raise AssertionError('it is never back')
+
+    def assert_away(self, work=None, error=exception.Unavailable):
+        """It is told promptly, and as what it is."""
+        began = clock.monotonic()
+        raised = self.assertRaises(
+            exception.Unavailable,
+            self.database.write,
+            work or self.raise_value(),
+        )
+        self.assertLess(clock.monotonic() - began, PROMPTLY)
+        self.assertIs(error, type(raised), str(raised))
+        self.assertEqual('The database', raised.kwargs['what'])
+
+    # -- the server ----------------------------------------------------------
+
+    def way_frozen(self):
+        self.server.pause()
+        self.assert_away()
+        self._ask_beside()
+        self.server.resume()
+        self.wait_until_back()
+        self.assertEqual(1, self.value())
+
+    def way_frozen_before_there_is_a_connection(self):
+        self.database.dispose()
+        self.server.pause()
+        error = self.assertRaises(exception.Unavailable, self.connect)
+        self.assertNotIn('minova_patience', str(error))
+        self.server.resume()
+        self.wait_until_back()
+        self.assertEqual(1, self.value())
+
+    def _ask_beside(self):
+        """While it is silent one asks, and nobody else waits."""
+        clock.sleep(1.1)
+        asking = threading.Thread(target=self.assert_away)
+        asking.start()
+        clock.sleep(0.2)
+        began = clock.monotonic()
+        for _ in range(50):
+            self.assert_away()
+        self.assertLess(clock.monotonic() - began, PATIENCE)
+        asking.join()
+
+    def way_frozen_at_the_commit(self):
+        self.assert_away(
+            self.once(lambda connection: self.server.pause()),
+            exception.OutcomeUnknown,
+        )
+        self.server.resume()
+        self.wait_until_back()
+        # Wholly or not at all, and never twice.
+        self.assertIn(self.value(), (1, 2))
+
+    def way_killed_at_the_commit(self):
+        self.assert_away(
+            self.once(lambda connection: self.server.kill()),
+            exception.OutcomeUnknown,
+        )
+        self.server.start()
+        self.assertEqual(0, self.value())
+
+    def way_down(self):
+        self.server.stop()
+        self.assert_away()
+        self.server.start()
+        self.database.write(self.raise_value())
+        self.assertEqual(1, self.value())
+
+    def way_killed(self):
+        self.server.kill()
+        self.assert_away()
+        self.server.start()
+        self.database.write(self.raise_value())
+        self.assertEqual(1, self.value())
+
+    def way_restarted_in_the_middle(self):
+        def restart(connection):
+            self.server.stop()
+            self.server.start()
+
+        # No answer was awaited meanwhile, so it has its full time.
+        self.database = self.connect(patience=60)
+        self.database.write(self.once(restart, self.raise_value(2)))
+        self.assertEqual((1, 1), (self.value(1), self.value(2)))
+
+    # -- the connection, others ----------------------------------------------
+
+    def way_a_connection_that_is_ended_in_the_middle(self):
+        self.database.write(self.once(self.end, self.raise_value(2)))
+        self.assertEqual((1, 1), (self.value(1), self.value(2)))
+
+    def way_a_deadlock(self):
+        # PostgreSQL looks for one after a second.
+        self.database = self.connect(patience=6)
+        meeting = threading.Barrier(2)
+
+        def cross(first, second):
+            met = []
+
+            def work(connection):
+                self.raise_value(first)(connection)
+                if not met:
+                    met.append(True)
+                    meeting.wait(10)
+                self.raise_value(second)(connection)
+
+            return work
+
+        other = threading.Thread(
+            target=self.database.write, args=(cross(1, 2),)
+        )
+        other.start()
+        self.database.write(cross(2, 1))
+        other.join()
+        self.assertEqual((2, 2), (self.value(1), self.value(2)))
+
+    @contextlib.contextmanager
+    def held(self):
+        """Let another one hold the lock of the first row."""
+        with self.connect(patience=None).engine.begin() as other:
+            self.raise_value()(other)
+            yield
+
+    def way_a_lock_that_is_not_let_go(self):
+        with self.held():
+            self.assert_away()
+            # It is no silence: others go on.
+            self.database.write(self.raise_value(2))
+        self.database.write(self.raise_value())
+        self.assertEqual((2, 1), (self.value(1), self.value(2)))
+
+    def way_a_statement_that_takes_too_long(self):
+        slow = sa.text(self.slow)
+        self.assert_away(lambda c: c.execute(slow))
+        # With patience for ever it may take its time, as a migration does.
+        self.connect(patience=None).write(lambda c: c.execute(slow))
+
+    def way_who_is_frozen_holds_up_others_for_a_while_only(self):
+        frozen = self.connect()
+        connection = frozen.engine.connect()
+        connection.begin()
+        self.raise_value()(connection)
+        self.assert_away()
+        clock.sleep(PATIENCE * 2)
+        self.database.write(self.raise_value())
+        self.assertEqual(1, self.value())
+        connection.invalidate()
+        connection.close()
+
+    def way_all_connections_in_use(self):
+        self.database = self.connect(max_pool_size=1, max_overflow=0)
+        with self.database.engine.connect():
+            self.assert_away()
+            self.assertFalse(self.database._unanswered)
+        self.database.write(self.raise_value())
+
+    def way_the_server_takes_no_more_connections(self):
+        with contextlib.ExitStack() as taken:
+            self.database.dispose()
+            full = self.connect(patience=None, max_pool_size=200)
+            with contextlib.suppress(*outages.CAUGHT):
+                while True:
+                    taken.enter_context(full.engine.connect())
+            self.assert_away()
+        full.dispose()
+        self.database.write(self.raise_value())
+
+    def way_read_only(self):
+        self.set_read_only(True)
+        self.assert_away()
+        self.set_read_only(False)
+        self.database.write(self.raise_value())
+
+    def way_what_is_ours_is_no_outage(self):
+        for broken in ('SELECT nothing', 'INSERT INTO nowhere VALUES (1)'):
+            error = self.assertRaises(
+                outages.CAUGHT,
+                self.database.write,
+                lambda c, broken=broken: c.execute(sa.text(broken)),
+            )
+            self.assertIsNone(outages.of(error))
+
+
+class PyMySQLTest(Ways, base.TestCase):
+    """MariaDB, by PyMySQL."""
+
+    driver = 'pymysql'
+    slow = 'SELECT SLEEP(2), COUNT(*) FROM numbers'
+
+    def make_server(self):
+        return servers.MariaDB()
+
+    def make_url(self):
+        return self.server.url('ways', self.driver)
+
+    def end(self, connection):
+        number = connection.execute(sa.text('SELECT CONNECTION_ID()')).scalar()
+        self.server._execute(f'KILL CONNECTION {number}')
+
+    def set_read_only(self, wanted):
+        # Root is let through, unless it is said of the transaction.
+        mode = 'READ ONLY' if wanted else 'READ WRITE'
+        self.server._execute(f'SET GLOBAL TRANSACTION {mode}')
+        self.database.dispose()
+
+
+class MysqlclientTest(PyMySQLTest):
+    """MariaDB, by mysqlclient."""
+
+    driver = 'mysqldb'
+
+
+class PostgreSQLTest(Ways, base.TestCase):
+    """PostgreSQL, by psycopg."""
+
+    slow = 'SELECT pg_sleep(2)'
+
+    def make_server(self):
+        return servers.PostgreSQL()
+
+    def make_url(self):
+        return self.server.url('ways')
+
+    def _execute(self, statement):
+        with self.server._connect() as connection:
+            connection.execute(statement)
+
+    def end(self, connection):
+        number = connection.execute(
+            sa.text('SELECT pg_backend_pid()')
+        ).scalar()
+        self._execute(f'SELECT pg_terminate_backend({number})')
+
+    def set_read_only(self, wanted):
+        mode = 'on' if wanted else 'off'
+        self._execute(
+            f'ALTER DATABASE ways SET default_transaction_read_only = {mode}'
+        )
+        self.database.dispose()

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Releases side by side, and restarts one after the other under load."""
+
+import contextlib
+import itertools
+import json
+import queue
+import subprocess
+import threading
+import time
+import urllib.error
+
+import kombu
+
+from tests.fixtures.user import User
+from tests.integration import test_cluster
+
+#: What the release before speaks.
+OLD = {'upgrade_levels': {'conductor': '1.5', 'compute': '1.0'}}
+OLDER = {'upgrade_levels': {'conductor': '1.4', 'compute': '1.0'}}
+
+
+class PinnedTest(test_cluster.ClusterTestCase):
+    """Each service in turn speaks as the release before, and older."""
+
+    #: Slow enough that progress is told.
+    options = {'fake': {'migration_seconds': 2.5}}
+
+    def setUp(self):
+        super().setUp()
+        self.heard = []
+        self.connection = kombu.Connection(
+            self.broker_url.replace('rabbit://', 'amqp://')
+        )
+        self.addCleanup(self.connection.release)
+
+    def overhear(self):
+        """From now on get a copy of every message between services."""
+        exchange = kombu.Exchange('minova', 'topic', durable=False)
+        everything = kombu.Queue(
+            'overheard', exchange, '#', exclusive=True, auto_delete=True
+        )
+        self.tape = everything(self.connection.channel())
+        self.tape.declare()
+
+    def messages(self):
+        """Return what was said since this was asked last."""
+        found = []
+        while (message := self.tape.get(no_ack=True)) is not None:
+            body = message.payload
+            if isinstance(body, str):
+                body = json.loads(body)
+            said = json.loads(body['oslo.message'])
+            if 'method' in said and said['method'] != 'ping':
+                found.append((message.delivery_info['routing_key'], said))
+        return found
+
+    def said(self, messages, method):
+        return [one for _, one in messages if one['method'] == method]
+
+    def chains(self):
+        """Every way for a server to change hosts, then its end."""
+        user = self.user
+        uuid = user.boot()
+        for action, value, decision in (
+            ('resize', {'flavorRef': 'big'}, 'revertResize'),
+            ('migrate', None, 'confirmResize'),
+        ):
+            user.act(uuid, action, value)
+            user.wait(uuid, 'VERIFY_RESIZE')
+            user.act(uuid, decision)
+            user.wait(uuid, 'ACTIVE')
+            self.settled(uuid)
+        source = user.host(uuid)
+        old = User(user.url, 'admin:admin', '2.30')
+        old.live_migrate(uuid, None, True)
+        user.wait(uuid, 'ACTIVE')
+        self.assertNotEqual(source, user.host(uuid))
+        for action, status in (('os-stop', 'SHUTOFF'), ('os-start', 'ACTIVE')):
+            user.act(uuid, action)
+            user.wait(uuid, status)
+        user.delete(uuid)
+        self.assert_lawful(uuid)
+        return self.messages()
+
+    def test_each_in_turn(self):
+        self.start(conductors=1, computes=2)
+        self.overhear()
+        self._pinned('api-api', OLDER)
+        said = self.chains()
+        moves = self.said(said, 'migrate_server')
+        self.assertEqual(['1.4'] * 3, [one['version'] for one in moves])
+        for one in moves:
+            self.assertNotIn('minova_object', json.dumps(one['args']))
+            self.assertEqual('active', one['args']['instance']['vm_state'])
+        self.assertTrue(self.said(said, 'report_progress'))
+        self._pinned('api-api', {})
+        for name in ('compute-n0', 'compute-n1'):
+            self._pinned(name, OLD)
+        said = self.chains()
+        moves = self.said(said, 'migrate_server')
+        self.assertEqual(['1.6'] * 3, [one['version'] for one in moves])
+        for one in moves:
+            sent = one['args']['instance']
+            self.assertEqual('Instance', sent['minova_object.name'])
+        self.assertTrue(self.said(said, 'report_progress'))
+        self.assert_oldest(said)
+        for name in ('compute-n0', 'compute-n1'):
+            self._pinned(name, OLDER)
+        self._pinned('conductor-c0', OLD)
+        said = self.chains()
+        self.assertEqual([], self.said(said, 'report_progress'))
+        self.assert_oldest(said)
+
+    def assert_oldest(self, messages):
+        """Everything else is said in the oldest version that has it."""
+        newer = {
+            (one['method'], one['version'])
+            for _, one in messages
+            if one['version'] != '1.0'
+        }
+        self.assertLessEqual(
+            newer, {('migrate_server', '1.6'), ('report_progress', '1.5')}
+        )
+
+    def _pinned(self, name, pins):
+        """Start a service anew, speaking as these pins say."""
+        service = self.cluster.services[name]
+        times = service.said().count('is ready') + 1
+        self.assertEqual(0, service.terminate())
+        groups = self.cluster.options(name.partition('-')[2], **pins)
+        if not pins:
+            groups.pop('upgrade_levels', None)
+        service.configure(groups)
+        service.start()
+        service.wait_for('is ready', times)
+        if name.startswith('api'):
+            self.user.url = f'{service.newest_url()}/v2.1'
+
+
+class Client(User):
+    """As behind a balancer: what one api refuses another one is asked."""
+
+    def __init__(self, urls, *args, **options):
+        super().__init__(urls[0], *args, **options)
+        self._urls = urls
+        self.retried = 0
+
+    def ask(self, method, path, body=None):
+        until = time.monotonic() + 30
+        for url in itertools.cycle(self._urls):
+            self.url = url
+            try:
+                return super().ask(method, path, body)
+            except urllib.error.URLError as error:
+                refused = isinstance(error.reason, ConnectionRefusedError)
+                if not refused or time.monotonic() > until:
+                    raise
+            self.retried += 1
+            time.sleep(0.05)
+        raise AssertionError('unreachable')
+
+
+class RollingTest(test_cluster.ClusterTestCase):
+    """Every service is restarted while clients are at work."""
+
+    time_limit = 300
+    clients = 3
+    # A restart is no reason to place nothing on a host.
+    options = {'conductor': {'service_down_time': 60}}
+
+    def test_nobody_notices(self):
+        self.start(conductors=2, computes=3)
+        first = self.user.url
+        second = self.cluster.start_api('api2')
+        urls = [first, f'{second.url}/v2.1']
+        failed, done = queue.SimpleQueue(), queue.SimpleQueue()
+        over = threading.Event()
+
+        def work(number):
+            client = Client(urls[:: 1 if number % 2 else -1], 'admin:admin')
+            client._image = self.user._image
+            with contextlib.ExitStack() as told:
+                told.callback(done.put, None)
+                try:
+                    while not over.is_set():
+                        done.put(self.life(client))
+                except Exception as error:
+                    failed.put(error)
+
+        threads = [
+            threading.Thread(target=work, args=(number,))
+            for number in range(self.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        self.addCleanup(over.set)
+        self._restart_all()
+        over.set()
+        for thread in threads:
+            thread.join(120)
+        errors = []
+        while not failed.empty():
+            errors.append(failed.get())
+        self.assertEqual([], errors)
+        uuids = []
+        while not done.empty():
+            uuids.append(done.get())
+        uuids = [uuid for uuid in uuids if uuid]
+        self.assertGreaterEqual(len(uuids), self.clients)
+        for uuid in uuids:
+            self.assert_lawful(uuid)
+            self.assert_in_order(uuid)
+
+    def _restart_all(self):
+        """As an administrator does it: wait for each before the next."""
+        for name, service in self.cluster.services.items():
+            times = service.said().count('is ready') + 1
+            self.assertEqual(0, service.terminate(), name)
+            if name.startswith('api'):
+                # At the same address, as the balancer knows it.
+                url = service.newest_url()
+                groups = self.cluster.options(name.partition('-')[2])
+                groups['api']['port'] = url.rpartition(':')[2]
+                service.configure(groups)
+            service.start()
+            service.wait_for('is ready', times)
+
+    def life(self, client):
+        """One server's whole life; returns its id."""
+        uuid = client.create()
+        try:
+            return self._live(client, uuid)
+        except Exception as error:
+            line = subprocess.run(
+                [*self.manage, 'timeline', uuid],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            raise AssertionError(f'{error}\n{line}') from error
+
+    def _live(self, client, uuid):
+        client.wait(uuid, 'ACTIVE')
+        for action, value, status in (
+            ('os-stop', None, 'SHUTOFF'),
+            ('os-start', None, 'ACTIVE'),
+            ('resize', {'flavorRef': 'big'}, 'VERIFY_RESIZE'),
+            ('confirmResize', None, 'ACTIVE'),
+            ('migrate', None, 'VERIFY_RESIZE'),
+            ('revertResize', None, 'ACTIVE'),
+        ):
+            client.act(uuid, action, value)
+            client.wait(uuid, status)
+        source = client.host(uuid)
+        client.live_migrate(uuid)
+        server = client.wait(uuid, 'ACTIVE')
+        assert server['OS-EXT-SRV-ATTR:host'] != source
+        actions = client.ask('GET', f'/servers/{uuid}/os-instance-actions')
+        for one in actions['instanceActions']:
+            assert one['message'] is None, one
+        client.delete(uuid)
+        return uuid

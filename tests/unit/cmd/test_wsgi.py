@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application for other servers, before there is a database."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+from tests import base
+
+_ASK = """
+from minova.cmd import wsgi
+
+for _ in range(2):
+    body = wsgi.application({}, lambda status, headers: print(status))
+    print(b''.join(body).decode())
+"""
+
+
+class WsgiTest(base.TestCase):
+    """What is answered until everything is made."""
+
+    def test_database_away(self):
+        silent = socket.socket()
+        self.addCleanup(silent.close)
+        silent.bind(('127.0.0.1', 0))
+        path = os.path.join(self.directory, 'minova.conf')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(
+                f'[DEFAULT]\nlog_file = {path}.log\n'
+                '[database]\nconnection = mysql+pymysql://u@127.0.0.1:'
+                f'{silent.getsockname()[1]}/minova\n'
+            )
+        # A process of its own: its configuration is read once.
+        asked = subprocess.run(
+            [sys.executable, '-c', _ASK],
+            env=os.environ | {'MINOVA_CONFIG': path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = asked.stdout.splitlines()
+        self.assertEqual(4, len(lines), asked.stderr)
+        for status, body in (lines[:2], lines[2:]):
+            self.assertEqual('503 Service Unavailable', status)
+            told = json.loads(body)['serviceUnavailable']
+            self.assertEqual(503, told['code'])
+            self.assertIn('Try again', told['message'])
+        with open(f'{path}.log', encoding='utf-8') as log:
+            self.assertEqual(2, log.read().count('Nothing can be answered'))
