@@ -134,6 +134,8 @@ class Pool:
         future: futures.Future[Any] = futures.Future()
 
         def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(fn(*args))
             except Exception as error:

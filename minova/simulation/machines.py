@@ -151,6 +151,7 @@ class Api:
     def stop(self) -> None:
         """Wake who is still to be woken."""
         self._reached.waker.close()
+        self._reached.beside.close()
 
 
 class _Reached:
@@ -162,6 +163,7 @@ class _Reached:
     database: SimulatedDatabase
     conductor: rpc_conductor.Conductor
     waker: Waker
+    beside: backend.Beside
 
 
 class _Passing:
@@ -184,7 +186,7 @@ def _application(images: Images) -> wsgi.App:
     if _app is None:
         passing: Any = {
             name: _Passing(_reached, name)
-            for name in ('database', 'conductor', 'waker')
+            for name in ('database', 'conductor', 'waker', 'beside')
         }
         _app = app.make_app(
             backend.Backend(images=images, host='api', **passing)
@@ -203,6 +205,7 @@ def api(
         _reached.database = database
         _reached.conductor = conductor
         _reached.waker = Waker(Computes(bus), conductor, beside=True)
+        _reached.beside = backend.Beside()
         return Api(_application(images), _reached)
 
     return build

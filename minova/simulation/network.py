@@ -121,7 +121,7 @@ class Network:
         fault = self.points.reach('send', envelope.what)
         self._require_up(topic)
         if not self.listeners(topic, envelope.server):
-            raise exception.Unavailable(
+            raise exception.NobodyListens(
                 what=topic, reason='nobody listens there'
             )
         self.post(lambda: self.deliver(topic, envelope), fault)
@@ -263,7 +263,7 @@ class SimulatedBus:
 
         self._network.send(message.topic, _packed(message, answer))
         if not arrived.wait(message.timeout):
-            raise exception.Unavailable(
+            raise exception.NoAnswer(
                 what=_named(message),
                 reason=f'no answer in {message.timeout} s',
             )
