@@ -4,8 +4,8 @@
 ``python -m tests.integration.nemesis --minutes 60 --seed 1`` from the top of
 the source tree. The run goes in rounds: things are broken for a while, then
 all is mended, and once nothing goes on any more the laws must hold. Ends with
-0 when they did each time; else with 1, the story of each server concerned and
-the directory with what the processes logged.
+0 when they did each time; else with 1 and the story of each server concerned,
+and what the processes logged is kept.
 """
 
 import minova  # noqa: F401, I001  keeps eventlet out, so before all others
@@ -14,6 +14,7 @@ import argparse
 import datetime
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -292,6 +293,7 @@ def main():
                 f'{len(trial.nemesis.diary.entries)} entries in the diary, '
                 f'answers {trial.club.answers}: no law is broken.'
             )
+    shutil.rmtree(directory)
     return 0
 
 
