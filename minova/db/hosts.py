@@ -79,17 +79,25 @@ class Host:
 # -- services ----------------------------------------------------------------
 
 
+_BEAT = (
+    sa.update(_v)
+    .where(
+        _v.c.binary == sa.bindparam('the_binary'),
+        _v.c.host == sa.bindparam('the_host'),
+        _v.c.incarnation == sa.bindparam('own'),
+    )
+    .values(last_seen_at=types.now())
+)
+_SERVICES = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+
+
 def beat(connection: Connection, binary: str, host: str, own: str) -> bool:
     """Note that incarnation ``own`` of a service lives.
 
     False when it is not the newest start of the service any more.
     """
     result = connection.execute(
-        sa.update(_v)
-        .where(
-            _v.c.binary == binary, _v.c.host == host, _v.c.incarnation == own
-        )
-        .values(last_seen_at=types.now())
+        _BEAT, {'the_binary': binary, 'the_host': host, 'own': own}
     )
     return result.rowcount == 1
 
@@ -132,7 +140,7 @@ def services(
     connection: Connection, binary: str | None = None, host: str | None = None
 ) -> list[Service]:
     """Return the services, by binary and host if these are given."""
-    query = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+    query = _SERVICES
     if binary is not None:
         query = query.where(_v.c.binary == binary)
     if host is not None:

@@ -13,6 +13,18 @@ from minova.db.engine import Database
 
 _t = tables.leases
 
+_NOW = sa.select(types.now().label('now'))
+_FIND = sa.select(
+    types.now().label('now'), _t.c.holder, _t.c.expires_at
+).where(_t.c.name == sa.bindparam('the_name'))
+_INSERT = sa.insert(_t)
+#: Written only if it still is as it was read.
+_RENEW = sa.update(_t).where(
+    _t.c.name == sa.bindparam('the_name'),
+    _t.c.holder == sa.bindparam('read_holder'),
+    _t.c.expires_at == sa.bindparam('read_expires_at'),
+)
+
 
 def take(database: Database, name: str, holder: str, seconds: float) -> bool:
     """Hold the lease ``name`` for ``seconds`` from now, if nobody else does.
@@ -21,29 +33,23 @@ def take(database: Database, name: str, holder: str, seconds: float) -> bool:
     """
 
     def renew(connection: Connection) -> bool:
-        now = types.now().label('now')
-        found = connection.execute(
-            sa.select(now, _t.c.holder, _t.c.expires_at).where(
-                _t.c.name == name
-            )
-        ).first()
+        found = connection.execute(_FIND, {'the_name': name}).first()
         if found is None:
-            moment = connection.execute(sa.select(now)).scalar_one()
+            moment = connection.execute(_NOW).scalar_one()
             values = {'name': name, 'holder': holder}
-            connection.execute(
-                sa.insert(_t).values(expires_at=moment + span, **values)
-            )
+            connection.execute(_INSERT, values | {'expires_at': moment + span})
             return True
         if found.holder != holder and found.expires_at >= found.now:
             return False
         result = connection.execute(
-            sa.update(_t)
-            .where(
-                _t.c.name == name,
-                _t.c.holder == found.holder,
-                _t.c.expires_at == found.expires_at,
-            )
-            .values(holder=holder, expires_at=found.now + span)
+            _RENEW,
+            {
+                'the_name': name,
+                'read_holder': found.holder,
+                'read_expires_at': found.expires_at,
+                'holder': holder,
+                'expires_at': found.now + span,
+            },
         )
         return result.rowcount == 1
 

@@ -365,9 +365,13 @@ def configure() -> None:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     'api': {'auth': 'none'},
-    'conductor': {'unexpected_running': 'adopt', 'sweep_interval': 15.0},
-    'notifications': {'relay_interval': 4.0},
-    'compute': {'driver': 'fake', 'shutdown_timeout': 10.0},
+    'conductor': {'unexpected_running': 'adopt', 'sweep_interval': 20.0},
+    'notifications': {'relay_interval': 5.0},
+    'compute': {
+        'driver': 'fake',
+        'shutdown_timeout': 10.0,
+        'heartbeat_interval': 20.0,
+    },
     'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
     'scheduler': {'allow_resize_to_same_host': False},
 }

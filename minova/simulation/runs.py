@@ -154,6 +154,8 @@ class Rig:
         ).fetchall()
         run.ended = [(kind, state) for kind, state, _ in rows]
         run.refused = [kind for kind, _, error in rows if _is_refusal(error)]
+        if not run.violations and not cloud.lost:
+            run.violations += self._audit(cloud)
         if not run.violations:
             run.violations += self._clear(cloud, user)
         run.violations += watch.violations + fence.violations
@@ -212,7 +214,7 @@ class Rig:
         found += laws.accepted(raw, cloud.accepted)
         found += laws.possessions(raw, cloud.world, cloud.lost)
         found += laws.notifications(cloud.network.told, raw)
-        return found or self._audit(cloud)
+        return found
 
     def _audit(self, cloud: Cloud) -> list[str]:
         """Return what our own audit finds, which should be as content."""
@@ -254,6 +256,7 @@ class Rig:
             self._write_off(cloud, user)
             yield from self._forget_lost(cloud, user)
         yield from self._judge(cloud)
+        yield from self._audit(cloud)
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
