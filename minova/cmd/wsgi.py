@@ -70,7 +70,7 @@ def _make() -> auth.Application:
         )
     try:
         if _made is None:
-            _configure()
+            _configure(os.environ.get('MINOVA_CONFIG'))
             _made = app.make_app_from_configuration(_backend())
         return _made
     finally:
@@ -78,9 +78,8 @@ def _make() -> auth.Application:
 
 
 @functools.cache
-def _configure() -> None:
+def _configure(named: str | None) -> None:
     """Read the configuration, which can be done once only."""
-    named = os.environ.get('MINOVA_CONFIG')
     service.configure(['--config-file', named] if named else [], 'minova-api')
 
 

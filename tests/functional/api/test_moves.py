@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resize, migration, live migration, as their clients see them."""
 
+from minova import clock
 from minova import exception
 from tests.functional.api import base
 
@@ -185,6 +186,56 @@ class LiveMigrateTest(MovesTestCase):
             reply = self.live(version)
             self.assertEqual(202 if version == 33 else 409, reply.status)
         self.assertEqual('MIGRATING', self.show(self.uuid)['status'])
+
+    def test_a_conductor_that_does_not_answer_is_waited_for_a_while(self):
+        asked, answer = clock.event(), clock.event()
+        self.addCleanup(answer.set)
+
+        class Silent:
+            def migrate_server(self, context, **arguments):
+                asked.set()
+                answer.wait()
+
+        self.config('api', conductor_timeout=0.3)
+        self.backend = base.dataclasses.replace(
+            self.backend, conductor=Silent()
+        )
+        self.restart_api()
+        began = clock.monotonic()
+        self.assertEqual(202, self.live(33).status)
+        self.assertLess(clock.monotonic() - began, 3)
+        self.assertTrue(asked.is_set())
+        # The sweeper finds what nobody has decided.
+        self.cloud.settle(self.uuid)
+        self.assertNotEqual(self.here, self.cloud.instance(self.uuid).host)
+
+    def test_commit_that_nobody_confirmed_says_how_to_look(self):
+        database = self.backend.database
+
+        class Silent:
+            read = staticmethod(database.read)
+
+            def write(self, work):
+                database.write(work)
+                raise exception.OutcomeUnknown(
+                    what='The database', reason='10.0.0.5 is silent'
+                )
+
+        self.backend = base.dataclasses.replace(
+            self.backend, database=Silent()
+        )
+        self.restart_api()
+        reply = self.admin.act(self.uuid, 'os-stop')
+        self.assert_refused(503, 'accepted wholly or not at all', reply)
+        self.assertNotIn('10.0.0.5', reply.message)
+        number = reply.headers['X-OpenStack-Request-ID']
+        self.assertIn(number, reply.message)
+        # It was accepted: so it stands where the text says, and ends well.
+        actions = self.admin.get(
+            f'/servers/{self.uuid}/os-instance-actions'
+        ).body['instanceActions']
+        self.assertIn(number, [one['request_id'] for one in actions])
+        self.assertEqual('stopped', self.cloud.settle(self.uuid).vm_state)
 
     def test_conductor_that_fails_is_no_refusal(self):
         class Broken:

@@ -285,6 +285,7 @@ class WsgiAppTest(base.TestCase):
             ('/x.conf', ['--config-file', '/x.conf']),
         ):
             self.patch(wsgi, '_made', None)
+            wsgi._configure.cache_clear()
             environ = {} if value is None else {'MINOVA_CONFIG': value}
             self.patch(wsgi.os, 'environ', environ)
             wsgi.application({}, None)
