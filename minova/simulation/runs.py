@@ -256,7 +256,6 @@ class Rig:
             self._write_off(cloud, user)
             yield from self._forget_lost(cloud, user)
         yield from self._judge(cloud)
-        yield from self._audit(cloud)
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
