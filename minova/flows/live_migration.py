@@ -56,9 +56,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two looks at a running migration: short at first, because
 #: an idle guest moves at once, then longer.
 _LOOKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-#: Seconds for which a destination that does not answer is waited for: long
-#: enough for its compute to be started again.
-_PATIENCE = 60.0
+#: Seconds for which a destination that does not answer is waited for: longer
+#: than it takes to start a compute, a broker or a database again.
+_PATIENCE = 300.0
 #: Seconds between two reports of how far it is.
 _REPORT = 1.0
 
