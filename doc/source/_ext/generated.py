@@ -17,6 +17,7 @@ from minova.audit import findings
 from minova.cmd import diagrams
 from minova.rpc import compute
 from minova.rpc import conductor
+from minova.simulation.planted import PLANTED
 
 
 def _contract(interface):
@@ -69,6 +70,27 @@ def _steps():
     return '\n'.join(lines)
 
 
+def _planted():
+    lines = [
+        '.. list-table::',
+        '   :header-rows: 1',
+        '   :widths: 24 46 14 16',
+        '',
+        '   * - fault',
+        '     - what is wrong then',
+        '     - breaks',
+        '     - looked for by',
+    ]
+    for one in PLANTED:
+        lines += [
+            f'   * - ``{one.name}``',
+            f'     - {one.what}',
+            f'     - {one.law}',
+            f'     - {", ".join(one.campaigns)}',
+        ]
+    return '\n'.join(lines)
+
+
 def _microversions():
     lines = [
         '.. list-table::',
@@ -118,6 +140,7 @@ def write(app):
         'compute.rst': _contract(compute.INTERFACE),
         'microversions.rst': _microversions(),
         'audit.rst': _audit(),
+        'planted.rst': _planted(),
     }.items():
         path = folder / name
         if not path.exists() or path.read_text() != text + '\n':
