@@ -259,7 +259,7 @@ PLANTED: Final = (
             ((operations, 'load', _any_incarnation),)),
     Planted('no-fence-of-owners', 'an operation that was taken over may save', 'laws 4, 7, 9',
             ('pause', 'late'), ('force_delete_moving', 'delete_moving'),
-            ((instances, 'update', _unfenced), (baton, '_require_live', _nothing))),
+            ((instances, 'update', _unfenced), (baton, '_require_live', _nothing), (operations, 'close_open_steps', _nothing))),
     Planted('outbox-outside', 'notifications are not written in the same transaction', 'law 6',
             _ALL, ('stop', 'create'),
             ((outbox, 'insert', _later),)),
