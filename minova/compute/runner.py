@@ -33,6 +33,10 @@ from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds before it is asked again whether an earlier step is over, growing
+#: to the second figure.
+_EARLIER = (0.05, 5.0)
+
 
 @dataclasses.dataclass
 class _AtWork:
@@ -172,11 +176,13 @@ class Runner:
         ticket = self._asking.take(context, step)
         if ticket.verdict == 'first':
             _tell(ticket, 'first does what is owed to an earlier operation')
+        pause, longest = _EARLIER
         while ticket.verdict == 'first':
             for earlier in ticket.first:
                 self._run_quietly(context, earlier)
-            if self._leaving.wait(0.05):
+            if self._leaving.wait(pause):
                 raise Stopping(step)
+            pause = min(pause * 2, longest)
             ticket = self._asking.take(context, step)
         if ticket.verdict == 'done':
             return ticket.result or {}
