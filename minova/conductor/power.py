@@ -139,7 +139,7 @@ def _stranger(
         return []
     if intervene.lost_track(connection, instance):
         LOG.warning(
-            'Host %s has a guest of %s, which is in error after a move: left, '
+            'Host %s has a guest of %s, which is in error: left, '
             'for nobody knows which host has its newest disk.',
             host,
             instance.uuid,

@@ -18,8 +18,7 @@ from minova.audit import gather
 from minova.audit import looks
 from minova.audit import repair
 from minova.cmd import manage_audit
-from minova.conf import CONF
-from minova.db import engine
+from minova.cmd.commands import Commands
 from minova.db import hosts
 from minova.db import moves
 from minova.db import operations
@@ -48,13 +47,12 @@ class AuditTestCase(base.TestCase):
     def run_it(self, *words):
         """Run the command; return its exit code and what it prints."""
         parser = argparse.ArgumentParser()
-        manage_audit.add_words(parser)
+        manage_audit.add(Commands(parser))
         url = self.cloud.database.engine.url.render_as_string(False)
+        self.config(group='database', connection=url)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            code = manage_audit.run(
-                parser.parse_args(words), lambda: engine.connect(CONF, url)
-            )
+            code = manage_audit.run(parser.parse_args(['audit', *words]))
         return code, out.getvalue()
 
     def found(self, *words):

@@ -314,7 +314,7 @@ class AbandonTest(InterveneTestCase):
         self.cloud.computes['a'].reconciler.sweep()
         self.assertEqual('reboot_hard', self.last(uuid).kind)
         self.assertIsNotNone(self.cloud.world.disk('a', uuid, aside=True))
-        self.assertIn('which an operator abandoned: left', self.log.output)
+        self.assertIn('which is in error: left', self.log.output)
         # Deleted, it is removed from both; b does it when it returns.
         self.cloud.begin('delete', uuid, begin.deletion, wait=False)
         self.cloud.start_compute('b')

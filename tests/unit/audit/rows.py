@@ -74,6 +74,8 @@ def operation(number, uuid, **values):
         'params': {},
         'error': None,
         'waits_for': None,
+        'waits_since': None,
+        'incidents': 0,
         'deadline': NOW + datetime.timedelta(minutes=5),
         'started_at': ago(minutes=1),
         'updated_at': ago(minutes=1),
