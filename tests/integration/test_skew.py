@@ -112,6 +112,7 @@ class SkewTest(test_cluster.ClusterTestCase):
         # One sweeps and one publishes, all along.
         said = ''.join(s.said() for s in self.cluster.services.values())
         self.assertIn("the database's, by which times are counted", said)
+        self.told(uuid)
         self.assert_in_order(uuid)
 
     def _require_one_time(self, uuid):

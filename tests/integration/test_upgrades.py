@@ -25,7 +25,6 @@ class PinnedTest(test_cluster.ClusterTestCase):
     """Each service in turn speaks as the release before, and older."""
 
     #: Slow enough that progress is told.
-    options = {'fake': {'migration_seconds': 2.5}}
 
     def setUp(self):
         super().setUp()
@@ -86,6 +85,8 @@ class PinnedTest(test_cluster.ClusterTestCase):
 
     def test_each_in_turn(self):
         self.start(conductors=1, computes=2)
+        # Long enough for progress to be told.
+        self.world.migrations_take(2.5)
         self.overhear()
         self._pinned('api-api', OLDER)
         said = self.chains()
