@@ -24,8 +24,6 @@ OLDER = {'upgrade_levels': {'conductor': '1.4', 'compute': '1.0'}}
 class PinnedTest(test_cluster.ClusterTestCase):
     """Each service in turn speaks as the release before, and older."""
 
-    #: Slow enough that progress is told.
-
     def setUp(self):
         super().setUp()
         self.heard = []
