@@ -34,6 +34,8 @@ from minova.simulation.scenarios import User
 from minova.simulation.scheduler import Stuck
 from minova.virt.fake.driver import FakeDriver
 
+#: Seconds before an operator gives up a host that is lost.
+_PATIENCE = 120.0
 #: The seed of what is prepared; scenarios have others.
 _PREPARING = -1
 
@@ -181,6 +183,8 @@ class Rig:
     def _write_off(self, cloud: Cloud, user: User) -> None:
         """Do what an operator does when hosts are lost for good."""
         cloud.settle()
+        # What the other hosts owe beside is not cut off.
+        cloud.scheduler.wait(_PATIENCE)
         for (number,) in self._storage.raw.execute(
             "SELECT id FROM operations WHERE state = 'running'"
         ).fetchall():
