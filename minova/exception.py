@@ -408,6 +408,18 @@ class GuestMigrationFailed(GuestFailed):
     """The hypervisor did not move the guest; it goes on at the source."""
 
 
+class Unsettled(GuestFailed):
+    """The hypervisor does not say what came of what it was asked to do.
+
+    The step is tried again: nothing may be taken back before it is known.
+    """
+
+    msg_fmt = (
+        'Instance %(instance_id)s: it is not known what came of the '
+        '%(operation)s: %(reason)s'
+    )
+
+
 class ConfigInvalid(Failed):
     """The configuration keeps a process from starting."""
 

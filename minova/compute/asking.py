@@ -3,9 +3,14 @@
 
 What a compute tells a conductor must arrive: each question names its step and
 this start of the service, so that asking twice is answered once.
+
+Here is also known whether this start of the service is still the newest of
+its host. Who has not heard so for a while (a process that was stopped, a host
+that was cut off) may have been replaced, and must ask before it acts.
 """
 
 from collections.abc import Callable
+import math
 from typing import Any
 from typing import cast
 from typing import TypeVar
@@ -14,8 +19,11 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova.conf import CONF
 from minova.context import Context
+from minova.context import internal
 from minova.objects.step import Answer
+from minova.objects.step import Duty
 from minova.objects.step import Ticket
 from minova.rpc import wire
 from minova.rpc.compute import Computes
@@ -48,6 +56,8 @@ class Asking:
         self._host = host
         self._incarnation = incarnation
         self._stopping = clock.event()
+        self._confirmed_at = -math.inf
+        self._is_replaced = False
 
     def stop(self) -> None:
         """Let whoever waits for an answer give up."""
@@ -68,11 +78,40 @@ class Asking:
                 raise Stopping(what)
             pause = min(pause * 2, longest)
 
+    # -- this start of the service -------------------------------------------
+
+    def beat(self) -> list[Duty]:
+        """Give a sign of life, return what is owed; Stale when replaced."""
+        asked_at = clock.monotonic()
+        try:
+            duties = self._conductor.beat(
+                internal(), host=self._host, incarnation=self._incarnation
+            )
+        except exception.Stale:
+            self._is_replaced = True
+            raise
+        self._confirmed_at = asked_at
+        return duties
+
+    def require_newest(self) -> None:
+        """Raise Stale when another start of the service has registered.
+
+        Asks when that was not confirmed within two heartbeats.
+        """
+        if self._is_replaced:
+            raise exception.Stale(
+                what=f'Host {self._host}', holder='this start'
+            )
+        trusted = 2 * CONF.compute.heartbeat_interval
+        if clock.monotonic() - self._confirmed_at > trusted:
+            self._insist('whether this start is the newest', self.beat)
+
     # -- steps ---------------------------------------------------------------
 
     def take(self, context: Context, step: str) -> Ticket:
         """Take a step."""
-        return self._insist(
+        asked_at = clock.monotonic()
+        ticket = self._insist(
             f'begin_step {step}',
             lambda: self._conductor.begin_step(
                 context,
@@ -81,6 +120,8 @@ class Asking:
                 incarnation=self._incarnation,
             ),
         )
+        self._confirmed_at = max(self._confirmed_at, asked_at)
+        return ticket
 
     def save(
         self, context: Context, step: str, milestone: str, facts: Any

@@ -42,7 +42,6 @@ class Job:
         leaving: clock.Event,
     ) -> None:
         self.host = host
-        self.driver = driver
         self.kind = ticket.kind
         self.instance = ticket.instance
         self.params = ticket.params
@@ -52,6 +51,7 @@ class Job:
         self.passed = dict(ticket.saved)
         self.context = Context.of(ticket.asker)
         self._ticket = ticket
+        self._driver = driver
         self._images = images
         self._asking = asking
         self._cancel = cancel
@@ -59,6 +59,16 @@ class Job:
         self._nested = dict(ticket.nested)
         self._ends_at = clock.monotonic() + ticket.seconds_left
         self._unwanted: exception.MinovaException | None = None
+
+    @property
+    def driver(self) -> Driver:
+        """The hypervisor; Stale for a start of the service that is replaced.
+
+        So who was stopped for a while does not touch guests that another
+        start has changed since.
+        """
+        self._asking.require_newest()
+        return self._driver
 
     @property
     def migration(self) -> Migration:
@@ -78,7 +88,7 @@ class Job:
 
     def image(self) -> str | None:
         """Return the path of the instance's image on this host."""
-        if not self.driver.uses_images or not self.instance.image_ref:
+        if not self._driver.uses_images or not self.instance.image_ref:
             return None
         return self._images.local(self.context, self.instance.image_ref)
 

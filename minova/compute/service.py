@@ -55,13 +55,15 @@ class ComputeService:
         self.incarnation = clock.uuid4()
         self._conductor = rpc_conductor.client(bus)
         computes = Computes(bus)
-        asking = Asking(self._conductor, computes, host, self.incarnation)
+        self._asking = Asking(
+            self._conductor, computes, host, self.incarnation
+        )
         cache = os.path.join(CONF.state_path, 'image-cache')
         self.runner = Runner(
             host,
             driver,
             ImageCache(images, cache),
-            asking,
+            self._asking,
             Waker(computes, self._conductor),
             CONF.compute.max_concurrent_steps,
         )
@@ -134,9 +136,7 @@ class ComputeService:
             LOG.info('Compute %s is ready.', self.host)
             return
         try:
-            duties = self._conductor.beat(
-                internal(), host=self.host, incarnation=self.incarnation
-            )
+            duties = self._asking.beat()
         except exception.Stale:
             LOG.error(
                 'Another start of the compute %s has registered; this one '

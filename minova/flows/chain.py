@@ -187,7 +187,6 @@ class Job(Protocol):
     """One step at work on one host."""
 
     host: str
-    driver: 'Driver'
     kind: str
     instance: Instance
     params: Facts
@@ -195,13 +194,16 @@ class Job(Protocol):
     origin: str
     #: An earlier start of the service began the step and did not end it.
     resumed: bool
+    #: Milestones passed by an earlier start, with the facts saved there.
+    passed: dict[str, Facts]
+
+    @property
+    def driver(self) -> 'Driver':
+        """The hypervisor; Stale when another start has replaced this one."""
 
     @property
     def migration(self) -> Migration:
         """The record of the move."""
-
-    #: Milestones passed by an earlier start, with the facts saved there.
-    passed: dict[str, Facts]
 
     def spec(self) -> 'Spec':
         """Return what the hypervisor is to know of the guest."""
@@ -292,7 +294,9 @@ class HostStep:
 
     def must_succeed(self, step: records.Step) -> bool:
         """Tell whether an error now leads to another try, not to undoing."""
-        return self.insists or self.no_return in step.saved
+        error = step.error or {}
+        unsettled = error.get('class') == exception.Unsettled.__name__
+        return self.insists or unsettled or self.no_return in step.saved
 
     def gives_up(self, error: Error) -> bool:
         """Tell whether trying again cannot help a step that insists."""

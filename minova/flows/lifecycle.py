@@ -21,6 +21,7 @@ from minova.flows.chain import Facts
 from minova.flows.chain import HostStep
 from minova.flows.chain import Job
 from minova.flows.chain import Story
+from minova.states import Power
 
 
 class Simple(HostStep):
@@ -48,7 +49,7 @@ class StartInstance(Simple):
     def work(self, job: Job) -> Facts:
         """Define and start it; nothing when an earlier try did."""
         power.switch_on(job)
-        return power.state(job)
+        return power.state_made(job, Power.RUNNING)
 
 
 class StopInstance(Simple):
@@ -60,7 +61,7 @@ class StopInstance(Simple):
     def work(self, job: Job) -> Facts:
         """Ask the guest, then cut the power."""
         power.switch_off(job)
-        return power.state(job)
+        return power.state_made(job, Power.SHUTDOWN)
 
 
 class PauseInstance(Simple):
@@ -72,7 +73,7 @@ class PauseInstance(Simple):
     def work(self, job: Job) -> Facts:
         """Pause it."""
         job.driver.pause(job.instance.uuid)
-        return power.state(job)
+        return power.state_made(job, Power.PAUSED)
 
 
 class UnpauseInstance(Simple):
@@ -84,7 +85,7 @@ class UnpauseInstance(Simple):
     def work(self, job: Job) -> Facts:
         """Unpause it."""
         job.driver.unpause(job.instance.uuid)
-        return power.state(job)
+        return power.state_made(job, Power.RUNNING)
 
 
 class RebootInstance(Simple):

@@ -28,8 +28,10 @@ the migration and lets the source stop it.
 = ====================================== ========= ========================
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from oslo_log import log as logging
 
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from minova.virt.driver import Migration
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
 
 #: Seconds between two looks at a running migration: short at first, because
 #: an idle guest moves at once, then longer.
@@ -243,32 +247,62 @@ def _move(job: Job, dest: str) -> None:
 
     Raises Cancelled or GuestMigrationFailed; the guest then runs here.
     """
-    uuid = job.instance.uuid
-    if job.driver.guest(uuid) is None:
-        _require_arrived(job, dest)
-        return
-    # An earlier start of this service may have begun it, and somebody may
-    # have asked for its end while nobody watched.
+    # Somebody may have asked for its end while nobody watched.
     cancelled = job.params.get('cancelled')
-    if job.driver.migration(uuid).state != 'running':
+    if not (job.resumed and _is_under_way(job, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')
         job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
-        job.driver.migrate(uuid, job.peer(), job.args['plan'])
+        _begin(job)
     elif cancelled:
-        job.driver.abort_migration(uuid)
+        _ask(job, job.driver.abort_migration)
     _watch(job, dest)
 
 
+def _is_under_way(job: Job, dest: str) -> bool:
+    """Tell whether an earlier start of this service has begun the move."""
+    if _ask(job, job.driver.guest) is None:
+        _require_arrived(job, dest)
+        return True
+    return _ask(job, job.driver.migration).state == 'running'
+
+
+def _begin(job: Job) -> None:
+    """Begin the move; an error may hide that it has begun."""
+    try:
+        job.driver.migrate(job.instance.uuid, job.peer(), job.args['plan'])
+    except exception.GuestFailed:
+        going = _ask(job, job.driver.migration).state
+        if going not in ('running', 'completed') and (
+            _ask(job, job.driver.guest) is not None
+        ):
+            raise
+
+
+def _ask(job: Job, ask: Callable[[str], T]) -> T:
+    """Ask the hypervisor of a guest that may be moving.
+
+    Raises Unsettled when it does not answer: what was made ready must stay
+    until it is known where the guest is.
+    """
+    try:
+        return ask(job.instance.uuid)
+    except exception.GuestFailed as error:
+        raise exception.Unsettled(
+            instance_id=job.instance.uuid,
+            operation='live migration',
+            reason=str(error),
+        ) from error
+
+
 def _watch(job: Job, dest: str) -> None:
-    uuid = job.instance.uuid
     reported = waited = 0.0
     for look in _looks():
-        going = job.driver.migration(uuid)
+        going = _ask(job, job.driver.migration)
         if going.state == 'completed':
             return
-        if going.state == 'none' and job.driver.guest(uuid) is None:
+        if going.state == 'none' and _ask(job, job.driver.guest) is None:
             _require_arrived(job, dest)
             return
         if going.state != 'running':
@@ -314,16 +348,15 @@ def _looks() -> Iterator[float]:
 
 def _obey(job: Job) -> None:
     """Stop the move when it is not wanted any more or its time is up."""
-    uuid = job.instance.uuid
     try:
         job.check()
     except exception.Cancelled:
-        job.driver.abort_migration(uuid)
+        _ask(job, job.driver.abort_migration)
     except exception.Stale:
-        job.driver.abort_migration(uuid)
+        _ask(job, job.driver.abort_migration)
         raise
     if job.seconds_left() <= 0:
-        job.driver.abort_migration(uuid)
+        _ask(job, job.driver.abort_migration)
 
 
 def _require_arrived(job: Job, dest: str) -> None:

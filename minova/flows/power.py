@@ -23,6 +23,23 @@ def state(job: Job) -> Facts:
     return {'power_state': int(power)}
 
 
+def state_made(job: Job, made: Power) -> Facts:
+    """Return what ``state`` does of a guest that was brought to ``made``.
+
+    A hypervisor that has done it and then does not answer has still done it.
+    """
+    try:
+        return state(job)
+    except exception.GuestFailed as error:
+        LOG.warning(
+            'Guest %s is taken to be %s, as it was told: %s',
+            job.instance.uuid,
+            made.name,
+            error,
+        )
+        return {'power_state': int(made)}
+
+
 def switch_off(job: Job) -> None:
     """Switch the guest off: ask it first, then insist."""
     uuid = job.instance.uuid

@@ -159,7 +159,7 @@ class Rig:
         if not run.violations and not cloud.lost:
             run.violations += self._audit(cloud)
         if not run.violations:
-            run.violations += self._clear(cloud, user)
+            run.violations += self._clear(cloud, run, user)
         run.violations += watch.violations + fence.violations
         run.violations += _broken(cloud)
 
@@ -170,15 +170,21 @@ class Rig:
             # What is left where nobody can look stays until it is deleted.
             cloud.points.counting = False
             return []
-        found = self._judge(cloud)
-        if found:
-            # What no operation knows of is found by comparing, in time.
-            mended = found
-            cloud.scheduler.wait(CONF.compute.sync_power_state_interval * 1.2)
-            found = self._judge(cloud)
-            run.mended = [] if found else mended
+        found, run.mended = self._judge_in_time(cloud)
         cloud.points.counting = False
         return found
+
+    def _judge_in_time(self, cloud: Cloud) -> tuple[list[str], list[str]]:
+        """Return what is wrong, and what was until hosts compared.
+
+        What no operation knows of is found by comparing, in time.
+        """
+        found = self._judge(cloud)
+        if not found:
+            return [], []
+        cloud.scheduler.wait(CONF.compute.sync_power_state_interval * 1.2)
+        still = self._judge(cloud)
+        return (still, []) if still else ([], found)
 
     def _write_off(self, cloud: Cloud, user: User) -> None:
         """Do what an operator does when hosts are lost for good."""
@@ -245,7 +251,7 @@ class Rig:
         if unpublished:
             yield f'law 6: {unpublished} notifications are not published'
 
-    def _clear(self, cloud: Cloud, user: User) -> Iterator[str]:
+    def _clear(self, cloud: Cloud, run: Run, user: User) -> Iterator[str]:
         """Force-delete all there is: law 10, and nothing is left of it."""
         if cloud.lost:
             self._write_off(cloud, user)
@@ -259,7 +265,10 @@ class Rig:
         if cloud.lost:
             self._write_off(cloud, user)
             yield from self._forget_lost(cloud, user)
-        yield from self._judge(cloud)
+        found, mended = self._judge_in_time(cloud)
+        yield from found
+        if not _goes_on_late(run):
+            yield from mended
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
@@ -301,11 +310,14 @@ def _is_refusal(error: str | None) -> bool:
 def _must_clean(run: Run) -> bool:
     """Tell whether nothing may be left by what has ended.
 
-    A process that goes on late has the rest of a hypervisor's call to do, and
-    what begins with a difference needs another look when a report is lost.
+    What begins with a difference needs another look when a report is lost.
     """
-    late = any(fault.kind in ('twin', 'pause') for fault in run.faults)
-    return not late and run.scenario not in BY_COMPARING
+    return not _goes_on_late(run) and run.scenario not in BY_COMPARING
+
+
+def _goes_on_late(run: Run) -> bool:
+    """Tell whether a process has the rest of a hypervisor's call to do."""
+    return any(fault.kind in ('twin', 'pause') for fault in run.faults)
 
 
 def _flavor(name: str, ram: int) -> dict[str, Any]:

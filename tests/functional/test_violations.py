@@ -6,13 +6,16 @@ import datetime
 import fixtures
 
 from minova import clock
+from minova import exception
 from minova import states
+from minova.conf import CONF
 from minova.db import moves
 from minova.db import operations
 from minova.objects.host import GuestReport
 from minova.operations import begin
 from minova.operations import overdue
 from minova.states import Power
+from minova.virt.fake.driver import FakeDriver
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -134,6 +137,66 @@ class ViolationsTest(base.TestCase):
         instance = self.cloud.settle(uuid)
         self.assertEqual(('b', states.ACTIVE), _place(instance))
         self.assertEqual('done', self.cloud.operations(uuid)[-1].state)
+
+    def test_a_migration_was_taken_back_while_its_guest_moved_on(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.migrations_take(1.0)
+        self.cloud.world.break_('a', 'migration', 'libvirt is away', times=2)
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        waits = self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].waits_for
+        )
+        self.assertIn('live_migration on a to succeed', waits)
+        self.assertIn('libvirt is away', waits)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('b', states.ACTIVE), _place(instance))
+        self.assertEqual('done', self.cloud.operations(uuid)[-1].state)
+        self.assertIsNone(self.cloud.driver('a').guest(uuid))
+
+    def test_a_migration_was_taken_back_that_began_in_spite_of_an_error(self):
+        uuid = self.cloud.boot(host='a')
+        driver = self.cloud.computes['a'].driver
+
+        def migrate(*args):
+            FakeDriver.migrate(driver, *args)
+            raise exception.GuestFailed(instance_id=uuid, reason='cut off')
+
+        self.useFixture(fixtures.MockPatchObject(driver, 'migrate', migrate))
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('b', states.ACTIVE), _place(instance))
+        self.assertEqual('done', self.cloud.operations(uuid)[-1].state)
+
+    # -- power ---------------------------------------------------------------
+
+    def test_a_guest_that_was_paused_counted_as_one_that_runs(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.break_('a', 'guest', 'libvirt is away')
+        self.cloud.begin('pause', uuid)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(states.PAUSED, instance.vm_state)
+        self.assertEqual(Power.PAUSED, instance.power_state)
+
+    # -- two starts of one compute -------------------------------------------
+
+    def test_a_start_that_was_replaced_switched_the_guest_off(self):
+        CONF.set_override('shutdown_timeout', 0.5, 'compute')
+        uuid = self.cloud.boot(host='a')
+        old = self.cloud.computes['a']
+        self.cloud.world.slow('a', 'shutdown', 3.0, after=True)
+        self.cloud.resize(uuid, self.big, wait=False)
+        self.cloud.wait_for(
+            lambda: self.cloud.driver('a').guest(uuid).power is Power.SHUTDOWN
+        )
+        self.cloud.world.shelf.delete('a/delays/shutdown')
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.cloud.revert(uuid)
+        self.cloud.wait_for(lambda: not old.runner._at_work)
+        self.assertEqual(
+            Power.RUNNING, self.cloud.driver('a').guest(uuid).power
+        )
+        self.assertIsNone(self.cloud.world.disk('b', uuid))
 
     # -- undoing -------------------------------------------------------------
 
