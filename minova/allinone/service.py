@@ -2,7 +2,6 @@
 """The all-in-one: what it is made of and how it lives."""
 
 from collections.abc import Iterable
-import fcntl
 import os
 import socket
 from typing import IO
@@ -11,6 +10,7 @@ from typing import Protocol
 from minova import clock
 from minova import exception
 from minova import http
+from minova import lockfile
 from minova.allinone import furniture
 from minova.allinone import settings
 from minova.api import app
@@ -35,17 +35,13 @@ def lock(directory: str) -> IO[str]:
     Raises ConfigInvalid when another all-in-one has it.
     """
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    path = os.path.join(directory, 'lock')
-    file = open(path, 'w', encoding='ascii')  # noqa: SIM115  held until exit
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
+    held = lockfile.take(os.path.join(directory, 'lock'))
+    if held is None:
         raise exception.ConfigInvalid(
             reason=f'another minova-allinone runs in {directory}; stop it or '
             'give another --data-dir'
-        ) from error
-    return file
+        )
+    return held
 
 
 class AllInOne:

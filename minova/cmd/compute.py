@@ -2,9 +2,13 @@
 """minova-compute: acts on the hypervisor of the host it runs on."""
 
 import contextlib
+import os
 import sys
+from typing import IO
 
+from minova import exception
 from minova import images
+from minova import lockfile
 from minova import service
 from minova.compute.service import ComputeService
 from minova.conf import CONF
@@ -20,6 +24,7 @@ class Compute:
     def start(self) -> None:
         """Open the hypervisor, then take up what is owed."""
         with contextlib.ExitStack() as taken_back:
+            self._alone = taken_back.enter_context(_be_alone())
             self._bus = OsloBus()
             taken_back.callback(self._bus.close)
             driver = load.load(CONF.host)
@@ -36,6 +41,31 @@ class Compute:
         self._bus.hang_up_soon()
         self._compute.stop()
         self._bus.close()
+        self._alone.close()
+
+
+def _be_alone() -> IO[str]:
+    """Make sure that no other process acts for this host; until closed.
+
+    Two that do so at the same time could run one guest twice. Raises
+    Unavailable while there is another.
+    """
+    name = CONF.host.replace(os.sep, '_')
+    path = os.path.join(CONF.state_path, f'compute-{name}.lock')
+    try:
+        os.makedirs(CONF.state_path, exist_ok=True)
+        held = lockfile.take(path)
+        if held is not None:
+            return held
+        other = lockfile.holder(path)
+    except OSError as error:
+        raise exception.ConfigInvalid(
+            reason=f'[DEFAULT] state_path: {path}: {error.strerror}'
+        ) from error
+    raise exception.Unavailable(
+        what=f'Host {CONF.host}',
+        reason=f'process {other} is its compute and has not ended',
+    )
 
 
 def main() -> int:

@@ -231,7 +231,11 @@ class Desk:
     def check_live_migration(
         self, instance: Instance, params: Facts, excluded: tuple[str, ...]
     ) -> Facts:
-        """Ask hosts until one can receive the guest; return its answer."""
+        """Ask hosts until one can receive the guest; return its answer.
+
+        NoValidHost when they refuse; Unavailable, to be asked again, when
+        not one of them has answered.
+        """
         self._database.read(lambda connection: self._look(connection, True))
         source = self._require_source(instance)
         wanted = params.get('host')
@@ -240,6 +244,7 @@ class Desk:
             return self._ask(dest, instance, params, source)
         wish = Wish(instance.flavor, excluded=excluded)
         refusals = []
+        answered = False
         most = CONF.scheduler.max_live_migration_candidates
         for row in self._ranked(wish)[:most]:
             try:
@@ -252,7 +257,10 @@ class Desk:
                 uuid = instance.uuid
                 LOG.info('%s cannot receive %s: %s', row.host, uuid, error)
                 refusals.append(f'{row.host}: {error}')
+                answered |= isinstance(error, exception.MigrationRefused)
         why = '; '.join(refusals) or self._why_not(wish)
+        if refusals and not answered:
+            raise exception.Unavailable(what='Any destination', reason=why)
         raise exception.NoValidHost(reason=why)
 
     def _require_source(self, instance: Instance) -> Host:

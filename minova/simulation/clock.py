@@ -77,9 +77,7 @@ class Lock:
         """Give the lock back."""
         self._held = False
         while self._waiters:
-            task, turn = self._waiters.popleft()
-            if task.waiting and task.turn == turn:
-                self._scheduler.wake((task, turn))
+            if self._scheduler.wake(self._waiters.popleft()):
                 return
 
     def __enter__(self) -> bool:
@@ -103,11 +101,7 @@ class Thread:
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end, at most ``timeout`` seconds."""
-        self._scheduler.check()
-        if not self._task.ended:
-            waiter = self._scheduler.waiter()
-            self._task.joiners.append(waiter)
-            self._scheduler.wait(timeout, waiter[1])
+        self._scheduler.join(self._task, timeout)
 
     def is_alive(self) -> bool:
         """Tell whether it still runs."""
@@ -161,7 +155,7 @@ class Pool:
         """Take no more work; with ``wait``, finish what was taken."""
         self._closed = True
         while wait and self._workers:
-            Thread(self._scheduler, next(iter(self._workers))).join()
+            self._scheduler.join(next(iter(self._workers)))
 
 
 class SimulatedClock(clock.Clock):

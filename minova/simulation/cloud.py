@@ -104,7 +104,6 @@ class Cloud:
         self, storage: Storage, seed: int = 0, verbose: bool = False
     ) -> None:
         """``verbose`` keeps all that the services log."""
-        self.seed = seed
         self.verbose = verbose
         self.scheduler = Scheduler(seed)
         self.points = Points(self.scheduler, self._strike)
@@ -118,6 +117,8 @@ class Cloud:
         self.tracebacks: list[str] = []
         #: The ids of requests for something to be done that were accepted.
         self.accepted: list[str] = []
+        #: How many requests were refused with 4xx.
+        self.turned_down = 0
         self.machines: dict[str, Machine] = {}
         image = _Image()
         self._add('api', machines.api(self.database, image))
@@ -197,8 +198,8 @@ class Cloud:
         machine = self.machines[fault.who or process.name]
         if fault.kind == 'skew':
             machine.skew(fault.seconds)
-        elif fault.kind == 'pause':
-            self._pause(machine, fault.seconds)
+        elif fault.kind == 'pause' and machine.up:
+            machine.pause(fault.seconds)
         elif fault.kind == 'twin' and process is machine.process:
             machine.leave_twin(fault.seconds)
         elif fault.kind == 'gone':
@@ -206,32 +207,13 @@ class Cloud:
             machine.crash()
             self.world.lose(machine.name)
         elif fault.kind == 'crash' and process in machine.twins:
-            self.scheduler.kill(process)
-            self.network.leave_all(process)
+            machine.end(process)
         elif fault.kind == 'crash' and machine.up:
             machine.crash()
             after(fault.seconds, machine.start)
 
     def _database_is_back(self) -> None:
         self.database.up = True
-
-    def _pause(self, machine: Machine, seconds: float) -> None:
-        process = machine.process
-
-        def go_on() -> None:
-            process.paused = False
-
-        if machine.up:
-            process.paused = True
-            self.scheduler.after(seconds, go_on)
-
-    def heal(self) -> None:
-        """Let everything be up again that is not gone for good."""
-        self.network.come_back()
-        self.database.up = True
-        for machine in self.machines.values():
-            machine.process.paused = False
-            machine.start()
 
     # -- letting things end --------------------------------------------------
 
@@ -252,16 +234,19 @@ class Cloud:
             return False
         if any(not twin.dead for m in machines for twin in m.twins):
             return False
-        raw = self.storage.raw
-        (unpublished,) = raw.execute(
-            'SELECT count(*) FROM outbox WHERE published_at IS NULL'
-        ).fetchone()
-        return not unpublished and not any(
+        return not self.unpublished() and not any(
             not self._waits_for_lost(waits_for)
-            for (waits_for,) in raw.execute(
+            for (waits_for,) in self.storage.raw.execute(
                 "SELECT waits_for FROM operations WHERE state = 'running'"
             )
         )
+
+    def unpublished(self) -> int:
+        """Return how many notifications the broker has not got yet."""
+        (count,) = self.storage.raw.execute(
+            'SELECT count(*) FROM outbox WHERE published_at IS NULL'
+        ).fetchone()
+        return int(count)
 
     def _waits_for_lost(self, waits_for: str | None) -> bool:
         return any(f'host {host} ' in (waits_for or '') for host in self.lost)
@@ -292,6 +277,7 @@ class Cloud:
         self.scheduler.join(task)
         if not replies:
             return None
+        self.turned_down += 400 <= replies[0].status < 500
         # A server that is being deleted may be deleted again.
         if replies[0].status in (202, 204) and method != 'DELETE':
             self.accepted.append(replies[0].request_id)
@@ -354,10 +340,13 @@ class _Body:
         return content
 
 
-def configure() -> None:
-    """Set the options of every simulated service."""
-    # This is what makes the options of notifications known.
+def know_options() -> None:
+    """Let the options of notifications be known, which a transport has."""
     oslo_messaging.get_notification_transport(CONF, 'fake://').cleanup()
+
+
+def configure() -> None:
+    """Set the options of every simulated service, as each run begins."""
     for group, options in _OPTIONS.items():
         for name, value in options.items():
             CONF.set_override(name, value, group)

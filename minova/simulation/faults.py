@@ -47,11 +47,15 @@ _EVERYWHERE: Final = frozenset(
     }
 )
 
+#: Where a process is not about to change something on a host. That two starts
+#: of a compute never act at the same time is seen to by a lock.
+_BETWEEN: Final = _EVERYWHERE - {'call', 'effect', 'effected'}
+
 #: At which points a fault makes sense, and what it is.
 KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     'crash': (_EVERYWHERE, 'a process is gone and started again later'),
     'pause': (_EVERYWHERE, 'a process stops, and goes on later'),
-    'twin': (_EVERYWHERE, 'another start of a process that goes on later'),
+    'twin': (_BETWEEN, 'another start of a process that goes on later'),
     'skew': (_EVERYWHERE, 'the time of day of a machine jumps'),
     'broker': (_EVERYWHERE, 'the broker is down for a while'),
     'database': (_EVERYWHERE, 'the database is down for a while'),
@@ -115,7 +119,6 @@ HARMLESS: Final = frozenset(
     {
         'crash',
         'pause',
-        'twin',
         'broker',
         'database',
         'lose',
@@ -177,7 +180,7 @@ class Points:
         if kind not in where:
             return None
         self.struck.append(fault)
-        if where is _EVERYWHERE:
+        if where >= _BETWEEN:
             self._strike(fault, process)
             return None
         return fault.kind

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from minova import exception
-from minova.simulation import clock
 from minova.simulation.faults import Points
 from minova.simulation.scheduler import Scheduler
 from minova.states import Power
@@ -22,6 +21,8 @@ from minova.virt.shelf import Record
 
 #: Seconds that a call takes at most.
 _PACE = 0.2
+#: Seconds for which a client that was stopped is not taken for gone.
+_KEEPALIVE = 30.0
 _ON = (Power.RUNNING, Power.PAUSED)
 #: What may be written at any time: it is nobody's effect.
 _QUIET = ('hosts', 'faults', 'delays')
@@ -150,25 +151,23 @@ class SimulatedDriver(FakeDriver):
         super().__init__(host, world)
         self._scheduler = scheduler
         self._points = world.points
-        self._closing = clock.Event(scheduler)
 
     def fail_if_ordered(self, method: str) -> None:
         """Take a moment; fail if that is what a fault orders."""
         fault = self._points.reach('call', f'{self.host}.{method}')
         super().fail_if_ordered(method)
+        began = self._scheduler.now
         self._scheduler.wait(_PACE * self._scheduler.random.random())
+        if self._scheduler.now - began > _KEEPALIVE:
+            raise exception.GuestFailed('the connection to libvirt was lost')
         if fault is not None:
             why = 'No space left on device' if fault == 'full' else 'injected'
             raise _ERRORS[fault](instance_id='(any)', reason=why)
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait until the service ends: nothing is ever announced."""
-        self._closing.wait()
+        """Wait until the process ends: nothing is ever announced."""
+        self._scheduler.wait(None)
         return None
-
-    def let_go(self) -> None:
-        """Let whoever waits for an event go on."""
-        self._closing.set()
 
 
 _ERRORS = {

@@ -14,8 +14,6 @@ import sqlite3
 from typing import Any
 import uuid as uuids
 
-import orjson
-
 from minova.simulation.network import Told
 from minova.states import Power
 
@@ -322,13 +320,3 @@ def _move(raw: sqlite3.Connection, uuid: str) -> dict[str, str]:
     if found is None:
         return {'uuid': 'nobody', 'source': 'nowhere'}
     return {'uuid': found[0], 'source': found[1]}
-
-
-def errors_of(raw: sqlite3.Connection) -> list[str]:
-    """Return why operations ended badly."""
-    return [
-        f'{kind} {state}: {orjson.loads(error)["message"] or error}'
-        for kind, state, error in raw.execute(
-            'SELECT kind, state, error FROM operations WHERE error NOT NULL'
-        )
-    ]

@@ -34,7 +34,7 @@ _BESIDE = 60.0
 
 
 class Machine:
-    """A service that can be started, crash, stop and be started again."""
+    """A service that can be started, crash and be started again."""
 
     def __init__(
         self,
@@ -93,9 +93,23 @@ class Machine:
 
     def crash(self) -> None:
         """Let it be gone in this instant."""
-        process, self.service = self.process, None
+        self.service = None
+        self.end(self.process)
+
+    def end(self, process: Process) -> None:
+        """Let one of its processes, which may be an older one, be gone."""
         self.scheduler.kill(process)
         self._network.leave_all(process)
+
+    def pause(self, seconds: float) -> None:
+        """Stop the process, and let it go on later."""
+        process = self.process
+
+        def go_on() -> None:
+            process.paused = False
+
+        process.paused = True
+        self.scheduler.after(seconds, go_on)
 
     def leave_twin(self, seconds: float) -> None:
         """Stop for ``seconds``; meanwhile another start takes its place.
@@ -103,55 +117,28 @@ class Machine:
         It goes on beside that one for a minute and is gone then.
         """
         old = self.process
-        old.paused = True
+        self.pause(seconds)
         self.service = None
         self.process = Process(self.name)
         self.process.dead = True
         self.start()
-
-        def go_on() -> None:
-            old.paused = False
-
-        def end() -> None:
-            self.scheduler.kill(old)
-            self._network.leave_all(old)
-
         self.twins.append(old)
-        self.scheduler.after(seconds, go_on)
-        self.scheduler.after(seconds + _BESIDE, end)
+        self.scheduler.after(seconds + _BESIDE, lambda: self.end(old))
 
     def skew(self, seconds: float) -> None:
         """Let its machine's time of day jump."""
         self._skew += seconds
         self.process.skew = self._skew
 
-    def stop(self) -> None:
-        """Stop it as SIGTERM does, and wait for its end."""
-        service = self.service
-        if not self.up or service is None:
-            self.crash()
-            return
-        task = self.scheduler.spawn(
-            f'stop-{self.name}', self.process, service.stop
-        )
-        self.scheduler.join(task)
-        self.crash()
-
 
 class Api:
     """The api: what serves requests in its process."""
 
-    def __init__(self, made: wsgi.App, reached: '_Reached') -> None:
+    def __init__(self, made: wsgi.App) -> None:
         self.app = made
-        self._reached = reached
 
     def start(self) -> None:
         """There is nothing to start: it answers."""
-
-    def stop(self) -> None:
-        """Wake who is still to be woken."""
-        self._reached.waker.close()
-        self._reached.beside.close()
 
 
 class _Reached:
@@ -206,7 +193,7 @@ def api(
         _reached.conductor = conductor
         _reached.waker = Waker(Computes(bus), conductor, beside=True)
         _reached.beside = backend.Beside()
-        return Api(_application(images), _reached)
+        return Api(_application(images))
 
     return build
 
@@ -222,15 +209,6 @@ def conductor(
     return build
 
 
-class _Compute(ComputeService):
-    """A compute that ends although nobody announces events."""
-
-    def stop(self) -> None:
-        """Let go of the hypervisor first."""
-        self.driver.let_go()  # type: ignore[attr-defined]
-        super().stop()
-
-
 def compute(
     world: Hypervisors, images: Images
 ) -> Callable[[Machine], ComputeService]:
@@ -238,6 +216,6 @@ def compute(
 
     def build(machine: Machine) -> ComputeService:
         driver = SimulatedDriver(machine.name, world, machine.scheduler)
-        return _Compute(machine.name, machine.bus(), driver, images)
+        return ComputeService(machine.name, machine.bus(), driver, images)
 
     return build

@@ -53,8 +53,6 @@ class _Envelope:
 class Told:
     """A notification that the broker has confirmed."""
 
-    at: float
-    topic: str
     context: Json
     body: Json
 
@@ -168,7 +166,7 @@ class Network:
         event = body['event_type']
         self.points.reach('publish', event)
         self._require_up('The notification broker')
-        self.told.append(Told(self.scheduler.now, topic, context, body))
+        self.told.append(Told(context, body))
         self.points.reach('published', event)
         self.scheduler.may_switch()
 

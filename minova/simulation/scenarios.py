@@ -16,6 +16,9 @@ from minova.simulation.cloud import IMAGE
 from minova.simulation.cloud import Reply
 from minova.states import Power
 
+#: How often a client asks, every five seconds, until it gives up.
+_TRIES = 10
+
 
 class User:
     """A client of the api, and somebody who has access to the hosts."""
@@ -28,7 +31,7 @@ class User:
     def ask(self, method: str, path: str, body: Any = None) -> Reply | None:
         """Ask, as clients do, again when cut off or told to come later."""
         reply = None
-        for _ in range(3):
+        for _ in range(_TRIES):
             reply = self.cloud.ask(method, path, body)
             if reply is not None and reply.status != 503:
                 return reply
@@ -54,11 +57,6 @@ class User:
         """Ask for something to be done to the server."""
         path = f'/servers/{self.server}/action'
         return self.ask('POST', path, {name: value})
-
-    def live_migrate(self) -> Reply | None:
-        """Ask for the server to be moved as it runs."""
-        value = {'host': None, 'block_migration': 'auto'}
-        return self.act('os-migrateLive', value)
 
     def row(self) -> tuple[Any, ...]:
         """Return vm_state, task_state and host of the server."""
@@ -154,10 +152,6 @@ def _option(group: str, name: str, value: Any) -> Act:
     return lambda user: CONF.set_override(name, value, group)
 
 
-def _migrate_live(user: User) -> None:
-    user.live_migrate()
-
-
 def _abort(user: User) -> None:
     reply = user.ask('GET', f'/servers/{user.server}/migrations')
     if reply is not None and reply.status == 200:
@@ -232,10 +226,13 @@ def _full_elsewhere(user: User) -> None:
     user.cloud.storage.raw.commit()
 
 
+_MIGRATE_LIVE: Final = _act(
+    'os-migrateLive', {'host': None, 'block_migration': 'auto'}
+)
 _MOVING: Final = (_RESIZE, _reached('resize_migrating'))
 _MIGRATING: Final = (
     _option('fake', 'migration_seconds', 20.0),
-    _migrate_live,
+    _MIGRATE_LIVE,
     lambda user: user.until_moving(),
 )
 _SAY_STOP: Final = _option('conductor', 'unexpected_running', 'stop')
@@ -270,10 +267,10 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('revert_resize',          'revert_resize',      'resized',  _act('revertResize')),
     ('revert_migration',       'revert_resize',      'migrated', _act('revertResize')),
     ('resize_revert',          'revert_resize',      'active',   _RESIZE, _free, _act('revertResize')),
-    ('live_migrate',           'live_migrate',       'active',   _migrate_live),
-    ('live_migrate_paused',    'live_migrate',       'paused',   _migrate_live),
-    ('live_migrate_fails',     'live_migrate',       'active',   _breaking_here('migrate'), _migrate_live),
-    ('live_migrate_refused',   'live_migrate',       'active',   _breaking('prepare_reception'), _migrate_live),
+    ('live_migrate',           'live_migrate',       'active',   _MIGRATE_LIVE),
+    ('live_migrate_paused',    'live_migrate',       'paused',   _MIGRATE_LIVE),
+    ('live_migrate_fails',     'live_migrate',       'active',   _breaking_here('migrate'), _MIGRATE_LIVE),
+    ('live_migrate_refused',   'live_migrate',       'active',   _breaking('prepare_reception'), _MIGRATE_LIVE),
     ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
     ('delete',                 'delete',             'active',   _delete),
     ('delete_resized',         'delete',             'resized',  _delete),

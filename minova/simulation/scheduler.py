@@ -200,19 +200,22 @@ class Scheduler:
         task.turn += 1
         return task, task.turn
 
-    def join(self, task: Task) -> None:
-        """Wait for the end of a task."""
+    def join(self, task: Task, seconds: float | None = None) -> None:
+        """Wait for the end of a task, at most so long."""
+        self.check()
         if not task.ended:
             waiter = self.waiter()
             task.joiners.append(waiter)
-            self.wait(None, waiter[1])
+            self.wait(seconds, waiter[1])
 
-    def wake(self, waiter: Waiter) -> None:
-        """Let one that waits go on; nothing when it does not any more."""
+    def wake(self, waiter: Waiter) -> bool:
+        """Let one that waits go on; False when it does not any more."""
         task, turn = waiter
-        if task.turn == turn and task.waiting:
-            task.waiting = False
-            self._ready.append(task)
+        if task.turn != turn or not task.waiting:
+            return False
+        task.waiting = False
+        self._ready.append(task)
+        return True
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something done later by nobody; it must not wait."""

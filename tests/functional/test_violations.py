@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What simulations and the nemesis found broken once, each by its name."""
 
+import contextlib
 import datetime
 
 import fixtures
@@ -163,6 +164,17 @@ class ViolationsTest(base.TestCase):
 
         self.useFixture(fixtures.MockPatchObject(driver, 'migrate', migrate))
         self.cloud.begin('live_migrate', uuid, wait=False)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('b', states.ACTIVE), _place(instance))
+        self.assertEqual('done', self.cloud.operations(uuid)[-1].state)
+
+    def test_a_migration_was_refused_when_no_destination_answered(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.stop(self.cloud.computes['b'])
+        with contextlib.suppress(exception.Unavailable):
+            self.cloud.begin('live_migrate', uuid, wait=False)
+        self.assertEqual('running', self.cloud.operations(uuid)[-1].state)
+        self.cloud.start_compute('b')
         instance = self.cloud.settle(uuid)
         self.assertEqual(('b', states.ACTIVE), _place(instance))
         self.assertEqual('done', self.cloud.operations(uuid)[-1].state)

@@ -368,3 +368,19 @@ class EndTest(test_cluster.ClusterTestCase):
             self.assertLess(base.clock.monotonic() - began, 15)
             self.assertIn('has stopped.', service.said())
             self.assertNotIn('Traceback', service.said())
+
+    def test_two_computes_of_one_host(self):
+        self.cluster.start('conductor', 'c', wait=False)
+        first = self.cluster.start('compute', 'n')
+        (pid,) = set(process.tree(first.pid)) - {first.pid}
+        # They write to the same log.
+        second = self.cluster.start('compute', 'n', wait=False)
+        second.wait_for(
+            f'waits: Host n is unavailable at this time: process {pid} is '
+            'its compute and has not ended'
+        )
+        first.freeze()
+        second.wait_for('has not ended', times=2)
+        first.kill()
+        second.wait_for('is ready.', times=2)
+        self.assertNotIn('Traceback', second.said())
