@@ -153,11 +153,11 @@ def _option(group: str, name: str, value: Any) -> Act:
 
 
 def _abort(user: User) -> None:
-    reply = user.ask('GET', f'/servers/{user.server}/migrations')
-    if reply is not None and reply.status == 200:
-        for move in reply.get('migrations'):
-            path = f'/servers/{user.server}/migrations/{move["id"]}'
-            user.ask('DELETE', path)
+    (move,) = user.cloud.storage.raw.execute(
+        'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
+        (user.server,),
+    ).fetchone()
+    user.ask('DELETE', f'/servers/{user.server}/migrations/{move}')
 
 
 def _delete(user: User) -> None:
