@@ -11,6 +11,7 @@ from minova import http
 from minova import service
 from minova.allinone import service as allinone
 from minova.allinone import settings
+from minova.cmd.words import number
 
 PROG = 'minova-allinone'
 
@@ -32,14 +33,6 @@ def _default_directory() -> str:
     return os.path.join(os.environ.get('XDG_DATA_HOME') or home, 'minova')
 
 
-def _number(text: str, least: int, most: int) -> int:
-    if text.isdecimal() and least <= int(text) <= most:
-        return int(text)
-    raise argparse.ArgumentTypeError(
-        f'{text!r} is not a number from {least} to {most}'
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     parser.add_argument(
@@ -49,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--hosts',
-        type=functools.partial(_number, least=1, most=100),
+        type=number(1, 100),
         default=2,
         help='how many hosts there are (%(default)s)',
     )
@@ -65,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--port',
-        type=functools.partial(_number, least=0, most=65535),
+        type=number(0, 65535),
         default=8774,
         help='the port; 0 takes a free one (%(default)s)',
     )

@@ -10,7 +10,8 @@ from minova import clock
 from minova import exception
 from minova.cmd.commands import Commands
 from minova.cmd.commands import current
-from minova.cmd.moments import moment
+from minova.cmd.words import moment
+from minova.cmd.words import number
 from minova.notifications import retention
 
 #: What people call the tables' rows, in the order in which they are told.
@@ -42,7 +43,7 @@ def add(commands: Commands) -> None:
     )
     made.add_argument(
         '--batch',
-        type=_batch,
+        type=number(1, 10000),
         default=500,
         metavar='N',
         help='how many things go in one transaction (%(default)s)',
@@ -63,14 +64,6 @@ def _days(text: str) -> datetime.timedelta:
     if not re.fullmatch('[0-9]{1,6}', text):
         raise argparse.ArgumentTypeError(f'{text!r} is no number of days')
     return datetime.timedelta(days=int(text))
-
-
-def _batch(text: str) -> int:
-    if not re.fullmatch('[0-9]{1,5}', text) or not 0 < int(text) <= 10000:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not a number from 1 to 10000'
-        )
-    return int(text)
 
 
 def _since(arguments: argparse.Namespace) -> datetime.datetime:

@@ -16,7 +16,7 @@ from minova import exception
 from minova.cmd.commands import Commands
 from minova.cmd.commands import current
 from minova.cmd.commands import Run
-from minova.cmd.moments import moment
+from minova.cmd.words import moment
 from minova.db import ledger as queries
 from minova.db import outbox
 from minova.db.ledger import Marker

@@ -11,6 +11,7 @@ from minova import clock
 from minova import exception
 from minova.cmd.commands import Commands
 from minova.cmd.commands import current
+from minova.cmd.words import number
 from minova.conf import CONF
 from minova.db import hosts
 from minova.db import instances
@@ -314,14 +315,6 @@ def _told(ending: intervene.Ending) -> Iterator[str]:
 # -- the words ---------------------------------------------------------------
 
 
-def number(text: str) -> int:
-    """Return how many; argparse names the function when it is none."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{value} is not 1 or more')
-    return value
-
-
 def add(commands: Commands) -> None:
     """Add the commands."""
     group = commands.group('operation', 'what is going on')
@@ -340,7 +333,7 @@ def add(commands: Commands) -> None:
     made.add_argument('--instance', help='only those of this instance')
     made.add_argument(
         '--limit',
-        type=number,
+        type=number(1, 100000),
         default=100,
         metavar='N',
         help='how many at most; 100 if not given',

@@ -11,6 +11,7 @@ import os
 import sys
 
 from minova import clock
+from minova.cmd.words import number
 from minova.conf import CONF
 from minova.simulation import explore
 from minova.simulation import faults
@@ -96,6 +97,7 @@ def _count(
     for count, run in enumerate(runs, 1):
         if run.violations:
             broken.append(run)
+            print(f'broken: {run}', file=sys.stderr)
         if every and count % every == 0:
             seconds = clock.monotonic() - began
             print(f'{count} done, {len(broken)} broken, {seconds:.0f} s')
@@ -147,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     def workers(made: argparse.ArgumentParser) -> None:
         made.add_argument(
             '--workers',
-            type=int,
+            type=number(1, 1000),
             default=os.cpu_count(),
             help='how many processes (%(default)s)',
         )
@@ -166,10 +168,13 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument('--seed', type=int, default=0)
     workers(many)
     more = command('random', wander)
-    more.add_argument('--first', type=int, default=0, help='its number')
-    more.add_argument('--count', type=int, default=1000)
+    most = 10**9
     more.add_argument(
-        '--every', type=int, default=0, help='say so after so many'
+        '--first', type=number(0, most), default=0, help='its number'
+    )
+    more.add_argument('--count', type=number(1, most), default=1000)
+    more.add_argument(
+        '--every', type=number(0, most), default=0, help='say so after so many'
     )
     workers(more)
     judged = command('planted', planted)

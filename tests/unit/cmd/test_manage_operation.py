@@ -347,8 +347,8 @@ class InterveneTest(OperationCase):
             ([], 'the following arguments are required: COMMAND'),
             (['show'], 'the following arguments are required: operation'),
             (['abandon'], 'the following arguments are required: operation'),
-            (['list', '--limit', '0'], '--limit: 0 is not 1 or more'),
-            (['list', '--limit', 'x'], "invalid number value: 'x'"),
+            (['list', '--limit', '0'], "'0' is not a number from 1 to"),
+            (['list', '--limit', 'x'], "'x' is not a number from 1 to"),
             (['show', 'x', '--force'], 'unrecognized arguments: --force'),
         ):
             code, out, err = self.run_it('operation', *words)

@@ -1,8 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times as an operator writes them on a command line."""
+"""Times and numbers as an operator writes them on a command line."""
 
 import argparse
+from collections.abc import Callable
 import datetime
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a number in these bounds, both included."""
+
+    def read(text: str) -> int:
+        is_one = text.isascii() and text.isdecimal() and len(text) < 20
+        if is_one and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number from {least} to {most}'
+        )
+
+    return read
 
 
 def moment(text: str) -> datetime.datetime:
