@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import functools
+import gc
 import itertools
 import multiprocessing
 import random
@@ -206,6 +207,10 @@ def _own_rig() -> Rig:
         # A process of a pool knows nothing of what its maker has read.
         CONF([], project='minova', default_config_files=[])
         _rig = Rig()
+        _rig.run(SCENARIOS['create'])
+        # What is there now stays: it need not be looked through for garbage.
+        gc.collect()
+        gc.freeze()
     return _rig
 
 
