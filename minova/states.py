@@ -41,6 +41,9 @@ class Power(enum.IntEnum):
         return old.get(value) if isinstance(value, int) else None
 
 
+#: In these a guest uses its disks and memory.
+ON: Final = (Power.RUNNING, Power.PAUSED)
+
 BUILDING: Final = 'building'
 ACTIVE: Final = 'active'
 PAUSED: Final = 'paused'

@@ -14,7 +14,7 @@ from minova.audit.findings import Severity
 from minova.audit.view import Stocks
 from minova.audit.view import View
 from minova.db.census import Records
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 
 _ORDER = list(Severity)
 

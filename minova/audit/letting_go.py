@@ -9,7 +9,6 @@ from minova.audit.fence import moved_on
 from minova.audit.findings import Finding
 from minova.audit.view import makes
 from minova.context import internal
-from minova.db import census
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -19,6 +18,7 @@ from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.instance import Instance
 from minova.objects.operation import Operation
+from minova.operations import intervene
 from minova.operations.book import Book
 from minova.operations.telling import Telling
 
@@ -232,6 +232,7 @@ def give_up_step(
     )
     book.end_step(records.PREEMPTED)
     book.flush()
+    intervene.look_again(connection, [loaded.step], publisher)
     return f'{loaded.step.method} is not waited for any more.'
 
 
@@ -241,7 +242,7 @@ def close_move(
     """Let a migration that nobody makes be over."""
     instance = lock(connection, finding)
     move = moves.get(connection, int(finding.facts['move']))
-    if move is None or move.status in census.FINAL:
+    if move is None or move.status in moves.OVER:
         raise moved_on(f'Migration {finding.facts["move"]}')
     running = [
         operation

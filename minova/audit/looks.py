@@ -26,7 +26,7 @@ from minova.db import operations as db_operations
 from minova.db.engine import Database
 from minova.objects.host import Holding
 from minova.rpc.compute import Computes
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 
 #: Seconds between the two; a step's end and its notifications lie within.
 PAUSE = 2.0

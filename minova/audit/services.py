@@ -13,7 +13,7 @@ from minova.db import operations as db_operations
 from minova.db.hosts import Service
 from minova.rpc import compute
 from minova.rpc import conductor
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 
 _TOPICS: Final = {
     db_operations.COMPUTE: compute.TOPIC,

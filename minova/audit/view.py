@@ -25,8 +25,6 @@ from minova.objects.migration import Migration
 from minova.objects.operation import Operation
 
 Stocks = Mapping[str, Sequence[Holding]]
-#: In these a guest uses its disks.
-ON = (states.Power.RUNNING, states.Power.PAUSED)
 
 
 class View:
@@ -146,4 +144,4 @@ def makes(running: Iterable[Operation], move: Migration) -> bool:
 
 def is_on(holding: Holding) -> bool:
     """Tell whether a holding's guest uses its disks."""
-    return holding.power_state in ON
+    return holding.power_state in states.ON

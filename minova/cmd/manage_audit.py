@@ -22,6 +22,7 @@ from minova.rpc import conductor
 from minova.rpc import queues
 from minova.rpc.compute import Computes
 from minova.rpc.oslo import OsloBus
+from minova.rpc.queue import Queue
 from minova.rpc.wakes import Waker
 
 _CANNOT_TELL = 'only a rabbit:// transport can tell who listens.'
@@ -54,7 +55,7 @@ class _Asked:
     def __init__(self) -> None:
         self.why_not = ''
 
-    def look(self, names: list[str]) -> dict[str, queues.Queue | None] | None:
+    def look(self, names: list[str]) -> dict[str, Queue | None] | None:
         self.why_not = ''
         found = None
         try:

@@ -308,6 +308,9 @@ def _told(ending: intervene.Ending) -> Iterator[str]:
         yield 'Look there before it is started again. Deleting it clears them.'
     else:
         yield f'What was to be removed is left on: {left}.'
+    if ending.looking:
+        looking = ', '.join(ending.looking)
+        yield f'Once more what there is of it is removed on: {looking}.'
     if ending.held:
         yield f'Its room is kept on: {", ".join(ending.held)}.'
 

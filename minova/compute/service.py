@@ -23,7 +23,6 @@ from minova.objects.step import Duty
 from minova.rpc import compute as rpc
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.bus import Bus
-from minova.rpc.bus import Server
 from minova.rpc.compute import Computes
 from minova.rpc.contract import Dispatcher
 from minova.rpc.hearing import Hearing
@@ -77,7 +76,7 @@ class ComputeService:
         self.hearing = Hearing(
             f'Compute {host}',
             self.incarnation,
-            self._serve,
+            lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
             lambda: myself.ping(internal()),
             give_up,
         )
@@ -86,15 +85,6 @@ class ComputeService:
             f'beat-{host}', self._beat, lambda: CONF.compute.heartbeat_interval
         )
         self._registered = clock.event()
-
-    def _serve(self) -> Server:
-        return self._bus.serve(
-            rpc.TOPIC,
-            self.host,
-            rpc.INTERFACE.version,
-            self._dispatcher.method_names(),
-            self._dispatcher.dispatch,
-        )
 
     def start(self) -> None:
         """Answer, register, take up what is owed, watch the guests.

@@ -264,8 +264,7 @@ class Desk:
         raise exception.NoValidHost(reason=why)
 
     def _require_source(self, instance: Instance) -> Host:
-        running = (states.Power.RUNNING, states.Power.PAUSED)
-        if instance.power_state not in running:
+        if instance.power_state not in states.ON:
             raise exception.MigrationRefused(
                 reason=f'the guest of {instance.uuid} does not run'
             )

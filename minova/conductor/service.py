@@ -19,7 +19,6 @@ from minova.loop import Loop
 from minova.notifications.relay import Relay
 from minova.rpc import conductor as rpc
 from minova.rpc.bus import Bus
-from minova.rpc.bus import Server
 from minova.rpc.compute import Computes
 from minova.rpc.contract import Dispatcher
 from minova.rpc.wakes import Waker
@@ -54,7 +53,7 @@ class ConductorService:
         self.hearing = Hearing(
             f'Conductor {host}',
             self._incarnation,
-            self._serve,
+            lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
             lambda: myself.ping(internal()),
             give_up,
         )
@@ -75,15 +74,6 @@ class ConductorService:
         )
         self._beats = Loop(
             'beat', self._beat, lambda: CONF.compute.heartbeat_interval
-        )
-
-    def _serve(self) -> Server:
-        return self._bus.serve(
-            rpc.TOPIC,
-            self._host,
-            rpc.INTERFACE.version,
-            self._dispatcher.method_names(),
-            self._dispatcher.dispatch,
         )
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from minova import exception
 from minova import states
 from minova.db import moves
+from minova.db import paging
 from minova.db import tables
 from minova.db.engine import Connection
 from minova.objects import operation as records
@@ -251,11 +252,7 @@ def _next(
     columns = [table.c[name] for name in kind.order]
     query = sa.select(table.c[kind.key].label('the_key'), *columns)
     if after is not None:
-        behind: Condition = sa.false()
-        for column, value in reversed(list(zip(columns, after, strict=True))):
-            behind = sa.or_(column > value, sa.and_(column == value, behind))
-        # Says nothing new, but lets the database begin at the right place.
-        query = query.where(columns[0] >= after[0], behind)
+        query = query.where(paging.behind(columns, after))
     rows = connection.execute(
         query.where(*conditions).order_by(*columns).limit(limit)
     ).all()

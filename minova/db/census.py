@@ -32,15 +32,6 @@ _o = tables.operations
 _s = tables.steps
 _n = tables.outbox
 
-#: A move in one of these is over.
-FINAL: Final = (
-    'confirmed',
-    'reverted',
-    'completed',
-    'cancelled',
-    'error',
-    'failed',
-)
 #: How the types of events with a start and an end end.
 _PHASES: Final = ('start', 'end', 'error')
 _SIZES: Final = ('vcpus', 'memory_mb', 'disk_gb')
@@ -206,7 +197,7 @@ def _operations(
 
 
 def _moves(connection: Connection) -> Iterator[Migration]:
-    query = sa.select(*_m.c).where(_m.c.status.not_in(FINAL))
+    query = sa.select(*_m.c).where(_m.c.status.not_in(moves.OVER))
     for row in _rows(connection, query.order_by(_m.c.id)):
         yield moves.of_row(row)
 

@@ -239,10 +239,6 @@ def _unavailable(reason: str) -> exception.Unavailable:
     return exception.Unavailable(what='The database', reason=reason)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
 def _set_defaults(conf: cfg.ConfigOpts) -> None:
     db_options.set_defaults(conf, max_pool_size=libraries.MAX_POOL_SIZE)
 
@@ -292,7 +288,7 @@ def connect(
     except _NO_CONNECTION as error:
         named = sa.make_url(conf.database.connection).render_as_string()
         raise exception.Unavailable(
-            what='The database', reason=f'{named}: {_first_line(error)}'
+            what='The database', reason=f'{named}: {outages.first_line(error)}'
         ) from error
     return Database(_prepare(engine), patience)
 

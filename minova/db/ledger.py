@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from minova.db import outbox
+from minova.db import paging
 from minova.db import tables
 from minova.db.engine import Connection
 
@@ -120,19 +121,9 @@ def _conditions(
     if scope.unpublished:
         found.append(table.c.published_at.is_(None))
     if after is not None:
-        found.append(_behind(table, order, after))
+        columns = [table.c[name] for name in order]
+        found.append(paging.behind(columns, after))
     return found
-
-
-def _behind(
-    table: sa.Table, order: tuple[str, ...], after: Marker
-) -> sa.ColumnElement[bool]:
-    condition: sa.ColumnElement[bool] = sa.false()
-    for name, value in reversed(list(zip(order, after, strict=True))):
-        column = table.c[name]
-        condition = sa.or_(column > value, sa.and_(column == value, condition))
-    # Says nothing new, but lets every database begin at the right place.
-    return sa.and_(table.c[order[0]] >= after[0], condition)
 
 
 # -- one instance ------------------------------------------------------------

@@ -14,6 +14,15 @@ from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
+#: A move in one of these is over.
+OVER: Final = (
+    'confirmed',
+    'reverted',
+    'completed',
+    'cancelled',
+    'error',
+    'failed',
+)
 #: A move in one of these needs both its hosts.
 GOING_ON: Final = (
     'queued',

@@ -92,7 +92,7 @@ POSTGRESQL = {
 
 def of(error: BaseException) -> Outage | None:
     """Return what an error tells of the database; None when it is ours."""
-    reason = _first_line(error)
+    reason = first_line(error)
     if isinstance(error, sa.exc.TimeoutError):
         return Outage(Kind.FULL, 'all of its connections are in use')
     for cause in _causes(error):
@@ -130,5 +130,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = getattr(found, 'orig', None) or inner
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says first; libraries add the statement."""
     return (str(error).splitlines() or [type(error).__name__])[0]

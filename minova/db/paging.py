@@ -65,9 +65,35 @@ def after(
     ).first()
     if row is None:
         return None
-    condition: sa.ColumnElement[bool] = sa.false()
-    for key, value in reversed(list(zip(keys, row, strict=True))):
+    places = []
+    for key, value in zip(keys, row, strict=True):
         bound = sa.literal(value, key.column.type)
         further = key.value < bound if key.descending else key.value > bound
-        condition = sa.or_(further, sa.and_(key.value == bound, condition))
+        places.append((further, key.value == bound))
+    return _further(places)
+
+
+def behind(
+    columns: Sequence[sa.ColumnElement[Any]], marker: Sequence[Any]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row comes after a marker's values.
+
+    The order is that of the columns, ascending; none of them may be NULL.
+    """
+    places = [
+        (column > value, column == value)
+        for column, value in zip(columns, marker, strict=True)
+    ]
+    # The first says nothing new, but lets databases begin at the right place.
+    return sa.and_(columns[0] >= marker[0], _further(places))
+
+
+_Condition = sa.ColumnElement[bool]
+
+
+def _further(places: Sequence[tuple[_Condition, _Condition]]) -> _Condition:
+    """Combine, key by key, that it is further with that it is the same."""
+    condition: _Condition = sa.false()
+    for further, same in reversed(places):
+        condition = sa.or_(further, sa.and_(same, condition))
     return condition

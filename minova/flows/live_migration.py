@@ -48,7 +48,7 @@ from minova.flows.chain import Story
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
-from minova.states import Power
+from minova.states import ON
 
 if TYPE_CHECKING:
     from minova.virt.driver import Migration
@@ -362,7 +362,7 @@ def _obey(job: Job) -> None:
 def _require_arrived(job: Job, dest: str) -> None:
     """Make sure that a guest which is not here any more runs at ``dest``."""
     power_state = job.probe(dest)
-    if power_state not in (Power.RUNNING, Power.PAUSED):
+    if power_state not in ON:
         raise exception.GuestMigrationFailed(
             instance_id=job.instance.uuid,
             reason=f'it is neither here nor does it run at {dest}',

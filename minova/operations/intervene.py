@@ -12,6 +12,7 @@ import dataclasses
 from minova import exception
 from minova import flows
 from minova import states
+from minova.context import internal
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -20,6 +21,7 @@ from minova.db.engine import Connection
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.instance import Instance
+from minova.operations import begin
 from minova.operations import journal
 from minova.operations import outlook
 from minova.operations.book import Book
@@ -33,7 +35,8 @@ class Ending:
     """How an operation was abandoned.
 
     ``left`` names the hosts that may still have something of the instance,
-    ``held`` those on which its room is kept.
+    ``held`` those on which its room is kept, ``looking`` those that look once
+    more for what they have of it, as they would have done later.
     """
 
     operation: records.Operation
@@ -41,6 +44,7 @@ class Ending:
     owned: bool
     left: list[str]
     held: list[str]
+    looking: list[str]
 
 
 # -- retry -------------------------------------------------------------------
@@ -110,8 +114,11 @@ def abandon(
     )
     _end(book, error)
     held = _settle_room(book, left, owned)
+    given_up = [step for step in book.steps() if step.state in records.OPEN]
+    _preempt(book, given_up)
     book.flush()
-    return Ending(operation, instance, owned, left, held)
+    looking = look_again(connection, given_up, publisher)
+    return Ending(operation, instance, owned, left, held, looking)
 
 
 def _open(connection: Connection, operation_id: str) -> records.Operation:
@@ -144,7 +151,7 @@ def _require_idle(
 
 
 def _end(book: Book, error: exception.Abandoned) -> None:
-    """End the operation, its steps, its move and all that it has opened."""
+    """End the operation, its move and all that it has told the start of."""
     operation = book.operation
     move = book.find_migration()
     if move is not None and move.status in moves.GOING_ON:
@@ -158,9 +165,42 @@ def _end(book: Book, error: exception.Abandoned) -> None:
             book.broke(event, error)
         operation.outcome = records.FAILED
         operation.error = wire.encode_error(error)
-    for step in book.steps():
-        if step.state in records.OPEN:
-            book.end_other(step, records.PREEMPTED)
+
+
+def _preempt(book: Book, steps: list[records.Step]) -> None:
+    for step in steps:
+        book.end_other(step, records.PREEMPTED)
+
+
+def look_again(
+    connection: Connection, given_up: list[records.Step], publisher: str
+) -> list[str]:
+    """Let hosts look that were to do so after steps which are given up.
+
+    Returns these hosts. What a host that is lost may have handed to them
+    before (``flows.delete``) would stay there for ever.
+    """
+    known = {
+        service.host
+        for service in hosts.services(connection, operations.COMPUTE)
+    }
+    looking: set[str] = set()
+    for step in given_up:
+        for host in known.intersection(step.args.get('then', ())) - looking:
+            instance = instances.get(
+                connection, step.instance_uuid, lock=True, deleted=True
+            )
+            assert instance is not None
+            begin.begin_locked(
+                connection,
+                internal(),
+                'put_away',
+                instance,
+                events.publisher('compute', host),
+                {'host': host},
+            )
+            looking.add(host)
+    return sorted(looking)
 
 
 # -- what is left ------------------------------------------------------------

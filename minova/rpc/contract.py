@@ -229,6 +229,16 @@ class Dispatcher:
         self._implementation = implementation
         self._methods = interface.methods()
 
+    def serve(self, bus: buses.Bus, topic: str, server: str) -> buses.Server:
+        """Let a server of ``topic`` answer with this."""
+        return bus.serve(
+            topic,
+            server,
+            self.interface.version,
+            self.method_names(),
+            self.dispatch,
+        )
+
     def method_names(self) -> list[str]:
         """Return the names that may be asked for."""
         return sorted(self._methods)

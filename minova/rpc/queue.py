@@ -12,6 +12,7 @@ With a transport that is not RabbitMQ the name is a topic, without a priority.
 """
 
 import contextlib
+import dataclasses
 from types import TracebackType
 from typing import Any
 from typing import Self
@@ -27,8 +28,31 @@ from minova.rpc.bus import Json
 
 #: Seconds in which a broker that is there confirms a message.
 _CONFIRM = 60.0
-#: What AMQP 0-9-1 says of a queue that is not there.
+#: How AMQP says that there is no such queue.
 _NOT_FOUND = 404
+
+
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """A queue: what waits in it, and how many listen."""
+
+    messages: int
+    consumers: int
+
+
+def find(broker: Any, channel: Any, name: str) -> Queue | None:
+    """Return what a queue has, None when there is none of that name.
+
+    ``channel`` is one of kombu's connection ``broker``.
+    """
+    try:
+        found = channel.queue_declare(name, passive=True)
+    except broker.channel_errors as error:
+        # The broker closes the channel; the library has opened it again.
+        if getattr(error, 'code', None) != _NOT_FOUND:
+            raise
+        return None
+    return Queue(found.message_count, found.consumer_count)
 
 
 class NamedQueue:
@@ -90,23 +114,11 @@ class NamedQueue:
             connection = settings.connection.clone(heartbeat=0)
         self._open.callback(connection.release)
         connection.ensure_connection(max_retries=0)
-        if not self._is_there(connection):
+        if find(connection, connection.channel(), self._name) is None:
             self._declare(connection, settings)
         self._producer = connection.Producer(
             connection.channel(), on_return=self._returned
         )
-
-    def _is_there(self, connection: Any) -> bool:
-        # The broker ends the channel on which this is refused.
-        channel = connection.channel()
-        try:
-            channel.queue_declare(self._name, passive=True)
-        except connection.channel_errors as error:
-            if error.reply_code != _NOT_FOUND:
-                raise
-            return False
-        channel.close()
-        return True
 
     def _declare(self, connection: Any, settings: Any) -> None:
         with connection.channel() as channel:

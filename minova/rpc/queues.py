@@ -7,8 +7,6 @@ transports cannot tell.
 """
 
 from collections.abc import Iterable
-import dataclasses
-from typing import Any
 
 import oslo_messaging
 from oslo_messaging._drivers import impl_rabbit
@@ -17,17 +15,8 @@ from minova import exception
 from minova.conf import CONF
 from minova.rpc.oslo import EXCHANGE
 from minova.rpc.oslo import is_outage
-
-#: How AMQP says that there is no such queue.
-_NOT_FOUND = 404
-
-
-@dataclasses.dataclass(frozen=True)
-class Queue:
-    """A queue: what waits in it, and how many listen."""
-
-    messages: int
-    consumers: int
+from minova.rpc.queue import find
+from minova.rpc.queue import Queue
 
 
 def look(
@@ -51,7 +40,7 @@ def look(
             broker = connection.connection.connection.clone()
         with broker:
             channel = broker.channel()
-            return {name: _declare(broker, channel, name) for name in names}
+            return {name: find(broker, channel, name) for name in names}
     except Exception as error:
         if not isinstance(error, OSError) and not is_outage(error):
             raise
@@ -61,14 +50,3 @@ def look(
         ) from error
     finally:
         transport.cleanup()
-
-
-def _declare(broker: Any, channel: Any, name: str) -> Queue | None:
-    try:
-        found = channel.queue_declare(name, passive=True)
-    except broker.channel_errors as error:
-        # The broker closes the channel; the library has opened it again.
-        if getattr(error, 'code', None) != _NOT_FOUND:
-            raise
-        return None
-    return Queue(found.message_count, found.consumer_count)

@@ -13,7 +13,7 @@ import orjson
 from minova import exception
 from minova.simulation.faults import Points
 from minova.simulation.scheduler import Scheduler
-from minova.states import Power
+from minova.states import ON
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.fake.world import World
 from minova.virt.shelf import MemoryShelf
@@ -23,7 +23,6 @@ from minova.virt.shelf import Record
 _PACE = 0.2
 #: Seconds for which a client that was stopped is not taken for gone.
 _KEEPALIVE = 30.0
-_ON = (Power.RUNNING, Power.PAUSED)
 #: What may be written at any time: it is nobody's effect.
 _QUIET = ('hosts', 'faults', 'delays')
 
@@ -70,7 +69,7 @@ class Hypervisors(World):
             host
             for host in self.shelf_hosts()
             if (record := self.shelf.get(f'{host}/guests/{uuid}'))
-            and record['power'] in _ON
+            and record['power'] in ON
         ]
         if len(where) > 1 and not self._settling:
             self.doubles.append(

@@ -4,6 +4,8 @@
 import collections
 import datetime
 
+import fixtures
+
 from minova import clock
 from minova import exception
 from minova import states
@@ -389,12 +391,24 @@ class AbandonTest(InterveneTestCase):
 
     def test_room_that_nothing_was_begun_in_is_given_back(self):
         uuid = self.cloud.boot(host='a')
-        dying = self.die_at('a', 'migration')
         # Until the source calls it, or it asks, b has nothing of the guest.
+        away = exception.Unavailable(what='b', reason='it is cut off')
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.cloud.computes['a'].runner._asking,
+                'other',
+                side_effect=away,
+            )
+        )
         self.config(group='compute', heartbeat_interval=60)
         clock.sleep(1)
         self.cloud.begin('live_migrate', uuid, wait=False)
-        self.assertTrue(dying.died.wait(10))
+        self.cloud.wait_for(
+            lambda: (
+                self.cloud.last_move(uuid)
+                and self.step(self.last(uuid), 'live_migration').started_at
+            )
+        )
         ending = self.abandon(self.last(uuid), force=True)
         self.assertEqual((['a'], ['a']), (ending.left, ending.held))
         self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))

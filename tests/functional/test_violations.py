@@ -14,6 +14,7 @@ from minova.db import moves
 from minova.db import operations
 from minova.objects.host import GuestReport
 from minova.operations import begin
+from minova.operations import intervene
 from minova.operations import overdue
 from minova.states import Power
 from minova.virt.fake.driver import FakeDriver
@@ -188,6 +189,48 @@ class ViolationsTest(base.TestCase):
         instance = self.cloud.instance(uuid)
         self.assertEqual(states.PAUSED, instance.vm_state)
         self.assertEqual(Power.PAUSED, instance.power_state)
+
+    # -- deletion ------------------------------------------------------------
+
+    def test_what_a_lost_host_had_handed_over_was_left(self):
+        uuid = self.cloud.boot(host='a')
+        # It answers, but takes no step.
+        self.useFixture(
+            fixtures.MockPatchObject(self.cloud.computes['a'].runner, 'wake')
+        )
+        self.cloud.resize(uuid, self.big, wait=False)
+        self.cloud.wait_for(
+            lambda: (
+                self.cloud.operations(uuid)[-1].outstanding == 1
+                and self.cloud.last_move(uuid)
+            )
+        )
+        disk = self.cloud.world.shelf.get(f'a/disks/{uuid}')
+        begun = self.cloud.begin(
+            'force_delete', uuid, begin.deletion, wait=False
+        )
+        self.cloud.wait_for(
+            lambda: (
+                [
+                    step.state
+                    for step in self.cloud.read(
+                        operations.steps_of, begun.operation.id
+                    )
+                    if step.host == 'b'
+                ]
+                == ['done']
+            )
+        )
+        # What was at work at a goes on a little, and then a is lost.
+        self.cloud.world.shelf.put(f'b/disks/{uuid}', disk)
+        self.cloud.stop(self.cloud.computes['a'])
+        ending = self.cloud.database.write(
+            lambda c: intervene.abandon(
+                c, begun.operation.id, 'a is lost', True, 'operator'
+            )
+        )
+        self.assertEqual(['b'], ending.looking)
+        self.cloud.wait_for(lambda: self.cloud.world.disk('b', uuid) is None)
 
     # -- two starts of one compute -------------------------------------------
 

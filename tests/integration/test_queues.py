@@ -7,7 +7,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.rpc import queues
 from minova.rpc.oslo import EXCHANGE
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 from tests import base
 from tests.fixtures import servers
 

@@ -16,6 +16,7 @@ from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.objects.host import Holding
+from minova.states import ON
 from minova.states import Power
 from minova.virt import stock
 from minova.virt.driver import Guest
@@ -132,7 +133,7 @@ class FakeDriver:
                 return None
             return Guest(uuid, Power.PAUSED, None, None, None, arriving=True)
         power = Power(record['power'])
-        on = power in (Power.RUNNING, Power.PAUSED)
+        on = power in ON
         return Guest(
             uuid,
             power,
@@ -337,7 +338,7 @@ class FakeDriver:
     ) -> dict[str, Any]:
         """Require the guest to run."""
         guest = self._look(uuid)
-        if guest is None or guest.power not in (Power.RUNNING, Power.PAUSED):
+        if guest is None or guest.power not in ON:
             raise exception.MigrationRefused(
                 reason=f'guest {uuid} does not run at {self.host}'
             )
@@ -363,7 +364,7 @@ class FakeDriver:
     def migrate(self, uuid: str, to: Peer, plan: dict[str, Any]) -> None:
         """Note when the guest will be there."""
         with self._changing(uuid) as record:
-            if record['power'] not in (Power.RUNNING, Power.PAUSED):
+            if record['power'] not in ON:
                 raise exception.GuestFailed(
                     instance_id=uuid, reason='it is off and cannot be moved'
                 )

@@ -13,6 +13,7 @@ import queue
 
 from minova import clock
 from minova.conf import CONF
+from minova.states import ON
 from minova.states import Power
 from minova.virt.shelf import DirectoryShelf
 from minova.virt.shelf import Record
@@ -48,7 +49,7 @@ class World:
             host
             for host in self.shelf_hosts()
             if (record := self.guest(host, uuid)) is not None
-            and record['power'] in (Power.RUNNING, Power.PAUSED)
+            and record['power'] in ON
         ]
 
     def shelf_hosts(self) -> list[str]:
@@ -195,7 +196,7 @@ class World:
         if dest == source:
             # It has just come; who looks next forgets how.
             return
-        if record['power'] not in (Power.RUNNING, Power.PAUSED):
+        if record['power'] not in ON:
             move |= {'state': 'failed', 'error': 'it went off on the way'}
             self.shelf.put(f'{source}/guests/{uuid}', record)
             return

@@ -15,11 +15,11 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova.conf import CONF
+from minova.states import ON
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
 from minova.virt.driver import Spec
 from minova.virt.libvirt.embedded_guests import EmbeddedGuests
-from minova.virt.libvirt.passage import ON
 from minova.virt.libvirt.passage import Passage
 from minova.virt.libvirt.passage import seconds
 from minova.virt.libvirt.records import HostDisks

@@ -22,6 +22,7 @@ import libvirt
 from oslo_log import log as logging
 
 from minova import exception
+from minova.states import ON
 from minova.states import Power
 from minova.virt.driver import Guest
 from minova.virt.driver import Spec
@@ -29,7 +30,6 @@ from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.connection import refusals
 from minova.virt.libvirt.guests import Guests
-from minova.virt.libvirt.passage import ON
 from minova.virt.libvirt.passage import Passage
 from minova.virt.libvirt.records import Records
 from minova.virt.shelf import Record

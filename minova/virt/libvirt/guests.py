@@ -14,6 +14,7 @@ import libvirt
 
 from minova import exception
 from minova.conf import CONF
+from minova.states import ON
 from minova.states import Power
 from minova.virt.driver import Guest
 from minova.virt.driver import Spec
@@ -225,7 +226,7 @@ class Guests:
             power = _power(domain)
             if power is Power.PAUSED:
                 domain.resume()
-            if power in (Power.RUNNING, Power.PAUSED):
+            if power in ON:
                 return
         if not self._storage.has_disks(uuid):
             raise exception.DiskFailed(

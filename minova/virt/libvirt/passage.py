@@ -15,6 +15,7 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.conf import CONF
+from minova.states import ON
 from minova.states import Power
 from minova.virt.driver import Peer
 from minova.virt.libvirt.records import HostDisks
@@ -22,8 +23,6 @@ from minova.virt.libvirt.records import Records
 from minova.virt.shelf import Record
 
 LOG = logging.getLogger(__name__)
-
-ON = (Power.RUNNING, Power.PAUSED)
 
 
 def seconds() -> float:

@@ -11,7 +11,7 @@ from minova.objects.host import Holding
 from minova.objects.migration import Migration
 from minova.objects.operation import Operation
 from minova.objects.operation import Step
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 RUNNING, PAUSED, OFF = 1, 3, 4

@@ -8,7 +8,7 @@ from minova.audit import findings
 from minova.audit import repair
 from minova.audit.findings import Severity
 from minova.db.census import Unended
-from minova.rpc.queues import Queue
+from minova.rpc.queue import Queue
 from tests import base
 from tests.unit.audit import rows
 from tests.unit.audit.rows import ago
