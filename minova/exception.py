@@ -319,6 +319,14 @@ class Stale(Conflict):
     )
 
 
+class Superseded(Stale):
+    """Another start of a compute has registered, and is not heard of.
+
+    A message of a process that is gone may come late: whoever is told this
+    and lives may register anew.
+    """
+
+
 class TooLarge(Refused):
     """The body is larger than the api reads."""
 

@@ -57,7 +57,8 @@ class Asking:
         self._incarnation = incarnation
         self._stopping = clock.event()
         self._confirmed_at = -math.inf
-        self._is_replaced = False
+        #: How often this start was told that another one has its place.
+        self.replaced = 0
 
     def stop(self) -> None:
         """Let whoever waits for an answer give up."""
@@ -88,23 +89,27 @@ class Asking:
                 internal(), host=self._host, incarnation=self._incarnation
             )
         except exception.Stale:
-            self._is_replaced = True
+            self.replaced += 1
             raise
         self._confirmed_at = asked_at
         return duties
 
-    def require_newest(self) -> None:
+    def require_newest(self, replaced: int) -> None:
         """Raise Stale when another start of the service has registered.
 
-        Asks when that was not confirmed within two heartbeats.
+        That is, since ``self.replaced`` was what is given here, even if this
+        one has its place again. Asks when it was not confirmed within two
+        heartbeats.
         """
-        if self._is_replaced:
+        trusted = 2 * CONF.compute.heartbeat_interval
+        if self.replaced == replaced and (
+            clock.monotonic() - self._confirmed_at > trusted
+        ):
+            self._insist('whether this start is the newest', self.beat)
+        if self.replaced != replaced:
             raise exception.Stale(
                 what=f'Host {self._host}', holder='this start'
             )
-        trusted = 2 * CONF.compute.heartbeat_interval
-        if clock.monotonic() - self._confirmed_at > trusted:
-            self._insist('whether this start is the newest', self.beat)
 
     # -- steps ---------------------------------------------------------------
 

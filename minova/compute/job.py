@@ -54,6 +54,7 @@ class Job:
         self._driver = driver
         self._images = images
         self._asking = asking
+        self._replaced = asking.replaced
         self._cancel = cancel
         self._leaving = leaving
         self._nested = dict(ticket.nested)
@@ -67,7 +68,7 @@ class Job:
         So who was stopped for a while does not touch guests that another
         start has changed since.
         """
-        self._asking.require_newest()
+        self._asking.require_newest(self._replaced)
         return self._driver
 
     @property

@@ -127,6 +127,13 @@ class ComputeService:
             return
         try:
             duties = self._asking.beat()
+        except exception.Superseded:
+            LOG.warning(
+                'Another start of the compute %s had registered and is not '
+                'heard of; this one takes its place again.',
+                self.host,
+            )
+            duties = self._register()
         except exception.Stale:
             LOG.error(
                 'Another start of the compute %s has registered; this one '

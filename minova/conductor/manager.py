@@ -10,6 +10,7 @@ from minova import clock
 from minova import exception
 from minova.conductor import power
 from minova.conductor.desk import Desk
+from minova.conf import CONF
 from minova.context import Context
 from minova.db import hosts
 from minova.db import instances
@@ -246,7 +247,7 @@ class Manager(Conductor):
             if not hosts.beat(
                 connection, operations.COMPUTE, host, incarnation
             ):
-                raise exception.Stale(what=f'Host {host}', holder='this start')
+                raise _replaced(connection, host)
             return _duties(connection, host)
 
         return self._database.write(work)
@@ -273,6 +274,15 @@ def _uuid_of(instance: Instance | dict[str, Any]) -> str:
     if isinstance(instance, dict):
         return str(instance['uuid'])
     return instance.uuid
+
+
+def _replaced(connection: Any, host: str) -> exception.Stale:
+    """Return what is said to a start of a compute that is not the newest."""
+    down = CONF.conductor.service_down_time
+    found = hosts.services(connection, operations.COMPUTE, host)
+    silent = any(service.silent > down for service in found)
+    kind = exception.Superseded if silent else exception.Stale
+    return kind(what=f'Host {host}', holder='this start')
 
 
 def _duties(connection: Any, host: str) -> list[Duty]:

@@ -10,6 +10,7 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.conf import CONF
+from minova.db import hosts
 from minova.db import moves
 from minova.db import operations
 from minova.objects.host import GuestReport
@@ -252,6 +253,21 @@ class ViolationsTest(base.TestCase):
             Power.RUNNING, self.cloud.driver('a').guest(uuid).power
         )
         self.assertIsNone(self.cloud.world.disk('b', uuid))
+
+    def test_a_start_that_was_replaced_by_one_that_had_ended_did_nothing(self):
+        uuid = self.cloud.boot(host='a')
+        alive = self.cloud.computes['a'].incarnation
+        # What an earlier start asked for arrives when that one is gone.
+        self.cloud.database.write(
+            lambda c: hosts.register_service(
+                c, operations.COMPUTE, 'a', 'a-ghost', '1'
+            )
+        )
+        self.config(group='conductor', service_down_time=1)
+        self.cloud.begin('stop', uuid)
+        self.assertEqual(states.STOPPED, self.cloud.instance(uuid).vm_state)
+        (service,) = self.cloud.read(hosts.services, operations.COMPUTE, 'a')
+        self.assertEqual(alive, service.incarnation)
 
     # -- undoing -------------------------------------------------------------
 
