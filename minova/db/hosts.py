@@ -9,6 +9,7 @@ equal to its allocations because both are written in one transaction.
 from collections.abc import Mapping
 import dataclasses
 import datetime
+import functools
 from typing import Any
 
 from oslo_db import exception as db_exception
@@ -88,7 +89,16 @@ _BEAT = (
     )
     .values(last_seen_at=types.now())
 )
-_SERVICES = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+
+
+@functools.cache
+def _services(by_binary: bool, by_host: bool) -> sa.Select[Any]:
+    query = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+    if by_binary:
+        query = query.where(_v.c.binary == sa.bindparam('the_binary'))
+    if by_host:
+        query = query.where(_v.c.host == sa.bindparam('the_host'))
+    return query
 
 
 def beat(connection: Connection, binary: str, host: str, own: str) -> bool:
@@ -140,15 +150,14 @@ def services(
     connection: Connection, binary: str | None = None, host: str | None = None
 ) -> list[Service]:
     """Return the services, by binary and host if these are given."""
-    query = _SERVICES
-    if binary is not None:
-        query = query.where(_v.c.binary == binary)
-    if host is not None:
-        query = query.where(_v.c.host == host)
+    query = _services(binary is not None, host is not None)
+    wanted = {'the_binary': binary, 'the_host': host}
+    known = {name: text for name, text in wanted.items() if text is not None}
     found = []
-    for row in connection.execute(query).mappings():
-        values = {column.name: row[column] for column in _v.c}
-        silent = (row['now'] - values['last_seen_at']).total_seconds()
+    for row in connection.execute(query, known).mappings():
+        values = dict(row)
+        now = values.pop('now')
+        silent = (now - values['last_seen_at']).total_seconds()
         found.append(Service(silent=silent, **values))
     return found
 
@@ -161,6 +170,9 @@ def update_service(
 
 
 # -- hosts -------------------------------------------------------------------
+
+_HOSTS = sa.select(*_h.c).order_by(_h.c.id)
+_HOST = _HOSTS.where(_h.c.host == sa.bindparam('the_host'))
 
 
 def report(connection: Connection, host: HostReport) -> None:
@@ -188,10 +200,12 @@ def report(connection: Connection, host: HostReport) -> None:
 
 def hosts(connection: Connection, host: str | None = None) -> list[Host]:
     """Return all hosts, or the one of that name in a list."""
-    query = sa.select(*_h.c).order_by(_h.c.id)
-    if host is not None:
-        query = query.where(_h.c.host == host)
-    return [Host(**row) for row in connection.execute(query).mappings()]
+    query, values = (
+        (_HOSTS, {}) if host is None else (_HOST, {'the_host': host})
+    )
+    return [
+        Host(**row) for row in connection.execute(query, values).mappings()
+    ]
 
 
 # -- claims ------------------------------------------------------------------
@@ -219,6 +233,25 @@ def _claim() -> sa.Update:
 
 _CLAIM = _claim()
 _HOLD = sa.insert(_a)
+_ALLOCATIONS = sa.select(*_a.c).order_by(_a.c.id)
+_OF_INSTANCE = _ALLOCATIONS.where(
+    _a.c.instance_uuid == sa.bindparam('the_instance')
+)
+_LET_GO = sa.delete(_a).where(_a.c.id == sa.bindparam('the_id'))
+_GIVE_BACK = (
+    sa.update(_h)
+    .where(_h.c.host == sa.bindparam('the_host'))
+    .values(
+        vcpus_used=_h.c.vcpus_used - sa.bindparam('less_vcpus'),
+        memory_mb_used=_h.c.memory_mb_used - sa.bindparam('less_memory_mb'),
+        disk_gb_used=_h.c.disk_gb_used - sa.bindparam('less_disk_gb'),
+    )
+)
+_PASS_ON = sa.update(_a).where(
+    _a.c.instance_uuid == sa.bindparam('the_instance'),
+    _a.c.host == sa.bindparam('the_host'),
+    _a.c.holder == sa.bindparam('the_holder'),
+)
 
 
 def claim(
@@ -310,26 +343,18 @@ def release(
     holder: str | None = None,
 ) -> None:
     """Give back what an instance holds, on one host or by one holder."""
-    query = sa.select(*_a.c).where(_a.c.instance_uuid == instance_uuid)
-    if host is not None:
-        query = query.where(_a.c.host == host)
-    if holder is not None:
-        query = query.where(_a.c.holder == holder)
+    held = [
+        row
+        for row in allocations(connection, instance_uuid)
+        if host in (None, row['host']) and holder in (None, row['holder'])
+    ]
     # In the order of the names: two who release the same do not deadlock.
-    held = connection.execute(query.order_by(_a.c.host)).mappings().all()
-    for row in held:
-        gone = connection.execute(sa.delete(_a).where(_a.c.id == row['id']))
-        if not gone.rowcount:
-            continue
-        connection.execute(
-            sa.update(_h)
-            .where(_h.c.host == row['host'])
-            .values(
-                vcpus_used=_h.c.vcpus_used - row['vcpus'],
-                memory_mb_used=_h.c.memory_mb_used - row['memory_mb'],
-                disk_gb_used=_h.c.disk_gb_used - row['disk_gb'],
-            )
-        )
+    for row in sorted(held, key=lambda row: str(row['host'])):
+        gone = connection.execute(_LET_GO, {'the_id': row['id']})
+        if gone.rowcount:
+            sizes = ('vcpus', 'memory_mb', 'disk_gb')
+            less = {f'less_{name}': row[name] for name in sizes}
+            connection.execute(_GIVE_BACK, {'the_host': row['host']} | less)
 
 
 def pass_on(
@@ -341,13 +366,13 @@ def pass_on(
 ) -> None:
     """Let another hold what ``holder`` holds for an instance on a host."""
     connection.execute(
-        sa.update(_a)
-        .where(
-            _a.c.instance_uuid == instance_uuid,
-            _a.c.host == host,
-            _a.c.holder == holder,
-        )
-        .values(holder=to)
+        _PASS_ON,
+        {
+            'the_instance': instance_uuid,
+            'the_host': host,
+            'the_holder': holder,
+            'holder': to,
+        },
     )
 
 
@@ -355,7 +380,8 @@ def allocations(
     connection: Connection, instance_uuid: str | None = None
 ) -> list[dict[str, Any]]:
     """Return all allocations, or those of one instance."""
-    query = sa.select(*_a.c).order_by(_a.c.id)
+    query, values = _ALLOCATIONS, {}
     if instance_uuid is not None:
-        query = query.where(_a.c.instance_uuid == instance_uuid)
-    return [dict(row) for row in connection.execute(query).mappings()]
+        query, values = _OF_INSTANCE, {'the_instance': instance_uuid}
+    rows = connection.execute(query, values).mappings()
+    return [dict(row) for row in rows]

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 import datetime
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,8 +19,8 @@ from minova.objects.instance import InstanceState
 _t = tables.instances
 _COLUMNS = tuple(_t.c)
 
-# Statements of every action are made once; the names of the values that come
-# with them say which columns are set.
+# Statements of every action, and those of services that do nothing, are made
+# once; the names of the values that come with them say which columns are set.
 _INSERT = sa.insert(_t)
 _FENCED = sa.update(_t).where(
     _t.c.uuid == sa.bindparam('the_uuid'),
@@ -27,11 +28,21 @@ _FENCED = sa.update(_t).where(
 )
 _UPDATE_OWNED = _FENCED.where(_t.c.task_id == sa.bindparam('read_task_id'))
 _UPDATE_FREE = _FENCED.where(_t.c.task_id.is_(None))
+_STATES_ON_HOST = sa.select(
+    _t.c.uuid,
+    _t.c.vm_state,
+    _t.c.power_state,
+    _t.c.generation,
+    _t.c.task_id,
+).where(_t.c.host == sa.bindparam('the_host'), _t.c.vm_state != states.DELETED)
+_FLAVORS_OF = sa.select(_t.c.flavor).where(
+    _t.c.project_id == sa.bindparam('the_project'),
+    _t.c.vm_state != states.DELETED,
+)
 
 
-def of_row(row: Mapping[Any, Any]) -> Instance:
-    """Return the object that a row of all columns stands for."""
-    values = {column.name: row[column] for column in _COLUMNS}
+def of_values(values: dict[str, Any]) -> Instance:
+    """Return the object that a row stands for; all columns, by name."""
     values['flavor'] = Flavor.of(values['flavor'])
     return Instance(**values)
 
@@ -57,15 +68,22 @@ def get(
     are gone, ``lock`` keeps everybody else from changing the row until the
     transaction ends.
     """
-    query = sa.select(*_COLUMNS).where(_t.c.uuid == uuid)
+    query = _one(project_id is not None, lock, deleted)
+    values = {'the_uuid': uuid}
     if project_id is not None:
-        query = query.where(_t.c.project_id == project_id)
+        values['the_project'] = project_id
+    row = connection.execute(query, values).mappings().first()
+    return of_values(dict(row)) if row else None
+
+
+@functools.cache
+def _one(of_project: bool, lock: bool, deleted: bool) -> sa.Select[Any]:
+    query = sa.select(*_COLUMNS).where(_t.c.uuid == sa.bindparam('the_uuid'))
+    if of_project:
+        query = query.where(_t.c.project_id == sa.bindparam('the_project'))
     if not deleted:
         query = query.where(_t.c.vm_state != states.DELETED)
-    if lock:
-        query = query.with_for_update()
-    row = connection.execute(query).mappings().first()
-    return of_row(row) if row else None
+    return query.with_for_update() if lock else query
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -101,26 +119,14 @@ def count_used(
     connection: Connection, project_id: str
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return how many instances a project has, and their flavors."""
-    rows = connection.execute(
-        sa.select(_t.c.flavor).where(
-            _t.c.project_id == project_id, _t.c.vm_state != states.DELETED
-        )
-    ).scalars()
-    flavors = list(rows)
+    found = connection.execute(_FLAVORS_OF, {'the_project': project_id})
+    flavors = list(found.scalars())
     return len(flavors), flavors
 
 
 def states_on_host(connection: Connection, host: str) -> list[InstanceState]:
     """Return what power reconciliation needs of all instances of a host."""
-    rows = connection.execute(
-        sa.select(
-            _t.c.uuid,
-            _t.c.vm_state,
-            _t.c.power_state,
-            _t.c.generation,
-            _t.c.task_id,
-        ).where(_t.c.host == host, _t.c.vm_state != states.DELETED)
-    )
+    rows = connection.execute(_STATES_ON_HOST, {'the_host': host})
     return [
         InstanceState(
             uuid=row.uuid,

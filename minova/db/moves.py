@@ -38,6 +38,15 @@ GOING_ON: Final = (
 
 _INSERT = sa.insert(_t)
 _UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
+_GET = sa.select(*_t.c).where(_t.c.id == sa.bindparam('the_id'))
+_FINISHED = (
+    sa.select(*_t.c)
+    .where(
+        _t.c.instance_uuid == sa.bindparam('the_instance'),
+        _t.c.status == 'finished',
+    )
+    .order_by(_t.c.id.desc())
+)
 _OF_OPERATION = sa.select(*_t.c).where(
     _t.c.operation_id == sa.bindparam('operation_id')
 )
@@ -45,7 +54,7 @@ _OF_OPERATION = sa.select(*_t.c).where(
 
 def of_row(row: Mapping[Any, Any]) -> Migration:
     """Return the object that a row stands for."""
-    values = {column.name: row[column] for column in _t.c}
+    values = dict(row)
     for name in ('old_flavor', 'new_flavor'):
         values[name] = Flavor.of(values[name])
     return Migration(**values)
@@ -97,8 +106,7 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def get(connection: Connection, number: int) -> Migration | None:
     """Return the record of that number, None when there is none."""
-    query = sa.select(*_t.c).where(_t.c.id == number)
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_GET, {'the_id': number}).mappings().first()
     return of_row(row) if row else None
 
 
@@ -113,12 +121,8 @@ def of_operation(
 
 def finished(connection: Connection, instance_uuid: str) -> Migration | None:
     """Return the newest move that waits to be confirmed or reverted."""
-    query = (
-        sa.select(*_t.c)
-        .where(_t.c.instance_uuid == instance_uuid, _t.c.status == 'finished')
-        .order_by(_t.c.id.desc())
-    )
-    row = connection.execute(query).mappings().first()
+    values = {'the_instance': instance_uuid}
+    row = connection.execute(_FINISHED, values).mappings().first()
     return of_row(row) if row else None
 
 

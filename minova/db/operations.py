@@ -42,14 +42,6 @@ class Loaded:
     newest: int
 
 
-def _operation(row: Mapping[Any, Any]) -> Operation:
-    return Operation(**{column.name: row[column] for column in _o.c})
-
-
-def _step(row: Mapping[Any, Any]) -> Step:
-    return Step(**{column.name: row[column] for column in _s.c})
-
-
 def _earlier() -> sa.ScalarSelect[Any]:
     other = _s.alias('other')
     return (
@@ -102,21 +94,62 @@ _UPDATE_HELD = _FENCED.where(
     _s.c.incarnation == sa.bindparam('read_incarnation')
 )
 _UPDATE_OWED = _FENCED.where(_s.c.incarnation.is_(None))
+_GET = sa.select(*_o.c).where(_o.c.id == sa.bindparam('the_id'))
+_LOCK = _GET.with_for_update()
+_STEPS_OF = (
+    sa.select(*_s.c)
+    .where(_s.c.operation_id == sa.bindparam('the_operation'))
+    .order_by(_s.c.number)
+)
+_OPEN_STEPS = (
+    sa.select(*_s.c)
+    .where(_s.c.state.in_(records.OPEN))
+    .order_by(_s.c.created_at, _s.c.number)
+)
+_OWED_BY_HOST = _OPEN_STEPS.where(
+    _s.c.topic == 'compute', _s.c.host == sa.bindparam('the_host')
+)
+_OPEN_STEPS_OF = _OPEN_STEPS.where(
+    _s.c.instance_uuid == sa.bindparam('the_instance')
+)
+_CLOSE_STEPS = sa.update(_s).where(
+    _s.c.operation_id == sa.bindparam('the_operation'),
+    _s.c.state.in_(records.OPEN),
+)
+_CLOSE_EVENTS = sa.update(_s).where(
+    _s.c.operation_id == sa.bindparam('the_operation')
+)
+_WAITING = sa.select(_o.c.id).where(
+    _o.c.state == records.RUNNING, _o.c.waits_for.is_not(None)
+)
+_OVERDUE = (
+    sa.select(*_o.c)
+    .where(
+        _o.c.state == records.RUNNING,
+        _o.c.deadline < sa.bindparam('moment', type_=_o.c.deadline.type),
+    )
+    .order_by(_o.c.deadline)
+)
 
 
 def load(connection: Connection, step_id: str) -> Loaded | None:
     """Lock a step with its operation and instance; None when unknown."""
-    values = {'step_id': step_id}
-    row = connection.execute(_LOAD, values).mappings().first()
+    row = connection.execute(_LOAD, {'step_id': step_id}).first()
     if row is None:
         return None
+    values = iter(row)
+    step, operation, instance = (
+        {column.name: next(values) for column in table.c}
+        for table in (_s, _o, _i)
+    )
+    incarnation, earlier, newest = values
     return Loaded(
-        step=_step(row),
-        operation=_operation(row),
-        instance=instances.of_row(row),
-        incarnation=row['current_incarnation'],
-        earlier=row['earlier'],
-        newest=row['newest'],
+        step=Step(**step),
+        operation=Operation(**operation),
+        instance=instances.of_values(instance),
+        incarnation=incarnation,
+        earlier=earlier,
+        newest=newest,
     )
 
 
@@ -124,21 +157,22 @@ def get(
     connection: Connection, operation_id: str, lock: bool = False
 ) -> Operation | None:
     """Return an operation, None when unknown; ``lock`` its row."""
-    query = sa.select(*_o.c).where(_o.c.id == operation_id)
-    if lock:
-        query = query.with_for_update()
-    row = connection.execute(query).mappings().first()
-    return _operation(row) if row else None
+    query = _LOCK if lock else _GET
+    row = connection.execute(query, {'the_id': operation_id}).mappings()
+    found = row.first()
+    return Operation(**found) if found else None
 
 
 def steps_of(connection: Connection, operation_id: str) -> list[Step]:
     """Return the steps of an operation in the order they were owed."""
-    rows = connection.execute(
-        sa.select(*_s.c)
-        .where(_s.c.operation_id == operation_id)
-        .order_by(_s.c.number)
-    ).mappings()
-    return [_step(row) for row in rows]
+    return _steps(connection, _STEPS_OF, the_operation=operation_id)
+
+
+def _steps(
+    connection: Connection, query: sa.Select[Any], **values: str
+) -> list[Step]:
+    rows = connection.execute(query, values).mappings()
+    return [Step(**row) for row in rows]
 
 
 def insert(connection: Connection, operation: Operation) -> None:
@@ -183,51 +217,25 @@ def close_open_steps(
     moment: datetime.datetime,
 ) -> None:
     """End all that is open of an operation that has been taken over."""
-    connection.execute(
-        sa.update(_s)
-        .where(_s.c.operation_id == operation_id, _s.c.state.in_(records.OPEN))
-        .values(state=state, finished_at=moment)
-    )
-    connection.execute(
-        sa.update(_s)
-        .where(_s.c.operation_id == operation_id)
-        .values(opened=[])
-    )
+    known = {'the_operation': operation_id}
+    ended = {'state': state, 'finished_at': moment}
+    connection.execute(_CLOSE_STEPS, known | ended)
+    connection.execute(_CLOSE_EVENTS, {**known, 'opened': []})
 
 
 def owed_by_host(connection: Connection, host: str) -> list[Step]:
     """Return all open steps of a compute, the oldest first."""
-    rows = connection.execute(
-        sa.select(*_s.c)
-        .where(
-            _s.c.state.in_(records.OPEN),
-            _s.c.topic == 'compute',
-            _s.c.host == host,
-        )
-        .order_by(_s.c.created_at, _s.c.number)
-    ).mappings()
-    return [_step(row) for row in rows]
+    return _steps(connection, _OWED_BY_HOST, the_host=host)
 
 
 def open_steps(connection: Connection) -> list[Step]:
     """Return all open steps of everybody, the oldest first."""
-    rows = connection.execute(
-        sa.select(*_s.c)
-        .where(_s.c.state.in_(records.OPEN))
-        .order_by(_s.c.created_at, _s.c.number)
-    ).mappings()
-    return [_step(row) for row in rows]
+    return _steps(connection, _OPEN_STEPS)
 
 
 def open_steps_of(connection: Connection, instance_uuid: str) -> list[Step]:
     """Return the open steps of all operations of an instance."""
-    rows = connection.execute(
-        sa.select(*_s.c).where(
-            _s.c.instance_uuid == instance_uuid,
-            _s.c.state.in_(records.OPEN),
-        )
-    ).mappings()
-    return [_step(row) for row in rows]
+    return _steps(connection, _OPEN_STEPS_OF, the_instance=instance_uuid)
 
 
 def named(connection: Connection, name: str) -> list[Operation]:
@@ -237,7 +245,7 @@ def named(connection: Connection, name: str) -> list[Operation]:
         .where(sa.or_(_o.c.id == name, _o.c.request_id == name))
         .order_by(_o.c.started_at, _o.c.id)
     ).mappings()
-    return [_operation(row) for row in rows]
+    return [Operation(**row) for row in rows]
 
 
 def listing(
@@ -269,7 +277,7 @@ def listing(
     if instance_uuid is not None:
         query = query.where(_o.c.instance_uuid == instance_uuid)
     rows = connection.execute(query.limit(limit)).mappings()
-    return [_operation(row) for row in rows]
+    return [Operation(**row) for row in rows]
 
 
 def open_steps_among(
@@ -286,31 +294,21 @@ def open_steps_among(
     ).mappings()
     found: dict[str, list[Step]] = {}
     for row in rows:
-        found.setdefault(row['operation_id'], []).append(_step(row))
+        found.setdefault(row['operation_id'], []).append(Step(**row))
     return found
 
 
 def waiting(connection: Connection) -> set[str]:
     """Return the ids of the operations that wait for something."""
-    return set(
-        connection.execute(
-            sa.select(_o.c.id).where(
-                _o.c.state == records.RUNNING, _o.c.waits_for.is_not(None)
-            )
-        ).scalars()
-    )
+    return set(connection.execute(_WAITING).scalars())
 
 
 def overdue(
     connection: Connection, moment: datetime.datetime
 ) -> list[Operation]:
     """Return the operations that should have ended before ``moment``."""
-    rows = connection.execute(
-        sa.select(*_o.c)
-        .where(_o.c.state == records.RUNNING, _o.c.deadline < moment)
-        .order_by(_o.c.deadline)
-    ).mappings()
-    return [_operation(row) for row in rows]
+    rows = connection.execute(_OVERDUE, {'moment': moment}).mappings()
+    return [Operation(**row) for row in rows]
 
 
 def of_instance(connection: Connection, instance_uuid: str) -> list[Operation]:
@@ -320,4 +318,4 @@ def of_instance(connection: Connection, instance_uuid: str) -> list[Operation]:
         .where(_o.c.instance_uuid == instance_uuid)
         .order_by(_o.c.started_at.desc(), _o.c.generation.desc())
     ).mappings()
-    return [_operation(row) for row in rows]
+    return [Operation(**row) for row in rows]

@@ -15,6 +15,15 @@ from minova.db.engine import Connection
 
 _t = tables.outbox
 _INSERT = sa.insert(_t)
+_UNPUBLISHED = (
+    sa.select(*_t.c)
+    .where(_t.c.published_at.is_(None))
+    .order_by(_t.c.id)
+    .limit(sa.bindparam('the_limit'))
+)
+_PUBLISHED = sa.update(_t).where(
+    _t.c.id.in_(sa.bindparam('the_ids', expanding=True))
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +56,8 @@ def unpublished(connection: Connection, limit: int) -> list[Notice]:
     full page may hold a notification whose predecessor lies beyond it; such
     ones are left for the next page.
     """
-    rows = connection.execute(
-        sa.select(*_t.c)
-        .where(_t.c.published_at.is_(None))
-        .order_by(_t.c.id)
-        .limit(limit)
-    ).mappings()
+    values = {'the_limit': limit}
+    rows = connection.execute(_UNPUBLISHED, values).mappings()
     notices = [Notice(**row) for row in rows]
     if len(notices) == limit:
         notices = _without_gaps(connection, notices)
@@ -91,9 +96,8 @@ def mark_published(
     connection: Connection, ids: Iterable[int], moment: datetime.datetime
 ) -> None:
     """Note that the broker has confirmed these."""
-    connection.execute(
-        sa.update(_t).where(_t.c.id.in_(list(ids))).values(published_at=moment)
-    )
+    values = {'the_ids': list(ids), 'published_at': moment}
+    connection.execute(_PUBLISHED, values)
 
 
 def of_instance(connection: Connection, instance_uuid: str) -> list[Notice]:
