@@ -254,29 +254,29 @@ def _move(job: Job, dest: str) -> None:
             raise exception.Cancelled(operation='live migration')
         job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
-        _begin(job)
+        _begin(job, dest)
     elif cancelled:
         _ask(job, job.driver.abort_migration)
     _watch(job, dest)
 
 
 def _is_under_way(job: Job, dest: str) -> bool:
-    """Tell whether an earlier start of this service has begun the move."""
-    if _ask(job, job.driver.guest) is None:
-        _require_arrived(job, dest)
-        return True
-    return _ask(job, job.driver.migration).state == 'running'
+    """Tell whether the guest moves, or has moved, as it was told before."""
+    # In this order: a guest that is still here afterwards did not end a move
+    # between the two.
+    moves = _ask(job, job.driver.migration).state == 'running'
+    if _ask(job, job.driver.guest) is not None:
+        return moves
+    _require_arrived(job, dest)
+    return True
 
 
-def _begin(job: Job) -> None:
+def _begin(job: Job, dest: str) -> None:
     """Begin the move; an error may hide that it has begun."""
     try:
         job.driver.migrate(job.instance.uuid, job.peer(), job.args['plan'])
     except exception.GuestFailed:
-        going = _ask(job, job.driver.migration).state
-        if going not in ('running', 'completed') and (
-            _ask(job, job.driver.guest) is not None
-        ):
+        if not _is_under_way(job, dest):
             raise
 
 
