@@ -28,13 +28,10 @@ class Beside:
         Raises NoAnswer after ``seconds``; ``ask`` may then still be done.
         """
         ended = clock.event()
-        raised: list[exception.MinovaException] = []
 
         def run() -> None:
             try:
                 ask()
-            except exception.MinovaException as error:
-                raised.append(error)
             finally:
                 ended.set()
 
@@ -44,8 +41,6 @@ class Beside:
             raise exception.NoAnswer(
                 what='A conductor', reason=f'no answer in {seconds} s'
             )
-        if raised:
-            raise raised[0]
         asked.result()
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ from minova import states
 from minova.audit.findings import Finding
 from minova.audit.view import View
 from minova.conf import CONF
-from minova.db import operations as db_operations
 from minova.db.census import InstanceRow
 from minova.objects import operation as records
 from minova.objects.migration import Migration
@@ -158,11 +157,7 @@ def _about(view: View, operation: Operation, name: str, text: str) -> Finding:
 
 
 def _steps(view: View) -> Iterator[Finding]:
-    computes = {
-        service.host
-        for service in view.records.services
-        if service.binary == db_operations.COMPUTE
-    }
+    computes = {service.host for service in view.records.computes}
     for step in view.records.steps:
         if step.state not in records.OPEN:
             continue

@@ -43,15 +43,11 @@ def let_go(connection: Connection, finding: Finding, publisher: str) -> str:
     )
     instances.add_fault(
         connection,
-        {
-            'instance_uuid': instance.uuid,
-            'operation_id': finding.operation,
-            'code': error.status,
-            'message': str(error),
-            'details': None,
-            'host': instance.host,
-            'created_at': clock.now(),
-        },
+        instance.uuid,
+        finding.operation,
+        error,
+        instance.host,
+        clock.now(),
     )
     return f'It is let go of, and {instance.vm_state}; a fault says why.'
 
@@ -222,13 +218,8 @@ def give_up_step(
     loaded = operations.load(connection, str(finding.facts['step']))
     if loaded is None or loaded.step.state not in records.OPEN:
         raise moved_on(f'Step {finding.facts["step"]}')
-    book = Book(
-        connection,
-        loaded.instance,
-        loaded.operation,
-        loaded.step,
-        events.publisher('conductor', publisher),
-        loaded.newest,
+    book = Book.of(
+        connection, loaded, events.publisher('conductor', publisher)
     )
     book.end_step(records.PREEMPTED)
     book.flush()

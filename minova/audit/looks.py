@@ -19,10 +19,8 @@ from minova import exception
 from minova.audit import services
 from minova.audit.examine import examine
 from minova.audit.findings import Finding
-from minova.audit.view import View
 from minova.context import internal
 from minova.db import census
-from minova.db import operations as db_operations
 from minova.db.engine import Database
 from minova.objects.host import Holding
 from minova.rpc.compute import Computes
@@ -89,7 +87,7 @@ class Auditor:
         now = clock.now()
         queues = None
         if self._queues is not None:
-            names = services.queues_of(View(records, {}, now))
+            names = services.queues_of(records.services)
             queues = self._queues(list(names))
         findings = examine(records, holdings, now, not_asked, queues)
         return Look(findings, sorted(holdings), not_asked)
@@ -97,11 +95,7 @@ class Auditor:
     def _ask(
         self, records: census.Records, computes: Computes
     ) -> tuple[dict[str, list[Holding]], dict[str, str]]:
-        found = {
-            service.host: service
-            for service in records.services
-            if service.binary == db_operations.COMPUTE
-        }
+        found = {service.host: service for service in records.computes}
         holdings: dict[str, list[Holding]] = {}
         not_asked = dict.fromkeys(
             records.hosts.keys() - found.keys(), 'it has no compute service'

@@ -2,6 +2,7 @@
 """Rules about services, hosts and the queues that lead to them."""
 
 import collections
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Final
@@ -26,7 +27,7 @@ _BACKLOG: Final = 100
 def find(view: View) -> Iterator[Finding]:
     """Look for hosts that are silent, unknown or known twice."""
     counts = collections.Counter(row.host for row in view.living())
-    computes = {service.host: service for service in _computes(view)}
+    computes = {service.host: service for service in view.records.computes}
     for host, count in sorted(counts.items(), key=lambda one: str(one[0])):
         if host is None:
             continue
@@ -53,14 +54,6 @@ def find(view: View) -> Iterator[Finding]:
             )
 
 
-def _computes(view: View) -> list[Service]:
-    return [
-        service
-        for service in view.records.services
-        if service.binary == db_operations.COMPUTE
-    ]
-
-
 def is_up(service: Service) -> bool:
     """Tell whether a service may be asked."""
     return service.is_up(CONF.conductor.service_down_time)
@@ -76,10 +69,10 @@ def why_down(service: Service) -> str:
 # -- queues ------------------------------------------------------------------
 
 
-def queues_of(view: View) -> dict[str, str]:
+def queues_of(services: Iterable[Service]) -> dict[str, str]:
     """Return the queues that must be listened to, each with its host."""
     wanted = {}
-    for service in view.records.services:
+    for service in services:
         topic = _TOPICS.get(service.binary)
         if topic is not None and is_up(service):
             wanted[f'{topic}.{service.host}'] = service.host
@@ -93,7 +86,7 @@ def find_deaf(
 
     ``queues`` has None for one that the broker does not know.
     """
-    for name, host in queues_of(view).items():
+    for name, host in queues_of(view.records.services).items():
         if name not in queues:
             continue
         queue = queues[name]

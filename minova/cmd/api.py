@@ -25,10 +25,7 @@ class Api:
 
     def start(self) -> None:
         """Connect, then answer."""
-        self._database = engine.connect(
-            CONF, patience=CONF.api.database_timeout
-        )
-        schema.require(self._database)
+        self._database = schema.connect(CONF, CONF.api.database_timeout)
         self._bus = OsloBus()
         self._backend = backend.over(
             self._database, self._bus, app.open_images()

@@ -20,11 +20,10 @@ class Conductor:
     def start(self) -> None:
         """Connect, then answer."""
         with contextlib.ExitStack() as taken_back:
-            self._database = engine.connect(
-                CONF, patience=CONF.conductor.database_timeout
+            self._database = schema.connect(
+                CONF, CONF.conductor.database_timeout
             )
             taken_back.callback(self._database.dispose)
-            schema.require(self._database)
             self._bus = OsloBus()
             taken_back.callback(self._bus.close)
             self._conductor = ConductorService(

@@ -24,7 +24,6 @@ from minova.api import auth
 from minova.api import backend
 from minova.api import wsgi
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import schema
 from minova.rpc.oslo import OsloBus
 
@@ -84,6 +83,5 @@ def _configure(named: str | None) -> None:
 
 
 def _backend() -> backend.Backend:
-    database = engine.connect(CONF, patience=CONF.api.database_timeout)
-    schema.require(database)
+    database = schema.connect(CONF, CONF.api.database_timeout)
     return backend.over(database, OsloBus(), app.open_images())

@@ -18,6 +18,7 @@ from minova.db import moves
 from minova.db import tables
 from minova.db.engine import Connection
 from minova.db.hosts import Service
+from minova.db.operations import COMPUTE
 from minova.objects import operation as objects
 from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
@@ -123,6 +124,11 @@ class Records:
     services: list[Service]
     told: dict[str, Told]
     unended: list[Unended]
+
+    @property
+    def computes(self) -> list[Service]:
+        """The services that act for hosts."""
+        return [one for one in self.services if one.binary == COMPUTE]
 
 
 def gather(connection: Connection) -> Records:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from minova import exception
 from minova import states
 from minova.db import tables
 from minova.db.engine import Connection
@@ -28,6 +29,7 @@ _FENCED = sa.update(_t).where(
 )
 _UPDATE_OWNED = _FENCED.where(_t.c.task_id == sa.bindparam('read_task_id'))
 _UPDATE_FREE = _FENCED.where(_t.c.task_id.is_(None))
+_ADD_FAULT = sa.insert(tables.faults)
 _STATES_ON_HOST = sa.select(
     _t.c.uuid,
     _t.c.vm_state,
@@ -139,9 +141,27 @@ def states_on_host(connection: Connection, host: str) -> list[InstanceState]:
     ]
 
 
-def add_fault(connection: Connection, values: Mapping[str, Any]) -> None:
+def add_fault(
+    connection: Connection,
+    uuid: str,
+    operation_id: str | None,
+    error: exception.MinovaException,
+    host: str | None,
+    moment: datetime.datetime,
+) -> None:
     """Record why an operation failed, for the user to see."""
-    connection.execute(sa.insert(tables.faults).values(values))
+    connection.execute(
+        _ADD_FAULT,
+        {
+            'instance_uuid': uuid,
+            'operation_id': operation_id,
+            'code': error.status,
+            'message': str(error),
+            'details': None,
+            'host': host,
+            'created_at': moment,
+        },
+    )
 
 
 def faults_of(

@@ -44,8 +44,15 @@ def require(database: Database) -> None:
         )
 
 
-def connect(conf: cfg.ConfigOpts) -> Database:
-    """Return the configured database; Unavailable when it is too old."""
-    database = engine.connect(conf)
-    require(database)
+def connect(conf: cfg.ConfigOpts, patience: float | None = None) -> Database:
+    """Return the configured database; Unavailable when it is too old.
+
+    ``patience`` as for ``engine.connect``.
+    """
+    database = engine.connect(conf, patience=patience)
+    try:
+        require(database)
+    except exception.MinovaException:
+        database.dispose()
+        raise
     return database

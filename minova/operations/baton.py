@@ -206,14 +206,8 @@ def _work(loaded: operations.Loaded) -> HostStep:
 
 
 def _book(connection: sa.Connection, loaded: operations.Loaded) -> Book:
-    return Book(
-        connection,
-        loaded.instance,
-        loaded.operation,
-        loaded.step,
-        events.publisher('compute', str(loaded.step.host)),
-        loaded.newest,
-    )
+    publisher = events.publisher('compute', str(loaded.step.host))
+    return Book.of(connection, loaded, publisher)
 
 
 def _nested(book: Book, work: HostStep) -> dict[str, str]:

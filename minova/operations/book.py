@@ -7,6 +7,7 @@ each row fenced by what it was read as.
 
 import dataclasses
 from typing import Any
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -60,6 +61,23 @@ class Book(Telling):
         self._read_as = (instance.generation, instance.task_id)
         self._changed: dict[str, Any] = {}
         self._migration: Migration | None = None
+
+    @classmethod
+    def of(
+        cls,
+        connection: sa.Connection,
+        loaded: operations.Loaded,
+        publisher: str,
+    ) -> Self:
+        """Open the page of a step that was loaded, with all it belongs to."""
+        return cls(
+            connection,
+            loaded.instance,
+            loaded.operation,
+            loaded.step,
+            publisher,
+            loaded.newest,
+        )
 
     # -- what is open --------------------------------------------------------
 
@@ -172,15 +190,11 @@ class Book(Telling):
     def _record_fault(self, error: exception.MinovaException) -> None:
         instances.add_fault(
             self.connection,
-            {
-                'instance_uuid': self.instance.uuid,
-                'operation_id': self.operation.id,
-                'code': error.status,
-                'message': str(error),
-                'details': None,
-                'host': self._step.host if self._step else None,
-                'created_at': self.now,
-            },
+            self.instance.uuid,
+            self.operation.id,
+            error,
+            self._step.host if self._step else None,
+            self.now,
         )
 
     # -- what is owed --------------------------------------------------------

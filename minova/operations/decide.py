@@ -117,14 +117,7 @@ def _open(connection: sa.Connection, step_id: str, host: str) -> Book | None:
         return None
     if operation.owns and loaded.instance.task_id != operation.id:
         return None
-    return Book(
-        connection,
-        loaded.instance,
-        operation,
-        loaded.step,
-        events.publisher('conductor', host),
-        loaded.newest,
-    )
+    return Book.of(connection, loaded, events.publisher('conductor', host))
 
 
 def _decision(operation: records.Operation, step: records.Step) -> Decision:

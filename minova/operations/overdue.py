@@ -72,13 +72,8 @@ def host_is_back(
 def _book(
     connection: sa.Connection, loaded: operations.Loaded, publisher: str
 ) -> Book:
-    return Book(
-        connection,
-        loaded.instance,
-        loaded.operation,
-        loaded.step,
-        events.publisher('conductor', publisher),
-        loaded.newest,
+    return Book.of(
+        connection, loaded, events.publisher('conductor', publisher)
     )
 
 
