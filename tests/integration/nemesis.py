@@ -12,10 +12,8 @@ import minova  # noqa: F401, I001  keeps eventlet out, so before all others
 
 import argparse
 import datetime
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +32,7 @@ from tests.fixtures.laws import Breach
 from tests.fixtures.laws import Laws
 from tests.fixtures.listener import Ledger
 from tests.fixtures.mischief import Nemesis
+from tests.fixtures import processes
 from tests.fixtures.processes import Cluster
 from tests.fixtures.proxy import Network
 from tests.fixtures.servers import ports
@@ -80,7 +79,7 @@ class Trial(fixtures.Fixture):
         self.broker = self.useFixture(servers.RabbitMQ())
         self.server = self.useFixture(self._kind())
         self._url = self.server.url('nemesis')
-        self._sync()
+        processes.sync(self.directory, self._url)
         self._network = self.useFixture(Network())
         self._links = {}
         self.cluster = self.useFixture(
@@ -107,15 +106,6 @@ class Trial(fixtures.Fixture):
         )
         self.club = Club(most=4 * self._clients)
         self._start()
-
-    def _sync(self):
-        conf = os.path.join(self.directory, 'manage.conf')
-        with open(conf, 'w', encoding='utf-8') as file:
-            file.write(f'[database]\nconnection = {self._url}\n')
-        manage = [sys.executable, '-m', 'minova.cmd.manage']
-        subprocess.check_output(
-            [*manage, f'--config-file={conf}', 'db', 'sync']
-        )
 
     def _route(self, name):
         """Give a service links of its own to broker and database."""

@@ -12,6 +12,7 @@ from minova.conf import CONF
 from minova.db import engine
 from minova.db import migrate
 from tests import base
+from tests.fixtures import processes
 from tests.fixtures import servers
 from tests.fixtures.processes import Cluster
 from tests.fixtures.servers import process
@@ -209,15 +210,6 @@ class WaitingTest(base.TestCase):
         database.dispose()
         return url
 
-    def sync(self):
-        path = os.path.join(self.directory, 'manage.conf')
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(f'[database]\nconnection = {self.database_url}\n')
-        command = [sys.executable, '-m', 'minova.cmd.manage']
-        subprocess.check_output(
-            [*command, f'--config-file={path}', 'db', 'sync']
-        )
-
     def assert_ends_promptly(self, service):
         began = base.clock.monotonic()
         self.assertEqual(0, service.terminate())
@@ -291,7 +283,7 @@ class WaitingTest(base.TestCase):
         for service in waiting:
             service.wait_for('run "minova-manage db sync"')
             self.assertNotIn('is ready', service.said())
-        self.sync()
+        processes.sync(self.directory, self.database_url)
         for service in waiting:
             service.wait_for('is ready')
         self._away_again(database, waiting[1])
