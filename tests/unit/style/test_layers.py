@@ -13,7 +13,16 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 
 #: What each room may use of the others at run time. A room may always use
 #: itself and the ground floor.
-GROUND = {'clock', 'conf', 'context', 'exception', 'loop', 'states', 'version'}
+GROUND = {
+    'clock',
+    'conf',
+    'context',
+    'exception',
+    'lockfile',
+    'loop',
+    'states',
+    'version',
+}
 MAY_USE = {
     'api': {
         'db',
