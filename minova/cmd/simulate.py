@@ -65,6 +65,19 @@ def _verdict(run: Run) -> int:
     return 1 if run.violations else 0
 
 
+def idle(arguments: argparse.Namespace) -> int:
+    """Let a cloud do what it does by itself, for hours of virtual time."""
+    began = clock.monotonic()
+    violations = Rig().idle(arguments.hours * 3600.0, arguments.seed)
+    seconds = clock.monotonic() - began
+    print(f'{arguments.hours} hours were simulated in {seconds:.0f} s.')
+    for violation in violations:
+        print(f'BROKEN: {violation}')
+    if not violations:
+        print('All laws held.')
+    return 1 if violations else 0
+
+
 def explore_all(arguments: argparse.Namespace) -> int:
     """Make every run of campaigns, and print how many of each."""
     code = 0
@@ -160,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument('--seed', type=int, default=0)
     one.add_argument('--fault', type=_fault, action='append', default=[])
     one.add_argument('--all', action='store_true', help='signs of life too')
+    quiet = command('idle', idle)
+    quiet.add_argument('--hours', type=number(1, 10000), default=24)
+    quiet.add_argument('--seed', type=int, default=0)
     many = command('explore', explore_all)
     many.add_argument('campaign', nargs='*', choices=[[], *explore.CAMPAIGNS])
     many.add_argument(

@@ -113,6 +113,21 @@ class Rig:
             run.seconds = cloud.scheduler.now - prepared.now
         return run
 
+    def idle(self, seconds: float, seed: int = 0) -> list[str]:
+        """Let a cloud with one server do what it does by itself.
+
+        Returns which laws were broken, of any part of its periodic tasks.
+        """
+        clouds.configure()
+        prepared = self._prepare('active')
+        with Cloud(self._storage, seed) as cloud:
+            self._begin_from(cloud, prepared)
+            watch = laws.Watch(self._storage.raw)
+            cloud.database.watch = watch
+            cloud.scheduler.wait(seconds)
+            found = self._judge(cloud) + self._audit(cloud)
+            return found + watch.violations + _broken(cloud)
+
     def usual(self, scenario: Scenario, seed: int) -> Run:
         """Return the run without faults, which is made once."""
         key = (scenario.name, seed)

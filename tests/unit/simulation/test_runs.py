@@ -143,6 +143,12 @@ class CommandTest(SimulationTestCase):
         self.assertEqual(2, code)
         self.assertIn("invalid choice: 'juggle'", err)
 
+    def test_an_hour_without_work(self):
+        code, out, _ = self.run_it('idle', '--hours', '1')
+        self.assertEqual(0, code, out)
+        self.assertIn('1 hours were simulated in ', out)
+        self.assertIn('All laws held.', out)
+
     def test_random_ones(self):
         code, out, _ = self.run_it('random', '--count', '4', '--workers', '1')
         self.assertEqual(0, code, out)
