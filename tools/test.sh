@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 . tools/install.sh
 
 install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
-    libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz
+    libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
+    libvirt-daemon qemu-system-x86 qemu-utils busybox-static
 make_environment 'tox>=4.11' tox-uv
 say 'Running tox'
 .venv/bin/tox run "$@"

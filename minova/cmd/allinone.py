@@ -11,6 +11,7 @@ from minova import http
 from minova import service
 from minova.allinone import service as allinone
 from minova.allinone import settings
+from minova.cmd.words import data_directory
 from minova.cmd.words import number
 
 PROG = 'minova-allinone'
@@ -27,17 +28,11 @@ timeline SERVER_ID
 """
 
 
-def _default_directory() -> str:
-    """Return where data of users belongs (XDG base directories)."""
-    home = os.path.expanduser('~/.local/share')
-    return os.path.join(os.environ.get('XDG_DATA_HOME') or home, 'minova')
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     parser.add_argument(
         '--data-dir',
-        default=_default_directory(),
+        default=data_directory(),
         help='where everything is kept (%(default)s)',
     )
     parser.add_argument(

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times and numbers as an operator writes them on a command line."""
+"""What commands are given: times, numbers, where data is by default."""
 
 import argparse
 from collections.abc import Callable
 import datetime
+import os
+
+
+def data_directory(*names: str) -> str:
+    """Return where a user's data of that name belongs (XDG directories)."""
+    home = os.path.expanduser('~/.local/share')
+    data = os.environ.get('XDG_DATA_HOME') or home
+    return os.path.join(data, 'minova', *names)
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

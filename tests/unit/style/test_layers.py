@@ -70,6 +70,8 @@ MAY_USE = {
     'objects': set(),
     'operations': {'db', 'flows', 'notifications', 'objects', 'rpc'},
     'policy': set(),
+    # Hosts for tests and trials: nothing of the product is in it.
+    'rig': set(),
     'rpc': {'objects'},
     'service': set(),
     # It is made of everything, and nothing is made of it.

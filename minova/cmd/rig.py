@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""minova-rig: several libvirt hosts on one machine, for tests and trials."""
+
+import argparse
+from collections.abc import Callable
+import os
+import sys
+
+from minova import exception
+from minova.cmd.words import data_directory
+from minova.cmd.words import number
+from minova.rig import guest
+from minova.rig import hosts
+from minova.rig.hosts import Host
+
+PROG = 'minova-rig'
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Bring up hosts; those that are up stay as they are."""
+    _show(hosts.up(arguments.directory, arguments.hosts))
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the hosts and how many guests they run; 1 when one is down."""
+    found = hosts.known(arguments.directory)
+    _show(found)
+    if not found:
+        print(f'There are no hosts in {arguments.directory}.')
+    return 0 if found and all(map(hosts.answers, found)) else 1
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """End all hosts and their guests, and remove what they had."""
+    count = len(hosts.known(arguments.directory))
+    hosts.down(arguments.directory)
+    print(f'{count} hosts are gone.')
+    return 0
+
+
+def make_guest(arguments: argparse.Namespace) -> int:
+    """Make a tiny guest that counts on its console; needs apt and busybox."""
+    made = guest.build(os.path.join(arguments.directory, 'guest'))
+    print(f'kernel        {made.kernel}')
+    print(f'ramdisk       {made.ramdisk}')
+    print(f'command line  {guest.COMMAND_LINE}')
+    return 0
+
+
+def _show(found: list[Host]) -> None:
+    for one in found:
+        state = 'up' if hosts.answers(one) else 'down'
+        guests = len(hosts.guests(one))
+        print(f'{one.name}  {state}, {guests} guests at {one.address}')
+        print(f'  here        {one.uri}')
+        print(f'  for others  {one.peer_uri}')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROG, description=__doc__)
+    parser.add_argument(
+        '--directory',
+        default=data_directory('rig'),
+        help='where the hosts have everything (%(default)s)',
+    )
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=run.__doc__)
+        made.set_defaults(run=run)
+        return made
+
+    command('up', up).add_argument(
+        '--hosts',
+        type=number(1, 50),
+        default=2,
+        help='how many (%(default)s)',
+    )
+    command('status', status)
+    command('down', down)
+    command('guest', make_guest)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run minova-rig."""
+    arguments = _parser().parse_args(argv)
+    arguments.directory = os.path.abspath(arguments.directory)
+    try:
+        code: int = arguments.run(arguments)
+    except (exception.ConfigInvalid, OSError) as error:
+        sys.stderr.write(f'{PROG}: {error}\n')
+        return 1
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny guest: Debian's cloud kernel, busybox, and a counter on the console.
+
+It shows whether a guest that was moved, stopped or resized is the same one. On
+its serial console it says, several times a second::
+
+    COUNT 17 boot=3f0c... memory=9a1e... disk=77b2...
+
+The number goes on as long as the guest runs; ``boot`` is drawn by the kernel
+when it starts; ``memory`` was drawn by the guest when it started and is kept
+in its memory only; ``disk`` was drawn when the guest found its first disk
+empty, was written to it, and is read from it again each time (``none`` without
+a disk). It obeys the power button.
+
+The kernel and its modules are downloaded as Debian packages and unpacked, not
+installed; busybox is this machine's (package busybox-static). The guest needs
+80 MiB of memory.
+"""
+
+import dataclasses
+import glob
+import gzip
+import os
+import re
+import shutil
+import stat
+import tempfile
+from typing import Final
+
+from minova import exception
+from minova.rig import programs
+
+#: What is loaded, with whatever these depend on.
+_MODULES: Final = ('virtio_pci', 'virtio_blk', 'virtio_net', 'button', 'evdev')
+_PACKAGE: Final = 'linux-image-cloud-amd64'
+#: What the kernel is started with.
+COMMAND_LINE: Final = 'console=ttyS0 quiet no_timer_check panic=1'
+
+_INIT: Final = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+while read -r module; do insmod /modules/$module; done < /modules/order
+mkdir -p /etc/acpi/PWRF
+printf '#!/bin/sh\\npoweroff -f\\n' > /etc/acpi/PWRF/00000080
+chmod 755 /etc/acpi/PWRF/00000080
+acpid -l /dev/null
+draw() { cat /proc/sys/kernel/random/uuid; }
+boot=$(cat /proc/sys/kernel/random/boot_id)
+memory=$(draw)
+read_disk() {
+    echo 3 > /proc/sys/vm/drop_caches
+    dd if=/dev/vda bs=64 count=1 2>/dev/null | sed -n 's/^minova //p'
+}
+if [ -b /dev/vda ] && [ -z "$(read_disk)" ]; then
+    printf 'minova %s\\n' "$(draw)" |
+        dd of=/dev/vda conv=sync bs=512 2>/dev/null
+    sync
+fi
+number=0
+while true; do
+    disk=none
+    [ -b /dev/vda ] && disk=$(read_disk)
+    number=$((number + 1))
+    echo "COUNT $number boot=$boot memory=$memory disk=$disk"
+    sleep 0.2
+done
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """The files that a tiny guest is booted from."""
+
+    kernel: str
+    ramdisk: str
+
+
+def build(directory: str) -> Guest:
+    """Make the guest in ``directory``, unless it is there; return its files.
+
+    Raises ConfigInvalid when something needed is missing.
+    """
+    made = Guest(
+        os.path.join(directory, 'kernel'), os.path.join(directory, 'ramdisk')
+    )
+    if not (os.path.exists(made.kernel) and os.path.exists(made.ramdisk)):
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as work:
+            _build(work, made)
+    return made
+
+
+def _build(work: str, made: Guest) -> None:
+    (kernel,) = glob.glob(f'{_unpacked(work)}/boot/vmlinuz-*')
+    root = os.path.join(work, 'root')
+    for name in ('bin', 'dev', 'etc', 'modules', 'proc', 'sys', 'tmp'):
+        os.makedirs(os.path.join(root, name))
+    shutil.copy(programs.find('busybox'), f'{root}/bin/busybox')
+    _copy_modules(work, root)
+    _write_program(f'{root}/init', _INIT)
+    ramdisk = os.path.join(work, 'ramdisk')
+    with gzip.open(ramdisk, 'wb') as file:
+        file.write(_archive(root))
+    os.rename(ramdisk, made.ramdisk)
+    # Last, since it says that all is there.
+    os.rename(kernel, made.kernel)
+
+
+def _unpacked(work: str) -> str:
+    """Download and unpack the kernel's package; return where."""
+    asked = programs.run('apt-cache', 'depends', _PACKAGE).decode()
+    found = re.search(r'Depends: (linux-image-\S+)', asked)
+    if found is None:
+        raise exception.ConfigInvalid(
+            reason=f'apt knows no package {_PACKAGE}; run apt-get update'
+        )
+    programs.run('apt-get', 'download', found[1], cwd=work)
+    (package,) = glob.glob(f'{work}/linux-image-*.deb')
+    programs.run('dpkg', '-x', package, 'kernel', cwd=work)
+    return os.path.join(work, 'kernel')
+
+
+def _copy_modules(work: str, root: str) -> None:
+    """Copy modules, and write down in which order they are loaded."""
+    paths = {
+        os.path.basename(path).removesuffix('.ko').replace('-', '_'): path
+        for path in glob.glob(
+            f'{work}/kernel/lib/modules/**/*.ko', recursive=True
+        )
+    }
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        if name in order or name not in paths:
+            return  # what is not there is built into the kernel
+        with open(paths[name], 'rb') as file:
+            depends = re.search(rb'\0depends=([^\0]*)\0', file.read())
+        for other in depends[1].decode().split(',') if depends else ():
+            add(other)
+        order.append(name)
+        shutil.copy(paths[name], f'{root}/modules/{name}.ko')
+
+    for name in _MODULES:
+        add(name)
+    with open(f'{root}/modules/order', 'w', encoding='ascii') as file:
+        file.writelines(f'{name}.ko\n' for name in order)
+
+
+def _write_program(path: str, text: str) -> None:
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(text)
+    os.chmod(path, stat.S_IRWXU)
+
+
+def _archive(root: str) -> bytes:
+    """Return the tree as the archive that the kernel unpacks (cpio, newc)."""
+    names = sorted(
+        os.path.relpath(os.path.join(folder, name), root)
+        for folder, folders, files in os.walk(root)
+        for name in (*folders, *files)
+    )
+    return programs.run(
+        'busybox',
+        *('cpio', '-o', '-H', 'newc', '-R', '0:0'),
+        cwd=root,
+        given='\n'.join(names).encode(),
+    )

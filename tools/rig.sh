@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Several libvirt hosts with QEMU on this machine: installs what is missing,
+# then runs minova-rig.
+#   tools/rig.sh up --hosts 2    bring them up; status and down do the rest
+#   tools/rig.sh guest           make a tiny guest that counts on its console
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=tools/install.sh
+. tools/install.sh
+
+install_packages gcc pkg-config python3-dev python3-venv libvirt-dev \
+    libvirt-daemon qemu-system-x86 qemu-utils busybox-static
+make_environment -e '.[libvirt]'
+exec .venv/bin/minova-rig "$@"
