@@ -18,6 +18,8 @@ from minova import exception
 
 #: Seconds in which requests under way may end when the service stops.
 _GRACE = 20.0
+#: Seconds in which one who has just connected sends a request.
+_SOON = 2.0
 
 
 def listen(
@@ -43,13 +45,13 @@ def listen(
 
 
 def refuse(bound: socket.socket) -> None:
-    """Have connections to a listening socket refused from now on.
+    """Have connections refused as soon as the workers listen no more.
 
     For the master, when all its workers are about to end: it has the socket
     open too, and who connects meanwhile would wait for nobody. A balancer that
-    is refused asks another api.
+    is refused asks another api. Who is connected already is answered.
     """
-    bound.shutdown(socket.SHUT_RD)
+    bound.close()
 
 
 def url(bound: socket.socket) -> str:
@@ -89,21 +91,32 @@ class HttpServer:
         self._thread = clock.spawn('http', self._run)
 
     def stop(self) -> None:
-        """Accept nothing more; let what is being answered be answered."""
-        self._stopping = True
-        self._server.pull_trigger()
+        """Accept nothing more; answer whoever is connected and asks."""
+        if not self._stopping:
+            self._stopping = True
+            self._server.pull_trigger()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping:
             self._turn(1.0)
+        self._accept_who_waits()
         self._listen_no_more()
+        # What has been sent and not been read is a request, too.
+        self._turn(0)
         until = clock.monotonic() + _GRACE
         while self._is_busy() and clock.monotonic() < until:
             self._turn(0.05)
         self._server.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
+
+    def _accept_who_waits(self) -> None:
+        """Accept those whom the kernel has let in and nobody has accepted."""
+        known = -1
+        while len(self._channels) != known:
+            known = len(self._channels)
+            self._server.handle_accept()
 
     def _listen_no_more(self) -> None:
         # The listening socket alone: the workers still need the trigger.
@@ -113,9 +126,19 @@ class HttpServer:
         wasyncore.loop(timeout, use_poll=True, map=self._channels, count=1)
 
     def _is_busy(self) -> bool:
-        """Tell whether a request is being answered or an answer sent."""
+        """Tell whether somebody asks, or is being answered."""
         return any(
-            channel.requests or channel.total_outbufs_len
+            _is_asking(channel) or channel.total_outbufs_len
             for channel in self._channels.values()
             if isinstance(channel, HTTPChannel)
         )
+
+
+def _is_asking(channel: HTTPChannel) -> bool:
+    """Tell whether a request has come, is coming, or will come at once."""
+    if channel.requests or channel.request is not None:
+        return True
+    # It tells by the time of day.
+    age = clock.now().timestamp() - channel.creation_time
+    silent = channel.last_activity == channel.creation_time
+    return bool(silent and channel.connected and 0 <= age < _SOON)

@@ -2,7 +2,6 @@
 """Releases side by side, and restarts one after the other under load."""
 
 import contextlib
-import http.client
 import itertools
 import json
 import queue
@@ -155,11 +154,6 @@ class Client(User):
             except urllib.error.URLError as error:
                 refused = isinstance(error.reason, ConnectionRefusedError)
                 if not refused or time.monotonic() > until:
-                    raise
-            except http.client.RemoteDisconnected:
-                # A connection that was taken when the process ended: as
-                # balancers do, only what changes nothing is asked again.
-                if method != 'GET':
                     raise
             self.retried += 1
             time.sleep(0.05)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP server that ends while clients are connected."""
+
+import socket
+
+from minova import clock
+from minova import http
+from tests import base
+
+_REQUEST = b'GET / HTTP/1.1\r\nHost: here\r\n\r\n'
+
+
+def answer(environ, start_response):
+    """Answer whatever is asked."""
+    start_response('200 OK', [('Content-Length', '2')])
+    return [b'ok']
+
+
+class EndTest(base.TestCase):
+    """Who is connected is answered; then everybody is refused."""
+
+    def setUp(self):
+        super().setUp()
+        self.bound = http.listen('127.0.0.1', 0)
+        self.address = self.bound.getsockname()
+        self.server = http.HttpServer(answer, self.bound, 2, 1000)
+        self.addCleanup(self.server.stop)
+
+    def connect(self):
+        client = socket.create_connection(self.address, timeout=10)
+        self.addCleanup(client.close)
+        return client
+
+    def end(self):
+        """Let the server end, as a master and a worker do."""
+        http.refuse(self.bound.dup())
+        return clock.spawn('end', self.server.stop)
+
+    def assert_answered(self, client):
+        with client.makefile('rb') as reader:
+            self.assertEqual(b'HTTP/1.1 200 OK\r\n', reader.readline())
+
+    def test_who_has_just_connected_was_cut_off(self):
+        self.server.start()
+        client = self.connect()
+        ending = self.end()
+        clock.sleep(0.5)
+        client.sendall(_REQUEST)
+        self.assert_answered(client)
+        ending.join(5)
+        self.assertFalse(ending.is_alive())
+
+    def test_who_was_in_the_middle_of_a_request_was_cut_off(self):
+        self.server.start()
+        client = self.connect()
+        client.sendall(_REQUEST[:20])
+        clock.sleep(0.2)
+        ending = self.end()
+        clock.sleep(0.5)
+        client.sendall(_REQUEST[20:])
+        self.assert_answered(client)
+        ending.join(5)
+        self.assertFalse(ending.is_alive())
+
+    def test_who_had_connected_before_anybody_accepted_was_cut_off(self):
+        # The kernel lets them in before the server begins, and it ends at
+        # once.
+        clients = [self.connect() for _ in range(5)]
+        for client in clients:
+            client.sendall(_REQUEST)
+        self.server._stopping = True
+        self.server.start()
+        for client in clients:
+            self.assert_answered(client)
+
+    def test_who_says_nothing_does_not_keep_it(self):
+        self.server.start()
+        self.connect()
+        began = clock.monotonic()
+        self.end().join(10)
+        self.assertLess(clock.monotonic() - began, 5)
+        self.assertRaises(ConnectionRefusedError, self.connect)
