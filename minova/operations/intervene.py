@@ -186,7 +186,9 @@ def look_again(
     }
     looking: set[str] = set()
     for step in given_up:
-        for host in known.intersection(step.args.get('then', ())) - looking:
+        for host in step.args.get('then', ()):
+            if host not in known or host in looking:
+                continue
             instance = instances.get(
                 connection, step.instance_uuid, lock=True, deleted=True
             )
