@@ -9,6 +9,7 @@ import sys
 from minova import exception
 from minova.cmd.words import data_directory
 from minova.cmd.words import number
+from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
 from minova.rig.hosts import Host
@@ -48,6 +49,12 @@ def make_guest(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def make_emulator(arguments: argparse.Namespace) -> int:
+    """Say which QEMU to use; fetches a sound one if the system's is not."""
+    print(emulator.sound(arguments.directory))
+    return 0
+
+
 def _show(found: list[Host]) -> None:
     for one in found:
         state = 'up' if hosts.answers(one) else 'down'
@@ -82,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command('status', status)
     command('down', down)
     command('guest', make_guest)
+    command('qemu', make_emulator)
     return parser
 
 

@@ -27,8 +27,8 @@ import stat
 import tempfile
 from typing import Final
 
-from minova import exception
 from minova.rig import programs
+from minova.rig.packages import Packages
 
 #: What is loaded, with whatever these depend on.
 _MODULES: Final = ('virtio_pci', 'virtio_blk', 'virtio_net', 'button', 'evdev')
@@ -94,7 +94,9 @@ def build(directory: str) -> Guest:
 
 
 def _build(work: str, made: Guest) -> None:
-    (kernel,) = glob.glob(f'{_unpacked(work)}/boot/vmlinuz-*')
+    packages = Packages(work)
+    packages.unpack(packages.depends(_PACKAGE, 'linux-image-'))
+    (kernel,) = glob.glob(f'{work}/boot/vmlinuz-*')
     root = os.path.join(work, 'root')
     for name in ('bin', 'dev', 'etc', 'modules', 'proc', 'sys', 'tmp'):
         os.makedirs(os.path.join(root, name))
@@ -109,27 +111,11 @@ def _build(work: str, made: Guest) -> None:
     os.rename(kernel, made.kernel)
 
 
-def _unpacked(work: str) -> str:
-    """Download and unpack the kernel's package; return where."""
-    asked = programs.run('apt-cache', 'depends', _PACKAGE).decode()
-    found = re.search(r'Depends: (linux-image-\S+)', asked)
-    if found is None:
-        raise exception.ConfigInvalid(
-            reason=f'apt knows no package {_PACKAGE}; run apt-get update'
-        )
-    programs.run('apt-get', 'download', found[1], cwd=work)
-    (package,) = glob.glob(f'{work}/linux-image-*.deb')
-    programs.run('dpkg', '-x', package, 'kernel', cwd=work)
-    return os.path.join(work, 'kernel')
-
-
 def _copy_modules(work: str, root: str) -> None:
     """Copy modules, and write down in which order they are loaded."""
     paths = {
         os.path.basename(path).removesuffix('.ko').replace('-', '_'): path
-        for path in glob.glob(
-            f'{work}/kernel/lib/modules/**/*.ko', recursive=True
-        )
+        for path in glob.glob(f'{work}/lib/modules/**/*.ko', recursive=True)
     }
     order: list[str] = []
 

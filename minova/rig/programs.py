@@ -33,7 +33,12 @@ def find(name: str) -> str:
     path = shutil.which(name, path=PATH)
     if path is None:
         raise exception.ConfigInvalid(
-            reason=f'{name} is missing (Debian package {PACKAGES[name]})'
+            reason=f'{name} is missing'
+            + (
+                f' (Debian package {PACKAGES[name]})'
+                if name in PACKAGES
+                else ''
+            )
         )
     return path
 

@@ -12,6 +12,7 @@ import libvirt
 
 from minova import clock
 from minova.cmd import rig
+from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
 from minova.rig import programs
@@ -34,6 +35,7 @@ _DOMAIN = """
   </os>
   <features><acpi/></features>
   <devices>
+    <emulator>{qemu}</emulator>
     <disk type='file' device='disk'>
       <driver name='qemu' type='qcow2'/>
       <source file='{one.directory}/disks/{uuid}'/>
@@ -91,9 +93,13 @@ class RigTest(base.TestCase):
         path = os.path.join(one.directory, 'disks', UUID)
         programs.run('qemu-img', 'create', '-f', 'qcow2', path, '16M')
 
-    def xml(self, one, made):
+    def xml(self, one, made, qemu):
         return _DOMAIN.format(
-            uuid=UUID, made=made, one=one, command_line=guest.COMMAND_LINE
+            uuid=UUID,
+            made=made,
+            one=one,
+            qemu=qemu,
+            command_line=guest.COMMAND_LINE,
         )
 
     # -- the tests -----------------------------------------------------------
@@ -126,8 +132,11 @@ class RigTest(base.TestCase):
         one, other = hosts.up(self.directory, 2)
         made = guest.build(os.path.join(self.directory, 'guest'))
         self.assertEqual(made, guest.build(os.path.dirname(made.kernel)))
+        code, qemu = self.run_it('qemu')
+        self.assertEqual(0, code, qemu)
+        self.assertGreaterEqual(emulator.major(qemu.strip()), emulator.SOUND)
         self.make_disk(one)
-        domain = self.open(one).defineXML(self.xml(one, made))
+        domain = self.open(one).defineXML(self.xml(one, made, qemu.strip()))
         domain.create()
         self.wait_for(lambda: len(self.counts(one)) > 2)
         _, boot, memory, disk = self.counts(one)[-1]

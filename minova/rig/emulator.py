@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A QEMU that may be trusted with live migration.
+
+QEMU 7.2, Debian 12's, corrupts the memory of guests that change it while they
+are moved, when it emulates their processors. The one of Debian's backports
+does not. It is unpacked beside the system's, which stays as it is.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from typing import Final
+
+from minova import exception
+from minova.rig import programs
+from minova.rig.packages import Packages
+
+#: The first that is known to be sound.
+SOUND: Final = 10
+_NAME: Final = 'qemu-system-x86_64'
+#: The modules of all of them: what it has no own of it takes the system's of,
+#: and ends because these are of another build.
+_PACKAGES: Final = (
+    'qemu-system-x86',
+    'qemu-system-common',
+    'qemu-system-data',
+    'qemu-system-gui',
+    'qemu-system-modules-opengl',
+    'qemu-system-modules-spice',
+    'qemu-block-extra',
+    'seabios',
+)
+#: libvirt starts this. The firmware lies in several folders; that of network
+#: cards is the system's.
+_WRAPPER: Final = """\
+#!/bin/sh
+export QEMU_MODULE_DIR='{root}/usr/lib/x86_64-linux-gnu/qemu'
+exec '{root}/usr/bin/{name}' -L '{root}/usr/share/qemu' \\
+    -L '{root}/usr/share/seabios' -L /usr/lib/ipxe/qemu "$@"
+"""
+
+
+def major(path: str) -> int:
+    """Return the major version of an emulator."""
+    said = programs.run(path, '--version').decode()
+    found = re.search(r'version (\d+)\.', said)
+    if found is None:
+        raise exception.ConfigInvalid(reason=f'{path} is no QEMU')
+    return int(found[1])
+
+
+def sound(directory: str) -> str:
+    """Return the path of a sound emulator: the system's, or one in here.
+
+    Made in ``directory`` when the system's is too old and it is not there
+    yet. Raises ConfigInvalid when Debian has none.
+    """
+    own = programs.find(_NAME)
+    if major(own) >= SOUND:
+        return own
+    root = os.path.join(os.path.abspath(directory), 'qemu')
+    wrapper = os.path.join(root, _NAME)
+    if not os.path.exists(wrapper):
+        os.makedirs(directory, exist_ok=True)
+        with contextlib.ExitStack() as taken_back:
+            work = tempfile.mkdtemp(dir=directory)
+            taken_back.callback(shutil.rmtree, work)
+            packages = Packages(work, 'backports')
+            for name in _PACKAGES:
+                packages.unpack(name)
+            _write_wrapper(os.path.join(work, _NAME), root)
+            os.rename(work, root)
+            taken_back.pop_all()
+    if major(wrapper) < SOUND:
+        raise exception.ConfigInvalid(
+            reason=f'{wrapper} is older than QEMU {SOUND}'
+        )
+    return wrapper
+
+
+def _write_wrapper(path: str, root: str) -> None:
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(_WRAPPER.format(root=root, name=_NAME))
+    os.chmod(path, stat.S_IRWXU)
