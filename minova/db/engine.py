@@ -298,6 +298,9 @@ def _settings(conf: cfg.ConfigOpts, patience: float | None) -> dict[str, Any]:
     url = sa.make_url(conf.database.connection)
     marked = url.update_query_dict({'plugin': 'minova'}, append=True)
     pool_timeout = conf.database.pool_timeout
+    recycle_time = conf.database.connection_recycle_time
+    if url.get_backend_name() == 'sqlite' and not url.database:
+        recycle_time = -1  # a database in memory is gone with its connection
     if patience is not None:
         marked = marked.update_query_dict({_PATIENCE: str(patience)})
         if url.get_backend_name() != 'sqlite':  # which has no pool
@@ -309,7 +312,7 @@ def _settings(conf: cfg.ConfigOpts, patience: float | None) -> dict[str, Any]:
         'sqlite_synchronous': True,
         'mysql_sql_mode': conf.database.mysql_sql_mode,
         'mysql_wsrep_sync_wait': conf.database.mysql_wsrep_sync_wait,
-        'connection_recycle_time': conf.database.connection_recycle_time,
+        'connection_recycle_time': recycle_time,
         'connection_debug': conf.database.connection_debug,
         'max_pool_size': conf.database.max_pool_size,
         'max_overflow': conf.database.max_overflow,
