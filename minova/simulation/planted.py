@@ -15,6 +15,7 @@ from typing import Final
 
 from minova import clock
 from minova import states
+from minova.compute import asking
 from minova.conductor import manager
 from minova.conductor import sweeper
 from minova.conf import CONF
@@ -247,6 +248,11 @@ def _at_once(original: Any) -> Any:
     return watch
 
 
+def _believed(original: Any) -> Any:
+    """Take an error about a guest that moves for the end of its move."""
+    return lambda job, ask: ask(job.instance.uuid)
+
+
 # -- the faults --------------------------------------------------------------
 
 _ALL: Final = ('crash',)
@@ -296,6 +302,12 @@ PLANTED: Final = (
     Planted('probe-skipped', 'a guest counts as moved before it has arrived', 'laws 1, 9',
             _ALL, _LIVE,
             ((live_migration, '_watch', _at_once), (live_migration, '_require_arrived', _nothing))),
+    Planted('taken-back-too-early', 'an error while a guest moves has its move taken back', 'laws 2, 9',
+            ('fail',), _LIVE,
+            ((live_migration, '_ask', _believed),)),
+    Planted('replaced-and-at-work', 'a start that slept and was replaced goes on', 'law 9',
+            ('twin',), ('resize_taken_back', 'resize', 'resize_fails', 'create_elsewhere'),
+            ((asking.Asking, 'require_newest', _nothing),)),
     Planted('half-set-aside', 'what was cut short in the middle is not looked for', 'law 9',
             _ALL, ('resize',),
             ((resize.ResizeInstance, 'work', lambda original: _set_aside_once),)),
