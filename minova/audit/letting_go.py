@@ -223,7 +223,7 @@ def give_up_step(
     )
     book.end_step(records.PREEMPTED)
     book.flush()
-    intervene.look_again(connection, [loaded.step], publisher)
+    intervene.look_again(connection, [loaded.step])
     return f'{loaded.step.method} is not waited for any more.'
 
 

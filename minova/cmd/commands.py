@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the modules of minova-manage's commands share.
+"""Commands with commands of their own, as minova-manage has them.
 
 A module of a group of commands has a function ``add``, which puts them into
 the parser. A command is a function of its arguments: it prints, and returns
@@ -8,10 +8,6 @@ the exit code.
 
 import argparse
 from collections.abc import Callable
-
-from minova.conf import CONF
-from minova.db import engine
-from minova.db import schema
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -33,8 +29,3 @@ class Commands:
     def group(self, name: str, text: str) -> 'Commands':
         """Add a group, to which commands are added."""
         return Commands(self._made.add_parser(name, help=text))
-
-
-def current() -> engine.Database:
-    """Return the database; Unavailable when its schema is too old."""
-    return schema.connect(CONF)

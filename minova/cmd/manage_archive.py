@@ -9,7 +9,7 @@ import re
 from minova import clock
 from minova import exception
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
+from minova.cmd.database import current
 from minova.cmd.words import moment
 from minova.cmd.words import number
 from minova.notifications import retention

@@ -16,7 +16,7 @@ from minova.audit.looks import Look
 from minova.audit.repair import Outcome
 from minova.audit.repair import Repairs
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
+from minova.cmd.database import current
 from minova.conf import CONF
 from minova.rpc import conductor
 from minova.rpc import queues

@@ -5,7 +5,7 @@ import argparse
 import math
 
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
+from minova.cmd.database import current
 from minova.conf import CONF
 from minova.db import hosts
 from minova.db import operations

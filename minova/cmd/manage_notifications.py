@@ -14,8 +14,8 @@ import uuid
 
 from minova import exception
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
 from minova.cmd.commands import Run
+from minova.cmd.database import current
 from minova.cmd.words import moment
 from minova.db import ledger as queries
 from minova.db import outbox

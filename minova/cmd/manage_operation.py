@@ -10,7 +10,7 @@ import json
 from minova import clock
 from minova import exception
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
+from minova.cmd.database import current
 from minova.cmd.words import number
 from minova.conf import CONF
 from minova.db import hosts

@@ -6,7 +6,7 @@ import argparse
 from minova import exception
 from minova import states
 from minova.cmd.commands import Commands
-from minova.cmd.commands import current
+from minova.cmd.database import current
 from minova.db import instances
 from minova.operations import outlook
 from minova.operations import timeline

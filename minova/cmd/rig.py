@@ -2,11 +2,11 @@
 """minova-rig: several libvirt hosts on one machine, for tests and trials."""
 
 import argparse
-from collections.abc import Callable
 import os
 import sys
 
 from minova import exception
+from minova.cmd.commands import Commands
 from minova.cmd.words import data_directory
 from minova.cmd.words import number
 from minova.rig import emulator
@@ -71,15 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         default=data_directory('rig'),
         help='where the hosts have everything (%(default)s)',
     )
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=run.__doc__)
-        made.set_defaults(run=run)
-        return made
-
+    command = Commands(parser).command
     command('up', up).add_argument(
         '--hosts',
         type=number(1, 50),

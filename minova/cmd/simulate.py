@@ -5,12 +5,12 @@ Exit codes: 0 when all laws held, 1 when one was broken, 2 for wrong words.
 """
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Iterable
 import os
 import sys
 
 from minova import clock
+from minova.cmd.commands import Commands
 from minova.cmd.words import number
 from minova.conf import CONF
 from minova.simulation import explore
@@ -150,14 +150,7 @@ def _fault(text: str) -> Fault:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=run.__doc__)
-        made.set_defaults(run=run)
-        return made
+    command = Commands(parser).command
 
     def workers(made: argparse.ArgumentParser) -> None:
         made.add_argument(

@@ -156,11 +156,4 @@ def _stranger(
     )
     if CONF.conductor.running_deleted != 'reap':
         return []
-    return begin.begin_locked(
-        connection,
-        internal(),
-        'put_away',
-        instance,
-        events.publisher('compute', host),
-        {'host': host},
-    ).wakes
+    return begin.put_away(connection, instance, host).wakes

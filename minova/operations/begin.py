@@ -15,6 +15,7 @@ from minova import flows
 from minova import states
 from minova.conf import CONF
 from minova.context import Context
+from minova.context import internal
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -105,6 +106,18 @@ def begin_locked(
     operation.generation = instance.generation
     flows.STORIES[kind].starts(book)
     return Begun(operation, instance, book.flush())
+
+
+def put_away(connection: Connection, instance: Instance, host: str) -> Begun:
+    """Let a host remove what it has of an instance whose row is locked."""
+    return begin_locked(
+        connection,
+        internal(),
+        'put_away',
+        instance,
+        events.publisher('compute', host),
+        {'host': host},
+    )
 
 
 def create(

@@ -12,7 +12,6 @@ import dataclasses
 from minova import exception
 from minova import flows
 from minova import states
-from minova.context import internal
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -117,7 +116,7 @@ def abandon(
     given_up = [step for step in book.steps() if step.state in records.OPEN]
     _preempt(book, given_up)
     book.flush()
-    looking = look_again(connection, given_up, publisher)
+    looking = look_again(connection, given_up)
     return Ending(operation, instance, owned, left, held, looking)
 
 
@@ -173,7 +172,7 @@ def _preempt(book: Book, steps: list[records.Step]) -> None:
 
 
 def look_again(
-    connection: Connection, given_up: list[records.Step], publisher: str
+    connection: Connection, given_up: list[records.Step]
 ) -> list[str]:
     """Let hosts look that were to do so after steps which are given up.
 
@@ -193,14 +192,7 @@ def look_again(
                 connection, step.instance_uuid, lock=True, deleted=True
             )
             assert instance is not None
-            begin.begin_locked(
-                connection,
-                internal(),
-                'put_away',
-                instance,
-                events.publisher('compute', host),
-                {'host': host},
-            )
+            begin.put_away(connection, instance, host)
             looking.add(host)
     return sorted(looking)
 

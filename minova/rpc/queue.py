@@ -114,7 +114,9 @@ class NamedQueue:
             connection = settings.connection.clone(heartbeat=0)
         self._open.callback(connection.release)
         connection.ensure_connection(max_retries=0)
-        if find(connection, connection.channel(), self._name) is None:
+        with connection.channel() as channel:
+            missing = find(connection, channel, self._name) is None
+        if missing:
             self._declare(connection, settings)
         self._producer = connection.Producer(
             connection.channel(), on_return=self._returned

@@ -7,8 +7,6 @@ notifications that knows nothing of Minova but its documentation.
 
 import os
 import signal
-import subprocess
-import sys
 
 from testtools import content
 
@@ -17,6 +15,7 @@ from minova.db import engine
 from minova.db import operations
 from minova.db import outbox
 from tests import base
+from tests.fixtures import processes
 from tests.fixtures import servers
 from tests.fixtures.laws import Laws
 from tests.fixtures.listener import Listener
@@ -79,16 +78,7 @@ class ClusterTestCase(base.TestCase):
         return database.url(self.name(), self.mysql_driver)
 
     def sync(self):
-        conf = os.path.join(self.directory, 'manage.conf')
-        with open(conf, 'w', encoding='utf-8') as file:
-            file.write(f'[database]\nconnection = {self.database_url}\n')
-        self.manage = [
-            sys.executable,
-            '-m',
-            'minova.cmd.manage',
-            f'--config-file={conf}',
-        ]
-        subprocess.check_output([*self.manage, 'db', 'sync'])
+        self.manage = processes.sync(self.directory, self.database_url)
 
     def start(self, conductors=2, computes=3):
         """Start the services; return a user of the api."""
