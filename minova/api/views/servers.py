@@ -165,14 +165,11 @@ class View:
         return shown
 
     def _fault(self, fault: Mapping[str, Any]) -> Shown:
-        shown = {
+        return {
             'code': fault['code'],
             'created': times.stamp(fault['created_at']),
             'message': seen(fault['message'], self.admin),
         }
-        if fault['details'] and self.admin:
-            shown['details'] = fault['details']
-        return shown
 
     def _add_place(self, shown: Shown, row: Row) -> None:
         shown['OS-EXT-SRV-ATTR:host'] = row.host

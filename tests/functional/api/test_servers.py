@@ -3,6 +3,7 @@
 
 import datetime
 
+from minova import exception
 from minova import states
 from minova.db import instances
 from minova.db import tables
@@ -100,8 +101,10 @@ class ShowTest(RowsTestCase):
         uuid = self.row(vm_state='error')
         self.add_fault(
             uuid,
-            'No valid host was found. There are not enough hosts available: '
-            'a: it is disabled; b: 1 of 2 vcpus are free',
+            exception.NoValidHost(
+                reason='There are not enough hosts available: '
+                'a: it is disabled; b: 1 of 2 vcpus are free'
+            ),
         )
         fault = self.show(uuid)['fault']
         self.assertEqual(400, fault['code'])
@@ -109,31 +112,20 @@ class ShowTest(RowsTestCase):
             'No valid host was found. There are not enough hosts available.',
             fault['message'],
         )
-        self.assertNotIn('details', fault)
         fault = self.show(uuid, self.admin)['fault']
         self.assertIn('a: it is disabled', fault['message'])
-        self.assertEqual('more', fault['details'])
 
     def test_fault_of_a_server_that_is_well_again_is_not_shown(self):
         uuid = self.row(vm_state='error')
-        self.add_fault(uuid, 'it broke')
+        self.add_fault(uuid, exception.GuestFailed('it broke'))
+        self.assertIn('fault', self.show(uuid))
         self.set(uuid, vm_state='active')
         self.assertNotIn('fault', self.show(uuid))
 
-    def add_fault(self, uuid, message):
+    def add_fault(self, uuid, error):
+        now = datetime.datetime.now(datetime.UTC)
         self.cloud.database.write(
-            lambda c: instances.add_fault(
-                c,
-                {
-                    'instance_uuid': uuid,
-                    'operation_id': None,
-                    'code': 400,
-                    'message': message,
-                    'details': 'more',
-                    'host': None,
-                    'created_at': datetime.datetime.now(datetime.UTC),
-                },
-            )
+            lambda c: instances.add_fault(c, uuid, None, error, 'a', now)
         )
 
     def test_status_words(self):
