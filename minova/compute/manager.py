@@ -135,7 +135,8 @@ class Manager(Compute):
     ) -> dict[str, Any]:
         """Tell whether the guest can be received, and how."""
         spec = specs.of(instance, '', instance.generation)
-        answer = self._driver.check_reception(spec, source, block_migration)
+        told = source | {'disk_over_commit': disk_over_commit}
+        answer = self._driver.check_reception(spec, told, block_migration)
         return self._computes.at(source['host']).check_can_live_migrate_source(
             context,
             instance=instance,

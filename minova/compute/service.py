@@ -2,7 +2,6 @@
 """One compute: what it is made of and how it lives."""
 
 from collections.abc import Callable
-import os
 
 from oslo_log import log as logging
 
@@ -57,11 +56,10 @@ class ComputeService:
         self._asking = Asking(
             self._conductor, computes, host, self.incarnation
         )
-        cache = os.path.join(CONF.state_path, 'image-cache')
         self.runner = Runner(
             host,
             driver,
-            ImageCache(images, cache),
+            ImageCache(images, CONF.compute.image_cache_directory),
             self._asking,
             Waker(computes, self._conductor),
             CONF.compute.max_concurrent_steps,

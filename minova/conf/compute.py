@@ -60,6 +60,34 @@ host owes, so this is also how long a lost message can delay an action. Keep
 it well below [conductor] service_down_time.
 """,
     ),
+    cfg.StrOpt(
+        'image_cache_directory',
+        default='$state_path/image-cache',
+        help="""
+Where the images are kept that disks are made from. Disks of QEMU hosts hold
+only what differs from them: hosts that share [libvirt] instances_directory
+must share this too, at the same path.
+""",
+    ),
+    cfg.FloatOpt(
+        'live_migration_timeout',
+        default=0,
+        min=0,
+        help="""
+Seconds after which a live migration that is still under way is ended as
+live_migration_timeout_action says. 0: only the deadline of the operation
+ends it.
+""",
+    ),
+    cfg.StrOpt(
+        'live_migration_timeout_action',
+        default='abort',
+        choices=[
+            ('abort', 'the guest stays where it is'),
+            ('force_complete', 'it is moved even if it stands still for that'),
+        ],
+        help='How a live migration ends that takes too long.',
+    ),
     cfg.IntOpt(
         'max_concurrent_steps',
         default=32,

@@ -46,6 +46,103 @@ Whoever reaches it sees them: VNC asks for no password.
 """,
     ),
     cfg.StrOpt(
+        'instances_directory',
+        default='$state_path/instances',
+        help="""
+Where a QEMU host keeps the disks of its guests, a directory each. Hosts that
+have it in common, which is found out by a file and not believed, move guests
+without copying disks; they must have [compute] image_cache_directory in common
+too, at the same path.
+""",
+    ),
+    cfg.StrOpt(
+        'emulator',
+        default='',
+        help="""
+The QEMU that guests are started with. Empty: the one that libvirt chooses.
+""",
+    ),
+    cfg.StrOpt(
+        'migration_uri',
+        default='qemu+tcp://$my_ip/system',
+        help="""
+How the libvirt of this host is reached by those of others, which send guests
+to it: live migration is always from libvirt to libvirt.
+""",
+    ),
+    cfg.HostAddressOpt(
+        'migration_address',
+        default='$my_ip',
+        help='The address at which guests that move to this host arrive.',
+    ),
+    cfg.IntOpt(
+        'migration_bandwidth',
+        default=0,
+        min=0,
+        help="""
+MiB a second that a guest may use while it moves. 0: whatever there is.
+""",
+    ),
+    cfg.BoolOpt(
+        'migration_tls',
+        default=False,
+        help="""
+Encrypt what is sent of guests that move, their memory and their disks. Both
+hosts need certificates where their qemu.conf says (migrate_tls_x509_cert_dir).
+""",
+    ),
+    cfg.IntOpt(
+        'migration_downtime',
+        default=500,
+        min=1,
+        help="""
+Milliseconds for which a guest may stand still at the end of a live migration.
+It begins with a tenth of that, and is given more while it does not get done;
+see migration_downtime_delay.
+""",
+    ),
+    cfg.FloatOpt(
+        'migration_downtime_delay',
+        default=10,
+        min=0,
+        help="""
+Seconds between two such tenths.
+""",
+    ),
+    cfg.BoolOpt(
+        'migration_auto_converge',
+        default=True,
+        help="""
+Slow a guest down that changes its memory faster than it is copied.
+""",
+    ),
+    cfg.BoolOpt(
+        'migration_post_copy',
+        default=False,
+        help="""
+Let a live migration that is forced to its end go on at the destination before
+all memory is there. When one of the hosts fails then, the guest is lost; it
+does not stand still otherwise. Needs userfaultfd (sysctl
+vm.unprivileged_userfaultfd where QEMU is not root's). If not, a migration that
+is forced pauses the guest.
+""",
+    ),
+    cfg.StrOpt(
+        'migration_unsound_emulator',
+        default='refuse',
+        choices=[
+            ('refuse', 'such a guest is not moved while it runs'),
+            ('pause', 'it stands still while it is moved'),
+            ('post-copy', 'it goes on at the destination at once'),
+            ('trust', 'moved like any other'),
+        ],
+        help="""
+What becomes of live migrations of guests with emulated processors (virt_type
+qemu) under a QEMU older than 10: these were seen to corrupt the memory of a
+guest that changes it meanwhile. Guests on KVM are not affected.
+""",
+    ),
+    cfg.StrOpt(
         'embedded_directory',
         default='$state_path/embedded',
         help="""

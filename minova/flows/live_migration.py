@@ -148,8 +148,9 @@ class PreLiveMigration(HostStep):
 
     def work(self, job: Job) -> Facts:
         """Prepare."""
-        job.driver.prepare_reception(job.spec(), job.args['plan'])
-        return {}
+        plan = job.args['plan']
+        image = _image(job) if plan.get('block_migration') else None
+        return job.driver.prepare_reception(job.spec(), plan, image)
 
     def ends(self, book: Book, result: Facts) -> None:
         """The guest may come."""
@@ -252,29 +253,52 @@ def _move(job: Job, dest: str) -> None:
     if not (job.resumed and _is_under_way(job, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')
-        job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
+        made = job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
-        _begin(job, dest)
+        _begin(job, dest, job.args['plan'] | made)
     elif cancelled:
         _ask(job, job.driver.abort_migration)
     _watch(job, dest)
 
 
+def _image(job: Job) -> str | None:
+    """Return the guest's image at the destination, None without it.
+
+    Everything is copied then, and not only what differs from the image.
+    """
+    try:
+        return job.image()
+    except exception.MinovaException as error:
+        LOG.warning(
+            'The disk of %s is copied as a whole: its image is not to be '
+            'had: %s',
+            job.instance.uuid,
+            error,
+        )
+        return None
+
+
 def _is_under_way(job: Job, dest: str) -> bool:
     """Tell whether the guest moves, or has moved, as it was told before."""
-    # In this order: a guest that is still here afterwards did not end a move
+    # In this order: a guest that is still on afterwards did not end a move
     # between the two.
     moves = _ask(job, job.driver.migration).state == 'running'
-    if _ask(job, job.driver.guest) is not None:
+    if _is_on(job):
         return moves
     _require_arrived(job, dest)
     return True
 
 
-def _begin(job: Job, dest: str) -> None:
+def _is_on(job: Job) -> bool:
+    """Tell whether the guest is here, and not what a move has left of it."""
+    guest = _ask(job, job.driver.guest)
+    return guest is not None and guest.power in ON
+
+
+def _begin(job: Job, dest: str, plan: Facts) -> None:
     """Begin the move; an error may hide that it has begun."""
     try:
-        job.driver.migrate(job.instance.uuid, job.peer(), job.args['plan'])
+        job.driver.migrate(job.instance.uuid, job.peer(), plan)
     except exception.GuestFailed:
         if not _is_under_way(job, dest):
             raise
@@ -302,7 +326,7 @@ def _watch(job: Job, dest: str) -> None:
         going = _ask(job, job.driver.migration)
         if going.state == 'completed':
             return
-        if going.state == 'none' and _ask(job, job.driver.guest) is None:
+        if going.state == 'none' and not _is_on(job):
             _require_arrived(job, dest)
             return
         if going.state != 'running':
@@ -310,6 +334,8 @@ def _watch(job: Job, dest: str) -> None:
         if waited - reported >= _REPORT:
             reported = waited
             _report(job, going)
+            uuid, plan = job.instance.uuid, job.args['plan']
+            job.driver.hasten(uuid, plan, waited)
         _obey(job)
         job.wait(look)
         waited += look
@@ -360,12 +386,14 @@ def _obey(job: Job) -> None:
 
 
 def _require_arrived(job: Job, dest: str) -> None:
-    """Make sure that a guest which is not here any more runs at ``dest``."""
-    power_state = job.probe(dest)
-    if power_state not in ON:
+    """Make sure that a guest which is not on here any more is at ``dest``.
+
+    It may be off there: whatever became of it since, it has arrived.
+    """
+    if job.probe(dest) is None:
         raise exception.GuestMigrationFailed(
             instance_id=job.instance.uuid,
-            reason=f'it is neither here nor does it run at {dest}',
+            reason=f'it neither runs here nor is it at {dest}',
         )
 
 

@@ -206,7 +206,8 @@ class MoveInterface(Protocol):
         """At the destination: tell what the source must know to check.
 
         ``source`` tells of the source: ``host``, ``address``, hypervisor_type,
-        hypervisor_version, cpu_info. ``block`` is whether the disk is to be
+        hypervisor_version, cpu_info; and whether ``disk_over_commit`` was
+        asked for. ``block`` is whether the disk is to be
         copied (None: find out). Raises MigrationRefused.
         """
 
@@ -219,8 +220,14 @@ class MoveInterface(Protocol):
         MigrationRefused.
         """
 
-    def prepare_reception(self, spec: Spec, plan: dict[str, Any]) -> None:
-        """At the destination: make ready what the guest will need there."""
+    def prepare_reception(
+        self, spec: Spec, plan: dict[str, Any], image: str | None = None
+    ) -> dict[str, Any]:
+        """At the destination: make ready what the guest will need there.
+
+        ``image`` is the path of the image's file, None when it is not to be
+        had. Returns what the source is to know besides the plan.
+        """
 
     def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
         """At the destination: remove what was made ready, and a half guest."""
@@ -234,6 +241,13 @@ class MoveInterface(Protocol):
 
     def migration(self, uuid: str) -> Migration:
         """At the source: tell how the move goes, also after a restart."""
+
+    def hasten(self, uuid: str, plan: dict[str, Any], seconds: float) -> None:
+        """At the source: help a move that is under way since ``seconds``.
+
+        A guest that changes its memory as fast as it is copied never gets
+        done by itself. Never raises.
+        """
 
     def abort_migration(self, uuid: str) -> None:
         """At the source: ask the move to stop; the guest stays here."""

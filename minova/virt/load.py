@@ -36,11 +36,10 @@ def _libvirt(host: str, uri: str) -> Driver:
             f'only {_EMBEDDED} can be used; what it stands for is kept in '
             '[libvirt] embedded_directory.'
         )
-    if uri != _EMBEDDED:
+    if uri != _EMBEDDED and not uri.startswith('qemu'):
         raise exception.ConfigInvalid(
-            reason=f'[libvirt] connection_uri is {uri}. This release drives '
-            f'embedded hosts only ({_EMBEDDED}); QEMU hosts come with a '
-            'later one.'
+            reason=f'[libvirt] connection_uri is {uri}. There are drivers for '
+            f'QEMU (qemu:///system and the like) and for {_EMBEDDED}.'
         )
     try:
         # libvirt-python is large and an extra; the fake driver needs none.
@@ -50,5 +49,6 @@ def _libvirt(host: str, uri: str) -> Driver:
             reason='The libvirt driver needs the package libvirt-python, '
             f'which the extra minova[libvirt] brings: {error}'
         ) from error
-    embedded = importlib.import_module('minova.virt.libvirt.embedded')
-    return cast(Driver, embedded.open_driver(host))
+    kind = 'embedded' if uri == _EMBEDDED else 'qemu'
+    module = importlib.import_module(f'minova.virt.libvirt.{kind}')
+    return cast(Driver, module.open_driver(host))

@@ -345,12 +345,15 @@ class FakeDriver:
         return answer | {'block_migration': True, 'source': self.host}
 
     @_faulty
-    def prepare_reception(self, spec: Spec, plan: dict[str, Any]) -> None:
+    def prepare_reception(
+        self, spec: Spec, plan: dict[str, Any], image: str | None = None
+    ) -> dict[str, Any]:
         """Note that a guest may come."""
         with self._shelf.alone(spec.uuid):
             if self._world.settle(self.host, spec.uuid) is None:
                 arriving = {'source': plan['source']}
                 self._shelf.put(f'{self.host}/arriving/{spec.uuid}', arriving)
+        return {}
 
     @_faulty
     def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
@@ -400,6 +403,9 @@ class FakeDriver:
             memory_processed=done,
             memory_remaining=total - done,
         )
+
+    def hasten(self, uuid: str, plan: dict[str, Any], seconds: float) -> None:
+        """What is acted out takes the time that it takes."""
 
     @_faulty
     def abort_migration(self, uuid: str) -> None:

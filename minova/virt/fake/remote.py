@@ -232,9 +232,11 @@ class RemoteDriver:
         """Ask."""
         return cast(Facts, self._ask('check_departure', uuid, answer, block))
 
-    def prepare_reception(self, spec: Spec, plan: Facts) -> None:
+    def prepare_reception(
+        self, spec: Spec, plan: Facts, image: str | None = None
+    ) -> Facts:
         """Ask."""
-        self._ask('prepare_reception', spec, plan)
+        return cast(Facts, self._ask('prepare_reception', spec, plan, image))
 
     def cancel_reception(self, uuid: str, plan: Facts) -> None:
         """Ask."""
@@ -247,6 +249,9 @@ class RemoteDriver:
     def migration(self, uuid: str) -> Migration:
         """Ask."""
         return cast(Migration, self._ask('migration', uuid))
+
+    def hasten(self, uuid: str, plan: Facts, seconds: float) -> None:
+        """What is acted out takes the time that it takes."""
 
     def abort_migration(self, uuid: str) -> None:
         """Ask."""

@@ -65,7 +65,9 @@ class ActedMoves:
         self._require_known(source['host'])
         return {'dest': self._host, 'acted_out': ACTED_OUT}
 
-    def prepare_reception(self, spec: Spec, plan: dict[str, Any]) -> None:
+    def prepare_reception(
+        self, spec: Spec, plan: dict[str, Any], image: str | None = None
+    ) -> dict[str, Any]:
         """Make room, unless the guest has come already."""
         with self._guests.at_rest(spec.uuid):
             if self._guests.power(spec.uuid) is None:
@@ -73,6 +75,7 @@ class ActedMoves:
                     f'{self._host}/arriving/{spec.uuid}',
                     {'source': plan['source']},
                 )
+        return {}
 
     def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
         """Take the room back, and the disks unless the guest has come.
@@ -139,6 +142,9 @@ class ActedMoves:
             disk_processed=int(disk * part),
             disk_remaining=disk - int(disk * part),
         )
+
+    def hasten(self, uuid: str, plan: dict[str, Any], seconds: float) -> None:
+        """What is acted out takes the time that it takes."""
 
     def abort_migration(self, uuid: str) -> None:
         """End it unless it was due."""

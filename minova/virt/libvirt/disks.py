@@ -47,8 +47,10 @@ class Kind(Protocol):
     def format_of(self, name: str, spec: Spec) -> str:
         """Return the format of a disk of that name, 'raw' or 'qcow2'."""
 
-    def make(self, path: str, size: int, image: str | None) -> None:
-        """Make a file that holds a disk of ``size`` bytes.
+    def make(
+        self, spec: Spec, name: str, path: str, size: int, image: str | None
+    ) -> None:
+        """Make a file that holds the disk ``name``, of ``size`` bytes.
 
         With ``image`` it begins with what that file holds, and is never
         smaller.
@@ -75,11 +77,13 @@ class PlainFiles:
             return 'qcow2'
         return 'raw'
 
-    def make(self, path: str, size: int, image: str | None) -> None:
+    def make(
+        self, spec: Spec, name: str, path: str, size: int, image: str | None
+    ) -> None:
         """Copy the image's data, add nothing up to ``size``."""
         if image is None:
             with open(path, 'wb') as file:
-                _enlarge(file.fileno(), size)
+                enlarge(file.fileno(), size)
                 os.fsync(file.fileno())
         else:
             copy_sparse(image, path, size)
@@ -87,7 +91,7 @@ class PlainFiles:
     def grow(self, path: str, size: int) -> None:
         """Add nothing up to ``size``."""
         with open(path, 'r+b') as file:
-            _enlarge(file.fileno(), size)
+            enlarge(file.fileno(), size)
             os.fsync(file.fileno())
 
 
@@ -130,7 +134,7 @@ class Disks:
 
     def used(self, uuid: str) -> int:
         """Return the bytes that the disks take on the host's own disk."""
-        with _failures(uuid), os.scandir(self.folder(uuid)) as files:
+        with failures(uuid), os.scandir(self.folder(uuid)) as files:
             # st_blocks counts 512 bytes, whatever the file system's are.
             return sum(file.stat().st_blocks * 512 for file in files)
 
@@ -138,7 +142,7 @@ class Disks:
 
     def create_disks(self, spec: Spec, image: str | None) -> None:
         """Make what is missing, the root disk last."""
-        with _failures(spec.uuid):
+        with failures(spec.uuid):
             self._make_missing(spec, image)
 
     def has_disks(self, uuid: str) -> bool:
@@ -148,7 +152,7 @@ class Disks:
     def grow_disks(self, spec: Spec) -> None:
         """Make the disks larger, and those that the guest did not have."""
         self.require(spec.uuid)
-        with _failures(spec.uuid):
+        with failures(spec.uuid):
             self._make_missing(spec, None)
             folder = self.folder(spec.uuid)
             for name, size in _sizes(spec).items():
@@ -156,14 +160,14 @@ class Disks:
 
     def remove_disks(self, uuid: str) -> None:
         """Remove the disks, and what is left of a copy of them."""
-        with _failures(uuid):
+        with failures(uuid):
             self._remove(uuid, self.folder(uuid))
             _remove_tree(self._part(uuid))
 
     def set_aside(self, uuid: str, copy: bool = False) -> None:
         """Rename the disks' directory, or copy it under the other name."""
         folder, aside = self.folder(uuid), self._aside(uuid)
-        with _failures(uuid):
+        with failures(uuid):
             if os.path.isdir(aside):
                 # From an earlier try; with a copy the own ones may be left.
                 if not copy:
@@ -178,7 +182,7 @@ class Disks:
     def take_back(self, uuid: str) -> None:
         """Rename the directory back, in the place of what is there."""
         folder, aside = self.folder(uuid), self._aside(uuid)
-        with _failures(uuid):
+        with failures(uuid):
             if not os.path.isdir(aside):
                 self.require(uuid)
                 return
@@ -187,7 +191,7 @@ class Disks:
 
     def drop_aside(self, uuid: str) -> None:
         """Remove the directory that was set aside."""
-        with _failures(uuid):
+        with failures(uuid):
             self._remove(uuid, self._aside(uuid))
 
     def kept(self) -> dict[str, Kept]:
@@ -215,7 +219,7 @@ class Disks:
                 kept.scraps = True
             else:
                 folder = self.folder(uuid)
-                kept.disks = self.has_disks(uuid)
+                kept.disks = os.path.exists(self._root(uuid))
                 kept.scraps |= not kept.disks
                 kept.config_drive = os.path.exists(
                     os.path.join(folder, _CONFIG_DRIVE)
@@ -230,7 +234,7 @@ class Disks:
 
     def receive(self, uuid: str, folder: str) -> None:
         """Copy the disks in ``folder``, in the place of what is here."""
-        with _failures(uuid):
+        with failures(uuid):
             part = self._copy(uuid, folder)
             self._remove(uuid, self.folder(uuid))
             os.rename(part, self.folder(uuid))
@@ -245,7 +249,8 @@ class Disks:
             if os.path.exists(path):
                 continue
             part = os.path.join(folder, f'.{name}.part')
-            self._kind.make(part, size, image if name == 'disk' else None)
+            base = image if name == 'disk' else None
+            self._kind.make(spec, name, part, size, base)
             os.rename(part, path)
 
     def _copy(self, uuid: str, folder: str) -> str:
@@ -291,7 +296,7 @@ def _sizes(spec: Spec) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _failures(uuid: str) -> Iterator[None]:
+def failures(uuid: str) -> Iterator[None]:
     """Raise what the system refuses as an error of the guest's disks."""
     try:
         yield
@@ -349,6 +354,7 @@ def _copy_extent(before: int, after: int, start: int, end: int) -> None:
         start += os.write(after, piece)
 
 
-def _enlarge(file: int, size: int) -> None:
+def enlarge(file: int, size: int) -> None:
+    """Make an open file at least as large as ``size`` bytes."""
     if os.fstat(file).st_size < size:
         os.ftruncate(file, size)

@@ -70,6 +70,7 @@ class LibvirtDriver:
         self.cancel_reception = moves.cancel_reception
         self.migrate = moves.migrate
         self.migration = moves.migration
+        self.hasten = moves.hasten
         self.abort_migration = moves.abort_migration
 
     def stock(self) -> list[Holding]:

@@ -161,7 +161,7 @@ class EmbeddedGuests:
         """Tell libvirt of a guest that came, or was here before it."""
         home = self._records.folder(self._host)
         if record['home'] != home:
-            text = xml.relocated(record['definition'], record['home'], home)
+            text = xml.relocated(record['definition'], {record['home']: home})
             record = record | {'definition': text, 'home': home}
             self._records.put(self._path(uuid), record)
         power = Power(record['power'])

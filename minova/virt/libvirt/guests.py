@@ -59,6 +59,11 @@ _TROUBLE = {
     ),
 }
 
+#: Why a guest that is being received stands still.
+_RECEIVED = (
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
+)
 #: What libvirt keeps of a guest beside its definition.
 _WHOLE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -113,7 +118,9 @@ class Guests:
             state = figures.get('state.state', libvirt.VIR_DOMAIN_NOSTATE)
             reason = figures.get('state.reason', 0)
             mark = self._marks.get(domain.UUIDString()) or self._ask(domain)
-            if mark is not None:
+            if mark is None:
+                continue
+            with refusals(domain.UUIDString(), gone=True):
                 found.append(_guest(domain, state, reason, mark))
         return found
 
@@ -125,11 +132,11 @@ class Guests:
             return None
         try:
             state, reason = domain.state()
+            return _guest(domain, state, reason, mark)
         except libvirt.libvirtError as error:
             if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
                 return None
             raise failed(uuid, error) from error
-        return _guest(domain, state, reason, mark)
 
     def find(self, uuid: str) -> Any:
         """Return libvirt's domain, None when it does not know it."""
@@ -291,12 +298,19 @@ def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
     power = _POWER.get(state, Power.NOSTATE)
     on = power in (Power.RUNNING, Power.PAUSED, Power.SUSPENDED)
     number = domain.ID()
+    # libvirt makes a definition last before it lets what was received run.
+    arriving = (
+        state == libvirt.VIR_DOMAIN_PAUSED
+        and reason in _RECEIVED
+        and not domain.isPersistent()
+    )
     return Guest(
         domain.UUIDString(),
         power,
         number if on and number >= 0 else None,
         mark.operation,
         mark.generation,
+        arriving,
         trouble=_TROUBLE.get((state, reason)),
     )
 

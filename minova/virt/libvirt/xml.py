@@ -16,6 +16,7 @@ guest can be told from a wanted one::
     </minova:instance>
 """
 
+from collections.abc import Mapping
 import dataclasses
 import re
 from typing import Any
@@ -48,6 +49,8 @@ class Profile:
 
     type: str
     cpu_mode: str | None
+    #: The program that guests are started with; '': libvirt's choice.
+    emulator: str = ''
 
 
 #: By virt_type; ``test`` is the profile of embedded hosts. libvirt's test
@@ -66,6 +69,11 @@ class Disk:
     path: str
     format: str
     target: str
+
+
+def profile(virt_type: str, emulator: str) -> Profile:
+    """Return what guests of a QEMU host are like."""
+    return dataclasses.replace(PROFILES[virt_type], emulator=emulator)
 
 
 class Mark(NamedTuple):
@@ -102,6 +110,8 @@ def domain(
     _leaf(root, 'on_reboot', 'restart')
     _leaf(root, 'on_crash', 'destroy')
     devices = _add(root, 'devices')
+    if profile.emulator:
+        _leaf(devices, 'emulator', profile.emulator)
     for disk in disks:
         _disk(devices, disk)
     for nic in spec.nics:
@@ -133,17 +143,75 @@ def read_mark(text: str) -> Mark:
     return Mark(None, None)
 
 
-def relocated(text: str, old: str, new: str) -> str:
-    """Return a definition whose files are below ``new`` instead of ``old``.
+def relocated(text: str, places: Mapping[str, str]) -> str:
+    """Return a definition whose files are in other directories.
 
-    Both are directories; files that are elsewhere stay there.
+    ``places`` tells the new directory of each old one; what is in none of
+    them stays where it is.
     """
     root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
     for element in root.iter():
         for name in ('file', 'path'):
             path = element.get(name)
-            if path is not None and path.startswith(f'{old}/'):
-                element.set(name, new + path.removeprefix(old))
+            if path is not None:
+                element.set(name, _moved(path, places))
+        if element.tag in ('kernel', 'initrd') and element.text:
+            element.text = _moved(element.text, places)
+    return _text(root)
+
+
+def _moved(path: str, places: Mapping[str, str]) -> str:
+    for old, new in places.items():
+        if path.startswith(f'{old}/'):
+            return new + path.removeprefix(old)
+    return path
+
+
+def received(
+    text: str, places: Mapping[str, str], emulator: str, vnc_listen: str
+) -> str:
+    """Return the definition with which another host receives a guest.
+
+    ``text`` is what libvirt says of the guest where it runs, so that it keeps
+    all that libvirt has decided for it; what is of the host is replaced: where
+    files are, the address of the screen, the emulator unless it is ''.
+    """
+    root = ElementTree.fromstring(  # noqa: S314  libvirt wrote it
+        relocated(text, places)
+    )
+    for disk in root.iterfind('./devices/disk'):
+        # Found anew there: the files that it names are of this host.
+        for chain in disk.findall('backingStore'):
+            disk.remove(chain)
+    for screen in root.iterfind('./devices/graphics'):
+        screen.set('listen', vnc_listen)
+        for listen in screen.iterfind("listen[@type='address']"):
+            listen.set('address', vnc_listen)
+    program = root.find('./devices/emulator')
+    if program is not None and emulator:
+        program.text = emulator
+    return _text(root)
+
+
+def processor(told: dict[str, Any]) -> str:
+    """Return a host's processor as libvirt compares it with its own.
+
+    ``told`` is what ``host.cpu_info`` found there.
+    """
+    root = ElementTree.Element('cpu')
+    _leaf(root, 'arch', told['arch'])
+    _leaf(root, 'model', told['model'])
+    if told.get('vendor'):
+        _leaf(root, 'vendor', told['vendor'])
+    if told.get('topology'):
+        sizes = {
+            name: told['topology'][name]
+            for name in ('sockets', 'cores', 'threads')
+            if name in told['topology']
+        }
+        _add(root, 'topology', **sizes)
+    for name in told.get('features', ()):
+        _add(root, 'feature', name=name)
     return _text(root)
 
 

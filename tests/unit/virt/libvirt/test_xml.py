@@ -161,16 +161,16 @@ class RelocatedTest(base.TestCase):
 
     def test_files_below_the_old_directory(self):
         text = domain(spec())
-        moved = xml.relocated(text, '/hosts/a', '/hosts/b')
+        moved = xml.relocated(text, {'/hosts/a': '/hosts/b'})
         self.assertNotIn('/hosts/a', moved)
         self.assertIn('"/hosts/b/disk"', moved)
         self.assertIn('"/hosts/b/console"', moved)
-        self.assertEqual(text, xml.relocated(moved, '/hosts/b', '/hosts/a'))
+        self.assertEqual(text, xml.relocated(moved, {'/hosts/b': '/hosts/a'}))
 
     def test_others_stay(self):
         disks = (xml.Disk('/hosts/ab/disk', 'raw', 'vda'),)
         text = domain(spec(title='/hosts/a/title'), disks=disks)
-        moved = xml.relocated(text, '/hosts/a', '/hosts/b')
+        moved = xml.relocated(text, {'/hosts/a': '/hosts/b'})
         self.assertIn('"/hosts/ab/disk"', moved)
         self.assertIn('>/hosts/a/title<', moved)
 

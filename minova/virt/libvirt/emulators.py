@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which QEMU runs a guest, and whether it may be trusted with moving one."""
+
+import functools
+import os
+import re
+from typing import Any
+from typing import Final
+from xml.etree import ElementTree
+
+from minova.virt.libvirt import qcow2
+
+#: QEMU 7.2 was seen to corrupt the memory of guests with emulated processors
+#: that changed it while they were moved; 10.0 was not.
+SOUND: Final = 10_000_000
+
+
+def version(path: str) -> int:
+    """Return the version of an emulator as libvirt counts: 7.2.1 is 7002001.
+
+    OSError when it does not say.
+    """
+    # What is at a path may be replaced while this process lives.
+    return _version(path, os.stat(path).st_mtime_ns)
+
+
+@functools.cache
+def _version(path: str, changed: int) -> int:
+    said = qcow2.run(path, '--version')
+    found = re.search(r'version (\d+)\.(\d+)(?:\.(\d+))?', said)
+    if found is None:
+        raise OSError(f'{path} --version says no version: {said[:100]}')
+    major, minor, micro = (int(part or 0) for part in found.groups())
+    return major * 1_000_000 + minor * 1_000 + micro
+
+
+def of_domain(definition: str) -> str | None:
+    """Return the emulator that a definition names."""
+    root = ElementTree.fromstring(definition)  # noqa: S314  libvirt wrote it
+    return root.findtext('./devices/emulator')
+
+
+def chosen(opened: Any, virt_type: str) -> str:
+    """Return the emulator that libvirt chooses by itself."""
+    told = opened.getDomainCapabilities(None, 'x86_64', None, virt_type)
+    root = ElementTree.fromstring(told)  # noqa: S314  libvirt wrote it
+    return str(root.findtext('path'))

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disks of QEMU hosts: files that QEMU itself makes and grows.
+
+The root disk is a qcow2 overlay: it holds what differs from the image, whose
+file in the cache of images is its backing file and never changes. Ephemeral
+and swap disks are sparse raw files, with a file system or a swap area made in
+them.
+"""
+
+import os
+import struct
+from typing import Any
+
+import orjson
+from oslo_concurrency import processutils
+
+from minova import exception
+from minova.virt.driver import Peer
+from minova.virt.driver import Spec
+from minova.virt.libvirt.disks import Disks
+from minova.virt.libvirt.disks import enlarge
+from minova.virt.libvirt.disks import failures
+
+#: The formats in which images are taken, and QEMU's names for them.
+_FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
+_MAGIC = b'QFI\xfb'
+#: Magic, version, offset and length of the backing file's name.
+_HEADER = struct.Struct('>4sIQI')
+#: What looking into a user's file may cost: enough for any real one.
+_LIMITS = processutils.ProcessLimits(cpu_time=30, address_space=1 << 30)
+
+
+class OverlayFiles:
+    """Root disks as overlays of images, other disks as raw files."""
+
+    def format_of(self, name: str, spec: Spec) -> str:
+        """Only what QEMU has made itself is read as qcow2."""
+        return 'qcow2' if name == 'disk' else 'raw'
+
+    def make(
+        self, spec: Spec, name: str, path: str, size: int, image: str | None
+    ) -> None:
+        """Make a disk; OSError says what is wrong with it."""
+        if name == 'disk':
+            make_overlay(path, size, image, image_format(spec))
+            return
+        with open(path, 'wb') as file:
+            enlarge(file.fileno(), size)
+        if name == 'disk.swap':
+            run('mkswap', path)
+        else:
+            # Its tables are made by the guest's system when it first mounts.
+            run(
+                'mke2fs',
+                *('-q', '-F', '-t', 'ext4', '-L', 'ephemeral0'),
+                *('-E', 'lazy_itable_init=1,lazy_journal_init=1', path),
+            )
+        _sync(path)
+
+    def grow(self, path: str, size: int) -> None:
+        """Make a disk larger; one that is larger already stays."""
+        if os.path.basename(path) == 'disk':
+            if virtual_size(path, 'qcow2') < size:
+                run('qemu-img', 'resize', '-q', '-f', 'qcow2', path, str(size))
+        else:
+            with open(path, 'r+b') as file:
+                enlarge(file.fileno(), size)
+        _sync(path)
+
+
+class QemuDisks(Disks):
+    """The disks of one QEMU host."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory, OverlayFiles())
+
+    def has_disks(self, uuid: str) -> bool:
+        """Tell whether the root disk is here, and the image it is over."""
+        if not super().has_disks(uuid):
+            return False
+        with failures(uuid):
+            base = backing_file(os.path.join(self.folder(uuid), 'disk'))
+            return base is None or os.path.exists(base)
+
+    def hand_over(self, uuid: str, to: Peer) -> None:
+        """Refuse: QEMU hosts have no way yet to send disks to each other."""
+        raise exception.DiskFailed(
+            instance_id=uuid, reason=f'there is no way to send it to {to.host}'
+        )
+
+
+def make_overlay(
+    path: str, size: int, image: str | None, image_format: str
+) -> None:
+    """Make a qcow2 file of ``size`` bytes over an image's file.
+
+    With a size of 0 it is as large as the image, which must not be larger
+    than the size else. Without an image it is empty.
+    """
+    words = ['qemu-img', 'create', '-q', '-f', 'qcow2']
+    if image is not None:
+        least = virtual_size(image, image_format)
+        if size and least > size:
+            raise OSError(
+                f'the image is a disk of {least} bytes, which is more than '
+                f'the {size} bytes of the flavor'
+            )
+        # What QEMU reads whole sectors of is never a part of one.
+        size = max(size, -(-least // 512) * 512)
+        words += ['-b', os.path.abspath(image), '-F', image_format]
+    run(*words, path, str(size))
+    _sync(path)
+
+
+def image_format(spec: Spec) -> str:
+    """Return QEMU's name for the format of a guest's image.
+
+    It is what the image service says, never what the file looks like: a guest
+    could write the beginning of a qcow2 file to a raw disk.
+    """
+    told = spec.image.get('disk_format') or 'raw'
+    if told not in _FORMATS:
+        raise OSError(
+            f'images of the format {told} are not taken; there are '
+            f'{", ".join(sorted(_FORMATS))}'
+        )
+    return _FORMATS[told]
+
+
+def virtual_size(path: str, image_format: str) -> int:
+    """Return the bytes of the disk that a file describes."""
+    return int(info(path, image_format)['virtual-size'])
+
+
+def backing_file(path: str) -> str | None:
+    """Return the path of what a qcow2 file is an overlay of.
+
+    Read from its header (QEMU's docs/interop/qcow2.txt), not asked of QEMU: it
+    is asked before each start of a guest.
+    """
+    with open(path, 'rb') as file:
+        head = file.read(_HEADER.size)
+        if len(head) < _HEADER.size:
+            raise OSError(f'{path} is no qcow2 file')
+        magic, _, offset, length = _HEADER.unpack(head)
+        if magic != _MAGIC:
+            raise OSError(f'{path} is no qcow2 file')
+        if not offset:
+            return None
+        file.seek(offset)
+        return file.read(length).decode()
+
+
+def info(path: str, image_format: str) -> dict[str, Any]:
+    """Return what QEMU says of a file, which a guest may be using."""
+    said = run(
+        *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),
+        path,
+        limits=_LIMITS,
+    )
+    found: dict[str, Any] = orjson.loads(said)
+    return found
+
+
+def run(
+    name: str, *words: str, limits: processutils.ProcessLimits | None = None
+) -> str:
+    """Run a program to its end; OSError with its own words if it fails."""
+    try:
+        said, _ = processutils.execute(
+            name, *words, prlimit=limits, env_variables=_environment()
+        )
+    except processutils.ProcessExecutionError as error:
+        lines = str(error.stderr or '').strip().splitlines()
+        last = lines[-1] if lines else f'exit code {error.exit_code}'
+        raise OSError(f'{name}: {last}') from error
+    return str(said)
+
+
+def _environment() -> dict[str, str]:
+    # Programs of the system's administration are not on everybody's path.
+    path = os.environ.get('PATH', '')
+    return dict(os.environ) | {
+        'PATH': f'{path}:/usr/sbin:/sbin',
+        'LC_ALL': 'C',
+    }
+
+
+def _sync(path: str) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
