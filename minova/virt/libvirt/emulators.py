@@ -9,6 +9,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from minova.virt.libvirt import qcow2
+from minova.virt.libvirt.site import Site
 
 #: QEMU 7.2 was seen to corrupt the memory of guests with emulated processors
 #: that changed it while they were moved; 10.0 was not.
@@ -40,8 +41,13 @@ def of_domain(definition: str) -> str | None:
     return root.findtext('./devices/emulator')
 
 
-def chosen(opened: Any, virt_type: str) -> str:
-    """Return the emulator that libvirt chooses by itself."""
-    told = opened.getDomainCapabilities(None, 'x86_64', None, virt_type)
-    root = ElementTree.fromstring(told)  # noqa: S314  libvirt wrote it
-    return str(root.findtext('path'))
+def default(opened: Any, site: Site) -> int:
+    """Return the version of the emulator that new guests of a host get."""
+    path = site.emulator
+    if not path:
+        told = opened.getDomainCapabilities(
+            None, 'x86_64', None, site.virt_type
+        )
+        root = ElementTree.fromstring(told)  # noqa: S314  libvirt wrote it
+        path = str(root.findtext('path'))
+    return version(path)

@@ -46,6 +46,7 @@ from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import failures
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.sharing import Sharing
+from minova.virt.libvirt.site import Site
 
 LOG = logging.getLogger(__name__)
 
@@ -73,17 +74,17 @@ class LiveMoves:
 
     def __init__(
         self,
-        host: str,
+        site: Site,
         connection: Connection,
         guests: Guests,
         disks: qcow2.QemuDisks,
-        sharing: Sharing,
     ) -> None:
-        self._host = host
+        self._site = site
+        self._host = site.host
+        self._sharing = Sharing(site.instances, site.host)
         self._connection = connection
         self._guests = guests
         self._disks = disks
-        self._sharing = sharing
         self._runs: dict[str, _Run] = {}
 
     # -- at the destination, before ------------------------------------------
@@ -97,34 +98,25 @@ class LiveMoves:
                 reason=f'{self._host} still has a guest {spec.uuid}; it is '
                 'removed when its power states are reconciled'
             )
-        virt_type = CONF.libvirt.virt_type
-        if virt_type == 'kvm':
+        if self._site.virt_type == 'kvm':
             self._compare_processor(source.get('cpu_info') or {})
         with _refused():
             return {
                 'dest': self._host,
-                'virt_type': virt_type,
-                'emulator': CONF.libvirt.emulator,
-                'version': self._version(),
-                'places': [
-                    self._disks.directory,
-                    os.path.abspath(CONF.compute.image_cache_directory),
-                ],
+                'virt_type': self._site.virt_type,
+                'emulator': self._site.emulator,
+                'version': emulators.default(
+                    self._connection.use(), self._site
+                ),
+                'places': list(self._site.places),
                 'vnc_listen': CONF.libvirt.vnc_listen,
-                'uri': CONF.libvirt.migration_uri,
-                'address': CONF.libvirt.migration_address,
+                'uri': self._site.uri,
+                'address': self._site.address,
                 'probe': self._sharing.probe(),
                 'has_disks': self._disks.has_disks(spec.uuid),
-                'free': shutil.disk_usage(self._disks.directory).free,
+                'free': shutil.disk_usage(self._site.instances).free,
                 'over_commit': bool(source.get('disk_over_commit')),
             }
-
-    def _version(self) -> int:
-        path = CONF.libvirt.emulator
-        if not path:
-            opened = self._connection.use()
-            path = emulators.chosen(opened, CONF.libvirt.virt_type)
-        return emulators.version(path)
 
     def _compare_processor(self, told: dict[str, Any]) -> None:
         if not told.get('model'):
@@ -267,11 +259,7 @@ class LiveMoves:
         )
 
     def _parameters(self, domain: Any, plan: Plan) -> dict[str, Any]:
-        here = (
-            self._disks.directory,
-            os.path.abspath(CONF.compute.image_cache_directory),
-        )
-        places = dict(zip(here, plan['places'], strict=True))
+        places = dict(zip(self._site.places, plan['places'], strict=True))
         running, lasting = (
             xml.received(
                 domain.XMLDesc(flags | libvirt.VIR_DOMAIN_XML_MIGRATABLE),

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host with real machines: libvirt's QEMU driver, wherever it is reached."""
 
-import os
 from typing import Any
 
-from minova.conf import CONF
 from minova.virt.driver import Driver
 from minova.virt.libvirt import emulators
+from minova.virt.libvirt import site as sites
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.driver import LibvirtDriver
@@ -14,7 +13,7 @@ from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.host import Host
 from minova.virt.libvirt.moves import LiveMoves
 from minova.virt.libvirt.qcow2 import QemuDisks
-from minova.virt.libvirt.sharing import Sharing
+from minova.virt.libvirt.site import Site
 
 
 def open_driver(host: str) -> Driver:
@@ -22,24 +21,30 @@ def open_driver(host: str) -> Driver:
 
     It is opened whether or not libvirt answers yet.
     """
-    directory = os.path.abspath(CONF.libvirt.instances_directory)
-    disks = QemuDisks(directory)
-    connection = Connection(CONF.libvirt.connection_uri)
-    profile = xml.profile(CONF.libvirt.virt_type, CONF.libvirt.emulator)
+    return of(sites.configured(host))
+
+
+def of(site: Site) -> LibvirtDriver:
+    """Return the driver of a QEMU host."""
+    disks = QemuDisks(site.instances)
+    connection = Connection(site.connection_uri)
+    profile = xml.profile(site.virt_type, site.emulator)
     guests = Guests(connection, disks, profile)
-    moves = LiveMoves(
-        host, connection, guests, disks, Sharing(directory, host)
-    )
     return LibvirtDriver(
-        connection, QemuHost(connection, directory), guests, disks, moves
+        connection,
+        QemuHost(connection, site),
+        guests,
+        disks,
+        LiveMoves(site, connection, guests, disks),
     )
 
 
 class QemuHost(Host):
     """The host itself; its version is that of the QEMU that guests get."""
 
+    def __init__(self, connection: Connection, site: Site) -> None:
+        super().__init__(connection, site.instances)
+        self._site = site
+
     def _version(self, opened: Any) -> int:
-        path = CONF.libvirt.emulator
-        if not path:
-            path = emulators.chosen(opened, CONF.libvirt.virt_type)
-        return emulators.version(path)
+        return emulators.default(opened, self._site)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a QEMU host is by its configuration: where, with what, reached how."""
+
+import dataclasses
+import os
+
+from minova.conf import CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """One host; see the options of the same names in [libvirt]."""
+
+    host: str
+    #: Where the disks of guests are, and where the images that they are over.
+    instances: str
+    images: str
+    #: How libvirt is reached from here, and by the libvirt of others.
+    connection_uri: str
+    uri: str
+    #: Where guests that move arrive.
+    address: str
+    virt_type: str
+    #: '': the one that libvirt chooses.
+    emulator: str
+
+    @property
+    def places(self) -> tuple[str, str]:
+        """The directories in which a guest's files are."""
+        return self.instances, self.images
+
+
+def configured(host: str) -> Site:
+    """Return the host that the configuration describes."""
+    options = CONF.libvirt
+    return Site(
+        host=host,
+        instances=os.path.abspath(options.instances_directory),
+        images=os.path.abspath(CONF.compute.image_cache_directory),
+        connection_uri=options.connection_uri,
+        uri=options.migration_uri,
+        address=options.migration_address,
+        virt_type=options.virt_type,
+        emulator=options.emulator,
+    )
