@@ -13,6 +13,7 @@ from minova import http
 from minova import lockfile
 from minova.allinone import furniture
 from minova.allinone import settings
+from minova.allinone.hosts import Hosts
 from minova.api import app
 from minova.api import backend
 from minova.compute.service import ComputeService
@@ -24,7 +25,6 @@ from minova.identity import client_files
 from minova.identity.embedded import Identity
 from minova.images import embedded as images
 from minova.rpc.oslo import OsloBus
-from minova.virt import load
 
 _URL = 'memory://'
 
@@ -45,13 +45,13 @@ def lock(directory: str) -> IO[str]:
 
 
 class AllInOne:
-    """An api, a conductor and ``hosts`` computes."""
+    """An api, a conductor and a compute for each of the hosts."""
 
     def __init__(
-        self, directory: str, hosts: int, bound: socket.socket
+        self, directory: str, hosts: Hosts, bound: socket.socket
     ) -> None:
         self._directory = directory
-        self._hosts = [f'node{number + 1}' for number in range(hosts)]
+        self._hosts = hosts
         self._bound = bound
         self._base_url = http.url(bound)
 
@@ -72,8 +72,8 @@ class AllInOne:
         store = images.Images(CONF.image.directory)
         store.recover()
         self._computes = [
-            ComputeService(host, self._bus, load.load(host), store)
-            for host in self._hosts
+            ComputeService(host, self._bus, open_driver(), store)
+            for host, open_driver in self._hosts.items()
         ]
         for compute in self._computes:
             compute.start()

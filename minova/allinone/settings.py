@@ -26,6 +26,7 @@ def apply(directory: str, hosts: int, hypervisor: str) -> None:
         CONF.set_override('driver', 'fake', 'compute')
     else:
         CONF.set_override('driver', 'libvirt', 'compute')
+        # Of QEMU hosts each has one of its own, see ``hosts``.
         CONF.set_override('connection_uri', 'test:///', 'libvirt')
 
 

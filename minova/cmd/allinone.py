@@ -9,6 +9,7 @@ import sys
 from minova import exception
 from minova import http
 from minova import service
+from minova.allinone import hosts
 from minova.allinone import service as allinone
 from minova.allinone import settings
 from minova.cmd.words import data_directory
@@ -27,6 +28,19 @@ What happens is told by: minova-manage --config-file {directory}/minova.conf \
 timeline SERVER_ID
 """
 
+_GUESTS = """
+Guests run on when this ends. All of them, and their hosts, are ended by:
+
+    minova-rig --directory {directory} down
+"""
+
+
+def _hosts(arguments: argparse.Namespace, directory: str) -> hosts.Hosts:
+    if arguments.hypervisor == 'qemu':
+        tools = data_directory('rig')
+        return hosts.qemu(directory, arguments.hosts, tools)
+    return hosts.plain(arguments.hosts)
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
@@ -43,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--hypervisor',
-        choices=('test', 'fake'),
+        choices=('test', 'fake', 'qemu'),
         default='test',
-        help="libvirt's test driver, or guests that are only records "
-        '(%(default)s)',
+        help="libvirt's test driver, guests that are only records, or real "
+        'guests under libvirt and QEMU (%(default)s)',
     )
     parser.add_argument(
         '--listen', default='127.0.0.1', help='the address (%(default)s)'
@@ -91,14 +105,16 @@ def main(argv: list[str] | None = None) -> int:
         bound = http.listen(
             arguments.listen, arguments.port, '--listen and --port'
         )
+        found = _hosts(arguments, directory)
     ready = _READY.format(
         url=http.url(bound),
         hosts=arguments.hosts,
         directory=directory,
     )
-    build = functools.partial(
-        allinone.AllInOne, directory, arguments.hosts, bound
-    )
+    if arguments.hypervisor == 'qemu':
+        place = hosts.rig_directory(directory)
+        ready += _GUESTS.format(directory=place)
+    build = functools.partial(allinone.AllInOne, directory, found, bound)
     with held:
         ending = functools.partial(http.refuse, bound)
         return service.run(PROG, build, ready=ready, ending=ending)

@@ -2,6 +2,7 @@
 """Which driver a host gets: the one place that knows all of them."""
 
 import importlib
+from types import ModuleType
 from typing import cast
 
 from minova import exception
@@ -41,14 +42,21 @@ def _libvirt(host: str, uri: str) -> Driver:
             reason=f'[libvirt] connection_uri is {uri}. There are drivers for '
             f'QEMU (qemu:///system and the like) and for {_EMBEDDED}.'
         )
+    module = libvirt_module('embedded' if uri == _EMBEDDED else 'qemu')
+    return cast(Driver, module.open_driver(host))
+
+
+def libvirt_module(name: str) -> ModuleType:
+    """Return a module of ``virt.libvirt``.
+
+    libvirt-python is large and an extra; who does not drive libvirt does
+    without it. Raises ConfigInvalid when it is not there.
+    """
     try:
-        # libvirt-python is large and an extra; the fake driver needs none.
         importlib.import_module('libvirt')
     except ImportError as error:
         raise exception.ConfigInvalid(
             reason='The libvirt driver needs the package libvirt-python, '
             f'which the extra minova[libvirt] brings: {error}'
         ) from error
-    kind = 'embedded' if uri == _EMBEDDED else 'qemu'
-    module = importlib.import_module(f'minova.virt.libvirt.{kind}')
-    return cast(Driver, module.open_driver(host))
+    return importlib.import_module(f'minova.virt.libvirt.{name}')

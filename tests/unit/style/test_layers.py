@@ -43,6 +43,7 @@ MAY_USE = {
         'identity',
         'images',
         'objects',
+        'rig',
         'rpc',
         'virt',
     },

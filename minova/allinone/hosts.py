@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hosts of an all-in-one: by name, and what drives each.
+
+Embedded and fake hosts are opened as the configuration says. Those with real
+guests are hosts of a rig below the data directory: they and their guests live
+on when the all-in-one ends, and are found again by its next start.
+"""
+
+from collections.abc import Callable
+import os
+
+from oslo_log import log as logging
+
+from minova import exception
+from minova.conf import CONF
+from minova.rig import emulator
+from minova.rig import hosts as rig
+from minova.virt import load
+from minova.virt.driver import Driver
+
+LOG = logging.getLogger(__name__)
+
+#: By the name of a host: what opens its driver.
+Hosts = dict[str, Callable[[], Driver]]
+
+
+def plain(count: int) -> Hosts:
+    """Return hosts whose drivers the configuration names."""
+    names = [f'node{number + 1}' for number in range(count)]
+    return {name: _opener(name) for name in names}
+
+
+def _opener(name: str) -> Callable[[], Driver]:
+    return lambda: load.load(name)
+
+
+def rig_directory(directory: str) -> str:
+    """Return where the rig of a data directory is."""
+    return os.path.join(directory, 'rig')
+
+
+def qemu(directory: str, count: int, tools: str) -> Hosts:
+    """Bring up hosts with QEMU; ``tools`` is where an emulator may be put.
+
+    Raises ConfigInvalid when this machine cannot run them.
+    """
+    program = _emulator(tools)
+    found = rig.up(rig_directory(directory), count)
+    return {one.name: _real(one, program) for one in found}
+
+
+def _emulator(tools: str) -> str:
+    try:
+        return emulator.sound(tools)
+    except (exception.ConfigInvalid, OSError) as error:
+        LOG.warning(
+            'Guests get the QEMU that libvirt chooses; if it is older than '
+            'version 10, they are not moved while they run: %s',
+            error,
+        )
+        return ''
+
+
+def _real(one: rig.Host, program: str) -> Callable[[], Driver]:
+    def open_it() -> Driver:
+        qemu_driver = load.libvirt_module('qemu')
+        site = load.libvirt_module('site')
+        driver: Driver = qemu_driver.of(
+            site.Site(
+                host=one.name,
+                instances=os.path.join(one.directory, 'disks'),
+                images=os.path.abspath(CONF.compute.image_cache_directory),
+                connection_uri=one.uri,
+                uri=one.peer_uri,
+                address=one.address,
+                virt_type='qemu',
+                emulator=program,
+            )
+        )
+        return driver
+
+    return open_it
