@@ -33,6 +33,7 @@ MAY_USE = {
         'operations',
         'policy',
         'rpc',
+        'wishes',
     },
     'allinone': {
         'api',
@@ -89,7 +90,9 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    'virt': {'objects'},
+    'virt': {'objects', 'wishes'},
+    # What flavors and images may ask for: facts, for api and drivers.
+    'wishes': set(),
 }
 
 
