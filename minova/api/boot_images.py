@@ -13,6 +13,7 @@ from minova import exception
 from minova.api.ask import Ask
 from minova.images import Image
 from minova.objects.flavor import Flavor
+from minova.wishes import reading
 
 _GIB: Final = 1024**3
 
@@ -24,14 +25,37 @@ def find(ask: Ask, image_id: str) -> Image:
     except exception.ImageNotFound as error:
         # Not what the URL names, so not a 404.
         raise exception.InvalidInput(str(error)) from error
-    if image.status != 'active':
-        raise exception.ImageNotActive(image_id=image_id)
+    _require_active(image)
+    for name in ('kernel_id', 'ramdisk_id'):
+        _require_named(ask, image, name)
     return image
+
+
+def _require_named(ask: Ask, image: Image, name: str) -> None:
+    """Raise InvalidInput unless what an image names is there for the caller.
+
+    An image may name any other, also one that its user must not see.
+    """
+    named = image.properties.get(name)
+    if not named:
+        return
+    try:
+        _require_active(ask.backend.images.show(ask.context, named))
+    except exception.ImageNotFound as error:
+        raise exception.InvalidInput(
+            f'Image {image.id} cannot be booted, its {name}: {error}'
+        ) from error
+
+
+def _require_active(image: Image) -> None:
+    if image.status != 'active':
+        raise exception.ImageNotActive(image_id=image.id)
 
 
 def require_fit(image: Image, flavor: Flavor) -> None:
     """Raise InvalidInput for an image that the flavor is too small for."""
     _require_memory(image.min_ram, flavor)
+    _require_granted(image.properties, flavor)
     if flavor.root_gb == 0:
         return  # the disk is as large as the image
     size = max(image.size or 0, image.virtual_size or 0)
@@ -53,6 +77,14 @@ def require_still_fit(kept: Mapping[str, Any], flavor: Flavor) -> None:
     ``kept`` is what the instance has kept of its image.
     """
     _require_memory(int(kept.get('min_ram') or 0), flavor)
+    _require_granted(kept, flavor)
+
+
+def _require_granted(properties: Mapping[str, Any], flavor: Flavor) -> None:
+    """Raise InvalidInput when a host could not do what both ask for."""
+    reading.require(
+        flavor.extra_specs, properties, flavor.vcpus, flavor.memory_mb
+    )
 
 
 def _require_memory(needed: int, flavor: Flavor) -> None:

@@ -12,6 +12,7 @@ from minova.api.routes import Route
 from minova.api.schemas import flavors as schemas
 from minova.db import flavors
 from minova.db.engine import Connection
+from minova.wishes import reading
 
 Specs = dict[str, str]
 
@@ -30,14 +31,14 @@ def show(ask: Ask, flavor_id: str, key: str) -> Any:
 
 def create(ask: Ask, flavor_id: str) -> Any:
     """Add some, in place of those of the same names."""
-    given = _texts(ask.body['extra_specs'])
+    given = _given(ask, ask.body['extra_specs'])
     _write(ask, flavor_id, lambda old: old | given)
     return {'extra_specs': given}
 
 
 def update(ask: Ask, flavor_id: str, key: str) -> Any:
     """Set one, which the body must name as the URL does."""
-    given = _texts(ask.body)
+    given = _given(ask, ask.body)
     if list(given) != [key]:
         raise exception.InvalidInput('Request body and URI mismatch')
     _write(ask, flavor_id, lambda old: old | given)
@@ -54,8 +55,15 @@ def delete(ask: Ask, flavor_id: str, key: str) -> None:
     _write(ask, flavor_id, without)
 
 
-def _texts(specs: dict[str, Any]) -> Specs:
-    return {name: str(specs[name]) for name in specs}
+def _given(ask: Ask, specs: dict[str, Any]) -> Specs:
+    """Return what is to be written; from 2.86 on it must have an effect.
+
+    Before, it is refused when a server is to be made with it.
+    """
+    given = {name: str(specs[name]) for name in specs}
+    if ask.version >= _CHECKED:
+        reading.require_extra_specs(given)
+    return given
 
 
 def _require(flavor_id: str, specs: Specs, key: str) -> None:
@@ -74,6 +82,8 @@ def _write(ask: Ask, flavor_id: str, change: Any) -> None:
     ask.database.write(work)
 
 
+#: The version from which on extra specs are looked at when written.
+_CHECKED: Final = 86
 _RULE: Final = 'os_compute_api:os-flavor-extra-specs'
 _ALL: Final = '/flavors/{flavor_id}/os-extra_specs'
 _ONE: Final = f'{_ALL}/{{key}}'

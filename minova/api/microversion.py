@@ -127,6 +127,8 @@ HISTORY: Final[dict[int, str]] = {
     'terminated_at, power_state, task_state, vm_state, progress, user_id.',
     84: 'Events of an action show details of what failed.',
     85: _NOTHING,
+    86: 'Extra specs of a flavor that no host understands are refused when '
+    'they are written, not only when a server is made with them.',
 }
 
 MAXIMUM: Final = max(HISTORY)

@@ -28,6 +28,74 @@ KVM works: choose ``kvm`` when a guest has been seen to boot with it. Embedded
 hosts do not ask.
 """,
     ),
+    cfg.StrOpt(
+        'machine_type',
+        default='q35',
+        regex=r'^(q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2})$',
+        help="""
+The machine that the guests of a QEMU host get, unless their image says
+otherwise (``hw_machine_type``). A guest keeps the version it was started with
+until it is started anew: where hosts have different versions of QEMU name one
+that all of them know, such as ``pc-q35-7.2``. Embedded hosts do not ask.
+""",
+    ),
+    cfg.StrOpt(
+        'cpu_mode',
+        default='auto',
+        choices=[
+            ('auto', 'host-model with kvm, none with qemu'),
+            ('none', 'what QEMU gives by default'),
+            ('host-model', "like the host's, as far as libvirt can name it"),
+            ('host-passthrough', "the host's own; guests move only to equals"),
+            ('custom', 'the one of ``cpu_model``'),
+        ],
+        help="""
+The processors that the guests of a QEMU host see. Guests move only to hosts
+that can give them the same. Embedded hosts do not ask.
+""",
+    ),
+    cfg.StrOpt(
+        'cpu_model',
+        default='',
+        help="""
+The model of the processors with ``cpu_mode = custom``, by libvirt's name; see
+``virsh cpu-models x86_64``. The oldest one of the hosts between which guests
+move is a good choice.
+""",
+    ),
+    cfg.StrOpt(
+        'emulator',
+        default='',
+        help="""
+The path of the QEMU that guests run on. Empty: the one that libvirt chooses.
+""",
+    ),
+    cfg.StrOpt(
+        'disk_cachemode',
+        default='auto',
+        choices=[
+            ('auto', 'none where the file system can, else writeback'),
+            ('none', "beside the host's cache, which needs O_DIRECT"),
+            ('writeback', 'through it; flushed when the guest says so'),
+            ('writethrough', 'through it; each write is flushed'),
+            ('directsync', 'beside it, each write is flushed'),
+            ('unsafe', 'through it, never flushed: for trials only'),
+        ],
+        help="""
+How the host caches what the guests of a QEMU host write. A guest is moved live
+with the mode it has, so where the hosts have different file systems (tmpfs and
+some network file systems know no O_DIRECT) set the same for all.
+""",
+    ),
+    cfg.IntOpt(
+        'mem_stats_period_seconds',
+        default=10,
+        min=0,
+        help="""
+Seconds between two looks at how much of its memory a guest uses, which its
+balloon driver tells. 0: it is not asked.
+""",
+    ),
     cfg.FloatOpt(
         'connect_timeout',
         default=10,
@@ -53,13 +121,6 @@ Where a QEMU host keeps the disks of its guests, a directory each. Hosts that
 have it in common, which is found out by a file and not believed, move guests
 without copying disks; they must have [compute] image_cache_directory in common
 too, at the same path.
-""",
-    ),
-    cfg.StrOpt(
-        'emulator',
-        default='',
-        help="""
-The QEMU that guests are started with. Empty: the one that libvirt chooses.
 """,
     ),
     cfg.StrOpt(

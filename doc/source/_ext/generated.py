@@ -2,8 +2,8 @@
 """What the documentation says of the code is read from the code.
 
 Writes, before the pages are read, the state table and its diagram, the steps
-of each story, the two RPC contracts, the microversions and what an audit
-finds.
+of each story, the two RPC contracts, the microversions, what an audit finds
+and what flavors and images may ask for.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from minova.cmd import diagrams
 from minova.rpc import compute
 from minova.rpc import conductor
 from minova.simulation.planted import PLANTED
+from minova.wishes import table as wishes
 
 
 def _contract(interface):
@@ -128,6 +129,27 @@ def _audit():
     return '\n'.join(lines)
 
 
+def _wishes(rows):
+    lines = [
+        '.. list-table::',
+        '   :header-rows: 1',
+        '   :widths: 26 24 30 20',
+        '',
+        '   * - name',
+        '     - values',
+        '     - meaning',
+        '     - becomes',
+    ]
+    for wish in rows:
+        lines += [
+            f'   * - ``{wish.name}``',
+            f'     - {wish.kind.says}',
+            f'     - {wish.meaning}',
+            f'     - {wish.becomes}',
+        ]
+    return '\n'.join(lines)
+
+
 def write(app):
     """Write the files that the pages include."""
     folder = pathlib.Path(app.srcdir, '_generated')
@@ -141,6 +163,8 @@ def write(app):
         'microversions.rst': _microversions(),
         'audit.rst': _audit(),
         'planted.rst': _planted(),
+        'extra_specs.rst': _wishes(wishes.EXTRA_SPECS),
+        'image_properties.rst': _wishes(wishes.PROPERTIES),
     }.items():
         path = folder / name
         if not path.exists() or path.read_text() != text + '\n':

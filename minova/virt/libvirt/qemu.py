@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host with real machines: libvirt's QEMU driver, wherever it is reached."""
 
+import dataclasses
 from typing import Any
 
 from minova.virt.driver import Driver
 from minova.virt.libvirt import emulators
+from minova.virt.libvirt import profiles
 from minova.virt.libvirt import site as sites
-from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.guests import Guests
@@ -28,7 +29,10 @@ def of(site: Site) -> LibvirtDriver:
     """Return the driver of a QEMU host."""
     disks = QemuDisks(site.instances)
     connection = Connection(site.connection_uri)
-    profile = xml.profile(site.virt_type, site.emulator)
+    profile = dataclasses.replace(
+        profiles.configured(site.virt_type, site.instances),
+        emulator=site.emulator or None,
+    )
     guests = Guests(connection, disks, profile)
     return LibvirtDriver(
         connection,

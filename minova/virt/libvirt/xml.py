@@ -18,39 +18,42 @@ guest can be told from a wanted one::
 
 from collections.abc import Mapping
 import dataclasses
-import re
 from typing import Any
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 from minova.virt.driver import Spec
+from minova.virt.libvirt import hardware
+from minova.virt.libvirt.elements import add as _add
+from minova.virt.libvirt.elements import leaf as _leaf
+from minova.virt.libvirt.hardware import Boot
+from minova.wishes import reading
+from minova.wishes.reading import Wishes
 
 #: The namespace of the mark; another form of it gets another number.
 NAMESPACE = 'urn:minova:instance:1'
 #: The prefix under which libvirt shows it.
 PREFIX = 'minova'
 
-# What XML 1.0 has no way to write: control characters, halves of surrogate
-# pairs, two that are no characters.
-_UNWRITABLE = re.compile(
-    '[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]'
-)
-# libvirt refuses a title of several lines; a tab helps nobody either.
-_BREAKS = re.compile('[\t\n\r]')
-
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """What a kind of hypervisor takes.
 
-    ``cpu_mode`` is what the guest's processor is like, None: whatever the
-    hypervisor gives by default.
+    ``cpu_mode`` is what the guest's processor is like, with ``custom`` the
+    named ``cpu_model``; None: whatever the hypervisor gives by default. None
+    is libvirt's default with ``machine``, ``emulator`` and ``cache`` too.
+    ``profiles`` has what the configuration says of these. ``stats_period`` is
+    seconds between two looks at what memory the guest uses, 0: none.
     """
 
     type: str
     cpu_mode: str | None
-    #: The program that guests are started with; '': libvirt's choice.
-    emulator: str = ''
+    cpu_model: str | None = None
+    machine: str | None = None
+    emulator: str | None = None
+    cache: str | None = None
+    stats_period: int = 10
 
 
 #: By virt_type; ``test`` is the profile of embedded hosts. libvirt's test
@@ -71,11 +74,6 @@ class Disk:
     target: str
 
 
-def profile(virt_type: str, emulator: str) -> Profile:
-    """Return what guests of a QEMU host are like."""
-    return dataclasses.replace(PROFILES[virt_type], emulator=emulator)
-
-
 class Mark(NamedTuple):
     """By which operation a guest was last defined, where that is known."""
 
@@ -89,11 +87,14 @@ def domain(
     profile: Profile,
     console_log: str,
     vnc_listen: str,
+    boot: Boot | None = None,
 ) -> str:
     """Return the definition of a guest.
 
-    What its first serial port says is written to the file ``console_log``.
+    What its first serial port says is written to the file ``console_log``. It
+    boots its first disk unless ``boot`` names a kernel.
     """
+    wishes = wishes_of(spec)
     root = ElementTree.Element('domain', type=profile.type)
     _leaf(root, 'name', spec.name)
     _leaf(root, 'uuid', spec.uuid)
@@ -101,25 +102,44 @@ def domain(
         _leaf(root, 'title', spec.title)
     _add(root, 'metadata').append(_mark(spec, f'{{{NAMESPACE}}}'))
     _leaf(root, 'memory', spec.memory_mb, unit='MiB')
+    hardware.memory_backing(root, wishes)
     _leaf(root, 'vcpu', spec.vcpus)
-    _os(root)
-    _cpu(root, spec, profile)
+    hardware.cpu_tuning(root, wishes)
+    hardware.system(root, wishes, wishes.machine or profile.machine, boot)
+    _features(root)
+    _cpu(root, wishes, profile)
     _clock(root)
     # A guest that crashed is off and looked at; one that reboots goes on.
     _leaf(root, 'on_poweroff', 'destroy')
     _leaf(root, 'on_reboot', 'restart')
     _leaf(root, 'on_crash', 'destroy')
     devices = _add(root, 'devices')
-    if profile.emulator:
+    if profile.emulator is not None:
         _leaf(devices, 'emulator', profile.emulator)
     for disk in disks:
-        _disk(devices, disk)
+        _disk(devices, disk, wishes, profile)
+    hardware.controllers(devices, wishes)
     for nic in spec.nics:
-        _interface(devices, nic)
+        _interface(devices, nic, wishes)
     _console(devices, console_log)
     _screen(devices, vnc_listen)
-    _paravirtual(devices)
+    hardware.screen(devices, wishes)
+    hardware.agent(devices, wishes)
+    hardware.random_numbers(devices, wishes)
+    hardware.watchdog(devices, wishes)
+    _balloon(devices, profile)
     return _text(root)
+
+
+def wishes_of(spec: Spec) -> Wishes:
+    """Return what the flavor and the image of a guest ask for.
+
+    What could not be granted was refused when the guest was asked for; of one
+    that is older than that it has no effect, as before.
+    """
+    return reading.read(
+        spec.extra_specs, spec.image, spec.vcpus, spec.memory_mb
+    ).wishes
 
 
 def mark(spec: Spec) -> str:
@@ -231,20 +251,21 @@ def _mark(spec: Spec, space: str = '') -> ElementTree.Element:
     return root
 
 
-def _os(root: ElementTree.Element) -> None:
-    system = _add(root, 'os')
-    _leaf(system, 'type', 'hvm', arch='x86_64')
-    _add(system, 'boot', dev='hd')
+def _features(root: ElementTree.Element) -> None:
     features = _add(root, 'features')
     _add(features, 'acpi')
     _add(features, 'apic')
 
 
-def _cpu(root: ElementTree.Element, spec: Spec, profile: Profile) -> None:
+def _cpu(root: ElementTree.Element, wishes: Wishes, profile: Profile) -> None:
     cpu = _add(root, 'cpu')
     if profile.cpu_mode is not None:
         cpu.set('mode', profile.cpu_mode)
-    _add(cpu, 'topology', sockets=spec.vcpus, cores=1, threads=1)
+    if profile.cpu_model is not None:
+        # Another model would be another guest after a move.
+        cpu.set('match', 'exact')
+        _leaf(cpu, 'model', profile.cpu_model, fallback='forbid')
+    hardware.topology(cpu, wishes)
 
 
 def _clock(root: ElementTree.Element) -> None:
@@ -256,14 +277,22 @@ def _clock(root: ElementTree.Element) -> None:
     _add(clock, 'timer', name='hpet', present='no')
 
 
-def _disk(devices: ElementTree.Element, disk: Disk) -> None:
+def _disk(
+    devices: ElementTree.Element, disk: Disk, wishes: Wishes, profile: Profile
+) -> None:
     device = _add(devices, 'disk', type='file', device='disk')
-    _add(device, 'driver', name='qemu', type=disk.format)
+    driver = _add(device, 'driver', name='qemu', type=disk.format)
+    if profile.cache is not None:
+        driver.set('cache', profile.cache)
+    # What the guest does not need any more is the host's again.
+    driver.set('discard', 'unmap')
     _add(device, 'source', file=disk.path)
-    _add(device, 'target', dev=disk.target, bus='virtio')
+    hardware.disk_target(device, wishes, disk.target)
 
 
-def _interface(devices: ElementTree.Element, nic: dict[str, Any]) -> None:
+def _interface(
+    devices: ElementTree.Element, nic: dict[str, Any], wishes: Wishes
+) -> None:
     bridge = nic.get('bridge')
     device = _add(
         devices, 'interface', type='bridge' if bridge else 'ethernet'
@@ -271,9 +300,10 @@ def _interface(devices: ElementTree.Element, nic: dict[str, Any]) -> None:
     _add(device, 'mac', address=nic['mac'])
     if bridge:
         _add(device, 'source', bridge=bridge)
-    _add(device, 'model', type='virtio')
+    _add(device, 'model', type=wishes.vif_model)
     if nic.get('mtu'):
         _add(device, 'mtu', size=nic['mtu'])
+    hardware.bandwidth(device, wishes)
 
 
 def _console(devices: ElementTree.Element, path: str) -> None:
@@ -288,43 +318,15 @@ def _screen(devices: ElementTree.Element, listen: str) -> None:
         devices, 'graphics', type='vnc', port=-1, autoport='yes', listen=listen
     )
     _add(graphics, 'listen', type='address', address=listen)
-    video = _add(devices, 'video')
-    _add(video, 'model', type='virtio')
 
 
-def _paravirtual(devices: ElementTree.Element) -> None:
-    agent = _add(devices, 'channel', type='unix')
-    _add(agent, 'target', type='virtio', name='org.qemu.guest_agent.0')
-    rng = _add(devices, 'rng', model='virtio')
-    _leaf(rng, 'backend', '/dev/urandom', model='random')
+def _balloon(devices: ElementTree.Element, profile: Profile) -> None:
     balloon = _add(devices, 'memballoon', model='virtio')
-    _add(balloon, 'stats', period=10)
+    if profile.stats_period:
+        _add(balloon, 'stats', period=profile.stats_period)
 
 
 # -- writing -----------------------------------------------------------------
-
-
-def _add(
-    parent: ElementTree.Element, tag: str, /, **attributes: object
-) -> ElementTree.Element:
-    written = {name: _plain(value) for name, value in attributes.items()}
-    return ElementTree.SubElement(parent, tag, written)
-
-
-def _leaf(
-    parent: ElementTree.Element,
-    tag: str,
-    content: object,
-    /,
-    **attributes: object,
-) -> None:
-    _add(parent, tag, **attributes).text = _plain(content)
-
-
-def _plain(value: object) -> str:
-    """Return a value as one line of what XML can hold."""
-    text = _UNWRITABLE.sub('\N{REPLACEMENT CHARACTER}', str(value))
-    return _BREAKS.sub(' ', text)
 
 
 def _text(root: ElementTree.Element) -> str:

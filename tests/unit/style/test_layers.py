@@ -33,6 +33,7 @@ MAY_USE = {
         'operations',
         'policy',
         'rpc',
+        'wishes',
     },
     'allinone': {
         'api',
@@ -90,7 +91,9 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    'virt': {'objects'},
+    'virt': {'objects', 'wishes'},
+    # What flavors and images may ask for: facts, for api and drivers.
+    'wishes': set(),
 }
 
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the guests of a QEMU host are like, as the configuration says."""
+
+import dataclasses
+import errno
+import os
+
+from oslo_log import log as logging
+
+from minova import exception
+from minova.conf import CONF
+from minova.virt.libvirt import xml
+
+LOG = logging.getLogger(__name__)
+
+_PROBE = '.direct-io.probe'
+
+
+def configured(virt_type: str, directory: str) -> xml.Profile:
+    """Return the profile of a host that has its disks below ``directory``.
+
+    ConfigInvalid when the options contradict each other.
+    """
+    options = CONF.libvirt
+    profile = xml.PROFILES[virt_type]
+    mode: str | None = profile.cpu_mode
+    if options.cpu_mode != 'auto':
+        mode = None if options.cpu_mode == 'none' else options.cpu_mode
+    _check_processor(virt_type, mode)
+    return dataclasses.replace(
+        profile,
+        cpu_mode=mode,
+        cpu_model=options.cpu_model or None,
+        machine=options.machine_type,
+        emulator=options.emulator or None,
+        cache=_cache(directory),
+        stats_period=options.mem_stats_period_seconds,
+    )
+
+
+def _check_processor(virt_type: str, mode: str | None) -> None:
+    model = CONF.libvirt.cpu_model
+    reason = None
+    if mode == 'custom' and not model:
+        reason = '[libvirt] cpu_mode is custom, and cpu_model is not set.'
+    elif mode != 'custom' and model:
+        reason = (
+            f'[libvirt] cpu_model is {model}, and has a meaning with '
+            'cpu_mode = custom only.'
+        )
+    elif mode == 'host-passthrough' and virt_type != 'kvm':
+        reason = (
+            '[libvirt] cpu_mode is host-passthrough, which needs virt_type = '
+            'kvm: emulated processors are not those of the host.'
+        )
+    if reason is not None:
+        raise exception.ConfigInvalid(reason=reason)
+
+
+def _cache(directory: str) -> str:
+    mode = str(CONF.libvirt.disk_cachemode)
+    if mode != 'auto':
+        return mode
+    if takes_direct_io(directory):
+        return 'none'
+    LOG.info(
+        'The file system of %s knows no O_DIRECT; disks are written through '
+        "the host's cache.",
+        directory,
+    )
+    return 'writeback'
+
+
+def takes_direct_io(directory: str) -> bool:
+    """Tell whether files there can be used beside the host's cache.
+
+    OSError when nothing can be written there at all.
+    """
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, _PROBE)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_DIRECT
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        # So open(2) says that the file system does not know it.
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+    return True

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration makes of the guests of a QEMU host."""
+
+import errno
+import os
+from unittest import mock
+
+from minova import exception
+from minova.conf import CONF
+from minova.virt.libvirt import profiles
+from tests import base
+
+
+class ProfilesTest(base.TestCase):
+    """[libvirt] machine_type, cpu_*, emulator, disk_cachemode."""
+
+    def set(self, **options):
+        for name, value in options.items():
+            CONF.set_override(name, value, 'libvirt')
+            self.addCleanup(CONF.clear_override, name, 'libvirt')
+
+    def made(self, virt_type='qemu'):
+        return profiles.configured(virt_type, self.directory)
+
+    def test_nothing_is_said(self):
+        made = self.made()
+        self.assertEqual(
+            ('qemu', None, None, 'q35', None, 10),
+            (
+                made.type,
+                made.cpu_mode,
+                made.cpu_model,
+                made.machine,
+                made.emulator,
+                made.stats_period,
+            ),
+        )
+        self.assertEqual('host-model', self.made('kvm').cpu_mode)
+
+    def test_what_is_said(self):
+        self.set(
+            machine_type='pc-q35-7.2',
+            cpu_mode='custom',
+            cpu_model='Haswell',
+            emulator='/opt/qemu',
+            disk_cachemode='directsync',
+            mem_stats_period_seconds=0,
+        )
+        made = self.made()
+        self.assertEqual(
+            ('custom', 'Haswell', 'pc-q35-7.2', '/opt/qemu', 'directsync', 0),
+            (
+                made.cpu_mode,
+                made.cpu_model,
+                made.machine,
+                made.emulator,
+                made.cache,
+                made.stats_period,
+            ),
+        )
+        self.set(cpu_mode='none', cpu_model='')
+        self.assertIsNone(self.made('kvm').cpu_mode)
+
+    def test_contradictions(self):
+        for virt_type, mode, model, word in (
+            ('kvm', 'custom', '', 'cpu_model is not set'),
+            ('kvm', 'host-model', 'Haswell', 'cpu_mode = custom only'),
+            ('qemu', 'host-passthrough', '', 'virt_type = kvm'),
+        ):
+            self.set(cpu_mode=mode, cpu_model=model)
+            error = self.assertRaises(
+                exception.ConfigInvalid, self.made, virt_type
+            )
+            self.assertIn(word, str(error))
+
+    def test_cache_by_what_the_file_system_knows(self):
+        refused = OSError(errno.EINVAL, 'no O_DIRECT')
+        with mock.patch.object(profiles.os, 'open', side_effect=refused):
+            self.assertEqual('writeback', self.made().cache)
+        with mock.patch.object(profiles, 'takes_direct_io', lambda _: True):
+            self.assertEqual('none', self.made().cache)
+
+    def test_probe_leaves_nothing_and_hides_nothing(self):
+        self.assertIn(profiles.takes_direct_io(self.directory), (True, False))
+        self.assertEqual([], os.listdir(self.directory))
+        denied = PermissionError(errno.EACCES, 'no')
+        with mock.patch.object(profiles.os, 'open', side_effect=denied):
+            self.assertRaises(
+                PermissionError, profiles.takes_direct_io, self.directory
+            )
