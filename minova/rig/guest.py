@@ -12,6 +12,10 @@ in its memory only; ``disk`` was drawn when the guest found its first disk
 empty, was written to it, and is read from it again each time (``none`` without
 a disk). It obeys the power button.
 
+With ``minova.dirty=N`` on the kernel's command line it also writes N MiB of
+its memory anew each second, and looks whether 8 MiB that it keeps are still
+what they were; the line then ends with ``kept=yes`` or ``kept=no``.
+
 The kernel and its modules are downloaded as Debian packages and unpacked, not
 installed; busybox is this machine's (package busybox-static). The guest needs
 80 MiB of memory.
@@ -20,6 +24,7 @@ installed; busybox is this machine's (package busybox-static). The guest needs
 import dataclasses
 import glob
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -59,12 +64,31 @@ if [ -b /dev/vda ] && [ -z "$(read_disk)" ]; then
         dd of=/dev/vda conv=sync bs=512 2>/dev/null
     sync
 fi
+dirty=
+for word in $(cat /proc/cmdline); do
+    case $word in minova.dirty=*) dirty=${word#*=} ;; esac
+done
+if [ -n "$dirty" ]; then
+    mount -t tmpfs tmpfs /tmp
+    dd if=/dev/urandom of=/tmp/kept bs=1M count=8 2>/dev/null
+    was=$(md5sum < /tmp/kept)
+    while true; do
+        place=$((RANDOM % 3 * 8))
+        dd if=/tmp/kept of=/tmp/dirty bs=1M seek=$place conv=notrunc
+        usleep $((8000000 / dirty))
+    done 2>/dev/null &
+fi
 number=0
 while true; do
     disk=none
     [ -b /dev/vda ] && disk=$(read_disk)
+    kept=
+    if [ -n "$dirty" ]; then
+        kept=' kept=no'
+        [ "$(md5sum < /tmp/kept)" = "$was" ] && kept=' kept=yes'
+    fi
     number=$((number + 1))
-    echo "COUNT $number boot=$boot memory=$memory disk=$disk"
+    echo "COUNT $number boot=$boot memory=$memory disk=$disk$kept"
     sleep 0.2
 done
 """
@@ -83,8 +107,11 @@ def build(directory: str) -> Guest:
 
     Raises ConfigInvalid when something needed is missing.
     """
+    # What another release has made is not taken for this one's.
+    mark = hashlib.sha256(_INIT.encode()).hexdigest()[:8]
     made = Guest(
-        os.path.join(directory, 'kernel'), os.path.join(directory, 'ramdisk')
+        os.path.join(directory, f'kernel-{mark}'),
+        os.path.join(directory, f'ramdisk-{mark}'),
     )
     if not (os.path.exists(made.kernel) and os.path.exists(made.ramdisk)):
         os.makedirs(directory, exist_ok=True)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real guests: libvirt, QEMU, a guest that counts, and services as processes.
+
+What the guest says on its console shows that it is the same guest, with the
+same memory and disk, wherever it was moved. The hosts are those of a rig.
+"""
+
+from testtools import content
+
+from minova.conf import CONF
+from minova.db import engine
+from minova.rig import guest
+from tests import base
+from tests.fixtures import processes
+from tests.fixtures import servers
+from tests.fixtures.processes import Cluster
+from tests.fixtures.rig import Rig
+from tests.fixtures.user import User
+
+_MIB = 1 << 20
+
+
+class QemuTestCase(base.TestCase):
+    """Two hosts, RabbitMQ, MariaDB, and the services."""
+
+    time_limit = 400
+    shared = False
+
+    def setUp(self):
+        super().setUp()
+        name = self.id().rpartition('.')[2][:40]
+        self.rig = self.useFixture(Rig(shared=self.shared))
+        broker = servers.shared(servers.RabbitMQ)
+        self.addCleanup(broker.delete_vhost, name)
+        database = servers.shared(servers.MariaDB)
+        self.addCleanup(database.drop, name)
+        url = database.url(name)
+        self.manage = processes.sync(self.directory, url)
+        self.cluster = self.useFixture(
+            Cluster(broker.vhost(name), url, self.directory)
+        )
+        self.addOnException(self._show_logs)
+        self.database = engine.connect(CONF, url)
+        self.addCleanup(self.database.dispose)
+        self.cluster.start('conductor', 'c0', wait=False)
+        self.computes = {
+            host: self.start_compute(host, wait=False)
+            for host in self.rig.hosts
+        }
+        api = self.cluster.start_api()
+        for name, service in self.cluster.services.items():
+            if not name.startswith('api'):
+                service.wait_for('is ready.')
+        self.user = User(f'{api.url}/v2.1', 'admin:admin')
+        self.user.flavor('small', 96)
+        self.user.flavor('big', 128, disk=2)
+
+    def start_compute(self, host, wait=True, **more):
+        options = self.rig.options(host)
+        for group, values in more.items():
+            options.setdefault(group, {}).update(values)
+        return self.cluster.start('compute', host, wait=wait, **options)
+
+    def _show_logs(self, exc_info):
+        for name, service in self.cluster.services.items():
+            log = content.text_content(service.said()[-20000:])
+            self.addDetailUniqueName(name, log)
+
+    def make_image(self, words=''):
+        """Make the image of the guest that counts."""
+        made = self.rig.guest
+        parts = {}
+        for part, path in (('kernel', made.kernel), ('ramdisk', made.ramdisk)):
+            with open(path, 'rb') as file:
+                parts[f'{part}_id'] = self.user.image(file.read())
+        command_line = f'{guest.COMMAND_LINE} {words}'.strip()
+        self.user.image(bytes(_MIB), os_command_line=command_line, **parts)
+
+    def boot(self, words='', **more):
+        """Return a server that counts, and the host that it is on."""
+        self.make_image(words)
+        uuid = self.user.boot(**more)
+        host = self.user.host(uuid)
+        self.rig.wait_for_count(host, uuid)
+        return uuid, host
+
+    def other(self, host):
+        (found,) = set(self.rig.hosts) - {host}
+        return found
+
+    def live_migrate(self, uuid):
+        """Move a server; return where it is then."""
+        before = self.user.host(uuid)
+        self.user.live_migrate(uuid)
+        self.user.wait(uuid, 'ACTIVE', 120)
+        host = self.user.host(uuid)
+        self.assertNotEqual(before, host)
+        return host
+
+    def assert_nothing_left(self):
+        self.assertEqual({}, {n: f for n, f in self.rig.files().items() if f})
+
+    def assert_runs_once(self, uuid, host):
+        self.assertEqual([host], self.rig.runners(uuid))
+
+
+class LifeTest(QemuTestCase):
+    """What users do to a guest."""
+
+    def test_from_create_to_delete(self):
+        uuid, host = self.boot()
+        first = self.rig.counts(host, uuid)[-1]
+        # It switches itself off when it is asked, and has its disk again.
+        self.user.act(uuid, 'os-stop')
+        self.user.wait(uuid, 'SHUTOFF')
+        self.assertEqual([], self.rig.runners(uuid))
+        self.user.act(uuid, 'os-start')
+        self.user.wait(uuid, 'ACTIVE')
+        second = self.rig.wait_for_count(host, uuid)
+        self.assertEqual(first.disk, second.disk)
+        self.assertNotEqual(first.memory, second.memory)
+        # Paused it counts no more.
+        self.user.act(uuid, 'pause')
+        self.user.wait(uuid, 'PAUSED')
+        count = len(self.rig.counts(host, uuid))
+        base.clock.sleep(1)
+        self.assertEqual(count, len(self.rig.counts(host, uuid)))
+        self.user.act(uuid, 'unpause')
+        self.user.wait(uuid, 'ACTIVE')
+        self.rig.wait_for_count(host, uuid)
+        for kind in ('SOFT', 'HARD'):
+            self.user.act(uuid, 'reboot', {'type': kind})
+            self.user.wait(uuid, 'ACTIVE')
+            again = self.rig.wait_for_count(host, uuid)
+            self.assertNotEqual(second.boot, again.boot)
+            self.assertEqual(first.disk, again.disk)
+            second = again
+        self.user.delete(uuid)
+        self.assertEqual([], self.rig.runners(uuid))
+        self.assert_nothing_left()
+
+    def test_live_migration(self):
+        uuid, host = self.boot()
+        before = self.rig.counts(host, uuid)[-1]
+        there = self.live_migrate(uuid)
+        after = self.rig.wait_for_count(there, uuid)
+        self.assertEqual(
+            (before.boot, before.memory, before.disk),
+            (after.boot, after.memory, after.disk),
+        )
+        self.assertGreater(after.number, before.number)
+        self.assert_runs_once(uuid, there)
+        self.assertEqual([], self.rig.files()[host])
+        self.user.delete(uuid)
+        self.assert_nothing_left()
