@@ -148,7 +148,8 @@ class PreLiveMigration(HostStep):
 
     def work(self, job: Job) -> Facts:
         """Prepare."""
-        job.driver.prepare_reception(job.spec(), job.args['plan'])
+        spec = job.spec(fetched=True)
+        job.driver.prepare_reception(spec, job.args['plan'])
         return {}
 
     def ends(self, book: Book, result: Facts) -> None:

@@ -79,7 +79,7 @@ def switch_on(job: Job) -> None:
     spec = job.spec()
     if not job.driver.has_disks(spec.uuid):
         LOG.warning('The disks of guest %s are missing; made anew.', spec.uuid)
-        job.driver.create_disks(spec, job.image())
+        job.driver.create_disks(job.spec(fetched=True), job.image())
     job.driver.define(spec)
     job.driver.start(spec.uuid)
     _require_running(job)
