@@ -412,6 +412,10 @@ class DiskFailed(GuestFailed):
     """A disk is missing or could not be written."""
 
 
+class DiskMissing(DiskFailed):
+    """Disks that a guest had are nowhere on its host."""
+
+
 class GuestMigrationFailed(GuestFailed):
     """The hypervisor did not move the guest; it goes on at the source."""
 

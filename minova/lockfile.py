@@ -10,18 +10,21 @@ import os
 from typing import IO
 
 
-def take(path: str) -> IO[str] | None:
+def take(path: str, shared: bool = False) -> IO[str] | None:
     """Have a lock until the file is closed; None when another has it.
 
-    The file says the number of the process. Raises OSError when it cannot be
-    written.
+    A ``shared`` one may be had by several at a time. Else the file says the
+    number of the process. Raises OSError when it cannot be written.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     file = open(path, 'a+', encoding='ascii')  # noqa: SIM115  held
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
+    if shared:
+        return file
     file.truncate(0)
     file.write(f'{os.getpid()}\n')
     file.flush()

@@ -79,7 +79,9 @@ def _unknown(view: View, host: str, holding: Holding) -> Finding | None:
 def _own(
     view: View, host: str, holding: Holding, instance: InstanceRow
 ) -> Finding | None:
-    if holding.aside and not view.keeps_way_back(holding.uuid, host):
+    # Without other ones they are its disks: its next start takes them back.
+    spare = holding.aside and holding.disks
+    if spare and not view.keeps_way_back(holding.uuid, host):
         if view.owner(instance) is not None:
             return None
         return _finding(view, 'stray_aside', host, holding, instance)

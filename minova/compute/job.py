@@ -2,6 +2,8 @@
 """One step at work on this host; see ``flows.chain.Job``."""
 
 from collections.abc import Callable
+import contextlib
+import dataclasses
 import math
 from typing import Any
 
@@ -59,6 +61,8 @@ class Job:
         self._leaving = leaving
         self._nested = dict(ticket.nested)
         self._ends_at = clock.monotonic() + ticket.seconds_left
+        self._local_paths: dict[str, str] = {}
+        self._used = contextlib.ExitStack()
         self._unwanted: exception.MinovaException | None = None
 
     @property
@@ -81,17 +85,41 @@ class Job:
 
     # -- what is to be made --------------------------------------------------
 
-    def spec(self) -> Spec:
-        """Return what the hypervisor is to know of the guest."""
-        return specs.of(
+    def spec(self, fetched: bool = False) -> Spec:
+        """Return what the hypervisor is to know of the guest.
+
+        With ``fetched`` the kernel and its ramdisk, if it has any, are on
+        this host, for disks to be made with.
+        """
+        spec = specs.of(
             self.instance, self._ticket.operation, self._ticket.generation
+        )
+        if not fetched:
+            return spec
+        return dataclasses.replace(
+            spec,
+            kernel=self._local(self.instance.kernel_id),
+            ramdisk=self._local(self.instance.ramdisk_id),
         )
 
     def image(self) -> str | None:
         """Return the path of the instance's image on this host."""
-        if not self._driver.uses_images or not self.instance.image_ref:
+        return self._local(self.instance.image_ref)
+
+    def _local(self, image_id: str) -> str | None:
+        """Have an image on this host until the work ends; return its path."""
+        if not self._driver.uses_images or not image_id:
             return None
-        return self._images.local(self.context, self.instance.image_ref)
+        if image_id not in self._local_paths:
+            self._local_paths[image_id] = self._used.enter_context(
+                self._images.use(self.context, image_id)
+            )
+        return self._local_paths[image_id]
+
+    def close(self) -> None:
+        """Let go of the images: the work has ended."""
+        self._local_paths.clear()
+        self._used.close()
 
     def peer(self) -> Peer:
         """Return the other host of the move."""

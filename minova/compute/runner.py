@@ -206,12 +206,13 @@ class Runner:
             self.cancel,
             self._leaving,
         )
-        if step.beside:
-            return self._work_alone(step, job, ticket)
-        self._end_older(ticket)
-        with self._instance(ticket.instance.uuid):
-            self._note(ticket, job)
-            return self._work_alone(step, job, ticket)
+        with contextlib.closing(job):
+            if step.beside:
+                return self._work_alone(step, job, ticket)
+            self._end_older(ticket)
+            with self._instance(ticket.instance.uuid):
+                self._note(ticket, job)
+                return self._work_alone(step, job, ticket)
 
     def _note(self, ticket: Ticket, job: Job) -> None:
         with self._guard:

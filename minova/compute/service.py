@@ -56,10 +56,12 @@ class ComputeService:
         self._asking = Asking(
             self._conductor, computes, host, self.incarnation
         )
+        cache = CONF.compute.image_cache_directory
+        self.images = ImageCache(images, cache, host)
         self.runner = Runner(
             host,
             driver,
-            ImageCache(images, CONF.compute.image_cache_directory),
+            self.images,
             self._asking,
             Waker(computes, self._conductor),
             CONF.compute.max_concurrent_steps,
@@ -82,6 +84,11 @@ class ComputeService:
         self._beats = Loop(
             f'beat-{host}', self._beat, lambda: CONF.compute.heartbeat_interval
         )
+        self._ageing = Loop(
+            f'image-cache-{host}',
+            lambda: self.images.age(driver.images_in_use),
+            lambda: CONF.compute.image_cache_interval,
+        )
         self._registered = clock.event()
 
     def start(self) -> None:
@@ -91,6 +98,8 @@ class ComputeService:
         """
         self.hearing.start()
         self._beats.start()
+        if self.driver.uses_images:
+            self._ageing.start()
 
     @property
     def is_registered(self) -> bool:
@@ -108,6 +117,7 @@ class ComputeService:
         """Finish what is quick, leave the rest owed to the next start."""
         self.hearing.stop()
         self._beats.stop()
+        self._ageing.stop()
         if self._registered.is_set():
             self.reconciler.stop()
         self.runner.stop()

@@ -94,6 +94,25 @@ ends it.
         min=1,
         help='How many steps the host works on at the same time.',
     ),
+    cfg.IntOpt(
+        'image_cache_max_age',
+        default=86400,
+        min=0,
+        help="""
+Seconds after its last use at which an image is removed from the host's image
+cache. One is in use as long as a disk is made on it. 0: images are never
+removed.
+""",
+    ),
+    cfg.FloatOpt(
+        'image_cache_interval',
+        default=3600,
+        min=1,
+        help="""
+Seconds between two looks for images that may be removed from the image cache,
+and for what crashes have left there.
+""",
+    ),
     cfg.FloatOpt(
         'shutdown_timeout',
         default=60,

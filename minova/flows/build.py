@@ -98,7 +98,7 @@ class BuildAndRunInstance(HostStep):
 
     def work(self, job: Job) -> Facts:
         """Make what is missing."""
-        spec = job.spec()
+        spec = job.spec(fetched=True)
         job.driver.create_disks(spec, job.image())
         power.switch_on(job)
         return power.state(job)

@@ -205,8 +205,12 @@ class Job(Protocol):
     def migration(self) -> Migration:
         """The record of the move."""
 
-    def spec(self) -> 'Spec':
-        """Return what the hypervisor is to know of the guest."""
+    def spec(self, fetched: bool = False) -> 'Spec':
+        """Return what the hypervisor is to know of the guest.
+
+        With ``fetched`` the kernel that it may have beside its disk is on
+        this host.
+        """
 
     def peer(self) -> 'Peer':
         """Return the other host of the move."""

@@ -149,8 +149,9 @@ class PreLiveMigration(HostStep):
     def work(self, job: Job) -> Facts:
         """Prepare."""
         plan = job.args['plan']
+        spec = job.spec(fetched=True)
         image = _image(job) if plan.get('block_migration') else None
-        return job.driver.prepare_reception(job.spec(), plan, image)
+        return job.driver.prepare_reception(spec, plan, image)
 
     def ends(self, book: Book, result: Facts) -> None:
         """The guest may come."""

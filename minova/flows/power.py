@@ -77,9 +77,13 @@ def switch_on(job: Job) -> None:
     made again before. Raises GuestFailed; no half-made guest is left.
     """
     spec = job.spec()
+    if not job.driver.has_disks(spec.uuid) and job.driver.has_aside(spec.uuid):
+        # What a move that ended badly has left here.
+        LOG.warning('The disks of guest %s were set aside.', spec.uuid)
+        job.driver.take_back(spec.uuid)
     if not job.driver.has_disks(spec.uuid):
         LOG.warning('The disks of guest %s are missing; made anew.', spec.uuid)
-        job.driver.create_disks(spec, job.image())
+        job.driver.create_disks(job.spec(fetched=True), job.image())
     job.driver.define(spec)
     job.driver.start(spec.uuid)
     _require_running(job)

@@ -423,7 +423,7 @@ class FinishRevertResize(HostStep):
 
     def gives_up(self, error: Error) -> bool:
         """Without the old disk there is nothing to go back to."""
-        return isinstance(error, exception.DiskFailed)
+        return isinstance(error, exception.DiskMissing)
 
 
 class Revert(Story):

@@ -55,7 +55,7 @@ def receive(
     if length is not None and length > limit:
         raise exception.TooLarge(limit=limit)
     head = _head(source)
-    virtual_size = _inspected(head, disk_format)
+    virtual_size = inspect(head, disk_format)
     md5 = hashlib.md5(usedforsecurity=False)
     sha512 = hashlib.sha512()
     size = 0
@@ -118,8 +118,12 @@ def _corrupt(image: images.Image, what: str) -> exception.OperationFailed:
     )
 
 
-def _inspected(head: bytes, disk_format: str) -> int | None:
-    """Return the disk's size where the header tells, if it may be taken."""
+def inspect(head: bytes, disk_format: str) -> int | None:
+    """Return the disk's size where the header tells; refuse some data.
+
+    InvalidInput for a body that is empty, is not what it is said to be, or
+    names other files.
+    """
     if not head:
         raise exception.InvalidInput(reason='the body is empty.')
     if disk_format == 'qcow2':

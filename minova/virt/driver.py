@@ -56,6 +56,10 @@ class Spec:
     nics: tuple[dict[str, Any], ...] = ()
     extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
     image: dict[str, Any] = dataclasses.field(default_factory=dict)
+    #: Paths of the kernel that is started instead of the disk, and of its
+    #: ramdisk, where disks are to be made; they are copied.
+    kernel: str | None = None
+    ramdisk: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +168,14 @@ class DiskInterface(Protocol):
         ``image`` is the path of the image's file, None for an empty disk.
         """
 
+    def images_in_use(self) -> set[str]:
+        """Return the paths of the images' files that disks are made on.
+
+        Those of all disks that are here, also aside, of whatever guest. They
+        are as ``create_disks`` was given them. Raises DiskFailed rather than
+        leaving one out.
+        """
+
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the guest's disks are here."""
 
@@ -187,7 +199,7 @@ class DiskInterface(Protocol):
         """Make the disks that were set aside the guest's again.
 
         Nothing when none are set aside and the guest has its disks; raises
-        DiskFailed when both are missing.
+        DiskMissing when both are missing.
         """
 
     def drop_aside(self, uuid: str) -> None:

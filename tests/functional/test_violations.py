@@ -102,6 +102,27 @@ class ViolationsTest(base.TestCase):
         self.assertEqual([], self.report('a', uuid))
         self.assertIsNotNone(self.cloud.world.disk('a', uuid, aside=True))
 
+    def test_a_full_disk_made_a_revert_give_up(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.resize(uuid, self.big)
+        self.cloud.world.break_(
+            'a', 'take_back', 'No space left on device', kind='DiskFailed'
+        )
+        self.cloud.revert(uuid)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('a', states.ACTIVE), _place(instance))
+        self.assertIsNone(self.cloud.world.disk('a', uuid, aside=True))
+
+    def test_a_start_made_disks_anew_that_were_set_aside(self):
+        uuid = self.cloud.boot(host='a')
+        shelf = self.cloud.world.shelf
+        mine = shelf.get(f'a/disks/{uuid}') | {'mark': 'mine'}
+        shelf.put(f'a/aside/{uuid}', mine)
+        shelf.delete(f'a/disks/{uuid}')
+        self.cloud.begin('reboot_hard', uuid)
+        self.assertEqual('mine', shelf.get(f'a/disks/{uuid}').get('mark'))
+        self.assertIsNone(shelf.get(f'a/aside/{uuid}'))
+
     # -- live migration ------------------------------------------------------
 
     def test_a_migration_taken_back_unbegun_left_its_record_queued(self):

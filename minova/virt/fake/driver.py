@@ -243,6 +243,11 @@ class FakeDriver:
             self._shelf.put(path, made)
 
     @_faulty
+    def images_in_use(self) -> set[str]:
+        """Return none: disks are records."""
+        return set()
+
+    @_faulty
     def has_disks(self, uuid: str) -> bool:
         """Tell whether there is a record."""
         return self._shelf.get(f'{self.host}/disks/{uuid}') is not None
@@ -301,7 +306,7 @@ class FakeDriver:
     def _require_disk(self, uuid: str) -> Record:
         disk = self._shelf.get(f'{self.host}/disks/{uuid}')
         if disk is None:
-            raise exception.DiskFailed(
+            raise exception.DiskMissing(
                 instance_id=uuid, reason=f'its disks are not at {self.host}'
             )
         return disk

@@ -182,6 +182,10 @@ class RemoteDriver:
         """Ask."""
         self._ask('create_disks', spec, image)
 
+    def images_in_use(self) -> set[str]:
+        """Return none: disks are records."""
+        return set()
+
     def has_disks(self, uuid: str) -> bool:
         """Ask."""
         return cast(bool, self._ask('has_disks', uuid))

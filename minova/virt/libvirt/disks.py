@@ -5,6 +5,7 @@ Below the directory of a host's instances::
 
     UUID/disk          the root disk: where it is, all disks are
     UUID/disk.ephemeral, UUID/disk.swap
+    UUID/kernel, UUID/ramdisk  what is started instead of the root disk
     UUID/console.log   what the guest said on its first serial port
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
@@ -21,11 +22,14 @@ import errno
 import os
 import re
 import shutil
+import stat
 from typing import Protocol
 
 from minova import exception
 from minova.virt.driver import Spec
 from minova.virt.libvirt import xml
+from minova.virt.libvirt.backing import backing_file
+from minova.virt.libvirt.hardware import Boot
 from minova.virt.stock import Kept
 
 #: The names that are made here, and what they stand for.
@@ -116,6 +120,17 @@ class Disks:
             for letter, name in zip('abc', _sizes(spec), strict=False)
         )
 
+    def boot(self, spec: Spec) -> Boot | None:
+        """Return the kernel that a guest has beside its disks, if any."""
+        wishes = xml.wishes_of(spec)
+        if wishes.kernel_id is None:
+            return None
+        kernel, ramdisk = (
+            os.path.join(self.folder(spec.uuid), name)
+            for name in ('kernel', 'ramdisk')
+        )
+        return Boot(kernel, ramdisk if wishes.ramdisk_id else None)
+
     def console_log(self, uuid: str) -> str:
         """Return the file that keeps what the guest says."""
         return os.path.join(self.folder(uuid), 'console.log')
@@ -125,9 +140,9 @@ class Disks:
         return os.path.join(self.directory, uuid)
 
     def require(self, uuid: str) -> None:
-        """Raise DiskFailed unless the disks are here."""
+        """Raise DiskMissing unless the disks are here."""
         if not self.has_disks(uuid):
-            raise exception.DiskFailed(
+            raise exception.DiskMissing(
                 instance_id=uuid,
                 reason=f'its disks are not in {self.folder(uuid)}',
             )
@@ -144,6 +159,28 @@ class Disks:
         """Make what is missing, the root disk last."""
         with failures(spec.uuid):
             self._make_missing(spec, image)
+
+    def images_in_use(self) -> set[str]:
+        """Return what the headers of all disks name, whoever's they are."""
+        with failures('(any)'):
+            while True:
+                try:
+                    return self._all_backing_files()
+                except FileNotFoundError:
+                    # It was removed, or has another name now: begin again,
+                    # as a disk that is left out may lose its image.
+                    continue
+
+    def _all_backing_files(self) -> set[str]:
+        found = set()
+        for name in filter(_KEPT.fullmatch, os.listdir(self.directory)):
+            folder = os.path.join(self.directory, name)
+            for file in os.listdir(folder):
+                path = os.path.join(folder, file)
+                # What is no file, as a socket, is no disk either.
+                if stat.S_ISREG(os.stat(path).st_mode):
+                    found.add(backing_file(path))
+        return {path for path in found if path is not None}
 
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the root disk is there."""
@@ -244,6 +281,15 @@ class Disks:
     def _make_missing(self, spec: Spec, image: str | None) -> None:
         folder = self.folder(spec.uuid)
         os.makedirs(folder, exist_ok=True)
+        for name, source in (
+            ('kernel', spec.kernel),
+            ('ramdisk', spec.ramdisk),
+        ):
+            path = os.path.join(folder, name)
+            if source is not None and not os.path.exists(path):
+                part = os.path.join(folder, f'.{name}.part')
+                copy_sparse(source, part)
+                os.rename(part, path)
         for name, size in reversed(_sizes(spec).items()):
             path = os.path.join(folder, name)
             if os.path.exists(path):

@@ -55,6 +55,7 @@ class LibvirtDriver:
         self.remove = guests.remove
 
         self.create_disks = disks.create_disks
+        self.images_in_use = disks.images_in_use
         self.has_disks = disks.has_disks
         self.grow_disks = disks.grow_disks
         self.remove_disks = disks.remove_disks

@@ -24,6 +24,7 @@ from minova.virt.libvirt.connection import failed
 from minova.virt.libvirt.connection import is_about
 from minova.virt.libvirt.connection import refusals
 from minova.virt.libvirt.connection import words
+from minova.virt.libvirt.hardware import Boot
 
 # A guest that is going down runs until it is off.
 _POWER = {
@@ -79,6 +80,9 @@ class Storage(Protocol):
 
     def console_log(self, uuid: str) -> str:
         """Return the file that keeps what the guest says."""
+
+    def boot(self, spec: Spec) -> Boot | None:
+        """Return the kernel that a guest has beside its disks."""
 
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the disks are there."""
@@ -204,6 +208,7 @@ class Guests:
             self._profile,
             self._storage.console_log(spec.uuid),
             CONF.libvirt.vnc_listen,
+            self._storage.boot(spec),
         )
         opened = self._connection.use()
         with refusals(spec.uuid):

@@ -35,6 +35,7 @@ from minova.states import ON
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
 from minova.virt.driver import Spec
+from minova.virt.libvirt import backing
 from minova.virt.libvirt import emulators
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt import xml
@@ -148,7 +149,7 @@ class LiveMoves:
                 if not os.path.exists(path):
                     _make(path, disk, wanted, qcow2.image_format(spec))
             root = os.path.join(folder, plan['disks'][0]['name'])
-            return {'incremental': qcow2.backing_file(root) is not None}
+            return {'incremental': backing.backing_file(root) is not None}
 
     def cancel_reception(self, uuid: str, plan: Plan) -> None:
         """Remove the guest, which the source has kept, and its copied disks.
@@ -217,7 +218,7 @@ class LiveMoves:
                 continue
             path = str(source.get('file'))
             kind = 'raw' if driver is None else str(driver.get('type'))
-            base = qcow2.backing_file(path) if kind == 'qcow2' else None
+            base = backing.backing_file(path) if kind == 'qcow2' else None
             found.append(
                 {
                     'name': os.path.basename(path),

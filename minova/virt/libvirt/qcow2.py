@@ -8,7 +8,6 @@ them.
 """
 
 import os
-import struct
 from typing import Any
 
 import orjson
@@ -17,15 +16,13 @@ from oslo_concurrency import processutils
 from minova import exception
 from minova.virt.driver import Peer
 from minova.virt.driver import Spec
+from minova.virt.libvirt import backing
 from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import failures
 
 #: The formats in which images are taken, and QEMU's names for them.
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
-_MAGIC = b'QFI\xfb'
-#: Magic, version, offset and length of the backing file's name.
-_HEADER = struct.Struct('>4sIQI')
 #: What looking into a user's file may cost: enough for any real one.
 _LIMITS = processutils.ProcessLimits(cpu_time=30, address_space=1 << 30)
 
@@ -79,7 +76,10 @@ class QemuDisks(Disks):
         if not super().has_disks(uuid):
             return False
         with failures(uuid):
-            base = backing_file(os.path.join(self.folder(uuid), 'disk'))
+            path = os.path.join(self.folder(uuid), "disk")
+            base = backing.backing_file(path)
+                os.path.join(self.folder(uuid), 'disk')
+            )
             return base is None or os.path.exists(base)
 
     def hand_over(self, uuid: str, to: Peer) -> None:
@@ -130,25 +130,6 @@ def image_format(spec: Spec) -> str:
 def virtual_size(path: str, image_format: str) -> int:
     """Return the bytes of the disk that a file describes."""
     return int(info(path, image_format)['virtual-size'])
-
-
-def backing_file(path: str) -> str | None:
-    """Return the path of what a qcow2 file is an overlay of.
-
-    Read from its header (QEMU's docs/interop/qcow2.txt), not asked of QEMU: it
-    is asked before each start of a guest.
-    """
-    with open(path, 'rb') as file:
-        head = file.read(_HEADER.size)
-        if len(head) < _HEADER.size:
-            raise OSError(f'{path} is no qcow2 file')
-        magic, _, offset, length = _HEADER.unpack(head)
-        if magic != _MAGIC:
-            raise OSError(f'{path} is no qcow2 file')
-        if not offset:
-            return None
-        file.seek(offset)
-        return file.read(length).decode()
 
 
 def info(path: str, image_format: str) -> dict[str, Any]:
