@@ -75,11 +75,9 @@ class QemuDisks(Disks):
         """Tell whether the root disk is here, and the image it is over."""
         if not super().has_disks(uuid):
             return False
+        path = os.path.join(self.folder(uuid), 'disk')
         with failures(uuid):
-            path = os.path.join(self.folder(uuid), "disk")
             base = backing.backing_file(path)
-                os.path.join(self.folder(uuid), 'disk')
-            )
             return base is None or os.path.exists(base)
 
     def hand_over(self, uuid: str, to: Peer) -> None:
