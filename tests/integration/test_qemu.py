@@ -153,3 +153,109 @@ class LifeTest(QemuTestCase):
         self.assertEqual([], self.rig.files()[host])
         self.user.delete(uuid)
         self.assert_nothing_left()
+
+
+class KillTest(QemuTestCase):
+    """What is killed while a guest moves, in the order of the chain."""
+
+    #: Slow enough to be seen under way.
+    slowly = {'libvirt': {'migration_bandwidth': 4}}
+
+    def start_compute(self, host, wait=True, **more):
+        return super().start_compute(host, wait, **(more or self.slowly))
+
+    def begin(self, uuid):
+        """Begin to move a guest; return when both hosts have it."""
+        here = self.user.host(uuid)
+        self.assert_runs_once(uuid, here)
+        self.before = self.rig.counts(here, uuid)[-1]
+        self.user.live_migrate(uuid)
+        self.wait_for(lambda: len(self.rig.runners(uuid)) == 2)
+        return here, self.other(here)
+
+    def wait_for(self, true, seconds=90):
+        until = base.clock.monotonic() + seconds
+        while not true():
+            if base.clock.monotonic() > until:
+                self.fail('it never came true')
+            base.clock.sleep(0.05)
+
+    def restart(self, *hosts):
+        for host in hosts:
+            service = self.computes[host]
+            ready = service.said().count('is ready.')
+            service.start()
+            service.wait_for('is ready.', ready + 1)
+
+    def assert_is_at(self, uuid, host):
+        """It is the same guest, is there alone, and nothing else is left."""
+        self.user.wait(uuid, 'ACTIVE', 180)
+        self.assertEqual(host, self.user.host(uuid))
+        count = self.rig.wait_for_count(host, uuid)
+        self.assertEqual(
+            (self.before.boot, self.before.memory, self.before.disk),
+            (count.boot, count.memory, count.disk),
+        )
+        self.assertGreater(count.number, self.before.number)
+        self.assert_runs_once(uuid, host)
+        self.wait_for(lambda: not self.rig.files()[self.other(host)])
+
+    def test_services(self):
+        uuid, _ = self.boot()
+        # The source's, in the middle of it.
+        here, there = self.begin(uuid)
+        self.computes[here].kill()
+        self.restart(here)
+        self.assert_is_at(uuid, there)
+        # The destination's; it is needed in the end only.
+        here, there = self.begin(uuid)
+        self.computes[there].kill()
+        self.wait_for(lambda: self.rig.runners(uuid) == [there])
+        self.restart(there)
+        self.assert_is_at(uuid, there)
+        # Both, until libvirt has done it alone.
+        here, there = self.begin(uuid)
+        self.computes[here].kill()
+        self.computes[there].kill()
+        self.wait_for(lambda: self.rig.runners(uuid) == [there])
+        self.restart(here, there)
+        self.assert_is_at(uuid, there)
+
+    def test_hypervisors(self):
+        uuid, _ = self.boot()
+        # The guest that is coming.
+        here, there = self.begin(uuid)
+        self.rig.kill_guest(there, uuid)
+        self.assert_is_at(uuid, here)
+        # The libvirtd that sends; its guest runs on and is found again.
+        here, there = self.begin(uuid)
+        self.rig.kill_libvirtd(here)
+        self.rig.start_libvirtd(here)
+        self.assert_is_at(uuid, here)
+        # The one that receives.
+        here, there = self.begin(uuid)
+        self.rig.kill_libvirtd(there)
+        self.rig.start_libvirtd(there)
+        self.assert_is_at(uuid, here)
+        # Nothing: on request it ends, and after that it can move.
+        here, there = self.begin(uuid)
+        moves = self.user.ask('GET', f'/servers/{uuid}/migrations')
+        (move,) = moves['migrations']
+        self.user.ask('DELETE', f'/servers/{uuid}/migrations/{move["id"]}')
+        self.assert_is_at(uuid, here)
+        here, there = self.begin(uuid)
+        self.assert_is_at(uuid, there)
+
+    def test_the_guest_itself(self):
+        uuid, _ = self.boot()
+        here, there = self.begin(uuid)
+        self.rig.kill_guest(here, uuid)
+        self.wait_for(lambda: self.rig.runners(uuid) == [])
+        self.user.wait(uuid, 'SHUTOFF', 120)
+        self.assertEqual(here, self.user.host(uuid))
+        self.wait_for(lambda: not self.rig.files()[there])
+        self.user.act(uuid, 'os-start')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(
+            self.before.disk, self.rig.wait_for_count(here, uuid).disk
+        )

@@ -267,6 +267,23 @@ class Disks:
         """Tell whether that directory is there."""
         return os.path.isdir(self._aside(uuid))
 
+    def make_companions(self, spec: Spec) -> None:
+        """Make what is missing of what is read beside the disks.
+
+        It is made from what is known of the guest alone, so a host that
+        receives the guest makes its own.
+        """
+        folder = self.folder(spec.uuid)
+        for name, source in (
+            ('kernel', spec.kernel),
+            ('ramdisk', spec.ramdisk),
+        ):
+            path = os.path.join(folder, name)
+            if source is not None and not os.path.exists(path):
+                part = os.path.join(folder, f'.{name}.part')
+                copy_sparse(source, part)
+                os.rename(part, path)
+
     # -- from another host of the machine ------------------------------------
 
     def receive(self, uuid: str, folder: str) -> None:
@@ -281,15 +298,7 @@ class Disks:
     def _make_missing(self, spec: Spec, image: str | None) -> None:
         folder = self.folder(spec.uuid)
         os.makedirs(folder, exist_ok=True)
-        for name, source in (
-            ('kernel', spec.kernel),
-            ('ramdisk', spec.ramdisk),
-        ):
-            path = os.path.join(folder, name)
-            if source is not None and not os.path.exists(path):
-                part = os.path.join(folder, f'.{name}.part')
-                copy_sparse(source, part)
-                os.rename(part, path)
+        self.make_companions(spec)
         for name, size in reversed(_sizes(spec).items()):
             path = os.path.join(folder, name)
             if os.path.exists(path):

@@ -144,6 +144,7 @@ class LiveMoves:
         folder = self._disks.folder(uuid)
         with failures(uuid):
             os.makedirs(folder, exist_ok=True)
+            self._disks.make_companions(spec)
             for disk in plan['disks']:
                 path = os.path.join(folder, disk['name'])
                 if not os.path.exists(path):
