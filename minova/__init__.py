@@ -17,6 +17,7 @@ The folders stand in the order a request travels:
 Three rooms hold the facts that everything else is derived from: ``states.py``
 (the life of an instance, one table), ``notifications/events.py`` (what is told
 to the world) and ``rpc/conductor.py`` with ``rpc/compute.py`` (the contracts).
+What flavors and images may ask of a guest stands in ``wishes/table.py``.
 
 Beside that path: ``audit/`` compares what the database and the hosts say,
 ``simulation/`` runs all of it under virtual time and breaks it on purpose, and

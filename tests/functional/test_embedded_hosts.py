@@ -5,6 +5,7 @@ Everything is the real thing but the broker and, inside libvirt, the machines.
 """
 
 import os
+from xml.etree import ElementTree
 
 from minova import states
 from minova.compute.service import ComputeService
@@ -16,21 +17,24 @@ from minova.virt import load
 from minova.virt.libvirt import acted
 from tests import base
 from tests.fixtures.cloud import Cloud
+from tests.unit.images import base as images_base
 
 IMAGE = '22222222-3333-4444-8555-666666666666'
+KERNEL = '33333333-4444-4555-8666-777777777777'
+RAMDISK = '44444444-5555-4666-8777-888888888888'
 CONTENT = b'boot sector' + bytes(5000) + b'the rest'
+DATA = {IMAGE: CONTENT, KERNEL: b'the kernel', RAMDISK: b'its ramdisk'}
 
 
-class OneImage:
-    """An image service with one image."""
+class FewImages:
+    """An image service with a few images."""
 
     def show(self, context, image_id):
-        raise AssertionError('a compute has no reason to ask')
+        return images_base.image(id=image_id, size=len(DATA[image_id]))
 
     def download(self, context, image_id, path):
-        assert image_id == IMAGE
         with open(path, 'wb') as file:
-            file.write(CONTENT)
+            file.write(DATA[image_id])
 
 
 class EmbeddedCloud(Cloud):
@@ -42,12 +46,14 @@ class EmbeddedCloud(Cloud):
 
     def start_compute(self, host):
         """Start the compute of a host, with images."""
-        service = ComputeService(host, self.bus, self.driver(host), OneImage())
+        service = ComputeService(
+            host, self.bus, self.driver(host), FewImages()
+        )
         service.start()
         self.adopt(host, service)
         return service
 
-    def boot_image(self, image):
+    def boot_image(self, image, **values):
         """Create an instance from an image; return its uuid."""
         context = self.context()
         instance = begin.new_instance(
@@ -57,6 +63,7 @@ class EmbeddedCloud(Cloud):
             hostname='server',
             reservation_id='r-1',
             image_ref=image,
+            **values,
         )
         begun = self.database.write(
             lambda c: begin.create(c, context, instance, 'api.api', {})
@@ -191,6 +198,45 @@ class EmbeddedHostsTest(base.TestCase):
         with open(self.disk(host, uuid), 'rb') as file:
             self.assertEqual(CONTENT, file.read(len(CONTENT)))
         self.assertEqual(1 << 30, os.path.getsize(self.disk(host, uuid)))
+
+    def test_kernel_beside_the_disk(self):
+        meta = {'kernel_id': KERNEL, 'ramdisk_id': RAMDISK}
+        uuid = self.cloud.boot_image(
+            IMAGE, kernel_id=KERNEL, ramdisk_id=RAMDISK, image_meta=meta
+        )
+        host = self.cloud.instance(uuid).host
+        self.assert_kernel(host, uuid)
+        # They go wherever the disks go.
+        self.cloud.resize(uuid, self.cloud.flavor(name='big', root_gb=3))
+        instance = self.assert_ended(uuid, states.RESIZED)
+        self.assertNotEqual(host, instance.host)
+        self.assert_kernel(instance.host, uuid)
+
+    def assert_kernel(self, host, uuid):
+        folder = os.path.dirname(self.disk(host, uuid))
+        root = ElementTree.fromstring(self.definition(uuid).XMLDesc())
+        for tag, name, image in (
+            ('kernel', 'kernel', KERNEL),
+            ('initrd', 'ramdisk', RAMDISK),
+        ):
+            path = os.path.join(folder, name)
+            self.assertEqual(path, root.findtext(f'os/{tag}'))
+            with open(path, 'rb') as file:
+                self.assertEqual(DATA[image], file.read())
+
+    def test_images_age(self):
+        self.config(
+            group='compute', image_cache_max_age=1, image_cache_interval=1
+        )
+        for host in 'ab':
+            self.cloud.restart_compute(host)
+        for _ in range(2):
+            self.assert_runs(self.cloud.boot_image(IMAGE))
+            folder = os.path.join(self.directory, 'image-cache')
+            self.assertTrue(os.path.isdir(folder))
+            # These hosts copy images: nothing is made on one.
+            cached = os.path.join(folder, IMAGE)
+            self.cloud.wait_for(lambda c=cached: not os.path.exists(c))
 
     def test_stop_and_start(self):
         uuid, _, _ = self.booted()

@@ -107,6 +107,7 @@ class ReplyTest(RowsTestCase):
         self.assertEqual('secret', reply.body['server']['adminPass'])
 
     def test_what_is_kept_of_the_image(self):
+        self.shelf.add(id='k')
         image = self.shelf.add(
             min_ram=64,
             properties={

@@ -364,6 +364,7 @@ class Disks:
         self.assertFalse(self.a.has_disks(UUID))
         self.assertFalse(self.a.has_aside(UUID))
         self.assertFalse(self.b.has_disks(UUID))
+        self.assertEqual(set(), self.a.images_in_use())
 
     def test_create(self):
         self.a.create_disks(spec(root_gb=3), None)

@@ -2,6 +2,9 @@
 """Disks: what is in them, what they cost, and that no half one counts."""
 
 import os
+import struct
+import subprocess
+from unittest import mock
 
 import fixtures
 
@@ -173,6 +176,92 @@ class ContentTest(DisksTestCase):
         self.disks.create_disks(spec(), self.image((0, b'x' * MIB)))
         self.assertGreaterEqual(self.disks.used(UUID), MIB)
         self.assertLess(self.disks.used(UUID), 2 * MIB)
+
+
+class ImagesInUseTest(DisksTestCase):
+    """Which files disks are made on, by their headers."""
+
+    def overlay(self, base, folder=UUID, name='disk', relative=False):
+        """Make a disk on a file, as qemu-img does."""
+        os.makedirs(os.path.join(self.place, folder), exist_ok=True)
+        path = self.path(name, folder)
+        named = os.path.relpath(base, os.path.dirname(path))
+        subprocess.run(
+            [
+                *('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw'),
+                *('-b', named if relative else base, path),
+            ],
+            check=True,
+        )
+
+    def test_all_disks_of_all_guests(self):
+        base = self.image((0, b'data'), size=MIB)
+        bases = [f'{base}-{number}' for number in range(4)]
+        for path in bases:
+            copy_sparse(base, path)
+        self.overlay(bases[0])
+        self.overlay(bases[1], f'{OTHER}_resize')
+        self.overlay(bases[2], f'.{OTHER}.part', relative=True)
+        self.overlay(bases[3], 'not-a-guest')
+        self.disks.create_disks(spec(OTHER), base)
+        self.assertEqual(set(bases[:3]), self.disks.images_in_use())
+
+    def test_headers_that_are_no_sense(self):
+        self.disks.create_disks(spec(), None)
+        for head in (
+            b'',
+            b'QFI',
+            b'QFI\xfb' + bytes(16),
+            b'QFI\xfb' + b'\xff' * 16,
+            struct.pack('>4sIQI4s', b'QFI\xfb', 3, 20, 4, b'a\0b '),
+            struct.pack('>4sIQI', b'QFI\xfb', 3, 0, 9),
+        ):
+            with open(self.path(), 'wb') as file:
+                file.write(head)
+            self.assertEqual(set(), self.disks.images_in_use(), head)
+
+    def test_a_disk_that_gets_another_name_meanwhile(self):
+        base = self.image((0, b'data'), size=MIB)
+        self.overlay(base)
+        real, calls = disks.os.listdir, []
+
+        def listdir(path):
+            found = real(path)
+            calls.append(path)
+            if len(calls) == 1:
+                self.disks.set_aside(UUID)
+            return found
+
+        with mock.patch.object(disks.os, 'listdir', listdir):
+            self.assertEqual({base}, self.disks.images_in_use())
+
+    def test_a_directory_that_cannot_be_read(self):
+        os.rmdir(self.place)
+        with open(self.place, 'wb'):
+            self.assertRaises(exception.DiskFailed, self.disks.images_in_use)
+
+
+class KernelTest(DisksTestCase):
+    """A kernel beside the disks."""
+
+    def test_it_is_copied_once(self):
+        kernel = self.image((0, b'first'))
+        image = {'kernel_id': 'k'}
+        made = spec(kernel=kernel, ramdisk=kernel, image=image)
+        self.disks.create_disks(made, None)
+        self.image((0, b'later'))
+        self.disks.create_disks(made, None)
+        for name in ('kernel', 'ramdisk'):
+            with open(self.path(name), 'rb') as file:
+                self.assertEqual(b'first', file.read())
+        self.assertEqual(
+            (self.path('kernel'), None),
+            (self.disks.boot(made).kernel, self.disks.boot(made).ramdisk),
+        )
+        image = {'kernel_id': 'k', 'ramdisk_id': 'r'}
+        boot = self.disks.boot(spec(image=image))
+        self.assertEqual(self.path('ramdisk'), boot.ramdisk)
+        self.assertIsNone(self.disks.boot(spec()))
 
 
 class CopyTest(DisksTestCase):
