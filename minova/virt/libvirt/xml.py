@@ -61,11 +61,15 @@ PROFILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Disk:
-    """A disk of a guest: its file, 'raw' or 'qcow2', and its device name."""
+    """A disk of a guest: its file, 'raw' or 'qcow2', and its device name.
+
+    A ``cdrom`` can only be read.
+    """
 
     path: str
     format: str
     target: str
+    cdrom: bool = False
 
 
 class Mark(NamedTuple):
@@ -189,10 +193,13 @@ def _clock(root: ElementTree.Element) -> None:
 
 
 def _disk(devices: ElementTree.Element, disk: Disk) -> None:
-    device = _add(devices, 'disk', type='file', device='disk')
+    kind, bus = ('cdrom', 'sata') if disk.cdrom else ('disk', 'virtio')
+    device = _add(devices, 'disk', type='file', device=kind)
     _add(device, 'driver', name='qemu', type=disk.format)
     _add(device, 'source', file=disk.path)
-    _add(device, 'target', dev=disk.target, bus='virtio')
+    _add(device, 'target', dev=disk.target, bus=bus)
+    if disk.cdrom:
+        _add(device, 'readonly')
 
 
 def _interface(devices: ElementTree.Element, nic: dict[str, Any]) -> None:
