@@ -47,7 +47,7 @@ def _link(nic: Json) -> Json:
         'id': f'tap{nic["id"][:11]}',
         'vif_id': nic['id'],
         'type': 'phy',
-        'ethernet_mac_address': nic['mac'],
+        'ethernet_mac_address': nic['mac'].lower(),
     }
     if nic.get('mtu'):
         link['mtu'] = nic['mtu']
