@@ -140,18 +140,12 @@ def _set_time_of_record(data: bytearray, record: int) -> None:
 
 def _set_times_of_file(data: bytearray, place: int, end: int) -> None:
     """Set the times that Rock Ridge has between two places."""
-    # Each entry is two letters, its length and a version.
+    # Each entry is two letters, its length and a version. None goes on
+    # elsewhere (CE): Joliet takes no name that is too long for one record.
     while place + 4 <= end and data[place + 2] >= 4:
         kind, size = bytes(data[place : place + 2]), data[place + 2]
         if kind == b'TF':
             time = _TIME if data[place + 4] & _LONG else _SHORT_TIME
             for at in range(place + 5, place + size, len(time)):
                 data[at : at + len(time)] = time
-        elif kind == b'CE':
-            # It goes on in another sector.
-            sector, offset, length = struct.unpack_from(
-                '<I4xI4xI', data, place + 4
-            )
-            there = sector * _SECTOR + offset
-            _set_times_of_file(data, there, there + length)
         place += size

@@ -345,8 +345,7 @@ class ImageTest(base.TestCase):
     @hypothesis.given(
         strategies.dictionaries(
             strategies.lists(
-                # Longer names than any of ours: an entry then goes on
-                # elsewhere (CE), which must be followed.
+                # As long as Joliet takes them.
                 strategies.from_regex(r'[a-z]{1,60}', fullmatch=True),
                 min_size=1,
                 max_size=4,
