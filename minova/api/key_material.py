@@ -7,7 +7,6 @@ for people to compare; nothing is trusted because of it.
 """
 
 import base64
-import binascii
 import hashlib
 import struct
 
@@ -57,8 +56,8 @@ def _ssh_digest(public_key: str) -> bytes:
     """Return the digest of a line as in OpenSSH's ``authorized_keys``.
 
     Kinds of keys that are newer than this code are taken as well: the binary
-    form begins with the name of its kind (RFC 4253, 6.6), which must be the
-    first word of the line.
+    form is a row of fields, each behind its length, and the first is the name
+    of the kind (RFC 4253, 6.6), which must be the first word of the line.
     """
     words = public_key.strip(' \n\r\t').split(' ', 2)
     if '\n' in public_key.strip() or len(words) < 2:
@@ -69,16 +68,28 @@ def _ssh_digest(public_key: str) -> bytes:
     kind, text = words[0], words[1]
     try:
         content = base64.b64decode(text, validate=True)
-        (length,) = struct.unpack_from('>I', content)
-    except (binascii.Error, ValueError, struct.error):
-        content, length = b'', 0
-    named = content[4 : 4 + length]
-    if not named or named != kind.encode() or len(content) == 4 + length:
+        parts = _fields(content)
+    except (ValueError, struct.error):
+        parts = []
+    if len(parts) < 2 or parts[0] != kind.encode():
         raise exception.InvalidInput(
             f'{_PLACE}: the second word is no key of the kind that the first '
             'one names.'
         )
     return hashlib.md5(content, usedforsecurity=False).digest()
+
+
+def _fields(content: bytes) -> list[bytes]:
+    """Return the fields of a key; struct.error or ValueError if it is none."""
+    found = []
+    place = 0
+    while place < len(content):
+        (length,) = struct.unpack_from('>I', content, place)
+        place += 4 + length
+        if place > len(content):
+            raise ValueError('the last field is cut off')
+        found.append(content[place - length : place])
+    return found
 
 
 def _certificate_digest(public_key: str) -> bytes:
