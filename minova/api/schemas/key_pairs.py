@@ -12,21 +12,20 @@ from minova.api.schemas.types import Json
 _LONGEST: Final = 16000
 
 
-def _name(more: str, words: str) -> Json:
-    return {
-        'type': 'string',
-        'minLength': 1,
-        'maxLength': 255,
-        'pattern': rf'^(?! )[a-zA-Z0-9{more}_ -]+(?<! )\Z',
-        'explain': f'1 to 255 letters, digits, {words}"-", "_" and blanks, '
-        'no blank at an end',
-    }
+_NAME: Final[Json] = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': r'^(?! )[a-zA-Z0-9_ -]+(?<! )\Z',
+    'explain': '1 to 255 letters, digits, "-", "_" and blanks, no blank at '
+    'an end',
+}
 
 
 def _creations() -> dict[int, Json]:
     """Return the schemas, each a change of the one before."""
     pair: Json = {
-        'name': _name('', ''),
+        'name': _NAME,
         'public_key': {
             'type': 'string',
             'minLength': 1,
@@ -40,8 +39,6 @@ def _creations() -> dict[int, Json]:
         'user_id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
     }
     found[10] = one('keypair', fields(pair, ['name']))
-    pair |= {'name': _name('@.', '"@", ".", ')}
-    found[92] = one('keypair', fields(pair, ['name', 'public_key']))
     return found
 
 
