@@ -48,7 +48,8 @@ def files(spec: Spec) -> dict[str, bytes]:
     }
     ec2 = {'meta-data.json': _written(_ec2_meta_data(spec, drive))}
     if drive.user_data is not None:
-        content = base64.b64decode(drive.user_data)
+        # Blanks of any alphabet may stand in it; the API takes them.
+        content = base64.b64decode(''.join(drive.user_data.split()))
         told['user_data'] = ec2['user-data'] = content
     found = {f'ec2/latest/{name}': ec2[name] for name in ec2}
     for version in (VERSION, 'latest'):

@@ -115,8 +115,10 @@ class Disks:
             for letter, name in zip('abc', _sizes(spec), strict=False)
         ]
         if spec.config_drive is not None:
+            # No CD-ROM drive: what a guest boots from it has a driver for,
+            # and kernels for clouds leave the one of SATA out.
             path = os.path.join(folder, _CONFIG_DRIVE)
-            found.append(xml.Disk(path, 'raw', 'sda', cdrom=True))
+            found.append(xml.Disk(path, 'raw', 'vdz', readonly=True))
         return tuple(found)
 
     def console_log(self, uuid: str) -> str:

@@ -61,15 +61,12 @@ PROFILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Disk:
-    """A disk of a guest: its file, 'raw' or 'qcow2', and its device name.
-
-    A ``cdrom`` can only be read.
-    """
+    """A disk of a guest: its file, 'raw' or 'qcow2', and its device name."""
 
     path: str
     format: str
     target: str
-    cdrom: bool = False
+    readonly: bool = False
 
 
 class Mark(NamedTuple):
@@ -193,12 +190,11 @@ def _clock(root: ElementTree.Element) -> None:
 
 
 def _disk(devices: ElementTree.Element, disk: Disk) -> None:
-    kind, bus = ('cdrom', 'sata') if disk.cdrom else ('disk', 'virtio')
-    device = _add(devices, 'disk', type='file', device=kind)
+    device = _add(devices, 'disk', type='file', device='disk')
     _add(device, 'driver', name='qemu', type=disk.format)
     _add(device, 'source', file=disk.path)
-    _add(device, 'target', dev=disk.target, bus=bus)
-    if disk.cdrom:
+    _add(device, 'target', dev=disk.target, bus='virtio')
+    if disk.readonly:
         _add(device, 'readonly')
 
 

@@ -96,6 +96,8 @@ class DocumentsTest(base.TestCase):
         text = base64.encodebytes(b'x' * 200).decode()
         found = documents.files(drive(user_data=text))
         self.assertEqual(b'x' * 200, found['openstack/latest/user_data'])
+        found = documents.files(drive(user_data='AA\u2003EC\n'))
+        self.assertEqual(b'\0\1\2', found['openstack/latest/user_data'])
 
     def test_who_it_is(self):
         files = documents.files(

@@ -114,8 +114,8 @@ class ContentTest(DisksTestCase):
         self.disks.create_disks(made, None)
         root, swap, drive = self.disks.of(made)
         path = self.path('disk.config')
-        self.assertEqual(xml.Disk(path, 'raw', 'sda', cdrom=True), drive)
-        self.assertEqual((False, False), (root.cdrom, swap.cdrom))
+        self.assertEqual(xml.Disk(path, 'raw', 'vdz', readonly=True), drive)
+        self.assertEqual((False, False), (root.readonly, swap.readonly))
         self.assertEqual(configdrive.image(made), self.read(drive.path))
 
     def test_a_config_drive_that_was_cut_short(self):
