@@ -202,6 +202,12 @@ class QuotaExceeded(Forbidden):
     )
 
 
+class KeyPairLimitExceeded(Forbidden):
+    """The user has as many key pairs as a user may have."""
+
+    msg_fmt = 'Quota exceeded, too many key pairs: a user may have %(limit)s.'
+
+
 # -- 404 --------------------------------------------------------------------
 
 
@@ -216,6 +222,12 @@ class InstanceNotFound(NotFound):
     """No such instance, or not the asker's."""
 
     msg_fmt = 'Instance %(instance_id)s could not be found.'
+
+
+class KeyPairNotFound(NotFound):
+    """The user has no such key pair."""
+
+    msg_fmt = 'Keypair %(name)s not found for user %(user_id)s'
 
 
 class FlavorNotFound(NotFound):
@@ -292,6 +304,12 @@ class InstanceInvalidState(Conflict):
         "Cannot '%(operation)s' instance %(instance_id)s while it is in "
         '%(attribute)s %(state)s'
     )
+
+
+class KeyPairExists(Conflict):
+    """The user has a key pair of that name."""
+
+    msg_fmt = "Key pair '%(name)s' already exists."
 
 
 class FlavorExists(Conflict):

@@ -27,11 +27,13 @@ _MOST: Final = 10000
 
 ADMIN: Final = 'rule:admin_api'
 OWNER: Final = 'rule:admin_or_owner'
+USER: Final = 'rule:admin_or_user'
 
 #: Who is meant by a default, for the text of a refusal.
 _WHO: Final = {
     ADMIN: 'administrators',
     OWNER: 'members of the project and administrators',
+    USER: 'the user whose it is and administrators',
 }
 
 _BASE: Final = (
@@ -45,6 +47,11 @@ _BASE: Final = (
         'admin_or_owner',
         'is_admin:True or project_id:%(project_id)s',
         'The default of what the members of a project may.',
+    ),
+    (
+        'admin_or_user',
+        'is_admin:True or user_id:%(user_id)s',
+        'The default of what users may with what is theirs alone.',
     ),
 )
 
@@ -114,6 +121,10 @@ _RULES: Final = (
     ('os_compute_api:os-flavor-extra-specs:create', ADMIN, 'Add or change extra specs', 'POST /flavors/{flavor_id}/os-extra_specs'),
     ('os_compute_api:os-flavor-extra-specs:update', ADMIN, 'Change one extra spec', 'PUT /flavors/{flavor_id}/os-extra_specs/{key}'),
     ('os_compute_api:os-flavor-extra-specs:delete', ADMIN, 'Remove one extra spec', 'DELETE /flavors/{flavor_id}/os-extra_specs/{key}'),
+    ('os_compute_api:os-keypairs:index', USER, 'List key pairs', 'GET /os-keypairs'),
+    ('os_compute_api:os-keypairs:show', USER, 'Show a key pair', 'GET /os-keypairs/{name}'),
+    ('os_compute_api:os-keypairs:create', USER, 'Import or generate a key pair', 'POST /os-keypairs'),
+    ('os_compute_api:os-keypairs:delete', USER, 'Delete a key pair', 'DELETE /os-keypairs/{name}'),
     ('os_compute_api:os-services:list', ADMIN, 'List services', 'GET /os-services'),
     ('os_compute_api:os-services:update', ADMIN, 'Enable, disable or force down a service', 'PUT /os-services/{action}', 'PUT /os-services/{service_id}'),
     ('os_compute_api:os-services:delete', ADMIN, 'Delete a service', 'DELETE /os-services/{service_id}'),

@@ -22,6 +22,7 @@ from minova.api import flavor_extra_specs
 from minova.api import flavors
 from minova.api import hypervisors
 from minova.api import instance_actions
+from minova.api import key_pairs
 from minova.api import limits
 from minova.api import middleware
 from minova.api import migrations
@@ -53,6 +54,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *migrations.ROUTES,
     *flavors.ROUTES,
     *flavor_extra_specs.ROUTES,
+    *key_pairs.ROUTES,
     *services.ROUTES,
     *hypervisors.ROUTES,
     *zones.ROUTES,

@@ -95,6 +95,12 @@ def _require_memory(needed: int, flavor: Flavor) -> None:
         )
 
 
+def needs_config_drive(image: Image) -> bool:
+    """Tell whether whoever made the image wants servers to have one."""
+    wish = image.properties.get('img_config_drive', '')
+    return str(wish).lower() == 'mandatory'
+
+
 def fields(image: Image) -> dict[str, Any]:
     """Return what an instance keeps of its image."""
     properties = image.properties

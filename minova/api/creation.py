@@ -17,6 +17,7 @@ from minova import clock
 from minova import exception
 from minova.api import boot_images
 from minova.api import flavor_lookup
+from minova.api import key_pairs
 from minova.api import placement
 from minova.api import quotas
 from minova.api.ask import Ask
@@ -53,6 +54,7 @@ def create(ask: Ask) -> Any:
         boot_images.require_fit(image, flavor)
         placement.require(connection, place)
         quotas.require(connection, project, [flavor] * count)
+        key = key_pairs.of_server(connection, ask, server)
         params = {
             'image_name': image.name or '',
             'host': place.node or place.host,
@@ -68,6 +70,7 @@ def create(ask: Ask) -> Any:
                     **_fields(server, image, number, count),
                     reservation_id=reservation,
                     availability_zone=place.zone,
+                    **key,
                 ),
                 ask.backend.publisher,
                 params,
@@ -116,7 +119,8 @@ def _fields(
         'metadata': server.get('metadata', {}),
         'tags': _without_doubles(server.get('tags', [])),
         'user_data': user_data or None,
-        'config_drive': types.truth(server.get('config_drive', False)),
+        'config_drive': types.truth(server.get('config_drive', False))
+        or boot_images.needs_config_drive(image),
         'auto_disk_config': _disk_config(server) == 'AUTO',
     }
     # What the user calls nothing is called like the server.
@@ -202,15 +206,8 @@ def _refuse_what_is_not_offered(body: dict[str, Any]) -> None:
             'security_groups: there is only "default" in this release.',
         ),
         (
-            'key_name' in server,
-            (
-                'key_name: key pairs are not offered in this release; put '
-                'the key into user_data.'
-            ),
-        ),
-        (
             server.get('personality'),
-            'personality: files are not injected; use user_data.',
+            'personality: files are not injected; user_data can write them.',
         ),
         (
             server.get('block_device_mapping'),

@@ -2,8 +2,9 @@
 """Limits and quotas: what a project may use and what it uses.
 
 Quotas are the same for all projects and stand in the configuration; here they
-can only be looked at. Of what is not offered (key pairs, server groups,
-floating addresses, files) a project may have 0.
+can only be looked at. Of what is not offered (server groups, floating
+addresses, files) a project may have 0. Key pairs are a user's, so a project
+uses none.
 """
 
 import dataclasses
@@ -21,7 +22,6 @@ from minova.db import usage
 #: Names of limits of what is not offered, until which version they stand.
 _ALWAYS: Final = 999
 _NOT_OFFERED: Final = {
-    'maxTotalKeypairs': _ALWAYS,
     'maxServerGroups': _ALWAYS,
     'maxServerGroupMembers': _ALWAYS,
     'totalServerGroupsUsed': _ALWAYS,
@@ -35,7 +35,6 @@ _NOT_OFFERED: Final = {
     'totalFloatingIpsUsed': 35,
 }
 _QUOTAS_NOT_OFFERED: Final = {
-    'key_pairs': _ALWAYS,
     'server_groups': _ALWAYS,
     'server_group_members': _ALWAYS,
     'injected_files': 56,
@@ -66,6 +65,7 @@ def limits(ask: Ask) -> Any:
         'maxTotalCores': most['cores'],
         'maxTotalRAMSize': most['ram'],
         'maxServerMeta': CONF.quota.metadata_items,
+        'maxTotalKeypairs': CONF.quota.key_pairs,
         'totalInstancesUsed': used.instances,
         'totalCoresUsed': used.cores,
         'totalRAMUsed': used.ram,
@@ -105,6 +105,7 @@ def _used(ask: Ask, project_id: str) -> usage.Used:
 def _limits(ask: Ask) -> dict[str, int]:
     found = quotas.limits()
     found['metadata_items'] = CONF.quota.metadata_items
+    found['key_pairs'] = CONF.quota.key_pairs
     return found | _zeros(_QUOTAS_NOT_OFFERED, ask.version)
 
 

@@ -26,7 +26,8 @@ _NOTHING: Final = 'Nothing that is offered here.'
 #: What each version changes, as the documentation lists it.
 HISTORY: Final[dict[int, str]] = {
     1: 'The first version; every body is checked strictly.',
-    2: _NOTHING,
+    2: 'Key pairs have a type, ssh or x509; to create one answers 201, to '
+    'delete one 204.',
     3: 'Administrators see reservation_id, launch_index, hostname, '
     'kernel_id, ramdisk_id, root_device_name and user_data of a server.',
     4: _NOTHING,
@@ -35,7 +36,7 @@ HISTORY: Final[dict[int, str]] = {
     7: _NOTHING,
     8: _NOTHING,
     9: 'Servers show locked.',
-    10: _NOTHING,
+    10: 'Administrators name the user_id whose key pairs they mean.',
     11: 'Services show forced_down; PUT /os-services/force-down.',
     12: _NOTHING,
     13: _NOTHING,
@@ -63,7 +64,7 @@ HISTORY: Final[dict[int, str]] = {
     32: 'Block devices and networks may have a tag.',
     33: 'Hypervisors are listed in pages. Block devices may have no tag.',
     34: 'os-migrateLive answers before the checks are made.',
-    35: _NOTHING,
+    35: 'Key pairs are listed in pages.',
     36: 'Limits and quotas of networks are not shown any more.',
     37: 'networks is required when a server is created, and may be "auto" or '
     '"none". Networks may have no tag.',

@@ -50,6 +50,14 @@ OPTIONS = [
         min=0,
         help='Disk, in GiB, that is kept for the host itself.',
     ),
+    cfg.BoolOpt(
+        'force_config_drive',
+        default=False,
+        help="""
+Give each instance that is created on this host a config drive, whether its
+user asked for one or not. It keeps it wherever it goes.
+""",
+    ),
     cfg.FloatOpt(
         'heartbeat_interval',
         default=10,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project may use; -1 is without limit."""
+"""What a project or a user may use; -1 is without limit."""
 
 from oslo_config import cfg
 
@@ -18,5 +18,11 @@ OPTIONS = [
         default=128,
         min=-1,
         help='Metadata items of an instance.',
+    ),
+    cfg.IntOpt(
+        'key_pairs',
+        default=100,
+        min=-1,
+        help='Key pairs of a user, whatever the project.',
     ),
 ]

@@ -286,6 +286,20 @@ flavors = sa.Table(
     sqlite_autoincrement=True,
 )
 
+key_pairs = sa.Table(
+    'key_pairs',
+    metadata,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('user_id', _Name, nullable=False),
+    sa.Column('name', _Name, nullable=False),
+    sa.Column('type', _Word, nullable=False),
+    sa.Column('public_key', sa.Text, nullable=False),
+    sa.Column('fingerprint', _Name, nullable=False),
+    sa.Column('created_at', types.Moment, nullable=False),
+    sa.UniqueConstraint('user_id', 'name'),
+    sqlite_autoincrement=True,
+)
+
 leases = sa.Table(
     'leases',
     metadata,

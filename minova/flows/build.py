@@ -97,11 +97,17 @@ class BuildAndRunInstance(HostStep):
         book.task('spawning')
 
     def work(self, job: Job) -> Facts:
-        """Make what is missing."""
-        spec = job.spec(fetched=True)
-        job.driver.create_disks(spec, job.image())
+        """Make what is missing.
+
+        A host that gives each guest a config drive says so in the result:
+        the guest has one from then on, wherever it is moved.
+        """
+        if CONF.compute.force_config_drive:
+            job.instance.config_drive = True
+        job.driver.create_disks(job.spec(fetched=True), job.image())
         power.switch_on(job)
-        return power.state(job)
+        drive = {'config_drive': job.instance.config_drive}
+        return power.state(job) | drive
 
     def ends(self, book: Book, result: Facts) -> None:
         """The instance is the user's now."""

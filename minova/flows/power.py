@@ -84,6 +84,9 @@ def switch_on(job: Job) -> None:
     if not job.driver.has_disks(spec.uuid):
         LOG.warning('The disks of guest %s are missing; made anew.', spec.uuid)
         job.driver.create_disks(job.spec(fetched=True), job.image())
+    elif spec.config_drive is not None:
+        # The root disk is there, so no image is needed for what is not.
+        job.driver.create_disks(spec, None)
     job.driver.define(spec)
     job.driver.start(spec.uuid)
     _require_running(job)

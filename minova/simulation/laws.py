@@ -243,6 +243,8 @@ def possessions(
         here = {p: w for p, w in here.items() if p.split('/')[0] not in gone}
         if vm_state != 'error':
             yield from _missing(world, here)
+        if vm_state == 'active' and host not in gone:
+            yield from _drive_missing(world, raw, host, uuid)
         expected |= here
     for path in _paths(world):
         host, _, uuid = path.split('/')
@@ -290,6 +292,20 @@ def _missing(world: Any, expected: dict[str, Power | None]) -> Iterator[str]:
                 f'law 9: the guest at {path} is '
                 f'{Power(record["power"]).name}, not {power.name}'
             )
+
+
+def _drive_missing(
+    world: Any, raw: sqlite3.Connection, host: str, uuid: str
+) -> Iterator[str]:
+    """Yield what is wrong with the config drive of a guest that runs."""
+    (wanted,) = raw.execute(
+        'SELECT config_drive FROM instances WHERE uuid = ?', (uuid,)
+    ).fetchone()
+    disks = world.shelf.get(f'{host}/disks/{uuid}')
+    has = disks is not None and 'config_drive' in disks
+    if disks is not None and has != bool(wanted):
+        what = 'no' if wanted else 'an unwanted'
+        yield f'law 9: {host}/disks/{uuid} has {what} config drive'
 
 
 def _paths(world: Any) -> list[str]:

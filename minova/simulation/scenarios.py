@@ -38,13 +38,17 @@ class User:
             self.cloud.scheduler.wait(5.0)
         return reply
 
-    def create(self, host: str | None = None) -> str:
-        """Ask for a server; return its id, '' when that is not known."""
+    def create(self, host: str | None = None, drive: bool = False) -> str:
+        """Ask for a server; return its id, '' when that is not known.
+
+        With ``drive`` it is one that has a config drive.
+        """
         body = {
             'name': 'server',
             'flavorRef': 'small',
             'imageRef': IMAGE,
             'networks': 'none',
+            'config_drive': drive,
         }
         if host is not None:
             body['host'] = host
@@ -106,6 +110,20 @@ Act = Callable[[User], object]
 
 def _boot(user: User) -> None:
     user.server = user.create()
+
+
+def _boot_with_drive(user: User) -> None:
+    user.server = user.create(drive=True)
+
+
+def _lose_drive(user: User) -> None:
+    """Let somebody remove the config drive."""
+    path = f'{user.row()[2]}/disks/{user.server}'
+    shelf = user.cloud.world.shelf
+    disk = shelf.get(path)
+    assert disk is not None
+    del disk['config_drive']
+    shelf.put(path, disk)
 
 
 def _act(name: str, value: Any = None) -> Act:
@@ -190,6 +208,7 @@ _FORCE: Final = _act('forceDelete')
 PREPARED: Final[dict[str, Act]] = {
     'nothing': lambda user: None,
     'active': _then(_boot, _settled),
+    'with_drive': _then(_boot_with_drive, _settled),
     'stopped': _then(_boot, _settled, _act('os-stop'), _settled),
     'paused': _then(_boot, _settled, _act('pause'), _settled),
     'resized': _then(_boot, _settled, _RESIZE, _settled),
@@ -242,6 +261,7 @@ _SAME_HOST: Final = _option('scheduler', 'allow_resize_to_same_host', True)
 _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # name                    operation             begins     what is done
     ('create',                 'create',             'nothing',  _boot),
+    ('create_with_drive',      'create',             'nothing',  _boot_with_drive),
     ('create_elsewhere',       'create',             'nothing',  _breaking('start', hosts=2), _boot),
     ('create_refused',         'create',             'nothing',  _breaking('define', 'MigrationRefused'), _boot),
     ('start',                  'start',              'stopped',  _act('os-start')),
@@ -254,6 +274,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('unpause',                'unpause',            'paused',   _act('unpause')),
     ('reboot_soft',            'reboot_soft',        'active',   _act('reboot', {'type': 'SOFT'})),
     ('reboot_hard',            'reboot_hard',        'active',   _act('reboot', {'type': 'HARD'})),
+    ('reboot_without_drive',   'reboot_hard',        'with_drive', _lose_drive, _act('reboot', {'type': 'HARD'})),
     ('reboot_fails',           'reboot_hard',        'active',   _breaking_here('define'), _act('reboot', {'type': 'HARD'})),
     ('resize',                 'resize',             'active',   _RESIZE),
     ('resize_fails',           'resize',             'active',   _breaking('start'), _RESIZE),

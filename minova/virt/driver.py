@@ -32,11 +32,30 @@ class Inventory:
 
 
 @dataclasses.dataclass(frozen=True)
+class ConfigDrive:
+    """What a guest is told by its config drive, beside what Spec has.
+
+    ``user_data`` is in base64, as the user gave it. Plain data, so that it
+    can be sent and compared.
+    """
+
+    hostname: str
+    launch_index: int
+    reservation_id: str
+    availability_zone: str | None = None
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
+    key_name: str | None = None
+    key_data: str | None = None
+    user_data: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Spec:
     """All a hypervisor must know to define a guest.
 
     ``operation`` and ``generation`` are kept with the definition, so that a
-    stale guest can be told from a wanted one.
+    stale guest can be told from a wanted one. ``config_drive`` is None for a
+    guest without one.
     """
 
     uuid: str
@@ -60,6 +79,7 @@ class Spec:
     #: ramdisk, where disks are to be made; they are copied.
     kernel: str | None = None
     ramdisk: str | None = None
+    config_drive: ConfigDrive | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +185,8 @@ class DiskInterface(Protocol):
     def create_disks(self, spec: Spec, image: str | None) -> None:
         """Make what is missing of the disks, the root one from ``image``.
 
-        ``image`` is the path of the image's file, None for an empty disk.
+        ``image`` is the path of the image's file, None for an empty disk. The
+        config drive is one of them, for a guest that has one.
         """
 
     def images_in_use(self) -> set[str]:

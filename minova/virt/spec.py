@@ -2,6 +2,7 @@
 """From the database's instance to the hypervisor's spec, purely."""
 
 from minova.objects.instance import Instance
+from minova.virt.driver import ConfigDrive
 from minova.virt.driver import Spec
 
 
@@ -26,4 +27,20 @@ def of(instance: Instance, operation: str, generation: int) -> Spec:
         nics=tuple(instance.network_info),
         extra_specs=flavor.extra_specs,
         image=instance.image_meta,
+        config_drive=_config_drive(instance),
+    )
+
+
+def _config_drive(instance: Instance) -> ConfigDrive | None:
+    if not instance.config_drive:
+        return None
+    return ConfigDrive(
+        hostname=instance.hostname,
+        launch_index=instance.launch_index,
+        reservation_id=instance.reservation_id,
+        availability_zone=instance.availability_zone,
+        metadata=instance.metadata,
+        key_name=instance.key_name,
+        key_data=instance.key_data,
+        user_data=instance.user_data,
     )

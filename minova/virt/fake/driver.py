@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import functools
 import queue
 from typing import Any
@@ -234,13 +235,17 @@ class FakeDriver:
     def create_disks(self, spec: Spec, image: str | None) -> None:
         """Make the disks, with a content that is theirs alone."""
         path = f'{self.host}/disks/{spec.uuid}'
-        if self._shelf.get(path) is None:
-            made = {
+        disk = self._shelf.get(path)
+        if disk is None:
+            disk = {
                 'content': clock.uuid4(),
                 'image': spec.image_id,
                 'root_gb': spec.root_gb,
             }
-            self._shelf.put(path, made)
+            self._shelf.put(path, disk)
+        if spec.config_drive is not None and 'config_drive' not in disk:
+            drive = {'config_drive': dataclasses.asdict(spec.config_drive)}
+            self._shelf.put(path, disk | drive)
 
     @_faulty
     def images_in_use(self) -> set[str]:
@@ -321,7 +326,10 @@ class FakeDriver:
         kept: dict[str, stock.Kept] = {}
         for kind in ('disks', 'aside'):
             for uuid in self._shelf.names(f'{self.host}/{kind}'):
-                setattr(kept.setdefault(uuid, stock.Kept()), kind, True)
+                found = kept.setdefault(uuid, stock.Kept())
+                setattr(found, kind, True)
+                disks = self._shelf.get(f'{self.host}/disks/{uuid}') or {}
+                found.config_drive = 'config_drive' in disks
         return stock.of(guests, kept)
 
     # -- moves ---------------------------------------------------------------

@@ -19,6 +19,7 @@ import orjson
 from minova import exception
 from minova.objects.host import Holding
 from minova.states import Power
+from minova.virt.driver import ConfigDrive
 from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
@@ -33,7 +34,14 @@ _CLASS = '~'
 
 
 def _spec(values: Json) -> Spec:
-    return Spec(**(values | {'nics': tuple(values['nics'])}))
+    drive = values.get('config_drive')
+    return Spec(
+        **values
+        | {
+            'nics': tuple(values['nics']),
+            'config_drive': drive and ConfigDrive(**drive),
+        }
+    )
 
 
 def _guest(values: Json) -> Guest:

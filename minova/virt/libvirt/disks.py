@@ -6,6 +6,7 @@ Below the directory of a host's instances::
     UUID/disk          the root disk: where it is, all disks are
     UUID/disk.ephemeral, UUID/disk.swap
     UUID/kernel, UUID/ramdisk  what is started instead of the root disk
+    UUID/disk.config    the config drive, of guests that have one
     UUID/console.log   what the guest said on its first serial port
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
@@ -26,6 +27,7 @@ import stat
 from typing import Protocol
 
 from minova import exception
+from minova.virt import configdrive
 from minova.virt.driver import Spec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.backing import backing_file
@@ -111,14 +113,21 @@ class Disks:
 
     def of(self, spec: Spec) -> tuple[xml.Disk, ...]:
         """Return the disks that a guest has, the root one first."""
-        return tuple(
+        folder = self.folder(spec.uuid)
+        found = [
             xml.Disk(
-                os.path.join(self.folder(spec.uuid), name),
+                os.path.join(folder, name),
                 self._kind.format_of(name, spec),
                 f'vd{letter}',
             )
             for letter, name in zip('abc', _sizes(spec), strict=False)
-        )
+        ]
+        if spec.config_drive is not None:
+            # No CD-ROM drive: what a guest boots from it has a driver for,
+            # and kernels for clouds leave the one of SATA out.
+            path = os.path.join(folder, _CONFIG_DRIVE)
+            found.append(xml.Disk(path, 'raw', 'vdz', readonly=True))
+        return tuple(found)
 
     def boot(self, spec: Spec) -> Boot | None:
         """Return the kernel that a guest has beside its disks, if any."""
@@ -274,6 +283,7 @@ class Disks:
         receives the guest makes its own.
         """
         folder = self.folder(spec.uuid)
+        _make_config_drive(spec, folder)
         for name, source in (
             ('kernel', spec.kernel),
             ('ramdisk', spec.ramdisk),
@@ -348,6 +358,19 @@ def _sizes(spec: Spec) -> dict[str, int]:
     return {
         name: size for name, size in sizes.items() if size or name == 'disk'
     }
+
+
+def _make_config_drive(spec: Spec, folder: str) -> None:
+    """Write the config drive that is missing; one that is there stays."""
+    path = os.path.join(folder, _CONFIG_DRIVE)
+    if spec.config_drive is None or os.path.exists(path):
+        return
+    part = os.path.join(folder, f'.{_CONFIG_DRIVE}.part')
+    with open(part, 'wb') as file:
+        file.write(configdrive.image(spec))
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(part, path)
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ class Disk:
     path: str
     format: str
     target: str
+    readonly: bool = False
 
 
 class Mark(NamedTuple):
@@ -284,10 +285,16 @@ def _disk(
     driver = _add(device, 'driver', name='qemu', type=disk.format)
     if profile.cache is not None:
         driver.set('cache', profile.cache)
-    # What the guest does not need any more is the host's again.
-    driver.set('discard', 'unmap')
+    if not disk.readonly:
+        # What the guest does not need any more is the host's again.
+        driver.set('discard', 'unmap')
     _add(device, 'source', file=disk.path)
     hardware.disk_target(device, wishes, disk.target)
+    if disk.readonly:
+        if wishes.disk_bus in ('sata', 'ide'):
+            # There QEMU has drives for discs that are only read, no disks.
+            device.set('device', 'cdrom')
+        _add(device, 'readonly')
 
 
 def _interface(

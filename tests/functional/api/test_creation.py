@@ -146,6 +146,17 @@ class ReplyTest(RowsTestCase):
         self.assertEqual('user', row.user_id)
         self.assertRegex(row.reservation_id, '^r-[0-9a-f]{8}$')
 
+    def test_images_that_want_a_config_drive(self):
+        for wish, expected in (
+            ('mandatory', True),
+            ('MANDATORY', True),
+            ('optional', False),
+            ('', False),
+        ):
+            image = self.shelf.add(properties={'img_config_drive': wish})
+            row = self.made(imageRef=image.id)
+            self.assertIs(expected, row.config_drive, wish)
+
     def test_description_and_tags(self):
         row = self.cloud.instance(
             self.boot(
@@ -297,7 +308,6 @@ class RefusalTest(RowsTestCase):
         for changes, text in (
             ({'networks': [{'uuid': uuid}]}, 'attached to no network'),
             ({'networks': [{'port': uuid}]}, 'attached to no network'),
-            ({'key_name': 'k'}, 'key pairs are not offered'),
             ({'personality': [{}]}, 'files are not injected'),
             ({'security_groups': [{'name': 'web'}]}, 'only "default"'),
             ({'block_device_mapping': [{}]}, 'volumes are not offered'),

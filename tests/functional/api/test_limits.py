@@ -52,7 +52,7 @@ class LimitsTest(base.ApiTestCase):
             after = self.absolute(self.user.at(f'2.{last + 1}'))
             self.assertEqual(names, set(before) - set(after))
             self.assertEqual({0}, {before[name] for name in names})
-        self.assertEqual(0, after['maxTotalKeypairs'])
+        self.assertEqual(100, after['maxTotalKeypairs'])
 
     def test_of_another_project(self):
         query = '?tenant_id=22222222bbbbbbbb'
@@ -89,7 +89,7 @@ class QuotaSetsTest(base.ApiTestCase):
         self.assertEqual(10, found['instances'])
         self.assertEqual(-1, found['cores'])
         self.assertEqual(128, found['metadata_items'])
-        self.assertEqual(0, found['key_pairs'])
+        self.assertEqual(100, found['key_pairs'])
         self.assertEqual(found, self.quotas(f'{self.mine}/defaults'))
 
     def test_detail(self):
@@ -99,7 +99,9 @@ class QuotaSetsTest(base.ApiTestCase):
         self.assertEqual(
             {'limit': -1, 'in_use': 2, 'reserved': 0}, found['cores']
         )
-        self.assertEqual(0, found['key_pairs']['in_use'])
+        self.assertEqual(
+            {'limit': 100, 'in_use': 0, 'reserved': 0}, found['key_pairs']
+        )
 
     def test_what_is_not_offered_goes(self):
         for last, names in (

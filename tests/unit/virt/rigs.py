@@ -14,6 +14,7 @@ import fixtures
 from minova import clock
 from minova.conf import CONF
 from minova.states import Power
+from minova.virt.driver import ConfigDrive
 from minova.virt.driver import Spec
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.fake.hypervisor import Hypervisor
@@ -46,6 +47,18 @@ def spec(uuid=UUID, **values):
         'generation': 1,
     }
     return Spec(**(made | values))
+
+
+def drive_spec(uuid=UUID, hostname='web', **values):
+    """Return a spec of a small guest that has a config drive."""
+    told = ConfigDrive(
+        hostname=hostname,
+        launch_index=0,
+        reservation_id='r-1',
+        metadata={'role': 'web'},
+        user_data='IyEvYmluL3NoCg==',
+    )
+    return spec(uuid, config_drive=told, **values)
 
 
 class PassingClock(clock.Clock):
@@ -120,6 +133,15 @@ class FakeRig(Rig):
 
     def lose_disks(self, host, uuid):
         self.shelf.delete(f'{host}/disks/{uuid}')
+
+    def lose_config_drive(self, host, uuid):
+        disk = self.shelf.get(f'{host}/disks/{uuid}')
+        del disk['config_drive']
+        self.shelf.put(f'{host}/disks/{uuid}', disk)
+
+    def config_drive(self, host, uuid):
+        disk = self.shelf.get(f'{host}/disks/{uuid}') or {}
+        return disk.get('config_drive')
 
 
 class FakeFilesRig(FakeRig):
@@ -208,3 +230,13 @@ class EmbeddedRig(Rig):
 
     def lose_disks(self, host, uuid):
         os.unlink(self.disk(host, uuid))
+
+    def lose_config_drive(self, host, uuid):
+        os.unlink(f'{self.disk(host, uuid)}.config')
+
+    def config_drive(self, host, uuid):
+        try:
+            with open(f'{self.disk(host, uuid)}.config', 'rb') as file:
+                return file.read()
+        except FileNotFoundError:
+            return None

@@ -12,6 +12,7 @@ from minova import exception
 from minova.states import Power
 from minova.virt.driver import Peer
 from tests import base
+from tests.unit.virt.rigs import drive_spec
 from tests.unit.virt.rigs import EmbeddedRig
 from tests.unit.virt.rigs import FakeFilesRig
 from tests.unit.virt.rigs import FakeProcessRig
@@ -468,6 +469,79 @@ class Disks:
         self.assertTrue(self.a.has_disks(UUID))
 
 
+class ConfigDrives:
+    """What is asked of config drives."""
+
+    def drive(self, host='a'):
+        """Return what is on the drive; a host has it as it likes."""
+        return self.rig.config_drive(host, UUID)
+
+    def holds_drive(self, host=None):
+        """Tell whether the stock of a host has one."""
+        return [h.config_drive for h in (host or self.a).stock()]
+
+    def test_only_for_who_wants_one(self):
+        self.a.create_disks(spec(), None)
+        self.assertIsNone(self.drive())
+        self.assertEqual([False], self.holds_drive())
+
+    def test_create(self):
+        self.a.create_disks(drive_spec(), None)
+        self.assertTrue(self.drive())
+        self.assertEqual([True], self.holds_drive())
+        self.assertTrue(self.a.has_disks(UUID))
+        self.a.define(drive_spec())
+        self.a.start(UUID)
+        self.assertEqual(Power.RUNNING, self.power())
+
+    def test_it_stays_what_the_guest_was_told_first(self):
+        self.a.create_disks(drive_spec(), None)
+        before = self.drive()
+        self.a.create_disks(drive_spec(hostname='db'), None)
+        self.assertEqual(before, self.drive())
+
+    def test_lost_and_made_again(self):
+        self.a.create_disks(drive_spec(), None)
+        self.rig.write('a', UUID, 'token')
+        before = self.drive()
+        self.rig.lose_config_drive('a', UUID)
+        self.assertEqual([False], self.holds_drive())
+        self.assertTrue(self.a.has_disks(UUID))
+        self.a.create_disks(drive_spec(), None)
+        self.assertEqual(before, self.drive())
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_it_goes_along(self):
+        self.a.create_disks(drive_spec(), None)
+        before = self.drive()
+        self.a.hand_over(UUID, B)
+        self.assertEqual(before, self.drive('b'))
+        self.a.set_aside(UUID)
+        self.assertIsNone(self.drive())
+        self.a.take_back(UUID)
+        self.assertEqual(before, self.drive())
+
+    def test_it_goes_along_with_a_guest_that_runs(self):
+        made = drive_spec()
+        self.a.create_disks(made, None)
+        self.a.define(made)
+        self.a.start(UUID)
+        before = self.drive()
+        self.b.prepare_reception(made, {'source': 'a'})
+        self.a.driver.migrate(UUID, B, {'source': 'a'})
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.b.define(made)
+        self.assertEqual(before, self.drive('b'))
+        self.assertEqual([True], self.holds_drive(self.b))
+
+    def test_remove(self):
+        self.a.create_disks(drive_spec(), None)
+        self.a.remove_disks(UUID)
+        self.assertIsNone(self.drive())
+        self.assertEqual([], self.a.stock())
+
+
 class Moves:
     """Live migration."""
 
@@ -862,7 +936,11 @@ class Stock:
         self.assertEqual([], self.b.stock())
 
 
-class FakeTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class Every(Host, Guests, Disks, ConfigDrives, Moves, Stock):
+    """All that a driver promises."""
+
+
+class FakeTest(Every, ContractTestCase):
     """The fake, its records in memory."""
 
     rig_class = FakeRig
@@ -874,7 +952,7 @@ class FakeAgainTest(FakeTest):
     repeating = True
 
 
-class FakeFilesTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class FakeFilesTest(Every, ContractTestCase):
     """The fake, its records in files."""
 
     rig_class = FakeFilesRig
@@ -886,7 +964,7 @@ class FakeFilesAgainTest(FakeFilesTest):
     repeating = True
 
 
-class FakeProcessTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class FakeProcessTest(Every, ContractTestCase):
     """The fake, behind the socket of a process that has all hosts."""
 
     rig_class = FakeProcessRig
@@ -898,7 +976,7 @@ class FakeProcessAgainTest(FakeProcessTest):
     repeating = True
 
 
-class EmbeddedTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class EmbeddedTest(Every, ContractTestCase):
     """libvirt, its test driver."""
 
     rig_class = EmbeddedRig

@@ -9,8 +9,10 @@ from unittest import mock
 import fixtures
 
 from minova import exception
+from minova.virt import configdrive
 from minova.virt.driver import Peer
 from minova.virt.libvirt import disks
+from minova.virt.libvirt import xml
 from minova.virt.libvirt.disks import copy_sparse
 from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import PlainFiles
@@ -18,6 +20,7 @@ from minova.virt.libvirt.records import HostDisks
 from minova.virt.libvirt.records import Records
 from minova.virt.stock import Kept
 from tests import base
+from tests.unit.virt.rigs import drive_spec
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -107,6 +110,45 @@ class ContentTest(DisksTestCase):
                 ('vdc', 'raw', 512 * MIB),
             ],
             found,
+        )
+
+    def test_a_config_drive(self):
+        made = drive_spec(swap_mb=1, image={'disk_format': 'qcow2'})
+        self.disks.create_disks(made, None)
+        root, swap, drive = self.disks.of(made)
+        path = self.path('disk.config')
+        self.assertEqual(xml.Disk(path, 'raw', 'vdz', readonly=True), drive)
+        self.assertEqual((False, False), (root.readonly, swap.readonly))
+        self.assertEqual(configdrive.image(made), self.read(drive.path))
+
+    def test_a_config_drive_that_was_cut_short(self):
+        self.disks.create_disks(drive_spec(), None)
+        os.unlink(self.path('disk.config'))
+        with open(self.path('.disk.config.part'), 'w') as file:
+            file.write('half' * 100000)
+        self.assertFalse(self.disks.kept()[UUID].config_drive)
+        self.disks.create_disks(drive_spec(), None)
+        self.assertEqual(
+            configdrive.image(drive_spec()),
+            self.read(self.path('disk.config')),
+        )
+        self.assertEqual(
+            ['disk', 'disk.config'], sorted(os.listdir(self.path('')))
+        )
+
+    def test_the_config_drive_is_there_before_the_root_disk(self):
+        renamed = []
+        real = os.rename
+
+        def rename(old, new):
+            renamed.append(new)
+            real(old, new)
+
+        self.patch(os, 'rename', rename)
+        self.disks.create_disks(drive_spec(swap_mb=1), None)
+        self.assertEqual(
+            [self.path('disk.config'), self.path('disk.swap'), self.path()],
+            renamed,
         )
 
     def test_the_format_is_the_image_services_word(self):

@@ -17,6 +17,7 @@ DISKS = (
     xml.Disk('/hosts/a/disk', 'qcow2', 'vda'),
     xml.Disk('/hosts/a/disk.swap', 'raw', 'vdb'),
 )
+DRIVE = xml.Disk('/hosts/a/disk.config', 'raw', 'vdz', readonly=True)
 
 # Whatever Python can hold, also what neither XML nor UTF-8 can; the rarer
 # trouble is asked for by name.
@@ -57,6 +58,18 @@ class WrittenTest(base.TestCase):
         self.assertEqual('x86_64', root.find('os/type').get('arch'))
         self.assertEqual('destroy', root.findtext('on_crash'))
         self.assertEqual('restart', root.findtext('on_reboot'))
+
+    def test_a_config_drive_can_only_be_read(self):
+        root = parsed(spec(), disks=(*DISKS, DRIVE))
+        *others, drive = root.findall('devices/disk')
+        self.assertEqual([None, None], [d.find('readonly') for d in others])
+        self.assertEqual('disk', drive.get('device'))
+        self.assertIsNotNone(drive.find('readonly'))
+        self.assertEqual('raw', drive.find('driver').get('type'))
+        self.assertEqual(
+            {'dev': 'vdz', 'bus': 'virtio'}, drive.find('target').attrib
+        )
+        self.assertEqual(DRIVE.path, drive.find('source').get('file'))
 
     def test_disks(self):
         root = parsed(spec())

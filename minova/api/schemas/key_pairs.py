@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a key pair may be made with."""
+
+from typing import Final
+
+from minova.api.schemas.bodies import Body
+from minova.api.schemas.bodies import fields
+from minova.api.schemas.bodies import one
+from minova.api.schemas.types import Json
+
+#: What fits the column in any encoding.
+_LONGEST: Final = 16000
+
+
+_NAME: Final[Json] = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 255,
+    'pattern': r'^(?! )[a-zA-Z0-9_ -]+(?<! )\Z',
+    'explain': '1 to 255 letters, digits, "-", "_" and blanks, no blank at '
+    'an end',
+}
+
+
+def _creations() -> dict[int, Json]:
+    """Return the schemas, each a change of the one before."""
+    pair: Json = {
+        'name': _NAME,
+        'public_key': {
+            'type': 'string',
+            'minLength': 1,
+            'maxLength': _LONGEST,
+        },
+    }
+    found = {1: one('keypair', fields(pair, ['name']))}
+    pair |= {'type': {'type': 'string', 'enum': ['ssh', 'x509']}}
+    found[2] = one('keypair', fields(pair, ['name']))
+    pair |= {
+        'user_id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+    }
+    found[10] = one('keypair', fields(pair, ['name']))
+    return found
+
+
+CREATE: Final = Body(_creations())

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in the files of a config drive, by their paths.
+
+::
+
+    openstack/latest/meta_data.json     who the guest is, its key, its metadata
+    openstack/latest/network_data.json  its devices and addresses
+    openstack/latest/vendor_data.json   {}: the operator adds nothing
+    openstack/latest/user_data          as the user gave it; only if given
+    openstack/2018-08-27/               the same
+    ec2/latest/meta-data.json, ec2/latest/user-data
+
+cloud-init takes the newest dated directory that it knows and falls back on
+``latest``. What is written here has been in the format since that date.
+
+Two things of the format are left out. ``admin_pass``: the password in the
+reply to whoever creates a server is kept nowhere, so it is not known here.
+``random_seed``: it would be another one each time the drive is made, and
+guests have a random number generator as a device.
+"""
+
+import base64
+from typing import Any
+
+import orjson
+
+from minova.virt.configdrive import network
+from minova.virt.driver import ConfigDrive
+from minova.virt.driver import Spec
+
+#: The version of the format that is written.
+VERSION = '2018-08-27'
+
+_CERTIFICATE = '-----BEGIN CERTIFICATE-----'
+
+Json = dict[str, Any]
+
+
+def files(spec: Spec) -> dict[str, bytes]:
+    """Return the content of each file by its path, in a fixed order."""
+    drive = spec.config_drive
+    if drive is None:
+        raise LookupError(f'guest {spec.uuid} has no config drive')
+    told = {
+        'meta_data.json': _written(_meta_data(spec, drive)),
+        'network_data.json': _written(network.data(spec.nics)),
+        'vendor_data.json': _written({}),
+    }
+    ec2 = {'meta-data.json': _written(_ec2_meta_data(spec, drive))}
+    if drive.user_data is not None:
+        # Blanks of any alphabet may stand in it; the API takes them.
+        content = base64.b64decode(''.join(drive.user_data.split()))
+        told['user_data'] = ec2['user-data'] = content
+    found = {f'ec2/latest/{name}': ec2[name] for name in ec2}
+    for version in (VERSION, 'latest'):
+        found |= {f'openstack/{version}/{name}': told[name] for name in told}
+    return dict(sorted(found.items()))
+
+
+def _meta_data(spec: Spec, drive: ConfigDrive) -> Json:
+    found: Json = {
+        'uuid': spec.uuid,
+        'name': spec.title,
+        'hostname': drive.hostname,
+        'launch_index': drive.launch_index,
+        'availability_zone': drive.availability_zone,
+        'project_id': spec.project_id,
+        'meta': drive.metadata,
+        'devices': [],
+    }
+    if drive.key_name is not None and drive.key_data is not None:
+        found['public_keys'] = {drive.key_name: drive.key_data}
+        found['keys'] = [
+            {
+                'name': drive.key_name,
+                'type': _key_type(drive.key_data),
+                'data': drive.key_data,
+            }
+        ]
+    return found
+
+
+def _key_type(data: str) -> str:
+    return 'x509' if data.lstrip().startswith(_CERTIFICATE) else 'ssh'
+
+
+def _ec2_meta_data(spec: Spec, drive: ConfigDrive) -> Json:
+    """Return what cloud-init takes for the names of disks and the like."""
+    found: Json = {
+        'instance-id': spec.uuid,
+        'instance-type': spec.flavor,
+        'hostname': drive.hostname,
+        'local-hostname': drive.hostname,
+        'ami-launch-index': drive.launch_index,
+        'reservation-id': drive.reservation_id,
+        'placement': {'availability-zone': drive.availability_zone},
+        'block-device-mapping': {'ami': 'vda', 'root': '/dev/vda'},
+    }
+    if drive.key_name is not None and drive.key_data is not None:
+        found['public-keys'] = {
+            '0': {
+                '_name': f'0={drive.key_name}',
+                'openssh-key': drive.key_data,
+            }
+        }
+    return found
+
+
+def _written(document: Json) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network of a guest as ``network_data.json`` describes it.
+
+A *link* is a device, found by its MAC; a *network* is one address of a link
+with what belongs to it: mask, routes, name servers. An address without a
+subnet that it lies in, and a device of which the hypervisor's own network
+takes care (``user``), are to be asked for by DHCP.
+"""
+
+from collections.abc import Iterable
+import ipaddress
+from typing import Any
+
+Json = dict[str, Any]
+
+#: How the way to everywhere else is written, by version of IP.
+_ANYWHERE = {
+    4: ('0.0.0.0', '0.0.0.0'),  # noqa: S104  nothing listens there
+    6: ('::', '::'),
+}
+
+
+def data(nics: Iterable[Json]) -> Json:
+    """Return the document for these devices, in their order."""
+    links: list[Json] = []
+    networks: list[Json] = []
+    servers: dict[str, None] = {}
+    for nic in nics:
+        link = _link(nic)
+        links.append(link)
+        for found in _networks(nic):
+            number = f'network{len(networks)}'
+            networks.append({'id': number, 'link': link['id'], **found})
+        for subnet in nic.get('subnets') or []:
+            servers |= dict.fromkeys(subnet.get('dns') or [])
+    return {
+        'links': links,
+        'networks': networks,
+        'services': _services(servers),
+    }
+
+
+def _link(nic: Json) -> Json:
+    # cloud-init takes the id for a device's name where it finds no MAC, and
+    # such a name has at most 15 characters.
+    link = {
+        'id': f'tap{nic["id"][:11]}',
+        'vif_id': nic['id'],
+        'type': 'phy',
+        'ethernet_mac_address': nic['mac'].lower(),
+    }
+    if nic.get('mtu'):
+        link['mtu'] = nic['mtu']
+    return link
+
+
+def _networks(nic: Json) -> list[Json]:
+    addresses = nic.get('addresses') or []
+    if not addresses and nic.get('user'):
+        return [_asked_for(nic, 4)]
+    return [_of_address(nic, address) for address in addresses]
+
+
+def _of_address(nic: Json, given: Json) -> Json:
+    address = ipaddress.ip_address(given['address'])
+    for subnet in nic.get('subnets') or []:
+        range_ = ipaddress.ip_network(subnet['cidr'], strict=False)
+        if address in range_:
+            return _static(nic, address, range_, subnet)
+    return _asked_for(nic, address.version)
+
+
+def _static(
+    nic: Json,
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    range_: ipaddress.IPv4Network | ipaddress.IPv6Network,
+    subnet: Json,
+) -> Json:
+    routes = []
+    if subnet.get('gateway'):
+        anywhere, mask = _ANYWHERE[address.version]
+        routes.append(
+            {
+                'network': anywhere,
+                'netmask': mask,
+                'gateway': subnet['gateway'],
+            }
+        )
+    return {
+        'type': f'ipv{address.version}',
+        'network_id': nic.get('network_id'),
+        'ip_address': str(address),
+        'netmask': str(range_.netmask),
+        'routes': routes,
+        'services': _services(subnet.get('dns') or []),
+    }
+
+
+def _asked_for(nic: Json, version: int) -> Json:
+    return {
+        'type': f'ipv{version}_dhcp',
+        'network_id': nic.get('network_id'),
+    }
+
+
+def _services(servers: Iterable[str]) -> list[Json]:
+    return [{'type': 'dns', 'address': server} for server in servers]
