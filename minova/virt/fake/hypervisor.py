@@ -41,12 +41,14 @@ CALLS = frozenset(
 #: Those of them that change nothing.
 _LOOKS = frozenset((
     'inventory', 'guests', 'guest', 'has_disks', 'has_aside', 'migration',
-    'check_reception', 'check_departure', 'next_event',
+    'check_reception', 'check_departure', 'next_event', 'console_output',
+    'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((
     'running', 'guest', 'disk', 'everything', 'violations', 'at_work',
     'set_power', 'announce', 'break_', 'slow', 'migrations_take', 'heal',
+    'screens_at',
 ))  # fmt: skip
 
 
