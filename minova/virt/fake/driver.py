@@ -34,7 +34,9 @@ R = TypeVar('R')
 
 _MIB = 1 << 20
 #: What a guest says when it boots, as long as somebody may want to read it.
-_BOOT = '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
+_BOOT = (
+    '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
+)
 _KEPT_BOOTS = 100
 
 

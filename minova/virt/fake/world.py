@@ -4,8 +4,9 @@
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/aside/UUID`` (disks
 kept for a way back), ``HOST/arriving/UUID`` (room for a guest that comes),
 ``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD``,
-``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in them are seconds of
-the clock's time of day; what is due is done by whoever looks next.
+``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in
+them are seconds of the clock's time of day; what is due is done by whoever
+looks next.
 """
 
 import os

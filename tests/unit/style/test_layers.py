@@ -20,6 +20,7 @@ GROUND = {
     'exception',
     'lockfile',
     'loop',
+    'machine',
     'states',
     'version',
 }
@@ -38,6 +39,7 @@ MAY_USE = {
         'api',
         'compute',
         'conductor',
+        'console',
         'db',
         'http',
         'identity',
@@ -60,6 +62,8 @@ MAY_USE = {
         'rpc',
     },
     'conf': {'rpc'},
+    # The proxy of screens: it asks conductors, and never looks itself.
+    'console': {'http', 'rpc'},
     'context': set(),
     'db': {'objects'},
     'flows': {'notifications', 'objects'},
