@@ -30,6 +30,7 @@ def backend():
     return Backend(
         database=NoDatabase(),
         conductor=None,
+        computes=None,
         waker=None,
         images=None,
         host='api',
