@@ -13,6 +13,7 @@ the guest connected to. What is refused gets an HTTP status and a sentence. A
 token is never logged.
 """
 
+from collections.abc import Iterable
 import http
 from typing import Any
 from typing import Final
@@ -84,8 +85,7 @@ class VncProxy:
     def stop(self) -> None:
         """Accept nobody more, and hang up on everybody."""
         self._watch.stop()
-        for relay in self._open():
-            relay.end(CloseCode.GOING_AWAY, 'the proxy is stopped')
+        _end(self._open(), CloseCode.GOING_AWAY, 'the proxy is stopped')
         # Those, too, who came meanwhile.
         self._server.shutdown()
         if self._thread is not None:
@@ -141,7 +141,7 @@ class VncProxy:
     def _show(self, connection: ServerConnection) -> None:
         """Show a screen until somebody hangs up."""
         assert isinstance(connection, Visit)
-        way, peer = connection.way, connection.remote_address
+        way = connection.way
         uuid = way['instance_uuid']
         try:
             guest = reach(way, CONF.vnc.connect_timeout)
@@ -154,15 +154,13 @@ class VncProxy:
         relay = Relay(connection, guest)
         with self._guard:
             self._relays[relay] = uuid
-        LOG.info('The screen of %s is shown to %s.', uuid, peer)
+        LOG.info('The screen of %s is shown.', uuid)
         try:
             relay.run()
         finally:
             with self._guard:
                 del self._relays[relay]
-            LOG.info(
-                'The screen of %s is not shown to %s any more.', uuid, peer
-            )
+            LOG.info('The screen of %s is not shown any more.', uuid)
 
     def _open(self) -> dict[Relay, str]:
         with self._guard:
@@ -178,9 +176,18 @@ class VncProxy:
                 internal(), instances=sorted(set(shown.values()))
             )
         )
-        for relay, uuid in shown.items():
-            if uuid in over:
-                relay.end(CloseCode.POLICY_VIOLATION, 'the server is deleted')
+        _end(
+            [relay for relay, uuid in shown.items() if uuid in over],
+            CloseCode.POLICY_VIOLATION,
+            'the server is deleted',
+        )
+
+
+def _end(relays: Iterable[Relay], code: int, reason: str) -> None:
+    """End them side by side: each may wait a moment for its browser."""
+    threads = [clock.spawn('vnc-end', one.end, code, reason) for one in relays]
+    for thread in threads:
+        thread.join()
 
 
 def _binary(connection: ServerConnection, offered: Any) -> Subprotocol | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection: a browser's websocket at one end, a guest's VNC at the other.
+"""One connection: a browser's websocket here, a guest's VNC there.
 
 Each direction has a thread of its own, and whichever end hangs up ends both.
 Who does not take what is sent for a while is hung up on, so that nobody holds

@@ -13,7 +13,10 @@ _TYPES: Final = ('novnc', 'xvpvnc', 'spice-html5', 'rdp-html5', 'serial')
 
 
 def _remote(protocols: tuple[str, ...], kinds: tuple[str, ...]) -> Json:
-    known = {'protocol': {'enum': protocols}, 'type': {'enum': kinds}}
+    known = {
+        'protocol': {'enum': list(protocols)},
+        'type': {'enum': list(kinds)},
+    }
     return one('remote_console', fields(known, known))
 
 
