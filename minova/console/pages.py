@@ -30,8 +30,19 @@ Install it (on Debian: apt-get install novnc), or say in [vnc] web where it is.
 """
 
 
-def answer(path: str) -> Response:
+def answer(method: str, path: str) -> Response:
     """Return the reply to a request for a file; ``path`` is without query."""
+    if method not in ('GET', 'HEAD'):
+        return plain(
+            http.HTTPStatus.METHOD_NOT_ALLOWED, 'Pages are only read here.\n'
+        )
+    found = _page(path)
+    if method == 'HEAD':
+        found.body = b''
+    return found
+
+
+def _page(path: str) -> Response:
     web = CONF.vnc.web
     if not os.path.isdir(web):
         return plain(http.HTTPStatus.NOT_FOUND, _MISSING.format(web=web))

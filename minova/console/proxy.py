@@ -99,7 +99,7 @@ class VncProxy:
         """Return the reply to a request, None to let a websocket through."""
         path, _, query = request.path.partition('?')
         if (_one(request, 'Upgrade') or '').lower() != 'websocket':
-            return pages.answer(path)
+            return pages.answer(request.method, path)
         origin = _one(request, 'Origin')
         if not origins.allows(origin, _one(request, 'Host')):
             LOG.warning('A page of %s may not connect.', origin)

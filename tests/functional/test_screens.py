@@ -360,8 +360,16 @@ class PagesTest(ProxyTestCase):
             self.assertNotIn(b'content', content)
             self.assertNotIn(b'root', content)
 
-    def test_posting_is_not_for_here(self):
-        with socket.create_connection(self.place) as sent:
-            sent.sendall(b'POST / HTTP/1.1\r\nHost: x\r\n\r\n')
-            self.assertIn(sent.recv(1000)[:12], (b'', b'HTTP/1.1 400'))
-        self.greeted()
+    def test_methods(self):
+        self.put('vnc.html')
+        for method, status, content in (
+            ('GET', b'200', b'content'),
+            ('HEAD', b'200', b''),
+            ('POST', b'405', b'Pages are only read here.\n'),
+        ):
+            with socket.create_connection(self.place) as sent:
+                text = f'{method} /vnc.html HTTP/1.1\r\nHost: x\r\n\r\n'
+                sent.sendall(text.encode())
+                reply = sent.makefile('rb').read()
+            self.assertEqual(status, reply.split()[1])
+            self.assertTrue(reply.endswith(b'\r\n\r\n' + content), reply)

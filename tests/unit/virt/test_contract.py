@@ -861,7 +861,37 @@ class Stock:
         self.assertEqual([], self.b.stock())
 
 
-class FakeTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class Consoles:
+    """What guests say and show."""
+
+    def test_who_never_ran_said_nothing(self):
+        self.assertEqual(b'', self.a.console_output(UUID, 100))
+        self.defined()
+        self.assertEqual(b'', self.a.console_output(UUID, 100))
+
+    def test_what_was_said_is_cut_from_its_beginning(self):
+        self.running()
+        self.rig.say('a', UUID, 'first\nlast')
+        self.assertEqual(b'first\nlast', self.a.console_output(UUID, 100))
+        self.assertEqual(b'last', self.a.console_output(UUID, 4))
+        self.a.power_off(UUID)
+        self.a.restart()
+        self.assertEqual(b'last', self.a.console_output(UUID, 4))
+
+    def test_no_screen_when_off(self):
+        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+        self.defined()
+        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+
+    def test_no_screen_at_all(self):
+        self.running()
+        error = self.assertRaises(
+            exception.ConsoleTypeUnavailable, self.a.vnc, UUID
+        )
+        self.assertIn('have no screen', str(error))
+
+
+class FakeTest(Host, Guests, Disks, Moves, Consoles, Stock, ContractTestCase):
     """The fake, its records in memory."""
 
     rig_class = FakeRig
@@ -873,7 +903,9 @@ class FakeAgainTest(FakeTest):
     repeating = True
 
 
-class FakeFilesTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class FakeFilesTest(
+    Host, Guests, Disks, Moves, Consoles, Stock, ContractTestCase
+):
     """The fake, its records in files."""
 
     rig_class = FakeFilesRig
@@ -885,7 +917,9 @@ class FakeFilesAgainTest(FakeFilesTest):
     repeating = True
 
 
-class FakeProcessTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class FakeProcessTest(
+    Host, Guests, Disks, Moves, Consoles, Stock, ContractTestCase
+):
     """The fake, behind the socket of a process that has all hosts."""
 
     rig_class = FakeProcessRig
@@ -897,7 +931,9 @@ class FakeProcessAgainTest(FakeProcessTest):
     repeating = True
 
 
-class EmbeddedTest(Host, Guests, Disks, Moves, Stock, ContractTestCase):
+class EmbeddedTest(
+    Host, Guests, Disks, Moves, Consoles, Stock, ContractTestCase
+):
     """libvirt, its test driver."""
 
     rig_class = EmbeddedRig
