@@ -4,6 +4,7 @@
 import argparse
 import functools
 import os
+import socket
 import sys
 
 from minova import exception
@@ -58,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         help='the port; 0 takes a free one (%(default)s)',
     )
     parser.add_argument(
+        '--vnc-port',
+        type=number(0, 65535),
+        default=0,
+        help='the port that shows the screens of guests; 0 takes a free one '
+        '(%(default)s)',
+    )
+    parser.add_argument(
         '--config-file',
         action='append',
         default=[],
@@ -91,17 +99,25 @@ def main(argv: list[str] | None = None) -> int:
         bound = http.listen(
             arguments.listen, arguments.port, '--listen and --port'
         )
+        screens = http.listen(
+            arguments.listen, arguments.vnc_port, '--listen and --vnc-port'
+        )
     ready = _READY.format(
         url=http.url(bound),
         hosts=arguments.hosts,
         directory=directory,
     )
     build = functools.partial(
-        allinone.AllInOne, directory, arguments.hosts, bound
+        allinone.AllInOne, directory, arguments.hosts, bound, screens
     )
     with held:
-        ending = functools.partial(http.refuse, bound)
+        ending = functools.partial(_refuse, bound, screens)
         return service.run(PROG, build, ready=ready, ending=ending)
+
+
+def _refuse(*bound: socket.socket) -> None:
+    for one in bound:
+        http.refuse(one)
 
 
 if __name__ == '__main__':
