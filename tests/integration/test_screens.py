@@ -10,6 +10,7 @@ from tests.fixtures import servers
 from tests.fixtures.screens import GREETING
 from tests.fixtures.screens import look
 from tests.fixtures.screens import Screen
+from tests.fixtures.servers import process
 from tests.integration import test_cluster
 
 VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
@@ -68,10 +69,8 @@ class ScreensTest(test_cluster.ClusterTestCase):
 
     def _worker_dies(self, url):
         """Another one shows the screen as soon as it is there."""
-        children = f'/proc/{self.proxy.pid}/task/{self.proxy.pid}/children'
-        with open(children) as file:
-            (worker,) = file.read().split()
-        os.kill(int(worker), signal.SIGKILL)
+        _, worker = process.tree(self.proxy.pid)[:2]
+        os.kill(worker, signal.SIGKILL)
         self.proxy.wait_for('is ready', 2)
         self.greeted(url)
 
