@@ -19,9 +19,10 @@ Three rooms hold the facts that everything else is derived from: ``states.py``
 to the world) and ``rpc/conductor.py`` with ``rpc/compute.py`` (the contracts).
 What flavors and images may ask of a guest stands in ``wishes/table.py``.
 
-Beside that path: ``audit/`` compares what the database and the hosts say,
-``simulation/`` runs all of it under virtual time and breaks it on purpose, and
-``rig/`` makes libvirt hosts out of one machine. ``cmd/`` has the commands.
+Beside that path: ``console/`` shows the screens of guests in browsers,
+``audit/`` compares what the database and the hosts say, ``simulation/`` runs
+all of it under virtual time and breaks it on purpose, and ``rig/`` makes
+libvirt hosts out of one machine. ``cmd/`` has the commands.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,8 @@
     │   ├── Stale               409  a newer owner holds the instance
     │   ├── NotOffered          501  the hypervisor knows no such thing
     │   └── Unavailable         503  broker or database away
-    │       └── OutcomeUnknown       it may have been accepted
+    │       ├── OutcomeUnknown       it may have been accepted
+    │       └── TooOld          501  the other side is of an older release
     └── Failed                  500  something was begun; the text says what
         ├── GuestFailed              the hypervisor refused or lost it
         └── ConfigInvalid            the process cannot start
@@ -176,6 +177,12 @@ class CannotResizeDisk(InvalidInput):
     )
 
 
+class ConsoleTypeUnavailable(InvalidInput):
+    """A guest has no screen of the kind that is asked for."""
+
+    msg_fmt = 'There is no %(console_type)s console here: %(reason)s'
+
+
 # -- 401, 403 ---------------------------------------------------------------
 
 
@@ -262,6 +269,15 @@ class MigrationNotFound(NotFound):
     )
 
 
+class ConsoleTokenNotFound(NotFound):
+    """No such token, or none that still counts; which, nobody is told."""
+
+    msg_fmt = (
+        'The token is not valid: it is unknown, has expired, or its instance '
+        'is gone. Ask for a new console.'
+    )
+
+
 class OperationNotFound(NotFound):
     """No operation with that request id."""
 
@@ -310,6 +326,12 @@ class KeyPairExists(Conflict):
     """The user has a key pair of that name."""
 
     msg_fmt = "Key pair '%(name)s' already exists."
+
+
+class InstanceNotReady(Conflict):
+    """What is asked of the guest needs one that is there, or runs."""
+
+    msg_fmt = 'Instance %(instance_id)s is not ready: %(reason)s'
 
 
 class FlavorExists(Conflict):
@@ -373,6 +395,12 @@ class NobodyListens(Unavailable):
 
 class NoAnswer(Unavailable):
     """A message was sent, and not answered in its time."""
+
+
+class TooOld(Unavailable):
+    """The other side does not know what is asked for, or is taken not to."""
+
+    status = 501
 
 
 class OutcomeUnknown(Unavailable):

@@ -19,11 +19,13 @@ from minova.api import backend
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
+from minova.console.proxy import VncProxy
 from minova.db import engine
 from minova.db import migrate
 from minova.identity import client_files
 from minova.identity.embedded import Identity
 from minova.images import embedded as images
+from minova.rpc import conductor
 from minova.rpc.oslo import OsloBus
 
 _URL = 'memory://'
@@ -45,20 +47,27 @@ def lock(directory: str) -> IO[str]:
 
 
 class AllInOne:
-    """An api, a conductor and a compute for each of the hosts."""
+    """An api, a conductor, a compute for each host, a proxy of screens."""
 
     def __init__(
-        self, directory: str, hosts: Hosts, bound: socket.socket
+        self,
+        directory: str,
+        hosts: Hosts,
+        bound: socket.socket,
+        screens: socket.socket,
     ) -> None:
         self._directory = directory
         self._hosts = hosts
         self._bound = bound
+        self._screens = screens
         self._base_url = http.url(bound)
 
     def start(self) -> None:
         """Make what is missing, start all, say how to use it."""
         image_url = f'{self._base_url}/image/v2'
         CONF.set_override('image_url', image_url, 'notifications')
+        page = f'{http.url(self._screens)}/vnc_auto.html'
+        CONF.set_default('base_url', page, 'vnc')
         self._database = engine.connect(
             CONF, settings.database_url(self._directory)
         )
@@ -97,11 +106,14 @@ class AllInOne:
             self._directory, self._base_url, identity.admin_password()
         )
         settings.write_configuration(self._directory)
+        self._proxy = VncProxy(self._screens, conductor.client(self._bus))
+        self._proxy.start()
         self._http.start()
 
     def stop(self) -> None:
         """Stop all, side by side; the guests stay."""
         self._http.stop()
+        self._proxy.stop()
         self._backend.close()
         _stop_together([*self._computes, self._conductor])
         self._bus.close()

@@ -7,6 +7,8 @@ from typing import Any
 from typing import Final
 
 from minova import exception
+from minova.api import consoles
+from minova.api import microversion
 from minova.api import moves
 from minova.api.ask import Ask
 from minova.api.routes import Route
@@ -14,7 +16,8 @@ from minova.api.schemas import actions as schemas
 from minova.api.schemas.bodies import Body
 from minova.operations import begin
 
-Run = Callable[[Ask, str], None]
+#: Returns the document of the reply, None for a reply without one.
+Run = Callable[[Ask, str], dict[str, Any] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Action:
     body: Body
     run: Run
     status: int = 202
+    until: int = microversion.MAXIMUM
 
 
 def _begin(kind: str, prepare: begin.Prepare | None = None) -> Run:
@@ -42,11 +46,15 @@ def _reboot(ask: Ask, server_id: str) -> None:
 
 
 def _action(
-    rule: str, body: Body, what: str | Run, status: int = 202
+    rule: str,
+    body: Body,
+    what: str | Run,
+    status: int = 202,
+    until: int = microversion.MAXIMUM,
 ) -> Action:
     """Return an action that begins a kind of operation, or runs a function."""
     run = _begin(what) if isinstance(what, str) else what
-    return Action(f'os_compute_api:{rule}', body, run, status)
+    return Action(f'os_compute_api:{rule}', body, run, status, until)
 
 
 _force_delete = _begin('force_delete', begin.deletion)
@@ -72,16 +80,28 @@ ACTIONS: Final = {
     'forceDelete': _action(
         'os-deferred-delete:force', schemas.FORCE_DELETE, _force_delete
     ),
+    'os-getConsoleOutput': _action(
+        'os-console-output', schemas.CONSOLE_OUTPUT, consoles.output, 200
+    ),
+    'os-getVNCConsole': _action(
+        'os-remote-consoles', schemas.VNC_CONSOLE, consoles.vnc, 200, until=5
+    ),
 }
 
 
-def act(ask: Ask, server_id: str) -> None:
+def act(ask: Ask, server_id: str) -> dict[str, Any] | None:
     """Do what the body's one key names."""
-    action = ACTIONS[_name(ask.body)]
+    name = _name(ask.body)
+    action = ACTIONS[name]
+    if ask.version > action.until:
+        raise exception.NotFound(
+            f'There is no action {name} after microversion '
+            f'{microversion.text(action.until)}.'
+        )
     action.body.check(ask.body, ask.version)
     ask.rule = action.rule
     ask.status = action.status
-    action.run(ask, server_id)
+    return action.run(ask, server_id)
 
 
 def _name(body: Any) -> str:

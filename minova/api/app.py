@@ -17,6 +17,7 @@ from minova import images as image_service
 from minova.api import actions
 from minova.api import aggregates
 from minova.api import auth
+from minova.api import consoles
 from minova.api import creation
 from minova.api import flavor_extra_specs
 from minova.api import flavors
@@ -48,6 +49,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *servers.ROUTES,
     *creation.ROUTES,
     *actions.ROUTES,
+    *consoles.ROUTES,
     *server_metadata.ROUTES,
     *server_tags.ROUTES,
     *instance_actions.ROUTES,

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 import dataclasses
+from typing import TypeVar
 
 from minova import clock
 from minova import exception
@@ -15,6 +16,8 @@ from minova.rpc.bus import Bus
 from minova.rpc.compute import Computes
 from minova.rpc.wakes import Waker
 
+T = TypeVar('T')
+
 
 class Beside:
     """Asks from threads of its own, and waits only so long."""
@@ -22,16 +25,22 @@ class Beside:
     def __init__(self, size: int = 16) -> None:
         self._pool = clock.pool('beside', size)
 
-    def ask(self, seconds: float, ask: Callable[[], None]) -> None:
-        """Return when ``ask`` has, or raise its error.
+    def ask(
+        self,
+        seconds: float,
+        ask: Callable[[], T],
+        who: str = 'A conductor',
+    ) -> T:
+        """Return what ``ask`` does, or raise its error.
 
-        Raises NoAnswer after ``seconds``; ``ask`` may then still be done.
+        Raises NoAnswer after ``seconds``, of ``who`` is asked; ``ask`` may
+        then still be done.
         """
         ended = clock.event()
 
-        def run() -> None:
+        def run() -> T:
             try:
-                ask()
+                return ask()
             finally:
                 ended.set()
 
@@ -39,9 +48,10 @@ class Beside:
         if not ended.wait(seconds):
             asked.cancel()
             raise exception.NoAnswer(
-                what='A conductor', reason=f'no answer in {seconds} s'
+                what=who, reason=f'no answer in {seconds} s'
             )
-        asked.result()
+        answer: T = asked.result()
+        return answer
 
     def close(self) -> None:
         """Take no more; what nobody waits for is not waited for."""
@@ -59,6 +69,7 @@ class Backend:
 
     database: Database
     conductor: conductor.Conductor
+    computes: Computes
     waker: Waker
     images: Images
     host: str
@@ -84,10 +95,12 @@ def over(
     default_publisher_id`` or else ``[DEFAULT] host``.
     """
     rpc = conductor.client(bus)
+    computes = Computes(bus)
     return Backend(
         database=database,
         conductor=rpc,
-        waker=Waker(Computes(bus), rpc, beside=True),
+        computes=computes,
+        waker=Waker(computes, rpc, beside=True),
         beside=Beside(CONF.api.threads),
         images=images,
         host=host or CONF.notifications.default_publisher_id or CONF.host,

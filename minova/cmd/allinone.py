@@ -4,6 +4,7 @@
 import argparse
 import functools
 import os
+import socket
 import sys
 
 from minova import exception
@@ -72,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         help='the port; 0 takes a free one (%(default)s)',
     )
     parser.add_argument(
+        '--vnc-port',
+        type=number(0, 65535),
+        default=0,
+        help='the port that shows the screens of guests; 0 takes a free one '
+        '(%(default)s)',
+    )
+    parser.add_argument(
         '--config-file',
         action='append',
         default=[],
@@ -105,6 +113,9 @@ def main(argv: list[str] | None = None) -> int:
         bound = http.listen(
             arguments.listen, arguments.port, '--listen and --port'
         )
+        screens = http.listen(
+            arguments.listen, arguments.vnc_port, '--listen and --vnc-port'
+        )
         found = _hosts(arguments, directory)
     ready = _READY.format(
         url=http.url(bound),
@@ -114,10 +125,17 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.hypervisor == 'qemu':
         place = hosts.rig_directory(directory)
         ready += _GUESTS.format(directory=place)
-    build = functools.partial(allinone.AllInOne, directory, found, bound)
+    build = functools.partial(
+        allinone.AllInOne, directory, found, bound, screens
+    )
     with held:
-        ending = functools.partial(http.refuse, bound)
+        ending = functools.partial(_refuse, bound, screens)
         return service.run(PROG, build, ready=ready, ending=ending)
+
+
+def _refuse(*bound: socket.socket) -> None:
+    for one in bound:
+        http.refuse(one)
 
 
 if __name__ == '__main__':

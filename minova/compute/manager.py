@@ -9,6 +9,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from minova import exception
+from minova.compute import consoles
 from minova.compute.runner import Runner
 from minova.context import Context
 from minova.objects.host import Holding
@@ -191,6 +192,21 @@ class Manager(Compute):
         if guest is None or guest.arriving:
             return None
         return int(guest.power)
+
+    # -- consoles ------------------------------------------------------------
+
+    def get_console_output(
+        self, context: Context, *, instance_uuid: str, lines: int | None
+    ) -> str:
+        """Return what the guest said."""
+        said = self._driver.console_output(instance_uuid, consoles.MOST)
+        return consoles.text(said, lines)
+
+    def get_vnc_console(
+        self, context: Context, *, instance_uuid: str
+    ) -> dict[str, Any]:
+        """Ask the hypervisor, and say who can go there."""
+        return consoles.way_to(self._driver.vnc(instance_uuid))
 
     # -- asked by an audit ---------------------------------------------------
 

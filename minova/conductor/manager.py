@@ -12,6 +12,7 @@ from minova.conductor import power
 from minova.conductor.desk import Desk
 from minova.conf import CONF
 from minova.context import Context
+from minova.db import consoles as console_rows
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -29,8 +30,10 @@ from minova.objects.step import Ticket
 from minova.objects.step import Wake
 from minova.operations import baton
 from minova.operations import begin
+from minova.operations import consoles
 from minova.operations import decide
 from minova.rpc import wire
+from minova.rpc.compute import Computes
 from minova.rpc.conductor import Conductor
 from minova.rpc.wakes import Waker
 
@@ -56,6 +59,7 @@ class Manager(Conductor):
         host: str,
         pool: clock.Pool,
         incarnation: str,
+        computes: Computes,
     ) -> None:
         self._database = database
         self._desk = desk
@@ -64,6 +68,7 @@ class Manager(Conductor):
         self._host = host
         self._pool = pool
         self._incarnation = incarnation
+        self._computes = computes
 
     # -- asked by itself -----------------------------------------------------
 
@@ -137,6 +142,22 @@ class Manager(Conductor):
             if wake.topic == 'conductor':
                 self._pool.submit(self.try_decide, context, wake.step)
         return [wake for wake in wakes if wake.topic != 'conductor']
+
+    # -- asked by a proxy of consoles ----------------------------------------
+
+    def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
+        """Look the token up, then ask the host of its instance."""
+        found = consoles.redeem(self._database, token)
+        return consoles.way_to(self._computes, context, found)
+
+    def consoles_over(
+        self, context: Context, *, instances: list[str]
+    ) -> list[str]:
+        """Return those that are deleted."""
+        living = self._database.read(
+            lambda connection: console_rows.living(connection, instances)
+        )
+        return [uuid for uuid in instances if uuid not in living]
 
     # -- asked by a compute at work on a step --------------------------------
 

@@ -65,6 +65,7 @@ class ConductorService:
             host,
             self._pool,
             self._incarnation,
+            computes,
         )
         self._dispatcher = Dispatcher(
             rpc.INTERFACE, self.manager, CONF.upgrade_levels.conductor

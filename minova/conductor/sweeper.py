@@ -15,6 +15,7 @@ from minova.conductor.hearing import Hearing
 from minova.conductor.manager import Manager
 from minova.conf import CONF
 from minova.context import internal
+from minova.db import consoles
 from minova.db import hosts
 from minova.db import leases
 from minova.db import moves
@@ -78,6 +79,7 @@ class Sweeper:
         self._see_to_deadlines()
         if CONF.conductor.resize_confirm_window > 0:
             self._confirm_resizes()
+        self._drop_tokens()
 
     # -- steps ---------------------------------------------------------------
 
@@ -208,6 +210,15 @@ class Sweeper:
             LOG.info('Resize %s: its instance is gone.', move.id)
             return
         self._manager.go_on(context, begun.wakes)
+
+    # -- consoles ------------------------------------------------------------
+
+    def _drop_tokens(self) -> None:
+        """Remove the tokens of consoles that have expired."""
+        now = clock.now()
+        # A look first: most rounds find none, and a look holds up nobody.
+        if self._database.read(lambda c: consoles.any_expired(c, now)):
+            self._database.write(lambda c: consoles.remove_expired(c, now))
 
 
 def _is_old(step: records.Step) -> bool:

@@ -20,6 +20,7 @@ from minova.conf import notifications
 from minova.conf import quota
 from minova.conf import scheduler
 from minova.conf import upgrade_levels
+from minova.conf import vnc
 
 CONF: cfg.ConfigOpts = cfg.CONF
 
@@ -37,6 +38,7 @@ GROUPS = (
     quota,
     scheduler,
     upgrade_levels,
+    vnc,
 )
 
 

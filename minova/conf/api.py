@@ -92,6 +92,15 @@ to say where to. It is then answered with 202: the move has begun and goes on,
 and that there is no place for it is told by the server's actions.
 """,
     ),
+    cfg.FloatOpt(
+        'compute_timeout',
+        default=10,
+        min=0.1,
+        help="""
+Seconds for which a request that is answered by a host, as for a console,
+waits for it before it is answered with 503.
+""",
+    ),
     cfg.StrOpt(
         'endpoint',
         help="""

@@ -16,6 +16,8 @@ _LOG_LEVELS = (
     'oslo_db.api=CRITICAL',
     'oslo_db.sqlalchemy.engines=ERROR',
     'amqp=ERROR',
+    # Its debugging output quotes requests, and with them tokens.
+    'websockets=ERROR',
     'kombu=WARNING',
     'alembic=WARNING',
     'stevedore=ERROR',

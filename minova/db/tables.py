@@ -308,6 +308,19 @@ leases = sa.Table(
     sa.Column('expires_at', types.Moment, nullable=False),
 )
 
+#: Of a token only the hash is here: who reads the table can use none.
+console_tokens = sa.Table(
+    'console_tokens',
+    metadata,
+    sa.Column('id', types.Serial, primary_key=True),
+    sa.Column('token_hash', sa.String(64), nullable=False, unique=True),
+    sa.Column('instance_uuid', _Id, nullable=False, index=True),
+    sa.Column('console_type', _Word, nullable=False),
+    sa.Column('created_at', types.Moment, nullable=False),
+    sa.Column('expires_at', types.Moment, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
 # -- the archive -------------------------------------------------------------
 
 

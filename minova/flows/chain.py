@@ -132,6 +132,9 @@ class Book(Protocol):
     def pass_on(self, host: str, holder: str, to: str) -> None:
         """Let another hold the room that ``holder`` holds on a host."""
 
+    def end_consoles(self) -> None:
+        """Let nobody see the instance's consoles any more."""
+
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""
 

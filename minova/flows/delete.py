@@ -102,6 +102,7 @@ def _gone(book: Book) -> None:
         power_state=int(states.Power.NOSTATE),
         progress=None,
     )
+    book.end_consoles()
     book.finish()
     book.close('delete')
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from minova import clock
 from minova import exception
 from minova import states
+from minova.db import consoles
 from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
@@ -302,6 +303,10 @@ class Book(Telling):
     def pass_on(self, host: str, holder: str, to: str) -> None:
         """Let another hold the room that ``holder`` holds on a host."""
         hosts.pass_on(self.connection, self.instance.uuid, host, holder, to)
+
+    def end_consoles(self) -> None:
+        """Let nobody see the instance's consoles any more."""
+        consoles.remove_of(self.connection, self.instance.uuid)
 
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""

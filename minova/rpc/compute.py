@@ -6,6 +6,7 @@ version what came with it
 ======= ====================================================================
 1.0     all that is not said to have come later
 1.1     ping; take_stock, put_away_stranger
+1.2     get_console_output, get_vnc_console
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -177,6 +178,28 @@ class Compute(Protocol):
         A guest that is still arriving is not known yet.
         """
 
+    # -- consoles --
+
+    @contract.call(since='1.2', timeout=20)
+    def get_console_output(
+        self, context: Context, *, instance_uuid: str, lines: int | None
+    ) -> str:
+        """Return the last ``lines`` of what a guest said, None: all.
+
+        All is what is kept, and never more than fits a message.
+        """
+
+    @contract.call(since='1.2', timeout=20)
+    def get_vnc_console(
+        self, context: Context, *, instance_uuid: str
+    ) -> dict[str, Any]:
+        """Tell how a proxy reaches a guest's screen just now.
+
+        ``host`` and ``port``, or ``socket``; ``machine`` names the only
+        machine from which it is reached, None: from any. Raises
+        InstanceNotReady or ConsoleTypeUnavailable.
+        """
+
     # -- asked by an audit --
 
     @contract.call(since='1.1', timeout=30)
@@ -196,7 +219,7 @@ class Compute(Protocol):
         """
 
 
-INTERFACE = contract.Interface(Compute, TOPIC, '1.1')
+INTERFACE = contract.Interface(Compute, TOPIC, '1.2')
 
 
 def to_itself(bus: buses.Bus, host: str) -> Compute:

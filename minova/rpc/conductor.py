@@ -9,6 +9,7 @@ version what came with it
 1.5     report_progress
 1.6     migrate_server takes the instance as a versioned object
 1.7     ping answers with the incarnation; before, with true
+1.8     check_console, consoles_over
 ======= ====================================================================
 """
 
@@ -66,6 +67,23 @@ class Conductor(Protocol):
         without one the operation is begun here. Raises NoValidHost or
         MigrationRefused when it cannot move; it stays as it was.
         """
+
+    # -- asked by a proxy of consoles --
+
+    @contract.call(since='1.8', timeout=30)
+    def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
+        """Tell what a token is good for, and how that is reached just now.
+
+        ``instance_uuid``, ``console_type``, ``compute`` (the instance's
+        host), and what ``get_vnc_console`` of that says. Raises
+        ConsoleTokenNotFound, or what the compute raises.
+        """
+
+    @contract.call(since='1.8', timeout=20)
+    def consoles_over(
+        self, context: Context, *, instances: list[str]
+    ) -> list[str]:
+        """Return those instances whose consoles nobody may see any more."""
 
     # -- asked by a compute at work on a step --
 
@@ -149,7 +167,7 @@ class Conductor(Protocol):
         """Correct what differs between a hypervisor and the database."""
 
 
-INTERFACE = contract.Interface(Conductor, TOPIC, '1.7')
+INTERFACE = contract.Interface(Conductor, TOPIC, '1.8')
 
 
 def client(bus: bus.Bus, server: str | None = None) -> Conductor:

@@ -154,7 +154,7 @@ class Client:
         self, method: Method, context: Context, arguments: dict[str, Any]
     ) -> Any:
         if not self.can_send(method.since):
-            raise exception.Unavailable(
+            raise exception.TooOld(
                 what=f'{self._interface.topic}.{method.name}',
                 reason=f'it came with version {method.since} and this service '
                 f'is pinned to {self._version}',

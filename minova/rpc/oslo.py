@@ -42,6 +42,9 @@ _LOOK = 0.2
 #: Transports that lead nowhere else.
 _LOCAL = ('memory', 'fake')
 
+#: How a service of an older release says that it does not know a method.
+_UNKNOWN_THERE = ('NoSuchMethod', 'UnsupportedVersion')
+
 #: Whose errors mean that the bus is away.
 _LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
 
@@ -270,6 +273,11 @@ def _translated(message: Message, send: Callable[[], Any]) -> Any:
     except oslo_messaging.MessageUndeliverable as error:
         reason = 'nobody listens there'
         raise exception.NobodyListens(what=where, reason=reason) from error
+    except oslo_messaging.RemoteError as error:
+        if error.exc_type not in _UNKNOWN_THERE:
+            raise
+        reason = f'it is of a release that has no {message.method}'
+        raise exception.TooOld(what=where, reason=reason) from error
     except OSError as error:
         reason = f'the message broker cannot be reached: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error

@@ -149,6 +149,7 @@ class _Reached:
 
     database: SimulatedDatabase
     conductor: rpc_conductor.Conductor
+    computes: Computes
     waker: Waker
     beside: backend.Beside
 
@@ -172,8 +173,7 @@ def _application(images: Images) -> wsgi.App:
     global _app
     if _app is None:
         passing: Any = {
-            name: _Passing(_reached, name)
-            for name in ('database', 'conductor', 'waker', 'beside')
+            name: _Passing(_reached, name) for name in _Reached.__annotations__
         }
         _app = app.make_app(
             backend.Backend(images=images, host='api', **passing)
@@ -191,7 +191,8 @@ def api(
         conductor = rpc_conductor.client(bus)
         _reached.database = database
         _reached.conductor = conductor
-        _reached.waker = Waker(Computes(bus), conductor, beside=True)
+        _reached.computes = Computes(bus)
+        _reached.waker = Waker(_reached.computes, conductor, beside=True)
         _reached.beside = backend.Beside()
         return Api(_application(images))
 

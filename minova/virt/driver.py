@@ -127,6 +127,19 @@ class Migration:
     disk_remaining: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Screen:
+    """Where a guest's screen is reached by VNC just now.
+
+    Either a ``host`` and a ``port`` or a Unix ``socket`` of the hypervisor's
+    machine. ``host`` may be a loopback address or one that stands for all.
+    """
+
+    host: str | None
+    port: int | None
+    socket: str | None = None
+
+
 class HostInterface(Protocol):
     """The host itself."""
 
@@ -286,6 +299,23 @@ class MoveInterface(Protocol):
         """At the source: ask the move to stop; the guest stays here."""
 
 
+class ConsoleInterface(Protocol):
+    """What guests say and show."""
+
+    def console_output(self, uuid: str, max_bytes: int) -> bytes:
+        """Return the end of what the guest said on its first serial port.
+
+        Empty when it has said nothing yet, or nothing was kept.
+        """
+
+    def vnc(self, uuid: str) -> Screen:
+        """Tell where the guest's screen is.
+
+        Raises InstanceNotReady for a guest that is off or not known,
+        ConsoleTypeUnavailable where guests have no screen.
+        """
+
+
 class StockInterface(Protocol):
     """All of it at one look, for whoever compares it with the records."""
 
@@ -303,6 +333,7 @@ class Driver(
     GuestInterface,
     DiskInterface,
     MoveInterface,
+    ConsoleInterface,
     StockInterface,
     Protocol,
 ):

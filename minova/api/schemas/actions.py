@@ -48,6 +48,34 @@ REBOOT: Final = Body(
     }
 )
 
+CONSOLE_OUTPUT: Final = Body(
+    {
+        1: one(
+            'os-getConsoleOutput',
+            fields(
+                {
+                    'length': {
+                        'type': ['integer', 'string', 'null'],
+                        'minimum': -1,
+                        'maximum': types.MOST,
+                        'pattern': r'^(-1|[0-9]{1,9})\Z',
+                        'explain': 'a number of lines, or -1 or null for all',
+                    }
+                }
+            ),
+        )
+    }
+)
+
+VNC_CONSOLE: Final = Body(
+    {
+        1: one(
+            'os-getVNCConsole',
+            fields({'type': {'enum': ['novnc', 'xvpvnc']}}, ['type']),
+        )
+    }
+)
+
 RESIZE: Final = Body(
     {
         1: one(

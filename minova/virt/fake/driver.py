@@ -24,6 +24,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 from minova.virt.fake.world import seconds
 from minova.virt.fake.world import World
@@ -33,6 +34,11 @@ P = ParamSpec('P')
 R = TypeVar('R')
 
 _MIB = 1 << 20
+#: What a guest says when it boots, as long as somebody may want to read it.
+_BOOT = (
+    '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
+)
+_KEPT_BOOTS = 100
 
 
 def _faulty(
@@ -169,6 +175,7 @@ class FakeDriver:
                 )
             if record['power'] != Power.PAUSED:
                 record['boot'] += 1
+                self._say(uuid, record)
             record |= {'power': int(Power.RUNNING), 'off_at': None}
 
     @_faulty
@@ -228,6 +235,42 @@ class FakeDriver:
                 )
             yield record
             self._shelf.put(f'{self.host}/guests/{uuid}', record)
+
+    # -- consoles ------------------------------------------------------------
+
+    def _say(self, uuid: str, record: Record) -> None:
+        """Let a guest that boots say so."""
+        said = _BOOT.format(
+            uuid=uuid,
+            number=record['boot'],
+            host=self.host,
+            name=f'guest-{uuid[:8]}',
+        )
+        console = [*record.get('console', ()), *said.split('\n')]
+        record['console'] = console[-_KEPT_BOOTS:]
+
+    @_faulty
+    def console_output(self, uuid: str, max_bytes: int) -> bytes:
+        """Return what the guest said at its boots."""
+        with self._shelf.alone(uuid):
+            record = self._world.settle(self.host, uuid) or {}
+        said = '\n'.join(record.get('console', ())).encode()
+        return said[-max_bytes:] if max_bytes else b''
+
+    @_faulty
+    def vnc(self, uuid: str) -> Screen:
+        """Tell where a test plays the screens of guests, if one does."""
+        guest = self._look(uuid)
+        if guest is None or guest.power not in ON:
+            raise exception.InstanceNotReady(
+                instance_id=uuid, reason='its guest does not run'
+            )
+        screen = self._world.screen()
+        if screen is None:
+            raise exception.ConsoleTypeUnavailable(
+                console_type='novnc', reason='fake guests have no screen.'
+            )
+        return screen
 
     # -- disks ---------------------------------------------------------------
 

@@ -42,11 +42,13 @@ CALLS = frozenset(
 _LOOKS = frozenset((
     'inventory', 'guests', 'guest', 'has_disks', 'has_aside', 'migration',
     'check_reception', 'check_departure', 'images_in_use', 'next_event',
+    'console_output', 'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((
     'running', 'guest', 'disk', 'everything', 'violations', 'at_work',
     'set_power', 'announce', 'break_', 'slow', 'migrations_take', 'heal',
+    'screens_at',
 ))  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 from minova.virt.fake import wire
 from minova.virt.shelf import Record
@@ -261,6 +262,16 @@ class RemoteDriver:
         """Ask."""
         self._ask('abort_migration', uuid)
 
+    # -- consoles ------------------------------------------------------------
+
+    def console_output(self, uuid: str, max_bytes: int) -> bytes:
+        """Ask."""
+        return cast(bytes, self._ask('console_output', uuid, max_bytes))
+
+    def vnc(self, uuid: str) -> Screen:
+        """Ask."""
+        return cast(Screen, self._ask('vnc', uuid))
+
 
 class RemoteWorld:
     """All fake hosts from outside; each method is ``world.World``'s."""
@@ -332,6 +343,10 @@ class RemoteWorld:
     def migrations_take(self, seconds: float) -> None:
         """Let live migrations that begin from now on take so long."""
         self._ask('migrations_take', seconds)
+
+    def screens_at(self, host: str, port: int) -> None:
+        """Let the screens of all guests be there."""
+        self._ask('screens_at', host, port)
 
     def heal(self) -> None:
         """Take back every fault and delay that was ordered."""

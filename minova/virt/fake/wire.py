@@ -8,6 +8,7 @@ is ``{"answer": V}``, or ``{"error": CLASS, "kwargs": {...}}`` with a class of
 ``minova.exception``. One question is asked at a time on a connection.
 """
 
+import base64
 from collections.abc import Callable
 import dataclasses
 import socket
@@ -24,6 +25,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 
 Json = dict[str, Any]
@@ -54,7 +56,9 @@ _CLASSES: dict[str, Callable[[Json], object]] = {
     'Inventory': lambda values: Inventory(**values),
     'Migration': lambda values: Migration(**values),
     'Peer': lambda values: Peer(**values),
+    'Screen': lambda values: Screen(**values),
     'Spec': _spec,
+    'bytes': lambda values: base64.b64decode(values['base64']),
 }
 
 
@@ -63,6 +67,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encode(one) for one in value]
     name = type(value).__name__
+    if isinstance(value, bytes):
+        return {'base64': base64.b64encode(value).decode(), _CLASS: name}
     if isinstance(value, Holding):
         return value.as_dict() | {_CLASS: name}
     if name in _CLASSES:

@@ -4,8 +4,9 @@
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/aside/UUID`` (disks
 kept for a way back), ``HOST/arriving/UUID`` (room for a guest that comes),
 ``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD``,
-``HOST/delays/METHOD`` and ``orders/migration``. Times in them are seconds of
-the clock's time of day; what is due is done by whoever looks next.
+``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in
+them are seconds of the clock's time of day; what is due is done by whoever
+looks next.
 """
 
 import os
@@ -15,6 +16,7 @@ from minova import clock
 from minova.conf import CONF
 from minova.states import ON
 from minova.states import Power
+from minova.virt.driver import Screen
 from minova.virt.shelf import DirectoryShelf
 from minova.virt.shelf import Record
 from minova.virt.shelf import Shelf
@@ -126,6 +128,10 @@ class World:
         """Let live migrations that begin from now on take so long."""
         self.shelf.put('orders/migration', {'seconds': seconds})
 
+    def screens_at(self, host: str, port: int) -> None:
+        """Let the screens of all guests be where somebody plays VNC."""
+        self.shelf.put('orders/screens', {'host': host, 'port': port})
+
     def heal(self) -> None:
         """Take back every fault and delay that was ordered."""
         for host in self.shelf_hosts():
@@ -149,6 +155,11 @@ class World:
         if order is not None:
             return float(order['seconds'])
         return float(CONF.fake.migration_seconds)
+
+    def screen(self) -> Screen | None:
+        """Return where the screens of guests are, if they are anywhere."""
+        order = self.shelf.get('orders/screens')
+        return Screen(order['host'], order['port']) if order else None
 
     # -- events --------------------------------------------------------------
 

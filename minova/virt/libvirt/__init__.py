@@ -6,6 +6,7 @@ General, for every hypervisor that libvirt knows:
 * ``connection``: opening, reopening, events, errors
 * ``xml``: what a guest is, in libvirt's language
 * ``guests``, ``host``, ``disks``: the parts of a driver
+* ``consoles``: what guests say, and where their screens are
 * ``driver``: the parts put together
 
 For libvirt's test driver alone, which has no real machines and forgets its

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A libvirt driver: four parts that answer as one.
+"""A libvirt driver: five parts that answer as one.
 
 It adds nothing to them but one look at guests and disks together. Which parts
 a host is made of is decided where it is opened: ``embedded.open_driver`` for
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from minova.objects.host import Holding
 from minova.virt import stock
+from minova.virt.driver import ConsoleInterface
 from minova.virt.driver import DiskInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
@@ -25,7 +26,7 @@ class Disks(DiskInterface, Protocol):
 
 
 class LibvirtDriver:
-    """A host, its guests, their disks and their moves."""
+    """A host, its guests, their disks, their moves and their consoles."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class LibvirtDriver:
         guests: GuestInterface,
         disks: Disks,
         moves: MoveInterface,
+        consoles: ConsoleInterface,
     ) -> None:
         #: For tests, and for whoever looks over the driver's shoulder.
         self.connection = connection
@@ -73,6 +75,9 @@ class LibvirtDriver:
         self.migration = moves.migration
         self.hasten = moves.hasten
         self.abort_migration = moves.abort_migration
+
+        self.console_output = consoles.console_output
+        self.vnc = consoles.vnc
 
     def stock(self) -> list[Holding]:
         """Return what libvirt and the disks' directory hold.

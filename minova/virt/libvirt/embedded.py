@@ -18,6 +18,7 @@ from minova.virt.driver import Driver
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.acted import ActedMoves
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.embedded_guests import EmbeddedGuests
 from minova.virt.libvirt.guests import Guests
@@ -78,6 +79,11 @@ def _assemble(
         guests,
         disks,
         ActedMoves(host, records, guests, passage, disks),
+        Consoles(
+            connection,
+            disks,
+            no_screens='the guests of embedded hosts have no screen.',
+        ),
     )
 
 

@@ -292,11 +292,9 @@ class LiveMoves:
         """Ask libvirt for its job; then what the thread has heard."""
         run = self._runs.get(uuid)
         domain = self._guests.find(uuid)
-        if domain is not None:
-            with refusals(uuid, gone=True):
-                figures = domain.jobStats()
-                if figures['type'] in _UNDER_WAY:
-                    return _under_way(figures)
+        figures = {} if domain is None else _job(uuid, domain)
+        if figures.get('type') in _UNDER_WAY:
+            return _under_way(figures)
         if run is None:
             return Migration('none')
         return run.ended or Migration('running')
@@ -435,6 +433,23 @@ def _wait_for(
         )
     else:
         run.ended = Migration('completed')
+
+
+def _job(uuid: str, domain: Any) -> dict[str, Any]:
+    """Return what libvirt says of a guest's job, {} for one that is off."""
+    try:
+        figures: dict[str, Any] = domain.jobStats()
+    except libvirt.libvirtError as error:
+        if is_about(
+            error,
+            libvirt.VIR_ERR_NO_DOMAIN,
+            libvirt.VIR_ERR_OPERATION_INVALID,
+        ):
+            return {}
+        raise exception.GuestFailed(
+            instance_id=uuid, reason=words(error)
+        ) from error
+    return figures
 
 
 def _under_way(figures: dict[str, Any]) -> Migration:

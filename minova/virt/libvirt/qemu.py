@@ -9,6 +9,7 @@ from minova.virt.libvirt import emulators
 from minova.virt.libvirt import profiles
 from minova.virt.libvirt import site as sites
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.host import Host
@@ -40,6 +41,7 @@ def of(site: Site) -> LibvirtDriver:
         guests,
         disks,
         LiveMoves(site, connection, guests, disks),
+        Consoles(connection, disks),
     )
 
 

@@ -157,13 +157,13 @@ class ApiTestCase(base.TestCase):
         )
         self.shelf = Shelf()
         self.image = self.shelf.add().id
-        waker = Waker(
-            Computes(self.cloud.bus), self.cloud.conductor, beside=True
-        )
+        computes = Computes(self.cloud.bus)
+        waker = Waker(computes, self.cloud.conductor, beside=True)
         self.addCleanup(waker.close)
         self.backend = Backend(
             database=self.cloud.database,
             conductor=self.cloud.conductor,
+            computes=computes,
             waker=waker,
             images=self.shelf,
             host='api',

@@ -37,6 +37,7 @@ class RulesTest(base.ApiTestCase):
             network='private',
             key='a',
             tag='a',
+            console_token='a',
         )
 
     def test_endpoints_of_administrators(self):

@@ -411,6 +411,10 @@ class FuzzTest(base.ApiTestCase):
                     route.method, path, raw=raw
                 )
                 what = (route.method, path, version, raw)
+                if reply.status == 503:
+                    # There is no host here to be asked for a console.
+                    self.assertIn('ompute', reply.message, what)
+                    continue
                 self.assertLess(reply.status, 500, (what, self.log.output))
                 if reply.status >= 400:
                     (error,) = reply.body.values()

@@ -30,6 +30,7 @@ def backend():
     return Backend(
         database=NoDatabase(),
         conductor=None,
+        computes=None,
         waker=None,
         images=None,
         host='api',
@@ -237,7 +238,7 @@ class EmbeddedTest(AuthTestCase):
         images = app.open_images()
         self.assertIsInstance(images, embedded.Images)
         made = app.make_app_from_configuration(
-            Backend(NoDatabase(), None, None, images, 'api')
+            Backend(NoDatabase(), None, None, None, images, 'api')
         )
         client = falcon.testing.TestClient(made)
         self.assertEqual(300, client.simulate_get('/image').status_code)

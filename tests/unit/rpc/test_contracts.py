@@ -29,8 +29,10 @@ from tests.fixtures.cloud import Cloud
 #: its module, and add a line; never change one that was released.
 PINNED = {
     ('conductor', '1.7'): 'd13cc6b52b3748e0',
+    ('conductor', '1.8'): '2aaf8ed77752b9ef',
     ('compute', '1.0'): '61b170f64e561dd0',
     ('compute', '1.1'): 'd8e8f60d96585923',
+    ('compute', '1.2'): '80b08a6dfb64e9cc',
 }
 
 
@@ -304,6 +306,7 @@ class ClientTest(base.TestCase):
             exception.OutcomeUnknown,
             exception.NobodyListens,
             exception.NoAnswer,
+            exception.TooOld,
         ):
             form = wire.encode_error(late(what='x', reason='y'))
             self.assertEqual('Unavailable', form['class'])
@@ -358,6 +361,40 @@ class ClientTest(base.TestCase):
 
 class OverTheBusTest(base.TestCase):
     """The pinned form works against the newest conductor."""
+
+    def test_a_service_of_an_older_release(self):
+        """Nobody is pinned, and the other side knows no such method."""
+
+        class Older:
+            def guest_power_state(self, context, *, instance_uuid):
+                return 1
+
+        cloud = self.useFixture(Cloud(hosts=()))
+        for name, version in (('newer version', '1.1'), ('no method', '1.9')):
+            served = contract.Dispatcher(compute.INTERFACE, Older())
+            host = name.split()[0]
+            server = cloud.bus.serve(
+                compute.TOPIC,
+                host,
+                version,
+                ['guest_power_state'],
+                served.dispatch,
+            )
+            server.start()
+            self.addCleanup(server.stop)
+            client = compute.Computes(cloud.bus).at(host)
+            error = self.assertRaises(
+                exception.TooOld,
+                client.get_console_output,
+                Context(),
+                instance_uuid='u',
+                lines=None,
+            )
+            self.assertEqual(501, error.status)
+            self.assertIn('no get_console_output', str(error))
+            self.assertEqual(
+                1, client.guest_power_state(Context(), instance_uuid='u')
+            )
 
     def test_pinned_to_dicts(self):
         self.config(group='upgrade_levels', conductor='1.4')

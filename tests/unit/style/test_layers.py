@@ -20,6 +20,7 @@ GROUND = {
     'exception',
     'lockfile',
     'loop',
+    'machine',
     'states',
     'version',
 }
@@ -39,6 +40,7 @@ MAY_USE = {
         'api',
         'compute',
         'conductor',
+        'console',
         'db',
         'http',
         'identity',
@@ -62,6 +64,8 @@ MAY_USE = {
         'rpc',
     },
     'conf': {'rpc'},
+    # The proxy of screens: it asks conductors, and never looks itself.
+    'console': {'http', 'rpc'},
     'context': set(),
     'db': {'objects'},
     'flows': {'notifications', 'objects'},

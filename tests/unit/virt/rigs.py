@@ -143,6 +143,12 @@ class FakeRig(Rig):
         disk = self.shelf.get(f'{host}/disks/{uuid}') or {}
         return disk.get('config_drive')
 
+    def say(self, host, uuid, text):
+        """Let a guest have said something."""
+        path = f'{host}/guests/{uuid}'
+        said = {'console': text.split('\n')}
+        self.shelf.put(path, self.shelf.get(path) | said)
+
 
 class FakeFilesRig(FakeRig):
     """Fake hosts whose records are files."""
@@ -224,6 +230,11 @@ class EmbeddedRig(Rig):
                 return file.read(100).rstrip(b'\0').decode()
         except FileNotFoundError:
             return None
+
+    def say(self, host, uuid, text):
+        folder = os.path.dirname(self.disk(host, uuid))
+        with open(os.path.join(folder, 'console.log'), 'w') as file:
+            file.write(text)
 
     def size_gb(self, host, uuid):
         return os.path.getsize(self.disk(host, uuid)) / (1 << 30)

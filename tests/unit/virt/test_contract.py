@@ -936,7 +936,37 @@ class Stock:
         self.assertEqual([], self.b.stock())
 
 
-class Every(Host, Guests, Disks, ConfigDrives, Moves, Stock):
+class Consoles:
+    """What guests say and show."""
+
+    def test_who_never_ran_said_nothing(self):
+        self.assertEqual(b'', self.a.console_output(UUID, 100))
+        self.defined()
+        self.assertEqual(b'', self.a.console_output(UUID, 100))
+
+    def test_what_was_said_is_cut_from_its_beginning(self):
+        self.running()
+        self.rig.say('a', UUID, 'first\nlast')
+        self.assertEqual(b'first\nlast', self.a.console_output(UUID, 100))
+        self.assertEqual(b'last', self.a.console_output(UUID, 4))
+        self.a.power_off(UUID)
+        self.a.restart()
+        self.assertEqual(b'last', self.a.console_output(UUID, 4))
+
+    def test_no_screen_when_off(self):
+        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+        self.defined()
+        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+
+    def test_no_screen_at_all(self):
+        self.running()
+        error = self.assertRaises(
+            exception.ConsoleTypeUnavailable, self.a.vnc, UUID
+        )
+        self.assertIn('have no screen', str(error))
+
+
+class Every(Host, Guests, Disks, ConfigDrives, Moves, Consoles, Stock):
     """All that a driver promises."""
 
 

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be said of a console that is asked for."""
+
+from typing import Final
+
+from minova.api.schemas.bodies import Body
+from minova.api.schemas.bodies import fields
+from minova.api.schemas.bodies import one
+from minova.api.schemas.types import Json
+
+_PROTOCOLS: Final = ('vnc', 'spice', 'rdp', 'serial')
+_TYPES: Final = ('novnc', 'xvpvnc', 'spice-html5', 'rdp-html5', 'serial')
+
+
+def _remote(protocols: tuple[str, ...], kinds: tuple[str, ...]) -> Json:
+    known = {
+        'protocol': {'enum': list(protocols)},
+        'type': {'enum': list(kinds)},
+    }
+    return one('remote_console', fields(known, known))
+
+
+#: Which of these there are is for the host to say.
+REMOTE_CONSOLE: Final = Body(
+    {
+        1: _remote(_PROTOCOLS, _TYPES),
+        8: _remote((*_PROTOCOLS, 'mks'), (*_TYPES, 'webmks')),
+    }
+)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What servers say on their consoles, and URLs of their screens."""
+
+import dataclasses
+import datetime
+import urllib.parse
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova import exception
+from minova.compute import consoles as limits
+from minova.context import internal
+from minova.db import tables
+from minova.rpc.compute import Computes
+from tests.fixtures.screens import token_of
+from tests.functional.api import base
+
+VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
+NEVER = 'ffffffff-0000-4000-8000-ffffffffffff'
+
+
+class ConsoleTestCase(base.ApiTestCase):
+    """One server on one host."""
+
+    hosts = ('a',)
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+        self.uuid = self.boot()
+
+    def output(self, client=None, uuid=None, **content):
+        """Ask for what a server said; return the reply."""
+        client = client or self.user
+        return client.act(uuid or self.uuid, 'os-getConsoleOutput', content)
+
+    def read(self, **content):
+        """Return what the server said."""
+        reply = self.output(**content)
+        self.assertEqual(200, reply.status, reply.body)
+        self.assertEqual(['output'], list(reply.body))
+        return reply.body['output']
+
+    def set(self, **columns):
+        self.cloud.database.write(
+            lambda c: c.execute(
+                tables.instances.update()
+                .where(tables.instances.c.uuid == self.uuid)
+                .values(columns)
+            )
+        )
+
+    def tokens(self):
+        query = sa.select(tables.console_tokens)
+        return self.cloud.database.read(lambda c: c.execute(query).all())
+
+
+class OutputTest(ConsoleTestCase):
+    """os-getConsoleOutput."""
+
+    def say(self, text):
+        """Let the guest have said something of its own."""
+        path = f'a/guests/{self.uuid}'
+        record = self.cloud.world.shelf.get(path)
+        record['console'] = text.split('\n')
+        self.cloud.world.shelf.put(path, record)
+
+    def test_boots_are_seen(self):
+        self.assertIn('boot 1 at a', self.read())
+        self.user.act(self.uuid, 'reboot', {'type': 'HARD'})
+        self.cloud.settle(self.uuid)
+        text = self.read()
+        self.assertLess(text.index('boot 1'), text.index('boot 2'))
+
+    def test_lines(self):
+        self.say('one\ntwo\nthree\n')
+        for length, expected in (
+            (None, 'one\ntwo\nthree\n'),
+            (-1, 'one\ntwo\nthree\n'),
+            ('-1', 'one\ntwo\nthree\n'),
+            (0, ''),
+            (1, 'three'),
+            ('2', 'two\nthree'),
+            (3, 'one\ntwo\nthree'),
+            (99, 'one\ntwo\nthree'),
+        ):
+            self.assertEqual(expected, self.read(length=length), length)
+        self.assertEqual('one\ntwo\nthree\n', self.read())
+
+    def test_what_clients_cannot_take_is_left_out(self):
+        self.say('\x1b[31mr\u00e9d\x1b[0m\x00\r\n\x07\x7f\ufffe!')
+        self.assertEqual('[31mr\u00e9d[0m\r\n!', self.read())
+
+    def test_no_more_than_fits_a_message(self):
+        self.say('x' * (limits.MOST + 5))
+        self.assertEqual(limits.MOST, len(self.read()))
+
+    def test_lengths_that_are_none(self):
+        for length in (-2, 'many', 1.5, True, [], '1e3', '-2', 2**31):
+            reply = self.output(length=length)
+            self.assert_refused(400, 'os-getConsoleOutput.length', reply)
+        reply = self.output(lines=3)
+        self.assert_refused(400, "there is no field 'lines' here", reply)
+
+    def test_unknown_and_deleted(self):
+        self.assert_refused(404, NEVER, self.output(uuid=NEVER))
+        self.user.delete(f'/servers/{self.uuid}')
+        self.cloud.settle(self.uuid)
+        self.assert_refused(404, self.uuid, self.output())
+
+    def test_others_do_not_see_it(self):
+        reply = self.output(client=self.other)
+        self.assert_refused(404, self.uuid, reply)
+        reply = self.output(client=self.admin)
+        self.assertEqual(200, reply.status)
+
+    def test_on_no_host(self):
+        self.set(host=None)
+        self.assert_refused(409, 'it is on no host', self.output())
+
+    def test_stopped_it_is_still_read(self):
+        self.user.act(self.uuid, 'os-stop')
+        self.cloud.settle(self.uuid)
+        self.assertIn('boot 1', self.read())
+
+    def test_a_compute_that_is_away(self):
+        self.config('api', compute_timeout=0.5)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.assertEqual(503, self.output().status)
+
+    def test_a_compute_that_takes_long(self):
+        self.config('api', compute_timeout=0.2)
+        self.cloud.world.slow('a', 'console_output', 1)
+        reply = self.output()
+        self.assert_refused(503, 'The host of the server', reply)
+
+    def test_a_compute_of_an_older_release_is_said_so(self):
+        self.config('upgrade_levels', compute='1.1')
+        pinned = Computes(self.cloud.bus)
+        self.backend = dataclasses.replace(self.backend, computes=pinned)
+        self.restart_api()
+        reply = self.output()
+        self.assert_refused(501, 'it came with version 1.2', reply)
+        reply = self.user.at('2.6').post(
+            f'/servers/{self.uuid}/remote-consoles', VNC
+        )
+        self.assert_refused(501, 'it came with version 1.2', reply)
+
+    def test_a_compute_that_cannot_read_it(self):
+        self.cloud.world.break_('a', 'console_output')
+        self.assertEqual(500, self.output().status)
+        self.assertEqual(200, self.output().status)
+
+
+class ScreenTest(ConsoleTestCase):
+    """remote-consoles, os-getVNCConsole, os-console-auth-tokens."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud.world.screens_at('127.0.0.1', 5901)
+
+    def ask(self, client=None, uuid=None, body=VNC, version='2.6'):
+        client = (client or self.user).at(version)
+        uuid = uuid or self.uuid
+        return client.post(f'/servers/{uuid}/remote-consoles', body)
+
+    def url(self):
+        reply = self.ask()
+        self.assertEqual(200, reply.status, reply.body)
+        return reply.body['remote_console']['url']
+
+    def told(self, token, client=None, version='2.31'):
+        client = (client or self.admin).at(version)
+        return client.get(f'/os-console-auth-tokens/{token}')
+
+    def test_a_url(self):
+        self.config('vnc', base_url='https://screens.example.org/vnc.html')
+        reply = self.ask()
+        self.assertEqual(200, reply.status, reply.body)
+        console = reply.body['remote_console']
+        self.assertEqual(['protocol', 'type', 'url'], sorted(console))
+        self.assertEqual(
+            ('vnc', 'novnc'), (console['protocol'], console['type'])
+        )
+        page, _, query = console['url'].partition('?')
+        self.assertEqual('https://screens.example.org/vnc.html', page)
+        self.assertEqual(['path'], list(urllib.parse.parse_qs(query)))
+        self.assertIn('path=%3Ftoken%3D', query)
+        self.config('vnc', base_url='https://screens.example.org/vnc?a=b')
+        self.assertIn('?a=b&path=', self.url())
+
+    def test_the_action_of_old(self):
+        reply = self.user.act(self.uuid, 'os-getVNCConsole', {'type': 'novnc'})
+        self.assertEqual(200, reply.status, reply.body)
+        console = reply.body['console']
+        self.assertEqual('novnc', console['type'])
+        self.assertEqual(200, self.told(token_of(console['url'])).status)
+        reply = self.user.act(
+            self.uuid, 'os-getVNCConsole', {'type': 'xvpvnc'}
+        )
+        self.assert_refused(400, 'There is no xvpvnc console here', reply)
+        reply = self.user.act(self.uuid, 'os-getVNCConsole', {'type': 'tty'})
+        self.assert_refused(400, 'must be one of novnc, xvpvnc', reply)
+
+    def test_microversions(self):
+        self.assertEqual(404, self.ask(version='2.5').status)
+        for version, status in (('2.5', 200), ('2.6', 404)):
+            reply = self.user.at(version).act(
+                self.uuid, 'os-getVNCConsole', {'type': 'novnc'}
+            )
+            self.assertEqual(status, reply.status, reply.body)
+        mks = {'remote_console': {'protocol': 'mks', 'type': 'webmks'}}
+        reply = self.ask(body=mks, version='2.7')
+        self.assert_refused(400, 'must be one of vnc, spice', reply)
+        reply = self.ask(body=mks, version='2.8')
+        self.assert_refused(400, 'There is no webmks console here', reply)
+        token = token_of(self.url())
+        self.assertEqual(401, self.told(token, version='2.30').status)
+        self.assertEqual(200, self.told(token, version='2.31').status)
+
+    def test_other_kinds(self):
+        for protocol, kind in (
+            ('spice', 'spice-html5'),
+            ('serial', 'serial'),
+            ('vnc', 'serial'),
+            ('rdp', 'novnc'),
+        ):
+            wanted = {'protocol': protocol, 'type': kind}
+            reply = self.ask(body={'remote_console': wanted})
+            self.assert_refused(400, f'There is no {kind} console', reply)
+        reply = self.ask(body={'remote_console': {'protocol': 'vnc'}})
+        self.assert_refused(400, 'lacks type', reply)
+        self.assertEqual([], self.tokens())
+
+    def test_a_host_without_screens(self):
+        self.cloud.world.shelf.delete('orders/screens')
+        reply = self.ask()
+        self.assert_refused(400, 'fake guests have no screen', reply)
+        self.assertEqual([], self.tokens())
+
+    def test_a_server_that_is_off(self):
+        self.user.act(self.uuid, 'os-stop')
+        self.cloud.settle(self.uuid)
+        self.assert_refused(409, 'does not run', self.ask())
+        self.set(host=None)
+        self.assert_refused(409, 'it is on no host', self.ask())
+
+    def test_who_may(self):
+        self.assert_refused(404, NEVER, self.ask(uuid=NEVER))
+        self.assert_refused(404, self.uuid, self.ask(client=self.other))
+        self.assertEqual(200, self.ask(client=self.admin).status)
+        token = token_of(self.url())
+        self.assertEqual(403, self.told(token, client=self.user).status)
+
+    def test_what_a_token_is_good_for(self):
+        token = token_of(self.url())
+        reply = self.told(token)
+        self.assertEqual(200, reply.status, reply.body)
+        self.assertEqual(
+            {
+                'console': {
+                    'instance_uuid': self.uuid,
+                    'host': '127.0.0.1',
+                    'port': 5901,
+                    'internal_access_path': None,
+                }
+            },
+            reply.body,
+        )
+        # Where the screen is now, not where it was then.
+        self.cloud.world.screens_at('127.0.0.1', 5977)
+        self.assertEqual(5977, self.told(token).body['console']['port'])
+        self.assert_refused(404, 'not valid', self.told(token + 'x'))
+        self.assert_refused(404, 'not valid', self.told('x'))
+
+    def test_tokens_differ_and_are_not_kept(self):
+        one, other = token_of(self.url()), token_of(self.url())
+        self.assertNotEqual(one, other)
+        kept = [row.token_hash for row in self.tokens()]
+        self.assertEqual(2, len(set(kept)))
+        self.assertNotIn(one, repr(self.tokens()))
+        self.assertNotIn(one, self.log.output)
+
+    def test_they_expire_and_are_swept_up(self):
+        self.config('vnc', token_lifetime=100)
+        token = token_of(self.url())
+        (row,) = self.tokens()
+        left = row.expires_at - clock.now()
+        self.assertLess(left, datetime.timedelta(seconds=101))
+        self.assertGreater(left, datetime.timedelta(seconds=90))
+        old, lasting = token, token_of(self.url())
+        past = clock.now() - datetime.timedelta(seconds=1)
+        table = tables.console_tokens
+        self.cloud.database.write(
+            lambda c: c.execute(
+                table.update()
+                .where(table.c.id == row.id)
+                .values(expires_at=past)
+            )
+        )
+        self.assertEqual(404, self.told(old).status)
+        self.cloud.wait_for(lambda: len(self.tokens()) == 1)
+        self.assertEqual(200, self.told(lasting).status)
+
+    def test_they_go_with_their_server(self):
+        for kind in ('delete', 'forceDelete'):
+            uuid = self.boot()
+            reply = self.ask(uuid=uuid)
+            token = token_of(reply.body['remote_console']['url'])
+            kept = token_of(self.url())
+            if kind == 'delete':
+                self.user.delete(f'/servers/{uuid}')
+            else:
+                self.user.act(uuid, 'forceDelete')
+            self.cloud.settle(uuid)
+            self.assertEqual(
+                {self.uuid}, {row.instance_uuid for row in self.tokens()}
+            )
+            self.assertEqual(404, self.told(token).status, kind)
+            self.assertEqual(200, self.told(kept).status)
+
+    def test_of_a_deleted_server_none_counts(self):
+        """Whatever left it there."""
+        token = token_of(self.url())
+        self.set(vm_state='deleted')
+        self.assertEqual(404, self.told(token).status)
+        self.assertRaises(
+            exception.ConsoleTokenNotFound,
+            self.cloud.conductor.check_console,
+            internal(),
+            token=token,
+        )

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From which pages a browser may connect."""
+
+from minova.console import origins
+from tests import base
+
+
+class OriginsTest(base.TestCase):
+    """Origin against Host, the page's URL and what is allowed."""
+
+    def setUp(self):
+        super().setUp()
+        self.config('vnc', base_url='https://screens.example.org/vnc.html')
+
+    def test_table(self):
+        for origin, host, expected in (
+            (None, 'proxy:6080', True),
+            ('http://proxy:6080', 'proxy:6080', True),
+            ('http://PROXY:6080', 'proxy:6080', True),
+            ('http://proxy', 'proxy:80', True),
+            ('https://proxy', 'proxy', True),
+            ('http://[::1]:6080', '[::1]:6080', True),
+            ('https://screens.example.org', 'proxy:6080', True),
+            ('http://proxy:6081', 'proxy:6080', False),
+            ('http://proxy', 'proxy:6080', False),
+            # Of another scheme than the page's is of another origin.
+            ('http://screens.example.org', 'proxy:6080', False),
+            ('https://screens.example.org:8443', 'proxy:6080', False),
+            ('https://example.org', 'proxy:6080', False),
+            ('https://screens.example.org.evil.org', 'proxy', False),
+            ('null', 'null', False),
+            ('', '', False),
+            ('http://', '', False),
+            ('http://proxy:port', 'proxy:port', False),
+            ('http://proxy', None, False),
+            ('file://proxy', 'proxy', False),
+            ('http://a, http://proxy', 'proxy', False),
+        ):
+            self.assertEqual(
+                expected, origins.allows(origin, host), (origin, host)
+            )
+
+    def test_what_is_allowed(self):
+        self.config('vnc', allowed_origins=['https://a.org', 'http://b:81'])
+        self.assertTrue(origins.allows('https://a.org', 'proxy'))
+        self.assertTrue(origins.allows('http://b:81', 'proxy'))
+        self.assertFalse(origins.allows('http://a.org', 'proxy'))
+        # What is no URL allows nobody.
+        self.config('vnc', allowed_origins=['*', ''])
+        self.assertFalse(origins.allows('https://c.org', 'proxy'))
+        self.assertFalse(origins.allows('null', 'proxy'))
