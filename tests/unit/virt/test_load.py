@@ -32,13 +32,20 @@ class LoadTest(base.TestCase):
             self.assertIsInstance(driver, LibvirtDriver)
             self.assertEqual(host, driver.inventory().hypervisor_hostname)
 
-    def test_real_hosts_are_not_there_yet(self):
-        for uri in (None, 'qemu:///session', 'qemu+tcp://far/system'):
-            error = self.assertRaises(
-                exception.ConfigInvalid, self.load, uri=uri
-            )
-            self.assertIn('come with a later', str(error))
-            self.assertIn(uri or 'qemu:///system', str(error))
+    def test_real_hosts(self):
+        """They are opened whether or not their libvirt answers yet."""
+        driver = self.load(uri='qemu+unix:///session?socket=/none')
+        self.addCleanup(driver.close)
+        self.assertIsInstance(driver, LibvirtDriver)
+        error = self.assertRaises(exception.GuestFailed, driver.guests)
+        self.assertIn('qemu+unix:///session?socket=/none', str(error))
+
+    def test_other_hypervisors(self):
+        error = self.assertRaises(
+            exception.ConfigInvalid, self.load, uri='xen:///system'
+        )
+        self.assertIn('xen:///system', str(error))
+        self.assertIn('qemu:///system', str(error))
 
     def test_other_test_hosts(self):
         for uri in ('test:///default', 'test:///tmp/node.xml', 'test://'):
