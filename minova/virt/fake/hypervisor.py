@@ -40,8 +40,8 @@ CALLS = frozenset(
 )
 #: Those of them that change nothing.
 _LOOKS = frozenset((
-    'inventory', 'guests', 'guest', 'has_disks', 'has_aside', 'migration',
-    'check_reception', 'check_departure', 'next_event',
+    'inventory', 'guests', 'guest', 'has_saved', 'has_disks', 'has_aside',
+    'migration', 'check_reception', 'check_departure', 'next_event',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((

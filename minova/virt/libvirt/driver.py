@@ -52,11 +52,16 @@ class LibvirtDriver:
         self.power_off = guests.power_off
         self.pause = guests.pause
         self.unpause = guests.unpause
+        self.suspend = guests.suspend
+        self.has_saved = guests.has_saved
+        self.resume = guests.resume
         self.remove = guests.remove
 
         self.create_disks = disks.create_disks
         self.has_disks = disks.has_disks
         self.grow_disks = disks.grow_disks
+        self.create_rescue_disk = disks.create_rescue_disk
+        self.remove_rescue_disk = disks.remove_rescue_disk
         self.remove_disks = disks.remove_disks
         self.hand_over = disks.hand_over
         self.set_aside = disks.set_aside
@@ -71,6 +76,7 @@ class LibvirtDriver:
         self.migrate = moves.migrate
         self.migration = moves.migration
         self.abort_migration = moves.abort_migration
+        self.force_migration = moves.force_migration
 
     def stock(self) -> list[Holding]:
         """Return what libvirt and the disks' directory hold.
