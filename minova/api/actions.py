@@ -8,13 +8,15 @@ from typing import Final
 
 from minova import exception
 from minova.api import moves
+from minova.api import rescue
 from minova.api.ask import Ask
 from minova.api.routes import Route
 from minova.api.schemas import actions as schemas
 from minova.api.schemas.bodies import Body
 from minova.operations import begin
 
-Run = Callable[[Ask, str], None]
+#: Returns the document of the reply, None for a reply without one.
+Run = Callable[[Ask, str], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +54,17 @@ def _action(
 _force_delete = _begin('force_delete', begin.deletion)
 
 _MIGRATE: Final = 'os-migrate-server:migrate'
+_SUSPEND: Final = 'os-suspend-server'
 ACTIONS: Final = {
     'os-start': _action('servers:start', schemas.START, 'start'),
     'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
     'reboot': _action('servers:reboot', schemas.REBOOT, _reboot),
     'pause': _action('os-pause-server:pause', schemas.PAUSE, 'pause'),
     'unpause': _action('os-pause-server:unpause', schemas.UNPAUSE, 'unpause'),
+    'suspend': _action(f'{_SUSPEND}:suspend', schemas.SUSPEND, 'suspend'),
+    'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
+    'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
+    'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
     'resize': _action('servers:resize', schemas.RESIZE, moves.resize),
     'confirmResize': _action(
         'servers:confirm_resize', schemas.CONFIRM, moves.confirm, 204
@@ -75,13 +82,13 @@ ACTIONS: Final = {
 }
 
 
-def act(ask: Ask, server_id: str) -> None:
+def act(ask: Ask, server_id: str) -> Any:
     """Do what the body's one key names."""
     action = ACTIONS[_name(ask.body)]
     action.body.check(ask.body, ask.version)
     ask.rule = action.rule
     ask.status = action.status
-    action.run(ask, server_id)
+    return action.run(ask, server_id)
 
 
 def _name(body: Any) -> str:

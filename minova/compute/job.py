@@ -39,6 +39,7 @@ class Job:
         images: ImageCache,
         asking: Asking,
         cancel: Callable[[str, str], None],
+        force: Callable[[str, str], bool],
         leaving: clock.Event,
     ) -> None:
         self.host = host
@@ -56,6 +57,9 @@ class Job:
         self._asking = asking
         self._replaced = asking.replaced
         self._cancel = cancel
+        self._force = force
+        #: Somebody may have asked for it while nobody was at work.
+        self.forced = bool(ticket.params.get('forced'))
         self._leaving = leaving
         self._nested = dict(ticket.nested)
         self._ends_at = clock.monotonic() + ticket.seconds_left
@@ -81,17 +85,21 @@ class Job:
 
     # -- what is to be made --------------------------------------------------
 
-    def spec(self) -> Spec:
+    def spec(self, rescue: Facts | None = None) -> Spec:
         """Return what the hypervisor is to know of the guest."""
         return specs.of(
-            self.instance, self._ticket.operation, self._ticket.generation
+            self.instance,
+            self._ticket.operation,
+            self._ticket.generation,
+            rescue,
         )
 
-    def image(self) -> str | None:
-        """Return the path of the instance's image on this host."""
-        if not self._driver.uses_images or not self.instance.image_ref:
+    def image(self, image_id: str | None = None) -> str | None:
+        """Return the path of an image, the instance's own, on this host."""
+        wanted = image_id or self.instance.image_ref
+        if not self._driver.uses_images or not wanted:
             return None
-        return self._images.local(self.context, self.instance.image_ref)
+        return self._images.local(self.context, wanted)
 
     def peer(self) -> Peer:
         """Return the other host of the move."""
@@ -177,6 +185,10 @@ class Job:
     def cancel(self, step: type[HostStep]) -> None:
         """Let ``step`` of the same instance, at work here, stop."""
         self._cancel(self.instance.uuid, step.method)
+
+    def force(self, step: type[HostStep]) -> bool:
+        """Let ``step``, as above, end soon; False when it is not at work."""
+        return self._force(self.instance.uuid, step.method)
 
     def stop(self, reason: exception.MinovaException) -> None:
         """Let the work end at its next look; Stale outlasts Cancelled."""

@@ -285,9 +285,10 @@ class Guests:
         domain = self.find(uuid)
         if domain is None:
             return False
+        found = False
         with refusals(uuid, gone=True):
-            return not domain.isActive() and bool(domain.hasManagedSaveImage())
-        return False
+            found = not domain.isActive() and domain.hasManagedSaveImage()
+        return bool(found)
 
     def resume(self, uuid: str) -> None:
         """Start the guest, which goes on from what libvirt has saved."""

@@ -31,6 +31,7 @@ PINNED = {
     ('conductor', '1.7'): 'd13cc6b52b3748e0',
     ('compute', '1.0'): '61b170f64e561dd0',
     ('compute', '1.1'): 'd8e8f60d96585923',
+    ('compute', '1.2'): 'bb95c5f072b5b65f',
 }
 
 
