@@ -496,5 +496,5 @@ def _as_record(spec: Spec) -> Record:
         'vcpus': spec.vcpus,
         'memory_mb': spec.memory_mb,
         'root_gb': spec.root_gb,
-        'rescue': (spec.rescue or {}).get('image_id'),
+        'rescue': spec.rescue,
     }
