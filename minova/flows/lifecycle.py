@@ -103,8 +103,19 @@ class SuspendInstance(Simple):
     span = 'suspend'
 
     def work(self, job: Job) -> Facts:
-        """Suspend it; nothing when an earlier try did."""
-        job.driver.suspend(job.instance.uuid)
+        """Suspend it; nothing when an earlier try did.
+
+        An error may hide that it is being saved, which goes on without us:
+        the guest is paused for it.
+        """
+        try:
+            job.driver.suspend(job.instance.uuid)
+        except exception.GuestFailed as error:
+            seen, saved = _look(job, error)
+            if seen is Power.PAUSED:
+                raise _unsettled(job, error) from error
+            if not saved:
+                raise
         return power.state_made(job, Power.SHUTDOWN)
 
 
@@ -126,13 +137,7 @@ class ResumeInstance(Simple):
         if on or job.driver.has_saved(uuid):
             _go_on(job)
         else:
-            LOG.warning(
-                'Nothing is left on %s of what was saved of the memory of '
-                'guest %s; it is started anew.',
-                job.host,
-                uuid,
-            )
-            power.switch_on(job)
+            _start_anew(job)
         return power.state_made(job, Power.RUNNING)
 
 
@@ -140,12 +145,58 @@ def _go_on(job: Job) -> None:
     try:
         job.driver.resume(job.instance.uuid)
     except exception.GuestFailed as error:
+        seen, saved = _look(job, error)
+        if seen in ON:
+            raise _unsettled(job, error) from error
+        kept = (
+            ', which is kept: resume it again, or reboot it hard, which drops '
+            'that memory and starts it anew'
+        )
         raise exception.GuestFailed(
             instance_id=job.instance.uuid,
-            reason=f'it cannot go on from its saved memory, which is kept: '
-            f'{error}. Resume it again, or reboot it hard, which drops that '
-            'memory and starts it anew.',
+            reason='it cannot go on from its saved memory'
+            f'{kept if saved else ""} ({error})',
         ) from error
+
+
+def _start_anew(job: Job) -> None:
+    LOG.warning(
+        'Nothing is left on %s of what was saved of the memory of guest %s; '
+        'it is started anew.',
+        job.host,
+        job.instance.uuid,
+    )
+    try:
+        power.switch_on(job)
+    except exception.GuestFailed as error:
+        seen, _ = _look(job, error)
+        if seen in ON:
+            raise _unsettled(job, error) from error
+        raise
+
+
+def _look(
+    job: Job, trouble: exception.GuestFailed
+) -> tuple[Power | None, bool]:
+    """Return what has become of a guest, and whether memory is saved.
+
+    Raises Unsettled when the hypervisor does not answer.
+    """
+    try:
+        guest = job.driver.guest(job.instance.uuid)
+        saved = job.driver.has_saved(job.instance.uuid)
+    except exception.GuestFailed as error:
+        raise _unsettled(job, trouble) from error
+    return (guest.power if guest else None), saved
+
+
+def _unsettled(job: Job, trouble: Exception) -> exception.Unsettled:
+    """Return the error after which the step is tried again."""
+    return exception.Unsettled(
+        instance_id=job.instance.uuid,
+        operation=job.kind,
+        reason=str(trouble),
+    )
 
 
 class RebootInstance(Simple):
