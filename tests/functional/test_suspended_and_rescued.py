@@ -7,6 +7,7 @@ Sequences are compared as in ``test_chains``, services die as in
 
 from minova import exception
 from minova import states
+from minova.db import operations
 from minova.operations import begin
 from minova.states import Power
 from tests.functional import test_chains
@@ -425,12 +426,32 @@ class CutShortTest(test_recovery.RecoveryTestCase):
                 guest = self.cloud.driver('a').guest(instance.uuid)
                 self.assertEqual(3, guest.boot)
 
-    def test_force_while_nobody_watches(self):
+    def migrating(self):
         uuid = self.cloud.boot(host='a')
         self.config(group='fake', migration_seconds=3600)
         self.cloud.begin('live_migrate', uuid, wait=False)
         driver = self.cloud.driver('a')
         self.cloud.wait_for(lambda: driver.migration(uuid).state == 'running')
+        return uuid
+
+    def test_who_watches_dies_before_the_hypervisor_obeys(self):
+        uuid = self.migrating()
+        self.cloud.world.break_('a', 'force_migration', times=10000)
+        begun = self.cloud.begin('force_live_migrate', uuid, wait=False)
+        number = begun.operation.id
+        self.cloud.wait_for(
+            lambda: self.cloud.read(operations.get, number).finished_at
+        )
+        self.cloud.stop(self.cloud.computes['a'])
+        self.cloud.world.heal()
+        # It was asked for and that has ended; the migration has to know.
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual('b', self.cloud.instance(uuid).host)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+
+    def test_force_while_nobody_watches(self):
+        uuid = self.migrating()
         self.cloud.stop(self.cloud.computes['a'])
         self.cloud.begin('force_live_migrate', uuid, wait=False)
         self.cloud.start_compute('a')
