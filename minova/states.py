@@ -117,6 +117,7 @@ _SOFT: Final = 'rebooting reboot_pending reboot_started'
 _HARD: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
 _MOVE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
+_RESCUABLE: Final = 'active stopped error'
 
 # fmt: off
 _ROWS: Final = (
@@ -128,6 +129,10 @@ _ROWS: Final = (
     ('pause',              'active',          'pausing',             PAUSED,   SAME,   _FREE,          300),
     ('pause_again',        'paused',          'pausing',             SAME,     SAME,   _FREE,          300),
     ('unpause',            'paused',          'unpausing',           ACTIVE,   SAME,   _FREE,          300),
+    ('suspend',            'active',          'suspending',          SUSPENDED, SAME,  _FREE,         1800),
+    ('resume',             'suspended',       'resuming',            ACTIVE,   SAME,   _FREE,         1800),
+    ('rescue',             _RESCUABLE,        'rescuing',            RESCUED,  SAME,   _FREE,         1800),
+    ('unrescue',           'rescued',         'unrescuing',          ACTIVE,   SAME,   _FREE,         1800),
     ('reboot_soft',        'active',          _SOFT,                 ACTIVE,   ERROR,  _FREE,          900),
     ('reboot_hard',        _REBOOTABLE,       _HARD,                 ACTIVE,   ERROR,  _FREE,          900),
     ('resize',             'active stopped',  _MOVE,                 RESIZED,  SAME,   _FREE,         7200),
@@ -136,6 +141,7 @@ _ROWS: Final = (
     ('revert_resize',      'resized',         'resize_reverting',    ORIGIN,   ERROR,  _FREE,         1800),
     ('live_migrate',       'active paused',   'migrating',           SAME,     SAME,   _FREE,         7200),
     ('abort_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Hold.BESIDE,    600),
+    ('force_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Hold.BESIDE,    600),
     ('delete',             'any',             'deleting',            DELETED,  ERROR,  Hold.PREEMPT,   600),
     ('force_delete',       'any',             '',                    DELETED,  SAME,   Hold.SEIZE,     600),
     ('power_sync',         'any',             '',                    SAME,     SAME,   Hold.BESIDE,    600),
@@ -148,6 +154,7 @@ _NAMES: Final = {
     'revert_resize':       ('revertResize',   'revertResize'),
     'live_migrate':        ('os-migrateLive', 'live-migration'),
     'abort_live_migrate':  ('abort',          'live_migration_cancel'),
+    'force_live_migrate':  ('force_complete', 'live_migration_force_complete'),
     'stop_again':          ('stop',           'stop'),
     'pause_again':         ('pause',          'pause'),
     'reboot_soft':         ('reboot',         'reboot'),

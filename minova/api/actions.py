@@ -10,6 +10,7 @@ from minova import exception
 from minova.api import consoles
 from minova.api import microversion
 from minova.api import moves
+from minova.api import rescue
 from minova.api.ask import Ask
 from minova.api.routes import Route
 from minova.api.schemas import actions as schemas
@@ -60,12 +61,17 @@ def _action(
 _force_delete = _begin('force_delete', begin.deletion)
 
 _MIGRATE: Final = 'os-migrate-server:migrate'
+_SUSPEND: Final = 'os-suspend-server'
 ACTIONS: Final = {
     'os-start': _action('servers:start', schemas.START, 'start'),
     'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
     'reboot': _action('servers:reboot', schemas.REBOOT, _reboot),
     'pause': _action('os-pause-server:pause', schemas.PAUSE, 'pause'),
     'unpause': _action('os-pause-server:unpause', schemas.UNPAUSE, 'unpause'),
+    'suspend': _action(f'{_SUSPEND}:suspend', schemas.SUSPEND, 'suspend'),
+    'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
+    'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
+    'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
     'resize': _action('servers:resize', schemas.RESIZE, moves.resize),
     'confirmResize': _action(
         'servers:confirm_resize', schemas.CONFIRM, moves.confirm, 204

@@ -48,7 +48,8 @@ HISTORY: Final[dict[int, str]] = {
     19: 'Servers have a description.',
     20: _NOTHING,
     21: 'The actions of deleted servers are shown.',
-    22: _NOTHING,
+    22: 'POST /servers/{id}/migrations/{id}/action: force_complete makes a '
+    'live migration end.',
     23: '/servers/{id}/migrations; /os-migrations shows migration_type and '
     'a link to a live migration in progress.',
     24: 'DELETE /servers/{id}/migrations/{id} aborts a live migration.',

@@ -2,7 +2,8 @@
 """Migrations: all of them for administrators, and the live ones of a server.
 
 Of a server only live migrations that are in progress are shown. One of them
-can be aborted; its guest then goes on where it is.
+can be aborted; its guest then goes on where it is. One that does not come to
+an end by itself can be made to, at the cost of the guest.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from minova import exception
 from minova.api import pages
 from minova.api.ask import Ask
 from minova.api.routes import Route
+from minova.api.schemas import actions as schemas
 from minova.api.schemas import queries
 from minova.api.schemas import types
 from minova.api.schemas.queries import Param
@@ -113,6 +115,22 @@ def abort(ask: Ask, server_id: str, migration_id: str) -> None:
     ask.wake(ask.begin('abort_live_migrate', server_id, prepare))
 
 
+def force_complete(ask: Ask, server_id: str, migration_id: str) -> None:
+    """Ask a live migration to end soon."""
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        move = _find(connection, server_id, migration_id)
+        if move.kind != views.LIVE or move.status != 'running':
+            raise exception.InvalidInput(
+                f'Migration {move.id} state of instance {server_id} is '
+                f'{move.status}. Cannot force_complete while the migration '
+                'is in this state.'
+            )
+        return {}
+
+    ask.wake(ask.begin('force_live_migrate', server_id, prepare))
+
+
 def _find(
     connection: Connection, server_id: str, migration_id: str
 ) -> Migration:
@@ -141,5 +159,14 @@ ROUTES: Final = (
     ),
     Route('GET', _ALL, of_server, f'{_RULE}:index', since=23),
     Route('GET', _ONE, show, f'{_RULE}:show', since=23),
+    Route(
+        'POST',
+        f'{_ONE}/action',
+        force_complete,
+        f'{_RULE}:force_complete',
+        202,
+        body=schemas.FORCE_COMPLETE,
+        since=22,
+    ),
     Route('DELETE', _ONE, abort, f'{_RULE}:delete', 202, since=24),
 )

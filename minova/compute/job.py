@@ -41,6 +41,7 @@ class Job:
         images: ImageCache,
         asking: Asking,
         cancel: Callable[[str, str], None],
+        force: Callable[[str, str], bool],
         leaving: clock.Event,
     ) -> None:
         self.host = host
@@ -58,6 +59,9 @@ class Job:
         self._asking = asking
         self._replaced = asking.replaced
         self._cancel = cancel
+        self._force = force
+        #: Somebody may have asked for it while nobody was at work.
+        self.forced = bool(ticket.params.get('forced'))
         self._leaving = leaving
         self._nested = dict(ticket.nested)
         self._ends_at = clock.monotonic() + ticket.seconds_left
@@ -85,14 +89,17 @@ class Job:
 
     # -- what is to be made --------------------------------------------------
 
-    def spec(self, fetched: bool = False) -> Spec:
+    def spec(self, fetched: bool = False, rescue: Facts | None = None) -> Spec:
         """Return what the hypervisor is to know of the guest.
 
         With ``fetched`` the kernel and its ramdisk, if it has any, are on
         this host, for disks to be made with.
         """
         spec = specs.of(
-            self.instance, self._ticket.operation, self._ticket.generation
+            self.instance,
+            self._ticket.operation,
+            self._ticket.generation,
+            rescue,
         )
         if not fetched:
             return spec
@@ -102,9 +109,9 @@ class Job:
             ramdisk=self._local(self.instance.ramdisk_id),
         )
 
-    def image(self) -> str | None:
-        """Return the path of the instance's image on this host."""
-        return self._local(self.instance.image_ref)
+    def image(self, image_id: str | None = None) -> str | None:
+        """Return the path of an image, the instance's own, on this host."""
+        return self._local(image_id or self.instance.image_ref)
 
     def _local(self, image_id: str) -> str | None:
         """Have an image on this host until the work ends; return its path."""
@@ -205,6 +212,10 @@ class Job:
     def cancel(self, step: type[HostStep]) -> None:
         """Let ``step`` of the same instance, at work here, stop."""
         self._cancel(self.instance.uuid, step.method)
+
+    def force(self, step: type[HostStep]) -> bool:
+        """Let ``step``, as above, end soon; False when it is not at work."""
+        return self._force(self.instance.uuid, step.method)
 
     def stop(self, reason: exception.MinovaException) -> None:
         """Let the work end at its next look; Stale outlasts Cancelled."""

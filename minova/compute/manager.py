@@ -85,6 +85,34 @@ class Manager(Compute):
         """Restart a guest."""
         self._runner.wake(context, step)
 
+    # -- saved to disk, and back ---------------------------------------------
+
+    def suspend_instance(self, context: Context, *, step: str) -> None:
+        """Save a guest's memory to disk and switch it off."""
+        self._runner.wake(context, step)
+
+    def resume_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest go on from what was saved."""
+        self._runner.wake(context, step)
+
+    # -- rescue, and back ----------------------------------------------------
+
+    def rescue_instance(self, context: Context, *, step: str) -> None:
+        """Start a guest from a rescue disk."""
+        self._runner.wake(context, step)
+
+    def undo_rescue_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest be as it was."""
+        self._runner.wake(context, step)
+
+    def unrescue_instance(self, context: Context, *, step: str) -> None:
+        """Start a guest from its own disk again."""
+        self._runner.wake(context, step)
+
+    def undo_unrescue_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest be rescued again."""
+        self._runner.wake(context, step)
+
     # -- resize, cold migration ----------------------------------------------
 
     def prep_resize(self, context: Context, *, step: str) -> None:
@@ -182,6 +210,12 @@ class Manager(Compute):
 
     def live_migration_abort(self, context: Context, *, step: str) -> None:
         """Stop the move."""
+        self._runner.wake(context, step)
+
+    def live_migration_force_complete(
+        self, context: Context, *, step: str
+    ) -> None:
+        """Let the move end soon."""
         self._runner.wake(context, step)
 
     def guest_power_state(

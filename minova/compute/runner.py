@@ -94,6 +94,13 @@ class Runner:
         for job in self._jobs_of(instance_uuid, method):
             job.stop(exception.Cancelled(operation=job.kind))
 
+    def force(self, instance_uuid: str, method: str) -> bool:
+        """Let a step of an instance end soon; False: it is not at work."""
+        jobs = self._jobs_of(instance_uuid, method)
+        for job in jobs:
+            job.forced = True
+        return bool(jobs)
+
     @contextlib.contextmanager
     def between_steps(self, instance_uuid: str) -> Iterator[None]:
         """Have a guest that no step is at work on; Stale when one is."""
@@ -204,6 +211,7 @@ class Runner:
             self._images,
             self._asking,
             self.cancel,
+            self.force,
             self._leaving,
         )
         with contextlib.closing(job):

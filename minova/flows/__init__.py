@@ -5,8 +5,10 @@ from typing import Final
 
 from minova.flows import build
 from minova.flows import delete
+from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
+from minova.flows import rescue
 from minova.flows import resize
 from minova.flows.chain import Decision
 from minova.flows.chain import HostStep
@@ -21,6 +23,10 @@ STORIES: Final[dict[str, Story]] = {
     'pause': lifecycle.Pause(),
     'pause_again': lifecycle.Pause(),
     'unpause': lifecycle.Unpause(),
+    'suspend': lifecycle.Suspend(),
+    'resume': lifecycle.Resume(),
+    'rescue': rescue.Rescue(),
+    'unrescue': rescue.Unrescue(),
     'reboot_soft': lifecycle.Reboot(),
     'reboot_hard': lifecycle.Reboot(),
     'resize': resize.Move(),
@@ -29,6 +35,7 @@ STORIES: Final[dict[str, Story]] = {
     'revert_resize': resize.Revert(),
     'live_migrate': live_migration.LiveMigrate(),
     'abort_live_migrate': live_migration.Abort(),
+    'force_live_migrate': force_complete.ForceComplete(),
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),
     'power_sync': lifecycle.PowerSync(),

@@ -121,6 +121,9 @@ class Book(Protocol):
     def cancel_owner(self) -> None:
         """Ask the operation that owns the instance to stop."""
 
+    def force_owner(self) -> None:
+        """Ask the operation that owns the instance to end soon."""
+
     # -- room on hosts, records of moves --
 
     def claim(self, host: str, flavor: Flavor, holder: str) -> bool:
@@ -199,6 +202,8 @@ class Job(Protocol):
     resumed: bool
     #: Milestones passed by an earlier start, with the facts saved there.
     passed: dict[str, Facts]
+    #: The work is to end soon, at the guest's cost.
+    forced: bool
 
     @property
     def driver(self) -> 'Driver':
@@ -208,11 +213,14 @@ class Job(Protocol):
     def migration(self) -> Migration:
         """The record of the move."""
 
-    def spec(self, fetched: bool = False) -> 'Spec':
+    def spec(
+        self, fetched: bool = False, rescue: Facts | None = None
+    ) -> 'Spec':
         """Return what the hypervisor is to know of the guest.
 
         With ``fetched`` the kernel that it may have beside its disk is on
-        this host.
+        this host. ``rescue`` is what is known of the image it is to be
+        rescued with.
         """
 
     def peer(self) -> 'Peer':
@@ -221,8 +229,8 @@ class Job(Protocol):
     def is_mine(self, generation: int | None) -> bool:
         """Tell whether a guest was last defined by this operation."""
 
-    def image(self) -> str | None:
-        """Return the path of the instance's image on this host."""
+    def image(self, image_id: str | None = None) -> str | None:
+        """Return the path of an image, the instance's own, on this host."""
 
     def save(self, milestone: str, **facts: Any) -> None:
         """Record that a point was passed; Stale when taken over."""
@@ -241,6 +249,9 @@ class Job(Protocol):
 
     def cancel(self, step: 'type[HostStep]') -> None:
         """Let ``step`` of the same instance, at work here, stop."""
+
+    def force(self, step: 'type[HostStep]') -> bool:
+        """Let ``step``, as above, end soon; False when it is not at work."""
 
     def probe(self, host: str) -> int | None:
         """Ask another host for the guest's power state, None: not there."""

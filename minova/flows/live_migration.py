@@ -36,6 +36,7 @@ from typing import TypeVar
 from oslo_log import log as logging
 
 from minova import exception
+from minova import states
 from minova.flows import power
 from minova.flows.chain import Book
 from minova.flows.chain import Decision
@@ -49,6 +50,7 @@ from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
 from minova.states import ON
+from minova.states import Power
 
 if TYPE_CHECKING:
     from minova.virt.driver import Migration
@@ -207,7 +209,7 @@ class LiveMigration(HostStep):
         """Begin or find again the move; after success hand over."""
         dest = str(job.migration.dest_host)
         if 'migrated' not in job.passed:
-            _move(job, dest)
+            _move_or_stay(job, dest)
             job.save('migrated')
         job.call(PostLiveMigrationAtDestination, host=dest)
         job.driver.remove(job.instance.uuid)
@@ -242,6 +244,20 @@ class LiveMigration(HostStep):
 
 def _ips(book: Book) -> Facts:
     return {'fixed_ips': payload.fixed_ips(book.instance)}
+
+
+def _move_or_stay(job: Job, dest: str) -> None:
+    """Move the guest; one that stays runs on, also when it was forced."""
+    try:
+        _move(job, dest)
+    except (exception.Stale, exception.Unsettled):
+        raise
+    except exception.MinovaException:
+        if job.forced and job.instance.vm_state == states.ACTIVE:
+            guest = _ask(job, job.driver.guest)
+            if guest is not None and guest.power is Power.PAUSED:
+                _ask(job, job.driver.unpause)
+        raise
 
 
 def _move(job: Job, dest: str) -> None:
@@ -323,6 +339,7 @@ def _ask(job: Job, ask: Callable[[str], T]) -> T:
 
 def _watch(job: Job, dest: str) -> None:
     reported = waited = 0.0
+    forcing = _Forcing(job)
     for look in _looks():
         going = _ask(job, job.driver.migration)
         if going.state == 'completed':
@@ -338,6 +355,7 @@ def _watch(job: Job, dest: str) -> None:
             uuid, plan = job.instance.uuid, job.args['plan']
             job.driver.hasten(uuid, plan, waited)
         _obey(job)
+        forcing.look()
         job.wait(look)
         waited += look
 
@@ -384,6 +402,33 @@ def _obey(job: Job) -> None:
         raise
     if job.seconds_left() <= 0:
         _ask(job, job.driver.abort_migration)
+
+
+class _Forcing:
+    """Lets the move end soon, once that is wanted."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._done = False
+        self._told: str | None = None
+
+    def look(self) -> None:
+        """Force the move if it is to be; one that refuses, at each look."""
+        job = self._job
+        if self._done or not job.forced:
+            return
+        try:
+            job.driver.force_migration(job.instance.uuid)
+            self._done = True
+        except exception.GuestFailed as error:
+            trouble = str(error)
+            if trouble != self._told:
+                LOG.warning(
+                    'The live migration of %s cannot be forced yet: %s',
+                    job.instance.uuid,
+                    trouble,
+                )
+                self._told = trouble
 
 
 def _require_arrived(job: Job, dest: str) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Switching a guest on and off, as several stories need it."""
 
+from typing import TYPE_CHECKING
+
 from oslo_log import log as logging
 
 from minova import exception
@@ -8,6 +10,9 @@ from minova.conf import CONF
 from minova.flows.chain import Facts
 from minova.flows.chain import Job
 from minova.states import Power
+
+if TYPE_CHECKING:
+    from minova.virt.driver import Spec
 
 LOG = logging.getLogger(__name__)
 
@@ -87,6 +92,11 @@ def switch_on(job: Job) -> None:
     elif spec.config_drive is not None:
         # The root disk is there, so no image is needed for what is not.
         job.driver.create_disks(spec, None)
+    start_as(job, spec)
+
+
+def start_as(job: Job, spec: 'Spec') -> None:
+    """Define a guest that is off as ``spec`` says, and start it."""
     job.driver.define(spec)
     job.driver.start(spec.uuid)
     _require_running(job)
@@ -102,15 +112,27 @@ def _require_running(job: Job) -> None:
         )
 
 
-def reboot_hard(job: Job) -> None:
-    """Cut the power and start the guest as the database describes it."""
+def was_started(job: Job) -> bool:
+    """Tell whether the guest runs as an earlier start of the step left it.
+
+    It is defined only while it is off: one that runs and was defined by this
+    operation runs as this operation wants it.
+    """
     guest = job.driver.guest(job.instance.uuid)
-    if (
+    return (
         job.resumed
         and guest is not None
         and guest.power is Power.RUNNING
         and job.is_mine(guest.generation)
-    ):
+    )
+
+
+def reboot_hard(job: Job) -> None:
+    """Cut the power and start the guest as the database describes it.
+
+    What was saved of its memory, of one that is suspended, is dropped.
+    """
+    if was_started(job):
         return
     job.driver.power_off(job.instance.uuid)
     switch_on(job)

@@ -27,6 +27,10 @@ SPANS: Final = frozenset(
         'power_off',
         'pause',
         'unpause',
+        'suspend',
+        'resume',
+        'rescue',
+        'unrescue',
         'reboot',
         'resize.prep',
         'resize',
@@ -39,6 +43,7 @@ SPANS: Final = frozenset(
         'live_migration._rollback',
         'live_migration.rollback.dest',
         'live.migration.abort',
+        'live.migration.force.complete',
     }
 )
 

@@ -30,6 +30,7 @@ from minova.objects.instance import Instance
 from minova.objects.migration import Migration
 from minova.objects.step import Wake
 from minova.operations import journal
+from minova.operations import releases
 from minova.operations.book import Book
 from minova.rpc import wire
 
@@ -95,6 +96,7 @@ def begin_locked(
 ) -> Begun:
     """Begin ``kind`` on an instance whose row the transaction has locked."""
     states.check(kind, instance)
+    releases.require_known(kind, instance.uuid)
     operation = _operation(context, kind, instance, params)
     book = Book(
         connection, instance, operation, None, publisher, beginning=True

@@ -280,13 +280,20 @@ class Book(Telling):
 
     def cancel_owner(self) -> None:
         """Ask the operation that owns the instance to stop."""
+        self._ask_owner('cancelled')
+
+    def force_owner(self) -> None:
+        """Ask the operation that owns the instance to end soon."""
+        self._ask_owner('forced')
+
+    def _ask_owner(self, wish: str) -> None:
         assert self.instance.task_id is not None
         owner = operations.get(self.connection, self.instance.task_id)
         assert owner is not None
         operations.update(
             self.connection,
             owner.id,
-            {'params': owner.params | {'cancelled': self.operation.id}},
+            {'params': owner.params | {wish: self.operation.id}},
         )
 
     # -- room on hosts, records of moves -------------------------------------

@@ -6,7 +6,8 @@ version what came with it
 ======= ====================================================================
 1.0     all that is not said to have come later
 1.1     ping; take_stock, put_away_stranger
-1.2     get_console_output, get_vnc_console
+1.2     suspend, resume, rescue, unrescue and what takes it back;
+        live_migration_force_complete; get_console_output, get_vnc_console
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -75,6 +76,34 @@ class Compute(Protocol):
     @contract.cast_()
     def reboot_instance(self, context: Context, *, step: str) -> None:
         """Restart a guest, softly or hard."""
+
+    # -- saved to disk, and back --
+
+    @contract.cast_(since='1.2')
+    def suspend_instance(self, context: Context, *, step: str) -> None:
+        """Save a guest's memory to disk and switch it off."""
+
+    @contract.cast_(since='1.2')
+    def resume_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest go on from what was saved."""
+
+    # -- rescue, and back --
+
+    @contract.cast_(since='1.2')
+    def rescue_instance(self, context: Context, *, step: str) -> None:
+        """Start a guest from a rescue disk."""
+
+    @contract.cast_(since='1.2')
+    def undo_rescue_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest that could not be rescued be as it was."""
+
+    @contract.cast_(since='1.2')
+    def unrescue_instance(self, context: Context, *, step: str) -> None:
+        """Start a guest from its own disk again."""
+
+    @contract.cast_(since='1.2')
+    def undo_unrescue_instance(self, context: Context, *, step: str) -> None:
+        """Let a guest that could not start by itself be rescued again."""
 
     # -- resize, cold migration --
 
@@ -168,6 +197,12 @@ class Compute(Protocol):
     @contract.cast_()
     def live_migration_abort(self, context: Context, *, step: str) -> None:
         """At the source: stop the move."""
+
+    @contract.cast_(since='1.2')
+    def live_migration_force_complete(
+        self, context: Context, *, step: str
+    ) -> None:
+        """At the source: let the move end soon."""
 
     @contract.call(timeout=20)
     def guest_power_state(

@@ -219,6 +219,8 @@ _EXPECTED = {
     'active': Power.RUNNING,
     'stopped': Power.SHUTDOWN,
     'paused': Power.PAUSED,
+    'suspended': Power.SHUTDOWN,
+    'rescued': Power.RUNNING,
 }
 
 
@@ -245,6 +247,7 @@ def possessions(
             yield from _missing(world, here)
         if vm_state == 'active' and host not in gone:
             yield from _drive_missing(world, raw, host, uuid)
+            yield from _out_of_place(world, host, uuid, vm_state)
         expected |= here
     for path in _paths(world):
         host, _, uuid = path.split('/')
@@ -306,6 +309,24 @@ def _drive_missing(
     if disks is not None and has != bool(wanted):
         what = 'no' if wanted else 'an unwanted'
         yield f'law 9: {host}/disks/{uuid} has {what} config drive'
+
+
+def _out_of_place(
+    world: Any, host: str, uuid: str, vm_state: str
+) -> Iterator[str]:
+    """Yield what a guest and its disks have that is another state's."""
+    guest = world.shelf.get(f'{host}/guests/{uuid}') or {'spec': {}}
+    disks = world.shelf.get(f'{host}/disks/{uuid}') or {}
+    suspended, rescued = vm_state == 'suspended', vm_state == 'rescued'
+    if guest.get('saved') and not suspended:
+        yield f'law 9: memory of {uuid} is saved, which is {vm_state}'
+    # None: it was taken away from outside.
+    if suspended and guest.get('saved') is False:
+        yield f'law 9: nothing is saved of {uuid}, which is {vm_state}'
+    if bool(guest['spec'].get('rescue')) != rescued:
+        yield f'law 9: {uuid} is {vm_state}, and its guest is not'
+    if bool(disks.get('rescue')) != rescued:
+        yield f'law 9: {uuid} is {vm_state}, and its disks are not'
 
 
 def _paths(world: Any) -> list[str]:

@@ -178,6 +178,24 @@ def _abort(user: User) -> None:
     user.ask('DELETE', f'/servers/{user.server}/migrations/{move}')
 
 
+def _force(user: User) -> None:
+    (move,) = user.cloud.storage.raw.execute(
+        'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
+        (user.server,),
+    ).fetchone()
+    path = f'/servers/{user.server}/migrations/{move}/action'
+    user.ask('POST', path, {'force_complete': None})
+
+
+def _forget_memory(user: User) -> None:
+    """Let what was saved of the guest's memory be lost."""
+    path = f'{user.row()[2]}/guests/{user.server}'
+    shelf = user.cloud.world.shelf
+    record = shelf.get(path)
+    assert record is not None
+    shelf.put(path, record | {'saved': None})
+
+
 def _delete(user: User) -> None:
     user.ask('DELETE', f'/servers/{user.server}')
 
@@ -211,6 +229,8 @@ PREPARED: Final[dict[str, Act]] = {
     'with_drive': _then(_boot_with_drive, _settled),
     'stopped': _then(_boot, _settled, _act('os-stop'), _settled),
     'paused': _then(_boot, _settled, _act('pause'), _settled),
+    'suspended': _then(_boot, _settled, _act('suspend'), _settled),
+    'rescued': _then(_boot, _settled, _act('rescue'), _settled),
     'resized': _then(_boot, _settled, _RESIZE, _settled),
     'migrated': _then(
         _boot, _settled, _act('os-stop'), _settled, _act('migrate'), _settled
@@ -272,9 +292,21 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('pause',                  'pause',              'active',   _act('pause')),
     ('pause_again',            'pause_again',        'paused',   _SAY_STOP, _power(Power.RUNNING)),
     ('unpause',                'unpause',            'paused',   _act('unpause')),
+    ('suspend',                'suspend',            'active',   _act('suspend')),
+    ('suspend_fails',          'suspend',            'active',   _breaking_here('suspend'), _act('suspend')),
+    ('resume',                 'resume',             'suspended', _act('resume')),
+    ('resume_fails',           'resume',             'suspended', _breaking_here('resume'), _act('resume')),
+    ('resume_anew',            'resume',             'suspended', _forget_memory, _act('resume')),
+    ('rescue',                 'rescue',             'active',   _act('rescue')),
+    ('rescue_stopped',         'rescue',             'stopped',  _act('rescue')),
+    ('rescue_fails',           'rescue',             'active',   _breaking_here('start'), _act('rescue')),
+    ('rescue_refused',         'rescue',             'active',   _breaking_here('create_rescue_disk'), _act('rescue')),
+    ('unrescue',               'unrescue',           'rescued',  _act('unrescue')),
+    ('unrescue_fails',         'unrescue',           'rescued',  _breaking_here('start'), _act('unrescue')),
     ('reboot_soft',            'reboot_soft',        'active',   _act('reboot', {'type': 'SOFT'})),
     ('reboot_hard',            'reboot_hard',        'active',   _act('reboot', {'type': 'HARD'})),
     ('reboot_without_drive',   'reboot_hard',        'with_drive', _lose_drive, _act('reboot', {'type': 'HARD'})),
+    ('reboot_suspended',       'reboot_hard',        'suspended', _act('reboot', {'type': 'HARD'})),
     ('reboot_fails',           'reboot_hard',        'active',   _breaking_here('define'), _act('reboot', {'type': 'HARD'})),
     ('resize',                 'resize',             'active',   _RESIZE),
     ('resize_fails',           'resize',             'active',   _breaking('start'), _RESIZE),
@@ -293,12 +325,17 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('live_migrate_fails',     'live_migrate',       'active',   _breaking_here('migrate'), _MIGRATE_LIVE),
     ('live_migrate_refused',   'live_migrate',       'active',   _breaking('prepare_reception'), _MIGRATE_LIVE),
     ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
+    ('force_live_migrate',     'force_live_migrate', 'active',   *_MIGRATING, _force),
+    ('force_and_abort',        'abort_live_migrate', 'active',   *_MIGRATING, _force, _abort),
     ('delete',                 'delete',             'active',   _delete),
     ('delete_resized',         'delete',             'resized',  _delete),
+    ('delete_suspended',       'delete',             'suspended', _delete),
+    ('delete_rescued',         'delete',             'rescued',  _delete),
     ('delete_moving',          'delete',             'active',   *_MOVING, _delete),
     ('delete_migrating',       'delete',             'active',   *_MIGRATING, _delete),
     ('force_delete',           'force_delete',       'active',   _FORCE),
     ('force_delete_resized',   'force_delete',       'resized',  _FORCE),
+    ('force_delete_suspended', 'force_delete',       'suspended', _FORCE),
     ('force_delete_moving',    'force_delete',       'active',   *_MOVING, _FORCE),
     ('force_delete_migrating', 'force_delete',       'active',   *_MIGRATING, _FORCE),
     ('power_sync',             'power_sync',         'stopped',  _power(Power.RUNNING)),

@@ -55,7 +55,9 @@ class Spec:
 
     ``operation`` and ``generation`` are kept with the definition, so that a
     stale guest can be told from a wanted one. ``config_drive`` is None for a
-    guest without one.
+    guest without one. ``rescue`` is what is known of the image that the guest
+    is rescued with, None for one that starts from its own root disk:
+    ``image_id``, ``name``, ``disk_format``.
     """
 
     uuid: str
@@ -80,6 +82,7 @@ class Spec:
     kernel: str | None = None
     ramdisk: str | None = None
     config_drive: ConfigDrive | None = None
+    rescue: dict[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,10 +174,17 @@ class GuestInterface(Protocol):
         """Return one guest, None when the hypervisor does not know it."""
 
     def define(self, spec: Spec) -> None:
-        """Make or replace the lasting definition; does not start it."""
+        """Make or replace the lasting definition; does not start it.
+
+        A guest that is rescued starts from the rescue disk; its own disks
+        follow in their order.
+        """
 
     def start(self, uuid: str) -> None:
-        """Start a defined guest; nothing when it runs, resumed if paused."""
+        """Start a defined guest; nothing when it runs, resumed if paused.
+
+        It starts anew: what was saved of its memory is dropped.
+        """
 
     def shutdown(self, uuid: str) -> None:
         """Ask the guest to switch itself off; it need not obey."""
@@ -188,8 +198,28 @@ class GuestInterface(Protocol):
     def unpause(self, uuid: str) -> None:
         """Let its processors go on."""
 
+    def suspend(self, uuid: str) -> None:
+        """Save the memory of a guest to the host's disk, switch it off.
+
+        Nothing when that was done before. Raises GuestFailed for a guest
+        that is off and of which nothing is saved.
+        """
+
+    def has_saved(self, uuid: str) -> bool:
+        """Tell whether memory of a guest that is off is saved here."""
+
+    def resume(self, uuid: str) -> None:
+        """Let a guest go on from what ``suspend`` saved, which is used up.
+
+        Nothing when it runs. Raises GuestFailed when nothing is saved, and
+        when what is saved cannot be used; it is then kept.
+        """
+
     def remove(self, uuid: str) -> None:
-        """Switch the guest off and forget it; its disks stay."""
+        """Switch the guest off and forget it; its disks stay.
+
+        What was saved of its memory is dropped.
+        """
 
 
 class DiskInterface(Protocol):
@@ -215,6 +245,15 @@ class DiskInterface(Protocol):
 
     def grow_disks(self, spec: Spec) -> None:
         """Make the disks as large as ``spec`` says; never smaller."""
+
+    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+        """Make the disk that a rescued guest starts from, from ``image``.
+
+        As large as the image. One that is there stays what it is.
+        """
+
+    def remove_rescue_disk(self, uuid: str) -> None:
+        """Remove the disk that a rescued guest starts from, if there is."""
 
     def remove_disks(self, uuid: str) -> None:
         """Remove the guest's disks, not those that are set aside."""
@@ -297,6 +336,14 @@ class MoveInterface(Protocol):
 
     def abort_migration(self, uuid: str) -> None:
         """At the source: ask the move to stop; the guest stays here."""
+
+    def force_migration(self, uuid: str) -> None:
+        """At the source: let the move end soon, whatever the guest does.
+
+        The guest may be paused until it is there, or be run there before all
+        of it has come: the driver decides. Of a move that fails all the same
+        it may be left paused here. Nothing when it is not being moved.
+        """
 
 
 class ConsoleInterface(Protocol):

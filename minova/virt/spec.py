@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the database's instance to the hypervisor's spec, purely."""
 
+from typing import Any
+
 from minova.objects.instance import Instance
 from minova.virt.driver import ConfigDrive
 from minova.virt.driver import Spec
 
 
-def of(instance: Instance, operation: str, generation: int) -> Spec:
-    """Return what a hypervisor must know to define the instance's guest."""
+def of(
+    instance: Instance,
+    operation: str,
+    generation: int,
+    rescue: dict[str, Any] | None = None,
+) -> Spec:
+    """Return what a hypervisor must know to define the instance's guest.
+
+    ``rescue`` as in the spec.
+    """
     flavor = instance.flavor
     return Spec(
         uuid=instance.uuid,
@@ -28,6 +38,7 @@ def of(instance: Instance, operation: str, generation: int) -> Spec:
         extra_specs=flavor.extra_specs,
         image=instance.image_meta,
         config_drive=_config_drive(instance),
+        rescue=rescue,
     )
 
 

@@ -26,6 +26,9 @@ START: Final = _nothing('os-start')
 STOP: Final = _nothing('os-stop')
 PAUSE: Final = _nothing('pause')
 UNPAUSE: Final = _nothing('unpause')
+SUSPEND: Final = _nothing('suspend')
+RESUME: Final = _nothing('resume')
+UNRESCUE: Final = _nothing('unrescue')
 CONFIRM: Final = _nothing('confirmResize')
 REVERT: Final = _nothing('revertResize')
 FORCE_DELETE: Final = _nothing('forceDelete')
@@ -75,6 +78,26 @@ VNC_CONSOLE: Final = Body(
         )
     }
 )
+
+RESCUE: Final = Body(
+    {
+        1: one(
+            'rescue',
+            {
+                **fields(
+                    {
+                        'adminPass': {'type': 'string', 'maxLength': 255},
+                        'rescue_image_ref': types.UUID,
+                    }
+                ),
+                'type': ['object', 'null'],
+            },
+        )
+    }
+)
+
+#: What may be done to a live migration.
+FORCE_COMPLETE: Final = _nothing('force_complete')
 
 RESIZE: Final = Body(
     {

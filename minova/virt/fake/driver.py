@@ -39,6 +39,8 @@ _BOOT = (
     '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
 )
 _KEPT_BOOTS = 100
+#: Seconds after which a guest that is forced to move is there.
+_FORCED = 1.0
 
 
 def _faulty(
@@ -169,14 +171,23 @@ class FakeDriver:
         with self._changing(uuid) as record:
             if record['power'] == Power.RUNNING:
                 return
-            if not self._shelf.get(f'{self.host}/disks/{uuid}'):
+            disk = self._shelf.get(f'{self.host}/disks/{uuid}')
+            if not disk:
                 raise exception.DiskFailed(
                     instance_id=uuid, reason='its disks are missing'
+                )
+            if record['spec'].get('rescue') and not disk.get('rescue'):
+                raise exception.DiskFailed(
+                    instance_id=uuid, reason='its rescue disk is missing'
                 )
             if record['power'] != Power.PAUSED:
                 record['boot'] += 1
                 self._say(uuid, record)
-            record |= {'power': int(Power.RUNNING), 'off_at': None}
+            record |= {
+                'power': int(Power.RUNNING),
+                'off_at': None,
+                'saved': False,
+            }
 
     @_faulty
     def shutdown(self, uuid: str) -> None:
@@ -214,6 +225,40 @@ class FakeDriver:
                     f'{before.name}',
                 )
             record['power'] = int(after)
+
+    @_faulty
+    def suspend(self, uuid: str) -> None:
+        """Switch off; the number of the boot is what is remembered."""
+        with self._changing(uuid) as record:
+            if record['power'] in ON:
+                record |= {
+                    'power': int(Power.SHUTDOWN),
+                    'off_at': None,
+                    'saved': True,
+                }
+            elif not record.get('saved'):
+                raise exception.GuestFailed(
+                    instance_id=uuid,
+                    reason='it is off, and nothing of its memory is saved',
+                )
+
+    @_faulty
+    def has_saved(self, uuid: str) -> bool:
+        """Tell whether it is noted."""
+        with self._shelf.alone(uuid):
+            record = self._world.settle(self.host, uuid)
+        return record is not None and bool(record.get('saved'))
+
+    @_faulty
+    def resume(self, uuid: str) -> None:
+        """Switch on; it is the boot that it was."""
+        with self._changing(uuid) as record:
+            if record['power'] not in ON and not record.get('saved'):
+                raise exception.GuestFailed(
+                    instance_id=uuid,
+                    reason='nothing of its memory is saved',
+                )
+            record |= {'power': int(Power.RUNNING), 'saved': False}
 
     @_faulty
     def remove(self, uuid: str) -> None:
@@ -307,6 +352,25 @@ class FakeDriver:
         if spec.root_gb > disk['root_gb']:
             disk['root_gb'] = spec.root_gb
             self._shelf.put(f'{self.host}/disks/{spec.uuid}', disk)
+
+    @_faulty
+    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+        """Note it with the other disks, with a content of its own."""
+        disk = self._require_disk(spec.uuid)
+        if not disk.get('rescue'):
+            rescue = spec.rescue or {}
+            disk['rescue'] = {
+                'content': clock.uuid4(),
+                'image': rescue.get('image_id'),
+            }
+            self._shelf.put(f'{self.host}/disks/{spec.uuid}', disk)
+
+    @_faulty
+    def remove_rescue_disk(self, uuid: str) -> None:
+        """Note that there is none."""
+        disk = self._shelf.get(f'{self.host}/disks/{uuid}')
+        if disk is not None and disk.pop('rescue', None):
+            self._shelf.put(f'{self.host}/disks/{uuid}', disk)
 
     @_faulty
     def remove_disks(self, uuid: str) -> None:
@@ -472,6 +536,20 @@ class FakeDriver:
             if record['move'] and record['move']['state'] == 'running':
                 record['move'] |= {'state': 'cancelled', 'error': 'aborted'}
 
+    @_faulty
+    def force_migration(self, uuid: str) -> None:
+        """Pause the guest; it is there soon, and goes on there."""
+        if self._look(uuid) is None:
+            return
+        with self._changing(uuid) as record:
+            move = record['move']
+            if not move or move['state'] != 'running':
+                return
+            move['ends_at'] = min(move['ends_at'], seconds() + _FORCED)
+            if record['power'] == Power.RUNNING:
+                move['paused'] = True
+                record['power'] = int(Power.PAUSED)
+
 
 def _as_record(spec: Spec) -> Record:
     return {
@@ -480,4 +558,5 @@ def _as_record(spec: Spec) -> Record:
         'vcpus': spec.vcpus,
         'memory_mb': spec.memory_mb,
         'root_gb': spec.root_gb,
+        'rescue': spec.rescue,
     }

@@ -40,9 +40,9 @@ CALLS = frozenset(
 )
 #: Those of them that change nothing.
 _LOOKS = frozenset((
-    'inventory', 'guests', 'guest', 'has_disks', 'has_aside', 'migration',
-    'check_reception', 'check_departure', 'images_in_use', 'next_event',
-    'console_output', 'vnc',
+    'inventory', 'guests', 'guest', 'has_saved', 'has_disks', 'has_aside',
+    'migration', 'check_reception', 'check_departure', 'images_in_use',
+    'next_event', 'console_output', 'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((

@@ -173,6 +173,18 @@ class RemoteDriver:
         """Ask."""
         self._ask('unpause', uuid)
 
+    def suspend(self, uuid: str) -> None:
+        """Ask."""
+        self._ask('suspend', uuid)
+
+    def has_saved(self, uuid: str) -> bool:
+        """Ask."""
+        return cast(bool, self._ask('has_saved', uuid))
+
+    def resume(self, uuid: str) -> None:
+        """Ask."""
+        self._ask('resume', uuid)
+
     def remove(self, uuid: str) -> None:
         """Ask."""
         self._ask('remove', uuid)
@@ -194,6 +206,14 @@ class RemoteDriver:
     def grow_disks(self, spec: Spec) -> None:
         """Ask."""
         self._ask('grow_disks', spec)
+
+    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+        """Ask."""
+        self._ask('create_rescue_disk', spec, image)
+
+    def remove_rescue_disk(self, uuid: str) -> None:
+        """Ask."""
+        self._ask('remove_rescue_disk', uuid)
 
     def remove_disks(self, uuid: str) -> None:
         """Ask."""
@@ -261,6 +281,10 @@ class RemoteDriver:
     def abort_migration(self, uuid: str) -> None:
         """Ask."""
         self._ask('abort_migration', uuid)
+
+    def force_migration(self, uuid: str) -> None:
+        """Ask."""
+        self._ask('force_migration', uuid)
 
     # -- consoles ------------------------------------------------------------
 

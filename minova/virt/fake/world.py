@@ -98,6 +98,8 @@ class World:
             if record is None:
                 raise LookupError(f'{host} has no guest {uuid}')
             record['power'] = int(power)
+            if power in ON:
+                record['saved'] = False
             self.shelf.put(f'{host}/guests/{uuid}', record)
         self.announce(host, uuid)
 
@@ -185,6 +187,9 @@ class World:
         if arriving is not None:
             # It has come; what it went through is the other host's to tell.
             self.shelf.delete(f'{host}/arriving/{uuid}')
+            if (record['move'] or {}).get('paused'):
+                # Only until it was here.
+                record['power'] = int(Power.RUNNING)
             record['move'] = None
             self.shelf.put(f'{host}/guests/{uuid}', record)
         off_at = record.get('off_at')

@@ -7,6 +7,7 @@ Below the directory of a host's instances::
     UUID/disk.ephemeral, UUID/disk.swap
     UUID/kernel, UUID/ramdisk  what is started instead of the root disk
     UUID/disk.config    the config drive, of guests that have one
+    UUID/disk.rescue   what it starts from while it is rescued
     UUID/console.log   what the guest said on its first serial port
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
@@ -41,6 +42,7 @@ _KEPT = re.compile(
 )
 #: The disk by which a guest is told what it is, where there is one.
 _CONFIG_DRIVE = 'disk.config'
+RESCUE = 'disk.rescue'
 _GIB = 1 << 30
 _MIB = 1 << 20
 #: Bytes that are copied at a time.
@@ -79,7 +81,8 @@ class PlainFiles:
         A guest could write anything to a raw disk, also the beginning of a
         qcow2 file that names files of the host.
         """
-        if name == 'disk' and spec.image.get('disk_format') == 'qcow2':
+        images = {'disk': spec.image, RESCUE: spec.rescue or {}}
+        if images.get(name, {}).get('disk_format') == 'qcow2':
             return 'qcow2'
         return 'raw'
 
@@ -112,15 +115,20 @@ class Disks:
     # -- what a definition must know -----------------------------------------
 
     def of(self, spec: Spec) -> tuple[xml.Disk, ...]:
-        """Return the disks that a guest has, the root one first."""
+        """Return the disks that a guest has, the one it starts from first.
+
+        That is the rescue disk of one that is rescued, else the root disk.
+        """
         folder = self.folder(spec.uuid)
+        rescue = [] if spec.rescue is None else [RESCUE]
+        names = [*rescue, *_sizes(spec)]
         found = [
             xml.Disk(
                 os.path.join(folder, name),
                 self._kind.format_of(name, spec),
                 f'vd{letter}',
             )
-            for letter, name in zip('abc', _sizes(spec), strict=False)
+            for letter, name in zip('abcd', names, strict=False)
         ]
         if spec.config_drive is not None:
             # No CD-ROM drive: what a guest boots from it has a driver for,
@@ -203,6 +211,20 @@ class Disks:
             folder = self.folder(spec.uuid)
             for name, size in _sizes(spec).items():
                 self._kind.grow(os.path.join(folder, name), size)
+
+    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+        """Make it beside the others."""
+        self.require(spec.uuid)
+        with failures(spec.uuid):
+            self._make(spec, RESCUE, 0, image)
+
+    def remove_rescue_disk(self, uuid: str) -> None:
+        """Remove it, and what is left of one that was not made whole."""
+        folder = self.folder(uuid)
+        with failures(uuid):
+            for name in (RESCUE, f'.{RESCUE}.part'):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
 
     def remove_disks(self, uuid: str) -> None:
         """Remove the disks, and what is left of a copy of them."""
@@ -306,17 +328,21 @@ class Disks:
     # -- how -----------------------------------------------------------------
 
     def _make_missing(self, spec: Spec, image: str | None) -> None:
-        folder = self.folder(spec.uuid)
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(self.folder(spec.uuid), exist_ok=True)
         self.make_companions(spec)
         for name, size in reversed(_sizes(spec).items()):
-            path = os.path.join(folder, name)
-            if os.path.exists(path):
-                continue
-            part = os.path.join(folder, f'.{name}.part')
-            base = image if name == 'disk' else None
-            self._kind.make(spec, name, part, size, base)
-            os.rename(part, path)
+            self._make(spec, name, size, image if name == 'disk' else None)
+
+    def _make(
+        self, spec: Spec, name: str, size: int, image: str | None
+    ) -> None:
+        """Make a disk unless it is there."""
+        path = os.path.join(self.folder(spec.uuid), name)
+        if os.path.exists(path):
+            return
+        part = os.path.join(self.folder(spec.uuid), f'.{name}.part')
+        self._kind.make(spec, name, part, size, image)
+        os.rename(part, path)
 
     def _copy(self, uuid: str, folder: str) -> str:
         """Return a copy of a directory of disks, without a final name."""

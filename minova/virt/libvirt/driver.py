@@ -54,12 +54,17 @@ class LibvirtDriver:
         self.power_off = guests.power_off
         self.pause = guests.pause
         self.unpause = guests.unpause
+        self.suspend = guests.suspend
+        self.has_saved = guests.has_saved
+        self.resume = guests.resume
         self.remove = guests.remove
 
         self.create_disks = disks.create_disks
         self.images_in_use = disks.images_in_use
         self.has_disks = disks.has_disks
         self.grow_disks = disks.grow_disks
+        self.create_rescue_disk = disks.create_rescue_disk
+        self.remove_rescue_disk = disks.remove_rescue_disk
         self.remove_disks = disks.remove_disks
         self.hand_over = disks.hand_over
         self.set_aside = disks.set_aside
@@ -75,6 +80,7 @@ class LibvirtDriver:
         self.migration = moves.migration
         self.hasten = moves.hasten
         self.abort_migration = moves.abort_migration
+        self.force_migration = moves.force_migration
 
         self.console_output = consoles.console_output
         self.vnc = consoles.vnc

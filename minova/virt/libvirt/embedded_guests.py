@@ -128,6 +128,7 @@ class EmbeddedGuests:
             'home': self._records.folder(self._host),
             'power': int(guest.power),
             'boot': boots,
+            'saved': self._inner.has_saved(uuid),
         }
         if record != before:
             self._records.put(self._path(uuid), record)
@@ -173,6 +174,10 @@ class EmbeddedGuests:
                 number = int(opened.lookupByUUIDString(uuid).ID())
             if power is Power.PAUSED:
                 domain.suspend()
+            if record.get('saved'):
+                # What libvirt saved went with it; there is none to save.
+                domain.create()
+                domain.managedSave()
         self._noted[uuid] = _Noted(record, number)
         self._refused.pop(uuid, None)
         self._records.delete(f'{self._host}/arriving/{uuid}')
@@ -298,6 +303,21 @@ class EmbeddedGuests:
         """Let a guest go on."""
         with self.at_rest(uuid):
             self._inner.unpause(uuid)
+
+    def suspend(self, uuid: str) -> None:
+        """Suspend a guest."""
+        with self.at_rest(uuid):
+            self._inner.suspend(uuid)
+
+    def has_saved(self, uuid: str) -> bool:
+        """Tell whether a guest is suspended."""
+        with self.at_rest(uuid):
+            return self._inner.has_saved(uuid)
+
+    def resume(self, uuid: str) -> None:
+        """Let a suspended guest go on."""
+        with self.at_rest(uuid):
+            self._inner.resume(uuid)
 
     def remove(self, uuid: str) -> None:
         """Forget a guest, its moves and that it was to come."""

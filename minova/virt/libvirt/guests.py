@@ -245,6 +245,9 @@ class Guests:
                 instance_id=uuid, reason='its disks are missing'
             )
         with refusals(uuid):
+            if domain.hasManagedSaveImage():
+                # libvirt would go on from it.
+                domain.managedSaveRemove()
             domain.create()
 
     def shutdown(self, uuid: str) -> None:
@@ -273,6 +276,44 @@ class Guests:
         domain = self.require(uuid)
         if self._is_still(domain, uuid, Power.PAUSED, Power.RUNNING):
             with refusals(uuid):
+                domain.resume()
+
+    def suspend(self, uuid: str) -> None:
+        """Let libvirt save the guest's memory and end it."""
+        domain = self.require(uuid)
+        with refusals(uuid):
+            if _power(domain) in ON:
+                _save(domain)
+                return
+            if domain.hasManagedSaveImage():
+                return
+        raise exception.GuestFailed(
+            instance_id=uuid,
+            reason='it is off, and nothing of its memory is saved',
+        )
+
+    def has_saved(self, uuid: str) -> bool:
+        """Ask libvirt, for a guest that is off."""
+        domain = self.find(uuid)
+        if domain is None:
+            return False
+        found = False
+        with refusals(uuid, gone=True):
+            found = not domain.isActive() and domain.hasManagedSaveImage()
+        return bool(found)
+
+    def resume(self, uuid: str) -> None:
+        """Start the guest, which goes on from what libvirt has saved."""
+        domain = self.require(uuid)
+        with refusals(uuid):
+            if not domain.isActive():
+                if not domain.hasManagedSaveImage():
+                    raise exception.GuestFailed(
+                        instance_id=uuid,
+                        reason='nothing of its memory is saved',
+                    )
+                domain.create()
+            if _power(domain) is Power.PAUSED:
                 domain.resume()
 
     def _is_still(
@@ -323,6 +364,16 @@ def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
 def _power(domain: Any) -> Power:
     state, _ = domain.state()
     return _POWER.get(state, Power.NOSTATE)
+
+
+def _save(domain: Any) -> None:
+    """Save the memory of a domain that is on; it ends with that."""
+    try:
+        domain.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+    except libvirt.libvirtError:
+        # An earlier call may have gone on without whoever made it.
+        if domain.isActive() or not domain.hasManagedSaveImage():
+            raise
 
 
 def _cut(domain: Any) -> None:

@@ -148,7 +148,7 @@ class LiveMoves:
             for disk in plan['disks']:
                 path = os.path.join(folder, disk['name'])
                 if not os.path.exists(path):
-                    _make(path, disk, wanted, qcow2.image_format(spec))
+                    _make(path, disk, wanted, qcow2.image_format(spec.image))
             root = os.path.join(folder, plan['disks'][0]['name'])
             return {'incremental': backing.backing_file(root) is not None}
 

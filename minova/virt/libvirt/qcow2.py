@@ -7,6 +7,7 @@ and swap disks are sparse raw files, with a file system or a swap area made in
 them.
 """
 
+from collections.abc import Mapping
 import os
 from typing import Any
 
@@ -20,7 +21,10 @@ from minova.virt.libvirt import backing
 from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import failures
+from minova.virt.libvirt.disks import RESCUE
 
+#: What a guest starts from.
+_ROOTS = ('disk', RESCUE)
 #: The formats in which images are taken, and QEMU's names for them.
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
 #: What looking into a user's file may cost: enough for any real one.
@@ -32,14 +36,15 @@ class OverlayFiles:
 
     def format_of(self, name: str, spec: Spec) -> str:
         """Only what QEMU has made itself is read as qcow2."""
-        return 'qcow2' if name == 'disk' else 'raw'
+        return 'qcow2' if name in _ROOTS else 'raw'
 
     def make(
         self, spec: Spec, name: str, path: str, size: int, image: str | None
     ) -> None:
         """Make a disk; OSError says what is wrong with it."""
-        if name == 'disk':
-            make_overlay(path, size, image, image_format(spec))
+        if name in _ROOTS:
+            kept = spec.rescue or {} if name == RESCUE else spec.image
+            make_overlay(path, size, image, image_format(kept))
             return
         with open(path, 'wb') as file:
             enlarge(file.fileno(), size)
@@ -110,13 +115,13 @@ def make_overlay(
     _sync(path)
 
 
-def image_format(spec: Spec) -> str:
-    """Return QEMU's name for the format of a guest's image.
+def image_format(kept: Mapping[str, Any]) -> str:
+    """Return QEMU's name for the format of an image, by what is kept of it.
 
     It is what the image service says, never what the file looks like: a guest
     could write the beginning of a qcow2 file to a raw disk.
     """
-    told = spec.image.get('disk_format') or 'raw'
+    told = kept.get('disk_format') or 'raw'
     if told not in _FORMATS:
         raise OSError(
             f'images of the format {told} are not taken; there are '

@@ -8,14 +8,24 @@ from minova import flows
 from minova import states
 from minova.flows import build
 from minova.flows import delete
+from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
+from minova.flows import rescue
 from minova.flows import resize
 from minova.flows.chain import HostStep
 from minova.flows.chain import Story
 from tests import base
 
-MODULES = (build, delete, lifecycle, live_migration, resize)
+MODULES = (
+    build,
+    delete,
+    force_complete,
+    lifecycle,
+    live_migration,
+    rescue,
+    resize,
+)
 
 
 class StoriesTest(base.TestCase):

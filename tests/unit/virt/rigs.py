@@ -8,6 +8,7 @@ look into disks, and let time pass.
 
 import datetime
 import os
+from xml.etree import ElementTree
 
 import fixtures
 
@@ -25,6 +26,7 @@ from minova.virt.shelf import DirectoryShelf
 from minova.virt.shelf import MemoryShelf
 
 UUID = '11111111-2222-4333-8444-555555555555'
+_RESCUE = 'disk.rescue'
 OTHER = '66666666-7777-4888-9999-aaaaaaaaaaaa'
 
 
@@ -149,6 +151,16 @@ class FakeRig(Rig):
         said = {'console': text.split('\n')}
         self.shelf.put(path, self.shelf.get(path) | said)
 
+    def rescue_disk(self, host, uuid):
+        return (self.shelf.get(f'{host}/disks/{uuid}') or {}).get('rescue')
+
+    def has_rescue_disk(self, host, uuid):
+        return bool(self.rescue_disk(host, uuid))
+
+    def starts_from(self, host, uuid):
+        record = self.shelf.get(f'{host}/guests/{uuid}')
+        return 'rescue' if record['spec']['rescue'] else 'root'
+
 
 class FakeFilesRig(FakeRig):
     """Fake hosts whose records are files."""
@@ -251,3 +263,27 @@ class EmbeddedRig(Rig):
                 return file.read()
         except FileNotFoundError:
             return None
+
+    def rescue_path(self, host, uuid):
+        return os.path.join(os.path.dirname(self.disk(host, uuid)), _RESCUE)
+
+    def rescue_disk(self, host, uuid):
+        return os.stat(self.rescue_path(host, uuid)).st_mtime_ns
+
+    def has_rescue_disk(self, host, uuid):
+        return os.path.exists(self.rescue_path(host, uuid))
+
+    def disks_of(self, driver, uuid):
+        """Return the names of the files that a guest has, in its order."""
+        root = ElementTree.fromstring(self.domain(driver, uuid).XMLDesc())
+        return [
+            os.path.basename(source.get('file'))
+            for source in root.findall('./devices/disk/source')
+        ]
+
+    def starts_from(self, host, uuid):
+        (driver,) = [
+            d for d in self._open if d.inventory().hypervisor_hostname == host
+        ]
+        first = self.disks_of(driver, uuid)[0]
+        return 'rescue' if first == _RESCUE else 'root'

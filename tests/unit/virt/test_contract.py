@@ -41,7 +41,8 @@ class Handle:
         'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
         'remove', 'create_disks', 'grow_disks', 'remove_disks', 'hand_over',
         'set_aside', 'take_back', 'drop_aside', 'prepare_reception',
-        'cancel_reception', 'abort_migration',
+        'cancel_reception', 'abort_migration', 'force_migration', 'suspend',
+        'resume', 'create_rescue_disk', 'remove_rescue_disk',
     ))  # fmt: skip
 
     def __init__(self, rig, host, repeating):

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every driver keeps of suspending, rescuing and forced moves.
+
+As in ``test_contract``: on every driver, plainly and with each call cut short
+and made again.
+"""
+
+from minova import exception
+from minova.states import Power
+from tests.unit.virt.rigs import EmbeddedRig
+from tests.unit.virt.rigs import FakeFilesRig
+from tests.unit.virt.rigs import FakeProcessRig
+from tests.unit.virt.rigs import FakeRig
+from tests.unit.virt.rigs import OTHER
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+from tests.unit.virt.test_contract import B
+from tests.unit.virt.test_contract import ContractTestCase
+from tests.unit.virt.test_contract import SOURCE
+
+RESCUE = {'image_id': 'rescue', 'name': 'rescue', 'disk_format': 'raw'}
+
+
+class Suspending:
+    """A guest whose memory is saved to disk."""
+
+    def suspended(self, **values):
+        self.running(**values)
+        self.a.suspend(UUID)
+
+    def test_suspend_and_resume(self):
+        self.running()
+        self.assertFalse(self.a.has_saved(UUID))
+        for _ in range(3):
+            self.a.suspend(UUID)
+            self.assertEqual(Power.SHUTDOWN, self.power())
+            self.assertIsNone(self.a.guest(UUID).boot)
+            self.assertTrue(self.a.has_saved(UUID))
+            self.assertEqual([self.a.guest(UUID)], self.a.guests())
+            self.a.resume(UUID)
+            self.assertEqual(Power.RUNNING, self.power())
+            self.assertFalse(self.a.has_saved(UUID))
+        self.assertEqual(('operation-1', 1), self.mark())
+
+    def test_a_paused_guest_runs_when_it_is_resumed(self):
+        self.running()
+        self.a.pause(UUID)
+        self.a.suspend(UUID)
+        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.a.resume(UUID)
+        self.assertEqual(Power.RUNNING, self.power())
+
+    def test_it_outlives_the_driver(self):
+        self.suspended()
+        for _ in range(2):
+            self.a.restart()
+            self.assertEqual(Power.SHUTDOWN, self.power())
+            self.assertTrue(self.a.has_saved(UUID))
+        self.a.resume(UUID)
+        self.a.restart()
+        self.assertEqual(Power.RUNNING, self.power())
+        self.assertFalse(self.a.has_saved(UUID))
+
+    def test_what_cannot_be_suspended(self):
+        self.assert_refused(exception.GuestFailed, self.a.driver.suspend, UUID)
+        self.defined()
+        error = self.assert_refused(
+            exception.GuestFailed, self.a.driver.suspend, UUID
+        )
+        self.assertIn('nothing of its memory', error.kwargs['reason'])
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_what_cannot_be_resumed(self):
+        self.assertFalse(self.a.has_saved(UUID))
+        self.assert_refused(exception.GuestFailed, self.a.driver.resume, UUID)
+        self.defined()
+        self.assertFalse(self.a.has_saved(UUID))
+        error = self.assert_refused(
+            exception.GuestFailed, self.a.driver.resume, UUID
+        )
+        self.assertIn('nothing of its memory', error.kwargs['reason'])
+        self.assertEqual(Power.SHUTDOWN, self.power())
+
+    def test_start_drops_what_is_saved(self):
+        self.suspended()
+        self.a.start(UUID)
+        self.assertEqual(Power.RUNNING, self.power())
+        self.a.power_off(UUID)
+        self.assertFalse(self.a.has_saved(UUID))
+        self.assert_refused(exception.GuestFailed, self.a.driver.resume, UUID)
+
+    def test_power_off_keeps_it(self):
+        self.suspended()
+        self.a.power_off(UUID)
+        self.assertTrue(self.a.has_saved(UUID))
+        self.a.resume(UUID)
+        self.assertEqual(Power.RUNNING, self.power())
+
+    def test_a_definition_keeps_it(self):
+        self.suspended()
+        self.a.define(spec(operation='operation-2', generation=2))
+        self.assertTrue(self.a.has_saved(UUID))
+
+    def test_remove_drops_it(self):
+        self.suspended()
+        self.a.remove(UUID)
+        self.assertFalse(self.a.has_saved(UUID))
+        self.a.define(spec())
+        self.assertFalse(self.a.has_saved(UUID))
+        self.a.restart()
+        self.assertFalse(self.a.has_saved(UUID))
+
+    def test_others_are_left_alone(self):
+        self.suspended()
+        self.running(OTHER)
+        self.assertFalse(self.a.has_saved(OTHER))
+        self.a.resume(UUID)
+        self.assertEqual(Power.RUNNING, self.power(uuid=OTHER))
+
+
+class Rescuing:
+    """A guest that starts from another disk than its own."""
+
+    def rescued(self):
+        self.defined()
+        self.a.create_rescue_disk(spec(rescue=RESCUE), None)
+        self.a.define(spec(rescue=RESCUE, generation=2))
+        self.a.start(UUID)
+
+    def test_rescue_and_back(self):
+        self.defined()
+        self.rig.write('a', UUID, 'token')
+        for _ in range(2):
+            self.a.create_rescue_disk(spec(rescue=RESCUE), None)
+            self.a.define(spec(rescue=RESCUE))
+            self.a.start(UUID)
+            self.assertEqual(Power.RUNNING, self.power())
+            self.assertEqual('rescue', self.rig.starts_from('a', UUID))
+            self.a.power_off(UUID)
+            self.a.define(spec())
+            self.a.start(UUID)
+            self.assertEqual('root', self.rig.starts_from('a', UUID))
+            self.a.remove_rescue_disk(UUID)
+            self.assertFalse(self.rig.has_rescue_disk('a', UUID))
+            self.a.power_off(UUID)
+        self.assertEqual('token', self.rig.read('a', UUID))
+
+    def test_the_disk_stays_what_it_is(self):
+        self.defined()
+        self.a.create_rescue_disk(spec(rescue=RESCUE), None)
+        first = self.rig.rescue_disk('a', UUID)
+        self.a.create_rescue_disk(spec(rescue=RESCUE), None)
+        self.assertEqual(first, self.rig.rescue_disk('a', UUID))
+
+    def test_it_outlives_the_driver(self):
+        self.rescued()
+        self.a.restart()
+        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual('rescue', self.rig.starts_from('a', UUID))
+
+    def test_without_disks_there_is_nothing_to_rescue(self):
+        self.a.define(spec())
+        self.assert_refused(
+            exception.DiskFailed,
+            self.a.create_rescue_disk,
+            spec(rescue=RESCUE),
+            None,
+        )
+        self.a.remove_rescue_disk(UUID)
+        self.assertFalse(self.rig.has_rescue_disk('a', UUID))
+
+    def test_it_goes_with_the_disks(self):
+        self.rescued()
+        self.a.remove(UUID)
+        self.a.remove_disks(UUID)
+        self.assertFalse(self.rig.has_rescue_disk('a', UUID))
+        self.assertEqual([], self.a.stock())
+
+
+class Forcing:
+    """A guest that is made to arrive."""
+
+    def moving(self):
+        self.rig.migrations_take(1000)
+        self.running()
+        answer = self.b.check_reception(spec(), SOURCE, None)
+        plan = self.a.check_departure(UUID, answer, None)
+        self.b.prepare_reception(spec(), plan)
+        self.a.migrate(UUID, B, plan)
+        return plan
+
+    def test_nothing_to_force(self):
+        self.a.force_migration(UUID)
+        self.running()
+        self.a.force_migration(UUID)
+        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual('none', self.a.migration(UUID).state)
+
+    def test_it_is_there_soon(self):
+        self.moving()
+        self.assertEqual('running', self.a.migration(UUID).state)
+        self.a.force_migration(UUID)
+        self.rig.later(5)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertIsNone(self.a.guest(UUID))
+        self.assertEqual(Power.RUNNING, self.power(self.b))
+
+    def test_a_paused_guest_stays_paused(self):
+        self.rig.migrations_take(1000)
+        self.running()
+        self.a.pause(UUID)
+        self.b.prepare_reception(spec(), {'source': 'a'})
+        self.a.migrate(UUID, B, {'source': 'a'})
+        self.a.force_migration(UUID)
+        self.rig.later(5)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertEqual(Power.PAUSED, self.power(self.b))
+
+    def test_after_a_restart(self):
+        self.moving()
+        self.a.restart()
+        self.a.force_migration(UUID)
+        self.rig.later(5)
+        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertEqual(Power.RUNNING, self.power(self.b))
+
+    def test_aborted_all_the_same_it_goes_on_here(self):
+        plan = self.moving()
+        self.a.abort_migration(UUID)
+        self.a.force_migration(UUID)
+        self.b.cancel_reception(UUID, plan)
+        self.rig.later(5)
+        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.assertEqual(Power.RUNNING, self.power())
+
+
+class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
+    """The fake, its records in memory."""
+
+    rig_class = FakeRig
+
+    def test_a_forced_guest_is_paused_until_it_is_there(self):
+        self.moving()
+        self.a.force_migration(UUID)
+        self.assertEqual(Power.PAUSED, self.power())
+        self.a.abort_migration(UUID)
+        self.assertEqual(Power.PAUSED, self.power())
+
+    def test_without_its_rescue_disk_it_does_not_start(self):
+        self.defined()
+        self.a.define(spec(rescue=RESCUE))
+        self.assert_refused(exception.DiskFailed, self.a.start, UUID)
+
+
+class FakeAgainTest(FakeTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
+
+
+class FakeFilesTest(Suspending, Rescuing, Forcing, ContractTestCase):
+    """The fake, its records in files."""
+
+    rig_class = FakeFilesRig
+
+
+class FakeProcessTest(Suspending, Rescuing, Forcing, ContractTestCase):
+    """The fake, behind the socket of a process that has all hosts."""
+
+    rig_class = FakeProcessRig
+
+
+class FakeProcessAgainTest(FakeProcessTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
+
+
+class EmbeddedTest(Suspending, Rescuing, Forcing, ContractTestCase):
+    """libvirt, its test driver."""
+
+    rig_class = EmbeddedRig
+
+    def test_the_rescue_disk_comes_first(self):
+        self.rescued()
+        self.assertEqual(
+            ['disk.rescue', 'disk'], self.rig.disks_of(self.a.driver, UUID)
+        )
+
+    def test_what_is_left_of_a_disk_goes_too(self):
+        self.defined()
+        part = self.rig.rescue_path('a', UUID).replace(
+            'disk.rescue', '.disk.rescue.part'
+        )
+        with open(part, 'wb'):
+            pass
+        self.a.remove_rescue_disk(UUID)
+        self.assertRaises(FileNotFoundError, open, part)
+
+
+class EmbeddedAgainTest(EmbeddedTest):
+    """The same, every call cut short and made again."""
+
+    repeating = True
