@@ -13,7 +13,7 @@ from minova.db.engine import Connection
 from minova.db.engine import Database
 
 #: The newest migration that this release knows; a test compares.
-HEAD = '0003'
+HEAD = '0004'
 
 _version = sa.table('alembic_version', sa.column('version_num'))
 

@@ -132,6 +132,9 @@ class Book(Protocol):
     def pass_on(self, host: str, holder: str, to: str) -> None:
         """Let another hold the room that ``holder`` holds on a host."""
 
+    def release_ports(self) -> None:
+        """Give back the instance's addresses: it is at its end."""
+
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""
 

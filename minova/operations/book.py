@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from minova import clock
 from minova import exception
+from minova import network
 from minova import states
 from minova.db import hosts
 from minova.db import instances
@@ -302,6 +303,12 @@ class Book(Telling):
     def pass_on(self, host: str, holder: str, to: str) -> None:
         """Let another hold the room that ``holder`` holds on a host."""
         hosts.pass_on(self.connection, self.instance.uuid, host, holder, to)
+
+    def release_ports(self) -> None:
+        """Give back the instance's addresses: it is at its end."""
+        if self.instance.network_info:
+            network.service().release(self.connection, self.instance.uuid)
+            self.change(network_info=[])
 
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""

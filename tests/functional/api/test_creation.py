@@ -294,8 +294,6 @@ class RefusalTest(RowsTestCase):
         uuid = self.image
         disk = {'boot_index': 0, 'uuid': uuid}
         for changes, text in (
-            ({'networks': [{'uuid': uuid}]}, 'attached to no network'),
-            ({'networks': [{'port': uuid}]}, 'attached to no network'),
             ({'key_name': 'k'}, 'key pairs are not offered'),
             ({'personality': [{}]}, 'files are not injected'),
             ({'security_groups': [{'name': 'web'}]}, 'only "default"'),
