@@ -88,9 +88,25 @@ def release(connection: Connection, instance_uuid: str) -> None:
     connection.execute(_RELEASE, {'the_instance': instance_uuid})
 
 
-def release_one(connection: Connection, port: Port) -> None:
+def release_one(connection: Connection, port_id: str) -> None:
     """Let one port be nobody's."""
-    connection.execute(sa.delete(_t).where(_t.c.id == port.id))
+    connection.execute(sa.delete(_t).where(_t.c.id == port_id))
+
+
+def like(connection: Connection, port: Port) -> Port | None:
+    """Return a port beside which this one cannot be."""
+    query = sa.select(*_t.c).where(
+        sa.or_(
+            _t.c.id == port.id,
+            _t.c.mac == port.mac,
+            sa.and_(
+                _t.c.network_id == port.network_id,
+                _t.c.address == port.address,
+            ),
+        )
+    )
+    row = connection.execute(query).mappings().first()
+    return Port(**dict(row)) if row else None
 
 
 def all_of(

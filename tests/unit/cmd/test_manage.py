@@ -511,6 +511,7 @@ class RefusalsTest(ManageCase):
                 [
                     'db',
                     'host',
+                    'network',
                     'operation',
                     'timeline',
                     'audit',
@@ -522,6 +523,7 @@ class RefusalsTest(ManageCase):
             (['notifications'], ['list', 'replay', 'verify']),
             (['db'], ['sync', 'version']),
             (['host'], ['list']),
+            (['network'], ['create', 'list', 'show', 'delete']),
             (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),
         ):
