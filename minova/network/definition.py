@@ -89,7 +89,7 @@ def define(
         cidr=str(subnet),
         gateway=way_out,
         dns=servers,
-        mtu=_mtu(mtu, subnet),
+        mtu=_mtu(mtu, subnet, kind),
         pool_first=first,
         pool_last=last,
         created_at=clock.now(),
@@ -191,9 +191,11 @@ def _pool(
     return str(first), str(last)
 
 
-def _mtu(mtu: str | None, subnet: Cidr) -> int | None:
+def _mtu(mtu: str | None, subnet: Cidr, kind: str) -> int | None:
     if mtu is None:
         return None
+    if kind == networks.USER:
+        raise _wrong('the MTU of a user network cannot be chosen')
     least = _LEAST_MTU[subnet.version]
     is_one = mtu.isascii() and mtu.isdecimal() and len(mtu) < 6
     if is_one and least <= int(mtu) <= _MOST_MTU:
