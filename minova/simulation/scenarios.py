@@ -44,7 +44,7 @@ class User:
             'name': 'server',
             'flavorRef': 'small',
             'imageRef': IMAGE,
-            'networks': 'none',
+            'networks': 'auto',
         }
         if host is not None:
             body['host'] = host
