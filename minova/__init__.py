@@ -18,7 +18,8 @@ Three rooms hold the facts that everything else is derived from: ``states.py``
 (the life of an instance, one table), ``notifications/events.py`` (what is told
 to the world) and ``rpc/conductor.py`` with ``rpc/compute.py`` (the contracts).
 
-Beside that path: ``audit/`` compares what the database and the hosts say,
+Beside that path: ``images/`` and ``network/`` are what instances are made from
+and attached to, ``audit/`` compares what the database and the hosts say,
 ``simulation/`` runs all of it under virtual time and breaks it on purpose, and
 ``rig/`` makes libvirt hosts out of one machine. ``cmd/`` has the commands.
 """
