@@ -57,12 +57,13 @@ def of_project(
     project_id: str,
     named: Collection[str] | None = None,
     most: int | None = None,
+    lock: bool = True,
 ) -> list[Network]:
-    """Return the networks that a project may use, locked, by their ids.
+    """Return the networks that a project may use, by their ids.
 
-    Until the transaction ends nobody else gives out addresses in them, and
-    nobody deletes them. ``named`` are the ids wanted, None: any; ``most`` is
-    how many are enough.
+    With ``lock`` nobody else gives out addresses in them, and nobody deletes
+    them, until the transaction ends. ``named`` are the ids wanted, None: any;
+    ``most`` is how many are enough.
     """
     query = sa.select(*_t.c).where(
         sa.or_(_t.c.project_id.is_(None), _t.c.project_id == project_id)
@@ -70,8 +71,8 @@ def of_project(
     if named is not None:
         query = query.where(_t.c.id.in_(sorted(named)))
     # Always in one order: two that lock several do not wait for each other.
-    query = query.order_by(_t.c.id).limit(most).with_for_update()
-    return _read(connection, query)
+    query = query.order_by(_t.c.id).limit(most)
+    return _read(connection, query.with_for_update() if lock else query)
 
 
 def all_of(connection: Connection) -> list[Network]:

@@ -400,6 +400,64 @@ class TogetherTest(NetworksTestCase):
         self.assertEqual(30, len({port.instance_uuid for port in held}))
 
 
+class LookedUpTest(NetworksTestCase):
+    """GET /os-networks."""
+
+    hosts = ()
+
+    def setUp(self):
+        super().setUp()
+        self.network = self.make_network(dns=['9.9.9.9', '1.1.1.1'])
+        self.six = self.make_network('six', cidr='fd00::/64')
+        project = base.OTHER.partition(':')[2]
+        self.theirs = self.make_network(
+            'theirs', cidr='10.1.0.0/24', project=project
+        )
+
+    def test_listed(self):
+        for client, labels in (
+            (self.user, {'private', 'six'}),
+            (self.other, {'private', 'six', 'theirs'}),
+        ):
+            reply = client.get('/os-networks')
+            self.assertEqual(200, reply.status)
+            found = {one['label'] for one in reply.body['networks']}
+            self.assertEqual(labels, found)
+
+    def test_shown(self):
+        path = f'/os-networks/{self.network.id}'
+        shown = self.user.get(path).body['network']
+        self.assertEqual(
+            {
+                'id': self.network.id,
+                'label': 'private',
+                'cidr': '10.0.0.0/24',
+                'gateway': '10.0.0.1',
+                'netmask': '255.255.255.0',
+                'broadcast': '10.0.0.255',
+                'dns1': '9.9.9.9',
+                'dns2': '1.1.1.1',
+            },
+            {name: shown[name] for name in shown if shown[name] is not None},
+        )
+        self.assertIn('bridge', shown)
+        shown = self.user.get(f'/os-networks/{self.six.id}').body['network']
+        self.assertEqual('fd00::/64', shown['cidr_v6'])
+        self.assertEqual('64', shown['netmask_v6'])
+        self.assertIsNone(shown['cidr'])
+
+    def test_those_that_are_not(self):
+        for name in ('private', UNKNOWN, self.theirs.id):
+            reply = self.user.get(f'/os-networks/{name}')
+            self.assert_refused(404, f'{name} could not be found', reply)
+
+    def test_until_2_35(self):
+        for version, status in (('2.35', 200), ('2.36', 404), (LATEST, 404)):
+            for path in ('', f'/{self.network.id}'):
+                reply = self.user.at(version).get(f'/os-networks{path}')
+                self.assertEqual(status, reply.status, (version, path))
+
+
 class ComingAndGoingTest(NetworksTestCase):
     """Networks themselves."""
 
