@@ -19,7 +19,8 @@ Three rooms hold the facts that everything else is derived from: ``states.py``
 to the world) and ``rpc/conductor.py`` with ``rpc/compute.py`` (the contracts).
 What flavors and images may ask of a guest stands in ``wishes/table.py``.
 
-Beside that path: ``console/`` shows the screens of guests in browsers,
+Beside that path: ``images/`` and ``network/`` are what instances are made from
+and attached to, ``console/`` shows the screens of guests in browsers,
 ``audit/`` compares what the database and the hosts say, ``simulation/`` runs
 all of it under virtual time and breaks it on purpose, and ``rig/`` makes
 libvirt hosts out of one machine. ``cmd/`` has the commands.

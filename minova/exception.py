@@ -144,6 +144,36 @@ class ComputeServiceUnavailable(MigrationRefused):
     msg_fmt = 'Compute service of %(host)s is unavailable at this time.'
 
 
+class NetworkNotFound(InvalidInput):
+    """A server was to be attached to what is no network of its project's."""
+
+    msg_fmt = 'Network %(network_id)s could not be found.'
+
+
+class AddressNotUsable(InvalidInput):
+    """No guest may have this address in this network."""
+
+    msg_fmt = (
+        'Fixed IP address %(address)s cannot be used in network %(network)s: '
+        '%(reason)s.'
+    )
+
+
+class AddressInUse(InvalidInput):
+    """The address is another one's."""
+
+    msg_fmt = (
+        'Fixed IP address %(address)s of network %(network)s is already in '
+        'use.'
+    )
+
+
+class NoMoreAddresses(InvalidInput):
+    """All addresses that a network gives out are given out."""
+
+    msg_fmt = 'Network %(network)s has not enough free addresses.'
+
+
 class FlavorDiskTooSmall(InvalidInput):
     """The image or the current disk does not fit the flavor."""
 
@@ -332,6 +362,15 @@ class InstanceNotReady(Conflict):
     """What is asked of the guest needs one that is there, or runs."""
 
     msg_fmt = 'Instance %(instance_id)s is not ready: %(reason)s'
+
+
+class NetworkAmbiguous(Conflict):
+    """A server is to be on the one network, and there are several."""
+
+    msg_fmt = (
+        'There are several networks that the server may be attached to; name '
+        'the ones it shall have, with their UUIDs.'
+    )
 
 
 class FlavorExists(Conflict):

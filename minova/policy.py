@@ -143,6 +143,8 @@ _RULES: Final = (
     ('os_compute_api:os-hypervisors:uptime', ADMIN, 'Show how long a hypervisor is up', 'GET /os-hypervisors/{hypervisor_id}/uptime'),
     ('os_compute_api:os-hypervisors:search', ADMIN, 'Find hypervisors by name', 'GET /os-hypervisors/{pattern}/search'),
     ('os_compute_api:os-hypervisors:servers', ADMIN, 'List the servers on hypervisors', 'GET /os-hypervisors/{pattern}/servers'),
+    ('os_compute_api:os-networks:list', OWNER, 'List networks', 'GET /os-networks'),
+    ('os_compute_api:os-networks:show', OWNER, 'Show a network', 'GET /os-networks/{network_id}'),
     ('os_compute_api:os-availability-zone:list', OWNER, 'List availability zones', 'GET /os-availability-zone'),
     ('os_compute_api:os-availability-zone:detail', ADMIN, 'List availability zones with their hosts', 'GET /os-availability-zone/detail'),
     ('os_compute_api:os-aggregates:index', ADMIN, 'List host aggregates', 'GET /os-aggregates'),

@@ -27,6 +27,7 @@ from minova.api import key_pairs
 from minova.api import limits
 from minova.api import middleware
 from minova.api import migrations
+from minova.api import networks
 from minova.api import routes
 from minova.api import server_metadata
 from minova.api import server_tags
@@ -60,6 +61,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *services.ROUTES,
     *hypervisors.ROUTES,
     *zones.ROUTES,
+    *networks.ROUTES,
     *aggregates.ROUTES,
     *limits.ROUTES,
 )

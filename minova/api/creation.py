@@ -8,6 +8,7 @@ are accepted and have no effect. Which host takes the servers is decided
 after the reply.
 """
 
+from collections.abc import Sequence
 import re
 import secrets
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Final
 
 from minova import clock
 from minova import exception
+from minova import network
+from minova.api import attachments
 from minova.api import boot_images
 from minova.api import flavor_lookup
 from minova.api import key_pairs
@@ -25,6 +28,7 @@ from minova.api.routes import Route
 from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.conf import CONF
+from minova.db import ports
 from minova.db.engine import Connection
 from minova.images import Image
 from minova.operations import begin
@@ -42,6 +46,7 @@ def create(ask: Ask) -> Any:
     _refuse_what_is_not_offered(ask.body)
     count = _count(server)
     place = placement.wanted(ask, server)
+    wanted = attachments.wanted(server, count)
     quotas.require_metadata(len(server.get('metadata', {})))
     image = boot_images.find(ask, _image_ref(server))
     quotas.prepare(ask.database, project)
@@ -55,6 +60,7 @@ def create(ask: Ask) -> Any:
         placement.require(connection, place)
         quotas.require(connection, project, [flavor] * count)
         key = key_pairs.of_server(connection, ask, server)
+        nics = _nics(connection, project, wanted, count)
         params = {
             'image_name': image.name or '',
             'host': place.node or place.host,
@@ -68,6 +74,7 @@ def create(ask: Ask) -> Any:
                     ask.context,
                     flavor,
                     **_fields(server, image, number, count),
+                    **nics[number],
                     reservation_id=reservation,
                     availability_zone=place.zone,
                     **key,
@@ -78,7 +85,7 @@ def create(ask: Ask) -> Any:
             for number in range(count)
         ]
 
-    begun = ask.database.write(work)
+    begun = ports.allocating(ask.database, work)
     for one in begun:
         ask.wake(one)
     if types.truth(server.get('return_reservation_id', False)):
@@ -139,6 +146,23 @@ def hostname(name: str) -> str:
     return plain.strip('-')[:_LONGEST_HOSTNAME].rstrip('-') or 'server'
 
 
+def _nics(
+    connection: Connection,
+    project: str,
+    wanted: Sequence[network.Wanted] | None,
+    count: int,
+) -> list[dict[str, Any]]:
+    """Give ports to servers that are to be; return the fields of each."""
+    service = network.service()
+    chosen = service.choose(connection, project, wanted)
+    uuids = [clock.uuid4() for _ in range(count)]
+    given = service.allocate(connection, chosen, uuids)
+    return [
+        {'uuid': uuid, 'network_info': nics}
+        for uuid, nics in zip(uuids, given, strict=True)
+    ]
+
+
 def _disk_config(server: Server) -> str:
     return str(server.get('OS-DCF:diskConfig', 'MANUAL'))
 
@@ -190,17 +214,9 @@ def _refuse_what_is_not_offered(body: dict[str, Any]) -> None:
     server = body['server']
     hints = body.get('os:scheduler_hints') or {}
     hints = hints | (body.get('OS-SCH-HNT:scheduler_hints') or {})
-    networks = server.get('networks')
     groups = [group['name'] for group in server.get('security_groups', [])]
     user_data = ''.join(server.get('user_data', '').split())
     refusals = (
-        (
-            networks and not isinstance(networks, str),
-            (
-                'networks: servers are attached to no network in this '
-                'release; leave it out or say [], "auto" or "none".'
-            ),
-        ),
         (
             any(name != 'default' for name in groups),
             'security_groups: there is only "default" in this release.',

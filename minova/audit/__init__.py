@@ -6,6 +6,7 @@ findings  the table of what may be found, and what is done about each
 view      the records and the stocks, and what explains what
 stock     rules about guests and disks
 rooms     rules about allocations
+addresses rules about ports, and their repairs
 courses   rules about operations, steps, task states and moves
 told      rules about notifications
 services  rules about services and their queues

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 import datetime
 
+from minova.audit import addresses
 from minova.audit import courses
 from minova.audit import rooms
 from minova.audit import services
@@ -38,6 +39,7 @@ def examine(
     found = [
         *stock.find(view),
         *rooms.find(view),
+        *addresses.find(view),
         *courses.find(view),
         *told.find(view),
         *services.find(view),

@@ -57,6 +57,8 @@ _ROWS: Final = (
     ('allocation_orphan',      9, _E, 'release'),
     ('allocation_size',        9, _E, 'resize_claim'),
     ('host_sums',              9, _E, 'recount_host'),
+    ('port_orphan',            9, _E, 'release_port'),
+    ('port_missing',           9, _E, 'hold_port'),
     ('task_without_owner',     4, _E, 'let_go'),
     ('task_half_set',          4, _W, ''),
     ('build_without_owner',    3, _E, 'let_go'),
@@ -176,6 +178,17 @@ _TEXT: Final = {
     'host_sums': (
         'What a host is said to use is not the sum of what is held there.',
         'It is counted anew with --repair.',
+    ),
+    'port_orphan': (
+        'An address is held for an instance that is gone or has it no more.',
+        'It is given back with --repair.',
+    ),
+    'port_missing': (
+        'An instance has an address that is not held for it.',
+        (
+            'It is held with --repair, unless it was given to another one: '
+            'then delete one of the two.'
+        ),
     ),
     'task_without_owner': (
         'An instance is in a task that no live operation owns.',

@@ -14,6 +14,7 @@ from typing import Final
 from minova import clock
 from minova import exception
 from minova import states
+from minova.audit import addresses
 from minova.audit import letting_go
 from minova.audit import recounting
 from minova.audit.fence import held
@@ -185,6 +186,8 @@ _IN_ROWS: Final[dict[str, Callable[[Connection, Finding, str], str]]] = {
     'resize_claim': recounting.resize_claim,
     'recount_host': recounting.recount_host,
     'renumber': recounting.renumber,
+    'release_port': addresses.release_port,
+    'hold_port': addresses.hold_port,
     'let_go': letting_go.let_go,
     'end_operation': letting_go.end_operation,
     'recount_operation': letting_go.recount_operation,

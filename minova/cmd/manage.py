@@ -16,6 +16,7 @@ from minova.cmd import manage_archive
 from minova.cmd import manage_audit
 from minova.cmd import manage_db
 from minova.cmd import manage_host
+from minova.cmd import manage_network
 from minova.cmd import manage_notifications
 from minova.cmd import manage_operation
 from minova.cmd import manage_states
@@ -31,6 +32,7 @@ _DESCRIPTION = 'What an operator does beside the API.'
 _GROUPS = (
     manage_db,
     manage_host,
+    manage_network,
     manage_operation,
     manage_timeline,
     manage_audit,

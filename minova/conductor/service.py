@@ -16,6 +16,7 @@ from minova.context import internal
 from minova.db import hosts
 from minova.db.engine import Database
 from minova.loop import Loop
+from minova.network import definition
 from minova.notifications.relay import Relay
 from minova.rpc import conductor as rpc
 from minova.rpc.bus import Bus
@@ -78,7 +79,8 @@ class ConductorService:
         )
 
     def start(self) -> None:
-        """Register, answer, publish, sweep."""
+        """Make configured networks, register, answer, publish, sweep."""
+        definition.make_configured(self._database)
         self._database.write(
             lambda connection: hosts.register_service(
                 connection,

@@ -16,6 +16,7 @@ from minova.conf import fake
 from minova.conf import identity
 from minova.conf import image
 from minova.conf import libvirt
+from minova.conf import network
 from minova.conf import notifications
 from minova.conf import quota
 from minova.conf import scheduler
@@ -34,6 +35,7 @@ GROUPS = (
     identity,
     image,
     libvirt,
+    network,
     notifications,
     quota,
     scheduler,

@@ -115,6 +115,7 @@ def _instance_stays(moment: datetime.datetime) -> tuple[Condition, ...]:
             sa.or_(_b.c.published_at.is_(None), _b.c.published_at >= moment),
         ),
         sa.exists().where(held.c.instance_uuid == _i.c.uuid),
+        sa.exists().where(tables.ports.c.instance_uuid == _i.c.uuid),
     )
 
 

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 
 from minova.db import hosts
 from minova.db import moves
+from minova.db import ports
 from minova.db import tables
 from minova.db.engine import Connection
 from minova.db.hosts import Service
 from minova.db.operations import COMPUTE
+from minova.db.ports import Port
 from minova.objects import operation as objects
 from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
@@ -52,6 +54,7 @@ class InstanceRow:
     notification_seq: int
     launched_at: datetime.datetime | None
     flavor: Flavor
+    network_info: list[dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Records:
     services: list[Service]
     told: dict[str, Told]
     unended: list[Unended]
+    ports: list[Port]
 
     @property
     def computes(self) -> list[Service]:
@@ -149,6 +153,7 @@ def gather(connection: Connection) -> Records:
         services=hosts.services(connection),
         told=dict(_told(connection)),
         unended=list(_unended(connection)),
+        ports=ports.all_of(connection),
     )
 
 

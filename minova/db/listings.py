@@ -194,6 +194,18 @@ def _shows(vm_state: str, word: str) -> Condition:
     )
 
 
+_p = tables.ports
+_is_ipv6: Final = _p.c.address.contains(':')
+
+
+def _has_address(of_version: Condition) -> Callable[[str], Condition]:
+    return lambda pattern: sa.exists().where(
+        _p.c.instance_uuid == _t.c.uuid,
+        of_version,
+        _p.c.address.regexp_match(pattern),
+    )
+
+
 def _made_with(flavor: int) -> Condition:
     # A flavor's copy begins with its number; see objects.flavor.
     text = sa.type_coerce(_t.c.flavor, sa.Text())
@@ -233,9 +245,8 @@ FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
     'tags-any': lambda tags: sa.or_(*map(_has_tag, tags)),
     'not-tags': lambda tags: sa.not_(sa.and_(*map(_has_tag, tags))),
     'not-tags-any': lambda tags: sa.not_(sa.or_(*map(_has_tag, tags))),
-    # No server has an address: there are no networks yet.
-    'ip': lambda pattern: sa.false(),
-    'ip6': lambda pattern: sa.false(),
+    'ip': _has_address(sa.not_(_is_ipv6)),
+    'ip6': _has_address(_is_ipv6),
 }
 
 

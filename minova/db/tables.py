@@ -300,6 +300,39 @@ key_pairs = sa.Table(
     sqlite_autoincrement=True,
 )
 
+networks = sa.Table(
+    'networks',
+    metadata,
+    sa.Column('id', _Id, primary_key=True),
+    sa.Column('name', _Name, nullable=False, unique=True),
+    # The one that may use it; every project when there is none.
+    sa.Column('project_id', _Name),
+    sa.Column('kind', _Word, nullable=False),
+    # What it is called on hosts: a bridge, or a network of libvirt.
+    sa.Column('device', _Name, nullable=False),
+    sa.Column('cidr', sa.String(49), nullable=False),
+    sa.Column('gateway', sa.String(45)),
+    sa.Column('dns', types.Json, nullable=False),
+    sa.Column('mtu', sa.Integer),
+    sa.Column('pool_first', sa.String(45), nullable=False),
+    sa.Column('pool_last', sa.String(45), nullable=False),
+    sa.Column('created_at', types.Moment, nullable=False),
+)
+
+ports = sa.Table(
+    'ports',
+    metadata,
+    sa.Column('id', _Id, primary_key=True),
+    sa.Column('network_id', _Id, nullable=False),
+    sa.Column('instance_uuid', _Id, nullable=False),
+    sa.Column('address', sa.String(45), nullable=False),
+    sa.Column('mac', sa.String(17), nullable=False, unique=True),
+    sa.Column('created_at', types.Moment, nullable=False),
+    # Whatever else goes wrong, no address is given to two.
+    sa.UniqueConstraint('network_id', 'address'),
+    sa.Index(None, 'instance_uuid'),
+)
+
 leases = sa.Table(
     'leases',
     metadata,

@@ -138,6 +138,9 @@ class Book(Protocol):
     def end_consoles(self) -> None:
         """Let nobody see the instance's consoles any more."""
 
+    def release_ports(self) -> None:
+        """Give back the instance's addresses: it is at its end."""
+
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""
 

@@ -96,6 +96,7 @@ def _remove(job: Job) -> None:
 
 def _gone(book: Book) -> None:
     book.close('shutdown')
+    book.release_ports()
     book.change(
         terminated_at=book.now,
         deleted_at=book.now,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from minova import clock
 from minova import exception
+from minova import network
 from minova import states
 from minova.db import consoles
 from minova.db import hosts
@@ -314,6 +315,12 @@ class Book(Telling):
     def end_consoles(self) -> None:
         """Let nobody see the instance's consoles any more."""
         consoles.remove_of(self.connection, self.instance.uuid)
+
+    def release_ports(self) -> None:
+        """Give back the instance's addresses: it is at its end."""
+        if self.instance.network_info:
+            network.service().release(self.connection, self.instance.uuid)
+            self.change(network_info=[])
 
     def record_move(self, **fields: Any) -> None:
         """Begin the record of a move, or change it."""

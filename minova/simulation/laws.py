@@ -10,6 +10,7 @@ import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+import json
 import sqlite3
 from typing import Any
 import uuid as uuids
@@ -201,6 +202,24 @@ def _sums(raw: sqlite3.Connection) -> Iterator[str]:
     ):
         if used != held:
             yield f'law 9: {host} has promised {used} MiB, {held} are held'
+
+
+def addresses(raw: sqlite3.Connection) -> Iterator[str]:
+    """Yield addresses that nobody has, and those that are not held: law 9."""
+    held = set(
+        raw.execute('SELECT instance_uuid, id, address, mac FROM ports')
+    )
+    had = set()
+    for uuid, nics in raw.execute(
+        "SELECT uuid, network_info FROM instances WHERE vm_state != 'deleted'"
+    ):
+        for nic in json.loads(nics):
+            address = nic['addresses'][0]['address']
+            had.add((uuid, nic['id'], address, nic['mac']))
+    for uuid, _, address, mac in held - had:
+        yield f'law 9: {address}, {mac} is held for {uuid}, which has it not'
+    for uuid, _, address, mac in had - held:
+        yield f'law 9: {uuid} has {address}, {mac}, which is not held'
 
 
 def accepted(

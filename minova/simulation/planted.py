@@ -23,6 +23,7 @@ from minova.db import hosts
 from minova.db import instances
 from minova.db import operations
 from minova.db import outbox
+from minova.db import ports
 from minova.flows import delete
 from minova.flows import live_migration
 from minova.flows import power
@@ -31,6 +32,7 @@ from minova.notifications import relay
 from minova.objects import operation as records
 from minova.operations import baton
 from minova.operations import begin
+from minova.operations import book
 from minova.operations import telling
 
 #: An object, the name of what is replaced, and what makes its replacement
@@ -296,6 +298,12 @@ PLANTED: Final = (
     Planted('room-not-given-back', 'the room of a move that failed is kept', 'law 9',
             _ALL, ('resize_fails', 'live_migrate_fails'),
             ((hosts, 'release', _nothing),)),
+    Planted('addresses-kept', 'a deleted server keeps its addresses', 'law 9',
+            _ALL, ('delete', 'force_delete_moving'),
+            ((book.Book, 'release_ports', _nothing),)),
+    Planted('addresses-not-held', 'an address is given out and not noted as taken', 'law 9',
+            _ALL, ('create',),
+            ((ports, 'insert', _nothing),)),
     Planted('room-not-claimed', 'an instance is placed without room for it', 'law 9',
             _ALL, ('create',),
             ((hosts, 'claim', _without_room),)),

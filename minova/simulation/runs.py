@@ -15,6 +15,8 @@ from minova import exception
 from minova.audit.examine import examine
 from minova.conf import CONF
 from minova.db import census
+from minova.db.networks import Network
+from minova.network import definition
 from minova.operations import intervene
 from minova.rpc import wire
 from minova.simulation import cloud as clouds
@@ -248,6 +250,7 @@ class Rig:
         found = [] if cloud.settle() else list(self._why_not(cloud))
         raw = self._storage.raw
         found += laws.rows(raw, cloud.lost)
+        found += laws.addresses(raw)
         found += laws.accepted(raw, cloud.accepted)
         found += laws.possessions(raw, cloud.world, cloud.lost)
         found += laws.notifications(cloud.network.told, raw)
@@ -305,6 +308,7 @@ class Rig:
             with Cloud(self._storage, _PREPARING) as cloud:
                 self._storage.put_back(self._storage.empty)
                 cloud.start()
+                definition.create(cloud.database, _network())
                 user = User(cloud)
                 for flavor, ram in (('small', 512), ('big', 1024)):
                     user.ask(
@@ -346,6 +350,11 @@ def _goes_on_late(run: Run) -> bool:
 
 def _flavor(name: str, ram: int) -> dict[str, Any]:
     return {'name': name, 'id': name, 'ram': ram, 'vcpus': 1, 'disk': 1}
+
+
+def _network() -> Network:
+    """Return the one network, which every server is on."""
+    return definition.define('private', cidr='10.0.0.0/24', bridge='br0')
 
 
 def _broken(cloud: Cloud) -> list[str]:

@@ -47,7 +47,7 @@ class User:
             'name': 'server',
             'flavorRef': 'small',
             'imageRef': IMAGE,
-            'networks': 'none',
+            'networks': 'auto',
             'config_drive': drive,
         }
         if host is not None:

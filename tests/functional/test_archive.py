@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from minova import clock
 from minova import exception
 from minova.db import archive
+from minova.db import ports
 from minova.db import tables
 from tests.functional.ledger import LedgerCase
 from tests.unit.cmd.test_manage import NOBODY
@@ -171,6 +172,25 @@ class ArchiveTest(LedgerCase):
             self.assertEqual('active', cloud.instance(uuid).vm_state)
             self.assertEqual(3, self.archive(age='0')['operations'])
         self.assert_whole(None)
+
+    def test_a_server_for_which_an_address_is_held_stays(self):
+        with self.cloud() as cloud:
+            uuid = cloud.boot()
+            cloud.delete(uuid)
+            port = ports.Port(
+                clock.uuid4(),
+                'network',
+                uuid,
+                '10.0.0.5',
+                'fa:16:3e:00:00:01',
+                clock.now(),
+            )
+            database = cloud.database
+            database.write(lambda c: ports.insert(c, [port]))
+            # The audit would not know any more whose it was.
+            self.assertEqual(0, self.archive(age='0')['deleted servers'])
+            database.write(lambda c: ports.release(c, uuid))
+            self.assertEqual(1, self.archive(age='0')['deleted servers'])
 
     def test_timeline_says_so(self):
         one, other = self.lived()

@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import io
 import json
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from minova import clock
 from minova import exception
+from minova import network
 from minova import states
 from minova.audit import examine
 from minova.audit import gather
@@ -21,8 +23,11 @@ from minova.cmd import manage_audit
 from minova.cmd.commands import Commands
 from minova.db import hosts
 from minova.db import moves
+from minova.db import networks
 from minova.db import operations
+from minova.db import ports
 from minova.db import tables
+from minova.network import definition
 from minova.rpc.compute import Computes
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -318,6 +323,64 @@ class RowsTest(AuditTestCase):
     def used(self, host):
         (row,) = self.cloud.read(hosts.hosts, host)
         return row.vcpus_used, row.memory_mb_used, row.disk_gb_used
+
+    # -- addresses -----------------------------------------------------------
+
+    def plug(self, uuid=None):
+        """Give an instance a nic behind everybody's back."""
+        database = self.cloud.database
+        if not self.cloud.read(networks.all_of):
+            made = definition.define('n', cidr='10.0.0.0/24', bridge='br0')
+            definition.create(database, made)
+
+        def give(connection):
+            service = network.service()
+            chosen = service.choose(connection, 'project', None)
+            ((nic,),) = service.allocate(
+                connection, chosen, [uuid or self.uuid]
+            )
+            return nic
+
+        nic = database.write(give)
+        if uuid is None:
+            self.change(self.uuid, network_info=[nic])
+        return nic
+
+    def held(self):
+        return [p.instance_uuid for p in self.cloud.read(ports.all_of)]
+
+    def test_an_address_that_nobody_has(self):
+        self.plug()
+        self.assert_clean()
+        self.plug(NOBODY)
+        self.assert_repaired('port_orphan')
+        self.assertEqual([self.uuid], self.held())
+
+    def test_an_address_of_a_deleted_one(self):
+        self.cloud.delete(self.uuid)
+        self.plug(self.uuid)
+        self.assert_repaired('port_orphan')
+        self.assertEqual([], self.held())
+
+    def test_an_address_that_is_not_held(self):
+        nic = self.plug()
+        (before,) = self.cloud.read(ports.all_of)
+        self.delete_rows(tables.ports, sa.true())
+        self.assert_repaired('port_missing')
+        (after,) = self.cloud.read(ports.all_of)
+        moment = before.created_at
+        self.assertEqual(before, dataclasses.replace(after, created_at=moment))
+        self.assertEqual(nic['id'], after.id)
+
+    def test_an_address_that_another_one_has_by_now(self):
+        self.plug()
+        other = self.cloud.boot(host='b')
+        where = tables.ports.c.instance_uuid == self.uuid
+        info = self.cloud.instance(self.uuid).network_info
+        self.write(tables.ports, where, instance_uuid=other)
+        self.change(other, network_info=info)
+        self.assert_left('port_missing')
+        self.assertEqual([other], self.held())
 
     # -- room ----------------------------------------------------------------
 

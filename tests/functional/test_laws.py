@@ -8,7 +8,9 @@ given something to find.
 import sqlalchemy as sa
 
 from minova import clock
+from minova import network
 from minova.db import tables
+from minova.network import definition
 from minova.virt.fake.hypervisor import WatchedWorld
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -115,6 +117,26 @@ class LawsTest(base.TestCase):
             f"room is held by [('b', '{self.uuid}')]",
             *['law 9: all:'] * 6,
         )
+
+    def test_addresses(self):
+        made = definition.define('n', cidr='10.0.0.0/24', bridge='br0')
+        definition.create(self.cloud.database, made)
+        wanted = [network.Wanted(made.id, '10.0.0.7')]
+
+        def give(connection):
+            service = network.service()
+            chosen = service.choose(connection, 'project', wanted)
+            return service.allocate(connection, chosen, [self.uuid])
+
+        ((nic,),) = self.cloud.database.write(give)
+        self.settle()
+        self.assert_broken(
+            f'law 9: {self.uuid}: 10.0.0.7 is held, and it has it not'
+        )
+        self.write('instances', network_info=[nic])
+        self.assert_broken()
+        self.write('ports', id='another')
+        self.assert_broken('10.0.0.7 is held', 'it has 10.0.0.7, which is not')
 
     def test_operations(self):
         self.settle()

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from minova.conf import CONF
 from minova.db import engine
+from minova.db import networks
 from minova.db import tables
 from minova.operations import timeline
 from tests.fixtures import servers
@@ -59,6 +60,7 @@ OPTIONS = {
         'lease_time': 3,
     },
     'database': {'max_retries': 1},
+    'network': {'network': 'name=private, cidr=10.0.0.0/16, bridge=br0'},
     'oslo_messaging_rabbit': {'amqp_durable_queues': 'true'},
 }
 
@@ -134,6 +136,8 @@ class Trial(fixtures.Fixture):
             self.urls.append(f'http://127.0.0.1:{port.number}/v2.1')
         for service in self.cluster.services.values():
             service.wait_for('is ready')
+        # Every server is on it.
+        assert self.database.read(networks.all_of)
         self.user = User(self.urls[0], 'admin:admin')
         self._image = self.user.image()
         self.user.flavor('small', 512)

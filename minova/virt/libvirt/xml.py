@@ -36,6 +36,10 @@ NAMESPACE = 'urn:minova:instance:1'
 PREFIX = 'minova'
 
 
+#: What QEMU's user network is when nothing else is said.
+_USER_CIDR = '10.0.2.0/24'
+
+
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """What a kind of hypervisor takes.
@@ -300,17 +304,32 @@ def _disk(
 def _interface(
     devices: ElementTree.Element, nic: dict[str, Any], wishes: Wishes
 ) -> None:
-    bridge = nic.get('bridge')
-    device = _add(
-        devices, 'interface', type='bridge' if bridge else 'ethernet'
-    )
-    _add(device, 'mac', address=nic['mac'])
+    bridge, network = nic.get('bridge'), nic.get('libvirt_network')
+    kind, source = 'ethernet', {}
     if bridge:
-        _add(device, 'source', bridge=bridge)
+        kind, source = 'bridge', {'bridge': bridge}
+    elif network:
+        kind, source = 'network', {'network': network}
+    elif nic.get('user'):
+        kind = 'user'
+    device = _add(devices, 'interface', type=kind)
+    _add(device, 'mac', address=nic['mac'])
+    if source:
+        _add(device, 'source', **source)
+    if kind == 'user':
+        _user_network(device, nic)
     _add(device, 'model', type=wishes.vif_model)
     if nic.get('mtu'):
         _add(device, 'mtu', size=nic['mtu'])
     hardware.bandwidth(device, wishes)
+
+
+def _user_network(device: ElementTree.Element, nic: dict[str, Any]) -> None:
+    # Of QEMU's own default nothing is said: not every release takes it.
+    for subnet in nic['subnets']:
+        if subnet['cidr'] != _USER_CIDR:
+            address, _, prefix = subnet['cidr'].partition('/')
+            _add(device, 'ip', family='ipv4', address=address, prefix=prefix)
 
 
 def _console(devices: ElementTree.Element, path: str) -> None:

@@ -13,6 +13,7 @@ from minova import images
 from minova.api import app
 from minova.api import microversion
 from minova.api.backend import Backend
+from minova.network import definition
 from minova.rpc.compute import Computes
 from minova.rpc.wakes import Waker
 from tests import base
@@ -188,6 +189,16 @@ class ApiTestCase(base.TestCase):
         reply = self.admin.post('/flavors', {'flavor': made | values})
         self.assertEqual(200, reply.status, reply.body)
         return reply.body['flavor']['id']
+
+    def make_network(self, name='private', **words):
+        """Make a network; return it."""
+        plugs = {'bridge', 'libvirt_network', 'user'}
+        given = {'cidr': '10.0.0.0/24'} | words
+        if not plugs & set(given):
+            given['bridge'] = 'br0'
+        made = definition.define(name, **given)
+        definition.create(self.cloud.database, made)
+        return made
 
     def server(self, **values):
         """Return the description of a server to be made."""

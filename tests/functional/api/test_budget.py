@@ -75,11 +75,19 @@ class BudgetTest(base.ApiTestCase):
             self.user.get('/servers/detail')
 
     def test_create(self):
-        with self.at_most(5):
+        with self.at_most(6):
             self.boot(wait=False)
 
     def test_create_several(self):
-        with self.at_most(1 + 3 * 4):
+        with self.at_most(2 + 3 * 4):
+            self.boot(wait=False, min_count=3)
+
+    def test_create_on_a_network(self):
+        # Which addresses are taken, and what is given out.
+        self.make_network()
+        with self.at_most(8):
+            self.boot(wait=False)
+        with self.at_most(4 + 3 * 4):
             self.boot(wait=False, min_count=3)
 
     def test_actions(self):

@@ -306,8 +306,6 @@ class RefusalTest(RowsTestCase):
         uuid = self.image
         disk = {'boot_index': 0, 'uuid': uuid}
         for changes, text in (
-            ({'networks': [{'uuid': uuid}]}, 'attached to no network'),
-            ({'networks': [{'port': uuid}]}, 'attached to no network'),
             ({'personality': [{}]}, 'files are not injected'),
             ({'security_groups': [{'name': 'web'}]}, 'only "default"'),
             ({'block_device_mapping': [{}]}, 'volumes are not offered'),

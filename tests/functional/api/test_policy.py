@@ -35,6 +35,7 @@ class RulesTest(base.ApiTestCase):
             project_id='22222222bbbbbbbb',
             request_id='req-1',
             network='private',
+            network_id='1',
             key='a',
             tag='a',
             console_token='a',

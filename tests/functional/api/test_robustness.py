@@ -34,7 +34,7 @@ class BodiesTest(base.ApiTestCase):
 
     def test_what_is_not_offered_says_so(self):
         for path in (
-            '/os-networks',
+            '/os-security-groups',
             '/os-server-groups',
             f'/servers/{uuid.uuid4()}/os-interface',
         ):

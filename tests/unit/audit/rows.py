@@ -6,6 +6,7 @@ import datetime
 
 from minova.db import census
 from minova.db import hosts
+from minova.db import ports
 from minova.objects.flavor import Flavor
 from minova.objects.host import Holding
 from minova.objects.migration import Migration
@@ -51,6 +52,7 @@ def instance(uuid, **values):
         'notification_seq': 9,
         'launched_at': ago(days=1),
         'flavor': flavor(),
+        'network_info': [],
     }
     return census.InstanceRow(**(made | values))
 
@@ -196,6 +198,7 @@ class Rows:
         self.services.append(service('c1', 'nova-conductor'))
         self.told = {}
         self.unended = []
+        self.ports = []
         self.stocks = {'a': [], 'b': []}
         self.not_asked = {}
         self.queues = {
@@ -229,6 +232,19 @@ class Rows:
             )
         )
 
+    def plug(self, uuid, address):
+        """Give an instance an address; return what is not noted of it yet."""
+        number = f'port-{address}'
+        nic = {
+            'id': number,
+            'label': 'private',
+            'network_id': 'network',
+            'addresses': [{'address': address}],
+        }
+        self.change(uuid, network_info=[nic])
+        mac = f'fa:16:3e:00:00:{len(self.ports):02x}'
+        return ports.Port(number, 'network', uuid, address, mac, NOW)
+
     def change(self, uuid, **values):
         """Spoil an instance's row."""
         old = self.instances[uuid]
@@ -258,6 +274,7 @@ class Rows:
             services=self.services,
             told=self.told,
             unended=self.unended,
+            ports=self.ports,
         )
 
     def sums(self, host):

@@ -23,6 +23,7 @@ def clean():
     it = rows.Rows()
     it.add('active')
     it.have('a', holding('active'))
+    it.ports.append(it.plug('active', '10.0.0.5'))
     it.add('stopped', vm_state='stopped', power_state=OFF)
     it.have('a', holding('stopped', power_state=OFF))
     it.add('refused', host=None, vm_state='error', launched_at=None)
@@ -261,6 +262,10 @@ FAULTS = {
     'allocation_orphan': lambda it: it.hold('active', 'b', 'ended'),
     'allocation_size': _oversized,
     'host_sums': lambda it: it.used.update(a=(1, 2, 3)),
+    'port_orphan': lambda it: it.ports.append(
+        dataclasses.replace(it.ports[0], id='old', address='10.0.0.9')
+    ),
+    'port_missing': lambda it: it.ports.clear(),
     'task_without_owner': _sets('active', task_state='x', task_id='none'),
     'task_half_set': _sets('migrating', task_state=None),
     'build_without_owner': _sets('stopped', vm_state='building'),

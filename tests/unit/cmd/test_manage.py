@@ -20,6 +20,7 @@ from minova.conf import CONF
 from minova.db import engine
 from minova.db import hosts
 from minova.db import migrate
+from minova.db import ports
 from minova.db import schema
 from minova.db import tables
 from minova.objects.host import HostReport
@@ -481,6 +482,103 @@ class AuditTest(ManageCase):
         self.assertIn('transport_url is not usable', line)
 
 
+class NetworkTest(ManageCase):
+    """minova-manage network."""
+
+    CREATE = ('network', 'create', 'private', '--cidr', '10.0.0.0/24')
+
+    def setUp(self):
+        super().setUp()
+        self.database = self.open()
+
+    def hold(self, network, address):
+        port = ports.Port(
+            clock.uuid4(),
+            network,
+            NOBODY,
+            address,
+            'fa:16:3e:00:00:01',
+            clock.now(),
+        )
+        self.database.write(lambda c: ports.insert(c, [port]))
+
+    def test_from_first_to_last(self):
+        out = self.good(
+            *self.CREATE,
+            *('--bridge', 'br0', '--gateway', '10.0.0.9'),
+            *('--dns', '9.9.9.9', '--dns', '1.1.1.1', '--mtu', '1400'),
+            *('--pool', '10.0.0.5-10.0.0.10', '--project', 'p'),
+        )
+        made = re.fullmatch('Network private is made: (.{36})\n', out)
+        self.assertIsNotNone(made, out)
+        number = made[1]
+        self.hold(number, '10.0.0.7')
+        head, line = self.good('network', 'list').splitlines()
+        self.assertEqual(
+            ['ID', 'NAME', 'CIDR', 'BY', 'IN', 'USE', 'PROJECT'], head.split()
+        )
+        self.assertEqual(
+            [number, 'private', '10.0.0.0/24', 'bridge', 'br0', '1/5', 'p'],
+            line.split(),
+        )
+        for named in (number, 'private'):
+            shown = self.good('network', 'show', named)
+            for text in (
+                f'id       {number}',
+                'by       bridge br0',
+                'gateway  10.0.0.9',
+                'dns      9.9.9.9 1.1.1.1',
+                'mtu      1400',
+                'pool     10.0.0.5-10.0.0.10',
+                'in use   1 of 5',
+            ):
+                self.assertIn(f'{text}\n', shown)
+            self.assertIn(NOBODY, shown)
+        self.assertIn(
+            f'is in use by: unknown ({NOBODY}). Delete',
+            self.refused(1, 'network', 'delete', 'private'),
+        )
+        self.database.write(lambda c: ports.release(c, NOBODY))
+        self.assertEqual(
+            f'Network private is deleted: {number}\n',
+            self.good('network', 'delete', 'private'),
+        )
+        self.assertEqual(1, len(self.good('network', 'list').splitlines()))
+
+    def test_other_kinds(self):
+        self.good(*self.CREATE, '--libvirt-network', 'default')
+        self.good('network', 'create', 'trial', '--user')
+        out = self.good('network', 'list')
+        self.assertIn('libvirt network default', out)
+        self.assertIn('user network of QEMU', out)
+        self.assertIn('10.0.2.0/24', out)
+        out = self.good('network', 'show', 'private')
+        for text in ('dns      none', "mtu      the host's", 'of 253'):
+            self.assertIn(text, out)
+
+    def test_refusals(self):
+        self.assertIn(
+            "'x' is no CIDR",
+            self.refused(
+                1, *self.CREATE[:3], '--cidr', 'x', '--bridge', 'br0'
+            ),
+        )
+        self.good(*self.CREATE, '--bridge', 'br0')
+        self.assertIn(
+            'There is a network private already',
+            self.refused(1, *self.CREATE, '--bridge', 'br0'),
+        )
+        for name in ('show', 'delete'):
+            self.assertIn(
+                'Network lan could not be found',
+                self.refused(1, 'network', name, 'lan'),
+            )
+        for words in (self.CREATE, (*self.CREATE, '--user', '--bridge', 'b')):
+            code, _, err = self.run_it(*words)
+            self.assertEqual(2, code)
+            self.assertIn('--bridge', err)
+
+
 class RefusalsTest(ManageCase):
     """What cannot be done is said in a line, and by the exit code."""
 
@@ -511,6 +609,7 @@ class RefusalsTest(ManageCase):
                 [
                     'db',
                     'host',
+                    'network',
                     'operation',
                     'timeline',
                     'audit',
@@ -522,6 +621,7 @@ class RefusalsTest(ManageCase):
             (['notifications'], ['list', 'replay', 'verify']),
             (['db'], ['sync', 'version']),
             (['host'], ['list']),
+            (['network'], ['create', 'list', 'show', 'delete']),
             (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),
         ):

@@ -32,7 +32,7 @@ PINNED = {
     ('conductor', '1.8'): '2aaf8ed77752b9ef',
     ('compute', '1.0'): '61b170f64e561dd0',
     ('compute', '1.1'): 'd8e8f60d96585923',
-    ('compute', '1.2'): '80b08a6dfb64e9cc',
+    ('compute', '1.2'): '06efeb1cd5accf45',
 }
 
 

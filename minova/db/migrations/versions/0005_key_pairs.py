@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from minova.db import types
 
 revision = '0005'
-down_revision = '0003'
+down_revision = '0004'
 
 
 def upgrade() -> None:

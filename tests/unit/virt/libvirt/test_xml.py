@@ -106,6 +106,27 @@ class WrittenTest(base.TestCase):
         )
         self.assertIsNone(second.find('mtu'))
 
+    def test_interfaces_on_networks(self):
+        default = {'subnets': [{'cidr': '10.0.2.0/24'}]}
+        other = {'subnets': [{'cidr': '10.9.0.0/16'}]}
+        nics = (
+            {'mac': 'fa:16:3e:00:00:01', 'libvirt_network': 'default'},
+            {'mac': 'fa:16:3e:00:00:02', 'user': True} | default,
+            {'mac': 'fa:16:3e:00:00:03', 'user': True} | other,
+        )
+        first, second, third = parsed(spec(nics=nics)).findall(
+            'devices/interface'
+        )
+        self.assertEqual('network', first.get('type'))
+        self.assertEqual('default', first.find('source').get('network'))
+        self.assertEqual('user', second.get('type'))
+        self.assertIsNone(second.find('source'))
+        self.assertIsNone(second.find('ip'))
+        self.assertEqual(
+            {'family': 'ipv4', 'address': '10.9.0.0', 'prefix': '16'},
+            third.find('ip').attrib,
+        )
+
     def test_other_devices(self):
         devices = parsed(spec()).find('devices')
         self.assertEqual('pty', devices.find('serial').get('type'))
@@ -265,6 +286,12 @@ class AcceptedTest(base.TestCase):
         nics = (
             {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
             {'mac': 'fa:16:3e:00:00:02'},
+            {'mac': 'fa:16:3e:00:00:03', 'libvirt_network': 'default'},
+            {
+                'mac': 'fa:16:3e:00:00:04',
+                'user': True,
+                'subnets': [{'cidr': '10.9.0.0/16'}],
+            },
         )
         for profile in xml.PROFILES.values():
             if profile.type == 'test':

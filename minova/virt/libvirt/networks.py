@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host must have for the nics of a guest, and what is kept there.
+
+A nic on a network of libvirt gets its address from that network's DHCP
+server, if it has one. So that it is the one that Minova gave, the network is
+told: a ``<host>`` of its ``<dhcp>`` names the MAC, the address, and, for us,
+the guest (https://libvirt.org/formatnetwork.html). These reservations are a
+host's own, like definitions and disks. They are made before a guest starts
+and removed with it, by whoever asks: each function first looks, and does
+what is missing.
+
+A nic on a bridge needs the bridge and nothing else; one on QEMU's user
+network needs nothing. Bridges, networks and their DHCP servers are made by
+operators.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import ipaddress
+import re
+import socket
+from typing import Any
+from typing import Final
+from typing import NamedTuple
+import urllib.parse
+from xml.etree import ElementTree
+
+import libvirt
+
+from minova import exception
+from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.connection import failed
+from minova.virt.libvirt.connection import is_about
+from minova.virt.libvirt.connection import refusals
+
+Nic = dict[str, Any]
+
+#: What names a reservation as ours: the guest's uuid, and the end of the MAC,
+#: because a guest may have several and libvirt takes no name twice. DHCP
+#: tells it to the guest as its host name, and so it has the form of one.
+_OURS: Final = re.compile(
+    r'minova-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9a-f]{6}'
+)
+
+
+class Reservation(NamedTuple):
+    """An address that a network of libvirt keeps for a MAC."""
+
+    mac: str
+    name: str
+    address: str
+
+    @property
+    def guest(self) -> str | None:
+        """The uuid of the guest that it is for; None when it is not ours."""
+        found = _OURS.fullmatch(self.name)
+        return found[1] if found else None
+
+    def collides(self, other: 'Reservation') -> bool:
+        """Tell whether a network would not have both."""
+        return any(
+            mine == its and mine != ''
+            for mine, its in zip(self, other, strict=True)
+        )
+
+    def xml(self) -> str:
+        """Return it as libvirt wants it."""
+        values = {'mac': self.mac, 'name': self.name, 'ip': self.address}
+        given = {name: value for name, value in values.items() if value}
+        element = ElementTree.Element('host', given)
+        return ElementTree.tostring(element, encoding='unicode')
+
+
+def connect(connection: Connection, uuid: str, nics: Iterable[Nic]) -> None:
+    """See that the host has what a guest's nics are plugged into.
+
+    Makes the reservations that are missing. Raises GuestFailed, which says
+    what is missing or in the way; what was reserved stays, for ``disconnect``
+    to remove or for another try.
+    """
+    nics = list(nics)
+    _require_bridges(connection, uuid, nics)
+    opened = connection.use()
+    for nic in nics:
+        name = nic.get('libvirt_network')
+        if name is not None:
+            with refusals(uuid):
+                network = _network(opened, uuid, name)
+                for wanted in _wanted(network, uuid, nic):
+                    _reserve(network, uuid, wanted)
+
+
+def disconnect(connection: Connection, uuid: str) -> None:
+    """Remove all reservations of a guest; nothing when there are none."""
+    with refusals(uuid):
+        for network in _networks(connection):
+            for found in _reservations(network):
+                if found.guest == uuid:
+                    _drop(network, uuid, found)
+
+
+def connected(connection: Connection) -> set[str]:
+    """Return the uuids of the guests that have reservations on the host."""
+    try:
+        return {
+            found.guest
+            for network in _networks(connection)
+            for found in _reservations(network)
+            if found.guest is not None
+        }
+    except libvirt.libvirtError as error:
+        raise exception.GuestFailed(
+            f'libvirt at {connection.uri}: its networks cannot be read: '
+            f'{error}'
+        ) from error
+
+
+# -- bridges -----------------------------------------------------------------
+
+
+def _require_bridges(
+    connection: Connection, uuid: str, nics: Iterable[Nic]
+) -> None:
+    """Raise GuestFailed for a bridge that the host does not have.
+
+    Only of a libvirt on this machine can that be told; others tell when the
+    guest starts.
+    """
+    uri = urllib.parse.urlsplit(connection.uri)
+    if uri.scheme not in ('qemu', 'kvm') or uri.netloc or uri.query:
+        return
+    known = {name for _, name in socket.if_nameindex()}
+    for nic in nics:
+        bridge = nic.get('bridge')
+        if bridge is not None and bridge not in known:
+            raise _failed(
+                uuid,
+                f'the host has no bridge {bridge}, which network '
+                f'{nic["label"]} needs; make it there, or place the server '
+                'on a host that has it',
+            )
+
+
+# -- networks of libvirt -----------------------------------------------------
+
+
+def _networks(connection: Connection) -> list[Any]:
+    try:
+        return list(connection.use().listAllNetworks())
+    except libvirt.libvirtError as error:
+        # A libvirt without networks keeps nothing in them.
+        if is_about(error, libvirt.VIR_ERR_NO_SUPPORT):
+            return []
+        raise
+
+
+def _network(opened: Any, uuid: str, name: str) -> Any:
+    """Return a network that guests can be plugged into."""
+    try:
+        network = opened.networkLookupByName(name)
+    except libvirt.libvirtError as error:
+        if is_about(error, libvirt.VIR_ERR_NO_NETWORK):
+            raise _failed(
+                uuid,
+                f"the host's libvirt has no network {name}; define it there "
+                '(virsh net-define), or place the server on a host that has '
+                'it',
+            ) from error
+        raise
+    if not network.isActive():
+        raise _failed(
+            uuid,
+            f"network {name} of the host's libvirt is not active; start it "
+            f'(virsh net-start {name}; virsh net-autostart {name})',
+        )
+    return network
+
+
+def _wanted(network: Any, uuid: str, nic: Nic) -> Iterator[Reservation]:
+    """Yield what the DHCP server of a network must know of a nic."""
+    root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314
+    subnets = [
+        (_subnet(element), element.find('dhcp') is not None)
+        for element in root.findall('ip')
+        if element.get('family', 'ipv4') == 'ipv4'
+    ]
+    for given in nic['addresses']:
+        if given['version'] != 4:
+            continue
+        address = ipaddress.ip_address(given['address'])
+        fitting = [dhcp for subnet, dhcp in subnets if address in subnet]
+        if subnets and not fitting:
+            has = ', '.join(str(subnet) for subnet, _ in subnets)
+            raise _failed(
+                uuid,
+                f"network {network.name()} of the host's libvirt has {has}, "
+                f'and {address} of network {nic["label"]} is not in it; let '
+                'both have the same CIDR',
+            )
+        if any(fitting):
+            mac = nic['mac'].lower()
+            name = f'minova-{uuid}-{mac.replace(":", "")[6:]}'
+            yield Reservation(mac, name, str(address))
+
+
+def _subnet(element: ElementTree.Element) -> ipaddress.IPv4Network:
+    mask = element.get('netmask') or element.get('prefix') or '32'
+    text = f'{element.get("address")}/{mask}'
+    return ipaddress.IPv4Network(text, strict=False)
+
+
+# -- reservations ------------------------------------------------------------
+
+
+def _reservations(network: Any) -> list[Reservation]:
+    root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314
+    return [
+        Reservation(
+            mac=host.get('mac', '').lower(),
+            name=host.get('name', ''),
+            address=host.get('ip', ''),
+        )
+        for host in root.iterfind('ip/dhcp/host')
+    ]
+
+
+def _reserve(network: Any, uuid: str, wanted: Reservation) -> None:
+    """Make a reservation; what is in its way and ours is out of date."""
+    present = _reservations(network)
+    if wanted in present:
+        return
+    for found in present:
+        if not found.collides(wanted):
+            continue
+        if found.guest is None:
+            raise _failed(
+                uuid,
+                f"network {network.name()} of the host's libvirt reserves "
+                f'{found.address or found.name} for {found.mac or "another"}, '
+                f'and {wanted.address} is to be for {wanted.mac}; remove the '
+                'reservation (virsh net-update), or give out other addresses',
+            )
+        # The database gives an address to one guest at a time: the other one
+        # is gone and could not be tidied up yet.
+        _drop(network, uuid, found)
+    _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
+
+
+def _drop(network: Any, uuid: str, found: Reservation) -> None:
+    try:
+        _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
+    except libvirt.libvirtError as error:
+        # Another one may have removed it meanwhile.
+        if found in _reservations(network):
+            raise failed(uuid, error) from error
+
+
+def _update(network: Any, command: int, what: Reservation) -> None:
+    """Change what a network does now and what it will after a restart."""
+    flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CURRENT
+    if network.isActive():
+        flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+    if network.isPersistent():
+        flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+    network.update(
+        command,
+        libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+        -1,
+        what.xml(),
+        flags,
+    )
+
+
+def _failed(uuid: str, reason: str) -> exception.GuestFailed:
+    return exception.GuestFailed(instance_id=uuid, reason=f'{reason}.')

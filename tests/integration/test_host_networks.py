@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nics and reservations on a real libvirt: what it takes and what it says.
+
+Its hosts are a user's sessions, where no network can be active: reservations
+are looked at in a definition, which is checked by the same code.
+"""
+
+import tempfile
+
+import libvirt
+
+from minova import exception
+from minova.rig import hosts
+from minova.virt.libvirt import networks
+from minova.virt.libvirt import xml
+from minova.virt.libvirt.connection import Connection
+from tests import base
+from tests.unit.virt.rigs import OTHER
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+NETWORK = """
+<network>
+  <name>private</name>
+  <ip address='10.0.0.1' netmask='255.255.255.0'>
+    <dhcp><range start='10.0.0.2' end='10.0.0.254'/></dhcp>
+  </ip>
+</network>
+"""
+
+
+def nic(number, address, **values):
+    made = {
+        'mac': f'fa:16:3e:00:00:{number:02x}',
+        'label': 'private',
+        'addresses': [{'address': address, 'version': 4}],
+    }
+    return made | values
+
+
+class HostNetworksTest(base.TestCase):
+    """One host of a rig."""
+
+    time_limit = 120
+
+    def setUp(self):
+        super().setUp()
+        # Not a fixture's: its path would be too long for sockets.
+        made = tempfile.TemporaryDirectory(prefix='rig')
+        self.addCleanup(made.cleanup)
+        self.addCleanup(hosts.down, made.name)
+        (self.host,) = hosts.up(made.name, 1)
+        self.connection = Connection(self.host.uri)
+        self.addCleanup(self.connection.close)
+
+    def test_reservations(self):
+        opened = self.connection.use()
+        network = opened.networkDefineXML(NETWORK)
+        self.addCleanup(network.undefine)
+        plugged = nic(1, '10.0.0.5', libvirt_network='private')
+        error = self.assertRaises(
+            exception.GuestFailed,
+            networks.connect,
+            self.connection,
+            UUID,
+            [plugged],
+        )
+        self.assertIn('network private of the host', str(error))
+        self.assertIn('is not active', str(error))
+
+        def reserve(uuid, plugged):
+            for wanted in networks._wanted(network, uuid, plugged):
+                networks._reserve(network, uuid, wanted)
+
+        reserve(OTHER, plugged)
+        reserve(OTHER, nic(2, '10.0.0.6'))
+        self.assertEqual({OTHER}, networks.connected(self.connection))
+        for _ in range(2):
+            reserve(UUID, nic(3, '10.0.0.5'))
+        self.assertEqual(2, len(networks._reservations(network)))
+        self.assertEqual({UUID, OTHER}, networks.connected(self.connection))
+        networks.disconnect(self.connection, OTHER)
+        self.assertEqual({UUID}, networks.connected(self.connection))
+        networks.disconnect(self.connection, UUID)
+        self.assertEqual([], networks._reservations(network))
+
+    def test_a_guest_on_user_networks(self):
+        opened = self.connection.use()
+        nics = tuple(
+            nic(number, address, user=True, subnets=[{'cidr': cidr}])
+            for number, (cidr, address) in enumerate(
+                (('10.0.2.0/24', '10.0.2.20'), ('10.9.0.0/16', '10.9.0.20'))
+            )
+        )
+        networks.connect(self.connection, UUID, nics)
+        text = xml.domain(
+            # The path of the agent's socket has the name in it.
+            spec(name='u', nics=nics),
+            (),
+            xml.PROFILES['qemu'],
+            f'{self.host.directory}/console',
+            '127.0.0.1',
+        )
+        domain = opened.defineXML(text)
+        domain.create()
+        self.addCleanup(domain.undefine)
+        self.addCleanup(domain.destroy)
+        self.assertEqual(libvirt.VIR_DOMAIN_RUNNING, domain.state()[0])
+        running = domain.XMLDesc()
+        self.assertEqual(2, running.count("<interface type='user'>"))
+        self.assertIn("<ip address='10.9.0.0' family='ipv4'", running)
