@@ -37,6 +37,7 @@ from minova.virt.driver import Peer
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
 from minova.virt.libvirt import emulators
+from minova.virt.libvirt import networks
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
@@ -135,6 +136,7 @@ class LiveMoves:
     ) -> Plan:
         """Make the files that are copied into, where disks are copied."""
         uuid = spec.uuid
+        networks.connect(self._connection, uuid, spec.nics)
         if not plan['block_migration']:
             self._disks.require(uuid)
             return {}

@@ -5,7 +5,9 @@ import dataclasses
 from typing import Any
 
 from minova.virt.driver import Driver
+from minova.virt.driver import Spec
 from minova.virt.libvirt import emulators
+from minova.virt.libvirt import networks
 from minova.virt.libvirt import profiles
 from minova.virt.libvirt import site as sites
 from minova.virt.libvirt.connection import Connection
@@ -34,7 +36,7 @@ def of(site: Site) -> LibvirtDriver:
         profiles.configured(site.virt_type, site.instances),
         emulator=site.emulator or None,
     )
-    guests = Guests(connection, disks, profile)
+    guests = QemuGuests(connection, disks, profile)
     return LibvirtDriver(
         connection,
         QemuHost(connection, site),
@@ -43,6 +45,20 @@ def of(site: Site) -> LibvirtDriver:
         LiveMoves(site, connection, guests, disks),
         Consoles(connection, disks),
     )
+
+
+class QemuGuests(Guests):
+    """Guests with real networks: the addresses that DHCP gives them here."""
+
+    def define(self, spec: Spec) -> None:
+        """Let the host's networks know the guest before it may start."""
+        networks.connect(self._connection, spec.uuid, spec.nics)
+        super().define(spec)
+
+    def remove(self, uuid: str) -> None:
+        """Let them forget it when it is gone."""
+        super().remove(uuid)
+        networks.disconnect(self._connection, uuid)
 
 
 class QemuHost(Host):
