@@ -412,6 +412,13 @@ class DiskFailed(GuestFailed):
     """A disk is missing or could not be written."""
 
 
+class HandOverInterrupted(DiskFailed):
+    """The other host did not answer; what has arrived there is kept.
+
+    The step is tried again, until the operation's deadline.
+    """
+
+
 class GuestMigrationFailed(GuestFailed):
     """The hypervisor did not move the guest; it goes on at the source."""
 

@@ -32,6 +32,9 @@ the moment the guest is off it is either finished or taken back to the source,
 the guest at the destination always removed before the old one is started.
 """
 
+from typing import TYPE_CHECKING
+
+from minova import clock
 from minova import exception
 from minova import states
 from minova.conf import CONF
@@ -47,6 +50,12 @@ from minova.flows.chain import Story
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
+
+if TYPE_CHECKING:
+    from minova.virt.driver import Progress
+
+#: Seconds between two reports of how far the disks are.
+_REPORT = 1.0
 
 
 def _same_host(job: Job) -> bool:
@@ -127,7 +136,7 @@ class PrepResize(HostStep):
         book.open('resize.prep')
 
     def work(self, job: Job) -> Facts:
-        """Refuse what would overwrite something."""
+        """Refuse what would overwrite something, invite the disks."""
         uuid = job.instance.uuid
         if _same_host(job):
             return {}
@@ -137,11 +146,15 @@ class PrepResize(HostStep):
                 reason=f'host {job.host} still has a guest or a disk of it; '
                 'it is removed when its power states are reconciled',
             )
-        return {}
+        return {'invitation': job.driver.prepare_disks(job.spec())}
 
     def ends(self, book: Book, result: Facts) -> None:
         """Let the source hand the guest over."""
-        book.owe(ResizeInstance, host=book.migration.source_host)
+        book.owe(
+            ResizeInstance,
+            host=book.migration.source_host,
+            invitation=result.get('invitation'),
+        )
         self._close(book)
 
     def fails(self, book: Book, error: Error) -> None:
@@ -198,8 +211,7 @@ class ResizeInstance(HostStep):
         if _same_host(job):
             job.driver.set_aside(uuid, copy=True)
             return power.state(job)
-        if not job.driver.has_aside(uuid):
-            job.driver.hand_over(uuid, job.peer())
+        _hand_over(job)
         # Also when it was cut short after the first half of it.
         job.driver.set_aside(uuid)
         return power.state(job)
@@ -213,10 +225,44 @@ class ResizeInstance(HostStep):
         book.owe(FinishResize, host=move.dest_host)
         book.close('resize', fixed_ips=payload.fixed_ips(book.instance))
 
+    def tries_again(self, error: Error) -> bool:
+        """What has arrived before a destination went away stays there."""
+        return isinstance(error, exception.HandOverInterrupted)
+
     def undone(self, book: Book, step: records.Step) -> None:
         """The source owns it again."""
         move = book.migration
         book.change(host=move.source_host, node=move.source_node)
+
+
+def _hand_over(job: Job) -> None:
+    """Hand the disks over, telling how far it is, as long as it is wanted."""
+    invitation = job.args.get('invitation') or {}
+    reported, going = clock.monotonic(), None
+    for going in job.driver.hand_over(
+        job.instance.uuid, job.peer(), invitation
+    ):
+        job.check()
+        job.wait(0)
+        if job.seconds_left() <= 0:
+            raise exception.DeadlineExceeded(
+                operation=job.kind,
+                reason=f'{going.done} of {going.total} bytes of the disks '
+                'were handed over',
+            )
+        if clock.monotonic() - reported >= _REPORT:
+            reported = clock.monotonic()
+            _report(job, going)
+    if going is not None:
+        _report(job, going)
+
+
+def _report(job: Job, going: 'Progress') -> None:
+    job.report(
+        disk_total=going.total,
+        disk_processed=going.done,
+        disk_remaining=going.total - going.done,
+    )
 
 
 # -- on the destination ------------------------------------------------------
@@ -248,13 +294,9 @@ class FinishResize(HostStep):
         book.open('finish_resize', fixed_ips=payload.fixed_ips(book.instance))
 
     def work(self, job: Job) -> Facts:
-        """Grow the disks, define, start."""
+        """Accept the disks, grow them, define, start."""
         spec = job.spec()
-        if not job.driver.has_disks(spec.uuid):
-            raise exception.DiskFailed(
-                instance_id=spec.uuid,
-                reason=f'its disks did not arrive at {job.host}',
-            )
+        job.driver.accept_disks(spec.uuid)
         job.driver.grow_disks(spec)
         if job.origin == states.ACTIVE:
             power.switch_on(job)

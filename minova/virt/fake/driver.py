@@ -23,6 +23,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
 from minova.virt.driver import Spec
 from minova.virt.fake.world import seconds
 from minova.virt.fake.world import World
@@ -257,14 +258,43 @@ class FakeDriver:
 
     @_faulty
     def remove_disks(self, uuid: str) -> None:
-        """Remove the record."""
+        """Remove the record; nobody is invited any more."""
+        self._shelf.delete(f'{self.host}/invited/{uuid}')
         self._shelf.delete(f'{self.host}/disks/{uuid}')
 
     @_faulty
-    def hand_over(self, uuid: str, to: Peer) -> None:
-        """Copy the record."""
+    def prepare_disks(self, spec: Spec) -> dict[str, Any]:
+        """Note whom is invited, under a word that is a secret."""
+        path = f'{self.host}/invited/{spec.uuid}'
+        invited = self._shelf.get(path)
+        if invited is None or invited['operation'] != spec.operation:
+            invited = {'operation': spec.operation, 'token': clock.uuid4()}
+            self._shelf.put(path, invited)
+        return {'host': self.host, 'token': invited['token']}
+
+    @_faulty
+    def hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> list[Progress]:
+        """Copy the record, in one step."""
+        if self._shelf.get(f'{self.host}/aside/{uuid}') is not None:
+            return []
         disk = self._require_disk(uuid)
+        invited = self._shelf.get(f'{to.host}/invited/{uuid}')
+        # A destination of the release before invites nobody.
+        if (invited and invited['token']) != invitation.get('token'):
+            raise exception.DiskFailed(
+                instance_id=uuid, reason=f'{to.host} has not invited it'
+            )
         self._shelf.put(f'{to.host}/disks/{uuid}', disk)
+        size = int(disk['root_gb']) << 30
+        return [Progress(size, size)]
+
+    @_faulty
+    def accept_disks(self, uuid: str) -> None:
+        """Require the record, and forget who was invited."""
+        self._require_disk(uuid)
+        self._shelf.delete(f'{self.host}/invited/{uuid}')
 
     @_faulty
     def set_aside(self, uuid: str, copy: bool = False) -> None:
@@ -317,6 +347,8 @@ class FakeDriver:
         for kind in ('disks', 'aside'):
             for uuid in self._shelf.names(f'{self.host}/{kind}'):
                 setattr(kept.setdefault(uuid, stock.Kept()), kind, True)
+        for uuid in self._shelf.names(f'{self.host}/invited'):
+            kept.setdefault(uuid, stock.Kept()).scraps = True
         return stock.of(guests, kept)
 
     # -- moves ---------------------------------------------------------------

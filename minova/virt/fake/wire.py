@@ -23,6 +23,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
 from minova.virt.driver import Spec
 
 Json = dict[str, Any]
@@ -46,6 +47,7 @@ _CLASSES: dict[str, Callable[[Json], object]] = {
     'Inventory': lambda values: Inventory(**values),
     'Migration': lambda values: Migration(**values),
     'Peer': lambda values: Peer(**values),
+    'Progress': lambda values: Progress(**values),
     'Spec': _spec,
 }
 

@@ -58,7 +58,9 @@ class LibvirtDriver:
         self.has_disks = disks.has_disks
         self.grow_disks = disks.grow_disks
         self.remove_disks = disks.remove_disks
+        self.prepare_disks = disks.prepare_disks
         self.hand_over = disks.hand_over
+        self.accept_disks = disks.accept_disks
         self.set_aside = disks.set_aside
         self.take_back = disks.take_back
         self.drop_aside = disks.drop_aside
