@@ -66,6 +66,23 @@ it well below [conductor] service_down_time.
         min=1,
         help='How many steps the host works on at the same time.',
     ),
+    cfg.HostAddressOpt(
+        'transfer_address',
+        default='$my_ip',
+        help="""
+The address at which the host receives disks of guests that are resized or
+migrated to it. It listens there, and tells the other host so; see also
+``transfer_port``. Embedded and fake hosts do not ask.
+""",
+    ),
+    cfg.PortOpt(
+        'transfer_port',
+        default=9798,
+        help="""
+The TCP port at which the host receives disks; other hosts must reach it. 0:
+any that is free, and the same again after a restart.
+""",
+    ),
     cfg.FloatOpt(
         'shutdown_timeout',
         default=60,

@@ -207,10 +207,13 @@ class ResizeInstance(HostStep):
     def work(self, job: Job) -> Facts:
         """Hand over, then keep the own disks for the way back."""
         uuid = job.instance.uuid
-        power.switch_off(job)
         if _same_host(job):
+            power.switch_off(job)
             job.driver.set_aside(uuid, copy=True)
             return power.state(job)
+        # A guest runs on as long as the destination is not reached.
+        job.driver.check_hand_over(uuid, job.peer(), _invitation(job))
+        power.switch_off(job)
         _hand_over(job)
         # Also when it was cut short after the first half of it.
         job.driver.set_aside(uuid)
@@ -235,12 +238,16 @@ class ResizeInstance(HostStep):
         book.change(host=move.source_host, node=move.source_node)
 
 
+def _invitation(job: Job) -> Facts:
+    # A destination of the release before has sent none.
+    return job.args.get('invitation') or {}
+
+
 def _hand_over(job: Job) -> None:
     """Hand the disks over, telling how far it is, as long as it is wanted."""
-    invitation = job.args.get('invitation') or {}
     reported, going = clock.monotonic(), None
     for going in job.driver.hand_over(
-        job.instance.uuid, job.peer(), invitation
+        job.instance.uuid, job.peer(), _invitation(job)
     ):
         job.check()
         job.wait(0)

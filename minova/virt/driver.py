@@ -189,6 +189,14 @@ class DiskInterface(Protocol):
         secret. It holds until the disks are accepted or removed.
         """
 
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """At the source: make sure, while the guest runs, that it can begin.
+
+        Raises as ``hand_over`` does.
+        """
+
     def hand_over(
         self, uuid: str, to: Peer, invitation: dict[str, Any]
     ) -> Iterable[Progress]:

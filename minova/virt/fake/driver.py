@@ -273,12 +273,30 @@ class FakeDriver:
         return {'host': self.host, 'token': invited['token']}
 
     @_faulty
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """Require the record, and to be invited."""
+        self._check_hand_over(uuid, to, invitation)
+
+    @_faulty
     def hand_over(
         self, uuid: str, to: Peer, invitation: dict[str, Any]
     ) -> list[Progress]:
         """Copy the record, in one step."""
-        if self._shelf.get(f'{self.host}/aside/{uuid}') is not None:
+        disk = self._check_hand_over(uuid, to, invitation)
+        if disk is None:
             return []
+        self._shelf.put(f'{to.host}/disks/{uuid}', disk)
+        size = int(disk['root_gb']) << 30
+        return [Progress(size, size)]
+
+    def _check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> Record | None:
+        """Return what is to be copied, None when it has been."""
+        if self._shelf.get(f'{self.host}/aside/{uuid}') is not None:
+            return None
         disk = self._require_disk(uuid)
         invited = self._shelf.get(f'{to.host}/invited/{uuid}')
         # A destination of the release before invites nobody.
@@ -286,9 +304,7 @@ class FakeDriver:
             raise exception.DiskFailed(
                 instance_id=uuid, reason=f'{to.host} has not invited it'
             )
-        self._shelf.put(f'{to.host}/disks/{uuid}', disk)
-        size = int(disk['root_gb']) << 30
-        return [Progress(size, size)]
+        return disk
 
     @_faulty
     def accept_disks(self, uuid: str) -> None:

@@ -41,7 +41,7 @@ CALLS = frozenset(
 #: Those of them that change nothing.
 _LOOKS = frozenset((
     'inventory', 'guests', 'guest', 'has_disks', 'has_aside', 'migration',
-    'check_reception', 'check_departure', 'next_event',
+    'check_reception', 'check_departure', 'check_hand_over', 'next_event',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((

@@ -199,6 +199,10 @@ class RemoteDriver:
         """Ask."""
         return cast(Facts, self._ask('prepare_disks', spec))
 
+    def check_hand_over(self, uuid: str, to: Peer, invitation: Facts) -> None:
+        """Ask."""
+        self._ask('check_hand_over', uuid, to, invitation)
+
     def hand_over(
         self, uuid: str, to: Peer, invitation: Facts
     ) -> list[Progress]:

@@ -9,6 +9,7 @@ Below the directory of a host's instances::
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
     .UUID.gone/        what is being removed
+    .UUID.coming/      what comes from another host, see ``remote``
 
 Each change is one rename: what has a final name is whole. What a crash leaves
 under the other names is removed when the change is made again, or when the
@@ -17,7 +18,6 @@ disks are removed.
 
 from collections.abc import Iterator
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -27,11 +27,12 @@ from minova import exception
 from minova.virt.driver import Spec
 from minova.virt.libvirt import xml
 from minova.virt.stock import Kept
+from minova.virt.transfer.ranges import extents
 
 #: The names that are made here, and what they stand for.
 _KEPT = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
-    r'(?P<suffix>|_resize|\.part|\.gone)'
+    r'(?P<suffix>|_resize|\.part|\.gone|\.coming)'
 )
 #: The disk by which a guest is told what it is, where there is one.
 _CONFIG_DRIVE = 'disk.config'
@@ -130,7 +131,7 @@ class Disks:
 
     def used(self, uuid: str) -> int:
         """Return the bytes that the disks take on the host's own disk."""
-        with _failures(uuid), os.scandir(self.folder(uuid)) as files:
+        with failures(uuid), os.scandir(self.folder(uuid)) as files:
             # st_blocks counts 512 bytes, whatever the file system's are.
             return sum(file.stat().st_blocks * 512 for file in files)
 
@@ -138,7 +139,7 @@ class Disks:
 
     def create_disks(self, spec: Spec, image: str | None) -> None:
         """Make what is missing, the root disk last."""
-        with _failures(spec.uuid):
+        with failures(spec.uuid):
             self._make_missing(spec, image)
 
     def has_disks(self, uuid: str) -> bool:
@@ -148,7 +149,7 @@ class Disks:
     def grow_disks(self, spec: Spec) -> None:
         """Make the disks larger, and those that the guest did not have."""
         self.require(spec.uuid)
-        with _failures(spec.uuid):
+        with failures(spec.uuid):
             self._make_missing(spec, None)
             folder = self.folder(spec.uuid)
             for name, size in _sizes(spec).items():
@@ -156,15 +157,15 @@ class Disks:
 
     def remove_disks(self, uuid: str) -> None:
         """Remove the disks, and what is left of a copy of them."""
-        with _failures(uuid):
+        with failures(uuid):
             self._remove(uuid, self.folder(uuid))
-            _remove_tree(self._part(uuid))
+            remove_tree(self._part(uuid))
 
     def set_aside(self, uuid: str, copy: bool = False) -> None:
         """Rename the disks' directory, or copy it under the other name."""
         folder, aside = self.folder(uuid), self._aside(uuid)
-        with _failures(uuid):
-            if os.path.isdir(aside):
+        with failures(uuid):
+            if self.has_aside(uuid):
                 # From an earlier try; with a copy the own ones may be left.
                 if not copy:
                     self._remove(uuid, folder)
@@ -178,8 +179,8 @@ class Disks:
     def take_back(self, uuid: str) -> None:
         """Rename the directory back, in the place of what is there."""
         folder, aside = self.folder(uuid), self._aside(uuid)
-        with _failures(uuid):
-            if not os.path.isdir(aside):
+        with failures(uuid):
+            if not self.has_aside(uuid):
                 self.require(uuid)
                 return
             self._remove(uuid, folder)
@@ -187,7 +188,7 @@ class Disks:
 
     def drop_aside(self, uuid: str) -> None:
         """Remove the directory that was set aside."""
-        with _failures(uuid):
+        with failures(uuid):
             self._remove(uuid, self._aside(uuid))
 
     def kept(self) -> dict[str, Kept]:
@@ -205,7 +206,7 @@ class Disks:
             ) from error
         for name in names:
             match = _KEPT.fullmatch(name)
-            if match is None:
+            if match is None or not self.is_own(name):
                 continue
             uuid, suffix = match['uuid'], match['suffix']
             kept = found.setdefault(uuid, Kept())
@@ -226,11 +227,18 @@ class Disks:
         """Tell whether that directory is there."""
         return os.path.isdir(self._aside(uuid))
 
+    def is_own(self, name: str) -> bool:
+        """Tell whether a name in the directory stands for this host's.
+
+        Here all do. Where other hosts see the same directory, theirs do not.
+        """
+        return True
+
     # -- from another host of the machine ------------------------------------
 
     def receive(self, uuid: str, folder: str) -> None:
         """Copy the disks in ``folder``, in the place of what is here."""
-        with _failures(uuid):
+        with failures(uuid):
             part = self._copy(uuid, folder)
             self._remove(uuid, self.folder(uuid))
             os.rename(part, self.folder(uuid))
@@ -251,7 +259,7 @@ class Disks:
     def _copy(self, uuid: str, folder: str) -> str:
         """Return a copy of a directory of disks, without a final name."""
         part = self._part(uuid)
-        _remove_tree(part)
+        remove_tree(part)
         os.mkdir(part)
         for name in sorted(os.listdir(folder)):
             if not name.startswith('.'):
@@ -262,11 +270,13 @@ class Disks:
 
     def _remove(self, uuid: str, folder: str) -> None:
         """Remove a directory such that no half of it keeps its name."""
+        if not self.is_own(os.path.basename(folder)):
+            return
         gone = os.path.join(self.directory, f'.{uuid}.gone')
-        _remove_tree(gone)
+        remove_tree(gone)
         with contextlib.suppress(FileNotFoundError):
             os.rename(folder, gone)
-            _remove_tree(gone)
+            remove_tree(gone)
 
     def _root(self, uuid: str) -> str:
         return os.path.join(self.folder(uuid), 'disk')
@@ -291,7 +301,7 @@ def _sizes(spec: Spec) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _failures(uuid: str) -> Iterator[None]:
+def failures(uuid: str) -> Iterator[None]:
     """Raise what the system refuses as an error of the guest's disks."""
     try:
         yield
@@ -301,7 +311,8 @@ def _failures(uuid: str) -> Iterator[None]:
         ) from error
 
 
-def _remove_tree(folder: str) -> None:
+def remove_tree(folder: str) -> None:
+    """Remove a directory; nothing when there is none."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
 
@@ -318,25 +329,10 @@ def copy_sparse(source: str, path: str, size: int = 0) -> None:
     with open(source, 'rb') as old, open(path, 'wb') as new:
         before, after = old.fileno(), new.fileno()
         length = os.fstat(before).st_size
-        for start, end in _extents(before, length):
+        for start, end in extents(before, length):
             _copy_extent(before, after, start, end)
         os.ftruncate(after, max(length, size))
         os.fsync(after)
-
-
-def _extents(file: int, length: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data, as start and end."""
-    end = 0
-    while end < length:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                # Only a hole is left.
-                return
-            raise
-        end = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, end
 
 
 def _copy_extent(before: int, after: int, start: int, end: int) -> None:

@@ -59,6 +59,7 @@ class LibvirtDriver:
         self.grow_disks = disks.grow_disks
         self.remove_disks = disks.remove_disks
         self.prepare_disks = disks.prepare_disks
+        self.check_hand_over = disks.check_hand_over
         self.hand_over = disks.hand_over
         self.accept_disks = disks.accept_disks
         self.set_aside = disks.set_aside

@@ -144,6 +144,14 @@ class HostDisks(Disks):
         """Invite nobody: whoever runs a host of the machine may copy."""
         return {}
 
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """Require the disks, and that the other host is one of the machine."""
+        if not self.has_aside(uuid):
+            self.require(uuid)
+            self._require_known(uuid, to)
+
     def hand_over(
         self, uuid: str, to: Peer, invitation: dict[str, Any]
     ) -> list[Progress]:
@@ -161,14 +169,17 @@ class HostDisks(Disks):
     def copy_to(self, uuid: str, to: Peer) -> None:
         """Copy the disks into the directory of another host."""
         self.require(uuid)
+        self._require_known(uuid, to)
+        there = HostDisks(self._records, to.host)
+        there.receive(uuid, self.folder(uuid))
+
+    def _require_known(self, uuid: str, to: Peer) -> None:
         if not self._records.knows(to.host):
             raise exception.DiskFailed(
                 instance_id=uuid,
                 reason=f'{to.host} is no embedded host of this machine, its '
                 f'disks could only be copied below {self._records.directory}',
             )
-        there = HostDisks(self._records, to.host)
-        there.receive(uuid, self.folder(uuid))
 
 
 class Tenancy:

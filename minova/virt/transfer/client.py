@@ -115,7 +115,7 @@ class Link:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise self._interrupted(
-                f'does not answer: {error or type(error).__name__}'
+                f'does not answer: {str(error) or type(error).__name__}'
             ) from error
 
     def _try(self, method: str, path: str, body: bytes) -> dict[str, Any]:

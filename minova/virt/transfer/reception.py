@@ -241,9 +241,12 @@ class Reception:
             if not (plan.shared and kind == 'files')
             and not self._is_whole(kind, name)
         ]
-        for name in plan.bases if not missing else ():
-            if not self._name_base(name):
-                missing.append(f'bases/{name}')
+        if not missing:
+            missing = [
+                f'bases/{name}'
+                for name in plan.bases
+                if not self._name_base(name)
+            ]
         if not missing:
             self._place.settle(self._uuid, plan)
         return {'missing': missing}

@@ -55,6 +55,12 @@ def send(
     )
 
 
+def check(uuid: str, invitation: dict[str, Any], cargo: Cargo) -> None:
+    """Tell the destination what will come; raises what ``send`` would."""
+    with Link(uuid, invitation) as link:
+        _Sender(uuid, link, cargo).plan()
+
+
 def _stamps(cargo: Cargo) -> list[tuple[int, int]]:
     """Return what changes when a file does."""
     paths = [*cargo.bases.values(), *cargo.files.values()]
@@ -83,8 +89,8 @@ class _Sender:
         self._done = 0
         self._arrived = False
 
-    def send(self) -> Iterator[Progress]:
-        """Send what is missing."""
+    def plan(self) -> None:
+        """Tell what will come, and learn whether it has arrived before."""
         plan = Plan(
             self._sizes['files'],
             self._sizes['bases'],
@@ -92,6 +98,10 @@ class _Sender:
             self._cargo.shared,
         )
         self._arrived = self._link.plan(plan.as_dict())
+
+    def send(self) -> Iterator[Progress]:
+        """Send what is missing."""
+        self.plan()
         if self._arrived:
             yield Progress(self._total, self._total)
             return

@@ -162,6 +162,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     """The requests of one connection."""
 
     protocol_version = 'HTTP/1.1'
+    # An answer goes out at once, and as one.
+    disable_nagle_algorithm = True
+    wbufsize = -1
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
