@@ -157,7 +157,8 @@ class Reception:
 
     def _require_plan(self) -> Plan:
         if self._plan is None:
-            raise Refusal(412, 'it is not known what will come')
+            # As after a restart: whoever sends begins anew.
+            raise Refusal(503, 'it is not known what will come')
         return self._plan
 
     def _find(self, kind: str, name: str) -> tuple[str, int, bool]:
@@ -258,17 +259,18 @@ class Reception:
     def _name_base(self, name: str) -> bool:
         """Give a base its name; False when another one took it meanwhile."""
         path = self._place.base(name)
-        if os.path.exists(path):
-            # It was compared under this name.
-            return True
         part = self._place.base_part(self._uuid, name)
-        try:
-            os.link(part, path)
-        except FileExistsError:
-            return False
-        self._whole[path] = self._whole.pop(part, set())
-        os.unlink(part)
-        sync_directory(os.path.dirname(path))
+        # One that has its name was compared under this name.
+        named = os.path.exists(path)
+        if not named:
+            try:
+                os.link(part, path)
+            except FileExistsError:
+                return False
+            sync_directory(os.path.dirname(path))
+            self._whole[path] = self._whole.pop(part, set())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
         return True
 
 

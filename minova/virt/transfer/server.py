@@ -8,11 +8,11 @@ told to come again.
 
 import contextlib
 import dataclasses
+import errno
 from http import HTTPStatus
 import http.server
 import re
 import socket
-import socketserver
 import ssl
 from typing import Any
 
@@ -32,6 +32,8 @@ LOG = logging.getLogger(__name__)
 _AT_ONCE = 64
 #: Seconds for which one that says nothing is kept.
 _SILENCE = 60.0
+#: Seconds before another one is accepted when that has failed.
+_RECOVER = 1.0
 #: Bytes of the largest body.
 _LARGEST = ranges.BLOCK + ranges.CELL
 
@@ -49,98 +51,47 @@ _PATHS = tuple(
 )
 
 
+@dataclasses.dataclass
+class _Caller:
+    """Somebody who is connected."""
+
+    socket: ssl.SSLSocket
+    thread: clock.Thread | None = None
+
+
 class TransferServer:
     """Receives what comes for a place.
 
-    ``tls`` has the certificate; ``bound`` is the listening socket.
+    ``bound`` is the listening socket; ``tls`` has the certificate.
     """
 
     def __init__(
         self, place: Place, bound: socket.socket, tls: ssl.SSLContext
     ) -> None:
-        self._server = _Server(bound, tls, Receptions(place))
+        self.receptions = Receptions(place)
+        #: The port at which it listens.
+        self.port = int(bound.getsockname()[1])
+        self._bound = bound
+        self._tls = tls
+        self._guard = clock.lock()
+        self._callers: dict[int, _Caller] = {}
+        self._count = 0
         self._thread: clock.Thread | None = None
-
-    @property
-    def port(self) -> int:
-        """The port at which it listens."""
-        return int(self._server.socket.getsockname()[1])
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread = clock.spawn('transfers', self._server.serve_forever)
+        self._thread = clock.spawn('transfers', self._accept)
 
     def stop(self) -> None:
         """Hang up on everybody; return when nothing is being done."""
+        with contextlib.suppress(OSError):
+            # Wakes whoever waits for the next one.
+            self._bound.shutdown(socket.SHUT_RDWR)
+        self._bound.close()
         if self._thread is not None:
-            self._server.shutdown()
             self._thread.join()
-        self._server.server_close()
-        self._server.hang_up()
-
-
-class _Server(socketserver.TCPServer):
-    """Connections, each with a thread."""
-
-    def __init__(
-        self,
-        bound: socket.socket,
-        tls: ssl.SSLContext,
-        receptions: Receptions,
-    ) -> None:
-        super().__init__(
-            bound.getsockname()[:2], _Connection, bind_and_activate=False
-        )
-        # The one that it has made itself knows neither family nor port.
-        self.socket.close()
-        self.socket = bound
-        self.tls = tls
-        self.receptions = receptions
-        self._guard = clock.lock()
-        #: Who is connected, by the thread's own number.
-        self._open: dict[int, _Caller] = {}
-        self._count = 0
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection beside the others."""
-        # The name of TLS is on it before anybody else may look: afterwards
-        # the plain socket is nobody's.
-        secured = self.tls.wrap_socket(
-            request, server_side=True, do_handshake_on_connect=False
-        )
         with self._guard:
-            full = len(self._open) >= _AT_ONCE
-            if not full:
-                self._count += 1
-                number, caller = self._count, _Caller(secured)
-                self._open[number] = caller
-        if full:
-            LOG.warning('%d transfers at a time: one is sent away.', _AT_ONCE)
-            secured.close()
-            return
-        caller.thread = clock.spawn(
-            'transfer', self._serve, number, secured, client_address
-        )
-
-    def _serve(
-        self, number: int, secured: ssl.SSLSocket, client_address: Any
-    ) -> None:
-        try:
-            secured.settimeout(_SILENCE)
-            secured.do_handshake()
-            self.finish_request(secured, client_address)
-        except OSError as error:
-            # As one that does not know TLS, or has gone.
-            LOG.debug('A transfer from %s: %s', client_address[0], error)
-        finally:
-            with self._guard:
-                del self._open[number]
-            secured.close()
-
-    def hang_up(self) -> None:
-        """End all connections; return when their threads have ended."""
-        with self._guard:
-            callers = list(self._open.values())
+            callers = list(self._callers.values())
             for caller in callers:
                 with contextlib.suppress(OSError):
                     # Below TLS, which would wait for the other side.
@@ -149,13 +100,57 @@ class _Server(socketserver.TCPServer):
             if caller.thread is not None:
                 caller.thread.join()
 
+    # -- connections ---------------------------------------------------------
 
-@dataclasses.dataclass
-class _Caller:
-    """Somebody who is connected."""
+    def _accept(self) -> None:
+        while True:
+            try:
+                plain, (address, *_) = self._bound.accept()
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if self._bound.fileno() < 0 or error.errno == errno.EINVAL:
+                    # It was shut by ``stop``.
+                    return
+                LOG.warning('No transfer can be accepted: %s', error)
+                clock.sleep(_RECOVER)
+                continue
+            self._welcome(plain, str(address))
 
-    socket: ssl.SSLSocket
-    thread: clock.Thread | None = None
+    def _welcome(self, plain: socket.socket, address: str) -> None:
+        """Serve a connection beside the others, if there are not too many."""
+        secured = self._tls.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        )
+        with self._guard:
+            full = len(self._callers) >= _AT_ONCE
+            if not full:
+                self._count += 1
+                number, caller = self._count, _Caller(secured)
+                self._callers[number] = caller
+        if full:
+            LOG.warning('%d transfers at a time: one is sent away.', _AT_ONCE)
+            secured.close()
+            return
+        caller.thread = clock.spawn(
+            'transfer', self._serve, number, secured, address
+        )
+
+    def _serve(
+        self, number: int, secured: ssl.SSLSocket, address: str
+    ) -> None:
+        try:
+            secured.settimeout(_SILENCE)
+            secured.do_handshake()
+            # It answers all requests of the connection where it is made.
+            _Connection(secured, (address, 0), self)  # type: ignore[arg-type]
+        except (OSError, ValueError) as error:
+            # As one that does not know TLS, or has gone.
+            LOG.debug('A transfer from %s: %s', address, error)
+        finally:
+            with self._guard:
+                del self._callers[number]
+            secured.close()
 
 
 class _Connection(http.server.BaseHTTPRequestHandler):
@@ -165,7 +160,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     # An answer goes out at once, and as one.
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: _Server
+    server: TransferServer  # type: ignore[assignment]
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         # The base class has it on stderr; no header is in it.
