@@ -214,17 +214,18 @@ class ResizeInstance(HostStep):
         # A guest runs on as long as the destination is not reached.
         job.driver.check_hand_over(uuid, job.peer(), _invitation(job))
         power.switch_off(job)
-        _hand_over(job)
+        figures = _hand_over(job)
         # Also when it was cut short after the first half of it.
         job.driver.set_aside(uuid)
-        return power.state(job)
+        return power.state(job) | {'figures': figures}
 
     def ends(self, book: Book, result: Facts) -> None:
         """From here on the destination owns the instance."""
-        move = book.migration
-        book.change(host=move.dest_host, node=move.dest_node, **result)
+        move, facts = book.migration, dict(result)
+        figures = facts.pop('figures', {})
+        book.change(host=move.dest_host, node=move.dest_node, **facts)
         book.task('resize_migrated')
-        book.record_move(status='post-migrating')
+        book.record_move(status='post-migrating', **figures)
         book.owe(FinishResize, host=move.dest_host)
         book.close('resize', fixed_ips=payload.fixed_ips(book.instance))
 
@@ -243,8 +244,11 @@ def _invitation(job: Job) -> Facts:
     return job.args.get('invitation') or {}
 
 
-def _hand_over(job: Job) -> None:
-    """Hand the disks over, telling how far it is, as long as it is wanted."""
+def _hand_over(job: Job) -> Facts:
+    """Hand the disks over, telling how far it is, as long as it is wanted.
+
+    Returns the last figures; none when it was done before.
+    """
     reported, going = clock.monotonic(), None
     for going in job.driver.hand_over(
         job.instance.uuid, job.peer(), _invitation(job)
@@ -259,17 +263,16 @@ def _hand_over(job: Job) -> None:
             )
         if clock.monotonic() - reported >= _REPORT:
             reported = clock.monotonic()
-            _report(job, going)
-    if going is not None:
-        _report(job, going)
+            job.report(**_figures(going))
+    return _figures(going) if going is not None else {}
 
 
-def _report(job: Job, going: 'Progress') -> None:
-    job.report(
-        disk_total=going.total,
-        disk_processed=going.done,
-        disk_remaining=going.total - going.done,
-    )
+def _figures(going: 'Progress') -> dict[str, int]:
+    return {
+        'disk_total': going.total,
+        'disk_processed': going.done,
+        'disk_remaining': going.total - going.done,
+    }
 
 
 # -- on the destination ------------------------------------------------------
