@@ -369,9 +369,9 @@ class SecretTest(OperationCase):
             uuid = cloud.boot(host='a')
             cloud.begin('migrate', uuid)
         self.database = self.open()
-        found = self.database.read(
-            lambda c: operations.of_instance(c, uuid)
-        )[0]
+        found = self.database.read(lambda c: operations.of_instance(c, uuid))[
+            0
+        ]
         steps = self.database.read(lambda c: operations.steps_of(c, found.id))
         tokens = {
             step.args['invitation']['token']
