@@ -67,7 +67,6 @@ class ResizeTest(MovesTestCase):
         for path in (
             actions,
             f'{actions}/{last.request_id}',
-            f'/servers/{self.uuid}/migrations',
             '/os-migrations',
             f'/servers/{self.uuid}',
         ):
