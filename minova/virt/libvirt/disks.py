@@ -9,7 +9,7 @@ Below the directory of a host's instances::
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
     .UUID.gone/        what is being removed
-    .UUID.coming/      what comes from another host, see ``remote``
+    .UUID.HOST.coming/ what comes to a host from another, see ``remote``
 
 Each change is one rename: what has a final name is whole. What a crash leaves
 under the other names is removed when the change is made again, or when the
@@ -32,7 +32,7 @@ from minova.virt.transfer.ranges import extents
 #: The names that are made here, and what they stand for.
 _KEPT = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
-    r'(?P<suffix>|_resize|\.part|\.gone|\.coming)'
+    r'(?P<suffix>|_resize|\.part|\.gone|\..+\.coming)'
 )
 #: The disk by which a guest is told what it is, where there is one.
 _CONFIG_DRIVE = 'disk.config'

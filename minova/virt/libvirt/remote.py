@@ -3,7 +3,7 @@
 
 Below the directory of instances, at the destination::
 
-    .UUID.coming/        what comes for a guest, see ``transfer.reception``
+    .UUID.HOST.coming/   what comes for a guest, see ``transfer.reception``
     .UUID.WORD.probe     a file by which the source sees whether it has the
                          same directory
 
@@ -134,8 +134,6 @@ class RemoteDisks(OwnedDisks):
     def _drop_reception(self, uuid: str) -> None:
         """Forget who is invited, with what has come of what is not whole."""
         folder = self.coming(uuid)
-        if not self.is_own(os.path.basename(folder)):
-            return
         known = reception.invited(folder)
         if known is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -155,7 +153,12 @@ class RemoteDisks(OwnedDisks):
 
     def coming(self, uuid: str) -> str:
         """Return the directory of what comes for a guest."""
-        return os.path.join(self.directory, f'.{uuid}.coming')
+        return self._coming_to(uuid, self.host)
+
+    def _coming_to(self, uuid: str, host: str) -> str:
+        # Where several hosts see one directory two may have been chosen in
+        # turn, and the first not have cleaned up.
+        return os.path.join(self.directory, f'.{uuid}.{host}.coming')
 
     def base(self, name: str) -> str:
         """Return a path in the image cache."""
@@ -260,7 +263,7 @@ class RemoteDisks(OwnedDisks):
             to.host,
         )
         # As when it had come through the transfer: then it has arrived.
-        remove_tree(os.path.join(self.coming(uuid), 'files'))
+        remove_tree(os.path.join(self._coming_to(uuid, to.host), 'files'))
         self.give(uuid, to.host)
         yield Progress(0, 0)
 

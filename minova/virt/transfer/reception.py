@@ -297,7 +297,7 @@ def invited(folder: str) -> dict[str, Any] | None:
     try:
         with open(_invitation(folder), 'rb') as file:
             found: dict[str, Any] = orjson.loads(file.read())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
     return found
 

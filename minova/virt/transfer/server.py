@@ -20,7 +20,6 @@ import orjson
 from oslo_log import log as logging
 
 from minova import clock
-from minova import exception
 from minova.virt.transfer import ranges
 from minova.virt.transfer.reception import Place
 from minova.virt.transfer.reception import Receptions
@@ -181,8 +180,8 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             LOG.warning('A transfer failed here: %s', error)
             status = HTTPStatus.INSUFFICIENT_STORAGE
             answer = _error(error)
-        except exception.MinovaException as error:
-            LOG.warning('A transfer failed here: %s', error)
+        except Exception as error:
+            LOG.exception('A transfer broke')
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             answer = _error(error)
         body = orjson.dumps(answer)

@@ -389,6 +389,20 @@ class SharedTest(RemoteTestCase):
         )
         self.assert_refused('host b', self.a.require, UUID)
 
+    def test_two_destinations_in_turn(self):
+        self.made()
+        first = self.invite()
+        self.open('c')
+        second = self.hosts['c'].prepare_disks(spec())
+        self.assertNotEqual(first['token'], second['token'])
+        list(self.a.hand_over(UUID, Peer('c', ''), second))
+        self.a.set_aside(UUID)
+        self.hosts['c'].accept_disks(UUID)
+        self.assert_refused('host c', self.b.require, UUID)
+        self.b.remove_disks(UUID)
+        self.assertTrue(self.hosts['c'].has_disks(UUID))
+        self.assertEqual([UUID, f'{UUID}_resize'], self.names('a'))
+
     def test_nobody_removes_what_is_the_others(self):
         self.handed_over()
         self.b.accept_disks(UUID)
