@@ -265,7 +265,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('resize_nowhere',         'resize',             'active',   _breaking('has_aside'), _RESIZE),
     ('resize_taken_back',      'resize',             'active',   _breaking_here('hand_over'), _RESIZE),
     ('resize_cut_off',         'resize',             'active',   _breaking_here('hand_over', 'HandOverInterrupted', 3), _RESIZE),
-    ('resize_never_reached',   'resize',             'active',   _breaking_here('check_hand_over', 'HandOverInterrupted', 999), _RESIZE),
+    ('resize_not_reached',     'resize',             'active',   _breaking_here('check_hand_over', 'HandOverInterrupted', 3), _RESIZE),
     ('resize_same_host',       'resize',             'active',   _SAME_HOST, _full_elsewhere, _RESIZE),
     ('migrate',                'migrate',            'stopped',  _act('migrate')),
     ('confirm_resize',         'confirm_resize',     'resized',  _act('confirmResize')),
