@@ -501,6 +501,13 @@ class DiskMissing(DiskFailed):
     """Disks that a guest had are nowhere on its host."""
 
 
+class HandOverInterrupted(DiskFailed):
+    """The other host did not answer; what has arrived there is kept.
+
+    The step is tried again, until the operation's deadline.
+    """
+
+
 class GuestMigrationFailed(GuestFailed):
     """The hypervisor did not move the guest; it goes on at the source."""
 

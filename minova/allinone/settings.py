@@ -26,7 +26,9 @@ def apply(directory: str, hosts: int, hypervisor: str) -> None:
         CONF.set_override('driver', 'fake', 'compute')
     else:
         CONF.set_override('driver', 'libvirt', 'compute')
-        # Of QEMU hosts each has one of its own, see ``hosts``.
+        # Of QEMU hosts each has one of its own, see ``hosts``; and they are
+        # several at one address.
+        CONF.set_override('transfer_port', 0, 'compute')
         CONF.set_override('connection_uri', 'test:///', 'libvirt')
 
 

@@ -121,6 +121,23 @@ Seconds between two looks for images that may be removed from the image cache,
 and for what crashes have left there.
 """,
     ),
+    cfg.HostAddressOpt(
+        'transfer_address',
+        default='$my_ip',
+        help="""
+The address at which the host receives disks of guests that are resized or
+migrated to it. It listens there, and tells the other host so; see also
+``transfer_port``. Embedded and fake hosts do not ask.
+""",
+    ),
+    cfg.PortOpt(
+        'transfer_port',
+        default=9798,
+        help="""
+The TCP port at which the host receives disks; other hosts must reach it. 0:
+any that is free, and the same again after a restart.
+""",
+    ),
     cfg.FloatOpt(
         'shutdown_timeout',
         default=60,

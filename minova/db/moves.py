@@ -83,7 +83,11 @@ def note_progress(
 ) -> None:
     """Note how far a move is, while it runs."""
     known = {name: figures[name] for name in figures if name in _t.c}
-    running = (_t.c.id == number, _t.c.status == 'running')
+    # Live, and with a restart.
+    running = (
+        _t.c.id == number,
+        _t.c.status.in_(('running', 'migrating')),
+    )
     connection.execute(sa.update(_t).where(*running).values(**known))
     instance = tables.instances
     connection.execute(

@@ -319,6 +319,13 @@ class HostStep:
         unsettled = error.get('class') == exception.Unsettled.__name__
         return self.insists or unsettled or self.no_return in step.saved
 
+    def tries_again(self, error: Error) -> bool:
+        """Tell whether it is tried again, though it may be taken back.
+
+        That is until the operation's deadline; then it is taken back.
+        """
+        return False
+
     def gives_up(self, error: Error) -> bool:
         """Tell whether trying again cannot help a step that insists."""
         return False

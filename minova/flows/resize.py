@@ -32,6 +32,9 @@ the moment the guest is off it is either finished or taken back to the source,
 the guest at the destination always removed before the old one is started.
 """
 
+from typing import TYPE_CHECKING
+
+from minova import clock
 from minova import exception
 from minova import states
 from minova.conf import CONF
@@ -47,6 +50,12 @@ from minova.flows.chain import Story
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
+
+if TYPE_CHECKING:
+    from minova.virt.driver import Progress
+
+#: Seconds between two reports of how far the disks are.
+_REPORT = 1.0
 
 
 def _same_host(job: Job) -> bool:
@@ -127,7 +136,7 @@ class PrepResize(HostStep):
         book.open('resize.prep')
 
     def work(self, job: Job) -> Facts:
-        """Refuse what would overwrite something."""
+        """Refuse what would overwrite something, invite the disks."""
         uuid = job.instance.uuid
         if _same_host(job):
             return {}
@@ -137,11 +146,15 @@ class PrepResize(HostStep):
                 reason=f'host {job.host} still has a guest or a disk of it; '
                 'it is removed when its power states are reconciled',
             )
-        return {}
+        return {'invitation': job.driver.prepare_disks(job.spec())}
 
     def ends(self, book: Book, result: Facts) -> None:
         """Let the source hand the guest over."""
-        book.owe(ResizeInstance, host=book.migration.source_host)
+        book.owe(
+            ResizeInstance,
+            host=book.migration.source_host,
+            invitation=result.get('invitation'),
+        )
         self._close(book)
 
     def fails(self, book: Book, error: Error) -> None:
@@ -194,29 +207,72 @@ class ResizeInstance(HostStep):
     def work(self, job: Job) -> Facts:
         """Hand over, then keep the own disks for the way back."""
         uuid = job.instance.uuid
-        power.switch_off(job)
         if _same_host(job):
+            power.switch_off(job)
             job.driver.set_aside(uuid, copy=True)
             return power.state(job)
-        if not job.driver.has_aside(uuid):
-            job.driver.hand_over(uuid, job.peer())
+        # A guest runs on as long as the destination is not reached.
+        job.driver.check_hand_over(uuid, job.peer(), _invitation(job))
+        power.switch_off(job)
+        figures = _hand_over(job)
         # Also when it was cut short after the first half of it.
         job.driver.set_aside(uuid)
-        return power.state(job)
+        return power.state(job) | {'figures': figures}
 
     def ends(self, book: Book, result: Facts) -> None:
         """From here on the destination owns the instance."""
-        move = book.migration
-        book.change(host=move.dest_host, node=move.dest_node, **result)
+        move, facts = book.migration, dict(result)
+        figures = facts.pop('figures', {})
+        book.change(host=move.dest_host, node=move.dest_node, **facts)
         book.task('resize_migrated')
-        book.record_move(status='post-migrating')
+        book.record_move(status='post-migrating', **figures)
         book.owe(FinishResize, host=move.dest_host)
         book.close('resize', fixed_ips=payload.fixed_ips(book.instance))
+
+    def tries_again(self, error: Error) -> bool:
+        """What has arrived before a destination went away stays there."""
+        return isinstance(error, exception.HandOverInterrupted)
 
     def undone(self, book: Book, step: records.Step) -> None:
         """The source owns it again."""
         move = book.migration
         book.change(host=move.source_host, node=move.source_node)
+
+
+def _invitation(job: Job) -> Facts:
+    # A destination of the release before has sent none.
+    return job.args.get('invitation') or {}
+
+
+def _hand_over(job: Job) -> Facts:
+    """Hand the disks over, telling how far it is, as long as it is wanted.
+
+    Returns the last figures; none when it was done before.
+    """
+    reported, going = clock.monotonic(), None
+    for going in job.driver.hand_over(
+        job.instance.uuid, job.peer(), _invitation(job)
+    ):
+        job.check()
+        job.wait(0)
+        if job.seconds_left() <= 0:
+            raise exception.DeadlineExceeded(
+                operation=job.kind,
+                reason=f'{going.done} of {going.total} bytes of the disks '
+                'were handed over',
+            )
+        if clock.monotonic() - reported >= _REPORT:
+            reported = clock.monotonic()
+            job.report(**_figures(going))
+    return _figures(going) if going is not None else {}
+
+
+def _figures(going: 'Progress') -> dict[str, int]:
+    return {
+        'disk_total': going.total,
+        'disk_processed': going.done,
+        'disk_remaining': going.total - going.done,
+    }
 
 
 # -- on the destination ------------------------------------------------------
@@ -248,13 +304,9 @@ class FinishResize(HostStep):
         book.open('finish_resize', fixed_ips=payload.fixed_ips(book.instance))
 
     def work(self, job: Job) -> Facts:
-        """Grow the disks, define, start."""
+        """Accept the disks, grow them, define, start."""
         spec = job.spec()
-        if not job.driver.has_disks(spec.uuid):
-            raise exception.DiskFailed(
-                instance_id=spec.uuid,
-                reason=f'its disks did not arrive at {job.host}',
-            )
+        job.driver.accept_disks(spec.uuid)
         job.driver.grow_disks(spec)
         if job.origin == states.ACTIVE:
             power.switch_on(job)

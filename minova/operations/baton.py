@@ -134,6 +134,8 @@ def fail(
         book.change(power_state=facts['power_state'])
     if work.must_succeed(step):
         _try_again_or_give_up(book, work, error)
+    elif work.tries_again(error) and book.now < loaded.operation.deadline:
+        _try_again(book, error)
     else:
         work.fails(book, error)
         book.end_step(records.FAILED)
@@ -154,6 +156,11 @@ def _try_again_or_give_up(
         return
     if late and step.undoes is not None and not step.detached:
         unwind.let_wait(book, str(error))
+    _try_again(book, error)
+
+
+def _try_again(book: Book, error: exception.MinovaException) -> None:
+    step = book.step
     pause = min(_FIRST_PAUSE * 2**step.attempts, _LONGEST_PAUSE)
     step.state = records.OWED
     step.incarnation = None

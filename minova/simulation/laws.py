@@ -352,7 +352,14 @@ def _paths(world: Any) -> list[str]:
     return [
         f'{host}/{kind}/{uuid}'
         for host in world.shelf_hosts()
-        for kind in ('guests', 'disks', 'aside', 'arriving', 'moved')
+        for kind in (
+            'guests',
+            'disks',
+            'aside',
+            'arriving',
+            'moved',
+            'invited',
+        )
         for uuid in world.shelf.names(f'{host}/{kind}')
     ]
 

@@ -342,6 +342,7 @@ def _set_aside_once(self: Any, job: Any) -> Any:
     """Hand over as ``resize_instance`` did when a crash left half of it."""
     power.switch_off(job)
     if not job.driver.has_aside(job.instance.uuid):
-        job.driver.hand_over(job.instance.uuid, job.peer())
+        invitation = job.args['invitation']
+        list(job.driver.hand_over(job.instance.uuid, job.peer(), invitation))
         job.driver.set_aside(job.instance.uuid)
     return power.state(job)

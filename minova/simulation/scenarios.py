@@ -161,9 +161,13 @@ def _breaking(method: str, kind: str = 'GuestFailed', hosts: int = 3) -> Act:
     return act
 
 
-def _breaking_here(method: str) -> Act:
-    """Let a method fail once at the host that the server is on."""
-    return lambda user: user.cloud.world.break_(user.row()[2], method)
+def _breaking_here(
+    method: str, kind: str = 'GuestFailed', times: int = 1
+) -> Act:
+    """Let a method fail so often at the host that the server is on."""
+    return lambda user: user.cloud.world.break_(
+        user.row()[2], method, times=times, kind=kind
+    )
 
 
 def _option(group: str, name: str, value: Any) -> Act:
@@ -313,6 +317,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('resize_elsewhere',       'resize',             'active',   _breaking('has_aside', hosts=1), _RESIZE),
     ('resize_nowhere',         'resize',             'active',   _breaking('has_aside'), _RESIZE),
     ('resize_taken_back',      'resize',             'active',   _breaking_here('hand_over'), _RESIZE),
+    ('resize_cut_off',         'resize',             'active',   _breaking_here('hand_over', 'HandOverInterrupted', 3), _RESIZE),
+    ('resize_not_reached',     'resize',             'active',   _breaking_here('check_hand_over', 'HandOverInterrupted', 3), _RESIZE),
     ('resize_same_host',       'resize',             'active',   _SAME_HOST, _full_elsewhere, _RESIZE),
     ('migrate',                'migrate',            'stopped',  _act('migrate')),
     ('confirm_resize',         'confirm_resize',     'resized',  _act('confirmResize')),

@@ -7,6 +7,7 @@ be called again after they were cut short, and all raise GuestFailed,
 DiskFailed or GuestMigrationFailed with the hypervisor's own words.
 """
 
+from collections.abc import Iterable
 import dataclasses
 from typing import Any
 from typing import Protocol
@@ -143,6 +144,14 @@ class Screen:
     socket: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a hand-over of disks is, in bytes."""
+
+    total: int
+    done: int
+
+
 class HostInterface(Protocol):
     """The host itself."""
 
@@ -258,8 +267,38 @@ class DiskInterface(Protocol):
     def remove_disks(self, uuid: str) -> None:
         """Remove the guest's disks, not those that are set aside."""
 
-    def hand_over(self, uuid: str, to: Peer) -> None:
-        """Copy the disks of a guest that is off to another host, whole."""
+    def prepare_disks(self, spec: Spec) -> dict[str, Any]:
+        """At the destination: invite another host to hand disks over.
+
+        The invitation goes to that host by the bus alone: it may hold a
+        secret. It holds until the disks are accepted or removed.
+        """
+
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """At the source: make sure, while the guest runs, that it can begin.
+
+        Raises as ``hand_over`` does.
+        """
+
+    def hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> Iterable[Progress]:
+        """At the source: give the disks of a guest that is off to a host.
+
+        The work is done while the answer is gone through, and may be left
+        between two steps of it; it goes on when it is asked for again. After
+        the last step the disks are there, whole. Nothing when the own ones
+        are set aside: it was done before. Raises HandOverInterrupted when
+        the other host does not answer.
+        """
+
+    def accept_disks(self, uuid: str) -> None:
+        """At the destination: have what was handed over; invite no more.
+
+        Raises DiskFailed when it has not arrived, whole.
+        """
 
     def set_aside(self, uuid: str, copy: bool = False) -> None:
         """Keep the disks as they are for a way back.

@@ -24,6 +24,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
 from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 from minova.virt.fake.world import seconds
@@ -374,14 +375,59 @@ class FakeDriver:
 
     @_faulty
     def remove_disks(self, uuid: str) -> None:
-        """Remove the record."""
+        """Remove the record; nobody is invited any more."""
+        self._shelf.delete(f'{self.host}/invited/{uuid}')
         self._shelf.delete(f'{self.host}/disks/{uuid}')
 
     @_faulty
-    def hand_over(self, uuid: str, to: Peer) -> None:
-        """Copy the record."""
-        disk = self._require_disk(uuid)
+    def prepare_disks(self, spec: Spec) -> dict[str, Any]:
+        """Note whom is invited, under a word that is a secret."""
+        path = f'{self.host}/invited/{spec.uuid}'
+        invited = self._shelf.get(path)
+        if invited is None or invited['operation'] != spec.operation:
+            invited = {'operation': spec.operation, 'token': clock.uuid4()}
+            self._shelf.put(path, invited)
+        return {'host': self.host, 'token': invited['token']}
+
+    @_faulty
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """Require the record, and to be invited."""
+        self._check_hand_over(uuid, to, invitation)
+
+    @_faulty
+    def hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> list[Progress]:
+        """Copy the record, in one step."""
+        disk = self._check_hand_over(uuid, to, invitation)
+        if disk is None:
+            return []
         self._shelf.put(f'{to.host}/disks/{uuid}', disk)
+        size = int(disk['root_gb']) << 30
+        return [Progress(size, size)]
+
+    def _check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> Record | None:
+        """Return what is to be copied, None when it has been."""
+        if self._shelf.get(f'{self.host}/aside/{uuid}') is not None:
+            return None
+        disk = self._require_disk(uuid)
+        invited = self._shelf.get(f'{to.host}/invited/{uuid}')
+        # A destination of the release before invites nobody.
+        if (invited and invited['token']) != invitation.get('token'):
+            raise exception.DiskFailed(
+                instance_id=uuid, reason=f'{to.host} has not invited it'
+            )
+        return disk
+
+    @_faulty
+    def accept_disks(self, uuid: str) -> None:
+        """Require the record, and forget who was invited."""
+        self._require_disk(uuid)
+        self._shelf.delete(f'{self.host}/invited/{uuid}')
 
     @_faulty
     def set_aside(self, uuid: str, copy: bool = False) -> None:
@@ -437,6 +483,8 @@ class FakeDriver:
                 setattr(found, kind, True)
                 disks = self._shelf.get(f'{self.host}/disks/{uuid}') or {}
                 found.config_drive = 'config_drive' in disks
+        for uuid in self._shelf.names(f'{self.host}/invited'):
+            kept.setdefault(uuid, stock.Kept()).scraps = True
         return stock.of(guests, kept)
 
     # -- moves ---------------------------------------------------------------

@@ -41,8 +41,8 @@ CALLS = frozenset(
 #: Those of them that change nothing.
 _LOOKS = frozenset((
     'inventory', 'guests', 'guest', 'has_saved', 'has_disks', 'has_aside',
-    'migration', 'check_reception', 'check_departure', 'images_in_use',
-    'next_event', 'console_output', 'vnc',
+    'migration', 'check_reception', 'check_departure', 'check_hand_over',
+    'images_in_use', 'next_event', 'console_output', 'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _CONTROLS = frozenset((

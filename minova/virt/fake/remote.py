@@ -17,6 +17,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
 from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 from minova.virt.fake import wire
@@ -219,9 +220,25 @@ class RemoteDriver:
         """Ask."""
         self._ask('remove_disks', uuid)
 
-    def hand_over(self, uuid: str, to: Peer) -> None:
+    def prepare_disks(self, spec: Spec) -> Facts:
         """Ask."""
-        self._ask('hand_over', uuid, to)
+        return cast(Facts, self._ask('prepare_disks', spec))
+
+    def check_hand_over(self, uuid: str, to: Peer, invitation: Facts) -> None:
+        """Ask."""
+        self._ask('check_hand_over', uuid, to, invitation)
+
+    def hand_over(
+        self, uuid: str, to: Peer, invitation: Facts
+    ) -> list[Progress]:
+        """Ask; when it answers all is done."""
+        return cast(
+            list[Progress], self._ask('hand_over', uuid, to, invitation)
+        )
+
+    def accept_disks(self, uuid: str) -> None:
+        """Ask."""
+        self._ask('accept_disks', uuid)
 
     def set_aside(self, uuid: str, copy: bool = False) -> None:
         """Ask."""

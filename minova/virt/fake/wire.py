@@ -25,6 +25,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Inventory
 from minova.virt.driver import Migration
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
 from minova.virt.driver import Screen
 from minova.virt.driver import Spec
 
@@ -56,6 +57,7 @@ _CLASSES: dict[str, Callable[[Json], object]] = {
     'Inventory': lambda values: Inventory(**values),
     'Migration': lambda values: Migration(**values),
     'Peer': lambda values: Peer(**values),
+    'Progress': lambda values: Progress(**values),
     'Screen': lambda values: Screen(**values),
     'Spec': _spec,
     'bytes': lambda values: base64.b64decode(values['base64']),

@@ -3,6 +3,7 @@
 
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/aside/UUID`` (disks
 kept for a way back), ``HOST/arriving/UUID`` (room for a guest that comes),
+``HOST/invited/UUID`` (who may hand disks over, see ``prepare_disks``),
 ``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD``,
 ``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in
 them are seconds of the clock's time of day; what is due is done by whoever
@@ -37,7 +38,7 @@ class World:
     """All fake hosts; what tests and simulations see and do from outside."""
 
     #: What a host can have of a guest.
-    KINDS = ('guests', 'disks', 'aside', 'arriving')
+    KINDS = ('guests', 'disks', 'aside', 'arriving', 'invited')
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -70,7 +71,7 @@ class World:
     def everything(self) -> dict[str, dict[str, dict[str, Record]]]:
         """Return all that is on the hosts: host, kind, uuid, record.
 
-        Kinds are guests, disks, aside and arriving.
+        Kinds are guests, disks, aside, arriving and invited.
         """
         for host in self.shelf_hosts():
             for uuid in self.shelf.names(f'{host}/guests'):

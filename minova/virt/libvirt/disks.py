@@ -12,6 +12,7 @@ Below the directory of a host's instances::
     UUID_resize/       the disks that are set aside for a way back
     .UUID.part/        a copy that is being made, or was when it was cut short
     .UUID.gone/        what is being removed
+    .UUID.HOST.coming/ what comes to a host from another, see ``remote``
 
 Each change is one rename: what has a final name is whole. What a crash leaves
 under the other names is removed when the change is made again, or when the
@@ -20,7 +21,6 @@ disks are removed.
 
 from collections.abc import Iterator
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -34,11 +34,12 @@ from minova.virt.libvirt import xml
 from minova.virt.libvirt.backing import backing_file
 from minova.virt.libvirt.hardware import Boot
 from minova.virt.stock import Kept
+from minova.virt.transfer.ranges import extents
 
 #: The names that are made here, and what they stand for.
 _KEPT = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
-    r'(?P<suffix>|_resize|\.part|\.gone)'
+    r'(?P<suffix>|_resize|\.part|\.gone|\..+\.coming)'
 )
 #: The disk by which a guest is told what it is, where there is one.
 _CONFIG_DRIVE = 'disk.config'
@@ -230,13 +231,13 @@ class Disks:
         """Remove the disks, and what is left of a copy of them."""
         with failures(uuid):
             self._remove(uuid, self.folder(uuid))
-            _remove_tree(self._part(uuid))
+            remove_tree(self._part(uuid))
 
     def set_aside(self, uuid: str, copy: bool = False) -> None:
         """Rename the disks' directory, or copy it under the other name."""
         folder, aside = self.folder(uuid), self._aside(uuid)
         with failures(uuid):
-            if os.path.isdir(aside):
+            if self.has_aside(uuid):
                 # From an earlier try; with a copy the own ones may be left.
                 if not copy:
                     self._remove(uuid, folder)
@@ -251,7 +252,7 @@ class Disks:
         """Rename the directory back, in the place of what is there."""
         folder, aside = self.folder(uuid), self._aside(uuid)
         with failures(uuid):
-            if not os.path.isdir(aside):
+            if not self.has_aside(uuid):
                 self.require(uuid)
                 return
             self._remove(uuid, folder)
@@ -277,7 +278,7 @@ class Disks:
             ) from error
         for name in names:
             match = _KEPT.fullmatch(name)
-            if match is None:
+            if match is None or not self.is_own(name):
                 continue
             uuid, suffix = match['uuid'], match['suffix']
             kept = found.setdefault(uuid, Kept())
@@ -316,6 +317,13 @@ class Disks:
                 copy_sparse(source, part)
                 os.rename(part, path)
 
+    def is_own(self, name: str) -> bool:
+        """Tell whether a name in the directory stands for this host's.
+
+        Here all do. Where other hosts see the same directory, theirs do not.
+        """
+        return True
+
     # -- from another host of the machine ------------------------------------
 
     def receive(self, uuid: str, folder: str) -> None:
@@ -347,7 +355,7 @@ class Disks:
     def _copy(self, uuid: str, folder: str) -> str:
         """Return a copy of a directory of disks, without a final name."""
         part = self._part(uuid)
-        _remove_tree(part)
+        remove_tree(part)
         os.mkdir(part)
         for name in sorted(os.listdir(folder)):
             if not name.startswith('.'):
@@ -358,11 +366,13 @@ class Disks:
 
     def _remove(self, uuid: str, folder: str) -> None:
         """Remove a directory such that no half of it keeps its name."""
+        if not self.is_own(os.path.basename(folder)):
+            return
         gone = os.path.join(self.directory, f'.{uuid}.gone')
-        _remove_tree(gone)
+        remove_tree(gone)
         with contextlib.suppress(FileNotFoundError):
             os.rename(folder, gone)
-            _remove_tree(gone)
+            remove_tree(gone)
 
     def _root(self, uuid: str) -> str:
         return os.path.join(self.folder(uuid), 'disk')
@@ -410,7 +420,8 @@ def failures(uuid: str) -> Iterator[None]:
         ) from error
 
 
-def _remove_tree(folder: str) -> None:
+def remove_tree(folder: str) -> None:
+    """Remove a directory; nothing when there is none."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
 
@@ -427,25 +438,10 @@ def copy_sparse(source: str, path: str, size: int = 0) -> None:
     with open(source, 'rb') as old, open(path, 'wb') as new:
         before, after = old.fileno(), new.fileno()
         length = os.fstat(before).st_size
-        for start, end in _extents(before, length):
+        for start, end in extents(before, length):
             _copy_extent(before, after, start, end)
         os.ftruncate(after, max(length, size))
         os.fsync(after)
-
-
-def _extents(file: int, length: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data, as start and end."""
-    end = 0
-    while end < length:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                # Only a hole is left.
-                return
-            raise
-        end = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, end
 
 
 def _copy_extent(before: int, after: int, start: int, end: int) -> None:

@@ -66,7 +66,10 @@ class LibvirtDriver:
         self.create_rescue_disk = disks.create_rescue_disk
         self.remove_rescue_disk = disks.remove_rescue_disk
         self.remove_disks = disks.remove_disks
+        self.prepare_disks = disks.prepare_disks
+        self.check_hand_over = disks.check_hand_over
         self.hand_over = disks.hand_over
+        self.accept_disks = disks.accept_disks
         self.set_aside = disks.set_aside
         self.take_back = disks.take_back
         self.drop_aside = disks.drop_aside

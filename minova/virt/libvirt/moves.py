@@ -47,6 +47,7 @@ from minova.virt.libvirt.connection import words
 from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import failures
 from minova.virt.libvirt.guests import Guests
+from minova.virt.libvirt.qemu_disks import QemuDisks
 from minova.virt.libvirt.sharing import Sharing
 from minova.virt.libvirt.site import Site
 
@@ -79,7 +80,7 @@ class LiveMoves:
         site: Site,
         connection: Connection,
         guests: Guests,
-        disks: qcow2.QemuDisks,
+        disks: QemuDisks,
     ) -> None:
         self._site = site
         self._host = site.host
@@ -138,14 +139,13 @@ class LiveMoves:
         uuid = spec.uuid
         networks.connect(self._connection, uuid, spec.nics)
         if not plan['block_migration']:
-            self._disks.require(uuid)
+            self._disks.require_shared(uuid)
             return {}
         # Over another image, or over none, everything would be copied.
         base = plan['disks'][0]['base']
         wanted = image if image and os.path.basename(image) == base else None
-        folder = self._disks.folder(uuid)
         with failures(uuid):
-            os.makedirs(folder, exist_ok=True)
+            folder = self._disks.make_room(uuid)
             self._disks.make_companions(spec)
             for disk in plan['disks']:
                 path = os.path.join(folder, disk['name'])

@@ -133,7 +133,7 @@ class Passage:
     def _go(
         self, source: str, dest: str, uuid: str, here: Here | None
     ) -> None:
-        HostDisks(self._records, source).hand_over(uuid, Peer(dest, ''))
+        HostDisks(self._records, source).copy_to(uuid, Peer(dest, ''))
         if here is not None:
             here.let_go(uuid)
         self._records.delete(f'{dest}/moves/{uuid}')

@@ -14,17 +14,12 @@ from typing import Any
 import orjson
 from oslo_concurrency import processutils
 
-from minova import exception
-from minova.virt.driver import Peer
 from minova.virt.driver import Spec
-from minova.virt.libvirt import backing
-from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import enlarge
-from minova.virt.libvirt.disks import failures
 from minova.virt.libvirt.disks import RESCUE
 
-#: What a guest starts from.
-_ROOTS = ('disk', RESCUE)
+#: What a guest starts from: disks that are overlays.
+ROOTS = ('disk', RESCUE)
 #: The formats in which images are taken, and QEMU's names for them.
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
 #: What looking into a user's file may cost: enough for any real one.
@@ -36,13 +31,13 @@ class OverlayFiles:
 
     def format_of(self, name: str, spec: Spec) -> str:
         """Only what QEMU has made itself is read as qcow2."""
-        return 'qcow2' if name in _ROOTS else 'raw'
+        return 'qcow2' if name in ROOTS else 'raw'
 
     def make(
         self, spec: Spec, name: str, path: str, size: int, image: str | None
     ) -> None:
         """Make a disk; OSError says what is wrong with it."""
-        if name in _ROOTS:
+        if name in ROOTS:
             kept = spec.rescue or {} if name == RESCUE else spec.image
             make_overlay(path, size, image, image_format(kept))
             return
@@ -68,28 +63,6 @@ class OverlayFiles:
             with open(path, 'r+b') as file:
                 enlarge(file.fileno(), size)
         _sync(path)
-
-
-class QemuDisks(Disks):
-    """The disks of one QEMU host."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__(directory, OverlayFiles())
-
-    def has_disks(self, uuid: str) -> bool:
-        """Tell whether the root disk is here, and the image it is over."""
-        if not super().has_disks(uuid):
-            return False
-        path = os.path.join(self.folder(uuid), 'disk')
-        with failures(uuid):
-            base = backing.backing_file(path)
-            return base is None or os.path.exists(base)
-
-    def hand_over(self, uuid: str, to: Peer) -> None:
-        """Refuse: QEMU hosts have no way yet to send disks to each other."""
-        raise exception.DiskFailed(
-            instance_id=uuid, reason=f'there is no way to send it to {to.host}'
-        )
 
 
 def make_overlay(

@@ -4,19 +4,21 @@
 import dataclasses
 from typing import Any
 
+from minova.states import ON
 from minova.virt.driver import Driver
 from minova.virt.driver import Spec
 from minova.virt.libvirt import emulators
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import profiles
 from minova.virt.libvirt import site as sites
+from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.host import Host
 from minova.virt.libvirt.moves import LiveMoves
-from minova.virt.libvirt.qcow2 import QemuDisks
+from minova.virt.libvirt.qemu_disks import QemuDisks
 from minova.virt.libvirt.site import Site
 
 
@@ -30,7 +32,7 @@ def open_driver(host: str) -> Driver:
 
 def of(site: Site) -> LibvirtDriver:
     """Return the driver of a QEMU host."""
-    disks = QemuDisks(site.instances)
+    disks = QemuDisks(site)
     connection = Connection(site.connection_uri)
     profile = dataclasses.replace(
         profiles.configured(site.virt_type, site.instances),
@@ -39,7 +41,7 @@ def of(site: Site) -> LibvirtDriver:
     guests = QemuGuests(connection, disks, profile)
     return LibvirtDriver(
         connection,
-        QemuHost(connection, site),
+        QemuHost(connection, site, disks),
         guests,
         disks,
         LiveMoves(site, connection, guests, disks),
@@ -48,10 +50,22 @@ def of(site: Site) -> LibvirtDriver:
 
 
 class QemuGuests(Guests):
-    """Guests with real networks: the addresses that DHCP gives them here."""
+    """Guests with real networks and with disks that hosts may share."""
+
+    def __init__(
+        self, connection: Connection, disks: QemuDisks, profile: xml.Profile
+    ) -> None:
+        super().__init__(connection, disks, profile)
+        self._disks = disks
 
     def define(self, spec: Spec) -> None:
-        """Let the host's networks know the guest before it may start."""
+        """Let the host's networks know the guest before it may start.
+
+        Disks that it came running with are this host's from now on.
+        """
+        guest = self.guest(spec.uuid)
+        if guest is not None and guest.power in ON and not guest.arriving:
+            self._disks.take_over(spec.uuid)
         networks.connect(self._connection, spec.uuid, spec.nics)
         super().define(spec)
 
@@ -64,9 +78,17 @@ class QemuGuests(Guests):
 class QemuHost(Host):
     """The host itself; its version is that of the QEMU that guests get."""
 
-    def __init__(self, connection: Connection, site: Site) -> None:
+    def __init__(
+        self, connection: Connection, site: Site, disks: QemuDisks
+    ) -> None:
         super().__init__(connection, site.instances)
         self._site = site
+        self._disks = disks
+
+    def close(self) -> None:
+        """Close the connection, receive no more disks."""
+        super().close()
+        self._disks.close()
 
     def _version(self, opened: Any) -> int:
         return emulators.default(opened, self._site)

@@ -21,6 +21,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from typing import Any
 import zlib
 
 import orjson
@@ -29,6 +30,8 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.virt.driver import Peer
+from minova.virt.driver import Progress
+from minova.virt.driver import Spec
 from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import PlainFiles
 from minova.virt.shelf import DirectoryShelf
@@ -137,17 +140,46 @@ class HostDisks(Disks):
         )
         self._records = records
 
-    def hand_over(self, uuid: str, to: Peer) -> None:
+    def prepare_disks(self, spec: Spec) -> dict[str, Any]:
+        """Invite nobody: whoever runs a host of the machine may copy."""
+        return {}
+
+    def check_hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> None:
+        """Require the disks, and that the other host is one of the machine."""
+        if not self.has_aside(uuid):
+            self.require(uuid)
+            self._require_known(uuid, to)
+
+    def hand_over(
+        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    ) -> list[Progress]:
+        """Copy the disks into the directory of another host, in one step."""
+        if self.has_aside(uuid):
+            return []
+        self.copy_to(uuid, to)
+        size = self.used(uuid)
+        return [Progress(size, size)]
+
+    def accept_disks(self, uuid: str) -> None:
+        """Require them: each copy that has the guest's name is whole."""
+        self.require(uuid)
+
+    def copy_to(self, uuid: str, to: Peer) -> None:
         """Copy the disks into the directory of another host."""
         self.require(uuid)
+        self._require_known(uuid, to)
+        there = HostDisks(self._records, to.host)
+        there.receive(uuid, self.folder(uuid))
+
+    def _require_known(self, uuid: str, to: Peer) -> None:
         if not self._records.knows(to.host):
             raise exception.DiskFailed(
                 instance_id=uuid,
                 reason=f'{to.host} is no embedded host of this machine, its '
                 f'disks could only be copied below {self._records.directory}',
             )
-        there = HostDisks(self._records, to.host)
-        there.receive(uuid, self.folder(uuid))
 
 
 class Tenancy:

@@ -3,6 +3,7 @@
 
 from minova import clock
 from minova import exception
+from minova.db import operations
 from tests.functional.api import base
 
 _LIVE = {'host': None, 'block_migration': True, 'disk_over_commit': False}
@@ -52,6 +53,27 @@ class ResizeTest(MovesTestCase):
         self.assertEqual('ACTIVE', shown['status'])
         self.assertEqual('small', shown['flavor']['id'])
         self.assertEqual(before, self.place())
+
+    def test_who_was_invited_is_told_to_nobody(self):
+        self.resize()
+        last = self.cloud.operations(self.uuid)[-1]
+        steps = self.cloud.read(operations.steps_of, last.id)
+        (token,) = {
+            step.args['invitation']['token']
+            for step in steps
+            if 'invitation' in step.args
+        }
+        actions = f'/servers/{self.uuid}/os-instance-actions'
+        for path in (
+            actions,
+            f'{actions}/{last.request_id}',
+            '/os-migrations',
+            f'/servers/{self.uuid}',
+        ):
+            for client in (self.admin, self.admin.at(base.LATEST)):
+                reply = client.get(path)
+                self.assertEqual(200, reply.status)
+                self.assertNotIn(token, str(reply.body))
 
     def test_no_place_is_told_at_once_and_changes_nothing(self):
         self.make_flavor('huge', vcpus=60000, disk=2)

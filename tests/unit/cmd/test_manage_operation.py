@@ -359,3 +359,29 @@ class InterveneTest(OperationCase):
         for words in (['list'], ['show', 'x'], ['retry', 'x']):
             line = self.refused(1, 'operation', *words)
             self.assertIn('run "minova-manage db sync"', line)
+
+
+class SecretTest(OperationCase):
+    """What a step was told may be a secret."""
+
+    def test_the_invitation_of_disks_is_not_shown(self):
+        with Cloud() as cloud:
+            uuid = cloud.boot(host='a')
+            cloud.begin('migrate', uuid)
+        self.database = self.open()
+        found = self.database.read(lambda c: operations.of_instance(c, uuid))[
+            0
+        ]
+        steps = self.database.read(lambda c: operations.steps_of(c, found.id))
+        tokens = {
+            step.args['invitation']['token']
+            for step in steps
+            if 'invitation' in step.args
+        }
+        self.assertEqual(1, len(tokens))
+        shown = self.good('operation', 'show', found.id)
+        shown += self.good('operation', 'list', '--all')
+        shown += self.good('timeline', uuid)
+        self.assertIn('resize_instance', shown)
+        for token in tokens:
+            self.assertNotIn(token, shown)

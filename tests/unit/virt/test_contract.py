@@ -39,10 +39,11 @@ class Handle:
     #: is asked again only while the guest is still there.
     CHANGES = frozenset((
         'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
-        'remove', 'create_disks', 'grow_disks', 'remove_disks', 'hand_over',
-        'set_aside', 'take_back', 'drop_aside', 'prepare_reception',
-        'cancel_reception', 'abort_migration', 'force_migration', 'suspend',
-        'resume', 'create_rescue_disk', 'remove_rescue_disk',
+        'remove', 'create_disks', 'grow_disks', 'remove_disks',
+        'prepare_disks', 'hand_over', 'accept_disks', 'set_aside',
+        'take_back', 'drop_aside', 'prepare_reception', 'cancel_reception',
+        'abort_migration', 'force_migration', 'suspend', 'resume',
+        'create_rescue_disk', 'remove_rescue_disk',
     ))  # fmt: skip
 
     def __init__(self, rig, host, repeating):
@@ -58,13 +59,18 @@ class Handle:
 
     def __getattr__(self, name):
         def ask(*args, **kwargs):
-            answer = getattr(self.driver, name)(*args, **kwargs)
+            answer = self.ask(name, *args, **kwargs)
             if self.repeating and name in self.CHANGES:
                 self.restart()
-                answer = getattr(self.driver, name)(*args, **kwargs)
+                answer = self.ask(name, *args, **kwargs)
             return answer
 
         return ask
+
+    def ask(self, name, *args, **kwargs):
+        """Ask the driver; what is done in steps is done to the last one."""
+        answer = getattr(self.driver, name)(*args, **kwargs)
+        return list(answer) if name == 'hand_over' else answer
 
 
 class ContractTestCase(base.TestCase):
@@ -357,7 +363,8 @@ class Disks:
         self.a.drop_aside(UUID)
         for call, args in (
             (self.a.grow_disks, (spec(),)),
-            (self.a.hand_over, (UUID, B)),
+            (self.a.hand_over, (UUID, B, self.b.prepare_disks(spec()))),
+            (self.b.accept_disks, (UUID,)),
             (self.a.set_aside, (UUID,)),
             (self.a.set_aside, (UUID, True)),
             (self.a.take_back, (UUID,)),
@@ -408,23 +415,53 @@ class Disks:
     def test_hand_over(self):
         self.defined(root_gb=2)
         self.rig.write('a', UUID, 'token')
-        self.a.hand_over(UUID, B)
+        done = self.hand_over()
+        self.assertEqual(done[-1].total, done[-1].done)
         self.assertTrue(self.a.has_disks(UUID))
         self.assertTrue(self.b.has_disks(UUID))
         self.assertEqual('token', self.rig.read('b', UUID))
         self.assertEqual(2, self.rig.size_gb('b', UUID))
         self.assertFalse(self.b.has_aside(UUID))
+        self.b.accept_disks(UUID)
         # Two disks from now on.
         self.rig.write('b', UUID, 'other')
         self.assertEqual('token', self.rig.read('a', UUID))
 
+    def hand_over(self, **values):
+        """Have b invite and a hand over; return how it went."""
+        invitation = self.b.prepare_disks(spec(**values))
+        return self.a.hand_over(UUID, B, invitation)
+
     def test_hand_over_again(self):
         self.defined()
         self.rig.write('a', UUID, 'old')
-        self.a.hand_over(UUID, B)
+        self.hand_over()
+        self.b.remove_disks(UUID)
         self.rig.write('a', UUID, 'new')
-        self.a.hand_over(UUID, B)
+        self.hand_over(operation='operation-2')
+        self.b.accept_disks(UUID)
         self.assertEqual('new', self.rig.read('b', UUID))
+
+    def test_what_is_set_aside_was_handed_over(self):
+        self.defined()
+        self.rig.write('a', UUID, 'token')
+        self.hand_over()
+        self.a.set_aside(UUID)
+        self.assertEqual([], self.hand_over())
+        self.b.accept_disks(UUID)
+        self.assertEqual('token', self.rig.read('b', UUID))
+        self.assertEqual('token', self.rig.read('a', UUID, aside=True))
+
+    def test_what_is_not_accepted_can_be_removed(self):
+        self.defined()
+        self.hand_over()
+        self.b.remove_disks(UUID)
+        self.assertEqual([], self.b.stock())
+        self.assert_refused(exception.DiskFailed, self.b.accept_disks, UUID)
+
+    def test_an_invitation_is_the_same_for_one_operation(self):
+        first = self.b.prepare_disks(spec())
+        self.assertEqual(first, self.b.prepare_disks(spec()))
 
     def test_set_aside_and_take_back(self):
         self.a.create_disks(spec(), None)

@@ -295,7 +295,7 @@ class DiskCrashTest(CrashTestCase):
     def test_hand_over(self):
         self.kill_everywhere(
             self.disks,
-            lambda: self.a.hand_over(UUID, B),
+            lambda: self.a.hand_over(UUID, B, {}),
             lambda: self.assertEqual(
                 ['token'] * 2, [self.token(host) for host in 'ab']
             ),
@@ -310,7 +310,7 @@ class DiskCrashTest(CrashTestCase):
 
         self.kill_everywhere(
             before,
-            lambda: self.a.hand_over(UUID, B),
+            lambda: self.a.hand_over(UUID, B, {}),
             lambda: self.assertEqual('token', self.token('b')),
             lambda: self.assertIn(self.token('b'), ('other', 'token', None)),
         )
@@ -320,7 +320,7 @@ class DiskCrashTest(CrashTestCase):
             self.disks()
             killer = Killer(number)
             with killer.at_work():
-                self.a.hand_over(UUID, B)
+                self.a.hand_over(UUID, B, {})
             self.restart()
             self.b.remove_disks(UUID)
             self.assertEqual([], self.half_done())

@@ -433,7 +433,7 @@ class FailureTest(DisksTestCase):
         own = HostDisks(records, 'a')
         own.create_disks(spec(), None)
         error = self.assertRaises(
-            exception.DiskFailed, own.hand_over, UUID, Peer('z', '')
+            exception.DiskFailed, own.hand_over, UUID, Peer('z', ''), {}
         )
         self.assertIn('z is no embedded host', str(error))
         self.assertFalse(os.path.exists(os.path.join(self.directory, 'z')))

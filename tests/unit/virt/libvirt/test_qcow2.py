@@ -7,6 +7,8 @@ from minova import exception
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
 from minova.virt.libvirt import qcow2
+from minova.virt.libvirt.qemu_disks import QemuDisks
+from minova.virt.libvirt.site import Site
 from tests import base
 
 UUID = '6f1e7c2e-1111-4222-8333-abcdefabcdef'
@@ -40,7 +42,21 @@ def spec(**more):
 class DisksTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.disks = qcow2.QemuDisks(os.path.join(self.directory, 'disks'))
+        self.config(group='compute', transfer_port=0)
+        self.config(my_ip='127.0.0.1')
+        self.disks = QemuDisks(
+            Site(
+                host='a',
+                instances=os.path.join(self.directory, 'disks'),
+                images=self.directory,
+                connection_uri='qemu:///system',
+                uri='qemu:///system',
+                address='127.0.0.1',
+                virt_type='qemu',
+                emulator='',
+            )
+        )
+        self.addCleanup(self.disks.close)
         self.image = os.path.join(self.directory, 'image')
         with open(self.image, 'wb') as file:
             file.write(b'an image' * 1000)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks that stand on a base: what qemu-img says of them, and is told.
+
+A disk is only ever read as what it was made as: a guest could write the
+beginning of another format, with names of files of the host, to a raw one.
+And a base is only ever a file of the image cache.
+"""
+
+import dataclasses
+import os
+import subprocess
+from typing import Any
+
+import orjson
+
+#: Seconds for which qemu-img is waited for; it reads and writes headers only.
+_PATIENCE = 60.0
+
+
+class NotOurs(OSError):
+    """A disk stands on something that is not in the image cache."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What a disk stands on: a name in the image cache, and its format."""
+
+    name: str
+    format: str
+
+
+class Overlays:
+    """The qcow2 disks of a host whose bases are in an image cache.
+
+    ``names`` are the disks, of all a guest has, that may stand on one.
+    """
+
+    def __init__(self, cache: str, names: tuple[str, ...] = ('disk',)) -> None:
+        self.cache = os.path.abspath(cache)
+        self.names = names
+
+    def base_of(self, path: str) -> Base | None:
+        """Return what a disk stands on; None for one that stands alone.
+
+        Raises NotOurs, or OSError in the words of qemu-img.
+        """
+        chain = self._chain(path)
+        if len(chain) == 1:
+            return None
+        found = str(chain[0].get('full-backing-filename') or '')
+        folder, name = os.path.split(os.path.normpath(found))
+        if folder != self.cache or os.path.islink(found):
+            raise NotOurs(
+                f'{path} stands on {found}, which is no file of the image '
+                f'cache {self.cache}'
+            )
+        if len(chain) > 2:
+            raise NotOurs(f'{found} stands on yet another file')
+        return Base(name, str(chain[1]['format']))
+
+    def check(self, path: str, base: Base | None) -> None:
+        """Let a disk that came stand on a base of this host, or on none."""
+        told = self._header(path)
+        backing = told.get('backing-filename')
+        if base is None:
+            if backing is not None:
+                raise NotOurs(
+                    f'{os.path.basename(path)} came with the base {backing}, '
+                    'which was not announced'
+                )
+            return
+        wanted = os.path.join(self.cache, base.name)
+        if backing is None:
+            raise NotOurs(
+                f'{os.path.basename(path)} came without its base {base.name}'
+            )
+        known = told.get('backing-filename-format')
+        if (backing, known) != (wanted, base.format):
+            self._run(
+                'rebase', '-u', '-f', 'qcow2', '-b', wanted,
+                '-F', base.format, path,
+            )  # fmt: skip
+            with open(path, 'rb') as file:
+                os.fsync(file.fileno())
+
+    # -- how -----------------------------------------------------------------
+
+    def _header(self, path: str) -> dict[str, Any]:
+        text = self._run('info', '-U', '-f', 'qcow2', '--output=json', path)
+        header: dict[str, Any] = orjson.loads(text)
+        return header
+
+    def _chain(self, path: str) -> list[dict[str, Any]]:
+        text = self._run(
+            'info', '-U', '-f', 'qcow2', '--backing-chain', '--output=json',
+            path,
+        )  # fmt: skip
+        chain: list[dict[str, Any]] = orjson.loads(text)
+        return chain
+
+    def _run(self, *words: str) -> bytes:
+        try:
+            done = subprocess.run(  # noqa: S603  no shell, our own words
+                ['qemu-img', *words],  # noqa: S607  where the system has it
+                capture_output=True,
+                timeout=_PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OSError(
+                f'qemu-img {words[0]} {words[-1]} has not ended within '
+                f'{_PATIENCE:.0f} s'
+            ) from error
+        if done.returncode != 0:
+            said = done.stderr.decode(errors='replace').strip()
+            raise OSError(said or f'qemu-img {words[0]} failed')
+        return done.stdout

@@ -1,0 +1,626 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transfers over a real socket: what comes, and what is turned away."""
+
+import contextlib
+import http.client
+import os
+import socket
+import ssl
+import stat
+
+import orjson
+
+from minova import exception
+from minova.virt.transfer import certificate
+from minova.virt.transfer import ranges
+from minova.virt.transfer import reception
+from minova.virt.transfer import sending
+from minova.virt.transfer import server
+from minova.virt.transfer.sending import Cargo
+from tests import base
+
+UUID = '11111111-2222-4333-8444-555555555555'
+OTHER = '66666666-7777-4888-9999-aaaaaaaaaaaa'
+MIB = 1 << 20
+
+
+class Place:
+    """Directories below one."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        os.makedirs(os.path.join(directory, 'cache'))
+
+    def coming(self, uuid):
+        return os.path.join(self.directory, f'{uuid}.coming')
+
+    def base(self, name):
+        return os.path.join(self.directory, 'cache', name)
+
+    def base_part(self, uuid, name):
+        return os.path.join(self.directory, 'cache', f'.{name}.{uuid}.part')
+
+    def settle(self, uuid, plan):
+        os.rename(
+            os.path.join(self.coming(uuid), 'files'),
+            os.path.join(self.directory, uuid),
+        )
+
+
+class TransferTestCase(base.TestCase):
+    """A destination, and files of a source."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = Place(os.path.join(self.directory, 'dest'))
+        self.source = os.path.join(self.directory, 'source')
+        os.mkdir(self.source)
+        self.pem = os.path.join(self.directory, 'transfer.pem')
+        self.fingerprint = certificate.ensure(self.pem, 'b')
+        self.server, self.port = None, 0
+        self.start()
+        self.addCleanup(self.stop)
+
+    def start(self):
+        bound = socket.create_server(('127.0.0.1', self.port))
+        self.server = server.TransferServer(
+            self.place, bound, certificate.server_context(self.pem)
+        )
+        self.port = self.server.port
+        self.server.start()
+
+    def stop(self):
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def invite(self, uuid=UUID, token='secret'):
+        reception.invite(self.place.coming(uuid), {'token': token})
+        return {
+            'host': 'b',
+            'address': '127.0.0.1',
+            'port': self.port,
+            'fingerprint': self.fingerprint,
+            'token': token,
+        }
+
+    def file(self, name, *pieces, size=0):
+        """Write a file of the source."""
+        path = os.path.join(self.source, name)
+        with open(path, 'wb') as file:
+            for place, content in pieces:
+                file.seek(place)
+                file.write(content)
+            file.truncate(max(size, file.tell()))
+        return path
+
+    def cargo(self, *names, bases=()):
+        def paths(of):
+            return {name: os.path.join(self.source, name) for name in of}
+
+        return Cargo(paths(names), paths(bases), {})
+
+    def send(self, *names, invitation=None, uuid=UUID, bases=()):
+        return list(
+            sending.send(
+                uuid,
+                invitation or self.invite(uuid),
+                self.cargo(*names, bases=bases),
+            )
+        )
+
+    def arrived(self, name, uuid=UUID):
+        return os.path.join(self.place.directory, uuid, name)
+
+    def content(self, path):
+        with open(path, 'rb') as file:
+            return file.read()
+
+    def assert_same(self, *names, uuid=UUID):
+        for name in names:
+            self.assertEqual(
+                self.content(os.path.join(self.source, name)),
+                self.content(self.arrived(name, uuid)),
+            )
+
+    def assert_failed(self, words, *args, **kwargs):
+        error = self.assertRaises(
+            exception.DiskFailed, self.send, *args, **kwargs
+        )
+        self.assertIn(words, str(error))
+        self.assertIn(UUID, str(error))
+        self.assertNotIn('secret', str(error))
+        self.assertFalse(os.path.exists(self.arrived('')))
+        return error
+
+    def blocks(self):
+        """Return the numbers of the blocks that are sent from now on."""
+        sent = []
+        real = sending.Link.send
+
+        def send(link, path, number, block):
+            sent.append((path, number))
+            return real(link, path, number, block)
+
+        self.patch(sending.Link, 'send', send)
+        return sent
+
+
+class SendTest(TransferTestCase):
+    """What arrives."""
+
+    def test_files(self):
+        self.file('disk', (0, os.urandom(3 * MIB + 17)))
+        self.file('disk.swap', size=5 * MIB)
+        self.file('console.log')
+        done = self.send('disk', 'disk.swap', 'console.log')
+        self.assert_same('disk', 'disk.swap', 'console.log')
+        self.assertEqual(8 * MIB + 17, done[-1].total)
+        self.assertEqual(done[-1].total, done[-1].done)
+        steps = [step.done for step in done]
+        self.assertEqual(sorted(steps), steps)
+
+    def test_sparse_stays_sparse(self):
+        size = 20 << 30
+        self.file('disk', (1 << 30, b'a'), (size - 5, b'b'), size=size)
+        sent = self.blocks()
+        self.send('disk')
+        self.assertEqual(2, len(sent))
+        found = os.stat(self.arrived('disk'))
+        self.assertEqual(size, found.st_size)
+        self.assertLess(found.st_blocks * 512, MIB)
+        with open(self.arrived('disk'), 'rb') as file:
+            file.seek(1 << 30)
+            self.assertEqual(b'a', file.read(1))
+            file.seek(size - 5)
+            self.assertEqual(b'b\0\0\0\0', file.read().ljust(5, b'\0'))
+
+    def test_again_when_it_has_arrived(self):
+        self.file('disk', (0, b'x' * MIB))
+        invitation = self.invite()
+        self.send('disk', invitation=invitation)
+        self.restart()
+        sent = self.blocks()
+        done = self.send('disk', invitation=invitation)
+        self.assertEqual([], sent)
+        self.assertEqual(done[-1].total, done[-1].done)
+        self.assert_same('disk')
+
+    def test_two_at_once(self):
+        self.file('disk', (0, os.urandom(2 * MIB)))
+        goes = [
+            sending.send(uuid, self.invite(uuid, uuid), self.cargo('disk'))
+            for uuid in (UUID, OTHER)
+        ]
+        while goes:
+            for go in list(goes):
+                if next(go, None) is None:
+                    goes.remove(go)
+        self.assert_same('disk')
+        self.assert_same('disk', uuid=OTHER)
+
+    def test_bases(self):
+        path = self.file('image', (0, os.urandom(MIB)))
+        self.file('disk', (0, b'overlay'))
+        self.send('disk', bases=['image'])
+        self.assertEqual(
+            self.content(path), self.content(self.place.base('image'))
+        )
+        self.assertEqual(
+            ['image'], os.listdir(os.path.dirname(self.place.base('')))
+        )
+        # Another one that stands on it: it is there already.
+        sent = self.blocks()
+        invitation = self.invite(OTHER)
+        self.send('disk', bases=['image'], uuid=OTHER, invitation=invitation)
+        self.assertEqual([('files/disk', 0)], sent)
+
+    def test_a_base_that_two_bring(self):
+        self.file('image', (0, os.urandom(2 * MIB)))
+        self.file('disk', (0, b'overlay'))
+        goes = [
+            sending.send(
+                uuid,
+                self.invite(uuid, uuid),
+                self.cargo('disk', bases=['image']),
+            )
+            for uuid in (UUID, OTHER)
+        ]
+        while goes:
+            for go in list(goes):
+                if next(go, None) is None:
+                    goes.remove(go)
+        for uuid in (UUID, OTHER):
+            self.assert_same('disk', uuid=uuid)
+        cache = os.path.dirname(self.place.base(''))
+        self.assertEqual(
+            self.content(os.path.join(self.source, 'image')),
+            self.content(self.place.base('image')),
+        )
+        self.assertEqual(['image'], os.listdir(cache))
+
+    def test_another_base_of_that_name(self):
+        self.file('image', (0, b'one'))
+        self.file('disk')
+        for content, words in ((b'two', 'not what'), (b'three', 'bytes')):
+            with open(self.place.base('image'), 'wb') as file:
+                file.write(content)
+            self.assert_failed(words, 'disk', bases=['image'])
+            self.assertEqual(content, self.content(self.place.base('image')))
+
+
+class BrokenTest(TransferTestCase):
+    """What goes wrong on the way."""
+
+    def cut(self, steps, invitation):
+        """Begin to send, and stop after so many steps."""
+        go = sending.send(UUID, invitation, self.cargo('disk'))
+        for _ in range(steps):
+            next(go)
+        go.close()
+
+    def test_what_has_come_is_not_sent_again(self):
+        self.file('disk', (0, os.urandom(9 * MIB)))
+        invitation = self.invite()
+        self.cut(6, invitation)
+        self.restart()
+        sent = self.blocks()
+        self.send('disk', invitation=invitation)
+        self.assertEqual(
+            [('files/disk', number) for number in range(5, 9)], sent
+        )
+        self.assert_same('disk')
+
+    def test_what_was_lost_is_sent_again(self):
+        self.file('disk', (0, os.urandom(9 * MIB)))
+        invitation = self.invite()
+        self.cut(6, invitation)
+        part = os.path.join(self.place.coming(UUID), 'files', 'disk')
+        with open(part, 'r+b') as file:
+            # As after a power cut: what was not on the disk is zeros.
+            file.seek(2 * MIB)
+            file.write(bytes(MIB))
+        sent = self.blocks()
+        self.send('disk', invitation=invitation)
+        self.assertIn(('files/disk', 2), sent)
+        self.assert_same('disk')
+
+    def test_damaged_on_the_way(self):
+        self.file('disk', (0, b'x' * MIB))
+        real = ranges.unpack
+
+        def damage(*args):
+            block = bytearray(real(*args))
+            block[77] ^= 1
+            return bytes(block)
+
+        self.patch(ranges, 'unpack', damage)
+        self.assert_failed('damaged 3 times', 'disk')
+
+    def test_damaged_once(self):
+        self.file('disk', (0, b'x' * MIB))
+        real, times = ranges.unpack, []
+
+        def damage(*args):
+            block = bytearray(real(*args))
+            if not times:
+                times.append(1)
+                block[77] ^= 1
+            return bytes(block)
+
+        self.patch(ranges, 'unpack', damage)
+        self.send('disk')
+        self.assert_same('disk')
+
+    def test_nothing_is_named_that_was_not_compared(self):
+        self.file('disk', (0, b'x' * MIB))
+        invitation = self.invite()
+        with sending.Link(UUID, invitation) as link:
+            plan = reception.Plan({'disk': MIB}, {}, {}, False).as_dict()
+            link.plan(plan)
+            self.assertEqual(['files/disk'], link.finish())
+            own = [ranges.digest(b'x' * MIB)]
+            self.assertEqual([0], link.compare('files/disk', 0, own))
+            link.send('files/disk', 0, b'x' * MIB)
+            self.assertEqual(['files/disk'], link.finish())
+            self.assertEqual([], link.compare('files/disk', 0, own))
+            # What is written afterwards must be compared again.
+            link.send('files/disk', 0, b'y' * MIB)
+            self.assertEqual(['files/disk'], link.finish())
+        self.assertFalse(os.path.exists(self.arrived('')))
+
+    def test_it_grows_while_it_is_sent(self):
+        path = self.file('disk', (0, b'x' * MIB))
+        times = []
+        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        for step in go:
+            if step.done and not times:
+                times.append(1)
+                with open(path, 'ab') as file:
+                    file.write(b'y' * MIB)
+        self.assertEqual(2 * MIB, os.path.getsize(self.arrived('disk')))
+        self.assert_same('disk')
+
+    def test_it_grows_for_ever(self):
+        path = self.file('disk', (0, b'x' * MIB))
+
+        def grow():
+            for step in sending.send(UUID, self.invite(), self.cargo('disk')):
+                if step.done:
+                    with open(path, 'ab') as file:
+                        file.write(b'y')
+
+        error = self.assertRaises(exception.DiskFailed, grow)
+        self.assertIn('have changed each time', str(error))
+        self.assertFalse(os.path.exists(self.arrived('')))
+
+    def test_nobody_answers(self):
+        self.file('disk')
+        invitation = self.invite()
+        self.stop()
+        error = self.assert_failed('refused', 'disk', invitation=invitation)
+        self.assertIsInstance(error, exception.HandOverInterrupted)
+        self.assertIn(f'b at 127.0.0.1, port {self.port}', str(error))
+
+    def test_the_destination_goes_on_the_way(self):
+        self.file('disk', (0, os.urandom(5 * MIB)))
+        invitation = self.invite()
+        go = sending.send(UUID, invitation, self.cargo('disk'))
+        next(go)
+        next(go)
+        self.stop()
+        self.assertRaises(exception.HandOverInterrupted, list, go)
+        self.start()
+        self.send('disk', invitation=invitation)
+        self.assert_same('disk')
+
+    def test_a_connection_that_ended_is_opened_again(self):
+        self.file('disk', (0, os.urandom(5 * MIB)))
+        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        next(go)
+        next(go)
+        self.restart()
+        # The new process knows of no plan, and says so; then anew.
+        error = self.assertRaises(exception.DiskFailed, list, go)
+        self.assertIsInstance(error, exception.HandOverInterrupted)
+        self.send('disk')
+        self.assert_same('disk')
+
+    def test_the_disk_is_full(self):
+        self.file('disk', (0, b'x' * MIB))
+
+        def full(*args):
+            raise OSError(28, 'No space left on device')
+
+        self.patch(ranges, 'write', full)
+        error = self.assert_failed('No space left on device', 'disk')
+        self.assertNotIsInstance(error, exception.HandOverInterrupted)
+
+
+class TrustTest(TransferTestCase):
+    """Who may do what."""
+
+    def ask(self, method, path, body=b'{}', token='secret', headers=None):
+        """Ask as anybody may; return status and answer."""
+        context = certificate.client_context()
+        connection = http.client.HTTPSConnection(
+            '127.0.0.1', self.port, context=context
+        )
+        self.addCleanup(connection.close)
+        sent = {'Authorization': f'Bearer {token}'} if token else {}
+        connection.request(method, path, body, sent | (headers or {}))
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+    def plan(self, *names, **values):
+        return orjson.dumps(
+            {
+                'files': dict.fromkeys(names, 5),
+                'bases': {},
+                'overlays': {},
+                'shared': False,
+            }
+            | values
+        )
+
+    def written(self):
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.directory)
+            for folder, _, names in os.walk(self.directory)
+            for name in names
+        )
+
+    def test_the_wrong_token(self):
+        self.file('disk', (0, b'x' * MIB))
+        invitation = self.invite() | {'token': 'another'}
+        before = self.written()
+        self.assert_failed('refuses', 'disk', invitation=invitation)
+        for token in ('', 'another', 'secret2', 'SECRET'):
+            status, _ = self.ask('PUT', f'/v1/{UUID}', self.plan('d'), token)
+            self.assertEqual(403, status)
+        self.assertEqual(before, self.written())
+
+    def test_a_token_is_for_one_guest(self):
+        self.invite(OTHER, 'other')
+        self.invite()
+        answers = {
+            self.ask('PUT', f'/v1/{uuid}', self.plan('d'), token)
+            for uuid, token in (
+                (UUID, 'other'),
+                (OTHER, 'secret'),
+                (UUID.replace('1', '2'), 'secret'),
+            )
+        }
+        # All are told the same, so nobody learns which guests there are.
+        ((status, _),) = answers
+        self.assertEqual(403, status)
+        self.assertEqual([], os.listdir(self.files()))
+
+    def files(self, uuid=UUID):
+        return os.path.join(self.place.coming(uuid), 'files')
+
+    def test_a_token_that_was_taken_back(self):
+        self.file('disk', (0, os.urandom(2 * MIB)))
+        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        next(go)
+        next(go)
+        os.unlink(os.path.join(self.place.coming(UUID), 'invitation.json'))
+        error = self.assertRaises(exception.DiskFailed, list, go)
+        self.assertIn('not any more', str(error))
+
+    def test_a_new_token_ends_the_old_one(self):
+        self.file('disk', (0, os.urandom(2 * MIB)))
+        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        next(go)
+        self.invite(token='newer')
+        self.assertRaises(exception.DiskFailed, list, go)
+
+    def test_another_certificate(self):
+        self.file('disk', (0, b'x'))
+        invitation = self.invite()
+        heard = []
+        real = server._Connection._ask
+
+        def ask(connection, body):
+            heard.append(connection.headers)
+            return real(connection, body)
+
+        self.patch(server._Connection, '_ask', ask)
+        self.assert_failed(
+            'another certificate',
+            'disk',
+            invitation=invitation | {'fingerprint': '0' * 64},
+        )
+        self.assertEqual([], heard)
+        self.send('disk', invitation=invitation)
+        self.assertNotEqual([], heard)
+
+    def test_names_that_lead_elsewhere(self):
+        self.invite()
+        before = self.written()
+        for name in (
+            '../x', '..', '.', '', '/etc/passwd', 'a/b', '.hidden', 'a\0b',
+            'a\nb', 'x' * 300,
+        ):  # fmt: skip
+            for plan in (
+                self.plan(name),
+                self.plan('disk', bases={name: 5}),
+                self.plan('disk', bases={'b': 1}, overlays={name: ['b', 'x']}),
+            ):
+                status, text = self.ask('PUT', f'/v1/{UUID}', plan)
+                self.assertEqual(400, status, name)
+                self.assertIn('no name of a file', text)
+        for uuid in ('..', f'{UUID}/..', '%2e%2e', UUID.upper() + 'g'):
+            status, _ = self.ask('PUT', f'/v1/{uuid}', self.plan('disk'))
+            self.assertEqual(404, status, uuid)
+        self.assertEqual(before, self.written())
+
+    def test_a_link_is_not_followed(self):
+        self.invite()
+        victim = self.file('victim', (0, b'precious'))
+        os.symlink(victim, os.path.join(self.files(), 'disk'))
+        status, _ = self.ask('PUT', f'/v1/{UUID}', self.plan('disk'))
+        self.assertEqual(507, status)
+        self.assertEqual(b'precious', self.content(victim))
+
+    def test_what_cannot_be_meant(self):
+        self.invite()
+        compare = f'/v1/{UUID}/files/disk/compare'
+        block = f'/v1/{UUID}/files/disk/blocks'
+        for method, path, body, wanted in (
+            ('PUT', f'/v1/{UUID}', b'{', 400),
+            ('PUT', f'/v1/{UUID}', b'[]', 400),
+            ('PUT', f'/v1/{UUID}', self.plan(files={'a': -1}), 400),
+            ('PUT', f'/v1/{UUID}', self.plan(overlays={'a': ['b', 'c']}), 400),
+            ('POST', f'/v1/{UUID}/whole', b'', 503),
+            ('PUT', f'/v1/{UUID}', self.plan('disk'), 200),
+            ('POST', compare, b'{}', 400),
+            ('POST', compare, b'{"first": -1, "digests": ["x"]}', 400),
+            ('POST', compare, b'{"first": 0, "digests": []}', 400),
+            ('POST', compare, b'{"first": 9, "digests": ["x"]}', 400),
+            ('POST', compare.replace('disk', 'swap'), b'{}', 404),
+            ('PUT', f'{block}/7?cells=1', b'12345', 400),
+            ('PUT', f'{block}/0?cells=1', b'1234', 400),
+            ('PUT', f'{block}/0', b'12345', 404),
+            ('PUT', f'{block}/0?cells=1', b'12345', 200),
+            ('POST', '/', b'', 404),
+            ('GET', f'/v1/{UUID}', b'', 501),
+        ):
+            status, text = self.ask(method, path, body)
+            self.assertEqual(wanted, status, (path, body, text))
+
+    def test_a_body_that_is_too_long(self):
+        self.invite()
+        status, _ = self.ask(
+            'PUT', f'/v1/{UUID}', b'', headers={'Content-Length': '99999999'}
+        )
+        self.assertEqual(413, status)
+
+    def test_who_does_not_speak_tls(self):
+        with socket.create_connection(('127.0.0.1', self.port)) as plain:
+            plain.settimeout(10)
+            plain.sendall(b'PUT / HTTP/1.1\r\n\r\n')
+            with contextlib.suppress(ConnectionResetError):
+                self.assertNotIn(b'HTTP', plain.recv(1000))
+        self.file('disk')
+        self.send('disk')
+
+    def test_an_old_tls(self):
+        context = certificate.client_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with socket.create_connection(('127.0.0.1', self.port)) as plain:
+            self.assertRaises(OSError, context.wrap_socket, plain)
+
+    def test_who_says_nothing_keeps_nobody_waiting(self):
+        silent = socket.create_connection(('127.0.0.1', self.port))
+        self.addCleanup(silent.close)
+        self.file('disk', (0, b'x'))
+        self.send('disk')
+        self.assert_same('disk')
+        # And is hung up on at the end, or this would wait for a minute.
+        self.stop()
+
+    def test_so_many_at_a_time(self):
+        self.patch(server, '_AT_ONCE', 1)
+        silent = socket.create_connection(('127.0.0.1', self.port))
+        self.file('disk', (0, b'x'))
+        error = self.assert_failed('does not answer', 'disk')
+        self.assertIsInstance(error, exception.HandOverInterrupted)
+        silent.close()
+
+
+class CertificateTest(base.TestCase):
+    """The file of the certificate and its key."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.directory, 'transfer.pem')
+
+    def test_it_stays_the_same(self):
+        first = certificate.ensure(self.path, 'b')
+        self.assertEqual(first, certificate.ensure(self.path, 'b'))
+        self.assertEqual(64, len(first))
+        self.assertEqual(0o600, stat.S_IMODE(os.stat(self.path).st_mode))
+        self.assertEqual(['transfer.pem'], os.listdir(self.directory))
+
+    def test_each_has_its_own(self):
+        other = os.path.join(self.directory, 'other.pem')
+        self.assertNotEqual(
+            certificate.ensure(self.path, 'b'), certificate.ensure(other, 'b')
+        )
+
+    def test_what_cannot_be_understood_is_made_anew(self):
+        first = certificate.ensure(self.path, 'b')
+        with open(self.path, 'rb') as file:
+            text = file.read()
+        for broken in (b'', b'nonsense', text[:50], text[:-80]):
+            with open(self.path, 'wb') as file:
+                file.write(broken)
+            again = certificate.ensure(self.path, 'b')
+            self.assertNotEqual(first, again)
+            certificate.server_context(self.path)
