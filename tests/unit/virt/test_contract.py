@@ -552,7 +552,9 @@ class ConfigDrives:
     def test_it_goes_along(self):
         self.a.create_disks(drive_spec(), None)
         before = self.drive()
-        self.a.hand_over(UUID, B)
+        invitation = self.b.prepare_disks(drive_spec())
+        self.a.hand_over(UUID, B, invitation)
+        self.b.accept_disks(UUID)
         self.assertEqual(before, self.drive('b'))
         self.a.set_aside(UUID)
         self.assertIsNone(self.drive())
