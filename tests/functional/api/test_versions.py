@@ -51,7 +51,7 @@ class VersionsTest(base.ApiTestCase):
         )
 
     def test_what_is_not_there_is_404_in_the_usual_form(self):
-        for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-networks'):
+        for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-cells'):
             reply = self.user.get(path)
             self.assert_refused(404, 'could not be found', reply)
             self.assertEqual(['itemNotFound'], list(reply.body))
