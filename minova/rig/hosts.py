@@ -14,6 +14,8 @@ those of the host::
     DIR/host1/config   definitions, QEMU's sockets (XDG_CONFIG_HOME)
     DIR/host1/cache    logs of guests (XDG_CACHE_HOME)
     DIR/host1/disks    for whoever uses the host
+    DIR/host1/tls      certificates for guests that move, if somebody put
+                       them there before the host was started
 
 Guests live on when their libvirtd ends, and are found again by its next start.
 """
@@ -50,6 +52,8 @@ namespaces = []
 cgroup_controllers = []
 migration_host = "{address}"
 migration_address = "{address}"
+migrate_tls_x509_cert_dir = "{tls}"
+migrate_tls_x509_verify = 1
 """
 
 
@@ -92,6 +96,11 @@ class Host:
     def conf(self) -> str:
         """The configuration of its libvirtd, by which that is known."""
         return f'{self.directory}/libvirtd.conf'
+
+    @property
+    def tls(self) -> str:
+        """Where QEMU looks for certificates."""
+        return f'{self.directory}/tls'
 
     @property
     def log(self) -> str:
@@ -148,7 +157,7 @@ def start(one: Host) -> None:
 
 
 def _configure(one: Host) -> None:
-    for name in ('run', 'config/libvirt', 'cache', 'data', 'disks'):
+    for name in ('run', 'config/libvirt', 'cache', 'data', 'disks', 'tls'):
         os.makedirs(os.path.join(one.directory, name), exist_ok=True)
     # The same at each start: guests are found again by it.
     known_by = uuid.uuid5(uuid.NAMESPACE_URL, f'file://{one.directory}')
@@ -160,7 +169,7 @@ def _configure(one: Host) -> None:
     )
     _write(
         f'{one.directory}/config/libvirt/qemu.conf',
-        _QEMU_CONF.format(address=one.address),
+        _QEMU_CONF.format(address=one.address, tls=one.tls),
     )
 
 

@@ -5,12 +5,18 @@ What the guest says on its console shows that it is the same guest, with the
 same memory and disk, wherever it was moved. The hosts are those of a rig.
 """
 
+import hashlib
+import os
+import subprocess
+
 from testtools import content
 
 from minova.conf import CONF
 from minova.db import engine
 from minova.rig import guest
+from minova.virt.libvirt import qcow2
 from tests import base
+from tests.fixtures import certificates
 from tests.fixtures import processes
 from tests.fixtures import servers
 from tests.fixtures.processes import Cluster
@@ -25,11 +31,12 @@ class QemuTestCase(base.TestCase):
 
     time_limit = 400
     shared = False
+    tls = False
 
     def setUp(self):
         super().setUp()
         name = self.id().rpartition('.')[2][:40]
-        self.rig = self.useFixture(Rig(shared=self.shared))
+        self.rig = self.useFixture(Rig(shared=self.shared, tls=self.tls))
         broker = servers.shared(servers.RabbitMQ)
         self.addCleanup(broker.delete_vhost, name)
         database = servers.shared(servers.MariaDB)
@@ -97,6 +104,13 @@ class QemuTestCase(base.TestCase):
         self.assertNotEqual(before, host)
         return host
 
+    def wait_for(self, true, seconds=90):
+        until = base.clock.monotonic() + seconds
+        while not true():
+            if base.clock.monotonic() > until:
+                self.fail('it never came true')
+            base.clock.sleep(0.05)
+
     def assert_nothing_left(self):
         self.assertEqual({}, {n: f for n, f in self.rig.files().items() if f})
 
@@ -155,6 +169,138 @@ class LifeTest(QemuTestCase):
         self.assert_nothing_left()
 
 
+class ResizeTest(QemuTestCase):
+    """Between hosts that share nothing; the disks are sent."""
+
+    def content(self, host, uuid):
+        """Return what a disk holds as the guest sees it."""
+        folder = os.path.join(self.rig.instances(host), uuid)
+        flat = os.path.join(self.directory, 'flat')
+        qcow2.run(
+            *('qemu-img', 'convert', '-U', '-O', 'raw'), f'{folder}/disk', flat
+        )
+        with open(flat, 'rb') as file:
+            return hashlib.sha256(file.read(_MIB)).hexdigest()
+
+    def test_there_and_back_and_there(self):
+        uuid, here = self.boot(config_drive=True)
+        there = self.other(here)
+        before = self.rig.counts(here, uuid)[-1]
+        self.user.resize(uuid, 'big')
+        self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.assertEqual(there, self.user.host(uuid))
+        count = self.rig.wait_for_count(there, uuid)
+        self.assertEqual(before.disk, count.disk)
+        self.assertNotEqual(before.memory, count.memory)
+        self.assert_runs_once(uuid, there)
+        info = qcow2.info(
+            os.path.join(self.rig.instances(there), uuid, 'disk'), 'qcow2'
+        )
+        self.assertEqual(2 << 30, info['virtual-size'])
+        self.assertEqual([f'{uuid}_resize'], self.rig.files()[here])
+        # Back: the very same disk, and nothing is left there.
+        self.user.act(uuid, 'revertResize')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(here, self.user.host(uuid))
+        self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
+        self.assertEqual([], self.rig.files()[there])
+        # Again, by a migration of a server that is off; and stay.
+        self.user.act(uuid, 'os-stop')
+        self.user.wait(uuid, 'SHUTOFF')
+        content = self.content(here, uuid)
+        self.user.act(uuid, 'migrate')
+        self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.assertEqual(content, self.content(there, uuid))
+        self.user.act(uuid, 'confirmResize')
+        self.user.wait(uuid, 'SHUTOFF')
+        self.wait_for(lambda: not self.rig.files()[here])
+        self.user.act(uuid, 'os-start')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(
+            before.disk, self.rig.wait_for_count(there, uuid).disk
+        )
+        # Its config drive came along, and moves with a guest that runs.
+        drive = os.path.join(uuid, 'disk.config')
+        with open(os.path.join(self.rig.instances(there), drive), 'rb') as f:
+            data = f.read()
+        self.live_migrate(uuid)
+        with open(os.path.join(self.rig.instances(here), drive), 'rb') as f:
+            self.assertEqual(data, f.read())
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
+
+class SharedTest(QemuTestCase):
+    """Hosts that see one directory: nothing is copied."""
+
+    shared = True
+
+    def test_moves(self):
+        uuid, here = self.boot()
+        there = self.other(here)
+        before = self.rig.counts(here, uuid)[-1]
+        path = os.path.join(self.rig.instances(here), uuid, 'disk')
+        inode = os.stat(path).st_ino
+        self.assertEqual(there, self.live_migrate(uuid))
+        after = self.rig.wait_for_count(there, uuid)
+        self.assertEqual(
+            (before.boot, before.memory, before.disk),
+            (after.boot, after.memory, after.disk),
+        )
+        self.assertEqual(inode, os.stat(path).st_ino)
+        self.assert_runs_once(uuid, there)
+        # What is asked for and cannot be is said.
+        self.user.live_migrate(uuid, block=True)
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(there, self.user.host(uuid))
+        (last, *_) = self.user.ask(
+            'GET', f'/servers/{uuid}/os-instance-actions'
+        )['instanceActions']
+        self.assertEqual('live-migration', last['action'])
+        self.assertIn('is on shared storage', last['message'])
+        # Cold: the disk is given, and a copy kept for a way back.
+        self.user.resize(uuid, 'big')
+        self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.assertEqual(here, self.user.host(uuid))
+        self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
+        self.user.act(uuid, 'revertResize')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(there, self.user.host(uuid))
+        self.assertEqual(
+            before.disk, self.rig.wait_for_count(there, uuid).disk
+        )
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
+
+class TlsTest(QemuTestCase):
+    """What is sent of a guest that moves is encrypted."""
+
+    tls = True
+
+    def start_compute(self, host, wait=True, **more):
+        tls = {'libvirt': {'migration_tls': True}}
+        return super().start_compute(host, wait, **tls)
+
+    def test_certificates(self):
+        uuid, here = self.boot()
+        there = self.other(here)
+        self.assertEqual(there, self.live_migrate(uuid))
+        self.rig.wait_for_count(there, uuid)
+        # Of an authority that nobody here trusts: it stays where it is.
+        certificates.write(self.rig.hosts[here], certificates.Authority())
+        self.user.live_migrate(uuid)
+        self.user.wait(uuid, 'ACTIVE', 120)
+        self.assertEqual(there, self.user.host(uuid))
+        self.rig.wait_for_count(there, uuid)
+        self.assert_runs_once(uuid, there)
+        self.wait_for(lambda: not self.rig.files()[here])
+        told = subprocess.check_output(
+            [*self.manage, 'timeline', uuid], text=True
+        )
+        self.assertIn('certificate', told)
+
+
 class KillTest(QemuTestCase):
     """What is killed while a guest moves, in the order of the chain."""
 
@@ -172,13 +318,6 @@ class KillTest(QemuTestCase):
         self.user.live_migrate(uuid)
         self.wait_for(lambda: len(self.rig.runners(uuid)) == 2)
         return here, self.other(here)
-
-    def wait_for(self, true, seconds=90):
-        until = base.clock.monotonic() + seconds
-        while not true():
-            if base.clock.monotonic() > until:
-                self.fail('it never came true')
-            base.clock.sleep(0.05)
 
     def restart(self, *hosts):
         for host in hosts:
