@@ -26,6 +26,7 @@ import shutil
 import signal
 import socket
 import uuid
+import zlib
 
 from minova import clock
 from minova import exception
@@ -36,6 +37,10 @@ _PATIENCE = 30.0
 _LOOK = 0.05
 #: A socket's path has 107 characters at most; QEMU's are this much longer.
 _LONGEST = 45
+#: Ports of one kind that a host has, below those that any client may get.
+_PORTS = 40
+_FIRST_PORT = 6000
+_SLOTS = 300
 _LIBVIRTD_CONF = """\
 host_uuid = "{uuid}"
 unix_sock_dir = "{run}/libvirt"
@@ -52,6 +57,10 @@ namespaces = []
 cgroup_controllers = []
 migration_host = "{address}"
 migration_address = "{address}"
+remote_display_port_min = {screens}
+remote_display_port_max = {last_screen}
+migration_port_min = {moves}
+migration_port_max = {last_move}
 migrate_tls_x509_cert_dir = "{tls}"
 migrate_tls_x509_verify = 1
 """
@@ -169,8 +178,26 @@ def _configure(one: Host) -> None:
     )
     _write(
         f'{one.directory}/config/libvirt/qemu.conf',
-        _QEMU_CONF.format(address=one.address, tls=one.tls),
+        _QEMU_CONF.format(
+            address=one.address, tls=one.tls, **_ports(one.directory)
+        ),
     )
+
+
+def _ports(directory: str) -> dict[str, int]:
+    """Return ports for screens and for guests that come.
+
+    A libvirtd looks which of its ports are free, and QEMU takes one a moment
+    later: hosts that share a machine would be in each other's way.
+    """
+    slot = zlib.crc32(directory.encode()) % _SLOTS
+    first = _FIRST_PORT + slot * 2 * _PORTS
+    return {
+        'screens': first,
+        'last_screen': first + _PORTS - 1,
+        'moves': first + _PORTS,
+        'last_move': first + 2 * _PORTS - 1,
+    }
 
 
 def _write(path: str, text: str) -> None:

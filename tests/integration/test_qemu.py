@@ -21,6 +21,7 @@ from tests.fixtures import processes
 from tests.fixtures import servers
 from tests.fixtures.processes import Cluster
 from tests.fixtures.rig import Rig
+from tests.fixtures.screens import look
 from tests.fixtures.user import User
 
 _MIB = 1 << 20
@@ -152,6 +153,64 @@ class LifeTest(QemuTestCase):
         self.user.delete(uuid)
         self.assertEqual([], self.rig.runners(uuid))
         self.assert_nothing_left()
+
+    def test_asleep_and_repaired(self):
+        uuid, host = self.boot()
+        first = self.rig.counts(host, uuid)[-1]
+        # Asleep it is no process; awake it goes on where it was.
+        self.user.act(uuid, 'suspend')
+        self.user.wait(uuid, 'SUSPENDED')
+        self.assertEqual([], self.rig.runners(uuid))
+        self.user.act(uuid, 'resume')
+        self.user.wait(uuid, 'ACTIVE')
+        awake = self.rig.wait_for_count(host, uuid)
+        self.assertEqual(
+            (first.boot, first.memory), (awake.boot, awake.memory)
+        )
+        # Rescued it starts from another disk, then from its own again.
+        self.user.act(uuid, 'rescue', {})
+        self.user.wait(uuid, 'RESCUE')
+        self.assertNotEqual(
+            first.disk, self.rig.wait_for_count(host, uuid).disk
+        )
+        self.user.act(uuid, 'unrescue')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(first.disk, self.rig.wait_for_count(host, uuid).disk)
+        # What it said is told.
+        told = self.user.ask(
+            'POST',
+            f'/servers/{uuid}/action',
+            {'os-getConsoleOutput': {'length': 3}},
+        )
+        self.assertIn('COUNT', told['output'])
+        self._look(uuid)
+        self._events(uuid, host, first.disk)
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
+    def _look(self, uuid):
+        """Its screen is seen through the proxy."""
+        proxy = self.cluster.start('novncproxy', 'proxy', vnc={'port': 0})
+        url = self.user.ask(
+            'POST',
+            f'/servers/{uuid}/remote-consoles',
+            {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}},
+        )['remote_console']['url']
+        host, _, port = proxy.newest_url().rpartition('/')[2].partition(':')
+        browser = look(url, (host, int(port)), open_timeout=30)
+        self.addCleanup(browser.close)
+        self.assertEqual(b'RFB 003.008\n', browser.recv(timeout=10))
+
+    def _events(self, uuid, host, disk):
+        """What happens to it is seen, also by a libvirtd that is new."""
+        self.rig.kill_libvirtd(host)
+        self.rig.start_libvirtd(host)
+        self.rig.wait_for_count(host, uuid)
+        self.rig.kill_guest(host, uuid)
+        self.user.wait(uuid, 'SHUTOFF')
+        self.user.act(uuid, 'os-start')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
 
     def test_live_migration(self):
         uuid, host = self.boot()
