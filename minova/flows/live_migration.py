@@ -18,14 +18,8 @@ on: the milestone ``migrated`` of step 2. Before it, every failure leaves the
 guest running at the source; after it, every failure is worked off until the
 destination has it.
 
-To abort is an operation of its own that runs beside: it notes the wish with
-the migration and lets the source stop it.
-
-= ====================================== ========= ========================
-# step                                   where     taken back by
-= ====================================== ========= ========================
-1 live_migration_abort                   source    nothing to take back
-= ====================================== ========= ========================
+To abort it and to force it are operations of their own that run beside:
+``abort`` and ``force_complete``.
 """
 
 from collections.abc import Callable
@@ -469,37 +463,3 @@ class LiveMigrate(Story):
         """End the record of a move that the source did not end itself."""
         if book.migration.status not in ('error', 'cancelled'):
             book.record_move(status='error')
-
-
-# -- abort -------------------------------------------------------------------
-
-
-class LiveMigrationAbort(HostStep):
-    """Let the migration at work here stop."""
-
-    method = 'live_migration_abort'
-    beside = True
-
-    def begins(self, book: Book) -> None:
-        """Tell that it is asked to stop."""
-        book.open('live.migration.abort')
-
-    def work(self, job: Job) -> Facts:
-        """Ask the step that watches it."""
-        job.cancel(LiveMigration)
-        return {}
-
-    def ends(self, book: Book, result: Facts) -> None:
-        """Tell that it was asked; how it ends, the migration tells."""
-        book.close('live.migration.abort')
-
-
-class Abort(Story):
-    """Ask a live migration to stop."""
-
-    steps = (LiveMigrationAbort,)
-
-    def starts(self, book: Book) -> None:
-        """Note it with the migration, so that a restart knows; tell it."""
-        book.cancel_owner()
-        book.owe(LiveMigrationAbort, host=book.instance.host)
