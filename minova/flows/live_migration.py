@@ -231,11 +231,17 @@ def _move_or_stay(job: Job, dest: str) -> None:
     except (exception.Stale, exception.Unsettled):
         raise
     except exception.MinovaException:
-        if job.forced and job.instance.vm_state == states.ACTIVE:
-            guest = watching.ask(job, job.driver.guest)
-            if guest is not None and guest.power is Power.PAUSED:
-                watching.ask(job, job.driver.unpause)
+        _let_run(job)
         raise
+
+
+def _let_run(job: Job) -> None:
+    """Let a guest go on that was paused to be moved, and was not moved."""
+    wanted_on = job.instance.vm_state == states.ACTIVE
+    if wanted_on and watching.may_be_forced(job):
+        guest = watching.ask(job, job.driver.guest)
+        if guest is not None and guest.power is Power.PAUSED:
+            watching.ask(job, job.driver.unpause)
 
 
 def _move(job: Job, dest: str) -> None:
@@ -250,6 +256,9 @@ def _move(job: Job, dest: str) -> None:
             raise exception.Cancelled(operation='live migration')
         made = job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
+        if job.resumed:
+            # One that is paused when it begins to move arrives paused.
+            _let_run(job)
         _begin(job, dest, job.args['plan'] | made)
     elif cancelled:
         watching.ask(job, job.driver.abort_migration)

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 from oslo_log import log as logging
 
+from minova import clock
 from minova import exception
+from minova.conf import CONF
 from minova.flows.chain import Error
 from minova.flows.chain import Job
 from minova.states import ON
@@ -72,7 +74,7 @@ def watch(job: Job, dest: str) -> None:
     runs here. Unsettled: it is not known.
     """
     reported = waited = 0.0
-    forcing = _Forcing(job)
+    forcing, limit = _Forcing(job), _Limit(job)
     for look in _looks():
         going = ask(job, job.driver.migration)
         if going.state == 'completed':
@@ -81,19 +83,20 @@ def watch(job: Job, dest: str) -> None:
             require_arrived(job, dest)
             return
         if going.state != 'running':
-            raise _failure(job, going)
+            raise _failure(job, going, limit)
         if waited - reported >= _REPORT:
             reported = waited
             _report(job, going)
             uuid, plan = job.instance.uuid, job.args['plan']
             job.driver.hasten(uuid, plan, waited)
         _obey(job)
+        limit.look()
         forcing.look()
         job.wait(look)
         waited += look
 
 
-def _failure(job: Job, ended: 'Migration') -> Error:
+def _failure(job: Job, ended: 'Migration', limit: '_Limit') -> Error:
     if ended.state != 'cancelled':
         return exception.GuestMigrationFailed(
             instance_id=job.instance.uuid,
@@ -103,6 +106,12 @@ def _failure(job: Job, ended: 'Migration') -> Error:
         return exception.DeadlineExceeded(
             operation='live migration',
             reason='the guest changed its memory faster than it was copied',
+        )
+    if limit.exceeded is not None:
+        return exception.DeadlineExceeded(
+            operation='live migration',
+            reason=f'it took more than {limit.exceeded:g} s ([compute] '
+            f'live_migration_timeout of {job.host})',
         )
     return exception.Cancelled(operation='live migration')
 
@@ -135,6 +144,49 @@ def _obey(job: Job) -> None:
         raise
     if job.seconds_left() <= 0:
         ask(job, job.driver.abort_migration)
+
+
+class _Limit:
+    """Ends a move that takes longer than the host's configuration allows.
+
+    The time counts from when this watching began.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._began = clock.monotonic()
+        #: The seconds for which the move is aborted, None while it is not.
+        self.exceeded: float | None = None
+
+    def look(self) -> None:
+        """Abort or force the move if it is time; aborted at each look."""
+        job, limit = self._job, CONF.compute.live_migration_timeout
+        if not limit or clock.monotonic() - self._began <= limit:
+            return
+        if CONF.compute.live_migration_timeout_action == 'abort':
+            self.exceeded = limit
+            ask(job, job.driver.abort_migration)
+        elif not job.forced:
+            LOG.info(
+                'The live migration of %s is forced: it took more than %g s '
+                '([compute] live_migration_timeout).',
+                job.instance.uuid,
+                limit,
+            )
+            job.forced = True
+
+
+def may_be_forced(job: Job) -> bool:
+    """Tell whether a move was forced, also before a restart of the service.
+
+    A user's wish is kept with the operation, that of the configuration is not.
+    """
+    options = CONF.compute
+    return job.forced or (
+        job.resumed
+        and bool(options.live_migration_timeout)
+        and options.live_migration_timeout_action == 'force_complete'
+    )
 
 
 class _Forcing:
