@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stories, one file each; this is their table of contents."""
+"""The stories, one file each; this is their table of contents.
+
+``chain`` says what stories and steps are made of. ``power`` and ``watching``
+are parts of several steps: power states, and a live migration under way.
+"""
 
 from typing import Final
 
