@@ -409,6 +409,8 @@ class ReceptionTest(MovesTestCase):
         self.share()
         _, plan = self.over_image()
         self.b.connection.opened.domain = Domain('<domain/>')
+        # Whosever they are said to be.
+        self.b.disks.give(UUID, 'b')
         self.b.moves.cancel_reception(UUID, plan)
         self.assertIn(('undefine',), self.b.domain.told)
         self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
