@@ -83,8 +83,9 @@ must share this too, at the same path.
         min=0,
         help="""
 Seconds after which a live migration that is still under way is ended as
-live_migration_timeout_action says. 0: only the deadline of the operation
-ends it.
+live_migration_timeout_action says; the option of the source counts. What the
+destination makes ready before is not in them, and a restart of the compute of
+the source begins them anew. 0: only the deadline of the operation ends it.
 """,
     ),
     cfg.StrOpt(

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stories, one file each; this is their table of contents."""
+"""The stories, one file each; this is their table of contents.
+
+``chain`` says what stories and steps are made of. ``power`` and ``watching``
+are parts of several steps: power states, and a live migration under way.
+"""
 
 from typing import Final
 
+from minova.flows import abort
 from minova.flows import build
 from minova.flows import delete
 from minova.flows import force_complete
@@ -34,7 +39,7 @@ STORIES: Final[dict[str, Story]] = {
     'confirm_resize': resize.Confirm(),
     'revert_resize': resize.Revert(),
     'live_migrate': live_migration.LiveMigrate(),
-    'abort_live_migrate': live_migration.Abort(),
+    'abort_live_migrate': abort.Abort(),
     'force_live_migrate': force_complete.ForceComplete(),
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),

@@ -18,26 +18,16 @@ on: the milestone ``migrated`` of step 2. Before it, every failure leaves the
 guest running at the source; after it, every failure is worked off until the
 destination has it.
 
-To abort is an operation of its own that runs beside: it notes the wish with
-the migration and lets the source stop it.
-
-= ====================================== ========= ========================
-# step                                   where     taken back by
-= ====================================== ========= ========================
-1 live_migration_abort                   source    nothing to take back
-= ====================================== ========= ========================
+To abort it and to force it are operations of their own that run beside:
+``abort`` and ``force_complete``.
 """
-
-from collections.abc import Callable
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-from typing import TypeVar
 
 from oslo_log import log as logging
 
 from minova import exception
 from minova import states
 from minova.flows import power
+from minova.flows import watching
 from minova.flows.chain import Book
 from minova.flows.chain import Decision
 from minova.flows.chain import Desk
@@ -49,25 +39,13 @@ from minova.flows.chain import Story
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
-from minova.states import ON
 from minova.states import Power
-
-if TYPE_CHECKING:
-    from minova.virt.driver import Migration
 
 LOG = logging.getLogger(__name__)
 
-T = TypeVar('T')
-
-#: Seconds between two looks at a running migration: short at first, because
-#: an idle guest moves at once, then longer.
-_LOOKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 #: Seconds for which a destination that does not answer is waited for: longer
 #: than it takes to start a compute, a broker or a database again.
 _PATIENCE = 300.0
-#: Seconds between two reports of how far it is.
-_REPORT = 1.0
-
 
 # -- in a conductor ----------------------------------------------------------
 
@@ -253,11 +231,17 @@ def _move_or_stay(job: Job, dest: str) -> None:
     except (exception.Stale, exception.Unsettled):
         raise
     except exception.MinovaException:
-        if job.forced and job.instance.vm_state == states.ACTIVE:
-            guest = _ask(job, job.driver.guest)
-            if guest is not None and guest.power is Power.PAUSED:
-                _ask(job, job.driver.unpause)
+        _let_run(job)
         raise
+
+
+def _let_run(job: Job) -> None:
+    """Let a guest go on that was paused to be moved, and was not moved."""
+    wanted_on = job.instance.vm_state == states.ACTIVE
+    if wanted_on and watching.may_be_forced(job):
+        guest = watching.ask(job, job.driver.guest)
+        if guest is not None and guest.power is Power.PAUSED:
+            watching.ask(job, job.driver.unpause)
 
 
 def _move(job: Job, dest: str) -> None:
@@ -272,10 +256,13 @@ def _move(job: Job, dest: str) -> None:
             raise exception.Cancelled(operation='live migration')
         made = job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
         job.check()
+        if job.resumed:
+            # One that is paused when it begins to move arrives paused.
+            _let_run(job)
         _begin(job, dest, job.args['plan'] | made)
     elif cancelled:
-        _ask(job, job.driver.abort_migration)
-    _watch(job, dest)
+        watching.ask(job, job.driver.abort_migration)
+    watching.watch(job, dest)
 
 
 def _image(job: Job) -> str | None:
@@ -299,17 +286,11 @@ def _is_under_way(job: Job, dest: str) -> bool:
     """Tell whether the guest moves, or has moved, as it was told before."""
     # In this order: a guest that is still on afterwards did not end a move
     # between the two.
-    moves = _ask(job, job.driver.migration).state == 'running'
-    if _is_on(job):
+    moves = watching.ask(job, job.driver.migration).state == 'running'
+    if watching.is_on(job):
         return moves
-    _require_arrived(job, dest)
+    watching.require_arrived(job, dest)
     return True
-
-
-def _is_on(job: Job) -> bool:
-    """Tell whether the guest is here, and not what a move has left of it."""
-    guest = _ask(job, job.driver.guest)
-    return guest is not None and guest.power in ON
 
 
 def _begin(job: Job, dest: str, plan: Facts) -> None:
@@ -319,128 +300,6 @@ def _begin(job: Job, dest: str, plan: Facts) -> None:
     except exception.GuestFailed:
         if not _is_under_way(job, dest):
             raise
-
-
-def _ask(job: Job, ask: Callable[[str], T]) -> T:
-    """Ask the hypervisor of a guest that may be moving.
-
-    Raises Unsettled when it does not answer: what was made ready must stay
-    until it is known where the guest is.
-    """
-    try:
-        return ask(job.instance.uuid)
-    except exception.GuestFailed as error:
-        raise exception.Unsettled(
-            instance_id=job.instance.uuid,
-            operation='live migration',
-            reason=str(error),
-        ) from error
-
-
-def _watch(job: Job, dest: str) -> None:
-    reported = waited = 0.0
-    forcing = _Forcing(job)
-    for look in _looks():
-        going = _ask(job, job.driver.migration)
-        if going.state == 'completed':
-            return
-        if going.state == 'none' and not _is_on(job):
-            _require_arrived(job, dest)
-            return
-        if going.state != 'running':
-            raise _failure(job, going)
-        if waited - reported >= _REPORT:
-            reported = waited
-            _report(job, going)
-            uuid, plan = job.instance.uuid, job.args['plan']
-            job.driver.hasten(uuid, plan, waited)
-        _obey(job)
-        forcing.look()
-        job.wait(look)
-        waited += look
-
-
-def _failure(job: Job, ended: 'Migration') -> Error:
-    if ended.state != 'cancelled':
-        return exception.GuestMigrationFailed(
-            instance_id=job.instance.uuid,
-            reason=ended.error or 'the hypervisor lost the migration',
-        )
-    if job.seconds_left() <= 0:
-        return exception.DeadlineExceeded(
-            operation='live migration',
-            reason='the guest changed its memory faster than it was copied',
-        )
-    return exception.Cancelled(operation='live migration')
-
-
-def _report(job: Job, going: 'Migration') -> None:
-    job.report(
-        memory_total=going.memory_total,
-        memory_processed=going.memory_processed,
-        memory_remaining=going.memory_remaining,
-        disk_total=going.disk_total,
-        disk_processed=going.disk_processed,
-        disk_remaining=going.disk_remaining,
-    )
-
-
-def _looks() -> Iterator[float]:
-    yield from _LOOKS
-    while True:
-        yield _LOOKS[-1]
-
-
-def _obey(job: Job) -> None:
-    """Stop the move when it is not wanted any more or its time is up."""
-    try:
-        job.check()
-    except exception.Cancelled:
-        _ask(job, job.driver.abort_migration)
-    except exception.Stale:
-        _ask(job, job.driver.abort_migration)
-        raise
-    if job.seconds_left() <= 0:
-        _ask(job, job.driver.abort_migration)
-
-
-class _Forcing:
-    """Lets the move end soon, once that is wanted."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._done = False
-        self._told: str | None = None
-
-    def look(self) -> None:
-        """Force the move if it is to be; one that refuses, at each look."""
-        job = self._job
-        if self._done or not job.forced:
-            return
-        try:
-            job.driver.force_migration(job.instance.uuid)
-            self._done = True
-        except exception.GuestFailed as error:
-            trouble = str(error)
-            if trouble != self._told:
-                LOG.warning(
-                    'The live migration of %s cannot be forced yet: %s',
-                    job.instance.uuid,
-                    trouble,
-                )
-                self._told = trouble
-
-
-def _require_arrived(job: Job, dest: str) -> None:
-    """Make sure that a guest which is not on here any more is at ``dest``.
-
-    It may be off there: whatever became of it since, it has arrived.
-    """
-    if job.probe(dest) is None:
-        raise exception.GuestMigrationFailed(
-            instance_id=job.instance.uuid,
-            reason=f'it neither runs here nor is it at {dest}',
-        )
 
 
 class LiveMigrate(Story):
@@ -469,37 +328,3 @@ class LiveMigrate(Story):
         """End the record of a move that the source did not end itself."""
         if book.migration.status not in ('error', 'cancelled'):
             book.record_move(status='error')
-
-
-# -- abort -------------------------------------------------------------------
-
-
-class LiveMigrationAbort(HostStep):
-    """Let the migration at work here stop."""
-
-    method = 'live_migration_abort'
-    beside = True
-
-    def begins(self, book: Book) -> None:
-        """Tell that it is asked to stop."""
-        book.open('live.migration.abort')
-
-    def work(self, job: Job) -> Facts:
-        """Ask the step that watches it."""
-        job.cancel(LiveMigration)
-        return {}
-
-    def ends(self, book: Book, result: Facts) -> None:
-        """Tell that it was asked; how it ends, the migration tells."""
-        book.close('live.migration.abort')
-
-
-class Abort(Story):
-    """Ask a live migration to stop."""
-
-    steps = (LiveMigrationAbort,)
-
-    def starts(self, book: Book) -> None:
-        """Note it with the migration, so that a restart knows; tell it."""
-        book.cancel_owner()
-        book.owe(LiveMigrationAbort, host=book.instance.host)

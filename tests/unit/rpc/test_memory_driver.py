@@ -313,7 +313,7 @@ class TestRemoteErrors(Case):
     def test_allowed_module_is_rebuilt(self):
         self.server()
         self.useFixture(fixtures.FakeLogger())
-        client = self.client(exmods=['minova.exception'])
+        client = self.client(exmods=[exception.Refused.__module__])
         for method in ('refuse', 'refuse_as_expected'):
             error = self.assertRaises(
                 exception.Refused, client.call, CTXT, method

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hosts of an all-in-one: by name, and what drives each."""
+
+import os
+
+import fixtures
+
+from minova import exception
+from minova.allinone import hosts
+from minova.rig.hosts import host
+from minova.virt import load
+from minova.virt.libvirt import qemu
+from tests import base
+
+
+class PlainTest(base.TestCase):
+    def test_names(self):
+        found = hosts.plain(3)
+        self.assertEqual(['node1', 'node2', 'node3'], list(found))
+        self.useFixture(
+            fixtures.MockPatchObject(load, 'load', lambda name: f'of {name}')
+        )
+        self.assertEqual('of node2', found['node2']())
+
+
+class QemuTest(base.TestCase):
+    """Hosts of a rig that is not brought up."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.asked = []
+
+        def up(directory, count):
+            self.asked.append((directory, count))
+            return [host(directory, number + 1) for number in range(count)]
+
+        self.replace(hosts.rig, 'up', up)
+        self.replace(qemu, 'of', lambda site: site)
+
+    def replace(self, module, name, value):
+        self.useFixture(fixtures.MockPatchObject(module, name, value))
+
+    def sites(self):
+        found = hosts.qemu(self.directory, 2, '/tools')
+        return {name: opened() for name, opened in found.items()}
+
+    def test_each_is_a_host_of_the_rig(self):
+        self.replace(hosts.emulator, 'sound', lambda tools: f'{tools}/qemu')
+        self.config(group='compute', image_cache_directory='/images')
+        sites = self.sites()
+        rig = os.path.join(self.directory, 'rig')
+        self.assertEqual([(rig, 2)], self.asked)
+        self.assertEqual(['host1', 'host2'], list(sites))
+        site = sites['host2']
+        self.assertEqual(
+            ('host2', f'{rig}/host2/disks', '/images', '/tools/qemu', 'qemu'),
+            (
+                site.host,
+                site.instances,
+                site.images,
+                site.emulator,
+                site.virt_type,
+            ),
+        )
+        one = host(rig, 2)
+        self.assertEqual(
+            (one.uri, one.peer_uri, one.address),
+            (site.connection_uri, site.uri, site.address),
+        )
+        self.assertEqual('', self.log.output)
+
+    def test_without_a_sound_emulator(self):
+        for error in (
+            exception.ConfigInvalid(reason='no backports'),
+            OSError('no network'),
+        ):
+
+            def sound(tools, error=error):
+                raise error
+
+            self.replace(hosts.emulator, 'sound', sound)
+            self.assertEqual('', self.sites()['host1'].emulator)
+            self.assertIn('the QEMU that libvirt chooses', self.log.output)
+            self.assertIn(str(error), self.log.output)
+
+    def test_a_machine_that_cannot_run_them(self):
+        def up(directory, count):
+            raise exception.ConfigInvalid(reason='no libvirtd')
+
+        self.replace(hosts.emulator, 'sound', lambda tools: '')
+        self.replace(hosts.rig, 'up', up)
+        self.assertRaises(exception.ConfigInvalid, self.sites)

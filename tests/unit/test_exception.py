@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error once, and all of them by one name."""
+
+import ast
+import pathlib
+
+from minova import exception
+from minova.rpc import wire
+from tests import base
+
+ROOMS = ('base', 'refused', 'failed')
+
+
+def errors():
+    """Return room and name of each error that is written down."""
+    folder = pathlib.Path(exception.__file__).parent
+    return [
+        (room, node.name)
+        for room in ROOMS
+        for node in ast.parse((folder / f'{room}.py').read_text()).body
+        if isinstance(node, ast.ClassDef)
+    ]
+
+
+class ErrorsTest(base.TestCase):
+    def test_no_name_twice(self):
+        names = [name for _, name in errors()]
+        self.assertEqual(sorted(set(names)), sorted(names))
+
+    def test_all_are_seen(self):
+        for room, name in errors():
+            found = getattr(exception, name)
+            self.assertEqual(f'minova.exception.{room}', found.__module__)
+
+    def test_each_is_in_its_room(self):
+        for room, name in errors():
+            found = getattr(exception, name)
+            for kind in ('refused', 'failed'):
+                above = getattr(exception, kind.capitalize())
+                if room != 'base':
+                    self.assertIs(room == kind, issubclass(found, above))
+
+    def test_each_travels(self):
+        for _, name in errors():
+            sent = getattr(exception, name)('in its own words')
+            got = wire.decode_error(wire.encode_error(sent))
+            self.assertEqual(sent.travels_as or name, type(got).__name__)
+            self.assertEqual('in its own words', str(got))

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which QEMU it is."""
+
+import os
+
+from minova.virt.libvirt import emulators
+from minova.virt.libvirt import site as sites
+from tests import base
+
+
+class Opened:
+    def __init__(self, path):
+        self.path = path
+        self.asked = []
+
+    def getDomainCapabilities(self, *words):
+        self.asked.append(words)
+        return f'<capabilities><path>{self.path}</path></capabilities>'
+
+
+class EmulatorsTest(base.TestCase):
+    def emulator(self, said, name='qemu'):
+        path = os.path.join(self.directory, name)
+        part = f'{path}.part'
+        with open(part, 'w') as file:
+            file.write(f"#!/bin/sh\necho '{said}'\n")
+        os.chmod(part, 0o700)
+        os.replace(part, path)
+        return path
+
+    def test_versions(self):
+        for said, version in (
+            ('QEMU emulator version 7.2.19 (Debian 1:7.2)', 7_002_019),
+            ('QEMU emulator version 10.0.2', 10_000_002),
+            ('QEMU emulator version 9.1', 9_001_000),
+        ):
+            path = self.emulator(said, said[-6:].strip('()'))
+            self.assertEqual(version, emulators.version(path))
+
+    def test_one_that_is_replaced(self):
+        path = self.emulator('QEMU emulator version 7.2.0')
+        self.assertEqual(7_002_000, emulators.version(path))
+        self.emulator('QEMU emulator version 10.0.0')
+        os.utime(path, ns=(1, 1))
+        self.assertEqual(10_000_000, emulators.version(path))
+
+    def test_one_that_says_nothing(self):
+        path = self.emulator('hello')
+        error = self.assertRaises(OSError, emulators.version, path)
+        self.assertIn(f'{path} --version says no version: hello', str(error))
+
+    def test_none(self):
+        path = os.path.join(self.directory, 'none')
+        self.assertRaises(OSError, emulators.version, path)
+
+    def test_of_a_guest(self):
+        text = '<domain><devices><emulator>/q</emulator></devices></domain>'
+        self.assertEqual('/q', emulators.of_domain(text))
+        self.assertIsNone(emulators.of_domain('<domain/>'))
+
+    def test_of_a_host(self):
+        chosen = self.emulator('QEMU emulator version 7.2.0', 'chosen')
+        named = self.emulator('QEMU emulator version 10.1.0', 'named')
+        opened = Opened(chosen)
+        self.config(group='libvirt', virt_type='kvm', emulator='')
+        site = sites.configured('a')
+        self.assertEqual(7_002_000, emulators.default(opened, site))
+        self.assertEqual([(None, 'x86_64', None, 'kvm')], opened.asked)
+        self.config(group='libvirt', emulator=named)
+        site = sites.configured('a')
+        self.assertEqual(10_001_000, emulators.default(opened, site))
+        self.assertEqual(1, len(opened.asked))

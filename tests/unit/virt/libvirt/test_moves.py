@@ -1,0 +1,595 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live migration of QEMU hosts: what is agreed, refused, made and told."""
+
+import os
+from unittest import mock
+from xml.etree import ElementTree
+
+import fixtures
+import libvirt
+
+from minova import clock
+from minova import exception
+from minova.virt.driver import Peer
+from minova.virt.libvirt import emulators
+from minova.virt.libvirt import moves
+from minova.virt.libvirt import qcow2
+from minova.virt.libvirt.owned import OWNER
+from tests import base
+from tests.unit.virt.libvirt.standins import Domain
+from tests.unit.virt.libvirt.standins import EMULATOR
+from tests.unit.virt.libvirt.standins import HostsTestCase
+from tests.unit.virt.libvirt.standins import refusal
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+_GIB = 1 << 30
+OLD, NEW = 7_002_000, 10_000_002
+PLAN = {'mode': 'live', 'block_migration': True, 'tls': False}
+
+
+class ModeTest(base.TestCase):
+    """In which way a guest may move, if in any."""
+
+    def mode(self, here=NEW, there=NEW, kind='qemu', dest='qemu'):
+        self.useFixture(
+            fixtures.MockPatchObject(emulators, 'version', lambda path: here)
+        )
+        text = (
+            f"<domain type='{kind}'><devices><emulator>{EMULATOR}"
+            '</emulator></devices></domain>'
+        )
+        answer = {'dest': 'b', 'virt_type': dest, 'version': there}
+        return moves._mode(text, answer)
+
+    def test_sound_at_both_ends(self):
+        self.assertEqual('live', self.mode())
+        self.assertEqual('live', self.mode(here=10_000_000))
+
+    def test_an_old_one_at_either_end(self):
+        for ends in ({'here': OLD}, {'there': OLD}, {'here': 9_999_999}):
+            error = self.assertRaises(
+                exception.MigrationRefused, self.mode, **ends
+            )
+            self.assertIn('migration_unsound_emulator', str(error))
+
+    def test_what_the_operator_wants_instead(self):
+        for setting, mode in (
+            ('pause', 'pause'),
+            ('post-copy', 'post-copy'),
+            ('trust', 'live'),
+        ):
+            self.config(group='libvirt', migration_unsound_emulator=setting)
+            self.assertEqual(mode, self.mode(here=OLD))
+            self.assertEqual('live', self.mode())
+
+    def test_kvm_is_not_affected(self):
+        self.assertEqual('live', self.mode(OLD, OLD, 'kvm', 'kvm'))
+
+    def test_guests_stay_on_what_they_run_on(self):
+        for kinds in (('kvm', 'qemu'), ('qemu', 'kvm')):
+            error = self.assertRaises(
+                exception.MigrationRefused, self.mode, NEW, NEW, *kinds
+            )
+            self.assertIn(f'runs on {kinds[0]}', str(error))
+
+
+class FlagsTest(base.TestCase):
+    """What libvirt is told of a plan."""
+
+    ALWAYS = (
+        libvirt.VIR_MIGRATE_PEER2PEER
+        | libvirt.VIR_MIGRATE_PERSIST_DEST
+        | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+        | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+    )
+    LIVE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_AUTO_CONVERGE
+
+    def assert_flags(self, more, **plan):
+        self.assertEqual(self.ALWAYS | more, moves._flags(PLAN | plan))
+
+    def test_disks(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(self.LIVE | whole)
+        self.assert_flags(self.LIVE | whole, incremental=False)
+        self.assert_flags(
+            self.LIVE | libvirt.VIR_MIGRATE_NON_SHARED_INC, incremental=True
+        )
+        self.assert_flags(
+            self.LIVE | libvirt.VIR_MIGRATE_UNSAFE, block_migration=False
+        )
+
+    def test_modes(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(whole, mode='pause')
+        copy = self.LIVE | libvirt.VIR_MIGRATE_POSTCOPY | whole
+        self.assert_flags(copy, mode='post-copy')
+        self.config(group='libvirt', migration_post_copy=True)
+        self.assert_flags(copy)
+        self.assert_flags(whole, mode='pause')
+        self.config(
+            group='libvirt',
+            migration_post_copy=False,
+            migration_auto_converge=False,
+        )
+        self.assert_flags(libvirt.VIR_MIGRATE_LIVE | whole)
+
+    def test_tls(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(
+            self.LIVE | whole | libvirt.VIR_MIGRATE_TLS, tls=True
+        )
+
+
+class DowntimeTest(base.TestCase):
+    def test_steps(self):
+        self.config(
+            group='libvirt',
+            migration_downtime=500,
+            migration_downtime_delay=10,
+        )
+        for seconds, downtime in (
+            (0, 50),
+            (9.9, 50),
+            (10, 100),
+            (89, 450),
+            (90, 500),
+            (1e6, 500),
+        ):
+            self.assertEqual(downtime, moves._downtime(seconds))
+
+    def test_at_once(self):
+        self.config(
+            group='libvirt', migration_downtime=500, migration_downtime_delay=0
+        )
+        self.assertEqual(500, moves._downtime(0))
+
+    def test_never_none(self):
+        self.config(group='libvirt', migration_downtime=1)
+        self.assertEqual(1, moves._downtime(0))
+
+
+class MovesTestCase(HostsTestCase):
+    def setUp(self):
+        super().setUp()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                emulators, 'version', lambda path: self.versions[path]
+            )
+        )
+
+    def check(self, block=None, **told):
+        """Let both hosts agree on a plan."""
+        answer = self.b.moves.check_reception(spec(), told, block)
+        return self.a.moves.check_departure(UUID, answer, block)
+
+    def share(self, images=True):
+        """Let b see the directories of a."""
+        site = self.a.site
+        other = os.path.join(self.directory, 'b', 'images')
+        places = (site.instances, site.images if images else other)
+        self.b = self.open('b', places=places)
+
+    def assert_refused(self, text, call, *words, kind=None, **more):
+        error = self.assertRaises(
+            kind or exception.MigrationRefused, call, *words, **more
+        )
+        self.assertIn(text, str(error))
+
+
+class ReceptionCheckTest(MovesTestCase):
+    def test_a_guest_is_still_there(self):
+        self.b.boot()
+        self.assert_refused(
+            f'b still has a guest {UUID}',
+            self.b.moves.check_reception,
+            spec(),
+            {},
+            None,
+        )
+
+    def test_libvirt_says_no(self):
+        self.b.connection.opened.getDomainCapabilities = mock.Mock(
+            side_effect=refusal(libvirt.VIR_ERR_NO_SUPPORT, 'no such arch')
+        )
+        self.assert_refused('no such arch', self.check)
+
+    def test_emulated_processors_are_not_compared(self):
+        self.a.boot()
+        self.check(cpu_info={'model': 'Skylake', 'arch': 'x86_64'})
+        self.assertEqual([], self.b.connection.opened.compared)
+
+
+class ProcessorTest(MovesTestCase):
+    virt_type = 'kvm'
+    TOLD = {
+        'arch': 'x86_64',
+        'model': 'Skylake',
+        'vendor': 'Intel',
+        'topology': {'sockets': 1, 'cores': 2, 'threads': 1, 'cells': 1},
+        'features': ['avx2', 'vmx'],
+    }
+
+    def test_one_that_can_do_it(self):
+        self.a.boot()
+        opened = self.b.connection.opened
+        for result in (
+            libvirt.VIR_CPU_COMPARE_IDENTICAL,
+            libvirt.VIR_CPU_COMPARE_SUPERSET,
+        ):
+            opened.compares = result
+            self.check(cpu_info=self.TOLD)
+        cpu = ElementTree.fromstring(opened.compared[0])
+        self.assertEqual('Skylake', cpu.findtext('model'))
+        self.assertEqual('x86_64', cpu.findtext('arch'))
+        self.assertEqual('Intel', cpu.findtext('vendor'))
+        self.assertEqual(
+            {'sockets': '1', 'cores': '2', 'threads': '1'},
+            cpu.find('topology').attrib,
+        )
+        self.assertEqual(
+            ['avx2', 'vmx'], [one.get('name') for one in cpu.iter('feature')]
+        )
+
+    def test_one_that_cannot(self):
+        for result in (
+            libvirt.VIR_CPU_COMPARE_INCOMPATIBLE,
+            libvirt.VIR_CPU_COMPARE_ERROR,
+        ):
+            self.b.connection.opened.compares = result
+            self.assert_refused(
+                'the processor of b lacks',
+                self.check,
+                kind=exception.InvalidCPUInfo,
+                cpu_info=self.TOLD,
+            )
+
+    def test_one_of_which_nothing_is_known(self):
+        self.a.boot()
+        self.b.connection.opened.compares = libvirt.VIR_CPU_COMPARE_ERROR
+        self.assertEqual('live', self.check(cpu_info={})['mode'])
+
+
+class DepartureCheckTest(MovesTestCase):
+    def test_it_is_not_there_or_off(self):
+        self.assert_refused('does not run at a', self.check)
+        self.a.boot()
+        self.a.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
+        self.assert_refused('does not run at a', self.check)
+
+    def test_block(self):
+        self.a.boot(ephemeral_gb=1)
+        for block in (None, True):
+            plan = self.check(block)
+            self.assertTrue(plan['block_migration'])
+            self.assertEqual(('b', 'a'), (plan['dest'], plan['source']))
+            self.assertEqual(
+                [('disk', 'qcow2'), ('disk.ephemeral', 'raw')],
+                [(disk['name'], disk['format']) for disk in plan['disks']],
+            )
+        self.assert_refused(
+            'is not on shared storage: b does not see it',
+            self.check,
+            False,
+            kind=exception.InvalidLocalStorage,
+        )
+
+    def test_shared(self):
+        self.share()
+        self.a.boot()
+        for block in (None, False):
+            self.assertFalse(self.check(block)['block_migration'])
+        self.assert_refused(
+            'is on shared storage: a and b see the same files',
+            self.check,
+            True,
+            kind=exception.InvalidSharedStorage,
+        )
+
+    def test_disks_are_still_there(self):
+        self.a.boot()
+        self.b.disks.create_disks(spec(), None)
+        self.assert_refused(f'b still has disks of {UUID}', self.check)
+
+    def test_no_room(self):
+        self.a.boot(ephemeral_gb=1)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                moves.shutil, 'disk_usage', return_value=mock.Mock(free=_GIB)
+            )
+        )
+        # The one is a whole GiB and nothing is in it.
+        with mock.patch.object(Domain, 'blockInfo', return_value=[_GIB]):
+            self.assert_refused(
+                f'b has {_GIB} bytes free, the disks of {UUID} need '
+                f'{2 * _GIB}',
+                self.check,
+            )
+            self.check(disk_over_commit=True)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                moves.shutil, 'disk_usage', return_value=mock.Mock(free=1)
+            )
+        )
+        self.assert_refused(
+            'b has 1 bytes free', self.check, disk_over_commit=True
+        )
+
+    def test_tls_is_the_source_s_to_say(self):
+        self.a.boot()
+        self.assertFalse(self.check()['tls'])
+        self.config(group='libvirt', migration_tls=True)
+        self.assertTrue(self.check()['tls'])
+
+
+class ReceptionTest(MovesTestCase):
+    """What is made for a guest that comes, and removed again."""
+
+    def image(self, host, name='image-1'):
+        path = os.path.join(host.site.images, name)
+        with open(path, 'wb') as file:
+            file.write(b'x' * 4096)
+        return path
+
+    def over_image(self):
+        """Let a guest run at a whose disk is over an image."""
+        path = self.image(self.a)
+        wanted = spec(image={'disk_format': 'raw'}, swap_mb=1)
+        self.a.disks.create_disks(wanted, path)
+        self.a.boot(image={'disk_format': 'raw'}, swap_mb=1)
+        sizes = {'disk': _GIB, 'disk.swap': 1 << 20}
+        with mock.patch.object(
+            Domain,
+            'blockInfo',
+            lambda _, path: [sizes[os.path.basename(path)]],
+        ):
+            return wanted, self.check()
+
+    def test_over_the_same_image(self):
+        wanted, plan = self.over_image()
+        path = self.image(self.b)
+        prepare = self.b.moves.prepare_reception
+        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        folder = self.b.disks.folder(UUID)
+        disk = os.path.join(folder, 'disk')
+        self.assertEqual(_GIB, qcow2.virtual_size(disk, 'qcow2'))
+        self.assertEqual(
+            path, qcow2.info(disk, 'qcow2')['full-backing-filename']
+        )
+        swap = os.path.join(folder, 'disk.swap')
+        self.assertEqual(1 << 20, os.path.getsize(swap))
+        self.assertEqual('b', self.b.disks.owner(UUID))
+        # Asked again it finds what it has made.
+        before = os.stat(disk).st_ino
+        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        self.assertEqual(before, os.stat(disk).st_ino)
+        self.assertEqual({'disk', 'disk.swap', OWNER}, set(os.listdir(folder)))
+
+    def test_over_another_image_or_none(self):
+        wanted, plan = self.over_image()
+        for image in (None, self.image(self.b, 'image-2')):
+            made = self.b.moves.prepare_reception(wanted, plan, image)
+            self.assertEqual({'incremental': False}, made)
+            disk = os.path.join(self.b.disks.folder(UUID), 'disk')
+            told = qcow2.info(disk, 'qcow2')
+            self.assertNotIn('backing-filename', told)
+            self.assertEqual(_GIB, told['virtual-size'])
+            self.b.moves.cancel_reception(UUID, plan)
+            self.assertFalse(os.path.exists(self.b.disks.folder(UUID)))
+
+    def test_shared(self):
+        self.share()
+        wanted, plan = self.over_image()
+        self.assertEqual({}, self.b.moves.prepare_reception(wanted, plan))
+        self.assertEqual('a', self.b.disks.owner(UUID))
+
+    def test_shared_without_the_image(self):
+        self.share()
+        wanted, plan = self.over_image()
+        os.unlink(os.path.join(self.a.site.images, 'image-1'))
+        self.assert_refused(
+            'must share [compute] image_cache_directory',
+            self.b.moves.prepare_reception,
+            wanted,
+            plan,
+            kind=exception.DiskMissing,
+        )
+
+    def test_shared_and_gone(self):
+        wanted, plan = self.over_image()
+        self.assert_refused(
+            'b does not see',
+            self.b.moves.prepare_reception,
+            wanted,
+            plan | {'block_migration': False},
+            kind=exception.DiskMissing,
+        )
+
+    def test_shared_disks_are_never_removed(self):
+        self.share()
+        _, plan = self.over_image()
+        self.b.connection.opened.domain = Domain('<domain/>')
+        # Whosever they are said to be.
+        self.b.disks.give(UUID, 'b')
+        self.b.moves.cancel_reception(UUID, plan)
+        self.assertIn(('undefine',), self.b.domain.told)
+        self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
+
+
+class UnderWayTest(MovesTestCase):
+    """From migrate to the end, at the source."""
+
+    def setUp(self):
+        super().setUp()
+        self.a.boot()
+        self.plan = self.check()
+        self.domain = self.a.domain
+        self.domain.ends = clock.event()
+        self.addCleanup(self.domain.ends.set)
+
+    def begin(self, **more):
+        self.a.moves.migrate(UUID, Peer('b', ''), self.plan | more)
+
+    def state(self):
+        return self.a.moves.migration(UUID).state
+
+    def end(self):
+        """Let libvirt have its last word; return what is said of it."""
+        self.domain.ends.set()
+        for _ in range(200):
+            if self.state() != 'running':
+                break
+            clock.sleep(0.02)
+        return self.a.moves.migration(UUID)
+
+    def begun(self):
+        return [one for one in self.domain.told if one[0] == 'migrate']
+
+    def test_it_arrives(self):
+        self.assertEqual('none', self.state())
+        self.begin()
+        # Before libvirt has a job the thread stands for it.
+        self.assertEqual('running', self.state())
+        self.domain.job = {
+            'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'memory_total': 10,
+            'memory_processed': 4,
+            'memory_remaining': 6,
+            'disk_total': 3,
+        }
+        going = self.a.moves.migration(UUID)
+        self.assertEqual(
+            ('running', 10, 4, 6, 3, 0),
+            (
+                going.state,
+                going.memory_total,
+                going.memory_processed,
+                going.memory_remaining,
+                going.disk_total,
+                going.disk_processed,
+            ),
+        )
+        self.begin()
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
+        self.assertEqual('completed', self.end().state)
+        (told,) = self.begun()
+        _, uri, words, flags = told
+        self.assertEqual('qemu+tls://b/system', uri)
+        self.assertEqual(moves._flags(self.plan), flags)
+        self.assertEqual(
+            'tcp://192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_URI]
+        )
+        self.assertEqual(
+            '192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS]
+        )
+        self.assertNotIn(libvirt.VIR_MIGRATE_PARAM_BANDWIDTH, words)
+        for name in (
+            libvirt.VIR_MIGRATE_PARAM_DEST_XML,
+            libvirt.VIR_MIGRATE_PARAM_PERSIST_XML,
+        ):
+            self.assertIn(f'{self.b.site.instances}/{UUID}/disk', words[name])
+            self.assertNotIn(self.a.site.instances, words[name])
+
+    def test_bandwidth(self):
+        self.config(group='libvirt', migration_bandwidth=7)
+        self.begin()
+        self.end()
+        (told,) = self.begun()
+        self.assertEqual(7, told[2][libvirt.VIR_MIGRATE_PARAM_BANDWIDTH])
+
+    def test_it_fails(self):
+        self.domain.errors['migrate'] = refusal(
+            libvirt.VIR_ERR_OPERATION_FAILED, 'the other side is gone'
+        )
+        self.begin()
+        ended = self.end()
+        self.assertEqual(
+            ('failed', 'the other side is gone'), (ended.state, ended.error)
+        )
+
+    def test_it_is_aborted(self):
+        self.domain.errors['migrate'] = refusal(
+            libvirt.VIR_ERR_OPERATION_ABORTED
+        )
+        self.begin()
+        self.a.moves.abort_migration(UUID)
+        self.assertIn(('abortJob',), self.domain.told)
+        self.assertEqual('cancelled', self.end().state)
+
+    def test_begun_by_a_process_that_is_gone(self):
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_BOUNDED}
+        self.assertEqual('running', self.state())
+        self.begin()
+        self.assertEqual([], self.begun())
+        self.domain.errors['jobStats'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.assertEqual('none', self.state())
+        self.domain.errors['jobStats'] = refusal(libvirt.VIR_ERR_NO_DOMAIN)
+        self.assertEqual('none', self.state())
+        self.a.connection.opened.domain = None
+        self.assertEqual('none', self.state())
+
+    def test_libvirt_does_not_say(self):
+        self.domain.errors['jobStats'] = refusal(
+            libvirt.VIR_ERR_RPC, 'cut off'
+        )
+        error = self.assertRaises(exception.GuestFailed, self.state)
+        self.assertIn('cut off', str(error))
+
+    def test_one_that_is_off_does_not_begin(self):
+        self.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
+        self.assertRaises(exception.GuestMigrationFailed, self.begin)
+        self.assertEqual('none', self.state())
+
+    def test_nothing_to_abort(self):
+        self.domain.errors['abortJob'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.a.moves.abort_migration(UUID)
+        self.domain.errors['abortJob'] = refusal(libvirt.VIR_ERR_RPC, 'away')
+        error = self.assertRaises(
+            exception.GuestFailed, self.a.moves.abort_migration, UUID
+        )
+        self.assertIn('away', str(error))
+        self.a.connection.opened.domain = None
+        self.a.moves.abort_migration(UUID)
+
+    def test_hasten(self):
+        for seconds in (0, 1, 10, 11):
+            self.a.moves.hasten(UUID, self.plan, seconds)
+        self.assertEqual(
+            [('downtime', 50), ('downtime', 100)], self.domain.told
+        )
+        # It is no move of this process: libvirt's job alone counts.
+        self.assertEqual('none', self.state())
+
+    def test_hasten_goes_over_to_post_copy_once(self):
+        plan = self.plan | {'mode': 'post-copy'}
+        self.domain.errors['post-copy'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.a.moves.hasten(UUID, plan, 1)
+        del self.domain.errors['post-copy']
+        for seconds in (2, 3):
+            self.a.moves.hasten(UUID, plan, seconds)
+        self.assertEqual(2, self.domain.told.count(('post-copy',)))
+
+    def test_force(self):
+        force = self.a.moves.force_migration
+        force(UUID)
+        self.assertEqual([], self.domain.told)
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED}
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.domain.power = (libvirt.VIR_DOMAIN_PAUSED, 1)
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.config(group='libvirt', migration_post_copy=True)
+        force(UUID)
+        self.assertEqual([('suspend',), ('post-copy',)], self.domain.told)
+        self.domain.errors['post-copy'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID, 'not enabled'
+        )
+        error = self.assertRaises(exception.GuestFailed, force, UUID)
+        self.assertIn('not enabled', str(error))
