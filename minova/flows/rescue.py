@@ -46,10 +46,11 @@ def _rescue_spec(job: Job) -> 'Spec':
     return job.spec(rescue=_image(job.params, job.instance))
 
 
-def _let_be(job: Job, spec: 'Spec') -> None:
+def _let_be(job: Job, spec: 'Spec', asked: bool = False) -> None:
     """Let a guest be again as ``spec`` says, on if it was on.
 
-    One that runs and was not defined by this operation was not touched yet.
+    One that runs and was not defined by this operation was not touched yet,
+    unless it was ``asked`` to go off: then it would, a little later.
     """
     guest = job.driver.guest(spec.uuid)
     was_on = job.args['was_on']
@@ -58,6 +59,7 @@ def _let_be(job: Job, spec: 'Spec') -> None:
     if (
         guest is not None
         and guest.power in ON
+        and not asked
         and not job.is_mine(guest.generation)
     ):
         return
@@ -134,8 +136,11 @@ class UndoUnrescueInstance(HostStep):
     insists = True
 
     def work(self, job: Job) -> Facts:
-        """Define and start it from the rescue disk, which is still there."""
-        _let_be(job, _rescue_spec(job))
+        """Define and start it from the rescue disk, which is still there.
+
+        Anew, since the first thing that was done was to ask it to go off.
+        """
+        _let_be(job, _rescue_spec(job), asked=True)
         return power.state(job)
 
     def ends(self, book: Book, result: Facts) -> None:

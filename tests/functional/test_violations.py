@@ -123,6 +123,20 @@ class ViolationsTest(base.TestCase):
         self.assertEqual('mine', shelf.get(f'a/disks/{uuid}').get('mark'))
         self.assertIsNone(shelf.get(f'a/aside/{uuid}'))
 
+    def test_a_guest_went_off_after_its_unrescue_was_taken_back(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('rescue', uuid)
+        shelf = self.cloud.world.shelf
+        before = shelf.get(f'a/guests/{uuid}')['boot']
+        # It may obey a little later, but nobody gets to know.
+        self.cloud.world.break_('a', 'shutdown', 'a full disk')
+        self.cloud.begin('unrescue', uuid)
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('a', states.RESCUED), _place(instance))
+        record = shelf.get(f'a/guests/{uuid}')
+        self.assertEqual(before + 1, record['boot'])
+        self.assertIsNone(record['off_at'])
+
     # -- live migration ------------------------------------------------------
 
     def test_a_migration_taken_back_unbegun_left_its_record_queued(self):
