@@ -348,6 +348,10 @@ def _watch(job: Job, dest: str) -> None:
             _require_arrived(job, dest)
             return
         if going.state != 'running':
+            # The word may have been lost on the way, as with a connection
+            # that broke; the guest itself cannot be wrong.
+            if not _is_on(job) and job.probe(dest) is not None:
+                return
             raise _failure(job, going)
         if waited - reported >= _REPORT:
             reported = waited
