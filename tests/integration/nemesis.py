@@ -65,7 +65,7 @@ def main():
                 _say(trial.report(breaches))
                 return 1
             _say(
-                f'{len(trial.nemesis.diary.entries)} entries in the diary, '
+                f'{trial.nemesis.count} things were broken, '
                 f'answers {trial.club.answers}: no law is broken.'
             )
     shutil.rmtree(directory)
