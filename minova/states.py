@@ -408,6 +408,7 @@ class Correction(enum.Enum):
     WARN = 'note the power state, with a warning'
     STOP = 'stop the instance as an operation of its own'
     ADOPT = 'call it active, with a warning'
+    ADOPT_OFF = 'call it stopped, with a warning'
     STOP_GUEST = 'power the guest off again'
     PAUSE_GUEST = 'pause the guest again'
     PUT_AWAY = 'remove the guest from the host'
@@ -430,6 +431,8 @@ def reconcile(seen: Power | None, vm_state: str, adopt: bool) -> Correction:
         return Correction.STOP
     if vm_state == ACTIVE and seen is Power.PAUSED:
         return Correction.WARN
+    if vm_state == PAUSED and seen in _OFF:
+        return Correction.ADOPT_OFF
     if vm_state == STOPPED and seen is Power.RUNNING:
         return Correction.ADOPT if adopt else Correction.STOP_GUEST
     if vm_state == PAUSED and seen is Power.RUNNING:

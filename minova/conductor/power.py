@@ -7,6 +7,9 @@ of the row, and nothing is written when the instance has moved on: when an
 operation is live, or when its generation is not the one that was compared.
 """
 
+from typing import Any
+from typing import Final
+
 from oslo_log import log as logging
 import sqlalchemy as sa
 
@@ -27,6 +30,12 @@ from minova.states import Correction
 from minova.states import Power
 
 LOG = logging.getLogger(__name__)
+
+#: What an instance is called from then on, where only the row is corrected.
+_ADOPTED: Final = {
+    Correction.ADOPT: states.ACTIVE,
+    Correction.ADOPT_OFF: states.STOPPED,
+}
 
 
 def correct(
@@ -54,7 +63,7 @@ def correct(
 def _must_note(
     correction: Correction, instance: Instance, seen: Power | None
 ) -> bool:
-    if correction in (Correction.ADOPT, Correction.NONE):
+    if correction in _ADOPTED or correction is Correction.NONE:
         return False
     return instance.power_state != (seen or Power.NOSTATE)
 
@@ -80,7 +89,7 @@ def _act(
     instance: Instance,
     correction: Correction,
 ) -> list[Wake]:
-    if correction in (Correction.WARN, Correction.ADOPT):
+    if correction is Correction.WARN or correction in _ADOPTED:
         LOG.warning(
             'Instance %s is %s, its guest on %s is %s%s: %s.',
             instance.uuid,
@@ -94,19 +103,19 @@ def _act(
         )
     operation = {
         Correction.STOP: 'stop',
-        Correction.ADOPT: 'power_sync',
         Correction.STOP_GUEST: 'stop_again',
         Correction.PAUSE_GUEST: 'pause_again',
     }.get(correction)
+    params: dict[str, Any] = {}
+    if correction in _ADOPTED and guest.power_state is not None:
+        operation = 'power_sync'
+        params = {
+            'vm_state': _ADOPTED[correction],
+            'power_state': int(Power(guest.power_state)),
+        }
     if operation is None:
         return []
     LOG.info('%s of %s: %s.', operation, instance.uuid, correction.value)
-    params = {}
-    if correction is Correction.ADOPT:
-        params = {
-            'vm_state': states.ACTIVE,
-            'power_state': int(Power.RUNNING),
-        }
     return begin.begin_locked(
         connection,
         internal(),

@@ -83,6 +83,10 @@ def watch(job: Job, dest: str) -> None:
             require_arrived(job, dest)
             return
         if going.state != 'running':
+            # The word may have been lost on the way, as with a connection
+            # that broke; the guest itself cannot be wrong.
+            if not is_on(job) and job.probe(dest) is not None:
+                return
             raise _failure(job, going, limit)
         if waited - reported >= _REPORT:
             reported = waited

@@ -345,6 +345,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('force_delete_moving',    'force_delete',       'active',   *_MOVING, _FORCE),
     ('force_delete_migrating', 'force_delete',       'active',   *_MIGRATING, _FORCE),
     ('power_sync',             'power_sync',         'stopped',  _power(Power.RUNNING)),
+    ('power_sync_off',         'power_sync',         'paused',   _power(Power.SHUTDOWN)),
     ('put_away',               'put_away',           'active',   _stray),
 )
 # fmt: on
@@ -356,5 +357,12 @@ SCENARIOS: Final = {
 
 #: Those in which a guest changes by itself, which somebody must see first.
 BY_COMPARING: Final = frozenset(
-    {'stop_by_itself', 'stop_again', 'pause_again', 'power_sync', 'put_away'}
+    {
+        'stop_by_itself',
+        'stop_again',
+        'pause_again',
+        'power_sync',
+        'power_sync_off',
+        'put_away',
+    }
 )

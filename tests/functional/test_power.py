@@ -102,6 +102,18 @@ class PowerTest(base.TestCase):
         instance = self.cloud.settle(self.uuid)
         self.assertEqual(states.PAUSED, instance.vm_state)
 
+    def test_a_paused_guest_that_ended_is_stopped(self):
+        # Paused for ever: it could neither be unpaused nor stopped.
+        for seen in (Power.SHUTDOWN, Power.CRASHED):
+            self.cloud.begin('pause', self.uuid)
+            self.cloud.settle(self.uuid)
+            self.cloud.world.set_power('a', self.uuid, seen)
+            instance = self.wait_for_state(states.STOPPED)
+            self.assertEqual(seen, instance.power_state)
+            self.cloud.begin('start', self.uuid)
+            instance = self.cloud.settle(self.uuid)
+            self.assertEqual(states.ACTIVE, instance.vm_state)
+
     def test_a_guest_that_is_paused_is_only_noted(self):
         since = len(self.told_since(0))
         self.cloud.world.set_power('a', self.uuid, Power.PAUSED)

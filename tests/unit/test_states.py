@@ -260,6 +260,8 @@ class ReconcileTest(base.TestCase):
             (Power.RUNNING, 'stopped', False, Correction.STOP_GUEST),
             (Power.RUNNING, 'paused', True, Correction.ADOPT),
             (Power.RUNNING, 'paused', False, Correction.PAUSE_GUEST),
+            (Power.SHUTDOWN, 'paused', True, Correction.ADOPT_OFF),
+            (Power.CRASHED, 'paused', False, Correction.ADOPT_OFF),
             (Power.PAUSED, 'active', True, Correction.WARN),
             (Power.SHUTDOWN, 'resized', True, Correction.POWER),
             (Power.RUNNING, 'error', True, Correction.POWER),

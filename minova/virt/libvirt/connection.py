@@ -245,6 +245,31 @@ class Connection:
                 self._current = self._open()
             return self._current
 
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[Any]:
+        """Open another connection, for one call that may take very long.
+
+        A libvirtd works on few calls of a connection at a time, five unless
+        it is told otherwise (``max_client_requests``). While as many wait it
+        reads nothing, not even signs of life, and the connection that
+        everybody else uses would hang and then break.
+        """
+        # The loop runs from then on, which keeps this one alive too.
+        self.use()
+        attempt = _Attempt(self.uri)
+        timeout = CONF.libvirt.connect_timeout
+        if not attempt.has_ended(timeout):
+            attempt.abandon()
+            raise _unreachable(self.uri, f'no answer within {timeout:g} s')
+        opened = attempt.result()
+        try:
+            with contextlib.suppress(libvirt.libvirtError):
+                opened.setKeepAlive(*_KEEPALIVE)
+            yield opened
+        finally:
+            with contextlib.suppress(libvirt.libvirtError):
+                opened.close()
+
     def close(self) -> None:
         """Close it for good."""
         with self._guard:

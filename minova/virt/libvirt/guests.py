@@ -7,6 +7,7 @@ know better, but for the marks of the guests, which are kept until libvirt
 says that a guest changed.
 """
 
+import contextlib
 from typing import Any
 from typing import Protocol
 
@@ -283,7 +284,7 @@ class Guests:
         domain = self.require(uuid)
         with refusals(uuid):
             if _power(domain) in ON:
-                _save(domain)
+                self._save(domain)
                 return
             if domain.hasManagedSaveImage():
                 return
@@ -291,6 +292,20 @@ class Guests:
             instance_id=uuid,
             reason='it is off, and nothing of its memory is saved',
         )
+
+    def _save(self, domain: Any) -> None:
+        """Save the memory of a domain that is on; it ends with that."""
+        try:
+            with self._for_long(domain) as same:
+                same.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+        except libvirt.libvirtError:
+            # An earlier call may have gone on without whoever made it.
+            if domain.isActive() or not domain.hasManagedSaveImage():
+                raise
+
+    def _for_long(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
+        """Return a domain as a call that takes long is to have it."""
+        return contextlib.nullcontext(domain)
 
     def has_saved(self, uuid: str) -> bool:
         """Ask libvirt, for a guest that is off."""
@@ -364,16 +379,6 @@ def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
 def _power(domain: Any) -> Power:
     state, _ = domain.state()
     return _POWER.get(state, Power.NOSTATE)
-
-
-def _save(domain: Any) -> None:
-    """Save the memory of a domain that is on; it ends with that."""
-    try:
-        domain.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
-    except libvirt.libvirtError:
-        # An earlier call may have gone on without whoever made it.
-        if domain.isActive() or not domain.hasManagedSaveImage():
-            raise
 
 
 def _cut(domain: Any) -> None:

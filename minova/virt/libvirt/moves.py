@@ -259,8 +259,26 @@ class LiveMoves:
             words_of_it = self._parameters(domain, plan)
         run = self._runs[uuid] = _Run()
         clock.spawn(
-            f'move-{uuid[:8]}', _wait_for, domain, plan, words_of_it, run
+            f'move-{uuid[:8]}', self._wait_for, uuid, plan, words_of_it, run
         )
+
+    def _wait_for(
+        self, uuid: str, plan: Plan, parameters: dict[str, Any], run: _Run
+    ) -> None:
+        """Be the thread that hears from libvirt how a move has ended."""
+        try:
+            with self._connection.apart() as opened:
+                domain = opened.lookupByUUIDString(uuid)
+                domain.migrateToURI3(plan['uri'], parameters, _flags(plan))
+        except libvirt.libvirtError as error:
+            aborted = is_about(error, libvirt.VIR_ERR_OPERATION_ABORTED)
+            run.ended = Migration(
+                'cancelled' if aborted else 'failed', words(error)
+            )
+        except exception.GuestFailed as error:
+            run.ended = Migration('failed', str(error))
+        else:
+            run.ended = Migration('completed')
 
     def _parameters(self, domain: Any, plan: Plan) -> dict[str, Any]:
         places = dict(zip(self._site.places, plan['places'], strict=True))
@@ -420,21 +438,6 @@ def _flags(plan: Plan) -> int:
     if plan['tls']:
         flags |= libvirt.VIR_MIGRATE_TLS
     return flags
-
-
-def _wait_for(
-    domain: Any, plan: Plan, parameters: dict[str, Any], run: _Run
-) -> None:
-    """Be the thread that hears from libvirt how a move has ended."""
-    try:
-        domain.migrateToURI3(plan['uri'], parameters, _flags(plan))
-    except libvirt.libvirtError as error:
-        aborted = is_about(error, libvirt.VIR_ERR_OPERATION_ABORTED)
-        run.ended = Migration(
-            'cancelled' if aborted else 'failed', words(error)
-        )
-    else:
-        run.ended = Migration('completed')
 
 
 def _job(uuid: str, domain: Any) -> dict[str, Any]:

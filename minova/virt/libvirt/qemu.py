@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host with real machines: libvirt's QEMU driver, wherever it is reached."""
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -68,6 +70,12 @@ class QemuGuests(Guests):
             self._disks.take_over(spec.uuid)
         networks.connect(self._connection, spec.uuid, spec.nics)
         super().define(spec)
+
+    @contextlib.contextmanager
+    def _for_long(self, domain: Any) -> Iterator[Any]:
+        """Let it have a connection to itself; see ``Connection.apart``."""
+        with self._connection.apart() as opened:
+            yield opened.lookupByUUIDString(domain.UUIDString())
 
     def remove(self, uuid: str) -> None:
         """Let them forget it when it is gone."""

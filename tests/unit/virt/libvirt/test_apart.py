@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that take long have connections of their own.
+
+Six moves at a time took all that a libvirtd does for one connection at a
+time: the compute could not ask it for anything, and then the connection was
+closed for want of signs of life, and all moves counted as failed.
+"""
+
+import contextlib
+import threading
+from unittest import mock
+
+import fixtures
+import libvirt
+
+from minova import exception
+from minova.virt.libvirt import qemu
+from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.moves import LiveMoves
+from tests import base
+from tests.unit.virt.libvirt.test_connection import ConnectionTestCase
+from tests.unit.virt.rigs import UUID
+
+PLAN = {
+    'uri': 'qemu://there',
+    'mode': 'live',
+    'block_migration': False,
+    'tls': False,
+}
+
+
+class ApartTest(ConnectionTestCase):
+    """A connection for one call."""
+
+    def test_another_one_that_is_closed(self):
+        made = self.connection()
+        usual = made.use()
+        with made.apart() as opened:
+            self.assertIsNot(usual, opened)
+            self.assertEqual(usual.getURI(), opened.getURI())
+            with made.apart() as third:
+                self.assertIsNot(opened, third)
+        self.assertIs(usual, made.use())
+        self.assertTrue(usual.isAlive())
+
+    def test_silence(self):
+        made = self.connection()
+        made.use()
+        answer = threading.Event()
+        self.addCleanup(answer.set)
+        real = libvirt.open
+
+        def slow(uri):
+            answer.wait()
+            return real(uri)
+
+        self.config(group='libvirt', connect_timeout=0.1)
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
+        with contextlib.ExitStack() as stack:
+            error = self.assertRaises(
+                exception.GuestFailed, stack.enter_context, made.apart()
+            )
+        self.assertIn('no answer within 0.1 s', str(error))
+        # Others are not concerned.
+        self.assertTrue(made.use().isAlive())
+
+
+class LongCallsTest(base.TestCase):
+    """Who has one."""
+
+    def setUp(self):
+        super().setUp()
+        self.usual, self.own = mock.Mock(), mock.Mock()
+        self.connection = mock.Mock(spec=Connection)
+        self.connection.apart.side_effect = lambda: contextlib.nullcontext(
+            self.own
+        )
+        self.moves = LiveMoves(
+            mock.Mock(host='here', instances=self.directory),
+            self.connection,
+            mock.Mock(),
+            mock.Mock(),
+        )
+
+    def migrate(self):
+        domain = self.moves._guests.require(UUID)
+        domain.jobStats.return_value = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
+        self.moves._guests.find.return_value = domain
+        self.moves._guests.guest.return_value = mock.Mock(power=1)
+        with mock.patch.object(LiveMoves, '_parameters', return_value={}):
+            self.moves.migrate(UUID, mock.Mock(), PLAN)
+        for thread in threading.enumerate():
+            if thread.name == f'move-{UUID[:8]}':
+                thread.join()
+        domain.migrateToURI3.assert_not_called()
+        return self.moves.migration(UUID)
+
+    def test_a_move(self):
+        self.assertEqual('completed', self.migrate().state)
+        self.own.lookupByUUIDString.assert_called_once_with(UUID)
+        domain = self.own.lookupByUUIDString.return_value
+        domain.migrateToURI3.assert_called_once()
+
+    def test_a_move_for_which_there_is_none(self):
+        self.connection.apart.side_effect = exception.GuestFailed('silence')
+        found = self.migrate()
+        self.assertEqual(('failed', 'silence'), (found.state, found.error))
+
+    def test_saving_memory(self):
+        guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        domain = self.connection.use().lookupByUUIDString(UUID)
+        domain.UUIDString.return_value = UUID
+        domain.state.return_value = [libvirt.VIR_DOMAIN_RUNNING, 1]
+        guests.suspend(UUID)
+        domain.managedSave.assert_not_called()
+        self.own.lookupByUUIDString.assert_called_once_with(UUID)
+        saved = self.own.lookupByUUIDString.return_value
+        saved.managedSave.assert_called_once_with(
+            libvirt.VIR_DOMAIN_SAVE_RUNNING
+        )
