@@ -80,6 +80,7 @@ chmod 711 "$work"
 logs=$work/logs
 [ -z "$keep" ] || logs=$(cd "$called_from" && realpath -m "$keep")
 mkdir -p "$logs"
+[ -z "$(ls -A "$logs")" ] || die "$logs is not empty"
 # Of all that the user's shell has for other clouds.
 unset "${!OS_@}"
 
@@ -91,11 +92,12 @@ finish() {
     local code=$?
     trap - EXIT
     trap '' INT TERM
-    take_down || code=$?
     if [ $code -ne 0 ] && [ $code -ne 130 ]; then
-        echo 'The demo failed; the ends of the logs:' >&2
+        echo 'The demo failed. The server, and the ends of the logs:' >&2
+        openstack server show web -c status -c fault >&2 || true
         tail -n 30 "$logs"/*.log >&2
     fi
+    take_down || code=$?
     rm -rf "$work"
     exit $code
 }
@@ -138,7 +140,8 @@ wait_until_said() {
 stop() {
     local name code=0
     for name in "$@"; do
-        [ -z "${pids[$name]:-}" ] || kill -TERM "${pids[$name]}" || true
+        [ -z "${pids[$name]:-}" ] ||
+            kill -TERM "${pids[$name]}" 2>/dev/null || true
     done
     for name in "$@"; do
         [ -z "${pids[$name]:-}" ] || wait "${pids[$name]}" || code=$?

@@ -31,10 +31,9 @@ service = embedded
 [compute]
 driver = libvirt
 transfer_port = 0
+shutdown_timeout = 20
 [libvirt]
 emulator = $emulator
-# Slow enough that one can watch a guest move.
-migration_bandwidth = 8
 END
 }
 
@@ -139,11 +138,13 @@ for part in kernel ramdisk; do
         --file "$file" -c name -c size $part
 done
 command_line=$(sed -n 's/^command line  *//p' <<<"$guest")
+kernel=$(openstack image show kernel -f value -c id)
+ramdisk=$(openstack image show ramdisk -f value -c id)
 truncate -s 1M "$work/empty"
 run openstack image create --disk-format raw --container-format bare \
     --file "$work/empty" -c name -c size \
-    --property kernel_id="$(openstack image show kernel -f value -c id)" \
-    --property ramdisk_id="$(openstack image show ramdisk -f value -c id)" \
+    --property kernel_id="$kernel" \
+    --property ramdisk_id="$ramdisk" \
     --property os_command_line="$command_line" counter
 start watch python tools/demo_counts.py watch "$record" \
     host1="$rig/host1/disks" host2="$rig/host2/disks"
@@ -159,7 +160,7 @@ printf '\n\033[36m$ %s\033[0m\n' \
 start moving openstack server migrate --live-migration --wait web
 while kill -0 "${pids[moving]}" 2>/dev/null; do
     tail -n 1 "$record" | short
-    sleep 0.5
+    sleep 1
 done
 wait "${pids[moving]}" || die "$(cat "$logs/moving.log")"
 unset 'pids[moving]'

@@ -3,7 +3,7 @@
 
 They are those of the tests: on free ports of 127.0.0.1, with directories of
 their own. Says where they are in two lines, as options of minova.conf, and
-waits for SIGTERM or the end of its input::
+waits for SIGTERM or the end of who started it::
 
     transport_url = rabbit://...
     connection = postgresql+psycopg://...
@@ -14,6 +14,7 @@ When it is killed the servers end too.
 import os
 import signal
 import sys
+import time
 import types
 
 # From a checkout: the tests are not installed.
@@ -28,6 +29,7 @@ def _end(number: int, frame: types.FrameType | None) -> None:
 
 def main() -> int:
     """Run the servers."""
+    parent = os.getppid()
     signal.signal(signal.SIGTERM, _end)
     try:
         with servers.RabbitMQ() as broker, servers.PostgreSQL() as database:
@@ -36,7 +38,8 @@ def main() -> int:
                 f'connection = {database.url("minova")}\n'
             )
             sys.stdout.flush()
-            sys.stdin.read()
+            while os.getppid() == parent:
+                time.sleep(0.2)
     except servers.ServerError as error:
         sys.stderr.write(f'{error}\n')
         return 1
