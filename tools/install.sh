@@ -10,28 +10,37 @@ die() {
     exit 1
 }
 
-# install_packages PACKAGE...: the Debian packages that are not there yet.
-install_packages() {
-    local package missing=()
+# missing_packages PACKAGE...: say which of the Debian packages are not there.
+missing_packages() {
+    local package
     for package in "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
-            grep -q 'ok installed' || missing+=("$package")
+            grep -q 'ok installed' || printf '%s\n' "$package"
     done
+}
+
+# install_packages PACKAGE...: the Debian packages that are not there yet.
+install_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] && return
     [ "$(id -u)" -eq 0 ] ||
         die "install these Debian packages first (as root): ${missing[*]}"
     say "Installing Debian packages: ${missing[*]}"
-    # Servers that the tests start for themselves need not run for everybody.
-    local policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 755 "$policy"
-        # shellcheck disable=SC2064
-        trap "rm -f $policy" EXIT
-    fi
-    apt-get update -q -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -q -y \
-        --no-install-recommends "${missing[@]}" >/dev/null
+    # In a shell of its own, which takes back what it did whatever happens
+    # and whatever its caller does at its own end.
+    (
+        # Servers that are started for a test alone need not run for everybody.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap 'rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' >"$policy"
+            chmod 755 "$policy"
+        fi
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q -q && apt-get install -q -q -y \
+            --no-install-recommends "${missing[@]}" >/dev/null
+    )
 }
 
 # make_environment PACKAGE...: .venv with uv and these Python packages.

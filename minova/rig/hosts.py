@@ -18,9 +18,13 @@ those of the host::
                        them there before the host was started
 
 Guests live on when their libvirtd ends, and are found again by its next start.
+
+The paths of QEMU's sockets are almost as long as a socket's may be before the
+host's directory is added. So they are known by a symbolic link in ``/tmp``.
 """
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import signal
@@ -35,8 +39,8 @@ from minova.rig import programs
 #: Seconds in which a libvirtd answers, or a process ends.
 _PATIENCE = 30.0
 _LOOK = 0.05
-#: A socket's path has 107 characters at most; QEMU's are this much longer.
-_LONGEST = 45
+#: A socket's path has 107 characters at most; libvirt's are this much longer.
+_LONGEST = 70
 #: Ports of one kind that a host has, below those that any client may get.
 _PORTS = 40
 _FIRST_PORT = 6000
@@ -82,6 +86,12 @@ class Host:
     def address(self) -> str:
         """Where other hosts reach its guests that move."""
         return f'127.0.0.{10 + self.number}'
+
+    @property
+    def link(self) -> str:
+        """A short path that stands for the directory."""
+        mark = hashlib.sha256(self.directory.encode()).hexdigest()[:8]
+        return f'/tmp/rig{mark}'  # noqa: S108  whose it is is looked at
 
     @property
     def socket(self) -> str:
@@ -161,6 +171,7 @@ def start(one: Host) -> None:
         )
     if libvirtd(one) is None:
         _configure(one)
+        _make_link(one)
         _spawn(one)
     _wait_until_it_answers(one)
 
@@ -205,6 +216,20 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
+def _make_link(one: Host) -> None:
+    if not os.path.lexists(one.link):
+        os.symlink(one.directory, one.link)
+    # Anyone may write there. What is ours none but root can change.
+    mine = os.lstat(one.link).st_uid == os.geteuid()
+    if not mine or os.path.realpath(one.link) != os.path.realpath(
+        one.directory
+    ):
+        raise exception.ConfigInvalid(
+            reason=f'{one.link} is not a link of ours to {one.directory}; '
+            'remove it'
+        )
+
+
 def _spawn(one: Host) -> None:
     # It returns when libvirtd has become a daemon, or could not.
     programs.run(
@@ -217,7 +242,7 @@ def _spawn(one: Host) -> None:
             'PATH': programs.PATH,
             'HOME': one.directory,
             'XDG_RUNTIME_DIR': f'{one.directory}/run',
-            'XDG_CONFIG_HOME': f'{one.directory}/config',
+            'XDG_CONFIG_HOME': f'{one.link}/config',
             'XDG_CACHE_HOME': f'{one.directory}/cache',
             'XDG_DATA_HOME': f'{one.directory}/data',
         },
@@ -264,6 +289,8 @@ def down(directory: str) -> None:
     for one in known(directory):
         stop(one)
         shutil.rmtree(one.directory)
+        if os.path.islink(one.link):
+            os.unlink(one.link)
 
 
 def stop(one: Host) -> None:
@@ -293,7 +320,7 @@ def _libvirtds(one: Host) -> list[int]:
 
 def guests(one: Host) -> list[int]:
     """Return the processes that are a host's guests."""
-    mine = f'{one.directory}/config/libvirt/qemu/'
+    mine = f'{one.link}/config/libvirt/qemu/'
     return [
         pid
         for pid, words in _processes()

@@ -185,7 +185,7 @@ class RigTest(base.TestCase):
         self.assertFalse(process.is_alive(pid))
 
     def test_a_path_that_is_too_long_for_sockets(self):
-        self.directory = os.path.join(self.directory, 'x' * 40)
+        self.directory = os.path.join(self.directory, 'x' * 70)
         code, said = self.run_it('up')
         self.assertEqual(1, code)
         self.assertIn('is too long for the path of a socket', said)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts of a rig: the paths that they have."""
+
+import os
+
+from minova import exception
+from minova.rig import hosts
+from tests import base
+
+#: Below the configuration of a user, with a domain's id of five digits.
+_AGENT = (
+    'libvirt/qemu/channel/target/domain-12345-instance-00000001/'
+    'org.qemu.guest_agent.0'
+)
+
+
+class LinkTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.host = hosts.host(self.directory, 1)
+        os.makedirs(self.host.directory)
+        self.addCleanup(self._remove_link)
+
+    def _remove_link(self):
+        if os.path.lexists(self.host.link):
+            os.unlink(self.host.link)
+
+    def test_the_socket_of_a_guest_agent_has_room(self):
+        host = hosts.host('/' + 'x' * 60, 50)
+        path = f'{host.link}/config/{_AGENT}'
+        self.assertLessEqual(len(path), 107)
+
+    def test_hosts_have_links_of_their_own(self):
+        other = hosts.host(self.directory, 2)
+        self.assertNotEqual(self.host.link, other.link)
+
+    def test_made_and_found_again(self):
+        for _ in range(2):
+            hosts._make_link(self.host)
+            self.assertEqual(
+                os.path.realpath(self.host.directory),
+                os.path.realpath(self.host.link),
+            )
+
+    def test_gone_with_the_host(self):
+        hosts._make_link(self.host)
+        hosts.down(self.directory)
+        self.assertFalse(os.path.lexists(self.host.link))
+
+    def test_another_ones_is_not_used(self):
+        os.symlink('/var', self.host.link)
+        error = self.assertRaises(
+            exception.ConfigInvalid, hosts._make_link, self.host
+        )
+        self.assertIn('is not a link of ours', str(error))

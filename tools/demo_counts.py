@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What guests that count say on their consoles, and when.
+
+``watch RECORD NAME=DIRECTORY...`` looks below the directories of some hosts'
+guests for consoles and writes down each count with the moment at which it was
+there, until it is terminated::
+
+    12.345 host1 COUNT 57 boot=6ff9... memory=38c7... disk=c1bc...
+
+It looks so often that a moment is right within some milliseconds. A console
+that is removed is read to its end. A line that a guest has begun on one host
+and ended on another, since it moved meanwhile, is put together.
+
+``report RECORD`` says what such a record shows: where the guest counted, its
+longest pause, and whether it is the same guest, has the same memory and disk,
+and missed no count. It ends with 1 when one of this is not so.
+"""
+
+import argparse
+import contextlib
+import glob
+import itertools
+import os
+import re
+import signal
+import sys
+import time
+import types
+from typing import NamedTuple
+from typing import TextIO
+
+_LOOK = 0.005
+_LOOK_FOR_FILES = 0.05
+_LINE = re.compile(r'COUNT \d+ boot=\S+ memory=\S+ disk=\S+')
+_RECORDED = re.compile(
+    r'(?P<moment>[\d.]+) (?P<host>\S+) COUNT (?P<number>\d+) '
+    r'boot=(?P<boot>\S+) memory=(?P<memory>\S+) disk=(?P<disk>\S+)'
+)
+
+
+# -- watching ----------------------------------------------------------------
+
+
+class _Console:
+    """One console's file, open, and what it has of a line so far."""
+
+    def __init__(self, host: str, path: str) -> None:
+        self.host = host
+        self.fresh = True
+        self.rest = ''
+        self._file = open(path, 'rb')  # noqa: SIM115  read until the end
+
+    def lines(self) -> list[str]:
+        """Return the lines that have been ended since the last time."""
+        text = self.rest + self._file.read().decode(errors='replace')
+        *lines, self.rest = text.split('\n')
+        return lines
+
+
+class _Watch:
+    """The consoles of all hosts, and the record of them."""
+
+    def __init__(self, places: dict[str, str], record: TextIO) -> None:
+        self._places = places
+        self._record = record
+        #: By inode: none is used again while its file is open.
+        self._consoles: dict[int, _Console] = {}
+
+    def find(self) -> None:
+        """Open the consoles that are new."""
+        for host, directory in self._places.items():
+            for path in glob.glob(f'{glob.escape(directory)}/*/console.log'):
+                # Or it has just been removed.
+                with contextlib.suppress(FileNotFoundError):
+                    inode = os.stat(path).st_ino
+                    if inode not in self._consoles:
+                        self._consoles[inode] = _Console(host, path)
+
+    def look(self) -> None:
+        """Write down what was counted since the last look."""
+        for console in self._consoles.values():
+            lines = console.lines()
+            moment = time.monotonic()
+            for line in lines:
+                found = _LINE.search(self._whole(console, line))
+                if found is not None:
+                    self._record.write(
+                        f'{moment:.3f} {console.host} {found[0]}\n'
+                    )
+                console.fresh = False
+
+    def _whole(self, console: _Console, line: str) -> str:
+        """Return a line with what was said of it on another console."""
+        if console.fresh and not line.startswith('COUNT'):
+            for other in self._consoles.values():
+                if other is not console and _LINE.search(other.rest + line):
+                    begun, other.rest = other.rest, ''
+                    return begun + line
+        return line
+
+
+def _end(number: int, frame: types.FrameType | None) -> None:
+    sys.exit(0)
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    """Write down counts until it is terminated."""
+    signal.signal(signal.SIGTERM, _end)
+    places = dict(place.split('=', 1) for place in arguments.places)
+    with open(arguments.record, 'w', encoding='utf-8', buffering=1) as record:
+        watching = _Watch(places, record)
+        for number in itertools.count():
+            if number % round(_LOOK_FOR_FILES / _LOOK) == 0:
+                watching.find()
+            watching.look()
+            time.sleep(_LOOK)
+    return 0
+
+
+# -- reporting ---------------------------------------------------------------
+
+
+class _Count(NamedTuple):
+    moment: float
+    host: str
+    number: int
+    boot: str
+    memory: str
+    disk: str
+
+
+def _read(path: str) -> list[_Count]:
+    with open(path, encoding='utf-8') as file:
+        rows = [found for line in file if (found := _RECORDED.match(line))]
+    return [
+        _Count(
+            float(row['moment']),
+            row['host'],
+            int(row['number']),
+            row['boot'],
+            row['memory'],
+            row['disk'],
+        )
+        for row in rows
+    ]
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Say what a record shows."""
+    counts = sorted(_read(arguments.record), key=lambda one: one.number)
+    if len(counts) < 2:
+        sys.stderr.write(f'{arguments.record}: there are no counts\n')
+        return 1
+    for host, group in itertools.groupby(counts, lambda one: one.host):
+        there = list(group)
+        print(f'{host}   counts {there[0].number} to {there[-1].number}')
+    pauses = [
+        (after.moment - before.moment, before, after)
+        for before, after in itertools.pairwise(counts)
+    ]
+    usual = sorted(pause for pause, _, _ in pauses)[len(pauses) // 2]
+    longest, before, after = max(pauses)
+    print(
+        f'pause   {1000 * longest:.0f} ms at most, between {before.number} at '
+        f'{before.host} and {after.number} at {after.host}; '
+        f'usual are {1000 * usual:.0f} ms'
+    )
+    return 0 if _judge(counts) else 1
+
+
+def _judge(counts: list[_Count]) -> bool:
+    """Say whether it was one guest that never missed a count."""
+    good = True
+    for name in ('boot', 'memory', 'disk'):
+        tokens = sorted({getattr(one, name) for one in counts})
+        same = len(tokens) == 1
+        good = good and same
+        print(f'{name:7} {"the same, " if same else "DIFFERS: "}', end='')
+        print(*tokens)
+    numbers = [one.number for one in counts]
+    every = list(range(numbers[0], numbers[-1] + 1))
+    if numbers == every:
+        print(f'counts  all {len(numbers)}, none missing, none twice')
+        return good
+    print(f'counts  MISSING {sorted(set(every) - set(numbers))}', end='')
+    print(f', TWICE {sorted(n for n in every if numbers.count(n) > 1)}')
+    return False
+
+
+def main() -> int:
+    """Watch or report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser('watch')
+    command.add_argument('record')
+    command.add_argument('places', nargs='+', metavar='NAME=DIRECTORY')
+    command.set_defaults(run=watch)
+    command = commands.add_parser('report')
+    command.add_argument('record')
+    command.set_defaults(run=report)
+    arguments = parser.parse_args()
+    code: int = arguments.run(arguments)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())
