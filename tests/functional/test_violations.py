@@ -298,7 +298,7 @@ class ViolationsTest(base.TestCase):
                 c, operations.COMPUTE, 'a', 'a-ghost', '1'
             )
         )
-        self.config(group='conductor', service_down_time=1)
+        self.config(group='conductor', service_down_time=3)
         self.cloud.begin('stop', uuid)
         self.assertEqual(states.STOPPED, self.cloud.instance(uuid).vm_state)
         (service,) = self.cloud.read(hosts.services, operations.COMPUTE, 'a')
