@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands for libvirt at the edge of a QEMU host: guests that only say."""
 
+import contextlib
 import os
 
 import libvirt
@@ -148,6 +149,10 @@ class Connection:
 
     def use(self):
         return self.opened
+
+    @contextlib.contextmanager
+    def apart(self):
+        yield self.opened
 
 
 class Host:
