@@ -138,14 +138,33 @@ class Create(Story):
 
     def unwound(self, book: Book, error: Error) -> None:
         """Try another host, unless that cannot help."""
-        tried = [
-            step.host
+        tries = [
+            step
             for step in book.steps()
             if step.method == BuildAndRunInstance.method
         ]
+        tried = [step.host for step in tries]
         hopeless = isinstance(error, exception.Refused)
         if hopeless or len(tried) >= CONF.scheduler.max_attempts:
-            book.fail(error)
+            book.fail(_told_why(error, tries))
         else:
             book.try_again()
             book.owe(BuildInstances, excluded=tried)
+
+
+def _told_why(error: Error, tries: list[records.Step]) -> Error:
+    """Say of hosts that were tried why they failed, not that none is left."""
+    if not tries or not isinstance(error, exception.NoValidHost):
+        return error
+    reasons = '; '.join(
+        f'{step.host}: it was tried: {_reason(step)}' for step in tries
+    )
+    return exception.NoValidHost(
+        reason=f'There are not enough hosts available: {reasons}'
+    )
+
+
+def _reason(step: records.Step) -> str:
+    form = step.error or {}
+    reason = form.get('message') or form.get('kwargs', {}).get('reason')
+    return str(reason or form.get('class'))

@@ -321,6 +321,17 @@ class RescheduleTest(ChainsTestCase):
         fault = self.cloud.fault(uuid)
         self.assertIn('c is out of luck', fault['message'])
 
+    def test_all_hosts_that_there_are_were_tried(self):
+        self.config(group='scheduler', max_attempts=len(self.hosts) + 1)
+        for host in self.hosts:
+            self.cloud.world.break_(host, 'start', f'{host} is out of luck')
+        uuid = self.cloud.boot()
+        self.assert_ended(uuid, states.ERROR, 'failed')
+        message = self.cloud.fault(uuid)['message']
+        for host in self.hosts:
+            self.assertIn(f'{host}: it was tried: ', message)
+            self.assertIn(f'{host} is out of luck', message)
+
     def test_no_room_anywhere(self):
         uuid = self.cloud.boot(flavor=self.cloud.flavor(memory_mb=10**9))
         self.assert_told(
