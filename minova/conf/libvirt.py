@@ -194,7 +194,7 @@ is forced pauses the guest.
         choices=[
             ('refuse', 'such a guest is not moved while it runs'),
             ('pause', 'it stands still while it is moved'),
-            ('post-copy', 'it goes on at the destination at once'),
+            ('post-copy', 'it goes on at the destination a second later'),
             ('trust', 'moved like any other'),
         ],
         help="""

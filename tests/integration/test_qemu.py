@@ -14,6 +14,7 @@ from testtools import content
 from minova.conf import CONF
 from minova.db import engine
 from minova.rig import guest
+from minova.rig import hosts
 from minova.virt.libvirt import qcow2
 from tests import base
 from tests.fixtures import certificates
@@ -23,6 +24,7 @@ from tests.fixtures.processes import Cluster
 from tests.fixtures.rig import Rig
 from tests.fixtures.screens import look
 from tests.fixtures.user import User
+from tests.integration import test_allinone
 
 _MIB = 1 << 20
 
@@ -457,3 +459,47 @@ class KillTest(QemuTestCase):
         self.assertEqual(
             self.before.disk, self.rig.wait_for_count(here, uuid).disk
         )
+
+
+class AllInOneTest(test_allinone.AllInOneTestCase):
+    """Real hosts below the data directory; they outlive the process."""
+
+    time_limit = 300
+
+    def test_guests_are_real(self):
+        place = os.path.join(self.data, 'rig')
+        self.addCleanup(hosts.down, place)
+        service = self.start('--hypervisor=qemu')
+        self.assertIn(f'minova-rig --directory {place} down', service.said())
+        cloud = self.connect()
+        image = self.make_image(cloud)
+        (flavor,) = [
+            one for one in cloud.compute.flavors() if one.name == 'm1.nano'
+        ]
+        server = cloud.compute.create_server(
+            name='web',
+            image_id=image.id,
+            flavor_id=flavor.id,
+            networks='none',
+        )
+        server = self.wait(cloud, server)
+        self.assertEqual([server.compute_host], self.running(place))
+        before = server.compute_host
+        cloud.compute.live_migrate_server(server, block_migration='auto')
+        server = self.wait(cloud, server)
+        self.assertNotEqual(before, server.compute_host)
+        self.assertEqual([server.compute_host], self.running(place))
+        # Nobody looks after it for a while, and it is found again.
+        self.assertEqual(0, service.terminate())
+        self.assertEqual([server.compute_host], self.running(place))
+        self.start_again(service)
+        cloud = self.connect()
+        self.wait(cloud, server)
+        cloud.compute.delete_server(server)
+        cloud.compute.wait_for_delete(server, wait=60)
+        self.assertEqual([], self.running(place))
+
+    def running(self, place):
+        return [
+            one.name for one in hosts.known(place) for _ in hosts.guests(one)
+        ]

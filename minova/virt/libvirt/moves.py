@@ -56,6 +56,7 @@ LOG = logging.getLogger(__name__)
 Plan = dict[str, Any]
 
 _STEPS: Final = 10
+_OUT: Final = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
 _UNDER_WAY: Final = (
     libvirt.VIR_DOMAIN_JOB_BOUNDED,
     libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
@@ -313,7 +314,7 @@ class LiveMoves:
         run = self._runs.get(uuid)
         domain = self._guests.find(uuid)
         figures = {} if domain is None else _job(uuid, domain)
-        if figures.get('type') in _UNDER_WAY:
+        if _is_move(figures):
             return _under_way(figures)
         if run is None:
             return Migration('none')
@@ -343,9 +344,12 @@ class LiveMoves:
         with refusals(uuid):
             if self.migration(uuid).state != 'running':
                 return
+            if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                # It stands still already: there is nothing to wait for.
+                return
             if CONF.libvirt.migration_post_copy:
                 domain.migrateStartPostCopy()
-            elif domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+            else:
                 domain.suspend()
 
     def abort_migration(self, uuid: str) -> None:
@@ -438,6 +442,13 @@ def _flags(plan: Plan) -> int:
     if plan['tls']:
         flags |= libvirt.VIR_MIGRATE_TLS
     return flags
+
+
+def _is_move(figures: dict[str, Any]) -> bool:
+    """Tell whether it is a guest on its way that libvirt works on."""
+    # What else a job may be, as saving the guest's memory, has another name.
+    operation = figures.get('operation', _OUT)
+    return figures.get('type') in _UNDER_WAY and operation == _OUT
 
 
 def _job(uuid: str, domain: Any) -> dict[str, Any]:

@@ -575,6 +575,13 @@ class UnderWayTest(MovesTestCase):
             self.a.moves.hasten(UUID, plan, seconds)
         self.assertEqual(2, self.domain.told.count(('post-copy',)))
 
+    def test_another_job_is_no_move(self):
+        self.domain.job = {
+            'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'operation': libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE,
+        }
+        self.assertEqual('none', self.a.moves.migration(UUID).state)
+
     def test_force(self):
         force = self.a.moves.force_migration
         force(UUID)
@@ -586,6 +593,9 @@ class UnderWayTest(MovesTestCase):
         force(UUID)
         self.assertEqual([('suspend',)], self.domain.told)
         self.config(group='libvirt', migration_post_copy=True)
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.domain.power = (libvirt.VIR_DOMAIN_RUNNING, 1)
         force(UUID)
         self.assertEqual([('suspend',), ('post-copy',)], self.domain.told)
         self.domain.errors['post-copy'] = refusal(
