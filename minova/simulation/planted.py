@@ -25,9 +25,9 @@ from minova.db import operations
 from minova.db import outbox
 from minova.db import ports
 from minova.flows import delete
-from minova.flows import live_migration
 from minova.flows import power
 from minova.flows import resize
+from minova.flows import watching
 from minova.notifications import relay
 from minova.objects import operation as records
 from minova.operations import baton
@@ -309,10 +309,10 @@ PLANTED: Final = (
             ((hosts, 'claim', _without_room),)),
     Planted('probe-skipped', 'a guest counts as moved before it has arrived', 'laws 1, 9',
             _ALL, _LIVE,
-            ((live_migration, '_watch', _at_once), (live_migration, '_require_arrived', _nothing))),
+            ((watching, 'watch', _at_once), (watching, 'require_arrived', _nothing))),
     Planted('taken-back-too-early', 'an error while a guest moves has its move taken back', 'laws 2, 9',
             ('fail',), _LIVE,
-            ((live_migration, '_ask', _believed),)),
+            ((watching, 'ask', _believed),)),
     Planted('replaced-and-at-work', 'a start that slept and was replaced goes on', 'law 9',
             ('twin',), ('resize_taken_back', 'resize', 'resize_fails', 'create_elsewhere'),
             ((asking.Asking, 'require_newest', _nothing),)),

@@ -44,7 +44,7 @@ _MISTAKES = (
     ('server create --image none --flavor 2 x', 'No Image found for none'),
     ('server create --image tiny --flavor none x', 'No Flavor found for none'),
     ('server create --image tiny --flavor 2 --key-name k x',
-     '400: * key pairs are not offered in this release'),
+     "400: * has no key pair 'k'"),
     ('server create --image tiny --flavor 2 --availability-zone none x',
      '400: * The requested availability zone is not available'),
     ('server create --image tiny --flavor 2 --network none x',
