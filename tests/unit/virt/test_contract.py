@@ -7,6 +7,7 @@ by the next one, which must change nothing.
 """
 
 import threading
+import time
 
 from minova import exception
 from minova.states import Power
@@ -888,6 +889,9 @@ class Moves:
         self.assertEqual('completed', self.a.driver.migration(UUID).state)
         for _ in range(20):
             self.assertEqual(1, len(self.b.driver.guests()))
+        until = time.monotonic() + 20
+        while (False, True) not in seen and time.monotonic() < until:
+            time.sleep(0.01)
         done.set()
         for watcher in watchers:
             watcher.join()
