@@ -61,8 +61,7 @@ read_disk() {
 }
 if [ -b /dev/vda ] && [ -z "$(read_disk)" ]; then
     printf 'minova %s\\n' "$(draw)" |
-        dd of=/dev/vda conv=sync bs=512 2>/dev/null
-    sync
+        dd of=/dev/vda conv=sync,fsync bs=512 2>/dev/null
 fi
 dirty=
 for word in $(cat /proc/cmdline); do
