@@ -64,6 +64,7 @@ class QemuTestCase(base.TestCase):
         self.user = User(f'{api.url}/v2.1', 'admin:admin')
         self.user.flavor('small', 96)
         self.user.flavor('big', 128, disk=2)
+        self.user.flavor('roomy', 160)
 
     def start_compute(self, host, wait=True, **more):
         options = self.rig.options(host)
@@ -445,6 +446,20 @@ class KillTest(QemuTestCase):
         self.assert_is_at(uuid, here)
         here, there = self.begin(uuid)
         self.assert_is_at(uuid, there)
+
+    def test_forced(self):
+        uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
+        _, there = self.begin(uuid)
+        (move,) = self.user.ask('GET', f'/servers/{uuid}/migrations')[
+            'migrations'
+        ]
+        self.user.ask(
+            'POST',
+            f'/servers/{uuid}/migrations/{move["id"]}/action',
+            {'force_complete': None},
+        )
+        self.assert_is_at(uuid, there)
+        self.assertEqual('yes', self.rig.wait_for_count(there, uuid).kept)
 
     def test_the_guest_itself(self):
         uuid, _ = self.boot()
