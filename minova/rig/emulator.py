@@ -72,8 +72,14 @@ def sound(directory: str) -> str:
             for name in _PACKAGES:
                 packages.unpack(name)
             _write_wrapper(os.path.join(work, _NAME), root)
-            os.rename(work, root)
-            taken_back.pop_all()
+            try:
+                os.rename(work, root)
+            except OSError:
+                # Another process may have been faster; one is as good.
+                if not os.path.exists(wrapper):
+                    raise
+            else:
+                taken_back.pop_all()
     if major(wrapper) < SOUND:
         raise exception.ConfigInvalid(
             reason=f'{wrapper} is older than QEMU {SOUND}'

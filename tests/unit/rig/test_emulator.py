@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A QEMU that is fetched, by two at the same time."""
+
+import os
+from unittest import mock
+
+from minova.rig import emulator
+from tests import base
+
+
+class SoundTest(base.TestCase):
+    def test_another_process_was_faster(self):
+        root = os.path.join(self.directory, 'qemu')
+        wrapper = os.path.join(root, 'qemu-system-x86_64')
+
+        def unpack(packages, name):
+            os.makedirs(root, exist_ok=True)
+            with open(wrapper, 'w', encoding='utf-8') as file:
+                file.write("the other's")
+
+        def major(path):
+            return emulator.SOUND if path == wrapper else 7
+
+        with (
+            mock.patch.object(emulator.programs, 'find', lambda name: name),
+            mock.patch.object(emulator, 'major', major),
+            mock.patch.object(emulator, 'Packages', mock.MagicMock()) as made,
+        ):
+            made.return_value.unpack = lambda name: unpack(None, name)
+            self.assertEqual(wrapper, emulator.sound(self.directory))
+        with open(wrapper, encoding='utf-8') as file:
+            self.assertEqual("the other's", file.read())
+        self.assertEqual(['qemu'], os.listdir(self.directory))
