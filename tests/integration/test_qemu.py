@@ -15,6 +15,7 @@ from minova.conf import CONF
 from minova.db import engine
 from minova.rig import guest
 from minova.rig import hosts
+from minova.virt.libvirt import programs
 from minova.virt.libvirt import qcow2
 from tests import base
 from tests.fixtures import certificates
@@ -238,7 +239,7 @@ class ResizeTest(QemuTestCase):
         """Return what a disk holds as the guest sees it."""
         folder = os.path.join(self.rig.instances(host), uuid)
         flat = os.path.join(self.directory, 'flat')
-        qcow2.run(
+        programs.run(
             *('qemu-img', 'convert', '-U', '-O', 'raw'), f'{folder}/disk', flat
         )
         with open(flat, 'rb') as file:

@@ -8,7 +8,7 @@ from typing import Any
 from typing import Final
 from xml.etree import ElementTree
 
-from minova.virt.libvirt import qcow2
+from minova.virt.libvirt import programs
 from minova.virt.libvirt.site import Site
 
 #: QEMU 7.2 was seen to corrupt the memory of guests with emulated processors
@@ -27,7 +27,7 @@ def version(path: str) -> int:
 
 @functools.cache
 def _version(path: str, changed: int) -> int:
-    said = qcow2.run(path, '--version')
+    said = programs.run(path, '--version')
     found = re.search(r'version (\d+)\.(\d+)(?:\.(\d+))?', said)
     if found is None:
         raise OSError(f'{path} --version says no version: {said[:100]}')

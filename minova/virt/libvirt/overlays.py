@@ -8,13 +8,9 @@ And a base is only ever a file of the image cache.
 
 import dataclasses
 import os
-import subprocess
-from typing import Any
 
-import orjson
-
-#: Seconds for which qemu-img is waited for; it reads and writes headers only.
-_PATIENCE = 60.0
+from minova.virt.libvirt import programs
+from minova.virt.libvirt import qcow2
 
 
 class NotOurs(OSError):
@@ -44,7 +40,7 @@ class Overlays:
 
         Raises NotOurs, or OSError in the words of qemu-img.
         """
-        chain = self._chain(path)
+        chain = qcow2.chain(path)
         if len(chain) == 1:
             return None
         found = str(chain[0].get('full-backing-filename') or '')
@@ -60,7 +56,7 @@ class Overlays:
 
     def check(self, path: str, base: Base | None) -> None:
         """Let a disk that came stand on a base of this host, or on none."""
-        told = self._header(path)
+        told = qcow2.info(path, 'qcow2')
         backing = told.get('backing-filename')
         if base is None:
             if backing is not None:
@@ -76,42 +72,9 @@ class Overlays:
             )
         known = told.get('backing-filename-format')
         if (backing, known) != (wanted, base.format):
-            self._run(
-                'rebase', '-u', '-f', 'qcow2', '-b', wanted,
-                '-F', base.format, path,
-            )  # fmt: skip
+            programs.run(
+                *('qemu-img', 'rebase', '-u', '-f', 'qcow2'),
+                *('-b', wanted, '-F', base.format, path),
+            )
             with open(path, 'rb') as file:
                 os.fsync(file.fileno())
-
-    # -- how -----------------------------------------------------------------
-
-    def _header(self, path: str) -> dict[str, Any]:
-        text = self._run('info', '-U', '-f', 'qcow2', '--output=json', path)
-        header: dict[str, Any] = orjson.loads(text)
-        return header
-
-    def _chain(self, path: str) -> list[dict[str, Any]]:
-        text = self._run(
-            'info', '-U', '-f', 'qcow2', '--backing-chain', '--output=json',
-            path,
-        )  # fmt: skip
-        chain: list[dict[str, Any]] = orjson.loads(text)
-        return chain
-
-    def _run(self, *words: str) -> bytes:
-        try:
-            done = subprocess.run(  # noqa: S603  no shell, our own words
-                ['qemu-img', *words],  # noqa: S607  where the system has it
-                capture_output=True,
-                timeout=_PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise OSError(
-                f'qemu-img {words[0]} {words[-1]} has not ended within '
-                f'{_PATIENCE:.0f} s'
-            ) from error
-        if done.returncode != 0:
-            said = done.stderr.decode(errors='replace').strip()
-            raise OSError(said or f'qemu-img {words[0]} failed')
-        return done.stdout

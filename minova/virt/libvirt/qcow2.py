@@ -17,6 +17,7 @@ from oslo_concurrency import processutils
 from minova.virt.driver import Spec
 from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import RESCUE
+from minova.virt.libvirt.programs import run
 
 #: What a guest starts from: disks that are overlays.
 ROOTS = ('disk', RESCUE)
@@ -110,37 +111,24 @@ def virtual_size(path: str, image_format: str) -> int:
 
 def info(path: str, image_format: str) -> dict[str, Any]:
     """Return what QEMU says of a file, which a guest may be using."""
-    said = run(
-        *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),
-        path,
-        limits=_LIMITS,
-    )
-    found: dict[str, Any] = orjson.loads(said)
+    found: dict[str, Any] = _told(path, image_format)
     return found
 
 
-def run(
-    name: str, *words: str, limits: processutils.ProcessLimits | None = None
-) -> str:
-    """Run a program to its end; OSError with its own words if it fails."""
-    try:
-        said, _ = processutils.execute(
-            name, *words, prlimit=limits, env_variables=_environment()
-        )
-    except processutils.ProcessExecutionError as error:
-        lines = str(error.stderr or '').strip().splitlines()
-        last = lines[-1] if lines else f'exit code {error.exit_code}'
-        raise OSError(f'{name}: {last}') from error
-    return str(said)
+def chain(path: str) -> list[dict[str, Any]]:
+    """Return the same of a qcow2 file and of all that it stands on."""
+    found: list[dict[str, Any]] = _told(path, 'qcow2', '--backing-chain')
+    return found
 
 
-def _environment() -> dict[str, str]:
-    # Programs of the system's administration are not on everybody's path.
-    path = os.environ.get('PATH', '')
-    return dict(os.environ) | {
-        'PATH': f'{path}:/usr/sbin:/sbin',
-        'LC_ALL': 'C',
-    }
+def _told(path: str, image_format: str, *words: str) -> Any:
+    said = run(
+        *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),
+        *words,
+        path,
+        limits=_LIMITS,
+    )
+    return orjson.loads(said)
 
 
 def _sync(path: str) -> None:

@@ -6,6 +6,7 @@ import os
 from minova import exception
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
+from minova.virt.libvirt import programs
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt.qemu_disks import QemuDisks
 from minova.virt.libvirt.site import Site
@@ -81,7 +82,7 @@ class DisksTest(base.TestCase):
         )
         # What the guest would read first is the image's.
         flat = os.path.join(self.directory, 'flat')
-        qcow2.run('qemu-img', 'convert', '-O', 'raw', self.path(), flat)
+        programs.run('qemu-img', 'convert', '-O', 'raw', self.path(), flat)
         with open(flat, 'rb') as file:
             self.assertEqual(b'an image' * 1000, file.read(8000))
 
@@ -118,7 +119,7 @@ class DisksTest(base.TestCase):
         os.unlink(self.image)
         qcow2.make_overlay(self.image, _MIB, secret, 'raw')
         self.disks.create_disks(spec(), self.image)
-        chain = qcow2.run(
+        chain = programs.run(
             *('qemu-img', 'info', '--backing-chain', self.path())
         )
         self.assertNotIn('secret', chain)
