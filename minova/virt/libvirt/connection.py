@@ -62,6 +62,19 @@ def refusals(uuid: str, gone: bool = False) -> Iterator[None]:
         raise failed(uuid, error) from error
 
 
+def domain_of(opened: Any, uuid: str) -> Any:
+    """Return libvirt's domain of a guest, None when it does not know it.
+
+    Raises GuestFailed.
+    """
+    try:
+        return opened.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+            return None
+        raise failed(uuid, error) from error
+
+
 def _unreachable(uri: str, reason: str) -> exception.GuestFailed:
     return exception.GuestFailed(f'libvirt at {uri}: {reason}')
 

@@ -7,17 +7,13 @@ aside as ``console.log.0`` and the older ones as ``.1``, ``.2`` and so on.
 """
 
 import os
-from typing import Any
 from typing import Protocol
 from xml.etree import ElementTree
-
-import libvirt
 
 from minova import exception
 from minova.virt.driver import Screen
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import failed
-from minova.virt.libvirt.connection import is_about
+from minova.virt.libvirt.connection import domain_of
 from minova.virt.libvirt.connection import refusals
 
 #: How many older files are looked into; virtlogd keeps three.
@@ -61,7 +57,7 @@ class Consoles:
 
     def vnc(self, uuid: str) -> Screen:
         """Read in the running guest's definition where it listens."""
-        domain = self._find(uuid)
+        domain = domain_of(self._connection.use(), uuid)
         with refusals(uuid):
             text = (
                 domain.XMLDesc()
@@ -83,15 +79,6 @@ class Consoles:
                 reason='the guest was defined without VNC.',
             )
         return screen
-
-    def _find(self, uuid: str) -> Any:
-        opened = self._connection.use()
-        try:
-            return opened.lookupByUUIDString(uuid)
-        except libvirt.libvirtError as error:
-            if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
-                return None
-            raise failed(uuid, error) from error
 
 
 def read_screen(definition: str) -> Screen | None:

@@ -35,12 +35,6 @@ def _version(path: str, changed: int) -> int:
     return major * 1_000_000 + minor * 1_000 + micro
 
 
-def of_domain(definition: str) -> str | None:
-    """Return the emulator that a definition names."""
-    root = ElementTree.fromstring(definition)  # noqa: S314  libvirt wrote it
-    return root.findtext('./devices/emulator')
-
-
 def default(opened: Any, site: Site) -> int:
     """Return the version of the emulator that new guests of a host get."""
     path = site.emulator

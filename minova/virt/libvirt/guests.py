@@ -21,6 +21,7 @@ from minova.virt.driver import Guest
 from minova.virt.driver import Spec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.connection import domain_of
 from minova.virt.libvirt.connection import failed
 from minova.virt.libvirt.connection import is_about
 from minova.virt.libvirt.connection import refusals
@@ -145,13 +146,7 @@ class Guests:
 
     def find(self, uuid: str) -> Any:
         """Return libvirt's domain, None when it does not know it."""
-        opened = self._connection.use()
-        try:
-            return opened.lookupByUUIDString(uuid)
-        except libvirt.libvirtError as error:
-            if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
-                return None
-            raise failed(uuid, error) from error
+        return domain_of(self._connection.use(), uuid)
 
     def require(self, uuid: str) -> Any:
         """Return libvirt's domain; GuestFailed without it."""

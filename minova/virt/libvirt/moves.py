@@ -179,9 +179,9 @@ class LiveMoves:
         with _refused():
             shared = self._sharing.sees(answer['probe'])
             self._check_storage(uuid, answer, block, shared)
-            definition = domain.XMLDesc()
-            disks = self._movable(domain, definition)
-            mode = _mode(definition, answer)
+            running = ElementTree.fromstring(domain.XMLDesc())  # noqa: S314
+            disks = _movable(domain, running)
+            mode = _mode(running, answer)
         if not shared:
             self._check_room(uuid, answer, disks)
         return answer | {
@@ -212,27 +212,6 @@ class LiveMoves:
                 '"minova-manage audit" tells whose they are'
             )
 
-    def _movable(self, domain: Any, definition: str) -> list[Plan]:
-        """Return the disks that are written to: name, size, format, image."""
-        root = ElementTree.fromstring(definition)  # noqa: S314  libvirt's
-        found = []
-        for disk in root.iterfind("./devices/disk[@device='disk']"):
-            source, driver = disk.find('source'), disk.find('driver')
-            if source is None or disk.find('readonly') is not None:
-                continue
-            path = str(source.get('file'))
-            kind = 'raw' if driver is None else str(driver.get('type'))
-            base = backing.backing_file(path) if kind == 'qcow2' else None
-            found.append(
-                {
-                    'name': os.path.basename(path),
-                    'size': domain.blockInfo(path)[0],
-                    'format': kind,
-                    'base': base and os.path.basename(base),
-                }
-            )
-        return found
-
     def _check_room(self, uuid: str, answer: Plan, disks: list[Plan]) -> None:
         if answer['over_commit']:
             needed = self._disks.used(uuid)
@@ -257,10 +236,10 @@ class LiveMoves:
                 instance_id=uuid, reason='it is off'
             )
         with refusals(uuid):
-            words_of_it = self._parameters(domain, plan)
+            parameters = self._parameters(domain, plan)
         run = self._runs[uuid] = _Run()
         clock.spawn(
-            f'move-{uuid[:8]}', self._wait_for, uuid, plan, words_of_it, run
+            f'move-{uuid[:8]}', self._wait_for, uuid, plan, parameters, run
         )
 
     def _wait_for(
@@ -381,6 +360,27 @@ def _refused() -> Iterator[None]:
         raise exception.MigrationRefused(reason=str(error)) from error
 
 
+def _movable(domain: Any, running: ElementTree.Element) -> list[Plan]:
+    """Return the disks that are written to: name, size, format, image."""
+    found = []
+    for disk in running.iterfind("./devices/disk[@device='disk']"):
+        source, driver = disk.find('source'), disk.find('driver')
+        if source is None or disk.find('readonly') is not None:
+            continue
+        path = str(source.get('file'))
+        kind = 'raw' if driver is None else str(driver.get('type'))
+        base = backing.backing_file(path) if kind == 'qcow2' else None
+        found.append(
+            {
+                'name': os.path.basename(path),
+                'size': domain.blockInfo(path)[0],
+                'format': kind,
+                'base': base and os.path.basename(base),
+            }
+        )
+    return found
+
+
 def _make(path: str, disk: Plan, image: str | None, image_format: str) -> None:
     """Make the file that a disk is copied into, of exactly its size."""
     folder, name = os.path.split(path)
@@ -393,16 +393,15 @@ def _make(path: str, disk: Plan, image: str | None, image_format: str) -> None:
     os.rename(part, path)
 
 
-def _mode(definition: str, answer: Plan) -> str:
+def _mode(running: ElementTree.Element, answer: Plan) -> str:
     """Return 'live', 'pause' or 'post-copy'; refuse what is not safe."""
-    root = ElementTree.fromstring(definition)  # noqa: S314  libvirt wrote it
-    kind = root.get('type')
+    kind = running.get('type')
     if kind != answer['virt_type']:
         raise exception.MigrationRefused(
             reason=f'the guest runs on {kind}, guests of {answer["dest"]} on '
             f'{answer["virt_type"]} ([libvirt] virt_type)'
         )
-    path = emulators.of_domain(definition)
+    path = running.findtext('./devices/emulator')
     versions = [answer['version']]
     if path:
         versions.append(emulators.version(path))

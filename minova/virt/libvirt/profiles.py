@@ -10,30 +10,31 @@ from oslo_log import log as logging
 from minova import exception
 from minova.conf import CONF
 from minova.virt.libvirt import xml
+from minova.virt.libvirt.site import Site
 
 LOG = logging.getLogger(__name__)
 
 _PROBE = '.direct-io.probe'
 
 
-def configured(virt_type: str, directory: str) -> xml.Profile:
-    """Return the profile of a host that has its disks below ``directory``.
+def of(site: Site) -> xml.Profile:
+    """Return the profile of the guests of a host.
 
     ConfigInvalid when the options contradict each other.
     """
     options = CONF.libvirt
-    profile = xml.PROFILES[virt_type]
+    profile = xml.PROFILES[site.virt_type]
     mode: str | None = profile.cpu_mode
     if options.cpu_mode != 'auto':
         mode = None if options.cpu_mode == 'none' else options.cpu_mode
-    _check_processor(virt_type, mode)
+    _check_processor(site.virt_type, mode)
     return dataclasses.replace(
         profile,
         cpu_mode=mode,
         cpu_model=options.cpu_model or None,
         machine=options.machine_type,
-        emulator=options.emulator or None,
-        cache=_cache(directory),
+        emulator=site.emulator or None,
+        cache=_cache(site.instances),
         stats_period=options.mem_stats_period_seconds,
     )
 

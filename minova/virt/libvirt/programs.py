@@ -8,14 +8,14 @@ from oslo_concurrency import processutils
 
 #: Seconds for which a program is waited for. They read and write headers
 #: and tables; what takes longer hangs on its storage.
-PATIENCE = 60.0
+PATIENCE = 60
 
 
 def run(
     name: str,
     *words: str,
     limits: processutils.ProcessLimits | None = None,
-    patience: float = PATIENCE,
+    patience: int = PATIENCE,
 ) -> str:
     """Run a program to its end and return what it says.
 

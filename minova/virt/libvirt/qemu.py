@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 from typing import Any
 
 from minova.states import ON
@@ -36,11 +35,7 @@ def of(site: Site) -> LibvirtDriver:
     """Return the driver of a QEMU host."""
     disks = QemuDisks(site)
     connection = Connection(site.connection_uri)
-    profile = dataclasses.replace(
-        profiles.configured(site.virt_type, site.instances),
-        emulator=site.emulator or None,
-    )
-    guests = QemuGuests(connection, disks, profile)
+    guests = QemuGuests(connection, disks, profiles.of(site))
     return LibvirtDriver(
         connection,
         QemuHost(connection, site, disks),

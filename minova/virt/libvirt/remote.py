@@ -25,6 +25,7 @@ from minova.conf import CONF
 from minova.virt.driver import Peer
 from minova.virt.driver import Progress
 from minova.virt.driver import Spec
+from minova.virt.libvirt import sharing
 from minova.virt.libvirt.disks import failures
 from minova.virt.libvirt.disks import Kind
 from minova.virt.libvirt.disks import remove_tree
@@ -237,14 +238,11 @@ class RemoteDisks(OwnedDisks):
 
     def _shares(self, invitation: dict[str, Any]) -> bool:
         """Tell whether the other host's probe is in the own directory."""
-        # The name comes from elsewhere; it says nothing but a name.
-        name = os.path.basename(str(invitation['probe']))
-        try:
-            with open(os.path.join(self.directory, name), 'rb') as file:
-                found = file.read(100)
-        except FileNotFoundError:
-            return False
-        return found == str(invitation['content']).encode()
+        return sharing.holds(
+            self.directory,
+            str(invitation['probe']),
+            str(invitation['content']),
+        )
 
     def _give_away(
         self, uuid: str, to: Peer, invitation: dict[str, Any]

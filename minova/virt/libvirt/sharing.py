@@ -35,9 +35,17 @@ class Sharing:
 
     def sees(self, probe: Probe) -> bool:
         """Tell whether what another host has put there is here."""
-        path = os.path.join(self._directory, os.path.basename(probe['name']))
-        try:
-            with open(path, encoding='ascii', errors='replace') as file:
-                return file.read() == probe['word']
-        except FileNotFoundError:
-            return False
+        return holds(self._directory, probe['name'], probe['word'])
+
+
+def holds(directory: str, name: str, word: str) -> bool:
+    """Tell whether a file of a directory holds a word and nothing else.
+
+    The name comes from another host; it says nothing but a name.
+    """
+    path = os.path.join(directory, os.path.basename(name))
+    try:
+        with open(path, 'rb') as file:
+            return file.read(len(word) + 1) == word.encode()
+    except FileNotFoundError:
+        return False

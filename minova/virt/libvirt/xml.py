@@ -175,6 +175,11 @@ def relocated(text: str, places: Mapping[str, str]) -> str:
     them stays where it is.
     """
     root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    _relocate(root, places)
+    return _text(root)
+
+
+def _relocate(root: ElementTree.Element, places: Mapping[str, str]) -> None:
     for element in root.iter():
         for name in ('file', 'path'):
             path = element.get(name)
@@ -182,7 +187,6 @@ def relocated(text: str, places: Mapping[str, str]) -> str:
                 element.set(name, _moved(path, places))
         if element.tag in ('kernel', 'initrd') and element.text:
             element.text = _moved(element.text, places)
-    return _text(root)
 
 
 def _moved(path: str, places: Mapping[str, str]) -> str:
@@ -201,9 +205,8 @@ def received(
     all that libvirt has decided for it; what is of the host is replaced: where
     files are, the address of the screen, the emulator unless it is ''.
     """
-    root = ElementTree.fromstring(  # noqa: S314  libvirt wrote it
-        relocated(text, places)
-    )
+    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    _relocate(root, places)
     for disk in root.iterfind('./devices/disk'):
         # Found anew there: the files that it names are of this host.
         for chain in disk.findall('backingStore'):

@@ -53,11 +53,6 @@ class EmulatorsTest(base.TestCase):
         path = os.path.join(self.directory, 'none')
         self.assertRaises(OSError, emulators.version, path)
 
-    def test_of_a_guest(self):
-        text = '<domain><devices><emulator>/q</emulator></devices></domain>'
-        self.assertEqual('/q', emulators.of_domain(text))
-        self.assertIsNone(emulators.of_domain('<domain/>'))
-
     def test_of_a_host(self):
         chosen = self.emulator('QEMU emulator version 7.2.0', 'chosen')
         named = self.emulator('QEMU emulator version 10.1.0', 'named')

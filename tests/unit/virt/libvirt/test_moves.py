@@ -40,7 +40,7 @@ class ModeTest(base.TestCase):
             '</emulator></devices></domain>'
         )
         answer = {'dest': 'b', 'virt_type': dest, 'version': there}
-        return moves._mode(text, answer)
+        return moves._mode(ElementTree.fromstring(text), answer)
 
     def test_sound_at_both_ends(self):
         self.assertEqual('live', self.mode())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the configuration makes of the guests of a QEMU host."""
 
+import dataclasses
 import errno
 import os
 from unittest import mock
@@ -8,6 +9,7 @@ from unittest import mock
 from minova import exception
 from minova.conf import CONF
 from minova.virt.libvirt import profiles
+from minova.virt.libvirt import site as sites
 from tests import base
 
 
@@ -20,7 +22,13 @@ class ProfilesTest(base.TestCase):
             self.addCleanup(CONF.clear_override, name, 'libvirt')
 
     def made(self, virt_type='qemu'):
-        return profiles.configured(virt_type, self.directory)
+        return profiles.of(
+            dataclasses.replace(
+                sites.configured('a'),
+                instances=self.directory,
+                virt_type=virt_type,
+            )
+        )
 
     def test_nothing_is_said(self):
         made = self.made()
