@@ -46,6 +46,8 @@ class TestCase(testtools.TestCase):
         self.conf.conf([], project='minova', default_config_files=[])
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.config(state_path=self.directory)
+        # Not found out anew by a guest in each test.
+        self.config(group='libvirt', virt_type='qemu')
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
 
     def config(self, group=None, **values):

@@ -48,6 +48,7 @@ image_cache_directory = $rig/$1/images
 [libvirt]
 connection_uri = $3
 migration_uri = $4
+virt_type = qemu
 instances_directory = $rig/$1/disks
 END
 }

@@ -14,7 +14,8 @@ General, for every hypervisor that libvirt knows:
 
 For QEMU, with real machines:
 
-* ``qemu``: the driver of a host; ``site``: what a host is by its options
+* ``qemu``: the driver of a host; ``site``: what a host is by its options;
+  ``acceleration``: whether KVM works there
 * ``profiles``: what its guests are like by the options; ``emulators``: which
   QEMU runs them
 * ``qemu_disks``: its disks; of these ``qcow2`` makes and grows files,

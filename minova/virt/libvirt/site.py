@@ -5,6 +5,7 @@ import dataclasses
 import os
 
 from minova.conf import CONF
+from minova.virt.libvirt import acceleration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Site:
     uri: str
     #: Where guests that move arrive.
     address: str
+    #: 'kvm' or 'qemu'.
     virt_type: str
     #: '': the one that libvirt chooses.
     emulator: str
@@ -31,8 +33,14 @@ class Site:
 
 
 def configured(host: str) -> Site:
-    """Return the host that the configuration describes."""
+    """Return the host that the configuration describes.
+
+    May run a guest, to find out whether KVM works.
+    """
     options = CONF.libvirt
+    virt_type = options.virt_type
+    if virt_type == 'auto':
+        virt_type = acceleration.virt_type(options.emulator)
     return Site(
         host=host,
         instances=os.path.abspath(options.instances_directory),
@@ -40,6 +48,6 @@ def configured(host: str) -> Site:
         connection_uri=options.connection_uri,
         uri=options.migration_uri,
         address=options.migration_address,
-        virt_type=options.virt_type,
+        virt_type=virt_type,
         emulator=options.emulator,
     )
