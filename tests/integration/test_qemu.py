@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 
+import libvirt
 from testtools import content
 
 from minova.conf import CONF
@@ -475,6 +476,92 @@ class KillTest(QemuTestCase):
         self.assertEqual(
             self.before.disk, self.rig.wait_for_count(here, uuid).disk
         )
+
+
+class ConvergeTest(QemuTestCase):
+    """A guest changes its memory faster than it can be copied."""
+
+    #: MiB that it changes each second, and MiB/s that may be copied.
+    dirty, copied = 24, 12
+
+    def start_compute(self, host, wait=True, **more):
+        return super().start_compute(
+            host, wait, libvirt={'migration_bandwidth': self.copied} | more
+        )
+
+    def restart(self, **options):
+        """Let the computes have other options."""
+        for host, service in self.computes.items():
+            service.terminate()
+            self.computes[host] = self.start_compute(host, **options)
+
+    def begin(self):
+        self.uuid, self.here = self.boot(
+            f'minova.dirty={self.dirty}', flavor='roomy'
+        )
+        self.there = self.other(self.here)
+        self.before = self.rig.counts(self.here, self.uuid)[-1]
+        self.user.live_migrate(self.uuid)
+
+    def assert_arrives(self):
+        self.user.wait(self.uuid, 'ACTIVE', 240)
+        self.assertEqual(self.there, self.user.host(self.uuid))
+        count = self.rig.wait_for_count(self.there, self.uuid)
+        self.assertEqual(
+            (self.before.boot, self.before.memory, 'yes'),
+            (count.boot, count.memory, count.kept),
+        )
+        self.assert_runs_once(self.uuid, self.there)
+
+    def ask(self, host, question):
+        """Ask libvirt about the guest; {} where it is not."""
+        opened = libvirt.open(self.rig.hosts[host].uri)
+        try:
+            return question(opened.lookupByUUIDString(self.uuid))
+        except libvirt.libvirtError:
+            return {}
+        finally:
+            opened.close()
+
+    def test_it_is_slowed_down(self):
+        self.begin()
+        self.wait_for(
+            lambda: self.ask(self.here, lambda one: one.jobStats()).get(
+                'auto_converge_throttle', 0
+            )
+        )
+        self.assert_arrives()
+
+    def test_it_goes_on_there_before_all_is_there(self):
+        self.restart(migration_auto_converge=False, migration_post_copy=True)
+        self.begin()
+        # By itself it does not come to an end.
+        self.wait_for(
+            lambda: (
+                self.ask(self.here, lambda one: one.jobStats()).get(
+                    'memory_iteration', 0
+                )
+                > 4
+            )
+        )
+        (move,) = self.user.ask('GET', f'/servers/{self.uuid}/migrations')[
+            'migrations'
+        ]
+        self.user.ask(
+            'POST',
+            f'/servers/{self.uuid}/migrations/{move["id"]}/action',
+            {'force_complete': None},
+        )
+        self.wait_for(
+            lambda: (
+                self.ask(self.there, lambda one: one.state())
+                == [
+                    libvirt.VIR_DOMAIN_RUNNING,
+                    libvirt.VIR_DOMAIN_RUNNING_POSTCOPY,
+                ]
+            )
+        )
+        self.assert_arrives()
 
 
 class AllInOneTest(test_allinone.AllInOneTestCase):
