@@ -17,13 +17,13 @@ from minova.db import hosts
 from minova.db import instances
 from minova.db import operations
 from minova.db.engine import Connection
+from minova.exception import written
 from minova.objects import operation as records
 from minova.objects.instance import Instance
 from minova.operations import intervene
 from minova.operations import journal
 from minova.operations import outlook
 from minova.operations.outlook import Prospect
-from minova.rpc import wire
 
 _LINE = '{:<36}  {:<14}  {:<11}  {:<36}  {:<19}  {:<24}  {:<12}  {}'.format
 _HEAD = _LINE(
@@ -185,7 +185,7 @@ def _facts(operation: records.Operation, instance: Instance) -> Iterator[str]:
     if operation.finished_at is not None:
         facts['ended'] = outlook.moment(operation.finished_at)
     if operation.error is not None:
-        facts['because'] = str(wire.decode_error(operation.error))
+        facts['because'] = str(written.decode(operation.error))
     if operation.waits_for is not None:
         facts['waits for'] = operation.waits_for
     if operation.waits_since is not None:
@@ -212,7 +212,7 @@ def _steps(steps: list[records.Step]) -> Iterator[str]:
             step.attempts + 1 if step.started_at else 0,
         )
         if step.error is not None:
-            yield f'     {wire.decode_error(step.error)}'
+            yield f'     {written.decode(step.error)}'
 
 
 def _next(

@@ -22,10 +22,10 @@ from minova import exception
 from minova.conf import CONF
 from minova.context import Context
 from minova.context import internal
+from minova.exception import written
 from minova.objects.step import Answer
 from minova.objects.step import Duty
 from minova.objects.step import Ticket
-from minova.rpc import wire
 from minova.rpc.compute import Computes
 from minova.rpc.conductor import Conductor
 
@@ -171,7 +171,7 @@ class Asking:
                 context,
                 step=step,
                 incarnation=self._incarnation,
-                error=wire.encode_error(error),
+                error=written.encode(error),
                 facts=facts,
             ),
         )

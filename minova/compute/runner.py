@@ -23,11 +23,11 @@ from minova.compute.asking import Stopping
 from minova.compute.image_cache import ImageCache
 from minova.compute.job import Job
 from minova.context import Context
+from minova.exception import written
 from minova.flows.chain import Facts
 from minova.flows.chain import HostStep
 from minova.objects.step import Answer
 from minova.objects.step import Ticket
-from minova.rpc import wire
 from minova.rpc.wakes import Waker
 from minova.virt.driver import Driver
 
@@ -194,7 +194,7 @@ class Runner:
         if ticket.verdict == 'done':
             return ticket.result or {}
         if ticket.verdict in ('failed', 'undone'):
-            raise wire.decode_error(ticket.error or {})
+            raise written.decode(ticket.error or {})
         if ticket.verdict == 'later':
             raise exception.Unavailable(
                 what=ticket.method, reason='it is tried again later'

@@ -18,6 +18,7 @@ from minova.db import instances
 from minova.db import moves
 from minova.db import operations
 from minova.db.engine import Database
+from minova.exception import written
 from minova.notifications import events
 from minova.notifications.relay import Relay
 from minova.objects.host import GuestReport
@@ -32,7 +33,6 @@ from minova.operations import baton
 from minova.operations import begin
 from minova.operations import consoles
 from minova.operations import decide
-from minova.rpc import wire
 from minova.rpc.compute import Computes
 from minova.rpc.conductor import Conductor
 from minova.rpc.wakes import Waker
@@ -216,7 +216,7 @@ class Manager(Conductor):
         facts: dict[str, Any],
     ) -> Answer:
         """End a step badly."""
-        reason = wire.decode_error(error)
+        reason = written.decode(error)
         wakes = self._database.write(
             lambda connection: baton.fail(
                 connection, step, incarnation, reason, facts

@@ -28,7 +28,7 @@ status, what failed in ``failed``. Everybody writes ``exception.NAME``; so no
 two may have the same name.
 
 An error crosses RPC as class name and arguments and is built anew from these
-only (``rpc/wire.py``). The one map from error to HTTP reply is in
+only (``written``). The one map from error to HTTP reply is in
 ``api/wsgi.py``.
 """
 

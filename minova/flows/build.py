@@ -16,6 +16,7 @@ max_attempts`` in all; then the instance is in error.
 
 from minova import exception
 from minova.conf import CONF
+from minova.exception import written
 from minova.flows import power
 from minova.flows.chain import Book
 from minova.flows.chain import Decision
@@ -165,6 +166,6 @@ def _told_why(error: Error, tries: list[records.Step]) -> Error:
 
 
 def _reason(step: records.Step) -> str:
-    form = step.error or {}
-    reason = form.get('message') or form.get('kwargs', {}).get('reason')
-    return str(reason or form.get('class'))
+    error = written.decode(step.error or {})
+    # Of which server is known; a text that was given whole says it all.
+    return str(error.message or error.kwargs.get('reason') or error)

@@ -31,6 +31,7 @@ from typing import Protocol
 from typing import TYPE_CHECKING
 
 from minova import exception
+from minova.exception import written
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -315,8 +316,9 @@ class HostStep:
 
     def must_succeed(self, step: records.Step) -> bool:
         """Tell whether an error now leads to another try, not to undoing."""
-        error = step.error or {}
-        unsettled = error.get('class') == exception.Unsettled.__name__
+        unsettled = step.error is not None and isinstance(
+            written.decode(step.error), exception.Unsettled
+        )
         return self.insists or unsettled or self.no_return in step.saved
 
     def tries_again(self, error: Error) -> bool:

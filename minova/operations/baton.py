@@ -14,6 +14,7 @@ from minova import clock
 from minova import exception
 from minova import flows
 from minova.db import operations
+from minova.exception import written
 from minova.flows.chain import HostStep
 from minova.notifications import events
 from minova.objects import operation as records
@@ -24,7 +25,6 @@ from minova.operations import journal
 from minova.operations import unwind
 from minova.operations import waiting
 from minova.operations.book import Book
-from minova.rpc import wire
 
 #: Seconds before a step that must succeed is tried again: doubled each time.
 _FIRST_PAUSE = 1.0
@@ -129,7 +129,7 @@ def fail(
     _require_held(loaded, incarnation)
     book = _book(connection, loaded)
     work = _work(loaded)
-    step.error = wire.encode_error(error)
+    step.error = written.encode(error)
     if 'power_state' in facts and loaded.instance.host == step.host:
         book.change(power_state=facts['power_state'])
     if work.must_succeed(step):

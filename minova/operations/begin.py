@@ -22,6 +22,7 @@ from minova.db import moves
 from minova.db import operations
 from minova.db.engine import Connection
 from minova.db.engine import Database
+from minova.exception import written
 from minova.notifications import events
 from minova.notifications import payload
 from minova.objects import operation as records
@@ -32,7 +33,6 @@ from minova.objects.step import Wake
 from minova.operations import journal
 from minova.operations import releases
 from minova.operations.book import Book
-from minova.rpc import wire
 
 Params = dict[str, Any]
 #: Reads what the operation needs to know; may raise to refuse.
@@ -266,7 +266,7 @@ def _preempt(book: Book, owner: records.Operation) -> list[str]:
             'outstanding': 0,
             'waits_for': None,
             'waits_since': None,
-            'error': wire.encode_error(error),
+            'error': written.encode(error),
             'incidents': owner.incidents + 1,
             'updated_at': book.now,
             'finished_at': book.now,

@@ -20,6 +20,7 @@ from minova.db import hosts
 from minova.db import instances
 from minova.db import moves
 from minova.db import operations
+from minova.exception import written
 from minova.flows import chain
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
@@ -29,7 +30,6 @@ from minova.objects.step import Wake
 from minova.operations import journal
 from minova.operations import waiting
 from minova.operations.telling import Telling
-from minova.rpc import wire
 
 
 class Book(Telling):
@@ -167,7 +167,7 @@ class Book(Telling):
             records.FAILED if in_error or lost else records.ROLLED_BACK
         )
         self.operation.owns = False
-        self.operation.error = wire.encode_error(error)
+        self.operation.error = written.encode(error)
         for event in self.opened():
             if event == closing:
                 self.close(event)

@@ -13,6 +13,7 @@ from minova import exception
 from minova import flows
 from minova.db import operations
 from minova.db.engine import Database
+from minova.exception import written
 from minova.flows.chain import Decision
 from minova.flows.chain import Desk
 from minova.notifications import events
@@ -20,7 +21,6 @@ from minova.objects import operation as records
 from minova.objects.step import Wake
 from minova.operations import unwind
 from minova.operations.book import Book
-from minova.rpc import wire
 
 
 def decide(
@@ -94,7 +94,7 @@ def _write_failure(
     if book is None:
         return []
     book.step.started_at = book.now
-    book.step.error = wire.encode_error(error)
+    book.step.error = written.encode(error)
     book.end_step(records.FAILED)
     unwind.start(book, error, f'{book.step.method} failed: {error}')
     return book.flush()
@@ -110,7 +110,7 @@ def _open(connection: sa.Connection, step_id: str, host: str) -> Book | None:
         raise exception.Stale(what=f'Step {step_id}', holder='anybody')
     if loaded.step.state != records.OWED:
         if loaded.step.error is not None:
-            raise wire.decode_error(loaded.step.error)
+            raise written.decode(loaded.step.error)
         return None
     operation = loaded.operation
     if operation.state != records.RUNNING:

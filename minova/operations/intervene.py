@@ -17,6 +17,7 @@ from minova.db import instances
 from minova.db import moves
 from minova.db import operations
 from minova.db.engine import Connection
+from minova.exception import written
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.instance import Instance
@@ -26,7 +27,6 @@ from minova.operations import outlook
 from minova.operations.book import Book
 from minova.operations.book import stale
 from minova.operations.outlook import Prospect
-from minova.rpc import wire
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _end(book: Book, error: exception.Abandoned) -> None:
         for event in book.opened():
             book.broke(event, error)
         operation.outcome = records.FAILED
-        operation.error = wire.encode_error(error)
+        operation.error = written.encode(error)
 
 
 def _preempt(book: Book, steps: list[records.Step]) -> None:
@@ -236,7 +236,7 @@ def _said(operation: records.Operation, left: list[str]) -> str:
     if operation.owns:
         text = f'The guest or disks of the instance may be on: {names}.'
     if operation.error is not None:
-        before = wire.decode_error(operation.error)
+        before = written.decode(operation.error)
         text += f' It was being taken back because: {before}'
     return text
 
@@ -290,7 +290,7 @@ def lost_track(connection: Connection, instance: Instance) -> bool:
             return False
         if operation.error is None:
             continue
-        error = wire.decode_error(operation.error)
+        error = written.decode(operation.error)
         moved = flows.STORIES[operation.kind].moves
         if isinstance(error, exception.Abandoned) or (
             moved and operation.state == records.FAILED

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from minova import exception
 from minova import flows
 from minova.db import operations
+from minova.exception import written
 from minova.flows.chain import HostStep
 from minova.notifications import events
 from minova.objects import operation as records
@@ -18,7 +19,6 @@ from minova.operations import journal
 from minova.operations import unwind
 from minova.operations import waiting
 from minova.operations.book import Book
-from minova.rpc import wire
 
 
 def host_is_down(
@@ -131,7 +131,7 @@ def is_late(
         return book.flush()
     why = 'was never done'
     if step.error is not None:
-        why = f'failed each time: {wire.decode_error(step.error)}'
+        why = f'failed each time: {written.decode(step.error)}'
     error = exception.DeadlineExceeded(
         operation=operation.kind, reason=f'{where} {why}'
     )

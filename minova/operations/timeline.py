@@ -13,10 +13,10 @@ from minova.db import archive
 from minova.db import operations
 from minova.db import outbox
 from minova.db.engine import Connection
+from minova.exception import written
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.operations import outlook
-from minova.rpc import wire
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _ended(step: records.Step) -> Entry:
     assert step.finished_at is not None
     detail = step.state
     if step.error is not None:
-        detail = f'{step.state}: {wire.decode_error(step.error)}'
+        detail = f'{step.state}: {written.decode(step.error)}'
     return Entry(
         step.finished_at,
         step.topic,
@@ -143,7 +143,7 @@ def render(
         title += f', {span.total_seconds() * 1000:.0f} ms'
     yield title
     if operation.error is not None:
-        yield f'  because: {wire.decode_error(operation.error)}'
+        yield f'  because: {written.decode(operation.error)}'
     if operation.waits_for is not None:
         yield f'  waits for: {operation.waits_for}'
     if operation.waits_since is not None:

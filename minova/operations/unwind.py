@@ -7,11 +7,11 @@ survives crashes like doing does; what a conductor did, at once.
 
 from minova import exception
 from minova import flows
+from minova.exception import written
 from minova.flows.chain import HostStep
 from minova.objects import operation as records
 from minova.operations import journal
 from minova.operations.book import Book
-from minova.rpc import wire
 
 
 def start(
@@ -20,7 +20,7 @@ def start(
     """Begin to take the operation back; the journal is told ``because``."""
     operation = book.operation
     _tell(book, f' is taken back: {because or error}')
-    operation.error = wire.encode_error(error)
+    operation.error = written.encode(error)
     operation.unwinding = True
     _fence_open_steps(book)
     proceed(book)
@@ -38,7 +38,7 @@ def proceed(book: Book) -> None:
             return
         _mark_undone(book, step)
     assert book.operation.error is not None
-    error = wire.decode_error(book.operation.error)
+    error = written.decode(book.operation.error)
     flows.STORIES[book.operation.kind].unwound(book, error)
 
 
@@ -62,7 +62,7 @@ def let_wait(book: Book, why: str) -> None:
 def abandon(book: Book, error: exception.MinovaException) -> None:
     """Fail although a host cannot be asked; it cleans up when it returns."""
     operation, step = book.operation, book.step
-    operation.error = wire.encode_error(error)
+    operation.error = written.encode(error)
     work = flows.step_of(operation.kind, step.method)
     assert isinstance(work, HostStep)
     _tell(book, f' is not waited for any more: {error}')

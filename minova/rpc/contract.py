@@ -21,6 +21,7 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova.context import Context
+from minova.exception import written
 from minova.rpc import bus as buses
 from minova.rpc import wire
 
@@ -191,7 +192,7 @@ class Client:
             return None
         reply = self._bus.call(message)
         if 'error' in reply:
-            raise wire.decode_error(reply['error'])
+            raise written.decode(reply['error'])
         return wire.decode(reply['result'])
 
 
@@ -263,10 +264,10 @@ class Dispatcher:
             result = found(asker, **decoded)
         except exception.MinovaException as error:
             LOG.debug('%s answers %s', method, error)
-            return {'error': wire.encode_error(error)}
+            return {'error': written.encode(error)}
         except Exception as error:
             LOG.exception('%s broke', method)
-            return {'error': wire.encode_error(error)}
+            return {'error': written.encode(error)}
         if not declared.reply:
             return None
         return {'result': wire.encode(result, self._objects)}

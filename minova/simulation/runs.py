@@ -16,9 +16,9 @@ from minova.audit.examine import examine
 from minova.conf import CONF
 from minova.db import census
 from minova.db.networks import Network
+from minova.exception import written
 from minova.network import definition
 from minova.operations import intervene
-from minova.rpc import wire
 from minova.simulation import cloud as clouds
 from minova.simulation import laws
 from minova.simulation.cloud import Cloud
@@ -331,7 +331,7 @@ class Rig:
 
 def _is_refusal(error: str | None) -> bool:
     return error is not None and isinstance(
-        wire.decode_error(orjson.loads(error)), exception.Refused
+        written.decode(orjson.loads(error)), exception.Refused
     )
 
 

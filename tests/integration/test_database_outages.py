@@ -32,7 +32,7 @@ NUMBERS = sa.table('numbers', sa.column('id'), sa.column('value'))
 class Ways:
     """The ways, for one driver; mixed into test cases."""
 
-    time_limit = 120
+    time_limit = 300
 
     def setUp(self):
         super().setUp()

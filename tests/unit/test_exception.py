@@ -5,7 +5,7 @@ import ast
 import pathlib
 
 from minova import exception
-from minova.rpc import wire
+from minova.exception import written
 from tests import base
 
 ROOMS = ('base', 'refused', 'failed')
@@ -43,6 +43,6 @@ class ErrorsTest(base.TestCase):
     def test_each_travels(self):
         for _, name in errors():
             sent = getattr(exception, name)('in its own words')
-            got = wire.decode_error(wire.encode_error(sent))
+            got = written.decode(written.encode(sent))
             self.assertEqual(sent.travels_as or name, type(got).__name__)
             self.assertEqual('in its own words', str(got))

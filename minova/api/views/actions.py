@@ -8,8 +8,8 @@ from typing import Final
 from minova import states
 from minova.api.views import servers
 from minova.api.views import times
+from minova.exception import written
 from minova.objects import operation as records
-from minova.rpc import wire
 
 #: In these a step or an operation has not succeeded.
 _BAD: Final = frozenset(
@@ -67,11 +67,11 @@ def _result(step: records.Step) -> str | None:
 def _reason(form: Mapping[str, Any] | None, admin: bool) -> str | None:
     if form is None:
         return None
-    return servers.seen(str(wire.decode_error(form)), admin)
+    return servers.seen(str(written.decode(form)), admin)
 
 
 def _traceback(form: Mapping[str, Any] | None) -> str | None:
     if form is None:
         return None
-    error = wire.decode_error(form)
+    error = written.decode(form)
     return f'{type(error).__name__}: {error}'

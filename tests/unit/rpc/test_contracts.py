@@ -11,6 +11,7 @@ from minova import objects
 from minova.compute.manager import Manager as ComputeManager
 from minova.conductor.manager import Manager as ConductorManager
 from minova.context import Context
+from minova.exception import written
 from minova.flows.chain import HostStep
 from minova.objects import base as objects_base
 from minova.objects import fields
@@ -294,7 +295,7 @@ class ClientTest(base.TestCase):
 
     def test_errors_are_rebuilt(self):
         error = exception.NoValidHost(reason='all full')
-        bus = Recorder({'error': wire.encode_error(error)})
+        bus = Recorder({'error': written.encode(error)})
         raised = self.assertRaises(exception.NoValidHost, self.migrate, bus)
         self.assertEqual(str(error), str(raised))
         self.assertEqual(400, raised.status)
@@ -308,9 +309,9 @@ class ClientTest(base.TestCase):
             exception.NoAnswer,
             exception.TooOld,
         ):
-            form = wire.encode_error(late(what='x', reason='y'))
+            form = written.encode(late(what='x', reason='y'))
             self.assertEqual('Unavailable', form['class'])
-            raised = wire.decode_error(form)
+            raised = written.decode(form)
             self.assertIs(exception.Unavailable, type(raised))
             self.assertEqual('x is unavailable at this time: y', str(raised))
 
@@ -327,14 +328,14 @@ class ClientTest(base.TestCase):
         )
 
     def test_errors_of_others_are_quoted(self):
-        form = wire.encode_error(ZeroDivisionError('by zero'))
-        raised = wire.decode_error(form)
+        form = written.encode(ZeroDivisionError('by zero'))
+        raised = written.decode(form)
         self.assertIsInstance(raised, exception.OperationFailed)
         self.assertEqual('ZeroDivisionError: by zero', str(raised))
 
     def test_only_our_own_errors_are_rebuilt(self):
         for name in ('SystemExit', 'Any', 'MinovaException.__init__', None):
-            raised = wire.decode_error(
+            raised = written.decode(
                 {'class': name, 'message': 'm', 'kwargs': {}}
             )
             self.assertIsInstance(raised, exception.OperationFailed)
