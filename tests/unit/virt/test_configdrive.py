@@ -343,7 +343,7 @@ class ImageTest(base.TestCase):
         one, other = drive(), drive(hostname='db')
         self.assertNotEqual(configdrive.image(one), configdrive.image(other))
 
-    @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+    @hypothesis.settings(max_examples=25, derandomize=True)
     @hypothesis.given(
         strategies.dictionaries(
             strategies.lists(

@@ -11,9 +11,7 @@ from minova.wishes import reading
 from minova.wishes import table
 from tests import base
 
-quickly = hypothesis.settings(
-    max_examples=200, deadline=None, derandomize=True
-)
+quickly = hypothesis.settings(max_examples=200, derandomize=True)
 any_text = strategies.text(max_size=30)
 
 

@@ -303,7 +303,7 @@ class AcceptedTest(base.TestCase):
         )
 
     def test_any_command_line(self):
-        @hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
+        @hypothesis.settings(max_examples=100, derandomize=True)
         @hypothesis.given(line=strategies.text(max_size=60))
         def accepted(line):
             made = wished({'kernel_id': 'k', 'os_command_line': line})

@@ -29,9 +29,7 @@ any_text = strategies.text(
     ),
     max_size=60,
 )
-quickly = hypothesis.settings(
-    max_examples=200, deadline=None, derandomize=True
-)
+quickly = hypothesis.settings(max_examples=200, derandomize=True)
 
 
 def domain(made, profile=TEST, disks=DISKS):

@@ -79,7 +79,7 @@ class RangesTest(base.TestCase):
         ranges.write(file, 0, bytes(BLOCK))
         self.assertEqual(bytes(BLOCK), ranges.read(file, BLOCK, 0))
 
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=60)
     @hypothesis.given(
         strategies.integers(1, 3 * CELL + 9),
         strategies.lists(strategies.integers(0, 3 * CELL + 8), max_size=4),
