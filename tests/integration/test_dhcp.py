@@ -88,7 +88,7 @@ class ServersTest(QemuTestCase):
 
     def audit(self, *words):
         """Return what the audit finds wrong, and whether it is repaired."""
-        conf = self.cluster.services['c0'].conf_path
+        conf = self.cluster.services['conductor-c0'].conf_path
         told = subprocess.run(
             [
                 *(sys.executable, '-m', 'minova.cmd.manage'),
