@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 
 install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
-    libvirt-daemon qemu-system-x86 qemu-utils busybox-static
+    libvirt-daemon qemu-system-x86 qemu-utils busybox-static \
+    dnsmasq-base iptables
 make_environment 'tox>=4.11' tox-uv
 say 'Running tox'
 .venv/bin/tox run "$@"

@@ -46,10 +46,12 @@ _ROWS: Final = (
     ('stray_disks',            9, _E, 'put_away'),
     ('stray_aside',            9, _E, 'drop_aside'),
     ('stray_arrival',          9, _W, 'put_away'),
+    ('stray_reservation',      9, _W, 'put_away'),
     ('guest_of_deleted',       9, _E, 'put_away'),
     ('disks_of_deleted',       9, _E, 'put_away'),
     ('unknown_guest',          9, _E, 'put_away_stranger'),
     ('unknown_disks',          9, _E, 'put_away_stranger'),
+    ('unknown_reservation',    9, _W, 'put_away_stranger'),
     ('guest_missing',          2, _E, ''),
     ('disks_missing',          2, _C, ''),
     ('power_differs',          0, _I, ''),
@@ -124,6 +126,10 @@ _TEXT: Final = {
         'A host keeps room for a guest that does not come.',
         'It is removed with --repair.',
     ),
+    'stray_reservation': (
+        'A network of a host keeps an address for an instance not there.',
+        'It is removed with --repair.',
+    ),
     'guest_of_deleted': (
         'A host has a guest of an instance that is deleted.',
         'It is removed with --repair.',
@@ -145,6 +151,13 @@ _TEXT: Final = {
         (
             'Is this the right database, and is it whole? If they are '
             "really nobody's: --repair --instance ID removes them."
+        ),
+    ),
+    'unknown_reservation': (
+        'A network keeps an address for what the database does not know.',
+        (
+            'Is this the right database, and is it whole? If it is really '
+            "nobody's: --repair --instance ID removes it."
         ),
     ),
     'guest_missing': (

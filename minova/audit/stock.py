@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about guests and disks: laws 1, 2 and 9.
+"""Rules about guests, disks and reserved addresses: laws 1, 2 and 9.
 
 What is another host's is put away only when nothing can be lost by it: the
 instance is deleted, or its own host was asked and has guest and disks, and
@@ -53,6 +53,8 @@ def _look(view: View, host: str, holding: Holding) -> Finding | None:
     instance = view.records.instances.get(uuid)
     if instance is None:
         return _unknown(view, host, holding)
+    if _is_only_reserved(holding):
+        return _reservation(view, host, holding, instance)
     if instance.vm_state == states.DELETED:
         name = 'guest' if _has_guest(holding) else 'disks'
         if holding.arriving:
@@ -73,7 +75,20 @@ def _unknown(view: View, host: str, holding: Holding) -> Finding | None:
             # Somebody else's guest on a machine that is not ours alone.
             return None
         return _finding(view, 'unknown_guest', host, holding, None)
+    if _is_only_reserved(holding):
+        return _finding(view, 'unknown_reservation', host, holding, None)
     return _finding(view, 'unknown_disks', host, holding, None)
+
+
+def _reservation(
+    view: View, host: str, holding: Holding, instance: InstanceRow
+) -> Finding | None:
+    gone = instance.vm_state == states.DELETED
+    if not gone and instance.host == host:
+        return None
+    if view.keeps_way_back(holding.uuid, host):
+        return None
+    return _finding(view, 'stray_reservation', host, holding, instance)
 
 
 def _own(
@@ -143,6 +158,8 @@ def _nothing_is_lost(view: View, holding: Holding, host: str) -> bool:
     instance = view.records.instances[holding.uuid]
     if instance.vm_state == states.DELETED or instance.host == host:
         return True
+    if _is_only_reserved(holding):
+        return True
     if instance.host is None:
         return instance.launched_at is None
     own = view.holdings.get((instance.host, holding.uuid))
@@ -166,6 +183,15 @@ def _has_disks(holding: Holding) -> bool:
     )
 
 
+def _is_only_reserved(holding: Holding) -> bool:
+    return (
+        holding.reserved
+        and not holding.arriving
+        and not _has_guest(holding)
+        and not _has_disks(holding)
+    )
+
+
 def _words(holding: Holding) -> str:
     words = []
     if holding.power_state is not None:
@@ -182,6 +208,7 @@ def _words(holding: Holding) -> str:
             (holding.aside, 'disks set aside'),
             (holding.scraps, 'parts of disks'),
             (holding.config_drive, 'a config drive'),
+            (holding.reserved, 'addresses kept by a network'),
         )
         if has
     ]

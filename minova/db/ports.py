@@ -49,10 +49,10 @@ class Port:
 def allocating(database: Database, work: Callable[[Connection], T]) -> T:
     """Run a transaction that inserts ports; again when it was too late.
 
-    Who chooses an address holds the network's lock, but a MAC is chosen
-    blindly and some databases let two hold a lock. What is the same twice is
-    then refused when it is written, the transaction is taken back, and
-    ``work`` chooses again.
+    Who chooses an address holds the network's lock, but two networks may
+    lead to the same MAC and some databases let two hold a lock. What is the
+    same twice is then refused when it is written, the transaction is taken
+    back, and ``work`` chooses again.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -76,6 +76,12 @@ def taken(
         query = query.where(_t.c.address.in_(among))
     found = connection.execute(query, {'the_network': network_id})
     return set(found.scalars())
+
+
+def macs_taken(connection: Connection, among: Collection[str]) -> set[str]:
+    """Return those of the MACs that are somebody's."""
+    query = sa.select(_t.c.mac).where(_t.c.mac.in_(among))
+    return set(connection.execute(query).scalars())
 
 
 def insert(connection: Connection, ports: Sequence[Port]) -> None:

@@ -8,7 +8,9 @@ and what is in use is known exactly.
 """
 
 from collections.abc import Sequence
+import hashlib
 import ipaddress
+import itertools
 from typing import Final
 
 from minova import clock
@@ -76,17 +78,20 @@ class Embedded:
             iter(found)
             for found in _addresses(connection, chosen, len(instance_uuids))
         ]
+        plugs = [
+            (uuid, one, next(free))
+            for uuid in instance_uuids
+            for one, free in zip(chosen, addresses, strict=True)
+        ]
+        macs = _macs(connection, [(c.network, a) for _, c, a in plugs])
         made: list[Port] = []
-        given: list[list[Nic]] = []
-        for uuid in instance_uuids:
-            nics = []
-            for one, free in zip(chosen, addresses, strict=True):
-                port = _port(one.network, uuid, next(free))
-                made.append(port)
-                nics.append(nic(one.network, port, one.tag))
-            given.append(nics)
+        given: dict[str, list[Nic]] = {uuid: [] for uuid in instance_uuids}
+        for (uuid, one, address), mac in zip(plugs, macs, strict=True):
+            port = _port(one.network, uuid, address, mac)
+            made.append(port)
+            given[uuid].append(nic(one.network, port, one.tag))
         ports.insert(connection, made)
-        return given
+        return list(given.values())
 
     def release(self, connection: Connection, instance_uuid: str) -> None:
         """Delete the rows."""
@@ -133,17 +138,52 @@ def _plug(network: Network) -> Nic:
     return {'user': True}
 
 
-def _port(network: Network, instance_uuid: str, address: str) -> Port:
-    number = clock.uuid4()
-    octets = (number[at : at + 2] for at in (0, 2, 4))
+def _port(
+    network: Network, instance_uuid: str, address: str, mac: str
+) -> Port:
     return Port(
         id=clock.uuid4(),
         network_id=network.id,
         instance_uuid=instance_uuid,
         address=address,
-        mac=':'.join((_MAC_PREFIX, *octets)),
+        mac=mac,
         created_at=clock.now(),
     )
+
+
+# -- which MACs --------------------------------------------------------------
+
+
+def _macs(
+    connection: Connection, plugs: Sequence[tuple[Network, str]]
+) -> list[str]:
+    """Return a MAC for each address: the one it had the last time.
+
+    A DHCP server keeps an address for the MAC to which it gave it last,
+    after the guest is gone too, until the lease ends: it would give another
+    one to whoever has the address next. Neighbours have it in mind likewise.
+    """
+    used: set[str] = set()
+    found: list[str] = []
+    first = {_mac(*plug, 0) for plug in plugs}
+    taken = ports.macs_taken(connection, first)
+    for plug in plugs:
+        for number in itertools.count():
+            mac = _mac(*plug, number)
+            if number:
+                # Hardly ever: another address has led to the same.
+                taken |= ports.macs_taken(connection, [mac])
+            if mac not in used and mac not in taken:
+                break
+        used.add(mac)
+        found.append(mac)
+    return found
+
+
+def _mac(network: Network, address: str, number: int) -> str:
+    text = f'{network.id} {address} {number}'
+    digits = hashlib.sha256(text.encode()).hexdigest()
+    return ':'.join((_MAC_PREFIX, *(digits[at : at + 2] for at in (0, 2, 4))))
 
 
 # -- which networks ----------------------------------------------------------

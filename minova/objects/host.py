@@ -91,10 +91,12 @@ class Holding(base.Object):
     room for one that comes. ``operation`` and ``generation`` are the guest's
     mark, None for one that Minova never defined. ``disks`` says that they are
     whole, ``aside`` that some are kept for a way back, ``scraps`` that there
-    are parts of a copy or a removal that was cut short.
+    are parts of a copy or a removal that was cut short, ``reserved`` that a
+    network of the host keeps addresses for it.
     """
 
-    VERSION = '1.0'
+    # 1.1: reserved
+    VERSION = '1.1'
 
     fields = {
         'uuid': fields.text(),
@@ -106,6 +108,7 @@ class Holding(base.Object):
         'aside': fields.flag(),
         'scraps': fields.flag(),
         'config_drive': fields.flag(),
+        'reserved': fields.flag(),
     }
 
     uuid: str
@@ -117,3 +120,18 @@ class Holding(base.Object):
     aside: bool
     scraps: bool
     config_drive: bool
+    reserved: bool
+
+    def obj_make_compatible(
+        self, primitive: dict[str, Any], target_version: str
+    ) -> None:
+        """Leave out what older ones do not know."""
+        super().obj_make_compatible(primitive, target_version)
+        if target_version == '1.0':
+            primitive.pop('reserved', None)
+
+    def obj_load_attr(self, attrname: str) -> None:
+        """Say that there is nothing where an older host has said nothing."""
+        if attrname != 'reserved':
+            super().obj_load_attr(attrname)
+        self.reserved = False

@@ -12,6 +12,11 @@ in its memory only; ``disk`` was drawn when the guest found its first disk
 empty, was written to it, and is read from it again each time (``none`` without
 a disk). It obeys the power button.
 
+A nic of it asks for an address by DHCP, for some seconds and beside all that;
+what it gets it uses, and says from which server it came::
+
+    ADDRESS 10.0.0.5 from 10.0.0.1 for fa:16:3e:00:00:01
+
 With ``minova.dirty=N`` on the kernel's command line it also writes N MiB of
 its memory anew each second, and looks whether 8 MiB that it keeps are still
 what they were; the line then ends with ``kept=yes`` or ``kept=no``.
@@ -77,6 +82,21 @@ if [ -n "$dirty" ]; then
         usleep $((8000000 / dirty))
     done 2>/dev/null &
 fi
+cat > /dhcp <<'END'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address replace "$ip/${mask:-24}" dev "$interface"
+[ -z "$router" ] || ip route replace default via "${router%% *}"
+mac=$(cat /sys/class/net/$interface/address)
+echo "ADDRESS $ip from $serverid for $mac" > /dev/console
+END
+chmod 755 /dhcp
+for nic in /sys/class/net/eth*; do
+    [ -e "$nic" ] || continue
+    nic=${nic##*/}
+    ip link set "$nic" up
+    udhcpc -i "$nic" -s /dhcp -q -n -t 10 -T 2 > /dev/null 2>&1 &
+done
 number=0
 while true; do
     disk=none

@@ -14,12 +14,14 @@ from minova import exception
 PATH: Final = os.pathsep.join(
     (os.environ.get('PATH', os.defpath), '/usr/sbin', '/sbin')
 )
-#: The Debian package of each program that a rig may need.
+#: The Debian package of each program that a rig, or a test, may need.
 PACKAGES: Final[Mapping[str, str]] = {
     'apt-cache': 'apt',
     'apt-get': 'apt',
     'busybox': 'busybox-static',
+    'dnsmasq': 'dnsmasq-base',
     'dpkg': 'dpkg',
+    'iptables': 'iptables',
     'libvirtd': 'libvirt-daemon',
     'qemu-img': 'qemu-utils',
     'qemu-system-x86_64': 'qemu-system-x86',

@@ -8,6 +8,7 @@ version what came with it
 1.1     ping; take_stock, put_away_stranger
 1.2     suspend, resume, rescue, unrescue and what takes it back;
         live_migration_force_complete; get_console_output, get_vnc_console
+1.3     take_stock tells of addresses that networks keep (Holding 1.1)
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -254,7 +255,9 @@ class Compute(Protocol):
         """
 
 
-INTERFACE = contract.Interface(Compute, TOPIC, '1.2')
+INTERFACE = contract.Interface(
+    Compute, TOPIC, '1.3', objects=(('1.3', {'Holding': '1.1'}),)
+)
 
 
 def to_itself(bus: buses.Bus, host: str) -> Compute:

@@ -359,6 +359,7 @@ def _paths(world: Any) -> list[str]:
             'arriving',
             'moved',
             'invited',
+            'reserved',
         )
         for uuid in world.shelf.names(f'{host}/{kind}')
     ]

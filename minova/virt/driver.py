@@ -185,8 +185,9 @@ class GuestInterface(Protocol):
     def define(self, spec: Spec) -> None:
         """Make or replace the lasting definition; does not start it.
 
-        A guest that is rescued starts from the rescue disk; its own disks
-        follow in their order.
+        Networks of the host that give out addresses keep those of its nics
+        for it until it is removed. A guest that is rescued starts from the
+        rescue disk; its own disks follow in their order.
         """
 
     def start(self, uuid: str) -> None:
@@ -227,7 +228,8 @@ class GuestInterface(Protocol):
     def remove(self, uuid: str) -> None:
         """Switch the guest off and forget it; its disks stay.
 
-        What was saved of its memory is dropped.
+        What was saved of its memory is dropped, and its addresses are kept
+        for it no longer, also when the guest itself is gone already.
         """
 
 
@@ -409,8 +411,9 @@ class StockInterface(Protocol):
         """Return what is here of every guest, by uuid, in their order.
 
         Also what nobody knows any more: disks without a guest, what a crash
-        has left of a copy. Guests that are not Minova's have no mark. What
-        changes meanwhile may be seen as before or as after.
+        has left of a copy, addresses that a network keeps for a guest that
+        is gone. Guests that are not Minova's have no mark. What changes
+        meanwhile may be seen as before or as after.
         """
 
 

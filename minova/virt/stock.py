@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host has, put together from its guests and its disks."""
+"""What a host has, put together: guests, disks, reserved addresses."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -19,16 +20,30 @@ class Kept:
     config_drive: bool = False
 
 
-def of(guests: Iterable[Guest], kept: Mapping[str, Kept]) -> list[Holding]:
-    """Return a holding for each uuid that has a guest or disks."""
+def of(
+    guests: Iterable[Guest],
+    kept: Mapping[str, Kept],
+    reserved: Collection[str] = (),
+) -> list[Holding]:
+    """Return a holding for each uuid that has something.
+
+    ``reserved`` are those for which networks keep addresses.
+    """
     by_uuid = {guest.uuid: guest for guest in guests}
     return [
-        _holding(uuid, by_uuid.get(uuid), kept.get(uuid) or Kept())
-        for uuid in sorted({*by_uuid, *kept})
+        _holding(
+            uuid,
+            by_uuid.get(uuid),
+            kept.get(uuid) or Kept(),
+            uuid in reserved,
+        )
+        for uuid in sorted({*by_uuid, *kept, *reserved})
     ]
 
 
-def _holding(uuid: str, guest: Guest | None, kept: Kept) -> Holding:
+def _holding(
+    uuid: str, guest: Guest | None, kept: Kept, reserved: bool
+) -> Holding:
     here = guest is not None and not guest.arriving
     return Holding(
         uuid=uuid,
@@ -36,5 +51,6 @@ def _holding(uuid: str, guest: Guest | None, kept: Kept) -> Holding:
         arriving=guest is not None and guest.arriving,
         operation=guest.operation if guest else None,
         generation=guest.generation if guest else None,
+        reserved=reserved,
         **vars(kept),
     )

@@ -177,6 +177,27 @@ class StockTest(AuditTestCase):
         self.assert_repaired('stray_arrival')
         self.assertEqual([], self.holds('b', self.uuid))
 
+    def test_addresses_that_are_kept_for_nobody(self):
+        kept = {'addresses': ['10.0.0.5']}
+        # As its own host keeps them.
+        self.shelf.put(f'a/reserved/{self.uuid}', kept)
+        self.assert_clean()
+        self.shelf.put(f'b/reserved/{self.uuid}', kept)
+        self.assert_repaired('stray_reservation')
+        self.assertIsNotNone(self.shelf.get(f'a/reserved/{self.uuid}'))
+        self.cloud.delete(self.uuid)
+        self.assert_clean()
+        self.assertIsNone(self.shelf.get(f'a/reserved/{self.uuid}'))
+        self.shelf.put(f'a/reserved/{self.uuid}', kept)
+        self.assert_repaired('stray_reservation')
+        self.shelf.put(f'b/reserved/{NOBODY}', kept)
+        self.assert_left('unknown_reservation')
+        self.assertEqual(
+            [('unknown_reservation', True)],
+            self.found('--repair', '--instance', NOBODY),
+        )
+        self.assert_clean()
+
     def test_what_is_left_of_a_deleted_one(self):
         records = {
             kind: self.shelf.get(f'a/{kind}/{self.uuid}')

@@ -68,21 +68,23 @@ class HostNetworksTest(base.TestCase):
         self.assertIn('network private of the host', str(error))
         self.assertIn('is not active', str(error))
 
+        (side,) = networks.sides(network)
+
         def reserve(uuid, plugged):
             for wanted in networks._wanted(network, uuid, plugged):
-                networks._reserve(network, uuid, wanted)
+                networks._reserve(side, uuid, wanted)
 
         reserve(OTHER, plugged)
         reserve(OTHER, nic(2, '10.0.0.6'))
         self.assertEqual({OTHER}, networks.connected(self.connection))
         for _ in range(2):
             reserve(UUID, nic(3, '10.0.0.5'))
-        self.assertEqual(2, len(networks._reservations(network)))
+        self.assertEqual(2, len(side.reservations()))
         self.assertEqual({UUID, OTHER}, networks.connected(self.connection))
         networks.disconnect(self.connection, OTHER)
         self.assertEqual({UUID}, networks.connected(self.connection))
         networks.disconnect(self.connection, UUID)
-        self.assertEqual([], networks._reservations(network))
+        self.assertEqual([], side.reservations())
 
     def test_a_guest_on_user_networks(self):
         opened = self.connection.use()

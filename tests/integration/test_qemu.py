@@ -41,7 +41,7 @@ class QemuTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         name = self.id().rpartition('.')[2][:40]
-        self.rig = self.useFixture(Rig(shared=self.shared, tls=self.tls))
+        self.rig = self.useFixture(self.make_rig())
         broker = servers.shared(servers.RabbitMQ)
         self.addCleanup(broker.delete_vhost, name)
         database = servers.shared(servers.MariaDB)
@@ -67,6 +67,9 @@ class QemuTestCase(base.TestCase):
         self.user.flavor('small', 96)
         self.user.flavor('big', 128, disk=2)
         self.user.flavor('roomy', 160)
+
+    def make_rig(self):
+        return Rig(shared=self.shared, tls=self.tls)
 
     def start_compute(self, host, wait=True, **more):
         options = self.rig.options(host)

@@ -73,6 +73,7 @@ class FakeDriver(FakeDisks, FakeMoves):
     def define(self, spec: Spec) -> None:
         """Write the definition; a running guest goes on as it is."""
         with self._shelf.alone(spec.uuid):
+            self._reserve(spec)
             record = self._world.settle(self.host, spec.uuid) or {
                 'power': int(Power.SHUTDOWN),
                 'boot': 0,
@@ -182,7 +183,7 @@ class FakeDriver(FakeDisks, FakeMoves):
         """Forget a guest."""
         with self._shelf.alone(uuid):
             self._world.settle(self.host, uuid)
-            for kind in ('guests', 'arriving', 'moved'):
+            for kind in ('guests', 'arriving', 'moved', 'reserved'):
                 self._shelf.delete(f'{self.host}/{kind}/{uuid}')
 
     # -- consoles ------------------------------------------------------------
@@ -237,7 +238,8 @@ class FakeDriver(FakeDisks, FakeMoves):
                 found.config_drive = 'config_drive' in disks
         for uuid in self._shelf.names(f'{self.host}/invited'):
             kept.setdefault(uuid, stock.Kept()).scraps = True
-        return stock.of(guests, kept)
+        reserved = self._shelf.names(f'{self.host}/reserved')
+        return stock.of(guests, kept, reserved)
 
 
 def _as_record(spec: Spec) -> Record:

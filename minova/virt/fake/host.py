@@ -15,6 +15,7 @@ from minova import exception
 from minova.states import ON
 from minova.states import Power
 from minova.virt.driver import Guest
+from minova.virt.driver import Spec
 from minova.virt.fake.world import World
 from minova.virt.shelf import Record
 
@@ -92,6 +93,18 @@ class FakeHost:
             record['spec']['generation'],
             trouble=record.get('trouble'),
         )
+
+    def _reserve(self, spec: Spec) -> None:
+        """Note what networks of libvirt would keep for a guest."""
+        found = [
+            address['address']
+            for nic in spec.nics
+            if 'libvirt_network' in nic
+            for address in nic['addresses']
+        ]
+        if found:
+            path = f'{self.host}/reserved/{spec.uuid}'
+            self._shelf.put(path, {'addresses': found})
 
     @contextlib.contextmanager
     def _changing(self, uuid: str) -> Iterator[Record]:

@@ -50,6 +50,7 @@ class FakeMoves(FakeHost):
     ) -> dict[str, Any]:
         """Note that a guest may come."""
         with self._shelf.alone(spec.uuid):
+            self._reserve(spec)
             if self._world.settle(self.host, spec.uuid) is None:
                 arriving = {'source': plan['source']}
                 self._shelf.put(f'{self.host}/arriving/{spec.uuid}', arriving)
@@ -60,6 +61,7 @@ class FakeMoves(FakeHost):
         """Forget it again, with what came of its disks."""
         with self._shelf.alone(uuid):
             self._shelf.delete(f'{self.host}/arriving/{uuid}')
+            self._shelf.delete(f'{self.host}/reserved/{uuid}')
             if self._shelf.get(f'{self.host}/guests/{uuid}') is None:
                 self._shelf.delete(f'{self.host}/disks/{uuid}')
 

@@ -4,6 +4,7 @@
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/aside/UUID`` (disks
 kept for a way back), ``HOST/arriving/UUID`` (room for a guest that comes),
 ``HOST/invited/UUID`` (who may hand disks over, see ``prepare_disks``),
+``HOST/reserved/UUID`` (the addresses that networks of libvirt would keep),
 ``HOST/moved/UUID`` (a guest that went), ``HOST/faults/METHOD``,
 ``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in
 them are seconds of the clock's time of day; what is due is done by whoever
@@ -38,7 +39,7 @@ class World:
     """All fake hosts; what tests and simulations see and do from outside."""
 
     #: What a host can have of a guest.
-    KINDS = ('guests', 'disks', 'aside', 'arriving', 'invited')
+    KINDS = ('guests', 'disks', 'aside', 'arriving', 'invited', 'reserved')
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -71,7 +72,7 @@ class World:
     def everything(self) -> dict[str, dict[str, dict[str, Record]]]:
         """Return all that is on the hosts: host, kind, uuid, record.
 
-        Kinds are guests, disks, aside, arriving and invited.
+        Kinds are those of ``KINDS``.
         """
         for host in self.shelf_hosts():
             for uuid in self.shelf.names(f'{host}/guests'):

@@ -15,6 +15,7 @@ from minova.virt.driver import DiskInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
 from minova.virt.driver import MoveInterface
+from minova.virt.libvirt import networks
 from minova.virt.libvirt.connection import Connection
 
 
@@ -94,4 +95,5 @@ class LibvirtDriver:
         Disks are looked at last: a guest that comes meanwhile brings them.
         """
         guests = self.guests()
-        return stock.of(guests, self._disks.kept())
+        reserved = networks.connected(self.connection)
+        return stock.of(guests, self._disks.kept(), reserved)

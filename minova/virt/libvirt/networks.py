@@ -7,7 +7,8 @@ told: a ``<host>`` of its ``<dhcp>`` names the MAC, the address, and, for us,
 the guest (https://libvirt.org/formatnetwork.html). These reservations are a
 host's own, like definitions and disks. They are made before a guest starts
 and removed with it, by whoever asks: each function first looks, and does
-what is missing.
+what is missing. It looks at what the network does now and at what it will do
+when it is started again: somebody may have changed one of the two.
 
 A nic on a bridge needs the bridge and nothing else; one on QEMU's user
 network needs nothing. Bridges, networks and their DHCP servers are made by
@@ -71,6 +72,56 @@ class Reservation(NamedTuple):
         return ElementTree.tostring(element, encoding='unicode')
 
 
+class Side(NamedTuple):
+    """What a network does now, or what it will do when it is started again."""
+
+    network: Any
+    #: The flags by which it is read, and by which it is changed.
+    read: int
+    change: int
+
+    def reservations(self) -> list[Reservation]:
+        """Return what it reserves."""
+        try:
+            text = self.network.XMLDesc(self.read)
+        except libvirt.libvirtError as error:
+            # libvirt's test driver does not tell the two apart.
+            if not is_about(error, libvirt.VIR_ERR_INVALID_ARG):
+                raise
+            text = self.network.XMLDesc()
+        root = ElementTree.fromstring(text)  # noqa: S314
+        return [
+            Reservation(
+                mac=host.get('mac', '').lower(),
+                name=host.get('name', ''),
+                address=host.get('ip', ''),
+            )
+            for host in root.iterfind('ip/dhcp/host')
+        ]
+
+    def update(self, command: int, what: Reservation) -> None:
+        """Change what it reserves."""
+        self.network.update(
+            command,
+            libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+            -1,
+            what.xml(),
+            self.change,
+        )
+
+
+def sides(network: Any) -> list[Side]:
+    """Return the sides that a network has: one, or both."""
+    found = []
+    if network.isActive():
+        now = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+        found.append(Side(network, 0, now))
+    if network.isPersistent():
+        later = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+        found.append(Side(network, libvirt.VIR_NETWORK_XML_INACTIVE, later))
+    return found
+
+
 def connect(connection: Connection, uuid: str, nics: Iterable[Nic]) -> None:
     """See that the host has what a guest's nics are plugged into.
 
@@ -87,16 +138,17 @@ def connect(connection: Connection, uuid: str, nics: Iterable[Nic]) -> None:
             with refusals(uuid):
                 network = _network(opened, uuid, name)
                 for wanted in _wanted(network, uuid, nic):
-                    _reserve(network, uuid, wanted)
+                    for side in sides(network):
+                        _reserve(side, uuid, wanted)
 
 
 def disconnect(connection: Connection, uuid: str) -> None:
     """Remove all reservations of a guest; nothing when there are none."""
     with refusals(uuid):
-        for network in _networks(connection):
-            for found in _reservations(network):
+        for side in _all_sides(connection):
+            for found in side.reservations():
                 if found.guest == uuid:
-                    _drop(network, uuid, found)
+                    _drop(side, uuid, found)
 
 
 def connected(connection: Connection) -> set[str]:
@@ -104,8 +156,8 @@ def connected(connection: Connection) -> set[str]:
     try:
         return {
             found.guest
-            for network in _networks(connection)
-            for found in _reservations(network)
+            for side in _all_sides(connection)
+            for found in side.reservations()
             if found.guest is not None
         }
     except libvirt.libvirtError as error:
@@ -152,6 +204,11 @@ def _networks(connection: Connection) -> list[Any]:
         if is_about(error, libvirt.VIR_ERR_NO_SUPPORT):
             return []
         raise
+
+
+def _all_sides(connection: Connection) -> Iterator[Side]:
+    for network in _networks(connection):
+        yield from sides(network)
 
 
 def _network(opened: Any, uuid: str, name: str) -> Any:
@@ -212,21 +269,9 @@ def _subnet(element: ElementTree.Element) -> ipaddress.IPv4Network:
 # -- reservations ------------------------------------------------------------
 
 
-def _reservations(network: Any) -> list[Reservation]:
-    root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314
-    return [
-        Reservation(
-            mac=host.get('mac', '').lower(),
-            name=host.get('name', ''),
-            address=host.get('ip', ''),
-        )
-        for host in root.iterfind('ip/dhcp/host')
-    ]
-
-
-def _reserve(network: Any, uuid: str, wanted: Reservation) -> None:
+def _reserve(side: Side, uuid: str, wanted: Reservation) -> None:
     """Make a reservation; what is in its way and ours is out of date."""
-    present = _reservations(network)
+    present = side.reservations()
     if wanted in present:
         return
     for found in present:
@@ -235,40 +280,25 @@ def _reserve(network: Any, uuid: str, wanted: Reservation) -> None:
         if found.guest is None:
             raise _failed(
                 uuid,
-                f"network {network.name()} of the host's libvirt reserves "
-                f'{found.address or found.name} for {found.mac or "another"}, '
-                f'and {wanted.address} is to be for {wanted.mac}; remove the '
-                'reservation (virsh net-update), or give out other addresses',
+                f"network {side.network.name()} of the host's libvirt "
+                f'reserves {found.address or found.name} for '
+                f'{found.mac or "another"}, and {wanted.address} is to be for '
+                f'{wanted.mac}; remove the reservation (virsh net-update), or '
+                'give out other addresses',
             )
         # The database gives an address to one guest at a time: the other one
         # is gone and could not be tidied up yet.
-        _drop(network, uuid, found)
-    _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
+        _drop(side, uuid, found)
+    side.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
 
 
-def _drop(network: Any, uuid: str, found: Reservation) -> None:
+def _drop(side: Side, uuid: str, found: Reservation) -> None:
     try:
-        _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
+        side.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
     except libvirt.libvirtError as error:
         # Another one may have removed it meanwhile.
-        if found in _reservations(network):
+        if found in side.reservations():
             raise failed(uuid, error) from error
-
-
-def _update(network: Any, command: int, what: Reservation) -> None:
-    """Change what a network does now and what it will after a restart."""
-    flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CURRENT
-    if network.isActive():
-        flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
-    if network.isPersistent():
-        flags |= libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
-    network.update(
-        command,
-        libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
-        -1,
-        what.xml(),
-        flags,
-    )
 
 
 def _failed(uuid: str, reason: str) -> exception.GuestFailed:

@@ -4,10 +4,10 @@
 import ipaddress
 import threading
 
-from minova import clock
 from minova import exception
 from minova.db import ports
 from minova.network import definition
+from minova.network import embedded
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
@@ -57,6 +57,19 @@ class LifeTest(NetworksTestCase):
         self.network = self.make_network(
             dns=['9.9.9.9'], mtu='1400', pool='10.0.0.10-10.0.0.20'
         )
+
+    def test_an_address_has_the_mac_that_it_had(self):
+        # A DHCP server would give it to nobody else for a while.
+        one = {'uuid': self.network.id, 'fixed_ip': '10.0.0.12'}
+        uuid = self.boot(networks=[one, {'uuid': self.network.id}])
+        first, second = self.nics(uuid)
+        self.assertNotEqual(first['mac'], second['mac'])
+        self.user.delete(f'/servers/{uuid}')
+        self.cloud.wait_for(lambda: not self.held())
+        other = self.boot(networks=[one])
+        (nic,) = self.nics(other)
+        self.assertEqual(first['mac'], nic['mac'])
+        self.assertNotEqual(first['id'], nic['id'])
 
     def test_what_it_is_given(self):
         uuid = self.boot()
@@ -356,24 +369,25 @@ class AddressTest(NetworksTestCase):
         self.assertEqual([], self.ids(self.user, '?ip=0.78'))
         self.assertEqual([], self.ids(self.user.at('2.5'), '?ip6=0.77'))
 
-    def test_a_mac_that_is_taken_is_chosen_anew(self):
+    def test_a_mac_that_is_taken_is_not_given(self):
         self.made('auto')
         (port,) = self.held()
-        chosen = []
-        real = clock.uuid4
-        octets = port.mac.replace(':', '')[6:]
-
-        def uuid4():
-            chosen.append(real())
-            # The same one for as long as anybody would look.
-            if len(chosen) < 20:
-                return octets + chosen[-1][6:]
-            return chosen[-1]
-
-        self.patch(clock, 'uuid4', uuid4)
-        uuid = self.made('auto')
-        (other,) = self.held(uuid)
-        self.assertNotEqual(port.mac, other.mac)
+        real = embedded._mac
+        self.patch(
+            embedded,
+            '_mac',
+            lambda *what: real(*what) if what[-1] > 1 else port.mac,
+        )
+        one = {'uuid': self.network.id}
+        uuid = self.made([one, one])
+        self.assertEqual(3, len({port.mac for port in self.held()}))
+        self.assertEqual(
+            [
+                real(self.network, nic['addresses'][0]['address'], 2)
+                for nic in self.nics(uuid)
+            ],
+            [nic['mac'] for nic in self.nics(uuid)],
+        )
 
 
 class TogetherTest(NetworksTestCase):

@@ -143,6 +143,7 @@ def holding(uuid, **values):
         'aside': False,
         'scraps': False,
         'config_drive': False,
+        'reserved': False,
     }
     return Holding(**(made | values))
 

@@ -21,7 +21,7 @@ PINNED = {
     'Duty': '1.0-923928f866b2c1e2e900645e78596186',
     'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
     'GuestReport': '1.0-80f16f2ff99310f63bda7368cf9ddd63',
-    'Holding': '1.0-8128f21c7b5b488a5e3ff01a5e72d4fd',
+    'Holding': '1.1-7ef4f2cfb758a17d45c600a8ff3f4e36',
     'HostReport': '1.0-2e0198d3a119229a644e2f7346e58c3a',
     'Instance': '1.0-9ee66030f0173357e8bfa563225d55c6',
     'InstanceState': '1.0-d6412ace4bfc68436b7383b9ba81a284',
@@ -45,6 +45,24 @@ class VersionsTest(base.TestCase):
             }
         )
         self.assertEqual(PINNED, checker.get_hashes())
+
+
+class HoldingTest(base.TestCase):
+    """What an older host has not said, and what an older one is not told."""
+
+    def test_between_releases(self):
+        values = {
+            name: None if field.nullable else False
+            for name, field in objects.Holding.fields.items()
+        }
+        new = objects.Holding(**values | {'uuid': 'u', 'reserved': True})
+        old = new.to_wire({'Holding': '1.0'})
+        self.assertNotIn('reserved', old['minova_object.data'])
+        self.assertEqual('1.0', old['minova_object.version'])
+        found = wire.decode(old)
+        self.assertFalse(found.reserved)
+        self.assertTrue(wire.decode(new.to_wire()).reserved)
+        self.assertRaises(NotImplementedError, found.obj_load_attr, 'disks')
 
 
 def flavors():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What guests are plugged into: there or not, and the DHCP reservations."""
 
+import copy
 import os
 from unittest import mock
 from xml.etree import ElementTree
@@ -126,7 +127,7 @@ class ReservationsTest(NetworksTestCase):
     def test_again_changes_nothing(self):
         self.connect(nic())
         before = self.network().XMLDesc()
-        with mock.patch.object(networks, '_update') as update:
+        with mock.patch.object(networks.Side, 'update') as update:
             self.connect(nic())
         update.assert_not_called()
         self.assertEqual(before, self.network().XMLDesc())
@@ -163,20 +164,20 @@ class ReservationsTest(NetworksTestCase):
 
     def test_removed_by_another_meanwhile(self):
         self.connect(nic())
-        real = networks._update
+        real = networks.Side.update
 
-        def removed(network, command, what):
-            real(network, command, what)
-            real(network, command, what)
+        def removed(side, command, what):
+            real(side, command, what)
+            real(side, command, what)
 
-        with mock.patch.object(networks, '_update', removed):
+        with mock.patch.object(networks.Side, 'update', removed):
             networks.disconnect(self.connection, UUID)
         self.assertEqual(set(), self.reserved())
 
     def test_what_libvirt_does_not_remove(self):
         self.connect(nic())
         error = libvirt.libvirtError('busy')
-        with mock.patch.object(networks, '_update', side_effect=error):
+        with mock.patch.object(networks.Side, 'update', side_effect=error):
             self.assertRaises(
                 exception.GuestFailed,
                 networks.disconnect,
@@ -184,15 +185,96 @@ class ReservationsTest(NetworksTestCase):
                 UUID,
             )
 
-    def test_now_and_after_a_restart(self):
-        network = mock.Mock()
-        network.isActive.return_value = True
-        for persistent, flags in ((True, 3), (False, 1)):
-            network.isPersistent.return_value = persistent
-            networks._update(
-                network, 1, networks.Reservation('m', 'n', '10.0.0.5')
+
+class TwoSided:
+    """A network whose two sides differ, as those of a real libvirt may.
+
+    The test driver shows but one. As libvirt does, it refuses to add what is
+    there and to remove what is not.
+    """
+
+    def __init__(self, now=(), later=()):
+        self.held = {
+            1: None if now is None else list(now),
+            2: None if later is None else list(later),
+        }
+
+    def isActive(self):
+        return self.held[1] is not None
+
+    def isPersistent(self):
+        return self.held[2] is not None
+
+    def XMLDesc(self, flags=0):
+        """Return it as it is now or, with the flag, as it will be."""
+        found = self.held[2 if flags or self.held[1] is None else 1]
+        held = ''.join(one.xml() for one in found)
+        ip = WITH_DHCP.format(number=0).replace('</dhcp>', f'{held}</dhcp>')
+        return NETWORK.format(name='lan', number=0, ip=ip)
+
+    def update(self, command, section, index, text, flags):
+        host = ElementTree.fromstring(text)
+        what = networks.Reservation(
+            host.get('mac'), host.get('name'), host.get('ip')
+        )
+        adding = command == libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST
+        for side in (1, 2):
+            if flags & side and adding == (what in self.held[side]):
+                raise libvirt.libvirtError('Operation not supported')
+        for side in (1, 2):
+            if flags & side and adding:
+                self.held[side].append(what)
+            elif flags & side:
+                self.held[side].remove(what)
+
+
+class SidesTest(base.TestCase):
+    """Who is reserved now and who after a restart may differ."""
+
+    ours = networks.Reservation(
+        'fa:16:3e:00:00:05', f'minova-{UUID}-000005', '10.0.0.5'
+    )
+
+    def connection(self, network):
+        opened = mock.Mock()
+        opened.listAllNetworks.return_value = [network]
+        opened.networkLookupByName.return_value = network
+        connection = mock.Mock(uri='qemu+ssh://b/system')
+        connection.use.return_value = opened
+        return connection
+
+    def held(self, network):
+        """Connect and disconnect; return what there was in between."""
+        connection = self.connection(network)
+        networks.connect(connection, UUID, [nic(5, 5, 'lan')])
+        self.assertEqual({UUID}, networks.connected(connection))
+        found = copy.deepcopy(network.held)
+        networks.disconnect(connection, UUID)
+        self.assertEqual(set(), networks.connected(connection))
+        return found
+
+    def test_what_one_of_them_lacks_is_made_and_removed(self):
+        for now, later in (
+            ((), ()),
+            ((self.ours,), ()),
+            ((), (self.ours,)),
+            ((self.ours,), (self.ours,)),
+        ):
+            network = TwoSided(now, later)
+            self.assertEqual(
+                {1: [self.ours], 2: [self.ours]}, self.held(network)
             )
-            self.assertEqual(flags, network.update.call_args[0][-1])
+
+    def test_one_that_does_not_last(self):
+        network = TwoSided(later=None)
+        self.assertEqual({1: [self.ours], 2: None}, self.held(network))
+
+    def test_one_that_is_off_forgets_too(self):
+        network = TwoSided(None, (self.ours,))
+        connection = self.connection(network)
+        self.assertEqual({UUID}, networks.connected(connection))
+        networks.disconnect(connection, UUID)
+        self.assertEqual({1: None, 2: []}, network.held)
 
 
 class MissingTest(NetworksTestCase):

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses by DHCP: a real network of libvirt, its dnsmasq, real guests.
+
+The guest asks for an address when it boots and says on its console what it
+got, and from whom.
+"""
+
+import json
+import re
+import subprocess
+import sys
+
+import libvirt
+
+from minova import exception
+from minova.virt.libvirt import networks
+from minova.virt.libvirt.connection import Connection
+from tests import base
+from tests.fixtures.rooted import NAME
+from tests.fixtures.rooted import Rooted
+from tests.integration.test_qemu import QemuTestCase
+from tests.unit.virt.rigs import OTHER
+from tests.unit.virt.rigs import UUID
+
+NETWORK = """
+<network>
+  <name>{name}</name>
+  <bridge name='virbr{number}'/>
+  {forward}
+  <ip address='10.0.{number}.1' netmask='255.255.255.0'>
+    <dhcp>
+      <range start='10.0.{number}.200' end='10.0.{number}.254'/>
+    </dhcp>
+  </ip>
+</network>
+"""
+_ADDRESS = re.compile(r'ADDRESS (\S+) from (\S+) for (\S+)\r?\n')
+_ADD = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST
+_DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
+
+
+def define(opened, name='lan', number=0, forward=''):
+    """Define a network; it is not active yet."""
+    text = NETWORK.format(name=name, number=number, forward=forward)
+    return opened.networkDefineXML(text)
+
+
+def nic(number, address, network='lan'):
+    return {
+        'mac': f'fa:16:3e:00:00:{number:02x}',
+        'label': 'private',
+        'libvirt_network': network,
+        'addresses': [{'address': address, 'version': 4}],
+    }
+
+
+def reserved(network):
+    """Return the guests of each side: what it does now, and will do."""
+    return [
+        sorted(str(one.guest) for one in side.reservations())
+        for side in networks.sides(network)
+    ]
+
+
+class ServersTest(QemuTestCase):
+    """Servers, and what their guests are given."""
+
+    time_limit = 240
+
+    def make_rig(self):
+        return Rooted()
+
+    def setUp(self):
+        super().setUp()
+        self.opened = self.rig.open()
+        self.addCleanup(self.opened.close)
+        self.network = define(self.opened)
+        made = subprocess.check_output(
+            [
+                *(*self.manage, 'network', 'create', 'private'),
+                *('--libvirt-network', 'lan', '--cidr', '10.0.0.0/24'),
+                *('--pool', '10.0.0.10-10.0.0.99'),
+            ],
+            text=True,
+        )
+        self.network_id = re.search(r'[0-9a-f-]{36}', made)[0]
+        self.make_image()
+
+    def audit(self, *words):
+        """Return what the audit finds wrong, and whether it is repaired."""
+        conf = self.cluster.services['conductor-c0'].conf_path
+        told = subprocess.run(
+            [
+                *(sys.executable, '-m', 'minova.cmd.manage'),
+                *(f'--config-file={conf}', 'audit', '--json', *words),
+            ],
+            stdout=subprocess.PIPE,
+        ).stdout
+        return [
+            (found['rule'], found['instance'], found['repaired'])
+            for found in json.loads(told)['findings']
+            if found['severity'] != 'information'
+        ]
+
+    def shown(self, uuid):
+        """Return address and MAC as users see them."""
+        (one,) = self.user.show(uuid)['addresses']['private']
+        return one['addr'], one['OS-EXT-IPS-MAC:mac_addr']
+
+    def assert_given(self, uuid, boots=1):
+        """The guest has its address, each time that it has booted."""
+        self.wait_for(
+            lambda: len(_ADDRESS.findall(self.rig.said(NAME, uuid))) >= boots
+        )
+        address, mac = self.shown(uuid)
+        self.assertEqual(
+            [(address, '10.0.0.1', mac)] * boots,
+            _ADDRESS.findall(self.rig.said(NAME, uuid)),
+        )
+        return address
+
+    def test_from_create_to_delete(self):
+        self._not_active()
+        self.network.create()
+        one, two = self.user.create(), self.user.create()
+        for uuid in (one, two):
+            self.user.wait(uuid, 'ACTIVE')
+        first, second = map(self.assert_given, (one, two))
+        self.assertNotEqual(first, second)
+        self.assertEqual([sorted((one, two))] * 2, reserved(self.network))
+        self._libvirtd_is_killed(one, two)
+        self.user.act(one, 'reboot', {'type': 'HARD'})
+        self.user.wait(one, 'ACTIVE')
+        self.assertEqual(first, self.assert_given(one, boots=2))
+        self.assertEqual([sorted((one, two))] * 2, reserved(self.network))
+        self.user.delete(one)
+        self.assertEqual([[two]] * 2, reserved(self.network))
+        self._given_to_another(first)
+        self._left_behind(one, first, two)
+        self.user.delete(two)
+        self.assertEqual([[], []], reserved(self.network))
+        self.assertEqual([], self.opened.listAllDomains())
+        self.assert_nothing_left()
+
+    def _not_active(self):
+        """A server fails, and what it says tells what to do."""
+        uuid = self.user.create()
+        self.user.wait(uuid, 'ERROR')
+        told = subprocess.check_output(
+            [*self.manage, 'timeline', uuid], text=True
+        )
+        self.assertIn(
+            "network lan of the host's libvirt is not active; start it "
+            '(virsh net-start lan; virsh net-autostart lan)',
+            ' '.join(told.split()),
+        )
+        self.user.delete(uuid)
+        self.assertEqual([[]], reserved(self.network))
+
+    def _libvirtd_is_killed(self, *uuids):
+        """Guests, network and DHCP server outlive it, and are found."""
+        self.rig.kill_libvirtd()
+        self.rig.start_libvirtd()
+        self.opened = self.rig.open()
+        self.addCleanup(self.opened.close)
+        self.network = self.opened.networkLookupByName('lan')
+        self.assertTrue(self.network.isActive())
+        self.assertEqual([sorted(uuids)] * 2, reserved(self.network))
+        self.assertEqual([], self.audit())
+
+    def _given_to_another(self, address):
+        """Somebody gets it whose guest before may still have the lease."""
+        leases = {one['ipaddr'] for one in self.network.DHCPLeases()}
+        self.assertIn(address, leases)
+        wanted = {'uuid': self.network_id, 'fixed_ip': address}
+        uuid = self.user.boot(networks=[wanted])
+        self.assertEqual(address, self.assert_given(uuid))
+        self.user.delete(uuid)
+
+    def _left_behind(self, uuid, address, other):
+        """A reservation of one that is deleted is found and removed."""
+        connection = Connection(self.rig.uri)
+        self.addCleanup(connection.close)
+        networks.connect(connection, uuid, [nic(1, address)])
+        networks.connect(connection, UUID, [nic(2, '10.0.0.100')])
+        stray = ('stray_reservation', uuid)
+        unknown = ('unknown_reservation', UUID)
+        self.assertEqual(
+            {(*stray, True), (*unknown, False)}, set(self.audit('--repair'))
+        )
+        self.assertEqual(
+            [(*unknown, True)], self.audit('--repair', '--instance', UUID)
+        )
+        self.assertEqual({other}, networks.connected(connection))
+
+
+class NetworkTest(base.TestCase):
+    """A network that other people change, too."""
+
+    time_limit = 120
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.useFixture(Rooted())
+        self.connection = Connection(self.host.uri)
+        self.addCleanup(self.connection.close)
+        self.network = define(
+            self.connection.use(), 'nat', 1, "<forward mode='nat'/>"
+        )
+
+    def connect(self, uuid=UUID, number=5):
+        networks.connect(
+            self.connection, uuid, [nic(number, f'10.0.1.{number}', 'nat')]
+        )
+
+    def change(self, command, number, flags):
+        """Change what is reserved, as with virsh net-update."""
+        name = f'minova-{UUID}-{number:06x}'
+        mac = f'fa:16:3e:00:00:{number:02x}'
+        what = networks.Reservation(mac, name, f'10.0.1.{number}')
+        networks.Side(self.network, 0, flags).update(command, what)
+
+    def test_one_side_alone(self):
+        self.network.create()
+        now = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+        later = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+        for flags, left in ((now, [[], [UUID]]), (later, [[UUID], []])):
+            self.connect()
+            self.change(_DELETE, 5, flags)
+            self.assertEqual(left, reserved(self.network))
+            # A guest that starts has both again.
+            self.connect()
+            self.assertEqual([[UUID]] * 2, reserved(self.network))
+            # One that goes leaves none.
+            self.change(_DELETE, 5, flags)
+            self.assertEqual({UUID}, networks.connected(self.connection))
+            networks.disconnect(self.connection, UUID)
+            self.assertEqual([[], []], reserved(self.network))
+
+    def test_switched_off_and_on(self):
+        self.assertRaises(exception.GuestFailed, self.connect)
+        self.network.create()
+        self.connect()
+        self.connect(OTHER, 6)
+        self.network.destroy()
+        self.assertEqual([sorted((UUID, OTHER))], reserved(self.network))
+        networks.disconnect(self.connection, UUID)
+        self.network.create()
+        self.assertEqual([[OTHER]] * 2, reserved(self.network))
+        self.change(_ADD, 5, libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG)
+        self.network.undefine()
+        # It has no other side any more.
+        self.assertEqual([[OTHER]], reserved(self.network))
+        networks.disconnect(self.connection, OTHER)
+        self.assertEqual([[]], reserved(self.network))
