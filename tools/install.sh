@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by demo.sh and test.sh: brings in what a fresh Debian 12 lacks.
 # Installs Debian packages only as root and only those that are missing; what
 # comes from PyPI goes into .venv in the checkout and nowhere else.
