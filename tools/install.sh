@@ -51,6 +51,8 @@ make_environment() {
         python3 -m venv .venv
     fi
     [ -x .venv/bin/uv ] || .venv/bin/pip install -q uv
-    .venv/bin/uv pip install -q --compile-bytecode \
+    # It leaves files where its temporary ones are.
+    mkdir -p .venv/tmp
+    TMPDIR=$PWD/.venv/tmp .venv/bin/uv pip install -q --compile-bytecode \
         --python .venv/bin/python "$@"
 }
