@@ -181,7 +181,8 @@ class LiveMoves:
             shared = self._sharing.sees(answer['probe'])
             self._check_storage(uuid, answer, block, shared)
             definition = domain.XMLDesc()
-            disks = self._movable(domain, definition)
+            with self._guests.apart(domain) as same:
+                disks = self._movable(same, definition)
             mode = _mode(definition, answer)
             drive = None
             if not shared:
@@ -341,10 +342,12 @@ class LiveMoves:
         downtime = _downtime(seconds)
         try:
             if downtime != run.downtime:
-                domain.migrateSetMaxDowntime(downtime)
+                with self._guests.apart(domain) as same:
+                    same.migrateSetMaxDowntime(downtime)
                 run.downtime = downtime
             if plan['mode'] == 'post-copy' and not run.has_switched:
-                domain.migrateStartPostCopy()
+                with self._guests.apart(domain) as same:
+                    same.migrateStartPostCopy()
                 run.has_switched = True
         except libvirt.libvirtError as error:
             # It has not begun, or has just ended; the next look tells.
@@ -359,10 +362,11 @@ class LiveMoves:
             if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
                 # It stands still already: there is nothing to wait for.
                 return
-            if CONF.libvirt.migration_post_copy:
-                domain.migrateStartPostCopy()
-            else:
-                domain.suspend()
+            with self._guests.apart(domain) as same:
+                if CONF.libvirt.migration_post_copy:
+                    same.migrateStartPostCopy()
+                else:
+                    same.suspend()
 
     def abort_migration(self, uuid: str) -> None:
         """Ask libvirt to end its job."""
@@ -370,7 +374,8 @@ class LiveMoves:
         if domain is None:
             return
         try:
-            domain.abortJob()
+            with self._guests.apart(domain) as same:
+                same.abortJob()
         except libvirt.libvirtError as error:
             # It has not begun or is over; who asks looks again, and asks.
             if not is_about(error, libvirt.VIR_ERR_OPERATION_INVALID):
