@@ -1,11 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Sourced by DevStack in each of its phases. With it a multi-node DevStack runs
-# Minova instead of Nova: minova-api and minova-cond on the controller,
-# minova-cpu on every node.
+# Minova instead of Nova: minova-api, minova-cond and minova-novnc on the
+# controller, minova-cpu on every node.
+
+# uses_qemu: whether this node has real machines.
+function uses_qemu {
+    is_service_enabled minova-cpu && [[ "$MINOVA_LIBVIRT_URI" == qemu* ]]
+}
 
 function install_minova {
-    setup_develop "$MINOVA_DIR" mysql,postgresql,libvirt,keystone
+    local extras=keystone
+    if is_service_enabled minova-api minova-cond; then
+        extras+=,mysql,postgresql
+    fi
+    if is_service_enabled minova-cpu; then
+        # The Python binding is built against libvirt's headers.
+        install_package gcc libvirt-dev pkg-config python3-dev
+        extras+=,libvirt
+    fi
+    if uses_qemu; then
+        install_package e2fsprogs libvirt-clients libvirt-daemon-system \
+            qemu-system-x86 qemu-utils util-linux
+    fi
+    if is_service_enabled minova-novnc; then
+        install_package novnc
+    fi
+    setup_develop "$MINOVA_DIR" "$extras"
+}
+
+# configure_qemu: the compute and QEMU use the same files, so as one account.
+function configure_qemu {
+    local conf=/etc/libvirt/qemu.conf group
+    group=$(id -g -n "$STACK_USER")
+    sudo sed -i -E '/^(user|group) *=/d' "$conf"
+    printf 'user = "%s"\ngroup = "%s"\n' "$STACK_USER" "$group" |
+        sudo tee -a "$conf" >/dev/null
+    # Who may ask the system's libvirt.
+    add_user_to_group "$STACK_USER" libvirt
+    restart_service libvirtd
+}
+
+function configure_compute {
+    iniset "$MINOVA_CONF" libvirt connection_uri "$MINOVA_LIBVIRT_URI"
+    if uses_qemu; then
+        configure_qemu
+        iniset "$MINOVA_CONF" libvirt virt_type "$MINOVA_VIRT_TYPE"
+        iniset "$MINOVA_CONF" libvirt migration_uri \
+            "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@$HOST_IP/system}"
+        # Where the proxy of screens, on the controller, reaches them.
+        iniset "$MINOVA_CONF" libvirt vnc_listen "$HOST_IP"
+    fi
 }
 
 function configure_minova {
@@ -15,7 +60,19 @@ function configure_minova {
     iniset "$MINOVA_CONF" DEFAULT my_ip "$HOST_IP"
     iniset "$MINOVA_CONF" DEFAULT state_path "$MINOVA_DATA_DIR"
     iniset_rpc_backend minova "$MINOVA_CONF"
-    iniset "$MINOVA_CONF" libvirt connection_uri "$MINOVA_LIBVIRT_URI"
+    if is_service_enabled minova-cpu; then
+        configure_compute
+    fi
+    # The page of screens, which the api hands out and the proxy serves.
+    iniset "$MINOVA_CONF" vnc base_url "${MINOVA_NOVNC_URL:-$(printf \
+        'http://%s:%s/vnc_auto.html' "$SERVICE_HOST" "$MINOVA_NOVNC_PORT")}"
+    if is_service_enabled minova-novnc; then
+        iniset "$MINOVA_CONF" vnc listen "$SERVICE_LISTEN_ADDRESS"
+        iniset "$MINOVA_CONF" vnc port "$MINOVA_NOVNC_PORT"
+    fi
+    if [[ -n "$MINOVA_NETWORK" ]]; then
+        iniset "$MINOVA_CONF" network network "$MINOVA_NETWORK"
+    fi
     if [[ -n "$MINOVA_PIN_CONDUCTOR" ]]; then
         iniset "$MINOVA_CONF" upgrade_levels conductor "$MINOVA_PIN_CONDUCTOR"
     fi
@@ -54,16 +111,22 @@ function init_minova {
 }
 
 function start_minova {
-    local service
-    for service in cond:conductor cpu:compute api:api; do
-        run_process "minova-${service%%:*}" \
-            "$MINOVA_BIN_DIR/minova-${service##*:} --config-file $MINOVA_CONF"
+    local service command
+    for service in cond:conductor cpu:compute api:api novnc:novncproxy; do
+        command="$MINOVA_BIN_DIR/minova-${service##*:}"
+        command+=" --config-file $MINOVA_CONF"
+        if [[ "$service" == cpu:* ]] && uses_qemu; then
+            # It has joined this group since it logged in.
+            run_process minova-cpu "$command" libvirt
+        else
+            run_process "minova-${service%%:*}" "$command"
+        fi
     done
 }
 
 function stop_minova {
     local service
-    for service in api cpu cond; do
+    for service in novnc api cpu cond; do
         stop_process "minova-$service"
     done
 }

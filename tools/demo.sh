@@ -43,21 +43,24 @@ have_packages() {
     local missing
     missing=$(missing_packages "${real_packages[@]}")
     [ -z "$missing" ] || cannot 'these Debian packages are missing, and only' \
-        "root can install them:" $missing
+        "root can install them: ${missing//$'\n'/ }"
 }
 
 # have_namespaces: hosts are told apart by them.
 have_namespaces() {
     local said
     said=$(unshare --user --map-user=1000 --map-group=1000 --uts --keep-caps \
-        hostname host1 2>&1) || cannot "namespaces are not allowed ($said)"
+        hostname host1 2>&1) ||
+        cannot "namespaces are not allowed (${said##*$'\n'};" \
+            'see "sysctl -a | grep -e userns -e namespaces")'
 }
 
 # have_guests: a QEMU that may be trusted with moving them, and something that
 # runs in them. Fetched when they are not there.
 have_guests() {
-    emulator=$(minova-rig qemu) && guest=$(minova-rig guest) ||
+    if ! { emulator=$(minova-rig qemu) && guest=$(minova-rig guest); }; then
         cannot 'a QEMU of version 10 or a kernel for guests cannot be had'
+    fi
 }
 
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev
@@ -84,6 +87,7 @@ mkdir -p "$logs"
 # Of all that the user's shell has for other clouds.
 unset "${!OS_@}"
 
+# Each story has its own, which may be called twice.
 take_down() {
     true
 }
@@ -91,18 +95,20 @@ take_down() {
 finish() {
     local code=$?
     trap - EXIT
-    trap '' INT TERM
+    trap '' INT TERM HUP
+    # Whatever fails now, as to write to a terminal that is gone.
+    set +e
     if [ $code -ne 0 ] && [ $code -ne 130 ]; then
         echo 'The demo failed. The server, and the ends of the logs:' >&2
         openstack server show web -c status -c fault >&2 || true
         tail -n 30 "$logs"/*.log >&2
     fi
-    take_down || code=$?
+    take_down || [ $code -ne 0 ] || code=1
     rm -rf "$work"
     exit $code
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 
 # run COMMAND...: show it, then do it.
 run() {
@@ -152,7 +158,6 @@ stop() {
 
 declare -A pids=()
 began=$(date +%s%N)
-# Each defines its take_down, which may be called twice.
 # shellcheck source=tools/demo_real.sh
 # shellcheck source=tools/demo_embedded.sh
 . "tools/demo_$story.sh"

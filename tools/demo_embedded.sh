@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by demo.sh: a cloud in one process, with hosts of libvirt's test
 # driver.
 

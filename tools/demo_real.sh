@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by demo.sh: two libvirt hosts with QEMU, RabbitMQ, PostgreSQL, each
 # service a process, and a guest that counts.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by demo.sh and test.sh: brings in what a fresh Debian 12 lacks.
 # Installs Debian packages only as root and only those that are missing; what
 # comes from PyPI goes into .venv in the checkout and nowhere else.
@@ -50,6 +51,8 @@ make_environment() {
         python3 -m venv .venv
     fi
     [ -x .venv/bin/uv ] || .venv/bin/pip install -q uv
-    .venv/bin/uv pip install -q --compile-bytecode \
+    # It leaves files where its temporary ones are.
+    mkdir -p .venv/tmp
+    TMPDIR=$PWD/.venv/tmp .venv/bin/uv pip install -q --compile-bytecode \
         --python .venv/bin/python "$@"
 }

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A destination whose libvirtd is frozen does not make its sources mute."""
+"""What is frozen does not make the rest of a host mute."""
 
+import os
+import signal
 import threading
 import time
+from unittest import mock
 
 import libvirt
 
+from minova.rig import hosts
+from minova.states import Power
+from minova.virt.libvirt import qemu
 from minova.virt.libvirt.connection import Connection
 from tests import base
 from tests.fixtures.rig import Rig
@@ -24,7 +30,7 @@ _COUNT = 6
 
 
 class FrozenTest(base.TestCase):
-    """Many moves to a host that is silent."""
+    """More calls that hang than a libvirtd takes of one connection."""
 
     time_limit = 300
 
@@ -34,16 +40,55 @@ class FrozenTest(base.TestCase):
         self.connection = Connection(self.rig.hosts['host1'].uri)
         self.addCleanup(self.connection.close)
 
-    def test_the_source_is_asked_meanwhile(self):
-        usual = self.connection.use()
-        # They never run: that needs no processor.
-        names = [
+    def domains(self, usual):
+        """Return guests that never run: that needs no processor."""
+        return [
             usual.createXML(
                 _DOMAIN.format(number=number, emulator=self.rig.emulator),
                 libvirt.VIR_DOMAIN_START_PAUSED,
-            ).name()
+            )
             for number in range(_COUNT)
         ]
+
+    def test_hypervisors_that_are_frozen(self):
+        usual = self.connection.use()
+        uuids = [domain.UUIDString() for domain in self.domains(usual)]
+        guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        frozen = hosts.guests(self.rig.hosts['host1'])
+        self.assertEqual(_COUNT, len(frozen))
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        calls = [
+            threading.Thread(target=guests.unpause, args=(uuid,))
+            for uuid in uuids
+        ]
+        try:
+            for call in calls:
+                call.start()
+            time.sleep(3)
+            self.assert_answers(usual)
+            # Or there was nothing to wait for.
+            self.assertTrue(all(call.is_alive() for call in calls))
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        for call in calls:
+            call.join()
+        self.assertTrue(usual.isAlive())
+        for uuid in uuids:
+            self.assertEqual(Power.RUNNING, guests.guest(uuid).power)
+            guests.power_off(uuid)
+
+    def assert_answers(self, usual):
+        for _ in range(3):
+            before = time.monotonic()
+            self.assertEqual(_COUNT, len(usual.listAllDomains()))
+            self.assertLess(time.monotonic() - before, 10)
+            time.sleep(1)
+
+    def test_the_source_is_asked_meanwhile(self):
+        usual = self.connection.use()
+        names = [domain.name() for domain in self.domains(usual)]
         self.rig.freeze_libvirtd('host2')
         self.addCleanup(self.rig.thaw_libvirtd, 'host2')
         moves = [
@@ -52,11 +97,7 @@ class FrozenTest(base.TestCase):
         for move in moves:
             move.start()
         time.sleep(3)
-        for _ in range(3):
-            before = time.monotonic()
-            self.assertEqual(_COUNT, len(usual.listAllDomains()))
-            self.assertLess(time.monotonic() - before, 10)
-            time.sleep(1)
+        self.assert_answers(usual)
         # Or there was nothing to wait for.
         self.assertTrue(all(move.is_alive() for move in moves))
         self.rig.thaw_libvirtd('host2')

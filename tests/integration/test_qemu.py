@@ -286,10 +286,14 @@ class ResizeTest(QemuTestCase):
         self.assertEqual(
             before.disk, self.rig.wait_for_count(there, uuid).disk
         )
-        # Its config drive came along, and moves with a guest that runs.
+        # Its config drive came along, and moves with a guest that runs, also
+        # when it would be made of something else now.
         drive = os.path.join(uuid, 'disk.config')
         with open(os.path.join(self.rig.instances(there), drive), 'rb') as f:
             data = f.read()
+        self.user.ask(
+            'POST', f'/servers/{uuid}/metadata', {'metadata': {'new': 'word'}}
+        )
         self.live_migrate(uuid)
         with open(os.path.join(self.rig.instances(here), drive), 'rb') as f:
             self.assertEqual(data, f.read())

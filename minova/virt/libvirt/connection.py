@@ -172,44 +172,90 @@ class Changes:
 # -- opening -----------------------------------------------------------------
 
 
+class _Opened:
+    """A connection of libvirt's, with what was registered at it."""
+
+    def __init__(self, connection: Any, callbacks: list[int]) -> None:
+        self.connection = connection
+        self._callbacks = callbacks
+
+    def lives(self) -> bool:
+        """Tell whether it can be used."""
+        try:
+            return bool(self.connection.isAlive())
+        except libvirt.libvirtError:
+            return False
+
+    def close(self) -> None:
+        """Take everything back."""
+        # Of a dead connection nothing can be taken back, nor need it be.
+        for callback in self._callbacks:
+            with contextlib.suppress(libvirt.libvirtError):
+                self.connection.domainEventDeregisterAny(callback)
+        with contextlib.suppress(libvirt.libvirtError):
+            self.connection.close()
+
+
 class _Attempt:
     """One try to open a connection, in a thread.
 
-    It hangs as long as the other side is silent, and cannot be ended.
+    It hangs as long as the other side is silent, and cannot be ended. All
+    who wait for it get what comes of it. ``ready`` is what is to be done with
+    the connection before it is used, which may hang too; it returns the
+    callbacks that it has registered.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, ready: Callable[[Any], list[int]]) -> None:
         self._uri = uri
+        self._ready = ready
         self._guard = clock.lock()
         self._ended = clock.event()
         self._abandoned = False
         self._error: libvirt.libvirtError | None = None
-        self._opened: Any = None
+        self._opened: _Opened | None = None
         clock.spawn('libvirt-open', self._run)
 
     def _run(self) -> None:
         try:
-            opened = libvirt.open(self._uri)
+            self._open()
         except libvirt.libvirtError as error:
             self._error = error
-        else:
-            with self._guard:
-                if self._abandoned:
-                    opened.close()
-                else:
-                    self._opened = opened
-        self._ended.set()
+        finally:
+            self._ended.set()
 
-    def has_ended(self, timeout: float) -> bool:
-        """Wait for its end; False when it takes longer."""
-        return self._ended.wait(timeout)
+    def _open(self) -> None:
+        connection = libvirt.open(self._uri)
+        try:
+            opened = _Opened(connection, self._ready(connection))
+        except libvirt.libvirtError:
+            connection.close()
+            raise
+        with self._guard:
+            if self._abandoned:
+                opened.close()
+            else:
+                self._opened = opened
 
-    def result(self) -> Any:
-        """Return the connection, or raise why there is none."""
+    def has_failed(self) -> bool:
+        """Tell whether it is known that there is none."""
+        return self._error is not None
+
+    def result(self) -> _Opened:
+        """Return the connection, or raise why there is none.
+
+        GuestFailed as well when it takes more than ``[libvirt]
+        connect_timeout`` seconds from now.
+        """
+        timeout = CONF.libvirt.connect_timeout
+        if not self._ended.wait(timeout):
+            raise _unreachable(self._uri, f'no answer within {timeout:g} s')
         if self._error is not None:
             reason = words(self._error)
             raise _unreachable(self._uri, reason) from self._error
-        return self._opened
+        opened = self._opened
+        if opened is None:
+            raise _unreachable(self._uri, 'the connection was closed')
+        return opened
 
     def abandon(self) -> None:
         """Let nobody get what may yet come of it."""
@@ -228,8 +274,7 @@ class Connection:
         self._guard = clock.lock()
         self._listeners: list[Listener] = []
         self._attempt: _Attempt | None = None
-        self._current: Any = None
-        self._callbacks: list[int] = []
+        self._current: _Opened | None = None
         self._was_open = False
         self._in_loop = False
         self._closed = False
@@ -246,17 +291,46 @@ class Connection:
         """Return libvirt's connection, opened anew when it has died.
 
         Raises GuestFailed when it does not open in ``[libvirt]
-        connect_timeout`` seconds.
+        connect_timeout`` seconds, however many wait for it.
         """
         with self._guard:
-            if self._closed:
-                raise _unreachable(self.uri, 'the connection was closed')
-            if self._current is not None and not _lives(self._current):
-                LOG.warning('The connection to %s is dead.', self.uri)
-                self._let_go()
-            if self._current is None:
-                self._current = self._open()
-            return self._current
+            current = self._living()
+            if current is not None:
+                return current.connection
+            attempt = self._begin()
+        try:
+            opened = attempt.result()
+        except exception.GuestFailed:
+            with self._guard:
+                # One that hangs is waited for again by who comes next, not
+                # joined by another one.
+                if self._attempt is attempt and attempt.has_failed():
+                    self._attempt = None
+            raise
+        with self._guard:
+            if self._attempt is attempt:
+                self._attempt = None
+                self._current = opened
+                self._was_open = True
+        return opened.connection
+
+    def _living(self) -> _Opened | None:
+        """Return the connection that is open, None without one."""
+        if self._closed:
+            raise _unreachable(self.uri, 'the connection was closed')
+        if self._current is not None and not self._current.lives():
+            LOG.warning('The connection to %s is dead.', self.uri)
+            self._let_go()
+        return self._current
+
+    def _begin(self) -> _Attempt:
+        """Return the attempt that everybody waits for."""
+        if not self._in_loop:
+            _loop.enter()
+            self._in_loop = True
+        if self._attempt is None:
+            self._attempt = _Attempt(self.uri, self._subscribe)
+        return self._attempt
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[Any]:
@@ -269,19 +343,16 @@ class Connection:
         """
         # The loop runs from then on, which keeps this one alive too.
         self.use()
-        attempt = _Attempt(self.uri)
-        timeout = CONF.libvirt.connect_timeout
-        if not attempt.has_ended(timeout):
-            attempt.abandon()
-            raise _unreachable(self.uri, f'no answer within {timeout:g} s')
-        opened = attempt.result()
+        attempt = _Attempt(self.uri, _keep_alive)
         try:
-            with contextlib.suppress(libvirt.libvirtError):
-                opened.setKeepAlive(*_KEEPALIVE)
-            yield opened
+            opened = attempt.result()
+        except exception.GuestFailed:
+            attempt.abandon()
+            raise
+        try:
+            yield opened.connection
         finally:
-            with contextlib.suppress(libvirt.libvirtError):
-                opened.close()
+            opened.close()
 
     def close(self) -> None:
         """Close it for good."""
@@ -295,31 +366,9 @@ class Connection:
                 self._in_loop = False
                 _loop.leave()
 
-    def _open(self) -> Any:
-        if not self._in_loop:
-            _loop.enter()
-            self._in_loop = True
-        # A hanging attempt is waited for again, not joined by another one.
-        attempt = self._attempt or _Attempt(self.uri)
-        self._attempt = attempt
-        timeout = CONF.libvirt.connect_timeout
-        if not attempt.has_ended(timeout):
-            raise _unreachable(self.uri, f'no answer within {timeout:g} s')
-        self._attempt = None
-        opened = attempt.result()
-        try:
-            self._subscribe(opened)
-        except libvirt.libvirtError as error:
-            opened.close()
-            raise _unreachable(self.uri, words(error)) from error
-        self._was_open = True
-        return opened
-
-    def _subscribe(self, opened: Any) -> None:
-        with contextlib.suppress(libvirt.libvirtError):
-            # A hypervisor in this process has no distance to bridge.
-            opened.setKeepAlive(*_KEEPALIVE)
-        self._callbacks = [
+    def _subscribe(self, opened: Any) -> list[int]:
+        _keep_alive(opened)
+        callbacks = [
             opened.domainEventRegisterAny(None, kind, callback, None)
             for kind, callback in (
                 (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_change),
@@ -330,6 +379,7 @@ class Connection:
         if self._was_open:
             for domain in opened.listAllDomains():
                 self._tell(domain.UUIDString())
+        return callbacks
 
     def _on_change(self, opened: Any, domain: Any, *details: Any) -> None:
         self._tell(domain.UUIDString())
@@ -340,19 +390,12 @@ class Connection:
 
     def _let_go(self) -> None:
         current, self._current = self._current, None
-        callbacks, self._callbacks = self._callbacks, []
-        if current is None:
-            return
-        # Of a dead connection nothing can be taken back, nor need it be.
-        for callback in callbacks:
-            with contextlib.suppress(libvirt.libvirtError):
-                current.domainEventDeregisterAny(callback)
-        with contextlib.suppress(libvirt.libvirtError):
+        if current is not None:
             current.close()
 
 
-def _lives(opened: Any) -> bool:
-    try:
-        return bool(opened.isAlive())
-    except libvirt.libvirtError:
-        return False
+def _keep_alive(opened: Any) -> list[int]:
+    with contextlib.suppress(libvirt.libvirtError):
+        # A hypervisor in this process has no distance to bridge.
+        opened.setKeepAlive(*_KEEPALIVE)
+    return []

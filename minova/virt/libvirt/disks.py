@@ -19,6 +19,7 @@ under the other names is removed when the change is made again, or when the
 disks are removed.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import os
@@ -42,7 +43,7 @@ _KEPT = re.compile(
     r'(?P<suffix>|_resize|\.part|\.gone|\..+\.coming)'
 )
 #: The disk by which a guest is told what it is, where there is one.
-_CONFIG_DRIVE = 'disk.config'
+CONFIG_DRIVE = 'disk.config'
 RESCUE = 'disk.rescue'
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -134,7 +135,7 @@ class Disks:
         if spec.config_drive is not None:
             # No CD-ROM drive: what a guest boots from it has a driver for,
             # and kernels for clouds leave the one of SATA out.
-            path = os.path.join(folder, _CONFIG_DRIVE)
+            path = os.path.join(folder, CONFIG_DRIVE)
             found.append(xml.Disk(path, 'raw', 'vdz', readonly=True))
         return tuple(found)
 
@@ -291,7 +292,7 @@ class Disks:
                 kept.disks = os.path.exists(self._root(uuid))
                 kept.scraps |= not kept.disks
                 kept.config_drive = os.path.exists(
-                    os.path.join(folder, _CONFIG_DRIVE)
+                    os.path.join(folder, CONFIG_DRIVE)
                 )
         return found
 
@@ -306,7 +307,8 @@ class Disks:
         receives the guest makes its own.
         """
         folder = self.folder(spec.uuid)
-        _make_config_drive(spec, folder)
+        if spec.config_drive is not None:
+            write_config_drive(folder, lambda: configdrive.image(spec))
         for name, source in (
             ('kernel', spec.kernel),
             ('ramdisk', spec.ramdisk),
@@ -396,14 +398,14 @@ def _sizes(spec: Spec) -> dict[str, int]:
     }
 
 
-def _make_config_drive(spec: Spec, folder: str) -> None:
+def write_config_drive(folder: str, content: Callable[[], bytes]) -> None:
     """Write the config drive that is missing; one that is there stays."""
-    path = os.path.join(folder, _CONFIG_DRIVE)
-    if spec.config_drive is None or os.path.exists(path):
+    path = os.path.join(folder, CONFIG_DRIVE)
+    if os.path.exists(path):
         return
-    part = os.path.join(folder, f'.{_CONFIG_DRIVE}.part')
+    part = os.path.join(folder, f'.{CONFIG_DRIVE}.part')
     with open(part, 'wb') as file:
-        file.write(configdrive.image(spec))
+        file.write(content())
         file.flush()
         os.fsync(file.fileno())
     os.rename(part, path)

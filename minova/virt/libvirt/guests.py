@@ -215,13 +215,14 @@ class Guests:
 
     def _mark_running(self, domain: Any, spec: Spec) -> None:
         try:
-            domain.setMetadata(
-                libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                xml.mark(spec),
-                xml.PREFIX,
-                xml.NAMESPACE,
-                libvirt.VIR_DOMAIN_AFFECT_LIVE,
-            )
+            with self.apart(domain) as same:
+                same.setMetadata(
+                    libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+                    xml.mark(spec),
+                    xml.PREFIX,
+                    xml.NAMESPACE,
+                    libvirt.VIR_DOMAIN_AFFECT_LIVE,
+                )
         except libvirt.libvirtError:
             # It may have gone off meanwhile; then the definition's counts.
             if domain.isActive():
@@ -233,7 +234,7 @@ class Guests:
         with refusals(uuid):
             power = _power(domain)
             if power is Power.PAUSED:
-                domain.resume()
+                self._go_on(domain)
             if power in ON:
                 return
         if not self._storage.has_disks(uuid):
@@ -244,35 +245,36 @@ class Guests:
             if domain.hasManagedSaveImage():
                 # libvirt would go on from it.
                 domain.managedSaveRemove()
-            domain.create()
+            self._create(domain)
 
     def shutdown(self, uuid: str) -> None:
         """Ask a running guest to switch itself off."""
         domain = self.require(uuid)
         with refusals(uuid):
             if _power(domain) is Power.RUNNING:
-                domain.shutdown()
+                with self.apart(domain) as same:
+                    same.shutdown()
 
     def power_off(self, uuid: str) -> None:
         """Cut the power of a guest that is on."""
         domain = self.find(uuid)
         if domain is not None:
             with refusals(uuid, gone=True):
-                _cut(domain)
+                self._cut(domain)
 
     def pause(self, uuid: str) -> None:
         """Pause a running guest."""
         domain = self.require(uuid)
         if self._is_still(domain, uuid, Power.RUNNING, Power.PAUSED):
-            with refusals(uuid):
-                domain.suspend()
+            with refusals(uuid), self.apart(domain) as same:
+                same.suspend()
 
     def unpause(self, uuid: str) -> None:
         """Let a paused guest run."""
         domain = self.require(uuid)
         if self._is_still(domain, uuid, Power.PAUSED, Power.RUNNING):
             with refusals(uuid):
-                domain.resume()
+                self._go_on(domain)
 
     def suspend(self, uuid: str) -> None:
         """Let libvirt save the guest's memory and end it."""
@@ -291,16 +293,12 @@ class Guests:
     def _save(self, domain: Any) -> None:
         """Save the memory of a domain that is on; it ends with that."""
         try:
-            with self._for_long(domain) as same:
+            with self.apart(domain) as same:
                 same.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
         except libvirt.libvirtError:
             # An earlier call may have gone on without whoever made it.
             if domain.isActive() or not domain.hasManagedSaveImage():
                 raise
-
-    def _for_long(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
-        """Return a domain as a call that takes long is to have it."""
-        return contextlib.nullcontext(domain)
 
     def has_saved(self, uuid: str) -> bool:
         """Ask libvirt, for a guest that is off."""
@@ -322,9 +320,9 @@ class Guests:
                         instance_id=uuid,
                         reason='nothing of its memory is saved',
                     )
-                domain.create()
+                self._create(domain)
             if _power(domain) is Power.PAUSED:
-                domain.resume()
+                self._go_on(domain)
 
     def _is_still(
         self, domain: Any, uuid: str, before: Power, after: Power
@@ -345,9 +343,39 @@ class Guests:
         if domain is None:
             return
         with refusals(uuid, gone=True):
-            _cut(domain)
+            self._cut(domain)
             domain.undefineFlags(_WHOLE)
         self._forget(uuid)
+
+    # -- calls that wait for a hypervisor ------------------------------------
+
+    def apart(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
+        """Return a domain for a call that takes long, or hangs.
+
+        So does every call that has its hypervisor do something: that may
+        stand still. Here there is none.
+        """
+        return contextlib.nullcontext(domain)
+
+    def _create(self, domain: Any) -> None:
+        with self.apart(domain) as same:
+            same.create()
+
+    def _go_on(self, domain: Any) -> None:
+        with self.apart(domain) as same:
+            same.resume()
+
+    def _cut(self, domain: Any) -> None:
+        """Destroy a domain that is on."""
+        if not domain.isActive():
+            return
+        try:
+            with self.apart(domain) as same:
+                same.destroy()
+        except libvirt.libvirtError:
+            # It may have gone off by itself meanwhile.
+            if domain.isActive():
+                raise
 
 
 def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
@@ -374,15 +402,3 @@ def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
 def _power(domain: Any) -> Power:
     state, _ = domain.state()
     return _POWER.get(state, Power.NOSTATE)
-
-
-def _cut(domain: Any) -> None:
-    """Destroy a domain that is on."""
-    if not domain.isActive():
-        return
-    try:
-        domain.destroy()
-    except libvirt.libvirtError:
-        # It may have gone off by itself meanwhile.
-        if domain.isActive():
-            raise

@@ -36,7 +36,9 @@ from minova.virt.driver import Migration
 from minova.virt.driver import Peer
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
+from minova.virt.libvirt import drives
 from minova.virt.libvirt import emulators
+from minova.virt.libvirt import jobs
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt import xml
@@ -48,6 +50,7 @@ from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import failures
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu_disks import QemuDisks
+from minova.virt.libvirt.qemu_disks import without_base
 from minova.virt.libvirt.sharing import Sharing
 from minova.virt.libvirt.site import Site
 
@@ -56,11 +59,6 @@ LOG = logging.getLogger(__name__)
 Plan = dict[str, Any]
 
 _STEPS: Final = 10
-_OUT: Final = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
-_UNDER_WAY: Final = (
-    libvirt.VIR_DOMAIN_JOB_BOUNDED,
-    libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-)
 
 
 @dataclasses.dataclass
@@ -117,7 +115,9 @@ class LiveMoves:
                 'uri': self._site.uri,
                 'address': self._site.address,
                 'probe': self._sharing.probe(),
-                'has_disks': self._disks.has_disks(spec.uuid),
+                'has_disks': self._disks.sees_disks(spec.uuid),
+                'missing_base': self._disks.missing_base(spec.uuid),
+                'config_drive': drives.digest(spec),
                 'free': shutil.disk_usage(self._site.instances).free,
                 'over_commit': bool(source.get('disk_over_commit')),
             }
@@ -147,6 +147,7 @@ class LiveMoves:
         wanted = image if image and os.path.basename(image) == base else None
         with failures(uuid):
             folder = self._disks.make_room(uuid)
+            drives.put(folder, plan.get('config_drive_content'))
             self._disks.make_companions(spec)
             for disk in plan['disks']:
                 path = os.path.join(folder, disk['name'])
@@ -180,11 +181,17 @@ class LiveMoves:
             shared = self._sharing.sees(answer['probe'])
             self._check_storage(uuid, answer, block, shared)
             running = ElementTree.fromstring(domain.XMLDesc())  # noqa: S314
-            disks = _movable(domain, running)
+            with self._guests.apart(domain) as same:
+                disks = _movable(same, running)
             mode = _mode(running, answer)
-        if not shared:
-            self._check_room(uuid, answer, disks)
+            drive = None
+            if not shared:
+                self._check_room(uuid, answer, disks)
+                drive = drives.unlike(
+                    self._disks.folder(uuid), answer.get('config_drive')
+                )
         return answer | {
+            'config_drive_content': drive,
             'source': self._host,
             'block_migration': not shared,
             'disks': disks,
@@ -201,6 +208,12 @@ class LiveMoves:
                 path=path,
                 reason=f'{self._host} and {dest} see the same files, so that '
                 'there is nothing to copy',
+            )
+        # A host of an older release does not say.
+        missing = answer.get('missing_base')
+        if shared and missing is not None:
+            raise exception.MigrationRefused(
+                reason=without_base(dest, missing)
             )
         if not shared and block is False:
             raise exception.InvalidLocalStorage(
@@ -292,9 +305,9 @@ class LiveMoves:
         """Ask libvirt for its job; then what the thread has heard."""
         run = self._runs.get(uuid)
         domain = self._guests.find(uuid)
-        figures = {} if domain is None else _job(uuid, domain)
-        if _is_move(figures):
-            return _under_way(figures)
+        under_way = None if domain is None else jobs.move(uuid, domain)
+        if under_way is not None:
+            return under_way
         if run is None:
             return Migration('none')
         return run.ended or Migration('running')
@@ -308,10 +321,12 @@ class LiveMoves:
         downtime = _downtime(seconds)
         try:
             if downtime != run.downtime:
-                domain.migrateSetMaxDowntime(downtime)
+                with self._guests.apart(domain) as same:
+                    same.migrateSetMaxDowntime(downtime)
                 run.downtime = downtime
             if plan['mode'] == 'post-copy' and not run.has_switched:
-                domain.migrateStartPostCopy()
+                with self._guests.apart(domain) as same:
+                    same.migrateStartPostCopy()
                 run.has_switched = True
         except libvirt.libvirtError as error:
             # It has not begun, or has just ended; the next look tells.
@@ -326,10 +341,11 @@ class LiveMoves:
             if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
                 # It stands still already: there is nothing to wait for.
                 return
-            if CONF.libvirt.migration_post_copy:
-                domain.migrateStartPostCopy()
-            else:
-                domain.suspend()
+            with self._guests.apart(domain) as same:
+                if CONF.libvirt.migration_post_copy:
+                    same.migrateStartPostCopy()
+                else:
+                    same.suspend()
 
     def abort_migration(self, uuid: str) -> None:
         """Ask libvirt to end its job."""
@@ -337,7 +353,8 @@ class LiveMoves:
         if domain is None:
             return
         try:
-            domain.abortJob()
+            with self._guests.apart(domain) as same:
+                same.abortJob()
         except libvirt.libvirtError as error:
             # It has not begun or is over; who asks looks again, and asks.
             if not is_about(error, libvirt.VIR_ERR_OPERATION_INVALID):
@@ -441,45 +458,6 @@ def _flags(plan: Plan) -> int:
     if plan['tls']:
         flags |= libvirt.VIR_MIGRATE_TLS
     return flags
-
-
-def _is_move(figures: dict[str, Any]) -> bool:
-    """Tell whether it is a guest on its way that libvirt works on."""
-    # What else a job may be, as saving the guest's memory, has another name.
-    operation = figures.get('operation', _OUT)
-    return figures.get('type') in _UNDER_WAY and operation == _OUT
-
-
-def _job(uuid: str, domain: Any) -> dict[str, Any]:
-    """Return what libvirt says of a guest's job, {} for one that is off."""
-    try:
-        figures: dict[str, Any] = domain.jobStats()
-    except libvirt.libvirtError as error:
-        if is_about(
-            error,
-            libvirt.VIR_ERR_NO_DOMAIN,
-            libvirt.VIR_ERR_OPERATION_INVALID,
-        ):
-            return {}
-        raise exception.GuestFailed(
-            instance_id=uuid, reason=words(error)
-        ) from error
-    return figures
-
-
-def _under_way(figures: dict[str, Any]) -> Migration:
-    def count(name: str) -> int:
-        return int(figures.get(name, 0))
-
-    return Migration(
-        'running',
-        memory_total=count('memory_total'),
-        memory_processed=count('memory_processed'),
-        memory_remaining=count('memory_remaining'),
-        disk_total=count('disk_total'),
-        disk_processed=count('disk_processed'),
-        disk_remaining=count('disk_remaining'),
-    )
 
 
 def _downtime(seconds: float) -> int:

@@ -67,7 +67,7 @@ class QemuGuests(Guests):
         super().define(spec)
 
     @contextlib.contextmanager
-    def _for_long(self, domain: Any) -> Iterator[Any]:
+    def apart(self, domain: Any) -> Iterator[Any]:
         """Let it have a connection to itself; see ``Connection.apart``."""
         with self._connection.apart() as opened:
             yield opened.lookupByUUIDString(domain.UUIDString())

@@ -14,6 +14,15 @@ from minova.virt.libvirt.remote import RemoteDisks
 from minova.virt.libvirt.site import Site
 
 
+def without_base(host: str, base: str) -> str:
+    """Return what is wrong with a host that sees disks but not their image."""
+    return (
+        f'{host} sees the disk, but not {base}, the image that it is over: '
+        'hosts that have [libvirt] instances_directory in common must have '
+        '[compute] image_cache_directory in common too, at the same path'
+    )
+
+
 class QemuDisks(RemoteDisks):
     """The disks of the guests of a site."""
 
@@ -27,13 +36,22 @@ class QemuDisks(RemoteDisks):
 
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the root disk is here, and the image it is over."""
-        return super().has_disks(uuid) and self._has_base(uuid)
+        return super().has_disks(uuid) and not self.missing_base(uuid)
 
-    def _has_base(self, uuid: str) -> bool:
-        path = os.path.join(self.folder(uuid), 'disk')
+    def sees_disks(self, uuid: str) -> bool:
+        """Tell whether the root disk is here, whosever it is."""
+        return os.path.exists(self._root(uuid))
+
+    def missing_base(self, uuid: str) -> str | None:
+        """Return the image that the root disk is over and that is not here.
+
+        None where it is here, or there is none, or no disk either.
+        """
+        if not self.sees_disks(uuid):
+            return None
         with failures(uuid):
-            base = backing.backing_file(path)
-        return base is None or os.path.exists(base)
+            base = backing.backing_file(self._root(uuid))
+        return None if base is None or os.path.exists(base) else base
 
     def make_room(self, uuid: str) -> str:
         """Return a guest's directory, made for disks that are copied here."""
@@ -44,18 +62,16 @@ class QemuDisks(RemoteDisks):
 
     def require_shared(self, uuid: str) -> None:
         """Require that disks of another host are seen, with their image."""
-        path = os.path.join(self.folder(uuid), 'disk')
-        if not os.path.exists(path):
+        if not self.sees_disks(uuid):
             raise exception.DiskMissing(
                 instance_id=uuid,
-                reason=f'{self.host} does not see {path}, which it shares',
+                reason=f'{self.host} does not see {self._root(uuid)}, which '
+                'it shares',
             )
-        if not self._has_base(uuid):
+        base = self.missing_base(uuid)
+        if base is not None:
             raise exception.DiskMissing(
-                instance_id=uuid,
-                reason=f'{self.host} does not see the image that {path} is '
-                'over: hosts that share disks must share [compute] '
-                'image_cache_directory too',
+                instance_id=uuid, reason=without_base(self.host, base)
             )
 
     def take_over(self, uuid: str) -> None:

@@ -106,6 +106,34 @@ class LongCallsTest(base.TestCase):
         found = self.migrate()
         self.assertEqual(('failed', 'silence'), (found.state, found.error))
 
+    def test_what_a_hypervisor_is_asked_for(self):
+        guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        domain = self.connection.use().lookupByUUIDString(UUID)
+        domain.UUIDString.return_value = UUID
+        domain.hasManagedSaveImage.return_value = False
+        self.connection.use().listAllNetworks.return_value = []
+        own = self.own.lookupByUUIDString.return_value
+        running, paused, off = (
+            [getattr(libvirt, f'VIR_DOMAIN_{name}'), 1]
+            for name in ('RUNNING', 'PAUSED', 'SHUTOFF')
+        )
+        for state, ask, name in (
+            (off, guests.start, 'create'),
+            (running, guests.shutdown, 'shutdown'),
+            (running, guests.power_off, 'destroy'),
+            (running, guests.remove, 'destroy'),
+            (running, guests.pause, 'suspend'),
+            (paused, guests.unpause, 'resume'),
+            (paused, guests.start, 'resume'),
+            (paused, guests.resume, 'resume'),
+        ):
+            own.reset_mock()
+            domain.state.return_value = state
+            domain.isActive.return_value = state is not off
+            ask(UUID)
+            getattr(own, name).assert_called_once_with()
+            getattr(domain, name).assert_not_called()
+
     def test_saving_memory(self):
         guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
         domain = self.connection.use().lookupByUUIDString(UUID)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from unittest import mock
 
 import fixtures
@@ -86,6 +87,91 @@ class OpeningTest(ConnectionTestCase):
         self.config(group='libvirt', connect_timeout=5)
         self.assertTrue(made.use().isAlive())
         self.assertEqual([self.uri], opened)
+
+    def use_together(self, made):
+        """Let six use a connection; return what they get, and seconds."""
+        found = []
+
+        def use():
+            try:
+                found.append(made.use())
+            except exception.GuestFailed as error:
+                found.append(str(error))
+
+        threads = [threading.Thread(target=use) for _ in range(6)]
+        before = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found, time.monotonic() - before
+
+    def test_many_wait_no_longer_than_one(self):
+        answer = threading.Event()
+        self.addCleanup(answer.set)
+        self.config(group='libvirt', connect_timeout=1)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                libvirt, 'open', lambda uri: answer.wait()
+            )
+        )
+        found, seconds = self.use_together(self.connection())
+        self.assertEqual(
+            [f'libvirt at {self.uri}: no answer within 1 s'] * 6, found
+        )
+        self.assertLess(seconds, 3)
+
+    def test_many_get_the_same(self):
+        opened = []
+        real = libvirt.open
+
+        def slow(uri):
+            time.sleep(0.3)
+            opened.append(real(uri))
+            return opened[-1]
+
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
+        found, _ = self.use_together(self.connection())
+        self.assertEqual(opened * 6, found)
+
+    def test_many_hear_of_one_failure(self):
+        tries = []
+        failure = libvirt.libvirtError('no')
+
+        def slow(uri):
+            tries.append(uri)
+            time.sleep(0.3)
+            raise failure
+
+        made = self.connection()
+        with fixtures.MockPatchObject(libvirt, 'open', slow):
+            found, _ = self.use_together(made)
+        self.assertEqual([f'libvirt at {self.uri}: no'] * 6, found)
+        self.assertEqual(1, len(tries))
+        # Who comes later tries again.
+        self.assertTrue(made.use().isAlive())
+
+    def test_silence_after_it_was_opened(self):
+        answer, silent = threading.Event(), mock.Mock()
+        silent.domainEventRegisterAny.side_effect = lambda *words: (
+            answer.wait() and 7
+        )
+        self.useFixture(
+            fixtures.MockPatchObject(libvirt, 'open', lambda uri: silent)
+        )
+        self.config(group='libvirt', connect_timeout=0.2)
+        made = self.connection()
+        found, seconds = self.use_together(made)
+        self.assertEqual(1, len(set(found)))
+        self.assertIn('no answer within 0.2 s', found[0])
+        self.assertLess(seconds, 2)
+        # It is used when it is there, and taken back as it was made.
+        answer.set()
+        self.config(group='libvirt', connect_timeout=5)
+        self.assertIs(silent, made.use())
+        made.close()
+        silent.domainEventDeregisterAny.assert_called_with(7)
+        silent.close.assert_called_once_with()
 
     def test_closed_while_it_is_opened(self):
         answer, late = threading.Event(), mock.Mock()

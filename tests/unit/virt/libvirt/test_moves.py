@@ -290,6 +290,9 @@ class DepartureCheckTest(MovesTestCase):
         self.a.boot()
         self.b.disks.create_disks(spec(), None)
         self.assert_refused(f'b still has disks of {UUID}', self.check)
+        # Also those of a third host with which b has its directory.
+        self.b.disks.give(UUID, 'c')
+        self.assert_refused(f'b still has disks of {UUID}', self.check)
 
     def test_no_room(self):
         self.a.boot(ephemeral_gb=1)
@@ -331,12 +334,17 @@ class ReceptionTest(MovesTestCase):
             file.write(b'x' * 4096)
         return path
 
-    def over_image(self):
+    def boot_over_image(self):
         """Let a guest run at a whose disk is over an image."""
         path = self.image(self.a)
         wanted = spec(image={'disk_format': 'raw'}, swap_mb=1)
         self.a.disks.create_disks(wanted, path)
         self.a.boot(image={'disk_format': 'raw'}, swap_mb=1)
+        return wanted
+
+    def over_image(self):
+        """The same, with a plan for its move."""
+        wanted = self.boot_over_image()
         sizes = {'disk': _GIB, 'disk.swap': 1 << 20}
         with mock.patch.object(
             Domain,
@@ -384,11 +392,37 @@ class ReceptionTest(MovesTestCase):
         self.assertEqual('a', self.b.disks.owner(UUID))
 
     def test_shared_without_the_image(self):
+        # What b would find is found out before anything is begun.
+        self.share()
+        self.boot_over_image()
+        path = os.path.join(self.a.site.images, 'image-1')
+        os.unlink(path)
+        before = os.listdir(self.a.site.instances)
+        for block in (None, False):
+            self.assert_refused(
+                f'b sees the disk, but not {path}, the image that it is over',
+                self.check,
+                block,
+            )
+        self.assertCountEqual(
+            [*before, '.probe-b'], os.listdir(self.a.site.instances)
+        )
+        self.assertEqual('a', self.b.disks.owner(UUID))
+
+    def test_shared_with_a_host_that_does_not_tell(self):
+        self.share()
+        self.boot_over_image()
+        answer = self.b.moves.check_reception(spec(), {}, None)
+        self.assertIsNone(answer.pop('missing_base'))
+        plan = self.a.moves.check_departure(UUID, answer, None)
+        self.assertFalse(plan['block_migration'])
+
+    def test_shared_without_the_image_any_more(self):
         self.share()
         wanted, plan = self.over_image()
         os.unlink(os.path.join(self.a.site.images, 'image-1'))
         self.assert_refused(
-            'must share [compute] image_cache_directory',
+            '[compute] image_cache_directory in common too',
             self.b.moves.prepare_reception,
             wanted,
             plan,
