@@ -13,6 +13,8 @@ import pathlib
 import re
 import subprocess
 
+from testtools import content
+
 from minova.cmd.words import data_directory
 from minova.db import networks
 from minova.rig import image
@@ -70,35 +72,41 @@ class CloudInitTest(QemuTestCase):
         path = image.build(os.path.join(data_directory('rig'), 'image'))
         self.user.image(pathlib.Path(path).read_bytes(), disk_format='qcow2')
         self.seen = set()
+        self.addOnException(self._show_consoles)
 
     def start_compute(self, host, wait=True, **more):
         # It is asked to switch itself off, and that takes its time, too.
         patience = {'compute': {'shutdown_timeout': 180}}
         return super().start_compute(host, wait, **(patience | more))
 
-    def reports(self, uuid):
-        """Yield all that the guest reported, wherever it was."""
+    def consoles(self):
+        """Yield what is on the consoles of all hosts."""
         for host in self.rig.hosts:
-            path = os.path.join(self.rig.instances(host), uuid, 'console.log')
-            if not os.path.exists(path):
-                continue
-            with open(path, encoding='utf-8', errors='replace') as file:
-                found = _REPORT.findall(file.read())
-            for text in found:
+            folder = pathlib.Path(self.rig.instances(host))
+            for path in folder.glob('*/console.log'):
+                yield path.read_text(encoding='utf-8', errors='replace')
+
+    def _show_consoles(self, exc_info):
+        for text in self.consoles():
+            shown = content.text_content(text[-20000:])
+            self.addDetailUniqueName('console', shown)
+
+    def reports(self):
+        """Yield all that the guest reported, wherever it was."""
+        for console in self.consoles():
+            for text in _REPORT.findall(console):
                 try:
                     yield json.loads(base64.b64decode(text, validate=True))
                 except (binascii.Error, ValueError):
                     continue  # somebody else wrote in between
 
-    def wait_for_report(self, uuid):
+    def wait_for_report(self):
         """Return what the guest reports of a boot of which it had not."""
         found = []
 
         def reported():
             found.extend(
-                one
-                for one in self.reports(uuid)
-                if one['boot'] not in self.seen
+                one for one in self.reports() if one['boot'] not in self.seen
             )
             return found
 
@@ -123,14 +131,14 @@ class CloudInitTest(QemuTestCase):
             networks=[{'uuid': network.id, 'fixed_ip': ADDRESS}],
         )
         self.user.wait(uuid, 'ACTIVE', 300)
-        first = self.wait_for_report(uuid)
+        first = self.wait_for_report()
         self.assert_as_told(uuid, first, key['public_key'], 'runcmd')
         self.assert_size(first, 3)
 
         # The same again: nothing is done that is done once.
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
         self.user.wait(uuid, 'ACTIVE', 300)
-        second = self.wait_for_report(uuid)
+        second = self.wait_for_report()
         self.assert_as_told(uuid, second, key['public_key'], 'boot')
         self.assert_same_instance(first, second)
 
@@ -141,7 +149,7 @@ class CloudInitTest(QemuTestCase):
         self.user.act(uuid, 'confirmResize')
         self.user.wait(uuid, 'ACTIVE', 120)
         self.assertNotEqual(before, self.user.host(uuid))
-        third = self.wait_for_report(uuid)
+        third = self.wait_for_report()
         self.assert_as_told(uuid, third, key['public_key'], 'boot')
         self.assert_same_instance(first, third)
         self.assert_size(third, 4)
