@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run in the guest: tells on its console what cloud-init has made of it.
 
-It is told when it is run, ``runcmd`` or ``boot``, and writes lines of JSON, in
-base64 and several times: the kernel and others write in between.
+It waits until cloud-init is done, and writes lines of JSON, in base64 and
+several times: the kernel and others write in between.
 """
 
 import base64
@@ -12,10 +12,10 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import time
 
 _TIMES = 3
+_RESULT = pathlib.Path('/run/cloud-init/result.json')
 
 
 def said(*words):
@@ -44,23 +44,17 @@ def login():
     return ''
 
 
-def report(when):
+def report():
     """Return all that there is to tell."""
-    stages = json.loads(read('/run/cloud-init/status.json'))['v1']
+    result = json.loads(_RESULT.read_text(encoding='utf-8'))['v1']
     known = json.loads(read('/run/cloud-init/instance-data-sensitive.json'))
     root = os.statvfs('/')
     return {
-        'when': when,
         'boot': read('/proc/sys/kernel/random/boot_id'),
         'hostname': socket.gethostname(),
         'instance': read('/var/lib/cloud/data/instance-id'),
-        'datasource': read('/var/lib/cloud/instance/datasource'),
-        'errors': [
-            error
-            for stage in stages.values()
-            if isinstance(stage, dict)
-            for error in stage.get('errors', ())
-        ],
+        'datasource': result['datasource'],
+        'errors': result['errors'],
         'metadata': known['ds']['meta_data'].get('meta'),
         'links': json.loads(said('ip', '-json', 'address')),
         'routes': json.loads(said('ip', '-json', 'route')),
@@ -74,7 +68,11 @@ def report(when):
 
 
 if __name__ == '__main__':
-    found = json.dumps(report(sys.argv[1])).encode()
+    while not _RESULT.exists():
+        time.sleep(1)
+    found = json.dumps(report()).encode()
+    # Who reads this may cut the power.
+    os.sync()
     for _ in range(_TIMES):
         with open('/dev/ttyS0', 'wb', buffering=0) as console:
             console.write(b'\nREPORT ' + base64.b64encode(found) + b'\n')
