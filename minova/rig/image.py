@@ -156,5 +156,14 @@ def _cause(log: str) -> str:
         with open(log, encoding='utf-8', errors='replace') as file:
             for line in file:
                 if line.startswith('E: '):
-                    return line.removeprefix('E: ').strip()
+                    return line.removeprefix('E: ').strip() + _advice(line)
     return 'mmdebstrap failed'
+
+
+def _advice(line: str) -> str:
+    if 'subuid' not in line:
+        return ''
+    return (
+        '; give this user subordinate ids (usermod --add-subuids FIRST-LAST '
+        '--add-subgids FIRST-LAST), or run it as root'
+    )

@@ -136,6 +136,17 @@ class ImageTest(ProgramsTestCase):
         self.assertIn('bookworm', words)
         self.assertEqual(packages.sources(), words[-3:])
 
+    def test_a_user_without_subordinate_ids(self):
+        self.act(
+            'mmdebstrap',
+            f'echo E: failed to parse /etc/subuid > {self.folder}/debian.log; '
+            'exit 25',
+        )
+        error = self.assertRaises(
+            exception.ConfigInvalid, image.build, self.folder
+        )
+        self.assertIn('/etc/subuid; give this user subordinate', str(error))
+
 
 class BootDiskTest(base.TestCase):
     """The disk, as a BIOS and Linux look at it."""
