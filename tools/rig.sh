@@ -4,12 +4,14 @@
 # then runs minova-rig.
 #   tools/rig.sh up --hosts 2    bring them up; status and down do the rest
 #   tools/rig.sh guest           make a tiny guest that counts on its console
+#   tools/rig.sh image           make an image of Debian with cloud-init
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
 . tools/install.sh
 
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev \
-    libvirt-daemon qemu-system-x86 qemu-utils busybox-static
+    libvirt-daemon qemu-system-x86 qemu-utils busybox-static \
+    mmdebstrap fakeroot e2fsprogs uidmap
 make_environment -e '.[libvirt]'
 exec .venv/bin/minova-rig "$@"

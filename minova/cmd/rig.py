@@ -12,6 +12,7 @@ from minova.cmd.words import number
 from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
+from minova.rig import image
 from minova.rig.hosts import Host
 
 PROG = 'minova-rig'
@@ -49,6 +50,20 @@ def make_guest(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def make_image(arguments: argparse.Namespace) -> int:
+    """Make a Debian with cloud-init, an image that boots by itself."""
+    folder = os.path.join(arguments.directory, 'image')
+    if not os.path.exists(image.place(folder)):
+        sys.stderr.write(
+            'Installing Debian into an image; this takes minutes.\n'
+        )
+    print(f'disk    {image.build(folder)}')
+    print('format  qcow2')
+    print(f'needs   a disk of {image.SIZE >> 30} GiB, 512 MiB of memory')
+    print('user    debian, with the key pair of the server')
+    return 0
+
+
 def make_emulator(arguments: argparse.Namespace) -> int:
     """Say which QEMU to use; fetches a sound one if the system's is not."""
     print(emulator.sound(arguments.directory))
@@ -81,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     command('status', status)
     command('down', down)
     command('guest', make_guest)
+    command('image', make_image)
     command('qemu', make_emulator)
     return parser
 

@@ -13,6 +13,11 @@ from minova import exception
 from minova.rig import programs
 
 _KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+#: What of apt's configuration says how an archive is reached.
+_REACH = (
+    *('Acquire::http', 'Acquire::https', 'Acquire::Retries'),
+    *('Acquire::Check-Date', 'Acquire::Check-Valid-Until'),
+)
 
 
 class Packages:
@@ -70,18 +75,58 @@ class Packages:
         return words
 
 
+def release() -> str:
+    """Return the code name of this machine's Debian."""
+    return _mirror()[1]
+
+
+def sources() -> list[str]:
+    """Return where this machine has that release from, a line each for apt.
+
+    With its updates, where this machine has them too.
+    """
+    name = release()
+    wanted = (name, f'{name}-updates', f'{name}-security')
+    found = [
+        f'deb [signed-by={_KEYRING}] {uri} {suite} main'
+        for uri, suite in _targets()
+        if suite in wanted
+    ]
+    return list(dict.fromkeys(found))
+
+
+def apt_options() -> list[str]:
+    """Return how this machine's apt reaches packages, through proxies or not.
+
+    Such options stand in its configuration, which those who fetch packages
+    for another system do not read.
+    """
+    told = programs.run(
+        'apt-config', 'dump', '--no-empty', '--format', '%F "%v"%n'
+    ).decode()
+    return [line for line in told.splitlines() if line.startswith(_REACH)]
+
+
 def _mirror() -> tuple[str, str]:
     """Return where this machine's packages come from, and its release."""
+    for uri, suite in _targets():
+        if '-' not in suite:
+            return uri, suite
+    raise exception.ConfigInvalid(
+        reason='apt has no lists of Debian; run apt-get update'
+    )
+
+
+def _targets() -> list[tuple[str, str]]:
+    """Return the archives of Debian that apt knows, and what is theirs."""
     told = programs.run(
         'apt-get',
         'indextargets',
         *('--format', '$(REPO_URI) $(CODENAME) $(COMPONENT) $(LABEL)'),
         'Created-By: Packages',
     ).decode()
-    for line in told.splitlines():
-        words = line.split()
-        if words[2:] == ['main', 'Debian'] and '-' not in words[1]:
-            return words[0], words[1]
-    raise exception.ConfigInvalid(
-        reason='apt has no lists of Debian; run apt-get update'
-    )
+    return [
+        (words[0], words[1])
+        for words in map(str.split, told.splitlines())
+        if words[2:] in (['main', 'Debian'], ['main', 'Debian-Security'])
+    ]

@@ -17,15 +17,21 @@ PATH: Final = os.pathsep.join(
 #: The Debian package of each program that a rig, or a test, may need.
 PACKAGES: Final[Mapping[str, str]] = {
     'apt-cache': 'apt',
+    'apt-config': 'apt',
     'apt-get': 'apt',
     'busybox': 'busybox-static',
     'dnsmasq': 'dnsmasq-base',
     'dpkg': 'dpkg',
+    'fakeroot': 'fakeroot',
     'iptables': 'iptables',
     'libvirtd': 'libvirt-daemon',
+    'mke2fs': 'e2fsprogs',
+    'mmdebstrap': 'mmdebstrap',
+    'newuidmap': 'uidmap',
     'qemu-img': 'qemu-utils',
     'qemu-system-x86_64': 'qemu-system-x86',
     'sh': 'dash',
+    'tar': 'tar',
     'unshare': 'util-linux',
 }
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Debian with cloud-init, as an image that boots by itself.
+
+It is of the release that this machine has, from where this machine's apt has
+its packages. mmdebstrap installs them in a directory of its own, nothing is
+installed on the machine. Whoever starts a server from it is ``debian`` there
+and logs in with the key pair; there are no passwords. All that makes one
+server differ from another comes from its config drive.
+
+What it says is seen on the serial console. It wants 512 MiB of memory, and has
+a disk of 2 GiB, which grows with the flavor's.
+"""
+
+import hashlib
+import os
+import shlex
+import tempfile
+from typing import Final
+
+from minova import exception
+from minova.rig import bootdisk
+from minova.rig import programs
+from minova.rig.packages import apt_options
+from minova.rig.packages import release
+from minova.rig.packages import sources
+
+#: The size of the disk.
+SIZE: Final = 2 << 30
+_PACKAGES: Final = (
+    *('linux-image-cloud-amd64', 'grub-common', 'grub-pc-bin'),
+    *('systemd-sysv', 'dbus', 'udev', 'e2fsprogs', 'cloud-guest-utils'),
+    *('cloud-init', 'netplan.io', 'systemd-resolved', 'ca-certificates'),
+    *('openssh-server', 'qemu-guest-agent', 'sudo'),
+    *('iproute2', 'iputils-ping', 'less'),
+)
+#: Nobody reads there what is left out, and it is a fifth of all.
+_OPTIONS: Final = (
+    '--variant=apt',
+    *(
+        f'--dpkgopt=path-exclude=/usr/share/{name}/*'
+        for name in ('doc', 'info', 'locale', 'man')
+    ),
+)
+_CLOUD_CFG: Final = """\
+# One key is enough, and more of them take long where processors are emulated.
+ssh_genkeytypes: [ed25519]
+locale: C.UTF-8
+manage_etc_hosts: true
+"""
+#: What is written into it, by path.
+_FILES: Final = {
+    '/etc/cloud/cloud.cfg.d/90_image.cfg': _CLOUD_CFG,
+    '/etc/default/locale': 'LANG=C.UTF-8\n',
+    '/etc/fstab': f'LABEL={bootdisk.LABEL} / ext4 errors=remount-ro 0 1\n',
+    # Else it would have this machine's, until cloud-init sets it.
+    '/etc/hostname': 'debian\n',
+    '/early.cfg': bootdisk.COMMANDS,
+}
+#: What is done in it then, by programs of its own where that must be.
+_HOOKS: Final = (
+    # It fetches nothing by itself.
+    'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
+    (
+        'chroot "$1" grub-mkimage --format=i386-pc --prefix=/boot/grub '
+        f'--config=/early.cfg --output=/core.img {" ".join(bootdisk.MODULES)}'
+    ),
+    'rm "$1/early.cfg" "$1/etc/apt/apt.conf.d/99mmdebstrap"',
+)
+_FETCHED: Final = {
+    'core': '/core.img',
+    'boot': '/usr/lib/grub/i386-pc/boot.img',
+}
+
+
+def place(directory: str) -> str:
+    """Return the path that the image has in ``directory``, made or not.
+
+    What another release of Debian, or of this program, has made is not taken
+    for it.
+    """
+    recipe = repr((_PACKAGES, _OPTIONS, _FILES, _HOOKS, SIZE))
+    mark = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+    return os.path.join(directory, f'debian-{release()}-{mark}.qcow2')
+
+
+def build(directory: str) -> str:
+    """Make the image in ``directory``, unless it is there; return its path.
+
+    It takes minutes. Raises ConfigInvalid when something needed is missing.
+    """
+    made = place(directory)
+    if not os.path.exists(made):
+        needed = ['mmdebstrap', 'fakeroot', 'mke2fs', 'qemu-img', 'tar']
+        if os.geteuid() != 0:
+            needed.append('newuidmap')
+        for name in needed:
+            programs.find(name)
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as work:
+            _build(work, made)
+    return made
+
+
+def _build(work: str, made: str) -> None:
+    tar, raw, disk = (
+        os.path.join(work, name) for name in ('tar', 'raw', 'disk')
+    )
+    _install(work, tar, f'{os.path.dirname(made)}/debian.log')
+    parts = {}
+    for name in _FETCHED:
+        with open(os.path.join(work, name), 'rb') as file:
+            parts[name] = file.read()
+    bootdisk.write(raw, tar, parts['boot'], parts['core'], SIZE)
+    programs.run('qemu-img', 'convert', '-O', 'qcow2', raw, disk)
+    os.rename(disk, made)
+
+
+def _install(work: str, tar: str, log: str) -> None:
+    """Have the packages installed, and the result archived."""
+    mode = 'root' if os.geteuid() == 0 else 'unshare'
+    words = (
+        *(f'--mode={mode}', '--format=tar', f'--logfile={log}'),
+        *(*_OPTIONS, f'--include={",".join(_PACKAGES)}'),
+        *(f'--aptopt={option}' for option in apt_options()),
+        *(f'--customize-hook={hook}' for hook in _hooks(work)),
+        *(release(), tar, '-'),
+    )
+    try:
+        programs.run('mmdebstrap', *words, given='\n'.join(sources()).encode())
+    except exception.ConfigInvalid as error:
+        raise exception.ConfigInvalid(
+            reason=f'no Debian could be made: {_cause(log)} (more in {log})'
+        ) from error
+
+
+def _hooks(work: str) -> list[str]:
+    """Return what mmdebstrap does once all packages are installed."""
+    hooks = []
+    for number, (path, text) in enumerate(_FILES.items()):
+        source = os.path.join(work, f'file{number}')
+        with open(source, 'w', encoding='ascii') as file:
+            file.write(text)
+        hooks.append(f'upload {shlex.quote(source)} {path}')
+    hooks += _HOOKS
+    hooks += [
+        f'download {path} {shlex.quote(os.path.join(work, name))}'
+        for name, path in _FETCHED.items()
+    ]
+    hooks.append('rm "$1/core.img"')
+    return hooks
+
+
+def _cause(log: str) -> str:
+    """Return the first error in a log; what follows comes of that one."""
+    if os.path.exists(log):
+        with open(log, encoding='utf-8', errors='replace') as file:
+            for line in file:
+                if line.startswith('E: '):
+                    return line.removeprefix('E: ').strip() + _advice(line)
+    return 'mmdebstrap failed'
+
+
+def _advice(line: str) -> str:
+    if 'subuid' not in line:
+        return ''
+    return (
+        '; give this user subordinate ids (usermod --add-subuids FIRST-LAST '
+        '--add-subgids FIRST-LAST), or run it as root'
+    )

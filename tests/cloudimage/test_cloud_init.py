@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Debian with cloud-init reads its config drive, on a real hypervisor.
+
+The services are processes, the hosts those of a rig, the image is what
+``minova-rig image`` makes. A boot takes minutes where processors are emulated.
+"""
+
+import base64
+import binascii
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+from testtools import content
+
+from minova.cmd.words import data_directory
+from minova.db import networks
+from minova.rig import image
+from tests.integration.test_qemu import QemuTestCase
+
+ADDRESS = '10.0.2.77'
+_GIB = 1 << 30
+#: Seconds for a boot, with other guests beside it.
+_PATIENCE = 900
+_REPORT = re.compile(r'REPORT ([A-Za-z0-9+/=]+)\r?\n')
+_REPORTER = pathlib.Path(__file__).with_name('reporter.py')
+_PER_BOOT = """\
+#!/bin/sh
+exec systemd-run --no-block /usr/local/bin/reporter
+"""
+
+
+def user_data(private_key):
+    """Return what the guest is to do, by which it is seen from outside."""
+    scripts = '/var/lib/cloud/scripts/per-boot'
+    files = (
+        ('/usr/local/bin/reporter', '0755', _REPORTER.read_text()),
+        (f'{scripts}/reporter', '0755', _PER_BOOT),
+        ('/root/key', '0600', private_key),
+    )
+    wanted = {
+        'write_files': [
+            {'path': path, 'permissions': mode, 'content': text}
+            for path, mode, text in files
+        ],
+        'runcmd': ['date >> /root/runs'],
+    }
+    # JSON is YAML, too.
+    text = f'#cloud-config\n{json.dumps(wanted)}\n'
+    return base64.b64encode(text.encode()).decode()
+
+
+class CloudInitTest(QemuTestCase):
+    """From the first boot through a reboot to another host."""
+
+    time_limit = 4 * _PATIENCE
+
+    def setUp(self):
+        super().setUp()
+        subprocess.check_call(
+            [*self.manage, 'network', 'create', 'private', '--user'],
+            stdout=subprocess.DEVNULL,
+        )
+        for disk in (3, 4):
+            self.user.flavor(f'debian{disk}', 512, disk, vcpus=2)
+        path = image.build(os.path.join(data_directory('rig'), 'image'))
+        self.user.image(pathlib.Path(path).read_bytes(), disk_format='qcow2')
+        self.seen = set()
+        self.addOnException(self._show_consoles)
+
+    def start_compute(self, host, wait=True, **more):
+        # It is asked to switch itself off, and that takes its time, too.
+        patience = {'compute': {'shutdown_timeout': 180}}
+        return super().start_compute(host, wait, **(patience | more))
+
+    def consoles(self):
+        """Yield what is on the consoles of all hosts."""
+        for host in self.rig.hosts:
+            folder = pathlib.Path(self.rig.instances(host))
+            for path in folder.glob('*/console.log'):
+                yield path.read_text(encoding='utf-8', errors='replace')
+
+    def _show_consoles(self, exc_info):
+        for text in self.consoles():
+            shown = content.text_content(text[-20000:])
+            self.addDetailUniqueName('console', shown)
+
+    def reports(self):
+        """Yield all that the guest reported, wherever it was."""
+        for console in self.consoles():
+            for text in _REPORT.findall(console):
+                try:
+                    yield json.loads(base64.b64decode(text, validate=True))
+                except (binascii.Error, ValueError):
+                    continue  # somebody else wrote in between
+
+    def wait_for_report(self):
+        """Return what the guest reports of a boot of which it had not."""
+        found = []
+
+        def reported():
+            found.extend(
+                one for one in self.reports() if one['boot'] not in self.seen
+            )
+            return found
+
+        self.wait_for(reported, _PATIENCE)
+        self.seen.add(found[0]['boot'])
+        return found[0]
+
+    # -- the test ------------------------------------------------------------
+
+    def test_config_drive(self):
+        key = self.user.ask(
+            'POST', '/os-keypairs', {'keypair': {'name': 'mine'}}
+        )['keypair']
+        (network,) = self.database.read(networks.all_of)
+        uuid = self.user.create(
+            flavor='debian3',
+            name='web-1',
+            config_drive=True,
+            key_name='mine',
+            user_data=user_data(key['private_key']),
+            metadata={'role': 'w\N{SNOWMAN}b'},
+            networks=[{'uuid': network.id, 'fixed_ip': ADDRESS}],
+        )
+        self.user.wait(uuid, 'ACTIVE', 300)
+        first = self.wait_for_report()
+        self.assert_as_told(uuid, first, key['public_key'])
+        self.assert_size(first, 3)
+
+        # The same again: nothing is done that is done once.
+        self.user.act(uuid, 'reboot', {'type': 'HARD'})
+        self.user.wait(uuid, 'ACTIVE', 300)
+        second = self.wait_for_report()
+        self.assert_as_told(uuid, second, key['public_key'])
+        self.assert_same_instance(first, second)
+
+        # And on another host, with a larger disk.
+        before = self.user.host(uuid)
+        self.user.resize(uuid, 'debian4')
+        self.user.wait(uuid, 'VERIFY_RESIZE', 600)
+        self.user.act(uuid, 'confirmResize')
+        self.user.wait(uuid, 'ACTIVE', 120)
+        self.assertNotEqual(before, self.user.host(uuid))
+        third = self.wait_for_report()
+        self.assert_as_told(uuid, third, key['public_key'])
+        self.assert_same_instance(first, third)
+        self.assert_size(third, 4)
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
+    def assert_as_told(self, uuid, told, public_key):
+        """It is what the config drive says."""
+        self.assertEqual([], told['errors'])
+        self.assertEqual('web-1', told['hostname'])
+        self.assertEqual(uuid, told['instance'])
+        self.assertIn('DataSourceConfigDrive', told['datasource'])
+        self.assertEqual({'role': 'w\N{SNOWMAN}b'}, told['metadata'])
+        self.assertIn(public_key.strip(), told['keys'])
+        self.assertEqual('root', told['login'])
+        self.assertEqual(1, told['runs'])
+        self.assert_network(uuid, told)
+
+    def assert_network(self, uuid, told):
+        (shown,) = self.user.show(uuid)['addresses']['private']
+        self.assertEqual(ADDRESS, shown['addr'])
+        (link,) = [
+            one
+            for one in told['links']
+            if one['address'] == shown['OS-EXT-IPS-MAC:mac_addr']
+        ]
+        (address,) = [
+            one for one in link['addr_info'] if one['family'] == 'inet'
+        ]
+        self.assertEqual(
+            (ADDRESS, 24), (address['local'], address['prefixlen'])
+        )
+        # Nobody was asked for it.
+        self.assertNotIn('dynamic', address)
+        (way,) = [one for one in told['routes'] if one['dst'] == 'default']
+        self.assertEqual(
+            ('10.0.2.2', link['ifname']), (way['gateway'], way['dev'])
+        )
+        self.assertIn(f'({link["ifname"]}): 10.0.2.3', told['dns'])
+
+    def assert_same_instance(self, first, other):
+        # Else it would have made itself another one.
+        self.assertEqual(first['host_key'], other['host_key'])
+        self.assertNotEqual(first['boot'], other['boot'])
+
+    def assert_size(self, told, disk):
+        """The root file system fills the disk."""
+        self.assertTrue(
+            (disk - 0.3) * _GIB < told['root'] < disk * _GIB, told['root']
+        )

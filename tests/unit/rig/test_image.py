@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image of a Debian: how it is asked for, and the disk that boots.
+
+What apt and mmdebstrap say is acted here by scripts of these names; that a
+Debian comes of it and boots is seen in ``tests/cloudimage``.
+"""
+
+import io
+import os
+import struct
+import subprocess
+import tarfile
+
+import fixtures
+
+from minova import exception
+from minova.rig import bootdisk
+from minova.rig import image
+from minova.rig import packages
+from minova.rig import programs
+from tests import base
+
+_MIB = 1 << 20
+_TARGETS = """\
+http://tools.test/debian bookworm main Tools
+http://near.test/debian/ bookworm main Debian
+http://near.test/debian/ bookworm-updates main Debian
+http://near.test/debian/ bookworm-updates main Debian
+http://near.test/debian/ bookworm-backports main Debian
+http://near.test/debian/ bookworm contrib Debian
+http://near.test/security/ bookworm-security main Debian-Security
+"""
+
+
+class ProgramsTestCase(base.TestCase):
+    """Programs that are those of this test, and no others."""
+
+    def setUp(self):
+        super().setUp()
+        self.bin = os.path.join(self.directory, 'bin')
+        os.mkdir(self.bin)
+        self.useFixture(fixtures.MockPatchObject(programs, 'PATH', self.bin))
+        self.act('apt-get', f'printf %s "{_TARGETS}"')
+
+    def act(self, name, script):
+        """Have a program of that name."""
+        path = os.path.join(self.bin, name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(f'#!/bin/sh\n{script}\n')
+        os.chmod(path, 0o755)
+
+
+class PackagesTest(ProgramsTestCase):
+    """Where packages come from: from where this machine has its own."""
+
+    def test_sources(self):
+        self.assertEqual('bookworm', packages.release())
+        signed = 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring'
+        self.assertEqual(
+            [
+                f'{signed}.gpg] http://near.test/{rest} main'
+                for rest in (
+                    'debian/ bookworm',
+                    'debian/ bookworm-updates',
+                    'security/ bookworm-security',
+                )
+            ],
+            packages.sources(),
+        )
+
+    def test_a_machine_without_lists(self):
+        self.act('apt-get', 'true')
+        error = self.assertRaises(exception.ConfigInvalid, packages.sources)
+        self.assertIn('run apt-get update', str(error))
+
+    def test_how_they_are_reached(self):
+        said = (
+            'APT::Architecture "amd64"\n'
+            'Acquire::http::Proxy "http://proxy.test:3142"\n'
+            'Acquire::Languages "none"\n'
+            'Acquire::Check-Valid-Until "false"\n'
+        )
+        self.act('apt-config', f"printf '%s' '{said}'")
+        self.assertEqual(
+            [
+                'Acquire::http::Proxy "http://proxy.test:3142"',
+                'Acquire::Check-Valid-Until "false"',
+            ],
+            packages.apt_options(),
+        )
+
+
+class ImageTest(ProgramsTestCase):
+    """It is made once, or it is said why not."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = os.path.join(self.directory, 'image')
+        self.act('apt-config', 'true')
+        for name in ('fakeroot', 'mke2fs', 'newuidmap', 'qemu-img', 'tar'):
+            self.act(name, 'exit 3')
+
+    def test_what_is_missing_is_named(self):
+        error = self.assertRaises(
+            exception.ConfigInvalid, image.build, self.folder
+        )
+        self.assertIn('mmdebstrap is missing (Debian package', str(error))
+        self.assertFalse(os.path.exists(self.folder))
+
+    def test_one_that_is_there(self):
+        os.mkdir(self.folder)
+        path = image.place(self.folder)
+        with open(path, 'wb'):
+            self.assertEqual(path, image.build(self.folder))
+        self.assertRegex(path, r'/debian-bookworm-[0-9a-f]{8}\.qcow2$')
+
+    def test_why_there_is_none(self):
+        log = os.path.join(self.folder, 'debian.log')
+        told = os.path.join(self.directory, 'told')
+        lines = (
+            f'for word; do printf "%s\\n" "$word"; done > {told}',
+            f'cat >> {told}',
+            f'printf "I: begun\\nE: no mirror\\nE: so it failed\\n" > {log}',
+            'exit 25',
+        )
+        self.act('mmdebstrap', '\n'.join(lines))
+        error = self.assertRaises(
+            exception.ConfigInvalid, image.build, self.folder
+        )
+        self.assertIn('could be made: no mirror (more in', str(error))
+        self.assertIn(log, str(error))
+        self.assertEqual(['debian.log'], os.listdir(self.folder))
+        with open(told, encoding='utf-8') as file:
+            words = file.read().splitlines()
+        self.assertIn(f'--logfile={log}', words)
+        self.assertIn('bookworm', words)
+        self.assertEqual(packages.sources(), words[-3:])
+
+    def test_a_user_without_subordinate_ids(self):
+        self.act(
+            'mmdebstrap',
+            f'echo E: failed to parse /etc/subuid > {self.folder}/debian.log; '
+            'exit 25',
+        )
+        error = self.assertRaises(
+            exception.ConfigInvalid, image.build, self.folder
+        )
+        self.assertIn('/etc/subuid; give this user subordinate', str(error))
+
+
+class BootDiskTest(base.TestCase):
+    """The disk, as a BIOS and Linux look at it."""
+
+    def test_where_everything_is(self):
+        tar = os.path.join(self.directory, 'tar')
+        with tarfile.open(tar, 'w') as file:
+            entry = tarfile.TarInfo('etc/hello')
+            entry.size, entry.uid, entry.gid = 5, 7, 8
+            entry.mode = 0o4751
+            file.addfile(entry, io.BytesIO(b'there'))
+        disk = os.path.join(self.directory, 'disk')
+        core = b'core' * 5000
+        bootdisk.write(disk, tar, b'\xeb' * 512, core, 24 * _MIB)
+        self.assertEqual(24 * _MIB, os.path.getsize(disk))
+        with open(disk, 'rb') as file:
+            head = file.read(_MIB)
+        self.assertEqual(b'\xeb' * 440 + bytes(6), head[:446])
+        active, kind, first, count = struct.unpack('<B3xB3xII', head[446:462])
+        self.assertEqual((0x80, 0x83), (active, kind))
+        self.assertEqual((2048, 23 * 2048), (first, count))
+        self.assertEqual(bytes(48) + b'\x55\xaa', head[462:512])
+        self.assertEqual(core, head[512:].rstrip(b'\0'))
+        self.assertEqual('there', self.look(disk, 'cat /etc/hello'))
+        shown = self.look(disk, 'stat /etc/hello')
+        self.assertRegex(shown, r'Mode: +04751')
+        self.assertRegex(shown, r'User: +7 +Group: +8')
+        probe = [programs.find('blkid'), '-p', '-s', 'LABEL', '-o', 'value']
+        self.assertEqual(
+            'debian\n',
+            subprocess.check_output([*probe, f'-O{_MIB}', disk], text=True),
+        )
+
+    def test_more_than_there_is_room_for(self):
+        disk = os.path.join(self.directory, 'disk')
+        error = self.assertRaises(
+            exception.ConfigInvalid,
+            bootdisk.write,
+            *(disk, 'tar', b'', bytes(_MIB), 24 * _MIB),
+        )
+        self.assertIn('too many before a partition', str(error))
+
+    def look(self, disk, request):
+        return subprocess.run(
+            [programs.find('debugfs'), '-R', request, f'{disk}?offset={_MIB}'],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
