@@ -224,12 +224,24 @@ def check(kind: str, row: Row) -> Rule:
 def _forbidden(
     rule: Rule, row: Row, attribute: str, state: str | None
 ) -> exception.InstanceInvalidState:
+    if attribute == 'vm_state':
+        needed = f'it must be {_either(rule.begins)}'
+    elif rule.hold is Hold.BESIDE:
+        needed = f'it must be {_either(rule.tasks)}'
+    else:
+        needed = 'try again when that is over'
     return exception.InstanceInvalidState(
         operation=rule.verb,
         instance_id=row.uuid,
         attribute=attribute,
         state=state,
+        needed=needed,
     )
+
+
+def _either(names: tuple[str, ...]) -> str:
+    *others, last = names
+    return f'{", ".join(others)} or {last}' if others else last
 
 
 def begin(kind: str, row: Row, task_id: str) -> Change:

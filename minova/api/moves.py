@@ -38,7 +38,7 @@ def resize(ask: Ask, server_id: str) -> None:
         old = instance.flavor
         new = flavor_lookup.usable(connection, ask, str(wanted['flavorRef']))
         if new.id == old.id:
-            raise exception.CannotResizeToSameFlavor
+            raise exception.CannotResizeToSameFlavor(flavor=new.name)
         if new.root_gb < old.root_gb or new.ephemeral_gb < old.ephemeral_gb:
             raise exception.CannotResizeDisk(
                 reason='a disk cannot be made smaller.', root_gb=old.root_gb
@@ -161,5 +161,7 @@ def _finished(connection: Connection, instance: Instance) -> begin.Params:
             instance_id=instance.uuid,
             attribute='vm_state',
             state=f'{instance.vm_state} without a finished move',
+            needed='only what was resized or migrated is confirmed or '
+            'reverted',
         )
     return {'migration': move.id}

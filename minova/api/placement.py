@@ -53,7 +53,8 @@ def require(connection: Connection, place: Place) -> None:
     known = hosts.hosts(connection)
     if place.zone not in {None, *(row.availability_zone for row in known)}:
         raise exception.InvalidInput(
-            'The requested availability zone is not available'
+            f'The requested availability zone is not available: {place.zone} '
+            'has no host; see GET /os-availability-zone.'
         )
     here = [
         row

@@ -70,7 +70,9 @@ def _enabled(candidate: Candidate, wish: Wish) -> str | None:
 
 
 def _not_excluded(candidate: Candidate, wish: Wish) -> str | None:
-    return 'it is left out' if candidate.row.host in wish.excluded else None
+    if candidate.row.host not in wish.excluded:
+        return None
+    return 'it has the server now, or was tried before'
 
 
 def _is_wanted(candidate: Candidate, wish: Wish) -> str | None:

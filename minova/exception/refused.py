@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is turned down before anything was changed, by HTTP status."""
 
+from typing import Any
+
 from minova.exception.base import Refused
 
 # -- 400 --------------------------------------------------------------------
@@ -35,7 +37,7 @@ class UnableToMigrateToSelf(MigrationRefused):
 
     msg_fmt = (
         'Unable to migrate instance (%(instance_id)s) to current host '
-        '(%(host)s).'
+        '(%(host)s). Name another one, or none.'
     )
 
 
@@ -133,7 +135,10 @@ class ImageNotActive(InvalidInput):
 class CannotResizeToSameFlavor(InvalidInput):
     """A resize that would change nothing."""
 
-    msg_fmt = 'When resizing, instances must change flavor!'
+    msg_fmt = (
+        'The server has the flavor %(flavor)s already; name the one that it '
+        'is to be resized to.'
+    )
 
 
 class CannotResizeDisk(InvalidInput):
@@ -286,8 +291,13 @@ class InstanceInvalidState(Conflict):
 
     msg_fmt = (
         "Cannot '%(operation)s' instance %(instance_id)s while it is in "
-        '%(attribute)s %(state)s'
+        '%(attribute)s %(state)s; %(needed)s'
     )
+
+    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
+        # The release before does not say what is needed.
+        needed = {'needed': 'it must be in another state'}
+        super().__init__(message, **needed | kwargs)
 
 
 class KeyPairExists(Conflict):

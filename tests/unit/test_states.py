@@ -178,7 +178,7 @@ class CourseTest(base.TestCase):
         )
         self.assertEqual(
             "Cannot 'os-migrateLive' instance the-instance while it is in "
-            'vm_state stopped',
+            'vm_state stopped; it must be active or paused',
             str(error),
         )
         error = self.assertRaises(
@@ -189,9 +189,17 @@ class CourseTest(base.TestCase):
         )
         self.assertEqual(
             "Cannot 'reboot' instance the-instance while it is in "
-            'task_state migrating',
+            'task_state migrating; try again when that is over',
             str(error),
         )
+        for kind, row, needed in (
+            ('start', Row(states.ACTIVE), 'it must be stopped'),
+            ('abort_live_migrate', Row(states.ACTIVE), 'it must be migrating'),
+        ):
+            error = self.assertRaises(
+                exception.InstanceInvalidState, states.check, kind, row
+            )
+            self.assertEqual(needed, str(error).rpartition('; ')[2])
 
 
 class WordsTest(base.TestCase):

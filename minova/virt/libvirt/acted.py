@@ -60,7 +60,8 @@ class ActedMoves:
         if block is False:
             raise exception.InvalidLocalStorage(
                 path=self._disks.folder(spec.uuid),
-                reason='embedded hosts share no storage',
+                reason='embedded hosts share no storage; ask for block '
+                'migration',
             )
         self._require_known(source['host'])
         return {'dest': self._host, 'acted_out': ACTED_OUT}

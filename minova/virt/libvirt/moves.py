@@ -207,7 +207,7 @@ class LiveMoves:
             raise exception.InvalidSharedStorage(
                 path=path,
                 reason=f'{self._host} and {dest} see the same files, so that '
-                'there is nothing to copy',
+                'there is nothing to copy; ask for no block migration',
             )
         # A host of an older release does not say.
         missing = answer.get('missing_base')
@@ -217,7 +217,8 @@ class LiveMoves:
             )
         if not shared and block is False:
             raise exception.InvalidLocalStorage(
-                path=path, reason=f'{dest} does not see it'
+                path=path,
+                reason=f'{dest} does not see it; ask for block migration',
             )
         if not shared and answer['has_disks']:
             raise exception.MigrationRefused(
