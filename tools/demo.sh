@@ -95,7 +95,7 @@ take_down() {
 finish() {
     local code=$?
     trap - EXIT
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP PIPE
     # Whatever fails now, as to write to a terminal that is gone.
     set +e
     if [ $code -ne 0 ] && [ $code -ne 130 ]; then
@@ -108,7 +108,7 @@ finish() {
     exit $code
 }
 trap finish EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 130' INT TERM HUP PIPE
 
 # run COMMAND...: show it, then do it.
 run() {
