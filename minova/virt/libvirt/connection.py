@@ -220,6 +220,9 @@ class _Attempt:
             self._open()
         except libvirt.libvirtError as error:
             self._error = error
+        except Exception:
+            # Whoever waits must not wait for ever, nor the next one for this.
+            LOG.exception('The connection to %s was not made.', self._uri)
         finally:
             self._ended.set()
 
@@ -238,7 +241,7 @@ class _Attempt:
 
     def has_failed(self) -> bool:
         """Tell whether it is known that there is none."""
-        return self._error is not None
+        return self._ended.is_set() and self._opened is None
 
     def result(self) -> _Opened:
         """Return the connection, or raise why there is none.
@@ -254,7 +257,7 @@ class _Attempt:
             raise _unreachable(self._uri, reason) from self._error
         opened = self._opened
         if opened is None:
-            raise _unreachable(self._uri, 'the connection was closed')
+            raise _unreachable(self._uri, 'the connection was not made')
         return opened
 
     def abandon(self) -> None:

@@ -110,11 +110,12 @@ class OpeningTest(ConnectionTestCase):
         answer = threading.Event()
         self.addCleanup(answer.set)
         self.config(group='libvirt', connect_timeout=1)
-        self.useFixture(
-            fixtures.MockPatchObject(
-                libvirt, 'open', lambda uri: answer.wait()
-            )
-        )
+
+        def silent(uri):
+            answer.wait()
+            raise libvirt.libvirtError('it is too late')
+
+        self.useFixture(fixtures.MockPatchObject(libvirt, 'open', silent))
         found, seconds = self.use_together(self.connection())
         self.assertEqual(
             [f'libvirt at {self.uri}: no answer within 1 s'] * 6, found
@@ -149,6 +150,15 @@ class OpeningTest(ConnectionTestCase):
         self.assertEqual([f'libvirt at {self.uri}: no'] * 6, found)
         self.assertEqual(1, len(tries))
         # Who comes later tries again.
+        self.assertTrue(made.use().isAlive())
+
+    def test_what_nobody_expects_is_not_for_ever(self):
+        made = self.connection()
+        real = libvirt.open
+        with mock.patch.object(libvirt, 'open', return_value=object()):
+            self.assertRaises(exception.GuestFailed, made.use)
+        self.assertIs(real, libvirt.open)
+        self.assertIn('was not made', self.log.output)
         self.assertTrue(made.use().isAlive())
 
     def test_silence_after_it_was_opened(self):
