@@ -18,7 +18,7 @@ from testtools import content
 from minova.cmd.words import data_directory
 from minova.db import networks
 from minova.rig import image
-from tests.integration.test_qemu import QemuTestCase
+from tests.integration.qemu import QemuTestCase
 
 ADDRESS = '10.0.2.77'
 _GIB = 1 << 30

@@ -18,7 +18,7 @@ from minova.virt.libvirt.connection import Connection
 from tests import base
 from tests.fixtures.rooted import NAME
 from tests.fixtures.rooted import Rooted
-from tests.integration.test_qemu import QemuTestCase
+from tests.integration.qemu import QemuTestCase
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import UUID
 

@@ -1,130 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real guests: libvirt, QEMU, a guest that counts, and services as processes.
-
-What the guest says on its console shows that it is the same guest, with the
-same memory and disk, wherever it was moved. The hosts are those of a rig.
-"""
+"""What users do to real guests, on one host and between two."""
 
 import hashlib
 import os
-import subprocess
 
-import libvirt
-from testtools import content
-
-from minova.conf import CONF
-from minova.db import engine
-from minova.rig import guest
 from minova.rig import hosts
 from minova.virt.libvirt import programs
 from minova.virt.libvirt import qcow2
 from tests import base
-from tests.fixtures import certificates
-from tests.fixtures import processes
-from tests.fixtures import servers
-from tests.fixtures.processes import Cluster
 from tests.fixtures.rig import Rig
 from tests.fixtures.screens import look
-from tests.fixtures.user import User
+from tests.fixtures.user import Refused
 from tests.integration import test_allinone
+from tests.integration.qemu import QemuTestCase
 
 _MIB = 1 << 20
-
-
-class QemuTestCase(base.TestCase):
-    """Two hosts, RabbitMQ, MariaDB, and the services."""
-
-    time_limit = 400
-    shared = False
-    tls = False
-
-    def setUp(self):
-        super().setUp()
-        name = self.id().rpartition('.')[2][:40]
-        self.rig = self.useFixture(self.make_rig())
-        broker = servers.shared(servers.RabbitMQ)
-        self.addCleanup(broker.delete_vhost, name)
-        database = servers.shared(servers.MariaDB)
-        self.addCleanup(database.drop, name)
-        url = database.url(name)
-        self.manage = processes.sync(self.directory, url)
-        self.cluster = self.useFixture(
-            Cluster(broker.vhost(name), url, self.directory)
-        )
-        self.addOnException(self._show_logs)
-        self.database = engine.connect(CONF, url)
-        self.addCleanup(self.database.dispose)
-        self.cluster.start('conductor', 'c0', wait=False)
-        self.computes = {
-            host: self.start_compute(host, wait=False)
-            for host in self.rig.hosts
-        }
-        api = self.cluster.start_api()
-        for name, service in self.cluster.services.items():
-            if not name.startswith('api'):
-                service.wait_for('is ready.')
-        self.user = User(f'{api.url}/v2.1', 'admin:admin')
-        self.user.flavor('small', 96)
-        self.user.flavor('big', 128, disk=2)
-        self.user.flavor('roomy', 160)
-
-    def make_rig(self):
-        return Rig(shared=self.shared, tls=self.tls)
-
-    def start_compute(self, host, wait=True, **more):
-        options = self.rig.options(host)
-        for group, values in more.items():
-            options.setdefault(group, {}).update(values)
-        return self.cluster.start('compute', host, wait=wait, **options)
-
-    def _show_logs(self, exc_info):
-        for name, service in self.cluster.services.items():
-            log = content.text_content(service.said()[-20000:])
-            self.addDetailUniqueName(name, log)
-
-    def make_image(self, words=''):
-        """Make the image of the guest that counts."""
-        made = self.rig.guest
-        parts = {}
-        for part, path in (('kernel', made.kernel), ('ramdisk', made.ramdisk)):
-            with open(path, 'rb') as file:
-                parts[f'{part}_id'] = self.user.image(file.read())
-        command_line = f'{guest.COMMAND_LINE} {words}'.strip()
-        self.user.image(bytes(_MIB), os_command_line=command_line, **parts)
-
-    def boot(self, words='', **more):
-        """Return a server that counts, and the host that it is on."""
-        self.make_image(words)
-        uuid = self.user.boot(**more)
-        host = self.user.host(uuid)
-        self.rig.wait_for_count(host, uuid)
-        return uuid, host
-
-    def other(self, host):
-        (found,) = set(self.rig.hosts) - {host}
-        return found
-
-    def live_migrate(self, uuid):
-        """Move a server; return where it is then."""
-        before = self.user.host(uuid)
-        self.user.live_migrate(uuid)
-        self.user.wait(uuid, 'ACTIVE', 120)
-        host = self.user.host(uuid)
-        self.assertNotEqual(before, host)
-        return host
-
-    def wait_for(self, true, seconds=90):
-        until = base.clock.monotonic() + seconds
-        while not true():
-            if base.clock.monotonic() > until:
-                self.fail('it never came true')
-            base.clock.sleep(0.05)
-
-    def assert_nothing_left(self):
-        self.assertEqual({}, {n: f for n, f in self.rig.files().items() if f})
-
-    def assert_runs_once(self, uuid, host):
-        self.assertEqual([host], self.rig.runners(uuid))
 
 
 class LifeTest(QemuTestCase):
@@ -301,274 +191,39 @@ class ResizeTest(QemuTestCase):
         self.assert_nothing_left()
 
 
-class SharedTest(QemuTestCase):
-    """Hosts that see one directory: nothing is copied."""
+class SameHostTest(QemuTestCase):
+    """There is one host, where servers are resized."""
 
-    shared = True
+    conductor = {'scheduler': {'allow_resize_to_same_host': True}}
 
-    def test_moves(self):
-        uuid, here = self.boot()
-        there = self.other(here)
-        before = self.rig.counts(here, uuid)[-1]
-        path = os.path.join(self.rig.instances(here), uuid, 'disk')
-        inode = os.stat(path).st_ino
-        self.assertEqual(there, self.live_migrate(uuid))
-        after = self.rig.wait_for_count(there, uuid)
-        self.assertEqual(
-            (before.boot, before.memory, before.disk),
-            (after.boot, after.memory, after.disk),
-        )
-        self.assertEqual(inode, os.stat(path).st_ino)
-        self.assert_runs_once(uuid, there)
-        # What is asked for and cannot be is said.
-        self.user.live_migrate(uuid, block=True)
-        self.user.wait(uuid, 'ACTIVE')
-        self.assertEqual(there, self.user.host(uuid))
-        (last, *_) = self.user.ask(
-            'GET', f'/servers/{uuid}/os-instance-actions'
-        )['instanceActions']
-        self.assertEqual('live-migration', last['action'])
-        self.assertIn('is on shared storage', last['message'])
-        # Cold: the disk is given, and a copy kept for a way back.
-        self.user.resize(uuid, 'big')
-        self.user.wait(uuid, 'VERIFY_RESIZE')
-        self.assertEqual(here, self.user.host(uuid))
-        self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
-        self.user.act(uuid, 'revertResize')
-        self.user.wait(uuid, 'ACTIVE')
-        self.assertEqual(there, self.user.host(uuid))
-        self.assertEqual(
-            before.disk, self.rig.wait_for_count(there, uuid).disk
-        )
+    def make_rig(self):
+        return Rig(count=1)
+
+    def size(self, uuid):
+        folder = os.path.join(self.rig.instances('host1'), uuid)
+        told = qcow2.info(os.path.join(folder, 'disk'), 'qcow2')
+        return told['virtual-size']
+
+    def test_back_and_for_good(self):
+        uuid, host = self.boot()
+        disk = self.rig.counts(host, uuid)[-1].disk
+        for answer, size in (('revertResize', 1), ('confirmResize', 2)):
+            self.user.resize(uuid, 'big')
+            self.user.wait(uuid, 'VERIFY_RESIZE')
+            self.assertEqual(2 << 30, self.size(uuid))
+            self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
+            self.assertEqual([uuid, f'{uuid}_resize'], self.rig.files()[host])
+            self.user.act(uuid, answer)
+            self.user.wait(uuid, 'ACTIVE')
+            self.assertEqual(size << 30, self.size(uuid))
+            self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
+            self.assert_runs_once(uuid, host)
+            self.wait_for(lambda: self.rig.files()[host] == [uuid])
+        # A smaller disk would cut off what is on it.
+        error = self.assertRaises(Refused, self.user.resize, uuid, 'small')
+        self.assertEqual(400, error.status)
         self.user.delete(uuid)
         self.assert_nothing_left()
-
-
-class TlsTest(QemuTestCase):
-    """What is sent of a guest that moves is encrypted."""
-
-    tls = True
-
-    def start_compute(self, host, wait=True, **more):
-        tls = {'libvirt': {'migration_tls': True}}
-        return super().start_compute(host, wait, **tls)
-
-    def test_certificates(self):
-        uuid, here = self.boot()
-        there = self.other(here)
-        self.assertEqual(there, self.live_migrate(uuid))
-        self.rig.wait_for_count(there, uuid)
-        # Of an authority that nobody here trusts: it stays where it is.
-        certificates.write(self.rig.hosts[here], certificates.Authority())
-        self.user.live_migrate(uuid)
-        self.user.wait(uuid, 'ACTIVE', 120)
-        self.assertEqual(there, self.user.host(uuid))
-        self.rig.wait_for_count(there, uuid)
-        self.assert_runs_once(uuid, there)
-        self.wait_for(lambda: not self.rig.files()[here])
-        told = subprocess.check_output(
-            [*self.manage, 'timeline', uuid], text=True
-        )
-        self.assertIn('certificate', told)
-
-
-class KillTest(QemuTestCase):
-    """What is killed while a guest moves, in the order of the chain."""
-
-    #: Slow enough to be seen under way.
-    slowly = {'libvirt': {'migration_bandwidth': 4}}
-
-    def start_compute(self, host, wait=True, **more):
-        return super().start_compute(host, wait, **(more or self.slowly))
-
-    def begin(self, uuid):
-        """Begin to move a guest; return when both hosts have it."""
-        here = self.user.host(uuid)
-        self.assert_runs_once(uuid, here)
-        self.before = self.rig.counts(here, uuid)[-1]
-        self.user.live_migrate(uuid)
-        self.wait_for(lambda: len(self.rig.runners(uuid)) == 2)
-        return here, self.other(here)
-
-    def restart(self, *hosts):
-        for host in hosts:
-            service = self.computes[host]
-            ready = service.said().count('is ready.')
-            service.start()
-            service.wait_for('is ready.', ready + 1)
-
-    def assert_is_at(self, uuid, host):
-        """It is the same guest, is there alone, and nothing else is left."""
-        self.user.wait(uuid, 'ACTIVE', 180)
-        self.assertEqual(host, self.user.host(uuid))
-        count = self.rig.wait_for_count(host, uuid)
-        self.assertEqual(
-            (self.before.boot, self.before.memory, self.before.disk),
-            (count.boot, count.memory, count.disk),
-        )
-        self.assertGreater(count.number, self.before.number)
-        self.assert_runs_once(uuid, host)
-        self.wait_for(lambda: not self.rig.files()[self.other(host)])
-
-    def test_services(self):
-        uuid, _ = self.boot()
-        # The source's, in the middle of it.
-        here, there = self.begin(uuid)
-        self.computes[here].kill()
-        self.restart(here)
-        self.assert_is_at(uuid, there)
-        # The destination's; it is needed in the end only.
-        here, there = self.begin(uuid)
-        self.computes[there].kill()
-        self.wait_for(lambda: self.rig.runners(uuid) == [there])
-        self.restart(there)
-        self.assert_is_at(uuid, there)
-        # Both, until libvirt has done it alone.
-        here, there = self.begin(uuid)
-        self.computes[here].kill()
-        self.computes[there].kill()
-        self.wait_for(lambda: self.rig.runners(uuid) == [there])
-        self.restart(here, there)
-        self.assert_is_at(uuid, there)
-
-    def test_hypervisors(self):
-        uuid, _ = self.boot()
-        # The guest that is coming.
-        here, there = self.begin(uuid)
-        self.rig.kill_guest(there, uuid)
-        self.assert_is_at(uuid, here)
-        # The libvirtd that sends; its guest runs on and is found again.
-        here, there = self.begin(uuid)
-        self.rig.kill_libvirtd(here)
-        self.rig.start_libvirtd(here)
-        self.assert_is_at(uuid, here)
-        # The one that receives.
-        here, there = self.begin(uuid)
-        self.rig.kill_libvirtd(there)
-        self.rig.start_libvirtd(there)
-        self.assert_is_at(uuid, here)
-        # Nothing: on request it ends, and after that it can move.
-        here, there = self.begin(uuid)
-        moves = self.user.ask('GET', f'/servers/{uuid}/migrations')
-        (move,) = moves['migrations']
-        self.user.ask('DELETE', f'/servers/{uuid}/migrations/{move["id"]}')
-        self.assert_is_at(uuid, here)
-        here, there = self.begin(uuid)
-        self.assert_is_at(uuid, there)
-
-    def test_forced(self):
-        uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
-        _, there = self.begin(uuid)
-        (move,) = self.user.ask('GET', f'/servers/{uuid}/migrations')[
-            'migrations'
-        ]
-        self.user.ask(
-            'POST',
-            f'/servers/{uuid}/migrations/{move["id"]}/action',
-            {'force_complete': None},
-        )
-        self.assert_is_at(uuid, there)
-        self.assertEqual('yes', self.rig.wait_for_count(there, uuid).kept)
-
-    def test_the_guest_itself(self):
-        uuid, _ = self.boot()
-        here, there = self.begin(uuid)
-        self.rig.kill_guest(here, uuid)
-        self.wait_for(lambda: self.rig.runners(uuid) == [])
-        self.user.wait(uuid, 'SHUTOFF', 120)
-        self.assertEqual(here, self.user.host(uuid))
-        self.wait_for(lambda: not self.rig.files()[there])
-        self.user.act(uuid, 'os-start')
-        self.user.wait(uuid, 'ACTIVE')
-        self.assertEqual(
-            self.before.disk, self.rig.wait_for_count(here, uuid).disk
-        )
-
-
-class ConvergeTest(QemuTestCase):
-    """A guest changes its memory faster than it can be copied."""
-
-    #: MiB that it changes each second, and MiB/s that may be copied.
-    dirty, copied = 24, 12
-
-    def start_compute(self, host, wait=True, **more):
-        return super().start_compute(
-            host, wait, libvirt={'migration_bandwidth': self.copied} | more
-        )
-
-    def restart(self, **options):
-        """Let the computes have other options."""
-        for host, service in self.computes.items():
-            service.terminate()
-            self.computes[host] = self.start_compute(host, **options)
-
-    def begin(self):
-        self.uuid, self.here = self.boot(
-            f'minova.dirty={self.dirty}', flavor='roomy'
-        )
-        self.there = self.other(self.here)
-        self.before = self.rig.counts(self.here, self.uuid)[-1]
-        self.user.live_migrate(self.uuid)
-
-    def assert_arrives(self):
-        self.user.wait(self.uuid, 'ACTIVE', 240)
-        self.assertEqual(self.there, self.user.host(self.uuid))
-        count = self.rig.wait_for_count(self.there, self.uuid)
-        self.assertEqual(
-            (self.before.boot, self.before.memory, 'yes'),
-            (count.boot, count.memory, count.kept),
-        )
-        self.assert_runs_once(self.uuid, self.there)
-
-    def ask(self, host, question):
-        """Ask libvirt about the guest; {} where it is not."""
-        opened = libvirt.open(self.rig.hosts[host].uri)
-        try:
-            return question(opened.lookupByUUIDString(self.uuid))
-        except libvirt.libvirtError:
-            return {}
-        finally:
-            opened.close()
-
-    def test_it_is_slowed_down(self):
-        self.begin()
-        self.wait_for(
-            lambda: self.ask(self.here, lambda one: one.jobStats()).get(
-                'auto_converge_throttle', 0
-            )
-        )
-        self.assert_arrives()
-
-    def test_it_goes_on_there_before_all_is_there(self):
-        self.restart(migration_auto_converge=False, migration_post_copy=True)
-        self.begin()
-        # By itself it does not come to an end.
-        self.wait_for(
-            lambda: (
-                self.ask(self.here, lambda one: one.jobStats()).get(
-                    'memory_iteration', 0
-                )
-                > 4
-            )
-        )
-        (move,) = self.user.ask('GET', f'/servers/{self.uuid}/migrations')[
-            'migrations'
-        ]
-        self.user.ask(
-            'POST',
-            f'/servers/{self.uuid}/migrations/{move["id"]}/action',
-            {'force_complete': None},
-        )
-        self.wait_for(
-            lambda: (
-                self.ask(self.there, lambda one: one.state())
-                == [
-                    libvirt.VIR_DOMAIN_RUNNING,
-                    libvirt.VIR_DOMAIN_RUNNING_POSTCOPY,
-                ]
-            )
-        )
-        self.assert_arrives()
 
 
 class AllInOneTest(test_allinone.AllInOneTestCase):

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real guests move while they run: how, and what is broken meanwhile."""
+
+import os
+import subprocess
+
+import libvirt
+
+from tests.fixtures import certificates
+from tests.integration.qemu import QemuTestCase
+
+
+class SharedTest(QemuTestCase):
+    """Hosts that see one directory: nothing is copied."""
+
+    shared = True
+
+    def test_moves(self):
+        uuid, here = self.boot()
+        there = self.other(here)
+        before = self.rig.counts(here, uuid)[-1]
+        path = os.path.join(self.rig.instances(here), uuid, 'disk')
+        inode = os.stat(path).st_ino
+        self.assertEqual(there, self.live_migrate(uuid))
+        after = self.rig.wait_for_count(there, uuid)
+        self.assertEqual(
+            (before.boot, before.memory, before.disk),
+            (after.boot, after.memory, after.disk),
+        )
+        self.assertEqual(inode, os.stat(path).st_ino)
+        self.assert_runs_once(uuid, there)
+        # What is asked for and cannot be is said.
+        self.user.live_migrate(uuid, block=True)
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(there, self.user.host(uuid))
+        (last, *_) = self.user.ask(
+            'GET', f'/servers/{uuid}/os-instance-actions'
+        )['instanceActions']
+        self.assertEqual('live-migration', last['action'])
+        self.assertIn('is on shared storage', last['message'])
+        # Cold: the disk is given, and a copy kept for a way back.
+        self.user.resize(uuid, 'big')
+        self.user.wait(uuid, 'VERIFY_RESIZE')
+        self.assertEqual(here, self.user.host(uuid))
+        self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
+        self.user.act(uuid, 'revertResize')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(there, self.user.host(uuid))
+        self.assertEqual(
+            before.disk, self.rig.wait_for_count(there, uuid).disk
+        )
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
+
+class TlsTest(QemuTestCase):
+    """What is sent of a guest that moves is encrypted."""
+
+    tls = True
+
+    def start_compute(self, host, wait=True, **more):
+        tls = {'libvirt': {'migration_tls': True}}
+        return super().start_compute(host, wait, **tls)
+
+    def test_certificates(self):
+        uuid, here = self.boot()
+        there = self.other(here)
+        self.assertEqual(there, self.live_migrate(uuid))
+        self.rig.wait_for_count(there, uuid)
+        # Of an authority that nobody here trusts: it stays where it is.
+        certificates.write(self.rig.hosts[here], certificates.Authority())
+        self.user.live_migrate(uuid)
+        self.user.wait(uuid, 'ACTIVE', 120)
+        self.assertEqual(there, self.user.host(uuid))
+        self.rig.wait_for_count(there, uuid)
+        self.assert_runs_once(uuid, there)
+        self.wait_for(lambda: not self.rig.files()[here])
+        told = subprocess.check_output(
+            [*self.manage, 'timeline', uuid], text=True
+        )
+        self.assertIn('certificate', told)
+
+
+class KillTest(QemuTestCase):
+    """What is killed while a guest moves, in the order of the chain."""
+
+    #: Slow enough to be seen under way.
+    slowly = {'libvirt': {'migration_bandwidth': 4}}
+
+    def start_compute(self, host, wait=True, **more):
+        return super().start_compute(host, wait, **(more or self.slowly))
+
+    def begin(self, uuid):
+        """Begin to move a guest; return when both hosts have it."""
+        here = self.user.host(uuid)
+        self.assert_runs_once(uuid, here)
+        self.before = self.rig.counts(here, uuid)[-1]
+        self.user.live_migrate(uuid)
+        self.wait_for(lambda: len(self.rig.runners(uuid)) == 2)
+        return here, self.other(here)
+
+    def restart(self, *hosts):
+        for host in hosts:
+            service = self.computes[host]
+            ready = service.said().count('is ready.')
+            service.start()
+            service.wait_for('is ready.', ready + 1)
+
+    def assert_is_at(self, uuid, host):
+        """It is the same guest, is there alone, and nothing else is left."""
+        self.user.wait(uuid, 'ACTIVE', 180)
+        self.assertEqual(host, self.user.host(uuid))
+        count = self.rig.wait_for_count(host, uuid)
+        self.assertEqual(
+            (self.before.boot, self.before.memory, self.before.disk),
+            (count.boot, count.memory, count.disk),
+        )
+        self.assertGreater(count.number, self.before.number)
+        self.assert_runs_once(uuid, host)
+        self.wait_for(lambda: not self.rig.files()[self.other(host)])
+
+    def test_services(self):
+        uuid, _ = self.boot()
+        # The source's, in the middle of it.
+        here, there = self.begin(uuid)
+        self.computes[here].kill()
+        self.restart(here)
+        self.assert_is_at(uuid, there)
+        # The destination's; it is needed in the end only.
+        here, there = self.begin(uuid)
+        self.computes[there].kill()
+        self.wait_for(lambda: self.rig.runners(uuid) == [there])
+        self.restart(there)
+        self.assert_is_at(uuid, there)
+        # Both, until libvirt has done it alone.
+        here, there = self.begin(uuid)
+        self.computes[here].kill()
+        self.computes[there].kill()
+        self.wait_for(lambda: self.rig.runners(uuid) == [there])
+        self.restart(here, there)
+        self.assert_is_at(uuid, there)
+
+    def test_hypervisors(self):
+        uuid, _ = self.boot()
+        # The guest that is coming.
+        here, there = self.begin(uuid)
+        self.rig.kill_guest(there, uuid)
+        self.assert_is_at(uuid, here)
+        # The libvirtd that sends; its guest runs on and is found again.
+        here, there = self.begin(uuid)
+        self.rig.kill_libvirtd(here)
+        self.rig.start_libvirtd(here)
+        self.assert_is_at(uuid, here)
+        # The one that receives.
+        here, there = self.begin(uuid)
+        self.rig.kill_libvirtd(there)
+        self.rig.start_libvirtd(there)
+        self.assert_is_at(uuid, here)
+        # Nothing: on request it ends, and after that it can move.
+        here, there = self.begin(uuid)
+        self.user.ask('DELETE', self.migration(uuid))
+        self.assert_is_at(uuid, here)
+        here, there = self.begin(uuid)
+        self.assert_is_at(uuid, there)
+
+    def test_forced(self):
+        uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
+        _, there = self.begin(uuid)
+        self.force(uuid)
+        self.assert_is_at(uuid, there)
+        self.assertEqual('yes', self.rig.wait_for_count(there, uuid).kept)
+
+    def test_the_guest_itself(self):
+        uuid, _ = self.boot()
+        here, there = self.begin(uuid)
+        self.rig.kill_guest(here, uuid)
+        self.wait_for(lambda: self.rig.runners(uuid) == [])
+        self.user.wait(uuid, 'SHUTOFF', 120)
+        self.assertEqual(here, self.user.host(uuid))
+        self.wait_for(lambda: not self.rig.files()[there])
+        self.user.act(uuid, 'os-start')
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(
+            self.before.disk, self.rig.wait_for_count(here, uuid).disk
+        )
+
+
+class ConvergeTest(QemuTestCase):
+    """A guest changes its memory faster than it can be copied."""
+
+    #: MiB that it changes each second, and MiB/s that may be copied.
+    dirty, copied = 24, 12
+
+    def start_compute(self, host, wait=True, **more):
+        return super().start_compute(
+            host, wait, libvirt={'migration_bandwidth': self.copied} | more
+        )
+
+    def restart(self, **options):
+        """Let the computes have other options."""
+        for host, service in self.computes.items():
+            service.terminate()
+            self.computes[host] = self.start_compute(host, **options)
+
+    def begin(self):
+        self.uuid, self.here = self.boot(
+            f'minova.dirty={self.dirty}', flavor='roomy'
+        )
+        self.there = self.other(self.here)
+        self.before = self.rig.counts(self.here, self.uuid)[-1]
+        self.user.live_migrate(self.uuid)
+
+    def assert_arrives(self):
+        self.user.wait(self.uuid, 'ACTIVE', 240)
+        self.assertEqual(self.there, self.user.host(self.uuid))
+        count = self.rig.wait_for_count(self.there, self.uuid)
+        self.assertEqual(
+            (self.before.boot, self.before.memory, 'yes'),
+            (count.boot, count.memory, count.kept),
+        )
+        self.assert_runs_once(self.uuid, self.there)
+
+    def ask(self, host, question):
+        """Ask libvirt about the guest; None where it is not."""
+        opened = libvirt.open(self.rig.hosts[host].uri)
+        try:
+            return question(opened.lookupByUUIDString(self.uuid))
+        except libvirt.libvirtError:
+            return None
+        finally:
+            opened.close()
+
+    def figure(self, name):
+        """Return a figure of the move, as the source's libvirt has it."""
+        figures = self.ask(self.here, lambda domain: domain.jobStats())
+        return (figures or {}).get(name, 0)
+
+    def test_it_is_slowed_down(self):
+        self.begin()
+        self.wait_for(lambda: self.figure('auto_converge_throttle') > 0)
+        self.assert_arrives()
+
+    def test_it_goes_on_there_before_all_is_there(self):
+        self.restart(migration_auto_converge=False, migration_post_copy=True)
+        self.begin()
+        # By itself it does not come to an end.
+        self.wait_for(lambda: self.figure('memory_iteration') > 4)
+        self.force(self.uuid)
+        on = libvirt.VIR_DOMAIN_RUNNING
+        behind = libvirt.VIR_DOMAIN_RUNNING_POSTCOPY
+        self.wait_for(
+            lambda: self.ask(self.there, lambda d: d.state()) == [on, behind]
+        )
+        self.assert_arrives()
