@@ -83,11 +83,11 @@ class BudgetTest(base.ApiTestCase):
             self.boot(wait=False, min_count=3)
 
     def test_create_on_a_network(self):
-        # Which addresses are taken, and what is given out.
+        # Which addresses and MACs are taken, and what is given out.
         self.make_network()
-        with self.at_most(8):
+        with self.at_most(9):
             self.boot(wait=False)
-        with self.at_most(4 + 3 * 4):
+        with self.at_most(5 + 3 * 4):
             self.boot(wait=False, min_count=3)
 
     def test_actions(self):
