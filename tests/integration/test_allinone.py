@@ -62,7 +62,7 @@ _MISTAKES = (
      "409: * Cannot 'unpause' instance * is in vm_state active"),
     ('server resize --flavor none one', 'No Flavor found for none'),
     ('server resize --flavor m1.small one',
-     '400: * When resizing, instances must change flavor!'),
+     '400: * The server has the flavor m1.small already'),
     ('server resize --flavor m1.tiny one',
      '400: * cannot be made smaller. * a root disk of at least 20 GB.'),
     ('server migrate --live-migration --host none one',
