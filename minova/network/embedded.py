@@ -163,7 +163,6 @@ def _macs(
     after the guest is gone too, until the lease ends: it would give another
     one to whoever has the address next. Neighbours have it in mind likewise.
     """
-    used: set[str] = set()
     found: list[str] = []
     first = {_mac(*plug, 0) for plug in plugs}
     taken = ports.macs_taken(connection, first)
@@ -173,9 +172,9 @@ def _macs(
             if number:
                 # Hardly ever: another address has led to the same.
                 taken |= ports.macs_taken(connection, [mac])
-            if mac not in used and mac not in taken:
+            if mac not in taken:
                 break
-        used.add(mac)
+        taken.add(mac)
         found.append(mac)
     return found
 

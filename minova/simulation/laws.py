@@ -352,15 +352,7 @@ def _paths(world: Any) -> list[str]:
     return [
         f'{host}/{kind}/{uuid}'
         for host in world.shelf_hosts()
-        for kind in (
-            'guests',
-            'disks',
-            'aside',
-            'arriving',
-            'moved',
-            'invited',
-            'reserved',
-        )
+        for kind in (*world.KINDS, 'moved')
         for uuid in world.shelf.names(f'{host}/{kind}')
     ]
 
