@@ -14,5 +14,35 @@ install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libvirt-daemon qemu-system-x86 qemu-utils busybox-static \
     dnsmasq-base iptables mmdebstrap fakeroot e2fsprogs uidmap
 make_environment 'tox>=4.11' tox-uv
+
+# next_run: the number that stestr gives its next run.
+next_run() { cat .stestr/next-stream 2>/dev/null || echo 0; }
+
+# failed_tests RUN FORMAT: the tests of a run that failed, as a command that
+# reads a stream of results writes them.
+failed_tests() {
+    # Each of the three ends with 1 when there are any.
+    "$bin/stestr" history show --subunit "$1" | "$bin/subunit-filter" |
+        "$bin/$2" 2>&1 || true
+}
+
+# tell_failures FIRST: what failed in the runs from FIRST on, and last of all
+# its names: the end of a long log is what everybody gets to see.
+tell_failures() {
+    local bin run found names=()
+    bin=$(dirname "$(ls .tox/*/bin/stestr | head -n 1)")
+    for run in $(seq "$1" $(($(next_run) - 1))); do
+        found=$(failed_tests "$run" subunit-ls)
+        [ -n "$found" ] || continue
+        names+=("$found")
+        failed_tests "$run" subunit2pyunit
+    done
+    [ ${#names[@]} -eq 0 ] || printf '%s\n' 'Failed tests:' "${names[@]}"
+}
+
 say 'Running tox'
-.venv/bin/tox run "$@"
+first=$(next_run)
+status=0
+.venv/bin/tox run "$@" || status=$?
+[ "$status" -eq 0 ] || tell_failures "$first"
+exit "$status"
