@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QEMU that may be trusted with live migration.
 
-QEMU 7.2, Debian 12's, corrupts the memory of guests that change it while they
-are moved, when it emulates their processors. The one of Debian's backports
-does not. It is unpacked beside the system's, which stays as it is.
+Debian 12's may not (``minova/emulators.py``), that of its backports may. It is
+unpacked beside the system's, which stays as it is.
 """
 
 import contextlib
 import os
-import re
 import shutil
 import stat
 import tempfile
 from typing import Final
 
+from minova import emulators
 from minova import exception
 from minova.rig import programs
 from minova.rig.packages import Packages
 
-#: The first that is known to be sound.
-SOUND: Final = 10
 _NAME: Final = 'qemu-system-x86_64'
 #: The modules of all of them: what it has no own of it takes the system's of,
 #: and ends because these are of another build.
@@ -43,15 +40,6 @@ exec '{root}/usr/bin/{name}' -L '{root}/usr/share/qemu' \\
 """
 
 
-def major(path: str) -> int:
-    """Return the major version of an emulator."""
-    said = programs.run(path, '--version').decode()
-    found = re.search(r'version (\d+)\.', said)
-    if found is None:
-        raise exception.ConfigInvalid(reason=f'{path} is no QEMU')
-    return int(found[1])
-
-
 def sound(directory: str) -> str:
     """Return the path of a sound emulator: the system's, or one in here.
 
@@ -59,7 +47,7 @@ def sound(directory: str) -> str:
     yet. Raises ConfigInvalid when Debian has none.
     """
     own = programs.find(_NAME)
-    if major(own) >= SOUND:
+    if _is_sound(own):
         return own
     root = os.path.join(os.path.abspath(directory), 'qemu')
     wrapper = os.path.join(root, _NAME)
@@ -80,11 +68,19 @@ def sound(directory: str) -> str:
                     raise
             else:
                 taken_back.pop_all()
-    if major(wrapper) < SOUND:
+    if not _is_sound(wrapper):
         raise exception.ConfigInvalid(
-            reason=f'{wrapper} is older than QEMU {SOUND}'
+            reason=f'{wrapper} is older than QEMU '
+            f'{emulators.SOUND // 1_000_000}'
         )
     return wrapper
+
+
+def _is_sound(path: str) -> bool:
+    try:
+        return emulators.version(path) >= emulators.SOUND
+    except OSError as error:
+        raise exception.ConfigInvalid(reason=str(error)) from error
 
 
 def _write_wrapper(path: str, root: str) -> None:

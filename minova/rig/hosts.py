@@ -34,6 +34,7 @@ import zlib
 
 from minova import clock
 from minova import exception
+from minova.programs import PATH
 from minova.rig import programs
 
 #: Seconds in which a libvirtd answers, or a process ends.
@@ -239,7 +240,7 @@ def _spawn(one: Host) -> None:
         'hostname "$1" && exec "$2" -d -f "$3"',
         *('sh', one.name, programs.find('libvirtd'), one.conf),
         environment={
-            'PATH': programs.PATH,
+            'PATH': PATH,
             'HOME': one.directory,
             'XDG_RUNTIME_DIR': f'{one.directory}/run',
             'XDG_CONFIG_HOME': f'{one.link}/config',

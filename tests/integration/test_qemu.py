@@ -4,8 +4,8 @@
 import hashlib
 import os
 
+from minova import programs
 from minova.rig import hosts
-from minova.virt.libvirt import programs
 from minova.virt.libvirt import qcow2
 from tests import base
 from tests.fixtures.rig import Rig

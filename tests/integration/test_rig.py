@@ -11,8 +11,8 @@ import tempfile
 import libvirt
 
 from minova import clock
+from minova import emulators
 from minova.cmd import rig
-from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
 from minova.rig import programs
@@ -134,7 +134,9 @@ class RigTest(base.TestCase):
         self.assertEqual(made, guest.build(os.path.dirname(made.kernel)))
         code, qemu = self.run_it('qemu')
         self.assertEqual(0, code, qemu)
-        self.assertGreaterEqual(emulator.major(qemu.strip()), emulator.SOUND)
+        self.assertGreaterEqual(
+            emulators.version(qemu.strip()), emulators.SOUND
+        )
         self.make_disk(one)
         domain = self.open(one).defineXML(self.xml(one, made, qemu.strip()))
         domain.create()

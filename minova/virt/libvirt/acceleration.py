@@ -15,7 +15,7 @@ from typing import Final
 
 from oslo_log import log as logging
 
-from minova.virt.libvirt import programs
+from minova import programs
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def try_out(
             *('-drive', f'if=none,id=disk,format=raw,file={disk.name}'),
             *('-device', 'virtio-blk-pci,drive=disk,bootindex=0'),
             patience=patience,
-        )
+        ).decode(errors='replace')
     if said.strip() != _SAID:
         raise OSError(
             f'the probe guest has ended early: it said {said[:100]!r}, not '

@@ -29,6 +29,7 @@ import libvirt
 from oslo_log import log as logging
 
 from minova import clock
+from minova import emulators
 from minova import exception
 from minova.conf import CONF
 from minova.states import ON
@@ -37,7 +38,6 @@ from minova.virt.driver import Peer
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
 from minova.virt.libvirt import drives
-from minova.virt.libvirt import emulators
 from minova.virt.libvirt import jobs
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import qcow2
@@ -107,9 +107,7 @@ class LiveMoves:
                 'dest': self._host,
                 'virt_type': self._site.virt_type,
                 'emulator': self._site.emulator,
-                'version': emulators.default(
-                    self._connection.use(), self._site
-                ),
+                'version': self._site.version(self._connection.use()),
                 'places': list(self._site.places),
                 'vnc_listen': CONF.libvirt.vnc_listen,
                 'uri': self._site.uri,

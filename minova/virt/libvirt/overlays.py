@@ -9,7 +9,7 @@ And a base is only ever a file of the image cache.
 import dataclasses
 import os
 
-from minova.virt.libvirt import programs
+from minova import programs
 from minova.virt.libvirt import qcow2
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 from oslo_concurrency import processutils
 
+from minova.programs import run
 from minova.virt.driver import Spec
 from minova.virt.libvirt.disks import enlarge
 from minova.virt.libvirt.disks import RESCUE
-from minova.virt.libvirt.programs import run
 
 #: What a guest starts from: disks that are overlays.
 ROOTS = ('disk', RESCUE)

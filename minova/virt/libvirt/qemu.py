@@ -8,7 +8,6 @@ from typing import Any
 from minova.states import ON
 from minova.virt.driver import Driver
 from minova.virt.driver import Spec
-from minova.virt.libvirt import emulators
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import profiles
 from minova.virt.libvirt import site as sites
@@ -94,4 +93,4 @@ class QemuHost(Host):
         self._disks.close()
 
     def _version(self, opened: Any) -> int:
-        return emulators.default(opened, self._site)
+        return self._site.version(opened)

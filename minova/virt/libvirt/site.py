@@ -3,7 +3,10 @@
 
 import dataclasses
 import os
+from typing import Any
+from xml.etree import ElementTree
 
+from minova import emulators
 from minova.conf import CONF
 from minova.virt.libvirt import acceleration
 
@@ -30,6 +33,22 @@ class Site:
     def places(self) -> tuple[str, str]:
         """The directories in which a guest's files are."""
         return self.instances, self.images
+
+    def version(self, opened: Any) -> int:
+        """Return the version of the QEMU that new guests get.
+
+        Counted as in ``minova.emulators``; ``opened`` is a connection, since
+        libvirt chooses where nothing is configured. OSError when QEMU does
+        not say.
+        """
+        path = self.emulator
+        if not path:
+            told = opened.getDomainCapabilities(
+                None, 'x86_64', None, self.virt_type
+            )
+            root = ElementTree.fromstring(told)  # noqa: S314  libvirt wrote it
+            path = str(root.findtext('path'))
+        return emulators.version(path)
 
 
 def configured(host: str) -> Site:

@@ -4,6 +4,7 @@
 import os
 from unittest import mock
 
+from minova import emulators
 from minova.rig import emulator
 from tests import base
 
@@ -18,12 +19,12 @@ class SoundTest(base.TestCase):
             with open(wrapper, 'w', encoding='utf-8') as file:
                 file.write("the other's")
 
-        def major(path):
-            return emulator.SOUND if path == wrapper else 7
+        def version(path):
+            return emulators.SOUND if path == wrapper else 7_002_019
 
         with (
             mock.patch.object(emulator.programs, 'find', lambda name: name),
-            mock.patch.object(emulator, 'major', major),
+            mock.patch.object(emulators, 'version', version),
             mock.patch.object(emulator, 'Packages', mock.MagicMock()) as made,
         ):
             made.return_value.unpack = lambda name: unpack(None, name)

@@ -14,6 +14,7 @@ import tarfile
 import fixtures
 
 from minova import exception
+from minova import programs as machine
 from minova.rig import bootdisk
 from minova.rig import image
 from minova.rig import packages
@@ -39,7 +40,7 @@ class ProgramsTestCase(base.TestCase):
         super().setUp()
         self.bin = os.path.join(self.directory, 'bin')
         os.mkdir(self.bin)
-        self.useFixture(fixtures.MockPatchObject(programs, 'PATH', self.bin))
+        self.useFixture(fixtures.MockPatchObject(machine, 'PATH', self.bin))
         self.act('apt-get', f'printf %s "{_TARGETS}"')
 
     def act(self, name, script):
@@ -119,7 +120,7 @@ class ImageTest(ProgramsTestCase):
         told = os.path.join(self.directory, 'told')
         lines = (
             f'for word; do printf "%s\\n" "$word"; done > {told}',
-            f'cat >> {told}',
+            f'/bin/cat >> {told}',
             f'printf "I: begun\\nE: no mirror\\nE: so it failed\\n" > {log}',
             'exit 25',
         )

@@ -4,6 +4,7 @@
 import fixtures
 
 from minova import exception
+from minova import programs as machine
 from minova.rig import programs
 from tests import base
 
@@ -13,7 +14,7 @@ class ProgramsTest(base.TestCase):
 
     def test_a_program_that_is_missing(self):
         nowhere = self.useFixture(fixtures.TempDir()).path
-        self.useFixture(fixtures.MockPatchObject(programs, 'PATH', nowhere))
+        self.useFixture(fixtures.MockPatchObject(machine, 'PATH', nowhere))
         error = self.assertRaises(
             exception.ConfigInvalid, programs.find, 'libvirtd'
         )

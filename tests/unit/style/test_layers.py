@@ -17,10 +17,12 @@ GROUND = {
     'clock',
     'conf',
     'context',
+    'emulators',
     'exception',
     'lockfile',
     'loop',
     'machine',
+    'programs',
     'states',
     'version',
 }

@@ -9,9 +9,9 @@ import fixtures
 import libvirt
 
 from minova import clock
+from minova import emulators
 from minova import exception
 from minova.virt.driver import Peer
-from minova.virt.libvirt import emulators
 from minova.virt.libvirt import moves
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt.owned import OWNER

@@ -4,9 +4,9 @@
 import os
 
 from minova import exception
+from minova import programs
 from minova.virt.driver import Spec
 from minova.virt.libvirt import backing
-from minova.virt.libvirt import programs
 from minova.virt.libvirt import qcow2
 from minova.virt.libvirt.qemu_disks import QemuDisks
 from minova.virt.libvirt.site import Site
@@ -122,7 +122,7 @@ class DisksTest(base.TestCase):
         chain = programs.run(
             *('qemu-img', 'info', '--backing-chain', self.path())
         )
-        self.assertNotIn('secret', chain)
+        self.assertNotIn(b'secret', chain)
 
     def test_other_disks(self):
         more = spec(ephemeral_gb=1, swap_mb=16)

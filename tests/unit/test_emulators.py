@@ -3,7 +3,7 @@
 
 import os
 
-from minova.virt.libvirt import emulators
+from minova import emulators
 from minova.virt.libvirt import site as sites
 from tests import base
 
@@ -59,9 +59,9 @@ class EmulatorsTest(base.TestCase):
         opened = Opened(chosen)
         self.config(group='libvirt', virt_type='kvm', emulator='')
         site = sites.configured('a')
-        self.assertEqual(7_002_000, emulators.default(opened, site))
+        self.assertEqual(7_002_000, site.version(opened))
         self.assertEqual([(None, 'x86_64', None, 'kvm')], opened.asked)
         self.config(group='libvirt', emulator=named)
         site = sites.configured('a')
-        self.assertEqual(10_001_000, emulators.default(opened, site))
+        self.assertEqual(10_001_000, site.version(opened))
         self.assertEqual(1, len(opened.asked))

@@ -3,13 +3,15 @@
 
 import os
 
-from minova.virt.libvirt import programs
+import fixtures
+
+from minova import programs
 from tests import base
 
 
 class ProgramsTest(base.TestCase):
     def test_what_it_says(self):
-        self.assertEqual('yes\n', programs.run('echo', 'yes'))
+        self.assertEqual(b'yes\n', programs.run('echo', 'yes'))
 
     def test_its_last_words(self):
         error = self.assertRaises(
@@ -49,4 +51,13 @@ class ProgramsTest(base.TestCase):
         limits = programs.processutils.ProcessLimits(address_space=1 << 20)
         self.assertRaises(
             OSError, programs.run, 'sh', '-c', 'true', limits=limits
+        )
+
+    def test_its_package_is_named(self):
+        self.useFixture(
+            fixtures.MockPatchObject(programs, 'PATH', self.directory)
+        )
+        error = self.assertRaises(OSError, programs.run, 'qemu-img', 'info')
+        self.assertEqual(
+            'qemu-img is missing (Debian package qemu-utils)', str(error)
         )
