@@ -82,7 +82,38 @@ class TlsTest(QemuTestCase):
         self.assertIn('certificate', told)
 
 
-class KillTest(QemuTestCase):
+class MovesTestCase(QemuTestCase):
+    """Moves that are looked at, and can be told to go faster."""
+
+    def ask(self, host, uuid, question):
+        """Ask a host's libvirt about a guest; None where it is not."""
+        opened = libvirt.open(self.rig.hosts[host].uri)
+        try:
+            return question(opened.lookupByUUIDString(uuid))
+        except libvirt.libvirtError:
+            return None
+        finally:
+            opened.close()
+
+    def figure(self, host, uuid, name):
+        """Return a figure of the move, as the source's libvirt has it."""
+        figures = self.ask(host, uuid, lambda domain: domain.jobStats())
+        return (figures or {}).get(name, 0)
+
+    def hurry(self, host, uuid):
+        """Let a move that was to be seen under way come to its end soon."""
+        # What is said before memory is sent does not count.
+        self.wait_for(
+            lambda: (
+                self.figure(host, uuid, 'memory_processed') > 0
+                or host not in self.rig.runners(uuid)
+            )
+        )
+        # MiB/s
+        self.ask(host, uuid, lambda domain: domain.migrateSetMaxSpeed(1000))
+
+
+class KillTest(MovesTestCase):
     """What is killed while a guest moves, in the order of the chain."""
 
     #: Slow enough to be seen under way.
@@ -126,10 +157,12 @@ class KillTest(QemuTestCase):
         here, there = self.begin(uuid)
         self.computes[here].kill()
         self.restart(here)
+        self.hurry(here, uuid)
         self.assert_is_at(uuid, there)
         # The destination's; it is needed in the end only.
         here, there = self.begin(uuid)
         self.computes[there].kill()
+        self.hurry(here, uuid)
         self.wait_for(lambda: self.rig.runners(uuid) == [there])
         self.restart(there)
         self.assert_is_at(uuid, there)
@@ -137,6 +170,7 @@ class KillTest(QemuTestCase):
         here, there = self.begin(uuid)
         self.computes[here].kill()
         self.computes[there].kill()
+        self.hurry(here, uuid)
         self.wait_for(lambda: self.rig.runners(uuid) == [there])
         self.restart(here, there)
         self.assert_is_at(uuid, there)
@@ -162,12 +196,19 @@ class KillTest(QemuTestCase):
         self.user.ask('DELETE', self.migration(uuid))
         self.assert_is_at(uuid, here)
         here, there = self.begin(uuid)
+        self.hurry(here, uuid)
         self.assert_is_at(uuid, there)
 
     def test_forced(self):
         uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
-        _, there = self.begin(uuid)
+        here, there = self.begin(uuid)
         self.force(uuid)
+        # It stands still, and is only copied from then on.
+        paused = libvirt.VIR_DOMAIN_PAUSED
+        self.wait_for(
+            lambda: self.ask(here, uuid, lambda d: d.state()[0]) == paused
+        )
+        self.hurry(here, uuid)
         self.assert_is_at(uuid, there)
         self.assertEqual('yes', self.rig.wait_for_count(there, uuid).kept)
 
@@ -186,7 +227,7 @@ class KillTest(QemuTestCase):
         )
 
 
-class ConvergeTest(QemuTestCase):
+class ConvergeTest(MovesTestCase):
     """A guest changes its memory faster than it can be copied."""
 
     #: MiB/s that may be copied.
@@ -222,24 +263,14 @@ class ConvergeTest(QemuTestCase):
         )
         self.assert_runs_once(self.uuid, self.there)
 
-    def ask(self, host, question):
-        """Ask libvirt about the guest; None where it is not."""
-        opened = libvirt.open(self.rig.hosts[host].uri)
-        try:
-            return question(opened.lookupByUUIDString(self.uuid))
-        except libvirt.libvirtError:
-            return None
-        finally:
-            opened.close()
-
-    def figure(self, name):
-        """Return a figure of the move, as the source's libvirt has it."""
-        figures = self.ask(self.here, lambda domain: domain.jobStats())
-        return (figures or {}).get(name, 0)
+    def wait_for_figure(self, name, more_than):
+        self.wait_for(
+            lambda: self.figure(self.here, self.uuid, name) > more_than
+        )
 
     def test_it_is_slowed_down(self):
         self.begin(24)
-        self.wait_for(lambda: self.figure('auto_converge_throttle') > 0)
+        self.wait_for_figure('auto_converge_throttle', 0)
         self.assert_arrives()
 
     def hear(self, host):
@@ -263,7 +294,7 @@ class ConvergeTest(QemuTestCase):
         # So many that it cannot come to an end by itself.
         self.begin(96)
         heard = self.hear(self.here)
-        self.wait_for(lambda: self.figure('memory_iteration') > 2)
+        self.wait_for_figure('memory_iteration', 2)
         self.force(self.uuid)
         self.assert_arrives()
         stood = libvirt.VIR_DOMAIN_EVENT_SUSPENDED
