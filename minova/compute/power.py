@@ -21,6 +21,10 @@ from minova.virt.driver import Guest
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds for which a change of a guest is waited for before it is looked
+#: whether the service stops.
+LISTENING = 0.5
+
 
 class Reconciler:
     """Compares, at once when a guest changes and periodically."""
@@ -59,7 +63,7 @@ class Reconciler:
 
     def _listen(self) -> None:
         while not self._stopping:
-            if self._driver.next_event(timeout=0.5) is None:
+            if self._driver.next_event(timeout=LISTENING) is None:
                 continue
             # More events may follow, and a guest that restarts is off for a
             # moment: one comparison a little later sees what has come of it.

@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 _LEASE = 'relay'
 #: Seconds in which notifications are gathered before they are read: those of
 #: one action then take two statements, not two each.
-_GATHER = 0.25
+GATHERING = 0.25
 #: Seconds after which one that does not hold the lease asks for it again.
 _ASKING = 1.0
 
@@ -57,7 +57,7 @@ class Relay:
             leases.give_back(self._database, _LEASE, self._holder)
 
     def _work(self) -> None:
-        clock.sleep(_GATHER)
+        clock.sleep(GATHERING)
         while self._hold() and self.publish_some():
             pass
 
