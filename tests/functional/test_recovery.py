@@ -294,7 +294,7 @@ class CrashTest(RecoveryTestCase):
 
     def test_a_force_delete_ends_at_once_whatever_runs(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.slow('a', 'shutdown', 1.0)
+        self.cloud.world.slow('a', 'shutdown', 3.0)
         self.cloud.begin('stop', uuid, wait=False)
         self.cloud.wait_for(
             lambda: (
