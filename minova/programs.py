@@ -46,7 +46,13 @@ PATIENCE: Final = 60
 
 
 def find(name: str) -> str:
-    """Return where a program is; OSError names its package."""
+    """Return where a program is; OSError names its package.
+
+    One that is named by its path is there; what keeps it from running is said
+    when it is run.
+    """
+    if os.path.dirname(name):
+        return name
     path = shutil.which(name, path=PATH)
     if path is None:
         package = PACKAGES.get(name)

@@ -34,6 +34,12 @@ class ProgramsTest(base.TestCase):
     def test_one_that_is_not_there(self):
         self.assertRaises(OSError, programs.run, '/no/such/program')
 
+    def test_one_that_may_not_be_run_is_not_missing(self):
+        path = os.path.join(self.directory, 'qemu')
+        with open(path, 'w'):
+            error = self.assertRaises(PermissionError, programs.run, path)
+        self.assertIn(path, str(error))
+
     def test_one_that_hangs_is_killed(self):
         path = os.path.join(self.directory, 'pid')
         error = self.assertRaises(
