@@ -76,7 +76,32 @@ class OsloServer:
     def stop(self) -> None:
         """Take no more; return when what was taken is answered."""
         self._server.stop()
+        self._leave_the_queues()
         self._server.wait()
+
+    def _leave_the_queues(self) -> None:
+        """Have the broker give what comes from now on to others at once.
+
+        The library stops to read and stays a consumer. What the broker goes on
+        to send it acknowledges when it closes the channel, and drops it.
+        """
+        adapter = getattr(self._server, 'listener', None)
+        listener = getattr(adapter, '_poll_style_listener', None)
+        if not isinstance(listener, amqpdriver.AMQPListener):
+            return
+        # Nobody reads from this connection any more: this thread may.
+        connection = listener.conn
+        try:
+            for consumer, tag in connection._consumers.items():
+                consumer.cancel(tag)
+        except Exception as error:
+            if not is_outage(error) and not isinstance(error, OSError):
+                raise
+            # The broker gives to others what a lost connection had.
+            LOG.warning('The message broker %s is away.', self._brokers)
+        # What had been sent until then was taken meanwhile.
+        while listener.incoming:
+            self._server._on_incoming([listener.incoming.pop(0)])
 
 
 class OsloBus:
