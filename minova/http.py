@@ -6,7 +6,10 @@ once and several workers can share it.
 """
 
 from collections.abc import Callable
+import contextlib
+import ctypes
 import socket
+import struct
 from typing import Any
 
 from waitress import server as waitress_server
@@ -20,6 +23,18 @@ from minova import exception
 _GRACE = 20.0
 #: Seconds in which one who has just connected sends a request.
 _SOON = 2.0
+
+#: Linux's SO_ATTACH_FILTER, which the socket module does not name.
+_ATTACH_FILTER = 26
+#: A filter of what arrives for a listening socket, as socket(7) and the
+#: kernel's networking/filter.rst describe it: code, jumps if true and if
+#: false, operand. It drops every request for a new connection.
+_NO_NEW = (
+    (0x30, 0, 0, 13),  # load the byte with TCP's flags
+    (0x45, 0, 1, 0x02),  # is SYN among them?
+    (0x06, 0, 0, 0),  # then drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
+)
 
 
 def listen(
@@ -50,7 +65,18 @@ def refuse(bound: socket.socket) -> None:
     For the master, when all its workers are about to end: it has the socket
     open too, and who connects meanwhile would wait for nobody. A balancer that
     is refused asks another api. Who is connected already is answered.
+
+    From now on the kernel completes no connection which a worker might not
+    see before it closes the socket, and which would be reset then. Who asks
+    for one is not answered, asks again after a second, and is refused, or
+    connected to the next start.
     """
+    code = b''.join(struct.pack('HBBI', *one) for one in _NO_NEW)
+    held = ctypes.create_string_buffer(code)
+    program = struct.pack('HP', len(_NO_NEW), ctypes.addressof(held))
+    # Where no filter can be had, as outside Linux, few are reset, not none.
+    with contextlib.suppress(OSError):
+        bound.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
     bound.close()
 
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server that ends while clients are connected."""
+"""An HTTP server that ends while clients are connected, or connect."""
 
+import collections
 import socket
+import threading
 
 from minova import clock
 from minova import http
 from tests import base
+from tests.fixtures.servers import ports
 
 _REQUEST = b'GET / HTTP/1.1\r\nHost: here\r\n\r\n'
 
@@ -80,3 +83,55 @@ class EndTest(base.TestCase):
         self.end().join(10)
         self.assertLess(clock.monotonic() - began, 5)
         self.assertRaises(ConnectionRefusedError, self.connect)
+
+    def test_nobody_is_let_in_whom_nobody_may_see(self):
+        self.server.start()
+        http.refuse(self.bound.dup())
+        # Neither let in nor refused: it asks again after a second.
+        self.assertRaises(
+            TimeoutError, socket.create_connection, self.address, 0.3
+        )
+        self.server.stop()
+        self.assertRaises(ConnectionRefusedError, self.connect)
+
+
+class StartAnewTest(base.TestCase):
+    """Clients connect all the time, while servers follow each other."""
+
+    rounds = 40
+
+    def setUp(self):
+        super().setUp()
+        self.over = threading.Event()
+        self.seen = collections.Counter()
+
+    def ask(self, address):
+        while not self.over.is_set():
+            try:
+                with socket.create_connection(address, timeout=10) as client:
+                    client.sendall(_REQUEST)
+                    self.seen[client.recv(12)] += 1
+            except OSError as error:
+                self.seen[type(error)] += 1
+
+    def test_who_connected_at_the_very_end_was_reset(self):
+        # None that a client may be given for its own end.
+        port = ports.Port()
+        self.addCleanup(port.release)
+        self.addCleanup(self.over.set)
+        address = ('127.0.0.1', port.number)
+        clients = [clock.spawn('client', self.ask, address) for _ in range(6)]
+        for _ in range(self.rounds):
+            bound = http.listen(*address)
+            server = http.HttpServer(answer, bound, 2, 1000)
+            server.start()
+            clock.sleep(0.02)
+            http.refuse(bound.dup())
+            server.stop()
+        self.over.set()
+        for client in clients:
+            client.join()
+        answered = self.seen.pop(b'HTTP/1.1 200')
+        self.assertGreater(answered, self.rounds)
+        self.seen.pop(ConnectionRefusedError, None)
+        self.assertEqual({}, dict(self.seen))
