@@ -26,18 +26,38 @@ failed_tests() {
         "$bin/$2" 2>&1 || true
 }
 
-# tell_failures FIRST: what failed in the runs from FIRST on, and last of all
-# its names: the end of a long log is what everybody gets to see.
+# ends_of_failures: of what subunit2pyunit tells of each failed test, its name
+# and the end, which has the error; before that stand the logs of services.
+ends_of_failures() {
+    awk '
+        function tell(  i) {
+            if (n > 30) print lines[0]
+            for (i = n > 30 ? n - 30 : 0; i < n; i++) print lines[i]
+            n = 0
+        }
+        /^======/ { tell(); failed = 1; next }
+        failed { lines[n++] = $0 }
+        END { tell() }
+    '
+}
+
+# tell_failures FIRST: what failed in the runs from FIRST on: all that is known
+# of each, then how each ended, and last of all the names. The end of a long
+# log is what everybody gets to see.
 tell_failures() {
-    local bin run found names=()
+    local bin run found names=() ends=()
     bin=$(dirname "$(ls .tox/*/bin/stestr | head -n 1)")
     for run in $(seq "$1" $(($(next_run) - 1))); do
         found=$(failed_tests "$run" subunit-ls)
         [ -n "$found" ] || continue
         names+=("$found")
-        failed_tests "$run" subunit2pyunit
+        found=$(failed_tests "$run" subunit2pyunit)
+        printf '%s\n' "$found"
+        ends+=("$(ends_of_failures <<<"$found")")
     done
-    [ ${#names[@]} -eq 0 ] || printf '%s\n' 'Failed tests:' "${names[@]}"
+    [ ${#names[@]} -gt 0 ] || return 0
+    printf '%s\n' '' 'How they ended:' "${ends[@]}"
+    printf '%s\n' '' 'Failed tests:' "${names[@]}"
 }
 
 say 'Running tox'
