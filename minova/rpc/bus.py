@@ -57,8 +57,14 @@ class Bus(Protocol):
         version: str,
         methods: list[str],
         dispatch: Dispatch,
+        kept: bool = False,
     ) -> Server:
-        """Return a server of the messages for a topic and this server."""
+        """Return a server of the messages for a topic and this server.
+
+        ``kept``: what a server had in hand when its process died is given to
+        another one of the topic, or to its next start, where a broker can do
+        that. For methods that may be asked twice.
+        """
 
     def publish(
         self, exchange: str, topic: str, context: Json, body: Json

@@ -167,7 +167,7 @@ class Conductor(Protocol):
         """Correct what differs between a hypervisor and the database."""
 
 
-INTERFACE = contract.Interface(Conductor, TOPIC, '1.8')
+INTERFACE = contract.Interface(Conductor, TOPIC, '1.8', kept=True)
 
 
 def client(bus: bus.Bus, server: str | None = None) -> Conductor:

@@ -79,13 +79,16 @@ class Interface:
     """A Protocol of remote methods with its topic and version.
 
     ``objects`` says which versions of objects came with which version of the
-    interface, the oldest first; every object began as 1.0 with it.
+    interface, the oldest first; every object began as 1.0 with it. ``kept``:
+    every method may be asked twice, so that what a server had in hand when its
+    process died is asked of another one.
     """
 
     protocol: type
     topic: str
     version: str
     objects: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    kept: bool = False
 
     def objects_at(self, version: str | None) -> Mapping[str, str] | None:
         """Return what objects looked like then; None for as they are."""
@@ -238,6 +241,7 @@ class Dispatcher:
             self.interface.version,
             self.method_names(),
             self.dispatch,
+            self.interface.kept,
         )
 
     def method_names(self) -> list[str]:

@@ -13,7 +13,6 @@ from typing import cast
 
 from oslo_log import log as logging
 import oslo_messaging
-from oslo_messaging._drivers import amqpdriver
 
 from minova import clock
 from minova import exception
@@ -21,18 +20,14 @@ from minova.conf import CONF
 from minova.rpc.bus import Dispatch
 from minova.rpc.bus import Json
 from minova.rpc.bus import Message
+from minova.rpc.listening import is_outage
+from minova.rpc.listening import mend
 from minova.rpc.queue import NamedQueue
 
 LOG = logging.getLogger(__name__)
 
 #: The exchange of our RPC; notifications go to another (conf/notifications).
 EXCHANGE = 'minova'
-
-# Who listens to RabbitMQ looks up after so many seconds without a message,
-# then after twice as many, up to five, to send acknowledgements; after the
-# next message all this begins again. With oslo.messaging's one millisecond
-# that is most of what a message costs.
-amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.1
 
 #: Seconds that a service which ends waits for answers, and between two looks
 #: at who still does.
@@ -44,9 +39,6 @@ _LOCAL = ('memory', 'fake')
 
 #: How a service of an older release says that it does not know a method.
 _UNKNOWN_THERE = ('NoSuchMethod', 'UnsupportedVersion')
-
-#: Whose errors mean that the bus is away.
-_LIBRARIES = ('amqp', 'kombu', 'oslo_messaging')
 
 
 class OsloServer:
@@ -76,32 +68,7 @@ class OsloServer:
     def stop(self) -> None:
         """Take no more; return when what was taken is answered."""
         self._server.stop()
-        self._leave_the_queues()
         self._server.wait()
-
-    def _leave_the_queues(self) -> None:
-        """Have the broker give what comes from now on to others at once.
-
-        The library stops to read and stays a consumer. What the broker goes on
-        to send it acknowledges when it closes the channel, and drops it.
-        """
-        adapter = getattr(self._server, 'listener', None)
-        listener = getattr(adapter, '_poll_style_listener', None)
-        if not isinstance(listener, amqpdriver.AMQPListener):
-            return
-        # Nobody reads from this connection any more: this thread may.
-        connection = listener.conn
-        try:
-            for consumer, tag in connection._consumers.items():
-                consumer.cancel(tag)
-        except Exception as error:
-            if not is_outage(error) and not isinstance(error, OSError):
-                raise
-            # The broker gives to others what a lost connection had.
-            LOG.warning('The message broker %s is away.', self._brokers)
-        # What had been sent until then was taken meanwhile.
-        while listener.incoming:
-            self._server._on_incoming([listener.incoming.pop(0)])
 
 
 class OsloBus:
@@ -189,6 +156,7 @@ class OsloBus:
         version: str,
         methods: list[str],
         dispatch: Dispatch,
+        kept: bool = False,
     ) -> OsloServer:
         """Return a server of the messages for a topic and this server."""
         target = oslo_messaging.Target(
@@ -200,6 +168,7 @@ class OsloBus:
             [_endpoint(target, methods, dispatch)],
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
+        mend(made, kept)
         # oslo's own default makes 64 threads before it uses one twice.
         CONF.set_default('executor_thread_pool_size', self._threads)
         return OsloServer(made, self._brokers)
@@ -311,13 +280,3 @@ def _translated(message: Message, send: Callable[[], Any]) -> Any:
             raise
         reason = f'{type(error).__name__}: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error
-
-
-def is_outage(error: Exception) -> bool:
-    """Tell whether an error is the broker's and not one of ours.
-
-    The libraries below let errors of their own through: kombu's
-    OperationalError and amqp's are no MessagingException. One of ours, as for
-    a value that JSON cannot carry, is nobody's outage.
-    """
-    return type(error).__module__.partition('.')[0] in _LIBRARIES

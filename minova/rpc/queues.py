@@ -13,8 +13,8 @@ from oslo_messaging._drivers import impl_rabbit
 
 from minova import exception
 from minova.conf import CONF
+from minova.rpc.listening import is_outage
 from minova.rpc.oslo import EXCHANGE
-from minova.rpc.oslo import is_outage
 from minova.rpc.queue import find
 from minova.rpc.queue import Queue
 

@@ -279,8 +279,12 @@ class SimulatedBus:
         version: str,
         methods: list[str],
         dispatch: Dispatch,
+        kept: bool = False,
     ) -> Server:
-        """Return a server of the messages for a topic and this server."""
+        """Return a server of the messages for a topic and this server.
+
+        Nothing is kept: the laws must hold without.
+        """
         return Server(self._network, self._process, topic, server, dispatch)
 
     def publish(

@@ -2,16 +2,38 @@
 """What is sent while one of those who listen ends, over a real broker."""
 
 import concurrent.futures
+import queue
+import subprocess
+import sys
 import threading
 
+from minova import clock
+from minova import exception
 from minova.rpc.bus import Message
 from minova.rpc.oslo import OsloBus
 from tests import base
 from tests.fixtures import servers
 
+#: A process that takes one message, says so, and never answers it.
+_TAKES = """
+import sys, time
+from minova.conf import CONF
+from minova.rpc.oslo import OsloBus
 
-class EndingTest(base.TestCase):
-    """Two listen to one topic; the one that is at work ends."""
+def take(method, context, arguments):
+    print('taken', flush=True)
+    time.sleep(600)
+
+CONF([], project='minova', default_config_files=[])
+bus = OsloBus(sys.argv[1])
+bus.serve('topic', 'first', '1.0', ['ask'], take, kept=True).start()
+print('ready', flush=True)
+time.sleep(600)
+"""
+
+
+class BusTestCase(base.TestCase):
+    """Two listen to one topic, the first of which ends."""
 
     def setUp(self):
         super().setUp()
@@ -21,29 +43,35 @@ class EndingTest(base.TestCase):
         self.taken = threading.Event()
         self.go_on = threading.Event()
         self.addCleanup(self.go_on.set)
+        self.heard = []
 
     def bus(self):
         made = OsloBus(self.url)
         self.addCleanup(made.close)
         return made
 
-    def serve(self, name):
+    def serve(self, name, kept=False):
         """Have somebody listen who answers with its name."""
 
         def answer(method, context, arguments):
+            self.heard.append(name)
             if arguments['slowly']:
                 self.taken.set()
                 self.go_on.wait()
             return {'name': name}
 
-        server = self.bus().serve('topic', name, '1.0', ['ask'], answer)
+        server = self.bus().serve('topic', name, '1.0', ['ask'], answer, kept)
         server.start()
         return server
 
     def ask(self, bus, slowly=False):
         arguments = {'slowly': slowly}
-        message = Message('topic', None, 'ask', '1.0', arguments, {}, 10)
+        message = Message('topic', None, 'ask', '1.0', arguments, {}, 30)
         return bus.call(message)['name']
+
+
+class EndingTest(BusTestCase):
+    """The first one stops."""
 
     def test_the_other_one_answers(self):
         asking = self.bus()
@@ -63,13 +91,79 @@ class EndingTest(base.TestCase):
             ending.result(10)
         self.assertEqual('first', slow.result())
 
-    def test_what_was_taken_is_answered(self):
+    def stops_under_load(self, kept):
         asking = self.bus()
-        first = self.serve('first')
+        first = self.serve('first', kept)
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
-            self.addCleanup(self.serve('second').stop)
+            self.addCleanup(self.serve('second', kept).stop)
             asked = [pool.submit(self.ask, asking) for _ in range(200)]
             first.stop()
             asked += [pool.submit(self.ask, asking) for _ in range(50)]
-            names = {one.result() for one in asked}
+            names = [one.result() for one in asked]
         self.assertIn('second', names)
+        # Each was answered by the only one that had it.
+        self.assertEqual(sorted(names), sorted(self.heard))
+
+    def test_what_was_taken_is_answered(self):
+        self.stops_under_load(kept=False)
+
+    def test_what_was_taken_and_kept_is_answered_once(self):
+        self.stops_under_load(kept=True)
+
+
+class DyingTest(BusTestCase):
+    """The first one is killed."""
+
+    def setUp(self):
+        super().setUp()
+        self.asking = self.bus()
+        self.answers = queue.SimpleQueue()
+
+    def ask_beside(self):
+        def ask():
+            try:
+                self.answers.put(self.ask(self.asking))
+            except exception.Unavailable as error:
+                self.answers.put(str(error))
+
+        clock.spawn('ask', ask)
+
+    def serve_apart(self):
+        """Have a process listen that takes a message and does not answer."""
+        process = subprocess.Popen(
+            [sys.executable, '-c', _TAKES, self.url],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertEqual('ready\n', process.stdout.readline())
+        return process
+
+    def assert_taken(self, process):
+        self.assertEqual('taken\n', process.stdout.readline())
+
+    def test_the_other_one_is_asked(self):
+        dying = self.serve_apart()
+        self.ask_beside()
+        self.assert_taken(dying)
+        self.addCleanup(self.serve('second', kept=True).stop)
+        dying.kill()
+        self.assertEqual('second', self.answers.get(timeout=5))
+
+    def test_of_one_message_not_all_die(self):
+        first = self.serve_apart()
+        self.ask_beside()
+        self.assert_taken(first)
+        second = self.serve_apart()
+        first.kill()
+        self.assert_taken(second)
+        self.addCleanup(self.serve('third', kept=True).stop)
+        second.kill()
+        second.wait()
+        # What it left would come before.
+        self.assertEqual('third', self.ask(self.asking))
+        self.assertEqual(['third'], self.heard)
+        self.asking.hang_up_soon()
+        self.assertIn('no answer', self.answers.get(timeout=20))
