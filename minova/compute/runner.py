@@ -69,6 +69,8 @@ class Runner:
         self._at_work: dict[str, _AtWork] = {}
         self._locks: dict[str, tuple[clock.Lock, int]] = {}
         self._leaving = clock.event()
+        #: What this start was woken for before it had registered; then None.
+        self._early: dict[str, Context] | None = {}
 
     # -- being asked ---------------------------------------------------------
 
@@ -77,12 +79,32 @@ class Runner:
         if self._leaving.is_set():
             return
         with self._guard:
+            if self._early is not None:
+                self._early[step] = context
+                return
             if step in self._at_work:
                 return
         self._pool.submit(self._run_quietly, context, step)
 
+    def begin(self) -> None:
+        """Take steps from now on: this start has registered.
+
+        Before, it would be refused each, as not the newest one.
+        """
+        with self._guard:
+            early, self._early = self._early or {}, None
+        for step, context in early.items():
+            self.wake(context, step)
+
     def run(self, context: Context, step: str) -> Facts:
-        """Run a nested step and return its result; raises its error."""
+        """Run a nested step and return its result; raises its error.
+
+        Raises Unavailable when this start has not registered yet.
+        """
+        if self._early is not None:
+            raise exception.Unavailable(
+                what=f'Compute {self._host}', reason='it is about to start'
+            )
         while True:
             with self._alone(step) as (mine, other):
                 if mine:

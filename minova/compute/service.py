@@ -128,7 +128,9 @@ class ComputeService:
 
     def _beat(self) -> None:
         if not self._registered.is_set():
-            self._take_up(self._register())
+            duties = self._register()
+            self.runner.begin()
+            self._take_up(duties)
             self.reconciler.start()
             self._registered.set()
             LOG.info('Compute %s is ready.', self.host)

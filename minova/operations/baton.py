@@ -96,7 +96,7 @@ def finish(
     loaded = _load(connection, step_id)
     step = loaded.step
     if step.state == records.DONE and step.incarnation == incarnation:
-        return _open_wakes(connection, loaded.operation)
+        return books.open_wakes(connection, loaded.operation)
     _require_held(loaded, incarnation)
     book = _book(connection, loaded)
     _work(loaded).ends(book, result)
@@ -123,7 +123,7 @@ def fail(
     step = loaded.step
     ended = (records.FAILED, records.UNDONE)
     if step.incarnation == incarnation and step.state in ended:
-        return _open_wakes(connection, loaded.operation)
+        return books.open_wakes(connection, loaded.operation)
     if step.incarnation is None and step.attempts:
         return []
     _require_held(loaded, incarnation)
@@ -222,16 +222,6 @@ def _nested(book: Book, work: HostStep) -> dict[str, str]:
         return {}
     steps = book.owed or book.steps()
     return {step.method: step.id for step in steps if step.nested}
-
-
-def _open_wakes(
-    connection: sa.Connection, operation: records.Operation
-) -> list[Wake]:
-    return [
-        books.wake_for(step)
-        for step in operations.steps_of(connection, operation.id)
-        if step.state in records.OPEN and not step.nested
-    ]
 
 
 def _ticket(

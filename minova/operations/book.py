@@ -427,6 +427,21 @@ def wake_for(step: records.Step) -> Wake:
     )
 
 
+def open_wakes(
+    connection: sa.Connection, operation: records.Operation
+) -> list[Wake]:
+    """Return the wake-ups for all that an operation owes.
+
+    For who asks again for what has been done: the answer was lost, and with
+    it may have been the wake-ups.
+    """
+    return [
+        wake_for(step)
+        for step in operations.steps_of(connection, operation.id)
+        if step.state in records.OPEN and not step.nested
+    ]
+
+
 def stale(operation: records.Operation) -> exception.Stale:
     """Return the error for a writer that is too late."""
     return exception.Stale(

@@ -2,7 +2,8 @@
 """Decisions: the steps of the conductor, one transaction each.
 
 Any replica may run any of them, two at once too: the one that comes second
-finds the step ended and changes nothing.
+finds the step ended, changes nothing, and wakes whoever the first one may have
+died before it woke.
 """
 
 from typing import Any
@@ -21,6 +22,7 @@ from minova.objects import operation as records
 from minova.objects.step import Wake
 from minova.operations import unwind
 from minova.operations.book import Book
+from minova.operations.book import open_wakes
 
 
 def decide(
@@ -71,9 +73,10 @@ def _write(
     host: str,
 ) -> list[Wake] | Book:
     """Decide; return the book as it was read when advice is missing."""
-    book = _open(connection, step_id, host)
+    loaded = _load(connection, step_id)
+    book = _open(connection, loaded, host)
     if book is None:
-        return []
+        return open_wakes(connection, loaded.operation)
     step = book.step
     decision = _decision(book.operation, step)
     if decision.needs_advice and advice is None:
@@ -90,7 +93,7 @@ def _write_failure(
     error: exception.MinovaException,
     host: str,
 ) -> list[Wake]:
-    book = _open(connection, step_id, host)
+    book = _open(connection, _load(connection, step_id), host)
     if book is None:
         return []
     book.step.started_at = book.now
@@ -100,14 +103,20 @@ def _write_failure(
     return book.flush()
 
 
-def _open(connection: sa.Connection, step_id: str, host: str) -> Book | None:
+def _load(connection: sa.Connection, step_id: str) -> operations.Loaded:
+    loaded = operations.load(connection, step_id)
+    if loaded is None:
+        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
+    return loaded
+
+
+def _open(
+    connection: sa.Connection, loaded: operations.Loaded, host: str
+) -> Book | None:
     """Open the book, or return None when there is nothing to decide.
 
     Raises the error of a decision that was made and failed.
     """
-    loaded = operations.load(connection, step_id)
-    if loaded is None:
-        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
     if loaded.step.state != records.OWED:
         if loaded.step.error is not None:
             raise written.decode(loaded.step.error)

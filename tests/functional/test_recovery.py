@@ -18,6 +18,7 @@ from minova.db import operations
 from minova.flows import lifecycle
 from minova.operations import baton
 from minova.operations import begin
+from minova.rpc.compute import Computes
 from tests import base
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.cloud import NoImages
@@ -72,6 +73,13 @@ class RecoveryTestCase(base.TestCase):
         """Start the compute of a host anew."""
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.start_compute(host)
+
+    def ask_no_more(self):
+        """Let nothing be found from now on by asking what is owed."""
+        self.config(group='compute', heartbeat_interval=60)
+        self.config(group='conductor', sweep_interval=60)
+        # Whoever waits to ask goes by the interval of before.
+        clock.sleep(1)
 
     def take_down(self, host):
         """Let a host be down, and known to be."""
@@ -324,6 +332,100 @@ class CrashTest(RecoveryTestCase):
             list(lines(self.cloud.consumer.of(uuid)))[-6:],
         )
         self.pairs(uuid)
+
+
+class StartTest(RecoveryTestCase):
+    """A compute is woken, and asked, before it has registered."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuid = self.cloud.boot(host='a')
+        self.cloud.stop(self.cloud.computes['a'])
+        self.ask_no_more()
+        self.service = ComputeService(
+            'a', self.cloud.bus, self.cloud.driver('a'), NoImages()
+        )
+
+    def before_it_registers(self, do):
+        """Start the compute; call ``do`` when it listens."""
+        conductor = self.service._conductor
+        register = conductor.register_host
+
+        def first_do(*args, **kwargs):
+            do()
+            return register(*args, **kwargs)
+
+        self.useFixture(
+            fixtures.MockPatchObject(conductor, 'register_host', first_do)
+        )
+        self.service.start()
+        self.cloud.adopt('a', self.service)
+
+    def test_a_wake_up_was_lost(self):
+        asked, registered = clock.event(), clock.event()
+        take = self.service._asking.take
+
+        def slowly(context, step):
+            asked.set()
+            try:
+                return take(context, step)
+            finally:
+                registered.wait(10)
+
+        def begin_a_stop():
+            self.cloud.begin('stop', self.uuid, wait=False)
+            # By then it would have been refused.
+            asked.wait(1)
+
+        self.useFixture(
+            fixtures.MockPatchObject(self.service._asking, 'take', slowly)
+        )
+        self.before_it_registers(begin_a_stop)
+        self.cloud.wait_for(lambda: self.service.is_registered)
+        registered.set()
+        self.cloud.settle(self.uuid)
+        self.assertEqual(
+            states.STOPPED, self.cloud.instance(self.uuid).vm_state
+        )
+
+    def test_a_nested_step_was_refused_for_good(self):
+        compute = Computes(self.cloud.bus).at('a')
+        refused = []
+
+        def ask():
+            error = self.assertRaises(
+                exception.Unavailable,
+                compute.pre_live_migration,
+                internal(),
+                step='any',
+            )
+            refused.append(str(error))
+
+        self.before_it_registers(ask)
+        self.cloud.wait_for(lambda: self.service.is_registered)
+        self.assertIn('about to start', refused[0])
+
+
+class AskedAgainTest(RecoveryTestCase):
+    """A conductor dies when it has decided and woken nobody."""
+
+    def test_nobody_was_woken(self):
+        self.ask_no_more()
+        (conductor,) = self.cloud.conductors.values()
+        died = clock.event()
+
+        def die(context, wakes):
+            died.set()
+
+        with fixtures.MockPatchObject(conductor.manager, 'go_on', die):
+            uuid = self.cloud.boot(wait=False)
+            self.assertTrue(died.wait(10))
+        (operation,) = self.cloud.operations(uuid)
+        steps = self.cloud.read(operations.steps_of, operation.id)
+        # As a broker does that had no answer.
+        self.cloud.conductor.build_instances(internal(), steps=[steps[0].id])
+        self.cloud.settle(uuid)
+        self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
 
 
 class HostDownTest(RecoveryTestCase):

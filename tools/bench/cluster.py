@@ -5,13 +5,20 @@
 Starts RabbitMQ and MariaDB on free loopback ports, one api, two conductors and
 two computes with the fake hypervisor, measures them with ``measure.py``, and
 stops everything. Run it where little else runs.
+
+With ``--kills`` it measures instead how long it takes to create a server while
+services are killed and started again, one after the other.
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,8 +41,9 @@ def memory_of(service):
     return total / 1024
 
 
-def run(arguments, directory):
-    """Bring it up, measure, say what was measured."""
+@contextlib.contextmanager
+def started(arguments, directory):
+    """Bring it up; yields the cluster, its servers and a user of its api."""
     with (
         servers.RabbitMQ(prometheus=True, busy_wait='none') as rabbit,
         servers.MariaDB() as mariadb,
@@ -43,6 +51,8 @@ def run(arguments, directory):
             rabbit.url,
             mariadb.url('minova', arguments.mysql_driver),
             directory,
+            # Guests outlive their host's compute.
+            hypervisor=bool(arguments.kills),
             compute={'heartbeat_interval': 10},
             conductor={
                 'sweep_interval': 10,
@@ -52,25 +62,30 @@ def run(arguments, directory):
             notifications={'enabled': arguments.notifications},
         ) as cluster,
     ):
-        conf = os.path.join(directory, 'manage.conf')
-        with open(conf, 'w', encoding='utf-8') as file:
-            file.write(f'[database]\nconnection = {mariadb.url("minova")}\n')
-        manage = [sys.executable, '-m', 'minova.cmd.manage']
-        subprocess.check_call([*manage, '--config-file', conf, 'db', 'sync'])
+        processes.sync(directory, mariadb.url('minova'))
         for host in ('one', 'two'):
             cluster.start('conductor', host)
         for host in ('node1', 'node2'):
             cluster.start('compute', host)
-        url = cluster.start_api().url + '/v2.1'
-        user = User(url, 'admin:admin')
-        image = user.image()
+        user = User(cluster.start_api().url + '/v2.1', 'admin:admin')
         user.flavor('small', 512)
         user.flavor('big', 1024)
         time.sleep(2)
+        yield cluster, rabbit, mariadb, user
+
+
+def run(arguments, directory):
+    """Bring it up, measure, say what was measured."""
+    with started(arguments, directory) as (cluster, rabbit, mariadb, user):
+        image = user.image()
+        if arguments.kills:
+            for kind in ('conductor', 'compute'):
+                kill(cluster, kind, arguments.kills, user)
+            return 0
         command = [
             sys.executable,
             os.path.join(HERE, 'measure.py'),
-            f'--url={url}',
+            f'--url={user.url}',
             '--token=admin:admin',
             '--flavor=small',
             '--bigger=big',
@@ -84,6 +99,46 @@ def run(arguments, directory):
         for name, service in cluster.services.items():
             print(f'memory of {name:<24} {memory_of(service):8.1f} MiB')
         return code
+
+
+def kill(cluster, kind, times, user):
+    """Create and delete servers, four at a time, while services are killed.
+
+    In turn, each for a second; the next one two seconds after it is back.
+    """
+    over = threading.Event()
+
+    def create(_):
+        spans = []
+        while not over.is_set():
+            began = time.perf_counter()
+            made = user.boot()
+            spans.append(time.perf_counter() - began)
+            user.delete(made)
+        return spans
+
+    found = [
+        service
+        for name, service in cluster.services.items()
+        if name.startswith(kind)
+    ]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        clients = pool.map(create, range(4))
+        for number in range(times):
+            time.sleep(2)
+            service = found[number % len(found)]
+            ready = service.said().count('is ready.') + 1
+            service.kill()
+            time.sleep(1)
+            service.start()
+            service.wait_for('is ready.', ready)
+        over.set()
+        spans = sorted(span for mine in clients for span in mine)
+    print(
+        f'{kind}s killed {times} times: {len(spans)} creates, '
+        f'median {statistics.median(spans):.2f} s, longest {spans[-1]:.2f} s',
+        flush=True,
+    )
 
 
 def main():
@@ -101,6 +156,13 @@ def main():
         dest='notifications',
         action='store_false',
         help='publish none, to count RPC messages alone',
+    )
+    parser.add_argument(
+        '--kills',
+        type=int,
+        default=0,
+        metavar='N',
+        help='kill a conductor and a compute so often and measure creates',
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='minova-bench') as directory:
