@@ -38,7 +38,7 @@ def take(
 
     Raises Stale when the step is not there to be run by this one.
     """
-    loaded = _load(connection, step_id)
+    loaded = books.load(connection, step_id)
     step = loaded.step
     if step.host != host or loaded.incarnation != incarnation:
         raise _gone(step)
@@ -93,7 +93,7 @@ def finish(
     result: dict[str, Any],
 ) -> list[Wake]:
     """Note that a step is done; return who is to be woken for the next."""
-    loaded = _load(connection, step_id)
+    loaded = books.load(connection, step_id)
     step = loaded.step
     if step.state == records.DONE and step.incarnation == incarnation:
         return books.open_wakes(connection, loaded.operation)
@@ -119,7 +119,7 @@ def fail(
 
     ``facts`` may hold the guest's ``power_state`` as it was found afterwards.
     """
-    loaded = _load(connection, step_id)
+    loaded = books.load(connection, step_id)
     step = loaded.step
     ended = (records.FAILED, records.UNDONE)
     if step.incarnation == incarnation and step.state in ended:
@@ -171,17 +171,10 @@ def _try_again(book: Book, error: exception.MinovaException) -> None:
 # -- what all of them need ---------------------------------------------------
 
 
-def _load(connection: sa.Connection, step_id: str) -> operations.Loaded:
-    loaded = operations.load(connection, step_id)
-    if loaded is None:
-        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
-    return loaded
-
-
 def _held(
     connection: sa.Connection, step_id: str, incarnation: str
 ) -> operations.Loaded:
-    loaded = _load(connection, step_id)
+    loaded = books.load(connection, step_id)
     _require_held(loaded, incarnation)
     return loaded
 

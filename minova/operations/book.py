@@ -427,6 +427,14 @@ def wake_for(step: records.Step) -> Wake:
     )
 
 
+def load(connection: sa.Connection, step_id: str) -> operations.Loaded:
+    """Lock a step with all it belongs to; Stale when there is none."""
+    loaded = operations.load(connection, step_id)
+    if loaded is None:
+        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
+    return loaded
+
+
 def open_wakes(
     connection: sa.Connection, operation: records.Operation
 ) -> list[Wake]:

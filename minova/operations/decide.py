@@ -20,9 +20,9 @@ from minova.flows.chain import Desk
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.step import Wake
+from minova.operations import book as books
 from minova.operations import unwind
 from minova.operations.book import Book
-from minova.operations.book import open_wakes
 
 
 def decide(
@@ -73,10 +73,10 @@ def _write(
     host: str,
 ) -> list[Wake] | Book:
     """Decide; return the book as it was read when advice is missing."""
-    loaded = _load(connection, step_id)
+    loaded = books.load(connection, step_id)
     book = _open(connection, loaded, host)
     if book is None:
-        return open_wakes(connection, loaded.operation)
+        return books.open_wakes(connection, loaded.operation)
     step = book.step
     decision = _decision(book.operation, step)
     if decision.needs_advice and advice is None:
@@ -93,7 +93,7 @@ def _write_failure(
     error: exception.MinovaException,
     host: str,
 ) -> list[Wake]:
-    book = _open(connection, _load(connection, step_id), host)
+    book = _open(connection, books.load(connection, step_id), host)
     if book is None:
         return []
     book.step.started_at = book.now
@@ -101,13 +101,6 @@ def _write_failure(
     book.end_step(records.FAILED)
     unwind.start(book, error, f'{book.step.method} failed: {error}')
     return book.flush()
-
-
-def _load(connection: sa.Connection, step_id: str) -> operations.Loaded:
-    loaded = operations.load(connection, step_id)
-    if loaded is None:
-        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
-    return loaded
 
 
 def _open(
