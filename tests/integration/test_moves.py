@@ -131,6 +131,18 @@ class KillTest(MovesTestCase):
         self.wait_for(lambda: len(self.rig.runners(uuid)) == 2)
         return here, self.other(here)
 
+    def end_of_move(self, uuid):
+        """Return what is said of how a guest's last move ended."""
+        path = f'/os-migrations?instance_uuid={uuid}'
+
+        def status():
+            moves = self.user.ask('GET', path)['migrations']
+            return max(moves, key=lambda move: move['id'])['status']
+
+        # The source may still clean up.
+        self.wait_for(lambda: status() in ('completed', 'error', 'cancelled'))
+        return status()
+
     def restart(self, *hosts):
         for host in hosts:
             service = self.computes[host]
@@ -181,6 +193,7 @@ class KillTest(MovesTestCase):
         here, there = self.begin(uuid)
         self.rig.kill_guest(there, uuid)
         self.assert_is_at(uuid, here)
+        self.assertEqual('error', self.end_of_move(uuid))
         # The libvirtd that sends; its guest runs on and is found again. When
         # somebody has asked meanwhile nobody knows what came of the move: it
         # is begun anew, unless what is left of it there is in the way.
@@ -188,7 +201,8 @@ class KillTest(MovesTestCase):
         self.rig.kill_libvirtd(here)
         self.rig.start_libvirtd(here)
         self.user.wait(uuid, 'ACTIVE', 180)
-        self.assert_is_at(uuid, self.user.host(uuid))
+        moved = self.end_of_move(uuid) == 'completed'
+        self.assert_is_at(uuid, there if moved else here)
         # The one that receives.
         here, there = self.begin(uuid)
         self.rig.kill_libvirtd(there)
@@ -201,6 +215,7 @@ class KillTest(MovesTestCase):
         here, there = self.begin(uuid)
         self.hurry(here, uuid)
         self.assert_is_at(uuid, there)
+        self.assertEqual('completed', self.end_of_move(uuid))
 
     def test_forced(self):
         uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
