@@ -123,16 +123,18 @@ def kill(cluster, kind, times, user):
         if name.startswith(kind)
     ]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        clients = pool.map(create, range(4))
-        for number in range(times):
-            time.sleep(2)
-            service = found[number % len(found)]
-            ready = service.said().count('is ready.') + 1
-            service.kill()
-            time.sleep(1)
-            service.start()
-            service.wait_for('is ready.', ready)
-        over.set()
+        # Also when a service does not come back: the pool waits for them.
+        with contextlib.ExitStack() as end:
+            end.callback(over.set)
+            clients = pool.map(create, range(4))
+            for number in range(times):
+                time.sleep(2)
+                service = found[number % len(found)]
+                ready = service.said().count('is ready.') + 1
+                service.kill()
+                time.sleep(1)
+                service.start()
+                service.wait_for('is ready.', ready)
         spans = sorted(span for mine in clients for span in mine)
     print(
         f'{kind}s killed {times} times: {len(spans)} creates, '
