@@ -46,7 +46,7 @@ function configure_compute {
     if uses_qemu; then
         configure_qemu
         iniset "$MINOVA_CONF" libvirt virt_type "$MINOVA_VIRT_TYPE"
-        iniset "$MINOVA_CONF" libvirt migration_uri \
+        iniset "$MINOVA_CONF" libvirt live_migration_uri \
             "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@$HOST_IP/system}"
         # Where the proxy of screens, on the controller, reaches them.
         iniset "$MINOVA_CONF" libvirt vnc_listen "$HOST_IP"
@@ -64,7 +64,7 @@ function configure_minova {
         configure_compute
     fi
     # The page of screens, which the api hands out and the proxy serves.
-    iniset "$MINOVA_CONF" vnc base_url "${MINOVA_NOVNC_URL:-$(printf \
+    iniset "$MINOVA_CONF" vnc novncproxy_base_url "${MINOVA_NOVNC_URL:-$(printf \
         'http://%s:%s/vnc_auto.html' "$SERVICE_HOST" "$MINOVA_NOVNC_PORT")}"
     if is_service_enabled minova-novnc; then
         iniset "$MINOVA_CONF" vnc listen "$SERVICE_LISTEN_ADDRESS"

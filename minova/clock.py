@@ -120,35 +120,35 @@ class Clock:
 
 _clock = Clock()
 #: What ``now`` adds to the machine's time of day.
-_ahead = datetime.timedelta(0)
+_offset = datetime.timedelta(0)
 
 
 def install(clock: Clock) -> Clock:
     """Make ``clock`` the one everybody asks; return the one before."""
-    global _clock, _ahead
+    global _clock, _offset
     before, _clock = _clock, clock
-    _ahead = datetime.timedelta(0)
+    _offset = datetime.timedelta(0)
     return before
 
 
-def set_ahead(span: datetime.timedelta) -> None:
+def set_offset(offset: datetime.timedelta) -> None:
     """Count the time of day by a clock that is ahead of this machine's.
 
     So that services whose machines' clocks differ have one time of day, the
     database's (``db/daytime.py``).
     """
-    global _ahead
-    _ahead = span
+    global _offset
+    _offset = offset
 
 
-def ahead() -> datetime.timedelta:
+def offset() -> datetime.timedelta:
     """Return how far ``now`` is ahead of this machine's clock."""
-    return _ahead
+    return _offset
 
 
 def now() -> datetime.datetime:
     """Return the time of day, aware, in UTC."""
-    return _clock.now() + _ahead
+    return _clock.now() + _offset
 
 
 def monotonic() -> float:

@@ -52,17 +52,17 @@ class Context(context.RequestContext):
         return values
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> 'Context':
+    def from_values(cls, values: Mapping[str, Any]) -> 'Context':
         """Return the context that ``to_dict`` turned into ``values``."""
         made: Context = cls.from_dict(dict(values))
         return made
 
 
-def new_request_id() -> str:
+def generate_request_id() -> str:
     """Return a fresh request id, ``req-`` and a uuid."""
     return f'req-{clock.uuid4()}'
 
 
-def internal() -> Context:
+def get_admin_context() -> Context:
     """Return the context in which Minova acts by itself."""
-    return Context(is_admin=True, request_id=new_request_id())
+    return Context(is_admin=True, request_id=generate_request_id())

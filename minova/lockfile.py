@@ -10,7 +10,7 @@ import os
 from typing import IO
 
 
-def take(path: str, shared: bool = False) -> IO[str] | None:
+def acquire(path: str, shared: bool = False) -> IO[str] | None:
     """Have a lock until the file is closed; None when another has it.
 
     A ``shared`` one may be had by several at a time. Else the file says the

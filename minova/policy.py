@@ -20,20 +20,20 @@ from minova.context import Context
 
 #: Seconds for which a decision is remembered, and so until a changed file is
 #: seen.
-_REMEMBERED: Final = 5.0
+_CACHE_SECONDS: Final = 5.0
 #: How many decisions are remembered; whoever asks with very many projects
 #: makes it start anew.
-_MOST: Final = 10000
+_CACHE_MAX_ENTRIES: Final = 10000
 
 ADMIN: Final = 'rule:admin_api'
-OWNER: Final = 'rule:admin_or_owner'
-USER: Final = 'rule:admin_or_user'
+ADMIN_OR_OWNER: Final = 'rule:admin_or_owner'
+ADMIN_OR_USER: Final = 'rule:admin_or_user'
 
 #: Who is meant by a default, for the text of a refusal.
-_WHO: Final = {
+_AUDIENCES: Final = {
     ADMIN: 'administrators',
-    OWNER: 'members of the project and administrators',
-    USER: 'the user whose it is and administrators',
+    ADMIN_OR_OWNER: 'members of the project and administrators',
+    ADMIN_OR_USER: 'the user whose it is and administrators',
 }
 
 _BASE: Final = (
@@ -62,56 +62,56 @@ _SERVERS: Final = 'os_compute_api:servers'
 # fmt: off
 #: Name, default, what it lets one do, the requests that ask for it.
 _RULES: Final = (
-    (f'{_SERVERS}:index', OWNER, 'List servers', 'GET /servers'),
-    (f'{_SERVERS}:detail', OWNER, 'List servers with details', 'GET /servers/detail'),
+    (f'{_SERVERS}:index', ADMIN_OR_OWNER, 'List servers', 'GET /servers'),
+    (f'{_SERVERS}:detail', ADMIN_OR_OWNER, 'List servers with details', 'GET /servers/detail'),
     (f'{_SERVERS}:index:get_all_tenants', ADMIN, 'List servers of all projects', 'GET /servers'),
     (f'{_SERVERS}:detail:get_all_tenants', ADMIN, 'List servers of all projects with details', 'GET /servers/detail'),
     (f'{_SERVERS}:allow_all_filters', ADMIN, 'Filter servers by anything, also by where they are', 'GET /servers', 'GET /servers/detail'),
-    (f'{_SERVERS}:show', OWNER, 'Show a server', f'GET {_ID}'),
+    (f'{_SERVERS}:show', ADMIN_OR_OWNER, 'Show a server', f'GET {_ID}'),
     (f'{_SERVERS}:show:host_status', ADMIN, 'See in what state the host of a server is', f'GET {_ID}', 'GET /servers/detail'),
-    (f'{_SERVERS}:show:flavor-extra-specs', OWNER, 'See the extra specs of the flavor in a server', f'GET {_ID}', 'GET /servers/detail', f'PUT {_ID}'),
+    (f'{_SERVERS}:show:flavor-extra-specs', ADMIN_OR_OWNER, 'See the extra specs of the flavor in a server', f'GET {_ID}', 'GET /servers/detail', f'PUT {_ID}'),
     ('os_compute_api:os-extended-server-attributes', ADMIN, 'See where a server is and what it is called there', f'GET {_ID}', 'GET /servers/detail'),
-    (f'{_SERVERS}:create', OWNER, 'Create a server', 'POST /servers'),
+    (f'{_SERVERS}:create', ADMIN_OR_OWNER, 'Create a server', 'POST /servers'),
     (f'{_SERVERS}:create:forced_host', ADMIN, 'Create a server on a host named in the availability zone', 'POST /servers'),
     ('compute:servers:create:requested_destination', ADMIN, 'Create a server on a host that is named', 'POST /servers'),
-    (f'{_SERVERS}:update', OWNER, 'Rename or describe a server', f'PUT {_ID}'),
-    (f'{_SERVERS}:delete', OWNER, 'Delete a server', f'DELETE {_ID}'),
-    ('os_compute_api:os-deferred-delete:force', OWNER, 'Delete a server at once, whatever it is doing', f'{_ACTION} (forceDelete)'),
-    (f'{_SERVERS}:start', OWNER, 'Start a server', f'{_ACTION} (os-start)'),
-    (f'{_SERVERS}:stop', OWNER, 'Stop a server', f'{_ACTION} (os-stop)'),
-    (f'{_SERVERS}:reboot', OWNER, 'Reboot a server', f'{_ACTION} (reboot)'),
-    ('os_compute_api:os-pause-server:pause', OWNER, 'Pause a server', f'{_ACTION} (pause)'),
-    ('os_compute_api:os-pause-server:unpause', OWNER, 'Unpause a server', f'{_ACTION} (unpause)'),
-    ('os_compute_api:os-suspend-server:suspend', OWNER, 'Suspend a server', f'{_ACTION} (suspend)'),
-    ('os_compute_api:os-suspend-server:resume', OWNER, 'Resume a server', f'{_ACTION} (resume)'),
-    ('os_compute_api:os-rescue', OWNER, 'Rescue a server', f'{_ACTION} (rescue)'),
-    ('os_compute_api:os-unrescue', OWNER, 'Unrescue a server', f'{_ACTION} (unrescue)'),
-    (f'{_SERVERS}:resize', OWNER, 'Resize a server', f'{_ACTION} (resize)'),
-    (f'{_SERVERS}:confirm_resize', OWNER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
-    (f'{_SERVERS}:revert_resize', OWNER, 'Revert a resize', f'{_ACTION} (revertResize)'),
+    (f'{_SERVERS}:update', ADMIN_OR_OWNER, 'Rename or describe a server', f'PUT {_ID}'),
+    (f'{_SERVERS}:delete', ADMIN_OR_OWNER, 'Delete a server', f'DELETE {_ID}'),
+    ('os_compute_api:os-deferred-delete:force', ADMIN_OR_OWNER, 'Delete a server at once, whatever it is doing', f'{_ACTION} (forceDelete)'),
+    (f'{_SERVERS}:start', ADMIN_OR_OWNER, 'Start a server', f'{_ACTION} (os-start)'),
+    (f'{_SERVERS}:stop', ADMIN_OR_OWNER, 'Stop a server', f'{_ACTION} (os-stop)'),
+    (f'{_SERVERS}:reboot', ADMIN_OR_OWNER, 'Reboot a server', f'{_ACTION} (reboot)'),
+    ('os_compute_api:os-pause-server:pause', ADMIN_OR_OWNER, 'Pause a server', f'{_ACTION} (pause)'),
+    ('os_compute_api:os-pause-server:unpause', ADMIN_OR_OWNER, 'Unpause a server', f'{_ACTION} (unpause)'),
+    ('os_compute_api:os-suspend-server:suspend', ADMIN_OR_OWNER, 'Suspend a server', f'{_ACTION} (suspend)'),
+    ('os_compute_api:os-suspend-server:resume', ADMIN_OR_OWNER, 'Resume a server', f'{_ACTION} (resume)'),
+    ('os_compute_api:os-rescue', ADMIN_OR_OWNER, 'Rescue a server', f'{_ACTION} (rescue)'),
+    ('os_compute_api:os-unrescue', ADMIN_OR_OWNER, 'Unrescue a server', f'{_ACTION} (unrescue)'),
+    (f'{_SERVERS}:resize', ADMIN_OR_OWNER, 'Resize a server', f'{_ACTION} (resize)'),
+    (f'{_SERVERS}:confirm_resize', ADMIN_OR_OWNER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
+    (f'{_SERVERS}:revert_resize', ADMIN_OR_OWNER, 'Revert a resize', f'{_ACTION} (revertResize)'),
     ('os_compute_api:os-migrate-server:migrate', ADMIN, 'Migrate a server that is off meanwhile', f'{_ACTION} (migrate)'),
     ('os_compute_api:os-migrate-server:migrate:host', ADMIN, 'Migrate a server to a host that is named', f'{_ACTION} (migrate)'),
     ('os_compute_api:os-migrate-server:migrate_live', ADMIN, 'Migrate a server while it runs', f'{_ACTION} (os-migrateLive)'),
     ('os_compute_api:os-migrate-server:migrate_live:host', ADMIN, 'Migrate a server while it runs to a host that is named', f'{_ACTION} (os-migrateLive)'),
-    ('os_compute_api:os-console-output', OWNER, 'Read what a server says on its console', f'{_ACTION} (os-getConsoleOutput)'),
-    ('os_compute_api:os-remote-consoles', OWNER, 'Get a URL that shows the screen of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
+    ('os_compute_api:os-console-output', ADMIN_OR_OWNER, 'Read what a server says on its console', f'{_ACTION} (os-getConsoleOutput)'),
+    ('os_compute_api:os-remote-consoles', ADMIN_OR_OWNER, 'Get a URL that shows the screen of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
     ('os_compute_api:os-console-auth-tokens', ADMIN, 'Ask what a token for a console is good for', 'GET /os-console-auth-tokens/{console_token}'),
-    ('os_compute_api:server-metadata:index', OWNER, 'List the metadata of a server', f'GET {_ID}/metadata'),
-    ('os_compute_api:server-metadata:show', OWNER, 'Show one item of metadata', f'GET {_ID}/metadata/{{key}}'),
-    ('os_compute_api:server-metadata:create', OWNER, 'Add or change metadata', f'POST {_ID}/metadata'),
-    ('os_compute_api:server-metadata:update', OWNER, 'Set one item of metadata', f'PUT {_ID}/metadata/{{key}}'),
-    ('os_compute_api:server-metadata:update_all', OWNER, 'Replace the metadata', f'PUT {_ID}/metadata'),
-    ('os_compute_api:server-metadata:delete', OWNER, 'Remove one item of metadata', f'DELETE {_ID}/metadata/{{key}}'),
-    ('os_compute_api:os-server-tags:index', OWNER, 'List the tags of a server', f'GET {_ID}/tags'),
-    ('os_compute_api:os-server-tags:show', OWNER, 'Ask whether a server has a tag', f'GET {_ID}/tags/{{tag}}'),
-    ('os_compute_api:os-server-tags:update', OWNER, 'Give a server a tag', f'PUT {_ID}/tags/{{tag}}'),
-    ('os_compute_api:os-server-tags:update_all', OWNER, 'Replace the tags', f'PUT {_ID}/tags'),
-    ('os_compute_api:os-server-tags:delete', OWNER, 'Take a tag away', f'DELETE {_ID}/tags/{{tag}}'),
-    ('os_compute_api:os-server-tags:delete_all', OWNER, 'Take all tags away', f'DELETE {_ID}/tags'),
-    ('os_compute_api:ips:index', OWNER, 'List the addresses of a server', f'GET {_ID}/ips'),
-    ('os_compute_api:ips:show', OWNER, 'List its addresses in one network', f'GET {_ID}/ips/{{network}}'),
-    ('os_compute_api:os-instance-actions:list', OWNER, 'List what was done to a server', f'GET {_ID}/os-instance-actions'),
-    ('os_compute_api:os-instance-actions:show', OWNER, 'Show one thing that was done', f'GET {_ID}/os-instance-actions/{{request_id}}'),
+    ('os_compute_api:server-metadata:index', ADMIN_OR_OWNER, 'List the metadata of a server', f'GET {_ID}/metadata'),
+    ('os_compute_api:server-metadata:show', ADMIN_OR_OWNER, 'Show one item of metadata', f'GET {_ID}/metadata/{{key}}'),
+    ('os_compute_api:server-metadata:create', ADMIN_OR_OWNER, 'Add or change metadata', f'POST {_ID}/metadata'),
+    ('os_compute_api:server-metadata:update', ADMIN_OR_OWNER, 'Set one item of metadata', f'PUT {_ID}/metadata/{{key}}'),
+    ('os_compute_api:server-metadata:update_all', ADMIN_OR_OWNER, 'Replace the metadata', f'PUT {_ID}/metadata'),
+    ('os_compute_api:server-metadata:delete', ADMIN_OR_OWNER, 'Remove one item of metadata', f'DELETE {_ID}/metadata/{{key}}'),
+    ('os_compute_api:os-server-tags:index', ADMIN_OR_OWNER, 'List the tags of a server', f'GET {_ID}/tags'),
+    ('os_compute_api:os-server-tags:show', ADMIN_OR_OWNER, 'Ask whether a server has a tag', f'GET {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:update', ADMIN_OR_OWNER, 'Give a server a tag', f'PUT {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:update_all', ADMIN_OR_OWNER, 'Replace the tags', f'PUT {_ID}/tags'),
+    ('os_compute_api:os-server-tags:delete', ADMIN_OR_OWNER, 'Take a tag away', f'DELETE {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:delete_all', ADMIN_OR_OWNER, 'Take all tags away', f'DELETE {_ID}/tags'),
+    ('os_compute_api:ips:index', ADMIN_OR_OWNER, 'List the addresses of a server', f'GET {_ID}/ips'),
+    ('os_compute_api:ips:show', ADMIN_OR_OWNER, 'List its addresses in one network', f'GET {_ID}/ips/{{network}}'),
+    ('os_compute_api:os-instance-actions:list', ADMIN_OR_OWNER, 'List what was done to a server', f'GET {_ID}/os-instance-actions'),
+    ('os_compute_api:os-instance-actions:show', ADMIN_OR_OWNER, 'Show one thing that was done', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events', ADMIN, 'See the events of an action before 2.51, and from then on their tracebacks and hosts', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events:details', ADMIN, 'See details of the events of an action', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     (f'{_SERVERS}:migrations:index', ADMIN, 'List the live migrations of a server in progress', f'GET {_ID}/migrations'),
@@ -119,20 +119,20 @@ _RULES: Final = (
     (f'{_SERVERS}:migrations:force_complete', ADMIN, 'Make a live migration end', f'POST {_ID}/migrations/{{migration_id}}/action (force_complete)'),
     (f'{_SERVERS}:migrations:delete', ADMIN, 'Abort a live migration', f'DELETE {_ID}/migrations/{{migration_id}}'),
     ('os_compute_api:os-migrations:index', ADMIN, 'List migrations', 'GET /os-migrations'),
-    ('os_compute_api:flavors', OWNER, 'List and show flavors', 'GET /flavors', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
+    ('os_compute_api:flavors', ADMIN_OR_OWNER, 'List and show flavors', 'GET /flavors', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-manage:create', ADMIN, 'Create a flavor', 'POST /flavors'),
     ('os_compute_api:os-flavor-manage:update', ADMIN, 'Describe a flavor', 'PUT /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-manage:delete', ADMIN, 'Delete a flavor', 'DELETE /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-access', ADMIN, 'List who may use a flavor that is not public, and see such flavors', 'GET /flavors/{flavor_id}/os-flavor-access', 'GET /flavors'),
-    ('os_compute_api:os-flavor-extra-specs:index', OWNER, 'List the extra specs of a flavor', 'GET /flavors/{flavor_id}/os-extra_specs', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
-    ('os_compute_api:os-flavor-extra-specs:show', OWNER, 'Show one extra spec', 'GET /flavors/{flavor_id}/os-extra_specs/{key}'),
+    ('os_compute_api:os-flavor-extra-specs:index', ADMIN_OR_OWNER, 'List the extra specs of a flavor', 'GET /flavors/{flavor_id}/os-extra_specs', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
+    ('os_compute_api:os-flavor-extra-specs:show', ADMIN_OR_OWNER, 'Show one extra spec', 'GET /flavors/{flavor_id}/os-extra_specs/{key}'),
     ('os_compute_api:os-flavor-extra-specs:create', ADMIN, 'Add or change extra specs', 'POST /flavors/{flavor_id}/os-extra_specs'),
     ('os_compute_api:os-flavor-extra-specs:update', ADMIN, 'Change one extra spec', 'PUT /flavors/{flavor_id}/os-extra_specs/{key}'),
     ('os_compute_api:os-flavor-extra-specs:delete', ADMIN, 'Remove one extra spec', 'DELETE /flavors/{flavor_id}/os-extra_specs/{key}'),
-    ('os_compute_api:os-keypairs:index', USER, 'List key pairs', 'GET /os-keypairs'),
-    ('os_compute_api:os-keypairs:show', USER, 'Show a key pair', 'GET /os-keypairs/{name}'),
-    ('os_compute_api:os-keypairs:create', USER, 'Import or generate a key pair', 'POST /os-keypairs'),
-    ('os_compute_api:os-keypairs:delete', USER, 'Delete a key pair', 'DELETE /os-keypairs/{name}'),
+    ('os_compute_api:os-keypairs:index', ADMIN_OR_USER, 'List key pairs', 'GET /os-keypairs'),
+    ('os_compute_api:os-keypairs:show', ADMIN_OR_USER, 'Show a key pair', 'GET /os-keypairs/{name}'),
+    ('os_compute_api:os-keypairs:create', ADMIN_OR_USER, 'Import or generate a key pair', 'POST /os-keypairs'),
+    ('os_compute_api:os-keypairs:delete', ADMIN_OR_USER, 'Delete a key pair', 'DELETE /os-keypairs/{name}'),
     ('os_compute_api:os-services:list', ADMIN, 'List services', 'GET /os-services'),
     ('os_compute_api:os-services:update', ADMIN, 'Enable, disable or force down a service', 'PUT /os-services/{action}', 'PUT /os-services/{service_id}'),
     ('os_compute_api:os-services:delete', ADMIN, 'Delete a service', 'DELETE /os-services/{service_id}'),
@@ -143,17 +143,17 @@ _RULES: Final = (
     ('os_compute_api:os-hypervisors:uptime', ADMIN, 'Show how long a hypervisor is up', 'GET /os-hypervisors/{hypervisor_id}/uptime'),
     ('os_compute_api:os-hypervisors:search', ADMIN, 'Find hypervisors by name', 'GET /os-hypervisors/{pattern}/search'),
     ('os_compute_api:os-hypervisors:servers', ADMIN, 'List the servers on hypervisors', 'GET /os-hypervisors/{pattern}/servers'),
-    ('os_compute_api:os-networks:list', OWNER, 'List networks', 'GET /os-networks'),
-    ('os_compute_api:os-networks:show', OWNER, 'Show a network', 'GET /os-networks/{network_id}'),
-    ('os_compute_api:os-availability-zone:list', OWNER, 'List availability zones', 'GET /os-availability-zone'),
+    ('os_compute_api:os-networks:list', ADMIN_OR_OWNER, 'List networks', 'GET /os-networks'),
+    ('os_compute_api:os-networks:show', ADMIN_OR_OWNER, 'Show a network', 'GET /os-networks/{network_id}'),
+    ('os_compute_api:os-availability-zone:list', ADMIN_OR_OWNER, 'List availability zones', 'GET /os-availability-zone'),
     ('os_compute_api:os-availability-zone:detail', ADMIN, 'List availability zones with their hosts', 'GET /os-availability-zone/detail'),
     ('os_compute_api:os-aggregates:index', ADMIN, 'List host aggregates', 'GET /os-aggregates'),
     ('os_compute_api:os-aggregates:show', ADMIN, 'Show a host aggregate', 'GET /os-aggregates/{aggregate_id}'),
-    ('os_compute_api:limits', OWNER, 'Show the limits of the own project', 'GET /limits'),
+    ('os_compute_api:limits', ADMIN_OR_OWNER, 'Show the limits of the own project', 'GET /limits'),
     ('os_compute_api:limits:other_project', ADMIN, 'Show the limits of another project', 'GET /limits'),
-    ('os_compute_api:os-quota-sets:show', OWNER, 'Show the quotas of a project', 'GET /os-quota-sets/{project_id}'),
-    ('os_compute_api:os-quota-sets:detail', OWNER, 'Show the quotas of a project and what is used', 'GET /os-quota-sets/{project_id}/detail'),
-    ('os_compute_api:os-quota-sets:defaults', OWNER, 'Show the default quotas', 'GET /os-quota-sets/{project_id}/defaults'),
+    ('os_compute_api:os-quota-sets:show', ADMIN_OR_OWNER, 'Show the quotas of a project', 'GET /os-quota-sets/{project_id}'),
+    ('os_compute_api:os-quota-sets:detail', ADMIN_OR_OWNER, 'Show the quotas of a project and what is used', 'GET /os-quota-sets/{project_id}/detail'),
+    ('os_compute_api:os-quota-sets:defaults', ADMIN_OR_OWNER, 'Show the default quotas', 'GET /os-quota-sets/{project_id}/defaults'),
 )
 # fmt: on
 
@@ -186,8 +186,8 @@ class Policy:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(list_rules())
         self._enforcer.load_rules()
-        self._known: dict[tuple[Any, ...], bool] = {}
-        self._known_until = clock.monotonic() + _REMEMBERED
+        self._cache: dict[tuple[Any, ...], bool] = {}
+        self._cache_expires = clock.monotonic() + _CACHE_SECONDS
 
     def is_admin(self, creds: Mapping[str, Any]) -> bool:
         """Tell whether somebody is an administrator.
@@ -195,11 +195,11 @@ class Policy:
         ``creds`` holds user_id, project_id, roles and whatever else a rule
         may ask for.
         """
-        return self._decide('context_is_admin', creds, {})
+        return self._authorize('context_is_admin', creds, {})
 
-    def allows(
+    def is_allowed(
         self,
-        caller: Context,
+        context: Context,
         rule: str,
         project_id: str | None = None,
         user_id: str | None = None,
@@ -210,54 +210,54 @@ class Policy:
         caller's own.
         """
         creds = {
-            'user_id': caller.user_id,
-            'project_id': caller.project_id,
-            'roles': caller.roles,
-            'is_admin': bool(caller.is_admin),
-            'system_scope': caller.system_scope,
-            'domain_id': caller.domain_id,
+            'user_id': context.user_id,
+            'project_id': context.project_id,
+            'roles': context.roles,
+            'is_admin': bool(context.is_admin),
+            'system_scope': context.system_scope,
+            'domain_id': context.domain_id,
         }
         target = {
-            'project_id': project_id or caller.project_id,
-            'user_id': user_id or caller.user_id,
+            'project_id': project_id or context.project_id,
+            'user_id': user_id or context.user_id,
         }
-        return self._decide(rule, creds, target)
+        return self._authorize(rule, creds, target)
 
-    def require(
+    def authorize(
         self,
-        caller: Context,
+        context: Context,
         rule: str,
         project_id: str | None = None,
         user_id: str | None = None,
     ) -> None:
         """Raise Forbidden unless ``allows``."""
-        if not self.allows(caller, rule, project_id, user_id):
-            who = _WHO[_DEFAULTS[rule]]
+        if not self.is_allowed(context, rule, project_id, user_id):
+            who = _AUDIENCES[_DEFAULTS[rule]]
             raise exception.Forbidden(
                 f"Policy doesn't allow {rule} to be performed. By default it "
                 f'is for {who}.'
             )
 
-    def _decide(
+    def _authorize(
         self,
         rule: str,
         creds: Mapping[str, Any],
         target: Mapping[str, Any],
     ) -> bool:
         now = clock.monotonic()
-        if now > self._known_until or len(self._known) > _MOST:
-            self._known = {}
-            self._known_until = now + _REMEMBERED
+        if now > self._cache_expires or len(self._cache) > _CACHE_MAX_ENTRIES:
+            self._cache = {}
+            self._cache_expires = now + _CACHE_SECONDS
         key = (
             rule,
             *(tuple(v) if isinstance(v, list) else v for v in creds.values()),
             *target.values(),
         )
-        known = self._known.get(key)
-        if known is None:
+        allowed = self._cache.get(key)
+        if allowed is None:
             # Reads the policy file again if it has changed.
-            known = bool(
+            allowed = bool(
                 self._enforcer.authorize(rule, dict(target), dict(creds))
             )
-            self._known[key] = known
-        return known
+            self._cache[key] = allowed
+        return allowed

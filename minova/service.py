@@ -38,9 +38,9 @@ from minova.conf import libraries
 LOG = logging.getLogger(__name__)
 
 #: What is raised for a configuration that cannot work.
-WRONG = (exception.ConfigInvalid, cfg.Error)
+CONFIG_ERRORS = (exception.ConfigInvalid, cfg.Error)
 #: Seconds between two tries to start.
-_AGAIN = 2.0
+_RETRY_SECONDS = 2.0
 
 
 class Runnable(Protocol):
@@ -60,70 +60,70 @@ class Worker(oslo_service.Service):
     """
 
     def __init__(
-        self, name: str, build: Callable[[], Runnable], ready: str
+        self, name: str, build: Callable[[], Runnable], ready_message: str
     ) -> None:
         super().__init__()
         self._name = name
         self._build = build
-        self._ready = ready
+        self._ready_message = ready_message
         self._master = os.getpid()
-        self._wrong = multiprocessing.Value('b', False)
-        self._made: Runnable | None = None
+        self._config_error = multiprocessing.Value('b', False)
+        self._runnable: Runnable | None = None
         self._stopping = False
 
     @property
-    def is_wrong(self) -> bool:
+    def has_config_error(self) -> bool:
         """Whether the configuration turned out not to work; for the master."""
-        return bool(self._wrong.value)
+        return bool(self._config_error.value)
 
     def start(self) -> None:
         """Build and start; again and again while something is away."""
         LOG.info('%s %s starts.', self._name, version.release())
         while not self._stopping:
             try:
-                away = self._try()
-            except WRONG as error:
-                self._give_up(error)
+                unavailable = self._start_once()
+            except CONFIG_ERRORS as error:
+                self._stop_master(error)
                 return
             except OSError as error:
                 # The master starts another worker, which may have more luck.
                 LOG.warning('%s cannot start: %s', self._name, error)
                 sys.exit(1)
-            if away is None:
-                if self._ready:
-                    sys.stdout.write(f'{self._ready}\n')
+            if unavailable is None:
+                if self._ready_message:
+                    sys.stdout.write(f'{self._ready_message}\n')
                     sys.stdout.flush()  # whoever waits may read a pipe
                 return
-            LOG.warning('%s waits: %s', self._name, away)
-            clock.sleep(_AGAIN)
+            LOG.warning('%s waits: %s', self._name, unavailable)
+            clock.sleep(_RETRY_SECONDS)
 
-    def _try(self) -> exception.Unavailable | None:
+    def _start_once(self) -> exception.Unavailable | None:
         """Build and start; return what is away, if something is."""
         try:
             made = self._build()
             made.start()
         except exception.Unavailable as error:
             return error
-        self._made = made
+        self._runnable = made
         # What is there now stays: it need not be looked through for garbage.
         gc.collect()
         gc.freeze()
         return None
 
-    def _give_up(self, error: Exception) -> None:
+    def _stop_master(self, error: Exception) -> None:
         """End the master, too: another worker would fare no better."""
-        with self._wrong.get_lock():
-            if not self._wrong.value:
+        with self._config_error.get_lock():
+            if not self._config_error.value:
                 sys.stderr.write(f'{self._name}: {error}\n')
-            self._wrong.value = True
+            self._config_error.value = True
         if os.getppid() == self._master:
             os.kill(self._master, signal.SIGTERM)
 
     def stop(self, graceful: bool = False) -> None:
         """Stop what runs."""
         self._stopping = True
-        if self._made is not None:
-            self._made.stop()
+        if self._runnable is not None:
+            self._runnable.stop()
         LOG.info('%s has stopped.', self._name)
         super().stop(graceful)
 
@@ -136,13 +136,13 @@ def configure(argv: list[str], prog: str) -> None:
     """
     logging.register_options(CONF)
     libraries.set_log_levels()
-    with fatal(prog):
+    with exit_on_config_error(prog):
         CONF(argv, project='minova', prog=prog, version=version.release())
-        _read_all()
+        _validate_options()
     logging.setup(CONF, 'minova', version.release())
 
 
-def _read_all() -> None:
+def _validate_options() -> None:
     """Read every option once, so that a wrong value is found at the start."""
     for module in conf.GROUPS:
         group = CONF[module.GROUP] if module.GROUP else CONF
@@ -151,22 +151,22 @@ def _read_all() -> None:
 
 
 @contextlib.contextmanager
-def fatal(prog: str) -> Iterator[None]:
+def exit_on_config_error(prog: str) -> Iterator[None]:
     """End the process with 2 and one line for an error of configuration."""
     try:
         yield
-    except WRONG as error:
+    except CONFIG_ERRORS as error:
         sys.stderr.write(f'{prog}: {error}\n')
         sys.exit(2)
 
 
-def give_up(why: str) -> None:
+def exit_worker(reason: str) -> None:
     """End this worker at once with 1, so that the master starts another.
 
     What it had in hand is taken up by that one, as after any crash: to stop
     in good order is not to be relied on where something does not work.
     """
-    LOG.critical('%s. This worker ends, another one is started.', why)
+    LOG.critical('%s. This worker ends, another one is started.', reason)
     std_logging.shutdown()
     os._exit(1)
 
@@ -175,22 +175,22 @@ def run(
     name: str,
     build: Callable[[], Runnable],
     workers: int = 1,
-    ready: str = '',
-    ending: Callable[[], None] | None = None,
+    ready_message: str = '',
+    on_terminate: Callable[[], None] | None = None,
 ) -> int:
     """Run workers until told to stop; return the exit code.
 
     ``ready`` is what a worker says on stdout when it has started. ``ending``
     is called in the master before the workers are told to stop.
     """
-    worker = Worker(name, build, ready)
-    with fatal(name):
+    worker = Worker(name, build, ready_message)
+    with exit_on_config_error(name):
         # This reads the options of the libraries, too.
         launcher = oslo_service.launch(
             CONF, worker, workers=workers, restart_method='mutate'
         )
-    if ending is not None:
+    if on_terminate is not None:
         # The library under oslo.service has hooks, oslo.service none.
-        launcher._manager.register_hooks(on_terminate=ending)
+        launcher._manager.register_hooks(on_terminate=on_terminate)
     code = int(launcher.wait() or 0)
-    return 2 if worker.is_wrong else code
+    return 2 if worker.has_config_error else code

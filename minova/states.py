@@ -24,7 +24,7 @@ from typing import Protocol
 from minova import exception
 
 
-class Power(enum.IntEnum):
+class PowerState(enum.IntEnum):
     """What a hypervisor says of a guest; the numbers are the Compute API's."""
 
     NOSTATE = 0
@@ -35,14 +35,14 @@ class Power(enum.IntEnum):
     SUSPENDED = 7
 
     @classmethod
-    def _missing_(cls, value: object) -> 'Power | None':
+    def _missing_(cls, value: object) -> 'PowerState | None':
         """Read the codes that old stores and consumers still hold."""
         old = {2: cls.RUNNING, 5: cls.SHUTDOWN, 8: cls.NOSTATE, 9: cls.NOSTATE}
         return old.get(value) if isinstance(value, int) else None
 
 
 #: In these a guest uses its disks and memory.
-ON: Final = (Power.RUNNING, Power.PAUSED)
+POWERED_ON: Final = (PowerState.RUNNING, PowerState.PAUSED)
 
 BUILDING: Final = 'building'
 ACTIVE: Final = 'active'
@@ -57,7 +57,7 @@ ERROR: Final = 'error'
 SHELVED: Final = 'shelved'
 SHELVED_OFFLOADED: Final = 'shelved_offloaded'
 
-LIVING: Final = (
+NOT_DELETED: Final = (
     BUILDING,
     ACTIVE,
     PAUSED,
@@ -70,7 +70,7 @@ LIVING: Final = (
     SHELVED,
     SHELVED_OFFLOADED,
 )
-VM_STATES: Final = (*LIVING, DELETED)
+VM_STATES: Final = (*NOT_DELETED, DELETED)
 
 #: In a rule: the vm_state stays what it is.
 SAME: Final = '='
@@ -78,14 +78,16 @@ SAME: Final = '='
 ORIGIN: Final = 'origin'
 
 
-class Hold(enum.Enum):
+class Ownership(enum.Enum):
     """How an operation takes the instance."""
 
-    FREE = 'needs a free instance and owns it'
+    EXCLUSIVE = 'needs a free instance and owns it'
     PREEMPT = 'owns the instance, whoever held it'
-    AT_ONCE = 'needs a free instance, changes it at once and owns nothing'
-    SEIZE = 'changes the instance at once, whoever held it, and owns nothing'
-    BESIDE = 'runs beside the operation that owns the instance'
+    IMMEDIATE = 'needs a free instance, changes it at once and owns nothing'
+    PREEMPT_IMMEDIATE = (
+        'changes the instance at once, whoever held it, and owns nothing'
+    )
+    CONCURRENT = 'runs beside the operation that owns the instance'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,59 +95,59 @@ class Rule:
     """One row of the table."""
 
     kind: str
-    begins: tuple[str, ...]
-    tasks: tuple[str, ...]
-    ends: str
-    fails: str
-    hold: Hold
+    from_states: tuple[str, ...]
+    task_states: tuple[str, ...]
+    success_state: str
+    failure_state: str
+    ownership: Ownership
     #: Seconds from begin until the sweeper ends it, one way or the other.
-    deadline: int
+    timeout: int
     #: How a 409 names it: "Cannot 'reboot' instance ...".
-    verb: str
+    api_verb: str
     #: The name of the instance action in the Compute API.
-    action: str
+    action_name: str
 
     @property
-    def owns(self) -> bool:
+    def owns_instance(self) -> bool:
         """Tell whether the instance's task_id names the operation."""
-        return self.hold in (Hold.FREE, Hold.PREEMPT)
+        return self.ownership in (Ownership.EXCLUSIVE, Ownership.PREEMPT)
 
 
-_FREE: Final = Hold.FREE
+_EXCLUSIVE: Final = Ownership.EXCLUSIVE
 _BUILD: Final = 'scheduling networking block_device_mapping spawning'
-_SOFT: Final = 'rebooting reboot_pending reboot_started'
-_HARD: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
-_MOVE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
+_SOFT_REBOOT: Final = 'rebooting reboot_pending reboot_started'
+_HARD_REBOOT: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
+_RESIZE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
 _RESCUABLE: Final = 'active stopped error'
 
 # fmt: off
 _ROWS: Final = (
     # kind                 begins from        task states, in order  ends in   fails   takes it       within s
-    ('create',             'building',        _BUILD,                ACTIVE,   ERROR,  _FREE,         1800),
-    ('start',              'stopped',         'powering-on',         ACTIVE,   SAME,   _FREE,          600),
-    ('stop',               'active error',    'powering-off',        STOPPED,  SAME,   _FREE,          600),
-    ('stop_again',         'stopped',         'powering-off',        SAME,     SAME,   _FREE,          600),
-    ('pause',              'active',          'pausing',             PAUSED,   SAME,   _FREE,          300),
-    ('pause_again',        'paused',          'pausing',             SAME,     SAME,   _FREE,          300),
-    ('unpause',            'paused',          'unpausing',           ACTIVE,   SAME,   _FREE,          300),
-    ('suspend',            'active',          'suspending',          SUSPENDED, SAME,  _FREE,         1800),
-    ('resume',             'suspended',       'resuming',            ACTIVE,   SAME,   _FREE,         1800),
-    ('rescue',             _RESCUABLE,        'rescuing',            RESCUED,  SAME,   _FREE,         1800),
-    ('unrescue',           'rescued',         'unrescuing',          ACTIVE,   SAME,   _FREE,         1800),
-    ('reboot_soft',        'active',          _SOFT,                 ACTIVE,   ERROR,  _FREE,          900),
-    ('reboot_hard',        _REBOOTABLE,       _HARD,                 ACTIVE,   ERROR,  _FREE,          900),
-    ('resize',             'active stopped',  _MOVE,                 RESIZED,  SAME,   _FREE,         7200),
-    ('migrate',            'active stopped',  _MOVE,                 RESIZED,  SAME,   _FREE,         7200),
-    ('confirm_resize',     'resized',         '',                    ORIGIN,   SAME,   Hold.AT_ONCE,   600),
-    ('revert_resize',      'resized',         'resize_reverting',    ORIGIN,   ERROR,  _FREE,         1800),
-    ('live_migrate',       'active paused',   'migrating',           SAME,     SAME,   _FREE,         7200),
-    ('abort_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Hold.BESIDE,    600),
-    ('force_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Hold.BESIDE,    600),
-    ('delete',             'any',             'deleting',            DELETED,  ERROR,  Hold.PREEMPT,   600),
-    ('force_delete',       'any',             '',                    DELETED,  SAME,   Hold.SEIZE,     600),
-    ('power_sync',         'any',             '',                    SAME,     SAME,   Hold.BESIDE,    600),
-    ('put_away',           'any, deleted',    '',                    SAME,     SAME,   Hold.BESIDE,    600),
+    ('create',             'building',        _BUILD,                ACTIVE,   ERROR,  _EXCLUSIVE,         1800),
+    ('start',              'stopped',         'powering-on',         ACTIVE,   SAME,   _EXCLUSIVE,          600),
+    ('stop',               'active error',    'powering-off',        STOPPED,  SAME,   _EXCLUSIVE,          600),
+    ('enforce_stop',         'stopped',         'powering-off',        SAME,     SAME,   _EXCLUSIVE,          600),
+    ('pause',              'active',          'pausing',             PAUSED,   SAME,   _EXCLUSIVE,          300),
+    ('enforce_pause',        'paused',          'pausing',             SAME,     SAME,   _EXCLUSIVE,          300),
+    ('unpause',            'paused',          'unpausing',           ACTIVE,   SAME,   _EXCLUSIVE,          300),
+    ('suspend',            'active',          'suspending',          SUSPENDED, SAME,  _EXCLUSIVE,         1800),
+    ('resume',             'suspended',       'resuming',            ACTIVE,   SAME,   _EXCLUSIVE,         1800),
+    ('rescue',             _RESCUABLE,        'rescuing',            RESCUED,  SAME,   _EXCLUSIVE,         1800),
+    ('unrescue',           'rescued',         'unrescuing',          ACTIVE,   SAME,   _EXCLUSIVE,         1800),
+    ('reboot_soft',        'active',          _SOFT_REBOOT,                 ACTIVE,   ERROR,  _EXCLUSIVE,          900),
+    ('reboot_hard',        _REBOOTABLE,       _HARD_REBOOT,                 ACTIVE,   ERROR,  _EXCLUSIVE,          900),
+    ('resize',             'active stopped',  _RESIZE,                 RESIZED,  SAME,   _EXCLUSIVE,         7200),
+    ('migrate',            'active stopped',  _RESIZE,                 RESIZED,  SAME,   _EXCLUSIVE,         7200),
+    ('confirm_resize',     'resized',         '',                    ORIGIN,   SAME,   Ownership.IMMEDIATE,   600),
+    ('revert_resize',      'resized',         'resize_reverting',    ORIGIN,   ERROR,  _EXCLUSIVE,         1800),
+    ('live_migrate',       'active paused',   'migrating',           SAME,     SAME,   _EXCLUSIVE,         7200),
+    ('abort_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Ownership.CONCURRENT,    600),
+    ('force_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Ownership.CONCURRENT,    600),
+    ('delete',             'any',             'deleting',            DELETED,  ERROR,  Ownership.PREEMPT,   600),
+    ('force_delete',       'any',             '',                    DELETED,  SAME,   Ownership.PREEMPT_IMMEDIATE,     600),
+    ('power_sync',         'any',             '',                    SAME,     SAME,   Ownership.CONCURRENT,    600),
+    ('cleanup_stale_guest',           'any, deleted',    '',                    SAME,     SAME,   Ownership.CONCURRENT,    600),
 )
 
 _NAMES: Final = {
@@ -155,37 +157,44 @@ _NAMES: Final = {
     'live_migrate':        ('os-migrateLive', 'live-migration'),
     'abort_live_migrate':  ('abort',          'live_migration_cancel'),
     'force_live_migrate':  ('force_complete', 'live_migration_force_complete'),
-    'stop_again':          ('stop',           'stop'),
-    'pause_again':         ('pause',          'pause'),
+    'enforce_stop':          ('stop',           'stop'),
+    'enforce_pause':         ('pause',          'pause'),
     'reboot_soft':         ('reboot',         'reboot'),
     'reboot_hard':         ('reboot',         'reboot'),
     'force_delete':        ('forceDelete',    'forceDelete'),
-    'put_away':            ('putAway',        'putAway'),
+    'cleanup_stale_guest':            ('cleanupStaleGuest',        'cleanupStaleGuest'),
 }
 # fmt: on
 
 
 def _rule(
     kind: str,
-    begins: str,
-    tasks: str,
-    ends: str,
-    fails: str,
-    hold: Hold,
-    deadline: int,
+    from_states: str,
+    task_states: str,
+    success_state: str,
+    failure_state: str,
+    ownership: Ownership,
+    timeout: int,
 ) -> Rule:
-    every = {'any': LIVING, 'any, deleted': VM_STATES}
-    from_ = every.get(begins) or tuple(begins.split())
+    every = {'any': NOT_DELETED, 'any, deleted': VM_STATES}
+    from_ = every.get(from_states) or tuple(from_states.split())
     names = _NAMES.get(kind, (kind, kind))
     return Rule(
-        kind, from_, tuple(tasks.split()), ends, fails, hold, deadline, *names
+        kind,
+        from_,
+        tuple(task_states.split()),
+        success_state,
+        failure_state,
+        ownership,
+        timeout,
+        *names,
     )
 
 
 TABLE: Final = {row[0]: _rule(*row) for row in _ROWS}
 
 
-class Row(Protocol):
+class InstanceLike(Protocol):
     """What is read of an instance here."""
 
     uuid: str
@@ -196,7 +205,7 @@ class Row(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
+class StateChange:
     """The new value of the four fields that only this module may change."""
 
     vm_state: str
@@ -205,33 +214,36 @@ class Change:
     generation: int
 
 
-def check(kind: str, row: Row) -> Rule:
+def check_begin(kind: str, row: InstanceLike) -> Rule:
     """Return the rule of ``kind`` when it may begin on ``row``.
 
     Raises InstanceInvalidState, which names the field that forbids it.
     """
     rule = TABLE[kind]
-    if row.vm_state not in rule.begins:
+    if row.vm_state not in rule.from_states:
         raise _forbidden(rule, row, 'vm_state', row.vm_state)
-    if rule.hold is Hold.BESIDE:
-        if rule.tasks and row.task_state not in rule.tasks:
+    if rule.ownership is Ownership.CONCURRENT:
+        if rule.task_states and row.task_state not in rule.task_states:
             raise _forbidden(rule, row, 'task_state', row.task_state)
-    elif row.task_id is not None and rule.hold in (Hold.FREE, Hold.AT_ONCE):
+    elif row.task_id is not None and rule.ownership in (
+        Ownership.EXCLUSIVE,
+        Ownership.IMMEDIATE,
+    ):
         raise _forbidden(rule, row, 'task_state', row.task_state)
     return rule
 
 
 def _forbidden(
-    rule: Rule, row: Row, attribute: str, state: str | None
+    rule: Rule, row: InstanceLike, attribute: str, state: str | None
 ) -> exception.InstanceInvalidState:
     if attribute == 'vm_state':
-        needed = f'it must be {_either(rule.begins)}'
-    elif rule.hold is Hold.BESIDE:
-        needed = f'it must be {_either(rule.tasks)}'
+        needed = f'it must be {_join_or(rule.from_states)}'
+    elif rule.ownership is Ownership.CONCURRENT:
+        needed = f'it must be {_join_or(rule.task_states)}'
     else:
         needed = 'try again when that is over'
     return exception.InstanceInvalidState(
-        operation=rule.verb,
+        operation=rule.api_verb,
         instance_id=row.uuid,
         attribute=attribute,
         state=state,
@@ -239,84 +251,92 @@ def _forbidden(
     )
 
 
-def _either(names: tuple[str, ...]) -> str:
+def _join_or(names: tuple[str, ...]) -> str:
     *others, last = names
     return f'{", ".join(others)} or {last}' if others else last
 
 
-def begin(kind: str, row: Row, task_id: str) -> Change:
+def begin(kind: str, row: InstanceLike, task_id: str) -> StateChange:
     """Return what beginning ``kind`` as operation ``task_id`` changes.
 
     An operation that owns nothing leaves the vm_state to its end, which may
     lie in the same transaction. Raises InstanceInvalidState when the table
     does not let it begin.
     """
-    rule = check(kind, row)
-    if rule.hold is Hold.BESIDE:
-        return Change(
+    rule = check_begin(kind, row)
+    if rule.ownership is Ownership.CONCURRENT:
+        return StateChange(
             row.vm_state, row.task_state, row.task_id, row.generation
         )
     generation = row.generation + 1
-    if rule.owns:
-        return Change(row.vm_state, rule.tasks[0], task_id, generation)
-    return Change(row.vm_state, None, None, generation)
+    if rule.owns_instance:
+        return StateChange(
+            row.vm_state, rule.task_states[0], task_id, generation
+        )
+    return StateChange(row.vm_state, None, None, generation)
 
 
-def advance(kind: str, row: Row, task_state: str) -> Change:
+def advance(kind: str, row: InstanceLike, task_state: str) -> StateChange:
     """Return the change to the next task state of an operation that owns."""
-    tasks = TABLE[kind].tasks
+    tasks = TABLE[kind].task_states
     if task_state not in tasks:
         raise ValueError(f'{kind} does not pass {task_state}')
     if row.task_state in tasks:
         at = tasks.index(row.task_state)
         if tasks.index(task_state) < at:
             raise ValueError(f'{kind} goes from {row.task_state} backwards')
-    return Change(row.vm_state, task_state, row.task_id, row.generation)
+    return StateChange(row.vm_state, task_state, row.task_id, row.generation)
 
 
-def restart(kind: str, row: Row) -> Change:
+def restart(kind: str, row: InstanceLike) -> StateChange:
     """Return the change back to an owner's first task state, to try again."""
-    first = TABLE[kind].tasks[0]
-    return Change(row.vm_state, first, row.task_id, row.generation)
+    first = TABLE[kind].task_states[0]
+    return StateChange(row.vm_state, first, row.task_id, row.generation)
 
 
-def finish(kind: str, row: Row, origin: str | None = None) -> Change:
+def succeed(
+    kind: str, row: InstanceLike, old_vm_state: str | None = None
+) -> StateChange:
     """Return the change with which an operation succeeds and lets go.
 
     ``origin`` is the vm_state that a rule ending in ORIGIN goes back to.
     """
-    state = _after(TABLE[kind].ends, row, origin)
-    return Change(state, None, None, row.generation)
+    state = _resolve_state(TABLE[kind].success_state, row, old_vm_state)
+    return StateChange(state, None, None, row.generation)
 
 
-def fail(kind: str, row: Row, lost: bool = False) -> Change:
+def fail(kind: str, row: InstanceLike, to_error: bool = False) -> StateChange:
     """Return the change with which an operation fails and lets go.
 
     ``lost`` says that it could not be taken back: the instance is in error.
     """
-    state = ERROR if lost else TABLE[kind].fails
-    return Change(_after(state, row, None), None, None, row.generation)
+    state = ERROR if to_error else TABLE[kind].failure_state
+    return StateChange(
+        _resolve_state(state, row, None), None, None, row.generation
+    )
 
 
-def correct(row: Row, vm_state: str) -> Change:
+def set_vm_state(row: InstanceLike, vm_state: str) -> StateChange:
     """Return the change that power reconciliation makes."""
-    return Change(vm_state, row.task_state, row.task_id, row.generation)
+    return StateChange(vm_state, row.task_state, row.task_id, row.generation)
 
 
-def let_go(row: Row, kind: str | None) -> Change:
+def release_instance(row: InstanceLike, kind: str | None) -> StateChange:
     """Return the change that frees a row from an owner that is not there.
 
     As if the operation, of ``kind`` where that is known, had failed. The
     generation rises, so that whoever still works for it is too late.
     """
     if kind is not None:
-        state = TABLE[kind].fails
+        state = TABLE[kind].failure_state
     else:
         state = ERROR if row.vm_state == BUILDING else SAME
-    return Change(_after(state, row, None), None, None, row.generation + 1)
+    return StateChange(
+        _resolve_state(state, row, None), None, None, row.generation + 1
+    )
 
 
-def _after(state: str, row: Row, origin: str | None) -> str:
+def _resolve_state(state: str, row: InstanceLike, origin: str | None) -> str:
     if state == SAME:
         return row.vm_state
     if state == ORIGIN:
@@ -341,7 +361,7 @@ _STATUS: Final = {
     SHELVED_OFFLOADED: 'SHELVED_OFFLOADED',
 }
 
-_MOVING: Final = {
+_RESIZING: Final = {
     'resize_prep': 'RESIZE',
     'resize_migrating': 'RESIZE',
     'resize_migrated': 'RESIZE',
@@ -362,23 +382,23 @@ _STATUS_IN_TASK: Final = {
         'reboot_started_hard': 'HARD_REBOOT',
         'updating_password': 'PASSWORD',
         'migrating': 'MIGRATING',
-        **_MOVING,
+        **_RESIZING,
         **_REBUILDING,
     },
     PAUSED: {'migrating': 'MIGRATING'},
-    STOPPED: {**_MOVING, **_REBUILDING},
+    STOPPED: {**_RESIZING, **_REBUILDING},
     RESIZED: {'resize_reverting': 'REVERT_RESIZE'},
     ERROR: _REBUILDING,
 }
 
 
-def status(vm_state: str, task_state: str | None) -> str:
+def api_status(vm_state: str, task_state: str | None) -> str:
     """Return the Compute API's status word."""
     words = _STATUS_IN_TASK.get(vm_state, {})
     return words.get(task_state or '', _STATUS.get(vm_state, 'UNKNOWN'))
 
 
-def vm_states_of(word: str) -> tuple[str, ...]:
+def vm_states_for_status(word: str) -> tuple[str, ...]:
     """Return the vm_states that may show the status ``word``, () for none."""
     word = word.upper()
     stable = {state for state, shown in _STATUS.items() if shown == word}
@@ -412,41 +432,55 @@ def ec2_state(
 # -- power reconciliation ----------------------------------------------------
 
 
-class Correction(enum.Enum):
+class PowerSyncAction(enum.Enum):
     """What is done when hypervisor and row differ and no operation is live."""
 
     NONE = 'nothing'
-    POWER = 'note the power state'
-    WARN = 'note the power state, with a warning'
-    STOP = 'stop the instance as an operation of its own'
-    ADOPT = 'call it active, with a warning'
-    ADOPT_OFF = 'call it stopped, with a warning'
-    STOP_GUEST = 'power the guest off again'
-    PAUSE_GUEST = 'pause the guest again'
-    PUT_AWAY = 'remove the guest from the host'
+    RECORD = 'note the power state'
+    RECORD_AND_WARN = 'note the power state, with a warning'
+    STOP_INSTANCE = 'stop the instance as an operation of its own'
+    MARK_ACTIVE = 'call it active, with a warning'
+    MARK_STOPPED = 'call it stopped, with a warning'
+    ENFORCE_STOP = 'power the guest off again'
+    ENFORCE_PAUSE = 'pause the guest again'
+    CLEAN_UP_GUEST = 'remove the guest from the host'
 
 
-_OFF: Final = (Power.SHUTDOWN, Power.CRASHED)
+_POWERED_OFF: Final = (PowerState.SHUTDOWN, PowerState.CRASHED)
 
 
-def reconcile(seen: Power | None, vm_state: str, adopt: bool) -> Correction:
+def reconcile(
+    power_state: PowerState | None, vm_state: str, accept_running: bool
+) -> PowerSyncAction:
     """Return what to do about a guest of this host with no live operation.
 
     ``seen`` is the hypervisor's word, None when it does not know the guest;
     ``adopt`` says whether a guest that runs unasked is taken as wanted.
     """
     if vm_state == DELETED:
-        return Correction.NONE if seen is None else Correction.PUT_AWAY
-    if seen is None:
-        return Correction.WARN
-    if vm_state == ACTIVE and seen in _OFF:
-        return Correction.STOP
-    if vm_state == ACTIVE and seen is Power.PAUSED:
-        return Correction.WARN
-    if vm_state == PAUSED and seen in _OFF:
-        return Correction.ADOPT_OFF
-    if vm_state == STOPPED and seen is Power.RUNNING:
-        return Correction.ADOPT if adopt else Correction.STOP_GUEST
-    if vm_state == PAUSED and seen is Power.RUNNING:
-        return Correction.ADOPT if adopt else Correction.PAUSE_GUEST
-    return Correction.POWER
+        return (
+            PowerSyncAction.NONE
+            if power_state is None
+            else PowerSyncAction.CLEAN_UP_GUEST
+        )
+    if power_state is None:
+        return PowerSyncAction.RECORD_AND_WARN
+    if vm_state == ACTIVE and power_state in _POWERED_OFF:
+        return PowerSyncAction.STOP_INSTANCE
+    if vm_state == ACTIVE and power_state is PowerState.PAUSED:
+        return PowerSyncAction.RECORD_AND_WARN
+    if vm_state == PAUSED and power_state in _POWERED_OFF:
+        return PowerSyncAction.MARK_STOPPED
+    if vm_state == STOPPED and power_state is PowerState.RUNNING:
+        return (
+            PowerSyncAction.MARK_ACTIVE
+            if accept_running
+            else PowerSyncAction.ENFORCE_STOP
+        )
+    if vm_state == PAUSED and power_state is PowerState.RUNNING:
+        return (
+            PowerSyncAction.MARK_ACTIVE
+            if accept_running
+            else PowerSyncAction.ENFORCE_PAUSE
+        )
+    return PowerSyncAction.RECORD

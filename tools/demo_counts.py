@@ -29,8 +29,8 @@ import types
 from typing import NamedTuple
 from typing import TextIO
 
-_LOOK = 0.005
-_LOOK_FOR_FILES = 0.05
+_POLL_SECONDS = 0.005
+_SCAN_SECONDS = 0.05
 _LINE = re.compile(r'COUNT \d+ boot=\S+ memory=\S+ disk=\S+')
 _RECORDED = re.compile(
     r'(?P<moment>[\d.]+) (?P<host>\S+) COUNT (?P<number>\d+) '
@@ -57,7 +57,7 @@ class _Console:
         return lines
 
 
-class _Watch:
+class _ConsoleWatcher:
     """The consoles of all hosts, and the record of them."""
 
     def __init__(self, places: dict[str, str], record: TextIO) -> None:
@@ -66,7 +66,7 @@ class _Watch:
         #: By inode: none is used again while its file is open.
         self._consoles: dict[int, _Console] = {}
 
-    def find(self) -> None:
+    def open_new(self) -> None:
         """Open the consoles that are new."""
         for host, directory in self._places.items():
             for path in glob.glob(f'{glob.escape(directory)}/*/console.log'):
@@ -76,20 +76,20 @@ class _Watch:
                     if inode not in self._consoles:
                         self._consoles[inode] = _Console(host, path)
 
-    def look(self) -> None:
+    def record(self) -> None:
         """Write down what was counted since the last look."""
         for console in self._consoles.values():
             lines = console.lines()
             moment = time.monotonic()
             for line in lines:
-                found = _LINE.search(self._whole(console, line))
+                found = _LINE.search(self._join_fragments(console, line))
                 if found is not None:
                     self._record.write(
                         f'{moment:.3f} {console.host} {found[0]}\n'
                     )
                 console.fresh = False
 
-    def _whole(self, console: _Console, line: str) -> str:
+    def _join_fragments(self, console: _Console, line: str) -> str:
         """Return a line with what was said of it on another console."""
         if console.fresh and not line.startswith('COUNT'):
             for other in self._consoles.values():
@@ -108,12 +108,12 @@ def watch(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _end)
     places = dict(place.split('=', 1) for place in arguments.places)
     with open(arguments.record, 'w', encoding='utf-8', buffering=1) as record:
-        watching = _Watch(places, record)
+        watching = _ConsoleWatcher(places, record)
         for number in itertools.count():
-            if number % round(_LOOK_FOR_FILES / _LOOK) == 0:
-                watching.find()
-            watching.look()
-            time.sleep(_LOOK)
+            if number % round(_SCAN_SECONDS / _POLL_SECONDS) == 0:
+                watching.open_new()
+            watching.record()
+            time.sleep(_POLL_SECONDS)
     return 0
 
 

@@ -48,9 +48,9 @@ my_ip = $2
 image_cache_directory = $rig/$1/images
 [libvirt]
 connection_uri = $3
-migration_uri = $4
+live_migration_uri = $4
 virt_type = qemu
-instances_directory = $rig/$1/disks
+instances_path = $rig/$1/disks
 END
 }
 

@@ -15,7 +15,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.rig import emulator
 from minova.rig import hosts as rig
-from minova.virt import load
+from minova.virt import loader
 from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
@@ -24,14 +24,14 @@ LOG = logging.getLogger(__name__)
 Hosts = dict[str, Callable[[], Driver]]
 
 
-def plain(count: int) -> Hosts:
+def configured_hosts(count: int) -> Hosts:
     """Return hosts whose drivers the configuration names."""
     names = [f'node{number + 1}' for number in range(count)]
     return {name: _opener(name) for name in names}
 
 
 def _opener(name: str) -> Callable[[], Driver]:
-    return lambda: load.load(name)
+    return lambda: loader.load_driver(name)
 
 
 def rig_directory(directory: str) -> str:
@@ -39,19 +39,19 @@ def rig_directory(directory: str) -> str:
     return os.path.join(directory, 'rig')
 
 
-def qemu(directory: str, count: int, tools: str) -> Hosts:
+def start_qemu_hosts(directory: str, count: int, tools: str) -> Hosts:
     """Bring up hosts with QEMU; ``tools`` is where an emulator may be put.
 
     Raises ConfigInvalid when this machine cannot run them.
     """
-    program = _emulator(tools)
+    program = _find_emulator(tools)
     found = rig.up(rig_directory(directory), count)
-    return {one.name: _real(one, program) for one in found}
+    return {one.name: _qemu_opener(one, program) for one in found}
 
 
-def _emulator(tools: str) -> str:
+def _find_emulator(tools: str) -> str:
     try:
-        return emulator.sound(tools)
+        return emulator.ensure_safe_emulator(tools)
     except (exception.ConfigInvalid, OSError) as error:
         LOG.warning(
             'Guests get the QEMU that libvirt chooses; if it is older than '
@@ -61,12 +61,12 @@ def _emulator(tools: str) -> str:
         return ''
 
 
-def _real(one: rig.Host, program: str) -> Callable[[], Driver]:
-    def open_it() -> Driver:
-        qemu_driver = load.libvirt_module('qemu')
-        site = load.libvirt_module('site')
+def _qemu_opener(one: rig.Host, program: str) -> Callable[[], Driver]:
+    def open_driver() -> Driver:
+        qemu_driver = loader.import_libvirt_module('qemu')
+        host_config = loader.import_libvirt_module('site')
         driver: Driver = qemu_driver.of(
-            site.Site(
+            host_config.Site(
                 host=one.name,
                 instances=os.path.join(one.directory, 'disks'),
                 images=os.path.abspath(CONF.compute.image_cache_directory),
@@ -79,4 +79,4 @@ def _real(one: rig.Host, program: str) -> Callable[[], Driver]:
         )
         return driver
 
-    return open_it
+    return open_driver

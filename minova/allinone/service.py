@@ -9,9 +9,9 @@ from typing import Protocol
 
 from minova import clock
 from minova import exception
-from minova import http
+from minova import http_server
 from minova import lockfile
-from minova.allinone import furniture
+from minova.allinone import default_flavors
 from minova.allinone import settings
 from minova.allinone.hosts import Hosts
 from minova.api import app
@@ -20,24 +20,24 @@ from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
 from minova.console.proxy import VncProxy
-from minova.db import engine
 from minova.db import migrate
+from minova.db.connections import engine
 from minova.identity import client_files
 from minova.identity.embedded import Identity
 from minova.images import embedded as images
 from minova.rpc import conductor
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 
 _URL = 'memory://'
 
 
-def lock(directory: str) -> IO[str]:
+def lock_directory(directory: str) -> IO[str]:
     """Make the data directory this process's own, until the file is closed.
 
     Raises ConfigInvalid when another all-in-one has it.
     """
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    held = lockfile.take(os.path.join(directory, 'lock'))
+    held = lockfile.acquire(os.path.join(directory, 'lock'))
     if held is None:
         raise exception.ConfigInvalid(
             reason=f'another minova-allinone runs in {directory}; stop it or '
@@ -53,32 +53,32 @@ class AllInOne:
         self,
         directory: str,
         hosts: Hosts,
-        bound: socket.socket,
-        screens: socket.socket,
+        api_socket: socket.socket,
+        vnc_socket: socket.socket,
     ) -> None:
         self._directory = directory
         self._hosts = hosts
-        self._bound = bound
-        self._screens = screens
-        self._base_url = http.url(bound)
+        self._api_socket = api_socket
+        self._vnc_socket = vnc_socket
+        self._base_url = http_server.socket_url(api_socket)
 
     def start(self) -> None:
         """Make what is missing, start all, say how to use it."""
         image_url = f'{self._base_url}/image/v2'
         CONF.set_override('image_url', image_url, 'notifications')
-        page = f'{http.url(self._screens)}/vnc_auto.html'
-        CONF.set_default('base_url', page, 'vnc')
+        page = f'{http_server.socket_url(self._vnc_socket)}/vnc_auto.html'
+        CONF.set_default('novncproxy_base_url', page, 'vnc')
         self._database = engine.connect(
             CONF, settings.database_url(self._directory)
         )
         migrate.sync(self._database)
-        furniture.make_flavors(self._database)
+        default_flavors.create_default_flavors(self._database)
         self._bus = OsloBus(_URL, threads=8)
         self._conductor = ConductorService(
             self._database, self._bus, 'allinone'
         )
         self._conductor.start()
-        store = images.Images(CONF.image.directory)
+        store = images.EmbeddedImages(CONF.image.directory)
         store.recover()
         self._computes = [
             ComputeService(host, self._bus, open_driver(), store)
@@ -90,15 +90,15 @@ class AllInOne:
             compute.wait_until_ready()
         self._serve(store)
 
-    def _serve(self, store: images.Images) -> None:
+    def _serve(self, store: images.EmbeddedImages) -> None:
         identity = Identity(CONF.identity.directory)
-        self._backend = backend.over(
+        self._backend = backend.build_backend(
             self._database, self._bus, store, 'allinone'
         )
         application = app.make_app(self._backend, identity, store)
-        self._http = http.HttpServer(
+        self._http = http_server.HttpServer(
             application,
-            self._bound,
+            self._api_socket,
             CONF.api.threads,
             CONF.image.max_upload_bytes,
         )
@@ -106,7 +106,7 @@ class AllInOne:
             self._directory, self._base_url, identity.admin_password()
         )
         settings.write_configuration(self._directory)
-        self._proxy = VncProxy(self._screens, conductor.client(self._bus))
+        self._proxy = VncProxy(self._vnc_socket, conductor.client(self._bus))
         self._proxy.start()
         self._http.start()
 
@@ -115,7 +115,7 @@ class AllInOne:
         self._http.stop()
         self._proxy.stop()
         self._backend.close()
-        _stop_together([*self._computes, self._conductor])
+        _stop_concurrently([*self._computes, self._conductor])
         self._bus.close()
         self._database.dispose()
 
@@ -125,7 +125,7 @@ class _Stoppable(Protocol):
         """End."""
 
 
-def _stop_together(services: Iterable[_Stoppable]) -> None:
+def _stop_concurrently(services: Iterable[_Stoppable]) -> None:
     """Stop them side by side: each waits a moment for its own threads."""
     threads = [clock.spawn('stop', one.stop) for one in services]
     for thread in threads:

@@ -14,30 +14,30 @@ from typing import Final
 import falcon
 
 from minova import images as image_service
-from minova.api import actions
-from minova.api import aggregates
-from minova.api import auth
-from minova.api import consoles
-from minova.api import creation
-from minova.api import flavor_extra_specs
-from minova.api import flavors
-from minova.api import hypervisors
-from minova.api import instance_actions
-from minova.api import key_pairs
-from minova.api import limits
-from minova.api import middleware
-from minova.api import migrations
-from minova.api import networks
-from minova.api import routes
-from minova.api import server_metadata
-from minova.api import server_tags
-from minova.api import servers
-from minova.api import services
-from minova.api import versions
-from minova.api import wsgi
-from minova.api import zones
 from minova.api.backend import Backend
-from minova.api.routes import Route
+from minova.api.http import auth
+from minova.api.http import errors
+from minova.api.http import middleware
+from minova.api.http import routes
+from minova.api.http.routes import Route
+from minova.api.resources import aggregates
+from minova.api.resources import availability_zones
+from minova.api.resources import consoles
+from minova.api.resources import flavor_extra_specs
+from minova.api.resources import flavors
+from minova.api.resources import hypervisors
+from minova.api.resources import instance_actions
+from minova.api.resources import key_pairs
+from minova.api.resources import limits
+from minova.api.resources import migrations
+from minova.api.resources import networks
+from minova.api.resources import server_actions
+from minova.api.resources import server_create
+from minova.api.resources import server_metadata
+from minova.api.resources import server_tags
+from minova.api.resources import servers
+from minova.api.resources import services
+from minova.api.resources import versions
 from minova.conf import CONF
 from minova.identity import routes as identity_routes
 from minova.identity.embedded import Identity
@@ -48,8 +48,8 @@ from minova.policy import Policy
 #: Every endpoint of the Compute API, below /v2.1.
 ROUTES: Final[tuple[Route, ...]] = (
     *servers.ROUTES,
-    *creation.ROUTES,
-    *actions.ROUTES,
+    *server_create.ROUTES,
+    *server_actions.ROUTES,
     *consoles.ROUTES,
     *server_metadata.ROUTES,
     *server_tags.ROUTES,
@@ -60,17 +60,17 @@ ROUTES: Final[tuple[Route, ...]] = (
     *key_pairs.ROUTES,
     *services.ROUTES,
     *hypervisors.ROUTES,
-    *zones.ROUTES,
+    *availability_zones.ROUTES,
     *networks.ROUTES,
     *aggregates.ROUTES,
     *limits.ROUTES,
 )
 
 
-def open_images() -> image_service.Images:
+def open_images() -> image_service.ImageService:
     """Return the image service that the configuration names."""
     images = image_service.load()
-    if isinstance(images, embedded_images.Images):
+    if isinstance(images, embedded_images.EmbeddedImages):
         images.recover()
     return images
 
@@ -85,15 +85,17 @@ def make_app_from_configuration(backend: Backend) -> auth.Application:
     if CONF.api.auth == 'embedded':
         identity = Identity(CONF.identity.directory)
     images = backend.images
-    own = images if isinstance(images, embedded_images.Images) else None
+    own = (
+        images if isinstance(images, embedded_images.EmbeddedImages) else None
+    )
     return auth.protect(make_app(backend, identity, own))
 
 
 def make_app(
     backend: Backend,
     identity: Identity | None = None,
-    images: embedded_images.Images | None = None,
-) -> wsgi.App:
+    images: embedded_images.EmbeddedImages | None = None,
+) -> errors.App:
     """Return the application.
 
     With ``identity`` and ``images`` it answers for these services too, under
@@ -102,7 +104,7 @@ def make_app(
     """
     policy = Policy(CONF)
     public = auth.PUBLIC
-    mounted: dict[str, wsgi.ErrorBody] = {}
+    mounted: dict[str, errors.ErrorBody] = {}
     companions: list[tuple[str, object]] = []
     if identity is not None:
         public |= identity_routes.PUBLIC
@@ -112,26 +114,34 @@ def make_app(
         public |= image_routes.PUBLIC
         companions += image_routes.routes(images)
         mounted['/image'] = image_routes.error_body
-    app: wsgi.App = falcon.App(
+    app: errors.App = falcon.App(
         middleware=[
             middleware.RequestIds(),
-            auth.Auth(auth.strategy(identity), policy, public),
-            middleware.Compute(_first_names(ROUTES)),
+            auth.AuthMiddleware(auth.load_strategy(identity), policy, public),
+            middleware.Microversion(_first_path_segments(ROUTES)),
         ]
     )
     app.req_options.strip_url_path_trailing_slash = True
-    _add(app, routes.resources(versions.ROUTES, backend, policy), '')
-    _add(app, routes.resources(ROUTES, backend, policy), '/v2.1')
+    _add_resources(
+        app, routes.build_resources(versions.ROUTES, backend, policy), ''
+    )
+    _add_resources(
+        app, routes.build_resources(ROUTES, backend, policy), '/v2.1'
+    )
     # Slashes at the end are cut, so what has one is what has none.
-    _add(app, {p: r for p, r in companions if not p.endswith('/')}, '')
-    wsgi.install(app, mounted)
+    _add_resources(
+        app, {p: r for p, r in companions if not p.endswith('/')}, ''
+    )
+    errors.install_error_handlers(app, mounted)
     return app
 
 
-def _first_names(routes: Iterable[Route]) -> frozenset[str]:
+def _first_path_segments(routes: Iterable[Route]) -> frozenset[str]:
     return frozenset(route.path.split('/')[1] for route in routes)
 
 
-def _add(app: wsgi.App, resources: Mapping[str, Any], prefix: str) -> None:
+def _add_resources(
+    app: errors.App, resources: Mapping[str, Any], prefix: str
+) -> None:
     for path, resource in resources.items():
         app.add_route(prefix + path, resource)

@@ -8,49 +8,49 @@ from typing import TypeVar
 from minova import clock
 from minova import exception
 from minova.conf import CONF
-from minova.db.engine import Database
-from minova.images import Images
+from minova.db.connections.engine import Database
+from minova.images import ImageService
 from minova.notifications import events
 from minova.rpc import conductor
 from minova.rpc.bus import Bus
-from minova.rpc.compute import Computes
-from minova.rpc.wakes import Waker
+from minova.rpc.compute import ComputeClients
+from minova.rpc.wakeups import Waker
 
 T = TypeVar('T')
 
 
-class Beside:
+class TimedCalls:
     """Asks from threads of its own, and waits only so long."""
 
     def __init__(self, size: int = 16) -> None:
         self._pool = clock.pool('beside', size)
 
-    def ask(
+    def call(
         self,
-        seconds: float,
-        ask: Callable[[], T],
-        who: str = 'A conductor',
+        timeout: float,
+        func: Callable[[], T],
+        callee: str = 'A conductor',
     ) -> T:
         """Return what ``ask`` does, or raise its error.
 
-        Raises NoAnswer after ``seconds``, of ``who`` is asked; ``ask`` may
+        Raises RpcTimeout after ``seconds``, of ``who`` is asked; ``ask`` may
         then still be done.
         """
         ended = clock.event()
 
         def run() -> T:
             try:
-                return ask()
+                return func()
             finally:
                 ended.set()
 
-        asked = self._pool.submit(run)
-        if not ended.wait(seconds):
-            asked.cancel()
-            raise exception.NoAnswer(
-                what=who, reason=f'no answer in {seconds} s'
+        future = self._pool.submit(run)
+        if not ended.wait(timeout):
+            future.cancel()
+            raise exception.RpcTimeout(
+                what=callee, reason=f'no answer in {timeout} s'
             )
-        answer: T = asked.result()
+        answer: T = future.result()
         return answer
 
     def close(self) -> None:
@@ -69,39 +69,39 @@ class Backend:
 
     database: Database
     conductor: conductor.Conductor
-    computes: Computes
+    computes: ComputeClients
     waker: Waker
-    images: Images
+    images: ImageService
     host: str
-    beside: Beside = dataclasses.field(default_factory=Beside)
+    timed_calls: TimedCalls = dataclasses.field(default_factory=TimedCalls)
 
     @property
-    def publisher(self) -> str:
+    def publisher_id(self) -> str:
         """The publisher id of the API's notifications."""
-        return events.publisher('api', self.host)
+        return events.publisher_id('api', self.host)
 
     def close(self) -> None:
         """Wake who is still to be woken, then let go."""
         self.waker.close()
-        self.beside.close()
+        self.timed_calls.close()
 
 
-def over(
-    database: Database, bus: Bus, images: Images, host: str = ''
+def build_backend(
+    database: Database, bus: Bus, images: ImageService, host: str = ''
 ) -> Backend:
     """Return what reaches everything by ``database`` and ``bus``.
 
     ``host`` is, if nothing else is said, ``[notifications]
     default_publisher_id`` or else ``[DEFAULT] host``.
     """
-    rpc = conductor.client(bus)
-    computes = Computes(bus)
+    conductor_client = conductor.client(bus)
+    computes = ComputeClients(bus)
     return Backend(
         database=database,
-        conductor=rpc,
+        conductor=conductor_client,
         computes=computes,
-        waker=Waker(computes, rpc, beside=True),
-        beside=Beside(CONF.api.threads),
+        waker=Waker(computes, conductor_client, in_background=True),
+        timed_calls=TimedCalls(CONF.api.threads),
         images=images,
         host=host or CONF.notifications.default_publisher_id or CONF.host,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit: what in the records and on the hosts breaks the laws.
+"""The audit: what in the records and on the hosts breaks the invariants.
 
 ========= ==================================================================
 findings  the table of what may be found, and what is done about each
@@ -21,7 +21,7 @@ every other writer.
 
 from minova.audit.examine import examine
 from minova.audit.findings import Finding
-from minova.db.census import gather
-from minova.db.census import Records
+from minova.db.queries.audit_snapshot import DatabaseSnapshot
+from minova.db.queries.audit_snapshot import read_snapshot
 
-__all__ = ['Finding', 'Records', 'examine', 'gather']
+__all__ = ['DatabaseSnapshot', 'Finding', 'examine', 'read_snapshot']

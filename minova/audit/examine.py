@@ -4,50 +4,50 @@
 from collections.abc import Mapping
 import datetime
 
-from minova.audit import addresses
-from minova.audit import courses
-from minova.audit import rooms
-from minova.audit import services
-from minova.audit import stock
-from minova.audit import told
+from minova.audit import allocation_rules
+from minova.audit import guest_rules
+from minova.audit import notification_rules
+from minova.audit import operation_rules
+from minova.audit import port_rules
+from minova.audit import service_rules
 from minova.audit.findings import Finding
 from minova.audit.findings import Severity
-from minova.audit.view import Stocks
-from minova.audit.view import View
-from minova.db.census import Records
-from minova.rpc.queue import Queue
+from minova.audit.snapshot import HostContents
+from minova.audit.snapshot import Snapshot
+from minova.db.queries.audit_snapshot import DatabaseSnapshot
+from minova.rpc.named_queue import QueueStats
 
 _ORDER = list(Severity)
 
 
 def examine(
-    records: Records,
-    holdings: Stocks,
+    database: DatabaseSnapshot,
+    host_contents: HostContents,
     now: datetime.datetime,
-    not_asked: Mapping[str, str] | None = None,
-    queues: Mapping[str, Queue | None] | None = None,
+    unchecked_hosts: Mapping[str, str] | None = None,
+    queues: Mapping[str, QueueStats | None] | None = None,
 ) -> list[Finding]:
     """Return what breaks the rules, the worst first.
 
     ``holdings`` has what each host has that was asked; of others nothing is
-    said but, with ``not_asked``, why they were not. ``queues`` has what the
+    said but, with ``host_not_checked``, why they were not. ``queues`` has what the
     broker says of each queue, None for one that it does not know.
 
     What was read while things moved may show what never was: see ``looks``.
     """
-    view = View(records, holdings, now)
+    snapshot = Snapshot(database, host_contents, now)
     found = [
-        *stock.find(view),
-        *rooms.find(view),
-        *addresses.find(view),
-        *courses.find(view),
-        *told.find(view),
-        *services.find(view),
-        *services.find_deaf(view, queues or {}),
+        *guest_rules.find(snapshot),
+        *allocation_rules.find(snapshot),
+        *port_rules.find(snapshot),
+        *operation_rules.find(snapshot),
+        *notification_rules.find(snapshot),
+        *service_rules.find(snapshot),
+        *service_rules.find_queue_faults(snapshot, queues or {}),
     ]
     found += [
-        Finding('not_asked', f'{reason}.', host=host)
-        for host, reason in (not_asked or {}).items()
+        Finding('host_not_checked', f'{reason}.', host=host)
+        for host, reason in (unchecked_hosts or {}).items()
     ]
     return sorted(
         found,

@@ -13,7 +13,7 @@ class Severity(enum.Enum):
     CRITICAL = 'critical'
     ERROR = 'error'
     WARNING = 'warning'
-    #: No law is broken; an audit that finds only such has found nothing.
+    #: No invariant is broken; an audit that finds only such has found nothing.
     INFORMATION = 'information'
 
 
@@ -22,12 +22,12 @@ class Rule:
     """One row of the table."""
 
     name: str
-    #: The law that is broken; 0 where none is.
-    law: int
+    #: The invariant that is broken; 0 where none is.
+    invariant: int
     severity: Severity
     #: The repair of that name in ``audit.repair``; '' where there is none.
     repair: str
-    what: str
+    summary: str
     #: What the operator does about it, when nothing repairs it.
     advice: str
 
@@ -39,65 +39,65 @@ _I: Final = Severity.INFORMATION
 
 # fmt: off
 _ROWS: Final = (
-    # name                   law severity repair
-    ('guest_twice',            1, _C, 'put_away'),
-    ('old_guest_runs',         1, _C, ''),
-    ('stray_guest',            9, _E, 'put_away'),
-    ('stray_disks',            9, _E, 'put_away'),
-    ('stray_aside',            9, _E, 'drop_aside'),
-    ('stray_arrival',          9, _W, 'put_away'),
-    ('stray_reservation',      9, _W, 'put_away'),
-    ('guest_of_deleted',       9, _E, 'put_away'),
-    ('disks_of_deleted',       9, _E, 'put_away'),
-    ('unknown_guest',          9, _E, 'put_away_stranger'),
-    ('unknown_disks',          9, _E, 'put_away_stranger'),
-    ('unknown_reservation',    9, _W, 'put_away_stranger'),
+    # name                   invariant severity repair
+    ('duplicate_guest',            1, _C, 'cleanup_stale_guest'),
+    ('source_guest_running',         1, _C, ''),
+    ('stray_guest',            9, _E, 'cleanup_stale_guest'),
+    ('stray_disks',            9, _E, 'cleanup_stale_guest'),
+    ('stray_retained_disks',            9, _E, 'discard_disks'),
+    ('stray_incoming',          9, _W, 'cleanup_stale_guest'),
+    ('stray_reservation',      9, _W, 'cleanup_stale_guest'),
+    ('guest_of_deleted',       9, _E, 'cleanup_stale_guest'),
+    ('disks_of_deleted',       9, _E, 'cleanup_stale_guest'),
+    ('unknown_guest',          9, _E, 'destroy_unknown_guest'),
+    ('unknown_disks',          9, _E, 'destroy_unknown_guest'),
+    ('unknown_reservation',    9, _W, 'destroy_unknown_guest'),
     ('guest_missing',          2, _E, ''),
     ('disks_missing',          2, _C, ''),
-    ('power_differs',          0, _I, ''),
+    ('power_mismatch',          0, _I, ''),
     ('allocation_missing',     9, _E, 'claim'),
     ('allocation_orphan',      9, _E, 'release'),
-    ('allocation_size',        9, _E, 'resize_claim'),
-    ('host_sums',              9, _E, 'recount_host'),
+    ('allocation_mismatch',        9, _E, 'resize_allocation'),
+    ('host_usage_mismatch',              9, _E, 'recompute_host_usage'),
     ('port_orphan',            9, _E, 'release_port'),
-    ('port_missing',           9, _E, 'hold_port'),
-    ('task_without_owner',     4, _E, 'let_go'),
-    ('task_half_set',          4, _W, ''),
-    ('build_without_owner',    3, _E, 'let_go'),
-    ('resized_without_move',   3, _E, ''),
-    ('operation_disowned',     4, _E, 'end_operation'),
-    ('operation_without_step', 3, _E, 'recount_operation'),
-    ('operation_miscounted',   3, _E, 'recount_operation'),
+    ('port_missing',           9, _E, 'restore_port'),
+    ('task_without_owner',     4, _E, 'release_instance'),
+    ('task_state_missing',          4, _W, ''),
+    ('build_without_owner',    3, _E, 'release_instance'),
+    ('resized_without_migration',   3, _E, ''),
+    ('operation_lost_instance',     4, _E, 'end_operation'),
+    ('operation_without_step', 3, _E, 'recount_steps'),
+    ('operation_step_count',   3, _E, 'recount_steps'),
     ('operation_stuck',        3, _E, ''),
-    ('operation_waits',        0, _I, ''),
+    ('operation_waiting',        0, _I, ''),
     ('step_left_open',         3, _E, 'close_steps'),
-    ('step_of_nobody',         3, _E, 'give_up_step'),
-    ('move_left_open',         3, _W, 'close_move'),
+    ('step_without_service',         3, _E, 'abandon_step'),
+    ('migration_left_open',         3, _W, 'close_migration'),
     ('outbox_gap',             6, _E, ''),
-    ('outbox_beyond',          6, _E, 'renumber'),
-    ('outbox_waits',           6, _W, ''),
-    ('outbox_disorder',        6, _E, ''),
-    ('span_left_open',         5, _E, ''),
-    ('hypervisor_twice',       1, _W, ''),
+    ('outbox_seq_ahead',          6, _E, 'advance_notification_seq'),
+    ('outbox_unpublished',           6, _W, ''),
+    ('outbox_out_of_order',        6, _E, ''),
+    ('event_left_open',         5, _E, ''),
+    ('duplicate_hypervisor',       1, _W, ''),
     ('host_unknown',           2, _E, ''),
-    ('host_silent',            0, _I, ''),
-    ('not_asked',              0, _W, ''),
+    ('host_down',            0, _I, ''),
+    ('host_not_checked',              0, _W, ''),
     ('queue_missing',          3, _E, ''),
-    ('queue_deaf',             3, _E, ''),
+    ('queue_without_consumer',             3, _E, ''),
     ('queue_backlog',          3, _W, ''),
 )
 # fmt: on
 
 _TEXT: Final = {
     # name: (what it is, what the operator does)
-    'guest_twice': (
+    'duplicate_guest': (
         'A guest runs on two hosts at once.',
         (
             'Switch one off on its host at once. Look which of the two has '
             'the newer data (generation), and remove the other by hand.'
         ),
     ),
-    'old_guest_runs': (
+    'source_guest_running': (
         'The old guest of a resize that waits for its confirmation runs.',
         (
             'Switch it off on that host (virsh destroy); its definition and'
@@ -118,11 +118,11 @@ _TEXT: Final = {
             'ones: copy them before you remove them.'
         ),
     ),
-    'stray_aside': (
+    'stray_retained_disks': (
         'Disks are set aside beside a guest that has no way back.',
         'Remove them by hand once no operation is live.',
     ),
-    'stray_arrival': (
+    'stray_incoming': (
         'A host keeps room for a guest that does not come.',
         'It is removed with --repair.',
     ),
@@ -172,7 +172,7 @@ _TEXT: Final = {
             'ones.'
         ),
     ),
-    'power_differs': (
+    'power_mismatch': (
         'A guest is on or off otherwise than the database says.',
         'Nothing: its compute reconciles it by itself.',
     ),
@@ -184,11 +184,11 @@ _TEXT: Final = {
         'Room on a host is held by nobody who needs it.',
         'It is given back with --repair.',
     ),
-    'allocation_size': (
+    'allocation_mismatch': (
         'The room that is held is not of the size of the flavor.',
         'It is corrected with --repair.',
     ),
-    'host_sums': (
+    'host_usage_mismatch': (
         'What a host is said to use is not the sum of what is held there.',
         'It is counted anew with --repair.',
     ),
@@ -207,7 +207,7 @@ _TEXT: Final = {
         'An instance is in a task that no live operation owns.',
         'It is let go of with --repair.',
     ),
-    'task_half_set': (
+    'task_state_missing': (
         'An operation owns an instance that shows no task state.',
         'Nothing: the end of the operation clears it.',
     ),
@@ -215,14 +215,14 @@ _TEXT: Final = {
         'An instance is building and no operation builds it.',
         'It is put in error with --repair; it can then be deleted.',
     ),
-    'resized_without_move': (
+    'resized_without_migration': (
         'An instance waits for a confirmation of a move that is not there.',
         (
             'It can neither be confirmed nor reverted; save its data, '
             'delete it.'
         ),
     ),
-    'operation_disowned': (
+    'operation_lost_instance': (
         'An operation goes on as the owner of an instance that it lost.',
         'It is ended with --repair.',
     ),
@@ -230,7 +230,7 @@ _TEXT: Final = {
         'An operation runs and nothing of it is owed by anybody.',
         'It is ended with --repair.',
     ),
-    'operation_miscounted': (
+    'operation_step_count': (
         'An operation counts its open steps wrongly.',
         'It is counted anew with --repair.',
     ),
@@ -241,7 +241,7 @@ _TEXT: Final = {
             'errors in its log.'
         ),
     ),
-    'operation_waits': (
+    'operation_waiting': (
         'An operation waits.',
         'It says for what.',
     ),
@@ -249,14 +249,14 @@ _TEXT: Final = {
         'A step is open although its operation has ended.',
         'It is closed with --repair.',
     ),
-    'step_of_nobody': (
+    'step_without_service': (
         'A step is owed by a host that has no compute service.',
         (
             'Start a compute of that name, or wait for the deadline: the '
             'operation then ends without it.'
         ),
     ),
-    'move_left_open': (
+    'migration_left_open': (
         'A migration is in progress and no operation makes it.',
         'It is closed as an error with --repair.',
     ),
@@ -268,29 +268,29 @@ _TEXT: Final = {
             'outbox.'
         ),
     ),
-    'outbox_beyond': (
+    'outbox_seq_ahead': (
         'Notifications bear numbers that were not given out.',
         (
             'The instance cannot be changed until its count is put right, '
             'which --repair does.'
         ),
     ),
-    'outbox_waits': (
+    'outbox_unpublished': (
         'Notifications are not published.',
         'See that a conductor runs and reaches the notification broker.',
     ),
-    'outbox_disorder': (
+    'outbox_out_of_order': (
         'A notification is published and one before it is not.',
         (
             'Consumers that mind the number put it right. Look who changed '
             'rows of the outbox.'
         ),
     ),
-    'span_left_open': (
+    'event_left_open': (
         'The start of something was told and not its end.',
         'Consumers that wait for it must be told by hand.',
     ),
-    'hypervisor_twice': (
+    'duplicate_hypervisor': (
         'Two computes have a hypervisor of the same name.',
         (
             'Two computes on one libvirt run each guest twice over: stop '
@@ -302,11 +302,11 @@ _TEXT: Final = {
         'Instances are on a host that is not registered.',
         'Start its compute, or force-delete them if it is gone for good.',
     ),
-    'host_silent': (
+    'host_down': (
         'A host with instances is silent.',
         'See whether it is on; see doc "When something is down".',
     ),
-    'not_asked': (
+    'host_not_checked': (
         'A host was not asked what it has.',
         'Make it answer, or leave the hosts out with --offline.',
     ),
@@ -314,7 +314,7 @@ _TEXT: Final = {
         'A service that is up has no queue.',
         'Restart it; it declares its queues when it starts.',
     ),
-    'queue_deaf': (
+    'queue_without_consumer': (
         'Nobody listens to the queue of a service that is up.',
         'Restart the service.',
     ),
@@ -344,7 +344,7 @@ class Finding:
     operation: str | None = None
     generation: int | None = None
     subject: str = ''
-    facts: dict[str, Any] = dataclasses.field(
+    repair_args: dict[str, Any] = dataclasses.field(
         default_factory=dict, compare=False
     )
     repairable: bool = True
@@ -365,7 +365,7 @@ class Finding:
         return self.rule.repair if self.repairable else ''
 
     @property
-    def place(self) -> tuple[object, ...]:
+    def key(self) -> tuple[object, ...]:
         """What it is about: equal when the same thing is found again."""
         return (
             self.name,

@@ -14,37 +14,37 @@ from typing import Final
 from minova import clock
 from minova import exception
 from minova import states
-from minova.audit import addresses
-from minova.audit import letting_go
-from minova.audit import recounting
-from minova.audit.fence import held
+from minova.audit import counter_repairs
+from minova.audit import operation_repairs
+from minova.audit import port_rules
 from minova.audit.findings import Finding
-from minova.context import internal
-from minova.db import instances
-from minova.db import moves
-from minova.db import operations
-from minova.db.engine import Connection
-from minova.db.engine import Database
+from minova.audit.preconditions import require_unchanged
+from minova.context import get_admin_context
+from minova.db.connections.engine import Connection
+from minova.db.connections.engine import Database
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.engine import begin
 from minova.notifications import events
 from minova.objects.instance import Instance
-from minova.operations import begin
-from minova.rpc.compute import Computes
-from minova.rpc.wakes import Waker
+from minova.rpc.compute import ComputeClients
+from minova.rpc.wakeups import Waker
 
 #: Seconds to wait for a host to work off what it owes from now on.
-PATIENCE = 30.0
-_LOOK = 0.2
+TIMEOUT = 30.0
+_POLL_INTERVAL = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What has become of a finding: whether it is repaired, and how."""
 
-    repaired: bool
+    is_repaired: bool
     text: str
 
 
-class Repairs:
+class Repairer:
     """Repairs one finding after the other.
 
     Without ``computes`` hosts are not woken, and find what they owe by
@@ -55,28 +55,28 @@ class Repairs:
         self,
         database: Database,
         publisher: str,
-        computes: Computes | None = None,
+        computes: ComputeClients | None = None,
         waker: Waker | None = None,
-        named: str | None = None,
-        patience: float = PATIENCE,
+        instance_uuid: str | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._computes = computes
         self._waker = waker
-        self._named = named
-        self._patience = patience
+        self._instance_uuid = instance_uuid
+        self._timeout = timeout
 
     def repair(self, finding: Finding) -> Outcome:
         """Repair a finding if that can be done; never raises."""
-        on_host = _ON_HOSTS.get(finding.repair)
-        in_rows = _IN_ROWS.get(finding.repair)
+        host_repair = _HOST_REPAIRS.get(finding.repair)
+        database_repair = _DATABASE_REPAIRS.get(finding.repair)
         try:
-            if on_host is not None:
-                return on_host(self, finding)
-            if in_rows is not None:
+            if host_repair is not None:
+                return host_repair(self, finding)
+            if database_repair is not None:
                 text = self._database.write(
-                    lambda connection: in_rows(
+                    lambda connection: database_repair(
                         connection, finding, self._publisher
                     )
                 )
@@ -87,44 +87,46 @@ class Repairs:
 
     # -- on hosts ------------------------------------------------------------
 
-    def put_away(self, finding: Finding) -> Outcome:
+    def cleanup_stale_guest(self, finding: Finding) -> Outcome:
         """Let a host remove what it has of an instance."""
-        return self._begin(finding, aside=False)
+        return self._begin(finding, retained_only=False)
 
-    def drop_aside(self, finding: Finding) -> Outcome:
+    def discard_disks(self, finding: Finding) -> Outcome:
         """Let an instance's host remove the disks that are set aside."""
-        return self._begin(finding, aside=True)
+        return self._begin(finding, retained_only=True)
 
-    def _begin(self, finding: Finding, aside: bool) -> Outcome:
+    def _begin(self, finding: Finding, retained_only: bool) -> Outcome:
         host = str(finding.host)
 
         def prepare(
             connection: Connection, instance: Instance
         ) -> dict[str, object]:
             _require_unexplained(connection, instance, finding, host)
-            return {'host': host, 'aside': aside}
+            return {'host': host, 'aside': retained_only}
 
         begun = begin.begin(
             self._database,
-            internal(),
-            'put_away',
+            get_admin_context(),
+            'cleanup_stale_guest',
             str(finding.instance),
-            events.publisher('compute', host),
+            events.publisher_id('compute', host),
             prepare,
         )
         if self._waker is not None:
-            self._waker.wake(internal(), begun.wakes)
+            self._waker.wake(get_admin_context(), begun.wakeups)
         number = begun.operation.id
         if self._has_ended(number):
-            return Outcome(True, f'Operation put_away {number} is done.')
+            return Outcome(
+                True, f'Operation cleanup_stale_guest {number} is done.'
+            )
         return Outcome(
             True,
-            f'Operation put_away {number} is begun; {host} does it when it '
+            f'Operation cleanup_stale_guest {number} is begun; {host} does it when it '
             'can.',
         )
 
     def _has_ended(self, operation_id: str) -> bool:
-        until = clock.monotonic() + self._patience
+        until = clock.monotonic() + self._timeout
         while True:
             found = self._database.read(
                 lambda connection: operations.get(connection, operation_id)
@@ -133,11 +135,11 @@ class Repairs:
                 return True
             if clock.monotonic() >= until:
                 return False
-            clock.sleep(_LOOK)
+            clock.sleep(_POLL_INTERVAL)
 
-    def put_away_stranger(self, finding: Finding) -> Outcome:
+    def destroy_unknown_guest(self, finding: Finding) -> Outcome:
         """Remove what nobody knows, if an operator has named it."""
-        if self._named != finding.instance or self._computes is None:
+        if self._instance_uuid != finding.instance or self._computes is None:
             return Outcome(False, finding.rule.advice)
         uuid = str(finding.instance)
         known = self._database.read(
@@ -145,8 +147,10 @@ class Repairs:
         )
         if known is not None:
             raise exception.Stale(what=f'Instance {uuid}', holder='nobody')
-        self._computes.at(str(finding.host)).put_away_stranger(
-            internal(), instance_uuid=uuid, generation=finding.facts['mark']
+        self._computes.for_host(str(finding.host)).destroy_unknown_guest(
+            get_admin_context(),
+            instance_uuid=uuid,
+            generation=finding.repair_args['guest_generation'],
         )
         return Outcome(True, f'{finding.host} has removed it.')
 
@@ -155,45 +159,47 @@ def _require_unexplained(
     connection: Connection, instance: Instance, finding: Finding, host: str
 ) -> None:
     """Raise Stale when something live accounts for it by now."""
-    held(instance, finding)
+    require_unchanged(instance, finding)
     if instance.task_id is not None:
         raise exception.Stale(
             what=f'Instance {instance.uuid}', holder='nobody'
         )
-    move = moves.finished(connection, instance.uuid)
+    migration = migrations.get_unconfirmed(connection, instance.uuid)
     kept = (
-        move is not None
-        and move.source_host == host
+        migration is not None
+        and migration.source_host == host
         and instance.vm_state == states.RESIZED
     )
-    steps = operations.open_steps_of(connection, instance.uuid)
+    steps = operations.list_open_steps_of_instance(connection, instance.uuid)
     if kept or any(step.host == host for step in steps):
         raise exception.Stale(
             what=f'Instance {instance.uuid}', holder='what was found'
         )
 
 
-_ON_HOSTS: Final[dict[str, Callable[[Repairs, Finding], Outcome]]] = {
-    'put_away': Repairs.put_away,
-    'drop_aside': Repairs.drop_aside,
-    'put_away_stranger': Repairs.put_away_stranger,
+_HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
+    'cleanup_stale_guest': Repairer.cleanup_stale_guest,
+    'discard_disks': Repairer.discard_disks,
+    'destroy_unknown_guest': Repairer.destroy_unknown_guest,
 }
 
 #: Each is one transaction; it returns what it has done.
-_IN_ROWS: Final[dict[str, Callable[[Connection, Finding, str], str]]] = {
-    'claim': recounting.claim,
-    'release': recounting.release,
-    'resize_claim': recounting.resize_claim,
-    'recount_host': recounting.recount_host,
-    'renumber': recounting.renumber,
-    'release_port': addresses.release_port,
-    'hold_port': addresses.hold_port,
-    'let_go': letting_go.let_go,
-    'end_operation': letting_go.end_operation,
-    'recount_operation': letting_go.recount_operation,
-    'close_steps': letting_go.close_steps,
-    'give_up_step': letting_go.give_up_step,
-    'close_move': letting_go.close_move,
+_DATABASE_REPAIRS: Final[
+    dict[str, Callable[[Connection, Finding, str], str]]
+] = {
+    'claim': counter_repairs.add_allocation,
+    'release': counter_repairs.remove_allocation,
+    'resize_allocation': counter_repairs.resize_allocation,
+    'recompute_host_usage': counter_repairs.recompute_host_usage,
+    'advance_notification_seq': counter_repairs.advance_notification_seq,
+    'release_port': port_rules.release_port,
+    'restore_port': port_rules.restore_port,
+    'release_instance': operation_repairs.release_instance,
+    'end_operation': operation_repairs.end_operation,
+    'recount_steps': operation_repairs.recount_steps,
+    'close_steps': operation_repairs.close_steps,
+    'abandon_step': operation_repairs.abandon_step,
+    'close_migration': operation_repairs.close_migration,
 }
 
-NAMES: Final = frozenset({*_ON_HOSTS, *_IN_ROWS})
+REPAIR_NAMES: Final = frozenset({*_HOST_REPAIRS, *_DATABASE_REPAIRS})

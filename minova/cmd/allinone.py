@@ -8,13 +8,13 @@ import socket
 import sys
 
 from minova import exception
-from minova import http
+from minova import http_server
 from minova import service
 from minova.allinone import hosts
 from minova.allinone import service as allinone
 from minova.allinone import settings
-from minova.cmd.words import data_directory
-from minova.cmd.words import number
+from minova.cmd.argument_types import bounded_int
+from minova.cmd.argument_types import default_data_directory
 
 PROG = 'minova-allinone'
 
@@ -38,21 +38,21 @@ Guests run on when this ends. All of them, and their hosts, are ended by:
 
 def _hosts(arguments: argparse.Namespace, directory: str) -> hosts.Hosts:
     if arguments.hypervisor == 'qemu':
-        tools = data_directory('rig')
-        return hosts.qemu(directory, arguments.hosts, tools)
-    return hosts.plain(arguments.hosts)
+        tools = default_data_directory('rig')
+        return hosts.start_qemu_hosts(directory, arguments.hosts, tools)
+    return hosts.configured_hosts(arguments.hosts)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     parser.add_argument(
         '--data-dir',
-        default=data_directory(),
+        default=default_data_directory(),
         help='where everything is kept (%(default)s)',
     )
     parser.add_argument(
         '--hosts',
-        type=number(1, 100),
+        type=bounded_int(1, 100),
         default=2,
         help='how many hosts there are (%(default)s)',
     )
@@ -68,13 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--port',
-        type=number(0, 65535),
+        type=bounded_int(0, 65535),
         default=8774,
         help='the port; 0 takes a free one (%(default)s)',
     )
     parser.add_argument(
         '--vnc-port',
-        type=number(0, 65535),
+        type=bounded_int(0, 65535),
         default=0,
         help='the port that shows the screens of guests; 0 takes a free one '
         '(%(default)s)',
@@ -103,39 +103,41 @@ def main(argv: list[str] | None = None) -> int:
     service.configure(options, PROG)
     directory = os.path.abspath(arguments.data_dir)
     settings.apply(directory, arguments.hosts, arguments.hypervisor)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         try:
-            held = allinone.lock(directory)
+            held = allinone.lock_directory(directory)
         except OSError as error:
             raise exception.ConfigInvalid(
                 reason=f'--data-dir {directory}: {error.strerror}'
             ) from error
-        bound = http.listen(
+        sock = http_server.listen(
             arguments.listen, arguments.port, '--listen and --port'
         )
-        screens = http.listen(
+        vnc_sock = http_server.listen(
             arguments.listen, arguments.vnc_port, '--listen and --vnc-port'
         )
         found = _hosts(arguments, directory)
-    ready = _READY.format(
-        url=http.url(bound),
+    ready_message = _READY.format(
+        url=http_server.socket_url(sock),
         hosts=arguments.hosts,
         directory=directory,
     )
     if arguments.hypervisor == 'qemu':
         place = hosts.rig_directory(directory)
-        ready += _GUESTS.format(directory=place)
+        ready_message += _GUESTS.format(directory=place)
     build = functools.partial(
-        allinone.AllInOne, directory, found, bound, screens
+        allinone.AllInOne, directory, found, sock, vnc_sock
     )
     with held:
-        ending = functools.partial(_refuse, bound, screens)
-        return service.run(PROG, build, ready=ready, ending=ending)
+        on_terminate = functools.partial(_refuse_connections, sock, vnc_sock)
+        return service.run(
+            PROG, build, ready_message=ready_message, on_terminate=on_terminate
+        )
 
 
-def _refuse(*bound: socket.socket) -> None:
-    for one in bound:
-        http.refuse(one)
+def _refuse_connections(*sock: socket.socket) -> None:
+    for one in sock:
+        http_server.refuse_connections(one)
 
 
 if __name__ == '__main__':

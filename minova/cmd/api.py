@@ -5,14 +5,14 @@ import functools
 import socket
 import sys
 
-from minova import http
+from minova import http_server
 from minova import service
 from minova.api import app
 from minova.api import backend
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import schema
-from minova.rpc.oslo import OsloBus
+from minova.db.connections import engine
+from minova.rpc.oslo_bus import OsloBus
 
 PROG = 'minova-api'
 
@@ -20,19 +20,19 @@ PROG = 'minova-api'
 class Api:
     """The process: a database, a bus, an HTTP server."""
 
-    def __init__(self, bound: socket.socket) -> None:
-        self._bound = bound
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
 
     def start(self) -> None:
         """Connect, then answer."""
         self._database = schema.connect(CONF, CONF.api.database_timeout)
         self._bus = OsloBus()
-        self._backend = backend.over(
+        self._backend = backend.build_backend(
             self._database, self._bus, app.open_images()
         )
-        self._http = http.HttpServer(
+        self._http = http_server.HttpServer(
             app.make_app_from_configuration(self._backend),
-            self._bound,
+            self._sock,
             CONF.api.threads,
             CONF.image.max_upload_bytes,
         )
@@ -49,16 +49,16 @@ class Api:
 def main() -> int:
     """Run minova-api."""
     service.configure(sys.argv[1:], PROG)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         engine.check(CONF)
         OsloBus.check()
-        bound = http.listen(CONF.api.listen, CONF.api.port)
+        sock = http_server.listen(CONF.api.listen, CONF.api.port)
     return service.run(
         PROG,
-        functools.partial(Api, bound),
+        functools.partial(Api, sock),
         CONF.api.workers,
-        f'{PROG} is ready at {http.url(bound)}/',
-        functools.partial(http.refuse, bound),
+        f'{PROG} is ready at {http_server.socket_url(sock)}/',
+        functools.partial(http_server.refuse_connections, sock),
     )
 
 

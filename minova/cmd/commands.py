@@ -9,23 +9,25 @@ the exit code.
 import argparse
 from collections.abc import Callable
 
-Run = Callable[[argparse.Namespace], int]
+CommandFunction = Callable[[argparse.Namespace], int]
 
 
 class Commands:
     """A place in the parser to which commands are added."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._made = parser.add_subparsers(required=True, metavar='COMMAND')
+        self._subparsers = parser.add_subparsers(
+            required=True, metavar='COMMAND'
+        )
 
-    def command(
-        self, name: str, run: Run, needs_conf: bool = True
+    def add_command(
+        self, name: str, run: CommandFunction, needs_conf: bool = True
     ) -> argparse.ArgumentParser:
         """Add a command, helped by the docstring of ``run``."""
-        made = self._made.add_parser(name, help=run.__doc__)
-        made.set_defaults(run=run, needs_conf=needs_conf)
-        return made
+        parser = self._subparsers.add_parser(name, help=run.__doc__)
+        parser.set_defaults(run=run, needs_conf=needs_conf)
+        return parser
 
-    def group(self, name: str, text: str) -> 'Commands':
+    def add_group(self, name: str, help_text: str) -> 'Commands':
         """Add a group, to which commands are added."""
-        return Commands(self._made.add_parser(name, help=text))
+        return Commands(self._subparsers.add_parser(name, help=help_text))

@@ -12,8 +12,8 @@ from minova import lockfile
 from minova import service
 from minova.compute.service import ComputeService
 from minova.conf import CONF
-from minova.rpc.oslo import OsloBus
-from minova.virt import load
+from minova.rpc.oslo_bus import OsloBus
+from minova.virt import loader
 
 PROG = 'minova-compute'
 
@@ -23,28 +23,32 @@ class Compute:
 
     def start(self) -> None:
         """Open the hypervisor, then take up what is owed."""
-        with contextlib.ExitStack() as taken_back:
-            self._alone = taken_back.enter_context(_be_alone())
+        with contextlib.ExitStack() as cleanup:
+            self._host_lock = cleanup.enter_context(_acquire_host_lock())
             self._bus = OsloBus()
-            taken_back.callback(self._bus.close)
-            driver = load.load(CONF.host)
+            cleanup.callback(self._bus.close)
+            driver = loader.load_driver(CONF.host)
             # Or the next try would find the host taken, by this one.
-            taken_back.callback(driver.close)
+            cleanup.callback(driver.close)
             self._compute = ComputeService(
-                CONF.host, self._bus, driver, images.load(), service.give_up
+                CONF.host,
+                self._bus,
+                driver,
+                images.load(),
+                service.exit_worker,
             )
             self._compute.start()
-            taken_back.pop_all()
+            cleanup.pop_all()
 
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed."""
-        self._bus.hang_up_soon()
+        self._bus.abort_calls_soon()
         self._compute.stop()
         self._bus.close()
-        self._alone.close()
+        self._host_lock.close()
 
 
-def _be_alone() -> IO[str]:
+def _acquire_host_lock() -> IO[str]:
     """Make sure that no other process acts for this host; until closed.
 
     Two that do so at the same time could run one guest twice. Raises
@@ -54,7 +58,7 @@ def _be_alone() -> IO[str]:
     path = os.path.join(CONF.state_path, f'compute-{name}.lock')
     try:
         os.makedirs(CONF.state_path, exist_ok=True)
-        held = lockfile.take(path)
+        held = lockfile.acquire(path)
         if held is not None:
             return held
         other = lockfile.holder(path)
@@ -71,7 +75,7 @@ def _be_alone() -> IO[str]:
 def main() -> int:
     """Run minova-compute."""
     service.configure(sys.argv[1:], PROG)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         OsloBus.check()
     return service.run(PROG, Compute)
 

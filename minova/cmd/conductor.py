@@ -7,9 +7,9 @@ import sys
 from minova import service
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import schema
-from minova.rpc.oslo import OsloBus
+from minova.db.connections import engine
+from minova.rpc.oslo_bus import OsloBus
 
 PROG = 'minova-conductor'
 
@@ -19,22 +19,22 @@ class Conductor:
 
     def start(self) -> None:
         """Connect, then answer."""
-        with contextlib.ExitStack() as taken_back:
+        with contextlib.ExitStack() as cleanup:
             self._database = schema.connect(
                 CONF, CONF.conductor.database_timeout
             )
-            taken_back.callback(self._database.dispose)
+            cleanup.callback(self._database.dispose)
             self._bus = OsloBus()
-            taken_back.callback(self._bus.close)
+            cleanup.callback(self._bus.close)
             self._conductor = ConductorService(
-                self._database, self._bus, CONF.host, service.give_up
+                self._database, self._bus, CONF.host, service.exit_worker
             )
             self._conductor.start()
-            taken_back.pop_all()
+            cleanup.pop_all()
 
     def stop(self) -> None:
         """Answer what was asked, then let go."""
-        self._bus.hang_up_soon()
+        self._bus.abort_calls_soon()
         self._conductor.stop()
         self._bus.close()
         self._database.dispose()
@@ -43,7 +43,7 @@ class Conductor:
 def main() -> int:
     """Run minova-conductor."""
     service.configure(sys.argv[1:], PROG)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         engine.check(CONF)
         OsloBus.check()
     return service.run(PROG, Conductor, CONF.conductor.workers)

@@ -2,10 +2,10 @@
 """The database that a command looks into."""
 
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import schema
+from minova.db.connections import engine
 
 
-def current() -> engine.Database:
+def open_database() -> engine.Database:
     """Return the database; Unavailable when its schema is too old."""
     return schema.connect(CONF)

@@ -5,29 +5,29 @@ from collections.abc import Iterator
 
 from minova import flows
 from minova import states
-from minova.flows.chain import HostStep
+from minova.flows.base import ComputeStep
 
 _COLUMNS = ('operation', 'from', 'task states', 'ends in', 'fails in', 'takes')
 
 
 def _rows() -> Iterator[tuple[str, ...]]:
     for rule in states.TABLE.values():
-        begins = ', '.join(rule.begins)
-        if rule.begins == states.LIVING:
+        begins = ', '.join(rule.from_states)
+        if rule.from_states == states.NOT_DELETED:
             begins = 'any'
-        elif rule.begins == states.VM_STATES:
+        elif rule.from_states == states.VM_STATES:
             begins = 'any, deleted'
         yield (
             rule.kind,
             begins,
-            ', '.join(rule.tasks) or '-',
-            rule.ends,
-            rule.fails,
-            rule.hold.name.lower(),
+            ', '.join(rule.task_states) or '-',
+            rule.success_state,
+            rule.failure_state,
+            rule.ownership.name.lower(),
         )
 
 
-def table(rst: bool = False) -> str:
+def state_table(rst: bool = False) -> str:
     """Return the state table as text."""
     rows = [_COLUMNS, *_rows()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
@@ -46,15 +46,15 @@ def table(rst: bool = False) -> str:
 def _edges() -> Iterator[tuple[str, str, str]]:
     """Return how operations lead from one vm_state to another."""
     for rule in states.TABLE.values():
-        for begin in rule.begins:
-            if rule.ends == states.ORIGIN:
+        for begin in rule.from_states:
+            if rule.success_state == states.ORIGIN:
                 for origin in (states.ACTIVE, states.STOPPED):
                     yield begin, origin, rule.kind
-            elif rule.ends not in (states.SAME, begin):
-                yield begin, rule.ends, rule.kind
+            elif rule.success_state not in (states.SAME, begin):
+                yield begin, rule.success_state, rule.kind
 
 
-def states_diagram() -> str:
+def state_diagram() -> str:
     """Return the diagram of an instance's life in Graphviz's language."""
     edges: dict[tuple[str, str], list[str]] = {}
     for begin, end, kind in _edges():
@@ -76,15 +76,15 @@ def states_diagram() -> str:
     return '\n'.join([*lines, '}'])
 
 
-def chain(kind: str) -> str:
+def flow_diagram(kind: str) -> str:
     """Return the steps of one kind of operation in Graphviz's language."""
     lines = [
         f'digraph {kind} {{',
         '  rankdir=LR; node [shape=box, fontname=sans];',
     ]
     before = None
-    for step in flows.STORIES[kind].steps:
-        shape = 'box' if issubclass(step, HostStep) else 'ellipse'
+    for step in flows.FLOWS[kind].steps:
+        shape = 'box' if issubclass(step, ComputeStep) else 'ellipse'
         lines.append(f'  "{step.method}" [shape={shape}];')
         undo = getattr(step, 'undo', None)
         if undo is not None:
@@ -92,17 +92,17 @@ def chain(kind: str) -> str:
                 f'  "{undo.method}" -> "{step.method}" '
                 '[style=dashed, label="takes back"];'
             )
-        if before is not None and not _takes_back(kind, step.method):
+        if before is not None and not _is_undo(kind, step.method):
             lines.append(f'  "{before}" -> "{step.method}";')
-        if not _takes_back(kind, step.method):
+        if not _is_undo(kind, step.method):
             before = step.method
     return '\n'.join([*lines, '}'])
 
 
-def _takes_back(kind: str, method: str) -> bool:
+def _is_undo(kind: str, method: str) -> bool:
     undoing = {
         step.undo.method
-        for step in flows.STORIES[kind].steps
-        if issubclass(step, HostStep) and step.undo is not None
+        for step in flows.FLOWS[kind].steps
+        if issubclass(step, ComputeStep) and step.undo is not None
     }
     return method in undoing

@@ -14,32 +14,32 @@ from minova import exception
 from minova import service
 from minova.conf import CONF
 from minova.virt.fake.hypervisor import Hypervisor
-from minova.virt.shelf import DirectoryShelf
-from minova.virt.shelf import MemoryShelf
-from minova.virt.shelf import Shelf
+from minova.virt.record_store import DirectoryRecordStore
+from minova.virt.record_store import MemoryRecordStore
+from minova.virt.record_store import RecordStore
 
 PROG = 'minova-fake-hypervisor'
 
 
-def _open_shelf() -> Shelf:
+def _open_record_store() -> RecordStore:
     if CONF.fake.directory:
-        return DirectoryShelf(CONF.fake.directory)
-    return MemoryShelf()
+        return DirectoryRecordStore(CONF.fake.directory)
+    return MemoryRecordStore()
 
 
-def _leave(number: int, frame: types.FrameType | None) -> None:
+def _exit_on_signal(number: int, frame: types.FrameType | None) -> None:
     sys.exit(0)
 
 
 def main() -> int:
     """Run minova-fake-hypervisor until SIGTERM."""
     service.configure(sys.argv[1:], PROG)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         if not CONF.fake.socket:
             raise exception.ConfigInvalid(reason='[fake] socket is not set')
-        hypervisor = Hypervisor(_open_shelf(), CONF.fake.socket)
+        hypervisor = Hypervisor(_open_record_store(), CONF.fake.socket)
         hypervisor.listen()
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     sys.stdout.write(f'{PROG} is ready at {CONF.fake.socket}\n')
     sys.stdout.flush()
     try:

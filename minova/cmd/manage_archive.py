@@ -8,10 +8,10 @@ import re
 
 from minova import clock
 from minova import exception
+from minova.cmd.argument_types import bounded_int
+from minova.cmd.argument_types import utc_time
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
-from minova.cmd.words import moment
-from minova.cmd.words import number
+from minova.cmd.database import open_database
 from minova.notifications import retention
 
 #: What people call the tables' rows, in the order in which they are told.
@@ -25,48 +25,48 @@ _NAMES = {
 }
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the command."""
-    made = commands.command('archive', archive)
-    age = made.add_mutually_exclusive_group(required=True)
+    parser = commands.add_command('archive', archive)
+    age = parser.add_mutually_exclusive_group(required=True)
     age.add_argument(
         '--before',
-        type=moment,
+        type=utc_time,
         metavar='DATE',
         help='what was over before it (2026-01-31, or a time; UTC)',
     )
     age.add_argument(
         '--older-than',
-        type=_days,
+        type=_parse_days,
         metavar='DAYS',
         help='what has been over for so many days',
     )
-    made.add_argument(
+    parser.add_argument(
         '--batch',
-        type=number(1, 10000),
+        type=bounded_int(1, 10000),
         default=500,
         metavar='N',
         help='how many things go in one transaction (%(default)s)',
     )
-    made.add_argument(
+    parser.add_argument(
         '--purge',
         action='store_true',
         help='delete for good what is so old in the archive; nothing is '
         'archived',
     )
-    made.add_argument(
+    parser.add_argument(
         '--dry-run', action='store_true', help='only say what would go'
     )
 
 
-def _days(text: str) -> datetime.timedelta:
+def _parse_days(text: str) -> datetime.timedelta:
     # More than a million days are before the first of the calendar.
     if not re.fullmatch('[0-9]{1,6}', text):
         raise argparse.ArgumentTypeError(f'{text!r} is no number of days')
     return datetime.timedelta(days=int(text))
 
 
-def _since(arguments: argparse.Namespace) -> datetime.datetime:
+def _cutoff(arguments: argparse.Namespace) -> datetime.datetime:
     if arguments.before is not None:
         found: datetime.datetime = arguments.before
         return found
@@ -79,28 +79,28 @@ def _since(arguments: argparse.Namespace) -> datetime.datetime:
 
 def archive(arguments: argparse.Namespace) -> int:
     """Put what has long been over into the archive, or out of it."""
-    database = current()
-    before = _since(arguments)
+    database = open_database()
+    before = _cutoff(arguments)
     total: collections.Counter[str] = collections.Counter()
     if arguments.dry_run:
         for counts in retention.preview(database, before, arguments.purge):
             total.update(counts)
-        _tell('Would go', before, arguments.purge, total)
+        _print_counts('Would go', before, arguments.purge, total)
         return 0
     work = retention.run(database, before, arguments.batch, arguments.purge)
     try:
         for counts in work:
             total.update(counts)
     except (KeyboardInterrupt, exception.MinovaException):
-        _tell(
+        _print_counts(
             'Before it was interrupted, went', before, arguments.purge, total
         )
         raise
-    _tell('Went', before, arguments.purge, total)
+    _print_counts('Went', before, arguments.purge, total)
     return 0
 
 
-def _tell(
+def _print_counts(
     what: str,
     before: datetime.datetime,
     purge: bool,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage audit: what breaks the laws, and its repair."""
+"""minova-manage audit: what breaks the invariants, and its repair."""
 
 import argparse
 import contextlib
@@ -9,31 +9,31 @@ import json
 from typing import Any
 
 from minova import exception
-from minova.audit import looks
+from minova.audit import confirmed_scan
+from minova.audit.confirmed_scan import Auditor
+from minova.audit.confirmed_scan import Scan
 from minova.audit.findings import Finding
-from minova.audit.looks import Auditor
-from minova.audit.looks import Look
 from minova.audit.repair import Outcome
-from minova.audit.repair import Repairs
+from minova.audit.repair import Repairer
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
+from minova.cmd.database import open_database
 from minova.conf import CONF
 from minova.rpc import conductor
-from minova.rpc import queues
-from minova.rpc.compute import Computes
-from minova.rpc.oslo import OsloBus
-from minova.rpc.queue import Queue
-from minova.rpc.wakes import Waker
+from minova.rpc import queue_stats
+from minova.rpc.compute import ComputeClients
+from minova.rpc.named_queue import QueueStats
+from minova.rpc.oslo_bus import OsloBus
+from minova.rpc.wakeups import Waker
 
-_CANNOT_TELL = 'only a rabbit:// transport can tell who listens.'
+_UNSUPPORTED_TRANSPORT = 'only a rabbit:// transport can tell who listens.'
 
 #: This repair wants the instance to be named.
-_BY_NAME = 'put_away_stranger'
+_NEEDS_INSTANCE = 'destroy_unknown_guest'
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.command('audit', run)
+    parser = commands.add_command('audit', run)
     parser.add_argument(
         '--repair', action='store_true', help='repair what can be repaired'
     )
@@ -49,51 +49,53 @@ def add(commands: Commands) -> None:
     )
 
 
-class _Asked:
+class _QueueReader:
     """What the broker said of queues; remembers why it did not."""
 
     def __init__(self) -> None:
-        self.why_not = ''
+        self.unavailable_reason = ''
 
-    def look(self, names: list[str]) -> dict[str, Queue | None] | None:
-        self.why_not = ''
+    def read(self, names: list[str]) -> dict[str, QueueStats | None] | None:
+        self.unavailable_reason = ''
         found = None
         try:
-            found = queues.look(names)
+            found = queue_stats.get_queue_stats(names)
         except exception.Unavailable as error:
-            self.why_not = str(error)
-        if found is None and not self.why_not:
-            self.why_not = _CANNOT_TELL
+            self.unavailable_reason = str(error)
+        if found is None and not self.unavailable_reason:
+            self.unavailable_reason = _UNSUPPORTED_TRANSPORT
         return found
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find what breaks the laws, on hosts and in the database; repair it."""
+    """Find what breaks the invariants, on hosts and in the database; repair it."""
     with contextlib.ExitStack() as stack:
-        database = current()
+        database = open_database()
         stack.callback(database.dispose)
         computes, waker = None, None
-        asked = _Asked()
+        queue_reader = _QueueReader()
         if not arguments.offline:
             bus = OsloBus()
             stack.callback(bus.close)
-            computes = Computes(bus)
+            computes = ComputeClients(bus)
             waker = Waker(computes, conductor.client(bus))
         auditor = Auditor(
             database,
             computes,
-            None if arguments.offline else asked.look,
-            looks.PAUSE,
+            None if arguments.offline else queue_reader.read,
+            confirmed_scan.RESCAN_DELAY,
         )
-        look = auditor.look()
+        scan = auditor.scan()
         wanted = functools.partial(_is_wanted, arguments)
-        look = dataclasses.replace(
-            look, findings=list(filter(wanted, look.findings))
+        scan = dataclasses.replace(
+            scan, findings=list(filter(wanted, scan.findings))
         )
-        repairs = Repairs(
+        repairer = Repairer(
             database, CONF.host, computes, waker, arguments.instance
         )
-        return _tell(arguments, look, repairs, asked.why_not)
+        return _report(
+            arguments, scan, repairer, queue_reader.unavailable_reason
+        )
 
 
 def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
@@ -101,78 +103,83 @@ def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
     return by_host and arguments.instance in (None, finding.instance)
 
 
-def _tell(
-    arguments: argparse.Namespace, look: Look, repairs: Repairs, why_not: str
+def _report(
+    arguments: argparse.Namespace,
+    scan: Scan,
+    repairer: Repairer,
+    unavailable_reason: str,
 ) -> int:
-    told = []
-    for finding in look.findings:
+    results = []
+    for finding in scan.findings:
         outcome = None
         if finding.is_fault:
             outcome = Outcome(False, finding.rule.advice)
             if arguments.repair:
-                outcome = repairs.repair(finding)
-        told.append((finding, outcome))
+                outcome = repairer.repair(finding)
+        results.append((finding, outcome))
         if not arguments.json:
             _print(finding, outcome, arguments.repair)
-    left = sum(o is not None and not o.repaired for _, o in told)
+    unrepaired = sum(o is not None and not o.is_repaired for _, o in results)
     if arguments.json:
-        print(json.dumps(_as_json(told, look, left), indent=2))
-        return 1 if left else 0
-    if why_not:
-        print(f'The queues were not looked at: {why_not}')
-    asked = 'No host was asked' if arguments.offline else _asked(look)
-    faults = sum(o is not None for _, o in told)
-    print(f'{asked}. Found: {faults}, repaired: {faults - left}.')
-    return 1 if left else 0
+        print(json.dumps(_as_json(results, scan, unrepaired), indent=2))
+        return 1 if unrepaired else 0
+    if unavailable_reason:
+        print(f'The queues were not looked at: {unavailable_reason}')
+    queue_reader = (
+        'No host was asked' if arguments.offline else _describe_coverage(scan)
+    )
+    faults = sum(o is not None for _, o in results)
+    print(f'{queue_reader}. Found: {faults}, repaired: {faults - unrepaired}.')
+    return 1 if unrepaired else 0
 
 
-def _asked(look: Look) -> str:
-    every = len(look.asked) + len(look.not_asked)
-    return f'{len(look.asked)} of {every} hosts were asked'
+def _describe_coverage(scan: Scan) -> str:
+    every = len(scan.checked_hosts) + len(scan.unchecked_hosts)
+    return f'{len(scan.checked_hosts)} of {every} hosts were asked'
 
 
 def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
     rule = finding.rule
-    law = f', law {rule.law}' if rule.law else ''
-    print(f'{rule.severity.value}: {rule.name}{law}')
+    invariant = f', invariant {rule.invariant}' if rule.invariant else ''
+    print(f'{rule.severity.value}: {rule.name}{invariant}')
     for label in ('instance', 'host', 'operation'):
         value = getattr(finding, label)
         if value is not None:
             print(f'  {label + ":":<10} {value}')
-    print(f'  {rule.what}')
+    print(f'  {rule.summary}')
     print(f'  {finding.text}')
     if outcome is None:
         return
-    if outcome.repaired:
+    if outcome.is_repaired:
         print(f'  repaired:  {outcome.text}')
-    elif finding.repair not in ('', _BY_NAME) and not repair:
+    elif finding.repair not in ('', _NEEDS_INSTANCE) and not repair:
         print(f'  to do:     --repair ({finding.repair})')
     else:
         print(f'  to do:     {outcome.text}')
 
 
 def _as_json(
-    told: list[tuple[Finding, Outcome | None]], look: Look, left: int
+    results: list[tuple[Finding, Outcome | None]], scan: Scan, unrepaired: int
 ) -> dict[str, Any]:
     return {
         'findings': [
             {
                 'rule': finding.name,
                 'severity': finding.rule.severity.value,
-                'law': finding.rule.law or None,
+                'invariant': finding.rule.invariant or None,
                 'host': finding.host,
                 'instance': finding.instance,
                 'operation': finding.operation,
                 'generation': finding.generation,
-                'what': finding.rule.what,
+                'what': finding.rule.summary,
                 'text': finding.text,
                 'repair': finding.repair or None,
-                'repaired': outcome is not None and outcome.repaired,
+                'repaired': outcome is not None and outcome.is_repaired,
                 'outcome': outcome.text if outcome else None,
             }
-            for finding, outcome in told
+            for finding, outcome in results
         ],
-        'hosts_asked': look.asked,
-        'hosts_not_asked': look.not_asked,
-        'left': left,
+        'hosts_checked': scan.checked_hosts,
+        'hosts_not_checked': scan.unchecked_hosts,
+        'unrepaired': unrepaired,
     }

@@ -5,8 +5,8 @@ import argparse
 
 from minova.cmd.commands import Commands
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import schema
+from minova.db.connections import engine
 
 
 def sync(arguments: argparse.Namespace) -> int:
@@ -34,8 +34,8 @@ def version(arguments: argparse.Namespace) -> int:
     return 0 if found is not None and found >= schema.HEAD else 1
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.group('db', 'the database')
-    group.command('sync', sync)
-    group.command('version', version)
+    group = commands.add_group('db', 'the database')
+    group.add_command('sync', sync)
+    group.add_command('version', version)

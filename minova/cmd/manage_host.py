@@ -5,20 +5,20 @@ import argparse
 import math
 
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
+from minova.cmd.database import open_database
 from minova.conf import CONF
-from minova.db import hosts
-from minova.db import operations
+from minova.db.queries import hosts
+from minova.db.queries import operations
 
 
 def show_list(arguments: argparse.Namespace) -> int:
     """Print the hosts, whether they are up and what of them is promised."""
-    database = current()
+    database = open_database()
     # Hosts first: one that registers meanwhile is not missed among services.
     rows, services = database.read(
         lambda connection: (
-            hosts.hosts(connection),
-            hosts.services(connection, operations.COMPUTE),
+            hosts.list_hosts(connection),
+            hosts.list_services(connection, operations.COMPUTE_BINARY),
         )
     )
     by_host = {found.host: found for found in services}
@@ -35,20 +35,26 @@ def show_list(arguments: argparse.Namespace) -> int:
                 row.host,
                 'up' if up else 'down',
                 'enabled' if enabled else 'disabled',
-                _of(row.vcpus_used, row.vcpus * row.cpu_ratio),
-                _of(row.memory_mb_used, memory_mb * row.memory_ratio),
-                _of(row.disk_gb_used, disk_gb * row.disk_ratio),
+                _format_usage(
+                    row.vcpus_used, row.vcpus * row.cpu_allocation_ratio
+                ),
+                _format_usage(
+                    row.memory_mb_used, memory_mb * row.ram_allocation_ratio
+                ),
+                _format_usage(
+                    row.disk_gb_used, disk_gb * row.disk_allocation_ratio
+                ),
             )
         )
     return 0
 
 
-def _of(used: int, most: float) -> str:
+def _format_usage(used: int, most: float) -> str:
     """Return what is promised of what a claim may reach."""
     return f'{used}/{math.floor(most)}'
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.group('host', 'compute hosts')
-    group.command('list', show_list)
+    group = commands.add_group('host', 'compute hosts')
+    group.add_command('list', show_list)

@@ -5,16 +5,16 @@ import argparse
 import ipaddress
 
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
-from minova.db import networks
-from minova.db import ports
-from minova.db.engine import Connection
-from minova.db.networks import Network
+from minova.cmd.database import open_database
+from minova.db.connections.engine import Connection
+from minova.db.queries import networks
+from minova.db.queries import ports
+from minova.db.queries.networks import Network
 from minova.network import definition
 
 _LINE = '{:<36}  {:<20}  {:<18}  {:<24}  {:>11}  {}'.format
 _PORT = '{:<39}  {:<17}  {:<36}  {}'.format
-_PLUGS = {
+_ATTACHMENTS = {
     networks.BRIDGE: 'bridge {}',
     networks.LIBVIRT: 'libvirt network {}',
     networks.USER: 'user network of QEMU',
@@ -35,17 +35,17 @@ def create(arguments: argparse.Namespace) -> int:
         pool=arguments.pool,
         project=arguments.project,
     )
-    definition.create(current(), network)
+    definition.create(open_database(), network)
     print(f'Network {network.name} is made: {network.id}')
     return 0
 
 
 def show_list(arguments: argparse.Namespace) -> int:
     """Print the networks, and how many addresses of each are in use."""
-    rows, used = current().read(
+    rows, used = open_database().read(
         lambda connection: (
-            networks.all_of(connection),
-            ports.count(connection),
+            networks.list_all(connection),
+            ports.count_by_network(connection),
         )
     )
     print(_LINE('ID', 'NAME', 'CIDR', 'BY', 'IN USE', 'PROJECT'))
@@ -55,8 +55,8 @@ def show_list(arguments: argparse.Namespace) -> int:
                 network.id,
                 network.name,
                 network.cidr,
-                _plug(network),
-                f'{used.get(network.id, 0)}/{_size(network)}',
+                _describe_attachment(network),
+                f'{used.get(network.id, 0)}/{_pool_size(network)}',
                 network.project_id or 'all',
             )
         )
@@ -68,20 +68,20 @@ def show(arguments: argparse.Namespace) -> int:
 
     def read(connection: Connection) -> tuple[Network, list[ports.Port]]:
         found = definition.find(connection, arguments.network)
-        return found, ports.all_of(connection, found.id)
+        return found, ports.list_all(connection, found.id)
 
-    network, held = current().read(read)
+    network, held = open_database().read(read)
     for name, value in (
         ('id', network.id),
         ('name', network.name),
         ('project', network.project_id or 'all'),
-        ('by', _plug(network)),
+        ('by', _describe_attachment(network)),
         ('cidr', network.cidr),
         ('gateway', network.gateway or 'none'),
         ('dns', ' '.join(network.dns) or 'none'),
         ('mtu', network.mtu or "the host's"),
         ('pool', f'{network.pool_first}-{network.pool_last}'),
-        ('in use', f'{len(held)} of {_size(network)}'),
+        ('in use', f'{len(held)} of {_pool_size(network)}'),
         ('made', f'{network.created_at:%Y-%m-%d %H:%M:%S} UTC'),
     ):
         print(f'{name:<8} {value}')
@@ -102,16 +102,16 @@ def show(arguments: argparse.Namespace) -> int:
 
 def delete(arguments: argparse.Namespace) -> int:
     """Delete a network that no server uses."""
-    gone = definition.delete(current(), arguments.network)
+    gone = definition.delete(open_database(), arguments.network)
     print(f'Network {gone.name} is deleted: {gone.id}')
     return 0
 
 
-def _plug(network: Network) -> str:
-    return _PLUGS[network.kind].format(network.device)
+def _describe_attachment(network: Network) -> str:
+    return _ATTACHMENTS[network.kind].format(network.device)
 
 
-def _size(network: Network) -> int:
+def _pool_size(network: Network) -> int:
     """Return how many addresses the pool has to give out."""
     first, last = (
         ipaddress.ip_address(end)
@@ -122,12 +122,12 @@ def _size(network: Network) -> int:
     return size - bool(gateway and int(first) <= int(gateway) <= int(last))
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.group('network', 'networks of servers')
-    made = group.command('create', create)
-    made.add_argument('name', help='what users see; no other one has it')
-    plug = made.add_mutually_exclusive_group(required=True)
+    group = commands.add_group('network', 'networks of servers')
+    parser = group.add_command('create', create)
+    parser.add_argument('name', help='what users see; no other one has it')
+    plug = parser.add_mutually_exclusive_group(required=True)
     plug.add_argument(
         '--bridge', metavar='NAME', help='a bridge that every host has'
     )
@@ -141,34 +141,34 @@ def add(commands: Commands) -> None:
         action='store_true',
         help="QEMU's user network: for trials, each guest is alone on it",
     )
-    made.add_argument(
+    parser.add_argument(
         '--cidr',
         help=f'its addresses; with --user {definition.USER_CIDR} by default',
     )
-    made.add_argument(
+    parser.add_argument(
         '--gateway',
         metavar='ADDRESS',
         help='the way out, or "none"; by default the first of the CIDR',
     )
-    made.add_argument(
+    parser.add_argument(
         '--dns',
         action='append',
         default=[],
         metavar='ADDRESS',
         help='a DNS server; may be given again',
     )
-    made.add_argument('--mtu', help="the links' MTU; by default the host's")
-    made.add_argument(
+    parser.add_argument('--mtu', help="the links' MTU; by default the host's")
+    parser.add_argument(
         '--pool',
         metavar='FIRST-LAST',
         help='what is given out; by default all but the gateway',
     )
-    made.add_argument(
+    parser.add_argument(
         '--project',
         metavar='ID',
         help='the only one that may use it; by default all',
     )
-    group.command('list', show_list)
+    group.add_command('list', show_list)
     for name, run in (('show', show), ('delete', delete)):
-        command = group.command(name, run)
+        command = group.add_command(name, run)
         command.add_argument('network', help='its id or name')

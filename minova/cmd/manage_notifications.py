@@ -13,25 +13,25 @@ from typing import BinaryIO
 import uuid
 
 from minova import exception
+from minova.cmd.argument_types import utc_time
+from minova.cmd.commands import CommandFunction
 from minova.cmd.commands import Commands
-from minova.cmd.commands import Run
-from minova.cmd.database import current
-from minova.cmd.words import moment
-from minova.db import ledger as queries
-from minova.db import outbox
-from minova.db.ledger import Marker
-from minova.db.ledger import Scope
+from minova.cmd.database import open_database
+from minova.db.queries import ledger as ledger_queries
+from minova.db.queries import outbox
+from minova.db.queries.ledger import Marker
+from minova.db.queries.ledger import Scope
 from minova.notifications import envelope
 from minova.notifications import ledger
 from minova.notifications import verify
 
-_NAME = 'minova-manage notifications'
+_PROG = 'minova-manage notifications'
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.group('notifications', 'what was told')
-    shown = _command(group, 'list', show)
+    group = commands.add_group('notifications', 'what was told')
+    shown = _add_command(group, 'list', show)
     _add_scope(shown)
     shown.add_argument(
         '--unpublished', action='store_true', help='only what still waits'
@@ -41,25 +41,25 @@ def add(commands: Commands) -> None:
         action='store_true',
         help='one message a line, as consumers get it',
     )
-    again = _command(group, 'replay', replay)
+    again = _add_command(group, 'replay', replay)
     _add_scope(again)
     again.add_argument('--all', action='store_true', help='all of it')
     again.add_argument(
         '--to-queue',
-        type=_queue,
+        type=_parse_queue,
         metavar='NAME',
         help='only to this queue, which is made if there is none',
     )
     again.add_argument(
         '--after',
-        type=_place,
+        type=_parse_marker,
         metavar='UUID:NUMBER',
         help='go on behind this one, as an interrupted replay says',
     )
     again.add_argument(
         '--dry-run', action='store_true', help='only say how many'
     )
-    compared = _command(group, 'verify', compare)
+    compared = _add_command(group, 'verify', verify_log)
     compared.add_argument(
         'file', metavar='FILE', help='one notification a line; - reads stdin'
     )
@@ -69,49 +69,54 @@ def add(commands: Commands) -> None:
     )
 
 
-def _command(group: Commands, name: str, run: Run) -> argparse.ArgumentParser:
-    made = group.command(name, run)
-    made.set_defaults(unpublished=False)
-    return made
+def _add_command(
+    group: Commands, name: str, run: CommandFunction
+) -> argparse.ArgumentParser:
+    parser = group.add_command(name, run)
+    parser.set_defaults(unpublished=False)
+    return parser
 
 
 def _add_scope(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        '--instance', type=_uuid, metavar='UUID', help='only of this server'
+        '--instance',
+        type=_parse_uuid,
+        metavar='UUID',
+        help='only of this server',
     )
     command.add_argument(
         '--since',
-        type=moment,
+        type=utc_time,
         metavar='TIME',
         help='only what was told then (2026-01-31T12:00, UTC) or later',
     )
     command.add_argument(
         '--until',
-        type=moment,
+        type=utc_time,
         metavar='TIME',
         help='only what was told before',
     )
 
 
-def _uuid(text: str) -> str:
+def _parse_uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f'{text!r} is no UUID') from None
 
 
-def _queue(text: str) -> str:
+def _parse_queue(text: str) -> str:
     # What AMQP can say: a short string; the broker's own begin with amq.
     if not 0 < len(text.encode()) < 256 or text.startswith('amq.'):
         raise argparse.ArgumentTypeError(f'{text!r} is no name for a queue')
     return text
 
 
-def _place(text: str) -> Marker:
+def _parse_marker(text: str) -> Marker:
     instance, _, number = text.partition(':')
     if not re.fullmatch('[0-9]{1,9}', number):
         raise argparse.ArgumentTypeError(f'{text!r} is not UUID:NUMBER')
-    return _uuid(instance), int(number)
+    return _parse_uuid(instance), int(number)
 
 
 def _scope(arguments: argparse.Namespace) -> Scope:
@@ -128,22 +133,22 @@ def _scope(arguments: argparse.Namespace) -> Scope:
 
 def show(arguments: argparse.Namespace) -> int:
     """List what was told."""
-    database = current()
+    database = open_database()
     scope = _scope(arguments)
-    order: tuple[str, ...] = queries.AS_WRITTEN
+    order: tuple[str, ...] = ledger_queries.AS_WRITTEN
     if scope.instance is not None:
-        order = queries.BY_INSTANCE
-        _say_what_is_gone(ledger.require_known(database, scope.instance))
-    for entry in ledger.entries(database, scope, order):
+        order = ledger_queries.BY_INSTANCE
+        _warn_purged(ledger.require_known(database, scope.instance))
+    for entry in ledger.read_entries(database, scope, order):
         if arguments.json:
-            print(json.dumps(envelope.sealed(entry)))
+            print(json.dumps(envelope.to_oslo_message(entry)))
         else:
             print(_line(entry, with_instance=scope.instance is None))
     return 0
 
 
-def _say_what_is_gone(kept: queries.Kept) -> None:
-    first = kept.first or (kept.last or 0) + 1
+def _warn_purged(retained: ledger_queries.RetainedRange) -> None:
+    first = retained.first or (retained.last or 0) + 1
     if first > 1:
         print(
             f'Numbers 1 to {first - 1} were purged from the archive.',
@@ -151,7 +156,7 @@ def _say_what_is_gone(kept: queries.Kept) -> None:
         )
 
 
-def _line(entry: queries.Entry, with_instance: bool) -> str:
+def _line(entry: ledger_queries.Entry, with_instance: bool) -> str:
     state = 'published' if entry.published_at else 'waiting'
     if entry.archived:
         state = 'archived'
@@ -176,42 +181,44 @@ def replay(arguments: argparse.Namespace) -> int:
     scope = _scope(arguments)
     if not (scope.instance or scope.since or arguments.all):
         print(
-            f'{_NAME} replay: say which: --instance, --since or --all',
+            f'{_PROG} replay: say which: --instance, --since or --all',
             file=sys.stderr,
         )
         return 2
-    database = current()
+    database = open_database()
     if scope.instance is not None:
         ledger.require_known(database, scope.instance)
     if arguments.dry_run:
         counts = database.read(
-            lambda connection: queries.counts(
+            lambda connection: ledger_queries.count(
                 connection, scope, arguments.after
             )
         )
-        _tell('would be replayed', counts.told - counts.waiting)
-        _tell_waiting(counts.waiting)
+        _print_count('would be replayed', counts.total - counts.unpublished)
+        _print_unpublished(counts.unpublished)
         return 0
-    progress = ledger.Progress()
+    progress = ledger.ReplayProgress()
     try:
-        with _sender(arguments.to_queue) as send:
+        with _open_sender(arguments.to_queue) as send:
             ledger.replay(database, scope, send, progress, arguments.after)
     except (KeyboardInterrupt, exception.Unavailable):
-        _tell('were replayed before it was interrupted', progress.replayed)
+        _print_count(
+            'were replayed before it was interrupted', progress.replayed
+        )
         if progress.last is not None:
             instance, number = progress.last.instance_uuid, progress.last.seq
             print(f'To go on, add: --after {instance}:{number}')
         raise
-    _tell('were replayed', progress.replayed)
-    _tell_waiting(progress.waiting)
+    _print_count('were replayed', progress.replayed)
+    _print_unpublished(progress.unpublished)
     return 0
 
 
-def _tell(what: str, count: int) -> None:
+def _print_count(what: str, count: int) -> None:
     print(f'{count} notifications {what}.')
 
 
-def _tell_waiting(count: int) -> None:
+def _print_unpublished(count: int) -> None:
     if count:
         print(
             f'{count} are not published yet; the relay, which keeps their '
@@ -220,9 +227,11 @@ def _tell_waiting(count: int) -> None:
 
 
 @contextlib.contextmanager
-def _sender(queue: str | None) -> Iterator[Callable[[outbox.Notice], None]]:
+def _open_sender(
+    queue: str | None,
+) -> Iterator[Callable[[outbox.Notice], None]]:
     """Return what sends: to everybody, or to one queue."""
-    from minova.rpc.oslo import OsloBus
+    from minova.rpc.oslo_bus import OsloBus
 
     bus = OsloBus()
     with contextlib.closing(bus):
@@ -234,7 +243,7 @@ def _sender(queue: str | None) -> Iterator[Callable[[outbox.Notice], None]]:
         if queue is None:
             yield functools.partial(envelope.publish, bus)
             return
-        with bus.queue(queue) as found:
+        with bus.named_queue(queue) as found:
             yield lambda notice: found.send(
                 notice.context, envelope.body(notice)
             )
@@ -243,18 +252,18 @@ def _sender(queue: str | None) -> Iterator[Callable[[outbox.Notice], None]]:
 # -- verify ------------------------------------------------------------------
 
 
-def compare(arguments: argparse.Namespace) -> int:
+def verify_log(arguments: argparse.Namespace) -> int:
     """Compare a consumer's log with what was told."""
-    database = current()
+    database = open_database()
     scope = _scope(arguments)
     if scope.instance is not None:
         ledger.require_known(database, scope.instance)
-    told = ledger.entries(database, scope)
+    entries = ledger.read_entries(database, scope)
     try:
-        with _opened(arguments.file) as lines:
-            report = verify.verify(lines, told, scope)
-    except (OSError, verify.NotALog) as error:
-        print(f'{_NAME} verify: {arguments.file}: {error}', file=sys.stderr)
+        with _open_log(arguments.file) as lines:
+            report = verify.verify(lines, entries, scope)
+    except (OSError, verify.InvalidLogLine) as error:
+        print(f'{_PROG} verify: {arguments.file}: {error}', file=sys.stderr)
         return 2
     if arguments.json:
         print(json.dumps(verify.as_json(report)))
@@ -264,7 +273,7 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0 if report.is_clean else 1
 
 
-def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def _open_log(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if name == '-':
         return contextlib.nullcontext(sys.stdin.buffer)
     return open(name, 'rb')

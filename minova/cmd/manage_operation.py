@@ -9,24 +9,24 @@ import json
 
 from minova import clock
 from minova import exception
+from minova.cmd.argument_types import bounded_int
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
-from minova.cmd.words import number
+from minova.cmd.database import open_database
 from minova.conf import CONF
-from minova.db import hosts
-from minova.db import instances
-from minova.db import operations
-from minova.db.engine import Connection
-from minova.exception import written
+from minova.db.connections.engine import Connection
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import operations
+from minova.engine import next_steps
+from minova.engine import operation_log
+from minova.engine import operator_actions
+from minova.engine.next_steps import NextStep
+from minova.exception import serialization
 from minova.objects import operation as records
 from minova.objects.instance import Instance
-from minova.operations import intervene
-from minova.operations import journal
-from minova.operations import outlook
-from minova.operations.outlook import Prospect
 
 _LINE = '{:<36}  {:<14}  {:<11}  {:<36}  {:<19}  {:<24}  {:<12}  {}'.format
-_HEAD = _LINE(
+_HEADER = _LINE(
     'OPERATION',
     'KIND',
     'STATE',
@@ -46,7 +46,7 @@ def show_list(arguments: argparse.Namespace) -> int:
     """Print the open operations, the oldest first."""
 
     def read(connection: Connection) -> list[str]:
-        found = operations.listing(
+        found = operations.list_operations(
             connection,
             arguments.limit,
             ended=arguments.all,
@@ -56,10 +56,10 @@ def show_list(arguments: argparse.Namespace) -> int:
         )
         if not found:
             _require_known(connection, arguments)
-        return list(_rows(connection, found))
+        return list(_format_rows(connection, found))
 
-    rows = current().read(read)
-    print(_HEAD)
+    rows = open_database().read(read)
+    print(_HEADER)
     for row in rows:
         print(row)
     return 0
@@ -70,47 +70,51 @@ def _require_known(
 ) -> None:
     """Raise for a host or an instance that there is not: a slip, perhaps."""
     host, uuid = arguments.host, arguments.instance
-    if host is not None and not hosts.hosts(connection, host):
+    if host is not None and not hosts.list_hosts(connection, host):
         raise exception.HostNotFound(host=host)
     if uuid is not None and not instances.get(connection, uuid, deleted=True):
         raise exception.InstanceNotFound(instance_id=uuid)
 
 
-def _rows(
+def _format_rows(
     connection: Connection, found: list[records.Operation]
 ) -> Iterator[str]:
-    steps = operations.open_steps_among(connection, (o.id for o in found))
+    steps = operations.list_open_steps_by_operation(
+        connection, (o.id for o in found)
+    )
     for operation in found:
         own = [s for s in steps.get(operation.id, ()) if not s.nested]
-        waits = operation.waits_for or ''
-        if operation.waits_since is not None:
-            waits += f', since {outlook.moment(operation.waits_since)}'
+        waits = operation.wait_reason or ''
+        if operation.waiting_since is not None:
+            waits += (
+                f', since {next_steps.format_time(operation.waiting_since)}'
+            )
         yield _LINE(
             operation.id,
             operation.kind,
-            _state(operation),
+            _display_state(operation),
             operation.instance_uuid,
-            _short(operation.started_at),
-            _among(step.method for step in own) or '-',
-            _among(step.host or 'a conductor' for step in own) or '-',
+            _format_time(operation.started_at),
+            _join_unique(step.method for step in own) or '-',
+            _join_unique(step.host or 'a conductor' for step in own) or '-',
             waits or '-',
         )
 
 
-def _among(words: Iterable[str]) -> str:
+def _join_unique(words: Iterable[str]) -> str:
     return ', '.join(dict.fromkeys(words))
 
 
-def _state(operation: records.Operation) -> str:
+def _display_state(operation: records.Operation) -> str:
     """Return its state in a word; an open one is at one of three things."""
     if operation.state != records.RUNNING:
         return operation.state
-    if not operation.owns:
+    if not operation.owns_instance:
         return 'cleaning'
     return 'undoing' if operation.unwinding else operation.state
 
 
-def _short(value: datetime.datetime | None) -> str:
+def _format_time(value: datetime.datetime | None) -> str:
     return '-' if value is None else f'{value:%Y-%m-%d %H:%M:%S}'
 
 
@@ -119,21 +123,21 @@ def _short(value: datetime.datetime | None) -> str:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print all that is known of an operation, and what happens next."""
-    database = current()
-    operation = _named(arguments.operation)
+    database = open_database()
+    operation = _get_operation(arguments.operation)
 
     def read(connection: Connection) -> list[str]:
         instance = instances.get(
             connection, operation.instance_uuid, deleted=True
         )
         assert instance is not None
-        prospects = outlook.of(connection, operation)
+        predictions = next_steps.predict(connection, operation)
         return [
-            *_facts(operation, instance),
+            *_describe_operation(operation, instance),
             '',
-            *_steps(operations.steps_of(connection, operation.id)),
-            *_next(operation, prospects),
-            *_choices(operation, prospects),
+            *_describe_steps(operations.list_steps(connection, operation.id)),
+            *_describe_next_steps(operation, predictions),
+            *_describe_actions(operation, predictions),
         ]
 
     for line in database.read(read):
@@ -141,20 +145,20 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _named(name: str) -> records.Operation:
+def _get_operation(name: str) -> records.Operation:
     """Return the operation of that id or request; Conflict for several.
 
     Several are printed, so that one of them can be named.
     """
-    database = current()
+    database = open_database()
     found = database.read(
-        lambda connection: operations.named(connection, name)
+        lambda connection: operations.list_by_id_or_request(connection, name)
     )
     if not found:
-        raise exception.NoSuchOperation(name=name)
+        raise exception.OperationNotFound(name=name)
     if len(found) > 1:
-        print(_HEAD)
-        for row in database.read(lambda c: list(_rows(c, found))):
+        print(_HEADER)
+        for row in database.read(lambda c: list(_format_rows(c, found))):
             print(row)
         raise exception.Conflict(
             f'{name} began {len(found)} operations; name one of them by its '
@@ -163,8 +167,10 @@ def _named(name: str) -> records.Operation:
     return found[0]
 
 
-def _facts(operation: records.Operation, instance: Instance) -> Iterator[str]:
-    owns = ', owns its instance' if operation.owns else ''
+def _describe_operation(
+    operation: records.Operation, instance: Instance
+) -> Iterator[str]:
+    owns = ', owns its instance' if operation.owns_instance else ''
     task = f', task {instance.task_state}' if instance.task_state else ''
     host = f', on {instance.host}' if instance.host else ''
     passed = ''
@@ -173,28 +179,28 @@ def _facts(operation: records.Operation, instance: Instance) -> Iterator[str]:
     facts = {
         'operation': operation.id,
         'kind': operation.kind,
-        'state': f'{_state(operation)}{owns}',
+        'state': f'{_display_state(operation)}{owns}',
         'instance': f'{instance.uuid} ({instance.vm_state}{task}{host})',
         'request': operation.request_id or '-',
         'user': operation.user_id or '-',
         'project': operation.project_id or '-',
         'parameters': json.dumps(operation.params, sort_keys=True),
-        'began': outlook.moment(operation.started_at),
-        'deadline': f'{outlook.moment(operation.deadline)}{passed}',
+        'began': next_steps.format_time(operation.started_at),
+        'deadline': f'{next_steps.format_time(operation.deadline)}{passed}',
     }
     if operation.finished_at is not None:
-        facts['ended'] = outlook.moment(operation.finished_at)
+        facts['ended'] = next_steps.format_time(operation.finished_at)
     if operation.error is not None:
-        facts['because'] = str(written.decode(operation.error))
-    if operation.waits_for is not None:
-        facts['waits for'] = operation.waits_for
-    if operation.waits_since is not None:
-        facts['since'] = outlook.moment(operation.waits_since)
+        facts['because'] = str(serialization.decode(operation.error))
+    if operation.wait_reason is not None:
+        facts['waits for'] = operation.wait_reason
+    if operation.waiting_since is not None:
+        facts['since'] = next_steps.format_time(operation.waiting_since)
     for name, value in facts.items():
         yield f'{name:<11} {value}'
 
 
-def _steps(steps: list[records.Step]) -> Iterator[str]:
+def _describe_steps(steps: list[records.Step]) -> Iterator[str]:
     yield _STEP('', 'STEP', 'HOST', 'STATE', 'BEGAN', 'ENDED', 'ATTEMPTS')
     for step in steps:
         name = step.method
@@ -207,49 +213,49 @@ def _steps(steps: list[records.Step]) -> Iterator[str]:
             name,
             step.host or 'a conductor',
             step.state,
-            _short(step.started_at),
-            _short(step.finished_at),
+            _format_time(step.started_at),
+            _format_time(step.finished_at),
             step.attempts + 1 if step.started_at else 0,
         )
         if step.error is not None:
-            yield f'     {written.decode(step.error)}'
+            yield f'     {serialization.decode(step.error)}'
 
 
-def _next(
-    operation: records.Operation, prospects: list[Prospect]
+def _describe_next_steps(
+    operation: records.Operation, predictions: list[NextStep]
 ) -> Iterator[str]:
     """Return what happens next to each open step."""
-    if prospects:
+    if predictions:
         yield ''
         yield 'What happens next'
-    for prospect in prospects:
-        yield f'  {prospect.step.method}: {prospect.next}'
-        if prospect.late:
+    for prospect in predictions:
+        yield f'  {prospect.step.method}: {prospect.action}'
+        if prospect.at_deadline:
             yield (
-                f'    if it is open at {outlook.moment(operation.deadline)}: '
-                f'{prospect.late}'
+                f'    if it is open at {next_steps.format_time(operation.deadline)}: '
+                f'{prospect.at_deadline}'
             )
 
 
-def _choices(
-    operation: records.Operation, prospects: list[Prospect]
+def _describe_actions(
+    operation: records.Operation, predictions: list[NextStep]
 ) -> Iterator[str]:
     """Return what the operator may do."""
-    if not prospects:
+    if not predictions:
         return
     yield ''
     yield 'What you may do'
-    if any(prospect.step.not_before for prospect in prospects):
+    if any(prospect.step.not_before for prospect in predictions):
         yield f'  minova-manage operation retry {operation.id}'
         yield '    the next attempt is made at once'
-    at_work = [prospect for prospect in prospects if prospect.at_work]
-    force = ' --force' if at_work else ''
+    running = [prospect for prospect in predictions if prospect.is_running]
+    force = ' --force' if running else ''
     yield f'  minova-manage operation abandon{force} {operation.id}'
-    if operation.owns:
+    if operation.owns_instance:
         yield '    ends it now; the instance is left in error'
     else:
         yield '    ends it now; what was to be removed stays where it is'
-    for prospect in at_work:
+    for prospect in running:
         step = prospect.step
         yield f'    {step.method} would be cut off at work on {step.host}'
 
@@ -259,30 +265,30 @@ def _choices(
 
 def retry(arguments: argparse.Namespace) -> int:
     """Let what pauses after an error be tried again at once."""
-    database = current()
-    operation = _named(arguments.operation)
+    database = open_database()
+    operation = _get_operation(arguments.operation)
     paused = database.write(
-        lambda connection: intervene.retry(connection, operation.id)
+        lambda connection: operator_actions.retry(connection, operation.id)
     )
     if paused:
-        names = _among(step.method for step in paused)
+        names = _join_unique(step.method for step in paused)
         print(f'Due at once: {names}.')
     else:
         print('No step of it pauses before another attempt.')
-    prospects = database.read(
-        lambda connection: outlook.of(connection, operation)
+    predictions = database.read(
+        lambda connection: next_steps.predict(connection, operation)
     )
-    for prospect in prospects:
-        print(f'{prospect.step.method}: {prospect.next}.')
+    for prospect in predictions:
+        print(f'{prospect.step.method}: {prospect.action}.')
     return 0
 
 
 def abandon(arguments: argparse.Namespace) -> int:
     """End an operation that nobody wants to wait for any more."""
-    database = current()
-    operation = _named(arguments.operation)
+    database = open_database()
+    operation = _get_operation(arguments.operation)
     ending = database.write(
-        lambda connection: intervene.abandon(
+        lambda connection: operator_actions.abandon(
             connection,
             operation.id,
             arguments.reason,
@@ -290,66 +296,66 @@ def abandon(arguments: argparse.Namespace) -> int:
             CONF.host,
         )
     )
-    for line in _told(ending):
+    for line in _describe_ending(ending):
         print(line)
     return 0
 
 
-def _told(ending: intervene.Ending) -> Iterator[str]:
+def _describe_ending(ending: operator_actions.AbandonResult) -> Iterator[str]:
     operation = ending.operation
-    yield f'{journal.named(operation)} has ended: {operation.state}.'
-    left = ', '.join(ending.left)
-    if ending.owned:
+    yield f'{operation_log.describe(operation)} has ended: {operation.state}.'
+    left = ', '.join(ending.leftover_hosts)
+    if ending.was_owner:
         yield 'The instance is in error and free for other operations.'
     if not left:
         yield 'Nothing of it is left on any host.'
-    elif ending.owned:
+    elif ending.was_owner:
         yield f'Its guest or disks may be on: {left}.'
         yield 'Look there before it is started again. Deleting it clears them.'
     else:
         yield f'What was to be removed is left on: {left}.'
-    if ending.looking:
-        looking = ', '.join(ending.looking)
+    if ending.cleanup_hosts:
+        looking = ', '.join(ending.cleanup_hosts)
         yield f'Once more what there is of it is removed on: {looking}.'
-    if ending.held:
-        yield f'Its room is kept on: {", ".join(ending.held)}.'
+    if ending.claimed_hosts:
+        yield f'Its room is kept on: {", ".join(ending.claimed_hosts)}.'
 
 
 # -- the words ---------------------------------------------------------------
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.group('operation', 'what is going on')
-    made = group.command('list', show_list)
-    made.add_argument(
+    group = commands.add_group('operation', 'what is going on')
+    parser = group.add_command('list', show_list)
+    parser.add_argument(
         '--all',
         action='store_true',
         help='also those that have ended, the newest first',
     )
-    made.add_argument(
+    parser.add_argument(
         '--waiting',
         action='store_true',
         help='only those that wait for something',
     )
-    made.add_argument('--host', help='only those that need this host')
-    made.add_argument('--instance', help='only those of this instance')
-    made.add_argument(
+    parser.add_argument('--host', help='only those that need this host')
+    parser.add_argument('--instance', help='only those of this instance')
+    parser.add_argument(
         '--limit',
-        type=number(1, 100000),
+        type=bounded_int(1, 100000),
         default=100,
         metavar='N',
         help='how many at most; 100 if not given',
     )
     for name, run in (('show', show), ('retry', retry), ('abandon', abandon)):
-        made = group.command(name, run)
-        made.add_argument(
+        parser = group.add_command(name, run)
+        parser.add_argument(
             'operation', help='its id, or that of its request (req-...)'
         )
-    made.add_argument(
+    parser.add_argument(
         '--reason', metavar='TEXT', help='why; users read it in the fault'
     )
-    made.add_argument(
+    parser.add_argument(
         '--force',
         action='store_true',
         help='also when a host that is up has it at work',

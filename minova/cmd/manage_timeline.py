@@ -6,34 +6,34 @@ import argparse
 from minova import exception
 from minova import states
 from minova.cmd.commands import Commands
-from minova.cmd.database import current
-from minova.db import instances
-from minova.operations import outlook
-from minova.operations import timeline
+from minova.cmd.database import open_database
+from minova.db.queries import instances
+from minova.engine import next_steps
+from minova.engine import timeline
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print what happened to an instance, operation by operation."""
-    database = current()
+    database = open_database()
     uuid = arguments.instance
     found = database.read(
         lambda connection: instances.get(connection, uuid, deleted=True)
     )
     archived = database.read(
-        lambda connection: timeline.archived(connection, uuid)
+        lambda connection: timeline.describe_archived(connection, uuid)
     )
     if found is None and archived is None:
         raise exception.InstanceNotFound(instance_id=uuid)
     if archived is not None:
         print(archived)
     kinds = tuple(arguments.kind) if arguments.kind else None
-    told = database.read(
+    chapters = database.read(
         lambda connection: [
-            (*chapter, outlook.of(connection, chapter[0]))
+            (*chapter, next_steps.predict(connection, chapter[0]))
             for chapter in timeline.of_instance(connection, uuid, kinds)
         ]
     )
-    for number, chapter in enumerate(told):
+    for number, chapter in enumerate(chapters):
         if number or archived is not None:
             print()
         for text in timeline.render(*chapter):
@@ -41,11 +41,11 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add(commands: Commands) -> None:
+def add_commands(commands: Commands) -> None:
     """Add the command."""
-    made = commands.command('timeline', show)
-    made.add_argument('instance', help='its id')
-    made.add_argument(
+    parser = commands.add_command('timeline', show)
+    parser.add_argument('instance', help='its id')
+    parser.add_argument(
         '--kind',
         action='append',
         choices=tuple(states.TABLE),

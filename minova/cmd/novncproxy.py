@@ -5,12 +5,12 @@ import functools
 import socket
 import sys
 
-from minova import http
+from minova import http_server
 from minova import service
 from minova.conf import CONF
 from minova.console.proxy import VncProxy
 from minova.rpc import conductor
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 
 PROG = 'minova-novncproxy'
 
@@ -18,18 +18,18 @@ PROG = 'minova-novncproxy'
 class NovncProxy:
     """The process: a bus, and a server of pages and screens."""
 
-    def __init__(self, bound: socket.socket) -> None:
-        self._bound = bound
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
 
     def start(self) -> None:
         """Answer; a conductor is asked when somebody comes."""
         self._bus = OsloBus()
-        self._proxy = VncProxy(self._bound, conductor.client(self._bus))
+        self._proxy = VncProxy(self._sock, conductor.client(self._bus))
         self._proxy.start()
 
     def stop(self) -> None:
         """Hang up on everybody."""
-        self._bus.hang_up_soon()
+        self._bus.abort_calls_soon()
         self._proxy.stop()
         self._bus.close()
 
@@ -37,16 +37,16 @@ class NovncProxy:
 def main() -> int:
     """Run minova-novncproxy."""
     service.configure(sys.argv[1:], PROG)
-    with service.fatal(PROG):
+    with service.exit_on_config_error(PROG):
         OsloBus.check()
-        bound = http.listen(
+        sock = http_server.listen(
             CONF.vnc.listen, CONF.vnc.port, '[vnc] listen and port'
         )
     return service.run(
         PROG,
-        functools.partial(NovncProxy, bound),
-        ready=f'{PROG} is ready at {http.url(bound)}/',
-        ending=functools.partial(http.refuse, bound),
+        functools.partial(NovncProxy, sock),
+        ready_message=f'{PROG} is ready at {http_server.socket_url(sock)}/',
+        on_terminate=functools.partial(http_server.refuse_connections, sock),
     )
 
 

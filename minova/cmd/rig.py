@@ -6,9 +6,9 @@ import os
 import sys
 
 from minova import exception
+from minova.cmd.argument_types import bounded_int
+from minova.cmd.argument_types import default_data_directory
 from minova.cmd.commands import Commands
-from minova.cmd.words import data_directory
-from minova.cmd.words import number
 from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
@@ -26,22 +26,22 @@ def up(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the hosts and how many guests they run; 1 when one is down."""
-    found = hosts.known(arguments.directory)
+    found = hosts.list_hosts(arguments.directory)
     _show(found)
     if not found:
         print(f'There are no hosts in {arguments.directory}.')
-    return 0 if found and all(map(hosts.answers, found)) else 1
+    return 0 if found and all(map(hosts.is_answering, found)) else 1
 
 
 def down(arguments: argparse.Namespace) -> int:
     """End all hosts and their guests, and remove what they had."""
-    count = len(hosts.known(arguments.directory))
+    count = len(hosts.list_hosts(arguments.directory))
     hosts.down(arguments.directory)
     print(f'{count} hosts are gone.')
     return 0
 
 
-def make_guest(arguments: argparse.Namespace) -> int:
+def build_guest(arguments: argparse.Namespace) -> int:
     """Make a tiny guest that counts on its console; needs apt and busybox."""
     made = guest.build(os.path.join(arguments.directory, 'guest'))
     print(f'kernel        {made.kernel}')
@@ -50,10 +50,10 @@ def make_guest(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def make_image(arguments: argparse.Namespace) -> int:
+def build_image(arguments: argparse.Namespace) -> int:
     """Make a Debian with cloud-init, an image that boots by itself."""
     folder = os.path.join(arguments.directory, 'image')
-    if not os.path.exists(image.place(folder)):
+    if not os.path.exists(image.image_path(folder)):
         sys.stderr.write(
             'Installing Debian into an image; this takes minutes.\n'
         )
@@ -64,16 +64,16 @@ def make_image(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def make_emulator(arguments: argparse.Namespace) -> int:
+def show_emulator(arguments: argparse.Namespace) -> int:
     """Say which QEMU to use; fetches a sound one if the system's is not."""
-    print(emulator.sound(arguments.directory))
+    print(emulator.ensure_safe_emulator(arguments.directory))
     return 0
 
 
 def _show(found: list[Host]) -> None:
     for one in found:
-        state = 'up' if hosts.answers(one) else 'down'
-        guests = len(hosts.guests(one))
+        state = 'up' if hosts.is_answering(one) else 'down'
+        guests = len(hosts.find_guests(one))
         print(f'{one.name}  {state}, {guests} guests at {one.address}')
         print(f'  here        {one.uri}')
         print(f'  for others  {one.peer_uri}')
@@ -83,21 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     parser.add_argument(
         '--directory',
-        default=data_directory('rig'),
+        default=default_data_directory('rig'),
         help='where the hosts have everything (%(default)s)',
     )
-    command = Commands(parser).command
+    command = Commands(parser).add_command
     command('up', up).add_argument(
         '--hosts',
-        type=number(1, 50),
+        type=bounded_int(1, 50),
         default=2,
         help='how many (%(default)s)',
     )
     command('status', status)
     command('down', down)
-    command('guest', make_guest)
-    command('image', make_image)
-    command('qemu', make_emulator)
+    command('guest', build_guest)
+    command('image', build_image)
+    command('qemu', show_emulator)
     return parser
 
 

@@ -20,20 +20,20 @@ from minova import clock
 from minova import exception
 from minova import service
 from minova.api import app
-from minova.api import auth
 from minova.api import backend
-from minova.api import wsgi
+from minova.api.http import auth
+from minova.api.http import errors
 from minova.conf import CONF
 from minova.db import schema
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 
 LOG = logging.getLogger(__name__)
 
 #: Seconds that a request waits for another one that makes everything.
-_PATIENCE = 4.0
+_LOCK_TIMEOUT = 4.0
 
 _lock = clock.lock()
-_made: auth.Application | None = None
+_application: auth.Application | None = None
 
 
 def application(
@@ -41,7 +41,7 @@ def application(
 ) -> Iterable[bytes]:
     """Answer one request."""
     try:
-        made = _made or _make()
+        made = _application or _get_application()
     except exception.Unavailable as error:
         LOG.warning('Nothing can be answered yet: %s', error)
         return _unavailable(start_response)
@@ -50,7 +50,7 @@ def application(
 
 def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
     text = 'The service starts, and waits for what it needs. Try again later.'
-    body = json.dumps(wsgi.error_body(503, text)).encode()
+    body = json.dumps(errors.error_body(503, text)).encode()
     start_response(
         '503 Service Unavailable',
         [
@@ -61,17 +61,17 @@ def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
     return [body]
 
 
-def _make() -> auth.Application:
-    global _made
-    if not _lock.acquire(timeout=_PATIENCE):
+def _get_application() -> auth.Application:
+    global _application
+    if not _lock.acquire(timeout=_LOCK_TIMEOUT):
         raise exception.Unavailable(
             what='The database', reason='another request waits for it'
         )
     try:
-        if _made is None:
+        if _application is None:
             _configure(os.environ.get('MINOVA_CONFIG'))
-            _made = app.make_app_from_configuration(_backend())
-        return _made
+            _application = app.make_app_from_configuration(_backend())
+        return _application
     finally:
         _lock.release()
 
@@ -84,4 +84,4 @@ def _configure(named: str | None) -> None:
 
 def _backend() -> backend.Backend:
     database = schema.connect(CONF, CONF.api.database_timeout)
-    return backend.over(database, OsloBus(), app.open_images())
+    return backend.build_backend(database, OsloBus(), app.open_images())

@@ -6,12 +6,12 @@ import re
 from typing import Any
 from typing import Final
 
-from minova import machine
+from minova import machine_id
 from minova.conf import CONF
-from minova.virt.driver import Screen
+from minova.virt.driver import VncEndpoint
 
 #: How much of a console is told, in bytes: it travels in one message.
-MOST: Final = 100 * 1024
+MAX_OUTPUT_BYTES: Final = 100 * 1024
 
 #: What XML cannot hold, and a client's screen should not be sent.
 _UNWRITABLE = re.compile(
@@ -19,13 +19,13 @@ _UNWRITABLE = re.compile(
 )
 
 
-def text(said: bytes, lines: int | None) -> str:
+def decode_output(output: bytes, lines: int | None) -> str:
     """Return what a guest said as text, the last ``lines`` of it or all.
 
     What is no UTF-8 is shown as a replacement character, what clients cannot
     take is left out. An end of line at the very end is none of the lines.
     """
-    whole = _UNWRITABLE.sub('', said.decode(errors='replace'))
+    whole = _UNWRITABLE.sub('', output.decode(errors='replace'))
     if lines is None:
         return whole
     if lines <= 0:
@@ -33,24 +33,30 @@ def text(said: bytes, lines: int | None) -> str:
     return '\n'.join(whole.removesuffix('\n').split('\n')[-lines:])
 
 
-def way_to(screen: Screen) -> dict[str, Any]:
+def get_connect_info(endpoint: VncEndpoint) -> dict[str, Any]:
     """Return how a proxy reaches a screen, and from which machine alone."""
-    if screen.socket is not None:
-        return _way(None, None, screen.socket, machine.files())
-    assert screen.host is not None
-    address = _address(screen.host)
+    if endpoint.socket is not None:
+        return _connect_info(
+            None, None, endpoint.socket, machine_id.mount_namespace_id()
+        )
+    assert endpoint.host is not None
+    address = _address(endpoint.host)
     if address is not None and address.is_unspecified:
         # It listens on all; this one is known to lead here from elsewhere.
-        return _way(CONF.my_ip, screen.port, None, _only(CONF.my_ip))
-    return _way(screen.host, screen.port, None, _only(screen.host))
+        return _connect_info(
+            CONF.my_ip, endpoint.port, None, _local_machine_id(CONF.my_ip)
+        )
+    return _connect_info(
+        endpoint.host, endpoint.port, None, _local_machine_id(endpoint.host)
+    )
 
 
-def _only(host: str) -> str | None:
+def _local_machine_id(host: str) -> str | None:
     address = _address(host)
     is_own = host == 'localhost' or (
         address is not None and address.is_loopback
     )
-    return machine.network() if is_own else None
+    return machine_id.network_namespace_id() if is_own else None
 
 
 def _address(
@@ -62,7 +68,7 @@ def _address(
         return None
 
 
-def _way(
+def _connect_info(
     host: str | None, port: int | None, socket: str | None, only: str | None
 ) -> dict[str, Any]:
     return {'host': host, 'port': port, 'socket': socket, 'machine': only}

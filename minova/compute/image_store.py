@@ -32,8 +32,8 @@ from minova import exception
 from minova import lockfile
 
 #: Seconds between two looks whether a lock is free.
-_LOOK = 0.1
-_PIECE = 1 << 20
+_POLL_INTERVAL = 0.1
+_CHUNK_BYTES = 1 << 20
 _ID = re.compile('[0-9A-Za-z-]{1,64}')
 #: The service that writes data to a part makes a part of it in its turn.
 _PART = re.compile(
@@ -41,7 +41,7 @@ _PART = re.compile(
 )
 
 
-class Facts(NamedTuple):
+class Checksum(NamedTuple):
     """What is known of data that was looked at."""
 
     size: int
@@ -49,7 +49,7 @@ class Facts(NamedTuple):
     sha256: str
 
 
-class Store:
+class ImageStore:
     """The files of the cache, as one host sees them. OSError from all."""
 
     def __init__(self, directory: str, host: str) -> None:
@@ -75,7 +75,7 @@ class Store:
     def _inside(self, name: str) -> str:
         return os.path.join(self.directory, name)
 
-    def part(self, image_id: str) -> str:
+    def new_part_path(self, image_id: str) -> str:
         """Return a name for data that is being fetched."""
         return self._inside(f'.{image_id}.{clock.uuid4()}.part')
 
@@ -84,11 +84,11 @@ class Store:
         if not os.path.isdir(self.directory):
             return []
         found = set(filter(_ID.fullmatch, os.listdir(self.directory)))
-        found |= {name.rpartition('@')[0] for name in self._names('.marks')}
+        found |= {name.rpartition('@')[0] for name in self._list('.marks')}
         found |= {match['image'] for match in self._parts()}
         return sorted(found)
 
-    def sweep(self, image_id: str) -> None:
+    def remove_parts(self, image_id: str) -> None:
         """Remove what is left of fetching; who fetches must be alone."""
         for match in self._parts():
             if match['image'] == image_id:
@@ -97,37 +97,37 @@ class Store:
     def remove(self, image_id: str) -> None:
         """Remove the data and what is known of it."""
         _unlink(self.path(image_id))
-        _unlink(self._facts(image_id))
+        _unlink(self._checksum_path(image_id))
 
     def _parts(self) -> Iterator[re.Match[str]]:
         for name in os.listdir(self.directory):
             if match := _PART.fullmatch(name):
                 yield match
 
-    def _names(self, kind: str) -> list[str]:
+    def _list(self, kind: str) -> list[str]:
         folder = os.path.join(self.directory, kind)
         return os.listdir(folder) if os.path.isdir(folder) else []
 
     # -- what is known -------------------------------------------------------
 
-    def facts(self, image_id: str) -> Facts | None:
+    def read_checksum(self, image_id: str) -> Checksum | None:
         """Return what was written down, None if nothing that makes sense."""
         try:
-            with open(self._facts(image_id), 'rb') as file:
+            with open(self._checksum_path(image_id), 'rb') as file:
                 found: Any = orjson.loads(file.read())
-            return Facts(found['size'], found['mtime_ns'], found['sha256'])
+            return Checksum(found['size'], found['mtime_ns'], found['sha256'])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def publish(self, image_id: str, part: str) -> Facts:
+    def publish(self, image_id: str, part: str) -> Checksum:
         """Give data its name; what is known of it is written down before.
 
         Should it be cut off between the two, the old data is seen not to be
         what is known, and fetched anew.
         """
-        facts = look(part)
-        path = self._facts(image_id)
-        scrap = self.part(image_id)
+        facts = checksum_file(part)
+        path = self._checksum_path(image_id)
+        scrap = self.new_part_path(image_id)
         with open(scrap, 'wb') as file:
             file.write(orjson.dumps(facts._asdict()))
             file.flush()
@@ -141,32 +141,32 @@ class Store:
             os.close(directory)
         return facts
 
-    def _facts(self, image_id: str) -> str:
+    def _checksum_path(self, image_id: str) -> str:
         return os.path.join(self.directory, '.facts', image_id)
 
     # -- marks ---------------------------------------------------------------
 
-    def mark(self, image_id: str) -> None:
+    def mark_used(self, image_id: str) -> None:
         """Note that this host uses the image now."""
-        path = self._mark(image_id)
+        path = self._mark_path(image_id)
         now = clock.now().timestamp()
         with open(path, 'ab'):
             os.utime(path, (now, now))
 
-    def marked(self, image_id: str) -> float | None:
+    def last_used(self, image_id: str) -> float | None:
         """Return when this host has used the image last, in seconds."""
         try:
-            return os.stat(self._mark(image_id)).st_mtime
+            return os.stat(self._mark_path(image_id)).st_mtime
         except FileNotFoundError:
             return None
 
-    def unmark(self, image_id: str) -> None:
+    def remove_mark(self, image_id: str) -> None:
         """Note that this host does not use the image any more."""
-        _unlink(self._mark(image_id))
+        _unlink(self._mark_path(image_id))
 
-    def let_go(self, image_id: str) -> None:
+    def mark_idle(self, image_id: str) -> None:
         """Note that the last host that used the image does not any more."""
-        path = self._facts(image_id)
+        path = self._checksum_path(image_id)
         now = clock.now().timestamp()
         if os.path.exists(path):
             os.utime(path, (now, now))
@@ -174,16 +174,16 @@ class Store:
     def idle_since(self, image_id: str) -> float | None:
         """Return since when nobody uses an image, None if nobody knows."""
         try:
-            return os.stat(self._facts(image_id)).st_mtime
+            return os.stat(self._checksum_path(image_id)).st_mtime
         except FileNotFoundError:
             return None
 
-    def marks(self, image_id: str) -> list[str]:
+    def hosts_using(self, image_id: str) -> list[str]:
         """Return the hosts that use the image."""
-        found = [name.partition('@') for name in self._names('.marks')]
+        found = [name.partition('@') for name in self._list('.marks')]
         return sorted(host for image, _, host in found if image == image_id)
 
-    def _mark(self, image_id: str) -> str:
+    def _mark_path(self, image_id: str) -> str:
         host = self._host.replace('/', '_')
         return os.path.join(self.directory, '.marks', f'{image_id}@{host}')
 
@@ -193,9 +193,9 @@ class Store:
         self, image_id: str, what: str, shared: bool = False
     ) -> IO[str] | None:
         """Have a lock until the file is closed; None when it is not free."""
-        path = self._lock(image_id, what)
+        path = self._lock_path(image_id, what)
         while True:
-            file = lockfile.take(path, shared)
+            file = lockfile.acquire(path, shared)
             if file is None or _is_at(file, path):
                 return file
             # Who had it before has removed it.
@@ -207,27 +207,27 @@ class Store:
     ) -> Iterator[None]:
         """Have a lock, wait for it first."""
         while (file := self.try_lock(image_id, what, shared)) is None:
-            clock.sleep(_LOOK)
+            clock.sleep(_POLL_INTERVAL)
         with file:
             yield
 
     def forget_locks(self, image_id: str) -> None:
         """Remove the lock files; the caller has both locks, alone."""
         for what in ('use', 'fetch'):
-            _unlink(self._lock(image_id, what))
+            _unlink(self._lock_path(image_id, what))
 
-    def _lock(self, image_id: str, what: str) -> str:
+    def _lock_path(self, image_id: str, what: str) -> str:
         return os.path.join(self.directory, '.locks', f'{image_id}.{what}')
 
 
-def look(path: str) -> Facts:
+def checksum_file(path: str) -> Checksum:
     """Read a whole file and return what it is."""
     found = hashlib.sha256()
     with open(path, 'rb') as file:
-        while piece := file.read(_PIECE):
+        while piece := file.read(_CHUNK_BYTES):
             found.update(piece)
         state = os.fstat(file.fileno())
-    return Facts(state.st_size, state.st_mtime_ns, found.hexdigest())
+    return Checksum(state.st_size, state.st_mtime_ns, found.hexdigest())
 
 
 def _is_at(file: IO[str], path: str) -> bool:

@@ -10,27 +10,27 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova.compute import consoles
-from minova.compute.runner import Runner
+from minova.compute.step_runner import StepRunner
 from minova.context import Context
-from minova.objects.host import Holding
+from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
 from minova.rpc.compute import Compute
-from minova.rpc.compute import Computes
+from minova.rpc.compute import ComputeClients
 from minova.virt import spec as specs
 from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
 
 
-class Manager(Compute):
+class ComputeManager(Compute):
     """Answers for one host."""
 
     def __init__(
         self,
         host: str,
         driver: Driver,
-        runner: Runner,
-        computes: Computes,
+        runner: StepRunner,
+        computes: ComputeClients,
         incarnation: str,
     ) -> None:
         self._host = host
@@ -59,7 +59,7 @@ class Manager(Compute):
         """Remove a guest and its disks."""
         self._runner.wake(context, step)
 
-    def put_away(self, context: Context, *, step: str) -> None:
+    def cleanup_stale_guest(self, context: Context, *, step: str) -> None:
         """Remove what is here of an instance that is not this host's."""
         self._runner.wake(context, step)
 
@@ -163,10 +163,14 @@ class Manager(Compute):
         source: dict[str, Any],
     ) -> dict[str, Any]:
         """Tell whether the guest can be received, and how."""
-        spec = specs.of(instance, '', instance.generation)
-        told = source | {'disk_over_commit': disk_over_commit}
-        answer = self._driver.check_reception(spec, told, block_migration)
-        return self._computes.at(source['host']).check_can_live_migrate_source(
+        spec = specs.from_instance(instance, '', instance.generation)
+        source_info = source | {'disk_over_commit': disk_over_commit}
+        answer = self._driver.check_can_live_migrate_destination(
+            spec, source_info, block_migration
+        )
+        return self._computes.for_host(
+            source['host']
+        ).check_can_live_migrate_source(
             context,
             instance=instance,
             block_migration=block_migration,
@@ -182,7 +186,7 @@ class Manager(Compute):
         dest_check_data: dict[str, Any],
     ) -> dict[str, Any]:
         """Check what only the source knows; return the plan."""
-        return self._driver.check_departure(
+        return self._driver.check_can_live_migrate_source(
             instance.uuid, dest_check_data, block_migration
         )
 
@@ -194,13 +198,13 @@ class Manager(Compute):
         self, context: Context, *, step: str
     ) -> dict[str, Any]:
         """Make ready; return when it is."""
-        return self._runner.run(context, step)
+        return self._runner.run_nested(context, step)
 
     def post_live_migration_at_destination(
         self, context: Context, *, step: str
     ) -> dict[str, Any]:
         """Take over; return when it has."""
-        return self._runner.run(context, step)
+        return self._runner.run_nested(context, step)
 
     def rollback_live_migration_at_destination(
         self, context: Context, *, step: str
@@ -223,7 +227,7 @@ class Manager(Compute):
     ) -> int | None:
         """Ask the hypervisor."""
         guest = self._driver.guest(instance_uuid)
-        if guest is None or guest.arriving:
+        if guest is None or guest.is_incoming:
             return None
         return int(guest.power)
 
@@ -233,26 +237,28 @@ class Manager(Compute):
         self, context: Context, *, instance_uuid: str, lines: int | None
     ) -> str:
         """Return what the guest said."""
-        said = self._driver.console_output(instance_uuid, consoles.MOST)
-        return consoles.text(said, lines)
+        output = self._driver.console_output(
+            instance_uuid, consoles.MAX_OUTPUT_BYTES
+        )
+        return consoles.decode_output(output, lines)
 
     def get_vnc_console(
         self, context: Context, *, instance_uuid: str
     ) -> dict[str, Any]:
         """Ask the hypervisor, and say who can go there."""
-        return consoles.way_to(self._driver.vnc(instance_uuid))
+        return consoles.get_connect_info(self._driver.vnc(instance_uuid))
 
     # -- asked by an audit ---------------------------------------------------
 
-    def take_stock(self, context: Context) -> list[Holding]:
+    def list_host_contents(self, context: Context) -> list[HostArtifact]:
         """Ask the hypervisor and its disks."""
-        return self._driver.stock()
+        return self._driver.list_host_contents()
 
-    def put_away_stranger(
+    def destroy_unknown_guest(
         self, context: Context, *, instance_uuid: str, generation: int | None
     ) -> None:
         """Remove a guest and disks that no row stands for."""
-        with self._runner.between_steps(instance_uuid):
+        with self._runner.hold_idle_guest(instance_uuid):
             guest = self._driver.guest(instance_uuid)
             if (guest and guest.generation) != generation:
                 raise exception.Stale(
@@ -265,6 +271,6 @@ class Manager(Compute):
                 instance_uuid,
                 self._host,
             )
-            self._driver.remove(instance_uuid)
+            self._driver.destroy(instance_uuid)
             self._driver.remove_disks(instance_uuid)
-            self._driver.drop_aside(instance_uuid)
+            self._driver.discard_disks(instance_uuid)

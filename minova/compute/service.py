@@ -8,24 +8,24 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova import version
-from minova.compute.asking import Asking
+from minova.compute.conductor_client import ConductorClient
 from minova.compute.image_cache import ImageCache
-from minova.compute.manager import Manager
-from minova.compute.power import Reconciler
-from minova.compute.runner import Runner
+from minova.compute.manager import ComputeManager
+from minova.compute.power_sync import Reconciler
+from minova.compute.step_runner import StepRunner
 from minova.conf import CONF
-from minova.context import internal
-from minova.images import Images
-from minova.loop import Loop
+from minova.context import get_admin_context
+from minova.images import ImageService
 from minova.objects.host import HostReport
-from minova.objects.step import Duty
+from minova.objects.step import DueStep
+from minova.periodic import PeriodicTask
 from minova.rpc import compute as rpc
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.bus import Bus
-from minova.rpc.compute import Computes
+from minova.rpc.compute import ComputeClients
 from minova.rpc.contract import Dispatcher
-from minova.rpc.hearing import Hearing
-from minova.rpc.wakes import Waker
+from minova.rpc.self_check import RpcSelfCheck
+from minova.rpc.wakeups import Waker
 from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class ComputeService:
         host: str,
         bus: Bus,
         driver: Driver,
-        images: Images,
-        give_up: Callable[[str], None] | None = None,
+        images: ImageService,
+        on_fatal: Callable[[str], None] | None = None,
     ) -> None:
         """``give_up`` ends the process when it cannot be made to hear."""
         self._bus = bus
@@ -52,42 +52,44 @@ class ComputeService:
         self.driver = driver
         self.incarnation = clock.uuid4()
         self._conductor = rpc_conductor.client(bus)
-        computes = Computes(bus)
-        self._asking = Asking(
+        computes = ComputeClients(bus)
+        self._conductor_client = ConductorClient(
             self._conductor, computes, host, self.incarnation
         )
         cache = CONF.compute.image_cache_directory
         self.images = ImageCache(images, cache, host)
-        self.runner = Runner(
+        self.runner = StepRunner(
             host,
             driver,
             self.images,
-            self._asking,
+            self._conductor_client,
             Waker(computes, self._conductor),
             CONF.compute.max_concurrent_steps,
         )
-        manager = Manager(
+        manager = ComputeManager(
             host, driver, self.runner, computes, self.incarnation
         )
         self._dispatcher = Dispatcher(
             rpc.INTERFACE, manager, CONF.upgrade_levels.compute
         )
-        myself = rpc.to_itself(bus, host)
-        self.hearing = Hearing(
+        myself = rpc.self_client(bus, host)
+        self.self_check = RpcSelfCheck(
             f'Compute {host}',
             self.incarnation,
             lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
-            lambda: myself.ping(internal()),
-            give_up,
+            lambda: myself.ping(get_admin_context()),
+            on_fatal,
         )
         self.reconciler = Reconciler(host, driver, self._conductor)
-        self._beats = Loop(
-            f'beat-{host}', self._beat, lambda: CONF.compute.heartbeat_interval
+        self._heartbeats = PeriodicTask(
+            f'beat-{host}',
+            self._heartbeat,
+            lambda: CONF.compute.heartbeat_interval,
         )
-        self._ageing = Loop(
+        self._image_expiry = PeriodicTask(
             f'image-cache-{host}',
-            lambda: self.images.age(driver.images_in_use),
-            lambda: CONF.compute.image_cache_interval,
+            lambda: self.images.remove_expired(driver.images_in_use),
+            lambda: CONF.compute.image_cache_manager_interval,
         )
         self._registered = clock.event()
 
@@ -96,10 +98,10 @@ class ComputeService:
 
         Registering goes on in the background until a conductor answers.
         """
-        self.hearing.start()
-        self._beats.start()
+        self.self_check.start()
+        self._heartbeats.start()
         if self.driver.uses_images:
-            self._ageing.start()
+            self._image_expiry.start()
 
     @property
     def is_registered(self) -> bool:
@@ -115,9 +117,9 @@ class ComputeService:
 
     def stop(self) -> None:
         """Finish what is quick, leave the rest owed to the next start."""
-        self.hearing.stop()
-        self._beats.stop()
-        self._ageing.stop()
+        self.self_check.stop()
+        self._heartbeats.stop()
+        self._image_expiry.stop()
         if self._registered.is_set():
             self.reconciler.stop()
         self.runner.stop()
@@ -126,24 +128,24 @@ class ComputeService:
 
     # -- signs of life -------------------------------------------------------
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         if not self._registered.is_set():
-            duties = self._register()
-            self.runner.begin()
-            self._take_up(duties)
+            due_steps = self._register()
+            self.runner.accept_steps()
+            self._wake_due_steps(due_steps)
             self.reconciler.start()
             self._registered.set()
             LOG.info('Compute %s is ready.', self.host)
             return
         try:
-            duties = self._asking.beat()
+            due_steps = self._conductor_client.heartbeat()
         except exception.Superseded:
             LOG.warning(
                 'Another start of the compute %s had registered and is not '
                 'heard of; this one takes its place again.',
                 self.host,
             )
-            duties = self._register()
+            due_steps = self._register()
         except exception.Stale:
             LOG.error(
                 'Another start of the compute %s has registered; this one '
@@ -151,9 +153,9 @@ class ComputeService:
                 self.host,
             )
             return
-        self._take_up(duties)
+        self._wake_due_steps(due_steps)
 
-    def _register(self) -> list[Duty]:
+    def _register(self) -> list[DueStep]:
         have = self.driver.inventory()
         options = CONF.compute
         report = HostReport(
@@ -171,12 +173,14 @@ class ComputeService:
             disk_gb=have.disk_gb,
             reserved_memory_mb=options.reserved_host_memory_mb,
             reserved_disk_gb=options.reserved_host_disk_gb,
-            cpu_ratio=options.cpu_allocation_ratio,
-            memory_ratio=options.ram_allocation_ratio,
-            disk_ratio=options.disk_allocation_ratio,
+            cpu_allocation_ratio=options.cpu_allocation_ratio,
+            ram_allocation_ratio=options.ram_allocation_ratio,
+            disk_allocation_ratio=options.disk_allocation_ratio,
         )
-        return self._conductor.register_host(internal(), report=report)
+        return self._conductor.register_host(
+            get_admin_context(), report=report
+        )
 
-    def _take_up(self, duties: list[Duty]) -> None:
-        for duty in duties:
-            self.runner.wake(internal(), duty.step)
+    def _wake_due_steps(self, due_steps: list[DueStep]) -> None:
+        for due_step in due_steps:
+            self.runner.wake(get_admin_context(), due_step.step)

@@ -8,61 +8,61 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
-from minova.conductor import power
-from minova.conductor.desk import Desk
+from minova.conductor import power_sync
+from minova.conductor.scheduler import Scheduler
 from minova.conf import CONF
 from minova.context import Context
-from minova.db import consoles as console_rows
-from minova.db import hosts
-from minova.db import instances
-from minova.db import moves
-from minova.db import operations
-from minova.db.engine import Database
-from minova.exception import written
+from minova.db.connections.engine import Database
+from minova.db.queries import console_tokens as console_rows
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.engine import begin
+from minova.engine import conductor_steps
+from minova.engine import console_tokens
+from minova.engine import step_lifecycle
+from minova.exception import serialization
 from minova.notifications import events
 from minova.notifications.relay import Relay
 from minova.objects.host import GuestReport
 from minova.objects.host import HostReport
 from minova.objects.instance import Instance
 from minova.objects.instance import InstanceState
-from minova.objects.step import Answer
-from minova.objects.step import Duty
-from minova.objects.step import Ticket
-from minova.objects.step import Wake
-from minova.operations import baton
-from minova.operations import begin
-from minova.operations import consoles
-from minova.operations import decide
-from minova.rpc.compute import Computes
+from minova.objects.step import DueStep
+from minova.objects.step import StepAssignment
+from minova.objects.step import StepResult
+from minova.objects.step import Wakeup
+from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
-from minova.rpc.wakes import Waker
+from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
 
 #: What ``migrate_server`` passes on to the operation that it begins.
-_KINDS = {
+_MIGRATE_SERVER_KINDS = {
     (True, False): 'live_migrate',
     (False, True): 'resize',
     (False, False): 'migrate',
 }
 
 
-class Manager(Conductor):
+class ConductorManager(Conductor):
     """Answers in the name of any conductor; keeps nothing in memory."""
 
     def __init__(
         self,
         database: Database,
-        desk: Desk,
+        scheduler: Scheduler,
         waker: Waker,
         relay: Relay,
         host: str,
         pool: clock.Pool,
         incarnation: str,
-        computes: Computes,
+        computes: ComputeClients,
     ) -> None:
         self._database = database
-        self._desk = desk
+        self._scheduler = scheduler
         self._waker = waker
         self._relay = relay
         self._host = host
@@ -81,7 +81,7 @@ class Manager(Conductor):
     def build_instances(self, context: Context, *, steps: list[str]) -> None:
         """Decide where instances go."""
         for step in steps:
-            self.try_decide(context, step)
+            self.try_conductor_step(context, step)
 
     def migrate_server(
         self,
@@ -100,9 +100,9 @@ class Manager(Conductor):
             begun = begin.begin(
                 self._database,
                 context,
-                _KINDS[live, flavor is not None],
+                _MIGRATE_SERVER_KINDS[live, flavor is not None],
                 _uuid_of(instance),
-                events.publisher('conductor', self._host),
+                events.publisher_id('conductor', self._host),
                 lambda connection, found: {
                     'host': scheduler_hint.get('host'),
                     'flavor': flavor,
@@ -111,79 +111,91 @@ class Manager(Conductor):
                 },
             )
             step = begun.first_step
-        self._decide(context, step)
+        self._run_conductor_step(context, step)
 
     # -- decisions -----------------------------------------------------------
 
-    def try_decide(self, context: Context, step: str) -> None:
+    def try_conductor_step(self, context: Context, step: str) -> None:
         """Run a decision that nobody waits for; a refusal is recorded."""
         try:
-            self._decide(context, step)
+            self._run_conductor_step(context, step)
         except exception.Unavailable as error:
             LOG.warning('Step %s is decided later: %s', step, error)
         except exception.MinovaException as error:
             # The journal has told it, or another conductor was faster.
             LOG.debug('Step %s: %s', step, error)
 
-    def _decide(self, context: Context, step: str) -> None:
+    def _run_conductor_step(self, context: Context, step: str) -> None:
         try:
-            wakes = decide.decide(self._database, step, self._desk, self._host)
+            wakeups = conductor_steps.run(
+                self._database, step, self._scheduler, self._host
+            )
         finally:
             self._relay.wake()
-        self.go_on(context, wakes)
+        self.dispatch_wakeups(context, wakeups)
 
-    def go_on(self, context: Context, wakes: list[Wake]) -> None:
+    def dispatch_wakeups(
+        self, context: Context, wakeups: list[Wakeup]
+    ) -> None:
         """Run what conductors owe now; wake the hosts for the rest."""
-        self._waker.wake(context, self._keep_own(context, wakes))
+        self._waker.wake(context, self._run_own_wakeups(context, wakeups))
 
-    def _keep_own(self, context: Context, wakes: list[Wake]) -> list[Wake]:
+    def _run_own_wakeups(
+        self, context: Context, wakeups: list[Wakeup]
+    ) -> list[Wakeup]:
         """Run what conductors owe now; return what hosts owe."""
-        for wake in wakes:
-            if wake.topic == 'conductor':
-                self._pool.submit(self.try_decide, context, wake.step)
-        return [wake for wake in wakes if wake.topic != 'conductor']
+        for wakeup in wakeups:
+            if wakeup.topic == 'conductor':
+                self._pool.submit(
+                    self.try_conductor_step, context, wakeup.step
+                )
+        return [wakeup for wakeup in wakeups if wakeup.topic != 'conductor']
 
     # -- asked by a proxy of consoles ----------------------------------------
 
     def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
         """Look the token up, then ask the host of its instance."""
-        found = consoles.redeem(self._database, token)
-        return consoles.way_to(self._computes, context, found)
+        found = console_tokens.validate(self._database, token)
+        return console_tokens.get_connect_info(self._computes, context, found)
 
-    def consoles_over(
+    def closed_consoles(
         self, context: Context, *, instances: list[str]
     ) -> list[str]:
         """Return those that are deleted."""
         living = self._database.read(
-            lambda connection: console_rows.living(connection, instances)
+            lambda connection: console_rows.filter_existing(
+                connection, instances
+            )
         )
         return [uuid for uuid in instances if uuid not in living]
 
     # -- asked by a compute at work on a step --------------------------------
 
-    def begin_step(
+    def start_step(
         self, context: Context, *, step: str, host: str, incarnation: str
-    ) -> Ticket:
+    ) -> StepAssignment:
         """Let a compute take a step."""
-        ticket = self._database.write(
-            lambda connection: baton.take(connection, step, host, incarnation)
+        assignment = self._database.write(
+            lambda connection: step_lifecycle.start(
+                connection, step, host, incarnation
+            )
         )
         self._relay.wake()
-        return ticket
+        return assignment
 
-    def save(
+    def save_checkpoint(
         self,
         context: Context,
         *,
         step: str,
         incarnation: str,
-        milestone: str,
+        checkpoint: str,
         facts: dict[str, Any],
     ) -> dict[str, str]:
-        """Note that a step has passed a milestone."""
+        """Note that a step has passed a checkpoint."""
         nested = self._database.write(
-            lambda connection: baton.save(
-                connection, step, incarnation, milestone, facts
+            lambda connection: step_lifecycle.save_checkpoint(
+                connection, step, incarnation, checkpoint, facts
             )
         )
         self._relay.wake()
@@ -196,15 +208,15 @@ class Manager(Conductor):
         step: str,
         incarnation: str,
         result: dict[str, Any],
-    ) -> Answer:
+    ) -> StepResult:
         """End a step well."""
-        wakes = self._database.write(
-            lambda connection: baton.finish(
+        wakeups = self._database.write(
+            lambda connection: step_lifecycle.finish(
                 connection, step, incarnation, result
             )
         )
         self._relay.wake()
-        return Answer(wakes=self._keep_own(context, wakes))
+        return StepResult(wakeups=self._run_own_wakeups(context, wakeups))
 
     def fail_step(
         self,
@@ -214,27 +226,27 @@ class Manager(Conductor):
         incarnation: str,
         error: dict[str, Any],
         facts: dict[str, Any],
-    ) -> Answer:
+    ) -> StepResult:
         """End a step badly."""
-        reason = written.decode(error)
-        wakes = self._database.write(
-            lambda connection: baton.fail(
+        reason = serialization.decode(error)
+        wakeups = self._database.write(
+            lambda connection: step_lifecycle.fail(
                 connection, step, incarnation, reason, facts
             )
         )
         self._relay.wake()
-        return Answer(wakes=self._keep_own(context, wakes))
+        return StepResult(wakeups=self._run_own_wakeups(context, wakeups))
 
     def report_progress(
-        self, context: Context, *, migration: int, figures: dict[str, int]
+        self, context: Context, *, migration: int, byte_counts: dict[str, int]
     ) -> None:
         """Note how far a migration is."""
-        total = figures.get('memory_total', 0)
-        left = figures.get('memory_remaining', 0)
+        total = byte_counts.get('memory_total', 0)
+        left = byte_counts.get('memory_remaining', 0)
         progress = round(100 * (total - left) / total) if total else 0
         self._database.write(
-            lambda connection: moves.note_progress(
-                connection, migration, figures, progress
+            lambda connection: migrations.update_progress(
+                connection, migration, byte_counts, progress
             )
         )
 
@@ -242,34 +254,34 @@ class Manager(Conductor):
 
     def register_host(
         self, context: Context, *, report: HostReport
-    ) -> list[Duty]:
+    ) -> list[DueStep]:
         """Note that a compute has started."""
 
-        def work(connection: Any) -> list[Duty]:
+        def work(connection: Any) -> list[DueStep]:
             hosts.register_service(
                 connection,
-                operations.COMPUTE,
+                operations.COMPUTE_BINARY,
                 report.host,
                 report.incarnation,
                 report.version,
             )
-            hosts.report(connection, report)
-            return _duties(connection, report.host)
+            hosts.save_host_report(connection, report)
+            return _due_steps(connection, report.host)
 
         LOG.info('Compute %s started.', report.host)
         return self._database.write(work)
 
-    def beat(
+    def heartbeat(
         self, context: Context, *, host: str, incarnation: str
-    ) -> list[Duty]:
+    ) -> list[DueStep]:
         """Note that a compute lives."""
 
-        def work(connection: Any) -> list[Duty]:
-            if not hosts.beat(
-                connection, operations.COMPUTE, host, incarnation
+        def work(connection: Any) -> list[DueStep]:
+            if not hosts.record_heartbeat(
+                connection, operations.COMPUTE_BINARY, host, incarnation
             ):
-                raise _replaced(connection, host)
-            return _duties(connection, host)
+                raise _replaced_error(connection, host)
+            return _due_steps(connection, host)
 
         return self._database.write(work)
 
@@ -278,16 +290,18 @@ class Manager(Conductor):
     ) -> list[InstanceState]:
         """Return what power reconciliation needs."""
         return self._database.read(
-            lambda connection: instances.states_on_host(connection, host)
+            lambda connection: instances.list_states_on_host(connection, host)
         )
 
-    def report_power(
+    def report_power_states(
         self, context: Context, *, host: str, guests: list[GuestReport]
     ) -> None:
         """Correct what differs between a hypervisor and the database."""
         for guest in guests:
-            work = functools.partial(power.correct, host=host, guest=guest)
-            self.go_on(context, self._database.write(work))
+            work = functools.partial(
+                power_sync.reconcile_guest, host=host, guest=guest
+            )
+            self.dispatch_wakeups(context, self._database.write(work))
         self._relay.wake()
 
 
@@ -297,23 +311,23 @@ def _uuid_of(instance: Instance | dict[str, Any]) -> str:
     return instance.uuid
 
 
-def _replaced(connection: Any, host: str) -> exception.Stale:
+def _replaced_error(connection: Any, host: str) -> exception.Stale:
     """Return what is said to a start of a compute that is not the newest."""
     down = CONF.conductor.service_down_time
-    found = hosts.services(connection, operations.COMPUTE, host)
-    silent = any(service.silent > down for service in found)
+    found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
+    silent = any(service.heartbeat_age > down for service in found)
     kind = exception.Superseded if silent else exception.Stale
     return kind(what=f'Host {host}', holder='this start')
 
 
-def _duties(connection: Any, host: str) -> list[Duty]:
+def _due_steps(connection: Any, host: str) -> list[DueStep]:
     now = clock.now()
     return [
-        Duty(
+        DueStep(
             step=step.id,
             method=step.method,
             instance_uuid=step.instance_uuid,
         )
-        for step in operations.owed_by_host(connection, host)
+        for step in operations.list_open_steps_on_host(connection, host)
         if step.not_before is None or step.not_before <= now
     ]

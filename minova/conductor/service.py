@@ -7,22 +7,22 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import version
-from minova.conductor.desk import Desk
-from minova.conductor.hearing import Hearing
-from minova.conductor.manager import Manager
+from minova.conductor.host_liveness import HostLiveness
+from minova.conductor.manager import ConductorManager
+from minova.conductor.scheduler import Scheduler
 from minova.conductor.sweeper import Sweeper
 from minova.conf import CONF
-from minova.context import internal
-from minova.db import hosts
-from minova.db.engine import Database
-from minova.loop import Loop
+from minova.context import get_admin_context
+from minova.db.connections.engine import Database
+from minova.db.queries import hosts
 from minova.network import definition
 from minova.notifications.relay import Relay
+from minova.periodic import PeriodicTask
 from minova.rpc import conductor as rpc
 from minova.rpc.bus import Bus
-from minova.rpc.compute import Computes
+from minova.rpc.compute import ComputeClients
 from minova.rpc.contract import Dispatcher
-from minova.rpc.wakes import Waker
+from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ConductorService:
         database: Database,
         bus: Bus,
         host: str,
-        give_up: Callable[[str], None] | None = None,
+        on_fatal: Callable[[str], None] | None = None,
     ) -> None:
         """``give_up`` ends the process when it cannot be made to hear."""
         self._bus = bus
@@ -46,21 +46,21 @@ class ConductorService:
         self._host = host
         self._incarnation = clock.uuid4()
         holder = f'{host} {self._incarnation}'
-        computes = Computes(bus)
+        computes = ComputeClients(bus)
         waker = Waker(computes, rpc.client(bus))
         self._pool = clock.pool('conductor', 8)
         self.relay = Relay(database, bus, holder)
         myself = rpc.client(bus, server=host)
-        self.hearing = Hearing(
+        self.liveness = HostLiveness(
             f'Conductor {host}',
             self._incarnation,
             lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
-            lambda: myself.ping(internal()),
-            give_up,
+            lambda: myself.ping(get_admin_context()),
+            on_fatal,
         )
-        self.manager = Manager(
+        self.manager = ConductorManager(
             database,
-            Desk(database, computes, self.hearing),
+            Scheduler(database, computes, self.liveness),
             waker,
             self.relay,
             host,
@@ -72,15 +72,15 @@ class ConductorService:
             rpc.INTERFACE, self.manager, CONF.upgrade_levels.conductor
         )
         self.sweeper = Sweeper(
-            database, self.manager, waker, self.hearing, holder, host
+            database, self.manager, waker, self.liveness, holder, host
         )
-        self._beats = Loop(
-            'beat', self._beat, lambda: CONF.compute.heartbeat_interval
+        self._heartbeats = PeriodicTask(
+            'beat', self._heartbeat, lambda: CONF.compute.heartbeat_interval
         )
 
     def start(self) -> None:
         """Make configured networks, register, answer, publish, sweep."""
-        definition.make_configured(self._database)
+        definition.create_configured(self._database)
         self._database.write(
             lambda connection: hosts.register_service(
                 connection,
@@ -90,24 +90,24 @@ class ConductorService:
                 version.release(),
             )
         )
-        self.hearing.start()
+        self.liveness.start()
         self.relay.start()
         self.sweeper.start()
-        self._beats.start()
+        self._heartbeats.start()
         LOG.info('Conductor %s is ready.', self._host)
 
     def stop(self) -> None:
         """Answer what was asked, then stop; leases are given back."""
-        self.hearing.stop()
-        self._beats.stop()
+        self.liveness.stop()
+        self._heartbeats.stop()
         self.sweeper.stop()
         self._pool.shutdown()
         self.relay.stop()
         LOG.info('Conductor %s has stopped.', self._host)
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         self._database.write(
-            lambda connection: hosts.beat(
+            lambda connection: hosts.record_heartbeat(
                 connection, BINARY, self._host, self._incarnation
             )
         )

@@ -64,7 +64,7 @@ transaction. See also the [quota] group.
 """,
     ),
     cfg.IntOpt(
-        'max_body_bytes',
+        'max_request_body_size',
         default=114688,
         min=1024,
         help="""

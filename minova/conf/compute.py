@@ -73,7 +73,7 @@ it well below [conductor] service_down_time.
         default='$state_path/image-cache',
         help="""
 Where the images are kept that disks are made from. Disks of QEMU hosts hold
-only what differs from them: hosts that share [libvirt] instances_directory
+only what differs from them: hosts that share [libvirt] instances_path
 must share this too, at the same path.
 """,
     ),
@@ -114,7 +114,7 @@ removed.
 """,
     ),
     cfg.FloatOpt(
-        'image_cache_interval',
+        'image_cache_manager_interval',
         default=3600,
         min=1,
         help="""
@@ -161,7 +161,7 @@ never.
 """,
     ),
     cfg.FloatOpt(
-        'event_delay',
+        'lifecycle_event_delay',
         default=3,
         min=0,
         help="""

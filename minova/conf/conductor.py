@@ -62,7 +62,7 @@ confirmed. 0: never.
 """,
     ),
     cfg.StrOpt(
-        'unexpected_running',
+        'unexpected_running_instance_action',
         default='adopt',
         choices=[
             ('adopt', 'call it active: somebody started it on purpose'),
@@ -74,7 +74,7 @@ paused.
 """,
     ),
     cfg.StrOpt(
-        'running_deleted',
+        'running_deleted_instance_action',
         default='reap',
         choices=[
             ('reap', 'remove it and its disks'),

@@ -20,7 +20,7 @@ is made with mode 0700. One process writes to it.
 """,
     ),
     cfg.IntOpt(
-        'token_lifetime',
+        'token_ttl',
         default=86400,
         min=60,
         max=31536000,

@@ -32,7 +32,7 @@ have the same. Embedded hosts do not ask.
 """,
     ),
     cfg.StrOpt(
-        'machine_type',
+        'hw_machine_type',
         default='q35',
         regex=r'^(q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2})$',
         help="""
@@ -117,7 +117,7 @@ Whoever reaches it sees them: VNC asks for no password.
 """,
     ),
     cfg.StrOpt(
-        'instances_directory',
+        'instances_path',
         default='$state_path/instances',
         help="""
 Where a QEMU host keeps the disks of its guests, a directory each. Hosts that
@@ -127,7 +127,7 @@ too, at the same path.
 """,
     ),
     cfg.StrOpt(
-        'migration_uri',
+        'live_migration_uri',
         default='qemu+tcp://$my_ip/system',
         help="""
 How the libvirt of this host is reached by those of others, which send guests
@@ -135,12 +135,12 @@ to it: live migration is always from libvirt to libvirt.
 """,
     ),
     cfg.HostAddressOpt(
-        'migration_address',
+        'live_migration_inbound_addr',
         default='$my_ip',
         help='The address at which guests that move to this host arrive.',
     ),
     cfg.IntOpt(
-        'migration_bandwidth',
+        'live_migration_bandwidth',
         default=0,
         min=0,
         help="""
@@ -148,7 +148,7 @@ MiB a second that a guest may use while it moves. 0: whatever there is.
 """,
     ),
     cfg.BoolOpt(
-        'migration_tls',
+        'live_migration_with_native_tls',
         default=False,
         help="""
 Encrypt what is sent of guests that move, their memory and their disks. Both
@@ -156,17 +156,17 @@ hosts need certificates where their qemu.conf says (migrate_tls_x509_cert_dir).
 """,
     ),
     cfg.IntOpt(
-        'migration_downtime',
+        'live_migration_downtime',
         default=500,
         min=1,
         help="""
 Milliseconds for which a guest may stand still at the end of a live migration.
 It begins with a tenth of that, and is given more while it does not get done;
-see migration_downtime_delay.
+see live_migration_downtime_delay.
 """,
     ),
     cfg.FloatOpt(
-        'migration_downtime_delay',
+        'live_migration_downtime_delay',
         default=10,
         min=0,
         help="""
@@ -174,14 +174,14 @@ Seconds between two such tenths.
 """,
     ),
     cfg.BoolOpt(
-        'migration_auto_converge',
+        'live_migration_permit_auto_converge',
         default=True,
         help="""
 Slow a guest down that changes its memory faster than it is copied.
 """,
     ),
     cfg.BoolOpt(
-        'migration_post_copy',
+        'live_migration_permit_post_copy',
         default=False,
         help="""
 Let a live migration that is forced to its end go on at the destination before
@@ -192,7 +192,7 @@ is forced pauses the guest.
 """,
     ),
     cfg.StrOpt(
-        'migration_unsound_emulator',
+        'tcg_migration_policy',
         default='refuse',
         choices=[
             ('refuse', 'such a guest is not moved while it runs'),

@@ -45,7 +45,7 @@ default the name of the host they run on.
 """,
     ),
     cfg.StrOpt(
-        'audit_period',
+        'instance_usage_audit_period',
         default='month',
         choices=['hour', 'day', 'month', 'year'],
         help="""

@@ -9,18 +9,18 @@ import oslo_messaging
 
 from minova import conf
 from minova.conf import libraries
-from minova.rpc import oslo as rpc
+from minova.rpc import oslo_bus as rpc
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return every group of Minova with its options."""
     return [
-        (module.GROUP or 'DEFAULT', [_flowing(o) for o in module.OPTIONS])
+        (module.GROUP or 'DEFAULT', [_reflow_help(o) for o in module.OPTIONS])
         for module in conf.GROUPS
     ]
 
 
-def _flowing(option: cfg.Opt) -> cfg.Opt:
+def _reflow_help(option: cfg.Opt) -> cfg.Opt:
     """Let the help be paragraphs, for the generator to break into lines."""
     text = (option.help or '').strip()
     option.help = re.sub(r'(?<!\n)\n(?!\n)', ' ', text)

@@ -42,7 +42,7 @@ over the hosts, negative fills one host after the other.
         help='How many hosts are asked before a live migration is refused.',
     ),
     cfg.FloatOpt(
-        'host_view_seconds',
+        'host_state_max_age',
         default=1.0,
         min=0,
         help="""

@@ -21,7 +21,7 @@ before it when it is to be reached from other machines; see also
         help='The port on which minova-novncproxy answers; 0: a free one.',
     ),
     cfg.StrOpt(
-        'base_url',
+        'novncproxy_base_url',
         default='http://127.0.0.1:6080/vnc_auto.html',
         help="""
 The URL of the page that shows screens, as browsers reach it. The api hands it
@@ -30,7 +30,7 @@ of minova-novncproxy, which takes connections from pages of it.
 """,
     ),
     cfg.IntOpt(
-        'token_lifetime',
+        'token_ttl',
         default=600,
         min=1,
         help="""
@@ -53,7 +53,7 @@ serves these files.
         help="""
 Further origins of pages, as ``https://cloud.example.org``, that may connect
 to minova-novncproxy. Those are always taken that come from the host to which
-the request goes, and from that of ``base_url``.
+the request goes, and from that of ``novncproxy_base_url``.
 """,
     ),
     cfg.FloatOpt(

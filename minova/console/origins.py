@@ -12,36 +12,38 @@ from minova.conf import CONF
 
 _PORTS = {'http': 80, 'https': 443}
 
-Place = tuple[str, int | None]
+HostAndPort = tuple[str, int | None]
 
 
-def allows(origin: str | None, host: str | None) -> bool:
+def is_allowed(origin: str | None, host: str | None) -> bool:
     """Tell whether a request may be from a page of ``origin``.
 
     ``host`` is the request's Host header.
     """
     if origin is None:
         return True
-    asks = _parts(origin)
-    if asks is None:
+    requesting = _origin_parts(origin)
+    if requesting is None:
         return False
-    scheme, place = asks
-    if host is not None and place == _place(f'{scheme}://{host}'):
+    scheme, host_and_port = requesting
+    if host is not None and host_and_port == _host_and_port(
+        f'{scheme}://{host}'
+    ):
         return True
-    taken = [CONF.vnc.base_url, *CONF.vnc.allowed_origins]
-    return asks in [_parts(one) for one in taken]
+    allowed = [CONF.vnc.novncproxy_base_url, *CONF.vnc.allowed_origins]
+    return requesting in [_origin_parts(one) for one in allowed]
 
 
-def _parts(url: str) -> tuple[str, Place] | None:
+def _origin_parts(url: str) -> tuple[str, HostAndPort] | None:
     """Return scheme and place of a URL; None of what is none, as 'null'."""
     scheme = urllib.parse.urlsplit(url).scheme
-    place = _place(url)
-    if scheme not in _PORTS or place is None:
+    host_and_port = _host_and_port(url)
+    if scheme not in _PORTS or host_and_port is None:
         return None
-    return scheme, place
+    return scheme, host_and_port
 
 
-def _place(url: str) -> Place | None:
+def _host_and_port(url: str) -> HostAndPort | None:
     """Return host and port of a URL, the port that its scheme has if none."""
     try:
         parts = urllib.parse.urlsplit(url)

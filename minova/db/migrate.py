@@ -8,14 +8,14 @@ from alembic import command
 from alembic import config as alembic_config
 from alembic import script
 
-from minova.db.engine import Database
+from minova.db.connections.engine import Database
 
-_HERE = os.path.join(os.path.dirname(__file__), 'migrations')
+_SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
 
 
 def _config(database: Database) -> alembic_config.Config:
     made = alembic_config.Config()
-    made.set_main_option('script_location', _HERE)
+    made.set_main_option('script_location', _SCRIPTS)
     made.attributes['engine'] = database.engine
     return made
 
@@ -25,7 +25,7 @@ def sync(database: Database, revision: str = 'head') -> None:
     command.upgrade(_config(database), revision)
 
 
-def newest(database: Database) -> str:
+def head_revision(database: Database) -> str:
     """Return the newest of the migrations."""
     directory = script.ScriptDirectory.from_config(_config(database))
     return cast(str, directory.get_current_head())

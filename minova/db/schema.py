@@ -8,12 +8,12 @@ from oslo_config import cfg
 import sqlalchemy as sa
 
 from minova import exception
-from minova.db import engine
-from minova.db.engine import Connection
-from minova.db.engine import Database
+from minova.db.connections import engine
+from minova.db.connections.engine import Connection
+from minova.db.connections.engine import Database
 
 #: The newest migration that this release knows; a test compares.
-HEAD = '0006'
+HEAD = '0001'
 
 _version = sa.table('alembic_version', sa.column('version_num'))
 
@@ -44,12 +44,12 @@ def require(database: Database) -> None:
         )
 
 
-def connect(conf: cfg.ConfigOpts, patience: float | None = None) -> Database:
+def connect(conf: cfg.ConfigOpts, timeout: float | None = None) -> Database:
     """Return the configured database; Unavailable when it is too old.
 
     ``patience`` as for ``engine.connect``.
     """
-    database = engine.connect(conf, patience=patience)
+    database = engine.connect(conf, timeout=timeout)
     try:
         require(database)
     except exception.MinovaException:

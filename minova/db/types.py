@@ -13,7 +13,7 @@ from sqlalchemy.sql import expression
 from sqlalchemy.sql import type_api
 
 
-class Moment(sa.types.TypeDecorator[datetime.datetime]):
+class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     """A time to the microsecond: aware and UTC here, plain UTC in there."""
 
     impl = sa.DateTime
@@ -70,7 +70,7 @@ Serial = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 class now(expression.FunctionElement[datetime.datetime]):  # noqa: N801
     """The time by the database's clock, which all services share."""
 
-    type = Moment()
+    type = UtcDateTime()
     inherit_cache = True
 
 

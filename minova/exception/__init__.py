@@ -13,12 +13,12 @@
     │   ├── Conflict            409  the state forbids it now
     │   ├── TooLarge            413
     │   ├── NoValidHost         400  no place for it
-    │   ├── MigrationRefused    400  a check before a migration failed
+    │   ├── MigrationPreCheckError    400  a check before a migration failed
     │   ├── Stale               409  a newer owner holds the instance
-    │   ├── NotOffered          501  the hypervisor knows no such thing
+    │   ├── NotSupported          501  the hypervisor knows no such thing
     │   └── Unavailable         503  broker or database away
-    │       ├── OutcomeUnknown       it may have been accepted
-    │       └── TooOld          501  the other side is of an older release
+    │       ├── CommitUncertain       it may have been accepted
+    │       └── UnsupportedVersion          501  the other side is of an older release
     └── Failed                  500  something was begun; the text says what
         ├── GuestFailed              the hypervisor refused or lost it
         └── ConfigInvalid            the process cannot start

@@ -15,7 +15,7 @@ class MinovaException(Exception):
     status: ClassVar[int] = 500
     #: The class as which it crosses RPC, if that is not its own: a service of
     #: the release before does not know a class that was added since.
-    travels_as: ClassVar[str | None] = None
+    wire_class: ClassVar[str | None] = None
 
     def __init__(self, message: str | None = None, **kwargs: Any) -> None:
         self.kwargs = kwargs

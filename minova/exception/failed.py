@@ -56,7 +56,7 @@ class DiskMissing(DiskFailed):
     """Disks that a guest had are nowhere on its host."""
 
 
-class HandOverInterrupted(DiskFailed):
+class DiskTransferInterrupted(DiskFailed):
     """The other host did not answer; what has arrived there is kept.
 
     The step is tried again, until the operation's deadline.
@@ -67,7 +67,7 @@ class GuestMigrationFailed(GuestFailed):
     """The hypervisor did not move the guest; it goes on at the source."""
 
 
-class Unsettled(GuestFailed):
+class OutcomeUncertain(GuestFailed):
     """The hypervisor does not say what came of what it was asked to do.
 
     The step is tried again: nothing may be taken back before it is known.

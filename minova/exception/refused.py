@@ -20,19 +20,19 @@ class NoValidHost(Refused):
     msg_fmt = 'No valid host was found. %(reason)s'
 
 
-class MigrationRefused(Refused):
+class MigrationPreCheckError(Refused):
     """A check before a migration failed; the guest was not touched."""
 
     msg_fmt = 'Migration pre-check error: %(reason)s'
 
 
-class UnknownDestination(MigrationRefused):
+class UnknownDestination(MigrationPreCheckError):
     """The wanted destination is no compute host."""
 
     msg_fmt = 'Compute host %(host)s could not be found.'
 
 
-class UnableToMigrateToSelf(MigrationRefused):
+class UnableToMigrateToSelf(MigrationPreCheckError):
     """The wanted destination is where the instance already is."""
 
     msg_fmt = (
@@ -41,13 +41,13 @@ class UnableToMigrateToSelf(MigrationRefused):
     )
 
 
-class InvalidCPUInfo(MigrationRefused):
+class InvalidCPUInfo(MigrationPreCheckError):
     """The destination's CPU lacks what the guest was given."""
 
     msg_fmt = 'Unacceptable CPU info: %(reason)s'
 
 
-class InvalidHypervisorType(MigrationRefused):
+class InvalidHypervisorType(MigrationPreCheckError):
     """Source and destination run different kinds of hypervisor."""
 
     msg_fmt = (
@@ -56,7 +56,7 @@ class InvalidHypervisorType(MigrationRefused):
     )
 
 
-class DestinationHypervisorTooOld(MigrationRefused):
+class DestinationHypervisorTooOld(MigrationPreCheckError):
     """A guest cannot move to an older hypervisor."""
 
     msg_fmt = (
@@ -66,19 +66,19 @@ class DestinationHypervisorTooOld(MigrationRefused):
     )
 
 
-class InvalidSharedStorage(MigrationRefused):
+class InvalidSharedStorage(MigrationPreCheckError):
     """Block migration was asked for, and both hosts share the disk."""
 
     msg_fmt = '%(path)s is on shared storage: %(reason)s'
 
 
-class InvalidLocalStorage(MigrationRefused):
+class InvalidLocalStorage(MigrationPreCheckError):
     """Shared storage was asked for, and the hosts do not share it."""
 
     msg_fmt = '%(path)s is not on shared storage: %(reason)s'
 
 
-class ComputeServiceUnavailable(MigrationRefused):
+class ComputeServiceUnavailable(MigrationPreCheckError):
     """A host that is needed does not answer."""
 
     msg_fmt = 'Compute service of %(host)s is unavailable at this time.'
@@ -251,7 +251,7 @@ class ConsoleTokenNotFound(NotFound):
     )
 
 
-class OperationNotFound(NotFound):
+class InstanceActionNotFound(NotFound):
     """No operation with that request id."""
 
     msg_fmt = (
@@ -263,7 +263,7 @@ class OperationNotFound(NotFound):
 # -- 406, 409, 413, 501, 503 ------------------------------------------------
 
 
-class NoSuchOperation(NotFound):
+class OperationNotFound(NotFound):
     """No operation with that id, none begun by a request with that id."""
 
     msg_fmt = 'Operation %(name)s could not be found.'
@@ -361,7 +361,7 @@ class TooLarge(Refused):
     status = 413
 
 
-class NotOffered(Refused):
+class NotSupported(Refused):
     """The hypervisor that is asked does not do this at all."""
 
     msg_fmt = '%(reason)s'
@@ -373,22 +373,22 @@ class Unavailable(Refused):
 
     msg_fmt = '%(what)s is unavailable at this time: %(reason)s'
     status = 503
-    travels_as = 'Unavailable'
+    wire_class = 'Unavailable'
 
 
-class NobodyListens(Unavailable):
+class NoConsumer(Unavailable):
     """The broker has no queue, or no consumer, for a message."""
 
 
-class NoAnswer(Unavailable):
+class RpcTimeout(Unavailable):
     """A message was sent, and not answered in its time."""
 
 
-class TooOld(Unavailable):
+class UnsupportedVersion(Unavailable):
     """The other side does not know what is asked for, or is taken not to."""
 
     status = 501
 
 
-class OutcomeUnknown(Unavailable):
+class CommitUncertain(Unavailable):
     """The database did not confirm a commit: it is done wholly or not."""

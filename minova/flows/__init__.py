@@ -15,18 +15,18 @@ from minova.flows import lifecycle
 from minova.flows import live_migration
 from minova.flows import rescue
 from minova.flows import resize
-from minova.flows.chain import Decision
-from minova.flows.chain import HostStep
-from minova.flows.chain import Story
+from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
+from minova.flows.base import Flow
 
 #: What happens for each kind of operation of the state table.
-STORIES: Final[dict[str, Story]] = {
+FLOWS: Final[dict[str, Flow]] = {
     'create': build.Create(),
     'start': lifecycle.Start(),
     'stop': lifecycle.Stop(),
-    'stop_again': lifecycle.Stop(),
+    'enforce_stop': lifecycle.Stop(),
     'pause': lifecycle.Pause(),
-    'pause_again': lifecycle.Pause(),
+    'enforce_pause': lifecycle.Pause(),
     'unpause': lifecycle.Unpause(),
     'suspend': lifecycle.Suspend(),
     'resume': lifecycle.Resume(),
@@ -34,8 +34,8 @@ STORIES: Final[dict[str, Story]] = {
     'unrescue': rescue.Unrescue(),
     'reboot_soft': lifecycle.Reboot(),
     'reboot_hard': lifecycle.Reboot(),
-    'resize': resize.Move(),
-    'migrate': resize.Move(),
+    'resize': resize.ResizeOrMigrate(),
+    'migrate': resize.ResizeOrMigrate(),
     'confirm_resize': resize.Confirm(),
     'revert_resize': resize.Revert(),
     'live_migrate': live_migration.LiveMigrate(),
@@ -44,15 +44,15 @@ STORIES: Final[dict[str, Story]] = {
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),
     'power_sync': lifecycle.PowerSync(),
-    'put_away': delete.Clear(),
+    'cleanup_stale_guest': delete.CleanupStaleGuestFlow(),
 }
 
 _STEPS: Final = {
     kind: {step.method: step() for step in story.steps}
-    for kind, story in STORIES.items()
+    for kind, story in FLOWS.items()
 }
 
 
-def step_of(kind: str, method: str) -> HostStep | Decision:
+def get_step(kind: str, method: str) -> ComputeStep | ConductorStep:
     """Return the step that ``method`` is in an operation of ``kind``."""
     return _STEPS[kind][method]

@@ -12,40 +12,40 @@ that whoever takes the migration up again after a restart knows of it, and
 tells the step that watches it now. That one has the hypervisor stop it.
 """
 
-from minova.flows.chain import Book
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.flows.live_migration import LiveMigration
 
 
-class LiveMigrationAbort(HostStep):
+class LiveMigrationAbort(ComputeStep):
     """Let the migration at work here stop."""
 
     method = 'live_migration_abort'
-    beside = True
+    concurrent = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it is asked to stop."""
-        book.open('live.migration.abort')
+        uow.emit_start('live.migration.abort')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Ask the step that watches it."""
-        job.cancel(LiveMigration)
+        ctx.request_abort(LiveMigration)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Tell that it was asked; how it ends, the migration tells."""
-        book.close('live.migration.abort')
+        uow.emit_end('live.migration.abort')
 
 
-class Abort(Story):
+class Abort(Flow):
     """Ask a live migration to stop."""
 
     steps = (LiveMigrationAbort,)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Note it with the migration, so that a restart knows; tell it."""
-        book.cancel_owner()
-        book.owe(LiveMigrationAbort, host=book.instance.host)
+        uow.request_abort()
+        uow.enqueue(LiveMigrationAbort, host=uow.instance.host)

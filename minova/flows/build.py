@@ -16,144 +16,146 @@ max_attempts`` in all; then the instance is in error.
 
 from minova import exception
 from minova.conf import CONF
-from minova.exception import written
-from minova.flows import power
-from minova.flows.chain import Book
-from minova.flows.chain import Decision
-from minova.flows.chain import Desk
-from minova.flows.chain import Error
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.exception import serialization
+from minova.flows import power_actions
+from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
+from minova.flows.base import Error
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import Scheduler
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 
 # -- in a conductor ----------------------------------------------------------
 
 
-class BuildInstances(Decision):
+class BuildInstances(ConductorStep):
     """Choose a host and claim room there."""
 
     method = 'build_instances'
 
-    def decides(self, book: Book, desk: Desk, advice: Facts) -> Facts:
+    def run(
+        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
+    ) -> JsonDict:
         """Make the chosen host the owner."""
-        params = book.operation.params
-        choice = desk.place(
-            book,
-            book.instance.flavor,
-            holder=book.instance.uuid,
-            wanted=params.get('host'),
-            zone=params.get('zone'),
-            excluded=tuple(book.step.args.get('excluded', ())),
+        params = uow.operation.params
+        selected = scheduler.select_host(
+            uow,
+            uow.instance.flavor,
+            consumer=uow.instance.uuid,
+            requested_host=params.get('host'),
+            availability_zone=params.get('zone'),
+            excluded_hosts=tuple(uow.step.args.get('excluded', ())),
         )
-        book.change(
-            host=choice.host,
-            node=choice.hypervisor_hostname,
-            availability_zone=choice.availability_zone,
+        uow.update_instance(
+            host=selected.host,
+            node=selected.hypervisor_hostname,
+            availability_zone=selected.availability_zone,
         )
-        book.owe(BuildAndRunInstance, host=choice.host)
-        return {'host': choice.host}
+        uow.enqueue(BuildAndRunInstance, host=selected.host)
+        return {'host': selected.host}
 
-    def undone(self, book: Book, step: records.Step) -> None:
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Let the host go."""
         if step.result:
-            book.release(step.result['host'])
-            book.change(host=None, node=None)
+            uow.release(step.result['host'])
+            uow.update_instance(host=None, node=None)
 
 
 # -- on the host -------------------------------------------------------------
 
 
-class UnbuildInstance(HostStep):
+class UnbuildInstance(ComputeStep):
     """Remove whatever a failed build has left."""
 
     method = 'unbuild_instance'
-    insists = True
+    retry_until_done = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove guest and disks."""
-        job.driver.remove(job.instance.uuid)
-        job.driver.remove_disks(job.instance.uuid)
+        ctx.driver.destroy(ctx.instance.uuid)
+        ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
 
-class BuildAndRunInstance(HostStep):
+class BuildAndRunInstance(ComputeStep):
     """Make the disks and the guest, and start it."""
 
     method = 'build_and_run_instance'
     undo = UnbuildInstance
-    abandons = True
+    fail_at_deadline = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell; networks are the database's, and there are no volumes.
 
         What takes time is all ``spawning``: the image, disks and guest.
         """
-        image_name = book.operation.params.get('image_name', '')
-        book.open('create', image_name=image_name)
-        book.task('networking')
-        book.task('block_device_mapping')
-        book.task('spawning')
+        image_name = uow.operation.params.get('image_name', '')
+        uow.emit_start('create', image_name=image_name)
+        uow.set_task_state('networking')
+        uow.set_task_state('block_device_mapping')
+        uow.set_task_state('spawning')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Make what is missing.
 
         A host that gives each guest a config drive says so in the result:
         the guest has one from then on, wherever it is moved.
         """
         if CONF.compute.force_config_drive:
-            job.instance.config_drive = True
-        job.driver.create_disks(job.spec(fetched=True), job.image())
-        power.switch_on(job)
-        drive = {'config_drive': job.instance.config_drive}
-        return power.state(job) | drive
+            ctx.instance.config_drive = True
+        ctx.driver.create_disks(ctx.spec(fetch_kernel=True), ctx.fetch_image())
+        power_actions.power_on(ctx)
+        drive = {'config_drive': ctx.instance.config_drive}
+        return power_actions.read_power_state(ctx) | drive
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The instance is the user's now."""
-        book.change(launched_at=book.now, **result)
-        book.finish()
-        book.close(
+        uow.update_instance(launched_at=uow.now, **result)
+        uow.finish()
+        uow.emit_end(
             'create',
             message='Success',
-            fixed_ips=payload.fixed_ips(book.instance),
+            fixed_ips=payload.fixed_ips(uow.instance),
         )
 
-    def fails(self, book: Book, error: Error) -> None:
+    def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Tell of this host's failure; there may be another host."""
-        book.broke('create', error)
+        uow.emit_error('create', error)
 
 
 # -- the story ---------------------------------------------------------------
 
 
-class Create(Story):
+class Create(Flow):
     """Find a host and make the guest there."""
 
     steps = (BuildInstances, BuildAndRunInstance, UnbuildInstance)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let a conductor choose."""
-        book.owe(BuildInstances)
+        uow.enqueue(BuildInstances)
 
-    def unwound(self, book: Book, error: Error) -> None:
+    def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another host, unless that cannot help."""
         tries = [
             step
-            for step in book.steps()
+            for step in uow.steps()
             if step.method == BuildAndRunInstance.method
         ]
         tried = [step.host for step in tries]
         hopeless = isinstance(error, exception.Refused)
         if hopeless or len(tried) >= CONF.scheduler.max_attempts:
-            book.fail(_told_why(error, tries))
+            uow.fail(_explain_failure(error, tries))
         else:
-            book.try_again()
-            book.owe(BuildInstances, excluded=tried)
+            uow.restart()
+            uow.enqueue(BuildInstances, excluded=tried)
 
 
-def _told_why(error: Error, tries: list[records.Step]) -> Error:
+def _explain_failure(error: Error, tries: list[records.Step]) -> Error:
     """Say of hosts that were tried why they failed, not that none is left."""
     if not tries or not isinstance(error, exception.NoValidHost):
         return error
@@ -166,6 +168,6 @@ def _told_why(error: Error, tries: list[records.Step]) -> Error:
 
 
 def _reason(step: records.Step) -> str:
-    error = written.decode(step.error or {})
+    error = serialization.decode(step.error or {})
     # Of which server is known; a text that was given whole says it all.
     return str(error.message or error.kwargs.get('reason') or error)

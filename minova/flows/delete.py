@@ -6,7 +6,7 @@
 = ==================== ========= =============================================
 1 terminate_instance   the host  removes guest and disks; with the host down
                                  the database goes first and 2 is owed
-2 put_away             any host  removes what is there of an instance that is
+2 cleanup_stale_guest             any host  removes what is there of an instance that is
                                  not this host's: preempted moves, old sources
 = ==================== ========= =============================================
 
@@ -20,162 +20,177 @@ removed the guest, which it does only after that work has ended.
 """
 
 from minova import states
-from minova.flows.chain import Book
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 
 
-class PutAway(HostStep):
+class CleanupStaleGuest(ComputeStep):
     """Remove what a host has of an instance that is not its own."""
 
-    method = 'put_away'
-    insists = True
-    can_wait = True
+    method = 'cleanup_stale_guest'
+    retry_until_done = True
+    deferrable = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove guest and disks, unless the instance has come here.
 
         Then only, with the argument ``aside``, the disks of a way back that
         is closed.
         """
-        instance = job.instance
+        instance = ctx.instance
         gone = instance.vm_state == states.DELETED
-        if gone or instance.host != job.host:
-            _remove(job)
-        elif job.args.get('aside') and instance.vm_state != states.RESIZED:
-            job.driver.drop_aside(instance.uuid)
+        if gone or instance.host != ctx.host:
+            _destroy_guest(ctx)
+        elif ctx.args.get('aside') and instance.vm_state != states.RESIZED:
+            ctx.driver.discard_disks(instance.uuid)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Give back the room that what was removed took."""
-        instance, host = book.instance, str(book.step.host)
+        instance, host = uow.instance, str(uow.step.host)
         if instance.vm_state == states.DELETED or instance.host != host:
-            book.release(host)
-        _then(book)
+            uow.release(host)
+        _enqueue_rechecks(uow)
 
 
-class TerminateInstance(HostStep):
+class TerminateInstance(ComputeStep):
     """Remove the guest and its disks."""
 
     method = 'terminate_instance'
-    insists = True
+    retry_until_done = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it goes."""
-        book.open('delete')
-        book.open('shutdown')
+        uow.emit_start('delete')
+        uow.emit_start('shutdown')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove everything."""
-        _remove(job)
+        _destroy_guest(ctx)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """It is gone."""
-        book.release(str(book.step.host))
-        _gone(book)
-        _then(book)
+        uow.release(str(uow.step.host))
+        _mark_deleted(uow)
+        _enqueue_rechecks(uow)
 
-    def host_is_down(self, book: Book) -> bool:
+    def on_host_down(self, uow: UnitOfWork) -> bool:
         """Delete it in the database; the host removes the guest later."""
-        if book.step.started_at is None:
-            self.begins(book)
-        _leave_to(book, str(book.step.host), then=_again(book))
-        _gone(book)
+        if uow.step.started_at is None:
+            self.on_start(uow)
+        _enqueue_cleanup(
+            uow, str(uow.step.host), recheck_hosts=_hosts_to_recheck(uow)
+        )
+        _mark_deleted(uow)
         return True
 
 
-def _remove(job: Job) -> None:
-    uuid = job.instance.uuid
-    job.driver.remove(uuid)
-    job.driver.remove_disks(uuid)
-    job.driver.drop_aside(uuid)
+def _destroy_guest(ctx: StepContext) -> None:
+    uuid = ctx.instance.uuid
+    ctx.driver.destroy(uuid)
+    ctx.driver.remove_disks(uuid)
+    ctx.driver.discard_disks(uuid)
 
 
-def _gone(book: Book) -> None:
-    book.close('shutdown')
-    book.release_ports()
-    book.change(
-        terminated_at=book.now,
-        deleted_at=book.now,
-        power_state=int(states.Power.NOSTATE),
+def _mark_deleted(uow: UnitOfWork) -> None:
+    uow.emit_end('shutdown')
+    uow.release_ports()
+    uow.update_instance(
+        terminated_at=uow.now,
+        deleted_at=uow.now,
+        power_state=int(states.PowerState.NOSTATE),
         progress=None,
     )
-    book.end_consoles()
-    book.finish()
-    book.close('delete')
+    uow.delete_console_tokens()
+    uow.finish()
+    uow.emit_end('delete')
 
 
-def _leave_to(
-    book: Book, host: str, then: list[str] | None = None, aside: bool = False
+def _enqueue_cleanup(
+    uow: UnitOfWork,
+    host: str,
+    recheck_hosts: list[str] | None = None,
+    retained_only: bool = False,
 ) -> None:
-    book.owe(PutAway, host=host, detached=True, then=then or [], aside=aside)
+    uow.enqueue(
+        CleanupStaleGuest,
+        host=host,
+        detached=True,
+        then=recheck_hosts or [],
+        aside=retained_only,
+    )
 
 
-def _then(book: Book) -> None:
+def _enqueue_rechecks(uow: UnitOfWork) -> None:
     """Have the hosts look again that the ended step names."""
-    for host in book.step.args['then']:
-        _leave_to(book, host)
+    for host in uow.step.args['then']:
+        _enqueue_cleanup(uow, host)
 
 
-def _in_database(book: Book) -> None:
+def _delete_in_database(uow: UnitOfWork) -> None:
     """Delete the instance without asking its host."""
-    book.open('delete')
-    book.open('shutdown')
-    if book.instance.host is not None:
-        _leave_to(book, book.instance.host, then=_again(book))
-    _gone(book)
+    uow.emit_start('delete')
+    uow.emit_start('shutdown')
+    if uow.instance.host is not None:
+        _enqueue_cleanup(
+            uow, uow.instance.host, recheck_hosts=_hosts_to_recheck(uow)
+        )
+    _mark_deleted(uow)
 
 
-def _others(book: Book) -> list[str]:
+def _other_hosts(uow: UnitOfWork) -> list[str]:
     """Return the other hosts that have something of the instance."""
-    others = book.operation.params['others']
-    return [host for host in others if host != book.instance.host]
+    others = uow.operation.params['others']
+    return [host for host in others if host != uow.instance.host]
 
 
-def _again(book: Book) -> list[str]:
+def _hosts_to_recheck(uow: UnitOfWork) -> list[str]:
     """Return the other hosts that preempted work may still reach."""
-    return _others(book) if book.operation.params['preempted'] else []
+    return _other_hosts(uow) if uow.operation.params['preempted'] else []
 
 
-class Delete(Story):
+class Delete(Flow):
     """Remove the guest, then the instance."""
 
-    steps = (TerminateInstance, PutAway)
+    steps = (TerminateInstance, CleanupStaleGuest)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the host do it, or, with the host down, do without."""
-        for host in _others(book):
-            _leave_to(book, host)
-        if book.instance.host is None or book.operation.params['host_down']:
-            _in_database(book)
+        for host in _other_hosts(uow):
+            _enqueue_cleanup(uow, host)
+        if uow.instance.host is None or uow.operation.params['host_down']:
+            _delete_in_database(uow)
         else:
-            book.owe(
-                TerminateInstance, host=book.instance.host, then=_again(book)
+            uow.enqueue(
+                TerminateInstance,
+                host=uow.instance.host,
+                then=_hosts_to_recheck(uow),
             )
 
 
-class ForceDelete(Story):
+class ForceDelete(Flow):
     """Remove the instance; the guest goes when its host can."""
 
-    steps = (PutAway,)
+    steps = (CleanupStaleGuest,)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """It is gone for the user at once."""
-        for host in _others(book):
-            _leave_to(book, host)
-        _in_database(book)
+        for host in _other_hosts(uow):
+            _enqueue_cleanup(uow, host)
+        _delete_in_database(uow)
 
 
-class Clear(Story):
+class CleanupStaleGuestFlow(Flow):
     """Remove a guest that a host has and should not have."""
 
-    steps = (PutAway,)
+    steps = (CleanupStaleGuest,)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the host remove it; of its own, with ``aside``, only that."""
-        params = book.operation.params
+        params = uow.operation.params
         aside = bool(params.get('aside'))
-        _leave_to(book, params['host'], aside=aside)
+        _enqueue_cleanup(uow, params['host'], retained_only=aside)

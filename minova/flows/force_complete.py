@@ -13,48 +13,48 @@ tells the step that watches it now. That one has the hypervisor do it: pause
 the guest until it is there, or let it run there before all of it has come.
 """
 
-from minova.flows.chain import Book
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.flows.live_migration import LiveMigration
 
 #: How often, and after how many seconds again, the step that watches is
 #: looked for: it may have read the operation already, and not begun its work.
-_TRIES = 5
-_AGAIN = 0.5
+_ATTEMPTS = 5
+_RETRY_DELAY = 0.5
 
 
-class LiveMigrationForceComplete(HostStep):
+class LiveMigrationForceComplete(ComputeStep):
     """Let the migration at work here end soon."""
 
     method = 'live_migration_force_complete'
-    beside = True
+    concurrent = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it is asked for."""
-        book.open('live.migration.force.complete')
+        uow.emit_start('live.migration.force.complete')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Tell the step that watches it."""
-        for _ in range(_TRIES):
-            if job.force(LiveMigration):
+        for _ in range(_ATTEMPTS):
+            if ctx.request_force(LiveMigration):
                 break
-            job.wait(_AGAIN)
+            ctx.wait(_RETRY_DELAY)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Tell that it was asked; how it ends, the migration tells."""
-        book.close('live.migration.force.complete')
+        uow.emit_end('live.migration.force.complete')
 
 
-class ForceComplete(Story):
+class ForceComplete(Flow):
     """Ask a live migration to end soon."""
 
     steps = (LiveMigrationForceComplete,)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Note it with the migration; tell the host."""
-        book.force_owner()
-        book.owe(LiveMigrationForceComplete, host=book.instance.host)
+        uow.request_force()
+        uow.enqueue(LiveMigrationForceComplete, host=uow.instance.host)

@@ -5,8 +5,8 @@
 operation            step               told        when it fails
 ==================== ================== =========== =====================
 start                start_instance     power_on    as before
-stop, stop_again     stop_instance      power_off   as before
-pause, pause_again   pause_instance     pause       as before
+stop, enforce_stop     stop_instance      power_off   as before
+pause, enforce_pause   pause_instance     pause       as before
 unpause              unpause_instance   unpause     as before
 suspend              suspend_instance   suspend     as before
 resume               resume_instance    resume      as before
@@ -20,273 +20,279 @@ Told: update to the first task state by whoever began it; then at the host
 from oslo_log import log as logging
 
 from minova import exception
-from minova.flows import power
-from minova.flows.chain import Book
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
-from minova.states import ON
-from minova.states import Power
+from minova.flows import power_actions
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
+from minova.states import POWERED_ON
+from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
 
 
-class Simple(HostStep):
+class SingleSpanStep(ComputeStep):
     """A step that is told as one span around its work."""
 
     span = ''
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it starts."""
-        book.open(self.span)
+        uow.emit_start(self.span)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Note the power state, let go of the instance, tell."""
-        book.change(**result)
-        book.finish()
-        book.close(self.span)
+        uow.update_instance(**result)
+        uow.finish()
+        uow.emit_end(self.span)
 
 
-class StartInstance(Simple):
+class StartInstance(SingleSpanStep):
     """Switch the guest on."""
 
     method = 'start_instance'
     span = 'power_on'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Define and start it; nothing when an earlier try did."""
-        power.switch_on(job)
-        return power.state_made(job, Power.RUNNING)
+        power_actions.power_on(ctx)
+        return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
 
-class StopInstance(Simple):
+class StopInstance(SingleSpanStep):
     """Switch the guest off."""
 
     method = 'stop_instance'
     span = 'power_off'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Ask the guest, then cut the power."""
-        power.switch_off(job)
-        return power.state_made(job, Power.SHUTDOWN)
+        power_actions.power_off(ctx)
+        return power_actions.power_state_or(ctx, PowerState.SHUTDOWN)
 
 
-class PauseInstance(Simple):
+class PauseInstance(SingleSpanStep):
     """Stop the guest's processors."""
 
     method = 'pause_instance'
     span = 'pause'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Pause it."""
-        job.driver.pause(job.instance.uuid)
-        return power.state_made(job, Power.PAUSED)
+        ctx.driver.pause(ctx.instance.uuid)
+        return power_actions.power_state_or(ctx, PowerState.PAUSED)
 
 
-class UnpauseInstance(Simple):
+class UnpauseInstance(SingleSpanStep):
     """Let the guest's processors go on."""
 
     method = 'unpause_instance'
     span = 'unpause'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Unpause it."""
-        job.driver.unpause(job.instance.uuid)
-        return power.state_made(job, Power.RUNNING)
+        ctx.driver.unpause(ctx.instance.uuid)
+        return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
 
-class SuspendInstance(Simple):
+class SuspendInstance(SingleSpanStep):
     """Save the guest's memory to disk and switch it off."""
 
     method = 'suspend_instance'
     span = 'suspend'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Suspend it; nothing when an earlier try did.
 
         An error may hide that it is being saved, which goes on without us:
         the guest is paused for it.
         """
         try:
-            job.driver.suspend(job.instance.uuid)
+            ctx.driver.suspend(ctx.instance.uuid)
         except exception.GuestFailed as error:
-            seen, saved = _look(job, error)
-            if seen is Power.PAUSED:
-                raise _unsettled(job, error) from error
+            seen, saved = _read_outcome(ctx, error)
+            if seen is PowerState.PAUSED:
+                raise _outcome_uncertain(ctx, error) from error
             if not saved:
                 raise
-        return power.state_made(job, Power.SHUTDOWN)
+        return power_actions.power_state_or(ctx, PowerState.SHUTDOWN)
 
 
-class ResumeInstance(Simple):
+class ResumeInstance(SingleSpanStep):
     """Let the guest go on where it was suspended."""
 
     method = 'resume_instance'
     span = 'resume'
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Resume it; without anything to go on from, start it anew.
 
         What is saved and cannot be used is not dropped: that the host lacks
         memory just now is no reason to lose the guest's.
         """
-        uuid = job.instance.uuid
-        guest = job.driver.guest(uuid)
-        on = guest is not None and guest.power in ON
-        if on or job.driver.has_saved(uuid):
-            _go_on(job)
+        uuid = ctx.instance.uuid
+        guest = ctx.driver.guest(uuid)
+        on = guest is not None and guest.power in POWERED_ON
+        if on or ctx.driver.has_managed_save(uuid):
+            _resume_saved(ctx)
         else:
-            _start_anew(job)
-        return power.state_made(job, Power.RUNNING)
+            _start_without_memory(ctx)
+        return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
 
-def _go_on(job: Job) -> None:
+def _resume_saved(ctx: StepContext) -> None:
     try:
-        job.driver.resume(job.instance.uuid)
+        ctx.driver.resume(ctx.instance.uuid)
     except exception.GuestFailed as error:
-        seen, saved = _look(job, error)
-        if seen in ON:
-            raise _unsettled(job, error) from error
+        seen, saved = _read_outcome(ctx, error)
+        if seen in POWERED_ON:
+            raise _outcome_uncertain(ctx, error) from error
         kept = (
             ', which is kept: resume it again, or reboot it hard, which drops '
             'that memory and starts it anew'
         )
         raise exception.GuestFailed(
-            instance_id=job.instance.uuid,
+            instance_id=ctx.instance.uuid,
             reason='it cannot go on from its saved memory'
             f'{kept if saved else ""} ({error})',
         ) from error
 
 
-def _start_anew(job: Job) -> None:
+def _start_without_memory(ctx: StepContext) -> None:
     LOG.warning(
         'Nothing is left on %s of what was saved of the memory of guest %s; '
         'it is started anew.',
-        job.host,
-        job.instance.uuid,
+        ctx.host,
+        ctx.instance.uuid,
     )
     try:
-        power.switch_on(job)
+        power_actions.power_on(ctx)
     except exception.GuestFailed as error:
-        seen, _ = _look(job, error)
-        if seen in ON:
-            raise _unsettled(job, error) from error
+        seen, _ = _read_outcome(ctx, error)
+        if seen in POWERED_ON:
+            raise _outcome_uncertain(ctx, error) from error
         raise
 
 
-def _look(
-    job: Job, trouble: exception.GuestFailed
-) -> tuple[Power | None, bool]:
+def _read_outcome(
+    ctx: StepContext, trouble: exception.GuestFailed
+) -> tuple[PowerState | None, bool]:
     """Return what has become of a guest, and whether memory is saved.
 
-    Raises Unsettled when the hypervisor does not answer.
+    Raises OutcomeUncertain when the hypervisor does not answer.
     """
     try:
-        guest = job.driver.guest(job.instance.uuid)
-        saved = job.driver.has_saved(job.instance.uuid)
+        guest = ctx.driver.guest(ctx.instance.uuid)
+        saved = ctx.driver.has_managed_save(ctx.instance.uuid)
     except exception.GuestFailed as error:
-        raise _unsettled(job, trouble) from error
+        raise _outcome_uncertain(ctx, trouble) from error
     return (guest.power if guest else None), saved
 
 
-def _unsettled(job: Job, trouble: Exception) -> exception.Unsettled:
+def _outcome_uncertain(
+    ctx: StepContext, trouble: Exception
+) -> exception.OutcomeUncertain:
     """Return the error after which the step is tried again."""
-    return exception.Unsettled(
-        instance_id=job.instance.uuid,
-        operation=job.kind,
+    return exception.OutcomeUncertain(
+        instance_id=ctx.instance.uuid,
+        operation=ctx.kind,
         reason=str(trouble),
     )
 
 
-class RebootInstance(Simple):
+class RebootInstance(SingleSpanStep):
     """Restart the guest: softly if asked and possible, else hard."""
 
     method = 'reboot_instance'
     span = 'reboot'
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it starts."""
-        super().begins(book)
-        book.task(_task(book, 'reboot_pending'))
+        super().on_start(uow)
+        uow.set_task_state(_reboot_task_state(uow, 'reboot_pending'))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Restart; the number of the boot that ends is saved before."""
-        if 'started' in job.passed:
-            boot = job.passed['started']['boot']
+        if 'started' in ctx.checkpoints:
+            boot = ctx.checkpoints['started']['boot']
         else:
-            guest = job.driver.guest(job.instance.uuid)
+            guest = ctx.driver.guest(ctx.instance.uuid)
             boot = guest.boot if guest else None
-            job.save('started', boot=boot)
-        if job.kind != 'reboot_soft' or not power.reboot_soft(job, boot):
-            power.reboot_hard(job)
-        return power.state(job)
+            ctx.save_checkpoint('started', boot=boot)
+        if ctx.kind != 'reboot_soft' or not power_actions.reboot_soft(
+            ctx, boot
+        ):
+            power_actions.reboot_hard(ctx)
+        return power_actions.read_power_state(ctx)
 
-    def saved(self, book: Book, milestone: str, facts: Facts) -> None:
+    def on_checkpoint(
+        self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
+    ) -> None:
         """Tell that the guest is asked now."""
-        book.task(_task(book, 'reboot_started'))
+        uow.set_task_state(_reboot_task_state(uow, 'reboot_started'))
 
 
-def _task(book: Book, task_state: str) -> str:
-    hard = book.operation.kind == 'reboot_hard'
+def _reboot_task_state(uow: UnitOfWork, task_state: str) -> str:
+    hard = uow.operation.kind == 'reboot_hard'
     return f'{task_state}_hard' if hard else task_state
 
 
-class OnHost(Story):
+class SingleStepFlow(Flow):
     """A story whose only step runs where the instance is."""
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the instance's host do it."""
         (step,) = self.steps
-        book.owe(step, host=book.instance.host)
+        uow.enqueue(step, host=uow.instance.host)
 
 
-class Start(OnHost):
+class Start(SingleStepFlow):
     """Switch on."""
 
     steps = (StartInstance,)
 
 
-class Stop(OnHost):
+class Stop(SingleStepFlow):
     """Switch off."""
 
     steps = (StopInstance,)
 
 
-class Pause(OnHost):
+class Pause(SingleStepFlow):
     """Pause."""
 
     steps = (PauseInstance,)
 
 
-class Unpause(OnHost):
+class Unpause(SingleStepFlow):
     """Go on."""
 
     steps = (UnpauseInstance,)
 
 
-class Suspend(OnHost):
+class Suspend(SingleStepFlow):
     """Save to disk."""
 
     steps = (SuspendInstance,)
 
 
-class Resume(OnHost):
+class Resume(SingleStepFlow):
     """Go on from there."""
 
     steps = (ResumeInstance,)
 
 
-class Reboot(OnHost):
+class Reboot(SingleStepFlow):
     """Restart."""
 
     steps = (RebootInstance,)
 
 
-class PowerSync(Story):
+class PowerSync(Flow):
     """Take over what was done to a guest behind our back."""
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Correct the row; there is nothing to do on the host."""
-        book.change(power_state=book.operation.params['power_state'])
-        book.correct(book.operation.params['vm_state'])
+        uow.update_instance(power_state=uow.operation.params['power_state'])
+        uow.set_vm_state(uow.operation.params['vm_state'])

@@ -14,7 +14,7 @@
 
 The task state is ``migrating`` until 4 ends. The database names the source as
 the owner until the hypervisor reports success and the destination from then
-on: the milestone ``migrated`` of step 2. Before it, every failure leaves the
+on: the checkpoint ``migrated`` of step 2. Before it, every failure leaves the
 guest running at the source; after it, every failure is worked off until the
 destination has it.
 
@@ -26,286 +26,309 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova import states
-from minova.flows import power
-from minova.flows import watching
-from minova.flows.chain import Book
-from minova.flows.chain import Decision
-from minova.flows.chain import Desk
-from minova.flows.chain import Error
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows import migration_monitor
+from minova.flows import power_actions
+from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
+from minova.flows.base import Error
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import Scheduler
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
-from minova.states import Power
+from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
 
 #: Seconds for which a destination that does not answer is waited for: longer
 #: than it takes to start a compute, a broker or a database again.
-_PATIENCE = 300.0
+_DESTINATION_TIMEOUT = 300.0
 
 # -- in a conductor ----------------------------------------------------------
 
 
-class MigrateServer(Decision):
+class MigrateServer(ConductorStep):
     """Find a destination that can receive the guest."""
 
     method = 'migrate_server'
-    needs_advice = True
+    needs_precheck = True
 
-    def consults(
-        self, desk: Desk, step: records.Step, params: Facts, on: Instance
-    ) -> Facts:
+    def precheck(
+        self,
+        scheduler: Scheduler,
+        step: records.Step,
+        params: JsonDict,
+        instance: Instance,
+    ) -> JsonDict:
         """Ask hosts, and the source, before anything is claimed."""
-        return desk.check_live_migration(on, params, (str(on.host),))
+        return scheduler.select_live_migration_host(
+            instance, params, (str(instance.host),)
+        )
 
-    def decides(self, book: Book, desk: Desk, advice: Facts) -> Facts:
+    def run(
+        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
+    ) -> JsonDict:
         """Claim room at the destination and let the source begin."""
-        instance = book.instance
-        dest = advice['host']
-        if not book.claim(dest, instance.flavor, book.operation.id):
+        instance = uow.instance
+        dest = prechecked['host']
+        if not uow.claim(dest, instance.flavor, uow.operation.id):
             raise exception.NoValidHost(
                 reason=f'Host {dest} passed the checks, but another instance '
                 'took its room meanwhile.'
             )
-        book.record_move(
+        uow.save_migration(
             kind='live-migration',
             status='queued',
             origin=instance.vm_state,
             source_host=str(instance.host),
             source_node=str(instance.node),
             dest_host=dest,
-            dest_node=advice['node'],
-            dest_ip=advice['address'],
+            dest_node=prechecked['node'],
+            dest_ip=prechecked['address'],
             old_flavor=instance.flavor,
             new_flavor=instance.flavor,
         )
-        book.owe(LiveMigration, host=instance.host, plan=advice['plan'])
+        uow.enqueue(LiveMigration, host=instance.host, plan=prechecked['plan'])
         return {'host': dest}
 
-    def undone(self, book: Book, step: records.Step) -> None:
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Give the room back."""
         if step.result:
-            book.release(step.result['host'], holder=book.operation.id)
+            uow.release(step.result['host'], consumer=uow.operation.id)
 
 
 # -- on the destination ------------------------------------------------------
 
 
-class RollbackLiveMigrationAtDestination(HostStep):
+class RollbackLiveMigrationAtDestination(ComputeStep):
     """Remove what was made ready, and a guest that did not arrive."""
 
     method = 'rollback_live_migration_at_destination'
-    insists = True
-    can_wait = True
+    retry_until_done = True
+    deferrable = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the destination cleans up."""
-        book.open('live_migration.rollback.dest', **_ips(book))
+        uow.emit_start('live_migration.rollback.dest', **_fixed_ips(uow))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Clean up."""
-        job.driver.cancel_reception(job.instance.uuid, job.args['plan'])
+        ctx.driver.rollback_live_migration_at_destination(
+            ctx.instance.uuid, ctx.args['plan']
+        )
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Tell that nothing is left."""
-        book.close('live_migration.rollback.dest', **_ips(book))
+        uow.emit_end('live_migration.rollback.dest', **_fixed_ips(uow))
 
 
-class PreLiveMigration(HostStep):
+class PreLiveMigration(ComputeStep):
     """Make ready what the guest will need."""
 
     method = 'pre_live_migration'
     undo = RollbackLiveMigrationAtDestination
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the destination prepares."""
-        book.open('live_migration.pre', **_ips(book))
+        uow.emit_start('live_migration.pre', **_fixed_ips(uow))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Prepare."""
-        plan = job.args['plan']
-        spec = job.spec(fetched=True)
-        image = _image(job) if plan.get('block_migration') else None
-        return job.driver.prepare_reception(spec, plan, image)
+        plan = ctx.args['plan']
+        spec = ctx.spec(fetch_kernel=True)
+        image = _fetch_image(ctx) if plan.get('block_migration') else None
+        return ctx.driver.pre_live_migration(spec, plan, image)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The guest may come."""
-        book.record_move(status='running')
-        book.close('live_migration.pre', **_ips(book))
+        uow.save_migration(status='running')
+        uow.emit_end('live_migration.pre', **_fixed_ips(uow))
 
-    def fails(self, book: Book, error: Error) -> None:
+    def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Tell that it cannot come."""
-        book.broke('live_migration.pre', error)
+        uow.emit_error('live_migration.pre', error)
 
 
-class PostLiveMigrationAtDestination(HostStep):
+class PostLiveMigrationAtDestination(ComputeStep):
     """Make the guest that arrived this host's own."""
 
     method = 'post_live_migration_at_destination'
-    insists = True
+    retry_until_done = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the destination takes over."""
-        book.open('live_migration.post.dest', **_ips(book))
+        uow.emit_start('live_migration.post.dest', **_fixed_ips(uow))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Make its definition last, under this host's own word."""
-        job.driver.define(job.spec())
-        return power.state(job)
+        ctx.driver.define(ctx.spec())
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The instance is let go of; the source still cleans up."""
-        book.change(progress=None, **result)
-        book.finish()
-        book.record_move(status='completed')
-        book.close('live_migration.post.dest', **_ips(book))
+        uow.update_instance(progress=None, **result)
+        uow.finish()
+        uow.save_migration(status='completed')
+        uow.emit_end('live_migration.post.dest', **_fixed_ips(uow))
 
 
 # -- on the source -----------------------------------------------------------
 
 
-class LiveMigration(HostStep):
+class LiveMigration(ComputeStep):
     """Move the guest, watch it go, hand over, clean up."""
 
     method = 'live_migration'
-    no_return = 'migrated'
-    calls = (PreLiveMigration, PostLiveMigrationAtDestination)
+    point_of_no_return = 'migrated'
+    nested_steps = (PreLiveMigration, PostLiveMigrationAtDestination)
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Let the destination prepare, when it is called."""
-        move = book.migration
-        plan = book.step.args['plan']
-        book.owe(PreLiveMigration, host=move.dest_host, nested=True, plan=plan)
-        book.record_move(status='preparing')
+        move = uow.migration
+        plan = uow.step.args['plan']
+        uow.enqueue(
+            PreLiveMigration, host=move.dest_host, nested=True, plan=plan
+        )
+        uow.save_migration(status='preparing')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Begin or find again the move; after success hand over."""
-        dest = str(job.migration.dest_host)
-        if 'migrated' not in job.passed:
-            _move_or_stay(job, dest)
-            job.save('migrated')
-        job.call(PostLiveMigrationAtDestination, host=dest)
-        job.driver.remove(job.instance.uuid)
-        if job.args['plan'].get('block_migration'):
-            job.driver.remove_disks(job.instance.uuid)
+        dest = str(ctx.migration.dest_host)
+        if 'migrated' not in ctx.checkpoints:
+            _migrate_or_resume(ctx, dest)
+            ctx.save_checkpoint('migrated')
+        ctx.call_step(PostLiveMigrationAtDestination, host=dest)
+        ctx.driver.destroy(ctx.instance.uuid)
+        if ctx.args['plan'].get('block_migration'):
+            ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
-    def saved(self, book: Book, milestone: str, facts: Facts) -> None:
+    def on_checkpoint(
+        self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
+    ) -> None:
         """The guest has moved, and with it the instance."""
-        move, instance = book.migration, book.instance
-        book.open('live_migration._post', **_ips(book))
-        book.change(host=move.dest_host, node=move.dest_node)
-        book.pass_on(move.source_host, instance.uuid, to=book.operation.id)
-        book.pass_on(str(move.dest_host), book.operation.id, to=instance.uuid)
-        book.owe(
+        move, instance = uow.migration, uow.instance
+        uow.emit_start('live_migration._post', **_fixed_ips(uow))
+        uow.update_instance(host=move.dest_host, node=move.dest_node)
+        uow.transfer_claim(
+            move.source_host, instance.uuid, to=uow.operation.id
+        )
+        uow.transfer_claim(
+            str(move.dest_host), uow.operation.id, to=instance.uuid
+        )
+        uow.enqueue(
             PostLiveMigrationAtDestination, host=move.dest_host, nested=True
         )
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Nothing of it is left at the source."""
-        source = book.migration.source_host
-        book.release(source, holder=book.operation.id)
-        book.close('live_migration._post', **_ips(book))
+        source = uow.migration.source_host
+        uow.release(source, consumer=uow.operation.id)
+        uow.emit_end('live_migration._post', **_fixed_ips(uow))
 
-    def fails(self, book: Book, error: Error) -> None:
+    def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """The guest goes on here; tell that the rest is taken back."""
         cancelled = isinstance(error, exception.Cancelled)
-        book.record_move(status='cancelled' if cancelled else 'error')
-        book.change(progress=None)
-        book.open('live_migration._rollback', **_ips(book))
+        uow.save_migration(status='cancelled' if cancelled else 'error')
+        uow.update_instance(progress=None)
+        uow.emit_start('live_migration._rollback', **_fixed_ips(uow))
 
 
-def _ips(book: Book) -> Facts:
-    return {'fixed_ips': payload.fixed_ips(book.instance)}
+def _fixed_ips(uow: UnitOfWork) -> JsonDict:
+    return {'fixed_ips': payload.fixed_ips(uow.instance)}
 
 
-def _move_or_stay(job: Job, dest: str) -> None:
+def _migrate_or_resume(ctx: StepContext, dest: str) -> None:
     """Move the guest; one that stays runs on, also when it was forced."""
     try:
-        _move(job, dest)
-    except (exception.Stale, exception.Unsettled):
+        _migrate(ctx, dest)
+    except (exception.Stale, exception.OutcomeUncertain):
         raise
     except exception.MinovaException:
-        _let_run(job)
+        _unpause_if_needed(ctx)
         raise
 
 
-def _let_run(job: Job) -> None:
+def _unpause_if_needed(ctx: StepContext) -> None:
     """Let a guest go on that was paused to be moved, and was not moved."""
-    wanted_on = job.instance.vm_state == states.ACTIVE
-    if wanted_on and watching.may_be_forced(job):
-        guest = watching.ask(job, job.driver.guest)
-        if guest is not None and guest.power is Power.PAUSED:
-            watching.ask(job, job.driver.unpause)
+    wanted_on = ctx.instance.vm_state == states.ACTIVE
+    if wanted_on and migration_monitor.may_be_forced(ctx):
+        guest = migration_monitor.query(ctx, ctx.driver.guest)
+        if guest is not None and guest.power is PowerState.PAUSED:
+            migration_monitor.query(ctx, ctx.driver.unpause)
 
 
-def _move(job: Job, dest: str) -> None:
+def _migrate(ctx: StepContext, dest: str) -> None:
     """Move the guest and return when it runs at ``dest``.
 
     Raises Cancelled or GuestMigrationFailed; the guest then runs here.
     """
     # Somebody may have asked for its end while nobody watched.
-    cancelled = job.params.get('cancelled')
-    if not (job.resumed and _is_under_way(job, dest)):
+    cancelled = ctx.params.get('cancelled')
+    if not (ctx.is_resumed and _is_in_progress(ctx, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')
-        made = job.call(PreLiveMigration, host=dest, patience=_PATIENCE)
-        job.check()
-        if job.resumed:
+        made = ctx.call_step(
+            PreLiveMigration, host=dest, timeout=_DESTINATION_TIMEOUT
+        )
+        ctx.check_cancelled()
+        if ctx.is_resumed:
             # One that is paused when it begins to move arrives paused.
-            _let_run(job)
-        _begin(job, dest, job.args['plan'] | made)
+            _unpause_if_needed(ctx)
+        _start_migration(ctx, dest, ctx.args['plan'] | made)
     elif cancelled:
-        watching.ask(job, job.driver.abort_migration)
-    watching.watch(job, dest)
+        migration_monitor.query(ctx, ctx.driver.abort_migration)
+    migration_monitor.monitor(ctx, dest)
 
 
-def _image(job: Job) -> str | None:
+def _fetch_image(ctx: StepContext) -> str | None:
     """Return the guest's image at the destination, None without it.
 
     Everything is copied then, and not only what differs from the image.
     """
     try:
-        return job.image()
+        return ctx.fetch_image()
     except exception.MinovaException as error:
         LOG.warning(
             'The disk of %s is copied as a whole: its image is not to be '
             'had: %s',
-            job.instance.uuid,
+            ctx.instance.uuid,
             error,
         )
         return None
 
 
-def _is_under_way(job: Job, dest: str) -> bool:
+def _is_in_progress(ctx: StepContext, dest: str) -> bool:
     """Tell whether the guest moves, or has moved, as it was told before."""
     # In this order: a guest that is still on afterwards did not end a move
     # between the two.
-    moves = watching.ask(job, job.driver.migration).state == 'running'
-    if watching.is_on(job):
+    moves = (
+        migration_monitor.query(ctx, ctx.driver.migration_status).state
+        == 'running'
+    )
+    if migration_monitor.is_on(ctx):
         return moves
-    watching.require_arrived(job, dest)
+    migration_monitor.require_arrived(ctx, dest)
     return True
 
 
-def _begin(job: Job, dest: str, plan: Facts) -> None:
+def _start_migration(ctx: StepContext, dest: str, plan: JsonDict) -> None:
     """Begin the move; an error may hide that it has begun."""
     try:
-        job.driver.migrate(job.instance.uuid, job.peer(), plan)
+        ctx.driver.start_live_migration(ctx.instance.uuid, ctx.peer(), plan)
     except exception.GuestFailed:
-        if not _is_under_way(job, dest):
+        if not _is_in_progress(ctx, dest):
             raise
 
 
-class LiveMigrate(Story):
+class LiveMigrate(Flow):
     """Move the guest without stopping it."""
 
-    moves = True
+    has_migration = True
     steps = (
         MigrateServer,
         LiveMigration,
@@ -314,17 +337,17 @@ class LiveMigrate(Story):
         RollbackLiveMigrationAtDestination,
     )
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let a conductor find a destination."""
-        book.owe(MigrateServer)
+        uow.enqueue(MigrateServer)
 
-    def unwound(self, book: Book, error: Error) -> None:
+    def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """The guest never stopped at the source."""
-        if any(s.method == LiveMigration.method for s in book.steps()):
-            self._end_record(book)
-        book.fail(error, closing='live_migration._rollback')
+        if any(s.method == LiveMigration.method for s in uow.steps()):
+            self._mark_migration_failed(uow)
+        uow.fail(error, end_event='live_migration._rollback')
 
-    def _end_record(self, book: Book) -> None:
+    def _mark_migration_failed(self, uow: UnitOfWork) -> None:
         """End the record of a move that the source did not end itself."""
-        if book.migration.status not in ('error', 'cancelled'):
-            book.record_move(status='error')
+        if uow.migration.status not in ('error', 'cancelled'):
+            uow.save_migration(status='error')

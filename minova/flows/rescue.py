@@ -17,24 +17,24 @@ then there is a way back to the rescue.
 from typing import TYPE_CHECKING
 
 from minova import exception
-from minova.flows import power
-from minova.flows.chain import Book
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows import power_actions
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects.instance import Instance
-from minova.states import ON
-from minova.states import Power
+from minova.states import POWERED_ON
+from minova.states import PowerState
 
 if TYPE_CHECKING:
-    from minova.virt.driver import Spec
+    from minova.virt.driver import GuestSpec
 
 
-def _image(params: Facts, instance: Instance) -> Facts:
+def _rescue_image(params: JsonDict, instance: Instance) -> JsonDict:
     """Return what is known of the rescue image; by default its own."""
-    found: Facts | None = params.get('rescue')
+    found: JsonDict | None = params.get('rescue')
     return found or {
         'image_id': instance.image_ref,
         'name': instance.image_ref,
@@ -42,161 +42,163 @@ def _image(params: Facts, instance: Instance) -> Facts:
     }
 
 
-def _rescue_spec(job: Job) -> 'Spec':
-    return job.spec(rescue=_image(job.params, job.instance))
+def _rescue_spec(ctx: StepContext) -> 'GuestSpec':
+    return ctx.spec(rescue=_rescue_image(ctx.params, ctx.instance))
 
 
-def _let_be(job: Job, spec: 'Spec', asked: bool = False) -> None:
+def _restore_guest(
+    ctx: StepContext, spec: 'GuestSpec', was_shut_down: bool = False
+) -> None:
     """Let a guest be again as ``spec`` says, on if it was on.
 
     One that runs and was not defined by this operation was not touched yet,
     unless it was ``asked`` to go off: then it would, a little later.
     """
-    guest = job.driver.guest(spec.uuid)
-    was_on = job.args['was_on']
+    guest = ctx.driver.guest(spec.uuid)
+    was_on = ctx.args['was_on']
     if guest is None and not was_on:
         return
     if (
         guest is not None
-        and guest.power in ON
-        and not asked
-        and not job.is_mine(guest.generation)
+        and guest.power in POWERED_ON
+        and not was_shut_down
+        and not ctx.is_current_generation(guest.generation)
     ):
         return
-    job.driver.power_off(spec.uuid)
+    ctx.driver.power_off(spec.uuid)
     if was_on:
-        power.start_as(job, spec)
+        power_actions.define_and_start(ctx, spec)
     else:
-        job.driver.define(spec)
+        ctx.driver.define(spec)
 
 
-class UndoRescueInstance(HostStep):
+class UndoRescueInstance(ComputeStep):
     """Let a guest that could not be rescued be as it was."""
 
     method = 'undo_rescue_instance'
-    insists = True
+    retry_until_done = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Define and start it as its own; remove the rescue disk."""
-        _let_be(job, job.spec())
-        job.driver.remove_rescue_disk(job.instance.uuid)
-        return power.state(job)
+        _restore_guest(ctx, ctx.spec())
+        ctx.driver.remove_rescue_disk(ctx.instance.uuid)
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Note that it runs, or is off as it was."""
-        book.change(**result)
+        uow.update_instance(**result)
 
 
-class RescueInstance(HostStep):
+class RescueInstance(ComputeStep):
     """Start the guest from a disk that is made of the rescue image."""
 
     method = 'rescue_instance'
     undo = UndoRescueInstance
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell what exists until now, and that it will change."""
-        book.tell('exists')
-        book.open('rescue', **self._extras(book))
+        uow.emit('exists')
+        uow.emit_start('rescue', **self._extras(uow))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Make the disk; switch the guest off, and on from it."""
-        if not power.was_started(job):
-            spec = _rescue_spec(job)
+        if not power_actions.is_already_started(ctx):
+            spec = _rescue_spec(ctx)
             assert spec.rescue is not None
-            if not job.driver.has_disks(spec.uuid):
+            if not ctx.driver.has_disks(spec.uuid):
                 raise exception.DiskFailed(
                     instance_id=spec.uuid,
-                    reason=f'its disks are not on {job.host}, so there is '
+                    reason=f'its disks are not on {ctx.host}, so there is '
                     'nothing to rescue',
                 )
-            image = job.image(spec.rescue['image_id'])
-            job.driver.create_rescue_disk(spec, image)
-            power.switch_off(job)
-            power.start_as(job, spec)
-        return power.state_made(job, Power.RUNNING)
+            image = ctx.fetch_image(spec.rescue['image_id'])
+            ctx.driver.create_rescue_disk(spec, image)
+            power_actions.power_off(ctx)
+            power_actions.define_and_start(ctx, spec)
+        return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """It is rescued; consumers count from now."""
-        book.change(launched_at=book.now, **result)
-        book.finish()
-        book.close('rescue', **self._extras(book))
+        uow.update_instance(launched_at=uow.now, **result)
+        uow.finish()
+        uow.emit_end('rescue', **self._extras(uow))
 
-    def _extras(self, book: Book) -> Facts:
-        image = _image(book.operation.params, book.instance)
+    def _extras(self, uow: UnitOfWork) -> JsonDict:
+        image = _rescue_image(uow.operation.params, uow.instance)
         return {
             'rescue_image_name': image['name'],
-            'fixed_ips': payload.fixed_ips(book.instance),
+            'fixed_ips': payload.fixed_ips(uow.instance),
         }
 
 
-class UndoUnrescueInstance(HostStep):
+class UndoUnrescueInstance(ComputeStep):
     """Let a guest that did not start from its own disk be rescued again."""
 
     method = 'undo_unrescue_instance'
-    insists = True
+    retry_until_done = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Define and start it from the rescue disk, which is still there.
 
         Anew, since the first thing that was done was to ask it to go off.
         """
-        _let_be(job, _rescue_spec(job), asked=True)
-        return power.state(job)
+        _restore_guest(ctx, _rescue_spec(ctx), was_shut_down=True)
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Note that it runs, or is off as it was."""
-        book.change(**result)
+        uow.update_instance(**result)
 
 
-class UnrescueInstance(HostStep):
+class UnrescueInstance(ComputeStep):
     """Start the guest from its own disk, and remove the rescue disk."""
 
     method = 'unrescue_instance'
     undo = UndoUnrescueInstance
-    no_return = 'started'
+    point_of_no_return = 'started'
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it starts."""
-        book.open('unrescue', fixed_ips=payload.fixed_ips(book.instance))
+        uow.emit_start('unrescue', fixed_ips=payload.fixed_ips(uow.instance))
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Switch it off, and on from its own disk."""
-        if 'started' not in job.passed:
-            if not power.was_started(job):
-                power.switch_off(job)
-                power.start_as(job, job.spec())
-            job.save('started')
-        job.driver.remove_rescue_disk(job.instance.uuid)
-        return power.state_made(job, Power.RUNNING)
+        if 'started' not in ctx.checkpoints:
+            if not power_actions.is_already_started(ctx):
+                power_actions.power_off(ctx)
+                power_actions.define_and_start(ctx, ctx.spec())
+            ctx.save_checkpoint('started')
+        ctx.driver.remove_rescue_disk(ctx.instance.uuid)
+        return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """It is its own again."""
-        book.change(**result)
-        book.finish()
-        book.close('unrescue', fixed_ips=payload.fixed_ips(book.instance))
+        uow.update_instance(**result)
+        uow.finish()
+        uow.emit_end('unrescue', fixed_ips=payload.fixed_ips(uow.instance))
 
 
-class Rescue(Story):
+class Rescue(Flow):
     """Let the guest start from another system."""
 
     steps = (RescueInstance, UndoRescueInstance)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the instance's host do it."""
-        _owe(book, RescueInstance)
+        _enqueue(uow, RescueInstance)
 
 
-class Unrescue(Story):
+class Unrescue(Flow):
     """Let the guest start from its own system again."""
 
     steps = (UnrescueInstance, UndoUnrescueInstance)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the instance's host do it."""
-        _owe(book, UnrescueInstance)
+        _enqueue(uow, UnrescueInstance)
 
 
-def _owe(book: Book, step: type[HostStep]) -> None:
+def _enqueue(uow: UnitOfWork, step: type[ComputeStep]) -> None:
     """Let the host do a step, which knows whether the guest is on."""
-    was_on = book.instance.power_state in ON
-    book.owe(step, host=book.instance.host, was_on=was_on)
+    was_on = uow.instance.power_state in POWERED_ON
+    uow.enqueue(step, host=uow.instance.host, was_on=was_on)

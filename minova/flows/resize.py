@@ -38,133 +38,139 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.conf import CONF
-from minova.flows import power
-from minova.flows.chain import Book
-from minova.flows.chain import Decision
-from minova.flows.chain import Desk
-from minova.flows.chain import Error
-from minova.flows.chain import Facts
-from minova.flows.chain import HostStep
-from minova.flows.chain import Job
-from minova.flows.chain import Story
+from minova.flows import power_actions
+from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
+from minova.flows.base import Error
+from minova.flows.base import Flow
+from minova.flows.base import JsonDict
+from minova.flows.base import Scheduler
+from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 
 if TYPE_CHECKING:
-    from minova.virt.driver import Progress
+    from minova.virt.driver import TransferProgress
 
 #: Seconds between two reports of how far the disks are.
-_REPORT = 1.0
+_REPORT_INTERVAL = 1.0
 
 
-def _same_host(job: Job) -> bool:
-    return job.migration.source_host == job.migration.dest_host
+def _same_host(ctx: StepContext) -> bool:
+    return ctx.migration.source_host == ctx.migration.dest_host
 
 
 # -- in a conductor ----------------------------------------------------------
 
 
-class MigrateServer(Decision):
+class MigrateServer(ConductorStep):
     """Choose the destination and claim the new flavor's room there."""
 
     method = 'migrate_server'
 
-    def decides(self, book: Book, desk: Desk, advice: Facts) -> Facts:
+    def run(
+        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
+    ) -> JsonDict:
         """Begin, or begin anew, the record of the move."""
-        instance, params = book.instance, book.operation.params
-        resize = book.operation.kind == 'resize'
-        flavor = Flavor.of(params['flavor']) if resize else instance.flavor
+        instance, params = uow.instance, uow.operation.params
+        resize = uow.operation.kind == 'resize'
+        flavor = (
+            Flavor.from_dict(params['flavor']) if resize else instance.flavor
+        )
         source = str(instance.host)
-        excluded = tuple(book.step.args.get('excluded', ()))
+        excluded = tuple(uow.step.args.get('excluded', ()))
         if not (resize and CONF.scheduler.allow_resize_to_same_host):
             excluded += (source,)
-        choice = desk.place(
-            book,
+        selected = scheduler.select_host(
+            uow,
             flavor,
-            holder=book.operation.id,
-            wanted=params.get('host'),
-            excluded=excluded,
+            consumer=uow.operation.id,
+            requested_host=params.get('host'),
+            excluded_hosts=excluded,
         )
-        book.record_move(
+        uow.save_migration(
             kind='resize' if resize else 'migration',
             status='pre-migrating',
             origin=instance.vm_state,
             source_host=source,
             source_node=str(instance.node),
-            dest_host=choice.host,
-            dest_node=choice.hypervisor_hostname,
-            dest_ip=choice.address,
+            dest_host=selected.host,
+            dest_node=selected.hypervisor_hostname,
+            dest_ip=selected.address,
             old_flavor=instance.flavor,
             new_flavor=flavor,
         )
-        book.owe(PrepResize, host=choice.host)
-        return {'host': choice.host}
+        uow.enqueue(PrepResize, host=selected.host)
+        return {'host': selected.host}
 
-    def undone(self, book: Book, step: records.Step) -> None:
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Give the room back."""
         if step.result:
-            book.release(step.result['host'], holder=book.operation.id)
+            uow.release(step.result['host'], consumer=uow.operation.id)
 
 
 # -- on the destination ------------------------------------------------------
 
 
-class UndoPrepResize(HostStep):
+class UndoPrepResize(ComputeStep):
     """Remove what reached the destination of the disks."""
 
     method = 'undo_prep_resize'
-    insists = True
-    can_wait = True
+    retry_until_done = True
+    deferrable = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove it; the guest was never defined here."""
-        if not _same_host(job):
-            job.driver.remove_disks(job.instance.uuid)
+        if not _same_host(ctx):
+            ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
 
-class PrepResize(HostStep):
+class PrepResize(ComputeStep):
     """Check what only the destination knows."""
 
     method = 'prep_resize'
     undo = UndoPrepResize
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell what exists until now, and that it will change."""
-        book.tell('exists')
-        book.open('resize.prep')
+        uow.emit('exists')
+        uow.emit_start('resize.prep')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Refuse what would overwrite something, invite the disks."""
-        uuid = job.instance.uuid
-        if _same_host(job):
+        uuid = ctx.instance.uuid
+        if _same_host(ctx):
             return {}
-        if job.driver.guest(uuid) or job.driver.has_aside(uuid):
+        if ctx.driver.guest(uuid) or ctx.driver.has_retained_disks(uuid):
             raise exception.GuestFailed(
                 instance_id=uuid,
-                reason=f'host {job.host} still has a guest or a disk of it; '
+                reason=f'host {ctx.host} still has a guest or a disk of it; '
                 'it is removed when its power states are reconciled',
             )
-        return {'invitation': job.driver.prepare_disks(job.spec())}
+        return {
+            'transfer_ticket': ctx.driver.prepare_disk_transfer(ctx.spec())
+        }
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Let the source hand the guest over."""
-        book.owe(
+        uow.enqueue(
             ResizeInstance,
-            host=book.migration.source_host,
-            invitation=result.get('invitation'),
+            host=uow.migration.source_host,
+            invitation=result.get('transfer_ticket'),
         )
-        self._close(book)
+        self._emit_prep_end(uow)
 
-    def fails(self, book: Book, error: Error) -> None:
+    def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Tell that this host failed; there may be another one."""
-        book.broke('resize', error)
-        self._close(book)
+        uow.emit_error('resize', error)
+        self._emit_prep_end(uow)
 
-    def _close(self, book: Book) -> None:
-        flavor = book.migration.new_flavor
-        book.close(
+    def _emit_prep_end(self, uow: UnitOfWork) -> None:
+        flavor = uow.migration.new_flavor
+        uow.emit_end(
             'resize.prep',
             new_instance_type=flavor.name,
             new_instance_type_id=flavor.id,
@@ -174,165 +180,171 @@ class PrepResize(HostStep):
 # -- on the source -----------------------------------------------------------
 
 
-class UndoResizeInstance(HostStep):
+class UndoResizeInstance(ComputeStep):
     """Make the old guest the one guest again."""
 
     method = 'undo_resize_instance'
-    insists = True
+    retry_until_done = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Take the disks back; start the guest if it ran."""
-        job.driver.take_back(job.instance.uuid)
-        if job.origin == states.ACTIVE:
-            power.switch_on(job)
-        return power.state(job)
+        ctx.driver.restore_disks(ctx.instance.uuid)
+        if ctx.old_vm_state == states.ACTIVE:
+            power_actions.power_on(ctx)
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Note that it runs, or is off as it was."""
-        book.change(**result)
+        uow.update_instance(**result)
 
 
-class ResizeInstance(HostStep):
+class ResizeInstance(ComputeStep):
     """Switch the guest off and hand its disks to the destination."""
 
     method = 'resize_instance'
     undo = UndoResizeInstance
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the guest is going down."""
-        book.task('resize_migrating')
-        book.open('resize', fixed_ips=payload.fixed_ips(book.instance))
-        book.record_move(status='migrating')
+        uow.set_task_state('resize_migrating')
+        uow.emit_start('resize', fixed_ips=payload.fixed_ips(uow.instance))
+        uow.save_migration(status='migrating')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Hand over, then keep the own disks for the way back."""
-        uuid = job.instance.uuid
-        if _same_host(job):
-            power.switch_off(job)
-            job.driver.set_aside(uuid, copy=True)
-            return power.state(job)
+        uuid = ctx.instance.uuid
+        if _same_host(ctx):
+            power_actions.power_off(ctx)
+            ctx.driver.retain_disks(uuid, copy=True)
+            return power_actions.read_power_state(ctx)
         # A guest runs on as long as the destination is not reached.
-        job.driver.check_hand_over(uuid, job.peer(), _invitation(job))
-        power.switch_off(job)
-        figures = _hand_over(job)
+        ctx.driver.check_can_send_disks(
+            uuid, ctx.peer(), _transfer_ticket(ctx)
+        )
+        power_actions.power_off(ctx)
+        byte_counts = _send_disks(ctx)
         # Also when it was cut short after the first half of it.
-        job.driver.set_aside(uuid)
-        return power.state(job) | {'figures': figures}
+        ctx.driver.retain_disks(uuid)
+        return power_actions.read_power_state(ctx) | {'figures': byte_counts}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """From here on the destination owns the instance."""
-        move, facts = book.migration, dict(result)
-        figures = facts.pop('figures', {})
-        book.change(host=move.dest_host, node=move.dest_node, **facts)
-        book.task('resize_migrated')
-        book.record_move(status='post-migrating', **figures)
-        book.owe(FinishResize, host=move.dest_host)
-        book.close('resize', fixed_ips=payload.fixed_ips(book.instance))
+        move, facts = uow.migration, dict(result)
+        byte_counts = facts.pop('figures', {})
+        uow.update_instance(host=move.dest_host, node=move.dest_node, **facts)
+        uow.set_task_state('resize_migrated')
+        uow.save_migration(status='post-migrating', **byte_counts)
+        uow.enqueue(FinishResize, host=move.dest_host)
+        uow.emit_end('resize', fixed_ips=payload.fixed_ips(uow.instance))
 
-    def tries_again(self, error: Error) -> bool:
+    def is_retryable(self, error: Error) -> bool:
         """What has arrived before a destination went away stays there."""
-        return isinstance(error, exception.HandOverInterrupted)
+        return isinstance(error, exception.DiskTransferInterrupted)
 
-    def undone(self, book: Book, step: records.Step) -> None:
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """The source owns it again."""
-        move = book.migration
-        book.change(host=move.source_host, node=move.source_node)
+        move = uow.migration
+        uow.update_instance(host=move.source_host, node=move.source_node)
 
 
-def _invitation(job: Job) -> Facts:
+def _transfer_ticket(ctx: StepContext) -> JsonDict:
     # A destination of the release before has sent none.
-    return job.args.get('invitation') or {}
+    return ctx.args.get('transfer_ticket') or {}
 
 
-def _hand_over(job: Job) -> Facts:
+def _send_disks(ctx: StepContext) -> JsonDict:
     """Hand the disks over, telling how far it is, as long as it is wanted.
 
     Returns the last figures; none when it was done before.
     """
-    reported, going = clock.monotonic(), None
-    for going in job.driver.hand_over(
-        job.instance.uuid, job.peer(), _invitation(job)
+    reported, progress = clock.monotonic(), None
+    for progress in ctx.driver.send_disks(
+        ctx.instance.uuid, ctx.peer(), _transfer_ticket(ctx)
     ):
-        job.check()
-        job.wait(0)
-        if job.seconds_left() <= 0:
+        ctx.check_cancelled()
+        ctx.wait(0)
+        if ctx.seconds_left() <= 0:
             raise exception.DeadlineExceeded(
-                operation=job.kind,
-                reason=f'{going.done} of {going.total} bytes of the disks '
+                operation=ctx.kind,
+                reason=f'{progress.done} of {progress.total} bytes of the disks '
                 'were handed over',
             )
-        if clock.monotonic() - reported >= _REPORT:
+        if clock.monotonic() - reported >= _REPORT_INTERVAL:
             reported = clock.monotonic()
-            job.report(**_figures(going))
-    return _figures(going) if going is not None else {}
+            ctx.report_progress(**_byte_counts(progress))
+    return _byte_counts(progress) if progress is not None else {}
 
 
-def _figures(going: 'Progress') -> dict[str, int]:
+def _byte_counts(progress: 'TransferProgress') -> dict[str, int]:
     return {
-        'disk_total': going.total,
-        'disk_processed': going.done,
-        'disk_remaining': going.total - going.done,
+        'disk_total': progress.total,
+        'disk_processed': progress.done,
+        'disk_remaining': progress.total - progress.done,
     }
 
 
 # -- on the destination ------------------------------------------------------
 
 
-class UndoFinishResize(HostStep):
+class UndoFinishResize(ComputeStep):
     """Remove the new guest, so that the old one may be started."""
 
     method = 'undo_finish_resize'
-    insists = True
+    retry_until_done = True
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove guest and disks."""
-        job.driver.remove(job.instance.uuid)
-        job.driver.remove_disks(job.instance.uuid)
+        ctx.driver.destroy(ctx.instance.uuid)
+        ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
 
-class FinishResize(HostStep):
+class FinishResize(ComputeStep):
     """Define the guest in its new size and start it if it ran."""
 
     method = 'finish_resize'
     undo = UndoFinishResize
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell; from here on the instance has the new flavor."""
-        book.change(flavor=book.migration.new_flavor)
-        book.task('resize_finish')
-        book.open('finish_resize', fixed_ips=payload.fixed_ips(book.instance))
+        uow.update_instance(flavor=uow.migration.new_flavor)
+        uow.set_task_state('resize_finish')
+        uow.emit_start(
+            'finish_resize', fixed_ips=payload.fixed_ips(uow.instance)
+        )
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Accept the disks, grow them, define, start."""
-        spec = job.spec()
-        job.driver.accept_disks(spec.uuid)
-        job.driver.grow_disks(spec)
-        if job.origin == states.ACTIVE:
-            power.switch_on(job)
+        spec = ctx.spec()
+        ctx.driver.commit_received_disks(spec.uuid)
+        ctx.driver.grow_disks(spec)
+        if ctx.old_vm_state == states.ACTIVE:
+            power_actions.power_on(ctx)
         else:
-            job.driver.define(spec)
-        return power.state(job)
+            ctx.driver.define(spec)
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The user may look at it, and confirm or revert."""
-        move, instance = book.migration, book.instance
-        book.change(launched_at=book.now, **result)
-        book.finish()
-        book.record_move(status='finished')
-        book.pass_on(move.source_host, instance.uuid, to=move.uuid)
-        book.pass_on(str(move.dest_host), book.operation.id, to=instance.uuid)
-        book.close('finish_resize', fixed_ips=payload.fixed_ips(instance))
+        move, instance = uow.migration, uow.instance
+        uow.update_instance(launched_at=uow.now, **result)
+        uow.finish()
+        uow.save_migration(status='finished')
+        uow.transfer_claim(move.source_host, instance.uuid, to=move.uuid)
+        uow.transfer_claim(
+            str(move.dest_host), uow.operation.id, to=instance.uuid
+        )
+        uow.emit_end('finish_resize', fixed_ips=payload.fixed_ips(instance))
 
-    def undone(self, book: Book, step: records.Step) -> None:
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """The old flavor is the instance's again."""
-        book.change(flavor=book.migration.old_flavor)
+        uow.update_instance(flavor=uow.migration.old_flavor)
 
 
-class Move(Story):
+class ResizeOrMigrate(Flow):
     """Resize, or migrate with the same flavor."""
 
-    moves = True
+    has_migration = True
     steps = (
         MigrateServer,
         PrepResize,
@@ -343,148 +355,148 @@ class Move(Story):
         UndoPrepResize,
     )
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let a conductor choose the destination."""
-        book.owe(MigrateServer)
+        uow.enqueue(MigrateServer)
 
-    def unwound(self, book: Book, error: Error) -> None:
+    def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another destination if only this one was at fault."""
-        steps = book.steps()
+        steps = uow.steps()
         went_off = any(s.method == ResizeInstance.method for s in steps)
         tried = [s.host for s in steps if s.method == PrepResize.method]
         again = len(tried) < CONF.scheduler.max_attempts
         # When no host was left to be tried, there is none now either.
         hopeless = went_off or isinstance(error, exception.NoValidHost)
-        if tried and again and not hopeless and not _named(book):
-            book.try_again()
-            book.owe(MigrateServer, excluded=tried)
+        if tried and again and not hopeless and not _is_host_requested(uow):
+            uow.restart()
+            uow.enqueue(MigrateServer, excluded=tried)
             return
         if tried:
-            book.record_move(status='error')
-        book.fail(error)
+            uow.save_migration(status='error')
+        uow.fail(error)
 
 
-def _named(book: Book) -> bool:
-    return book.operation.params.get('host') is not None
+def _is_host_requested(uow: UnitOfWork) -> bool:
+    return uow.operation.params.get('host') is not None
 
 
 # -- confirm -----------------------------------------------------------------
 
 
-class ConfirmResize(HostStep):
+class ConfirmResize(ComputeStep):
     """Remove what the source has kept for a way back."""
 
     method = 'confirm_resize'
-    insists = True
-    can_wait = True
+    retry_until_done = True
+    deferrable = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the way back is being closed."""
-        book.open('resize.confirm')
+        uow.emit_start('resize.confirm')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove the old guest and its disks."""
-        uuid = job.instance.uuid
-        if not _same_host(job):
-            job.driver.remove(uuid)
-        job.driver.drop_aside(uuid)
+        uuid = ctx.instance.uuid
+        if not _same_host(ctx):
+            ctx.driver.destroy(uuid)
+        ctx.driver.discard_disks(uuid)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The old host's room is free."""
-        move = book.migration
-        book.release(move.source_host, holder=move.uuid)
-        book.record_move(status='confirmed')
-        book.close(
-            'resize.confirm', fixed_ips=payload.fixed_ips(book.instance)
+        move = uow.migration
+        uow.release(move.source_host, consumer=move.uuid)
+        uow.save_migration(status='confirmed')
+        uow.emit_end(
+            'resize.confirm', fixed_ips=payload.fixed_ips(uow.instance)
         )
 
 
-class Confirm(Story):
+class Confirm(Flow):
     """The user is free at once; the source cleans up when it can."""
 
-    moves = True
+    has_migration = True
     steps = (ConfirmResize,)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let go of the instance, owe the cleaning."""
-        book.finish(origin=book.migration.origin)
-        book.record_move(status='confirming')
-        book.owe(ConfirmResize, host=book.migration.source_host)
+        uow.finish(old_vm_state=uow.migration.old_vm_state)
+        uow.save_migration(status='confirming')
+        uow.enqueue(ConfirmResize, host=uow.migration.source_host)
 
 
 # -- revert ------------------------------------------------------------------
 
 
-class RevertResize(HostStep):
+class RevertResize(ComputeStep):
     """Remove the new guest at the destination."""
 
     method = 'revert_resize'
-    insists = True
+    retry_until_done = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell what exists until now."""
-        book.tell('exists')
+        uow.emit('exists')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Remove guest and disks; nothing of the old ones is here."""
-        job.driver.remove(job.instance.uuid)
-        job.driver.remove_disks(job.instance.uuid)
+        ctx.driver.destroy(ctx.instance.uuid)
+        ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The source owns it again, in the old size."""
-        move, instance = book.migration, book.instance
-        book.change(
+        move, instance = uow.migration, uow.instance
+        uow.update_instance(
             host=move.source_host,
             node=move.source_node,
             flavor=move.old_flavor,
-            power_state=int(states.Power.NOSTATE),
+            power_state=int(states.PowerState.NOSTATE),
         )
-        book.release(str(move.dest_host), holder=instance.uuid)
-        book.pass_on(move.source_host, move.uuid, to=instance.uuid)
-        book.owe(FinishRevertResize, host=move.source_host)
+        uow.release(str(move.dest_host), consumer=instance.uuid)
+        uow.transfer_claim(move.source_host, move.uuid, to=instance.uuid)
+        uow.enqueue(FinishRevertResize, host=move.source_host)
 
 
-class FinishRevertResize(HostStep):
+class FinishRevertResize(ComputeStep):
     """Take the old disks back and start the old guest if it ran."""
 
     method = 'finish_revert_resize'
-    insists = True
+    retry_until_done = True
 
-    def begins(self, book: Book) -> None:
+    def on_start(self, uow: UnitOfWork) -> None:
         """Tell that the old guest is coming back."""
-        book.open('resize.revert')
+        uow.emit_start('resize.revert')
 
-    def work(self, job: Job) -> Facts:
+    def run(self, ctx: StepContext) -> JsonDict:
         """Take back, define, start."""
-        uuid = job.instance.uuid
-        job.driver.take_back(uuid)
-        if job.migration.origin == states.ACTIVE:
-            power.switch_on(job)
+        uuid = ctx.instance.uuid
+        ctx.driver.restore_disks(uuid)
+        if ctx.migration.old_vm_state == states.ACTIVE:
+            power_actions.power_on(ctx)
         else:
-            job.driver.define(job.spec())
-        return power.state(job)
+            ctx.driver.define(ctx.spec())
+        return power_actions.read_power_state(ctx)
 
-    def ends(self, book: Book, result: Facts) -> None:
+    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """As it was before the resize."""
-        book.change(launched_at=book.now, **result)
-        book.finish(origin=book.migration.origin)
-        book.record_move(status='reverted')
-        book.close('resize.revert')
+        uow.update_instance(launched_at=uow.now, **result)
+        uow.finish(old_vm_state=uow.migration.old_vm_state)
+        uow.save_migration(status='reverted')
+        uow.emit_end('resize.revert')
 
-    def gives_up(self, error: Error) -> bool:
+    def is_fatal(self, error: Error) -> bool:
         """Without the old disk there is nothing to go back to."""
         return isinstance(error, exception.DiskMissing)
 
 
-class Revert(Story):
+class Revert(Flow):
     """Back to the source, to the old size and the old disk."""
 
-    moves = True
+    has_migration = True
     steps = (RevertResize, FinishRevertResize)
 
-    def starts(self, book: Book) -> None:
+    def on_begin(self, uow: UnitOfWork) -> None:
         """Let the destination remove the new guest."""
-        book.record_move(status='reverting')
-        book.owe(RevertResize, host=book.instance.host)
+        uow.save_migration(status='reverting')
+        uow.enqueue(RevertResize, host=uow.instance.host)

@@ -6,7 +6,7 @@ import os
 import shlex
 
 from minova import conf
-from minova.identity import durable
+from minova.identity import atomic_files
 
 #: What an earlier openrc may have left that would win over ours.
 _UNSET = (
@@ -25,15 +25,17 @@ _UNSET = (
 )
 
 
-def write_client_files(directory: str, base_url: str, password: str) -> None:
+def write_client_files(
+    directory: str, novncproxy_base_url: str, password: str
+) -> None:
     """Write ``clouds.yaml`` and ``openrc`` for admin into a directory.
 
-    Both mode 0600, as they hold the password. ``base_url`` is the URL of the
+    Both mode 0600, as they hold the password. ``novncproxy_base_url`` is the URL of the
     application, without a slash last. In clouds.yaml the cloud is ``minova``.
     """
-    durable.directory(directory)
+    atomic_files.make_directory(directory)
     auth = {
-        'auth_url': f'{base_url}/identity/v3',
+        'auth_url': f'{novncproxy_base_url}/identity/v3',
         'username': 'admin',
         'password': password,
         'project_name': 'admin',
@@ -41,10 +43,10 @@ def write_client_files(directory: str, base_url: str, password: str) -> None:
         'project_domain_name': 'Default',
     }
     region = conf.CONF.identity.region
-    durable.write(
+    atomic_files.write_bytes(
         os.path.join(directory, 'clouds.yaml'), _clouds(auth, region).encode()
     )
-    durable.write(
+    atomic_files.write_bytes(
         os.path.join(directory, 'openrc'), _openrc(auth, region).encode()
     )
 

@@ -70,15 +70,17 @@ class Identity:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self.known, self.first_passwords = records.open_directory(directory)
+        self.accounts, self.initial_passwords = records.open_accounts(
+            directory
+        )
         self._revoked = tokens.Revocations(
             os.path.join(directory, 'revoked.json')
         )
 
-    known: records.Records
+    accounts: records.Accounts
     """Who there is."""
 
-    first_passwords: Mapping[str, str]
+    initial_passwords: Mapping[str, str]
     """User name to password if this object made the directory, else empty.
 
     The only moment at which the password of ``demo`` can be learnt.
@@ -86,7 +88,7 @@ class Identity:
 
     def admin_password(self) -> str:
         """Return the password of admin; ConfigInvalid if its file is gone."""
-        return records.admin_password(self._directory)
+        return records.read_admin_password(self._directory)
 
     def find_user(
         self,
@@ -96,9 +98,9 @@ class Identity:
     ) -> records.User | None:
         """Return the user with this id, or this name in this domain."""
         if user_id is not None:
-            return self.known.users.get(user_id)
+            return self.accounts.users.get(user_id)
         domain_id = self.find_domain(domain or {})
-        for user in self.known.users.values():
+        for user in self.accounts.users.values():
             if (user.name, user.domain_id) == (name, domain_id):
                 return user
         return None
@@ -111,16 +113,16 @@ class Identity:
     ) -> records.Project | None:
         """Return the project with this id, or this name in this domain."""
         if project_id is not None:
-            return self.known.projects.get(project_id)
+            return self.accounts.projects.get(project_id)
         domain_id = self.find_domain(domain or {})
-        for project in self.known.projects.values():
+        for project in self.accounts.projects.values():
             if (project.name, project.domain_id) == (name, domain_id):
                 return project
         return None
 
     def find_domain(self, domain: Mapping[str, str]) -> str | None:
         """Return the id of the domain with this ``id`` or this ``name``."""
-        for one in self.known.domains.values():
+        for one in self.accounts.domains.values():
             if one.id == domain.get('id') or (
                 'id' not in domain and one.name == domain.get('name')
             ):
@@ -131,10 +133,10 @@ class Identity:
         """Return the projects on which a user has a role, by name."""
         held = {
             one.project_id
-            for one in self.known.assignments
+            for one in self.accounts.assignments
             if one.user_id == user_id
         }
-        found = [self.known.projects[project_id] for project_id in held]
+        found = [self.accounts.projects[project_id] for project_id in held]
         return sorted(found, key=lambda project: project.name)
 
     def authenticate(
@@ -144,12 +146,12 @@ class Identity:
 
         None stands for a user that does not exist, and takes as long.
         """
-        good = records.password_is(user, password)
+        good = records.verify_password(user, password)
         if user is None or not good:
             raise exception.Unauthorized
         return user
 
-    def issue(
+    def issue_token(
         self,
         user_id: str,
         project_id: str | None = None,
@@ -164,7 +166,7 @@ class Identity:
         now = clock.now()
         audit_ids: tuple[str, ...] = (tokens.new_audit_id(),)
         if parent is None:
-            lifetime = conf.CONF.identity.token_lifetime
+            lifetime = conf.CONF.identity.token_ttl
             expires_at = now + datetime.timedelta(seconds=lifetime)
         else:
             audit_ids += parent.audit_ids[-1:]
@@ -177,26 +179,26 @@ class Identity:
             issued_at=now,
             expires_at=expires_at,
         )
-        self._token(claims)
-        return tokens.sealed(claims, self.known.secret)
+        self._build_token(claims)
+        return tokens.encode_token(claims, self.accounts.secret)
 
-    def validate(self, token: str) -> Token:
+    def validate_token(self, token: str) -> Token:
         """Return what a token stands for; Unauthorized if it is not good."""
-        return self._token(self._claims(token))
+        return self._build_token(self._verify_claims(token))
 
     def find_token(self, token: str) -> Token | None:
         """Return what a token stands for, None if it is not good."""
         try:
-            return self.validate(token)
+            return self.validate_token(token)
         except exception.Unauthorized:
             return None
 
-    def revoke(self, token: str) -> None:
+    def revoke_token(self, token: str) -> None:
         """Take a token back; Unauthorized if it is not good."""
-        self._revoked.add(self._claims(token))
+        self._revoked.add(self._verify_claims(token))
 
-    def catalog(self, base_url: str) -> list[dict[str, Any]]:
-        """Return the service catalog of the application at ``base_url``."""
+    def catalog(self, novncproxy_base_url: str) -> list[dict[str, Any]]:
+        """Return the service catalog of the application at ``novncproxy_base_url``."""
         region = conf.CONF.identity.region
         return [
             {
@@ -209,7 +211,7 @@ class Identity:
                         'interface': interface,
                         'region': region,
                         'region_id': region,
-                        'url': base_url + path,
+                        'url': novncproxy_base_url + path,
                     }
                     for interface in _INTERFACES
                 ],
@@ -217,24 +219,24 @@ class Identity:
             for kind, name, path in SERVICES
         ]
 
-    def _claims(self, token: str) -> tokens.Claims:
-        claims = tokens.opened(token, self.known.secret)
+    def _verify_claims(self, token: str) -> tokens.Claims:
+        claims = tokens.decode_token(token, self.accounts.secret)
         if claims.audit_ids[0] in self._revoked:
             raise exception.Unauthorized
         if claims.expires_at <= clock.now():
             raise exception.Unauthorized
         return claims
 
-    def _token(self, claims: tokens.Claims) -> Token:
+    def _build_token(self, claims: tokens.Claims) -> Token:
         """Look up what claims stand for now; Unauthorized if nothing."""
-        user = self.known.users.get(claims.user_id)
+        user = self.accounts.users.get(claims.user_id)
         if user is None:
             raise exception.Unauthorized
         unscoped = Token(
             user_id=user.id,
             user_name=user.name,
             user_domain_id=user.domain_id,
-            user_domain_name=self.known.domains[user.domain_id].name,
+            user_domain_name=self.accounts.domains[user.domain_id].name,
             methods=claims.methods,
             audit_ids=claims.audit_ids,
             issued_at=claims.issued_at,
@@ -242,8 +244,8 @@ class Identity:
         )
         if claims.project_id is None:
             return unscoped
-        project = self.known.projects.get(claims.project_id)
-        roles = self.known.roles_of(user.id, claims.project_id)
+        project = self.accounts.projects.get(claims.project_id)
+        roles = self.accounts.roles_of(user.id, claims.project_id)
         if project is None or not roles:
             raise exception.Unauthorized
         return dataclasses.replace(
@@ -251,7 +253,7 @@ class Identity:
             project_id=project.id,
             project_name=project.name,
             project_domain_id=project.domain_id,
-            project_domain_name=self.known.domains[project.domain_id].name,
+            project_domain_name=self.accounts.domains[project.domain_id].name,
             roles=tuple(role.name for role in roles),
         )
 

@@ -14,8 +14,8 @@ import jsonschema
 
 from minova import exception
 from minova.identity import embedded
+from minova.identity import http_io
 from minova.identity import records
-from minova.identity import wire
 
 _NAME = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 _DOMAIN = {'type': 'object', 'properties': {'id': _NAME, 'name': _NAME}}
@@ -73,13 +73,13 @@ _BODY = jsonschema.Draft202012Validator(
 )
 
 
-def token(store: embedded.Identity, body: Any) -> str:
+def issue_token(store: embedded.Identity, body: Any) -> str:
     """Return a new token for the login in a request's body.
 
     InvalidInput if the body does not fit, Unauthorized if the user is not
     who they say, has no role on the project or asks for what is not offered.
     """
-    wire.check(_BODY, body)
+    http_io.validate(_BODY, body)
     identity = body['auth']['identity']
     user_ids = set()
     parent = None
@@ -94,14 +94,16 @@ def token(store: embedded.Identity, body: Any) -> str:
                 reason=f'auth/identity lacks {method}, which methods names.'
             )
         if method == 'password':
-            user_ids.add(_by_password(store, identity['password']['user']).id)
+            user_ids.add(
+                _authenticate_password(store, identity['password']['user']).id
+            )
         else:
-            parent = store.validate(identity['token']['id'])
+            parent = store.validate_token(identity['token']['id'])
             user_ids.add(parent.user_id)
     if len(user_ids) != 1:
         raise exception.Unauthorized
     methods = (*identity['methods'], *(parent.methods if parent else ()))
-    return store.issue(
+    return store.issue_token(
         user_ids.pop(),
         _project_id(store, body['auth'].get('scope', 'unscoped')),
         tuple(dict.fromkeys(methods)),
@@ -109,10 +111,10 @@ def token(store: embedded.Identity, body: Any) -> str:
     )
 
 
-def _by_password(
+def _authenticate_password(
     store: embedded.Identity, user: Mapping[str, Any]
 ) -> records.User:
-    _check_named(user, 'auth/identity/password/user')
+    _require_reference(user, 'auth/identity/password/user')
     found = store.find_user(
         user.get('id'), user.get('name'), user.get('domain')
     )
@@ -132,7 +134,7 @@ def _project_id(
             'was asked for.'
         )
     project = scope['project']
-    _check_named(project, 'auth/scope/project')
+    _require_reference(project, 'auth/scope/project')
     found = store.find_project(
         project.get('id'), project.get('name'), project.get('domain')
     )
@@ -141,13 +143,13 @@ def _project_id(
     return found.id
 
 
-def _check_named(one: Mapping[str, Any], place: str) -> None:
+def _require_reference(one: Mapping[str, Any], path: str) -> None:
     """Refuse what has neither an id nor a name in a domain."""
     if 'id' in one:
         return
     domain = one.get('domain', {})
     if 'name' not in one or not ('id' in domain or 'name' in domain):
         raise exception.InvalidInput(
-            reason=f'{place} needs an id, or a name and a domain with an id '
+            reason=f'{path} needs an id, or a name and a domain with an id '
             'or a name.'
         )

@@ -18,13 +18,13 @@ from typing import Any
 
 from minova import clock
 from minova import exception
-from minova.identity import durable
+from minova.identity import atomic_files
 
 #: About 12 ms and 4 MiB a try. More would not help: the passwords are drawn
 #: with 144 bits, and each thread that answers logins keeps that memory.
-_COST = {'n': 2**12, 'r': 8, 'p': 1}
+_SCRYPT_COST = {'n': 2**12, 'r': 8, 'p': 1}
 #: What a role gives besides itself, as a deployment of Keystone has it.
-_IMPLIED = {'admin': ('member', 'reader'), 'member': ('reader',)}
+_IMPLIED_ROLES = {'admin': ('member', 'reader'), 'member': ('reader',)}
 _PASSWORD_FILE = 'admin-password'  # noqa: S105
 
 
@@ -66,7 +66,7 @@ class Role:
 
 
 @dataclasses.dataclass(frozen=True)
-class Assignment:
+class RoleAssignment:
     """A user has a role on a project."""
 
     user_id: str
@@ -75,7 +75,7 @@ class Assignment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Records:
+class Accounts:
     """All of it, by id, and the secret that signs tokens."""
 
     secret: bytes
@@ -83,7 +83,7 @@ class Records:
     projects: Mapping[str, Project]
     users: Mapping[str, User]
     roles: Mapping[str, Role]
-    assignments: tuple[Assignment, ...]
+    assignments: tuple[RoleAssignment, ...]
 
     def roles_of(self, user_id: str, project_id: str) -> tuple[Role, ...]:
         """Return a user's roles on a project, implied ones too, by name."""
@@ -91,19 +91,19 @@ class Records:
         for one in self.assignments:
             if (one.user_id, one.project_id) == (user_id, project_id):
                 name = self.roles[one.role_id].name
-                names.update((name, *_IMPLIED.get(name, ())))
+                names.update((name, *_IMPLIED_ROLES.get(name, ())))
         found = (role for role in self.roles.values() if role.name in names)
         return tuple(sorted(found, key=lambda role: role.name))
 
 
-def password_hash(password: str, salt: str) -> str:
+def hash_password(password: str, salt: str) -> str:
     """Return the scrypt hash of a password, in hex; ``salt`` is hex too."""
     return hashlib.scrypt(
-        password.encode(), salt=bytes.fromhex(salt), **_COST
+        password.encode(), salt=bytes.fromhex(salt), **_SCRYPT_COST
     ).hex()
 
 
-def password_is(user: User | None, password: str) -> bool:
+def verify_password(user: User | None, password: str) -> bool:
     """Tell whether it is the user's password; for None, no, as slowly.
 
     The time taken does not tell whether the user exists.
@@ -116,32 +116,32 @@ def password_is(user: User | None, password: str) -> bool:
             user.password_hash,
         )
     )
-    return hmac.compare_digest(password_hash(password, salt), wanted)
+    return hmac.compare_digest(hash_password(password, salt), wanted)
 
 
-def open_directory(directory: str) -> tuple[Records, Mapping[str, str]]:
+def open_accounts(directory: str) -> tuple[Accounts, Mapping[str, str]]:
     """Return what a directory holds, and the passwords if it was just made.
 
     Of two processes that make it at once one does. The password file is
     written first: a crash between the two leaves nothing that counts.
     """
-    durable.directory(directory)
+    atomic_files.make_directory(directory)
     path = os.path.join(directory, 'identity.json')
     given: dict[str, str] = {}
     with open(os.path.join(directory, '.lock'), 'wb') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        durable.sweep(directory)
+        atomic_files.remove_partial_files(directory)
         if not os.path.exists(path):
-            document, given = _first()
-            durable.write(
+            document, given = _initial_document()
+            atomic_files.write_bytes(
                 os.path.join(directory, _PASSWORD_FILE),
                 given['admin'].encode() + b'\n',
             )
-            durable.write_json(path, document)
-    return _parsed(path), given
+            atomic_files.write_json(path, document)
+    return _read_accounts(path), given
 
 
-def admin_password(directory: str) -> str:
+def read_admin_password(directory: str) -> str:
     """Return the password of admin; ConfigInvalid if its file is gone."""
     path = os.path.join(directory, _PASSWORD_FILE)
     try:
@@ -159,7 +159,7 @@ def new_id() -> str:
     return clock.uuid4().replace('-', '')
 
 
-def _first() -> tuple[dict[str, Any], dict[str, str]]:
+def _initial_document() -> tuple[dict[str, Any], dict[str, str]]:
     """Return the document of a new directory, and its users' passwords."""
     roles = {name: new_id() for name in ('admin', 'member', 'reader')}
     projects = {name: new_id() for name in ('admin', 'demo')}
@@ -178,7 +178,7 @@ def _first() -> tuple[dict[str, Any], dict[str, str]]:
             name=name,
             domain_id='default',
             salt=salt,
-            password_hash=password_hash(passwords[name], salt),
+            password_hash=hash_password(passwords[name], salt),
         )
         rows.append(dataclasses.asdict(user))
     return {
@@ -207,15 +207,15 @@ def _first() -> tuple[dict[str, Any], dict[str, str]]:
     }, passwords
 
 
-def _parsed(path: str) -> Records:
+def _read_accounts(path: str) -> Accounts:
     """Return the records in a file; ConfigInvalid if they do not fit."""
-    document = durable.read_json(path)
+    document = atomic_files.read_json(path)
     try:
         if document['version'] != 1:
             raise exception.ConfigInvalid(
                 reason=f'{path} was written by a later version of Minova.'
             )
-        found = Records(
+        found = Accounts(
             secret=bytes.fromhex(document['secret']),
             domains={one['id']: Domain(**one) for one in document['domains']},
             projects={
@@ -224,7 +224,7 @@ def _parsed(path: str) -> Records:
             users={one['id']: User(**one) for one in document['users']},
             roles={one['id']: Role(**one) for one in document['roles']},
             assignments=tuple(
-                Assignment(**one) for one in document['assignments']
+                RoleAssignment(**one) for one in document['assignments']
             ),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -12,10 +12,10 @@ from typing import Any
 import falcon
 
 from minova import exception
+from minova.identity import catalog_routes
 from minova.identity import embedded
-from minova.identity import lists
+from minova.identity import http_io
 from minova.identity import login
-from minova.identity import wire
 
 #: What the auth middleware lets through without asking for a token.
 PUBLIC = frozenset(
@@ -38,7 +38,7 @@ def routes(store: embedded.Identity) -> list[tuple[str, object]]:
         ('/identity/v3/', Version()),
         ('/identity/v3/auth/tokens', Tokens(store)),
         ('/identity/v3/auth/catalog', Catalog(store)),
-        *lists.routes(store),
+        *catalog_routes.routes(store),
     ]
 
 
@@ -48,7 +48,7 @@ def error_body(status: int, message: str) -> dict[str, Any]:
         'error': {
             'code': status,
             'message': message,
-            'title': wire.title(status),
+            'title': http_io.status_phrase(status),
         }
     }
 
@@ -78,7 +78,7 @@ class Tokens:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Log in."""
-        text = login.token(self._store, wire.document(req))
+        text = login.issue_token(self._store, http_io.read_json(req))
         resp.status = falcon.HTTP_201
         self._show(req, resp, text)
 
@@ -92,7 +92,7 @@ class Tokens:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the token in X-Subject-Token back."""
-        self._store.revoke(self._subject(req))
+        self._store.revoke_token(self._subject(req))
         resp.status = falcon.HTTP_204
 
     def _subject(self, req: falcon.Request) -> str:
@@ -100,7 +100,7 @@ class Tokens:
 
         NotFound if it is not: 401 would say that of the one who asks.
         """
-        caller = wire.caller(req)
+        caller = http_io.get_caller(req)
         text = req.get_header('X-Subject-Token') or ''
         subject = self._store.find_token(text)
         if subject is None:
@@ -112,17 +112,19 @@ class Tokens:
     def _show(
         self, req: falcon.Request, resp: falcon.Response, text: str
     ) -> None:
-        token = self._store.validate(text)
+        token = self._store.validate_token(text)
         shown = _token(token)
         if token.project_id is not None:
             shown['roles'] = [
                 {'id': role.id, 'name': role.name}
-                for role in self._store.known.roles_of(
+                for role in self._store.accounts.roles_of(
                     token.user_id, token.project_id
                 )
             ]
             if 'nocatalog' not in req.params:
-                shown['catalog'] = self._store.catalog(wire.base_url(req))
+                shown['catalog'] = self._store.catalog(
+                    http_io.novncproxy_base_url(req)
+                )
         resp.set_header('X-Subject-Token', text)
         resp.set_header('Vary', 'X-Auth-Token')
         resp.media = {'token': shown}
@@ -136,15 +138,17 @@ class Catalog:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the catalog to whoever has a token for a project."""
-        if wire.caller(req).project_id is None:
+        if http_io.get_caller(req).project_id is None:
             raise exception.Forbidden(
                 'The catalog needs a token for a project; this one is '
                 'unscoped.'
             )
-        base_url = wire.base_url(req)
+        novncproxy_base_url = http_io.novncproxy_base_url(req)
         resp.media = {
-            'catalog': self._store.catalog(base_url),
-            'links': {'self': f'{base_url}/identity/v3/auth/catalog'},
+            'catalog': self._store.catalog(novncproxy_base_url),
+            'links': {
+                'self': f'{novncproxy_base_url}/identity/v3/auth/catalog'
+            },
         }
 
 
@@ -156,7 +160,7 @@ def _version(req: falcon.Request) -> dict[str, Any]:
         'links': [
             {
                 'rel': 'self',
-                'href': f'{wire.base_url(req)}/identity/v3/',
+                'href': f'{http_io.novncproxy_base_url(req)}/identity/v3/',
             }
         ],
         'media-types': [

@@ -19,7 +19,7 @@ from typing import Any
 
 from minova import clock
 from minova import exception
-from minova.identity import durable
+from minova.identity import atomic_files
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -44,10 +44,10 @@ class Claims:
 
 def new_audit_id() -> str:
     """Return a new id of a token, in Keystone's form: 22 characters."""
-    return _encoded(bytes.fromhex(clock.uuid4().replace('-', '')))
+    return _b64encode(bytes.fromhex(clock.uuid4().replace('-', '')))
 
 
-def sealed(claims: Claims, secret: bytes) -> str:
+def encode_token(claims: Claims, secret: bytes) -> str:
     """Return the token that says this."""
     payload = json.dumps(
         [
@@ -55,22 +55,22 @@ def sealed(claims: Claims, secret: bytes) -> str:
             claims.user_id,
             claims.project_id,
             claims.methods,
-            _microseconds(claims.issued_at),
-            _microseconds(claims.expires_at),
+            _to_microseconds(claims.issued_at),
+            _to_microseconds(claims.expires_at),
         ],
         separators=(',', ':'),
     ).encode()
-    return f'{_encoded(payload)}.{_encoded(_signature(payload, secret))}'
+    return f'{_b64encode(payload)}.{_b64encode(_signature(payload, secret))}'
 
 
-def opened(token: str, secret: bytes) -> Claims:
+def decode_token(token: str, secret: bytes) -> Claims:
     """Return what a token says; Unauthorized if it is not one of ours.
 
     Whether it has expired is for the caller to see.
     """
     first, _, second = token.partition('.')
     try:
-        payload, signature = _decoded(first), _decoded(second)
+        payload, signature = _b64decode(first), _b64decode(second)
     except (binascii.Error, ValueError) as error:
         raise exception.Unauthorized from error
     if not hmac.compare_digest(signature, _signature(payload, secret)):
@@ -96,31 +96,31 @@ class Revocations:
         self._path = path
         self._lock = clock.lock()
         try:
-            found = durable.read_json(path)
+            found = atomic_files.read_json(path)
         except FileNotFoundError:
             found = {}
-        self._until: dict[str, int] = _checked(path, found)
+        self._expiry: dict[str, int] = _require_valid(path, found)
 
     def __contains__(self, audit_id: str) -> bool:
-        return audit_id in self._until
+        return audit_id in self._expiry
 
     def add(self, claims: Claims) -> None:
         """Take a token back. On disk before this returns."""
         with self._lock:
-            now = _microseconds(clock.now())
+            now = _to_microseconds(clock.now())
             kept = {
-                audit_id: until
-                for audit_id, until in self._until.items()
-                if until > now
+                audit_id: expires_at
+                for audit_id, expires_at in self._expiry.items()
+                if expires_at > now
             }
-            kept[claims.audit_ids[0]] = _microseconds(claims.expires_at)
-            durable.write_json(self._path, kept)
-            self._until = kept
+            kept[claims.audit_ids[0]] = _to_microseconds(claims.expires_at)
+            atomic_files.write_json(self._path, kept)
+            self._expiry = kept
 
 
-def _checked(path: str, found: Any) -> dict[str, int]:
+def _require_valid(path: str, found: Any) -> dict[str, int]:
     if isinstance(found, dict) and all(
-        isinstance(until, int) for until in found.values()
+        isinstance(expires_at, int) for expires_at in found.values()
     ):
         return found
     raise exception.ConfigInvalid(reason=f'{path} is damaged.')
@@ -130,14 +130,14 @@ def _signature(payload: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, _PURPOSE + payload, hashlib.sha256)
 
 
-def _microseconds(moment: datetime.datetime) -> int:
+def _to_microseconds(moment: datetime.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _encoded(content: bytes) -> str:
+def _b64encode(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b'=').decode()
 
 
-def _decoded(text: str) -> bytes:
+def _b64decode(text: str) -> bytes:
     padded = text + '=' * (-len(text) % 4)
     return base64.b64decode(padded, altchars=b'-_', validate=True)

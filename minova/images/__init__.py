@@ -17,7 +17,7 @@ from typing import Protocol
 from minova import conf
 
 
-class Asker(Protocol):
+class CallerContext(Protocol):
     """For whom an image is wanted: a request context, or an API caller."""
 
     @property
@@ -69,13 +69,15 @@ class Image:
     updated_at: datetime.datetime
 
 
-class Images(Protocol):
+class ImageService(Protocol):
     """What is asked of images."""
 
-    def show(self, context: Asker, image_id: str) -> Image:
+    def show(self, context: CallerContext, image_id: str) -> Image:
         """Return an image; ImageNotFound also if the asker may not see it."""
 
-    def download(self, context: Asker, image_id: str, path: str) -> None:
+    def download(
+        self, context: CallerContext, image_id: str, path: str
+    ) -> None:
         """Write the data of an image to ``path``, whole and verified.
 
         The asker must be able to see it: an image may name others, such as
@@ -86,14 +88,14 @@ class Images(Protocol):
         """
 
 
-def visible(image: Image, asker: Asker) -> bool:
+def is_visible(image: Image, context: CallerContext) -> bool:
     """Tell whether an image is public, of the asker's project, or all are."""
-    if asker.is_admin or image.visibility in ('public', 'community'):
+    if context.is_admin or image.visibility in ('public', 'community'):
         return True
-    return image.owner is not None and image.owner == asker.project_id
+    return image.owner is not None and image.owner == context.project_id
 
 
-def load() -> Images:
+def load() -> ImageService:
     """Return the image service that ``[image] service`` names.
 
     Nothing is asked of it yet. Raises ConfigInvalid if it could not be asked.
@@ -103,4 +105,4 @@ def load() -> Images:
     module = importlib.import_module(f'minova.images.{service}')
     if service == 'glance':
         module.check()
-    return cast(Images, module.open_images())
+    return cast(ImageService, module.open_images())

@@ -16,7 +16,7 @@ import jsonschema
 from minova import clock
 from minova import exception
 from minova import images
-from minova.identity import wire
+from minova.identity import http_io
 from minova.images import documents
 from minova.images import embedded
 
@@ -28,15 +28,15 @@ MAX_PROPERTIES = 128
 _NULLABLE = {'type': ['string', 'null'], 'maxLength': 255}
 _COUNT = {'type': 'integer', 'minimum': 0, 'maximum': 2**31 - 1}
 _SIZE = {'type': ['integer', 'null'], 'readOnly': True}
-_MADE = {'type': 'string', 'readOnly': True}
-_SUM = {'type': ['string', 'null'], 'readOnly': True}
+_READ_ONLY_STRING = {'type': 'string', 'readOnly': True}
+_CHECKSUM = {'type': ['string', 'null'], 'readOnly': True}
 #: Attribute, as it is called in a document, to what it may be.
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     'id': {
         'type': 'string',
         # A pattern's end also matches before a line feed.
         'maxLength': 36,
-        'pattern': f'^{embedded.ID.pattern}$',
+        'pattern': f'^{embedded.ID_PATTERN.pattern}$',
     },
     'name': _NULLABLE,
     'disk_format': {
@@ -65,14 +65,14 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     },
     'size': _SIZE,
     'virtual_size': _SIZE,
-    'checksum': _SUM,
-    'os_hash_algo': _SUM,
-    'os_hash_value': _SUM,
-    'created_at': _MADE,
-    'updated_at': _MADE,
-    'file': _MADE,
-    'self': _MADE,
-    'schema': _MADE,
+    'checksum': _CHECKSUM,
+    'os_hash_algo': _CHECKSUM,
+    'os_hash_value': _CHECKSUM,
+    'created_at': _READ_ONLY_STRING,
+    'updated_at': _READ_ONLY_STRING,
+    'file': _READ_ONLY_STRING,
+    'self': _READ_ONLY_STRING,
+    'schema': _READ_ONLY_STRING,
 }
 #: Of anything that is not named above.
 PROPERTY = {'type': 'string', 'maxLength': 65535}
@@ -80,7 +80,7 @@ PROPERTY = {'type': 'string', 'maxLength': 65535}
 _READ_ONLY = frozenset(
     name for name, schema in ATTRIBUTES.items() if 'readOnly' in schema
 ) | (documents.RESERVED - frozenset(ATTRIBUTES))
-_FROZEN = ('disk_format', 'container_format')
+_FIXED_WITH_DATA = ('disk_format', 'container_format')
 _DEFAULTS: dict[str, Any] = {
     'name': None,
     'disk_format': None,
@@ -115,46 +115,48 @@ _PATCH = jsonschema.Draft202012Validator(
 )
 
 
-def made(content: Any, asker: images.Asker) -> images.Image:
+def parse_new(content: Any, context: images.CallerContext) -> images.Image:
     """Return the queued image that the body of a POST asks for.
 
     InvalidInput if it does not fit, Forbidden for what the asker must not
     say.
     """
-    wire.check(_DOCUMENT, content)
+    http_io.validate(_DOCUMENT, content)
     for name in content:
         _check_writable(name)
-    document = {**_DEFAULTS, 'owner': asker.project_id, **content}
+    document = {**_DEFAULTS, 'owner': context.project_id, **content}
     document.setdefault('id', clock.uuid4())
-    return _image(document, 'queued', asker, asker.project_id, 'private')
+    return _build_image(
+        document, 'queued', context, context.project_id, 'private'
+    )
 
 
-def patched(
-    image: images.Image, operations: Any, asker: images.Asker
+def apply_patch(
+    image: images.Image, operations: Any, context: images.CallerContext
 ) -> images.Image:
     """Return an image after a JSON patch (RFC 6902) of its document.
 
     Of the operations add, replace and remove; all of them or none. Conflict
     if one replaces or removes what is not there.
     """
-    wire.check(_PATCH, operations)
+    http_io.validate(_PATCH, operations)
     before = {
         name: value
-        for name, value in documents.rendered(image).items()
+        for name, value in documents.to_document(image).items()
         if name not in _READ_ONLY
     }
     document = copy.deepcopy(before)
     for operation in operations:
-        _apply(document, operation)
-    wire.check(_DOCUMENT, document)
-    for name in _FROZEN:
+        _apply_operation(document, operation)
+    http_io.validate(_DOCUMENT, document)
+    for name in _FIXED_WITH_DATA:
         if image.status != 'queued' and document[name] != before[name]:
             raise exception.Forbidden(
                 f"Attribute '{name}' cannot be changed once the image has "
                 'data.'
             )
-    changed = _image(
-        document, image.status, asker, image.owner, image.visibility
+    changed = _build_image(
+        document, image.status, context, image.owner, image.visibility
     )
     return dataclasses.replace(
         changed,
@@ -167,15 +169,15 @@ def patched(
     )
 
 
-def _image(
+def _build_image(
     document: Mapping[str, Any],
     status: str,
-    asker: images.Asker,
+    context: images.CallerContext,
     owner: str | None,
     visibility: str,
 ) -> images.Image:
     """Return the image in a document that is checked, if the asker may."""
-    if not asker.is_admin:
+    if not context.is_admin:
         if document['owner'] != owner:
             raise exception.Forbidden(
                 'Only an administrator may give an image to another project.'
@@ -195,7 +197,7 @@ def _image(
             reason='the name of a property has 1 to 255 characters.'
         )
     now = clock.now().isoformat()
-    return documents.parsed(
+    return documents.from_document(
         {
             **document,
             # JSON's 1.0 is a whole number too.
@@ -209,9 +211,11 @@ def _image(
     )
 
 
-def _apply(document: dict[str, Any], operation: Mapping[str, Any]) -> None:
+def _apply_operation(
+    document: dict[str, Any], operation: Mapping[str, Any]
+) -> None:
     """Carry out one operation of a patch on a document."""
-    name, *rest = _parts(operation['path'])
+    name, *rest = _pointer_parts(operation['path'])
     kind = operation['op']
     if kind != 'remove' and 'value' not in operation:
         raise exception.InvalidInput(reason=f'{kind} needs a value.')
@@ -238,16 +242,16 @@ def _apply(document: dict[str, Any], operation: Mapping[str, Any]) -> None:
 
 
 def _apply_to_tags(
-    tags: Any, place: str, operation: Mapping[str, Any]
+    tags: Any, position: str, operation: Mapping[str, Any]
 ) -> None:
     """Carry out one operation on one of the tags."""
     kind = operation['op']
     # An earlier operation may have put anything in the place of the list.
     count = len(tags) if isinstance(tags, list) else -1
-    if kind == 'add' and place == '-':
+    if kind == 'add' and position == '-':
         index = count
-    elif re.fullmatch(r'0|[1-9][0-9]{0,5}', place):
-        index = int(place)
+    elif re.fullmatch(r'0|[1-9][0-9]{0,5}', position):
+        index = int(position)
     else:
         index = -1
     if not 0 <= index < count + (kind == 'add'):
@@ -260,7 +264,7 @@ def _apply_to_tags(
         del tags[index]
 
 
-def _parts(path: str) -> list[str]:
+def _pointer_parts(path: str) -> list[str]:
     """Return the parts of a JSON pointer (RFC 6901)."""
     if not path.startswith('/'):
         raise exception.InvalidInput(

@@ -31,7 +31,7 @@ _LINKS = frozenset(
 RESERVED = ATTRIBUTES | _LINKS
 
 
-def rendered(
+def to_document(
     image: images.Image, timespec: str = 'microseconds'
 ) -> dict[str, Any]:
     """Return an image as a document, without the links in it."""
@@ -46,7 +46,7 @@ def rendered(
     return found
 
 
-def parsed(document: Mapping[str, Any]) -> images.Image:
+def from_document(document: Mapping[str, Any]) -> images.Image:
     """Return the image that a document tells of.
 
     KeyError, TypeError or ValueError if it is none.

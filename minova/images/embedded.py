@@ -24,22 +24,22 @@ from minova import clock
 from minova import conf
 from minova import exception
 from minova import images
-from minova.identity import durable
+from minova.identity import atomic_files
 from minova.images import documents
-from minova.images import transfer
+from minova.images import streams
 
 LOG = log.getLogger(__name__)
 
 #: Ids become file names, so nothing else is taken for one.
-ID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+ID_PATTERN = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 
-class Images:
+class EmbeddedImages:
     """The images in a directory."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        durable.directory(directory)
+        atomic_files.make_directory(directory)
         self._lock = clock.lock()
         self._uploading: set[str] = set()
 
@@ -48,22 +48,26 @@ class Images:
 
         For the process that writes, before it begins to.
         """
-        with _disk():
-            durable.sweep(self._directory)
+        with _store_errors():
+            atomic_files.remove_partial_files(self._directory)
             for name in os.listdir(self._directory):
                 image_id, suffix = os.path.splitext(name)
-                ours = suffix == '.data' and ID.fullmatch(image_id)
+                ours = suffix == '.data' and ID_PATTERN.fullmatch(image_id)
                 if ours and not self._has_data(image_id):
-                    durable.remove(self._path(image_id, '.data'))
+                    atomic_files.remove(self._path(image_id, '.data'))
 
-    def show(self, context: images.Asker, image_id: str) -> images.Image:
+    def show(
+        self, context: images.CallerContext, image_id: str
+    ) -> images.Image:
         """Return an image; ImageNotFound also if the asker may not see it."""
-        image = self._shown(self._load(image_id))
-        if not images.visible(image, context):
+        image = self._with_upload_status(self._load(image_id))
+        if not images.is_visible(image, context):
             raise exception.ImageNotFound(image_id=image_id[:64])
         return image
 
-    def find(self, context: images.Asker) -> list[images.Image]:
+    def list_visible(
+        self, context: images.CallerContext
+    ) -> list[images.Image]:
         """Return all images that the asker may see, in no order."""
         found = []
         for name in os.listdir(self._directory):
@@ -71,19 +75,19 @@ class Images:
             if suffix != '.json':
                 continue
             try:
-                image = self._shown(self._load(image_id))
+                image = self._with_upload_status(self._load(image_id))
             except exception.ImageNotFound:
                 continue  # deleted since
             except exception.Failed as error:
                 LOG.warning('An image is left out of the list: %s', error)
                 continue
-            if images.visible(image, context):
+            if images.is_visible(image, context):
                 found.append(image)
         return found
 
     def add(self, image: images.Image) -> None:
         """Keep a new image; Conflict if there is one with its id."""
-        with self._lock, _disk():
+        with self._lock, _store_errors():
             # While its data comes in, an id that was deleted is not free.
             taken = os.path.exists(self._path(image.id, '.json'))
             if taken or image.id in self._uploading:
@@ -100,31 +104,31 @@ class Images:
         Nobody else changes it meanwhile. If ``change`` raises nothing is
         changed.
         """
-        with self._lock, _disk():
+        with self._lock, _store_errors():
             before = self._load(image_id)
             after = dataclasses.replace(
-                change(self._shown(before)),
+                change(self._with_upload_status(before)),
                 status=before.status,
                 updated_at=clock.now(),
             )
             self._store(after)
-            return self._shown(after)
+            return self._with_upload_status(after)
 
     def delete(self, image_id: str) -> None:
         """Remove an image; Forbidden if it is protected."""
-        with self._lock, _disk():
+        with self._lock, _store_errors():
             if self._load(image_id).protected:
                 raise exception.Forbidden(
                     f'Image {image_id} is protected and cannot be deleted.'
                 )
             # The document first: data without one is removed at the start.
-            durable.remove(self._path(image_id, '.json'))
-            durable.remove(self._path(image_id, '.data'))
+            atomic_files.remove(self._path(image_id, '.json'))
+            atomic_files.remove(self._path(image_id, '.data'))
 
     def upload(
         self,
         image_id: str,
-        source: transfer.Readable,
+        source: streams.Readable,
         length: int | None = None,
     ) -> images.Image:
         """Take in the data of a queued image, which then is active.
@@ -134,10 +138,10 @@ class Images:
         InvalidInput if the data is not what it is said to be. After any
         failure the image is queued as before.
         """
-        with self._claimed(image_id) as image, _disk():
+        with self._claim_upload(image_id) as image, _store_errors():
             data = self._path(image_id, '.data')
-            with durable.replacing(data) as target:
-                received = transfer.receive(
+            with atomic_files.atomic_write(data) as target:
+                received = streams.receive(
                     source,
                     target,
                     image.disk_format or '',
@@ -161,26 +165,26 @@ class Images:
             ) from error
 
     def download(
-        self, context: images.Asker, image_id: str, path: str
+        self, context: images.CallerContext, image_id: str, path: str
     ) -> None:
         """Write the data of an image to ``path``: see ``images.Images``."""
         image = self.show(context, image_id)
         if image.status != 'active':
             raise exception.ImageNotActive(image_id=image_id)
         with self.open_data(image) as file:
-            chunks = iter(lambda: file.read(transfer.CHUNK), b'')
+            chunks = iter(lambda: file.read(streams.CHUNK_BYTES), b'')
             try:
-                transfer.deliver(image, chunks, path)
+                streams.write_verified(image, chunks, path)
             except OSError as error:
                 raise exception.OperationFailed(
                     cause=f'Download of image {image_id}', reason=str(error)
                 ) from error
 
     @contextlib.contextmanager
-    def _claimed(self, image_id: str) -> Iterator[images.Image]:
+    def _claim_upload(self, image_id: str) -> Iterator[images.Image]:
         """Let one upload of an image go on at a time."""
         with self._lock:
-            image = self._shown(self._load(image_id))
+            image = self._with_upload_status(self._load(image_id))
             if image.status != 'queued':
                 raise exception.Conflict(
                     reason=f'image {image_id} is {image.status}; data is '
@@ -199,13 +203,13 @@ class Images:
                 self._uploading.discard(image_id)
 
     def _activate(
-        self, image_id: str, received: transfer.Received
+        self, image_id: str, received: streams.ReceivedData
     ) -> images.Image:
         """Say of an image that its data, which is on disk, is there."""
         try:
             before = self._load(image_id)
         except exception.ImageNotFound:
-            durable.remove(self._path(image_id, '.data'))
+            atomic_files.remove(self._path(image_id, '.data'))
             raise
         after = dataclasses.replace(
             before,
@@ -216,7 +220,7 @@ class Images:
         self._store(after)
         return after
 
-    def _shown(self, image: images.Image) -> images.Image:
+    def _with_upload_status(self, image: images.Image) -> images.Image:
         """Return an image as others see it while data comes in."""
         if image.status == 'queued' and image.id in self._uploading:
             return dataclasses.replace(image, status='saving')
@@ -232,11 +236,11 @@ class Images:
 
     def _load(self, image_id: str) -> images.Image:
         """Return an image; ImageNotFound, or Failed if it is damaged."""
-        if not ID.fullmatch(image_id):
+        if not ID_PATTERN.fullmatch(image_id):
             raise exception.ImageNotFound(image_id=image_id[:64])
         path = self._path(image_id, '.json')
         try:
-            return documents.parsed(durable.read_json(path))
+            return documents.from_document(atomic_files.read_json(path))
         except FileNotFoundError as error:
             raise exception.ImageNotFound(image_id=image_id) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -245,21 +249,21 @@ class Images:
             ) from error
 
     def _store(self, image: images.Image) -> None:
-        durable.write_json(
-            self._path(image.id, '.json'), documents.rendered(image)
+        atomic_files.write_json(
+            self._path(image.id, '.json'), documents.to_document(image)
         )
 
     def _path(self, image_id: str, suffix: str) -> str:
         return os.path.join(self._directory, image_id + suffix)
 
 
-def open_images() -> Images:
+def open_images() -> EmbeddedImages:
     """Return the images in ``[image] directory``."""
-    return Images(conf.CONF.image.directory)
+    return EmbeddedImages(conf.CONF.image.directory)
 
 
 @contextlib.contextmanager
-def _disk() -> Iterator[None]:
+def _store_errors() -> Iterator[None]:
     """Turn a full or failing disk into what a client can be told."""
     try:
         yield

@@ -25,16 +25,16 @@ from minova import conf
 from minova import exception
 from minova import images
 from minova.images import documents
-from minova.images import transfer
+from minova.images import streams
 
 _GROUP = 'image'
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-_LONGEST_PAUSE = 10.0
-_WHAT = 'The image service'
+_RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_MAX_DELAY = 10.0
+_SERVICE = 'The image service'
 _Result = TypeVar('_Result')
 
 
-class _TryAgainError(Exception):
+class _RetryableError(Exception):
     """It may go better the next time."""
 
 
@@ -58,26 +58,28 @@ def options() -> list[Any]:
     return found
 
 
-class Glance:
+class GlanceImages:
     """The images of a Glance. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = clock.lock()
         self._adapter: Any = None
 
-    def show(self, context: images.Asker, image_id: str) -> images.Image:
+    def show(
+        self, context: images.CallerContext, image_id: str
+    ) -> images.Image:
         """Return an image: see ``images.Images``."""
-        image = _persistently(lambda: self._show(image_id))
-        if images.visible(image, context):
+        image = _retry(lambda: self._show(image_id))
+        if images.is_visible(image, context):
             return image
         if image.visibility == 'shared' and context.project_id:
             project_id = context.project_id
-            if _persistently(lambda: self._is_member(image_id, project_id)):
+            if _retry(lambda: self._is_member(image_id, project_id)):
                 return image
         raise exception.ImageNotFound(image_id=image_id[:64])
 
     def download(
-        self, context: images.Asker, image_id: str, path: str
+        self, context: images.CallerContext, image_id: str, path: str
     ) -> None:
         """Write the data of an image to ``path``: see ``images.Images``."""
         image = self.show(context, image_id)
@@ -88,24 +90,24 @@ class Glance:
         def deliver() -> None:
             with contextlib.closing(self._data(image_id, deadline)) as chunks:
                 try:
-                    transfer.deliver(image, chunks, path)
+                    streams.write_verified(image, chunks, path)
                 except requests.RequestException as error:
-                    raise _TryAgainError(str(error)) from error
+                    raise _RetryableError(str(error)) from error
                 except OSError as error:
                     raise exception.OperationFailed(
                         cause=f'Download of image {image_id}',
                         reason=str(error),
                     ) from error
 
-        _persistently(deliver)
+        _retry(deliver)
 
     def _show(self, image_id: str) -> images.Image:
-        answer = self._get(image_id)
+        response = self._get(image_id)
         try:
-            return documents.parsed(answer.json())
+            return documents.from_document(response.json())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise exception.Unavailable(
-                what=_WHAT,
+                what=_SERVICE,
                 reason=f'what it answers is no image ({error!r}).',
             ) from error
 
@@ -118,11 +120,11 @@ class Glance:
 
     def _data(self, image_id: str, deadline: float) -> Generator[bytes]:
         """Give the data of an image as it comes; Unavailable if too slowly."""
-        with self._get(image_id, '/file', stream=True) as answer:
-            for chunk in answer.iter_content(transfer.CHUNK):
+        with self._get(image_id, '/file', stream=True) as response:
+            for chunk in response.iter_content(streams.CHUNK_BYTES):
                 if clock.monotonic() > deadline:
                     raise exception.Unavailable(
-                        what=_WHAT,
+                        what=_SERVICE,
                         reason=f'image {image_id} did not arrive in time; '
                         'see download_timeout in [image].',
                     )
@@ -136,7 +138,7 @@ class Glance:
             # An id is part of the path, and this is nobody's id.
             raise exception.ImageNotFound(image_id=image_id[:64])
         try:
-            answer: requests.Response = self._connected().get(
+            response: requests.Response = self._get_adapter().get(
                 f'{self._base_url()}/v2/images/{image_id}{suffix}',
                 stream=stream,
                 raise_exc=False,
@@ -146,46 +148,46 @@ class Glance:
             ksa.DiscoveryFailure,
             ksa.HttpServerError,
         ) as error:
-            raise _TryAgainError(str(error)) from error
+            raise _RetryableError(str(error)) from error
         except (ksa.ClientException, requests.RequestException) as error:
             raise exception.Unavailable(
-                what=_WHAT, reason=str(error)
+                what=_SERVICE, reason=str(error)
             ) from error
-        if answer.ok and answer.status_code != 204:
-            return answer
-        answer.close()
-        return _refused(answer.status_code, image_id)
+        if response.ok and response.status_code != 204:
+            return response
+        response.close()
+        return _raise_for_status(response.status_code, image_id)
 
     def _base_url(self) -> str:
         """Return the endpoint without a version."""
-        url = self._connected().get_endpoint()
+        url = self._get_adapter().get_endpoint()
         if url is None:
             raise exception.Unavailable(
-                what=_WHAT,
+                what=_SERVICE,
                 reason='the catalog has no endpoint for it; see '
                 'valid_interfaces and region_name in [image].',
             )
         return re.sub(r'(/v\d+(\.\d+)?)?/*$', '', url)
 
-    def _connected(self) -> Any:
+    def _get_adapter(self) -> Any:
         """Return the adapter, made at the first use; asks nobody yet."""
         with self._lock:
             if self._adapter is None:
-                self._adapter = _adapter()
+                self._adapter = _make_adapter()
             return self._adapter
 
 
-def open_images() -> Glance:
+def open_images() -> GlanceImages:
     """Return the Glance of the group ``[image]``."""
-    return Glance()
+    return GlanceImages()
 
 
 def check() -> None:
     """Raise ConfigInvalid if the options cannot lead to a Glance."""
-    _adapter()
+    _make_adapter()
 
 
-def _adapter() -> Any:
+def _make_adapter() -> Any:
     """Return what the options say; ConfigInvalid if they say too little."""
     conf.CONF.register_opts(options(), group=_GROUP)
     try:
@@ -206,30 +208,30 @@ def _adapter() -> Any:
     return adapter
 
 
-def _refused(status: int, image_id: str) -> requests.Response:
+def _raise_for_status(status: int, image_id: str) -> requests.Response:
     """Raise what an answer with no image in it means."""
     if status in (403, 404):
         raise exception.ImageNotFound(image_id=image_id)
-    if status in _RETRIED:
-        raise _TryAgainError(f'it answers {status}.')
+    if status in _RETRYABLE_STATUSES:
+        raise _RetryableError(f'it answers {status}.')
     if status == 204:
         raise exception.ImageNotActive(image_id=image_id)
     hint = '; see the credentials in [image]' if status == 401 else ''
     raise exception.Unavailable(
-        what=_WHAT, reason=f'it answers {status}{hint}.'
+        what=_SERVICE, reason=f'it answers {status}{hint}.'
     )
 
 
-def _persistently(ask: Callable[[], _Result]) -> _Result:
+def _retry(func: Callable[[], _Result]) -> _Result:
     """Ask until there is an answer, as often as ``[image] attempts`` says."""
     attempts = conf.CONF.image.attempts
     for attempt in range(1, attempts + 1):
         try:
-            return ask()
-        except _TryAgainError as error:
+            return func()
+        except _RetryableError as error:
             if attempt == attempts:
                 raise exception.Unavailable(
-                    what=_WHAT, reason=str(error)
+                    what=_SERVICE, reason=str(error)
                 ) from error
-        clock.sleep(min(2.0 ** (attempt - 1), _LONGEST_PAUSE))
+        clock.sleep(min(2.0 ** (attempt - 1), _MAX_DELAY))
     raise AssertionError('attempts is at least 1')

@@ -49,7 +49,7 @@ _PAGING = ('limit', 'marker', 'sort', 'sort_key', 'sort_dir')
 _IGNORED = ('member_status',)
 
 
-def page(
+def select_page(
     found: Sequence[images.Image], params: _Params
 ) -> tuple[list[images.Image], str | None]:
     """Return the page that is asked for, and the id to go on after, if any.
@@ -57,10 +57,10 @@ def page(
     InvalidInput if a parameter makes no sense or the marker is not among
     ``found``.
     """
-    tests = _tests(params)
-    limit = _limit(params)
-    order = _sorted(found, _order(params))
-    marker = _one(params, 'marker')
+    tests = _make_tests(params)
+    limit = _page_size(params)
+    order = _sort(found, _parse_sort(params))
+    marker = _single_value(params, 'marker')
     if marker is not None:
         places = [image.id for image in order]
         if marker not in places:
@@ -74,7 +74,7 @@ def page(
     return shown, shown[-1].id if more else None
 
 
-def link(params: _Params, marker: str | None = None) -> str:
+def page_path(params: _Params, marker: str | None = None) -> str:
     """Return the path of a page of the same list, from ``marker`` on."""
     kept = {name: params[name] for name in params if name != 'marker'}
     if marker is not None:
@@ -83,9 +83,9 @@ def link(params: _Params, marker: str | None = None) -> str:
     return f'/v2/images?{query}' if query else '/v2/images'
 
 
-def _tests(params: _Params) -> list[_Test]:
+def _make_tests(params: _Params) -> list[_Test]:
     """Return what an image must pass to be listed."""
-    tests = [_test(name, params) for name in params]
+    tests = [_make_test(name, params) for name in params]
     if 'os_hidden' not in params:
         tests.append(lambda image: not image.hidden)
     if 'visibility' not in params:
@@ -94,16 +94,16 @@ def _tests(params: _Params) -> list[_Test]:
     return [test for test in tests if test is not None]
 
 
-def _test(name: str, params: _Params) -> _Test | None:
+def _make_test(name: str, params: _Params) -> _Test | None:
     if name in _PAGING or name in _IGNORED:
         return None
     if name == 'tag':
         value = params[name]
         wanted = {value} if isinstance(value, str) else set(value)
         return lambda image: wanted <= set(image.tags)
-    text = _one(params, name) or ''
+    text = _single_value(params, name) or ''
     if name in _CHOICES:
-        among = _among(text)
+        among = _parse_choices(text)
         return lambda image: getattr(image, name) in among
     if name in _EXACT:
         if name == 'visibility' and text == 'all':
@@ -111,25 +111,25 @@ def _test(name: str, params: _Params) -> _Test | None:
         field = name.removeprefix('os_')
         return lambda image: getattr(image, field) == text
     if name in ('protected', 'os_hidden'):
-        field, flag = name.removeprefix('os_'), _flag(name, text)
+        field, flag = name.removeprefix('os_'), _parse_flag(name, text)
         return lambda image: getattr(image, field) is flag
     if name in ('size_min', 'size_max'):
-        bound = _number(name, text)
+        bound = _parse_number(name, text)
         if name == 'size_min':
             return lambda image: (image.size or 0) >= bound
         return lambda image: (image.size or 0) <= bound
     if name in ('min_disk', 'min_ram', 'size'):
-        number = _number(name, text)
+        number = _parse_number(name, text)
         return lambda image: getattr(image, name) == number
     if name in ('created_at', 'updated_at'):
-        compare, moment = _moment(name, text)
+        compare, moment = _parse_time(name, text)
         return lambda image: compare(
             getattr(image, name).replace(microsecond=0), moment
         )
     return lambda image: image.properties.get(name) == text
 
 
-def _one(params: _Params, name: str) -> str | None:
+def _single_value(params: _Params, name: str) -> str | None:
     value = params.get(name)
     if isinstance(value, list):
         raise exception.InvalidInput(
@@ -138,7 +138,7 @@ def _one(params: _Params, name: str) -> str | None:
     return value
 
 
-def _among(text: str) -> frozenset[str]:
+def _parse_choices(text: str) -> frozenset[str]:
     """Return the values that a filter allows: one, or a quotable list."""
     if not text.startswith('in:'):
         return frozenset({text})
@@ -148,7 +148,7 @@ def _among(text: str) -> frozenset[str]:
     )
 
 
-def _flag(name: str, text: str) -> bool:
+def _parse_flag(name: str, text: str) -> bool:
     try:
         return {'true': True, 'false': False}[text.lower()]
     except KeyError as error:
@@ -157,7 +157,7 @@ def _flag(name: str, text: str) -> bool:
         ) from error
 
 
-def _number(name: str, text: str) -> int:
+def _parse_number(name: str, text: str) -> int:
     if not re.fullmatch('[0-9]{1,18}', text):
         raise exception.InvalidInput(
             reason=f'{name} must be a whole number, not negative.'
@@ -165,7 +165,7 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _moment(
+def _parse_time(
     name: str, text: str
 ) -> tuple[Callable[[Any, Any], bool], datetime.datetime]:
     word, colon, rest = text.partition(':')
@@ -184,15 +184,17 @@ def _moment(
     return compare, moment
 
 
-def _limit(params: _Params) -> int:
+def _page_size(params: _Params) -> int:
     largest = int(conf.CONF.api.max_limit)
-    text = _one(params, 'limit')
-    return largest if text is None else min(_number('limit', text), largest)
+    text = _single_value(params, 'limit')
+    return (
+        largest if text is None else min(_parse_number('limit', text), largest)
+    )
 
 
-def _order(params: _Params) -> list[tuple[str, bool]]:
+def _parse_sort(params: _Params) -> list[tuple[str, bool]]:
     """Return the keys to sort by, the first first, and which go down."""
-    given = _one(params, 'sort')
+    given = _single_value(params, 'sort')
     if given is not None:
         if 'sort_key' in params or 'sort_dir' in params:
             raise exception.InvalidInput(
@@ -205,8 +207,8 @@ def _order(params: _Params) -> list[tuple[str, bool]]:
             )
         ]
     else:
-        keys = _many(params, 'sort_key') or ['created_at']
-        directions = _many(params, 'sort_dir') or ['desc']
+        keys = _values(params, 'sort_key') or ['created_at']
+        directions = _values(params, 'sort_dir') or ['desc']
         if len(directions) == 1:
             directions *= len(keys)
         if len(directions) != len(keys):
@@ -227,12 +229,12 @@ def _order(params: _Params) -> list[tuple[str, bool]]:
     ]
 
 
-def _many(params: _Params, name: str) -> list[str]:
+def _values(params: _Params, name: str) -> list[str]:
     value = params.get(name, [])
     return [value] if isinstance(value, str) else value
 
 
-def _sorted(
+def _sort(
     found: Sequence[images.Image], order: list[tuple[str, bool]]
 ) -> list[images.Image]:
     """Return images in an order; what has no value comes before the rest."""

@@ -31,7 +31,7 @@ def virtual_size(head: bytes) -> int:
     InvalidInput if it is no qcow2 file, or one that is not taken.
     """
     if len(head) < _V2_BYTES or not head.startswith(MAGIC):
-        raise _refused('the data is not in the format qcow2.')
+        raise _invalid_input('the data is not in the format qcow2.')
     (
         _magic,
         version,
@@ -42,14 +42,14 @@ def virtual_size(head: bytes) -> int:
         encryption,
     ) = _BASIC.unpack_from(head)
     if version not in (2, 3) or not 9 <= cluster_bits <= 21 or size >= 1 << 63:
-        raise _refused('the header of the qcow2 data is not valid.')
+        raise _invalid_input('the header of the qcow2 data is not valid.')
     if backing_offset or backing_length:
-        raise _refused('a qcow2 image must not have a backing file.')
+        raise _invalid_input('a qcow2 image must not have a backing file.')
     if encryption:
-        raise _refused('an encrypted qcow2 image cannot be booted.')
+        raise _invalid_input('an encrypted qcow2 image cannot be booted.')
     if version > 2:
         if len(head) < HEADER_BYTES:
-            raise _refused('the header of the qcow2 data is cut off.')
+            raise _invalid_input('the header of the qcow2 data is cut off.')
         _check_features(_FEATURES.unpack_from(head, _FEATURES_AT)[0])
     return int(size)
 
@@ -57,12 +57,16 @@ def virtual_size(head: bytes) -> int:
 def _check_features(features: int) -> None:
     """Refuse what a reader must understand and we do not want."""
     if features & _EXTERNAL_DATA:
-        raise _refused('a qcow2 image must not have an external data file.')
+        raise _invalid_input(
+            'a qcow2 image must not have an external data file.'
+        )
     if features & _CORRUPT:
-        raise _refused('the qcow2 image is marked as corrupt.')
+        raise _invalid_input('the qcow2 image is marked as corrupt.')
     if features & ~_KNOWN:
-        raise _refused('the qcow2 image needs features that are not known.')
+        raise _invalid_input(
+            'the qcow2 image needs features that are not known.'
+        )
 
 
-def _refused(reason: str) -> exception.InvalidInput:
+def _invalid_input(reason: str) -> exception.InvalidInput:
     return exception.InvalidInput(reason=reason)

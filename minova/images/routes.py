@@ -14,7 +14,7 @@ import falcon
 
 from minova import exception
 from minova import images
-from minova.identity import wire
+from minova.identity import http_io
 from minova.images import attributes
 from minova.images import documents
 from minova.images import embedded
@@ -36,7 +36,7 @@ _VERSIONS = (
 )
 
 
-def routes(store: embedded.Images) -> list[tuple[str, object]]:
+def routes(store: embedded.EmbeddedImages) -> list[tuple[str, object]]:
     """Return URI templates and their falcon resources."""
     one = '/image/v2/images/{image_id}'
     return [
@@ -57,7 +57,7 @@ def error_body(status: int, message: str) -> dict[str, Any]:
     """Return how an error is told."""
     return {
         'code': status,
-        'title': wire.title(status),
+        'title': http_io.status_phrase(status),
         'message': message,
     }
 
@@ -70,7 +70,7 @@ class Versions:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the list."""
-        url = f'{wire.base_url(req)}/image/v2/'
+        url = f'{http_io.novncproxy_base_url(req)}/image/v2/'
         resp.status = self._status
         resp.media = {
             'versions': [
@@ -87,58 +87,62 @@ class Versions:
 class Collection:
     """The images."""
 
-    def __init__(self, store: embedded.Images) -> None:
+    def __init__(self, store: embedded.EmbeddedImages) -> None:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List a page of those that the caller sees."""
-        found = self._store.find(wire.caller(req))
-        shown, marker = listing.page(found, req.params)
+        found = self._store.list_visible(http_io.get_caller(req))
+        shown, marker = listing.select_page(found, req.params)
         resp.media = {
             'images': [_view(image) for image in shown],
             'schema': '/v2/schemas/images',
-            'first': listing.link(req.params),
+            'first': listing.page_path(req.params),
         }
         if marker is not None:
-            resp.media['next'] = listing.link(req.params, marker)
+            resp.media['next'] = listing.page_path(req.params, marker)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make one without data."""
-        caller = wire.caller(req)
+        caller = http_io.get_caller(req)
         if caller.project_id is None:
             raise exception.Forbidden(
                 'An image needs a token for a project; this one is unscoped.'
             )
-        image = attributes.made(wire.document(req), caller)
+        image = attributes.parse_new(http_io.read_json(req), caller)
         self._store.add(image)
         resp.status = falcon.HTTP_201
-        resp.location = f'{wire.base_url(req)}/image/v2/images/{image.id}'
+        resp.location = (
+            f'{http_io.novncproxy_base_url(req)}/image/v2/images/{image.id}'
+        )
         resp.media = _view(image)
 
 
 class Member:
     """One image."""
 
-    def __init__(self, store: embedded.Images) -> None:
+    def __init__(self, store: embedded.EmbeddedImages) -> None:
         self._store = store
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Show it."""
-        resp.media = _view(self._store.show(wire.caller(req), image_id))
+        resp.media = _view(self._store.show(http_io.get_caller(req), image_id))
 
     def on_patch(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Change what is said of it."""
-        caller = wire.caller(req)
+        caller = http_io.get_caller(req)
         _check_writable(self._store, caller, image_id, 'modify_image')
-        operations = wire.document(req, _PATCH_TYPE)
+        operations = http_io.read_json(req, _PATCH_TYPE)
         resp.media = _view(
             self._store.update(
                 image_id,
-                lambda image: attributes.patched(image, operations, caller),
+                lambda image: attributes.apply_patch(
+                    image, operations, caller
+                ),
             )
         )
 
@@ -147,7 +151,7 @@ class Member:
     ) -> None:
         """Remove it and its data."""
         _check_writable(
-            self._store, wire.caller(req), image_id, 'delete_image'
+            self._store, http_io.get_caller(req), image_id, 'delete_image'
         )
         self._store.delete(image_id)
         resp.status = falcon.HTTP_204
@@ -156,7 +160,7 @@ class Member:
 class Data:
     """The data of an image."""
 
-    def __init__(self, store: embedded.Images) -> None:
+    def __init__(self, store: embedded.EmbeddedImages) -> None:
         self._store = store
 
     def on_put(
@@ -164,21 +168,21 @@ class Data:
     ) -> None:
         """Take it in, once."""
         _check_writable(
-            self._store, wire.caller(req), image_id, 'upload_image'
+            self._store, http_io.get_caller(req), image_id, 'upload_image'
         )
         given = (req.content_type or '').partition(';')[0].strip().lower()
         if given != _DATA_TYPE:
             raise exception.InvalidInput(
                 reason=f'the Content-Type must be {_DATA_TYPE}.'
             )
-        self._store.upload(image_id, wire.body(req), _length(req))
+        self._store.upload(image_id, http_io.body_stream(req), _length(req))
         resp.status = falcon.HTTP_204
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Give it out; 204 if there is none yet."""
-        image = self._store.show(wire.caller(req), image_id)
+        image = self._store.show(http_io.get_caller(req), image_id)
         if image.status != 'active':
             resp.status = falcon.HTTP_204
             return
@@ -190,7 +194,7 @@ class Data:
 class Tag:
     """One tag of an image."""
 
-    def __init__(self, store: embedded.Images) -> None:
+    def __init__(self, store: embedded.EmbeddedImages) -> None:
         self._store = store
 
     def on_put(
@@ -212,7 +216,7 @@ class Tag:
         tag: str,
     ) -> None:
         """Take the tag away; NotFound if the image does not have it."""
-        image = self._store.show(wire.caller(req), image_id)
+        image = self._store.show(http_io.get_caller(req), image_id)
         if tag not in image.tags:
             raise exception.NotFound(
                 f'Image {image_id} does not have the tag {tag[:255]}.'
@@ -228,12 +232,12 @@ class Tag:
         operation: dict[str, Any],
         value: Any,
     ) -> None:
-        caller = wire.caller(req)
+        caller = http_io.get_caller(req)
         _check_writable(self._store, caller, image_id, 'modify_image')
         operations = [{**operation, 'value': value}]
         self._store.update(
             image_id,
-            lambda image: attributes.patched(image, operations, caller),
+            lambda image: attributes.apply_patch(image, operations, caller),
         )
 
 
@@ -263,8 +267,8 @@ class ImportMethods:
 
 
 def _check_writable(
-    store: embedded.Images,
-    caller: wire.Caller,
+    store: embedded.EmbeddedImages,
+    caller: http_io.Caller,
     image_id: str,
     action: str,
 ) -> None:
@@ -291,7 +295,7 @@ def _view(image: images.Image) -> dict[str, Any]:
     """Return an image as it is shown: to the second, with its links."""
     path = f'/v2/images/{image.id}'
     return {
-        **documents.rendered(image, 'seconds'),
+        **documents.to_document(image, 'seconds'),
         'self': path,
         'file': f'{path}/file',
         'schema': '/v2/schemas/image',

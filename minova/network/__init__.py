@@ -22,8 +22,8 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
-from minova.db.engine import Connection
-from minova.db.networks import Network
+from minova.db.connections.engine import Connection
+from minova.db.queries.networks import Network
 
 #: A nic as ``Instance.network_info`` holds it. ``id`` is its port's, ``mac``
 #: is its own for as long as the instance lives, ``label`` and ``network_id``
@@ -35,7 +35,7 @@ Nic = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class NetworkRequest:
     """One nic that a user asks for; None where he does not mind."""
 
     network_id: str
@@ -44,7 +44,7 @@ class Wanted:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
+class SelectedNetwork:
     """One nic that is to be: its network, and what was asked for."""
 
     network: Network
@@ -52,15 +52,15 @@ class Chosen:
     tag: str | None = None
 
 
-class Networks(Protocol):
+class NetworkService(Protocol):
     """A network service."""
 
-    def choose(
+    def select(
         self,
         connection: Connection,
         project_id: str,
-        wanted: Sequence[Wanted] | None,
-    ) -> list[Chosen]:
+        requested: Sequence[NetworkRequest] | None,
+    ) -> list[SelectedNetwork]:
         """Return the nics that each server of a request gets.
 
         ``wanted`` is what the user names, None: the one network there is, if
@@ -71,7 +71,7 @@ class Networks(Protocol):
     def allocate(
         self,
         connection: Connection,
-        chosen: Sequence[Chosen],
+        selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:
         """Give each instance its ports, in the transaction that begins it.
@@ -87,9 +87,9 @@ class Networks(Protocol):
         """
 
 
-def service() -> Networks:
+def load() -> NetworkService:
     """Return the network service."""
     # Not above: it is made of what is declared here.
     from minova.network import embedded
 
-    return embedded.Embedded()
+    return embedded.EmbeddedNetworks()

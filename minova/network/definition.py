@@ -17,13 +17,13 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.conf import CONF
-from minova.db import networks
-from minova.db import ports
-from minova.db.engine import Connection
-from minova.db.engine import Database
-from minova.db.networks import Address
-from minova.db.networks import Cidr
-from minova.db.networks import Network
+from minova.db.connections.engine import Connection
+from minova.db.connections.engine import Database
+from minova.db.queries import networks
+from minova.db.queries import ports
+from minova.db.queries.networks import Address
+from minova.db.queries.networks import Cidr
+from minova.db.queries.networks import Network
 from minova.network.embedded import is_host
 
 LOG = logging.getLogger(__name__)
@@ -33,20 +33,22 @@ LOG = logging.getLogger(__name__)
 USER_CIDR: Final = '10.0.2.0/24'
 _USER_GATEWAY: Final = 2
 _USER_DNS: Final = 3
-_USER_FIRST: Final = 15
+_USER_POOL_FIRST: Final = 15
 
 #: The least that IPv4 and IPv6 ask of a link, and what an MTU can be at most.
-_LEAST_MTU: Final = {4: 68, 6: 1280}
-_MOST_MTU: Final = 65535
+_MIN_MTU: Final = {4: 68, 6: 1280}
+_MAX_MTU: Final = 65535
 
 #: A kernel takes no longer name of a device.
-_DEVICE: Final = re.compile(r'[^\s/:]{1,15}')
-_NAME: Final = re.compile(r'[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*\S)?')
+_DEVICE_PATTERN: Final = re.compile(r'[^\s/:]{1,15}')
+_NAME_PATTERN: Final = re.compile(
+    r'[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*\S)?'
+)
 
 #: How a network is said to have no gateway.
 NO_GATEWAY: Final = 'none'
 #: How many of the servers that use a network are named.
-_MOST_NAMED: Final = 5
+_MAX_SERVERS_NAMED: Final = 5
 
 
 def define(
@@ -67,19 +69,23 @@ def define(
     The gateway is the first address of the CIDR unless another one is named,
     or ``none``. The pool, written FIRST-LAST, is all the rest.
     """
-    if not _NAME.fullmatch(name) or len(name) > 255:
-        raise _wrong(f'{name!r} is no name: 1 to 255 printable characters')
-    kind, device = _plug(bridge, libvirt_network, user)
+    if not _NAME_PATTERN.fullmatch(name) or len(name) > 255:
+        raise _invalid_input(
+            f'{name!r} is no name: 1 to 255 printable characters'
+        )
+    kind, device = _parse_plug(bridge, libvirt_network, user)
     if cidr is None and kind == networks.USER:
         cidr = USER_CIDR
-    subnet = _subnet(cidr)
+    subnet = _parse_subnet(cidr)
     if subnet.version == 6 and kind != networks.BRIDGE:
-        raise _wrong(f'{subnet}: only a network over a bridge may be IPv6')
-    way_out = _gateway(subnet, gateway, kind)
-    servers = [str(_address(one, 'a DNS server')) for one in dns]
+        raise _invalid_input(
+            f'{subnet}: only a network over a bridge may be IPv6'
+        )
+    gateway_address = _parse_gateway(subnet, gateway, kind)
+    servers = [str(_parse_address(one, 'a DNS server')) for one in dns]
     if kind == networks.USER and not servers:
         servers = [str(subnet[_USER_DNS])]
-    first, last = _pool(subnet, pool, way_out, kind)
+    first, last = _parse_pool(subnet, pool, gateway_address, kind)
     return Network(
         id=clock.uuid4(),
         name=name,
@@ -87,20 +93,20 @@ def define(
         kind=kind,
         device=device,
         cidr=str(subnet),
-        gateway=way_out,
+        gateway=gateway_address,
         dns=servers,
-        mtu=_mtu(mtu, subnet, kind),
+        mtu=_parse_mtu(mtu, subnet, kind),
         pool_first=first,
         pool_last=last,
         created_at=clock.now(),
     )
 
 
-def _wrong(reason: str) -> exception.InvalidInput:
+def _invalid_input(reason: str) -> exception.InvalidInput:
     return exception.InvalidInput(f'{reason}.')
 
 
-def _plug(
+def _parse_plug(
     bridge: str | None, libvirt_network: str | None, user: bool
 ) -> tuple[str, str]:
     given = [
@@ -113,94 +119,104 @@ def _plug(
         if device is not None
     ]
     if len(given) != 1:
-        raise _wrong(
+        raise _invalid_input(
             'say how guests are plugged in, in one way: into a bridge of the '
             'hosts, a network of libvirt there, or a user network of QEMU'
         )
     kind, device = given[0]
-    if kind == networks.BRIDGE and not _DEVICE.fullmatch(device):
-        raise _wrong(
+    if kind == networks.BRIDGE and not _DEVICE_PATTERN.fullmatch(device):
+        raise _invalid_input(
             f'{device!r} is no bridge: 1 to 15 characters without blanks, '
             '"/" and ":"'
         )
-    if kind == networks.LIBVIRT and not (_NAME.fullmatch(device)):
-        raise _wrong(f'{device!r} is no name of a libvirt network')
+    if kind == networks.LIBVIRT and not (_NAME_PATTERN.fullmatch(device)):
+        raise _invalid_input(f'{device!r} is no name of a libvirt network')
     return kind, device
 
 
-def _subnet(cidr: str | None) -> Cidr:
+def _parse_subnet(cidr: str | None) -> Cidr:
     try:
         found = ipaddress.ip_network(cidr or '')
     except ValueError as error:
-        raise _wrong(
+        raise _invalid_input(
             f'{cidr or ""!r} is no CIDR such as 192.168.1.0/24 ({error})'
         ) from error
     if found.num_addresses < 4:
-        raise _wrong(f'{found} is too small for a gateway and guests')
+        raise _invalid_input(f'{found} is too small for a gateway and guests')
     if found.is_multicast or found.is_loopback or found.is_unspecified:
-        raise _wrong(f'{found} cannot be used on a network')
+        raise _invalid_input(f'{found} cannot be used on a network')
     return found
 
 
-def _address(text: str, what: str) -> Address:
+def _parse_address(text: str, what: str) -> Address:
     try:
         found = ipaddress.ip_address(text.strip())
         if found.version == 6 and found.scope_id is not None:
             raise ValueError('it has a zone')
     except ValueError as error:
-        raise _wrong(f'{text!r} is no address of {what}: {error}') from error
+        raise _invalid_input(
+            f'{text!r} is no address of {what}: {error}'
+        ) from error
     return found
 
 
-def _within(subnet: Cidr, text: str, what: str) -> Address:
-    found = _address(text, what)
+def _parse_host_address(subnet: Cidr, text: str, what: str) -> Address:
+    found = _parse_address(text, what)
     if found not in subnet or not is_host(subnet, found):
-        raise _wrong(f'{found} cannot be {what}: no host in {subnet} has it')
+        raise _invalid_input(
+            f'{found} cannot be {what}: no host in {subnet} has it'
+        )
     return found
 
 
-def _gateway(subnet: Cidr, gateway: str | None, kind: str) -> str | None:
+def _parse_gateway(subnet: Cidr, gateway: str | None, kind: str) -> str | None:
     if kind == networks.USER:
         own = str(subnet[_USER_GATEWAY])
         if gateway not in (None, own):
-            raise _wrong(f'the gateway of this user network is always {own}')
+            raise _invalid_input(
+                f'the gateway of this user network is always {own}'
+            )
         return own
     if gateway == NO_GATEWAY:
         return None
     if gateway is None:
         return str(subnet[1])
-    return str(_within(subnet, gateway, 'the gateway'))
+    return str(_parse_host_address(subnet, gateway, 'the gateway'))
 
 
-def _pool(
+def _parse_pool(
     subnet: Cidr, pool: str | None, gateway: str | None, kind: str
 ) -> tuple[str, str]:
     if pool is not None:
         ends = pool.split('-')
         if len(ends) != 2:
-            raise _wrong(f'{pool!r} is no pool such as 10.0.0.10-10.0.0.99')
-        first, last = (_within(subnet, end, 'in the pool') for end in ends)
+            raise _invalid_input(
+                f'{pool!r} is no pool such as 10.0.0.10-10.0.0.99'
+            )
+        first, last = (
+            _parse_host_address(subnet, end, 'in the pool') for end in ends
+        )
     else:
-        first = subnet[_USER_FIRST if kind == networks.USER else 1]
+        first = subnet[_USER_POOL_FIRST if kind == networks.USER else 1]
         # The last of IPv4 means everybody.
         last = subnet[-2 if subnet.version == 4 else -1]
     if int(first) > int(last):
-        raise _wrong(f'the pool {first}-{last} ends before it begins')
+        raise _invalid_input(f'the pool {first}-{last} ends before it begins')
     if str(first) == str(last) == gateway:
-        raise _wrong(f'the pool has only the gateway, {gateway}')
+        raise _invalid_input(f'the pool has only the gateway, {gateway}')
     return str(first), str(last)
 
 
-def _mtu(mtu: str | None, subnet: Cidr, kind: str) -> int | None:
+def _parse_mtu(mtu: str | None, subnet: Cidr, kind: str) -> int | None:
     if mtu is None:
         return None
     if kind == networks.USER:
-        raise _wrong('the MTU of a user network cannot be chosen')
-    least = _LEAST_MTU[subnet.version]
+        raise _invalid_input('the MTU of a user network cannot be chosen')
+    minimum = _MIN_MTU[subnet.version]
     is_one = mtu.isascii() and mtu.isdecimal() and len(mtu) < 6
-    if is_one and least <= int(mtu) <= _MOST_MTU:
+    if is_one and minimum <= int(mtu) <= _MAX_MTU:
         return int(mtu)
-    raise _wrong(f'{mtu!r} is no MTU from {least} to {_MOST_MTU}')
+    raise _invalid_input(f'{mtu!r} is no MTU from {minimum} to {_MAX_MTU}')
 
 
 # -- coming and going --------------------------------------------------------
@@ -210,26 +226,26 @@ def create(database: Database, network: Network) -> None:
     """Write a new network; Conflict when it cannot be beside the others."""
 
     def work(connection: Connection) -> None:
-        for other in networks.all_of(connection):
+        for other in networks.list_all(connection):
             if other.name == network.name:
-                raise _name_is_taken(network)
-            _require_apart(network, other)
+                raise _name_conflict(network)
+            _require_no_overlap(network, other)
         networks.insert(connection, network)
 
     try:
         database.write(work)
     except db_exception.DBDuplicateEntry as error:
         # Another one made it a moment ago.
-        raise _name_is_taken(network) from error
+        raise _name_conflict(network) from error
 
 
-def _name_is_taken(network: Network) -> exception.Conflict:
+def _name_conflict(network: Network) -> exception.Conflict:
     return exception.Conflict(
         f'There is a network {network.name} already; give another name.'
     )
 
 
-def _require_apart(network: Network, other: Network) -> None:
+def _require_no_overlap(network: Network, other: Network) -> None:
     if networks.USER in (network.kind, other.kind):
         # What a guest has for itself alone meets nobody's addresses.
         return
@@ -240,12 +256,14 @@ def _require_apart(network: Network, other: Network) -> None:
         )
 
 
-def delete(database: Database, named: str) -> Network:
+def delete(database: Database, name_or_id: str) -> Network:
     """Remove the network of that id or name; Conflict when it is used."""
 
     def work(connection: Connection) -> Network:
-        found = find(connection, named, lock=True)
-        count, some = ports.users(connection, found.id, _MOST_NAMED)
+        found = find(connection, name_or_id, lock=True)
+        count, some = ports.list_instances(
+            connection, found.id, _MAX_SERVERS_NAMED
+        )
         if count:
             users = [f'{name or "unknown"} ({uuid})' for uuid, name in some]
             if count > len(users):
@@ -260,88 +278,94 @@ def delete(database: Database, named: str) -> Network:
     return database.write(work)
 
 
-def find(connection: Connection, named: str, lock: bool = False) -> Network:
+def find(
+    connection: Connection, name_or_id: str, lock: bool = False
+) -> Network:
     """Return the network of that id or name; NetworkNotFound without one."""
-    found = networks.find(connection, named, lock)
+    found = networks.find(connection, name_or_id, lock)
     if found is None:
-        raise exception.NetworkNotFound(network_id=named)
+        raise exception.NetworkNotFound(network_id=name_or_id)
     return found
 
 
 # -- those that the configuration names --------------------------------------
 
-_WORDS: Final = (
+_KEYS: Final = (
     'name cidr bridge libvirt_network user gateway dns mtu pool project'
 )
 
 
-def of_words(line: str) -> Network:
+def parse_option(line: str) -> Network:
     """Return the network that a line of the configuration describes.
 
     Raises ConfigInvalid.
     """
     try:
-        return _of_words(line)
+        return _parse_option(line)
     except exception.InvalidInput as error:
         raise exception.ConfigInvalid(
             reason=f'[network] network = {line}: {error}'
         ) from error
 
 
-def _of_words(line: str) -> Network:
+def _parse_option(line: str) -> Network:
     given: dict[str, str] = {}
     for part in line.split(','):
-        word, _, value = (text.strip() for text in part.partition('='))
-        if word not in _WORDS.split() or word in given:
-            known = ', '.join(_WORDS.split())
-            raise _wrong(f'{word!r} is none of {known}, or is there twice')
-        given[word] = value
+        key, _, value = (text.strip() for text in part.partition('='))
+        if key not in _KEYS.split() or key in given:
+            known = ', '.join(_KEYS.split())
+            raise _invalid_input(
+                f'{key!r} is none of {known}, or is there twice'
+            )
+        given[key] = value
     user = given.pop('user', None)
     if user not in (None, '', 'yes', 'true'):
-        raise _wrong(f'user = {user} means nothing; say only "user"')
+        raise _invalid_input(f'user = {user} means nothing; say only "user"')
     dns = given.pop('dns', '').split()
     name = given.pop('name', '')
-    empty = [word for word, value in given.items() if not value]
+    empty = [key for key, value in given.items() if not value]
     if empty:
-        raise _wrong(f'{", ".join(empty)} has no value')
+        raise _invalid_input(f'{", ".join(empty)} has no value')
     return define(name, dns=dns, user=user is not None, **given)
 
 
-def make_configured(database: Database) -> None:
+def create_configured(database: Database) -> None:
     """Make the networks that the configuration names and that are missing.
 
     One that is there stays as it is. Raises ConfigInvalid for one that cannot
     be made.
     """
-    for wanted in [of_words(line) for line in CONF.network.network]:
-        found = _named(database, wanted.name) or _made(database, wanted)
-        if _content(found) != _content(wanted):
+    for network in [parse_option(line) for line in CONF.network.network]:
+        found = _find_by_name(database, network.name) or _create_or_find(
+            database, network
+        )
+        if _comparable_fields(found) != _comparable_fields(network):
             LOG.warning(
                 'Network %s is in the database and differs from what '
                 '[network] network says of it; it stays as it is.',
-                wanted.name,
+                network.name,
             )
 
 
-def _made(database: Database, wanted: Network) -> Network:
+def _create_or_find(database: Database, network: Network) -> Network:
     try:
-        create(database, wanted)
+        create(database, network)
     except exception.Conflict as error:
         # Perhaps another conductor has just made the very same.
-        found = _named(database, wanted.name)
+        found = _find_by_name(database, network.name)
         if found is None:
             raise exception.ConfigInvalid(
-                reason=f'[network] network, {wanted.name}: {error}'
+                reason=f'[network] network, {network.name}: {error}'
             ) from error
         return found
-    LOG.info('Network %s is made, as configured.', wanted.name)
-    return wanted
+    LOG.info('Network %s is made, as configured.', network.name)
+    return network
 
 
-def _named(database: Database, name: str) -> Network | None:
+def _find_by_name(database: Database, name: str) -> Network | None:
     return database.read(lambda connection: networks.find(connection, name))
 
 
-def _content(network: Network) -> dict[str, object]:
+def _comparable_fields(network: Network) -> dict[str, object]:
     own = {'id', 'created_at'}
     return {k: v for k, v in vars(network).items() if k not in own}

@@ -15,90 +15,98 @@ from typing import Final
 
 from minova import clock
 from minova import exception
-from minova.db import networks
-from minova.db import ports
-from minova.db.engine import Connection
-from minova.db.networks import Network
-from minova.db.ports import Port
-from minova.network import Chosen
+from minova.db.connections.engine import Connection
+from minova.db.queries import networks
+from minova.db.queries import ports
+from minova.db.queries.networks import Network
+from minova.db.queries.ports import Port
+from minova.network import NetworkRequest
 from minova.network import Nic
-from minova.network import Wanted
+from minova.network import SelectedNetwork
 
 #: The first half of every MAC: the range that OpenStack clouds use, of those
 #: that are locally administered.
 _MAC_PREFIX: Final = 'fa:16:3e'
 
 #: Up to this size a pool is looked at as a whole.
-_SMALL: Final = 1024
+_SMALL_POOL: Final = 1024
 #: Of a larger one so many addresses are tried, and again, before it is.
-_TRIES: Final = (16, 128)
+_EXTRA_TRIES: Final = (16, 128)
 
 
-class Embedded:
+class EmbeddedNetworks:
     """Networks and ports in the database; see ``network.Networks``."""
 
-    def choose(
+    def select(
         self,
         connection: Connection,
         project_id: str,
-        wanted: Sequence[Wanted] | None,
-    ) -> list[Chosen]:
+        requested: Sequence[NetworkRequest] | None,
+    ) -> list[SelectedNetwork]:
         """Find the networks and lock them."""
-        if wanted is None:
-            return _the_only_one(connection, project_id)
-        if not wanted:
+        if requested is None:
+            return _select_only_network(connection, project_id)
+        if not requested:
             return []
-        named = {one.network_id for one in wanted}
+        named = {one.network_id for one in requested}
         found = {
             network.id: network
-            for network in networks.of_project(connection, project_id, named)
+            for network in networks.list_for_project(
+                connection, project_id, named
+            )
         }
-        for one in wanted:
+        for one in requested:
             if one.network_id not in found:
                 raise exception.NetworkNotFound(network_id=one.network_id)
         return [
-            Chosen(
+            SelectedNetwork(
                 found[one.network_id],
-                _usable(found[one.network_id], one.address),
+                _require_usable(found[one.network_id], one.address),
                 one.tag,
             )
-            for one in wanted
+            for one in requested
         ]
 
     def allocate(
         self,
         connection: Connection,
-        chosen: Sequence[Chosen],
+        selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:
         """Write ports with addresses that are free."""
-        if not chosen:
+        if not selected:
             return [[] for _ in instance_uuids]
         addresses = [
             iter(found)
-            for found in _addresses(connection, chosen, len(instance_uuids))
+            for found in _assign_addresses(
+                connection, selected, len(instance_uuids)
+            )
         ]
         plugs = [
             (uuid, one, next(free))
             for uuid in instance_uuids
-            for one, free in zip(chosen, addresses, strict=True)
+            for one, free in zip(selected, addresses, strict=True)
         ]
-        macs = _macs(connection, [(c.network, a) for _, c, a in plugs])
+        macs = _assign_macs(connection, [(c.network, a) for _, c, a in plugs])
         made: list[Port] = []
-        given: dict[str, list[Nic]] = {uuid: [] for uuid in instance_uuids}
+        nics_by_instance: dict[str, list[Nic]] = {
+            uuid: [] for uuid in instance_uuids
+        }
         for (uuid, one, address), mac in zip(plugs, macs, strict=True):
-            port = _port(one.network, uuid, address, mac)
+            port = _build_port(one.network, uuid, address, mac)
             made.append(port)
-            given[uuid].append(nic(one.network, port, one.tag))
+            nics_by_instance[uuid].append(
+                build_nic(one.network, port, one.tag)
+            )
         ports.insert(connection, made)
-        return list(given.values())
+        return list(nics_by_instance.values())
 
     def release(self, connection: Connection, instance_uuid: str) -> None:
         """Delete the rows."""
         ports.release(connection, instance_uuid)
 
 
-def nic(network: Network, port: Port, tag: str | None = None) -> Nic:
+def build_nic(network: Network, port: Port, tag: str | None = None) -> Nic:
     """Return what an instance keeps of a port and of its network."""
     version = network.subnet.version
     found: Nic = {
@@ -107,7 +115,7 @@ def nic(network: Network, port: Port, tag: str | None = None) -> Nic:
         'label': network.name,
         'network_id': network.id,
         'mtu': network.mtu,
-        **_plug(network),
+        **_plug_fields(network),
         # Told to consumers with these keys, and with no others.
         'addresses': [
             {
@@ -130,7 +138,7 @@ def nic(network: Network, port: Port, tag: str | None = None) -> Nic:
     return found if tag is None else found | {'tag': tag}
 
 
-def _plug(network: Network) -> Nic:
+def _plug_fields(network: Network) -> Nic:
     if network.kind == networks.BRIDGE:
         return {'bridge': network.device}
     if network.kind == networks.LIBVIRT:
@@ -138,7 +146,7 @@ def _plug(network: Network) -> Nic:
     return {'user': True}
 
 
-def _port(
+def _build_port(
     network: Network, instance_uuid: str, address: str, mac: str
 ) -> Port:
     return Port(
@@ -154,7 +162,7 @@ def _port(
 # -- which MACs --------------------------------------------------------------
 
 
-def _macs(
+def _assign_macs(
     connection: Connection, plugs: Sequence[tuple[Network, str]]
 ) -> list[str]:
     """Return a MAC for each address: the one it had the last time.
@@ -164,14 +172,14 @@ def _macs(
     one to whoever has the address next. Neighbours have it in mind likewise.
     """
     found: list[str] = []
-    first = {_mac(*plug, 0) for plug in plugs}
-    taken = ports.macs_taken(connection, first)
+    first = {_derive_mac(*plug, 0) for plug in plugs}
+    taken = ports.list_used_macs(connection, first)
     for plug in plugs:
         for number in itertools.count():
-            mac = _mac(*plug, number)
+            mac = _derive_mac(*plug, number)
             if number:
                 # Hardly ever: another address has led to the same.
-                taken |= ports.macs_taken(connection, [mac])
+                taken |= ports.list_used_macs(connection, [mac])
             if mac not in taken:
                 break
         taken.add(mac)
@@ -179,7 +187,7 @@ def _macs(
     return found
 
 
-def _mac(network: Network, address: str, number: int) -> str:
+def _derive_mac(network: Network, address: str, number: int) -> str:
     text = f'{network.id} {address} {number}'
     digits = hashlib.sha256(text.encode()).hexdigest()
     return ':'.join((_MAC_PREFIX, *(digits[at : at + 2] for at in (0, 2, 4))))
@@ -188,28 +196,30 @@ def _mac(network: Network, address: str, number: int) -> str:
 # -- which networks ----------------------------------------------------------
 
 
-def _the_only_one(connection: Connection, project_id: str) -> list[Chosen]:
-    found = networks.of_project(connection, project_id, most=2)
+def _select_only_network(
+    connection: Connection, project_id: str
+) -> list[SelectedNetwork]:
+    found = networks.list_for_project(connection, project_id, limit=2)
     if len(found) > 1:
         raise exception.NetworkAmbiguous()
-    return [Chosen(network) for network in found]
+    return [SelectedNetwork(network) for network in found]
 
 
-def _usable(network: Network, address: str | None) -> str | None:
+def _require_usable(network: Network, address: str | None) -> str | None:
     """Return an address as it is written here; AddressNotUsable if not."""
     if address is None:
         return None
     found = ipaddress.ip_address(address)
     if found not in network.subnet:
-        raise _not_usable(found, network, f'it is not in {network.cidr}')
+        raise _not_usable_error(found, network, f'it is not in {network.cidr}')
     if str(found) == network.gateway:
-        raise _not_usable(found, network, 'it is the gateway')
+        raise _not_usable_error(found, network, 'it is the gateway')
     if not is_host(network.subnet, found):
-        raise _not_usable(found, network, f'it is {network.cidr} itself')
+        raise _not_usable_error(found, network, f'it is {network.cidr} itself')
     return str(found)
 
 
-def _not_usable(
+def _not_usable_error(
     address: object, network: Network, reason: str
 ) -> exception.AddressNotUsable:
     return exception.AddressNotUsable(
@@ -233,33 +243,33 @@ def is_host(subnet: networks.Cidr, address: networks.Address) -> bool:
 # -- which addresses ---------------------------------------------------------
 
 
-def _addresses(
-    connection: Connection, chosen: Sequence[Chosen], count: int
+def _assign_addresses(
+    connection: Connection, selected: Sequence[SelectedNetwork], count: int
 ) -> list[list[str]]:
     """Return ``count`` addresses for each nic, all different."""
-    found: list[list[str]] = [[] for _ in chosen]
-    for network in {one.network.id: one.network for one in chosen}.values():
-        mine = [
+    found: list[list[str]] = [[] for _ in selected]
+    for network in {one.network.id: one.network for one in selected}.values():
+        indexes = [
             number
-            for number, one in enumerate(chosen)
+            for number, one in enumerate(selected)
             if one.network.id == network.id
         ]
         named = [
             (number, address)
-            for number in mine
-            if (address := chosen[number].address) is not None
+            for number in indexes
+            if (address := selected[number].address) is not None
         ]
         _require_free(connection, network, [a for _, a in named], count)
         for number, address in named:
             found[number] = [address]
-        open_ = [n for n in mine if chosen[n].address is None]
-        free = _free(
+        unnamed = [n for n in indexes if selected[n].address is None]
+        free = _pick_free(
             connection,
             network,
-            len(open_) * count,
+            len(unnamed) * count,
             {address for _, address in named},
         )
-        for place, number in enumerate(open_):
+        for place, number in enumerate(unnamed):
             found[number] = free[place * count : (place + 1) * count]
     return found
 
@@ -270,14 +280,14 @@ def _require_free(
     """Raise AddressInUse for a named address that is not free, or twice."""
     if not named:
         return
-    used = ports.taken(connection, network.id, named)
+    used = ports.list_used_addresses(connection, network.id, named)
     for number, address in enumerate(named):
         if address in used or address in named[:number] or count > 1:
             raise exception.AddressInUse(address=address, network=network.name)
 
 
-def _free(
-    connection: Connection, network: Network, count: int, but: set[str]
+def _pick_free(
+    connection: Connection, network: Network, count: int, excluded: set[str]
 ) -> list[str]:
     """Return so many free addresses of the pool, in no order.
 
@@ -286,38 +296,40 @@ def _free(
     """
     if not count:
         return []
-    but = but | {network.gateway or ''}
+    excluded = excluded | {network.gateway or ''}
     first = ipaddress.ip_address(network.pool_first)
     size = int(ipaddress.ip_address(network.pool_last)) - int(first) + 1
-    if size > _SMALL:
-        for tries in _TRIES:
+    if size > _SMALL_POOL:
+        for tries in _EXTRA_TRIES:
             tried = {
                 str(first + min(int(clock.uniform(0, size)), size - 1))
                 for _ in range(count + tries)
             }
             found = sorted(
-                tried - but - ports.taken(connection, network.id, tried)
+                tried
+                - excluded
+                - ports.list_used_addresses(connection, network.id, tried)
             )
             if len(found) >= count:
-                return _some(found, count)
+                return _pick_random(found, count)
         if size > 1 << 20:
             # So dense a pool has never been; to list it would take for ever.
             raise exception.NoMoreAddresses(network=network.name)
-    used = ports.taken(connection, network.id) | but
-    every = (str(first + number) for number in range(size))
-    found = [address for address in every if address not in used]
+    used = ports.list_used_addresses(connection, network.id) | excluded
+    candidates = (str(first + number) for number in range(size))
+    found = [address for address in candidates if address not in used]
     if len(found) < count:
         raise exception.NoMoreAddresses(network=network.name)
-    return _some(found, count)
+    return _pick_random(found, count)
 
 
-def _some(found: list[str], count: int) -> list[str]:
+def _pick_random(found: list[str], count: int) -> list[str]:
     """Return ``count`` of them, by chance."""
-    chosen = []
+    selected = []
     for _ in range(count):
         last = len(found) - 1
         number = min(int(clock.uniform(0, len(found))), last)
         # The last one takes the place of the one that is taken.
         found[number], found[last] = found[last], found[number]
-        chosen.append(found.pop())
-    return chosen
+        selected.append(found.pop())
+    return selected

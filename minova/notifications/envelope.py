@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from minova.conf import CONF
-from minova.db.outbox import Notice
+from minova.db.queries.outbox import Notice
 from minova.rpc.bus import Bus
 
 
@@ -22,7 +22,7 @@ def body(notice: Notice) -> dict[str, Any]:
     }
 
 
-def sealed(notice: Notice) -> dict[str, str]:
+def to_oslo_message(notice: Notice) -> dict[str, str]:
     """Return the message: oslo.messaging's envelope, version 2.
 
     Without ``_unique_id``, which oslo.messaging adds anew to every message.

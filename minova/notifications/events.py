@@ -15,10 +15,10 @@ END: Final = 'end'
 ERROR: Final = 'error'
 
 #: Told once: something has changed, or is as it is.
-MOMENTS: Final = frozenset({'update', 'exists'})
+SINGLE_EVENTS: Final = frozenset({'update', 'exists'})
 
 #: Told when it begins and when it ends, well or badly.
-SPANS: Final = frozenset(
+PHASED_EVENTS: Final = frozenset(
     {
         'create',
         'delete',
@@ -51,10 +51,10 @@ SPANS: Final = frozenset(
 def event_type(name: str, phase: str | None = None) -> str:
     """Return the full event type; KeyError for one that is not listed."""
     if phase is None:
-        if name not in MOMENTS:
+        if name not in SINGLE_EVENTS:
             raise KeyError(f'{name} is not an event without phases')
         return PREFIX + name
-    if name not in SPANS:
+    if name not in PHASED_EVENTS:
         raise KeyError(f'{name} is not an event with phases')
     return f'{PREFIX}{name}.{phase}'
 
@@ -64,6 +64,6 @@ def priority(event_type: str) -> str:
     return 'ERROR' if event_type.endswith('error') else 'INFO'
 
 
-def publisher(service: str, host: str) -> str:
+def publisher_id(service: str, host: str) -> str:
     """Return the publisher id by which consumers know host and service."""
     return f'{service}.{host}'

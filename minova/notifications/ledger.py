@@ -11,18 +11,18 @@ from collections.abc import Iterator
 import dataclasses
 
 from minova import exception
-from minova.db import ledger
-from minova.db import outbox
-from minova.db.engine import Database
-from minova.db.ledger import Entry
-from minova.db.ledger import Marker
-from minova.db.ledger import Scope
+from minova.db.connections.engine import Database
+from minova.db.queries import ledger
+from minova.db.queries import outbox
+from minova.db.queries.ledger import Entry
+from minova.db.queries.ledger import Marker
+from minova.db.queries.ledger import Scope
 
 #: How many notifications are read at a time.
 _PAGE = 500
 
 
-def entries(
+def read_entries(
     database: Database,
     scope: Scope,
     order: tuple[str, ...] = ledger.BY_INSTANCE,
@@ -34,7 +34,7 @@ def entries(
         yield from found
         if len(found) < _PAGE:
             return
-        after = ledger.marker(found[-1], order)
+        after = ledger.make_marker(found[-1], order)
 
 
 def _page(
@@ -44,14 +44,18 @@ def _page(
     after: Marker | None,
 ) -> list[Entry]:
     return database.read(
-        lambda connection: ledger.page(connection, scope, order, _PAGE, after)
+        lambda connection: ledger.list_page(
+            connection, scope, order, _PAGE, after
+        )
     )
 
 
-def require_known(database: Database, instance_uuid: str) -> ledger.Kept:
+def require_known(
+    database: Database, instance_uuid: str
+) -> ledger.RetainedRange:
     """Return what is kept of an instance; InstanceNotFound for nothing."""
     found = database.read(
-        lambda connection: ledger.kept(connection, instance_uuid)
+        lambda connection: ledger.get_retained(connection, instance_uuid)
     )
     if found.last is None:
         raise exception.InstanceNotFound(instance_id=instance_uuid)
@@ -59,11 +63,11 @@ def require_known(database: Database, instance_uuid: str) -> ledger.Kept:
 
 
 @dataclasses.dataclass
-class Progress:
+class ReplayProgress:
     """How far a replay is: it can be continued behind ``last``."""
 
     replayed: int = 0
-    waiting: int = 0
+    unpublished: int = 0
     last: outbox.Notice | None = None
 
 
@@ -71,7 +75,7 @@ def replay(
     database: Database,
     scope: Scope,
     send: Callable[[outbox.Notice], None],
-    progress: Progress,
+    progress: ReplayProgress,
     after: Marker | None = None,
 ) -> None:
     """Tell what has been told once more, each instance's in its order.
@@ -79,9 +83,9 @@ def replay(
     ``progress`` is kept up to date, also when Unavailable, from the broker
     or the database, ends it.
     """
-    for entry in entries(database, scope, after=after):
+    for entry in read_entries(database, scope, after=after):
         if entry.published_at is None:
-            progress.waiting += 1
+            progress.unpublished += 1
             continue
         send(entry)
         progress.replayed += 1

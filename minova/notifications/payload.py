@@ -8,7 +8,7 @@ from minova.conf import CONF
 from minova.objects.instance import Instance
 
 
-def of_instance(instance: Instance) -> dict[str, Any]:
+def instance_payload(instance: Instance) -> dict[str, Any]:
     """Return what stands in every ``compute.instance`` notification.
 
     Formats differ on purpose: ``created_at`` has a blank and an offset, the
@@ -35,10 +35,10 @@ def of_instance(instance: Instance) -> dict[str, Any]:
         'node': instance.node,
         'availability_zone': instance.availability_zone,
         'cell_name': '',
-        'created_at': _blank(instance.created_at),
-        'terminated_at': _iso(instance.terminated_at),
-        'deleted_at': _iso(instance.deleted_at),
-        'launched_at': _iso(instance.launched_at),
+        'created_at': _format_offset(instance.created_at),
+        'terminated_at': _format_iso(instance.terminated_at),
+        'deleted_at': _format_iso(instance.deleted_at),
+        'launched_at': _format_iso(instance.launched_at),
         'image_ref_url': _image_url(instance.image_ref),
         'os_type': instance.os_type,
         'kernel_id': instance.kernel_id,
@@ -65,9 +65,9 @@ def fixed_ips(instance: Instance) -> list[dict[str, Any]]:
     ]
 
 
-def of_update(
+def update_payload(
     instance: Instance,
-    before: tuple[str | None, str | None],
+    old_states: tuple[str | None, str | None],
     now: datetime.datetime,
 ) -> dict[str, Any]:
     """Return the payload of an update.
@@ -75,24 +75,26 @@ def of_update(
     ``before`` is the vm_state and the task_state that were.
     """
     begin = _period_begin(now)
-    return of_instance(instance) | {
-        'old_state': before[0],
-        'old_task_state': before[1],
+    return instance_payload(instance) | {
+        'old_state': old_states[0],
+        'old_task_state': old_states[1],
         'new_task_state': instance.task_state,
-        'audit_period_beginning': _iso(begin),
-        'audit_period_ending': _iso(now),
+        'audit_period_beginning': _format_iso(begin),
+        'audit_period_ending': _format_iso(now),
     }
 
 
-def of_existence(instance: Instance, now: datetime.datetime) -> dict[str, Any]:
+def exists_payload(
+    instance: Instance, now: datetime.datetime
+) -> dict[str, Any]:
     """Return the payload of an ``exists`` for the current period."""
-    return of_instance(instance) | {
-        'audit_period_beginning': _plain(_period_begin(now)),
-        'audit_period_ending': _plain(now),
+    return instance_payload(instance) | {
+        'audit_period_beginning': _format_plain(_period_begin(now)),
+        'audit_period_ending': _format_plain(now),
     }
 
 
-def of_fault(error: Exception, code: int) -> dict[str, Any]:
+def fault_payload(error: Exception, code: int) -> dict[str, Any]:
     """Return what an ``.error`` tells beside the instance."""
     text = str(error)
     return {
@@ -103,7 +105,7 @@ def of_fault(error: Exception, code: int) -> dict[str, Any]:
 
 
 def _period_begin(now: datetime.datetime) -> datetime.datetime:
-    period = CONF.notifications.audit_period
+    period = CONF.notifications.instance_usage_audit_period
     begin = now.replace(minute=0, second=0, microsecond=0)
     if period in ('day', 'month', 'year'):
         begin = begin.replace(hour=0)
@@ -120,13 +122,13 @@ def _image_url(image_ref: str) -> str:
     return f'{CONF.notifications.image_url}/images/{image_ref}'
 
 
-def _iso(moment: datetime.datetime | None) -> str:
+def _format_iso(moment: datetime.datetime | None) -> str:
     return f'{moment:%Y-%m-%dT%H:%M:%S.%f}' if moment else ''
 
 
-def _plain(moment: datetime.datetime) -> str:
+def _format_plain(moment: datetime.datetime) -> str:
     return f'{moment:%Y-%m-%d %H:%M:%S}'
 
 
-def _blank(moment: datetime.datetime | None) -> str:
+def _format_offset(moment: datetime.datetime | None) -> str:
     return f'{moment:%Y-%m-%d %H:%M:%S}+00:00' if moment else ''

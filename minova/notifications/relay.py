@@ -11,11 +11,11 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.conf import CONF
-from minova.db import leases
-from minova.db import outbox
-from minova.db.engine import Database
-from minova.loop import Loop
+from minova.db.connections.engine import Database
+from minova.db.queries import leases
+from minova.db.queries import outbox
 from minova.notifications import envelope
+from minova.periodic import PeriodicTask
 from minova.rpc.bus import Bus
 
 LOG = logging.getLogger(__name__)
@@ -23,9 +23,9 @@ LOG = logging.getLogger(__name__)
 _LEASE = 'relay'
 #: Seconds in which notifications are gathered before they are read: those of
 #: one action then take two statements, not two each.
-GATHERING = 0.25
+BATCH_DELAY = 0.25
 #: Seconds after which one that does not hold the lease asks for it again.
-_ASKING = 1.0
+_LEASE_RETRY_SECONDS = 1.0
 
 
 class Relay:
@@ -35,53 +35,58 @@ class Relay:
         self._database = database
         self._bus = bus
         self._holder = holder
-        self._held_until = 0.0
-        self._asked_at = float('-inf')
-        self._troubled = False
-        self._loop = Loop(
-            'relay', self._work, lambda: CONF.notifications.relay_interval
+        self._lease_expires = 0.0
+        self._lease_tried_at = float('-inf')
+        self._is_failing = False
+        self._task = PeriodicTask(
+            'relay',
+            self._publish_all,
+            lambda: CONF.notifications.relay_interval,
         )
 
     def start(self) -> None:
         """Begin to publish."""
-        self._loop.start()
+        self._task.start()
 
     def wake(self) -> None:
         """Publish soon: something was written."""
-        self._loop.wake()
+        self._task.wake()
 
     def stop(self) -> None:
         """Publish no more, and let another one do it."""
-        self._loop.stop()
-        if self._held_until:
-            leases.give_back(self._database, _LEASE, self._holder)
+        self._task.stop()
+        if self._lease_expires:
+            leases.release(self._database, _LEASE, self._holder)
 
-    def _work(self) -> None:
-        clock.sleep(GATHERING)
-        while self._hold() and self.publish_some():
+    def _publish_all(self) -> None:
+        clock.sleep(BATCH_DELAY)
+        while self._renew_lease() and self.publish_batch():
             pass
 
-    def _hold(self) -> bool:
+    def _renew_lease(self) -> bool:
         """Hold the lease; renewed when half of it is over.
 
         While another one has it, being woken is no reason to ask again.
         """
         span = CONF.conductor.lease_time
         now = clock.monotonic()
-        if now < self._held_until - span / 2:
+        if now < self._lease_expires - span / 2:
             return True
-        if not self._held_until and now < self._asked_at + _ASKING:
+        if (
+            not self._lease_expires
+            and now < self._lease_tried_at + _LEASE_RETRY_SECONDS
+        ):
             return False
-        self._asked_at = now
-        held = leases.take(self._database, _LEASE, self._holder, span)
-        self._held_until = now + span if held else 0.0
+        self._lease_tried_at = now
+        held = leases.acquire(self._database, _LEASE, self._holder, span)
+        self._lease_expires = now + span if held else 0.0
         return held
 
-    def publish_some(self) -> bool:
+    def publish_batch(self) -> bool:
         """Publish the oldest notifications; tell whether there may be more."""
         limit = CONF.notifications.relay_batch
         notices = self._database.read(
-            lambda connection: outbox.unpublished(connection, limit)
+            lambda connection: outbox.list_unpublished(connection, limit)
         )
         confirmed: list[int] = []
         try:
@@ -90,7 +95,7 @@ class Relay:
                     self._publish(notice)
                 confirmed.append(notice.id)
         except exception.Unavailable as error:
-            self._complain(error, len(notices) - len(confirmed))
+            self._log_failure(error, len(notices) - len(confirmed))
             return False
         finally:
             if confirmed:
@@ -100,22 +105,22 @@ class Relay:
                         connection, confirmed, now
                     )
                 )
-        self._recover()
+        self._log_recovery()
         return bool(len(notices) == limit)
 
     def _publish(self, notice: outbox.Notice) -> None:
         envelope.publish(self._bus, notice)
 
-    def _complain(self, error: Exception, waiting: int) -> None:
-        if not self._troubled:
+    def _log_failure(self, error: Exception, unpublished: int) -> None:
+        if not self._is_failing:
             LOG.warning(
                 'Notifications wait in the database, %d of this batch: %s',
-                waiting,
+                unpublished,
                 error,
             )
-        self._troubled = True
+        self._is_failing = True
 
-    def _recover(self) -> None:
-        if self._troubled:
+    def _log_recovery(self) -> None:
+        if self._is_failing:
             LOG.info('Notifications are published again.')
-        self._troubled = False
+        self._is_failing = False

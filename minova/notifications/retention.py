@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import datetime
 import functools
 
-from minova.db import archive
-from minova.db.engine import Database
+from minova.db.connections.engine import Database
+from minova.db.queries import archive
 
 Counts = dict[str, int]
 
@@ -23,13 +23,17 @@ def run(
     With ``purge`` it leaves the archive for good. Yields after each
     transaction how many rows of each table went.
     """
-    act = archive.purge if purge else archive.move
-    for kind in archive.KINDS:
+    process_batch = archive.purge_batch if purge else archive.archive_batch
+    for kind in archive.ENTITY_KINDS:
         after = None
         while True:
             batch = database.write(
                 functools.partial(
-                    act, kind=kind, moment=moment, limit=size, after=after
+                    process_batch,
+                    kind=kind,
+                    moment=moment,
+                    limit=size,
+                    after=after,
                 )
             )
             if batch.after is None:
@@ -42,9 +46,9 @@ def preview(
     database: Database, moment: datetime.datetime, purge: bool
 ) -> Iterator[Counts]:
     """Yield how many rows of each table would go."""
-    for kind in archive.KINDS:
+    for kind in archive.ENTITY_KINDS:
         yield database.read(
             functools.partial(
-                archive.count, kind=kind, moment=moment, archived=purge
+                archive.count_rows, kind=kind, moment=moment, archived=purge
             )
         )

@@ -20,8 +20,8 @@ import uuid
 import orjson
 
 from minova import exception
-from minova.db.ledger import Entry
-from minova.db.ledger import Scope
+from minova.db.queries.ledger import Entry
+from minova.db.queries.ledger import Scope
 from minova.notifications import envelope
 
 #: What is compared of a notification, all that stands in its body.
@@ -33,13 +33,13 @@ _COMPARED: Final = (
     'timestamp',
 )
 #: How many findings of a kind are named to people.
-_NAMED: Final = 10
+_MAX_SHOWN: Final = 10
 
 #: A message_id: the number that it is, or the text that is no uuid.
 _Key = int | str
 
 
-class NotALog(exception.InvalidInput):
+class InvalidLogLine(exception.InvalidInput):
     """A line is not a notification; the text says which."""
 
     msg_fmt = 'line %(line)s is not a notification: %(reason)s'
@@ -60,18 +60,18 @@ class Finding:
 
 
 @dataclasses.dataclass
-class Report:
+class VerifyReport:
     """What the comparison has shown."""
 
     lines: int = 0
     notifications: int = 0
     instances: int = 0
     #: Not yet published by the relay and rightly not in the log.
-    waiting: int = 0
+    unpublished: int = 0
     #: Lines with a message_id that an earlier line had. No error.
     duplicates: int = 0
     #: Lines outside of what was to be compared.
-    left_out: int = 0
+    out_of_scope: int = 0
     missing: list[Finding] = dataclasses.field(default_factory=list)
     out_of_order: list[Finding] = dataclasses.field(default_factory=list)
     altered: list[Finding] = dataclasses.field(default_factory=list)
@@ -93,8 +93,8 @@ class Report:
 
 
 def verify(
-    lines: Iterable[bytes], told: Iterable[Entry], scope: Scope
-) -> Report:
+    lines: Iterable[bytes], ledger_entries: Iterable[Entry], scope: Scope
+) -> VerifyReport:
     """Compare a log with what was told in a scope, read by instance.
 
     ``told`` is not read before the log has ended. Raises NotALog.
@@ -102,18 +102,18 @@ def verify(
     log = _Log(scope)
     for number, line in enumerate(lines, 1):
         if line.strip():
-            log.take(number, line)
-    report = Report(lines=log.lines, duplicates=log.duplicates)
+            log.add(number, line)
+    report = VerifyReport(lines=log.lines, duplicates=log.duplicates)
     for instance, entries in itertools.groupby(
-        told, key=lambda entry: entry.instance_uuid
+        ledger_entries, key=lambda entry: entry.instance_uuid
     ):
         report.instances += 1
         _compare(log, instance, entries, report)
     for key, (number, _) in log.first.items():
-        if key in log.outside:
-            report.left_out += 1
+        if key in log.out_of_scope:
+            report.out_of_scope += 1
         else:
-            report.unknown.append(Finding(_text(key), number))
+            report.unknown.append(Finding(_message_id(key), number))
     return report
 
 
@@ -127,33 +127,33 @@ class _Log:
         #: Line and digest of each notification, as it was received first.
         self.first: dict[_Key, tuple[int, int]] = {}
         #: The lines in which it came again and said something else.
-        self.differs: dict[_Key, int] = {}
+        self.altered: dict[_Key, int] = {}
         #: What by its own words is outside of the scope.
-        self.outside: set[_Key] = set()
+        self.out_of_scope: set[_Key] = set()
 
-    def take(self, number: int, line: bytes) -> None:
+    def add(self, number: int, line: bytes) -> None:
         """Take note of a line."""
-        said = _read(number, line)
+        message = _parse_line(number, line)
         self.lines += 1
-        key = _key(said['message_id'])
-        digest = _digest(number, said)
+        key = _key(message['message_id'])
+        digest = _digest(number, message)
         known = self.first.get(key)
         if known is None:
             self.first[key] = (number, digest)
-            if self._is_outside(said):
-                self.outside.add(key)
+            if self._is_out_of_scope(message):
+                self.out_of_scope.add(key)
             return
         self.duplicates += 1
         if digest != known[1]:
-            self.differs.setdefault(key, number)
+            self.altered.setdefault(key, number)
 
-    def _is_outside(self, said: dict[str, Any]) -> bool:
+    def _is_out_of_scope(self, message: dict[str, Any]) -> bool:
         scope = self._scope
-        if scope.instance not in (None, said['payload'].get('instance_id')):
+        if scope.instance not in (None, message['payload'].get('instance_id')):
             return True
         if scope.since is None and scope.until is None:
             return False
-        moment = _moment(said['timestamp'])
+        moment = _parse_timestamp(message['timestamp'])
         if moment is None:
             return False
         return bool(
@@ -162,24 +162,30 @@ class _Log:
         )
 
 
-def _read(number: int, line: bytes) -> dict[str, Any]:
+def _parse_line(number: int, line: bytes) -> dict[str, Any]:
     try:
-        said = orjson.loads(line)
-        if isinstance(said, dict) and 'oslo.message' in said:
-            said = orjson.loads(said['oslo.message'])
+        message = orjson.loads(line)
+        if isinstance(message, dict) and 'oslo.message' in message:
+            message = orjson.loads(message['oslo.message'])
     except (orjson.JSONDecodeError, TypeError) as error:
-        raise NotALog(line=number, reason=f'no JSON: {error}') from error
-    if not isinstance(said, dict):
-        raise NotALog(line=number, reason='no JSON object')
-    lacking = [name for name in ('message_id', *_COMPARED) if name not in said]
+        raise InvalidLogLine(
+            line=number, reason=f'no JSON: {error}'
+        ) from error
+    if not isinstance(message, dict):
+        raise InvalidLogLine(line=number, reason='no JSON object')
+    lacking = [
+        name for name in ('message_id', *_COMPARED) if name not in message
+    ]
     if lacking:
         reason = f'it has no {", ".join(lacking)}'
-        raise NotALog(line=number, reason=reason)
-    if not isinstance(said['message_id'], str):
-        raise NotALog(line=number, reason='its message_id is no text')
-    if not isinstance(said['payload'], dict):
-        raise NotALog(line=number, reason='its payload is no JSON object')
-    return said
+        raise InvalidLogLine(line=number, reason=reason)
+    if not isinstance(message['message_id'], str):
+        raise InvalidLogLine(line=number, reason='its message_id is no text')
+    if not isinstance(message['payload'], dict):
+        raise InvalidLogLine(
+            line=number, reason='its payload is no JSON object'
+        )
+    return message
 
 
 def _key(message_id: str) -> _Key:
@@ -189,21 +195,21 @@ def _key(message_id: str) -> _Key:
         return message_id
 
 
-def _text(key: _Key) -> str:
+def _message_id(key: _Key) -> str:
     return key if isinstance(key, str) else str(uuid.UUID(int=key))
 
 
-def _digest(number: int, said: dict[str, Any]) -> int:
+def _digest(number: int, message: dict[str, Any]) -> int:
     try:
         text = orjson.dumps(
-            [said[name] for name in _COMPARED], option=orjson.OPT_SORT_KEYS
+            [message[name] for name in _COMPARED], option=orjson.OPT_SORT_KEYS
         )
     except orjson.JSONEncodeError as error:
-        raise NotALog(line=number, reason=str(error)) from error
+        raise InvalidLogLine(line=number, reason=str(error)) from error
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
-def _moment(timestamp: Any) -> datetime.datetime | None:
+def _parse_timestamp(timestamp: Any) -> datetime.datetime | None:
     """Return the time that a body says, None when it says none."""
     try:
         found = datetime.datetime.fromisoformat(timestamp)
@@ -215,7 +221,7 @@ def _moment(timestamp: Any) -> datetime.datetime | None:
 
 
 def _compare(
-    log: _Log, instance: str, entries: Iterable[Entry], report: Report
+    log: _Log, instance: str, entries: Iterable[Entry], report: VerifyReport
 ) -> None:
     received = []
     for entry in entries:
@@ -224,7 +230,7 @@ def _compare(
         known = log.first.pop(key, None)
         if known is None:
             if entry.published_at is None:
-                report.waiting += 1
+                report.unpublished += 1
             else:
                 report.missing.append(
                     Finding(entry.message_id, None, instance, entry.seq)
@@ -233,15 +239,15 @@ def _compare(
         line, digest = known
         finding = Finding(entry.message_id, line, instance, entry.seq)
         received.append(finding)
-        other = log.differs.get(key)
+        other = log.altered.get(key)
         if digest != _digest(0, envelope.body(entry)):
             report.altered.append(finding)
         elif other is not None:
             report.altered.append(dataclasses.replace(finding, line=other))
-    report.out_of_order += _late(received)
+    report.out_of_order += _find_out_of_order(received)
 
 
-def _late(received: list[Finding]) -> list[Finding]:
+def _find_out_of_order(received: list[Finding]) -> list[Finding]:
     """Return what was received after something that was told later."""
     late = []
     earliest: int | None = None
@@ -258,19 +264,19 @@ def _late(received: list[Finding]) -> list[Finding]:
 # -- telling it --------------------------------------------------------------
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: VerifyReport) -> dict[str, Any]:
     """Return all of it, for machines."""
     return {'clean': report.is_clean, **dataclasses.asdict(report)}
 
 
-def render(report: Report) -> Iterator[str]:
+def render(report: VerifyReport) -> Iterator[str]:
     """Return the lines in which people are told, a few of each kind."""
     notes = [
         f'{count} {what}'
         for count, what in (
             (report.duplicates, 'received again'),
-            (report.waiting, 'not published yet'),
-            (report.left_out, 'outside of what was asked for'),
+            (report.unpublished, 'not published yet'),
+            (report.out_of_scope, 'outside of what was asked for'),
         )
         if count
     ]
@@ -283,16 +289,16 @@ def render(report: Report) -> Iterator[str]:
         if not found:
             continue
         yield f'{kind}: {len(found)}'
-        named = list(_runs(found))
-        for line in named[:_NAMED]:
+        named = list(_group_consecutive(found))
+        for line in named[:_MAX_SHOWN]:
             yield f'  {line}'
-        if len(named) > _NAMED:
-            yield f'  ... and more, {len(named) - _NAMED}; --json names all'
+        if len(named) > _MAX_SHOWN:
+            yield f'  ... and more, {len(named) - _MAX_SHOWN}; --json names all'
     if report.is_clean:
         yield 'Nothing is missing, out of order, altered or unknown.'
 
 
-def _runs(found: list[Finding]) -> Iterator[str]:
+def _group_consecutive(found: list[Finding]) -> Iterator[str]:
     """Name findings; those without a line and without gaps as one."""
     numbered = enumerate(found)
     for (instance, line, _), run in itertools.groupby(

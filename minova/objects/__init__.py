@@ -11,28 +11,28 @@ from minova.objects import instance
 from minova.objects import migration
 from minova.objects import step
 
-Answer = step.Answer
-Duty = step.Duty
+StepResult = step.StepResult
+DueStep = step.DueStep
 Flavor = flavor.Flavor
 GuestReport = host.GuestReport
-Holding = host.Holding
+HostArtifact = host.HostArtifact
 HostReport = host.HostReport
 Instance = instance.Instance
 InstanceState = instance.InstanceState
 Migration = migration.Migration
-Ticket = step.Ticket
-Wake = step.Wake
+StepAssignment = step.StepAssignment
+Wakeup = step.Wakeup
 
 __all__ = [
-    'Answer',
-    'Duty',
+    'DueStep',
     'Flavor',
     'GuestReport',
-    'Holding',
+    'HostArtifact',
     'HostReport',
     'Instance',
     'InstanceState',
     'Migration',
-    'Ticket',
-    'Wake',
+    'StepAssignment',
+    'StepResult',
+    'Wakeup',
 ]

@@ -17,17 +17,17 @@ def integer(nullable: bool = False) -> Any:
     return fields.IntegerField(nullable=nullable)
 
 
-def number(nullable: bool = False) -> Any:
+def floating(nullable: bool = False) -> Any:
     """Return a field for a floating-point number."""
     return fields.FloatField(nullable=nullable)
 
 
-def flag() -> Any:
+def boolean() -> Any:
     """Return a field for true or false."""
     return fields.BooleanField()
 
 
-class _Moment(fields.FieldType[datetime.datetime]):
+class _UtcDateTime(fields.FieldType[datetime.datetime]):
     """A time to the microsecond; the library's own field cuts them off."""
 
     def coerce(self, obj: Any, attr: str, value: Any) -> datetime.datetime:
@@ -47,17 +47,17 @@ class _Moment(fields.FieldType[datetime.datetime]):
         return {'type': ['string'], 'format': 'date-time'}
 
 
-def moment() -> Any:
+def utc_datetime() -> Any:
     """Return a field for a time, aware, in UTC; or None."""
-    return fields.Field(_Moment(), nullable=True)
+    return fields.Field(_UtcDateTime(), nullable=True)
 
 
-def one(kind: str, nullable: bool = False) -> Any:
+def object_of(kind: str, nullable: bool = False) -> Any:
     """Return a field for another object."""
     return fields.ObjectField(kind, nullable=nullable)
 
 
-def many(kind: str) -> Any:
+def list_of(kind: str) -> Any:
     """Return a field for a list of objects."""
     return fields.ListOfObjectsField(kind)
 

@@ -27,9 +27,9 @@ class Flavor(base.Object):
         'root_gb': fields.integer(),
         'ephemeral_gb': fields.integer(),
         'swap_mb': fields.integer(),
-        'rxtx_factor': fields.number(),
-        'is_public': fields.flag(),
-        'disabled': fields.flag(),
+        'rxtx_factor': fields.floating(),
+        'is_public': fields.boolean(),
+        'disabled': fields.boolean(),
         'extra_specs': fields.json(),
     }
 
@@ -54,6 +54,6 @@ class Flavor(base.Object):
         return self.root_gb + self.ephemeral_gb + swap_gb
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> 'Flavor':
+    def from_dict(cls, values: dict[str, Any]) -> 'Flavor':
         """Return the flavor that ``as_dict`` turned into ``values``."""
         return cls(**values)

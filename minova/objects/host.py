@@ -33,9 +33,9 @@ class HostReport(base.Object):
         'disk_gb': fields.integer(),
         'reserved_memory_mb': fields.integer(),
         'reserved_disk_gb': fields.integer(),
-        'cpu_ratio': fields.number(),
-        'memory_ratio': fields.number(),
-        'disk_ratio': fields.number(),
+        'cpu_allocation_ratio': fields.floating(),
+        'ram_allocation_ratio': fields.floating(),
+        'disk_allocation_ratio': fields.floating(),
     }
 
     host: str
@@ -52,9 +52,9 @@ class HostReport(base.Object):
     disk_gb: int
     reserved_memory_mb: int
     reserved_disk_gb: int
-    cpu_ratio: float
-    memory_ratio: float
-    disk_ratio: float
+    cpu_allocation_ratio: float
+    ram_allocation_ratio: float
+    disk_allocation_ratio: float
 
 
 @base.register
@@ -62,7 +62,7 @@ class GuestReport(base.Object):
     """What a hypervisor says of one guest.
 
     ``power_state`` is None when it does not know the guest. ``generation`` is
-    that of the row it was compared with (-1: no row of this host), ``mark``
+    that of the row it was compared with (-1: no row of this host), ``guest_generation``
     that of the operation which last defined the guest.
     """
 
@@ -72,55 +72,55 @@ class GuestReport(base.Object):
         'uuid': fields.text(),
         'power_state': fields.integer(nullable=True),
         'generation': fields.integer(),
-        'mark': fields.integer(nullable=True),
+        'guest_generation': fields.integer(nullable=True),
         'reason': fields.text(nullable=True),
     }
 
     uuid: str
     power_state: int | None
     generation: int
-    mark: int | None
+    guest_generation: int | None
     reason: str | None
 
 
 @base.register
-class Holding(base.Object):
+class HostArtifact(base.Object):
     """All that a host has under one uuid, whosever it is.
 
-    ``power_state`` is None without a guest; ``arriving`` says that there is
+    ``power_state`` is None without a guest; ``is_incoming`` says that there is
     room for one that comes. ``operation`` and ``generation`` are the guest's
-    mark, None for one that Minova never defined. ``disks`` says that they are
-    whole, ``aside`` that some are kept for a way back, ``scraps`` that there
-    are parts of a copy or a removal that was cut short, ``reserved`` that a
+    guest_generation, None for one that Minova never defined. ``has_disks`` says that they are
+    whole, ``has_retained_disks`` that some are kept for a way back, ``has_partial_disks`` that there
+    are parts of a copy or a removal that was cut short, ``has_reserved_addresses`` that a
     network of the host keeps addresses for it.
     """
 
-    # 1.1: reserved
+    # 1.1: has_reserved_addresses
     VERSION = '1.1'
 
     fields = {
         'uuid': fields.text(),
         'power_state': fields.integer(nullable=True),
-        'arriving': fields.flag(),
+        'is_incoming': fields.boolean(),
         'operation': fields.text(nullable=True),
         'generation': fields.integer(nullable=True),
-        'disks': fields.flag(),
-        'aside': fields.flag(),
-        'scraps': fields.flag(),
-        'config_drive': fields.flag(),
-        'reserved': fields.flag(),
+        'has_disks': fields.boolean(),
+        'has_retained_disks': fields.boolean(),
+        'has_partial_disks': fields.boolean(),
+        'has_config_drive': fields.boolean(),
+        'has_reserved_addresses': fields.boolean(),
     }
 
     uuid: str
     power_state: int | None
-    arriving: bool
+    is_incoming: bool
     operation: str | None
     generation: int | None
-    disks: bool
-    aside: bool
-    scraps: bool
-    config_drive: bool
-    reserved: bool
+    has_disks: bool
+    has_retained_disks: bool
+    has_partial_disks: bool
+    has_config_drive: bool
+    has_reserved_addresses: bool
 
     def obj_make_compatible(
         self, primitive: dict[str, Any], target_version: str
@@ -128,10 +128,10 @@ class Holding(base.Object):
         """Leave out what older ones do not know."""
         super().obj_make_compatible(primitive, target_version)
         if target_version == '1.0':
-            primitive.pop('reserved', None)
+            primitive.pop('has_reserved_addresses', None)
 
     def obj_load_attr(self, attrname: str) -> None:
         """Say that there is nothing where an older host has said nothing."""
-        if attrname != 'reserved':
+        if attrname != 'has_reserved_addresses':
             super().obj_load_attr(attrname)
-        self.reserved = False
+        self.has_reserved_addresses = False

@@ -40,7 +40,7 @@ class Instance(base.Object):
         'generation': fields.integer(),
         'notification_seq': fields.integer(),
         'progress': fields.integer(nullable=True),
-        'flavor': fields.one('Flavor'),
+        'flavor': fields.object_of('Flavor'),
         'image_ref': fields.text(),
         'image_meta': fields.json(),
         'architecture': fields.text(nullable=True),
@@ -54,18 +54,18 @@ class Instance(base.Object):
         'key_name': fields.text(nullable=True),
         'key_data': fields.text(nullable=True),
         'user_data': fields.text(nullable=True),
-        'config_drive': fields.flag(),
-        'auto_disk_config': fields.flag(),
-        'locked': fields.flag(),
+        'config_drive': fields.boolean(),
+        'auto_disk_config': fields.boolean(),
+        'locked': fields.boolean(),
         'locked_reason': fields.text(nullable=True),
-        'shutdown_terminate': fields.flag(),
+        'shutdown_terminate': fields.boolean(),
         'access_ip_v4': fields.text(nullable=True),
         'access_ip_v6': fields.text(nullable=True),
-        'created_at': fields.moment(),
-        'updated_at': fields.moment(),
-        'launched_at': fields.moment(),
-        'terminated_at': fields.moment(),
-        'deleted_at': fields.moment(),
+        'created_at': fields.utc_datetime(),
+        'updated_at': fields.utc_datetime(),
+        'launched_at': fields.utc_datetime(),
+        'terminated_at': fields.utc_datetime(),
+        'deleted_at': fields.utc_datetime(),
     }
 
     id: int
@@ -131,11 +131,11 @@ class InstanceState(base.Object):
         'vm_state': fields.text(),
         'power_state': fields.integer(),
         'generation': fields.integer(),
-        'busy': fields.flag(),
+        'is_busy': fields.boolean(),
     }
 
     uuid: str
     vm_state: str
     power_state: int
     generation: int
-    busy: bool
+    is_busy: bool

@@ -15,7 +15,7 @@ class Migration(base.Object):
     ``status`` is the Compute API's word: pre-migrating, migrating,
     post-migrating, finished, confirming, confirmed, reverting, reverted for
     moves with a restart; queued, preparing, running, completed, cancelled for
-    live ones; error and failed for both. ``origin`` is the vm_state from
+    live ones; error and failed for both. ``old_vm_state`` is the vm_state from
     before the move. Memory and disk figures are bytes.
     """
 
@@ -28,14 +28,14 @@ class Migration(base.Object):
         'operation_id': fields.text(),
         'kind': fields.text(),
         'status': fields.text(),
-        'origin': fields.text(),
+        'old_vm_state': fields.text(),
         'source_host': fields.text(),
         'source_node': fields.text(),
         'dest_host': fields.text(nullable=True),
         'dest_node': fields.text(nullable=True),
         'dest_ip': fields.text(nullable=True),
-        'old_flavor': fields.one('Flavor'),
-        'new_flavor': fields.one('Flavor'),
+        'old_flavor': fields.object_of('Flavor'),
+        'new_flavor': fields.object_of('Flavor'),
         'user_id': fields.text(nullable=True),
         'project_id': fields.text(nullable=True),
         'memory_total': fields.integer(nullable=True),
@@ -44,8 +44,8 @@ class Migration(base.Object):
         'disk_total': fields.integer(nullable=True),
         'disk_processed': fields.integer(nullable=True),
         'disk_remaining': fields.integer(nullable=True),
-        'created_at': fields.moment(),
-        'updated_at': fields.moment(),
+        'created_at': fields.utc_datetime(),
+        'updated_at': fields.utc_datetime(),
     }
 
     id: int
@@ -54,7 +54,7 @@ class Migration(base.Object):
     operation_id: str
     kind: str
     status: str
-    origin: str
+    old_vm_state: str
     source_host: str
     source_node: str
     dest_host: str | None

@@ -18,21 +18,21 @@ ROLLED_BACK = 'rolled_back'
 PREEMPTED = 'preempted'
 
 # -- what a step's state may be ----------------------------------------------
-OWED = 'owed'
+PENDING = 'pending'
 UNDONE = 'undone'
 #: A step in one of these is still to be worked off.
-OPEN = (OWED, RUNNING)
+OPEN = (PENDING, RUNNING)
 
 
 @dataclasses.dataclass
 class Operation:
     """One thing asked of one instance.
 
-    ``owns`` says whether the instance's task_id still names it. ``outcome``
-    is the state it will end in once nothing of it is outstanding: an
+    ``owns_instance`` says whether the instance's task_id still names it. ``outcome``
+    is the state it will end in once nothing of it is open_step_count: an
     operation may let go of the instance and still have cleaning up to do.
-    ``error`` is the wire form of what made it fail. ``waits_for`` says what
-    it waits for, ``waits_since`` when that waiting began. ``incidents`` counts
+    ``error`` is the wire form of what made it fail. ``wait_reason`` says what
+    it waits for, ``waiting_since`` when that waiting began. ``incidents`` counts
     what was decided about it that is not its plain course; see
     ``operations.journal``.
     """
@@ -42,19 +42,19 @@ class Operation:
     kind: str
     generation: int
     state: str
-    owns: bool
+    owns_instance: bool
     outcome: str | None
     unwinding: bool
-    origin: str
-    outstanding: int
+    old_vm_state: str
+    open_step_count: int
     request_id: str
     user_id: str | None
     project_id: str | None
     context: Json
     params: Json
     error: Json | None
-    waits_for: str | None
-    waits_since: datetime.datetime | None
+    wait_reason: str | None
+    waiting_since: datetime.datetime | None
     incidents: int
     deadline: datetime.datetime
     started_at: datetime.datetime
@@ -69,8 +69,8 @@ class Step:
     ``host`` is None for a step of the conductor, which any replica may run.
     ``undoes`` names the step that this one takes back. A ``nested`` one is
     called by another step; for a ``detached`` one the operation's course does
-    not wait. ``saved`` holds the milestones it has passed, each with the
-    facts saved there; ``opened`` the notifications that it has started and
+    not wait. ``checkpoints`` holds the checkpoints it has passed, each with the
+    facts checkpoints there; ``open_events`` the notifications that it has started and
     not ended. ``attempts`` counts how often it was begun anew after
     an error, ``not_before`` says when that may happen next.
     """
@@ -88,8 +88,8 @@ class Step:
     nested: bool
     detached: bool
     incarnation: str | None
-    saved: dict[str, Json]
-    opened: list[str]
+    checkpoints: dict[str, Json]
+    open_events: list[str]
     attempts: int
     result: Json | None
     error: Json | None

@@ -10,15 +10,15 @@ from minova.objects import migration as migration_object
 
 
 @base.register
-class Ticket(base.Object):
+class StepAssignment(base.Object):
     """The answer to a compute that asks for a step: all it needs, fresh.
 
     ``verdict`` is 'run'; 'first' when the steps in ``first`` must be run
     before; 'later' when it is not yet to be tried again; 'done', 'failed' or
     'undone' when it was run before, with its ``result`` or ``error``.
-    ``resumed`` says that an earlier start of the service had begun it: look
-    before doing. ``saved`` holds the milestones already passed, with the
-    facts saved there; ``nested`` the ids of the steps it may call. ``asker``
+    ``is_resumed`` says that an earlier start of the service had begun it: look
+    before doing. ``checkpoints`` holds the checkpoints already passed, with the
+    facts checkpoints there; ``nested_steps`` the ids of the steps it may call. ``request_context``
     is the context of the request that began the operation.
     """
 
@@ -31,44 +31,44 @@ class Ticket(base.Object):
         'first': fields.json(),
         'result': fields.json(nullable=True),
         'error': fields.json(nullable=True),
-        'nested': fields.json(),
-        'resumed': fields.flag(),
-        'saved': fields.json(),
+        'nested_steps': fields.json(),
+        'is_resumed': fields.boolean(),
+        'checkpoints': fields.json(),
         'args': fields.json(),
         'kind': fields.text(),
         'operation': fields.text(),
         'generation': fields.integer(),
-        'asker': fields.json(),
+        'request_context': fields.json(),
         'params': fields.json(),
-        'origin': fields.text(),
-        'seconds_left': fields.number(),
-        'instance': fields.one('Instance'),
-        'migration': fields.one('Migration', nullable=True),
+        'old_vm_state': fields.text(),
+        'seconds_left': fields.floating(),
+        'instance': fields.object_of('Instance'),
+        'migration': fields.object_of('Migration', nullable=True),
     }
 
     step: str
     method: str
     verdict: str
-    first: list[str]
+    prerequisites: list[str]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
-    nested: dict[str, str]
-    resumed: bool
-    saved: dict[str, dict[str, Any]]
+    nested_steps: dict[str, str]
+    is_resumed: bool
+    checkpoints: dict[str, dict[str, Any]]
     args: dict[str, Any]
     kind: str
     operation: str
     generation: int
-    asker: dict[str, Any]
+    request_context: dict[str, Any]
     params: dict[str, Any]
-    origin: str
+    old_vm_state: str
     seconds_left: float
     instance: instance_object.Instance
     migration: migration_object.Migration | None
 
 
 @base.register
-class Wake(base.Object):
+class Wakeup(base.Object):
     """A step that somebody now owes: cast ``method`` to ``host``."""
 
     VERSION = '1.0'
@@ -87,18 +87,18 @@ class Wake(base.Object):
 
 
 @base.register
-class Answer(base.Object):
-    """The answer to the end of a step: whom the one who ended it wakes."""
+class StepResult(base.Object):
+    """The answer to the end of a step: whom the one who ended it wakeups."""
 
     VERSION = '1.0'
 
-    fields = {'wakes': fields.many('Wake')}
+    fields = {'wakeups': fields.list_of('Wakeup')}
 
-    wakes: list[Wake]
+    wakeups: list[Wakeup]
 
 
 @base.register
-class Duty(base.Object):
+class DueStep(base.Object):
     """A step that a host owes."""
 
     VERSION = '1.0'

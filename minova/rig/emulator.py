@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QEMU that may be trusted with live migration.
 
-Debian 12's may not (``minova/emulators.py``), that of its backports may. It is
+Debian 12's may not (``minova/virt/qemu_version.py``), that of its backports may. It is
 unpacked beside the system's, which stays as it is.
 """
 
@@ -12,10 +12,10 @@ import stat
 import tempfile
 from typing import Final
 
-from minova import emulators
 from minova import exception
-from minova.rig import programs
+from minova.rig import subprocesses
 from minova.rig.packages import Packages
+from minova.virt import qemu_version
 
 _NAME: Final = 'qemu-system-x86_64'
 #: The modules of all of them: what it has no own of it takes the system's of,
@@ -40,22 +40,22 @@ exec '{root}/usr/bin/{name}' -L '{root}/usr/share/qemu' \\
 """
 
 
-def sound(directory: str) -> str:
+def ensure_safe_emulator(directory: str) -> str:
     """Return the path of a sound emulator: the system's, or one in here.
 
     Made in ``directory`` when the system's is too old and it is not there
     yet. Raises ConfigInvalid when Debian has none.
     """
-    own = programs.find(_NAME)
-    if _is_sound(own):
+    own = subprocesses.find(_NAME)
+    if _is_safe(own):
         return own
     root = os.path.join(os.path.abspath(directory), 'qemu')
     wrapper = os.path.join(root, _NAME)
     if not os.path.exists(wrapper):
         os.makedirs(directory, exist_ok=True)
-        with contextlib.ExitStack() as taken_back:
+        with contextlib.ExitStack() as cleanup:
             work = tempfile.mkdtemp(dir=directory)
-            taken_back.callback(shutil.rmtree, work)
+            cleanup.callback(shutil.rmtree, work)
             packages = Packages(work, 'backports')
             for name in _PACKAGES:
                 packages.unpack(name)
@@ -67,18 +67,18 @@ def sound(directory: str) -> str:
                 if not os.path.exists(wrapper):
                     raise
             else:
-                taken_back.pop_all()
-    if not _is_sound(wrapper):
+                cleanup.pop_all()
+    if not _is_safe(wrapper):
         raise exception.ConfigInvalid(
             reason=f'{wrapper} is older than QEMU '
-            f'{emulators.SOUND // 1_000_000}'
+            f'{qemu_version.MIN_SAFE_VERSION // 1_000_000}'
         )
     return wrapper
 
 
-def _is_sound(path: str) -> bool:
+def _is_safe(path: str) -> bool:
     try:
-        return emulators.version(path) >= emulators.SOUND
+        return qemu_version.get_version(path) >= qemu_version.MIN_SAFE_VERSION
     except OSError as error:
         raise exception.ConfigInvalid(reason=str(error)) from error
 

@@ -37,7 +37,7 @@ import stat
 import tempfile
 from typing import Final
 
-from minova.rig import programs
+from minova.rig import subprocesses
 from minova.rig.packages import Packages
 
 #: What is loaded, with whatever these depend on.
@@ -114,21 +114,21 @@ done
 
 
 @dataclasses.dataclass(frozen=True)
-class Guest:
+class GuestFiles:
     """The files that a tiny guest is booted from."""
 
     kernel: str
     ramdisk: str
 
 
-def build(directory: str) -> Guest:
+def build(directory: str) -> GuestFiles:
     """Make the guest in ``directory``, unless it is there; return its files.
 
     Raises ConfigInvalid when something needed is missing.
     """
     # What another release has made is not taken for this one's.
     mark = hashlib.sha256(_INIT.encode()).hexdigest()[:8]
-    made = Guest(
+    made = GuestFiles(
         os.path.join(directory, f'kernel-{mark}'),
         os.path.join(directory, f'ramdisk-{mark}'),
     )
@@ -139,16 +139,16 @@ def build(directory: str) -> Guest:
     return made
 
 
-def _build(work: str, made: Guest) -> None:
+def _build(work: str, made: GuestFiles) -> None:
     packages = Packages(work)
-    packages.unpack(packages.depends(_PACKAGE, 'linux-image-'))
+    packages.unpack(packages.find_dependency(_PACKAGE, 'linux-image-'))
     (kernel,) = glob.glob(f'{work}/boot/vmlinuz-*')
     root = os.path.join(work, 'root')
     for name in ('bin', 'dev', 'etc', 'modules', 'proc', 'sys', 'tmp'):
         os.makedirs(os.path.join(root, name))
-    shutil.copy(programs.find('busybox'), f'{root}/bin/busybox')
+    shutil.copy(subprocesses.find('busybox'), f'{root}/bin/busybox')
     _copy_modules(work, root)
-    _write_program(f'{root}/init', _INIT)
+    _write_executable(f'{root}/init', _INIT)
     ramdisk = os.path.join(work, 'ramdisk')
     with gzip.open(ramdisk, 'wb') as file:
         file.write(_archive(root))
@@ -181,7 +181,7 @@ def _copy_modules(work: str, root: str) -> None:
         file.writelines(f'{name}.ko\n' for name in order)
 
 
-def _write_program(path: str, text: str) -> None:
+def _write_executable(path: str, text: str) -> None:
     with open(path, 'w', encoding='ascii') as file:
         file.write(text)
     os.chmod(path, stat.S_IRWXU)
@@ -194,9 +194,9 @@ def _archive(root: str) -> bytes:
         for folder, folders, files in os.walk(root)
         for name in (*folders, *files)
     )
-    return programs.run(
+    return subprocesses.run(
         'busybox',
         *('cpio', '-o', '-H', 'newc', '-R', '0:0'),
         cwd=root,
-        given='\n'.join(names).encode(),
+        stdin='\n'.join(names).encode(),
     )

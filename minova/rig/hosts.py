@@ -34,16 +34,16 @@ import zlib
 
 from minova import clock
 from minova import exception
-from minova.programs import PATH
-from minova.rig import programs
+from minova.rig import subprocesses
+from minova.subprocesses import PATH
 
 #: Seconds in which a libvirtd answers, or a process ends.
-_PATIENCE = 30.0
-_LOOK = 0.05
+_TIMEOUT = 30.0
+_POLL_INTERVAL = 0.05
 #: A socket's path has 107 characters at most; libvirt's are this much longer.
-_LONGEST = 70
+_MAX_DIRECTORY_LENGTH = 70
 #: Ports of one kind that a host has, below those that any client may get.
-_PORTS = 40
+_PORTS_PER_KIND = 40
 _FIRST_PORT = 6000
 _SLOTS = 300
 _LIBVIRTD_CONF = """\
@@ -61,7 +61,7 @@ security_driver = "none"
 namespaces = []
 cgroup_controllers = []
 migration_host = "{address}"
-migration_address = "{address}"
+live_migration_inbound_addr = "{address}"
 remote_display_port_min = {screens}
 remote_display_port_max = {last_screen}
 migration_port_min = {moves}
@@ -113,29 +113,29 @@ class Host:
         return f'qemu+unix:///session?socket={self.socket}'
 
     @property
-    def conf(self) -> str:
+    def libvirtd_conf(self) -> str:
         """The configuration of its libvirtd, by which that is known."""
         return f'{self.directory}/libvirtd.conf'
 
     @property
-    def tls(self) -> str:
+    def tls_directory(self) -> str:
         """Where QEMU looks for certificates."""
         return f'{self.directory}/tls'
 
     @property
-    def log(self) -> str:
+    def libvirtd_log(self) -> str:
         """What its libvirtd has to say."""
         return f'{self.directory}/libvirtd.log'
 
 
-def host(directory: str, number: int) -> Host:
+def host_at(directory: str, number: int) -> Host:
     """Return a host of the rig in ``directory``; numbers begin with 1."""
     return Host(
         os.path.join(os.path.abspath(directory), f'host{number}'), number
     )
 
 
-def known(directory: str) -> list[Host]:
+def list_hosts(directory: str) -> list[Host]:
     """Return the hosts that a rig has, up or not."""
     if not os.path.isdir(directory):
         return []
@@ -144,7 +144,7 @@ def known(directory: str) -> list[Host]:
         for name in os.listdir(directory)
         if name.startswith('host') and name.removeprefix('host').isdecimal()
     ]
-    return [host(directory, number) for number in sorted(numbers)]
+    return [host_at(directory, number) for number in sorted(numbers)]
 
 
 # -- up ----------------------------------------------------------------------
@@ -156,42 +156,46 @@ def up(directory: str, count: int) -> list[Host]:
     Raises ConfigInvalid when this machine cannot run them.
     """
     for name in ('libvirtd', 'qemu-img', 'qemu-system-x86_64', 'unshare'):
-        programs.find(name)
-    found = [host(directory, number + 1) for number in range(count)]
-    for one in found:
-        start(one)
+        subprocesses.find(name)
+    found = [host_at(directory, number + 1) for number in range(count)]
+    for rig_host in found:
+        start(rig_host)
     return found
 
 
-def start(one: Host) -> None:
+def start(rig_host: Host) -> None:
     """Start a host's libvirtd and wait until it answers, unless it does."""
-    if len(one.directory) > _LONGEST:
+    if len(rig_host.directory) > _MAX_DIRECTORY_LENGTH:
         raise exception.ConfigInvalid(
-            reason=f'{one.directory} is too long for the path of a socket; '
-            f'{_LONGEST} characters fit'
+            reason=f'{rig_host.directory} is too long for the path of a socket; '
+            f'{_MAX_DIRECTORY_LENGTH} characters fit'
         )
-    if libvirtd(one) is None:
-        _configure(one)
-        _make_link(one)
-        _spawn(one)
-    _wait_until_it_answers(one)
+    if find_libvirtd(rig_host) is None:
+        _configure(rig_host)
+        _make_link(rig_host)
+        _spawn_libvirtd(rig_host)
+    _wait_until_answering(rig_host)
 
 
-def _configure(one: Host) -> None:
+def _configure(rig_host: Host) -> None:
     for name in ('run', 'config/libvirt', 'cache', 'data', 'disks', 'tls'):
-        os.makedirs(os.path.join(one.directory, name), exist_ok=True)
+        os.makedirs(os.path.join(rig_host.directory, name), exist_ok=True)
     # The same at each start: guests are found again by it.
-    known_by = uuid.uuid5(uuid.NAMESPACE_URL, f'file://{one.directory}')
+    known_by = uuid.uuid5(uuid.NAMESPACE_URL, f'file://{rig_host.directory}')
     _write(
-        one.conf,
+        rig_host.libvirtd_conf,
         _LIBVIRTD_CONF.format(
-            uuid=known_by, run=f'{one.directory}/run', log=one.log
+            uuid=known_by,
+            run=f'{rig_host.directory}/run',
+            log=rig_host.libvirtd_log,
         ),
     )
     _write(
-        f'{one.directory}/config/libvirt/qemu.conf',
+        f'{rig_host.directory}/config/libvirt/qemu.conf',
         _QEMU_CONF.format(
-            address=one.address, tls=one.tls, **_ports(one.directory)
+            address=rig_host.address,
+            tls=rig_host.tls_directory,
+            **_ports(rig_host.directory),
         ),
     )
 
@@ -203,12 +207,12 @@ def _ports(directory: str) -> dict[str, int]:
     later: hosts that share a machine would be in each other's way.
     """
     slot = zlib.crc32(directory.encode()) % _SLOTS
-    first = _FIRST_PORT + slot * 2 * _PORTS
+    first = _FIRST_PORT + slot * 2 * _PORTS_PER_KIND
     return {
         'screens': first,
-        'last_screen': first + _PORTS - 1,
-        'moves': first + _PORTS,
-        'last_move': first + 2 * _PORTS - 1,
+        'last_screen': first + _PORTS_PER_KIND - 1,
+        'moves': first + _PORTS_PER_KIND,
+        'last_move': first + 2 * _PORTS_PER_KIND - 1,
     }
 
 
@@ -217,64 +221,71 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _make_link(one: Host) -> None:
-    if not os.path.lexists(one.link):
-        os.symlink(one.directory, one.link)
+def _make_link(rig_host: Host) -> None:
+    if not os.path.lexists(rig_host.link):
+        os.symlink(rig_host.directory, rig_host.link)
     # Anyone may write there. What is ours none but root can change.
-    mine = os.lstat(one.link).st_uid == os.geteuid()
-    if not mine or os.path.realpath(one.link) != os.path.realpath(
-        one.directory
+    mine = os.lstat(rig_host.link).st_uid == os.geteuid()
+    if not mine or os.path.realpath(rig_host.link) != os.path.realpath(
+        rig_host.directory
     ):
         raise exception.ConfigInvalid(
-            reason=f'{one.link} is not a link of ours to {one.directory}; '
+            reason=f'{rig_host.link} is not a link of ours to {rig_host.directory}; '
             'remove it'
         )
 
 
-def _spawn(one: Host) -> None:
+def _spawn_libvirtd(rig_host: Host) -> None:
     # It returns when libvirtd has become a daemon, or could not.
-    programs.run(
+    subprocesses.run(
         'unshare',
         *('--user', '--map-user=1000', '--map-group=1000'),
         *('--uts', '--keep-caps', 'sh', '-c'),
         'hostname "$1" && exec "$2" -d -f "$3"',
-        *('sh', one.name, programs.find('libvirtd'), one.conf),
+        *(
+            'sh',
+            rig_host.name,
+            subprocesses.find('libvirtd'),
+            rig_host.libvirtd_conf,
+        ),
         environment={
             'PATH': PATH,
-            'HOME': one.directory,
-            'XDG_RUNTIME_DIR': f'{one.directory}/run',
-            'XDG_CONFIG_HOME': f'{one.link}/config',
-            'XDG_CACHE_HOME': f'{one.directory}/cache',
-            'XDG_DATA_HOME': f'{one.directory}/data',
+            'HOME': rig_host.directory,
+            'XDG_RUNTIME_DIR': f'{rig_host.directory}/run',
+            'XDG_CONFIG_HOME': f'{rig_host.link}/config',
+            'XDG_CACHE_HOME': f'{rig_host.directory}/cache',
+            'XDG_DATA_HOME': f'{rig_host.directory}/data',
         },
     )
 
 
-def _wait_until_it_answers(one: Host) -> None:
-    until = clock.monotonic() + _PATIENCE
-    while not answers(one):
+def _wait_until_answering(rig_host: Host) -> None:
+    until = clock.monotonic() + _TIMEOUT
+    while not is_answering(rig_host):
         if clock.monotonic() > until:
             raise exception.ConfigInvalid(
-                reason=f'the libvirtd of {one.name} does not answer: '
-                f'{_last_words(one)}'
+                reason=f'the libvirtd of {rig_host.name} does not answer: '
+                f'{_last_log_line(rig_host)}'
             )
-        clock.sleep(_LOOK)
+        clock.sleep(_POLL_INTERVAL)
 
 
-def answers(one: Host) -> bool:
+def is_answering(rig_host: Host) -> bool:
     """Tell whether a host's libvirtd takes connections."""
     with socket.socket(socket.AF_UNIX) as client:
         try:
-            client.connect(one.socket)
+            client.connect(rig_host.socket)
         except OSError:
             return False
     return True
 
 
-def _last_words(one: Host) -> str:
-    if not os.path.exists(one.log):
+def _last_log_line(rig_host: Host) -> str:
+    if not os.path.exists(rig_host.libvirtd_log):
         return 'it said nothing'
-    with open(one.log, encoding='utf-8', errors='replace') as file:
+    with open(
+        rig_host.libvirtd_log, encoding='utf-8', errors='replace'
+    ) as file:
         lines = [line for line in file.read().splitlines() if line]
     return lines[-1] if lines else 'it said nothing'
 
@@ -287,45 +298,46 @@ def down(directory: str) -> None:
 
     Nothing when there is no rig.
     """
-    for one in known(directory):
-        stop(one)
-        shutil.rmtree(one.directory)
-        if os.path.islink(one.link):
-            os.unlink(one.link)
+    for rig_host in list_hosts(directory):
+        stop(rig_host)
+        shutil.rmtree(rig_host.directory)
+        if os.path.islink(rig_host.link):
+            os.unlink(rig_host.link)
 
 
-def stop(one: Host) -> None:
+def stop(rig_host: Host) -> None:
     """End a host's libvirtd, then its guests, at once."""
-    for find in (_libvirtds, guests):
-        pids = find(one)
+    for find in (_libvirtds, find_guests):
+        pids = find(rig_host)
         for pid in pids:
-            _send(pid, signal.SIGTERM)
-        if not _gone(pids):
+            _send_signal(pid, signal.SIGTERM)
+        if not _wait_for_exit(pids):
             for pid in pids:
-                _send(pid, signal.SIGKILL)
-            _gone(pids)
+                _send_signal(pid, signal.SIGKILL)
+            _wait_for_exit(pids)
 
 
-def libvirtd(one: Host) -> int | None:
+def find_libvirtd(rig_host: Host) -> int | None:
     """Return the process that is a host's libvirtd, None when it is down."""
-    return next(iter(_libvirtds(one)), None)
+    return next(iter(_libvirtds(rig_host)), None)
 
 
-def _libvirtds(one: Host) -> list[int]:
+def _libvirtds(rig_host: Host) -> list[int]:
     return [
         pid
-        for pid, words in _processes()
-        if words[-2:] == ['-f', one.conf] and 'libvirtd' in words[0]
+        for pid, args in _processes()
+        if args[-2:] == ['-f', rig_host.libvirtd_conf]
+        and 'libvirtd' in args[0]
     ]
 
 
-def guests(one: Host) -> list[int]:
+def find_guests(rig_host: Host) -> list[int]:
     """Return the processes that are a host's guests."""
-    mine = f'{one.link}/config/libvirt/qemu/'
+    mine = f'{rig_host.link}/config/libvirt/qemu/'
     return [
         pid
-        for pid, words in _processes()
-        if 'qemu-system' in words[0] and any(mine in word for word in words)
+        for pid, args in _processes()
+        if 'qemu-system' in args[0] and any(mine in word for word in args)
     ]
 
 
@@ -336,25 +348,25 @@ def _processes() -> list[tuple[int, list[str]]]:
         if name.isdecimal():
             try:
                 with open(f'/proc/{name}/cmdline', 'rb') as file:
-                    words = file.read().decode(errors='replace').split('\0')
+                    args = file.read().decode(errors='replace').split('\0')
             except OSError:
                 continue  # it has ended meanwhile
-            if words[0]:
-                found.append((int(name), words[:-1]))
+            if args[0]:
+                found.append((int(name), args[:-1]))
     return found
 
 
-def _send(pid: int, number: int) -> None:
+def _send_signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return
 
 
-def _gone(pids: list[int]) -> bool:
-    until = clock.monotonic() + _PATIENCE / 3
+def _wait_for_exit(pids: list[int]) -> bool:
+    until = clock.monotonic() + _TIMEOUT / 3
     while set(pids) & {pid for pid, _ in _processes()}:
         if clock.monotonic() > until:
             return False
-        clock.sleep(_LOOK)
+        clock.sleep(_POLL_INTERVAL)
     return True

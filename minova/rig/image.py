@@ -18,8 +18,8 @@ import tempfile
 from typing import Final
 
 from minova import exception
-from minova.rig import bootdisk
-from minova.rig import programs
+from minova.rig import boot_disk
+from minova.rig import subprocesses
 from minova.rig.packages import apt_options
 from minova.rig.packages import release
 from minova.rig.packages import sources
@@ -51,10 +51,10 @@ manage_etc_hosts: true
 _FILES: Final = {
     '/etc/cloud/cloud.cfg.d/90_image.cfg': _CLOUD_CFG,
     '/etc/default/locale': 'LANG=C.UTF-8\n',
-    '/etc/fstab': f'LABEL={bootdisk.LABEL} / ext4 errors=remount-ro 0 1\n',
+    '/etc/fstab': f'LABEL={boot_disk.LABEL} / ext4 errors=remount-ro 0 1\n',
     # Else it would have this machine's, until cloud-init sets it.
     '/etc/hostname': 'debian\n',
-    '/early.cfg': bootdisk.COMMANDS,
+    '/early.cfg': boot_disk.GRUB_COMMANDS,
 }
 #: What is done in it then, by programs of its own where that must be.
 _HOOKS: Final = (
@@ -62,17 +62,17 @@ _HOOKS: Final = (
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
     (
         'chroot "$1" grub-mkimage --format=i386-pc --prefix=/boot/grub '
-        f'--config=/early.cfg --output=/core.img {" ".join(bootdisk.MODULES)}'
+        f'--config=/early.cfg --output=/core.img {" ".join(boot_disk.GRUB_MODULES)}'
     ),
     'rm "$1/early.cfg" "$1/etc/apt/apt.conf.d/99mmdebstrap"',
 )
-_FETCHED: Final = {
+_DOWNLOADS: Final = {
     'core': '/core.img',
     'boot': '/usr/lib/grub/i386-pc/boot.img',
 }
 
 
-def place(directory: str) -> str:
+def image_path(directory: str) -> str:
     """Return the path that the image has in ``directory``, made or not.
 
     What another release of Debian, or of this program, has made is not taken
@@ -88,13 +88,13 @@ def build(directory: str) -> str:
 
     It takes minutes. Raises ConfigInvalid when something needed is missing.
     """
-    made = place(directory)
+    made = image_path(directory)
     if not os.path.exists(made):
         needed = ['mmdebstrap', 'fakeroot', 'mke2fs', 'qemu-img', 'tar']
         if os.geteuid() != 0:
             needed.append('newuidmap')
         for name in needed:
-            programs.find(name)
+            subprocesses.find(name)
         os.makedirs(directory, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as work:
             _build(work, made)
@@ -107,18 +107,18 @@ def _build(work: str, made: str) -> None:
     )
     _install(work, tar, f'{os.path.dirname(made)}/debian.log')
     parts = {}
-    for name in _FETCHED:
+    for name in _DOWNLOADS:
         with open(os.path.join(work, name), 'rb') as file:
             parts[name] = file.read()
-    bootdisk.write(raw, tar, parts['boot'], parts['core'], SIZE)
-    programs.run('qemu-img', 'convert', '-O', 'qcow2', raw, disk)
+    boot_disk.write_disk(raw, tar, parts['boot'], parts['core'], SIZE)
+    subprocesses.run('qemu-img', 'convert', '-O', 'qcow2', raw, disk)
     os.rename(disk, made)
 
 
 def _install(work: str, tar: str, log: str) -> None:
     """Have the packages installed, and the result archived."""
     mode = 'root' if os.geteuid() == 0 else 'unshare'
-    words = (
+    args = (
         *(f'--mode={mode}', '--format=tar', f'--logfile={log}'),
         *(*_OPTIONS, f'--include={",".join(_PACKAGES)}'),
         *(f'--aptopt={option}' for option in apt_options()),
@@ -126,7 +126,9 @@ def _install(work: str, tar: str, log: str) -> None:
         *(release(), tar, '-'),
     )
     try:
-        programs.run('mmdebstrap', *words, given='\n'.join(sources()).encode())
+        subprocesses.run(
+            'mmdebstrap', *args, stdin='\n'.join(sources()).encode()
+        )
     except exception.ConfigInvalid as error:
         raise exception.ConfigInvalid(
             reason=f'no Debian could be made: {_cause(log)} (more in {log})'
@@ -144,7 +146,7 @@ def _hooks(work: str) -> list[str]:
     hooks += _HOOKS
     hooks += [
         f'download {path} {shlex.quote(os.path.join(work, name))}'
-        for name, path in _FETCHED.items()
+        for name, path in _DOWNLOADS.items()
     ]
     hooks.append('rm "$1/core.img"')
     return hooks

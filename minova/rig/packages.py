@@ -10,11 +10,11 @@ import os
 import re
 
 from minova import exception
-from minova.rig import programs
+from minova.rig import subprocesses
 
 _KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 #: What of apt's configuration says how an archive is reached.
-_REACH = (
+_PROXY_SETTINGS = (
     *('Acquire::http', 'Acquire::https', 'Acquire::Retries'),
     *('Acquire::Check-Date', 'Acquire::Check-Valid-Until'),
 )
@@ -28,16 +28,16 @@ class Packages:
         self._work = work
         self._options: list[str] = []
         if suite is not None:
-            self._options = self._look_elsewhere(suite)
+            self._options = self._use_suite(suite)
 
     def unpack(self, name: str) -> None:
         """Download a package and unpack it below the directory."""
         self._run('apt-get', 'download', name)
         (package,) = glob.glob(f'{self._work}/{name}_*.deb')
-        programs.run('dpkg', '-x', package, self._work)
+        subprocesses.run('dpkg', '-x', package, self._work)
         os.unlink(package)
 
-    def depends(self, name: str, wanted: str) -> str:
+    def find_dependency(self, name: str, wanted: str) -> str:
         """Return the first package that one depends on whose name begins so.
 
         ConfigInvalid when there is none.
@@ -50,10 +50,10 @@ class Packages:
             )
         return found[1]
 
-    def _run(self, name: str, *words: str) -> bytes:
-        return programs.run(name, *self._options, *words, cwd=self._work)
+    def _run(self, name: str, *args: str) -> bytes:
+        return subprocesses.run(name, *self._options, *args, cwd=self._work)
 
-    def _look_elsewhere(self, suite: str) -> list[str]:
+    def _use_suite(self, suite: str) -> list[str]:
         """Return the options by which apt knows another suite only."""
         uri, release = _mirror()
         lists = os.path.join(self._work, 'apt')
@@ -70,9 +70,9 @@ class Packages:
             'Dir::State::lists': f'{lists}/lists',
             'Dir::Cache': lists,
         }
-        words = [f'--option={name}={text}' for name, text in options.items()]
-        programs.run('apt-get', *words, 'update', cwd=self._work)
-        return words
+        args = [f'--option={name}={text}' for name, text in options.items()]
+        subprocesses.run('apt-get', *args, 'update', cwd=self._work)
+        return args
 
 
 def release() -> str:
@@ -101,10 +101,14 @@ def apt_options() -> list[str]:
     Such options stand in its configuration, which those who fetch packages
     for another system do not read.
     """
-    told = programs.run(
+    output = subprocesses.run(
         'apt-config', 'dump', '--no-empty', '--format', '%F "%v"%n'
     ).decode()
-    return [line for line in told.splitlines() if line.startswith(_REACH)]
+    return [
+        line
+        for line in output.splitlines()
+        if line.startswith(_PROXY_SETTINGS)
+    ]
 
 
 def _mirror() -> tuple[str, str]:
@@ -119,14 +123,14 @@ def _mirror() -> tuple[str, str]:
 
 def _targets() -> list[tuple[str, str]]:
     """Return the archives of Debian that apt knows, and what is theirs."""
-    told = programs.run(
+    output = subprocesses.run(
         'apt-get',
         'indextargets',
         *('--format', '$(REPO_URI) $(CODENAME) $(COMPONENT) $(LABEL)'),
         'Created-By: Packages',
     ).decode()
     return [
-        (words[0], words[1])
-        for words in map(str.split, told.splitlines())
-        if words[2:] in (['main', 'Debian'], ['main', 'Debian-Security'])
+        (args[0], args[1])
+        for args in map(str.split, output.splitlines())
+        if args[2:] in (['main', 'Debian'], ['main', 'Debian-Security'])
     ]

@@ -43,7 +43,7 @@ class Bus(Protocol):
     def call(self, message: Message) -> Json:
         """Send and wait for the answer.
 
-        Raises NobodyListens, NoAnswer when none came in time (it may or may
+        Raises NoConsumer, RpcTimeout when none came in time (it may or may
         not have been acted on), or Unavailable when the bus itself is away.
         """
 
@@ -57,7 +57,7 @@ class Bus(Protocol):
         version: str,
         methods: list[str],
         dispatch: Dispatch,
-        kept: bool = False,
+        late_ack: bool = False,
     ) -> Server:
         """Return a server of the messages for a topic and this server.
 

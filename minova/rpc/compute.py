@@ -5,10 +5,10 @@
 version what came with it
 ======= ====================================================================
 1.0     all that is not said to have come later
-1.1     ping; take_stock, put_away_stranger
+1.1     ping; list_host_contents, destroy_unknown_guest
 1.2     suspend, resume, rescue, unrescue and what takes it back;
         live_migration_force_complete; get_console_output, get_vnc_console
-1.3     take_stock tells of addresses that networks keep (Holding 1.1)
+1.3     list_host_contents tells of addresses that networks keep (HostArtifact 1.1)
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -21,7 +21,7 @@ from typing import Protocol
 
 from minova.conf import CONF
 from minova.context import Context
-from minova.objects.host import Holding
+from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
 from minova.rpc import bus as buses
 from minova.rpc import contract
@@ -40,107 +40,107 @@ class Compute(Protocol):
 
     # -- create, delete --
 
-    @contract.cast_()
+    @contract.cast()
     def build_and_run_instance(self, context: Context, *, step: str) -> None:
         """Make a guest and start it."""
 
-    @contract.cast_()
+    @contract.cast()
     def unbuild_instance(self, context: Context, *, step: str) -> None:
         """Remove what a failed build has left."""
 
-    @contract.cast_()
+    @contract.cast()
     def terminate_instance(self, context: Context, *, step: str) -> None:
         """Remove a guest and its disks."""
 
-    @contract.cast_()
-    def put_away(self, context: Context, *, step: str) -> None:
+    @contract.cast()
+    def cleanup_stale_guest(self, context: Context, *, step: str) -> None:
         """Remove what is here of an instance that is not this host's."""
 
     # -- on, off --
 
-    @contract.cast_()
+    @contract.cast()
     def start_instance(self, context: Context, *, step: str) -> None:
         """Switch a guest on."""
 
-    @contract.cast_()
+    @contract.cast()
     def stop_instance(self, context: Context, *, step: str) -> None:
         """Switch a guest off."""
 
-    @contract.cast_()
+    @contract.cast()
     def pause_instance(self, context: Context, *, step: str) -> None:
         """Stop a guest's processors."""
 
-    @contract.cast_()
+    @contract.cast()
     def unpause_instance(self, context: Context, *, step: str) -> None:
         """Let a guest's processors go on."""
 
-    @contract.cast_()
+    @contract.cast()
     def reboot_instance(self, context: Context, *, step: str) -> None:
         """Restart a guest, softly or hard."""
 
     # -- saved to disk, and back --
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def suspend_instance(self, context: Context, *, step: str) -> None:
         """Save a guest's memory to disk and switch it off."""
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def resume_instance(self, context: Context, *, step: str) -> None:
         """Let a guest go on from what was saved."""
 
     # -- rescue, and back --
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def rescue_instance(self, context: Context, *, step: str) -> None:
         """Start a guest from a rescue disk."""
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def undo_rescue_instance(self, context: Context, *, step: str) -> None:
         """Let a guest that could not be rescued be as it was."""
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def unrescue_instance(self, context: Context, *, step: str) -> None:
         """Start a guest from its own disk again."""
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def undo_unrescue_instance(self, context: Context, *, step: str) -> None:
         """Let a guest that could not start by itself be rescued again."""
 
     # -- resize, cold migration --
 
-    @contract.cast_()
+    @contract.cast()
     def prep_resize(self, context: Context, *, step: str) -> None:
         """At the destination: check what only it knows."""
 
-    @contract.cast_()
+    @contract.cast()
     def undo_prep_resize(self, context: Context, *, step: str) -> None:
         """At the destination: take it back."""
 
-    @contract.cast_()
+    @contract.cast()
     def resize_instance(self, context: Context, *, step: str) -> None:
         """At the source: switch the guest off, hand its disks over."""
 
-    @contract.cast_()
+    @contract.cast()
     def undo_resize_instance(self, context: Context, *, step: str) -> None:
         """At the source: make the old guest the one guest again."""
 
-    @contract.cast_()
+    @contract.cast()
     def finish_resize(self, context: Context, *, step: str) -> None:
         """At the destination: define and start the guest."""
 
-    @contract.cast_()
+    @contract.cast()
     def undo_finish_resize(self, context: Context, *, step: str) -> None:
         """At the destination: remove the guest again."""
 
-    @contract.cast_()
+    @contract.cast()
     def confirm_resize(self, context: Context, *, step: str) -> None:
         """At the source: remove what was kept for a way back."""
 
-    @contract.cast_()
+    @contract.cast()
     def revert_resize(self, context: Context, *, step: str) -> None:
         """At the destination: remove the new guest."""
 
-    @contract.cast_()
+    @contract.cast()
     def finish_revert_resize(self, context: Context, *, step: str) -> None:
         """At the source: start the old guest again."""
 
@@ -159,7 +159,7 @@ class Compute(Protocol):
         """At a candidate: tell whether it can receive the guest, and how.
 
         ``source`` is the source's row (host, hypervisor, cpu_info). Asks the
-        source in turn. Raises MigrationRefused, which says why not.
+        source in turn. Raises MigrationPreCheckError, which says why not.
         """
 
     @contract.call(timeout=20)
@@ -173,7 +173,7 @@ class Compute(Protocol):
     ) -> dict[str, Any]:
         """At the source: the last check; returns the plan of the move."""
 
-    @contract.cast_()
+    @contract.cast()
     def live_migration(self, context: Context, *, step: str) -> None:
         """At the source: move the guest."""
 
@@ -189,17 +189,17 @@ class Compute(Protocol):
     ) -> dict[str, Any]:
         """At the destination: take over; returns when it has."""
 
-    @contract.cast_()
+    @contract.cast()
     def rollback_live_migration_at_destination(
         self, context: Context, *, step: str
     ) -> None:
         """At the destination: remove what was made ready."""
 
-    @contract.cast_()
+    @contract.cast()
     def live_migration_abort(self, context: Context, *, step: str) -> None:
         """At the source: stop the move."""
 
-    @contract.cast_(since='1.2')
+    @contract.cast(since='1.2')
     def live_migration_force_complete(
         self, context: Context, *, step: str
     ) -> None:
@@ -239,11 +239,11 @@ class Compute(Protocol):
     # -- asked by an audit --
 
     @contract.call(since='1.1', timeout=30)
-    def take_stock(self, context: Context) -> list[Holding]:
+    def list_host_contents(self, context: Context) -> list[HostArtifact]:
         """Tell all that the host has of guests and disks, whosever it is."""
 
     @contract.call(since='1.1', timeout=60)
-    def put_away_stranger(
+    def destroy_unknown_guest(
         self, context: Context, *, instance_uuid: str, generation: int | None
     ) -> None:
         """Remove what is here under a uuid that the database never knew.
@@ -256,11 +256,11 @@ class Compute(Protocol):
 
 
 INTERFACE = contract.Interface(
-    Compute, TOPIC, '1.3', objects=(('1.3', {'Holding': '1.1'}),)
+    Compute, TOPIC, '1.3', objects=(('1.3', {'HostArtifact': '1.1'}),)
 )
 
 
-def to_itself(bus: buses.Bus, host: str) -> Compute:
+def self_client(bus: buses.Bus, host: str) -> Compute:
     """Return what the compute on ``host`` speaks to itself with, not pinned.
 
     It is of its own release.
@@ -268,14 +268,14 @@ def to_itself(bus: buses.Bus, host: str) -> Compute:
     return cast(Compute, contract.client(INTERFACE, bus, host))
 
 
-class Computes:
+class ComputeClients:
     """The clients of all computes, by host."""
 
     def __init__(self, bus: buses.Bus) -> None:
         self._bus = bus
         self._clients: dict[str, Compute] = {}
 
-    def at(self, host: str) -> Compute:
+    def for_host(self, host: str) -> Compute:
         """Return the client of the compute on ``host``."""
         if host not in self._clients:
             made = contract.client(

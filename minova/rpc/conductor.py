@@ -9,7 +9,7 @@ version what came with it
 1.5     report_progress
 1.6     migrate_server takes the instance as a versioned object
 1.7     ping answers with the incarnation; before, with true
-1.8     check_console, consoles_over
+1.8     check_console, closed_consoles
 ======= ====================================================================
 """
 
@@ -23,9 +23,9 @@ from minova.objects.host import GuestReport
 from minova.objects.host import HostReport
 from minova.objects.instance import Instance
 from minova.objects.instance import InstanceState
-from minova.objects.step import Answer
-from minova.objects.step import Duty
-from minova.objects.step import Ticket
+from minova.objects.step import DueStep
+from minova.objects.step import StepAssignment
+from minova.objects.step import StepResult
 from minova.rpc import bus
 from minova.rpc import contract
 
@@ -43,7 +43,7 @@ class Conductor(Protocol):
 
     # -- asked by the api --
 
-    @contract.cast_()
+    @contract.cast()
     def build_instances(self, context: Context, *, steps: list[str]) -> None:
         """Decide where instances go; ``steps`` are what the api has owed."""
 
@@ -65,7 +65,7 @@ class Conductor(Protocol):
         ``scheduler_hint`` may name the wanted ``host``. ``flavor`` is the new
         one of a resize, None to keep it. ``step`` is what the api has owed;
         without one the operation is begun here. Raises NoValidHost or
-        MigrationRefused when it cannot move; it stays as it was.
+        MigrationPreCheckError when it cannot move; it stays as it was.
         """
 
     # -- asked by a proxy of consoles --
@@ -80,7 +80,7 @@ class Conductor(Protocol):
         """
 
     @contract.call(since='1.8', timeout=20)
-    def consoles_over(
+    def closed_consoles(
         self, context: Context, *, instances: list[str]
     ) -> list[str]:
         """Return those instances whose consoles nobody may see any more."""
@@ -88,22 +88,22 @@ class Conductor(Protocol):
     # -- asked by a compute at work on a step --
 
     @contract.call()
-    def begin_step(
+    def start_step(
         self, context: Context, *, step: str, host: str, incarnation: str
-    ) -> Ticket:
+    ) -> StepAssignment:
         """Take a step; Stale when it is not there to be taken."""
 
     @contract.call()
-    def save(
+    def save_checkpoint(
         self,
         context: Context,
         *,
         step: str,
         incarnation: str,
-        milestone: str,
+        checkpoint: str,
         facts: dict[str, Any],
     ) -> dict[str, str]:
-        """Note that a step has passed a milestone; Stale when not its own.
+        """Note that a step has passed a checkpoint; Stale when not its own.
 
         Returns the ids of the nested steps that it may call, by method.
         """
@@ -116,7 +116,7 @@ class Conductor(Protocol):
         step: str,
         incarnation: str,
         result: dict[str, Any],
-    ) -> Answer:
+    ) -> StepResult:
         """End a step well; the answer says whom to wake."""
 
     @contract.call()
@@ -128,12 +128,12 @@ class Conductor(Protocol):
         incarnation: str,
         error: dict[str, Any],
         facts: dict[str, Any],
-    ) -> Answer:
+    ) -> StepResult:
         """End a step badly; ``error`` is in its wire form."""
 
-    @contract.cast_(since='1.5')
+    @contract.cast(since='1.5')
     def report_progress(
-        self, context: Context, *, migration: int, figures: dict[str, int]
+        self, context: Context, *, migration: int, byte_counts: dict[str, int]
     ) -> None:
         """Note how far a migration is, in bytes."""
 
@@ -142,13 +142,13 @@ class Conductor(Protocol):
     @contract.call()
     def register_host(
         self, context: Context, *, report: HostReport
-    ) -> list[Duty]:
+    ) -> list[DueStep]:
         """Note that a compute has started; return what it owes."""
 
     @contract.call()
-    def beat(
+    def heartbeat(
         self, context: Context, *, host: str, incarnation: str
-    ) -> list[Duty]:
+    ) -> list[DueStep]:
         """Note that a compute lives; return what it owes.
 
         Stale when a newer start of it has registered.
@@ -161,13 +161,13 @@ class Conductor(Protocol):
         """Return what power reconciliation needs, for all of a host."""
 
     @contract.call()
-    def report_power(
+    def report_power_states(
         self, context: Context, *, host: str, guests: list[GuestReport]
     ) -> None:
         """Correct what differs between a hypervisor and the database."""
 
 
-INTERFACE = contract.Interface(Conductor, TOPIC, '1.8', kept=True)
+INTERFACE = contract.Interface(Conductor, TOPIC, '1.8', late_ack=True)
 
 
 def client(bus: bus.Bus, server: str | None = None) -> Conductor:

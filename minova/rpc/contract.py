@@ -14,16 +14,15 @@ from collections.abc import Mapping
 import dataclasses
 import inspect
 from typing import Any
-from typing import cast
 from typing import TypeVar
 
 from oslo_log import log as logging
 
 from minova import exception
 from minova.context import Context
-from minova.exception import written
+from minova.exception import serialization
 from minova.rpc import bus as buses
-from minova.rpc import wire
+from minova.rpc import serializer
 
 LOG = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def call(
     return declare
 
 
-def cast_(since: str = '1.0') -> Callable[[F], F]:
+def cast(since: str = '1.0') -> Callable[[F], F]:
     """Declare a method whose caller does not wait."""
 
     def declare(method: F) -> F:
@@ -88,7 +87,7 @@ class Interface:
     topic: str
     version: str
     objects: tuple[tuple[str, Mapping[str, str]], ...] = ()
-    kept: bool = False
+    late_ack: bool = False
 
     def objects_at(self, version: str | None) -> Mapping[str, str] | None:
         """Return what objects looked like then; None for as they are."""
@@ -158,7 +157,7 @@ class Client:
         self, method: Method, context: Context, arguments: dict[str, Any]
     ) -> Any:
         if not self.can_send(method.since):
-            raise exception.TooOld(
+            raise exception.UnsupportedVersion(
                 what=f'{self._interface.topic}.{method.name}',
                 reason=f'it came with version {method.since} and this service '
                 f'is pinned to {self._version}',
@@ -183,7 +182,7 @@ class Client:
                 name: (
                     _plain(value)
                     if plain
-                    else wire.encode(value, self._objects)
+                    else serializer.encode(value, self._objects)
                 )
                 for name, value in arguments.items()
             },
@@ -195,13 +194,13 @@ class Client:
             return None
         reply = self._bus.call(message)
         if 'error' in reply:
-            raise written.decode(reply['error'])
-        return wire.decode(reply['result'])
+            raise serialization.decode(reply['error'])
+        return serializer.decode(reply['result'])
 
 
 def _plain(value: Any) -> Any:
     """Return an object as the dict that older versions took."""
-    encoded = wire.encode(value)
+    encoded = serializer.encode(value)
     if isinstance(encoded, dict) and 'minova_object.data' in encoded:
         return {
             name: _plain_data(item)
@@ -241,7 +240,7 @@ class Dispatcher:
             self.interface.version,
             self.method_names(),
             self.dispatch,
-            self.interface.kept,
+            self.interface.late_ack,
         )
 
     def method_names(self) -> list[str]:
@@ -260,21 +259,21 @@ class Dispatcher:
         its traceback and quoted in the answer.
         """
         declared = self._methods[method]
-        asker = Context.of(context)
-        asker.update_store()
-        decoded = {k: wire.decode(v) for k, v in arguments.items()}
+        request_context = Context.from_values(context)
+        request_context.update_store()
+        decoded = {k: serializer.decode(v) for k, v in arguments.items()}
         try:
             found = getattr(self._implementation, method)
-            result = found(asker, **decoded)
+            result = found(request_context, **decoded)
         except exception.MinovaException as error:
             LOG.debug('%s answers %s', method, error)
-            return {'error': written.encode(error)}
+            return {'error': serialization.encode(error)}
         except Exception as error:
             LOG.exception('%s broke', method)
-            return {'error': written.encode(error)}
+            return {'error': serialization.encode(error)}
         if not declared.reply:
             return None
-        return {'result': wire.encode(result, self._objects)}
+        return {'result': serializer.encode(result, self._objects)}
 
 
 def client(
@@ -284,4 +283,4 @@ def client(
     pin: str | None = None,
 ) -> Any:
     """Return a client; its maker says of which protocol it is."""
-    return cast(Any, Client(interface, bus, server, pin))
+    return Client(interface, bus, server, pin)

@@ -45,7 +45,7 @@ from minova import clock
 
 LOG = logging.getLogger(__name__)
 
-MOST_NOTIFICATIONS = 10_000
+MAX_NOTIFICATIONS = 10_000
 
 _Json = dict[str, Any]
 _Seconds = float | None
@@ -62,7 +62,7 @@ class _Envelope:
     id: str
     text: str
     replies: _Replies | None = None
-    longest_silence: _Seconds = None
+    call_monitor_timeout: _Seconds = None
 
 
 def _to_json(what: str, value: object) -> str:
@@ -79,7 +79,7 @@ class _Incoming(base.RpcIncomingMessage):
     def __init__(self, envelope: _Envelope, origin: '_Queue') -> None:
         context, message = jsonutils.loads(envelope.text)
         super().__init__(context, message, envelope.id)
-        self.client_timeout = envelope.longest_silence
+        self.client_timeout = envelope.call_monitor_timeout
         self._envelope = envelope
         self._origin = origin
 
@@ -121,10 +121,10 @@ class _Queue:
     put the message into their pool.
     """
 
-    def __init__(self, name: str, most_waiting: int) -> None:
+    def __init__(self, name: str, max_waiting: int) -> None:
         """Make a queue that keeps so many messages while nobody listens."""
         self._name = name
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._lock = threading.RLock()
         self._listeners: set[_Listener] = set()
         self._ready: collections.deque[_Listener] = collections.deque()
@@ -135,14 +135,14 @@ class _Queue:
         """Hand over or keep a message; tell whether somebody may get it."""
         dropped = 0
         with self._lock:
-            if not self._listeners and not self._most_waiting:
+            if not self._listeners and not self._max_waiting:
                 return False
             if first:
                 self._waiting.appendleft(envelope)
             else:
                 self._waiting.append(envelope)
-            self._flow()
-            if 0 < self._most_waiting < len(self._waiting):
+            self._drain()
+            if 0 < self._max_waiting < len(self._waiting):
                 self._waiting.popleft()
                 self._dropped += 1
                 dropped = self._dropped
@@ -161,7 +161,7 @@ class _Queue:
         """Give ``listener`` its share, beginning with what waits."""
         with self._lock:
             self._ready.append(listener)
-            self._flow()
+            self._drain()
 
     def leave(self, listener: '_Listener') -> None:
         """Give ``listener`` nothing more; it may have left before."""
@@ -169,7 +169,7 @@ class _Queue:
             self._listeners.discard(listener)
             if listener in self._ready:
                 self._ready.remove(listener)
-            if not self._listeners and not self._most_waiting:
+            if not self._listeners and not self._max_waiting:
                 self._waiting.clear()
 
     def listeners(self) -> list['_Listener']:
@@ -177,7 +177,7 @@ class _Queue:
         with self._lock:
             return list(self._listeners)
 
-    def _flow(self) -> None:
+    def _drain(self) -> None:
         while self._waiting and self._ready:
             listener = self._ready[0]
             self._ready.rotate(-1)
@@ -199,7 +199,7 @@ class _Listener(base.Listener):
         self, queues: Iterable[_Queue], batch_size: int | None
     ) -> None:
         super().__init__(batch_size, batch_timeout=None)
-        self.fanout = _Queue('fanout', most_waiting=0)
+        self.fanout = _Queue('fanout', max_waiting=0)
         self._queues = [*queues, self.fanout]
         for each in self._queues:
             each.join(self)
@@ -239,17 +239,22 @@ def reset(name: str | None = None) -> None:
 
 
 def _wait(
-    replies: _Replies, call: str, timeout: _Seconds, silence: _Seconds
+    replies: _Replies,
+    call: str,
+    timeout: _Seconds,
+    call_monitor_timeout: _Seconds,
 ) -> tuple[str, str | None]:
     """Return what is answered; ``silence`` is the longest between beats."""
     end = math.inf if timeout is None else clock.monotonic() + timeout
     while True:
-        left = max(0, min(end - clock.monotonic(), silence or math.inf))
+        left = max(
+            0, min(end - clock.monotonic(), call_monitor_timeout or math.inf)
+        )
         try:
             reply = replies.get(timeout=None if left == math.inf else left)
         except queue.Empty:
             raise oslo_messaging.MessagingTimeout(
-                f'No answer to {call} (timeout {timeout}, monitor {silence})'
+                f'No answer to {call} (timeout {timeout}, monitor {call_monitor_timeout})'
             ) from None
         if reply is not None:
             return reply
@@ -295,7 +300,7 @@ class MemoryDriver(base.BaseDriver):
         call = f'{message.get("method")} of {target}'
         envelope = self._pack(call, ctxt, message)
         envelope.replies = _Replies() if wait_for_reply else None
-        envelope.longest_silence = call_monitor_timeout
+        envelope.call_monitor_timeout = call_monitor_timeout
         required = transport_options and transport_options.at_least_once
         if not self._deliver(target, envelope) and required:
             raise oslo_messaging.MessageUndeliverable(
@@ -329,7 +334,7 @@ class MemoryDriver(base.BaseDriver):
         """
         what = f'{message.get("event_type")} to {target}'
         envelope = self._pack(what, ctxt, message)
-        queues = self._queues(target, target.topic, None, MOST_NOTIFICATIONS)
+        queues = self._queues(target, target.topic, None, MAX_NOTIFICATIONS)
         with _brokers_lock:
             pools = list(queues.values())
         for each in pools:
@@ -354,7 +359,7 @@ class MemoryDriver(base.BaseDriver):
         mine = set()
         for target, priority in targets_and_priorities:
             topic = f'{target.topic}.{priority}'
-            queues = self._queues(target, topic, pool, MOST_NOTIFICATIONS)
+            queues = self._queues(target, topic, pool, MAX_NOTIFICATIONS)
             mine.add(queues[pool])
         return self._listener(mine, batch_size)
 
@@ -364,16 +369,22 @@ class MemoryDriver(base.BaseDriver):
             listener.cleanup()
 
     def _queues(
-        self, target: _Target, topic: str, name: str | None, most: int = 0
+        self,
+        target: _Target,
+        topic: str,
+        name: str | None,
+        max_waiting: int = 0,
     ) -> dict[str | None, _Queue]:
         """Return a topic's queues; the common one, and ``name``, exist."""
         exchange = target.exchange or self._default_exchange or ''
         with _brokers_lock:
-            queues = self._topics.setdefault((exchange, topic, most), {})
+            queues = self._topics.setdefault(
+                (exchange, topic, max_waiting), {}
+            )
             for each in (None, name):
                 if each not in queues:
                     full_name = '.'.join(filter(None, (exchange, topic, each)))
-                    queues[each] = _Queue(full_name, most)
+                    queues[each] = _Queue(full_name, max_waiting)
             return queues
 
     def _pack(self, what: str, ctxt: Any, message: _Json) -> _Envelope:

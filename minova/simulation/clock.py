@@ -23,28 +23,28 @@ class Event:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._up = False
+        self._flag = False
         self._waiters: list[Waiter] = []
 
     def is_set(self) -> bool:
         """Tell whether the flag is up."""
-        return self._up
+        return self._flag
 
     def set(self) -> None:
         """Raise the flag and wake all who wait."""
-        self._up = True
+        self._flag = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             self._scheduler.wake(waiter)
 
     def clear(self) -> None:
         """Lower the flag."""
-        self._up = False
+        self._flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the flag, at most ``timeout`` seconds; tell if it is up."""
-        self._scheduler.check()
-        if self._up:
+        self._scheduler.raise_if_killed()
+        if self._flag:
             return True
         waiter = self._scheduler.waiter()
         self._waiters.append(waiter)
@@ -61,7 +61,7 @@ class Lock:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock; tell whether it was taken."""
-        self._scheduler.check()
+        self._scheduler.raise_if_killed()
         while self._held:
             if not blocking:
                 return False
@@ -105,7 +105,7 @@ class Thread:
 
     def is_alive(self) -> bool:
         """Tell whether it still runs."""
-        return not self._task.ended
+        return not self._task.is_ended
 
 
 class Pool:

@@ -20,7 +20,7 @@ from minova.simulation.database import SimulatedDatabase
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Points
-from minova.simulation.hypervisor import Hypervisors
+from minova.simulation.hypervisor import SimulatedWorld
 from minova.simulation.machines import Machine
 from minova.simulation.network import Network
 from minova.simulation.scheduler import Process
@@ -31,13 +31,15 @@ CONDUCTORS = ('c0', 'c1')
 IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
 
 #: Virtual seconds in which everything must have come to an end.
-PATIENCE = 1500.0
+SETTLE_TIMEOUT = 1500.0
 
 
 class _Image:
     """One image, which no fake host needs the data of."""
 
-    def show(self, context: images.Asker, image_id: str) -> images.Image:
+    def show(
+        self, context: images.CallerContext, image_id: str
+    ) -> images.Image:
         """Return it."""
         if image_id != IMAGE:
             raise exception.ImageNotFound(image_id=image_id)
@@ -64,13 +66,13 @@ class _Image:
         )
 
     def download(
-        self, context: images.Asker, image_id: str, path: str
+        self, context: images.CallerContext, image_id: str, path: str
     ) -> None:
         """Refuse: the fake hypervisor uses no images."""
         raise exception.ImageNotFound(image_id=image_id)
 
 
-class _Errors(logging.Handler):
+class _LogCollector(logging.Handler):
     """Notes what a service says went wrong with itself."""
 
     def __init__(self, cloud: 'Cloud') -> None:
@@ -83,7 +85,7 @@ class _Errors(logging.Handler):
         where = cloud.scheduler.current.process.name
         text = record.getMessage()
         if cloud.verbose:
-            cloud.said.append((cloud.scheduler.now, where, text))
+            cloud.log_lines.append((cloud.scheduler.now, where, text))
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             cloud.tracebacks.append(
@@ -94,7 +96,7 @@ class _Errors(logging.Handler):
                 formatted = logging.Formatter().formatException(
                     record.exc_info
                 )
-                cloud.said.append((cloud.scheduler.now, where, formatted))
+                cloud.log_lines.append((cloud.scheduler.now, where, formatted))
 
 
 class Cloud:
@@ -106,19 +108,19 @@ class Cloud:
         """``verbose`` keeps all that the services log."""
         self.verbose = verbose
         self.scheduler = Scheduler(seed)
-        self.points = Points(self.scheduler, self._strike)
+        self.points = Points(self.scheduler, self._inject_fault)
         self.network = Network(self.scheduler, self.points)
         self.database = SimulatedDatabase(storage, self.scheduler, self.points)
-        self.world = Hypervisors(self.scheduler, self.points)
+        self.world = SimulatedWorld(self.scheduler, self.points)
         self.storage = storage
         #: What was logged: when, where, what.
-        self.said: list[tuple[float, str, str]] = []
+        self.log_lines: list[tuple[float, str, str]] = []
         #: Errors that no service should ever have.
         self.tracebacks: list[str] = []
         #: The ids of requests for something to be done that were accepted.
-        self.accepted: list[str] = []
+        self.accepted_requests: list[str] = []
         #: How many requests were refused with 4xx.
-        self.turned_down = 0
+        self.rejected_requests = 0
         self.machines: dict[str, Machine] = {}
         image = _Image()
         self._add('api', machines.api(self.database, image))
@@ -136,7 +138,7 @@ class Cloud:
 
     def __enter__(self) -> Self:
         self._clock_before = clock.install(SimulatedClock(self.scheduler))
-        self._handler = _Errors(self)
+        self._handler = _LogCollector(self)
         self._logger = logging.getLogger('minova')
         self._level = self._logger.level
         self._propagates = self._logger.propagate
@@ -151,11 +153,11 @@ class Cloud:
         exc: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        self.points.counting = False
+        self.points.is_counting = False
         for machine in self.machines.values():
-            for process in (machine.process, *machine.twins):
+            for process in (machine.process, *machine.stale_processes):
                 self.scheduler.kill(process)
-        self.scheduler.drain()
+        self.scheduler.end_killed()
         self._logger.removeHandler(self._handler)
         self._logger.propagate = self._propagates
         self._logger.setLevel(self._level)
@@ -168,15 +170,15 @@ class Cloud:
         self.wait(self._all_ready, 300)
 
     def _all_ready(self) -> bool:
-        return all(m.ready for m in self.machines.values()) and all(
+        return all(m.is_ready for m in self.machines.values()) and all(
             self.machines[host].service.is_registered for host in HOSTS
         )
 
-    def wait(self, true: Any, seconds: float = PATIENCE) -> bool:
+    def wait(self, predicate: Any, seconds: float = SETTLE_TIMEOUT) -> bool:
         """Let time pass until ``true()``; tell whether it came to that."""
         until = self.scheduler.now + seconds
         pause = 0.25
-        while not true():
+        while not predicate():
             if self.scheduler.now > until:
                 return False
             self.scheduler.wait(pause)
@@ -185,102 +187,106 @@ class Cloud:
 
     # -- faults --------------------------------------------------------------
 
-    def _strike(self, fault: Fault, process: Process) -> None:
-        after = self.scheduler.after
+    def _inject_fault(self, fault: Fault, process: Process) -> None:
+        after = self.scheduler.call_later
         if fault.kind == 'broker':
-            self.network.break_down()
-            after(fault.seconds, self.network.come_back)
+            self.network.fail()
+            after(fault.seconds, self.network.recover)
             return
         if fault.kind == 'database':
-            self.database.up = False
-            after(fault.seconds, self._database_is_back)
+            self.database.is_up = False
+            after(fault.seconds, self._restore_database)
             return
-        machine = self.machines[fault.who or process.name]
+        machine = self.machines[fault.target or process.name]
         if fault.kind == 'skew':
             machine.skew(fault.seconds)
-        elif fault.kind == 'pause' and machine.up:
+        elif fault.kind == 'pause' and machine.is_up:
             machine.pause(fault.seconds)
-        elif fault.kind == 'twin' and process is machine.process:
-            machine.leave_twin(fault.seconds)
+        elif fault.kind == 'stale_process' and process is machine.process:
+            machine.leave_stale_process(fault.seconds)
         elif fault.kind == 'gone':
-            machine.gone = True
+            machine.is_lost = True
             machine.crash()
-            self.world.lose(machine.name)
-        elif fault.kind == 'crash' and process in machine.twins:
-            machine.end(process)
-        elif fault.kind == 'crash' and machine.up:
+            self.world.lose_host(machine.name)
+        elif fault.kind == 'crash' and process in machine.stale_processes:
+            machine.kill(process)
+        elif fault.kind == 'crash' and machine.is_up:
             machine.crash()
             after(fault.seconds, machine.start)
 
-    def _database_is_back(self) -> None:
-        self.database.up = True
+    def _restore_database(self) -> None:
+        self.database.is_up = True
 
     # -- letting things end --------------------------------------------------
 
     @property
-    def lost(self) -> list[str]:
+    def lost_hosts(self) -> list[str]:
         """The hosts that are gone for good."""
-        return [name for name, m in self.machines.items() if m.gone]
+        return [name for name, m in self.machines.items() if m.is_lost]
 
-    def settle(self, seconds: float = PATIENCE) -> bool:
+    def settle(self, seconds: float = SETTLE_TIMEOUT) -> bool:
         """Let time pass until all is up, ended and told; tell if it is."""
-        return self.wait(self._is_quiet, seconds)
+        return self.wait(self._is_settled, seconds)
 
-    def _is_quiet(self) -> bool:
-        if not self.network.up or not self.database.up:
+    def _is_settled(self) -> bool:
+        if not self.network.is_up or not self.database.is_up:
             return False
         machines = self.machines.values()
-        if not all(m.ready or m.gone for m in machines):
+        if not all(m.is_ready or m.is_lost for m in machines):
             return False
-        if any(not twin.dead for m in machines for twin in m.twins):
+        if any(not twin.dead for m in machines for twin in m.stale_processes):
             return False
-        return not self.unpublished() and not any(
-            not self._waits_for_lost(waits_for)
-            for (waits_for,) in self.storage.raw.execute(
-                "SELECT waits_for FROM operations WHERE state = 'running'"
+        return not self.count_unpublished() and not any(
+            not self._waits_for_lost_host(wait_reason)
+            for (wait_reason,) in self.storage.raw.execute(
+                "SELECT wait_reason FROM operations WHERE state = 'running'"
             )
         )
 
-    def unpublished(self) -> int:
+    def count_unpublished(self) -> int:
         """Return how many notifications the broker has not got yet."""
         (count,) = self.storage.raw.execute(
             'SELECT count(*) FROM outbox WHERE published_at IS NULL'
         ).fetchone()
         return int(count)
 
-    def _waits_for_lost(self, waits_for: str | None) -> bool:
-        return any(f'host {host} ' in (waits_for or '') for host in self.lost)
+    def _waits_for_lost_host(self, wait_reason: str | None) -> bool:
+        return any(
+            f'host {host} ' in (wait_reason or '') for host in self.lost_hosts
+        )
 
-    def look_at_guests(self) -> None:
+    def sync_power_states(self) -> None:
         """Let every compute compare its guests with the rows now."""
         for host in HOSTS:
-            if self.machines[host].ready:
-                self.machines[host].service.reconciler.sweep_soon()
+            if self.machines[host].is_ready:
+                self.machines[host].service.reconciler.reconcile_soon()
 
     # -- what a client does --------------------------------------------------
 
-    def ask(self, method: str, path: str, body: Any = None) -> 'Reply | None':
+    def request(
+        self, method: str, path: str, body: Any = None
+    ) -> 'Reply | None':
         """Send a request to the api; None when it was cut off.
 
         Waits for an api that is down, as a client does that is refused.
         """
         machine = self.machines['api']
-        self.wait(lambda: machine.ready, PATIENCE)
+        self.wait(lambda: machine.is_ready, SETTLE_TIMEOUT)
         replies: list[Reply] = []
         task = self.scheduler.spawn(
             f'{method} {path}',
             machine.process,
             lambda: replies.append(
-                _serve(machine.service.app, method, path, body)
+                _call_app(machine.service.app, method, path, body)
             ),
         )
         self.scheduler.join(task)
         if not replies:
             return None
-        self.turned_down += 400 <= replies[0].status < 500
+        self.rejected_requests += 400 <= replies[0].status < 500
         # A server that is being deleted may be deleted again.
         if replies[0].status in (202, 204) and method != 'DELETE':
-            self.accepted.append(replies[0].request_id)
+            self.accepted_requests.append(replies[0].request_id)
         return replies[0]
 
 
@@ -301,7 +307,7 @@ class Reply:
         return f'{self.status} {self.body}'
 
 
-def _serve(app: Any, method: str, path: str, body: Any) -> Reply:
+def _call_app(app: Any, method: str, path: str, body: Any) -> Reply:
     content = b'' if body is None else orjson.dumps(body)
     started: list[Any] = []
     environ = {
@@ -340,7 +346,7 @@ class _Body:
         return content
 
 
-def know_options() -> None:
+def register_options() -> None:
     """Let the options of notifications be known, which a transport has."""
     oslo_messaging.get_notification_transport(CONF, 'fake://').cleanup()
 
@@ -354,7 +360,10 @@ def configure() -> None:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     'api': {'auth': 'none'},
-    'conductor': {'unexpected_running': 'adopt', 'sweep_interval': 20.0},
+    'conductor': {
+        'unexpected_running_instance_action': 'adopt',
+        'sweep_interval': 20.0,
+    },
     'notifications': {'relay_interval': 5.0},
     'compute': {
         'driver': 'fake',

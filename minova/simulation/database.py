@@ -15,8 +15,8 @@ from oslo_config import cfg
 from oslo_db import exception as db_exception
 
 from minova import exception
-from minova.db import engine
 from minova.db import migrate
+from minova.db.connections import engine
 from minova.simulation.clock import EPOCH
 from minova.simulation.faults import Points
 from minova.simulation.scheduler import Scheduler
@@ -24,7 +24,7 @@ from minova.simulation.scheduler import Scheduler
 T = TypeVar('T')
 
 #: Seconds until a database that is away has refused.
-_REFUSAL = 1.0
+_CONNECT_TIMEOUT = 1.0
 
 
 class Storage:
@@ -38,7 +38,7 @@ class Storage:
         self.raw = cast(sqlite3.Connection, raw)
         migrate.sync(self.database)
         self.raw.create_function('minova_now', 0, self._now)
-        self.empty = self.copy()
+        self.empty_snapshot = self.snapshot()
 
     def _now(self) -> str:
         """Return the database's time, which no machine's clock skews."""
@@ -48,11 +48,11 @@ class Storage:
             f'{EPOCH.fromtimestamp(moment, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S.%f}'
         )
 
-    def copy(self) -> bytes:
+    def snapshot(self) -> bytes:
         """Return all that is in it, to be put back by ``put_back``."""
         return self.raw.serialize()
 
-    def put_back(self, content: bytes) -> None:
+    def restore(self, content: bytes) -> None:
         """Let everything be as it was."""
         self.raw.rollback()
         self.raw.deserialize(content)
@@ -68,46 +68,50 @@ class SimulatedDatabase(engine.Database):
         self.storage = storage
         self._scheduler = scheduler
         self._points = points
-        self.up = True
+        self.is_up = True
         #: Called after each commit, still in the same instant.
-        self.watch: Callable[[], None] = lambda: None
+        self.on_commit: Callable[[], None] = lambda: None
         storage.scheduler = scheduler
 
-    def _once(self, work: Callable[[engine.Connection], T], writes: bool) -> T:
-        if self._scheduler.current.process is self._scheduler.outside:
-            return super()._once(work, writes)
+    def _run_once(
+        self, work: Callable[[engine.Connection], T], writes: bool
+    ) -> T:
+        if self._scheduler.current.process is self._scheduler.external:
+            return super()._run_once(work, writes)
         fault = None
         if writes:
             name = getattr(work, '__qualname__', 'transaction')
             what = name.replace('.<locals>', '').replace('.<lambda>', '')
             fault = self._points.reach('commit', what)
-        self._scheduler.may_switch()
-        if not self.up:
-            self._scheduler.wait(_REFUSAL)
+        self._scheduler.maybe_switch()
+        if not self.is_up:
+            self._scheduler.wait(_CONNECT_TIMEOUT)
             raise db_exception.DBConnectionError('it refuses connections')
-        result = self._in_one_instant(work, writes, fault == 'deadlock')
+        result = self._run_atomically(work, writes, fault == 'deadlock')
         if writes:
-            self.watch()
+            self.on_commit()
             if fault == 'doubt':
-                raise exception.OutcomeUnknown(
+                raise exception.CommitUncertain(
                     what='The database', reason='it went away meanwhile'
                 )
             self._points.reach('committed', what)
-        self._scheduler.may_switch()
+        self._scheduler.maybe_switch()
         return result
 
-    def _in_one_instant(
+    def _run_atomically(
         self,
         work: Callable[[engine.Connection], T],
         writes: bool,
-        doomed: bool,
+        roll_back: bool,
     ) -> T:
         def rolled_back(connection: engine.Connection) -> T:
             work(connection)
             raise db_exception.DBDeadlock
 
-        self._scheduler.alone += 1
+        self._scheduler.exclusive_depth += 1
         try:
-            return super()._once(rolled_back if doomed else work, writes)
+            return super()._run_once(
+                rolled_back if roll_back else work, writes
+            )
         finally:
-            self._scheduler.alone -= 1
+            self._scheduler.exclusive_depth -= 1

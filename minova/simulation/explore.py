@@ -22,19 +22,19 @@ from minova.simulation.cloud import CONDUCTORS
 from minova.simulation.cloud import HOSTS
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Point
-from minova.simulation.planted import Planted
-from minova.simulation.runs import Rig
+from minova.simulation.mutants import Mutant
 from minova.simulation.runs import Run
+from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
 
 #: Seconds until what crashed is started again: at once, and late enough for
 #: everybody to take it for down.
-SOON: Final = 2.0
-LATE: Final = 150.0
+RESTART_SOON: Final = 2.0
+RESTART_LATE: Final = 150.0
 #: What a pair of crashes is made of: these operations, and every so many-th
 #: point for the second.
-PAIRED: Final = (
+PAIRED_SCENARIOS: Final = (
     'resize',
     'live_migrate',
     'create',
@@ -43,7 +43,7 @@ PAIRED: Final = (
     'revert_resize',
 )
 #: What happens all the time, whatever a user asks for.
-_ROUTINE: Final = ('ping', 'beat', 'Relay.', 'take.renew', 'register')
+_ROUTINE: Final = ('ping', 'heartbeat', 'Relay.', 'take.renew', 'register')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +63,10 @@ def is_routine(point: Point) -> bool:
 # -- what is to be run -------------------------------------------------------
 
 
-def _points(rig: Rig, scenario: Scenario, seed: int) -> list[Point]:
-    run = rig.usual(scenario, seed)
+def _points(
+    simulator: Simulator, scenario: Scenario, seed: int
+) -> list[Point]:
+    run = simulator.baseline(scenario, seed)
     if run.violations:
         raise AssertionError(
             f'{scenario.name} is not lawful without faults: {run.violations}'
@@ -72,26 +74,26 @@ def _points(rig: Rig, scenario: Scenario, seed: int) -> list[Point]:
     return run.points
 
 
-def _every(
+def _plan_each_point(
     kind: str,
     seconds: float,
     at: Callable[[Point], bool],
-    rig: Rig,
+    simulator: Simulator,
     scenario: Scenario,
     seed: int,
 ) -> Iterator[Plan]:
     """Yield a plan for each point: one fault, of the point's process."""
-    for point in _points(rig, scenario, seed):
+    for point in _points(simulator, scenario, seed):
         if at(point):
             fault = Fault(point.number, kind, None, seconds)
             yield Plan(scenario.name, seed, (fault,))
 
 
-def _is_own(point: Point) -> bool:
+def _belongs_to_operation(point: Point) -> bool:
     return not is_routine(point)
 
 
-def _is_switching(point: Point) -> bool:
+def _allows_pause(point: Point) -> bool:
     """Tell whether a process may stop here: not in a change on a host."""
     return not is_routine(point) and point.kind not in ('effect', 'effected')
 
@@ -108,31 +110,37 @@ def _is_call(point: Point) -> bool:
     return point.kind == 'call'
 
 
-def _others(rig: Rig, scenario: Scenario, seed: int) -> Iterator[Plan]:
+def _plan_other_crashes(
+    simulator: Simulator, scenario: Scenario, seed: int
+) -> Iterator[Plan]:
     """Yield a crash of everybody else, at every third point."""
     everybody = ('api', *CONDUCTORS, *HOSTS)
-    for point in _points(rig, scenario, seed)[::3]:
+    for point in _points(simulator, scenario, seed)[::3]:
         for who in everybody:
             if who != point.process and not is_routine(point):
-                fault = Fault(point.number, 'crash', who, SOON)
+                fault = Fault(point.number, 'crash', who, RESTART_SOON)
                 yield Plan(scenario.name, seed, (fault,))
 
 
-def _pairs(rig: Rig, scenario: Scenario, seed: int) -> Iterator[Plan]:
+def _plan_pairs(
+    simulator: Simulator, scenario: Scenario, seed: int
+) -> Iterator[Plan]:
     """Yield crashes at every point, each with a second one later on."""
-    if scenario.name not in PAIRED:
+    if scenario.name not in PAIRED_SCENARIOS:
         return
-    points = [p for p in _points(rig, scenario, seed) if not is_routine(p)]
+    points = [
+        p for p in _points(simulator, scenario, seed) if not is_routine(p)
+    ]
     for first in points:
-        crash = Fault(first.number, 'crash', None, SOON)
-        after = rig.run(scenario, seed, (crash,)).points
+        crash = Fault(first.number, 'crash', None, RESTART_SOON)
+        after = simulator.run(scenario, seed, (crash,)).points
         for second in after[first.number :: 5]:
             if not is_routine(second):
-                again = Fault(second.number, 'crash', None, SOON)
+                again = Fault(second.number, 'crash', None, RESTART_SOON)
                 yield Plan(scenario.name, seed, (crash, again))
 
 
-def at_random(number: int) -> Plan:
+def random_plan(number: int) -> Plan:
     """Return the plan of a random schedule: all from its number."""
     draw = random.Random(f'schedule {number}')
     scenario = draw.choice(sorted(SCENARIOS))
@@ -145,52 +153,80 @@ def at_random(number: int) -> Plan:
             who = draw.choice(('api', *CONDUCTORS, *HOSTS))
         if kind == 'gone':
             who = draw.choice(HOSTS)
-        seconds = draw.choice((0.5, SOON, 20.0, LATE))
+        seconds = draw.choice((0.5, RESTART_SOON, 20.0, RESTART_LATE))
         if kind == 'skew':
             seconds *= draw.choice((1, -1))
-        if kind == 'twin':
-            seconds = LATE
+        if kind == 'stale_process':
+            seconds = RESTART_LATE
         found.append(Fault(at, kind, who, seconds))
     return Plan(scenario, number, tuple(found))
 
 
-_Make = Callable[[Rig, Scenario, int], Iterator[Plan]]
+_PlanMaker = Callable[[Simulator, Scenario, int], Iterator[Plan]]
 
 #: What may be explored, by name.
-CAMPAIGNS: Final[dict[str, _Make]] = {
-    'crash': functools.partial(_every, 'crash', SOON, _is_own),
-    'crash-late': functools.partial(_every, 'crash', LATE, _is_own),
-    'crash-other': _others,
-    'pause': functools.partial(_every, 'pause', SOON * 10, _is_switching),
-    'pause-late': functools.partial(_every, 'pause', LATE, _is_switching),
-    'twin': functools.partial(_every, 'twin', LATE, _is_switching),
-    'lose': functools.partial(_every, 'lose', SOON, _is_sent),
-    'twice': functools.partial(_every, 'twice', SOON, _is_sent),
-    'late': functools.partial(_every, 'late', SOON, _is_sent),
-    'deadlock': functools.partial(_every, 'deadlock', SOON, _is_commit),
-    'doubt': functools.partial(_every, 'doubt', SOON, _is_commit),
-    'database': functools.partial(_every, 'database', 30.0, _is_commit),
-    'broker': functools.partial(_every, 'broker', 30.0, _is_sent),
-    'fail': functools.partial(_every, 'fail', SOON, _is_call),
-    'pairs': _pairs,
+CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
+    'crash': functools.partial(
+        _plan_each_point, 'crash', RESTART_SOON, _belongs_to_operation
+    ),
+    'crash-late': functools.partial(
+        _plan_each_point, 'crash', RESTART_LATE, _belongs_to_operation
+    ),
+    'crash-other': _plan_other_crashes,
+    'pause': functools.partial(
+        _plan_each_point, 'pause', RESTART_SOON * 10, _allows_pause
+    ),
+    'pause-late': functools.partial(
+        _plan_each_point, 'pause', RESTART_LATE, _allows_pause
+    ),
+    'stale_process': functools.partial(
+        _plan_each_point, 'stale_process', RESTART_LATE, _allows_pause
+    ),
+    'lose': functools.partial(
+        _plan_each_point, 'lose', RESTART_SOON, _is_sent
+    ),
+    'twice': functools.partial(
+        _plan_each_point, 'twice', RESTART_SOON, _is_sent
+    ),
+    'late': functools.partial(
+        _plan_each_point, 'late', RESTART_SOON, _is_sent
+    ),
+    'deadlock': functools.partial(
+        _plan_each_point, 'deadlock', RESTART_SOON, _is_commit
+    ),
+    'doubt': functools.partial(
+        _plan_each_point, 'doubt', RESTART_SOON, _is_commit
+    ),
+    'database': functools.partial(
+        _plan_each_point, 'database', 30.0, _is_commit
+    ),
+    'broker': functools.partial(_plan_each_point, 'broker', 30.0, _is_sent),
+    'fail': functools.partial(
+        _plan_each_point, 'fail', RESTART_SOON, _is_call
+    ),
+    'pairs': _plan_pairs,
 }
 
 
 #: Those with one fault each.
-SINGLE: Final = tuple(name for name in CAMPAIGNS if name != 'pairs')
+SINGLE_FAULT_CAMPAIGNS: Final = tuple(
+    name for name in CAMPAIGNS if name != 'pairs'
+)
 
 
-def find(rig: Rig, fault: Planted) -> str | None:
+def kill_mutant(simulator: Simulator, mutant: Mutant) -> str | None:
     """Look for a planted fault; return what gave it away, None: nothing."""
-    for campaign, name in itertools.product(fault.campaigns, fault.scenarios):
+    for campaign, name in itertools.product(
+        mutant.campaigns, mutant.scenarios
+    ):
         scenario = SCENARIOS[name]
         # What should happen is found out before.
-        rig.usual(scenario, 0)
-        made = list(CAMPAIGNS[campaign](rig, scenario, 0))
-        with fault.planted():
+        simulator.baseline(scenario, 0)
+        made = list(CAMPAIGNS[campaign](simulator, scenario, 0))
+        with mutant.applied():
             for count, plan in enumerate(made, 1):
-                run = rig.run(scenario, plan.seed, plan.faults)
-                found = run.violations + rig.differences(run)
+                run = simulator.run(scenario, plan.seed, plan.faults)
+                found = run.violations + simulator.diff_from_baseline(run)
                 if found:
                     return f'{campaign} of {name}, run {count}: {found[0]}'
     return None
@@ -198,41 +234,41 @@ def find(rig: Rig, fault: Planted) -> str | None:
 
 # -- running it --------------------------------------------------------------
 
-_rig: Rig | None = None
+_simulator: Simulator | None = None
 
 
-def _own_rig() -> Rig:
-    global _rig
-    if _rig is None:
+def _get_simulator() -> Simulator:
+    global _simulator
+    if _simulator is None:
         # A process of a pool knows nothing of what its maker has read.
         CONF([], project='minova', default_config_files=[])
-        _rig = Rig()
-        _rig.run(SCENARIOS['create'])
+        _simulator = Simulator()
+        _simulator.run(SCENARIOS['create'])
         # What is there now stays: it need not be looked through for garbage.
         gc.collect()
         gc.freeze()
-    return _rig
+    return _simulator
 
 
 def _run(plan: Plan) -> Run:
-    rig = _own_rig()
-    run = rig.run(SCENARIOS[plan.scenario], plan.seed, plan.faults)
-    run.violations += rig.differences(run)
+    simulator = _get_simulator()
+    run = simulator.run(SCENARIOS[plan.scenario], plan.seed, plan.faults)
+    run.violations += simulator.diff_from_baseline(run)
     run.points = run.points[-1:]  # it goes from one process to another
     return run
 
 
-def plans(campaign: str, scenario: str, seed: int) -> list[Plan]:
+def make_plans(campaign: str, scenario: str, seed: int) -> list[Plan]:
     """Return the plans of a campaign for one scenario."""
     make = CAMPAIGNS[campaign]
-    return list(make(_own_rig(), SCENARIOS[scenario], seed))
+    return list(make(_get_simulator(), SCENARIOS[scenario], seed))
 
 
-def _plans(asked: tuple[str, str, int]) -> list[Plan]:
-    return plans(*asked)
+def _make_plans(arguments: tuple[str, str, int]) -> list[Plan]:
+    return make_plans(*arguments)
 
 
-def carry_out(
+def run_campaigns(
     campaigns: Iterable[str],
     scenarios: Iterable[str],
     seed: int = 0,
@@ -244,12 +280,12 @@ def carry_out(
         for campaign, scenario in itertools.product(campaigns, scenarios)
     ]
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
-        for found in pool.imap(_plans, asked):
+        for found in pool.imap(_make_plans, asked):
             yield from pool.imap_unordered(_run, found, 8)
 
 
-def wander(first: int, count: int, workers: int = 1) -> Iterator[Run]:
+def random_walk(first: int, count: int, workers: int = 1) -> Iterator[Run]:
     """Make so many random runs."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
         numbers = range(first, first + count)
-        yield from pool.imap_unordered(_run, map(at_random, numbers), 8)
+        yield from pool.imap_unordered(_run, map(random_plan, numbers), 8)

@@ -27,11 +27,11 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Final
 
-from minova.simulation.scheduler import Killed
 from minova.simulation.scheduler import Process
+from minova.simulation.scheduler import ProcessKilled
 from minova.simulation.scheduler import Scheduler
 
-_EVERYWHERE: Final = frozenset(
+_ALL_POINTS: Final = frozenset(
     {
         'commit',
         'committed',
@@ -49,17 +49,20 @@ _EVERYWHERE: Final = frozenset(
 
 #: Where a process is not about to change something on a host. That two starts
 #: of a compute never act at the same time is seen to by a lock.
-_BETWEEN: Final = _EVERYWHERE - {'call', 'effect', 'effected'}
+_OUTSIDE_HOST_CHANGES: Final = _ALL_POINTS - {'call', 'effect', 'effected'}
 
 #: At which points a fault makes sense, and what it is.
 KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
-    'crash': (_EVERYWHERE, 'a process is gone and started again later'),
-    'pause': (_EVERYWHERE, 'a process stops, and goes on later'),
-    'twin': (_BETWEEN, 'another start of a process that goes on later'),
-    'skew': (_EVERYWHERE, 'the time of day of a machine jumps'),
-    'broker': (_EVERYWHERE, 'the broker is down for a while'),
-    'database': (_EVERYWHERE, 'the database is down for a while'),
-    'gone': (_EVERYWHERE, 'a host is lost for good with its guests'),
+    'crash': (_ALL_POINTS, 'a process is gone and started again later'),
+    'pause': (_ALL_POINTS, 'a process stops, and goes on later'),
+    'stale_process': (
+        _OUTSIDE_HOST_CHANGES,
+        'another start of a process that goes on later',
+    ),
+    'skew': (_ALL_POINTS, 'the time of day of a machine jumps'),
+    'broker': (_ALL_POINTS, 'the broker is down for a while'),
+    'database': (_ALL_POINTS, 'the database is down for a while'),
+    'gone': (_ALL_POINTS, 'a host is lost for good with its guests'),
     'lose': (frozenset({'send'}), 'this message is lost'),
     'twice': (frozenset({'send'}), 'this message arrives twice'),
     'late': (frozenset({'send'}), 'this message arrives late'),
@@ -79,14 +82,14 @@ class Fault:
     crashed, until what is down is up again, by how much a clock jumps.
     """
 
-    at: int
+    point: int
     kind: str
-    who: str | None = None
+    target: str | None = None
     seconds: float = 2.0
 
     def __str__(self) -> str:
-        who = f' {self.who}' if self.who else ''
-        return f'{self.at}:{self.kind}{who}:{self.seconds:g}'
+        who = f' {self.target}' if self.target else ''
+        return f'{self.point}:{self.kind}{who}:{self.seconds:g}'
 
     @classmethod
     def parse(cls, text: str) -> 'Fault':
@@ -110,12 +113,12 @@ class Point:
     kind: str
     process: str
     what: str
-    at: float
+    time: float
 
 
 #: After these every action ends as it would have ended without them, if they
 #: do not last longer than HARMLESS_SECONDS.
-HARMLESS: Final = frozenset(
+RECOVERABLE: Final = frozenset(
     {
         'crash',
         'pause',
@@ -128,29 +131,29 @@ HARMLESS: Final = frozenset(
         'doubt',
     }
 )
-HARMLESS_SECONDS: Final = 30.0
+RECOVERABLE_SECONDS: Final = 30.0
 
 #: Does what a fault orders to a process; the world's part of it.
-Strike = Callable[[Fault, Process], None]
+InjectFault = Callable[[Fault, Process], None]
 
 
 class Points:
     """Numbers the points and lets happen what is ordered for them."""
 
-    def __init__(self, scheduler: Scheduler, strike: Strike) -> None:
+    def __init__(self, scheduler: Scheduler, strike: InjectFault) -> None:
         self._scheduler = scheduler
-        self._strike = strike
-        self._orders: dict[int, list[Fault]] = {}
+        self._inject_fault = strike
+        self._scheduled: dict[int, list[Fault]] = {}
         self.number = 0
         #: Points are counted and passed on only while this is set.
-        self.counting = False
+        self.is_counting = False
         self.passed: list[Point] = []
-        self.struck: list[Fault] = []
+        self.injected: list[Fault] = []
 
-    def order(self, *faults: Fault) -> None:
+    def schedule(self, *faults: Fault) -> None:
         """Let faults happen when their numbers are reached."""
         for fault in faults:
-            self._orders.setdefault(fault.at, []).append(fault)
+            self._scheduled.setdefault(fault.point, []).append(fault)
 
     def reach(self, kind: str, what: str) -> str | None:
         """Come to a point; return the fault that the caller must bring about.
@@ -158,29 +161,27 @@ class Points:
         Raises Killed when the process of the caller ends here.
         """
         scheduler = self._scheduler
-        scheduler.check()
+        scheduler.raise_if_killed()
         process = scheduler.current.process
-        if not self.counting or process is scheduler.outside:
+        if not self.is_counting or process is scheduler.external:
             return None
         self.number += 1
         self.passed.append(
             Point(self.number, kind, process.name, what, scheduler.now)
         )
         verdict = None
-        for fault in self._orders.pop(self.number, ()):
-            verdict = self._let_happen(fault, kind, process) or verdict
+        for fault in self._scheduled.pop(self.number, ()):
+            verdict = self._inject(fault, kind, process) or verdict
         if process.dead:
-            raise Killed
+            raise ProcessKilled
         return verdict
 
-    def _let_happen(
-        self, fault: Fault, kind: str, process: Process
-    ) -> str | None:
+    def _inject(self, fault: Fault, kind: str, process: Process) -> str | None:
         where, _ = KINDS[fault.kind]
         if kind not in where:
             return None
-        self.struck.append(fault)
-        if where >= _BETWEEN:
-            self._strike(fault, process)
+        self.injected.append(fault)
+        if where >= _OUTSIDE_HOST_CHANGES:
+            self._inject_fault(fault, process)
             return None
         return fault.kind

@@ -10,16 +10,16 @@ from minova import clock
 from minova import exception
 from minova.api import app
 from minova.api import backend
-from minova.api import wsgi
+from minova.api.http import errors
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
-from minova.images import Images
+from minova.images import ImageService
 from minova.rpc import conductor as rpc_conductor
-from minova.rpc.compute import Computes
-from minova.rpc.wakes import Waker
+from minova.rpc.compute import ComputeClients
+from minova.rpc.wakeups import Waker
 from minova.simulation.database import SimulatedDatabase
-from minova.simulation.hypervisor import Hypervisors
 from minova.simulation.hypervisor import SimulatedDriver
+from minova.simulation.hypervisor import SimulatedWorld
 from minova.simulation.network import Network
 from minova.simulation.network import SimulatedBus
 from minova.simulation.scheduler import Process
@@ -28,9 +28,9 @@ from minova.simulation.scheduler import Scheduler
 LOG = logging.getLogger(__name__)
 
 #: Seconds between two tries to start, as ``minova.service`` has them.
-_AGAIN = 2.0
+_RETRY_DELAY = 2.0
 #: Seconds that an old process goes on beside its successor.
-_BESIDE = 60.0
+_OVERLAP_SECONDS = 60.0
 
 
 class Machine:
@@ -45,26 +45,28 @@ class Machine:
     ) -> None:
         self.name = name
         #: It will never be back.
-        self.gone = False
+        self.is_lost = False
         self.scheduler = scheduler
         self.service: Any = None
         self._network = network
         self._build = build
         self._skew = 0.0
         #: Older processes of that name which may still be there.
-        self.twins: list[Process] = []
+        self.stale_processes: list[Process] = []
         self.process = Process(name)
         self.process.dead = True
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         """Whether the process is there, if perhaps stopped."""
         return not self.process.dead
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it has started and runs."""
-        return self.up and self.service is not None and not self.process.paused
+        return (
+            self.is_up and self.service is not None and not self.process.paused
+        )
 
     def bus(self) -> SimulatedBus:
         """Return the way to the broker of the current process."""
@@ -72,7 +74,7 @@ class Machine:
 
     def start(self) -> None:
         """Begin a new process; nothing while there is one."""
-        if self.up or self.gone:
+        if self.is_up or self.is_lost:
             return
         self.service = None
         self.process = Process(self.name)
@@ -89,14 +91,14 @@ class Machine:
             else:
                 self.service = service
                 return
-            clock.sleep(_AGAIN)
+            clock.sleep(_RETRY_DELAY)
 
     def crash(self) -> None:
         """Let it be gone in this instant."""
         self.service = None
-        self.end(self.process)
+        self.kill(self.process)
 
-    def end(self, process: Process) -> None:
+    def kill(self, process: Process) -> None:
         """Let one of its processes, which may be an older one, be gone."""
         self.scheduler.kill(process)
         self._network.leave_all(process)
@@ -109,9 +111,9 @@ class Machine:
             process.paused = False
 
         process.paused = True
-        self.scheduler.after(seconds, go_on)
+        self.scheduler.call_later(seconds, go_on)
 
-    def leave_twin(self, seconds: float) -> None:
+    def leave_stale_process(self, seconds: float) -> None:
         """Stop for ``seconds``; meanwhile another start takes its place.
 
         It goes on beside that one for a minute and is gone then.
@@ -122,8 +124,10 @@ class Machine:
         self.process = Process(self.name)
         self.process.dead = True
         self.start()
-        self.twins.append(old)
-        self.scheduler.after(seconds + _BESIDE, lambda: self.end(old))
+        self.stale_processes.append(old)
+        self.scheduler.call_later(
+            seconds + _OVERLAP_SECONDS, lambda: self.kill(old)
+        )
 
     def skew(self, seconds: float) -> None:
         """Let its machine's time of day jump."""
@@ -134,14 +138,14 @@ class Machine:
 class Api:
     """The api: what serves requests in its process."""
 
-    def __init__(self, made: wsgi.App) -> None:
+    def __init__(self, made: errors.App) -> None:
         self.app = made
 
     def start(self) -> None:
         """There is nothing to start: it answers."""
 
 
-class _Reached:
+class _Dependencies:
     """What the application reaches, made anew with each start of an api.
 
     The application itself, which takes long to make, serves all of them.
@@ -149,15 +153,15 @@ class _Reached:
 
     database: SimulatedDatabase
     conductor: rpc_conductor.Conductor
-    computes: Computes
+    computes: ComputeClients
     waker: Waker
-    beside: backend.Beside
+    beside: backend.TimedCalls
 
 
-class _Passing:
+class _DependencyProxy:
     """Passes on to what is reached now."""
 
-    def __init__(self, reached: _Reached, name: str) -> None:
+    def __init__(self, reached: _Dependencies, name: str) -> None:
         self._reached = reached
         self._name = name
 
@@ -165,15 +169,16 @@ class _Passing:
         return getattr(getattr(self._reached, self._name), name)
 
 
-_reached = _Reached()
-_app: wsgi.App | None = None
+_dependencies = _Dependencies()
+_app: errors.App | None = None
 
 
-def _application(images: Images) -> wsgi.App:
+def _application(images: ImageService) -> errors.App:
     global _app
     if _app is None:
         passing: Any = {
-            name: _Passing(_reached, name) for name in _Reached.__annotations__
+            name: _DependencyProxy(_dependencies, name)
+            for name in _Dependencies.__annotations__
         }
         _app = app.make_app(
             backend.Backend(images=images, host='api', **passing)
@@ -182,18 +187,20 @@ def _application(images: Images) -> wsgi.App:
 
 
 def api(
-    database: SimulatedDatabase, images: Images
+    database: SimulatedDatabase, images: ImageService
 ) -> Callable[[Machine], Api]:
     """Return what builds an api."""
 
     def build(machine: Machine) -> Api:
         bus = machine.bus()
         conductor = rpc_conductor.client(bus)
-        _reached.database = database
-        _reached.conductor = conductor
-        _reached.computes = Computes(bus)
-        _reached.waker = Waker(_reached.computes, conductor, beside=True)
-        _reached.beside = backend.Beside()
+        _dependencies.database = database
+        _dependencies.conductor = conductor
+        _dependencies.computes = ComputeClients(bus)
+        _dependencies.waker = Waker(
+            _dependencies.computes, conductor, in_background=True
+        )
+        _dependencies.beside = backend.TimedCalls()
         return Api(_application(images))
 
     return build
@@ -211,7 +218,7 @@ def conductor(
 
 
 def compute(
-    world: Hypervisors, images: Images
+    world: SimulatedWorld, images: ImageService
 ) -> Callable[[Machine], ComputeService]:
     """Return what builds the compute of a host."""
 

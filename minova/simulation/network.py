@@ -26,31 +26,31 @@ from minova.simulation.scheduler import Scheduler
 #: Seconds that a message takes: at least, and how much more at most.
 _LATENCY = (0.001, 0.004)
 #: Seconds by which one that is late is late.
-_LATE = 45.0
+_EXTRA_DELAY = 45.0
 #: Seconds until one who asks a broker that is away is told so.
-_REFUSAL = 1.0
+_CONNECT_TIMEOUT = 1.0
 #: Seconds after which servers are heard again when the broker is back.
-_RETURN = 1.0
+_RECONNECT_DELAY = 1.0
 #: How many messages a server works on at a time.
 _THREADS = 16
 
 
-Judge = Callable[[str, Json], Callable[[Json | None], None]]
+MessageInspector = Callable[[str, Json], Callable[[Json | None], None]]
 
 
 @dataclasses.dataclass
 class _Envelope:
     """A message on its way; what it holds is JSON, as on a wire."""
 
-    what: str
+    label: str
     method: str
     text: bytes
     server: str | None
-    answer: Callable[[bytes], None] | None
+    reply_to: Callable[[bytes], None] | None
 
 
 @dataclasses.dataclass
-class Told:
+class PublishedNotification:
     """A notification that the broker has confirmed."""
 
     context: Json
@@ -63,27 +63,29 @@ class Network:
     def __init__(self, scheduler: Scheduler, points: Points) -> None:
         self.scheduler = scheduler
         self.points = points
-        self.up = True
+        self.is_up = True
         self._outages = 0
-        self._heard_from = 0.0
+        self._consumers_back_at = 0.0
         #: Is shown each message before it is acted on, and then the answer.
-        self.judge: Judge = lambda method, arguments: lambda answer: None
+        self.inspector: MessageInspector = lambda method, arguments: (
+            lambda answer: None
+        )
         #: All that consumers have got, in the order in which they did.
-        self.told: list[Told] = []
+        self.published: list[PublishedNotification] = []
         self._servers: dict[str, list[Server]] = {}
 
-    def break_down(self) -> None:
+    def fail(self) -> None:
         """Lose all that is on its way, and let nobody in."""
-        self.up = False
+        self.is_up = False
         self._outages += 1
         for servers in self._servers.values():
             for server in servers:
-                server.forget()
+                server.drop_waiting()
 
-    def come_back(self) -> None:
+    def recover(self) -> None:
         """Be there again; those who listened listen again a little later."""
-        self.up = True
-        self._heard_from = self.scheduler.now + _RETURN
+        self.is_up = True
+        self._consumers_back_at = self.scheduler.now + _RECONNECT_DELAY
 
     def join(self, server: 'Server') -> None:
         """Let a server be handed messages."""
@@ -94,8 +96,8 @@ class Network:
         known = self._servers.get(server.topic, [])
         if server in known:
             known.remove(server)
-        for envelope in server.forget():
-            if envelope.server is None and self.up:
+        for envelope in server.drop_waiting():
+            if envelope.server is None and self.is_up:
                 self.deliver(server.topic, envelope)
 
     def leave_all(self, process: Process) -> None:
@@ -104,9 +106,9 @@ class Network:
             for server in [one for one in servers if one.process is process]:
                 self.leave(server)
 
-    def listeners(self, topic: str, server: str | None) -> list['Server']:
+    def find_servers(self, topic: str, server: str | None) -> list['Server']:
         """Return who may be handed a message."""
-        if self.scheduler.now < self._heard_from:
+        if self.scheduler.now < self._consumers_back_at:
             return []
         return [
             one
@@ -116,17 +118,17 @@ class Network:
 
     def send(self, topic: str, envelope: _Envelope) -> None:
         """Take a message; Unavailable when it is for nobody."""
-        fault = self.points.reach('send', envelope.what)
+        fault = self.points.reach('send', envelope.label)
         self._require_up(topic)
-        if not self.listeners(topic, envelope.server):
-            raise exception.NobodyListens(
+        if not self.find_servers(topic, envelope.server):
+            raise exception.NoConsumer(
                 what=topic, reason='nobody listens there'
             )
-        self.post(lambda: self.deliver(topic, envelope), fault)
-        self.points.reach('sent', envelope.what)
-        self.scheduler.may_switch()
+        self.transmit(lambda: self.deliver(topic, envelope), fault)
+        self.points.reach('sent', envelope.label)
+        self.scheduler.maybe_switch()
 
-    def post(self, arrive: Callable[[], None], fault: str | None) -> None:
+    def transmit(self, arrive: Callable[[], None], fault: str | None) -> None:
         """Let something arrive after a while, or as a fault orders."""
         if fault == 'lose':
             return
@@ -141,22 +143,22 @@ class Network:
                 _LATENCY[0] + _LATENCY[1] * self.scheduler.random.random()
             )
             if fault == 'late':
-                seconds += _LATE
-            self.scheduler.after(seconds, unless_lost)
+                seconds += _EXTRA_DELAY
+            self.scheduler.call_later(seconds, unless_lost)
 
     def deliver(self, topic: str, envelope: _Envelope) -> None:
         """Hand a message to one of those who listen, if anybody still does."""
-        found = self.listeners(topic, envelope.server)
-        if not found or not self.up:
+        found = self.find_servers(topic, envelope.server)
+        if not found or not self.is_up:
             return
         chosen = found[int(self.scheduler.random.random() * len(found))]
-        chosen.take(envelope)
+        chosen.enqueue(envelope)
 
     def _require_up(self, what: str) -> None:
-        if self.up:
+        if self.is_up:
             return
-        self.scheduler.wait(_REFUSAL)
-        if not self.up:
+        self.scheduler.wait(_CONNECT_TIMEOUT)
+        if not self.is_up:
             raise exception.Unavailable(
                 what=what, reason='the message broker cannot be reached'
             )
@@ -166,9 +168,9 @@ class Network:
         event = body['event_type']
         self.points.reach('publish', event)
         self._require_up('The notification broker')
-        self.told.append(Told(context, body))
+        self.published.append(PublishedNotification(context, body))
         self.points.reach('published', event)
-        self.scheduler.may_switch()
+        self.scheduler.maybe_switch()
 
 
 class Server:
@@ -188,7 +190,7 @@ class Server:
         self._network = network
         self._dispatch = dispatch
         self._waiting: collections.deque[_Envelope] = collections.deque()
-        self._at_work = 0
+        self._active = 0
         self._idle = clock.Event(network.scheduler)
         self._idle.set()
 
@@ -201,16 +203,16 @@ class Server:
         self._network.leave(self)
         self._idle.wait()
 
-    def forget(self) -> list[_Envelope]:
+    def drop_waiting(self) -> list[_Envelope]:
         """Give back what was not begun."""
         waiting, self._waiting = list(self._waiting), collections.deque()
         return waiting
 
-    def take(self, envelope: _Envelope) -> None:
+    def enqueue(self, envelope: _Envelope) -> None:
         """Work on a message as soon as there is a thread for it."""
         self._waiting.append(envelope)
-        if self._at_work < _THREADS:
-            self._at_work += 1
+        if self._active < _THREADS:
+            self._active += 1
             self._idle.clear()
             self._network.scheduler.spawn(
                 f'{self.topic}-{self.name}', self.process, self._work
@@ -221,25 +223,25 @@ class Server:
             while self._waiting:
                 self._answer(self._waiting.popleft())
         finally:
-            self._at_work -= 1
-            if not self._at_work:
+            self._active -= 1
+            if not self._active:
                 self._idle.set()
 
     def _answer(self, envelope: _Envelope) -> None:
         points = self._network.points
-        points.reach('receive', envelope.what)
+        points.reach('receive', envelope.label)
         context, arguments = orjson.loads(envelope.text)
-        judge = self._network.judge(envelope.method, arguments)
+        judge = self._network.inspector(envelope.method, arguments)
         answer = self._dispatch(envelope.method, context, arguments)
         judge(answer)
-        if envelope.answer is None:
-            points.reach('answered', envelope.what)
+        if envelope.reply_to is None:
+            points.reach('answered', envelope.label)
             return
-        fault = points.reach('send', f'answer to {envelope.what}')
-        text, arrive = orjson.dumps(answer), envelope.answer
-        if self._network.up:
-            self._network.post(lambda: arrive(text), fault)
-        points.reach('sent', f'answer to {envelope.what}')
+        fault = points.reach('send', f'answer to {envelope.label}')
+        text, arrive = orjson.dumps(answer), envelope.reply_to
+        if self._network.is_up:
+            self._network.transmit(lambda: arrive(text), fault)
+        points.reach('sent', f'answer to {envelope.label}')
 
 
 class SimulatedBus:
@@ -259,10 +261,10 @@ class SimulatedBus:
             answers.append(text)
             arrived.set()
 
-        self._network.send(message.topic, _packed(message, answer))
+        self._network.send(message.topic, _make_envelope(message, answer))
         if not arrived.wait(message.timeout):
-            raise exception.NoAnswer(
-                what=_named(message),
+            raise exception.RpcTimeout(
+                what=_describe(message),
                 reason=f'no answer in {message.timeout} s',
             )
         found: Json = orjson.loads(answers[0])
@@ -270,7 +272,7 @@ class SimulatedBus:
 
     def cast(self, message: Message) -> None:
         """Send and do not wait."""
-        self._network.send(message.topic, _packed(message, None))
+        self._network.send(message.topic, _make_envelope(message, None))
 
     def serve(
         self,
@@ -279,11 +281,11 @@ class SimulatedBus:
         version: str,
         methods: list[str],
         dispatch: Dispatch,
-        kept: bool = False,
+        late_ack: bool = False,
     ) -> Server:
         """Return a server of the messages for a topic and this server.
 
-        Nothing is kept: the laws must hold without.
+        Nothing is kept: the invariants must hold without.
         """
         return Server(self._network, self._process, topic, server, dispatch)
 
@@ -302,18 +304,18 @@ class SimulatedBus:
         """Let go; nothing is held."""
 
 
-def _named(message: Message) -> str:
+def _describe(message: Message) -> str:
     where = f' on {message.server}' if message.server else ''
     return f'{message.topic}.{message.method}{where}'
 
 
-def _packed(
+def _make_envelope(
     message: Message, answer: Callable[[bytes], None] | None
 ) -> _Envelope:
     return _Envelope(
-        what=_named(message),
+        label=_describe(message),
         method=message.method,
         text=orjson.dumps([message.context, message.arguments]),
         server=message.server,
-        answer=answer,
+        reply_to=answer,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run: a scenario, a seed, some faults, and whether the laws held."""
+"""One run: a scenario, a seed, some faults, and whether the invariants held."""
 
 import collections
 from collections.abc import Iterable
@@ -14,32 +14,32 @@ from minova import clock
 from minova import exception
 from minova.audit.examine import examine
 from minova.conf import CONF
-from minova.db import census
-from minova.db.networks import Network
-from minova.exception import written
+from minova.db.queries import audit_snapshot
+from minova.db.queries.networks import Network
+from minova.engine import operator_actions
+from minova.exception import serialization
 from minova.network import definition
-from minova.operations import intervene
 from minova.simulation import cloud as clouds
-from minova.simulation import laws
+from minova.simulation import invariants
 from minova.simulation.cloud import Cloud
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
-from minova.simulation.faults import HARMLESS
-from minova.simulation.faults import HARMLESS_SECONDS
 from minova.simulation.faults import Point
-from minova.simulation.network import Told
-from minova.simulation.scenarios import BY_COMPARING
-from minova.simulation.scenarios import PREPARED
+from minova.simulation.faults import RECOVERABLE
+from minova.simulation.faults import RECOVERABLE_SECONDS
+from minova.simulation.network import PublishedNotification
+from minova.simulation.scenarios import NEEDS_POWER_SYNC
+from minova.simulation.scenarios import PREPARATIONS
 from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
 from minova.simulation.scenarios import User
-from minova.simulation.scheduler import Stuck
+from minova.simulation.scheduler import Deadlock
 from minova.virt.fake.driver import FakeDriver
 
 #: Seconds before an operator gives up a host that is lost.
-_PATIENCE = 120.0
+_WRITE_OFF_DELAY = 120.0
 #: The seed of what is prepared; scenarios have others.
-_PREPARING = -1
+_PREPARE_SEED = -1
 
 
 @dataclasses.dataclass
@@ -52,16 +52,16 @@ class Run:
     points: list[Point] = dataclasses.field(default_factory=list)
     violations: list[str] = dataclasses.field(default_factory=list)
     #: What was wrong until hypervisors and rows were compared.
-    mended: list[str] = dataclasses.field(default_factory=list)
+    repaired_late: list[str] = dataclasses.field(default_factory=list)
     #: How operations ended, as (kind, state).
-    ended: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    outcomes: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     #: Those that were refused, as a host that is asked is not there.
-    refused: list[str] = dataclasses.field(default_factory=list)
+    refused_kinds: list[str] = dataclasses.field(default_factory=list)
     #: How many requests the api refused with 4xx.
-    turned_down: int = 0
+    rejected_requests: int = 0
     #: Virtual seconds that it took.
     seconds: float = 0.0
-    said: list[tuple[float, str, str]] = dataclasses.field(
+    log_lines: list[tuple[float, str, str]] = dataclasses.field(
         default_factory=list
     )
 
@@ -74,24 +74,24 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Prepared:
+class _PreparedCloud:
     """A quiet cloud, to begin from."""
 
     now: float
-    content: bytes
+    database: bytes
     records: dict[str, Any]
     server: str
-    told: tuple[Told, ...]
+    notifications: tuple[PublishedNotification, ...]
 
 
-class Rig:
+class Simulator:
     """Makes runs, one after the other."""
 
     def __init__(self) -> None:
-        clouds.know_options()
+        clouds.register_options()
         self._storage = Storage(CONF)
-        self._prepared: dict[str, _Prepared] = {}
-        self._usual: dict[tuple[str, int], Run] = {}
+        self._prepared: dict[str, _PreparedCloud] = {}
+        self._baselines: dict[tuple[str, int], Run] = {}
 
     def run(
         self,
@@ -100,132 +100,139 @@ class Rig:
         faults: Iterable[Fault] = (),
         verbose: bool = False,
     ) -> Run:
-        """Run a scenario with faults; see to it that the laws hold."""
+        """Run a scenario with faults; see to it that the invariants hold."""
         clouds.configure()
-        prepared = self._prepare(scenario.begins)
+        prepared = self._prepare(scenario.starts_from)
         run = Run(scenario.name, seed, tuple(faults))
         with Cloud(self._storage, seed, verbose) as cloud:
-            self._begin_from(cloud, prepared)
+            self._restore(cloud, prepared)
             try:
                 self._play(cloud, run, prepared.server)
-            except Stuck as error:
-                run.violations.append(f'law 3: {error}')
+            except Deadlock as error:
+                run.violations.append(f'invariant 3: {error}')
             run.points = cloud.points.passed
-            run.said = cloud.said
+            run.log_lines = cloud.log_lines
             run.seconds = cloud.scheduler.now - prepared.now
         return run
 
-    def idle(self, seconds: float, seed: int = 0) -> list[str]:
+    def run_idle(self, seconds: float, seed: int = 0) -> list[str]:
         """Let a cloud with one server do what it does by itself.
 
-        Returns which laws were broken, of any part of its periodic tasks.
+        Returns which invariants were broken, of any part of its periodic tasks.
         """
         clouds.configure()
         prepared = self._prepare('active')
         with Cloud(self._storage, seed) as cloud:
-            self._begin_from(cloud, prepared)
-            watch = laws.Watch(self._storage.raw)
-            cloud.database.watch = watch
+            self._restore(cloud, prepared)
+            watch = invariants.CommitChecker(self._storage.raw)
+            cloud.database.on_commit = watch
             cloud.scheduler.wait(seconds)
-            found = self._judge(cloud) + self._audit(cloud)
-            return found + watch.violations + _broken(cloud)
+            found = self._check_invariants(cloud) + self._audit(cloud)
+            return found + watch.violations + _find_internal_errors(cloud)
 
-    def usual(self, scenario: Scenario, seed: int) -> Run:
+    def baseline(self, scenario: Scenario, seed: int) -> Run:
         """Return the run without faults, which is made once."""
         key = (scenario.name, seed)
-        if key not in self._usual:
-            self._usual[key] = self.run(scenario, seed)
-        return self._usual[key]
+        if key not in self._baselines:
+            self._baselines[key] = self.run(scenario, seed)
+        return self._baselines[key]
 
-    def differences(self, run: Run) -> list[str]:
+    def diff_from_baseline(self, run: Run) -> list[str]:
         """Return which actions were done without the faults and not now.
 
         Of faults that must not keep an action from being done.
         """
         if any(
-            fault.kind not in HARMLESS or fault.seconds > HARMLESS_SECONDS
+            fault.kind not in RECOVERABLE
+            or fault.seconds > RECOVERABLE_SECONDS
             for fault in run.faults
         ):
             return []
-        if run.mended and _must_clean(run):
-            return [f'left to be found by comparing: {run.mended}']
-        usual = self.usual(SCENARIOS[run.scenario], run.seed)
-        if run.turned_down > usual.turned_down:
+        if run.repaired_late and _must_leave_nothing(run):
+            return [f'left to be found by comparing: {run.repaired_late}']
+        usual = self.baseline(SCENARIOS[run.scenario], run.seed)
+        if run.rejected_requests > usual.rejected_requests:
             # A request that came too late can be asked for nothing more.
             return []
-        missing = collections.Counter(usual.ended) - collections.Counter(
-            run.ended
+        missing = collections.Counter(usual.outcomes) - collections.Counter(
+            run.outcomes
         )
         return [
-            f'{kind} is not done after a mere outage: {run.ended}'
+            f'{kind} is not done after a mere outage: {run.outcomes}'
             for kind, state in missing
-            if state == 'done' and kind not in run.refused
+            if state == 'done' and kind not in run.refused_kinds
         ]
 
-    def _begin_from(self, cloud: Cloud, prepared: _Prepared) -> None:
-        self._storage.put_back(prepared.content)
-        cloud.world.put_back(prepared.records)
+    def _restore(self, cloud: Cloud, prepared: _PreparedCloud) -> None:
+        self._storage.restore(prepared.database)
+        cloud.world.restore(prepared.records)
         cloud.scheduler.now = prepared.now
-        cloud.network.told = list(prepared.told)
+        cloud.network.published = list(prepared.notifications)
         cloud.start()
 
     def _play(self, cloud: Cloud, run: Run, server: str) -> None:
         user = User(cloud)
         user.server = server
-        watch = laws.Watch(self._storage.raw)
-        cloud.database.watch = watch
-        cloud.network.judge = fence = laws.Fence(self._storage.raw)
-        cloud.points.order(*run.faults)
-        cloud.points.counting = True
-        SCENARIOS[run.scenario].act(user)
-        run.violations += self._end(cloud, run)
+        watch = invariants.CommitChecker(self._storage.raw)
+        cloud.database.on_commit = watch
+        cloud.network.inspector = fence = invariants.FenceChecker(
+            self._storage.raw
+        )
+        cloud.points.schedule(*run.faults)
+        cloud.points.is_counting = True
+        SCENARIOS[run.scenario].run(user)
+        run.violations += self._settle_and_check(cloud, run)
         rows = self._storage.raw.execute(
             'SELECT kind, state, error FROM operations ORDER BY started_at'
         ).fetchall()
-        run.ended = [(kind, state) for kind, state, _ in rows]
-        run.refused = [kind for kind, _, error in rows if _is_refusal(error)]
-        run.turned_down = cloud.turned_down
-        if not run.violations and not cloud.lost:
+        run.outcomes = [(kind, state) for kind, state, _ in rows]
+        run.refused_kinds = [
+            kind for kind, _, error in rows if _is_refusal(error)
+        ]
+        run.rejected_requests = cloud.rejected_requests
+        if not run.violations and not cloud.lost_hosts:
             run.violations += self._audit(cloud)
         if not run.violations:
-            run.violations += self._clear(cloud, run, user)
+            run.violations += self._force_delete_all(cloud, run, user)
         run.violations += watch.violations + fence.violations
-        run.violations += _broken(cloud)
+        run.violations += _find_internal_errors(cloud)
 
-    def _end(self, cloud: Cloud, run: Run) -> list[str]:
+    def _settle_and_check(self, cloud: Cloud, run: Run) -> list[str]:
         """Let everything end, and look."""
         cloud.settle()
-        if cloud.lost:
+        if cloud.lost_hosts:
             # What is left where nobody can look stays until it is deleted.
-            cloud.points.counting = False
+            cloud.points.is_counting = False
             return []
-        found, run.mended = self._judge_in_time(cloud)
-        cloud.points.counting = False
+        found, run.repaired_late = self._check_until_power_sync(cloud)
+        cloud.points.is_counting = False
         return found
 
-    def _judge_in_time(self, cloud: Cloud) -> tuple[list[str], list[str]]:
+    def _check_until_power_sync(
+        self, cloud: Cloud
+    ) -> tuple[list[str], list[str]]:
         """Return what is wrong, and what was until hosts compared.
 
         What no operation knows of is found by comparing, in time.
         """
-        found = self._judge(cloud)
+        found = self._check_invariants(cloud)
         if not found:
             return [], []
         cloud.scheduler.wait(CONF.compute.sync_power_state_interval * 1.2)
-        still = self._judge(cloud)
+        still = self._check_invariants(cloud)
         return (still, []) if still else ([], found)
 
-    def _write_off(self, cloud: Cloud) -> None:
+    def _abandon_lost(self, cloud: Cloud) -> None:
         """Do what an operator does when hosts are lost for good."""
         cloud.settle()
         # What the other hosts owe beside is not cut off.
-        cloud.scheduler.wait(_PATIENCE)
+        cloud.scheduler.wait(_WRITE_OFF_DELAY)
         for (number,) in self._storage.raw.execute(
             "SELECT id FROM operations WHERE state = 'running'"
         ).fetchall():
             cloud.database.write(
                 functools.partial(
-                    intervene.abandon,
+                    operator_actions.abandon,
                     operation_id=number,
                     reason='its host is lost',
                     force=True,
@@ -234,35 +241,37 @@ class Rig:
             )
         cloud.settle()
 
-    def _forget_lost(self, cloud: Cloud, user: User) -> Iterator[str]:
+    def _delete_lost_services(self, cloud: Cloud, user: User) -> Iterator[str]:
         """Let the services of lost hosts be forgotten."""
-        listed = user.ask('GET', '/os-services')
+        listed = user.request('GET', '/os-services')
         assert listed is not None
         for service in listed.get('services'):
-            if service['host'] in cloud.lost:
+            if service['host'] in cloud.lost_hosts:
                 path = f'/os-services/{service["id"]}'
-                user.ask('PUT', path, {'forced_down': True})
-                reply = user.ask('DELETE', path)
+                user.request('PUT', path, {'forced_down': True})
+                reply = user.request('DELETE', path)
                 if reply is None or reply.status != 204:
                     yield f'{service["host"]} cannot be forgotten: {reply}'
 
-    def _judge(self, cloud: Cloud) -> list[str]:
-        found = [] if cloud.settle() else list(self._why_not(cloud))
+    def _check_invariants(self, cloud: Cloud) -> list[str]:
+        found = [] if cloud.settle() else list(self._explain_unsettled(cloud))
         raw = self._storage.raw
-        found += laws.rows(raw, cloud.lost)
-        found += laws.addresses(raw)
-        found += laws.accepted(raw, cloud.accepted)
-        found += laws.possessions(raw, cloud.world, cloud.lost)
-        found += laws.notifications(cloud.network.told, raw)
+        found += invariants.check_rows(raw, cloud.lost_hosts)
+        found += invariants.check_addresses(raw)
+        found += invariants.check_accepted(raw, cloud.accepted_requests)
+        found += invariants.check_host_contents(
+            raw, cloud.world, cloud.lost_hosts
+        )
+        found += invariants.check_notifications(cloud.network.published, raw)
         return found
 
     def _audit(self, cloud: Cloud) -> list[str]:
         """Return what our own audit finds, which should be as content."""
-        records = cloud.database.read(census.gather)
+        records = cloud.database.read(audit_snapshot.read_snapshot)
         holdings = {
-            host: FakeDriver(host, cloud.world).stock()
+            host: FakeDriver(host, cloud.world).list_host_contents()
             for host in clouds.HOSTS
-            if host not in cloud.lost
+            if host not in cloud.lost_hosts
         }
         return [
             f'audit: {finding}'
@@ -270,82 +279,86 @@ class Rig:
             if finding.is_fault
         ]
 
-    def _why_not(self, cloud: Cloud) -> Iterator[str]:
-        yield f'law 3: it is not over after {cloud.scheduler.now:.0f} s'
+    def _explain_unsettled(self, cloud: Cloud) -> Iterator[str]:
+        yield f'invariant 3: it is not over after {cloud.scheduler.now:.0f} s'
         for name, machine in cloud.machines.items():
-            if not machine.ready and not machine.gone:
-                yield f'law 3: {name} is not ready'
-        if cloud.unpublished():
-            yield f'law 6: {cloud.unpublished()} are not published'
+            if not machine.is_ready and not machine.is_lost:
+                yield f'invariant 3: {name} is not ready'
+        if cloud.count_unpublished():
+            yield f'invariant 6: {cloud.count_unpublished()} are not published'
 
-    def _clear(self, cloud: Cloud, run: Run, user: User) -> Iterator[str]:
-        """Force-delete all there is: law 10, and nothing is left of it."""
-        if cloud.lost:
-            self._write_off(cloud)
+    def _force_delete_all(
+        self, cloud: Cloud, run: Run, user: User
+    ) -> Iterator[str]:
+        """Force-delete all there is: invariant 10, and nothing is left of it."""
+        if cloud.lost_hosts:
+            self._abandon_lost(cloud)
         for (uuid,) in self._storage.raw.execute(
             "SELECT uuid FROM instances WHERE vm_state != 'deleted'"
         ).fetchall():
             user.server = uuid
             reply = user.act('forceDelete')
             if reply is None or reply.status != 202:
-                yield f'law 10: {uuid} cannot be force-deleted: {reply}'
-        if cloud.lost:
-            self._write_off(cloud)
-            yield from self._forget_lost(cloud, user)
-        found, mended = self._judge_in_time(cloud)
+                yield f'invariant 10: {uuid} cannot be force-deleted: {reply}'
+        if cloud.lost_hosts:
+            self._abandon_lost(cloud)
+            yield from self._delete_lost_services(cloud, user)
+        found, mended = self._check_until_power_sync(cloud)
         yield from found
-        if not _goes_on_late(run):
+        if not _resumes_late(run):
             yield from mended
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
-            yield f'law 10: {uuid} is {vm_state} after a force-delete'
+            yield f'invariant 10: {uuid} is {vm_state} after a force-delete'
 
     # -- what runs begin from ------------------------------------------------
 
-    def _prepare(self, name: str) -> _Prepared:
+    def _prepare(self, name: str) -> _PreparedCloud:
         if name not in self._prepared:
-            with Cloud(self._storage, _PREPARING) as cloud:
-                self._storage.put_back(self._storage.empty)
+            with Cloud(self._storage, _PREPARE_SEED) as cloud:
+                self._storage.restore(self._storage.empty_snapshot)
                 cloud.start()
                 definition.create(cloud.database, _network())
                 user = User(cloud)
                 for flavor, ram in (('small', 512), ('big', 1024)):
-                    user.ask(
+                    user.request(
                         'POST', '/flavors', {'flavor': _flavor(flavor, ram)}
                     )
-                PREPARED[name](user)
-                if not cloud.settle() or _broken(cloud):
+                PREPARATIONS[name](user)
+                if not cloud.settle() or _find_internal_errors(cloud):
                     raise AssertionError(
-                        f'{name} cannot be prepared: {_broken(cloud)[:3]}'
+                        f'{name} cannot be prepared: {_find_internal_errors(cloud)[:3]}'
                     )
-                self._prepared[name] = _Prepared(
+                self._prepared[name] = _PreparedCloud(
                     cloud.scheduler.now,
-                    self._storage.copy(),
-                    cloud.world.copy(),
+                    self._storage.snapshot(),
+                    cloud.world.snapshot(),
                     user.server,
-                    tuple(cloud.network.told),
+                    tuple(cloud.network.published),
                 )
         return self._prepared[name]
 
 
 def _is_refusal(error: str | None) -> bool:
     return error is not None and isinstance(
-        written.decode(orjson.loads(error)), exception.Refused
+        serialization.decode(orjson.loads(error)), exception.Refused
     )
 
 
-def _must_clean(run: Run) -> bool:
+def _must_leave_nothing(run: Run) -> bool:
     """Tell whether nothing may be left by what has ended.
 
     What begins with a difference needs another look when a report is lost.
     """
-    return not _goes_on_late(run) and run.scenario not in BY_COMPARING
+    return not _resumes_late(run) and run.scenario not in NEEDS_POWER_SYNC
 
 
-def _goes_on_late(run: Run) -> bool:
+def _resumes_late(run: Run) -> bool:
     """Tell whether a process has the rest of a hypervisor's call to do."""
-    return any(fault.kind in ('twin', 'pause') for fault in run.faults)
+    return any(
+        fault.kind in ('stale_process', 'pause') for fault in run.faults
+    )
 
 
 def _flavor(name: str, ram: int) -> dict[str, Any]:
@@ -357,13 +370,13 @@ def _network() -> Network:
     return definition.define('private', cidr='10.0.0.0/24', bridge='br0')
 
 
-def _broken(cloud: Cloud) -> list[str]:
+def _find_internal_errors(cloud: Cloud) -> list[str]:
     """Return what should never happen in a service, nor at a hypervisor."""
     return [
-        *(f'law 1: {double}' for double in cloud.world.doubles),
+        *(f'invariant 1: {double}' for double in cloud.world.double_runs),
         *(f'an error of ours: {text}' for text in cloud.tracebacks),
         *(
             f'{task.process.name} {task.name} ended with {error!r}'
-            for task, error in cloud.scheduler.broken
+            for task, error in cloud.scheduler.failed_tasks
         ),
     ]

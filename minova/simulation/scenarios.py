@@ -2,7 +2,7 @@
 """What a user does in a simulation: every operation of the state table.
 
 A scenario begins in a prepared cloud, where a server is in some state, and
-asks for something. It does not look at how that ends: the laws do.
+asks for something. It does not look at how that ends: the invariants do.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from minova.conf import CONF
 from minova.simulation.cloud import Cloud
 from minova.simulation.cloud import IMAGE
 from minova.simulation.cloud import Reply
-from minova.states import Power
+from minova.states import PowerState
 
 #: How often a client asks, every five seconds, until it gives up.
-_TRIES = 10
+_MAX_ATTEMPTS = 10
 
 
 class User:
@@ -28,11 +28,13 @@ class User:
         #: The server that the scenario is about.
         self.server = ''
 
-    def ask(self, method: str, path: str, body: Any = None) -> Reply | None:
+    def request(
+        self, method: str, path: str, body: Any = None
+    ) -> Reply | None:
         """Ask, as clients do, again when cut off or told to come later."""
         reply = None
-        for _ in range(_TRIES):
-            reply = self.cloud.ask(method, path, body)
+        for _ in range(_MAX_ATTEMPTS):
+            reply = self.cloud.request(method, path, body)
             if reply is not None and reply.status != 503:
                 return reply
             self.cloud.scheduler.wait(5.0)
@@ -52,7 +54,7 @@ class User:
         }
         if host is not None:
             body['host'] = host
-        reply = self.ask('POST', '/servers', {'server': body})
+        reply = self.request('POST', '/servers', {'server': body})
         if reply is None or reply.status != 202:
             return ''
         return str(reply.get('server')['id'])
@@ -60,9 +62,9 @@ class User:
     def act(self, name: str, value: Any = None) -> Reply | None:
         """Ask for something to be done to the server."""
         path = f'/servers/{self.server}/action'
-        return self.ask('POST', path, {name: value})
+        return self.request('POST', path, {name: value})
 
-    def row(self) -> tuple[Any, ...]:
+    def get_states(self) -> tuple[Any, ...]:
         """Return vm_state, task_state and host of the server."""
         found = self.cloud.storage.raw.execute(
             'SELECT vm_state, task_state, host FROM instances WHERE uuid = ?',
@@ -70,11 +72,13 @@ class User:
         ).fetchone()
         return tuple(found) if found else ('', None, None)
 
-    def until(self, task_state: str, seconds: float = 60) -> None:
+    def wait_for_task_state(
+        self, task_state: str, seconds: float = 60
+    ) -> None:
         """Let time pass until a task state is reached, or not."""
-        self.cloud.wait(lambda: self.row()[1] == task_state, seconds)
+        self.cloud.wait(lambda: self.get_states()[1] == task_state, seconds)
 
-    def until_moving(self, seconds: float = 60) -> None:
+    def wait_until_migrating(self, seconds: float = 60) -> None:
         """Let time pass until the guest is on its way, or not."""
         self.cloud.wait(
             lambda: bool(
@@ -87,25 +91,25 @@ class User:
             seconds,
         )
 
-    def switch(self, power: Power) -> None:
+    def set_power(self, power: PowerState) -> None:
         """Let the guest change behind our back, and be looked at soon."""
-        host = self.row()[2]
+        host = self.get_states()[2]
         self.cloud.world.set_power(host, self.server, power)
-        self.look()
+        self.sync_power()
 
-    def look(self) -> None:
+    def sync_power(self) -> None:
         """Have guests compared, until something comes of it, or not."""
-        before = self._count()
-        self.cloud.look_at_guests()
-        self.cloud.wait(lambda: self._count() > before, 45.0)
+        before = self._count_operations()
+        self.cloud.sync_power_states()
+        self.cloud.wait(lambda: self._count_operations() > before, 45.0)
 
-    def _count(self) -> int:
+    def _count_operations(self) -> int:
         query = 'SELECT count(*) FROM operations'
         (count,) = self.cloud.storage.raw.execute(query).fetchone()
         return int(count)
 
 
-Act = Callable[[User], object]
+Action = Callable[[User], object]
 
 
 def _boot(user: User) -> None:
@@ -116,24 +120,24 @@ def _boot_with_drive(user: User) -> None:
     user.server = user.create(drive=True)
 
 
-def _lose_drive(user: User) -> None:
+def _lose_config_drive(user: User) -> None:
     """Let somebody remove the config drive."""
-    path = f'{user.row()[2]}/disks/{user.server}'
-    shelf = user.cloud.world.shelf
+    path = f'{user.get_states()[2]}/disks/{user.server}'
+    shelf = user.cloud.world.store
     disk = shelf.get(path)
     assert disk is not None
     del disk['config_drive']
     shelf.put(path, disk)
 
 
-def _act(name: str, value: Any = None) -> Act:
+def _act(name: str, value: Any = None) -> Action:
     def act(user: User) -> None:
         user.act(name, value)
 
     return act
 
 
-def _then(*acts: Act) -> Act:
+def _sequence(*acts: Action) -> Action:
     def act(user: User) -> None:
         for one in acts:
             one(user)
@@ -141,36 +145,38 @@ def _then(*acts: Act) -> Act:
     return act
 
 
-def _settled(user: User) -> None:
+def _settle(user: User) -> None:
     user.cloud.settle()
 
 
-def _reached(task_state: str) -> Act:
-    return lambda user: user.until(task_state)
+def _wait_for(task_state: str) -> Action:
+    return lambda user: user.wait_for_task_state(task_state)
 
 
-def _breaking(method: str, kind: str = 'GuestFailed', hosts: int = 3) -> Act:
+def _fail_elsewhere(
+    method: str, kind: str = 'GuestFailed', hosts: int = 3
+) -> Action:
     """Let a method fail once at so many hosts that the server is not on."""
 
     def act(user: User) -> None:
-        own = user.row()[2]
-        others = [h for h in user.cloud.world.shelf_hosts() if h != own]
+        own = user.get_states()[2]
+        others = [h for h in user.cloud.world.list_hosts() if h != own]
         for host in others[:hosts]:
-            user.cloud.world.break_(host, method, kind=kind)
+            user.cloud.world.inject_fault(host, method, kind=kind)
 
     return act
 
 
-def _breaking_here(
+def _fail_here(
     method: str, kind: str = 'GuestFailed', times: int = 1
-) -> Act:
+) -> Action:
     """Let a method fail so often at the host that the server is on."""
-    return lambda user: user.cloud.world.break_(
-        user.row()[2], method, times=times, kind=kind
+    return lambda user: user.cloud.world.inject_fault(
+        user.get_states()[2], method, times=times, kind=kind
     )
 
 
-def _option(group: str, name: str, value: Any) -> Act:
+def _set_option(group: str, name: str, value: Any) -> Action:
     return lambda user: CONF.set_override(name, value, group)
 
 
@@ -179,7 +185,7 @@ def _abort(user: User) -> None:
         'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
         (user.server,),
     ).fetchone()
-    user.ask('DELETE', f'/servers/{user.server}/migrations/{move}')
+    user.request('DELETE', f'/servers/{user.server}/migrations/{move}')
 
 
 def _force(user: User) -> None:
@@ -188,38 +194,38 @@ def _force(user: User) -> None:
         (user.server,),
     ).fetchone()
     path = f'/servers/{user.server}/migrations/{move}/action'
-    user.ask('POST', path, {'force_complete': None})
+    user.request('POST', path, {'force_complete': None})
 
 
-def _forget_memory(user: User) -> None:
+def _lose_saved_memory(user: User) -> None:
     """Let what was saved of the guest's memory be lost."""
-    path = f'{user.row()[2]}/guests/{user.server}'
-    shelf = user.cloud.world.shelf
+    path = f'{user.get_states()[2]}/guests/{user.server}'
+    shelf = user.cloud.world.store
     record = shelf.get(path)
     assert record is not None
     shelf.put(path, record | {'saved': None})
 
 
 def _delete(user: User) -> None:
-    user.ask('DELETE', f'/servers/{user.server}')
+    user.request('DELETE', f'/servers/{user.server}')
 
 
-def _power(power: Power) -> Act:
-    return lambda user: user.switch(power)
+def _power(power: PowerState) -> Action:
+    return lambda user: user.set_power(power)
 
 
-def _stray(user: User) -> None:
+def _plant_stale_guest(user: User) -> None:
     """Let a copy of the guest turn up, switched off, where it is not."""
-    host = user.row()[2]
-    (other, *_) = [h for h in user.cloud.world.shelf_hosts() if h != host]
-    shelf = user.cloud.world.shelf
+    host = user.get_states()[2]
+    (other, *_) = [h for h in user.cloud.world.list_hosts() if h != host]
+    shelf = user.cloud.world.store
     record = shelf.get(f'{host}/guests/{user.server}')
     assert record is not None
     shelf.put(
         f'{other}/guests/{user.server}',
-        record | {'power': int(Power.SHUTDOWN)},
+        record | {'power': int(PowerState.SHUTDOWN)},
     )
-    user.look()
+    user.sync_power()
 
 
 _RESIZE: Final = _act('resize', {'flavorRef': 'big'})
@@ -227,17 +233,17 @@ _FORCE: Final = _act('forceDelete')
 
 # -- in what state a scenario begins -----------------------------------------
 
-PREPARED: Final[dict[str, Act]] = {
+PREPARATIONS: Final[dict[str, Action]] = {
     'nothing': lambda user: None,
-    'active': _then(_boot, _settled),
-    'with_drive': _then(_boot_with_drive, _settled),
-    'stopped': _then(_boot, _settled, _act('os-stop'), _settled),
-    'paused': _then(_boot, _settled, _act('pause'), _settled),
-    'suspended': _then(_boot, _settled, _act('suspend'), _settled),
-    'rescued': _then(_boot, _settled, _act('rescue'), _settled),
-    'resized': _then(_boot, _settled, _RESIZE, _settled),
-    'migrated': _then(
-        _boot, _settled, _act('os-stop'), _settled, _act('migrate'), _settled
+    'active': _sequence(_boot, _settle),
+    'with_config_drive': _sequence(_boot_with_drive, _settle),
+    'stopped': _sequence(_boot, _settle, _act('os-stop'), _settle),
+    'paused': _sequence(_boot, _settle, _act('pause'), _settle),
+    'suspended': _sequence(_boot, _settle, _act('suspend'), _settle),
+    'rescued': _sequence(_boot, _settle, _act('rescue'), _settle),
+    'resized': _sequence(_boot, _settle, _RESIZE, _settle),
+    'migrated': _sequence(
+        _boot, _settle, _act('os-stop'), _settle, _act('migrate'), _settle
     ),
 }
 
@@ -251,20 +257,20 @@ class Scenario:
 
     name: str
     kind: str
-    begins: str
-    act: Act
+    starts_from: str
+    run: Action
 
 
-def _free(user: User) -> None:
+def _wait_until_idle(user: User) -> None:
     """Let time pass until the server may be asked for something, or not."""
-    user.cloud.wait(lambda: user.row()[1] is None, 60.0)
+    user.cloud.wait(lambda: user.get_states()[1] is None, 60.0)
 
 
-def _full_elsewhere(user: User) -> None:
+def _fill_other_hosts(user: User) -> None:
     """Let there be no room but where the server is."""
     user.cloud.storage.raw.execute(
         'UPDATE hosts SET reserved_memory_mb = memory_mb WHERE host != ?',
-        (user.row()[2],),
+        (user.get_states()[2],),
     )
     user.cloud.storage.raw.commit()
 
@@ -272,64 +278,66 @@ def _full_elsewhere(user: User) -> None:
 _MIGRATE_LIVE: Final = _act(
     'os-migrateLive', {'host': None, 'block_migration': 'auto'}
 )
-_MOVING: Final = (_RESIZE, _reached('resize_migrating'))
+_RESIZING: Final = (_RESIZE, _wait_for('resize_migrating'))
 _MIGRATING: Final = (
-    _option('fake', 'migration_seconds', 20.0),
+    _set_option('fake', 'migration_seconds', 20.0),
     _MIGRATE_LIVE,
-    lambda user: user.until_moving(),
+    lambda user: user.wait_until_migrating(),
 )
-_SAY_STOP: Final = _option('conductor', 'unexpected_running', 'stop')
-_SAME_HOST: Final = _option('scheduler', 'allow_resize_to_same_host', True)
+_STOP_UNEXPECTED: Final = _set_option(
+    'conductor', 'unexpected_running_instance_action', 'stop'
+)
+_SAME_HOST: Final = _set_option('scheduler', 'allow_resize_to_same_host', True)
 
 # fmt: off
 _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # name                    operation             begins     what is done
     ('create',                 'create',             'nothing',  _boot),
-    ('create_with_drive',      'create',             'nothing',  _boot_with_drive),
-    ('create_elsewhere',       'create',             'nothing',  _breaking('start', hosts=2), _boot),
-    ('create_refused',         'create',             'nothing',  _breaking('define', 'MigrationRefused'), _boot),
+    ('create_with_config_drive',      'create',             'nothing',  _boot_with_drive),
+    ('create_rescheduled',       'create',             'nothing',  _fail_elsewhere('start', hosts=2), _boot),
+    ('create_refused',         'create',             'nothing',  _fail_elsewhere('define', 'MigrationPreCheckError'), _boot),
     ('start',                  'start',              'stopped',  _act('os-start')),
     ('stop',                   'stop',               'active',   _act('os-stop')),
-    ('stop_start',             'start',              'active',   _act('os-stop'), _free, _act('os-start')),
-    ('stop_by_itself',         'stop',               'active',   _power(Power.SHUTDOWN)),
-    ('stop_again',             'stop_again',         'stopped',  _SAY_STOP, _power(Power.RUNNING)),
+    ('stop_start',             'start',              'active',   _act('os-stop'), _wait_until_idle, _act('os-start')),
+    ('stop_by_guest',         'stop',               'active',   _power(PowerState.SHUTDOWN)),
+    ('enforce_stop',             'enforce_stop',         'stopped',  _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
     ('pause',                  'pause',              'active',   _act('pause')),
-    ('pause_again',            'pause_again',        'paused',   _SAY_STOP, _power(Power.RUNNING)),
+    ('enforce_pause',            'enforce_pause',        'paused',   _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
     ('unpause',                'unpause',            'paused',   _act('unpause')),
     ('suspend',                'suspend',            'active',   _act('suspend')),
-    ('suspend_fails',          'suspend',            'active',   _breaking_here('suspend'), _act('suspend')),
+    ('suspend_fails',          'suspend',            'active',   _fail_here('suspend'), _act('suspend')),
     ('resume',                 'resume',             'suspended', _act('resume')),
-    ('resume_fails',           'resume',             'suspended', _breaking_here('resume'), _act('resume')),
-    ('resume_anew',            'resume',             'suspended', _forget_memory, _act('resume')),
+    ('resume_fails',           'resume',             'suspended', _fail_here('resume'), _act('resume')),
+    ('resume_without_memory',            'resume',             'suspended', _lose_saved_memory, _act('resume')),
     ('rescue',                 'rescue',             'active',   _act('rescue')),
     ('rescue_stopped',         'rescue',             'stopped',  _act('rescue')),
-    ('rescue_fails',           'rescue',             'active',   _breaking_here('start'), _act('rescue')),
-    ('rescue_refused',         'rescue',             'active',   _breaking_here('create_rescue_disk'), _act('rescue')),
+    ('rescue_fails',           'rescue',             'active',   _fail_here('start'), _act('rescue')),
+    ('rescue_refused',         'rescue',             'active',   _fail_here('create_rescue_disk'), _act('rescue')),
     ('unrescue',               'unrescue',           'rescued',  _act('unrescue')),
-    ('unrescue_fails',         'unrescue',           'rescued',  _breaking_here('start'), _act('unrescue')),
+    ('unrescue_fails',         'unrescue',           'rescued',  _fail_here('start'), _act('unrescue')),
     ('reboot_soft',            'reboot_soft',        'active',   _act('reboot', {'type': 'SOFT'})),
     ('reboot_hard',            'reboot_hard',        'active',   _act('reboot', {'type': 'HARD'})),
-    ('reboot_without_drive',   'reboot_hard',        'with_drive', _lose_drive, _act('reboot', {'type': 'HARD'})),
+    ('reboot_without_config_drive',   'reboot_hard',        'with_config_drive', _lose_config_drive, _act('reboot', {'type': 'HARD'})),
     ('reboot_suspended',       'reboot_hard',        'suspended', _act('reboot', {'type': 'HARD'})),
-    ('reboot_fails',           'reboot_hard',        'active',   _breaking_here('define'), _act('reboot', {'type': 'HARD'})),
+    ('reboot_fails',           'reboot_hard',        'active',   _fail_here('define'), _act('reboot', {'type': 'HARD'})),
     ('resize',                 'resize',             'active',   _RESIZE),
-    ('resize_fails',           'resize',             'active',   _breaking('start'), _RESIZE),
-    ('resize_elsewhere',       'resize',             'active',   _breaking('has_aside', hosts=1), _RESIZE),
-    ('resize_nowhere',         'resize',             'active',   _breaking('has_aside'), _RESIZE),
-    ('resize_taken_back',      'resize',             'active',   _breaking_here('hand_over'), _RESIZE),
-    ('resize_cut_off',         'resize',             'active',   _breaking_here('hand_over', 'HandOverInterrupted', 3), _RESIZE),
-    ('resize_not_reached',     'resize',             'active',   _breaking_here('check_hand_over', 'HandOverInterrupted', 3), _RESIZE),
-    ('resize_same_host',       'resize',             'active',   _SAME_HOST, _full_elsewhere, _RESIZE),
+    ('resize_fails',           'resize',             'active',   _fail_elsewhere('start'), _RESIZE),
+    ('resize_rescheduled',       'resize',             'active',   _fail_elsewhere('has_retained_disks', hosts=1), _RESIZE),
+    ('resize_no_valid_host',         'resize',             'active',   _fail_elsewhere('has_retained_disks'), _RESIZE),
+    ('resize_unwound',      'resize',             'active',   _fail_here('send_disks'), _RESIZE),
+    ('resize_transfer_interrupted',         'resize',             'active',   _fail_here('send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
+    ('resize_peer_unreachable',     'resize',             'active',   _fail_here('check_can_send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
+    ('resize_same_host',       'resize',             'active',   _SAME_HOST, _fill_other_hosts, _RESIZE),
     ('migrate',                'migrate',            'stopped',  _act('migrate')),
     ('confirm_resize',         'confirm_resize',     'resized',  _act('confirmResize')),
     ('confirm_migration',      'confirm_resize',     'migrated', _act('confirmResize')),
     ('revert_resize',          'revert_resize',      'resized',  _act('revertResize')),
     ('revert_migration',       'revert_resize',      'migrated', _act('revertResize')),
-    ('resize_revert',          'revert_resize',      'active',   _RESIZE, _free, _act('revertResize')),
+    ('resize_revert',          'revert_resize',      'active',   _RESIZE, _wait_until_idle, _act('revertResize')),
     ('live_migrate',           'live_migrate',       'active',   _MIGRATE_LIVE),
     ('live_migrate_paused',    'live_migrate',       'paused',   _MIGRATE_LIVE),
-    ('live_migrate_fails',     'live_migrate',       'active',   _breaking_here('migrate'), _MIGRATE_LIVE),
-    ('live_migrate_refused',   'live_migrate',       'active',   _breaking('prepare_reception'), _MIGRATE_LIVE),
+    ('live_migrate_fails',     'live_migrate',       'active',   _fail_here('migrate'), _MIGRATE_LIVE),
+    ('live_migrate_refused',   'live_migrate',       'active',   _fail_elsewhere('pre_live_migration'), _MIGRATE_LIVE),
     ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
     ('force_live_migrate',     'force_live_migrate', 'active',   *_MIGRATING, _force),
     ('force_and_abort',        'abort_live_migrate', 'active',   *_MIGRATING, _force, _abort),
@@ -337,32 +345,32 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('delete_resized',         'delete',             'resized',  _delete),
     ('delete_suspended',       'delete',             'suspended', _delete),
     ('delete_rescued',         'delete',             'rescued',  _delete),
-    ('delete_moving',          'delete',             'active',   *_MOVING, _delete),
+    ('delete_resizing',          'delete',             'active',   *_RESIZING, _delete),
     ('delete_migrating',       'delete',             'active',   *_MIGRATING, _delete),
     ('force_delete',           'force_delete',       'active',   _FORCE),
     ('force_delete_resized',   'force_delete',       'resized',  _FORCE),
     ('force_delete_suspended', 'force_delete',       'suspended', _FORCE),
-    ('force_delete_moving',    'force_delete',       'active',   *_MOVING, _FORCE),
+    ('force_delete_resizing',    'force_delete',       'active',   *_RESIZING, _FORCE),
     ('force_delete_migrating', 'force_delete',       'active',   *_MIGRATING, _FORCE),
-    ('power_sync',             'power_sync',         'stopped',  _power(Power.RUNNING)),
-    ('power_sync_off',         'power_sync',         'paused',   _power(Power.SHUTDOWN)),
-    ('put_away',               'put_away',           'active',   _stray),
+    ('power_sync',             'power_sync',         'stopped',  _power(PowerState.RUNNING)),
+    ('power_sync_off',         'power_sync',         'paused',   _power(PowerState.SHUTDOWN)),
+    ('cleanup_stale_guest',               'cleanup_stale_guest',           'active',   _plant_stale_guest),
 )
 # fmt: on
 
 SCENARIOS: Final = {
-    name: Scenario(name, kind, begins, _then(*acts))
+    name: Scenario(name, kind, begins, _sequence(*acts))
     for name, kind, begins, *acts in _ROWS
 }
 
 #: Those in which a guest changes by itself, which somebody must see first.
-BY_COMPARING: Final = frozenset(
+NEEDS_POWER_SYNC: Final = frozenset(
     {
-        'stop_by_itself',
-        'stop_again',
-        'pause_again',
+        'stop_by_guest',
+        'enforce_stop',
+        'enforce_pause',
         'power_sync',
         'power_sync_off',
-        'put_away',
+        'cleanup_stale_guest',
     }
 )

@@ -16,17 +16,17 @@ from typing import Any
 from typing import TypeAlias
 
 #: How often, of all points where another task may go on, one does.
-_EAGERNESS = 0.5
+_SWITCH_PROBABILITY = 0.5
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """The process that this task belongs to is gone.
 
     No Exception: what is written to go on after errors does not go on.
     """
 
 
-class Stuck(AssertionError):
+class Deadlock(AssertionError):
     """Everybody waits for something that nobody will do."""
 
 
@@ -51,45 +51,45 @@ class Task:
         self.name = name
         self.process = process
         self.fn = fn
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.begun = False
+        self.semaphore = threading.Lock()
+        self.semaphore.acquire()
+        self.is_started = False
         #: Grows with each wait, so that what was to end an older one is void.
-        self.turn = 0
+        self.wait_id = 0
         self.waiting = False
         self.timed_out = False
-        self.ended = False
+        self.is_ended = False
         self.joiners: list[tuple[Task, int]] = []
 
 
 Waiter: TypeAlias = tuple[Task, int]
 
 
-class _Carrier:
+class _WorkerThread:
     """An operating system's thread, which carries one task after another."""
 
     def __init__(self, name: str) -> None:
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.semaphore = threading.Lock()
+        self.semaphore.acquire()
         self.task: Task | None = None
         self.scheduler: Scheduler | None = None
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self.gate.acquire()
+            self.semaphore.acquire()
             task, scheduler = self.task, self.scheduler
             assert task is not None and scheduler is not None
             try:
-                scheduler.carry(task)
+                scheduler.run_task(task)
             finally:
                 self.task = self.scheduler = None
-                _idle.append(self)
-                scheduler.leave()
+                _idle_threads.append(self)
+                scheduler.end_thread()
 
 
 #: Carriers without a task; they serve every simulation of the process.
-_idle: list[_Carrier] = []
+_idle_threads: list[_WorkerThread] = []
 
 
 class Scheduler:
@@ -99,19 +99,19 @@ class Scheduler:
         # As text: of a number the sign would not count.
         self.random = random.Random(str(seed))
         self.now = 0.0
-        self.outside = Process('outside')
-        self.current = Task('script', self.outside, None)
-        self.current.begun = True
+        self.external = Process('outside')
+        self.current = Task('script', self.external, None)
+        self.current.is_started = True
         #: What tasks ended with that should not have.
-        self.broken: list[tuple[Task, BaseException]] = []
+        self.failed_tasks: list[tuple[Task, BaseException]] = []
         self._script = self.current
         self._ready: list[Task] = []
         self._dying: list[Task] = []
         self._timers: list[tuple[float, int, Any, int]] = []
         self._numbers = itertools.count()
-        self._stuck = False
+        self._is_deadlocked = False
         #: Nobody else runs while this is positive.
-        self.alone = 0
+        self.exclusive_depth = 0
 
     # -- tasks ---------------------------------------------------------------
 
@@ -124,23 +124,23 @@ class Scheduler:
         self._ready.append(task)
         return task
 
-    def carry(self, task: Task) -> None:
+    def run_task(self, task: Task) -> None:
         """Run a task to its end; for carriers."""
         assert task.fn is not None
         try:
             task.fn()
         except BaseException as error:
-            if not isinstance(error, Killed):
-                self.broken.append((task, error))
+            if not isinstance(error, ProcessKilled):
+                self.failed_tasks.append((task, error))
         self._end(task)
 
     def _end(self, task: Task) -> None:
-        task.ended = True
+        task.is_ended = True
         task.process.tasks.pop(task, None)
         for waiter in task.joiners:
             self.wake(waiter)
 
-    def leave(self) -> None:
+    def end_thread(self) -> None:
         """Let somebody else run, never to come back; for carriers."""
         self._start(self._next())
 
@@ -153,42 +153,42 @@ class Scheduler:
                 continue
             if task in self._ready:
                 self._ready.remove(task)
-            task.turn += 1
+            task.wait_id += 1
             task.waiting = False
-            if task.begun:
+            if task.is_started:
                 self._dying.append(task)
             else:
                 self._end(task)
 
     # -- waiting -------------------------------------------------------------
 
-    def check(self) -> None:
+    def raise_if_killed(self) -> None:
         """Raise Killed in a task whose process is gone."""
         if self.current.process.dead:
-            raise Killed
+            raise ProcessKilled
 
-    def may_switch(self) -> None:
+    def maybe_switch(self) -> None:
         """Let another one go on here, or not, as it is drawn."""
-        self.check()
-        if self.alone or not self._ready:
+        self.raise_if_killed()
+        if self.exclusive_depth or not self._ready:
             return
-        if self.random.random() < _EAGERNESS:
+        if self.random.random() < _SWITCH_PROBABILITY:
             self._ready.append(self.current)
             self._switch()
 
-    def wait(self, seconds: float | None, turn: int | None = None) -> bool:
+    def wait(self, seconds: float | None, wait_id: int | None = None) -> bool:
         """Wait to be woken, at most so long; tell whether one was woken.
 
         ``turn`` is of the waiter that was made for it, if one was.
         """
-        self.check()
-        if self.alone:
+        self.raise_if_killed()
+        if self.exclusive_depth:
             raise AssertionError(f'{self.current.name} waits while alone')
         task = self.current
-        if turn is None:
-            turn = self.waiter()[1]
+        if wait_id is None:
+            wait_id = self.waiter()[1]
         if seconds is not None:
-            self._at(self.now + max(seconds, 0.0), task, turn)
+            self._schedule(self.now + max(seconds, 0.0), task, wait_id)
         task.waiting = True
         task.timed_out = False
         self._switch()
@@ -197,13 +197,13 @@ class Scheduler:
     def waiter(self) -> Waiter:
         """Return what wakes the current task from its next wait."""
         task = self.current
-        task.turn += 1
-        return task, task.turn
+        task.wait_id += 1
+        return task, task.wait_id
 
     def join(self, task: Task, seconds: float | None = None) -> None:
         """Wait for the end of a task, at most so long."""
-        self.check()
-        if not task.ended:
+        self.raise_if_killed()
+        if not task.is_ended:
             waiter = self.waiter()
             task.joiners.append(waiter)
             self.wait(seconds, waiter[1])
@@ -211,20 +211,20 @@ class Scheduler:
     def wake(self, waiter: Waiter) -> bool:
         """Let one that waits go on; False when it does not any more."""
         task, turn = waiter
-        if task.turn != turn or not task.waiting:
+        if task.wait_id != turn or not task.waiting:
             return False
         task.waiting = False
         self._ready.append(task)
         return True
 
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something done later by nobody; it must not wait."""
-        self._at(self.now + seconds, call, 0)
+        self._schedule(self.now + seconds, call, 0)
 
-    def _at(self, due: float, what: Any, turn: int) -> None:
-        heapq.heappush(self._timers, (due, next(self._numbers), what, turn))
+    def _schedule(self, due: float, what: Any, wait_id: int) -> None:
+        heapq.heappush(self._timers, (due, next(self._numbers), what, wait_id))
 
-    def drain(self) -> None:
+    def end_killed(self) -> None:
         """Let all tasks of killed processes end; nobody else runs."""
         while self._dying:
             self._ready = [self.current]
@@ -236,21 +236,25 @@ class Scheduler:
         me, chosen = self.current, self._next()
         if chosen is not me:
             self._start(chosen)
-            me.gate.acquire()
-        if me is self._script and self._stuck:
-            self._stuck = False
-            raise Stuck('everybody waits for something that nobody will do')
-        self.check()
+            me.semaphore.acquire()
+        if me is self._script and self._is_deadlocked:
+            self._is_deadlocked = False
+            raise Deadlock('everybody waits for something that nobody will do')
+        self.raise_if_killed()
 
     def _start(self, task: Task) -> None:
         self.current = task
-        if task.begun:
-            task.gate.release()
+        if task.is_started:
+            task.semaphore.release()
             return
-        task.begun = True
-        carrier = _idle.pop() if _idle else _Carrier('simulated')
+        task.is_started = True
+        carrier = (
+            _idle_threads.pop()
+            if _idle_threads
+            else _WorkerThread('simulated')
+        )
         carrier.task, carrier.scheduler = task, self
-        carrier.gate.release()
+        carrier.semaphore.release()
 
     def _next(self) -> Task:
         while True:
@@ -267,13 +271,13 @@ class Scheduler:
                 self._ready.remove(chosen)
                 return chosen
             if not self._timers:
-                return self._give_up()
-            self._let_time_pass()
+                return self._report_deadlock()
+            self._advance_time()
 
-    def _let_time_pass(self) -> None:
+    def _advance_time(self) -> None:
         due, _, what, turn = heapq.heappop(self._timers)
         if isinstance(what, Task):
-            if what.turn != turn or not what.waiting:
+            if what.wait_id != turn or not what.waiting:
                 return
             self.now = max(self.now, due)
             what.waiting = False
@@ -283,10 +287,10 @@ class Scheduler:
             self.now = max(self.now, due)
             what()
 
-    def _give_up(self) -> Task:
+    def _report_deadlock(self) -> Task:
         """Let the script know that nothing will ever happen again."""
-        self._stuck = True
+        self._is_deadlocked = True
         script = self._script
-        script.turn += 1
+        script.wait_id += 1
         script.waiting = False
         return script

@@ -12,8 +12,8 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
-from minova.objects.host import Holding
-from minova.states import Power
+from minova.objects.host import HostArtifact
+from minova.states import PowerState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ConfigDrive:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class GuestSpec:
     """All a hypervisor must know to define a guest.
 
     ``operation`` and ``generation`` are kept with the definition, so that a
@@ -96,12 +96,12 @@ class Guest:
     """
 
     uuid: str
-    power: Power
+    power: PowerState
     boot: int | None
     operation: str | None
     generation: int | None
-    arriving: bool = False
-    trouble: str | None = None
+    is_incoming: bool = False
+    fault: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Peer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Migration:
+class MigrationStatus:
     """How a live migration that was started here goes.
 
     ``state`` is 'running', 'completed', 'failed', 'cancelled' or 'none' (no
@@ -132,7 +132,7 @@ class Migration:
 
 
 @dataclasses.dataclass(frozen=True)
-class Screen:
+class VncEndpoint:
     """Where a guest's screen is reached by VNC just now.
 
     Either a ``host`` and a ``port`` or a Unix ``socket`` of the hypervisor's
@@ -145,7 +145,7 @@ class Screen:
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class TransferProgress:
     """How far a hand-over of disks is, in bytes."""
 
     total: int
@@ -182,7 +182,7 @@ class GuestInterface(Protocol):
     def guest(self, uuid: str) -> Guest | None:
         """Return one guest, None when the hypervisor does not know it."""
 
-    def define(self, spec: Spec) -> None:
+    def define(self, spec: GuestSpec) -> None:
         """Make or replace the lasting definition; does not start it.
 
         Networks of the host that give out addresses keep those of its nics
@@ -215,7 +215,7 @@ class GuestInterface(Protocol):
         that is off and of which nothing is saved.
         """
 
-    def has_saved(self, uuid: str) -> bool:
+    def has_managed_save(self, uuid: str) -> bool:
         """Tell whether memory of a guest that is off is saved here."""
 
     def resume(self, uuid: str) -> None:
@@ -225,7 +225,7 @@ class GuestInterface(Protocol):
         when what is saved cannot be used; it is then kept.
         """
 
-    def remove(self, uuid: str) -> None:
+    def destroy(self, uuid: str) -> None:
         """Switch the guest off and forget it; its disks stay.
 
         What was saved of its memory is dropped, and its addresses are kept
@@ -236,7 +236,7 @@ class GuestInterface(Protocol):
 class DiskInterface(Protocol):
     """The disks of guests, in one place a guest."""
 
-    def create_disks(self, spec: Spec, image: str | None) -> None:
+    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
         """Make what is missing of the disks, the root one from ``image``.
 
         ``image`` is the path of the image's file, None for an empty disk. The
@@ -254,10 +254,10 @@ class DiskInterface(Protocol):
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the guest's disks are here."""
 
-    def grow_disks(self, spec: Spec) -> None:
+    def grow_disks(self, spec: GuestSpec) -> None:
         """Make the disks as large as ``spec`` says; never smaller."""
 
-    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+    def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
         """Make the disk that a rescued guest starts from, from ``image``.
 
         As large as the image. One that is there stays what it is.
@@ -269,85 +269,91 @@ class DiskInterface(Protocol):
     def remove_disks(self, uuid: str) -> None:
         """Remove the guest's disks, not those that are set aside."""
 
-    def prepare_disks(self, spec: Spec) -> dict[str, Any]:
+    def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
         """At the destination: invite another host to hand disks over.
 
-        The invitation goes to that host by the bus alone: it may hold a
+        The transfer_ticket goes to that host by the bus alone: it may hold a
         secret. It holds until the disks are accepted or removed.
         """
 
-    def check_hand_over(
-        self, uuid: str, to: Peer, invitation: dict[str, Any]
+    def check_can_send_disks(
+        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
     ) -> None:
         """At the source: make sure, while the guest runs, that it can begin.
 
         Raises as ``hand_over`` does.
         """
 
-    def hand_over(
-        self, uuid: str, to: Peer, invitation: dict[str, Any]
-    ) -> Iterable[Progress]:
+    def send_disks(
+        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+    ) -> Iterable[TransferProgress]:
         """At the source: give the disks of a guest that is off to a host.
 
         The work is done while the answer is gone through, and may be left
         between two steps of it; it goes on when it is asked for again. After
         the last step the disks are there, whole. Nothing when the own ones
-        are set aside: it was done before. Raises HandOverInterrupted when
+        are set aside: it was done before. Raises DiskTransferInterrupted when
         the other host does not answer.
         """
 
-    def accept_disks(self, uuid: str) -> None:
+    def commit_received_disks(self, uuid: str) -> None:
         """At the destination: have what was handed over; invite no more.
 
         Raises DiskFailed when it has not arrived, whole.
         """
 
-    def set_aside(self, uuid: str, copy: bool = False) -> None:
+    def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Keep the disks as they are for a way back.
 
         With ``copy`` the guest's own stay in place too. What was set aside
         before stays what it is.
         """
 
-    def take_back(self, uuid: str) -> None:
+    def restore_disks(self, uuid: str) -> None:
         """Make the disks that were set aside the guest's again.
 
         Nothing when none are set aside and the guest has its disks; raises
         DiskMissing when both are missing.
         """
 
-    def drop_aside(self, uuid: str) -> None:
+    def discard_disks(self, uuid: str) -> None:
         """Remove the disks that were set aside."""
 
-    def has_aside(self, uuid: str) -> bool:
+    def has_retained_disks(self, uuid: str) -> bool:
         """Tell whether disks of the guest are set aside here."""
 
 
-class MoveInterface(Protocol):
+class LiveMigrationInterface(Protocol):
     """Live migration, seen from both ends."""
 
-    def check_reception(
-        self, spec: Spec, source: dict[str, Any], block: bool | None
+    def check_can_live_migrate_destination(
+        self,
+        spec: GuestSpec,
+        source: dict[str, Any],
+        block_migration: bool | None,
     ) -> dict[str, Any]:
         """At the destination: tell what the source must know to check.
 
         ``source`` tells of the source: ``host``, ``address``, hypervisor_type,
         hypervisor_version, cpu_info; and whether ``disk_over_commit`` was
         asked for. ``block`` is whether the disk is to be
-        copied (None: find out). Raises MigrationRefused.
+        copied (None: find out). Raises MigrationPreCheckError.
         """
 
-    def check_departure(
-        self, uuid: str, answer: dict[str, Any], block: bool | None
+    def check_can_live_migrate_source(
+        self,
+        uuid: str,
+        dest_check_data: dict[str, Any],
+        block_migration: bool | None,
     ) -> dict[str, Any]:
         """At the source: the last check; returns ``answer`` completed.
 
         Its ``block_migration`` says whether the disk will be copied. Raises
-        MigrationRefused.
+        MigrationPreCheckError.
         """
 
-    def prepare_reception(
-        self, spec: Spec, plan: dict[str, Any], image: str | None = None
+    def pre_live_migration(
+        self, spec: GuestSpec, plan: dict[str, Any], image: str | None = None
     ) -> dict[str, Any]:
         """At the destination: make ready what the guest will need there.
 
@@ -355,20 +361,26 @@ class MoveInterface(Protocol):
         had. Returns what the source is to know besides the plan.
         """
 
-    def cancel_reception(self, uuid: str, plan: dict[str, Any]) -> None:
+    def rollback_live_migration_at_destination(
+        self, uuid: str, plan: dict[str, Any]
+    ) -> None:
         """At the destination: remove what was made ready, and a half guest."""
 
-    def migrate(self, uuid: str, to: Peer, plan: dict[str, Any]) -> None:
+    def start_live_migration(
+        self, uuid: str, dest: Peer, plan: dict[str, Any]
+    ) -> None:
         """At the source: begin to move the guest; return at once.
 
         One that is being moved goes on. Raises GuestFailed for a guest that
         is not here, or is off.
         """
 
-    def migration(self, uuid: str) -> Migration:
+    def migration_status(self, uuid: str) -> MigrationStatus:
         """At the source: tell how the move goes, also after a restart."""
 
-    def hasten(self, uuid: str, plan: dict[str, Any], seconds: float) -> None:
+    def tune_migration(
+        self, uuid: str, plan: dict[str, Any], elapsed_seconds: float
+    ) -> None:
         """At the source: help a move that is under way since ``seconds``.
 
         A guest that changes its memory as fast as it is copied never gets
@@ -378,7 +390,7 @@ class MoveInterface(Protocol):
     def abort_migration(self, uuid: str) -> None:
         """At the source: ask the move to stop; the guest stays here."""
 
-    def force_migration(self, uuid: str) -> None:
+    def force_complete(self, uuid: str) -> None:
         """At the source: let the move end soon, whatever the guest does.
 
         The guest may be paused until it is there, or be run there before all
@@ -396,7 +408,7 @@ class ConsoleInterface(Protocol):
         Empty when it has said nothing yet, or nothing was kept.
         """
 
-    def vnc(self, uuid: str) -> Screen:
+    def vnc(self, uuid: str) -> VncEndpoint:
         """Tell where the guest's screen is.
 
         Raises InstanceNotReady for a guest that is off or not known,
@@ -404,10 +416,10 @@ class ConsoleInterface(Protocol):
         """
 
 
-class StockInterface(Protocol):
+class HostContentsInterface(Protocol):
     """All of it at one look, for whoever compares it with the records."""
 
-    def stock(self) -> list[Holding]:
+    def list_host_contents(self) -> list[HostArtifact]:
         """Return what is here of every guest, by uuid, in their order.
 
         Also what nobody knows any more: disks without a guest, what a crash
@@ -421,9 +433,9 @@ class Driver(
     HostInterface,
     GuestInterface,
     DiskInterface,
-    MoveInterface,
+    LiveMigrationInterface,
     ConsoleInterface,
-    StockInterface,
+    HostContentsInterface,
     Protocol,
 ):
     """A hypervisor."""

@@ -5,21 +5,21 @@ from typing import Any
 
 from minova.objects.instance import Instance
 from minova.virt.driver import ConfigDrive
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 
 
-def of(
+def from_instance(
     instance: Instance,
     operation: str,
     generation: int,
     rescue: dict[str, Any] | None = None,
-) -> Spec:
+) -> GuestSpec:
     """Return what a hypervisor must know to define the instance's guest.
 
     ``rescue`` as in the spec.
     """
     flavor = instance.flavor
-    return Spec(
+    return GuestSpec(
         uuid=instance.uuid,
         name=instance.name,
         title=instance.display_name,

@@ -15,8 +15,8 @@ import subprocess
 
 from testtools import content
 
-from minova.cmd.words import data_directory
-from minova.db import networks
+from minova.cmd.argument_types import default_data_directory
+from minova.db.queries import networks
 from minova.rig import image
 from tests.integration.qemu import QemuTestCase
 
@@ -65,7 +65,9 @@ class CloudInitTest(QemuTestCase):
         )
         for disk in (3, 4):
             self.user.flavor(f'debian{disk}', 512, disk, vcpus=2)
-        path = image.build(os.path.join(data_directory('rig'), 'image'))
+        path = image.build(
+            os.path.join(default_data_directory('rig'), 'image')
+        )
         self.user.image(pathlib.Path(path).read_bytes(), disk_format='qcow2')
         self.seen = set()
         self.addOnException(self._show_consoles)
@@ -78,7 +80,7 @@ class CloudInitTest(QemuTestCase):
     def consoles(self):
         """Yield what is on the consoles of all hosts."""
         for host in self.rig.hosts:
-            folder = pathlib.Path(self.rig.instances(host))
+            folder = pathlib.Path(self.rig.instances_path(host))
             for path in folder.glob('*/console.log'):
                 yield path.read_text(encoding='utf-8', errors='replace')
 
@@ -113,10 +115,10 @@ class CloudInitTest(QemuTestCase):
     # -- the test ------------------------------------------------------------
 
     def test_config_drive(self):
-        key = self.user.ask(
+        key = self.user.request(
             'POST', '/os-keypairs', {'keypair': {'name': 'mine'}}
         )['keypair']
-        (network,) = self.database.read(networks.all_of)
+        (network,) = self.database.read(networks.list_all)
         uuid = self.user.create(
             flavor='debian3',
             name='web-1',
@@ -128,14 +130,14 @@ class CloudInitTest(QemuTestCase):
         )
         self.user.wait(uuid, 'ACTIVE', 300)
         first = self.wait_for_report()
-        self.assert_as_told(uuid, first, key['public_key'])
+        self.assert_configured(uuid, first, key['public_key'])
         self.assert_size(first, 3)
 
         # The same again: nothing is done that is done once.
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
         self.user.wait(uuid, 'ACTIVE', 300)
         second = self.wait_for_report()
-        self.assert_as_told(uuid, second, key['public_key'])
+        self.assert_configured(uuid, second, key['public_key'])
         self.assert_same_instance(first, second)
 
         # And on another host, with a larger disk.
@@ -146,30 +148,30 @@ class CloudInitTest(QemuTestCase):
         self.user.wait(uuid, 'ACTIVE', 120)
         self.assertNotEqual(before, self.user.host(uuid))
         third = self.wait_for_report()
-        self.assert_as_told(uuid, third, key['public_key'])
+        self.assert_configured(uuid, third, key['public_key'])
         self.assert_same_instance(first, third)
         self.assert_size(third, 4)
         self.user.delete(uuid)
         self.assert_nothing_left()
 
-    def assert_as_told(self, uuid, told, public_key):
+    def assert_configured(self, uuid, emitted, public_key):
         """It is what the config drive says."""
-        self.assertEqual([], told['errors'])
-        self.assertEqual('web-1', told['hostname'])
-        self.assertEqual(uuid, told['instance'])
-        self.assertIn('DataSourceConfigDrive', told['datasource'])
-        self.assertEqual({'role': 'w\N{SNOWMAN}b'}, told['metadata'])
-        self.assertIn(public_key.strip(), told['keys'])
-        self.assertEqual('root', told['login'])
-        self.assertEqual(1, told['runs'])
-        self.assert_network(uuid, told)
+        self.assertEqual([], emitted['errors'])
+        self.assertEqual('web-1', emitted['hostname'])
+        self.assertEqual(uuid, emitted['instance'])
+        self.assertIn('DataSourceConfigDrive', emitted['datasource'])
+        self.assertEqual({'role': 'w\N{SNOWMAN}b'}, emitted['metadata'])
+        self.assertIn(public_key.strip(), emitted['keys'])
+        self.assertEqual('root', emitted['login'])
+        self.assertEqual(1, emitted['runs'])
+        self.assert_network(uuid, emitted)
 
-    def assert_network(self, uuid, told):
+    def assert_network(self, uuid, emitted):
         (shown,) = self.user.show(uuid)['addresses']['private']
         self.assertEqual(ADDRESS, shown['addr'])
         (link,) = [
             one
-            for one in told['links']
+            for one in emitted['links']
             if one['address'] == shown['OS-EXT-IPS-MAC:mac_addr']
         ]
         (address,) = [
@@ -180,19 +182,20 @@ class CloudInitTest(QemuTestCase):
         )
         # Nobody was asked for it.
         self.assertNotIn('dynamic', address)
-        (way,) = [one for one in told['routes'] if one['dst'] == 'default']
+        (way,) = [one for one in emitted['routes'] if one['dst'] == 'default']
         self.assertEqual(
             ('10.0.2.2', link['ifname']), (way['gateway'], way['dev'])
         )
-        self.assertIn(f'({link["ifname"]}): 10.0.2.3', told['dns'])
+        self.assertIn(f'({link["ifname"]}): 10.0.2.3', emitted['dns'])
 
     def assert_same_instance(self, first, other):
         # Else it would have made itself another one.
         self.assertEqual(first['host_key'], other['host_key'])
         self.assertNotEqual(first['boot'], other['boot'])
 
-    def assert_size(self, told, disk):
+    def assert_size(self, emitted, disk):
         """The root file system fills the disk."""
         self.assertTrue(
-            (disk - 0.3) * _GIB < told['root'] < disk * _GIB, told['root']
+            (disk - 0.3) * _GIB < emitted['root'] < disk * _GIB,
+            emitted['root'],
         )

@@ -7,24 +7,24 @@ import sqlalchemy as sa
 
 from minova import clock
 from minova import exception
-from minova.db import archive
-from minova.db import ports
 from minova.db import tables
-from tests.functional.ledger import LedgerCase
+from minova.db.queries import archive
+from minova.db.queries import ports
+from tests.functional.ledger_base import LedgerTestCase
 from tests.unit.cmd.test_manage import NOBODY
 
 
-class ArchiveTest(LedgerCase):
+class ArchiveTest(LedgerTestCase):
     """minova-manage archive."""
 
-    def later(self, days):
+    def advance_days(self, days):
         """Let it be so many days later."""
         moment = clock.now() + datetime.timedelta(days=days)
         self.patch(clock, 'now', lambda: moment)
 
     def archive(self, *words, age='30'):
         """Archive; return how many rows went, by what people call them."""
-        head, *lines = self.good(
+        head, *lines = self.run_ok(
             'archive', '--older-than', age, *words
         ).splitlines()
         self.assertTrue(head.endswith(':'), head)
@@ -35,24 +35,24 @@ class ArchiveTest(LedgerCase):
 
     def assert_whole(self, before, uuid=None):
         """All that was told can still be listed and compared."""
-        lines = self.heard_all()
+        lines = self.list_json()
         if before is not None:
             self.assertEqual(sorted(before), sorted(lines))
         file = self.write('log', '\n'.join(lines))
-        self.good('notifications', 'verify', file)
+        self.run_ok('notifications', 'verify', file)
 
-    def test_what_is_over_goes(self):
-        self.lived()
-        told = self.heard_all()
+    def test_ended_rows_are_archived(self):
+        self.make_history()
+        emitted = self.list_json()
         before = self.sizes()
         self.assertEqual({0}, {archived for _, archived in before.values()})
-        self.later(31)
+        self.advance_days(31)
         would = self.archive('--dry-run')
         self.assertEqual(before, self.sizes())
         went = self.archive()
         self.assertEqual(
             {
-                'notifications': len(told),
+                'notifications': len(emitted),
                 'operations': 5,
                 'steps': before['steps'][0],
                 'deleted servers': 1,
@@ -72,31 +72,31 @@ class ArchiveTest(LedgerCase):
             | {'instances': (1, 1), 'migrations': (1, 0)},
             self.sizes(),
         )
-        self.assert_whole(told)
+        self.assert_whole(emitted)
         self.assertEqual({0}, set(self.archive().values()))
 
-    def test_what_is_younger_stays(self):
-        self.lived()
+    def test_young_rows_stay(self):
+        self.make_history()
         before = self.sizes()
-        self.later(29)
+        self.advance_days(29)
         self.assertEqual({0}, set(self.archive().values()))
         self.assertEqual(before, self.sizes())
 
     def test_before_a_moment(self):
-        one, other = self.lived()
+        one, other = self.make_history()
         count = len(self.rows(one))
         moment = self.rows(other)[0].created_at
-        out = self.good('archive', '--before', moment.isoformat())
+        out = self.run_ok('archive', '--before', moment.isoformat())
         self.assertIn(f'{moment:%Y-%m-%d %H:%M:%S} UTC', out)
         self.assertRegex(out, r'(?m)^ +2 operations$')
         self.assertEqual(count, self.sizes()['outbox'][1])
         self.assertEqual((2, 0), self.sizes()['instances'])
 
-    def test_faults_and_moves_go_with_their_server(self):
+    def test_faults_and_migrations_follow_their_server(self):
         with self.cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.begin('live_migrate', uuid)
-            cloud.world.break_('b', 'pause')
+            cloud.world.inject_fault('b', 'pause')
             cloud.begin('pause', uuid)
             self.assertEqual(3, self.archive(age='0')['operations'])
             self.assertEqual((1, 0), self.sizes()['faults'])
@@ -107,27 +107,27 @@ class ArchiveTest(LedgerCase):
         self.assertEqual(1, went['migrations of theirs'])
         self.assertEqual((0, 1), self.sizes()['instances'])
 
-    def test_numbers_go_on(self):
+    def test_sequence_numbers_continue(self):
         with self.cloud() as cloud:
             uuid = cloud.boot()
             first = [row.seq for row in self.rows(uuid)]
             self.archive(age='0')
             self.assertEqual([], self.rows(uuid))
             cloud.begin('stop', uuid)
-            told = [row.seq for row in self.rows(uuid)]
-        self.assertEqual(first[-1] + 1, told[0])
+            emitted = [row.seq for row in self.rows(uuid)]
+        self.assertEqual(first[-1] + 1, emitted[0])
         self.assertEqual(
-            [*first, *told],
+            [*first, *emitted],
             [
                 int(line.split()[0])
-                for line in self.good(
+                for line in self.run_ok(
                     'notifications', 'list', '--instance', uuid
                 ).splitlines()
             ],
         )
         self.assert_whole(None)
 
-    def test_what_goes_on_stays(self):
+    def test_running_operations_stay(self):
         with self.cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.stop(cloud.computes['a'])
@@ -149,10 +149,10 @@ class ArchiveTest(LedgerCase):
             self.assertEqual('stopped', cloud.instance(uuid).vm_state)
             self.assertEqual(2, self.archive(age='0')['operations'])
 
-    def test_what_is_not_published_stays(self):
-        one, other = self.lived()
+    def test_unpublished_rows_stay(self):
+        one, other = self.make_history()
         self.unpublish(other, 3)
-        self.later(31)
+        self.advance_days(31)
         self.archive()
         self.assertEqual([], self.rows(one))
         self.assertEqual(
@@ -162,7 +162,7 @@ class ArchiveTest(LedgerCase):
         # Its server stays with it.
         self.assertEqual((2, 0), self.sizes()['instances'])
 
-    def test_a_move_that_waits_to_be_confirmed_stays(self):
+    def test_unconfirmed_migration_stays(self):
         with self.cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.resize(uuid, cloud.flavor('big', id=2, memory_mb=1024))
@@ -192,29 +192,29 @@ class ArchiveTest(LedgerCase):
             database.write(lambda c: ports.release(c, uuid))
             self.assertEqual(1, self.archive(age='0')['deleted servers'])
 
-    def test_timeline_says_so(self):
-        one, other = self.lived()
-        self.later(31)
+    def test_timeline_reports_archived(self):
+        one, other = self.make_history()
+        self.advance_days(31)
         self.archive()
         for uuid, operations, more in (
             (one, 2, '.'),
             (other, 3, ', the deleted server itself.'),
         ):
-            count = self.good(
+            count = self.run_ok(
                 'notifications', 'list', '--instance', uuid
             ).count(' archived ')
             self.assertRegex(
-                self.good('timeline', uuid),
+                self.run_ok('timeline', uuid),
                 rf'\AIn the archive: {operations} operations that ended until '
                 rf'\S+ \S+ UTC, {count} notifications{more}\n\Z',
             )
-        self.refused(1, 'timeline', NOBODY)
+        self.run_refused(1, 'timeline', NOBODY)
 
     def test_purge(self):
-        one, other = self.lived()
-        told = self.heard_all()
+        one, other = self.make_history()
+        emitted = self.list_json()
         before = self.sizes()
-        self.later(31)
+        self.advance_days(31)
         # What is not in the archive is not purged.
         self.assertEqual({0}, set(self.archive('--purge').values()))
         self.assertEqual(before, self.sizes())
@@ -227,22 +227,22 @@ class ArchiveTest(LedgerCase):
         self.assertEqual(
             {0}, {archived for _, archived in self.sizes().values()}
         )
-        code, out, err = self.run_it(
+        code, out, err = self.run_manage(
             'notifications', 'list', '--instance', one
         )
-        last = sum(1 for line in told if one in line)
+        last = sum(1 for line in emitted if one in line)
         self.assertEqual((0, ''), (code, out))
         self.assertEqual(
             f'Numbers 1 to {last} were purged from the archive.\n', err
         )
-        self.refused(1, 'notifications', 'list', '--instance', other)
+        self.run_refused(1, 'notifications', 'list', '--instance', other)
 
     def test_interrupted_and_continued(self):
-        self.lived()
-        told = self.heard_all()
-        self.later(31)
+        self.make_history()
+        emitted = self.list_json()
+        self.advance_days(31)
         whole = self.archive('--dry-run')
-        transfer = archive._transfer
+        transfer = archive._move_rows
         calls = []
 
         def fails(connection, table, *args):
@@ -252,7 +252,7 @@ class ArchiveTest(LedgerCase):
             return transfer(connection, table, *args)
 
         self.patch(archive, '_transfer', fails)
-        code, out, err = self.run_it(
+        code, out, err = self.run_manage(
             'archive', '--older-than', '30', '--batch', '1'
         )
         self.assertEqual(1, code)
@@ -271,35 +271,35 @@ class ArchiveTest(LedgerCase):
         ):
             self.assertEqual(self.column(table.c.id),
                              self.column(steps.c.operation_id))  # fmt: skip
-        self.assert_whole(told)
+        self.assert_whole(emitted)
         self.patch(archive, '_transfer', transfer)
         self.assertEqual(3, self.archive()['operations'])
         self.assertEqual(whole['steps'], self.sizes()['steps'][1])
-        self.assert_whole(told)
+        self.assert_whole(emitted)
 
     def column(self, column):
         return self.database.read(
             lambda c: set(c.execute(sa.select(column)).scalars())
         )
 
-    def test_told_again_from_the_archive(self):
-        _, other = self.lived()
+    def test_replay_from_the_archive(self):
+        _, other = self.make_history()
         rows = self.rows(other)
-        self.later(31)
+        self.advance_days(31)
         self.archive()
-        self.reachable()
-        consumer = self.hear()
+        self.patch_bus()
+        consumer = self.start_consumer()
         self.assertEqual(
             f'{len(rows)} notifications were replayed.\n',
-            self.good('notifications', 'replay', '--instance', other),
+            self.run_ok('notifications', 'replay', '--instance', other),
         )
-        self.wait_for(lambda: len(consumer.heard) == len(rows))
+        self.wait_for(lambda: len(consumer.received) == len(rows))
         self.assertEqual(
             [row.message_id for row in rows],
-            [heard[3]['message_id'] for heard in consumer.of(other)],
+            [received[3]['message_id'] for received in consumer.of(other)],
         )
 
-    def test_what_cannot_be_meant(self):
+    def test_invalid_arguments(self):
         for words in (
             [],
             ['--older-than', '-1'],
@@ -307,5 +307,5 @@ class ArchiveTest(LedgerCase):
             ['--before', 'long ago'],
             ['--older-than', '1', '--batch', '0'],
         ):
-            code, out, _ = self.run_it('archive', *words)
+            code, out, _ = self.run_manage('archive', *words)
             self.assertEqual((2, ''), (code, out), words)

@@ -15,20 +15,20 @@ from minova import clock
 from minova import exception
 from minova import network
 from minova import states
+from minova.audit import confirmed_scan
 from minova.audit import examine
-from minova.audit import gather
-from minova.audit import looks
+from minova.audit import read_snapshot
 from minova.audit import repair
 from minova.cmd import manage_audit
 from minova.cmd.commands import Commands
-from minova.db import hosts
-from minova.db import moves
-from minova.db import networks
-from minova.db import operations
-from minova.db import ports
 from minova.db import tables
+from minova.db.queries import hosts
+from minova.db.queries import migrations
+from minova.db.queries import networks
+from minova.db.queries import operations
+from minova.db.queries import ports
 from minova.network import definition
-from minova.rpc.compute import Computes
+from minova.rpc.compute import ComputeClients
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -43,16 +43,16 @@ class AuditTestCase(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
         self.config(transport_url=self.cloud.url)
-        self.patch(looks, 'PAUSE', 0.1)
+        self.patch(confirmed_scan, 'PAUSE', 0.1)
         self.patch(repair, 'PATIENCE', 5.0)
-        self.shelf = self.cloud.world.shelf
+        self.shelf = self.cloud.world.store
 
     # -- the command ---------------------------------------------------------
 
-    def run_it(self, *words):
+    def run_audit(self, *words):
         """Run the command; return its exit code and what it prints."""
         parser = argparse.ArgumentParser()
-        manage_audit.add(Commands(parser))
+        manage_audit.add_commands(Commands(parser))
         url = self.cloud.database.engine.url.render_as_string(False)
         self.config(group='database', connection=url)
         out = io.StringIO()
@@ -62,10 +62,10 @@ class AuditTestCase(base.TestCase):
 
     def found(self, *words):
         """Run the command; return the rules that are broken."""
-        code, out = self.run_it('--json', *words)
-        told = json.loads(out)
-        faults = [f for f in told['findings'] if f['severity'] != INFO]
-        self.assertEqual(1 if told['left'] else 0, code)
+        code, out = self.run_audit('--json', *words)
+        emitted = json.loads(out)
+        faults = [f for f in emitted['findings'] if f['severity'] != INFO]
+        self.assertEqual(1 if emitted['unrepaired'] else 0, code)
         return [(f['rule'], f['repaired']) for f in faults]
 
     def assert_clean(self):
@@ -108,7 +108,7 @@ class AuditTestCase(base.TestCase):
         record = self.shelf.get(f'{host}/{kind}/{uuid}')
         self.shelf.put(f'{to}/{kind}/{as_ or uuid}', record | changes)
 
-    def move(self, *kinds, uuid, to='b', host='a'):
+    def set_migration(self, *kinds, uuid, to='b', host='a'):
         for kind in kinds:
             self.copy(kind, uuid, to, host)
             self.shelf.delete(f'{host}/{kind}/{uuid}')
@@ -125,7 +125,7 @@ class AuditTestCase(base.TestCase):
         self.cloud.stop(self.cloud.computes[host])
 
 
-class StockTest(AuditTestCase):
+class GuestRulesTest(AuditTestCase):
     """What hosts have and should not."""
 
     def setUp(self):
@@ -134,7 +134,7 @@ class StockTest(AuditTestCase):
 
     def test_nothing_is_wrong(self):
         self.assert_clean()
-        code, out = self.run_it()
+        code, out = self.run_audit()
         self.assertEqual(0, code)
         self.assertEqual(
             'The queues were not looked at: only a rabbit:// transport can '
@@ -147,11 +147,13 @@ class StockTest(AuditTestCase):
         self.copy('guests', self.uuid)
         self.copy('disks', self.uuid)
         self.assertEqual(['a', 'b'], self.cloud.world.running(self.uuid))
-        self.assert_repaired('guest_twice')
+        self.assert_repaired('duplicate_guest')
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
         self.assertEqual([], self.holds('b', self.uuid))
         last = self.cloud.operations(self.uuid)[-1]
-        self.assertEqual(('put_away', 'done'), (last.kind, last.state))
+        self.assertEqual(
+            ('cleanup_stale_guest', 'done'), (last.kind, last.state)
+        )
 
     def test_a_guest_that_is_off(self):
         self.copy('guests', self.uuid, power=4)
@@ -165,19 +167,19 @@ class StockTest(AuditTestCase):
         self.assert_repaired('stray_disks')
         self.assertEqual([], self.holds('b', self.uuid))
 
-    def test_disks_that_are_set_aside_at_home(self):
+    def test_retained_disks_on_own_host(self):
         record = self.shelf.get(f'a/disks/{self.uuid}')
         self.shelf.put(f'a/aside/{self.uuid}', record)
-        self.assert_repaired('stray_aside')
+        self.assert_repaired('stray_retained_disks')
         self.assertEqual(['guests', 'disks'], self.holds('a', self.uuid))
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
-    def test_room_for_a_guest_that_does_not_come(self):
+    def test_stale_incoming_reservation(self):
         self.shelf.put(f'b/arriving/{self.uuid}', {'source': 'a'})
-        self.assert_repaired('stray_arrival')
+        self.assert_repaired('stray_incoming')
         self.assertEqual([], self.holds('b', self.uuid))
 
-    def test_addresses_that_are_kept_for_nobody(self):
+    def test_reservation_without_instance(self):
         kept = {'addresses': ['10.0.0.5']}
         # As its own host keeps them.
         self.shelf.put(f'a/reserved/{self.uuid}', kept)
@@ -213,7 +215,7 @@ class StockTest(AuditTestCase):
 
     def test_the_only_guest_is_never_removed(self):
         # The move was made and the database does not know it.
-        self.move('guests', 'disks', uuid=self.uuid)
+        self.set_migration('guests', 'disks', uuid=self.uuid)
         self.assert_left('disks_missing', 'stray_guest')
         self.assertEqual(['b'], self.cloud.world.running(self.uuid))
 
@@ -221,13 +223,13 @@ class StockTest(AuditTestCase):
         self.copy('guests', self.uuid)
         self.copy('disks', self.uuid)
         self.cloud.begin('stop', self.uuid)
-        code, out = self.run_it('--repair', '--host', 'b')
+        code, out = self.run_audit('--repair', '--host', 'b')
         self.assertEqual(1, code)
         self.assertIn('stray_guest', out)
         self.assertIn('copy its disks before you remove it', out)
         self.assertEqual(['b'], self.cloud.world.running(self.uuid))
 
-    def test_nobody_knows_it(self):
+    def test_unknown_guest(self):
         self.copy('guests', self.uuid, as_=NOBODY)
         self.copy('disks', self.uuid, as_=NOBODY)
         self.assert_left('unknown_guest')
@@ -240,7 +242,7 @@ class StockTest(AuditTestCase):
         self.assert_clean()
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
-    def test_disks_that_nobody_knows(self):
+    def test_unknown_disks(self):
         self.copy('disks', self.uuid, as_=NOBODY)
         self.assert_left('unknown_disks')
         self.assertEqual(
@@ -249,16 +251,16 @@ class StockTest(AuditTestCase):
         )
         self.assert_clean()
 
-    def test_a_stranger_that_changed_since_is_left(self):
+    def test_changed_unowned_guest_is_kept(self):
         self.copy('guests', self.uuid, as_=NOBODY)
         stale = self.assertRaises(
-            exception.Stale, self.put_away, generation=99
+            exception.Stale, self.destroy_unowned, generation=99
         )
         self.assertIn(NOBODY, str(stale))
         self.assertEqual(['guests'], self.holds('b', NOBODY))
 
-    def put_away(self, generation):
-        Computes(self.cloud.bus).at('b').put_away_stranger(
+    def destroy_unowned(self, generation):
+        ComputeClients(self.cloud.bus).for_host('b').destroy_unknown_guest(
             self.cloud.context(), instance_uuid=NOBODY, generation=generation
         )
 
@@ -270,27 +272,27 @@ class StockTest(AuditTestCase):
 
     def test_power_differs(self):
         self.change(self.uuid, power_state=4)
-        code, out = self.run_it()
+        code, out = self.run_audit()
         self.assertEqual(0, code)
         self.assertIn('The guest is RUNNING, the database says SHUTDOWN.', out)
 
     def test_a_host_that_does_not_answer(self):
         self.stop_compute('b')
-        code, out = self.run_it()
+        code, out = self.run_audit()
         self.assertEqual(1, code)
-        self.assertIn('warning: not_asked\n  host:      b\n', out)
+        self.assertIn('warning: host_not_checked\n  host:      b\n', out)
         self.assertIn('1 of 2 hosts were asked', out)
-        code, out = self.run_it('--offline')
+        code, out = self.run_audit('--offline')
         self.assertEqual(0, code)
         self.assertEqual('No host was asked. Found: 0, repaired: 0.\n', out)
 
     def test_a_host_that_is_too_old(self):
         self.config(group='upgrade_levels', compute='1.0')
-        code, out = self.run_it('--host', 'a')
+        code, out = self.run_audit('--host', 'a')
         self.assertEqual(1, code)
         self.assertIn('it came with version 1.1', out)
 
-    def test_only_what_is_asked_for(self):
+    def test_selected_instances_only(self):
         self.copy('guests', self.uuid, power=4)
         self.copy('disks', self.uuid, as_=NOBODY)
         self.assertEqual(
@@ -299,10 +301,10 @@ class StockTest(AuditTestCase):
         self.assertEqual([], self.found('--host', 'a'))
         self.assertEqual(2, len(self.found('--host', 'b')))
 
-    def test_what_moved_on_meanwhile_is_no_finding(self):
+    def test_concurrent_change_is_no_finding(self):
         self.copy('guests', self.uuid, power=4)
 
-        once, looked = looks.Auditor._once, []
+        once, looked = confirmed_scan.Auditor._scan_once, []
 
         def look(auditor):
             # Between the two something begins and ends, as on any day.
@@ -311,25 +313,25 @@ class StockTest(AuditTestCase):
             looked.append(once(auditor))
             return looked[-1]
 
-        self.patch(looks.Auditor, '_once', look)
+        self.patch(confirmed_scan.Auditor, '_once', look)
         self.assertEqual([], self.found())
         for one in looked:
             self.assertEqual(['stray_guest'], [f.name for f in one.findings])
 
     def test_a_repair_that_comes_too_late_does_nothing(self):
         self.copy('guests', self.uuid, power=4)
-        auditor = looks.Auditor(
-            self.cloud.database, Computes(self.cloud.bus), None, 0.1
+        auditor = confirmed_scan.Auditor(
+            self.cloud.database, ComputeClients(self.cloud.bus), None, 0.1
         )
-        (finding,) = auditor.look().findings
+        (finding,) = auditor.scan().findings
         self.cloud.begin('pause', self.uuid)
-        outcome = repair.Repairs(self.cloud.database, 'test').repair(finding)
-        self.assertFalse(outcome.repaired)
+        outcome = repair.Repairer(self.cloud.database, 'test').repair(finding)
+        self.assertFalse(outcome.is_repaired)
         self.assertIn('Not repaired: ', outcome.text)
         self.assertEqual(['guests'], self.holds('b', self.uuid))
 
 
-class RowsTest(AuditTestCase):
+class RecordRulesTest(AuditTestCase):
     """What is wrong in the database."""
 
     def setUp(self):
@@ -342,7 +344,7 @@ class RowsTest(AuditTestCase):
         )
 
     def used(self, host):
-        (row,) = self.cloud.read(hosts.hosts, host)
+        (row,) = self.cloud.read(hosts.list_hosts, host)
         return row.vcpus_used, row.memory_mb_used, row.disk_gb_used
 
     # -- addresses -----------------------------------------------------------
@@ -350,13 +352,13 @@ class RowsTest(AuditTestCase):
     def plug(self, uuid=None):
         """Give an instance a nic behind everybody's back."""
         database = self.cloud.database
-        if not self.cloud.read(networks.all_of):
+        if not self.cloud.read(networks.list_all):
             made = definition.define('n', cidr='10.0.0.0/24', bridge='br0')
             definition.create(database, made)
 
         def give(connection):
-            service = network.service()
-            chosen = service.choose(connection, 'project', None)
+            service = network.load()
+            chosen = service.select(connection, 'project', None)
             ((nic,),) = service.allocate(
                 connection, chosen, [uuid or self.uuid]
             )
@@ -368,9 +370,9 @@ class RowsTest(AuditTestCase):
         return nic
 
     def held(self):
-        return [p.instance_uuid for p in self.cloud.read(ports.all_of)]
+        return [p.instance_uuid for p in self.cloud.read(ports.list_all)]
 
-    def test_an_address_that_nobody_has(self):
+    def test_unused_port(self):
         self.plug()
         self.assert_clean()
         self.plug(NOBODY)
@@ -385,10 +387,10 @@ class RowsTest(AuditTestCase):
 
     def test_an_address_that_is_not_held(self):
         nic = self.plug()
-        (before,) = self.cloud.read(ports.all_of)
+        (before,) = self.cloud.read(ports.list_all)
         self.delete_rows(tables.ports, sa.true())
         self.assert_repaired('port_missing')
-        (after,) = self.cloud.read(ports.all_of)
+        (after,) = self.cloud.read(ports.list_all)
         moment = before.created_at
         self.assertEqual(before, dataclasses.replace(after, created_at=moment))
         self.assertEqual(nic['id'], after.id)
@@ -405,7 +407,7 @@ class RowsTest(AuditTestCase):
 
     # -- room ----------------------------------------------------------------
 
-    def test_room_that_nobody_holds(self):
+    def test_missing_allocation(self):
         a = tables.allocations
         self.delete_rows(a, a.c.instance_uuid == self.uuid)
         self.write(
@@ -419,37 +421,43 @@ class RowsTest(AuditTestCase):
         self.assertEqual({('a', True): 1}, self.cloud.allocations(self.uuid))
         self.assertEqual((1, 512, 1), self.used('a'))
 
-    def test_room_that_nobody_needs(self):
+    def test_orphan_allocation(self):
         self.cloud.database.write(
-            lambda c: hosts.hold(c, 'b', self.uuid, NOBODY, (1, 2, 3))
+            lambda c: hosts.set_allocation(
+                c, 'b', self.uuid, NOBODY, (1, 2, 3)
+            )
         )
         self.assert_repaired('allocation_orphan')
         self.assertEqual((0, 0, 0), self.used('b'))
         self.assertEqual({('a', True): 1}, self.cloud.allocations(self.uuid))
 
-    def test_room_of_a_deleted_one(self):
+    def test_allocation_of_deleted_instance(self):
         self.cloud.delete(self.uuid)
         self.cloud.database.write(
-            lambda c: hosts.hold(c, 'a', self.uuid, self.uuid, (1, 2, 3))
+            lambda c: hosts.set_allocation(
+                c, 'a', self.uuid, self.uuid, (1, 2, 3)
+            )
         )
         self.assert_repaired('allocation_orphan')
         self.assertEqual((0, 0, 0), self.used('a'))
 
-    def test_room_of_the_wrong_size(self):
+    def test_allocation_size(self):
         self.cloud.database.write(
-            lambda c: hosts.hold(c, 'a', self.uuid, self.uuid, (7, 7, 7))
+            lambda c: hosts.set_allocation(
+                c, 'a', self.uuid, self.uuid, (7, 7, 7)
+            )
         )
-        self.assert_repaired('allocation_size')
+        self.assert_repaired('allocation_mismatch')
         self.assertEqual((1, 512, 1), self.used('a'))
 
     def test_sums(self):
         self.write(tables.hosts, tables.hosts.c.host == 'a', vcpus_used=9)
-        self.assert_repaired('host_sums')
+        self.assert_repaired('host_usage_mismatch')
         self.assertEqual((1, 512, 1), self.used('a'))
 
     # -- tasks ---------------------------------------------------------------
 
-    def test_a_task_that_nobody_owns(self):
+    def test_task_without_owner(self):
         self.change(self.uuid, task_state='pausing', task_id=NOBODY)
         self.assert_repaired('task_without_owner')
         instance = self.cloud.settle(self.uuid)
@@ -459,7 +467,7 @@ class RowsTest(AuditTestCase):
         )
         fault = self.cloud.fault(self.uuid)
         self.assertIn('without letting go', fault['message'])
-        event, _, payload, _ = self.cloud.consumer.of(self.uuid)[-1]
+        event, _, payload, _ = self.cloud.consumer.of_instance(self.uuid)[-1]
         self.assertEqual('compute.instance.update', event)
         self.assertEqual(
             ('pausing', None),
@@ -481,7 +489,7 @@ class RowsTest(AuditTestCase):
         # As if the create had failed.
         self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
 
-    def test_a_build_that_nobody_makes(self):
+    def test_build_without_operation(self):
         self.change(self.uuid, vm_state='building')
         self.assert_repaired('build_without_owner')
         self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
@@ -506,11 +514,11 @@ class RowsTest(AuditTestCase):
     def test_an_operation_that_lost_its_instance(self):
         operation = self.held_up()
         self.change(self.uuid, task_state=None, task_id=None)
-        self.offline('operation_disowned')
+        self.offline('operation_lost_instance')
         found = self.cloud.read(operations.get, operation.id)
         self.assertEqual(
             ('preempted', False, 0),
-            (found.state, found.owns, found.outstanding),
+            (found.state, found.owns_instance, found.open_step_count),
         )
         self.cloud.start_compute('a')
         self.cloud.wait_registered('a')
@@ -518,7 +526,7 @@ class RowsTest(AuditTestCase):
             'paused', self.cloud.begin('pause', self.uuid).vm_state
         )
 
-    def test_an_operation_of_which_nothing_is_owed(self):
+    def test_operation_without_open_step(self):
         operation = self.held_up()
         self.write(
             tables.steps,
@@ -540,9 +548,9 @@ class RowsTest(AuditTestCase):
         self.write(
             tables.operations,
             tables.operations.c.id == operation.id,
-            outstanding=5,
+            open_step_count=5,
         )
-        self.offline('operation_miscounted')
+        self.offline('operation_step_count')
         self.cloud.start_compute('a')
         self.assertEqual('paused', self.cloud.settle(self.uuid).vm_state)
 
@@ -552,7 +560,7 @@ class RowsTest(AuditTestCase):
             tables.operations,
             tables.operations.c.id == operation.id,
             state='failed',
-            owns=False,
+            owns_instance=False,
         )
         self.change(self.uuid, task_state=None, task_id=None)
         self.offline('step_left_open')
@@ -563,8 +571,10 @@ class RowsTest(AuditTestCase):
         self.cloud.begin('force_delete', other, wait=False)
         for table in (tables.services, tables.hosts):
             self.delete_rows(table, table.c.host == 'b')
-        rules = ('allocation_orphan', 'step_of_nobody')
-        self.assertEqual([('step_of_nobody', False)], self.found('--offline'))
+        rules = ('allocation_orphan', 'step_without_service')
+        self.assertEqual(
+            [('step_without_service', False)], self.found('--offline')
+        )
         self.found('--offline', '--repair')
         self.assertEqual([(rules[0], False)], self.found('--offline'))
         self.found('--offline', '--repair')
@@ -572,21 +582,21 @@ class RowsTest(AuditTestCase):
         last = self.cloud.operations(other)[-1]
         self.assertEqual(('force_delete', 'done'), (last.kind, last.state))
 
-    def test_a_move_that_nobody_makes(self):
+    def test_migration_without_operation(self):
         self.cloud.begin('live_migrate', self.uuid)
-        move = self.cloud.last_move(self.uuid)
+        move = self.cloud.last_migration(self.uuid)
         self.write(
             tables.migrations,
             tables.migrations.c.id == move.id,
             status='running',
         )
-        self.assert_repaired('move_left_open')
-        found = self.cloud.read(moves.get, move.id)
+        self.assert_repaired('migration_left_open')
+        found = self.cloud.read(migrations.get, move.id)
         self.assertEqual('error', found.status)
 
-    def test_a_resize_without_its_move(self):
+    def test_resized_without_migration(self):
         self.change(self.uuid, vm_state='resized')
-        self.assert_left('resized_without_move')
+        self.assert_left('resized_without_migration')
 
     def test_late_and_waiting(self):
         operation = self.held_up()
@@ -597,8 +607,8 @@ class RowsTest(AuditTestCase):
             self.cloud.stop(conductor)
         self.write(tables.operations, where, deadline=past)
         self.assertEqual([('operation_stuck', False)], self.found('--offline'))
-        self.write(tables.operations, where, waits_for='host a to return')
-        code, out = self.run_it('--offline')
+        self.write(tables.operations, where, wait_reason='host a to return')
+        code, out = self.run_audit('--offline')
         self.assertEqual(0, code)
         self.assertIn('waits for host a to return.', out)
 
@@ -607,12 +617,14 @@ class RowsTest(AuditTestCase):
     def test_numbers_that_were_not_given_out(self):
         newest = self.cloud.instance(self.uuid).notification_seq
         self.change(self.uuid, notification_seq=newest - 2)
-        self.assert_repaired('outbox_beyond')
+        self.assert_repaired('outbox_seq_ahead')
         self.cloud.begin('pause', self.uuid)
-        told = self.cloud.told(self.uuid)
-        self.assertEqual(list(range(1, len(told) + 1)), [n.seq for n in told])
+        emitted = self.cloud.notifications(self.uuid)
+        self.assertEqual(
+            list(range(1, len(emitted) + 1)), [n.seq for n in emitted]
+        )
 
-    def test_what_was_told_and_is_not_there(self):
+    def test_missing_notification(self):
         n = tables.outbox
         self.delete_rows(
             n, sa.and_(n.c.instance_uuid == self.uuid, n.c.seq == 3)
@@ -621,10 +633,10 @@ class RowsTest(AuditTestCase):
 
     def test_the_newest_is_not_there(self):
         n = tables.outbox
-        told = self.cloud.told(self.uuid)
-        self.delete_rows(n, n.c.id == told[-1].id)
+        emitted = self.cloud.notifications(self.uuid)
+        self.delete_rows(n, n.c.id == emitted[-1].id)
         # It was the end of what had been started.
-        self.assert_left('outbox_gap', 'span_left_open')
+        self.assert_left('outbox_gap', 'event_left_open')
 
     def test_what_was_archived_is_no_gap(self):
         n = tables.outbox
@@ -634,14 +646,17 @@ class RowsTest(AuditTestCase):
         self.assert_clean()
 
 
-class ChainsTest(AuditTestCase):
+class FlowsTest(AuditTestCase):
     """In the middle of each chain nothing is wrong."""
 
     def faults(self):
         """Look once, asking the hypervisors; nothing may hide behind two."""
         found = examine(
-            self.cloud.read(gather),
-            {host: self.cloud.driver(host).stock() for host in 'ab'},
+            self.cloud.read(read_snapshot),
+            {
+                host: self.cloud.driver(host).list_host_contents()
+                for host in 'ab'
+            },
             clock.now(),
         )
         return [one for one in found if one.is_fault]
@@ -657,7 +672,7 @@ class ChainsTest(AuditTestCase):
             time.sleep(0.02)
 
     def test_building(self):
-        self.cloud.world.slow('a', 'start', 1)
+        self.cloud.world.inject_delay('a', 'start', 1)
         uuid = self.cloud.boot(host='a', wait=False)
         self.cloud.wait_for(lambda: self.holds('a', uuid))
         self.watch(uuid)
@@ -667,11 +682,11 @@ class ChainsTest(AuditTestCase):
     def test_resizing(self):
         uuid = self.cloud.boot(host='a')
         for host, method in (
-            ('a', 'hand_over'),
+            ('a', 'send_disks'),
             ('b', 'grow_disks'),
             ('b', 'start'),
         ):
-            self.cloud.world.slow(host, method, 0.4)
+            self.cloud.world.inject_delay(host, method, 0.4)
         big = self.cloud.flavor('big', vcpus=2)
         self.cloud.resize(uuid, big, wait=False)
         self.watch(uuid)
@@ -683,7 +698,7 @@ class ChainsTest(AuditTestCase):
         self.cloud.settle(uuid)
         self.assert_no_fault()
 
-    def test_a_confirmation_that_a_dead_host_owes(self):
+    def test_confirm_pending_on_dead_host(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
         self.stop_compute('a')
@@ -718,7 +733,7 @@ class ChainsTest(AuditTestCase):
         self.cloud.settle(uuid)
         self.assert_no_fault()
 
-    def test_a_deletion_that_a_dead_host_owes(self):
+    def test_delete_pending_on_dead_host(self):
         uuid = self.cloud.boot(host='a')
         self.stop_compute('a')
         self.cloud.begin('force_delete', uuid, wait=False)
@@ -733,25 +748,25 @@ class ChainsTest(AuditTestCase):
     def test_the_old_guest_of_a_resize_runs(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
-        self.cloud.world.set_power('a', uuid, states.Power.RUNNING)
+        self.cloud.world.set_power('a', uuid, states.PowerState.RUNNING)
         (fault,) = self.faults()
-        self.assertEqual('old_guest_runs', fault.name)
+        self.assertEqual('source_guest_running', fault.name)
 
-    def test_a_failed_build_that_was_taken_back(self):
+    def test_unwound_build(self):
         for host in 'ab':
-            self.cloud.world.break_(host, 'start')
+            self.cloud.world.inject_fault(host, 'start')
         uuid = self.cloud.boot()
         self.assertEqual('error', self.cloud.instance(uuid).vm_state)
         self.assert_no_fault()
 
-    def test_a_resize_that_was_taken_back(self):
+    def test_unwound_resize(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.break_('b', 'start')
+        self.cloud.world.inject_fault('b', 'start')
         self.cloud.resize(uuid, self.cloud.flavor('big', vcpus=2))
         self.assertEqual('active', self.cloud.instance(uuid).vm_state)
         self.assert_no_fault()
 
-    def test_a_deletion_in_the_middle_of_a_move(self):
+    def test_delete_during_resize(self):
         self.config(group='fake', migration_seconds=5)
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('live_migrate', uuid, wait=False)

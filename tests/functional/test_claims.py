@@ -5,8 +5,8 @@ import threading
 from unittest import mock
 
 from minova import states
-from minova.db import hosts
-from minova.operations import begin
+from minova.db.queries import hosts
+from minova.engine import begin
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -17,15 +17,15 @@ class ClaimsTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.config(group='fake', memory_mb=512 + 20 * 512)
-        self.config(group='scheduler', host_view_seconds=3600.0)
+        self.config(group='scheduler', host_state_max_age=3600.0)
 
     def rows(self):
-        return {row.host: row for row in self.cloud.read(hosts.hosts)}
+        return {row.host: row for row in self.cloud.read(hosts.list_hosts)}
 
     def assert_sums(self):
         """The sums on the rows of hosts equal their allocations."""
         sums = dict.fromkeys(self.rows(), 0)
-        for row in self.cloud.read(hosts.allocations):
+        for row in self.cloud.read(hosts.list_allocations):
             sums[row['host']] += row['memory_mb']
         self.assertEqual(
             sums,
@@ -60,7 +60,7 @@ class ClaimsTest(base.TestCase):
                 message = self.cloud.fault(instance.uuid)['message']
                 self.assertIn('0 of 512 MiB of memory are free', message)
 
-    def test_room_is_given_back(self):
+    def test_allocations_are_released(self):
         self.cloud = self.useFixture(Cloud())
         uuid = self.cloud.boot()
         big = self.cloud.flavor('big', memory_mb=1024)
@@ -74,9 +74,9 @@ class ClaimsTest(base.TestCase):
         self.assertEqual([0, 1024], used)
         self.cloud.delete(uuid)
         self.assert_sums()
-        self.assertEqual([], self.cloud.read(hosts.allocations))
+        self.assertEqual([], self.cloud.read(hosts.list_allocations))
 
-    def test_room_of_a_move_that_is_ended_before_its_source_began(self):
+    def test_allocation_of_aborted_resize_is_released(self):
         # The destination, whose room was claimed, owes no step yet.
         self.cloud = self.useFixture(Cloud())
         for kind in ('delete', 'force_delete'):
@@ -87,7 +87,7 @@ class ClaimsTest(base.TestCase):
                 self.cloud.wait_for(
                     lambda uuid=uuid: len(self.cloud.allocations(uuid)) == 2
                 )
-                self.cloud.begin(kind, uuid, begin.deletion, wait=False)
+                self.cloud.begin(kind, uuid, begin.delete_params, wait=False)
             self.cloud.settle(uuid)
             self.assertEqual({}, self.cloud.allocations(uuid), kind)
 
@@ -108,11 +108,11 @@ class ClaimsTest(base.TestCase):
         uuid = self.cloud.boot(flavor=self.cloud.flavor(vcpus=2, root_gb=10))
         self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
 
-    def test_hosts_that_are_left_out_say_why(self):
+    def test_filtered_hosts_have_reasons(self):
         self.cloud = self.useFixture(Cloud())
 
         def disable(connection):
-            found = hosts.services(connection, 'nova-compute', 'a')
+            found = hosts.list_services(connection, 'nova-compute', 'a')
             values = {'disabled': True, 'disabled_reason': 'new fan'}
             hosts.update_service(connection, found[0].id, values)
 
@@ -129,7 +129,7 @@ class ClaimsTest(base.TestCase):
             self.cloud.fault(uuid)['message'],
         )
 
-    def test_free_room_spreads_instances(self):
+    def test_instances_spread_by_free_memory(self):
         self.cloud = self.useFixture(Cloud())
         on = [self.cloud.instance(self.cloud.boot()).host for _ in range(6)]
         self.assertEqual(['a', 'a', 'a', 'b', 'b', 'b'], sorted(on))

@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 
 from minova import states
 from minova.compute.service import ComputeService
-from minova.db import hosts
-from minova.db import operations
-from minova.operations import begin
-from minova.states import Power
-from minova.virt import load
-from minova.virt.libvirt import acted
+from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.engine import begin
+from minova.states import PowerState
+from minova.virt import loader
+from minova.virt.libvirt.embedded import live_migration
 from tests import base
 from tests.fixtures.cloud import Cloud
 from tests.unit.images import base as images_base
@@ -42,7 +42,7 @@ class EmbeddedCloud(Cloud):
 
     def driver(self, host):
         """Return the driver that a service would get."""
-        return load.load(host)
+        return loader.load_driver(host)
 
     def start_compute(self, host):
         """Start the compute of a host, with images."""
@@ -50,7 +50,7 @@ class EmbeddedCloud(Cloud):
             host, self.bus, self.driver(host), FewImages()
         )
         service.start()
-        self.adopt(host, service)
+        self.register_compute(host, service)
         return service
 
     def boot_image(self, image, **values):
@@ -68,7 +68,7 @@ class EmbeddedCloud(Cloud):
         begun = self.database.write(
             lambda c: begin.create(c, context, instance, 'api.api', {})
         )
-        self.waker.wake(context, begun.wakes)
+        self.waker.wake(context, begun.wakeups)
         self.settle(instance.uuid)
         return instance.uuid
 
@@ -103,7 +103,7 @@ class EmbeddedHostsTest(base.TestCase):
             (host, guest)
             for host in 'ab'
             if (guest := self.driver(host).guest(uuid)) is not None
-            and guest.power in (Power.RUNNING, Power.PAUSED)
+            and guest.power in (PowerState.RUNNING, PowerState.PAUSED)
         ]
         self.assertLessEqual(len(found), 1)
         return found[0] if found else (None, None)
@@ -111,7 +111,7 @@ class EmbeddedHostsTest(base.TestCase):
     def definition(self, uuid):
         """Return what libvirt has at the instance's host."""
         host = self.cloud.instance(uuid).host
-        opened = self.driver(host).connection.use()
+        opened = self.driver(host).connection.get()
         return opened.lookupByUUIDString(uuid)
 
     def disk(self, host, uuid, aside=False):
@@ -139,14 +139,14 @@ class EmbeddedHostsTest(base.TestCase):
         instance = self.assert_ended(uuid, vm_state)
         host, guest = self.guest(uuid)
         self.assertEqual(instance.host, host)
-        self.assertEqual(Power.RUNNING, guest.power)
-        self.assertEqual(Power.RUNNING, instance.power_state)
+        self.assertEqual(PowerState.RUNNING, guest.power)
+        self.assertEqual(PowerState.RUNNING, instance.power_state)
         return host, guest
 
     def assert_off(self, uuid, vm_state):
         instance = self.assert_ended(uuid, vm_state)
         self.assertEqual((None, None), self.guest(uuid))
-        self.assertEqual(Power.SHUTDOWN, instance.power_state)
+        self.assertEqual(PowerState.SHUTDOWN, instance.power_state)
 
     def assert_nowhere(self, uuid):
         for host in 'ab':
@@ -175,7 +175,7 @@ class EmbeddedHostsTest(base.TestCase):
     # -- a user's day --------------------------------------------------------
 
     def test_hosts_are_known_by_names_of_their_own(self):
-        rows = self.cloud.read(hosts.hosts)
+        rows = self.cloud.read(hosts.list_hosts)
         self.assertEqual({'a', 'b'}, {row.hypervisor_hostname for row in rows})
         self.assertEqual({'TEST'}, {row.hypervisor_type for row in rows})
 
@@ -224,9 +224,11 @@ class EmbeddedHostsTest(base.TestCase):
             with open(path, 'rb') as file:
                 self.assertEqual(DATA[image], file.read())
 
-    def test_images_age(self):
+    def test_image_cache_expiry(self):
         self.config(
-            group='compute', image_cache_max_age=1, image_cache_interval=1
+            group='compute',
+            image_cache_max_age=1,
+            image_cache_manager_interval=1,
         )
         for host in 'ab':
             self.cloud.restart_compute(host)
@@ -251,7 +253,7 @@ class EmbeddedHostsTest(base.TestCase):
         uuid, _, _ = self.booted()
         self.cloud.begin('pause', uuid)
         self.assert_ended(uuid, states.PAUSED)
-        self.assertEqual(Power.PAUSED, self.guest(uuid)[1].power)
+        self.assertEqual(PowerState.PAUSED, self.guest(uuid)[1].power)
         self.cloud.begin('unpause', uuid)
         self.assert_runs(uuid)
 
@@ -283,13 +285,14 @@ class EmbeddedHostsTest(base.TestCase):
         self.assertEqual(b'written by the guest', self.marked(dest, uuid))
         self.assertFalse(os.path.exists(self.disk(source, uuid)))
         self.assertIsNone(self.driver(source).guest(uuid))
-        self.assertEqual('completed', self.cloud.last_move(uuid).status)
+        self.assertEqual('completed', self.cloud.last_migration(uuid).status)
         # Whoever asks how it was done is told.
         last = self.cloud.operations(uuid)[-1]
-        steps = self.cloud.read(operations.steps_of, last.id)
+        steps = self.cloud.read(operations.list_steps, last.id)
         plans = [s.args['plan'] for s in steps if 'plan' in s.args]
         self.assertEqual(
-            {acted.ACTED_OUT}, {plan['acted_out'] for plan in plans}
+            {live_migration.SIMULATED_NOTICE},
+            {plan['simulated'] for plan in plans},
         )
         self.assertIn('acted out', self.log.output)
         # And back again.
@@ -310,10 +313,12 @@ class EmbeddedHostsTest(base.TestCase):
         boot = self.guest(uuid)[1].boot
         self.cloud.begin('live_migrate', uuid, wait=False)
         self.cloud.wait_for(
-            lambda: self.driver(source).migration(uuid).state == 'running'
+            lambda: (
+                self.driver(source).migration_status(uuid).state == 'running'
+            )
         )
         self.cloud.begin('abort_live_migrate', uuid)
-        self.assertEqual('cancelled', self.cloud.last_move(uuid).status)
+        self.assertEqual('cancelled', self.cloud.last_migration(uuid).status)
         host, guest = self.guest(uuid)
         self.assertEqual((source, boot), (host, guest.boot))
         self.assertEqual([], self.driver(dest).guests())
@@ -325,7 +330,9 @@ class EmbeddedHostsTest(base.TestCase):
         boot = self.guest(uuid)[1].boot
         self.cloud.begin('live_migrate', uuid, wait=False)
         self.cloud.wait_for(
-            lambda: self.driver(source).migration(uuid).state == 'running'
+            lambda: (
+                self.driver(source).migration_status(uuid).state == 'running'
+            )
         )
         self.cloud.restart_compute(source)
         self.cloud.settle(uuid)
@@ -337,7 +344,9 @@ class EmbeddedHostsTest(base.TestCase):
         uuid, source, dest = self.booted()
         self.cloud.begin('live_migrate', uuid, wait=False)
         self.cloud.wait_for(
-            lambda: self.driver(source).migration(uuid).state == 'running'
+            lambda: (
+                self.driver(source).migration_status(uuid).state == 'running'
+            )
         )
         self.cloud.restart_compute(dest)
         self.cloud.settle(uuid)
@@ -397,21 +406,23 @@ class EmbeddedHostsTest(base.TestCase):
         self.cloud.begin('stop', off)
         uuids = (runs, paused, off)
         before = [self.driver('a').guest(uuid) for uuid in uuids]
-        told = [len(self.cloud.told(uuid)) for uuid in uuids]
+        emitted = [len(self.cloud.notifications(uuid)) for uuid in uuids]
         self.cloud.restart_compute('a')
         self.assertEqual(
             before, [self.driver('a').guest(uuid) for uuid in uuids]
         )
         self.assertEqual(3, len(self.driver('a').guests()))
         # The first comparison after the start finds nothing to correct.
-        self.cloud.computes['a'].reconciler.sweep()
-        self.assertEqual(told, [len(self.cloud.told(u)) for u in uuids])
+        self.cloud.computes['a'].reconciler.reconcile()
+        self.assertEqual(
+            emitted, [len(self.cloud.notifications(u)) for u in uuids]
+        )
         self.cloud.begin('unpause', paused)
         self.cloud.begin('start', off)
         for uuid in uuids:
             self.assert_runs(uuid)
 
-    def test_what_is_asked_while_a_compute_is_away(self):
+    def test_requests_while_compute_is_down(self):
         uuid, host, _ = self.booted()
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.begin('reboot_hard', uuid, wait=False)

@@ -8,7 +8,7 @@ here does not lean on what memory:// is kind enough to do.
 from minova import states
 from tests import base
 from tests.fixtures.cloud import Cloud
-from tests.functional.test_chains import lines
+from tests.functional.test_lifecycle import format_notifications
 
 #: What is told of an instance that is created on a, migrated to b, resized
 #: back to a, confirmed and deleted.
@@ -73,10 +73,12 @@ class FakeTransportTest(base.TestCase):
         for service in self.cloud.computes.values():
             self.cloud.stop(service)
 
-    def assert_heard(self, expected, uuid):
+    def assert_received(self, expected, uuid):
         wanted = expected.strip().splitlines()
-        heard = list(lines(self.cloud.consumer.of(uuid)))
-        self.assertEqual(wanted, heard)
+        received = list(
+            format_notifications(self.cloud.consumer.of_instance(uuid))
+        )
+        self.assertEqual(wanted, received)
 
     def assert_at_rest(self, uuid, vm_state, host):
         instance = self.cloud.instance(uuid)
@@ -103,11 +105,11 @@ class FakeTransportTest(base.TestCase):
         self.assertEqual(
             ['done'] * 5, [o.state for o in self.cloud.operations(uuid)]
         )
-        self.assert_heard(LIFE, uuid)
+        self.assert_received(LIFE, uuid)
 
     def test_an_error_comes_back_from_another_host(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.break_('b', 'prepare_reception')
+        self.cloud.world.inject_fault('b', 'pre_live_migration')
         self.cloud.begin('live_migrate', uuid)
         self.assert_at_rest(uuid, states.ACTIVE, 'a')
         self.assertIn('ordered by a test', self.cloud.fault(uuid)['message'])

@@ -8,20 +8,20 @@ import tracemalloc
 import uuid as uuids
 
 from minova import exception
-from minova.db.ledger import Scope
+from minova.db.queries.ledger import Scope
 from minova.notifications import verify
-from minova.rpc import oslo
-from tests.functional.ledger import LedgerCase
+from minova.rpc import oslo_bus
+from tests.functional.ledger_base import LedgerTestCase
 from tests.unit.cmd.test_manage import NOBODY
 
 
-class ListTest(LedgerCase):
+class ListTest(LedgerTestCase):
     """minova-manage notifications list."""
 
     def test_one_server(self):
-        one, _ = self.lived()
+        one, _ = self.make_history()
         rows = self.rows(one)
-        lines = self.good(
+        lines = self.run_ok(
             'notifications', 'list', '--instance', one
         ).splitlines()
         self.assertEqual(
@@ -41,10 +41,10 @@ class ListTest(LedgerCase):
         )
 
     def test_all_servers_as_it_happened(self):
-        one, other = self.lived()
+        one, other = self.make_history()
         lines = [
             line.split()
-            for line in self.good('notifications', 'list').splitlines()
+            for line in self.run_ok('notifications', 'list').splitlines()
         ]
         for uuid in (one, other):
             self.assertEqual(
@@ -54,10 +54,10 @@ class ListTest(LedgerCase):
         moments = [tuple(line[2:4]) for line in lines]
         self.assertEqual(sorted(moments), moments)
 
-    def test_what_waits(self):
-        one, _ = self.lived()
+    def test_unpublished(self):
+        one, _ = self.make_history()
         self.unpublish(one, 10)
-        lines = self.good(
+        lines = self.run_ok(
             'notifications', 'list', '--unpublished'
         ).splitlines()
         self.assertEqual(
@@ -66,10 +66,10 @@ class ListTest(LedgerCase):
         )
 
     def test_a_period(self):
-        one, _ = self.lived()
+        one, _ = self.make_history()
         rows = self.rows(one)
         since, until = rows[2].created_at, rows[-1].created_at
-        lines = self.good(
+        lines = self.run_ok(
             'notifications', 'list', '--instance', one,
             '--since', since.isoformat(), '--until', until.isoformat(),
         ).splitlines()  # fmt: skip
@@ -82,12 +82,12 @@ class ListTest(LedgerCase):
     def test_as_consumers_get_it(self):
         with self.cloud() as cloud:
             uuid = cloud.boot()
-            heard = cloud.consumer.of(uuid)
-        lines = [json.loads(line) for line in self.heard_all()]
+            received = cloud.consumer.of(uuid)
+        lines = [json.loads(line) for line in self.list_json()]
         self.assertEqual({'2.0'}, {line['oslo.version'] for line in lines})
         bodies = [json.loads(line['oslo.message']) for line in lines]
         self.assertEqual(
-            heard,
+            received,
             [
                 (
                     body['event_type'],
@@ -106,44 +106,44 @@ class ListTest(LedgerCase):
     def test_unknown_server(self):
         self.open()
         for command in (['list'], ['replay'], ['verify', '-']):
-            line = self.refused(
+            line = self.run_refused(
                 1, 'notifications', *command, '--instance', NOBODY
             )
             self.assertIn('could not be found', line)
 
-    def test_what_cannot_be_meant(self):
+    def test_invalid_arguments(self):
         for words in (
             ['list', '--instance', 'x'],
             ['list', '--since', 'yesterday'],
             ['replay', '--all', '--to-queue', 'amq.gen'],
             ['replay', '--all', '--after', f'{NOBODY}:x'],
         ):
-            code, out, err = self.run_it('notifications', *words)
+            code, out, err = self.run_manage('notifications', *words)
             self.assertEqual((2, ''), (code, out), words)
             self.assertIn(words[-1], err.splitlines()[-1])
 
 
-class ReplayTest(LedgerCase):
+class ReplayTest(LedgerTestCase):
     """minova-manage notifications replay."""
 
     def setUp(self):
         super().setUp()
-        self.reachable()
+        self.patch_bus()
 
     def test_everything(self):
-        one, other = self.lived()
+        one, other = self.make_history()
         total = len(self.rows(one)) + len(self.rows(other))
         self.assertEqual(
             f'{total} notifications would be replayed.\n',
-            self.good('notifications', 'replay', '--all', '--dry-run'),
+            self.run_ok('notifications', 'replay', '--all', '--dry-run'),
         )
-        consumer = self.hear()
-        self.assertEqual([], consumer.heard)
+        consumer = self.start_consumer()
+        self.assertEqual([], consumer.received)
         self.assertEqual(
             f'{total} notifications were replayed.\n',
-            self.good('notifications', 'replay', '--all'),
+            self.run_ok('notifications', 'replay', '--all'),
         )
-        self.wait_for(lambda: len(consumer.heard) == total)
+        self.wait_for(lambda: len(consumer.received) == total)
         for uuid in (one, other):
             self.assertEqual(
                 [
@@ -154,8 +154,8 @@ class ReplayTest(LedgerCase):
             )
 
     def test_only_some(self):
-        one, other = self.lived()
-        consumer = self.hear()
+        one, other = self.make_history()
+        consumer = self.start_consumer()
         rows = self.rows(other)
         since = rows[0].created_at.isoformat()
         for words, count in (
@@ -165,33 +165,33 @@ class ReplayTest(LedgerCase):
         ):
             self.assertEqual(
                 f'{count} notifications were replayed.\n',
-                self.good('notifications', 'replay', *words),
+                self.run_ok('notifications', 'replay', *words),
             )
-        self.wait_for(lambda: len(consumer.heard) == 2 * len(rows))
+        self.wait_for(lambda: len(consumer.received) == 2 * len(rows))
         self.assertEqual([], consumer.of(one))
 
     def test_what_waits_is_left_to_the_relay(self):
-        one, _ = self.lived()
+        one, _ = self.make_history()
         self.unpublish(one, 8)
         left = len(self.rows(one)) - 7
-        consumer = self.hear()
+        consumer = self.start_consumer()
         for words in (['--dry-run'], []):
-            out = self.good(
+            out = self.run_ok(
                 'notifications', 'replay', '--instance', one, *words
             )
             self.assertRegex(out, r'\A7 notifications w')
             self.assertIn(f'\n{left} are not published yet; the relay', out)
-        self.wait_for(lambda: len(consumer.heard) == 7)
+        self.wait_for(lambda: len(consumer.received) == 7)
         self.assertEqual(
             [row.message_id for row in self.rows(one)[:7]],
-            [heard[3]['message_id'] for heard in consumer.heard],
+            [received[3]['message_id'] for received in consumer.received],
         )
 
     def test_interrupted_and_continued(self):
-        one, other = sorted(self.lived())
+        one, other = sorted(self.make_history())
         total = len(self.rows(one)) + len(self.rows(other))
-        consumer = self.hear()
-        publish = oslo.OsloBus().publish.__func__
+        consumer = self.start_consumer()
+        publish = oslo_bus.OsloBus().publish.__func__
         sent = []
 
         def fails(bus, *args):
@@ -200,9 +200,9 @@ class ReplayTest(LedgerCase):
             sent.append(args)
             publish(bus, *args)
 
-        real = type(oslo.OsloBus())
+        real = type(oslo_bus.OsloBus())
         self.patch(real, 'publish', fails)
-        code, out, err = self.run_it('notifications', 'replay', '--all')
+        code, out, err = self.run_manage('notifications', 'replay', '--all')
         self.assertEqual(1, code)
         self.assertEqual(
             '5 notifications were replayed before it was interrupted.\n'
@@ -216,41 +216,41 @@ class ReplayTest(LedgerCase):
         self.patch(real, 'publish', publish)
         self.assertEqual(
             f'{total - 5} notifications were replayed.\n',
-            self.good(
+            self.run_ok(
                 'notifications', 'replay', '--all', '--after', f'{one}:5'
             ),
         )
-        self.wait_for(lambda: len(consumer.heard) == total)
+        self.wait_for(lambda: len(consumer.received) == total)
         self.assertEqual(
             [r.message_id for u in (one, other) for r in self.rows(u)],
-            [heard[3]['message_id'] for heard in consumer.heard],
+            [received[3]['message_id'] for received in consumer.received],
         )
 
-    def test_nothing_is_said_of_which(self):
+    def test_selection_is_required(self):
         line = self.refused_by('replay', 2, 'notifications', 'replay')
         self.assertIn('--all', line)
 
     def refused_by(self, name, code, *words):
-        found, out, err = self.run_it(*words)
+        found, out, err = self.run_manage(*words)
         self.assertEqual((code, ''), (found, out))
         self.assertRegex(err, rf'\Aminova-manage notifications {name}: .+\n\Z')
         return err
 
-    def test_a_transport_that_leads_nowhere(self):
-        self.lived()
-        self.patch(type(oslo.OsloBus()), 'is_local', True)
-        code, _, err = self.run_it('notifications', 'replay', '--all')
+    def test_unreachable_transport(self):
+        self.make_history()
+        self.patch(type(oslo_bus.OsloBus()), 'is_local', True)
+        code, _, err = self.run_manage('notifications', 'replay', '--all')
         self.assertEqual(2, code)
         self.assertIn('within one process', err)
 
 
-class VerifyTest(LedgerCase):
+class VerifyTest(LedgerTestCase):
     """minova-manage notifications verify."""
 
     def setUp(self):
         super().setUp()
-        self.one, self.other = self.lived()
-        self.lines = self.heard_all()
+        self.one, self.other = self.make_history()
+        self.lines = self.list_json()
 
     def bodies(self):
         return [json.loads(json.loads(x)['oslo.message']) for x in self.lines]
@@ -258,7 +258,9 @@ class VerifyTest(LedgerCase):
     def verify(self, lines, *words):
         """Return exit code and output over a log of these lines."""
         file = self.write('log', ''.join(f'{line}\n' for line in lines))
-        code, out, err = self.run_it('notifications', 'verify', file, *words)
+        code, out, err = self.run_manage(
+            'notifications', 'verify', file, *words
+        )
         self.assertEqual('', err)
         return code, out
 
@@ -449,7 +451,7 @@ class VerifyTest(LedgerCase):
         self.assertLess(len(out.splitlines()), 16)
         self.assertIn('--json names all', out)
 
-    def test_what_is_no_log(self):
+    def test_invalid_log_file(self):
         for line, reason in (
             ('{"half', 'no JSON'),
             ('[]', 'no JSON object'),
@@ -460,14 +462,14 @@ class VerifyTest(LedgerCase):
             (json.dumps(self.bodies()[0] | {'payload': 1}), 'its payload'),
         ):
             file = self.write('log', f'{self.lines[0]}\n\n{line}\n')
-            code, out, err = self.run_it('notifications', 'verify', file)
+            code, out, err = self.run_manage('notifications', 'verify', file)
             self.assertEqual((2, ''), (code, out), line)
             self.assertRegex(
                 err,
                 r'\Aminova-manage notifications verify: .*log: line 3 is not '
                 rf'a notification: {reason}.*\n\Z',
             )
-        code, out, err = self.run_it(
+        code, out, err = self.run_manage(
             'notifications', 'verify', self.path('nothing')
         )
         self.assertEqual((2, ''), (code, out))
@@ -476,7 +478,7 @@ class VerifyTest(LedgerCase):
     def test_stdin(self):
         text = '\n'.join(self.lines).encode()
         self.patch(sys, 'stdin', io.TextIOWrapper(io.BytesIO(text)))
-        out = self.good('notifications', 'verify', '-')
+        out = self.run_ok('notifications', 'verify', '-')
         self.assertIn('Nothing is missing', out)
 
     def test_memory_does_not_grow_with_payloads(self):

@@ -6,7 +6,7 @@ import re
 import uuid as uuids
 
 from minova import exception
-from minova.db import outbox
+from minova.db.queries import outbox
 from minova.notifications.relay import Relay
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -50,7 +50,7 @@ EXTRAS = {
 }
 
 
-class Silent:
+class SilentPublisher:
     """A bus whose broker is away."""
 
     def __init__(self, bus, after=0):
@@ -85,14 +85,14 @@ class NotificationsTest(base.TestCase):
 
     def test_numbers_and_ids(self):
         uuid = self.busy()
-        rows = self.cloud.told(uuid)
+        rows = self.cloud.notifications(uuid)
         self.assertEqual(
             list(range(1, len(rows) + 1)), [row.seq for row in rows]
         )
-        heard = self.cloud.consumer.of(uuid)
+        received = self.cloud.consumer.of_instance(uuid)
         self.assertEqual(
             [row.message_id for row in rows],
-            [metadata['message_id'] for *_, metadata in heard],
+            [metadata['message_id'] for *_, metadata in received],
         )
         self.assertEqual(
             str(uuids.uuid5(uuids.UUID(uuid), '3')), rows[2].message_id
@@ -103,11 +103,13 @@ class NotificationsTest(base.TestCase):
 
     def test_payload_has_exactly_the_documented_keys(self):
         uuid = self.busy()
-        self.cloud.world.break_('a', 'start')
+        self.cloud.world.inject_fault('a', 'start')
         other = self.cloud.boot(host='a')
         seen = set()
         for one in (uuid, other):
-            for event, _, payload, metadata in self.cloud.consumer.of(one):
+            for event, _, payload, metadata in self.cloud.consumer.of_instance(
+                one
+            ):
                 name = event.removeprefix('compute.instance.')
                 seen.add(name)
                 extras = EXTRAS.get(name, set())
@@ -120,8 +122,8 @@ class NotificationsTest(base.TestCase):
 
     def test_formats(self):
         uuid = self.busy()
-        heard = self.cloud.consumer.of(uuid)
-        first, last = heard[0][2], heard[-1][2]
+        received = self.cloud.consumer.of_instance(uuid)
+        first, last = received[0][2], received[-1][2]
         self.assertRegex(
             first['created_at'], r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$'
         )
@@ -134,7 +136,7 @@ class NotificationsTest(base.TestCase):
         self.assertEqual('', last['state_description'])
         self.assertEqual('', first['progress'])
         exists = next(
-            p for e, _, p, _ in heard if e == 'compute.instance.exists'
+            p for e, _, p, _ in received if e == 'compute.instance.exists'
         )
         self.assertTrue(
             re.match(
@@ -150,39 +152,39 @@ class NotificationsTest(base.TestCase):
     def test_context_of_the_request_that_began_it(self):
         uuid = self.busy()
         begun = {o.id: o.request_id for o in self.cloud.operations(uuid)}
-        for row in self.cloud.told(uuid):
+        for row in self.cloud.notifications(uuid):
             self.assertEqual(
                 begun[row.operation_id], row.context['request_id']
             )
             self.assertEqual('user', row.context['user_id'])
 
     def test_errors_are_of_priority_error(self):
-        self.cloud.world.break_('a', 'define')
+        self.cloud.world.inject_fault('a', 'define')
         uuid = self.cloud.boot(host='a')
         kinds = collections.Counter(
-            row.priority for row in self.cloud.told(uuid)
+            row.priority for row in self.cloud.notifications(uuid)
         )
         self.assertEqual(1, kinds['ERROR'])
 
     def test_broker_away_and_back(self):
         relay = self.cloud.conductors['conductor0'].relay
         bus = relay._bus
-        relay._bus = silent = Silent(bus)
+        relay._bus = silent = SilentPublisher(bus)
         uuid = self.cloud.boot(wait=False)
         self.cloud.wait_for(
             lambda: self.cloud.instance(uuid).vm_state == 'active'
         )
         self.cloud.wait_for(lambda: silent.tried > 1)
-        self.assertEqual([], self.cloud.consumer.of(uuid))
+        self.assertEqual([], self.cloud.consumer.of_instance(uuid))
         # It comes back and goes away again in the middle.
         silent.left = 3
         self.cloud.wait_for(lambda: not silent.left)
         relay._bus = bus
         self.cloud.settle(uuid)
-        heard = self.cloud.consumer.of(uuid)
+        received = self.cloud.consumer.of_instance(uuid)
         self.assertEqual(
-            [row.message_id for row in self.cloud.told(uuid)],
-            [metadata['message_id'] for *_, metadata in heard],
+            [row.message_id for row in self.cloud.notifications(uuid)],
+            [metadata['message_id'] for *_, metadata in received],
         )
         self.assertEqual(
             1, self.log.output.count('Notifications wait in the database')
@@ -194,43 +196,49 @@ class NotificationsTest(base.TestCase):
         # The conductor's own has it, and has published.
         self.cloud.boot()
         other = Relay(self.cloud.database, self.cloud.bus, 'other')
-        self.assertFalse(other._hold())
+        self.assertFalse(other._renew_lease())
         self.cloud.stop(self.cloud.conductors['conductor0'])
         # It asks seldom, however often it is woken; the lease was given back.
-        self.assertFalse(other._hold())
-        self.cloud.wait_for(other._hold)
+        self.assertFalse(other._renew_lease())
+        self.cloud.wait_for(other._renew_lease)
         second = Relay(self.cloud.database, self.cloud.bus, 'second')
-        self.assertFalse(second._hold())
+        self.assertFalse(second._renew_lease())
         # The holder dies: the lease runs out.
-        self.cloud.wait_for(second._hold)
+        self.cloud.wait_for(second._renew_lease)
 
     def test_a_second_publication_has_the_same_id(self):
         uuid = self.cloud.boot()
         relay = self.cloud.conductors['conductor0'].relay
-        rows = self.cloud.told(uuid)
+        rows = self.cloud.notifications(uuid)
         relay._publish(rows[2])
-        self.cloud.wait_for(lambda: len(self.cloud.consumer.of(uuid)) == 8)
-        heard = self.cloud.consumer.of(uuid)
-        self.assertEqual(heard[2][3]['message_id'], heard[7][3]['message_id'])
+        self.cloud.wait_for(
+            lambda: len(self.cloud.consumer.of_instance(uuid)) == 8
+        )
+        received = self.cloud.consumer.of_instance(uuid)
+        self.assertEqual(
+            received[2][3]['message_id'], received[7][3]['message_id']
+        )
 
     def test_switched_off(self):
         self.config(group='notifications', enabled=False)
         uuid = self.cloud.boot(wait=False)
         self.cloud.wait_for(
             lambda: (
-                self.cloud.told(uuid)
-                and all(row.published_at for row in self.cloud.told(uuid))
+                self.cloud.notifications(uuid)
+                and all(
+                    row.published_at for row in self.cloud.notifications(uuid)
+                )
                 and self.cloud.instance(uuid).vm_state == 'active'
             )
         )
-        self.assertEqual([], self.cloud.consumer.of(uuid))
+        self.assertEqual([], self.cloud.consumer.of_instance(uuid))
 
     def test_only_vm_states(self):
         self.config(group='notifications', notify_on_state_change='vm_state')
         uuid = self.cloud.boot()
         updates = [
             payload
-            for event, _, payload, _ in self.cloud.consumer.of(uuid)
+            for event, _, payload, _ in self.cloud.consumer.of_instance(uuid)
             if event == 'compute.instance.update'
         ]
         self.assertEqual(['active'], [u['state'] for u in updates])
@@ -271,7 +279,7 @@ class OutboxOrderTest(base.TestCase):
         cloud.database.write(lambda c: outbox.insert(c, rows))
 
         def unpublished(limit):
-            found = cloud.read(outbox.unpublished, limit)
+            found = cloud.read(outbox.list_unpublished, limit)
             return [n.message_id for n in found]
 
         self.assertEqual(

@@ -12,31 +12,31 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.compute.service import ComputeService
-from minova.context import internal
-from minova.db import hosts
-from minova.db import operations
+from minova.context import get_admin_context
+from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.engine import begin
+from minova.engine import step_lifecycle
 from minova.flows import lifecycle
-from minova.operations import baton
-from minova.operations import begin
-from minova.rpc.compute import Computes
+from minova.rpc.compute import ComputeClients
 from tests import base
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.cloud import NoImages
-from tests.functional.test_chains import lines
+from tests.functional.test_lifecycle import format_notifications
 
 
 class Crash(BaseException):
     """The process ends at this very point."""
 
 
-class Dying:
+class CrashingDriver:
     """A driver whose process dies when it comes to a given method."""
 
     def __init__(self, driver, method, before=True):
         self._driver = driver
         self._method = method
         self._before = before
-        self.died = clock.event()
+        self.crashed = clock.event()
 
     def __getattr__(self, name):
         method = getattr(self._driver, name)
@@ -46,7 +46,7 @@ class Dying:
         def dies(*args, **kwargs):
             if not self._before:
                 method(*args, **kwargs)
-            self.died.set()
+            self.crashed.set()
             raise Crash(name)
 
         return dies
@@ -59,22 +59,22 @@ class RecoveryTestCase(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
 
-    def die_at(self, host, method, before=True):
+    def crash_at(self, host, method, before=True):
         """Let the compute of ``host`` be one that dies at ``method``."""
         self.cloud.stop(self.cloud.computes[host])
-        dying = Dying(self.cloud.driver(host), method, before)
-        service = ComputeService(host, self.cloud.bus, dying, NoImages())
+        crashing = CrashingDriver(self.cloud.driver(host), method, before)
+        service = ComputeService(host, self.cloud.bus, crashing, NoImages())
         service.start()
-        self.cloud.adopt(host, service)
+        self.cloud.register_compute(host, service)
         self.cloud.wait_registered(host)
-        return dying
+        return crashing
 
     def restart(self, host):
         """Start the compute of a host anew."""
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.start_compute(host)
 
-    def ask_no_more(self):
+    def stop_polling(self):
         """Let nothing be found from now on by asking what is owed."""
         self.config(group='compute', heartbeat_interval=60)
         self.config(group='conductor', sweep_interval=60)
@@ -86,16 +86,16 @@ class RecoveryTestCase(base.TestCase):
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.wait_for(
             lambda: (
-                not self.cloud.read(hosts.services, 'nova-compute', host)[
+                not self.cloud.read(hosts.list_services, 'nova-compute', host)[
                     0
                 ].is_up(1.0)
             )
         )
 
-    def pairs(self, uuid):
-        """Each start is followed by exactly one end or error (law 5)."""
+    def assert_spans_paired(self, uuid):
+        """Each start is followed by exactly one end or error (invariant 5)."""
         open_ = []
-        for event, _, _, _ in self.cloud.consumer.of(uuid):
+        for event, _, _, _ in self.cloud.consumer.of_instance(uuid):
             name, _, phase = event.rpartition('.')
             if phase == 'start':
                 open_.append(name)
@@ -109,47 +109,49 @@ class CrashTest(RecoveryTestCase):
 
     def test_build_goes_on_where_it_was(self):
         for before in (True, False):
-            dying = self.die_at('a', 'start', before)
+            crashing = self.crash_at('a', 'start', before)
             uuid = self.cloud.boot(wait=False, host='a')
-            dying.died.wait(10)
+            crashing.crashed.wait(10)
             self.assertEqual('spawning', self.cloud.instance(uuid).task_state)
             self.restart('a')
             instance = self.cloud.settle(uuid)
             self.assertEqual(states.ACTIVE, instance.vm_state)
             self.assertEqual(['a'], self.cloud.world.running(uuid))
-            told = list(lines(self.cloud.consumer.of(uuid)))
-            self.assertEqual(7, len(told))
-            self.pairs(uuid)
+            emitted = list(
+                format_notifications(self.cloud.consumer.of_instance(uuid))
+            )
+            self.assertEqual(7, len(emitted))
+            self.assert_spans_paired(uuid)
 
     def test_resize_goes_on_wherever_a_host_dies(self):
         for host, method in (
-            ('a', 'hand_over'),
-            ('a', 'set_aside'),
+            ('a', 'send_disks'),
+            ('a', 'retain_disks'),
             ('b', 'grow_disks'),
             ('b', 'define'),
             ('b', 'start'),
         ):
             for before in (True, False):
                 with self.subTest(host=host, method=method, before=before):
-                    self._resize_with_death(host, method, before)
+                    self._resize_with_crash(host, method, before)
 
-    def _resize_with_death(self, host, method, before):
+    def _resize_with_crash(self, host, method, before):
         uuid = self.cloud.boot(host='a')
-        disk = self.cloud.world.disk('a', uuid)
-        dying = self.die_at(host, method, before)
+        disk = self.cloud.world.get_disks('a', uuid)
+        crashing = self.crash_at(host, method, before)
         self.cloud.begin('migrate', uuid, wait=False)
-        self.assertTrue(dying.died.wait(10))
+        self.assertTrue(crashing.crashed.wait(10))
         self.restart(host)
         instance = self.cloud.settle(uuid)
         self.assertEqual(states.RESIZED, instance.vm_state)
         self.assertEqual('b', instance.host)
         self.assertEqual(['b'], self.cloud.world.running(uuid))
         self.assertEqual(
-            disk['content'], self.cloud.world.disk('b', uuid)['content']
+            disk['content'], self.cloud.world.get_disks('b', uuid)['content']
         )
-        self.pairs(uuid)
+        self.assert_spans_paired(uuid)
         self.cloud.revert(uuid)
-        self.assertEqual(disk, self.cloud.world.disk('a', uuid))
+        self.assertEqual(disk, self.cloud.world.get_disks('a', uuid))
         self.cloud.delete(uuid)
 
     def test_live_migration_is_found_again(self):
@@ -160,37 +162,37 @@ class CrashTest(RecoveryTestCase):
         ):
             with self.subTest(method=method, before=before):
                 uuid = self.cloud.boot(host='a')
-                dying = self.die_at('a', method, before)
+                crashing = self.crash_at('a', method, before)
                 self.cloud.begin('live_migrate', uuid, wait=False)
-                self.assertTrue(dying.died.wait(10))
+                self.assertTrue(crashing.crashed.wait(10))
                 self.restart('a')
                 instance = self.cloud.settle(uuid)
                 self.assertEqual('b', instance.host)
                 self.assertEqual(['b'], self.cloud.world.running(uuid))
-                self.assertIsNone(self.cloud.world.disk('a', uuid))
-                self.pairs(uuid)
+                self.assertIsNone(self.cloud.world.get_disks('a', uuid))
+                self.assert_spans_paired(uuid)
                 self.cloud.delete(uuid)
 
-    def test_undoing_goes_on_too(self):
+    def test_unwind_resumes(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.break_('b', 'start', 'no memory')
-        dying = self.die_at('a', 'take_back', before=False)
+        self.cloud.world.inject_fault('b', 'start', 'no memory')
+        crashing = self.crash_at('a', 'restore_disks', before=False)
         self.cloud.resize(
             uuid, self.cloud.flavor('big', memory_mb=1024), wait=False
         )
-        self.assertTrue(dying.died.wait(10))
+        self.assertTrue(crashing.crashed.wait(10))
         self.restart('a')
         instance = self.cloud.settle(uuid)
         self.assertEqual(states.ACTIVE, instance.vm_state)
         self.assertEqual(('a', 'small'), (instance.host, instance.flavor.name))
         self.assertEqual(['a'], self.cloud.world.running(uuid))
-        self.pairs(uuid)
+        self.assert_spans_paired(uuid)
 
     def test_a_message_that_is_lost(self):
         uuid = self.cloud.boot(host='a')
         begin.begin(
             self.cloud.database,
-            internal(),
+            get_admin_context(),
             'stop',
             uuid,
             'api.api',
@@ -198,7 +200,7 @@ class CrashTest(RecoveryTestCase):
         # Nobody is woken: the host asks what it owes.
         self.assertEqual(states.STOPPED, self.cloud.settle(uuid).vm_state)
 
-    def test_a_decision_that_nobody_was_told_of(self):
+    def test_lost_wakeup_after_decision(self):
         context = self.cloud.context()
         instance = begin.new_instance(
             context,
@@ -216,21 +218,23 @@ class CrashTest(RecoveryTestCase):
 
     def test_a_message_that_comes_twice(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.slow('a', 'pause', 0.3)
+        self.cloud.world.inject_delay('a', 'pause', 0.3)
         begun = self.cloud.begin('pause', uuid, wait=False)
         for _ in range(5):
-            self.cloud.waker.wake(self.cloud.context(), begun.wakes)
+            self.cloud.waker.wake(self.cloud.context(), begun.wakeups)
         self.cloud.settle(uuid)
-        self.cloud.waker.wake(self.cloud.context(), begun.wakes)
+        self.cloud.waker.wake(self.cloud.context(), begun.wakeups)
         self.cloud.begin('unpause', uuid)
-        told = list(lines(self.cloud.consumer.of(uuid)))
-        self.assertEqual(1, told.count('pause.start [compute.a]'))
-        self.assertEqual(7 + 4 + 4, len(told))
+        emitted = list(
+            format_notifications(self.cloud.consumer.of_instance(uuid))
+        )
+        self.assertEqual(1, emitted.count('pause.start [compute.a]'))
+        self.assertEqual(7 + 4 + 4, len(emitted))
 
     def test_an_older_start_of_a_host_is_fenced(self):
         uuid = self.cloud.boot(host='a')
         begun = begin.begin(
-            self.cloud.database, internal(), 'pause', uuid, 'api.api'
+            self.cloud.database, get_admin_context(), 'pause', uuid, 'api.api'
         )
         step = begun.first_step
         self.cloud.settle(uuid)
@@ -238,49 +242,62 @@ class CrashTest(RecoveryTestCase):
             self.assertRaises(
                 exception.Stale,
                 self.cloud.database.write,
-                lambda c, own=incarnation: baton.take(c, step, 'a', own),
+                lambda c, own=incarnation: step_lifecycle.start(
+                    c, step, 'a', own
+                ),
             )
             self.assertRaises(
                 exception.Stale,
                 self.cloud.database.write,
-                lambda c, own=incarnation: baton.finish(c, step, own, {}),
+                lambda c, own=incarnation: step_lifecycle.finish(
+                    c, step, own, {}
+                ),
             )
             self.assertRaises(
                 exception.Stale,
                 self.cloud.database.write,
-                lambda c, own=incarnation: baton.fail(
+                lambda c, own=incarnation: step_lifecycle.fail(
                     c, step, own, exception.Failed('no'), {}
                 ),
             )
         self.assertEqual(states.PAUSED, self.cloud.instance(uuid).vm_state)
 
-    def test_answers_are_the_same_when_asked_again(self):
+    def test_repeated_messages_get_the_same_answer(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.stop(self.cloud.computes['a'])
         begun = begin.begin(
-            self.cloud.database, internal(), 'pause', uuid, 'api.api'
+            self.cloud.database, get_admin_context(), 'pause', uuid, 'api.api'
         )
         step = begun.first_step
-        (service,) = self.cloud.read(hosts.services, 'nova-compute', 'a')
+        (service,) = self.cloud.read(hosts.list_services, 'nova-compute', 'a')
         own = service.incarnation
         write = self.cloud.database.write
         tickets = [
-            write(lambda c: baton.take(c, step, 'a', own)) for _ in range(3)
+            write(lambda c: step_lifecycle.start(c, step, 'a', own))
+            for _ in range(3)
         ]
         self.assertEqual({'run'}, {t.verdict for t in tickets})
         answers = [
-            write(lambda c: baton.finish(c, step, own, {'power_state': 3}))
+            write(
+                lambda c: step_lifecycle.finish(
+                    c, step, own, {'power_state': 3}
+                )
+            )
             for _ in range(3)
         ]
         self.assertEqual([[], [], []], answers)
-        told = list(lines(self.cloud.consumer.of(uuid)))
+        emitted = list(
+            format_notifications(self.cloud.consumer.of_instance(uuid))
+        )
         self.cloud.settle(uuid)
-        told = list(lines(self.cloud.consumer.of(uuid)))
-        self.assertEqual(7 + 4, len(told))
+        emitted = list(
+            format_notifications(self.cloud.consumer.of_instance(uuid))
+        )
+        self.assertEqual(7 + 4, len(emitted))
 
     def test_a_delete_ends_what_runs(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.slow('a', 'hand_over', 1.0)
+        self.cloud.world.inject_delay('a', 'send_disks', 1.0)
         self.cloud.begin('migrate', uuid, wait=False)
         self.cloud.wait_for(
             lambda: self.cloud.instance(uuid).task_state == 'resize_migrating'
@@ -290,33 +307,37 @@ class CrashTest(RecoveryTestCase):
         self.assertEqual(states.DELETED, instance.vm_state)
         for host in ('a', 'b'):
             self.assertIsNone(self.cloud.world.guest(host, uuid))
-            self.assertIsNone(self.cloud.world.disk(host, uuid))
-            self.assertIsNone(self.cloud.world.disk(host, uuid, aside=True))
+            self.assertIsNone(self.cloud.world.get_disks(host, uuid))
+            self.assertIsNone(
+                self.cloud.world.get_disks(host, uuid, retained=True)
+            )
         self.assertEqual({}, self.cloud.allocations(uuid))
         migrate, delete = self.cloud.operations(uuid)[-2:]
         self.assertEqual('preempted', migrate.state)
         self.assertEqual('done', delete.state)
-        self.pairs(uuid)
-        told = list(lines(self.cloud.consumer.of(uuid)))
-        self.assertIn('resize.error [api.api]', told)
+        self.assert_spans_paired(uuid)
+        emitted = list(
+            format_notifications(self.cloud.consumer.of_instance(uuid))
+        )
+        self.assertIn('resize.error [api.api]', emitted)
 
     def test_a_force_delete_ends_at_once_whatever_runs(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.slow('a', 'shutdown', 3.0)
+        self.cloud.world.inject_delay('a', 'shutdown', 3.0)
         self.cloud.begin('stop', uuid, wait=False)
         self.cloud.wait_for(
             lambda: (
                 'power_off.start [compute.a]'
-                in lines(self.cloud.consumer.of(uuid))
+                in format_notifications(self.cloud.consumer.of_instance(uuid))
             )
         )
         begun = self.cloud.begin(
-            'force_delete', uuid, begin.deletion, wait=False
+            'force_delete', uuid, begin.delete_params, wait=False
         )
         instance = self.cloud.instance(uuid)
         self.assertEqual(states.DELETED, instance.vm_state)
         self.assertIsNone(instance.task_state)
-        self.assertTrue(begun.wakes)
+        self.assertTrue(begun.wakeups)
         self.cloud.settle(uuid)
         self.assertIsNone(self.cloud.world.guest('a', uuid))
         self.assertEqual({}, self.cloud.allocations(uuid))
@@ -329,9 +350,11 @@ class CrashTest(RecoveryTestCase):
                 'update(powering-off>None) active>deleted [api.api]',
                 'delete.end [api.api]',
             ],
-            list(lines(self.cloud.consumer.of(uuid)))[-6:],
+            list(format_notifications(self.cloud.consumer.of_instance(uuid)))[
+                -6:
+            ],
         )
-        self.pairs(uuid)
+        self.assert_spans_paired(uuid)
 
 
 class StartTest(RecoveryTestCase):
@@ -341,7 +364,7 @@ class StartTest(RecoveryTestCase):
         super().setUp()
         self.uuid = self.cloud.boot(host='a')
         self.cloud.stop(self.cloud.computes['a'])
-        self.ask_no_more()
+        self.stop_polling()
         self.service = ComputeService(
             'a', self.cloud.bus, self.cloud.driver('a'), NoImages()
         )
@@ -359,11 +382,11 @@ class StartTest(RecoveryTestCase):
             fixtures.MockPatchObject(conductor, 'register_host', first_do)
         )
         self.service.start()
-        self.cloud.adopt('a', self.service)
+        self.cloud.register_compute('a', self.service)
 
     def test_a_wake_up_was_lost(self):
         asked, registered = clock.event(), clock.event()
-        take = self.service._asking.take
+        take = self.service._conductor_client.start_step
 
         def slowly(context, step):
             asked.set()
@@ -378,7 +401,9 @@ class StartTest(RecoveryTestCase):
             asked.wait(1)
 
         self.useFixture(
-            fixtures.MockPatchObject(self.service._asking, 'take', slowly)
+            fixtures.MockPatchObject(
+                self.service._conductor_client, 'take', slowly
+            )
         )
         self.before_it_registers(begin_a_stop)
         self.cloud.wait_for(lambda: self.service.is_registered)
@@ -388,15 +413,15 @@ class StartTest(RecoveryTestCase):
             states.STOPPED, self.cloud.instance(self.uuid).vm_state
         )
 
-    def test_a_nested_step_was_refused_for_good(self):
-        compute = Computes(self.cloud.bus).at('a')
+    def test_nested_step_refused(self):
+        compute = ComputeClients(self.cloud.bus).for_host('a')
         refused = []
 
         def ask():
             error = self.assertRaises(
                 exception.Unavailable,
                 compute.pre_live_migration,
-                internal(),
+                get_admin_context(),
                 step='any',
             )
             refused.append(str(error))
@@ -406,11 +431,11 @@ class StartTest(RecoveryTestCase):
         self.assertIn('about to start', refused[0])
 
 
-class AskedAgainTest(RecoveryTestCase):
+class RepeatedWakeupTest(RecoveryTestCase):
     """A conductor dies when it has decided and woken nobody."""
 
-    def test_nobody_was_woken(self):
-        self.ask_no_more()
+    def test_lost_wakeup(self):
+        self.stop_polling()
         (conductor,) = self.cloud.conductors.values()
         died = clock.event()
 
@@ -421,9 +446,11 @@ class AskedAgainTest(RecoveryTestCase):
             uuid = self.cloud.boot(wait=False)
             self.assertTrue(died.wait(10))
         (operation,) = self.cloud.operations(uuid)
-        steps = self.cloud.read(operations.steps_of, operation.id)
+        steps = self.cloud.read(operations.list_steps, operation.id)
         # As a broker does that had no answer.
-        self.cloud.conductor.build_instances(internal(), steps=[steps[0].id])
+        self.cloud.conductor.build_instances(
+            get_admin_context(), steps=[steps[0].id]
+        )
         self.cloud.settle(uuid)
         self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
 
@@ -437,12 +464,12 @@ class HostDownTest(RecoveryTestCase):
 
     def test_delete(self):
         uuid = self.cloud.boot(host='a')
-        since = len(self.cloud.consumer.of(uuid))
+        since = len(self.cloud.consumer.of_instance(uuid))
         self.take_down('a')
-        self.cloud.begin('delete', uuid, begin.deletion, wait=False)
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
         self.assertEqual(states.DELETED, self.cloud.instance(uuid).vm_state)
         self.cloud.wait_for(
-            lambda: len(self.cloud.consumer.of(uuid)) == since + 6
+            lambda: len(self.cloud.consumer.of_instance(uuid)) == since + 6
         )
         self.assertEqual(
             [
@@ -453,12 +480,16 @@ class HostDownTest(RecoveryTestCase):
                 'update(deleting>None) active>deleted [api.api]',
                 'delete.end [api.api]',
             ],
-            list(lines(self.cloud.consumer.of(uuid)))[since:],
+            list(format_notifications(self.cloud.consumer.of_instance(uuid)))[
+                since:
+            ],
         )
         self.assertEqual(['a'], self.cloud.world.running(uuid))
-        self.cloud.wait_for(lambda: self.cloud.operations(uuid)[-1].waits_for)
+        self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].wait_reason
+        )
         self.assertIn(
-            'host a to return', self.cloud.operations(uuid)[-1].waits_for
+            'host a to return', self.cloud.operations(uuid)[-1].wait_reason
         )
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
@@ -467,9 +498,9 @@ class HostDownTest(RecoveryTestCase):
 
     def test_delete_under_way_when_the_host_dies(self):
         uuid = self.cloud.boot(host='a')
-        dying = self.die_at('a', 'remove')
-        self.cloud.begin('delete', uuid, begin.deletion, wait=False)
-        self.assertTrue(dying.died.wait(10))
+        crashing = self.crash_at('a', 'remove')
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
+        self.assertTrue(crashing.crashed.wait(10))
         self.take_down('a')
         self.cloud.wait_for(
             lambda: self.cloud.instance(uuid).vm_state == states.DELETED
@@ -477,7 +508,7 @@ class HostDownTest(RecoveryTestCase):
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
         self.assertEqual([], self.cloud.world.running(uuid))
-        self.pairs(uuid)
+        self.assert_spans_paired(uuid)
 
     def test_confirm_does_not_wait_for_the_source(self):
         uuid = self.cloud.boot(host='a')
@@ -496,9 +527,9 @@ class HostDownTest(RecoveryTestCase):
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
         self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
-        self.assertIsNone(self.cloud.world.disk('a', uuid, aside=True))
+        self.assertIsNone(self.cloud.world.get_disks('a', uuid, retained=True))
 
-    def test_a_build_that_was_not_begun_goes_elsewhere(self):
+    def test_unstarted_build_is_rescheduled(self):
         self.cloud.stop(self.cloud.computes['a'])
         # It is still taken to be up, and is the first choice.
         uuid = self.cloud.boot(wait=False)
@@ -512,7 +543,9 @@ class HostDownTest(RecoveryTestCase):
         self.config(group='fake', migration_seconds=3600)
         self.cloud.begin('live_migrate', uuid, wait=False)
         driver = self.cloud.driver('a')
-        self.cloud.wait_for(lambda: driver.migration(uuid).state == 'running')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
         self.take_down('b')
         self.cloud.begin('abort_live_migrate', uuid, wait=False)
         self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
@@ -521,14 +554,14 @@ class HostDownTest(RecoveryTestCase):
         self.cloud.settle(uuid)
         self.assertEqual(['a'], self.cloud.world.running(uuid))
         self.assertEqual([], self.cloud.driver('b').guests())
-        self.pairs(uuid)
+        self.assert_spans_paired(uuid)
 
     def test_cleaning_comes_first_when_the_instance_comes_back(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
         self.cloud.stop(self.cloud.computes['a'])
         self.cloud.confirm(uuid, wait=False)
-        self.cloud.world.slow('a', 'drop_aside', 0.7)
+        self.cloud.world.inject_delay('a', 'discard_disks', 0.7)
         self.cloud.start_compute('a')
         self.cloud.wait_registered('a')
         instance = self.cloud.begin('live_migrate', uuid)
@@ -547,7 +580,7 @@ class DeadlineTest(base.TestCase):
     def begin_in_the_past(self, kind, uuid):
         """Begin an operation whose deadline has passed already."""
         begun = begin.begin(
-            self.cloud.database, internal(), kind, uuid, 'api.api'
+            self.cloud.database, get_admin_context(), kind, uuid, 'api.api'
         )
         past = clock.now() - datetime.timedelta(seconds=1)
         self.cloud.database.write(
@@ -584,19 +617,21 @@ class DeadlineTest(base.TestCase):
 
     def test_a_step_that_must_succeed_and_does_not(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.break_('a', 'remove', 'device busy', times=100)
+        self.cloud.world.inject_fault('a', 'remove', 'device busy', times=100)
         begun = begin.begin(
             self.cloud.database,
-            internal(),
+            get_admin_context(),
             'delete',
             uuid,
             'api.api',
-            begin.deletion,
+            begin.delete_params,
         )
-        self.cloud.wait_for(lambda: self.cloud.operations(uuid)[-1].waits_for)
+        self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].wait_reason
+        )
         self.assertIn(
             'attempt 1 failed: Instance (any): remove failed: device busy',
-            self.cloud.operations(uuid)[-1].waits_for,
+            self.cloud.operations(uuid)[-1].wait_reason,
         )
         past = clock.now() - datetime.timedelta(seconds=1)
         self.cloud.database.write(
@@ -608,6 +643,6 @@ class DeadlineTest(base.TestCase):
         self.assertEqual(states.ERROR, instance.vm_state)
         self.assertIn('device busy', self.cloud.fault(uuid)['message'])
         # It can be asked for again.
-        self.cloud.world.break_('a', 'remove', times=0)
-        self.cloud.world.shelf.delete('a/faults/remove')
+        self.cloud.world.inject_fault('a', 'remove', times=0)
+        self.cloud.world.store.delete('a/faults/remove')
         self.assertEqual(states.DELETED, self.cloud.delete(uuid).vm_state)

@@ -3,7 +3,7 @@
 
 ``python -m tests.integration.nemesis --minutes 60 --seed 1`` from the top of
 the source tree. The run goes in rounds: things are broken for a while, then
-all is mended, and once nothing goes on any more the laws must hold. Ends with
+all is mended, and once nothing goes on any more the invariants must hold. Ends with
 0 when they did each time; else with 1 and the story of each server concerned,
 and what the processes logged is kept.
 """
@@ -17,12 +17,12 @@ import tempfile
 import time
 
 from minova.conf import CONF
-from tests.fixtures.rig_trial import RigTrial
-from tests.fixtures.trial import DATABASES
-from tests.fixtures.trial import Trial
+from tests.fixtures.rig_chaos_cloud import RigChaosCloud
+from tests.fixtures.chaos_cloud import DATABASES
+from tests.fixtures.chaos_cloud import ChaosCloud
 
 #: The hosts that there are trials for.
-TRIALS = {'fake': Trial, 'qemu': RigTrial}
+CLOUDS = {'fake': ChaosCloud, 'qemu': RigChaosCloud}
 
 
 def _arguments():
@@ -33,7 +33,7 @@ def _arguments():
     parser.add_argument('--clients', type=int, default=4)
     parser.add_argument(
         '--hosts',
-        choices=sorted(TRIALS),
+        choices=sorted(CLOUDS),
         default='fake',
         help='what guests run on: fake hosts, or libvirt with QEMU',
     )
@@ -43,30 +43,30 @@ def _arguments():
     return parser.parse_args()
 
 
-def _say(text):
+def _print(text):
     sys.stdout.write(f'{text}\n')
     sys.stdout.flush()
 
 
 def main():
-    """Run rounds until the time is up or a law is broken."""
+    """Run rounds until the time is up or a invariant is broken."""
     arguments = _arguments()
     seed = arguments.seed or str(time.time_ns())
     CONF([], project='minova', default_config_files=[])
     directory = tempfile.mkdtemp(prefix='minova-nemesis-')
-    _say(f'The seed is {seed}; logs are in {directory}.')
-    with TRIALS[arguments.hosts](
+    _print(f'The seed is {seed}; logs are in {directory}.')
+    with CLOUDS[arguments.hosts](
         seed, arguments.database, arguments.clients, directory
-    ) as trial:
+    ) as cloud:
         until = time.monotonic() + arguments.minutes * 60
         while (left := until - time.monotonic()) > 0:
-            breaches = trial.round(min(left, arguments.round * 60))
-            if breaches:
-                _say(trial.report(breaches))
+            violations = cloud.run_round(min(left, arguments.round * 60))
+            if violations:
+                _print(cloud.report(violations))
                 return 1
-            _say(
-                f'{trial.nemesis.count} things were broken, '
-                f'answers {trial.club.answers}: no law is broken.'
+            _print(
+                f'{cloud.nemesis.fault_count} things were broken, '
+                f'answers {cloud.client_pool.answers}: no invariant is broken.'
             )
     shutil.rmtree(directory)
     return 0

@@ -8,7 +8,7 @@ same memory and disk, wherever it was moved. The hosts are those of a rig.
 from testtools import content
 
 from minova.conf import CONF
-from minova.db import engine
+from minova.db.connections import engine
 from minova.rig import guest
 from tests import base
 from tests.fixtures import processes
@@ -70,7 +70,7 @@ class QemuTestCase(base.TestCase):
 
     def _show_logs(self, exc_info):
         for name, service in self.cluster.services.items():
-            log = content.text_content(service.said()[-20000:])
+            log = content.text_content(service.log_text()[-20000:])
             self.addDetailUniqueName(name, log)
 
     def make_image(self, words=''):
@@ -107,13 +107,13 @@ class QemuTestCase(base.TestCase):
     def migration(self, uuid):
         """Return the path of the migration that a server is in."""
         path = f'/servers/{uuid}/migrations'
-        (move,) = self.user.ask('GET', path)['migrations']
+        (move,) = self.user.request('GET', path)['migrations']
         return f'{path}/{move["id"]}'
 
     def force(self, uuid):
         """Have a live migration forced to its end."""
         path = f'{self.migration(uuid)}/action'
-        self.user.ask('POST', path, {'force_complete': None})
+        self.user.request('POST', path, {'force_complete': None})
 
     def wait_for(self, true, seconds=90):
         until = base.clock.monotonic() + seconds
@@ -123,7 +123,9 @@ class QemuTestCase(base.TestCase):
             base.clock.sleep(0.05)
 
     def assert_nothing_left(self):
-        self.assertEqual({}, {n: f for n, f in self.rig.files().items() if f})
+        self.assertEqual(
+            {}, {n: f for n, f in self.rig.guest_directories().items() if f}
+        )
 
     def assert_runs_once(self, uuid, host):
-        self.assertEqual([host], self.rig.runners(uuid))
+        self.assertEqual([host], self.rig.hosts_running(uuid))

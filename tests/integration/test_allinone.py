@@ -128,7 +128,7 @@ class AllInOneTestCase(base.TestCase):
 
     def start_again(self, service):
         """Start one that has ended; return when it is ready."""
-        before = service.said().count('timeline SERVER_ID')
+        before = service.log_text().count('timeline SERVER_ID')
         service.start()
         service.wait_for('timeline SERVER_ID', before + 1)
 
@@ -206,7 +206,7 @@ class StartTest(AllInOneTestCase):
 
     def test_ready(self):
         service = self.start('--hosts=3')
-        said = service.said()
+        said = service.log_text()
         url = re.search(
             r'Minova is ready at (http://127\.0\.0\.1:\d+) with 3 hosts', said
         )[1]
@@ -216,14 +216,14 @@ class StartTest(AllInOneTestCase):
             said,
         )
         self.assertIn('    openstack flavor list\n', said)
-        self._manage_as_told(said)
+        self._run_printed_commands(said)
         self._keeps_secrets()
         self._one_of_a_kind(url)
         self.assertEqual(0, service.terminate())
-        self.assertIn('minova-allinone has stopped.', service.said())
-        self.assertNotIn('Traceback', service.said())
+        self.assertIn('minova-allinone has stopped.', service.log_text())
+        self.assertNotIn('Traceback', service.log_text())
 
-    def _manage_as_told(self, said):
+    def _run_printed_commands(self, said):
         conf = re.search(r'minova-manage --config-file (\S+) timeline', said)
         shown = subprocess.check_output(
             [
@@ -241,12 +241,12 @@ class StartTest(AllInOneTestCase):
         self.assertEqual(0o700, stat.S_IMODE(data.stat().st_mode))
         password = (data / 'identity' / 'admin-password').read_bytes().strip()
         self.assertGreater(len(password), 12)
-        told = set()
+        emitted = set()
         for path in data.rglob('*'):
             if path.is_file() and password in path.read_bytes():
-                told.add(path.name)
+                emitted.add(path.name)
                 self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
-        self.assertEqual({'admin-password', 'clouds.yaml', 'openrc'}, told)
+        self.assertEqual({'admin-password', 'clouds.yaml', 'openrc'}, emitted)
         self.assertTrue((data / 'minova.conf').is_file())
 
     def _one_of_a_kind(self, url):
@@ -267,7 +267,7 @@ class StartTest(AllInOneTestCase):
         except OSError:
             return  # a machine without it can only say so
         service = self.start('--listen=::1', '--hypervisor=fake', '--hosts=1')
-        self.assertIn('ready at http://[::1]:', service.said())
+        self.assertIn('ready at http://[::1]:', service.log_text())
         self.assertEqual(5, len(list(self.connect().compute.flavors())))
 
     def test_guests_outlive_the_process(self):
@@ -381,7 +381,7 @@ class StockClientTest(AllInOneTestCase):
     def assert_calm(self):
         """Nothing that the client did was unexpected."""
         for text in (' ERROR ', 'Traceback'):
-            self.assertNotIn(text, self.service.said())
+            self.assertNotIn(text, self.service.log_text())
 
     def openstack(self, *arguments):
         """Run one command as a process; return its exit code and words."""
@@ -425,17 +425,17 @@ class StockClientTest(AllInOneTestCase):
         return self.wait(self.cloud, server, status)
 
     def test_what_a_user_does(self):
-        self._look_around()
+        self._list_resources()
         self.image()
         self._make_two()
-        self._move_and_decide()
-        self._switch()
+        self._resize_and_confirm()
+        self._change_power()
         self._change()
-        self._look_back()
+        self._list_history()
         self._out_of_service()
         self._delete()
 
-    def _look_around(self):
+    def _list_resources(self):
         shell = self.shell
         names = [row['Name'] for row in shell.table('flavor list')]
         self.assertEqual(
@@ -504,7 +504,7 @@ class StockClientTest(AllInOneTestCase):
         )
         self.assertEqual({'node1', 'node2'}, {row['Host'] for row in listed})
 
-    def _move_and_decide(self):
+    def _resize_and_confirm(self):
         """Meanwhile the other one restarts."""
         shell, other = self.shell, self.other
         source = self.show('one')['OS-EXT-SRV-ATTR:host']
@@ -542,7 +542,7 @@ class StockClientTest(AllInOneTestCase):
             (shown['flavor']['name'], shown['OS-EXT-SRV-ATTR:host']),
         )
 
-    def _switch(self):
+    def _change_power(self):
         for command, status in (
             ('stop', 'SHUTOFF'),
             ('start', 'ACTIVE'),
@@ -559,7 +559,7 @@ class StockClientTest(AllInOneTestCase):
         self.assertEqual({'a': 'b'}, self.show('zwei')['properties'])
         self.done('server set --name two zwei')
 
-    def _look_back(self):
+    def _list_history(self):
         shell = self.shell
         moves = shell.table('server migration list --server one')
         self.assertEqual(

@@ -10,7 +10,7 @@ import threading
 from minova import clock
 from minova import exception
 from minova.rpc.bus import Message
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 from tests import base
 from tests.fixtures import servers
 
@@ -18,7 +18,7 @@ from tests.fixtures import servers
 _TAKES = """
 import sys, time
 from minova.conf import CONF
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 
 def take(method, context, arguments):
     print('taken', flush=True)
@@ -64,7 +64,7 @@ class BusTestCase(base.TestCase):
         server.start()
         return server
 
-    def ask(self, bus, slowly=False):
+    def call(self, bus, slowly=False):
         arguments = {'slowly': slowly}
         message = Message('topic', None, 'ask', '1.0', arguments, {}, 30)
         return bus.call(message)['name']
@@ -78,14 +78,14 @@ class EndingTest(BusTestCase):
         # The broker gives each message to the next one in turn.
         first = self.serve('first')
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            slow = pool.submit(self.ask, asking, slowly=True)
+            slow = pool.submit(self.call, asking, slowly=True)
             self.assertTrue(self.taken.wait(10))
             second = self.serve('second')
             self.addCleanup(second.stop)
             ending = pool.submit(first.stop)
             # Long enough for it to take no more.
             self.assertRaises(TimeoutError, ending.result, 1)
-            names = {self.ask(asking) for _ in range(10)}
+            names = {self.call(asking) for _ in range(10)}
             self.assertEqual({'second'}, names)
             self.go_on.set()
             ending.result(10)
@@ -96,18 +96,18 @@ class EndingTest(BusTestCase):
         first = self.serve('first', kept)
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             self.addCleanup(self.serve('second', kept).stop)
-            asked = [pool.submit(self.ask, asking) for _ in range(200)]
+            asked = [pool.submit(self.call, asking) for _ in range(200)]
             first.stop()
-            asked += [pool.submit(self.ask, asking) for _ in range(50)]
+            asked += [pool.submit(self.call, asking) for _ in range(50)]
             names = [one.result() for one in asked]
         self.assertIn('second', names)
         # Each was answered by the only one that had it.
         self.assertEqual(sorted(names), sorted(self.heard))
 
-    def test_what_was_taken_is_answered(self):
+    def test_received_message_is_answered(self):
         self.stops_under_load(kept=False)
 
-    def test_what_was_taken_and_kept_is_answered_once(self):
+    def test_late_acked_message_is_answered_once(self):
         self.stops_under_load(kept=True)
 
 
@@ -119,16 +119,16 @@ class DyingTest(BusTestCase):
         self.asking = self.bus()
         self.answers = queue.SimpleQueue()
 
-    def ask_beside(self):
+    def call_in_thread(self):
         def ask():
             try:
-                self.answers.put(self.ask(self.asking))
+                self.answers.put(self.call(self.asking))
             except exception.Unavailable as error:
                 self.answers.put(str(error))
 
         clock.spawn('ask', ask)
 
-    def serve_apart(self):
+    def serve_in_process(self):
         """Have a process listen that takes a message and does not answer."""
         process = subprocess.Popen(
             [sys.executable, '-c', _TAKES, self.url],
@@ -144,26 +144,26 @@ class DyingTest(BusTestCase):
     def assert_taken(self, process):
         self.assertEqual('taken\n', process.stdout.readline())
 
-    def test_the_other_one_is_asked(self):
-        dying = self.serve_apart()
-        self.ask_beside()
-        self.assert_taken(dying)
+    def test_other_server_is_called(self):
+        crashing = self.serve_in_process()
+        self.call_in_thread()
+        self.assert_taken(crashing)
         self.addCleanup(self.serve('second', kept=True).stop)
-        dying.kill()
+        crashing.kill()
         self.assertEqual('second', self.answers.get(timeout=5))
 
-    def test_of_one_message_not_all_die(self):
-        first = self.serve_apart()
-        self.ask_beside()
+    def test_poison_message_does_not_kill_all(self):
+        first = self.serve_in_process()
+        self.call_in_thread()
         self.assert_taken(first)
-        second = self.serve_apart()
+        second = self.serve_in_process()
         first.kill()
         self.assert_taken(second)
         self.addCleanup(self.serve('third', kept=True).stop)
         second.kill()
         second.wait()
         # What it left would come before.
-        self.assertEqual('third', self.ask(self.asking))
+        self.assertEqual('third', self.call(self.asking))
         self.assertEqual(['third'], self.heard)
-        self.asking.hang_up_soon()
+        self.asking.abort_calls_soon()
         self.assertIn('no answer', self.answers.get(timeout=20))

@@ -11,13 +11,13 @@ import signal
 from testtools import content
 
 from minova.conf import CONF
-from minova.db import engine
-from minova.db import operations
-from minova.db import outbox
+from minova.db.connections import engine
+from minova.db.queries import operations
+from minova.db.queries import outbox
 from tests import base
 from tests.fixtures import processes
 from tests.fixtures import servers
-from tests.fixtures.laws import Laws
+from tests.fixtures.invariants import Invariants
 from tests.fixtures.listener import Listener
 from tests.fixtures.processes import Cluster
 from tests.fixtures.servers import process
@@ -56,12 +56,12 @@ class ClusterTestCase(base.TestCase):
         )
         self.database = engine.connect(CONF, self.database_url)
         self.addCleanup(self.database.dispose)
-        self.laws = Laws(self.database, self.world, self.listener)
+        self.invariants = Invariants(self.database, self.world, self.listener)
 
     def _show_logs(self, exc_info):
         """Attach what the services of a test that fails have logged."""
         for name, service in self.cluster.services.items():
-            log = content.text_content(service.said()[-_LOG:])
+            log = content.text_content(service.log_text()[-_LOG:])
             self.addDetailUniqueName(name, log)
 
     def name(self):
@@ -90,9 +90,9 @@ class ClusterTestCase(base.TestCase):
         for name, service in self.cluster.services.items():
             if not name.startswith('api'):
                 service.wait_for('is ready.')
-        self.meet(api.url)
+        self.make_user(api.url)
 
-    def meet(self, url):
+    def make_user(self, url):
         """Become a user of an api, with what a user needs."""
         self.user = User(f'{url}/v2.1', 'admin:admin')
         self.user.image()
@@ -109,16 +109,18 @@ class ClusterTestCase(base.TestCase):
                 self.fail('it never came true')
             base.clock.sleep(0.05)
 
-    def told(self, uuid):
+    def emitted(self, uuid):
         """Return what was told of a server, once nothing is left to tell."""
         self.settled(uuid)
         count = len(self.rows(uuid))
-        self.wait_for(lambda: len(list(self.listener.names(uuid))) >= count)
-        return list(self.listener.names(uuid))
+        self.wait_for(
+            lambda: len(list(self.listener.event_names(uuid))) >= count
+        )
+        return list(self.listener.event_names(uuid))
 
     def rows(self, uuid):
         """Return the outbox's rows of a server."""
-        return self.database.read(lambda c: outbox.of_instance(c, uuid))
+        return self.database.read(lambda c: outbox.list_by_instance(c, uuid))
 
     def settled(self, uuid):
         """Wait until every operation on a server has ended."""
@@ -126,7 +128,7 @@ class ClusterTestCase(base.TestCase):
             lambda: all(
                 operation.finished_at
                 for operation in self.database.read(
-                    lambda c: operations.of_instance(c, uuid)
+                    lambda c: operations.list_by_instance(c, uuid)
                 )
             )
         )
@@ -134,7 +136,7 @@ class ClusterTestCase(base.TestCase):
     def assert_in_order(self, uuid):
         """What was heard are the outbox's rows, in order, without gaps."""
         ids = []
-        for body in self.listener.of(uuid):
+        for body in self.listener.of_instance(uuid):
             if body['message_id'] not in ids:
                 ids.append(body['message_id'])
         rows = self.rows(uuid)
@@ -143,19 +145,21 @@ class ClusterTestCase(base.TestCase):
             list(range(1, len(rows) + 1)), [row.seq for row in rows]
         )
 
-    def assert_lawful(self, uuid):
+    def assert_invariants(self, uuid):
         """What the three witnesses say of a server, once it has settled."""
-        self.wait_for(lambda: not self.laws.unsettled({uuid}))
-        self.wait_for(lambda: not self.laws.unheard())
-        self.assertEqual([], [str(b) for b in self.laws.broken({uuid})])
+        self.wait_for(lambda: not self.invariants.unsettled({uuid}))
+        self.wait_for(lambda: not self.invariants.unreceived())
+        self.assertEqual(
+            [], [str(b) for b in self.invariants.violations({uuid})]
+        )
 
 
-class ShapeTest(ClusterTestCase):
+class DeploymentTest(ClusterTestCase):
     """Every chain over the whole shape."""
 
     mysql_driver = 'mysqldb'
 
-    def test_chains(self):
+    def test_flows(self):
         self.start()
         user = self.user
         uuid = user.boot()
@@ -175,9 +179,9 @@ class ShapeTest(ClusterTestCase):
                 f'live_migration.post.dest.end [compute.{dest}]',
                 f'live_migration._post.end [compute.{source}]',
             ],
-            self.told(uuid)[7:],
+            self.emitted(uuid)[7:],
         )
-        self._move_and_decide(uuid)
+        self._resize_and_confirm(uuid)
         for action, value, status in (
             ('reboot', {'type': 'SOFT'}, 'ACTIVE'),
             ('reboot', {'type': 'HARD'}, 'ACTIVE'),
@@ -188,21 +192,21 @@ class ShapeTest(ClusterTestCase):
         ):
             user.act(uuid, action, value)
             user.wait(uuid, status)
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
         user.delete(uuid)
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
         self.assert_in_order(uuid)
-        one = self.listener.of(uuid)[0]
+        one = self.listener.of_instance(uuid)[0]
         self.assertEqual('compute.instance.update', one['event_type'])
         self.assertIn('_context_request_id', one)
         self.assertEqual(
             {('notifications.info', '2.0')},
-            {(key, version) for key, version, _ in self.listener.heard},
+            {(key, version) for key, version, _ in self.listener.received},
         )
         for name, service in self.cluster.services.items():
             self.assertEqual(0, service.terminate(), name)
 
-    def _move_and_decide(self, uuid):
+    def _resize_and_confirm(self, uuid):
         """Resize and revert, resize and confirm, migrate and confirm."""
         user = self.user
         for action, value, decision in (
@@ -239,7 +243,7 @@ class QuorumTest(ClusterTestCase):
         self.user.wait(uuid, 'ACTIVE')
         self.user.delete(uuid)
         self.settled(uuid)
-        self.told(uuid)
+        self.emitted(uuid)
         self.assert_in_order(uuid)
 
 
@@ -257,10 +261,10 @@ class KillTest(ClusterTestCase):
         source = self.user.host(uuid)
         others = [h for h in ('n0', 'n1', 'n2') if h != source]
         for host in (source, *others):
-            self.world.slow(host, method, 1.5)
+            self.world.inject_delay(host, method, 1.5)
         self.user.resize(uuid, 'big')
         task = {
-            'hand_over': 'resize_migrating',
+            'send_disks': 'resize_migrating',
             'define': 'resize_finish',
         }[method]
         self.wait_for(
@@ -270,29 +274,29 @@ class KillTest(ClusterTestCase):
         name = self.user.host(uuid) if module == 'compute' else victim
         service = self.service(module, name)
         service.kill()
-        self.world.heal()
+        self.world.clear_faults()
         service.start()
         server = self.user.wait(uuid, 'VERIFY_RESIZE')
         self.assertEqual('big', self.user.show(uuid)['flavor']['id'])
         self.assertNotEqual(source, server['OS-EXT-SRV-ATTR:host'])
         self.user.act(uuid, 'confirmResize')
         self.user.wait(uuid, 'ACTIVE')
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
         self.assert_in_order(uuid)
 
-    def test_source_while_the_disk_is_handed_over(self):
-        self._resize_and_kill('hand_over', None)
+    def test_source_while_sending_disks(self):
+        self._resize_and_kill('send_disks', None)
 
     def test_destination_while_it_finishes(self):
         self._resize_and_kill('define', None)
 
     def test_one_of_two_conductors(self):
-        self._resize_and_kill('hand_over', 'c0', 'conductor')
+        self._resize_and_kill('send_disks', 'c0', 'conductor')
 
     def test_both_conductors(self):
         uuid = self.user.boot()
         source = self.user.host(uuid)
-        self.world.slow(source, 'hand_over', 1.0)
+        self.world.inject_delay(source, 'send_disks', 1.0)
         self.user.resize(uuid, 'big')
         self.wait_for(
             lambda: (
@@ -309,7 +313,7 @@ class KillTest(ClusterTestCase):
         self.user.act(uuid, 'revertResize')
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(source, self.user.host(uuid))
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
 
     def test_a_frozen_host_comes_back_late(self):
         uuid = self.user.boot()
@@ -321,7 +325,9 @@ class KillTest(ClusterTestCase):
             lambda: (
                 [
                     s['state']
-                    for s in self.user.ask('GET', '/os-services')['services']
+                    for s in self.user.request('GET', '/os-services')[
+                        'services'
+                    ]
                     if s['host'] == host
                 ]
                 == ['down']
@@ -332,7 +338,7 @@ class KillTest(ClusterTestCase):
         service.thaw()
         self.settled(uuid)
         self.assertEqual([], self.world.running(uuid))
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
 
 
 class BrokerOutageTest(ClusterTestCase):
@@ -349,7 +355,7 @@ class BrokerOutageTest(ClusterTestCase):
         self.start(conductors=2, computes=3)
         uuid = self.user.boot()
         source = self.user.host(uuid)
-        self.world.slow(source, 'hand_over', 2.0)
+        self.world.inject_delay(source, 'send_disks', 2.0)
         self.user.resize(uuid, 'big')
         self.wait_for(
             lambda: (
@@ -371,14 +377,14 @@ class BrokerOutageTest(ClusterTestCase):
         self.user.act(uuid, 'confirmResize')
         self.user.wait(uuid, 'ACTIVE')
         for one in (uuid, other, third):
-            self.assert_lawful(one)
+            self.assert_invariants(one)
             self.assert_in_order(one)
 
 
 class SignalsTest(ClusterTestCase):
     """How processes start and end."""
 
-    def test_sigterm_leaves_what_takes_long_owed(self):
+    def test_sigterm_leaves_long_steps_pending(self):
         self.start(conductors=1, computes=2)
         uuid = self.user.boot()
         host = self.user.host(uuid)

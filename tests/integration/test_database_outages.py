@@ -15,8 +15,8 @@ from testtools import content
 from minova import clock
 from minova import exception
 from minova.conf import CONF
-from minova.db import engine
-from minova.db import outages
+from minova.db.connections import engine
+from minova.db.connections import error_classes
 from tests import base
 from tests.fixtures import servers
 
@@ -29,7 +29,7 @@ PROMPTLY = 3.5
 NUMBERS = sa.table('numbers', sa.column('id'), sa.column('value'))
 
 
-class Ways:
+class FailureModes:
     """The ways, for one driver; mixed into test cases."""
 
     time_limit = 300
@@ -59,7 +59,7 @@ class Ways:
         self.addCleanup(made.dispose)
         return made
 
-    def test_all_ways(self):
+    def test_all_failure_modes(self):
         ways = [name for name in dir(self) if name.startswith('way_')]
         self.assertGreater(len(ways), 15)
         for name in ways:
@@ -133,7 +133,7 @@ class Ways:
     def way_frozen(self):
         self.server.pause()
         self.assert_away()
-        self._ask_beside()
+        self._query_in_thread()
         self.server.resume()
         self.wait_until_back()
         self.assertEqual(1, self.value())
@@ -147,7 +147,7 @@ class Ways:
         self.wait_until_back()
         self.assertEqual(1, self.value())
 
-    def _ask_beside(self):
+    def _query_in_thread(self):
         """While it is silent one asks, and nobody else waits."""
         clock.sleep(1.1)
         asking = threading.Thread(target=self.assert_away)
@@ -162,7 +162,7 @@ class Ways:
     def way_frozen_at_the_commit(self):
         self.assert_away(
             self.once(lambda connection: self.server.pause()),
-            exception.OutcomeUnknown,
+            exception.CommitUncertain,
         )
         self.server.resume()
         self.wait_until_back()
@@ -172,7 +172,7 @@ class Ways:
     def way_killed_at_the_commit(self):
         self.assert_away(
             self.once(lambda connection: self.server.kill()),
-            exception.OutcomeUnknown,
+            exception.CommitUncertain,
         )
         self.server.start()
         self.assertEqual(0, self.value())
@@ -239,7 +239,7 @@ class Ways:
             self.raise_value()(other)
             yield
 
-    def way_a_lock_that_is_not_let_go(self):
+    def way_lock_timeout(self):
         with self.held():
             self.assert_away()
             # It is no silence: others go on.
@@ -253,7 +253,7 @@ class Ways:
         # With patience for ever it may take its time, as a migration does.
         self.connect(patience=None).write(lambda c: c.execute(slow))
 
-    def way_who_is_frozen_holds_up_others_for_a_while_only(self):
+    def way_frozen_client_blocks_others_briefly(self):
         frozen = self.connect()
         connection = frozen.engine.connect()
         connection.begin()
@@ -269,14 +269,14 @@ class Ways:
         self.database = self.connect(max_pool_size=1, max_overflow=0)
         with self.database.engine.connect():
             self.assert_away()
-            self.assertFalse(self.database._unanswered)
+            self.assertFalse(self.database._breaker_open)
         self.database.write(self.raise_value())
 
     def way_the_server_takes_no_more_connections(self):
         with contextlib.ExitStack() as taken:
             self.database.dispose()
             full = self.connect(patience=None, max_pool_size=200)
-            with contextlib.suppress(*outages.CAUGHT):
+            with contextlib.suppress(*error_classes.DATABASE_ERRORS):
                 while True:
                     taken.enter_context(full.engine.connect())
             self.assert_away()
@@ -289,17 +289,17 @@ class Ways:
         self.set_read_only(False)
         self.database.write(self.raise_value())
 
-    def way_what_is_ours_is_no_outage(self):
+    def way_own_errors_are_no_outage(self):
         for broken in ('SELECT nothing', 'INSERT INTO nowhere VALUES (1)'):
             error = self.assertRaises(
-                outages.CAUGHT,
+                error_classes.DATABASE_ERRORS,
                 self.database.write,
                 lambda c, broken=broken: c.execute(sa.text(broken)),
             )
-            self.assertIsNone(outages.of(error))
+            self.assertIsNone(error_classes.classify(error))
 
 
-class PyMySQLTest(Ways, base.TestCase):
+class PyMySQLTest(FailureModes, base.TestCase):
     """MariaDB, by PyMySQL."""
 
     driver = 'pymysql'
@@ -328,7 +328,7 @@ class MysqlclientTest(PyMySQLTest):
     driver = 'mysqldb'
 
 
-class PostgreSQLTest(Ways, base.TestCase):
+class PostgreSQLTest(FailureModes, base.TestCase):
     """PostgreSQL, by psycopg."""
 
     slow = 'SELECT pg_sleep(2)'

@@ -16,8 +16,8 @@ from minova import exception
 from minova.virt.libvirt import networks
 from minova.virt.libvirt.connection import Connection
 from tests import base
-from tests.fixtures.rooted import NAME
-from tests.fixtures.rooted import Rooted
+from tests.fixtures.namespaced_host import NAME
+from tests.fixtures.namespaced_host import NamespacedHost
 from tests.integration.qemu import QemuTestCase
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import UUID
@@ -58,7 +58,7 @@ def reserved(network):
     """Return the guests of each side: what it does now, and will do."""
     return [
         sorted(str(one.guest) for one in side.reservations())
-        for side in networks.sides(network)
+        for side in networks.network_configs(network)
     ]
 
 
@@ -68,7 +68,7 @@ class ServersTest(QemuTestCase):
     time_limit = 240
 
     def make_rig(self):
-        return Rooted()
+        return NamespacedHost()
 
     def setUp(self):
         super().setUp()
@@ -89,7 +89,7 @@ class ServersTest(QemuTestCase):
     def audit(self, *words):
         """Return what the audit finds wrong, and whether it is repaired."""
         conf = self.cluster.services['conductor-c0'].conf_path
-        told = subprocess.run(
+        emitted = subprocess.run(
             [
                 *(sys.executable, '-m', 'minova.cmd.manage'),
                 *(f'--config-file={conf}', 'audit', '--json', *words),
@@ -98,7 +98,7 @@ class ServersTest(QemuTestCase):
         ).stdout
         return [
             (found['rule'], found['instance'], found['repaired'])
-            for found in json.loads(told)['findings']
+            for found in json.loads(emitted)['findings']
             if found['severity'] != 'information'
         ]
 
@@ -110,12 +110,15 @@ class ServersTest(QemuTestCase):
     def assert_given(self, uuid, boots=1):
         """The guest has its address, each time that it has booted."""
         self.wait_for(
-            lambda: len(_ADDRESS.findall(self.rig.said(NAME, uuid))) >= boots
+            lambda: (
+                len(_ADDRESS.findall(self.rig.console_text(NAME, uuid)))
+                >= boots
+            )
         )
         address, mac = self.shown(uuid)
         self.assertEqual(
             [(address, '10.0.0.1', mac)] * boots,
-            _ADDRESS.findall(self.rig.said(NAME, uuid)),
+            _ADDRESS.findall(self.rig.console_text(NAME, uuid)),
         )
         return address
 
@@ -146,13 +149,13 @@ class ServersTest(QemuTestCase):
         """A server fails, and what it says tells what to do."""
         uuid = self.user.create()
         self.user.wait(uuid, 'ERROR')
-        told = subprocess.check_output(
+        emitted = subprocess.check_output(
             [*self.manage, 'timeline', uuid], text=True
         )
         self.assertIn(
             "network lan of the host's libvirt is not active; start it "
             '(virsh net-start lan; virsh net-autostart lan)',
-            ' '.join(told.split()),
+            ' '.join(emitted.split()),
         )
         self.user.delete(uuid)
         self.assertEqual([[]], reserved(self.network))
@@ -179,10 +182,10 @@ class ServersTest(QemuTestCase):
 
     def _left_behind(self, uuid, address, other):
         """A reservation of one that is deleted is found and removed."""
-        connection = Connection(self.rig.uri)
+        connection = Connection(self.rig.live_migration_uri)
         self.addCleanup(connection.close)
-        networks.connect(connection, uuid, [nic(1, address)])
-        networks.connect(connection, UUID, [nic(2, '10.0.0.100')])
+        networks.ensure_reservations(connection, uuid, [nic(1, address)])
+        networks.ensure_reservations(connection, UUID, [nic(2, '10.0.0.100')])
         stray = ('stray_reservation', uuid)
         unknown = ('unknown_reservation', UUID)
         self.assertEqual(
@@ -191,7 +194,9 @@ class ServersTest(QemuTestCase):
         self.assertEqual(
             [(*unknown, True)], self.audit('--repair', '--instance', UUID)
         )
-        self.assertEqual({other}, networks.connected(connection))
+        self.assertEqual(
+            {other}, networks.guests_with_reservations(connection)
+        )
 
 
 class NetworkTest(base.TestCase):
@@ -201,15 +206,15 @@ class NetworkTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.host = self.useFixture(Rooted())
+        self.host = self.useFixture(NamespacedHost())
         self.connection = Connection(self.host.uri)
         self.addCleanup(self.connection.close)
         self.network = define(
-            self.connection.use(), 'nat', 1, "<forward mode='nat'/>"
+            self.connection.get(), 'nat', 1, "<forward mode='nat'/>"
         )
 
     def connect(self, uuid=UUID, number=5):
-        networks.connect(
+        networks.ensure_reservations(
             self.connection, uuid, [nic(number, f'10.0.1.{number}', 'nat')]
         )
 
@@ -218,7 +223,7 @@ class NetworkTest(base.TestCase):
         name = f'minova-{UUID}-{number:06x}'
         mac = f'fa:16:3e:00:00:{number:02x}'
         what = networks.Reservation(mac, name, f'10.0.1.{number}')
-        networks.Side(self.network, 0, flags).update(command, what)
+        networks.NetworkConfig(self.network, 0, flags).update(command, what)
 
     def test_one_side_alone(self):
         self.network.create()
@@ -233,8 +238,10 @@ class NetworkTest(base.TestCase):
             self.assertEqual([[UUID]] * 2, reserved(self.network))
             # One that goes leaves none.
             self.change(_DELETE, 5, flags)
-            self.assertEqual({UUID}, networks.connected(self.connection))
-            networks.disconnect(self.connection, UUID)
+            self.assertEqual(
+                {UUID}, networks.guests_with_reservations(self.connection)
+            )
+            networks.remove_reservations(self.connection, UUID)
             self.assertEqual([[], []], reserved(self.network))
 
     def test_switched_off_and_on(self):
@@ -244,12 +251,12 @@ class NetworkTest(base.TestCase):
         self.connect(OTHER, 6)
         self.network.destroy()
         self.assertEqual([sorted((UUID, OTHER))], reserved(self.network))
-        networks.disconnect(self.connection, UUID)
+        networks.remove_reservations(self.connection, UUID)
         self.network.create()
         self.assertEqual([[OTHER]] * 2, reserved(self.network))
         self.change(_ADD, 5, libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG)
         self.network.undefine()
         # It has no other side any more.
         self.assertEqual([[OTHER]], reserved(self.network))
-        networks.disconnect(self.connection, OTHER)
+        networks.remove_reservations(self.connection, OTHER)
         self.assertEqual([[]], reserved(self.network))

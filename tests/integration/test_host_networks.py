@@ -54,13 +54,13 @@ class HostNetworksTest(base.TestCase):
         self.addCleanup(self.connection.close)
 
     def test_reservations(self):
-        opened = self.connection.use()
+        opened = self.connection.get()
         network = opened.networkDefineXML(NETWORK)
         self.addCleanup(network.undefine)
         plugged = nic(1, '10.0.0.5', libvirt_network='private')
         error = self.assertRaises(
             exception.GuestFailed,
-            networks.connect,
+            networks.ensure_reservations,
             self.connection,
             UUID,
             [plugged],
@@ -68,34 +68,42 @@ class HostNetworksTest(base.TestCase):
         self.assertIn('network private of the host', str(error))
         self.assertIn('is not active', str(error))
 
-        (side,) = networks.sides(network)
+        (side,) = networks.network_configs(network)
 
         def reserve(uuid, plugged):
-            for wanted in networks._wanted(network, uuid, plugged):
+            for wanted in networks._required_reservations(
+                network, uuid, plugged
+            ):
                 networks._reserve(side, uuid, wanted)
 
         reserve(OTHER, plugged)
         reserve(OTHER, nic(2, '10.0.0.6'))
-        self.assertEqual({OTHER}, networks.connected(self.connection))
+        self.assertEqual(
+            {OTHER}, networks.guests_with_reservations(self.connection)
+        )
         for _ in range(2):
             reserve(UUID, nic(3, '10.0.0.5'))
         self.assertEqual(2, len(side.reservations()))
-        self.assertEqual({UUID, OTHER}, networks.connected(self.connection))
-        networks.disconnect(self.connection, OTHER)
-        self.assertEqual({UUID}, networks.connected(self.connection))
-        networks.disconnect(self.connection, UUID)
+        self.assertEqual(
+            {UUID, OTHER}, networks.guests_with_reservations(self.connection)
+        )
+        networks.remove_reservations(self.connection, OTHER)
+        self.assertEqual(
+            {UUID}, networks.guests_with_reservations(self.connection)
+        )
+        networks.remove_reservations(self.connection, UUID)
         self.assertEqual([], side.reservations())
 
     def test_a_guest_on_user_networks(self):
-        opened = self.connection.use()
+        opened = self.connection.get()
         nics = tuple(
             nic(number, address, user=True, subnets=[{'cidr': cidr}])
             for number, (cidr, address) in enumerate(
                 (('10.0.2.0/24', '10.0.2.20'), ('10.9.0.0/16', '10.9.0.20'))
             )
         )
-        networks.connect(self.connection, UUID, nics)
-        text = xml.domain(
+        networks.ensure_reservations(self.connection, UUID, nics)
+        text = xml.domain_xml(
             # The path of the agent's socket has the name in it.
             spec(name='u', nics=nics),
             (),

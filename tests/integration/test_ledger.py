@@ -8,12 +8,12 @@ import subprocess
 import kombu
 
 from minova import exception
-from minova.db import archive
-from minova.db.ledger import Scope
+from minova.db.queries import archive
+from minova.db.queries.ledger import Scope
 from minova.notifications import ledger
 from minova.notifications import retention
 from minova.notifications import verify
-from minova.rpc.oslo import OsloBus
+from minova.rpc.oslo_bus import OsloBus
 from tests import base
 from tests.fixtures import servers
 from tests.integration.test_cluster import ClusterTestCase
@@ -46,7 +46,7 @@ class LedgerMixin:
     def found(self, lines):
         """Return what is wrong with a log, by kind."""
         report = verify.verify(
-            lines, ledger.entries(self.database, Scope()), Scope()
+            lines, ledger.read_entries(self.database, Scope()), Scope()
         )
         return {
             kind: [(finding.instance, finding.seq) for finding in found]
@@ -87,7 +87,7 @@ class LedgerMixin:
 
     def test_ledger(self):
         one, other, third = self.lived()
-        log = [json.dumps(body) for _, _, body in self.listener.heard]
+        log = [json.dumps(body) for _, _, body in self.listener.received]
         self.assertEqual({}, self.found(log))
         self._find_what_is_wrong(other, log)
         self._replay(other, third, log)
@@ -138,13 +138,13 @@ class LedgerMixin:
             3, len(self.queued('odd', auto_delete=False, **exclusive))
         )
         # Nobody else got any of it; everybody gets what is for everybody.
-        self.assertEqual(len(log), len(self.listener.heard))
+        self.assertEqual(len(log), len(self.listener.received))
         # Pages in which servers begin and end, in the database's own order.
         self.patch(ledger, '_PAGE', 7)
         code, out = self.run_it('notifications', 'replay', '--all')
         self.assertEqual(0, code, out)
-        self.wait_for(lambda: len(self.listener.heard) == 2 * len(log))
-        again = [json.dumps(body) for _, _, body in self.listener.heard]
+        self.wait_for(lambda: len(self.listener.received) == 2 * len(log))
+        again = [json.dumps(body) for _, _, body in self.listener.received]
         self.assertEqual({}, self.found(again))
 
     def _archive(self, one, other, log):
@@ -165,7 +165,8 @@ class LedgerMixin:
         self.assertEqual(0, code, out)
         left = self.database.read(
             lambda c: [
-                archive._count(c, kind.table, ()) for kind in archive.KINDS
+                archive._count_rows(c, kind.table, ())
+                for kind in archive.ENTITY_KINDS
             ]
         )
         self.assertEqual([0, 0, 1], left)
@@ -173,7 +174,8 @@ class LedgerMixin:
         self.assertEqual(0, code)
         self.assertIn('the deleted server itself', out)
         whole = [
-            json.dumps(body) for _, _, body in self.listener.heard[len(log) :]
+            json.dumps(body)
+            for _, _, body in self.listener.received[len(log) :]
         ]
         self.assertEqual({}, self.found(whole))
         code, out = self.run_it(
@@ -226,19 +228,19 @@ class QueueTest(base.TestCase):
         return str(error)
 
     def test_the_queue_goes(self):
-        with self.bus.queue('mine') as queue:
+        with self.bus.named_queue('mine') as queue:
             queue.send({}, {'message_id': 'one'})
             with kombu.Connection(self.url) as connection:
                 connection.channel().queue_delete('mine')
             self.assertIn('somebody has deleted it', self.refused(queue.send))
 
     def test_the_broker_goes_and_comes_back(self):
-        with self.bus.queue('mine') as queue:
+        with self.bus.named_queue('mine') as queue:
             self.broker.stop()
             self.assertIn('The queue mine', self.refused(queue.send))
-        self.assertRaises(exception.Unavailable, self.bus.queue, 'mine')
+        self.assertRaises(exception.Unavailable, self.bus.named_queue, 'mine')
         self.broker.start()
-        with self.bus.queue('mine') as queue:
+        with self.bus.named_queue('mine') as queue:
             queue.send({'user_id': 'me'}, {'message_id': 'three'})
         with kombu.Connection(self.url) as connection:
             message = connection.channel().basic_get('mine', no_ack=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The laws hold when everything is broken at random, for a short while.
+"""The invariants hold when everything is broken at random, for a short while.
 
 A longer while is ``python -m tests.integration.nemesis``.
 """
@@ -7,28 +7,28 @@ A longer while is ``python -m tests.integration.nemesis``.
 import os
 
 from tests import base
-from tests.fixtures.rig_trial import RigTrial
-from tests.fixtures.trial import Trial
+from tests.fixtures.chaos_cloud import ChaosCloud
+from tests.fixtures.rig_chaos_cloud import RigChaosCloud
 
 
 class NemesisTest(base.TestCase):
     """Two apis, two conductors, three computes, four users, one nemesis."""
 
     time_limit = 400
-    trial = Trial
+    cloud_class = ChaosCloud
     span = 45
 
     def _run(self, database):
         # Another one each time; a failure names it.
         seed = os.environ.get('MINOVA_SEED') or os.urandom(4).hex()
-        trial = self.useFixture(self.trial(seed, database))
-        breaches = trial.round(self.span)
-        if breaches:
-            self.fail(trial.report(breaches))
+        cloud = self.useFixture(self.cloud_class(seed, database))
+        violations = cloud.run_round(self.span)
+        if violations:
+            self.fail(cloud.report(violations))
         # Or nothing was tried.
-        self.assertGreater(len(trial.club.accepted), 5)
-        self.assertGreater(len(trial.nemesis.diary.entries), 10)
-        return trial
+        self.assertGreater(len(cloud.client_pool.accepted), 5)
+        self.assertGreater(len(cloud.nemesis.event_log.entries), 10)
+        return cloud
 
     def test_mariadb(self):
         self._run('mariadb')
@@ -41,13 +41,13 @@ class QemuNemesisTest(NemesisTest):
     """One api less a compute: two real hosts, where guests are slow."""
 
     time_limit = 600
-    trial = RigTrial
+    cloud_class = RigChaosCloud
     span = 75
 
     def test_mariadb(self):
-        trial = self._run('mariadb')
+        cloud = self._run('mariadb')
         for witness in ('libvirt', 'consoles'):
-            self.assertGreater(trial.watcher.looks[witness], 100)
+            self.assertGreater(cloud.watcher.samples[witness], 100)
 
     # One is enough: what differs is the hosts.
     test_postgresql = None

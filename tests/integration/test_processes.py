@@ -9,8 +9,8 @@ import sys
 import urllib.parse
 
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import migrate
+from minova.db.connections import engine
 from tests import base
 from tests.fixtures import processes
 from tests.fixtures import servers
@@ -131,40 +131,42 @@ class WrongConfigurationTest(base.TestCase):
             ended = pool.map(lambda case: self.run_with(*case[:2]), cases)
             return list(zip(cases, ended, strict=True))
 
-    def assert_told(self, module, text, lines):
-        told = [line for line in lines if line.startswith(f'minova-{module}:')]
-        self.assertEqual(1, len(told), lines)
-        self.assertIn(text, told[0])
+    def assert_reported(self, module, text, lines):
+        emitted = [
+            line for line in lines if line.startswith(f'minova-{module}:')
+        ]
+        self.assertEqual(1, len(emitted), lines)
+        self.assertIn(text, emitted[0])
 
     def test_one_line_names_what_is_wrong(self):
         for case, (code, lines) in self.run_each(self.in_the_master):
             module, _, text = case
             self.assertEqual((2, 1), (code, len(lines)), f'{case} {lines}')
-            self.assert_told(module, text, lines)
+            self.assert_reported(module, text, lines)
 
     def test_a_worker_ends_its_master(self):
         for case, (code, lines) in self.run_each(self.in_a_worker):
             module, _, text = case
             self.assertEqual(2, code, f'{case} {lines}')
-            self.assert_told(module, text, lines)
+            self.assert_reported(module, text, lines)
 
     def test_a_file_that_is_not_there(self):
         code, lines = self.run_plainly('compute', '--config-file=/nowhere')
         self.assertEqual((2, 1), (code, len(lines)), lines)
-        self.assert_told('compute', 'config files: /nowhere', lines)
+        self.assert_reported('compute', 'config files: /nowhere', lines)
 
-    def test_a_file_that_is_none(self):
+    def test_invalid_file(self):
         path = os.path.join(self.directory, 'broken.conf')
         with open(path, 'w', encoding='utf-8') as file:
             file.write('[DEFAULT\n')
         code, lines = self.run_plainly('compute', f'--config-file={path}')
         self.assertEqual((2, 1), (code, len(lines)), lines)
-        self.assert_told('compute', f'{path}:1', lines)
+        self.assert_reported('compute', f'{path}:1', lines)
 
-    def test_an_argument_that_nobody_knows(self):
+    def test_unknown_argument(self):
         code, lines = self.run_with('compute', {}, '--quickly')
         self.assertEqual(2, code)
-        self.assert_told('compute', 'arguments: --quickly', lines)
+        self.assert_reported('compute', 'arguments: --quickly', lines)
 
     def test_a_port_in_use(self):
         with socket.socket() as taken:
@@ -174,8 +176,10 @@ class WrongConfigurationTest(base.TestCase):
             options = _SQLITE | {'api': {'port': port}}
             code, lines = self.run_with('api', options)
         self.assertEqual((2, 1), (code, len(lines)), lines)
-        self.assert_told('api', f'cannot listen on 127.0.0.1:{port}', lines)
-        self.assert_told('api', 'see [api] listen and port', lines)
+        self.assert_reported(
+            'api', f'cannot listen on 127.0.0.1:{port}', lines
+        )
+        self.assert_reported('api', 'see [api] listen and port', lines)
 
 
 class LateRabbitMQ(servers.RabbitMQ):
@@ -218,8 +222,8 @@ class WaitingTest(base.TestCase):
     def assert_calm(self, *services):
         """Nothing was unexpected."""
         for service in services:
-            self.assertNotIn('Traceback', service.said())
-            self.assertNotIn('exited with status', service.said())
+            self.assertNotIn('Traceback', service.log_text())
+            self.assertNotIn('exited with status', service.log_text())
 
     def test_a_broker_that_is_away(self):
         broker = self.useFixture(LateRabbitMQ())
@@ -257,12 +261,12 @@ class WaitingTest(base.TestCase):
         )
         for service in (stranger, lost):
             service.wait_for('waits: The message broker is unavailable', 2)
-        self.assertIn('ACCESS_REFUSED', stranger.said())
-        self.assertNotIn('wrong', stranger.said())
+        self.assertIn('ACCESS_REFUSED', stranger.log_text())
+        self.assertNotIn('wrong', stranger.log_text())
         self.assert_ends_promptly(stranger)
         self.addCleanup(broker.delete_vhost, 'nowhere')
         broker.vhost('nowhere')
-        self.assertIn('vhost nowhere not found', lost.said())
+        self.assertIn('vhost nowhere not found', lost.log_text())
         lost.wait_for('is ready.')
         self.assert_calm(stranger, lost)
 
@@ -277,12 +281,12 @@ class WaitingTest(base.TestCase):
         ]
         for service in (impatient, *waiting):
             service.wait_for('waits: The database is unavailable', times=2)
-            self.assertIn('Connection refused', service.said())
+            self.assertIn('Connection refused', service.log_text())
         self.assert_ends_promptly(impatient)
         database.start()
         for service in waiting:
             service.wait_for('run "minova-manage db sync"')
-            self.assertNotIn('is ready', service.said())
+            self.assertNotIn('is ready', service.log_text())
         processes.sync(self.directory, self.database_url)
         for service in waiting:
             service.wait_for('is ready')
@@ -291,15 +295,15 @@ class WaitingTest(base.TestCase):
 
     def _away_again(self, database, api):
         """A database that goes away under an api is 503 until it is back."""
-        address = api.said().partition('is ready at ')[2].split('/\n')[0]
+        address = api.log_text().partition('is ready at ')[2].split('/\n')[0]
         user = User(f'{address}/v2.1', 'admin:admin')
-        self.assertEqual({'servers': []}, user.ask('GET', '/servers'))
+        self.assertEqual({'servers': []}, user.request('GET', '/servers'))
         database.stop()
-        error = self.assertRaises(Refused, user.ask, 'GET', '/servers')
+        error = self.assertRaises(Refused, user.request, 'GET', '/servers')
         self.assertEqual(503, error.status)
         self.assertIn('The database is unavailable', error.body)
         database.start()
-        self.assertEqual({'servers': []}, user.ask('GET', '/servers'))
+        self.assertEqual({'servers': []}, user.request('GET', '/servers'))
 
     def test_a_database_that_refuses(self):
         database = servers.shared(servers.MariaDB)
@@ -315,15 +319,15 @@ class WaitingTest(base.TestCase):
             (stranger, "Access denied for user 'stranger'"),
         ):
             service.wait_for(text, times=2)
-            self.assertIn('waits: The database', service.said())
-        self.assertNotIn('SECRET', stranger.said())
+            self.assertIn('waits: The database', service.log_text())
+        self.assertNotIn('SECRET', stranger.log_text())
         self.assert_ends_promptly(stranger)
         self.addCleanup(database.drop, 'processes')
         database.url('processes')
         unknown.wait_for('run "minova-manage db sync"')
         self.assert_calm(unknown, stranger)
 
-    def test_a_directory_that_cannot_be(self):
+    def test_invalid_directory(self):
         cluster = self.make_cluster('memory://', 'sqlite://')
         path = os.path.join(self.directory, 'file')
         with open(path, 'w', encoding='utf-8'):
@@ -335,7 +339,7 @@ class WaitingTest(base.TestCase):
             fake={'directory': os.path.join(path, 'fake')},
         )
         service.wait_for(f"cannot start: [Errno 20] Not a directory: '{path}")
-        self.assertNotIn('Traceback', service.said())
+        self.assertNotIn('Traceback', service.log_text())
         os.unlink(path)
         service.wait_for('nobody listens there')
         self.assertEqual(0, service.terminate())
@@ -358,8 +362,8 @@ class EndTest(test_cluster.ClusterTestCase):
             # It also looks for processes that are left behind.
             self.assertEqual(0, service.terminate())
             self.assertLess(base.clock.monotonic() - began, 15)
-            self.assertIn('has stopped.', service.said())
-            self.assertNotIn('Traceback', service.said())
+            self.assertIn('has stopped.', service.log_text())
+            self.assertNotIn('Traceback', service.log_text())
 
     def test_two_computes_of_one_host(self):
         self.cluster.start('conductor', 'c', wait=False)
@@ -375,4 +379,4 @@ class EndTest(test_cluster.ClusterTestCase):
         second.wait_for('has not ended', times=2)
         first.kill()
         second.wait_for('is ready.', times=2)
-        self.assertNotIn('Traceback', second.said())
+        self.assertNotIn('Traceback', second.log_text())

@@ -63,7 +63,7 @@ class LinkTest(base.TestCase):
         self.link.refuse()
         self.assert_ended(client)
         self.assertRaises(ConnectionRefusedError, self.connect)
-        self.link.heal()
+        self.link.clear_faults()
         self.assertEqual(b'hello', self.echo(self.connect()))
 
     def test_freeze(self):
@@ -75,7 +75,7 @@ class LinkTest(base.TestCase):
             one.sendall(b'late')
             one.settimeout(0.2)
             self.assertRaises(TimeoutError, one.recv, 1000)
-        self.link.heal()
+        self.link.clear_faults()
         for one in (client, other):
             one.settimeout(5)
             self.assertEqual(b'late', one.recv(1000))

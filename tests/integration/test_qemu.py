@@ -4,20 +4,20 @@
 import hashlib
 import os
 
-from minova import programs
+from minova import subprocesses
 from minova.rig import hosts
-from minova.virt.libvirt import qcow2
+from minova.virt.libvirt.qemu import qcow2
 from tests import base
 from tests.fixtures.rig import Rig
-from tests.fixtures.screens import look
 from tests.fixtures.user import Refused
+from tests.fixtures.vnc import open_websocket
 from tests.integration import test_allinone
 from tests.integration.qemu import QemuTestCase
 
 _MIB = 1 << 20
 
 
-class LifeTest(QemuTestCase):
+class LifecycleTest(QemuTestCase):
     """What users do to a guest."""
 
     def test_from_create_to_delete(self):
@@ -26,7 +26,7 @@ class LifeTest(QemuTestCase):
         # It switches itself off when it is asked, and has its disk again.
         self.user.act(uuid, 'os-stop')
         self.user.wait(uuid, 'SHUTOFF')
-        self.assertEqual([], self.rig.runners(uuid))
+        self.assertEqual([], self.rig.hosts_running(uuid))
         self.user.act(uuid, 'os-start')
         self.user.wait(uuid, 'ACTIVE')
         second = self.rig.wait_for_count(host, uuid)
@@ -49,16 +49,16 @@ class LifeTest(QemuTestCase):
             self.assertEqual(first.disk, again.disk)
             second = again
         self.user.delete(uuid)
-        self.assertEqual([], self.rig.runners(uuid))
+        self.assertEqual([], self.rig.hosts_running(uuid))
         self.assert_nothing_left()
 
-    def test_asleep_and_repaired(self):
+    def test_suspend_and_rescue(self):
         uuid, host = self.boot()
         first = self.rig.counts(host, uuid)[-1]
         # Asleep it is no process; awake it goes on where it was.
         self.user.act(uuid, 'suspend')
         self.user.wait(uuid, 'SUSPENDED')
-        self.assertEqual([], self.rig.runners(uuid))
+        self.assertEqual([], self.rig.hosts_running(uuid))
         self.user.act(uuid, 'resume')
         self.user.wait(uuid, 'ACTIVE')
         awake = self.rig.wait_for_count(host, uuid)
@@ -75,27 +75,27 @@ class LifeTest(QemuTestCase):
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(first.disk, self.rig.wait_for_count(host, uuid).disk)
         # What it said is told.
-        told = self.user.ask(
+        emitted = self.user.request(
             'POST',
             f'/servers/{uuid}/action',
             {'os-getConsoleOutput': {'length': 3}},
         )
-        self.assertIn('COUNT', told['output'])
-        self._look(uuid)
+        self.assertIn('COUNT', emitted['output'])
+        self._check_views(uuid)
         self._events(uuid, host, first.disk)
         self.user.delete(uuid)
         self.assert_nothing_left()
 
-    def _look(self, uuid):
+    def _check_views(self, uuid):
         """Its screen is seen through the proxy."""
         proxy = self.cluster.start('novncproxy', 'proxy', vnc={'port': 0})
-        url = self.user.ask(
+        url = self.user.request(
             'POST',
             f'/servers/{uuid}/remote-consoles',
             {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}},
         )['remote_console']['url']
         host, _, port = proxy.newest_url().rpartition('/')[2].partition(':')
-        browser = look(url, (host, int(port)), open_timeout=30)
+        browser = open_websocket(url, (host, int(port)), open_timeout=30)
         self.addCleanup(browser.close)
         self.assertEqual(b'RFB 003.008\n', browser.recv(timeout=10))
 
@@ -121,7 +121,7 @@ class LifeTest(QemuTestCase):
         )
         self.assertGreater(after.number, before.number)
         self.assert_runs_once(uuid, there)
-        self.assertEqual([], self.rig.files()[host])
+        self.assertEqual([], self.rig.guest_directories()[host])
         self.user.delete(uuid)
         self.assert_nothing_left()
 
@@ -131,9 +131,9 @@ class ResizeTest(QemuTestCase):
 
     def content(self, host, uuid):
         """Return what a disk holds as the guest sees it."""
-        folder = os.path.join(self.rig.instances(host), uuid)
+        folder = os.path.join(self.rig.instances_path(host), uuid)
         flat = os.path.join(self.directory, 'flat')
-        programs.run(
+        subprocesses.run(
             *('qemu-img', 'convert', '-U', '-O', 'raw'), f'{folder}/disk', flat
         )
         with open(flat, 'rb') as file:
@@ -150,17 +150,19 @@ class ResizeTest(QemuTestCase):
         self.assertEqual(before.disk, count.disk)
         self.assertNotEqual(before.memory, count.memory)
         self.assert_runs_once(uuid, there)
-        info = qcow2.info(
-            os.path.join(self.rig.instances(there), uuid, 'disk'), 'qcow2'
+        info = qcow2.image_info(
+            os.path.join(self.rig.instances_path(there), uuid, 'disk'), 'qcow2'
         )
         self.assertEqual(2 << 30, info['virtual-size'])
-        self.assertEqual([f'{uuid}_resize'], self.rig.files()[here])
+        self.assertEqual(
+            [f'{uuid}_resize'], self.rig.guest_directories()[here]
+        )
         # Back: the very same disk, and nothing is left there.
         self.user.act(uuid, 'revertResize')
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(here, self.user.host(uuid))
         self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
-        self.assertEqual([], self.rig.files()[there])
+        self.assertEqual([], self.rig.guest_directories()[there])
         # Again, by a migration of a server that is off; and stay.
         self.user.act(uuid, 'os-stop')
         self.user.wait(uuid, 'SHUTOFF')
@@ -170,7 +172,7 @@ class ResizeTest(QemuTestCase):
         self.assertEqual(content, self.content(there, uuid))
         self.user.act(uuid, 'confirmResize')
         self.user.wait(uuid, 'SHUTOFF')
-        self.wait_for(lambda: not self.rig.files()[here])
+        self.wait_for(lambda: not self.rig.guest_directories()[here])
         self.user.act(uuid, 'os-start')
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(
@@ -179,13 +181,17 @@ class ResizeTest(QemuTestCase):
         # Its config drive came along, and moves with a guest that runs, also
         # when it would be made of something else now.
         drive = os.path.join(uuid, 'disk.config')
-        with open(os.path.join(self.rig.instances(there), drive), 'rb') as f:
+        with open(
+            os.path.join(self.rig.instances_path(there), drive), 'rb'
+        ) as f:
             data = f.read()
-        self.user.ask(
+        self.user.request(
             'POST', f'/servers/{uuid}/metadata', {'metadata': {'new': 'word'}}
         )
         self.live_migrate(uuid)
-        with open(os.path.join(self.rig.instances(here), drive), 'rb') as f:
+        with open(
+            os.path.join(self.rig.instances_path(here), drive), 'rb'
+        ) as f:
             self.assertEqual(data, f.read())
         self.user.delete(uuid)
         self.assert_nothing_left()
@@ -200,9 +206,9 @@ class SameHostTest(QemuTestCase):
         return Rig(count=1)
 
     def size(self, uuid):
-        folder = os.path.join(self.rig.instances('host1'), uuid)
-        told = qcow2.info(os.path.join(folder, 'disk'), 'qcow2')
-        return told['virtual-size']
+        folder = os.path.join(self.rig.instances_path('host1'), uuid)
+        emitted = qcow2.image_info(os.path.join(folder, 'disk'), 'qcow2')
+        return emitted['virtual-size']
 
     def test_back_and_for_good(self):
         uuid, host = self.boot()
@@ -212,13 +218,15 @@ class SameHostTest(QemuTestCase):
             self.user.wait(uuid, 'VERIFY_RESIZE')
             self.assertEqual(2 << 30, self.size(uuid))
             self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
-            self.assertEqual([uuid, f'{uuid}_resize'], self.rig.files()[host])
+            self.assertEqual(
+                [uuid, f'{uuid}_resize'], self.rig.guest_directories()[host]
+            )
             self.user.act(uuid, answer)
             self.user.wait(uuid, 'ACTIVE')
             self.assertEqual(size << 30, self.size(uuid))
             self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
             self.assert_runs_once(uuid, host)
-            self.wait_for(lambda: self.rig.files()[host] == [uuid])
+            self.wait_for(lambda: self.rig.guest_directories()[host] == [uuid])
         # A smaller disk would cut off what is on it.
         error = self.assertRaises(Refused, self.user.resize, uuid, 'small')
         self.assertEqual(400, error.status)
@@ -235,7 +243,9 @@ class AllInOneTest(test_allinone.AllInOneTestCase):
         place = os.path.join(self.data, 'rig')
         self.addCleanup(hosts.down, place)
         service = self.start('--hypervisor=qemu')
-        self.assertIn(f'minova-rig --directory {place} down', service.said())
+        self.assertIn(
+            f'minova-rig --directory {place} down', service.log_text()
+        )
         cloud = self.connect()
         image = self.make_image(cloud)
         (flavor,) = [
@@ -266,5 +276,7 @@ class AllInOneTest(test_allinone.AllInOneTestCase):
 
     def running(self, place):
         return [
-            one.name for one in hosts.known(place) for _ in hosts.guests(one)
+            one.name
+            for one in hosts.list_hosts(place)
+            for _ in hosts.find_guests(one)
         ]

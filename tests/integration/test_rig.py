@@ -11,11 +11,11 @@ import tempfile
 import libvirt
 
 from minova import clock
-from minova import emulators
 from minova.cmd import rig
 from minova.rig import guest
 from minova.rig import hosts
-from minova.rig import programs
+from minova.rig import subprocesses
+from minova.virt import qemu_version
 from tests import base
 from tests.fixtures.servers import process
 
@@ -70,7 +70,7 @@ class RigTest(base.TestCase):
         return code, out.getvalue() + err.getvalue()
 
     def open(self, one):
-        connection = libvirt.open(one.uri)
+        connection = libvirt.open(one.live_migration_uri)
         self.addCleanup(connection.close)
         return connection
 
@@ -91,7 +91,7 @@ class RigTest(base.TestCase):
 
     def make_disk(self, one):
         path = os.path.join(one.directory, 'disks', UUID)
-        programs.run('qemu-img', 'create', '-f', 'qcow2', path, '16M')
+        subprocesses.run('qemu-img', 'create', '-f', 'qcow2', path, '16M')
 
     def xml(self, one, made, qemu):
         return _DOMAIN.format(
@@ -110,13 +110,16 @@ class RigTest(base.TestCase):
         self.assertIn(f'There are no hosts in {self.directory}', said)
         code, said = self.run_it('up')
         self.assertEqual(0, code, said)
-        pids = [hosts.libvirtd(one) for one in hosts.known(self.directory)]
+        pids = [
+            hosts.find_libvirtd(one)
+            for one in hosts.list_hosts(self.directory)
+        ]
         self.assertEqual(2, len(set(pids)))
         # Once more changes nothing, and one more host leaves the others.
         code, said = self.run_it('up', '--hosts', '3')
         self.assertEqual(0, code, said)
-        found = hosts.known(self.directory)
-        self.assertEqual(pids, [hosts.libvirtd(one) for one in found[:2]])
+        found = hosts.list_hosts(self.directory)
+        self.assertEqual(pids, [hosts.find_libvirtd(one) for one in found[:2]])
         names = [self.open(one).getHostname() for one in found]
         self.assertEqual(['host1', 'host2', 'host3'], names)
         code, said = self.run_it('status')
@@ -135,7 +138,8 @@ class RigTest(base.TestCase):
         code, qemu = self.run_it('qemu')
         self.assertEqual(0, code, qemu)
         self.assertGreaterEqual(
-            emulators.version(qemu.strip()), emulators.SOUND
+            qemu_version.get_version(qemu.strip()),
+            qemu_version.MIN_SAFE_VERSION,
         )
         self.make_disk(one)
         domain = self.open(one).defineXML(self.xml(one, made, qemu.strip()))
@@ -143,8 +147,8 @@ class RigTest(base.TestCase):
         self.wait_for(lambda: len(self.counts(one)) > 2)
         _, boot, memory, disk = self.counts(one)[-1]
         # Its host's libvirtd is killed; the guest is found again.
-        os.kill(hosts.libvirtd(one), signal.SIGKILL)
-        self.wait_for(lambda: hosts.libvirtd(one) is None)
+        os.kill(hosts.find_libvirtd(one), signal.SIGKILL)
+        self.wait_for(lambda: hosts.find_libvirtd(one) is None)
         hosts.start(one)
         domain = self.open(one).lookupByUUIDString(UUID)
         self.assertTrue(domain.isActive())
@@ -170,7 +174,7 @@ class RigTest(base.TestCase):
         number, *tokens = self.counts(other)[-1]
         self.assertEqual([boot, memory, disk], tokens)
         self.assertGreater(int(number), int(self.counts(one)[-1][0]))
-        self.assertEqual([], hosts.guests(one))
+        self.assertEqual([], hosts.find_guests(one))
         # It obeys the power button, and starts anew with the same disk.
         domain = self.open(other).lookupByUUIDString(UUID)
         domain.shutdown()
@@ -182,7 +186,7 @@ class RigTest(base.TestCase):
         _, _, newer, same = self.counts(other)[-1]
         self.assertNotEqual(memory, newer)
         self.assertEqual(disk, same)
-        (pid,) = hosts.guests(other)
+        (pid,) = hosts.find_guests(other)
         hosts.down(self.directory)
         self.assertFalse(process.is_alive(pid))
 
@@ -191,4 +195,4 @@ class RigTest(base.TestCase):
         code, said = self.run_it('up')
         self.assertEqual(1, code)
         self.assertIn('is too long for the path of a socket', said)
-        self.assertEqual([], hosts.known(self.directory))
+        self.assertEqual([], hosts.list_hosts(self.directory))

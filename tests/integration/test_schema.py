@@ -9,12 +9,12 @@ from sqlalchemy import event
 
 from minova import exception
 from minova.conf import CONF
-from minova.db import engine
-from minova.db import hosts
-from minova.db import leases
 from minova.db import migrate
 from minova.db import schema
 from minova.db import tables
+from minova.db.connections import engine
+from minova.db.queries import hosts
+from minova.db.queries import leases
 from tests import base
 from tests.fixtures import servers
 
@@ -35,7 +35,7 @@ class SchemaMixin:
         self.assertIn('minova-manage db sync', str(error))
         migrate.sync(self.database)
         self.assertEqual(schema.HEAD, schema.current(self.database))
-        self.assertEqual(schema.HEAD, migrate.newest(self.database))
+        self.assertEqual(schema.HEAD, migrate.head_revision(self.database))
         schema.require(self.database)
         migrate.sync(self.database)
         self.assertEqual(schema.HEAD, schema.current(self.database))
@@ -53,20 +53,20 @@ class SchemaMixin:
 
     def test_leases(self):
         migrate.sync(self.database)
-        self.assertTrue(leases.take(self.database, 'l', 'a', 60))
-        self.assertFalse(leases.take(self.database, 'l', 'b', 60))
-        self.assertTrue(leases.take(self.database, 'l', 'a', 0.2))
-        self.assertTrue(leases.take(self.database, 'other', 'b', 60))
+        self.assertTrue(leases.acquire(self.database, 'l', 'a', 60))
+        self.assertFalse(leases.acquire(self.database, 'l', 'b', 60))
+        self.assertTrue(leases.acquire(self.database, 'l', 'a', 0.2))
+        self.assertTrue(leases.acquire(self.database, 'other', 'b', 60))
         for _ in range(100):
-            if leases.take(self.database, 'l', 'b', 60):
+            if leases.acquire(self.database, 'l', 'b', 60):
                 break
             base.clock.sleep(0.01)
         else:
             self.fail('the lease never ran out')
-        leases.give_back(self.database, 'l', 'a')
-        self.assertFalse(leases.take(self.database, 'l', 'a', 60))
-        leases.give_back(self.database, 'l', 'b')
-        self.assertTrue(leases.take(self.database, 'l', 'a', 60))
+        leases.release(self.database, 'l', 'a')
+        self.assertFalse(leases.acquire(self.database, 'l', 'a', 60))
+        leases.release(self.database, 'l', 'b')
+        self.assertTrue(leases.acquire(self.database, 'l', 'a', 60))
 
 
 class ServerMixin(SchemaMixin):
@@ -93,7 +93,7 @@ class ServerMixin(SchemaMixin):
         event.listen(engine, 'before_cursor_execute', other_is_faster)
         register('second')
         self.assertEqual(2, len(inserts))
-        found = self.database.read(hosts.services)
+        found = self.database.read(hosts.list_services)
         self.assertEqual(['second'], [one.incarnation for one in found])
 
 

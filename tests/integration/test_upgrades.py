@@ -31,7 +31,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         )
         self.addCleanup(self.connection.release)
 
-    def overhear(self):
+    def record_messages(self):
         """From now on get a copy of every message between services."""
         exchange = kombu.Exchange('minova', 'topic', durable=False)
         everything = kombu.Queue(
@@ -52,10 +52,10 @@ class PinnedTest(test_cluster.ClusterTestCase):
                 found.append((message.delivery_info['routing_key'], said))
         return found
 
-    def said(self, messages, method):
+    def log_text(self, messages, method):
         return [one for _, one in messages if one['method'] == method]
 
-    def chains(self):
+    def run_flows(self):
         """Every way for a server to change hosts, then its end."""
         user = self.user
         uuid = user.boot()
@@ -77,38 +77,38 @@ class PinnedTest(test_cluster.ClusterTestCase):
             user.act(uuid, action)
             user.wait(uuid, status)
         user.delete(uuid)
-        self.assert_lawful(uuid)
+        self.assert_invariants(uuid)
         return self.messages()
 
     def test_each_in_turn(self):
         self.start(conductors=1, computes=2)
         # Long enough for progress to be told.
-        self.world.migrations_take(2.5)
-        self.overhear()
+        self.world.set_migration_seconds(2.5)
+        self.record_messages()
         self._pinned('api-api', OLDER)
-        said = self.chains()
-        moves = self.said(said, 'migrate_server')
+        said = self.run_flows()
+        moves = self.log_text(said, 'migrate_server')
         self.assertEqual(['1.4'] * 3, [one['version'] for one in moves])
         for one in moves:
             self.assertNotIn('minova_object', json.dumps(one['args']))
             self.assertEqual('active', one['args']['instance']['vm_state'])
-        self.assertTrue(self.said(said, 'report_progress'))
+        self.assertTrue(self.log_text(said, 'report_progress'))
         self._pinned('api-api', {})
         for name in ('compute-n0', 'compute-n1'):
             self._pinned(name, OLD)
-        said = self.chains()
-        moves = self.said(said, 'migrate_server')
+        said = self.run_flows()
+        moves = self.log_text(said, 'migrate_server')
         self.assertEqual(['1.6'] * 3, [one['version'] for one in moves])
         for one in moves:
             sent = one['args']['instance']
             self.assertEqual('Instance', sent['minova_object.name'])
-        self.assertTrue(self.said(said, 'report_progress'))
+        self.assertTrue(self.log_text(said, 'report_progress'))
         self.assert_oldest(said)
         for name in ('compute-n0', 'compute-n1'):
             self._pinned(name, OLDER)
         self._pinned('conductor-c0', OLD)
-        said = self.chains()
-        self.assertEqual([], self.said(said, 'report_progress'))
+        said = self.run_flows()
+        self.assertEqual([], self.log_text(said, 'report_progress'))
         self.assert_oldest(said)
 
     def assert_oldest(self, messages):
@@ -125,7 +125,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
     def _pinned(self, name, pins):
         """Start a service anew, speaking as these pins say."""
         service = self.cluster.services[name]
-        times = service.said().count('is ready') + 1
+        times = service.log_text().count('is ready') + 1
         self.assertEqual(0, service.terminate())
         groups = self.cluster.options(name.partition('-')[2], **pins)
         if not pins:
@@ -145,12 +145,12 @@ class Client(User):
         self._urls = urls
         self.retried = 0
 
-    def ask(self, method, path, body=None):
+    def request(self, method, path, body=None):
         until = time.monotonic() + 30
         for url in itertools.cycle(self._urls):
             self.url = url
             try:
-                return super().ask(method, path, body)
+                return super().request(method, path, body)
             except urllib.error.URLError as error:
                 refused = isinstance(error.reason, ConnectionRefusedError)
                 if not refused or time.monotonic() > until:
@@ -168,7 +168,7 @@ class RollingTest(test_cluster.ClusterTestCase):
     # A restart is no reason to place nothing on a host.
     options = {'conductor': {'service_down_time': 60}}
 
-    def test_nobody_notices(self):
+    def test_rolling_restart(self):
         self.start(conductors=2, computes=3)
         first = self.user.url
         second = self.cluster.start_api('api2')
@@ -179,11 +179,11 @@ class RollingTest(test_cluster.ClusterTestCase):
         def work(number):
             client = Client(urls[:: 1 if number % 2 else -1], 'admin:admin')
             client._image = self.user._image
-            with contextlib.ExitStack() as told:
-                told.callback(done.put, None)
+            with contextlib.ExitStack() as emitted:
+                emitted.callback(done.put, None)
                 try:
                     while not over.is_set():
-                        done.put(self.life(client))
+                        done.put(self.run_lifecycle(client))
                 except Exception as error:
                     failed.put(error)
 
@@ -208,13 +208,13 @@ class RollingTest(test_cluster.ClusterTestCase):
         uuids = [uuid for uuid in uuids if uuid]
         self.assertGreaterEqual(len(uuids), self.clients)
         for uuid in uuids:
-            self.assert_lawful(uuid)
+            self.assert_invariants(uuid)
             self.assert_in_order(uuid)
 
     def _restart_all(self):
         """As an administrator does it: wait for each before the next."""
         for name, service in self.cluster.services.items():
-            times = service.said().count('is ready') + 1
+            times = service.log_text().count('is ready') + 1
             self.assertEqual(0, service.terminate(), name)
             if name.startswith('api'):
                 # At the same address, as the balancer knows it.
@@ -225,7 +225,7 @@ class RollingTest(test_cluster.ClusterTestCase):
             service.start()
             service.wait_for('is ready', times)
 
-    def life(self, client):
+    def run_lifecycle(self, client):
         """One server's whole life; returns its id."""
         uuid = client.create()
         try:
@@ -255,7 +255,7 @@ class RollingTest(test_cluster.ClusterTestCase):
         client.live_migrate(uuid)
         server = client.wait(uuid, 'ACTIVE')
         assert server['OS-EXT-SRV-ATTR:host'] != source
-        actions = client.ask('GET', f'/servers/{uuid}/os-instance-actions')
+        actions = client.request('GET', f'/servers/{uuid}/os-instance-actions')
         for one in actions['instanceActions']:
             assert one['message'] is None, one
         client.delete(uuid)

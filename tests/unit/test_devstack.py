@@ -84,13 +84,13 @@ class DevStackTest(base.TestCase):
         self.assertEqual((0, ''), (done.returncode, done.stderr))
         self.said = [line.split('\t') for line in done.stdout.splitlines()]
 
-    def told(self, name):
+    def output(self, name):
         return [words[1:] for words in self.said if words[0] == name]
 
     def options(self):
         return {
             (section, key): value
-            for _, section, key, value in self.told('iniset')
+            for _, section, key, value in self.output('iniset')
         }
 
     def commands(self):
@@ -103,7 +103,7 @@ class DevStackTest(base.TestCase):
         self.run_node()
         started = {
             words[1].split()[0].rpartition('/')[2]: words[0]
-            for words in self.told('run_process')
+            for words in self.output('run_process')
         }
         tools = {
             'minova-allinone', 'minova-fake-hypervisor', 'minova-manage',
@@ -112,7 +112,7 @@ class DevStackTest(base.TestCase):
         self.assertEqual(self.commands() - tools, set(started))
         self.assertEqual(
             sorted(started.values()),
-            sorted(name for (name,) in self.told('stop_process')),
+            sorted(name for (name,) in self.output('stop_process')),
         )
         binary = f'{self.directory}/bin/minova-compute'
         self.assertIn(
@@ -121,7 +121,7 @@ class DevStackTest(base.TestCase):
                 f'{binary} --config-file /etc/minova/minova.conf',
                 'libvirt',
             ],
-            self.told('run_process'),
+            self.output('run_process'),
         )
 
     def test_every_option_is_one(self):
@@ -145,25 +145,28 @@ class DevStackTest(base.TestCase):
 
     def test_a_host_of_real_machines(self):
         self.run_node('minova-cpu')
-        told = self.options()
-        self.assertEqual('qemu:///system', told['libvirt', 'connection_uri'])
+        emitted = self.options()
+        self.assertEqual(
+            'qemu:///system', emitted['libvirt', 'connection_uri']
+        )
         self.assertEqual(
             'qemu+ssh://stack@192.0.2.1/system',
-            told['libvirt', 'migration_uri'],
+            emitted['libvirt', 'live_migration_uri'],
         )
-        self.assertEqual('192.0.2.1', told['libvirt', 'vnc_listen'])
+        self.assertEqual('192.0.2.1', emitted['libvirt', 'vnc_listen'])
         self.assertEqual(
-            'http://192.0.2.9:6080/vnc_auto.html', told['vnc', 'base_url']
+            'http://192.0.2.9:6080/vnc_auto.html',
+            emitted['vnc', 'novncproxy_base_url'],
         )
         # A compute has no database, and answers nobody but the bus.
         for option in (
             ('database', 'connection'), ('api', 'port'), ('vnc', 'port'),
         ):  # fmt: skip
-            self.assertNotIn(option, told)
+            self.assertNotIn(option, emitted)
         self.assertIn(['user = "stack"'], self.said)
         self.assertIn(['group = "stackers"'], self.said)
-        self.assertIn(['libvirtd'], self.told('restart_service'))
-        (developed,) = self.told('setup_develop')
+        self.assertIn(['libvirtd'], self.output('restart_service'))
+        (developed,) = self.output('setup_develop')
         self.assertEqual('keystone,libvirt', developed[1])
 
     def test_an_embedded_host(self):
@@ -171,17 +174,17 @@ class DevStackTest(base.TestCase):
         self.assertEqual(
             'test:///', self.options()['libvirt', 'connection_uri']
         )
-        self.assertEqual([], self.told('restart_service'))
-        ((_, command),) = self.told('run_process')
+        self.assertEqual([], self.output('restart_service'))
+        ((_, command),) = self.output('run_process')
         self.assertIn('minova-compute', command)
 
     def test_a_controller_alone(self):
         self.run_node('minova-api minova-cond minova-novnc')
-        told = self.options()
-        self.assertEqual([], [key for key in told if key[0] == 'libvirt'])
-        self.assertEqual('6080', told['vnc', 'port'])
-        self.assertEqual('name=private, user', told['network', 'network'])
-        self.assertIn(['novnc'], self.told('install_package'))
+        emitted = self.options()
+        self.assertEqual([], [key for key in emitted if key[0] == 'libvirt'])
+        self.assertEqual('6080', emitted['vnc', 'port'])
+        self.assertEqual('name=private, user', emitted['network', 'network'])
+        self.assertIn(['novnc'], self.output('install_package'))
         self.run_node('minova-api minova-cond', MINOVA_NETWORK='')
         self.assertNotIn(('network', 'network'), self.options())
-        self.assertEqual([], self.told('install_package'))
+        self.assertEqual([], self.output('install_package'))

@@ -5,7 +5,7 @@ import ast
 import pathlib
 
 from minova import exception
-from minova.exception import written
+from minova.exception import serialization
 from tests import base
 
 ROOMS = ('base', 'refused', 'failed')
@@ -32,7 +32,7 @@ class ErrorsTest(base.TestCase):
             found = getattr(exception, name)
             self.assertEqual(f'minova.exception.{room}', found.__module__)
 
-    def test_each_is_in_its_room(self):
+    def test_each_is_in_its_module(self):
         for room, name in errors():
             found = getattr(exception, name)
             for kind in ('refused', 'failed'):
@@ -43,6 +43,6 @@ class ErrorsTest(base.TestCase):
     def test_each_travels(self):
         for _, name in errors():
             sent = getattr(exception, name)('in its own words')
-            got = written.decode(written.encode(sent))
-            self.assertEqual(sent.travels_as or name, type(got).__name__)
+            got = serialization.decode(serialization.encode(sent))
+            self.assertEqual(sent.wire_class or name, type(got).__name__)
             self.assertEqual('in its own words', str(got))

@@ -18,23 +18,23 @@ class LockfileTest(base.TestCase):
         self.path = os.path.join(directory, 'lock')
 
     def test_one_has_it(self):
-        mine = lockfile.take(self.path)
-        self.assertIsNone(lockfile.take(self.path))
+        mine = lockfile.acquire(self.path)
+        self.assertIsNone(lockfile.acquire(self.path))
         self.assertEqual(str(os.getpid()), lockfile.holder(self.path))
         mine.close()
-        with lockfile.take(self.path) as again:
+        with lockfile.acquire(self.path) as again:
             self.assertIsNotNone(again)
 
     def test_what_an_earlier_holder_wrote_is_gone(self):
         with open(self.path, 'w', encoding='ascii') as file:
             file.write('1234567890\n')
-        with lockfile.take(self.path):
+        with lockfile.acquire(self.path):
             self.assertEqual(str(os.getpid()), lockfile.holder(self.path))
 
-    def test_nobody_is_known(self):
+    def test_unknown_holder(self):
         with open(self.path, 'w', encoding='ascii'):
             pass
         self.assertEqual('unknown', lockfile.holder(self.path))
 
     def test_a_place_that_is_not_there(self):
-        self.assertRaises(OSError, lockfile.take, f'{self.path}/lock')
+        self.assertRaises(OSError, lockfile.acquire, f'{self.path}/lock')

@@ -8,9 +8,9 @@ from hypothesis import strategies
 
 from minova import exception
 from minova import states
-from minova.states import Correction
-from minova.states import Hold
-from minova.states import Power
+from minova.states import Ownership
+from minova.states import PowerState
+from minova.states import PowerSyncAction
 from tests import base
 
 
@@ -38,57 +38,64 @@ class TableTest(base.TestCase):
 
     def test_rows(self):
         for rule in states.TABLE.values():
-            self.assertEqual(set(), set(rule.begins) - set(states.VM_STATES))
+            self.assertEqual(
+                set(), set(rule.from_states) - set(states.VM_STATES)
+            )
             ends = {*states.VM_STATES, states.SAME, states.ORIGIN}
-            self.assertIn(rule.ends, ends)
-            self.assertIn(rule.fails, {states.SAME, states.ERROR})
-            self.assertGreater(rule.deadline, 0)
-            self.assertEqual(rule.owns, bool(rule.tasks) and rule.owns)
-            if rule.owns:
-                self.assertTrue(rule.tasks, rule.kind)
+            self.assertIn(rule.success_state, ends)
+            self.assertIn(rule.failure_state, {states.SAME, states.ERROR})
+            self.assertGreater(rule.timeout, 0)
+            self.assertEqual(
+                rule.owns_instance,
+                bool(rule.task_states) and rule.owns_instance,
+            )
+            if rule.owns_instance:
+                self.assertTrue(rule.task_states, rule.kind)
 
     def test_what_is_deleted_stays_deleted(self):
         for rule in states.TABLE.values():
-            if states.DELETED in rule.begins:
-                self.assertEqual(Hold.BESIDE, rule.hold)
-                self.assertEqual(states.SAME, rule.ends)
+            if states.DELETED in rule.from_states:
+                self.assertEqual(Ownership.CONCURRENT, rule.ownership)
+                self.assertEqual(states.SAME, rule.success_state)
 
     def test_force_delete_always_wins(self):
-        for vm_state in states.LIVING:
+        for vm_state in states.NOT_DELETED:
             for task in (None, 'migrating', 'deleting', 'resize_finish'):
                 row = Row(vm_state, task, task and 'other')
-                states.check('force_delete', row)
-                states.check('delete', row)
+                states.check_begin('force_delete', row)
+                states.check_begin('delete', row)
 
 
-class CourseTest(base.TestCase):
+class TransitionsTest(base.TestCase):
     """An operation from its beginning to its end."""
 
     @given(kinds, vm_states)
     def test_begin(self, kind, vm_state):
         row = Row(vm_state)
         rule = states.TABLE[kind]
-        beside = rule.hold is Hold.BESIDE and rule.tasks
-        if vm_state not in rule.begins or beside:
+        beside = rule.ownership is Ownership.CONCURRENT and rule.task_states
+        if vm_state not in rule.from_states or beside:
             self.assertRaises(
                 exception.InstanceInvalidState, states.begin, kind, row, 'me'
             )
             return
         change = states.begin(kind, row, 'me')
         self.assertEqual(vm_state, change.vm_state)
-        self.assertEqual('me' if rule.owns else None, change.task_id)
+        self.assertEqual('me' if rule.owns_instance else None, change.task_id)
         self.assertEqual(
-            rule.tasks[0] if rule.owns else None, change.task_state
+            rule.task_states[0] if rule.owns_instance else None,
+            change.task_state,
         )
         self.assertEqual(
-            3 if rule.hold is Hold.BESIDE else 4, change.generation
+            3 if rule.ownership is Ownership.CONCURRENT else 4,
+            change.generation,
         )
 
     @given(kinds, vm_states)
-    def test_nothing_begins_on_what_is_taken(self, kind, vm_state):
+    def test_busy_instance_refuses(self, kind, vm_state):
         row = Row(vm_state, 'migrating', 'other')
         rule = states.TABLE[kind]
-        if rule.hold in (Hold.FREE, Hold.AT_ONCE):
+        if rule.ownership in (Ownership.EXCLUSIVE, Ownership.IMMEDIATE):
             error = self.assertRaises(
                 exception.InstanceInvalidState, states.begin, kind, row, 'me'
             )
@@ -97,16 +104,16 @@ class CourseTest(base.TestCase):
     @given(kinds, strategies.booleans())
     def test_task_state_is_set_only_while_it_is_owned(self, kind, well):
         rule = states.TABLE[kind]
-        if not rule.owns:
+        if not rule.owns_instance:
             return
-        row = Row(rule.begins[0])
+        row = Row(rule.from_states[0])
         row.apply(states.begin(kind, row, 'me'))
-        for task in rule.tasks:
+        for task in rule.task_states:
             row.apply(states.advance(kind, row, task))
             self.assertEqual((task, 'me'), (row.task_state, row.task_id))
-            self.assertEqual(rule.begins[0], row.vm_state)
+            self.assertEqual(rule.from_states[0], row.vm_state)
         change = (
-            states.finish(kind, row, origin=states.STOPPED)
+            states.succeed(kind, row, old_vm_state=states.STOPPED)
             if well
             else states.fail(kind, row)
         )
@@ -117,17 +124,19 @@ class CourseTest(base.TestCase):
         self.assertIn(row.vm_state, states.VM_STATES)
 
     @given(kinds, vm_states)
-    def test_who_is_let_go_of_is_free_and_fenced(self, kind, vm_state):
+    def test_released_instance_is_fenced(self, kind, vm_state):
         rule = states.TABLE[kind]
-        change = states.let_go(Row(vm_state, 'any task', 'lost'), kind)
+        change = states.release_instance(
+            Row(vm_state, 'any task', 'lost'), kind
+        )
         self.assertEqual((None, None), (change.task_state, change.task_id))
         self.assertEqual(4, change.generation)
-        error = rule.fails == states.ERROR
+        error = rule.failure_state == states.ERROR
         self.assertEqual(states.ERROR if error else vm_state, change.vm_state)
 
-    def test_who_is_let_go_of_by_nobody_known(self):
-        for vm_state in states.LIVING:
-            change = states.let_go(Row(vm_state, 'any task'), None)
+    def test_release_without_owner(self):
+        for vm_state in states.NOT_DELETED:
+            change = states.release_instance(Row(vm_state, 'any task'), None)
             building = vm_state == states.BUILDING
             self.assertEqual(
                 states.ERROR if building else vm_state, change.vm_state
@@ -154,7 +163,7 @@ class CourseTest(base.TestCase):
             ('delete', states.ERROR, None, states.DELETED),
         ):
             row = Row(before, None, 'me')
-            change = states.finish(kind, row, origin)
+            change = states.succeed(kind, row, origin)
             self.assertEqual(after, change.vm_state, kind)
 
     def test_failures(self):
@@ -169,10 +178,10 @@ class CourseTest(base.TestCase):
             change = states.fail(kind, row, lost)
             self.assertEqual(after, change.vm_state, kind)
 
-    def test_a_refusal_says_what_forbids_it(self):
+    def test_refusal_names_the_state(self):
         error = self.assertRaises(
             exception.InstanceInvalidState,
-            states.check,
+            states.check_begin,
             'live_migrate',
             Row(states.STOPPED),
         )
@@ -183,7 +192,7 @@ class CourseTest(base.TestCase):
         )
         error = self.assertRaises(
             exception.InstanceInvalidState,
-            states.check,
+            states.check_begin,
             'reboot_soft',
             Row(states.ACTIVE, 'migrating', 'other'),
         )
@@ -197,12 +206,12 @@ class CourseTest(base.TestCase):
             ('abort_live_migrate', Row(states.ACTIVE), 'it must be migrating'),
         ):
             error = self.assertRaises(
-                exception.InstanceInvalidState, states.check, kind, row
+                exception.InstanceInvalidState, states.check_begin, kind, row
             )
             self.assertEqual(needed, str(error).rpartition('; ')[2])
 
 
-class WordsTest(base.TestCase):
+class StatusTest(base.TestCase):
     """The words that others know the states by."""
 
     def test_status(self):
@@ -225,12 +234,14 @@ class WordsTest(base.TestCase):
             ('rescued', None, 'RESCUE'),
             ('something', None, 'UNKNOWN'),
         ):
-            self.assertEqual(word, states.status(vm_state, task_state))
+            self.assertEqual(word, states.api_status(vm_state, task_state))
 
     def test_and_back(self):
-        self.assertEqual(('active',), states.vm_states_of('ACTIVE'))
-        self.assertEqual(('active', 'stopped'), states.vm_states_of('resize'))
-        self.assertEqual((), states.vm_states_of('nonsense'))
+        self.assertEqual(('active',), states.vm_states_for_status('ACTIVE'))
+        self.assertEqual(
+            ('active', 'stopped'), states.vm_states_for_status('resize')
+        )
+        self.assertEqual((), states.vm_states_for_status('nonsense'))
 
     def test_ec2(self):
         for vm_state, task_state, word in (
@@ -248,10 +259,15 @@ class WordsTest(base.TestCase):
 
     def test_old_codes_are_read(self):
         self.assertEqual(
-            [Power.RUNNING, Power.SHUTDOWN, Power.NOSTATE, Power.NOSTATE],
-            [Power(code) for code in (2, 5, 8, 9)],
+            [
+                PowerState.RUNNING,
+                PowerState.SHUTDOWN,
+                PowerState.NOSTATE,
+                PowerState.NOSTATE,
+            ],
+            [PowerState(code) for code in (2, 5, 8, 9)],
         )
-        self.assertRaises(ValueError, Power, 10)
+        self.assertRaises(ValueError, PowerState, 10)
 
 
 class ReconcileTest(base.TestCase):
@@ -259,21 +275,61 @@ class ReconcileTest(base.TestCase):
 
     def test_rows(self):
         for seen, vm_state, adopt, expected in (
-            (None, 'active', True, Correction.WARN),
-            (None, 'deleted', True, Correction.NONE),
-            (Power.RUNNING, 'deleted', True, Correction.PUT_AWAY),
-            (Power.SHUTDOWN, 'active', True, Correction.STOP),
-            (Power.CRASHED, 'active', False, Correction.STOP),
-            (Power.RUNNING, 'stopped', True, Correction.ADOPT),
-            (Power.RUNNING, 'stopped', False, Correction.STOP_GUEST),
-            (Power.RUNNING, 'paused', True, Correction.ADOPT),
-            (Power.RUNNING, 'paused', False, Correction.PAUSE_GUEST),
-            (Power.SHUTDOWN, 'paused', True, Correction.ADOPT_OFF),
-            (Power.CRASHED, 'paused', False, Correction.ADOPT_OFF),
-            (Power.PAUSED, 'active', True, Correction.WARN),
-            (Power.SHUTDOWN, 'resized', True, Correction.POWER),
-            (Power.RUNNING, 'error', True, Correction.POWER),
-            (Power.SHUTDOWN, 'rescued', True, Correction.POWER),
+            (None, 'active', True, PowerSyncAction.RECORD_AND_WARN),
+            (None, 'deleted', True, PowerSyncAction.NONE),
+            (
+                PowerState.RUNNING,
+                'deleted',
+                True,
+                PowerSyncAction.CLEAN_UP_GUEST,
+            ),
+            (
+                PowerState.SHUTDOWN,
+                'active',
+                True,
+                PowerSyncAction.STOP_INSTANCE,
+            ),
+            (
+                PowerState.CRASHED,
+                'active',
+                False,
+                PowerSyncAction.STOP_INSTANCE,
+            ),
+            (PowerState.RUNNING, 'stopped', True, PowerSyncAction.MARK_ACTIVE),
+            (
+                PowerState.RUNNING,
+                'stopped',
+                False,
+                PowerSyncAction.ENFORCE_STOP,
+            ),
+            (PowerState.RUNNING, 'paused', True, PowerSyncAction.MARK_ACTIVE),
+            (
+                PowerState.RUNNING,
+                'paused',
+                False,
+                PowerSyncAction.ENFORCE_PAUSE,
+            ),
+            (
+                PowerState.SHUTDOWN,
+                'paused',
+                True,
+                PowerSyncAction.MARK_STOPPED,
+            ),
+            (
+                PowerState.CRASHED,
+                'paused',
+                False,
+                PowerSyncAction.MARK_STOPPED,
+            ),
+            (
+                PowerState.PAUSED,
+                'active',
+                True,
+                PowerSyncAction.RECORD_AND_WARN,
+            ),
+            (PowerState.SHUTDOWN, 'resized', True, PowerSyncAction.RECORD),
+            (PowerState.RUNNING, 'error', True, PowerSyncAction.RECORD),
+            (PowerState.SHUTDOWN, 'rescued', True, PowerSyncAction.RECORD),
         ):
             self.assertEqual(
                 expected,
@@ -282,11 +338,11 @@ class ReconcileTest(base.TestCase):
             )
 
     @given(
-        strategies.none() | strategies.sampled_from(list(Power)),
+        strategies.none() | strategies.sampled_from(list(PowerState)),
         vm_states,
         strategies.booleans(),
     )
     def test_only_the_deleted_are_removed(self, seen, vm_state, adopt):
         correction = states.reconcile(seen, vm_state, adopt)
-        removed = correction is Correction.PUT_AWAY
+        removed = correction is PowerSyncAction.CLEAN_UP_GUEST
         self.assertEqual(removed, vm_state == 'deleted' and seen is not None)

@@ -130,7 +130,7 @@ def kill(cluster, kind, times, user):
             for number in range(times):
                 time.sleep(2)
                 service = found[number % len(found)]
-                ready = service.said().count('is ready.') + 1
+                ready = service.log_text().count('is ready.') + 1
                 service.kill()
                 time.sleep(1)
                 service.start()

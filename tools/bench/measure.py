@@ -41,7 +41,7 @@ class Client:
         }
         self._local = threading.local()
 
-    def ask(self, method, path, body=None, good=(200, 201, 202, 204)):
+    def request(self, method, path, body=None, good=(200, 201, 202, 204)):
         """Send a request; return status and decoded body."""
         data = None if body is None else json.dumps(body)
         for attempt in (1, 2):
@@ -88,14 +88,14 @@ class Servers:
             'imageRef': self._options.image,
             'networks': 'none',
         }
-        _, body = self._client.ask('POST', '/servers', {'server': server})
+        _, body = self._client.request('POST', '/servers', {'server': server})
         return body['server']['id']
 
     def wait(self, uuid, *statuses):
         """Poll until a server has one of these statuses."""
         until = time.monotonic() + 300
         while True:
-            _, body = self._client.ask('GET', f'/servers/{uuid}')
+            _, body = self._client.request('GET', f'/servers/{uuid}')
             status = body['server']['status']
             task = body['server'].get('OS-EXT-STS:task_state')
             if status in statuses and task is None:
@@ -114,13 +114,13 @@ class Servers:
 
     def act(self, uuid, action, good=(202, 204)):
         """Ask for an action."""
-        self._client.ask('POST', f'/servers/{uuid}/action', action, good)
+        self._client.request('POST', f'/servers/{uuid}/action', action, good)
 
     def delete(self, uuid):
         """Delete a server and wait until it is gone."""
-        self._client.ask('DELETE', f'/servers/{uuid}')
+        self._client.request('DELETE', f'/servers/{uuid}')
         while (
-            self._client.ask('GET', f'/servers/{uuid}', good=(200, 404))[0]
+            self._client.request('GET', f'/servers/{uuid}', good=(200, 404))[0]
             == 200
         ):
             time.sleep(self._options.poll)
@@ -141,7 +141,7 @@ class Servers:
 
     def list_all(self, limit):
         """List servers with all details."""
-        _, body = self._client.ask('GET', f'/servers/detail?limit={limit}')
+        _, body = self._client.request('GET', f'/servers/detail?limit={limit}')
         return len(body['servers'])
 
 
@@ -232,7 +232,7 @@ class Bench:
         self.counters = Counters(arguments)
         self.rows = []
 
-    def note(self, what, spans):
+    def add_row(self, what, spans):
         """Keep and print median and 95th percentile of some spans."""
         spans = sorted(spans)
         worst = spans[min(len(spans) - 1, int(len(spans) * 0.95))]
@@ -246,22 +246,22 @@ class Bench:
         count = self.options.count
         self.servers.delete(self.servers.boot())
         made = []
-        self.note(
+        self.add_row(
             'create to ACTIVE, one at a time',
             timed(lambda n: made.append(self.servers.boot()), count),
         )
-        self.note(
+        self.add_row(
             'live migration',
             timed(lambda n: self.servers.live_migrate(made[n]), count),
         )
-        self.note(
+        self.add_row(
             'resize + confirm',
             timed(
                 lambda n: self.servers.resize(made[n], self.options.bigger),
                 count,
             ),
         )
-        self.note(
+        self.add_row(
             'delete', timed(lambda n: self.servers.delete(made[n]), count)
         )
         self.at_once(8, count * 4)
@@ -282,7 +282,7 @@ class Bench:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             made = list(pool.map(one, range(times)))
         span = time.perf_counter() - began
-        self.note(f'create to ACTIVE, {threads} at once', spans)
+        self.add_row(f'create to ACTIVE, {threads} at once', spans)
         print(f'{"":<34} {times / span:8.2f} creates/s', flush=True)
         self.rows.append((f'creates/s, {threads} at once', times / span))
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
@@ -327,12 +327,12 @@ class Bench:
         for uuid in made:
             self.servers.wait(uuid, 'ACTIVE')
         assert self.servers.list_all(many) == many
-        self.note(
+        self.add_row(
             f'list of {many}, all details',
             timed(lambda n: self.servers.list_all(many), 20),
         )
         extra = []
-        self.note(
+        self.add_row(
             f'create to ACTIVE beside {many}',
             timed(lambda n: extra.append(self.servers.boot()), 20),
         )

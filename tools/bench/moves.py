@@ -25,16 +25,16 @@ import uuid as uuids
 
 import libvirt
 
-from minova.cmd.words import data_directory
+from minova.cmd.argument_types import default_data_directory
 from minova.conf import CONF
 from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
+from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
-from minova.virt.driver import Spec
-from minova.virt.libvirt import qemu
 from minova.virt.libvirt.driver import LibvirtDriver
-from minova.virt.libvirt.site import Site
+from minova.virt.libvirt.qemu import driver
+from minova.virt.libvirt.qemu.host_config import HostConfig
 
 _COUNT = re.compile(
     rb'COUNT (\d+) boot=(\S+) memory=(\S+) disk=(\S+) kept=(\S+)\r?\n'
@@ -90,20 +90,20 @@ class Console(threading.Thread):
         return max(b - a for a, b in itertools.pairwise(times))
 
 
-class End(NamedTuple):
+class Host(NamedTuple):
     """A host, and what drives it."""
 
     driver: LibvirtDriver
-    site: Site
+    site: HostConfig
 
     @property
     def image(self):
         """Return the path of the guest's image."""
-        return os.path.join(self.site.images, 'image')
+        return os.path.join(self.site.image_cache_path, 'image')
 
 
 @dataclasses.dataclass
-class Move:
+class MigrationTimes:
     """How one move went, in seconds."""
 
     total: float
@@ -116,24 +116,24 @@ def open_hosts(directory, program, shared):
     found = {}
     for one in hosts.up(directory, 2):
         place = os.path.join(directory, 'shared') if shared else one.directory
-        site = Site(
+        host_config = HostConfig(
             host=one.name,
-            instances=os.path.join(place, 'disks'),
-            images=os.path.join(place, 'images'),
+            instances_path=os.path.join(place, 'disks'),
+            image_cache_path=os.path.join(place, 'images'),
             connection_uri=one.uri,
-            uri=one.peer_uri,
-            address=one.address,
+            live_migration_uri=one.peer_uri,
+            live_migration_inbound_addr=one.address,
             virt_type='qemu',
             emulator=program,
         )
-        found[one.name] = End(qemu.of(site), site)
+        found[one.name] = Host(driver.build_driver(host_config), host_config)
     return found
 
 
 def make_spec(made, dirty):
     """Return the guest that counts and changes its memory."""
     words = f'{guest.COMMAND_LINE} minova.dirty={dirty}'
-    return Spec(
+    return GuestSpec(
         uuid=UUID,
         name='bench',
         title='bench',
@@ -159,33 +159,33 @@ def make_spec(made, dirty):
     )
 
 
-def move(spec, here, there, console):
+def live_migrate(spec, here, there, console):
     """Move the guest; return how it went."""
     source, dest = here.driver, there.driver
-    plan = dest.check_reception(spec, {}, None)
-    plan = source.check_departure(UUID, plan, None)
-    plan |= dest.prepare_reception(spec, plan, there.image)
+    plan = dest.check_can_live_migrate_destination(spec, {}, None)
+    plan = source.check_can_live_migrate_source(UUID, plan, None)
+    plan |= dest.pre_live_migration(spec, plan, there.image)
     console.wait(3)
     began = time.monotonic()
-    source.migrate(UUID, Peer(there.site.host, ''), plan)
-    while (going := source.migration(UUID)).state == 'running':
-        source.hasten(UUID, plan, time.monotonic() - began)
+    source.start_live_migration(UUID, Peer(there.site.host, ''), plan)
+    while (going := source.migration_status(UUID)).state == 'running':
+        source.tune_migration(UUID, plan, time.monotonic() - began)
         time.sleep(0.1)
     total = time.monotonic() - began
     if going.state != 'completed':
         raise SystemExit(f'The move {going.state}: {going.error}')
     dest.define(spec)
-    source.remove(UUID)
+    source.destroy(UUID)
     if plan['block_migration']:
         source.remove_disks(UUID)
-    domain = dest.connection.use().lookupByUUIDString(UUID)
+    domain = dest.connection.get().lookupByUUIDString(UUID)
     figures = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
     console.wait(3)
     down = figures.get('downtime', 0) / 1000
-    return Move(total, down, console.silence(began - 1))
+    return MigrationTimes(total, down, console.silence(began - 1))
 
 
-def judge(console):
+def check_counts(console):
     """Return what is wrong with the guest, [] if it is well."""
     numbers = [number for _, number, _ in console.lines]
     first = console.lines[0][2]
@@ -221,10 +221,10 @@ def main():
     work = tempfile.mkdtemp(prefix='moves')
     CONF.set_override('state_path', work)
     CONF.set_override('transfer_port', 0, 'compute')
-    tools = data_directory('rig')
+    tools = default_data_directory('rig')
     ends = {}
     try:
-        program = emulator.sound(tools)
+        program = emulator.ensure_safe_emulator(tools)
         made = guest.build(os.path.join(tools, 'guest'))
         ends = open_hosts(work, program, arguments.shared)
         return run(arguments, make_spec(made, arguments.dirty), ends)
@@ -238,10 +238,10 @@ def main():
 def run(arguments, spec, ends):
     """Start the guest and move it; return the exit code."""
     for end in ends.values():
-        os.makedirs(end.site.images, exist_ok=True)
+        os.makedirs(end.site.image_cache_path, exist_ok=True)
         with open(end.image, 'wb') as file:
             file.truncate(1 << 20)
-    folders = {end.site.instances for end in ends.values()}
+    folders = {end.site.instances_path for end in ends.values()}
     console = Console([os.path.join(f, UUID, 'console.log') for f in folders])
     console.start()
     here, there = ends.values()
@@ -251,7 +251,7 @@ def run(arguments, spec, ends):
     console.wait(5)
     moves = []
     for number in range(arguments.moves):
-        made = move(spec, here, there, console)
+        made = live_migrate(spec, here, there, console)
         moves.append(made)
         print(
             f'{number + 1:3} {here.site.host} -> {there.site.host}  '
@@ -262,7 +262,7 @@ def run(arguments, spec, ends):
         here, there = there, here
     console.ended = True
     console.join()
-    wrong = judge(console)
+    wrong = check_counts(console)
     print(
         f'{len(moves)} of {arguments.moves} moves, {len(console.lines)} counts'
     )

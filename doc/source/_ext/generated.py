@@ -12,13 +12,13 @@ import pathlib
 import minova
 from minova import flows
 from minova import states
-from minova.api import microversion
+from minova.api.http import microversion
 from minova.audit import findings
 from minova.cmd import diagrams
+from minova.extra_specs import table as wishes
 from minova.rpc import compute
 from minova.rpc import conductor
-from minova.simulation.planted import PLANTED
-from minova.wishes import table as wishes
+from minova.simulation.mutants import MUTANTS
 
 
 def _contract(interface):
@@ -59,14 +59,16 @@ def _contract(interface):
 def _steps():
     lines = []
     told = set()
-    for kind, story in flows.STORIES.items():
+    for kind, story in flows.FLOWS.items():
         if story.steps in told or len(story.steps) < 2:
             continue
         told.add(story.steps)
-        kinds = [k for k, s in flows.STORIES.items() if s.steps == story.steps]
+        kinds = [k for k, s in flows.FLOWS.items() if s.steps == story.steps]
         title = ', '.join(kinds)
         lines += [title, '~' * len(title), '', '.. graphviz::', '']
-        lines += [f'   {line}' for line in diagrams.chain(kind).splitlines()]
+        lines += [
+            f'   {line}' for line in diagrams.flow_diagram(kind).splitlines()
+        ]
         lines.append('')
     return '\n'.join(lines)
 
@@ -82,11 +84,11 @@ def _planted():
         '     - breaks',
         '     - looked for by',
     ]
-    for one in PLANTED:
+    for one in MUTANTS:
         lines += [
             f'   * - ``{one.name}``',
             f'     - {one.what}',
-            f'     - {one.law}',
+            f'     - {one.invariant}',
             f'     - {", ".join(one.campaigns)}',
         ]
     return '\n'.join(lines)
@@ -113,7 +115,7 @@ def _audit():
         '   :widths: 22 6 10 36 26',
         '',
         '   * - finding',
-        '     - law',
+        '     - invariant',
         '     - severity',
         '     - what it is',
         '     - repair',
@@ -121,7 +123,7 @@ def _audit():
     for name, rule in findings.RULES.items():
         lines += [
             f'   * - ``{name}``',
-            f'     - {rule.law or ""}',
+            f'     - {rule.invariant or ""}',
             f'     - {rule.severity.value}',
             f'     - {rule.what}',
             f'     - {(rule.repair and f"``{rule.repair}``") or rule.advice}',
@@ -143,9 +145,9 @@ def _wishes(rows):
     for wish in rows:
         lines += [
             f'   * - ``{wish.name}``',
-            f'     - {wish.kind.says}',
-            f'     - {wish.meaning}',
-            f'     - {wish.becomes}',
+            f'     - {wish.value_type.description}',
+            f'     - {wish.description}',
+            f'     - {wish.effect}',
         ]
     return '\n'.join(lines)
 
@@ -155,8 +157,8 @@ def write(app):
     folder = pathlib.Path(app.srcdir, '_generated')
     folder.mkdir(exist_ok=True)
     for name, text in {
-        'states.rst': diagrams.table(rst=True),
-        'states.dot': diagrams.states_diagram(),
+        'states.rst': diagrams.state_table(rst=True),
+        'states.dot': diagrams.state_diagram(),
         'steps.rst': _steps(),
         'conductor.rst': _contract(conductor.INTERFACE),
         'compute.rst': _contract(compute.INTERFACE),
@@ -164,7 +166,7 @@ def write(app):
         'audit.rst': _audit(),
         'planted.rst': _planted(),
         'extra_specs.rst': _wishes(wishes.EXTRA_SPECS),
-        'image_properties.rst': _wishes(wishes.PROPERTIES),
+        'image_properties.rst': _wishes(wishes.IMAGE_PROPERTIES),
     }.items():
         path = folder / name
         if not path.exists() or path.read_text() != text + '\n':

@@ -19,7 +19,7 @@ from minova import exception
 Json = dict[str, Any]
 
 
-def _is_whole(checker: Any, value: object) -> bool:
+def _is_integer(checker: Any, value: object) -> bool:
     # JSON Schema takes 1.0 for a whole number; a database may not.
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -27,7 +27,7 @@ def _is_whole(checker: Any, value: object) -> bool:
 _Validator: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
     jsonschema.Draft202012Validator,
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-        'integer', _is_whole
+        'integer', _is_integer
     ),
 )
 
@@ -45,7 +45,7 @@ def _is_ipv6(value: object) -> bool:
     return value == '' or bool(ipaddress.IPv6Address(value))
 
 
-def fields(
+def object_schema(
     properties: Mapping[str, Any],
     required: Iterable[str] = (),
     **more: Any,
@@ -60,12 +60,12 @@ def fields(
     }
 
 
-def one(name: str, schema: Json) -> Json:
+def single_field(name: str, schema: Json) -> Json:
     """Return the schema of a document whose one field is ``name``."""
-    return fields({name: schema}, [name])
+    return object_schema({name: schema}, [name])
 
 
-class Body:
+class BodySchema:
     """What a body may be, from which microversion on."""
 
     def __init__(self, schemas: Mapping[int, Json]) -> None:
@@ -80,10 +80,10 @@ class Body:
         ]
         self.schemas = dict(schemas)
 
-    def check(self, content: Any, version: int) -> None:
+    def validate(self, content: Any, version: int) -> None:
         """Raise InvalidInput unless ``content`` is what may be sent."""
         for error in self._validator(version).iter_errors(content):
-            raise exception.InvalidInput(self._refusal(error, version))
+            raise exception.InvalidInput(self._error_text(error, version))
 
     def _validator(self, version: int) -> Any:
         for since, validator in self._validators:
@@ -91,22 +91,24 @@ class Body:
                 return validator
         raise LookupError(f'no schema for 2.{version}')
 
-    def _refusal(self, error: jsonschema.ValidationError, version: int) -> str:
+    def _error_text(
+        self, error: jsonschema.ValidationError, version: int
+    ) -> str:
         while error.context:
             error = error.context[0]
         path = [str(part)[:64] for part in error.absolute_path]
-        text = f'{place(path)}: {_demand(error)}.'
+        text = f'{describe_path(path)}: {_describe_requirement(error)}.'
         if error.validator == 'additionalProperties':
-            later = self._known_later(error, version)
+            later = self._find_later_version(error, version)
             if later is not None:
                 text += f' It came with microversion 2.{later}.'
         return text
 
-    def _known_later(
+    def _find_later_version(
         self, error: jsonschema.ValidationError, version: int
     ) -> int | None:
         """Return the version from which on an unknown field is known."""
-        name = _unknown(error)
+        name = _unknown_field(error)
         for since in sorted(self.schemas):
             if since <= version:
                 continue
@@ -121,14 +123,14 @@ class Body:
         return None
 
 
-def place(path: list[str]) -> str:
+def describe_path(path: list[str]) -> str:
     """Return how a text names the place at ``path`` in a body."""
     if not path:
         return 'Invalid request body'
     return f'Invalid input for field/attribute {".".join(path)}'
 
 
-def _unknown(error: jsonschema.ValidationError) -> str:
+def _unknown_field(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     known = schema.get('properties', {})
     patterns = schema.get('patternProperties', {})
@@ -140,44 +142,44 @@ def _unknown(error: jsonschema.ValidationError) -> str:
     return ''
 
 
-def _demand(error: jsonschema.ValidationError) -> str:
+def _describe_requirement(error: jsonschema.ValidationError) -> str:
     """Say what a schema asks for without quoting what came instead."""
     schema: Any = error.schema
     if 'explain' in schema:
         return f'must be {schema["explain"]}'
-    wanted: Any = error.validator_value
+    expected: Any = error.validator_value
     instance: Any = error.instance
     match error.validator:
         case 'required':
-            missing = [name for name in wanted if name not in instance]
+            missing = [name for name in expected if name not in instance]
             return f'lacks {", ".join(missing)}'
         case 'additionalProperties':
-            return _no_such_field(error)
+            return _describe_unknown_field(error)
         case 'type':
-            names = [wanted] if isinstance(wanted, str) else wanted
+            names = [expected] if isinstance(expected, str) else expected
             return f'must be of type {" or ".join(names)}'
         case 'enum' | 'const':
-            values = wanted if isinstance(wanted, list) else [wanted]
-            return f'must be one of {", ".join(map(_shown, values))}'
+            values = expected if isinstance(expected, list) else [expected]
+            return f'must be one of {", ".join(map(_to_text, values))}'
         case 'minimum' | 'exclusiveMinimum':
             than = 'not be less' if error.validator == 'minimum' else 'be more'
-            return f'must {than} than {wanted}'
+            return f'must {than} than {expected}'
         case 'maximum':
-            return f'must not be more than {wanted}'
+            return f'must not be more than {expected}'
         case 'maxLength':
-            return f'must not be longer than {wanted} characters'
+            return f'must not be longer than {expected} characters'
         case 'minLength' | 'minItems' | 'minProperties':
-            return _too_small(error)
+            return _describe_too_small(error)
         case 'maxItems' | 'maxProperties':
-            return f'must not have more than {wanted} entries'
+            return f'must not have more than {expected} entries'
         case 'uniqueItems':
             return 'must not name anything twice'
-    return f'must match {wanted}'
+    return f'must match {expected}'
 
 
-def _no_such_field(error: jsonschema.ValidationError) -> str:
+def _describe_unknown_field(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
-    name = _unknown(error)
+    name = _unknown_field(error)
     known = ', '.join(sorted(schema.get('properties', {})))
     if known:
         return f'there is no field {name[:64]!r} here; there are {known}'
@@ -187,15 +189,15 @@ def _no_such_field(error: jsonschema.ValidationError) -> str:
     )
 
 
-def _too_small(error: jsonschema.ValidationError) -> str:
-    wanted: Any = error.validator_value
-    if wanted == 1:
+def _describe_too_small(error: jsonschema.ValidationError) -> str:
+    expected: Any = error.validator_value
+    if expected == 1:
         return 'must not be empty'
     unit = 'characters' if error.validator == 'minLength' else 'entries'
-    return f'must have at least {wanted} {unit}'
+    return f'must have at least {expected} {unit}'
 
 
-def _shown(value: object) -> str:
+def _to_text(value: object) -> str:
     if value is None:
         return 'null'
     if isinstance(value, bool):

@@ -3,9 +3,9 @@
 
 from typing import Final
 
-from minova.api.schemas.bodies import Body
-from minova.api.schemas.bodies import fields
-from minova.api.schemas.bodies import one
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
+from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
 _PROTOCOLS: Final = ('vnc', 'spice', 'rdp', 'serial')
@@ -17,11 +17,11 @@ def _remote(protocols: tuple[str, ...], kinds: tuple[str, ...]) -> Json:
         'protocol': {'enum': list(protocols)},
         'type': {'enum': list(kinds)},
     }
-    return one('remote_console', fields(known, known))
+    return single_field('remote_console', object_schema(known, known))
 
 
 #: Which of these there are is for the host to say.
-REMOTE_CONSOLE: Final = Body(
+REMOTE_CONSOLE: Final = BodySchema(
     {
         1: _remote(_PROTOCOLS, _TYPES),
         8: _remote((*_PROTOCOLS, 'mks'), (*_TYPES, 'webmks')),

@@ -5,15 +5,15 @@ from typing import Any
 from typing import Final
 
 from minova.api.schemas import types
-from minova.api.schemas.bodies import Body
-from minova.api.schemas.bodies import fields
-from minova.api.schemas.bodies import one
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
+from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
 _DESCRIPTION: Final[Json] = {'type': ['string', 'null'], 'maxLength': 65535}
-_RAM: Final = types.number(1)
-_VCPUS: Final = types.number(1, 65535)
-_DISK: Final = types.number(0)
+_RAM: Final = types.integer_schema(1)
+_VCPUS: Final = types.integer_schema(1, 65535)
+_DISK: Final = types.integer_schema(0)
 
 _FLAVOR: Final[Json] = {
     'name': types.NAME,
@@ -22,7 +22,7 @@ _FLAVOR: Final[Json] = {
         'minLength': 1,
         'maxLength': 255,
         'minimum': 0,
-        'maximum': types.MOST,
+        'maximum': types.MAX_INT,
         'pattern': r'^(?! )[a-zA-Z0-9. _-]+(?<! )\Z',
         'explain': '1 to 255 letters, digits, ".", "-", "_" and blanks, no '
         'blank at an end; or null',
@@ -44,17 +44,24 @@ _FLAVOR: Final[Json] = {
 
 
 def _create(flavor: Json) -> Json:
-    return one('flavor', fields(flavor, ['name', 'ram', 'vcpus', 'disk']))
+    return single_field(
+        'flavor', object_schema(flavor, ['name', 'ram', 'vcpus', 'disk'])
+    )
 
 
-CREATE: Final = Body(
+CREATE: Final = BodySchema(
     {
         1: _create(_FLAVOR),
         55: _create({**_FLAVOR, 'description': _DESCRIPTION}),
     }
 )
-UPDATE: Final = Body(
-    {1: one('flavor', fields({'description': _DESCRIPTION}, ['description']))}
+UPDATE: Final = BodySchema(
+    {
+        1: single_field(
+            'flavor',
+            object_schema({'description': _DESCRIPTION}, ['description']),
+        )
+    }
 )
 
 _SPECS: Final[Json] = {
@@ -68,11 +75,15 @@ _SPECS: Final[Json] = {
     'additionalProperties': False,
     'maxProperties': 1000,
 }
-SPECS: Final = Body({1: one('extra_specs', {**_SPECS, 'minProperties': 1})})
-SPEC: Final = Body({1: {**_SPECS, 'minProperties': 1, 'maxProperties': 1}})
+SPECS: Final = BodySchema(
+    {1: single_field('extra_specs', {**_SPECS, 'minProperties': 1})}
+)
+SPEC: Final = BodySchema(
+    {1: {**_SPECS, 'minProperties': 1, 'maxProperties': 1}}
+)
 
 
-def columns(flavor: dict[str, Any]) -> dict[str, Any]:
+def flavor_columns(flavor: dict[str, Any]) -> dict[str, Any]:
     """Return the columns that the body of a new flavor stands for."""
     numbers = (
         ('ram', 'memory_mb', _RAM),
@@ -82,7 +93,7 @@ def columns(flavor: dict[str, Any]) -> dict[str, Any]:
         ('swap', 'swap_mb', _DISK),
     )
     found: dict[str, Any] = {
-        column: types.whole(flavor.get(key, 0), schema, f'flavor.{key}')
+        column: types.to_int(flavor.get(key, 0), schema, f'flavor.{key}')
         for key, column, schema in numbers
     }
     public = flavor.get('os-flavor-access:is_public', True)
@@ -90,5 +101,5 @@ def columns(flavor: dict[str, Any]) -> dict[str, Any]:
         'name': flavor['name'],
         'description': flavor.get('description'),
         'rxtx_factor': float(flavor.get('rxtx_factor', 1.0)),
-        'is_public': types.truth(public),
+        'is_public': types.to_bool(public),
     }

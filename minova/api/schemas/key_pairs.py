@@ -3,13 +3,13 @@
 
 from typing import Final
 
-from minova.api.schemas.bodies import Body
-from minova.api.schemas.bodies import fields
-from minova.api.schemas.bodies import one
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
+from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
 #: What fits the column in any encoding.
-_LONGEST: Final = 16000
+_MAX_KEY_LENGTH: Final = 16000
 
 
 _NAME: Final[Json] = {
@@ -22,24 +22,24 @@ _NAME: Final[Json] = {
 }
 
 
-def _creations() -> dict[int, Json]:
+def _create_schemas() -> dict[int, Json]:
     """Return the schemas, each a change of the one before."""
     pair: Json = {
         'name': _NAME,
         'public_key': {
             'type': 'string',
             'minLength': 1,
-            'maxLength': _LONGEST,
+            'maxLength': _MAX_KEY_LENGTH,
         },
     }
-    found = {1: one('keypair', fields(pair, ['name']))}
+    found = {1: single_field('keypair', object_schema(pair, ['name']))}
     pair |= {'type': {'type': 'string', 'enum': ['ssh', 'x509']}}
-    found[2] = one('keypair', fields(pair, ['name']))
+    found[2] = single_field('keypair', object_schema(pair, ['name']))
     pair |= {
         'user_id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
     }
-    found[10] = one('keypair', fields(pair, ['name']))
+    found[10] = single_field('keypair', object_schema(pair, ['name']))
     return found
 
 
-CREATE: Final = Body(_creations())
+CREATE: Final = BodySchema(_create_schemas())

@@ -11,54 +11,58 @@ import re
 from typing import Any
 from typing import Final
 
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 #: More than these without an end make some databases try for minutes.
-_MOST_ENDLESS: Final = 4
+_MAX_UNBOUNDED: Final = 4
 
 _parser: Any = re._parser  # type: ignore[attr-defined]
 _REPEAT: Final = {_parser.MAX_REPEAT, _parser.MIN_REPEAT}
-_SIMPLE: Final = {
+_SINGLE_CHARACTER: Final = {
     _parser.LITERAL,
     _parser.NOT_LITERAL,
     _parser.ANY,
     _parser.IN,
 }
-_ENOUGH: Final = 'must be a simple regular expression'
+_REQUIREMENT: Final = 'must be a simple regular expression'
 
 
-def regex(value: str) -> str:
+def parse_regex(value: str) -> str:
     """Take a pattern; ValueError for one that is none or not simple."""
-    if len(value) > _LONGEST:
-        raise ValueError(f'must not be longer than {_LONGEST} characters')
+    if len(value) > _MAX_LENGTH:
+        raise ValueError(f'must not be longer than {_MAX_LENGTH} characters')
     try:
         parsed = _parser.parse(value)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f'must be a regular expression ({error})') from error
-    endless = 0
+    unbounded = 0
     for kind, argument in _walk(parsed):
         if kind in _REPEAT:
-            endless += _endless(kind, argument)
-        elif kind not in _SIMPLE | {
+            unbounded += _count_unbounded(kind, argument)
+        elif kind not in _SINGLE_CHARACTER | {
             _parser.AT,
             _parser.BRANCH,
             _parser.SUBPATTERN,
         }:
-            raise ValueError(f'{_ENOUGH}, without references and looks ahead')
-    if endless > _MOST_ENDLESS:
+            raise ValueError(
+                f'{_REQUIREMENT}, without references and looks ahead'
+            )
+    if unbounded > _MAX_UNBOUNDED:
         raise ValueError(
-            f'{_ENOUGH}, with at most {_MOST_ENDLESS} repetitions'
+            f'{_REQUIREMENT}, with at most {_MAX_UNBOUNDED} repetitions'
         )
     return value
 
 
-def _endless(kind: Any, argument: Any) -> int:
+def _count_unbounded(kind: Any, argument: Any) -> int:
     """Count a repetition of one character; ValueError for another one."""
-    _, most, repeated = argument
+    _, maximum, repeated = argument
     if kind is _parser.MIN_REPEAT:
-        raise ValueError(f'{_ENOUGH}, without "*?", "+?" and "??"')
-    if len(repeated) != 1 or repeated[0][0] not in _SIMPLE:
-        raise ValueError(f'{_ENOUGH}, which repeats single characters only')
-    return int(most > 1)
+        raise ValueError(f'{_REQUIREMENT}, without "*?", "+?" and "??"')
+    if len(repeated) != 1 or repeated[0][0] not in _SINGLE_CHARACTER:
+        raise ValueError(
+            f'{_REQUIREMENT}, which repeats single characters only'
+        )
+    return int(maximum > 1)
 
 
 def _walk(parsed: Any) -> Iterator[tuple[Any, Any]]:

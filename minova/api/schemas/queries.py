@@ -14,41 +14,41 @@ from typing import Any
 from typing import Final
 
 from minova import exception
-from minova.api import microversion
+from minova.api.http import microversion
 from minova.api.schemas import types
 
 #: Turns the text into a value; ValueError with what it must be.
 Parser = Callable[[str], Any]
-Raw = Mapping[str, str | list[str]]
+RawQuery = Mapping[str, str | list[str]]
 
 _DIGITS: Final = re.compile(r'[0-9]{1,10}')
-_MOMENT: Final = re.compile(r'[0-9T:.+Z -]{8,40}')
-_LONGEST: Final = 255
+_TIME: Final = re.compile(r'[0-9T:.+Z -]{8,40}')
+_MAX_LENGTH: Final = 255
 
 
-def text(value: str) -> str:
+def parse_text(value: str) -> str:
     """Take any text that a column may hold."""
-    if len(value) > _LONGEST:
-        raise ValueError(f'must not be longer than {_LONGEST} characters')
+    if len(value) > _MAX_LENGTH:
+        raise ValueError(f'must not be longer than {_MAX_LENGTH} characters')
     return value
 
 
-def number(value: str) -> int:
+def parse_number(value: str) -> int:
     """Take a whole number, not negative."""
-    if not _DIGITS.fullmatch(value) or int(value) > types.MOST:
-        raise ValueError(f'must be a whole number from 0 to {types.MOST}')
+    if not _DIGITS.fullmatch(value) or int(value) > types.MAX_INT:
+        raise ValueError(f'must be a whole number from 0 to {types.MAX_INT}')
     return int(value)
 
 
-def positive(value: str) -> int:
+def parse_positive(value: str) -> int:
     """Take a whole number above 0."""
-    found = number(value)
+    found = parse_number(value)
     if found == 0:
         raise ValueError('must be a whole number above 0')
     return found
 
 
-def truth(value: str) -> bool:
+def parse_boolean(value: str) -> bool:
     """Take true or false, in the usual ways to write them."""
     lowered = value.strip().lower()
     if lowered in ('1', 't', 'true', 'on', 'y', 'yes'):
@@ -58,16 +58,16 @@ def truth(value: str) -> bool:
     raise ValueError('must be true or false')
 
 
-def truth_if_named(value: str) -> bool:
+def parse_flag(value: str) -> bool:
     """Take true or false; a name without a value is true."""
-    return truth(value) if value else True
+    return parse_boolean(value) if value else True
 
 
-def moment(value: str) -> datetime.datetime:
+def parse_time(value: str) -> datetime.datetime:
     """Take a time in ISO 8601, UTC if it does not say otherwise."""
     # A plus sign that the client did not encode arrives as a blank.
     plain = value.strip().replace(' ', '+') if 'T' in value else value
-    if not _MOMENT.fullmatch(plain):
+    if not _TIME.fullmatch(plain):
         raise ValueError('must be a time in ISO 8601, e.g. 2026-01-31T12:00Z')
     try:
         found = datetime.datetime.fromisoformat(plain)
@@ -95,14 +95,14 @@ def one_of(*values: str) -> Parser:
 class Param:
     """One parameter: how it is read, and at which versions it is known."""
 
-    parse: Parser = text
+    parse: Parser = parse_text
     since: int = microversion.MINIMUM
     until: int = microversion.MAXIMUM
     #: It may stand there more than once; its value is a list.
-    many: bool = False
+    is_repeatable: bool = False
 
 
-class Query:
+class QuerySchema:
     """The parameters of an endpoint."""
 
     def __init__(
@@ -117,24 +117,26 @@ class Query:
         self.params = dict(params)
         self._strict_since = strict_since
 
-    def read(self, raw: Raw, version: int) -> dict[str, Any]:
+    def parse(self, raw: RawQuery, version: int) -> dict[str, Any]:
         """Return the values by name; InvalidInput for one that is no sense."""
         found: dict[str, Any] = {}
         for name, given in raw.items():
             param = self.params.get(name)
             if param is None or not param.since <= version <= param.until:
-                self._refuse_if_strict(name, version)
+                self._reject_if_strict(name, version)
                 continue
             values = given if isinstance(given, list) else [given]
-            if param.many:
-                found[name] = [_parsed(name, param, one) for one in values]
+            if param.is_repeatable:
+                found[name] = [
+                    _parse_value(name, param, one) for one in values
+                ]
             elif len(values) > 1:
-                raise _refusal(name, 'must not be given more than once')
+                raise _invalid_input(name, 'must not be given more than once')
             else:
-                found[name] = _parsed(name, param, values[0])
+                found[name] = _parse_value(name, param, values[0])
         return found
 
-    def _refuse_if_strict(self, name: str, version: int) -> None:
+    def _reject_if_strict(self, name: str, version: int) -> None:
         if self._strict_since is None or version < self._strict_since:
             return
         known = [
@@ -151,21 +153,21 @@ class Query:
         )
 
 
-def _parsed(name: str, param: Param, value: str) -> Any:
+def _parse_value(name: str, param: Param, value: str) -> Any:
     if '\x00' in value:
-        raise _refusal(name, 'must not hold a NUL character')
+        raise _invalid_input(name, 'must not hold a NUL character')
     try:
         return param.parse(value)
     except ValueError as error:
-        raise _refusal(name, str(error)) from error
+        raise _invalid_input(name, str(error)) from error
 
 
-def _refusal(name: str, demand: str) -> exception.InvalidInput:
+def _invalid_input(name: str, demand: str) -> exception.InvalidInput:
     return exception.InvalidInput(
         f'Invalid input for query parameter {name}: {demand}.'
     )
 
 
 #: What every list that comes in pages takes.
-PAGE: Final = {'limit': Param(number), 'marker': Param()}
-NOTHING: Final = Query({})
+PAGE_PARAMS: Final = {'limit': Param(parse_number), 'marker': Param()}
+NO_PARAMS: Final = QuerySchema({})

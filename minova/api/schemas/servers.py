@@ -6,14 +6,14 @@ from typing import Any
 from typing import Final
 
 from minova.api.schemas import types
-from minova.api.schemas.bodies import Body
-from minova.api.schemas.bodies import fields
-from minova.api.schemas.bodies import one
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
+from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
 _TEXT: Final[Json] = {'type': 'string', 'maxLength': 255}
 _TEXT_OR_NULL: Final[Json] = {'type': ['string', 'null'], 'maxLength': 255}
-_ANYTHING: Final[Json] = {}
+_ANY: Final[Json] = {}
 
 # -- networks, disks ---------------------------------------------------------
 
@@ -26,7 +26,7 @@ _NETWORK: Final[Json] = {
 
 def _networks(tag: bool) -> Json:
     known = {**_NETWORK, 'tag': types.TAG} if tag else _NETWORK
-    return {'type': 'array', 'items': fields(known)}
+    return {'type': 'array', 'items': object_schema(known)}
 
 
 def _networks_or_word(tag: bool) -> Json:
@@ -59,18 +59,18 @@ _DISK: Final[Json] = {
     'device_name': _TEXT_OR_NULL,
     'device_type': _TEXT_OR_NULL,
     'disk_bus': _TEXT_OR_NULL,
-    'no_device': _ANYTHING,
+    'no_device': _ANY,
 }
 
 
 def _disks(*more: str) -> Json:
     known = {**_DISK, **dict.fromkeys(more, _TEXT_OR_NULL)}
-    return {'type': 'array', 'items': fields(known), 'maxItems': 64}
+    return {'type': 'array', 'items': object_schema(known), 'maxItems': 64}
 
 
 # -- create ------------------------------------------------------------------
 
-_COUNT: Final = types.number(1)
+_COUNT: Final = types.integer_schema(1)
 _SERVER: Final[Json] = {
     'name': types.NAME,
     'imageRef': {
@@ -113,9 +113,9 @@ _HINTS: Final[Json] = {'type': 'object'}
 
 
 def _create(server: Json, *required: str) -> Json:
-    return fields(
+    return object_schema(
         {
-            'server': fields(server, ['name', 'flavorRef', *required]),
+            'server': object_schema(server, ['name', 'flavorRef', *required]),
             'os:scheduler_hints': _HINTS,
             'OS-SCH-HNT:scheduler_hints': _HINTS,
         },
@@ -123,7 +123,7 @@ def _create(server: Json, *required: str) -> Json:
     )
 
 
-def _creations() -> dict[int, Json]:
+def _create_schemas() -> dict[int, Json]:
     """Return the schemas, each a change of the one before."""
     networks = 'networks'
     disks = 'block_device_mapping_v2'
@@ -158,7 +158,7 @@ def _creations() -> dict[int, Json]:
     return found
 
 
-CREATE: Final = Body(_creations())
+CREATE: Final = BodySchema(_create_schemas())
 
 # -- update, metadata, tags --------------------------------------------------
 
@@ -171,28 +171,28 @@ _CHANGES: Final[Json] = {
 
 
 def _update(changes: Json) -> Json:
-    return one('server', fields(changes))
+    return single_field('server', object_schema(changes))
 
 
-UPDATE: Final = Body(
+UPDATE: Final = BodySchema(
     {
         1: _update(_CHANGES),
         19: _update({**_CHANGES, 'description': types.DESCRIPTION}),
     }
 )
 
-METADATA: Final = Body({1: one('metadata', types.METADATA)})
-META: Final = Body(
+METADATA: Final = BodySchema({1: single_field('metadata', types.METADATA)})
+META: Final = BodySchema(
     {
-        1: one(
+        1: single_field(
             'meta', {**types.METADATA, 'minProperties': 1, 'maxProperties': 1}
         )
     }
 )
-TAGS: Final = Body({1: one('tags', types.TAGS)})
+TAGS: Final = BodySchema({1: single_field('tags', types.TAGS)})
 
 
-def changes_of(server: dict[str, Any]) -> dict[str, Any]:
+def instance_changes(server: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of an instance that a change of a server is to."""
     names = {'name': 'display_name', 'description': 'display_description'}
     found = {names[key]: server[key] for key in names if key in server}

@@ -4,8 +4,8 @@
 from typing import Final
 
 from minova.api.schemas import types
-from minova.api.schemas.bodies import Body
-from minova.api.schemas.bodies import fields
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
 from minova.api.schemas.types import Json
 
 _REASON: Final[Json] = {
@@ -15,27 +15,28 @@ _REASON: Final[Json] = {
     'pattern': r'\S',
     'explain': '1 to 255 characters that are not all blank',
 }
-_WHICH: Final[Json] = {'host': types.HOST, 'binary': types.NAME}
+_SERVICE_KEY: Final[Json] = {'host': types.HOST, 'binary': types.NAME}
 
-ENABLE: Final = Body({1: fields(_WHICH, _WHICH)})
-DISABLE_LOG_REASON: Final = Body(
+ENABLE: Final = BodySchema({1: object_schema(_SERVICE_KEY, _SERVICE_KEY)})
+DISABLE_LOG_REASON: Final = BodySchema(
     {
-        1: fields(
-            {**_WHICH, 'disabled_reason': _REASON},
-            [*_WHICH, 'disabled_reason'],
+        1: object_schema(
+            {**_SERVICE_KEY, 'disabled_reason': _REASON},
+            [*_SERVICE_KEY, 'disabled_reason'],
         )
     }
 )
-FORCE_DOWN: Final = Body(
+FORCE_DOWN: Final = BodySchema(
     {
-        1: fields(
-            {**_WHICH, 'forced_down': types.BOOLEAN}, [*_WHICH, 'forced_down']
+        1: object_schema(
+            {**_SERVICE_KEY, 'forced_down': types.BOOLEAN},
+            [*_SERVICE_KEY, 'forced_down'],
         )
     }
 )
-UPDATE: Final = Body(
+UPDATE: Final = BodySchema(
     {
-        1: fields(
+        1: object_schema(
             {
                 'status': {'type': 'string', 'enum': ['enabled', 'disabled']},
                 'disabled_reason': _REASON,

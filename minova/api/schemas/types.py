@@ -13,7 +13,7 @@ from minova import exception
 Json = dict[str, Any]
 
 #: What fits an integer column.
-MOST: Final = 0x7FFFFFFF
+MAX_INT: Final = 0x7FFFFFFF
 
 #: Printable, no blanks at the ends, no control characters.
 _PRINTABLE: Final = r'^(?![\s])[^\x00-\x1f\x7f\u2028\u2029]*(?<!\s)\Z'
@@ -66,12 +66,12 @@ BOOLEAN: Final[Json] = {
 }
 
 
-def truth(value: Any) -> bool:
+def to_bool(value: Any) -> bool:
     """Return what a value that BOOLEAN has let through means."""
     return value in _TRUE
 
 
-def number(least: int, most: int = MOST) -> Json:
+def integer_schema(minimum: int, maximum: int = MAX_INT) -> Json:
     """Return the schema of a whole number, also as a string of digits.
 
     Whoever uses it turns it into a number with ``whole``.
@@ -79,13 +79,13 @@ def number(least: int, most: int = MOST) -> Json:
     return {
         'type': ['integer', 'string'],
         'pattern': r'^[0-9]{1,10}\Z',
-        'minimum': least,
-        'maximum': most,
-        'explain': f'a whole number from {least} to {most}',
+        'minimum': minimum,
+        'maximum': maximum,
+        'explain': f'a whole number from {minimum} to {maximum}',
     }
 
 
-def whole(value: int | str, schema: Json, place: str) -> int:
+def to_int(value: int | str, schema: Json, path: str) -> int:
     """Return the number that a value let through by ``number`` stands for.
 
     InvalidInput for digits that make a number out of its range.
@@ -93,7 +93,7 @@ def whole(value: int | str, schema: Json, place: str) -> int:
     found = int(value)
     if not schema['minimum'] <= found <= schema['maximum']:
         raise exception.InvalidInput(
-            f'Invalid input for field/attribute {place}: must be '
+            f'Invalid input for field/attribute {path}: must be '
             f'{schema["explain"]}.'
         )
     return found

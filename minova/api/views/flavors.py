@@ -6,27 +6,27 @@ from typing import Any
 from minova.api.views.links import Links
 from minova.objects.flavor import Flavor
 
-Shown = dict[str, Any]
+Document = dict[str, Any]
 
 
-def brief(flavor: Flavor, version: int, links: Links) -> Shown:
+def brief(flavor: Flavor, version: int, links: Links) -> Document:
     """Return what a plain list shows."""
-    shown: Shown = {
+    result: Document = {
         'id': flavor.flavorid,
         'name': flavor.name,
-        'links': links.to('flavors', flavor.flavorid),
+        'links': links.resource_links('flavors', flavor.flavorid),
     }
     if version >= 55:
-        shown['description'] = flavor.description
-    return shown
+        result['description'] = flavor.description
+    return result
 
 
 def detail(
     flavor: Flavor, version: int, links: Links, extra_specs: bool
-) -> Shown:
+) -> Document:
     """Return all of a flavor; the specs only if they are to be seen."""
     no_swap = 0 if version >= 75 else ''
-    shown = brief(flavor, version, links) | {
+    result = brief(flavor, version, links) | {
         'ram': flavor.memory_mb,
         'vcpus': flavor.vcpus,
         'disk': flavor.root_gb,
@@ -37,5 +37,5 @@ def detail(
         'rxtx_factor': flavor.rxtx_factor,
     }
     if version >= 61 and extra_specs:
-        shown['extra_specs'] = flavor.extra_specs
-    return shown
+        result['extra_specs'] = flavor.extra_specs
+    return result

@@ -6,10 +6,10 @@ import dataclasses
 import json
 from typing import Any
 
-from minova.db.hosts import Host
-from minova.db.hosts import Service
+from minova.db.queries.hosts import Host
+from minova.db.queries.hosts import Service
 
-Shown = dict[str, Any]
+Document = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Hypervisor:
 
     host: Host
     service: Service | None
-    up: bool
+    is_up: bool
     servers: tuple[Any, ...] = ()
 
     @property
@@ -30,63 +30,63 @@ class Hypervisor:
         return sum(row.task_state is not None for row in self.servers)
 
 
-def number(found: Hypervisor, version: int) -> str | int:
+def get_id(found: Hypervisor, version: int) -> str | int:
     """Return the id under which a hypervisor is known."""
     return found.host.uuid if version >= 53 else found.host.id
 
 
-def brief(found: Hypervisor, version: int) -> Shown:
+def brief(found: Hypervisor, version: int) -> Document:
     """Return what a plain list shows."""
     disabled = found.service is None or found.service.disabled
     return {
-        'id': number(found, version),
+        'id': get_id(found, version),
         'hypervisor_hostname': found.host.hypervisor_hostname,
-        'state': 'up' if found.up else 'down',
+        'state': 'up' if found.is_up else 'down',
         'status': 'disabled' if disabled else 'enabled',
     }
 
 
-def detail(found: Hypervisor, version: int) -> Shown:
+def detail(found: Hypervisor, version: int) -> Document:
     """Return all that is known of it."""
     host, service = found.host, found.service
     cpu_info: Any = host.cpu_info
     if version < 28:
         cpu_info = json.dumps(cpu_info)
-    shown = brief(found, version) | _sums([found])
-    del shown['count']
-    return shown | {
+    result = brief(found, version) | _totals([found])
+    del result['count']
+    return result | {
         'cpu_info': cpu_info,
         'host_ip': host.address,
         'hypervisor_type': host.hypervisor_type,
         'hypervisor_version': host.hypervisor_version,
         'service': {
             'host': host.host,
-            'id': _service_number(service, version),
+            'id': _service_id(service, version),
             'disabled_reason': service.disabled_reason if service else None,
         },
     }
 
 
-def _service_number(service: Service | None, version: int) -> str | int:
+def _service_id(service: Service | None, version: int) -> str | int:
     if service is None:
         return '' if version >= 53 else 0
     return service.uuid if version >= 53 else service.id
 
 
-def add_servers(shown: Shown, found: Hypervisor) -> Shown:
+def add_servers(result: Document, found: Hypervisor) -> Document:
     """Add the servers on it."""
-    shown['servers'] = [
+    result['servers'] = [
         {'uuid': row.uuid, 'name': row.display_name} for row in found.servers
     ]
-    return shown
+    return result
 
 
-def statistics(found: Iterable[Hypervisor]) -> Shown:
+def statistics(found: Iterable[Hypervisor]) -> Document:
     """Return the sums over hypervisors."""
-    return _sums(list(found))
+    return _totals(list(found))
 
 
-def _sums(found: list[Hypervisor]) -> Shown:
+def _totals(found: list[Hypervisor]) -> Document:
     hosts = [one.host for one in found]
     disk = sum(host.disk_gb for host in hosts)
     memory = sum(host.memory_mb for host in hosts)

@@ -6,57 +6,62 @@ from typing import Final
 
 from minova.api.views import times
 from minova.api.views.links import Links
-from minova.db import history
+from minova.db.queries import api_history
 from minova.objects.migration import Migration
 
-Shown = dict[str, Any]
+Document = dict[str, Any]
 
 LIVE: Final = 'live-migration'
 
 
-def listed(move: Migration, version: int, links: Links) -> Shown:
+def list_entry(migration: Migration, version: int, links: Links) -> Document:
     """Return what a list of all migrations shows of one."""
-    shown = _common(move, version) | {
-        'instance_uuid': move.instance_uuid,
-        'old_instance_type_id': move.old_flavor.id,
-        'new_instance_type_id': move.new_flavor.id,
+    result = _common(migration, version) | {
+        'instance_uuid': migration.instance_uuid,
+        'old_instance_type_id': migration.old_flavor.id,
+        'new_instance_type_id': migration.new_flavor.id,
     }
     if version >= 23:
-        shown['migration_type'] = move.kind
-        if move.kind == LIVE and move.status in history.IN_PROGRESS:
-            collection = f'servers/{move.instance_uuid}/migrations'
-            shown['links'] = links.to(collection, str(move.id))
-    return shown
+        result['migration_type'] = migration.kind
+        if (
+            migration.kind == LIVE
+            and migration.status in api_history.IN_PROGRESS
+        ):
+            collection = f'servers/{migration.instance_uuid}/migrations'
+            result['links'] = links.resource_links(
+                collection, str(migration.id)
+            )
+    return result
 
 
-def in_progress(move: Migration, version: int) -> Shown:
+def in_progress(migration: Migration, version: int) -> Document:
     """Return what is shown of a live migration while it goes on."""
-    return _common(move, version) | {
-        'server_uuid': move.instance_uuid,
-        'memory_total_bytes': move.memory_total,
-        'memory_processed_bytes': move.memory_processed,
-        'memory_remaining_bytes': move.memory_remaining,
-        'disk_total_bytes': move.disk_total,
-        'disk_processed_bytes': move.disk_processed,
-        'disk_remaining_bytes': move.disk_remaining,
+    return _common(migration, version) | {
+        'server_uuid': migration.instance_uuid,
+        'memory_total_bytes': migration.memory_total,
+        'memory_processed_bytes': migration.memory_processed,
+        'memory_remaining_bytes': migration.memory_remaining,
+        'disk_total_bytes': migration.disk_total,
+        'disk_processed_bytes': migration.disk_processed,
+        'disk_remaining_bytes': migration.disk_remaining,
     }
 
 
-def _common(move: Migration, version: int) -> Shown:
-    shown = {
-        'id': move.id,
-        'status': move.status,
-        'source_compute': move.source_host,
-        'source_node': move.source_node,
-        'dest_compute': move.dest_host,
-        'dest_node': move.dest_node,
-        'dest_host': move.dest_ip,
-        'created_at': times.plain(move.created_at),
-        'updated_at': times.plain(move.updated_at),
+def _common(migration: Migration, version: int) -> Document:
+    result = {
+        'id': migration.id,
+        'status': migration.status,
+        'source_compute': migration.source_host,
+        'source_node': migration.source_node,
+        'dest_compute': migration.dest_host,
+        'dest_node': migration.dest_node,
+        'dest_host': migration.dest_ip,
+        'created_at': times.strtime(migration.created_at),
+        'updated_at': times.strtime(migration.updated_at),
     }
     if version >= 59:
-        shown['uuid'] = move.uuid
+        result['uuid'] = migration.uuid
     if version >= 80:
-        shown['user_id'] = move.user_id
-        shown['project_id'] = move.project_id
-    return shown
+        result['user_id'] = migration.user_id
+        result['project_id'] = migration.project_id
+    return result

@@ -17,14 +17,14 @@ from minova.api.views.links import Links
 
 #: A row of ``db.listings``: what is JSON in there is text.
 Row = Any
-Shown = dict[str, Any]
+Document = dict[str, Any]
 
 #: In these a server shows how far it is.
-_PROGRESSING: Final = frozenset(
+_PROGRESS_STATUSES: Final = frozenset(
     {'ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING'}
 )
 #: In these it shows what went wrong.
-FAULTY: Final = frozenset({states.ERROR, states.DELETED})
+FAULT_STATES: Final = frozenset({states.ERROR, states.DELETED})
 
 
 @functools.lru_cache(maxsize=4096)
@@ -43,7 +43,7 @@ def _flavor(text: str) -> Mapping[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class ServerView:
     """How servers are shown in one reply.
 
     What many servers of a reply have in common, an image or a flavor, is
@@ -53,60 +53,60 @@ class View:
     version: int
     links: Links
     #: The caller sees faults in full.
-    admin: bool = False
+    is_admin: bool = False
     #: The caller sees where a server is.
-    placed: bool = False
+    shows_host: bool = False
     #: ``service_down_time``, if the state of a server's host is seen.
     down_time: float | None = None
     #: The services by host; without it the rows say what there is to say.
     services: Mapping[str, Any] | None = None
-    extra_specs: bool = True
-    _made: dict[str, Any] = dataclasses.field(default_factory=dict)
+    shows_extra_specs: bool = True
+    _cache: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def brief(self, row: Row) -> Shown:
+    def brief(self, row: Row) -> Document:
         """Return what a plain list shows."""
         return {
             'id': row.uuid,
             'name': row.display_name,
-            'links': self.links.to('servers', row.uuid),
+            'links': self.links.resource_links('servers', row.uuid),
         }
 
-    def updated(self, row: Row, fault: Shown | None) -> Shown:
+    def update_response(self, row: Row, fault: Document | None) -> Document:
         """Return what the reply to a change shows."""
         if self.version >= 75:
             return self.detail(row, fault, groups=True)
-        shown = self._common(row, fault)
-        self._add_newer(shown, row, groups=True)
-        return shown
+        result = self._common(row, fault)
+        self._add_by_microversion(result, row, groups=True)
+        return result
 
     def detail(
-        self, row: Row, fault: Shown | None = None, groups: bool = False
-    ) -> Shown:
+        self, row: Row, fault: Document | None = None, groups: bool = False
+    ) -> Document:
         """Return all that is seen of a server.
 
         A list leaves the ``groups`` out.
         """
-        shown = self._common(row, fault)
+        result = self._common(row, fault)
         task_state = row.task_state
-        shown['OS-EXT-AZ:availability_zone'] = row.availability_zone or ''
-        shown['config_drive'] = 'True' if row.config_drive else ''
-        shown['key_name'] = row.key_name
-        shown['OS-SRV-USG:launched_at'] = times.plain(row.launched_at)
-        shown['OS-SRV-USG:terminated_at'] = times.plain(row.terminated_at)
-        shown['OS-EXT-STS:task_state'] = task_state
-        shown['OS-EXT-STS:vm_state'] = row.vm_state
-        shown['OS-EXT-STS:power_state'] = row.power_state
-        shown['os-extended-volumes:volumes_attached'] = []
-        if self.placed:
-            self._add_place(shown, row)
+        result['OS-EXT-AZ:availability_zone'] = row.availability_zone or ''
+        result['config_drive'] = 'True' if row.config_drive else ''
+        result['key_name'] = row.key_name
+        result['OS-SRV-USG:launched_at'] = times.strtime(row.launched_at)
+        result['OS-SRV-USG:terminated_at'] = times.strtime(row.terminated_at)
+        result['OS-EXT-STS:task_state'] = task_state
+        result['OS-EXT-STS:vm_state'] = row.vm_state
+        result['OS-EXT-STS:power_state'] = row.power_state
+        result['os-extended-volumes:volumes_attached'] = []
+        if self.shows_host:
+            self._add_host(result, row)
         if self.down_time is not None and self.version >= 16:
-            shown['host_status'] = self._host_status(row, self.down_time)
-        self._add_newer(shown, row, groups)
-        return shown
+            result['host_status'] = self._host_status(row, self.down_time)
+        self._add_by_microversion(result, row, groups)
+        return result
 
-    def _common(self, row: Row, fault: Shown | None) -> Shown:
-        status = states.status(row.vm_state, row.task_state)
-        shown = {
+    def _common(self, row: Row, fault: Document | None) -> Document:
+        status = states.api_status(row.vm_state, row.task_state)
+        result = {
             'id': row.uuid,
             'name': row.display_name,
             'status': status,
@@ -114,45 +114,45 @@ class View:
             'user_id': row.user_id,
             'metadata': orjson.Fragment(row.metadata),
             'hostId': host_id(row.project_id, row.host),
-            'image': self._once(row.image_ref, self._image),
-            'flavor': self._once(row.flavor, self._flavor),
-            'created': times.stamp(row.created_at),
-            'updated': times.stamp(row.updated_at or row.created_at),
-            'addresses': addresses(row),
+            'image': self._cached(row.image_ref, self._image),
+            'flavor': self._cached(row.flavor, self._flavor),
+            'created': times.isotime(row.created_at),
+            'updated': times.isotime(row.updated_at or row.created_at),
+            'addresses': addresses_by_network(row),
             'accessIPv4': row.access_ip_v4 or '',
             'accessIPv6': row.access_ip_v6 or '',
-            'links': self.links.to('servers', row.uuid),
+            'links': self.links.resource_links('servers', row.uuid),
             'OS-DCF:diskConfig': 'AUTO' if row.auto_disk_config else 'MANUAL',
         }
-        if status in _PROGRESSING:
-            shown['progress'] = row.progress or 0
-        if fault is not None and row.vm_state in FAULTY:
-            shown['fault'] = self._fault(fault)
-        return shown
+        if status in _PROGRESS_STATUSES:
+            result['progress'] = row.progress or 0
+        if fault is not None and row.vm_state in FAULT_STATES:
+            result['fault'] = self._fault(fault)
+        return result
 
-    def _once(self, key: str, make: Callable[[str], Any]) -> Any:
-        made = self._made.get(key)
+    def _cached(self, key: str, make: Callable[[str], Any]) -> Any:
+        made = self._cache.get(key)
         if made is None:
-            made = self._made[key] = orjson.Fragment(orjson.dumps(make(key)))
+            made = self._cache[key] = orjson.Fragment(orjson.dumps(make(key)))
         return made
 
-    def _image(self, image_ref: str) -> Shown | str:
+    def _image(self, image_ref: str) -> Document | str:
         if not image_ref:
             return ''
         return {
             'id': image_ref,
-            'links': self.links.bookmark('images', image_ref),
+            'links': self.links.bookmark_links('images', image_ref),
         }
 
-    def _flavor(self, text: str) -> Shown:
+    def _flavor(self, text: str) -> Document:
         flavor = _flavor(text)
         if self.version < 47:
             number = flavor['flavorid']
             return {
                 'id': number,
-                'links': self.links.bookmark('flavors', number),
+                'links': self.links.bookmark_links('flavors', number),
             }
-        shown = {
+        result = {
             'original_name': flavor['name'],
             'vcpus': flavor['vcpus'],
             'ram': flavor['memory_mb'],
@@ -160,29 +160,29 @@ class View:
             'ephemeral': flavor['ephemeral_gb'],
             'swap': flavor['swap_mb'],
         }
-        if self.extra_specs:
-            shown['extra_specs'] = flavor['extra_specs']
-        return shown
+        if self.shows_extra_specs:
+            result['extra_specs'] = flavor['extra_specs']
+        return result
 
-    def _fault(self, fault: Mapping[str, Any]) -> Shown:
+    def _fault(self, fault: Mapping[str, Any]) -> Document:
         return {
             'code': fault['code'],
-            'created': times.stamp(fault['created_at']),
-            'message': seen(fault['message'], self.admin),
+            'created': times.isotime(fault['created_at']),
+            'message': redact(fault['message'], self.is_admin),
         }
 
-    def _add_place(self, shown: Shown, row: Row) -> None:
-        shown['OS-EXT-SRV-ATTR:host'] = row.host
-        shown['OS-EXT-SRV-ATTR:hypervisor_hostname'] = row.node
-        shown['OS-EXT-SRV-ATTR:instance_name'] = f'instance-{row.id:08x}'
+    def _add_host(self, result: Document, row: Row) -> None:
+        result['OS-EXT-SRV-ATTR:host'] = row.host
+        result['OS-EXT-SRV-ATTR:hypervisor_hostname'] = row.node
+        result['OS-EXT-SRV-ATTR:instance_name'] = f'instance-{row.id:08x}'
         if self.version >= 3:
-            shown['OS-EXT-SRV-ATTR:reservation_id'] = row.reservation_id
-            shown['OS-EXT-SRV-ATTR:launch_index'] = row.launch_index
-            shown['OS-EXT-SRV-ATTR:hostname'] = row.hostname
-            shown['OS-EXT-SRV-ATTR:kernel_id'] = row.kernel_id
-            shown['OS-EXT-SRV-ATTR:ramdisk_id'] = row.ramdisk_id
-            shown['OS-EXT-SRV-ATTR:root_device_name'] = row.root_device_name
-            shown['OS-EXT-SRV-ATTR:user_data'] = row.user_data
+            result['OS-EXT-SRV-ATTR:reservation_id'] = row.reservation_id
+            result['OS-EXT-SRV-ATTR:launch_index'] = row.launch_index
+            result['OS-EXT-SRV-ATTR:hostname'] = row.hostname
+            result['OS-EXT-SRV-ATTR:kernel_id'] = row.kernel_id
+            result['OS-EXT-SRV-ATTR:ramdisk_id'] = row.ramdisk_id
+            result['OS-EXT-SRV-ATTR:root_device_name'] = row.root_device_name
+            result['OS-EXT-SRV-ATTR:user_data'] = row.user_data
 
     def _host_status(self, row: Row, down_time: float) -> str:
         """Return in what state the service on a server's host is."""
@@ -198,28 +198,30 @@ class View:
         if self.services is None:
             silent = (row.now - row.last_seen_at).total_seconds()
         else:
-            silent = service.silent
+            silent = service.heartbeat_age
         return 'UP' if silent <= down_time else 'UNKNOWN'
 
-    def _add_newer(self, shown: Shown, row: Row, groups: bool) -> None:
+    def _add_by_microversion(
+        self, result: Document, row: Row, groups: bool
+    ) -> None:
         version = self.version
         if version >= 9:
-            shown['locked'] = row.locked
+            result['locked'] = row.locked
         if version >= 19:
-            shown['description'] = row.display_description
+            result['description'] = row.display_description
         if version >= 26:
-            shown['tags'] = orjson.Fragment(row.tags)
+            result['tags'] = orjson.Fragment(row.tags)
         if version >= 63:
-            shown['trusted_image_certificates'] = None
+            result['trusted_image_certificates'] = None
         if version >= 71 and groups:
-            shown['server_groups'] = []
+            result['server_groups'] = []
         if version >= 73:
-            shown['locked_reason'] = row.locked_reason
+            result['locked_reason'] = row.locked_reason
 
 
-def addresses(row: Row) -> Shown:
+def addresses_by_network(row: Row) -> Document:
     """Return the addresses of a server by network."""
-    found: Shown = {}
+    found: Document = {}
     if row.network_info == '[]':
         return found
     for nic in orjson.loads(row.network_info):
@@ -236,13 +238,13 @@ def addresses(row: Row) -> Shown:
 
 
 #: After this a scheduler's refusal lists the hosts and what they lack.
-_NOT_ENOUGH: Final = 'There are not enough hosts available'
+_NO_VALID_HOST: Final = 'There are not enough hosts available'
 
 
-def seen(message: str, admin: bool) -> str:
+def redact(message: str, is_admin: bool) -> str:
     """Return what a caller sees of a failure's text.
 
     Which hosts there are and how full they are is for administrators.
     """
-    head, found, _ = message.partition(_NOT_ENOUGH)
-    return message if admin or not found else f'{head}{found}.'
+    head, found, _ = message.partition(_NO_VALID_HOST)
+    return message if is_admin or not found else f'{head}{found}.'

@@ -8,11 +8,11 @@ a thousand servers has three thousand times in it.
 import datetime
 
 
-def stamp(moment: datetime.datetime | None) -> str | None:
+def isotime(time: datetime.datetime | None) -> str | None:
     """Return ``2026-01-31T12:00:00Z``."""
-    return moment.isoformat()[:19] + 'Z' if moment else None
+    return time.isoformat()[:19] + 'Z' if time else None
 
 
-def plain(moment: datetime.datetime | None) -> str | None:
+def strtime(time: datetime.datetime | None) -> str | None:
     """Return ``2026-01-31T12:00:00.000000``."""
-    return moment.isoformat(timespec='microseconds')[:26] if moment else None
+    return time.isoformat(timespec='microseconds')[:26] if time else None

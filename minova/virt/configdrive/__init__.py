@@ -13,12 +13,12 @@ https://docs.openstack.org/nova/latest/user/metadata.html
 
 from minova.virt.configdrive import documents
 from minova.virt.configdrive import iso
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 
 #: The label by which guests find the drive.
 LABEL = 'config-2'
 
 
-def image(spec: Spec) -> bytes:
+def build_image(spec: GuestSpec) -> bytes:
     """Return the image of the config drive of a spec that has one."""
-    return iso.image(LABEL, documents.files(spec))
+    return iso.build_image(LABEL, documents.build_files(spec))

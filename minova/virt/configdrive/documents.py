@@ -26,7 +26,7 @@ import orjson
 
 from minova.virt.configdrive import network
 from minova.virt.driver import ConfigDrive
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 
 #: The version of the format that is written.
 VERSION = '2018-08-27'
@@ -36,28 +36,31 @@ _CERTIFICATE = '-----BEGIN CERTIFICATE-----'
 Json = dict[str, Any]
 
 
-def files(spec: Spec) -> dict[str, bytes]:
+def build_files(spec: GuestSpec) -> dict[str, bytes]:
     """Return the content of each file by its path, in a fixed order."""
     drive = spec.config_drive
     if drive is None:
         raise LookupError(f'guest {spec.uuid} has no config drive')
-    told = {
-        'meta_data.json': _written(_meta_data(spec, drive)),
-        'network_data.json': _written(network.data(spec.nics)),
-        'vendor_data.json': _written({}),
+    documents = {
+        'meta_data.json': _to_json(_meta_data(spec, drive)),
+        'network_data.json': _to_json(network.network_data(spec.nics)),
+        'vendor_data.json': _to_json({}),
     }
-    ec2 = {'meta-data.json': _written(_ec2_meta_data(spec, drive))}
+    ec2 = {'meta-data.json': _to_json(_ec2_meta_data(spec, drive))}
     if drive.user_data is not None:
         # Blanks of any alphabet may stand in it; the API takes them.
         content = base64.b64decode(''.join(drive.user_data.split()))
-        told['user_data'] = ec2['user-data'] = content
+        documents['user_data'] = ec2['user-data'] = content
     found = {f'ec2/latest/{name}': ec2[name] for name in ec2}
     for version in (VERSION, 'latest'):
-        found |= {f'openstack/{version}/{name}': told[name] for name in told}
+        found |= {
+            f'openstack/{version}/{name}': documents[name]
+            for name in documents
+        }
     return dict(sorted(found.items()))
 
 
-def _meta_data(spec: Spec, drive: ConfigDrive) -> Json:
+def _meta_data(spec: GuestSpec, drive: ConfigDrive) -> Json:
     found: Json = {
         'uuid': spec.uuid,
         'name': spec.title,
@@ -84,7 +87,7 @@ def _key_type(data: str) -> str:
     return 'x509' if data.lstrip().startswith(_CERTIFICATE) else 'ssh'
 
 
-def _ec2_meta_data(spec: Spec, drive: ConfigDrive) -> Json:
+def _ec2_meta_data(spec: GuestSpec, drive: ConfigDrive) -> Json:
     """Return what cloud-init takes for the names of disks and the like."""
     found: Json = {
         'instance-id': spec.uuid,
@@ -106,5 +109,5 @@ def _ec2_meta_data(spec: Spec, drive: ConfigDrive) -> Json:
     return found
 
 
-def _written(document: Json) -> bytes:
+def _to_json(document: Json) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)

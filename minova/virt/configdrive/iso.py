@@ -38,7 +38,7 @@ _SHORT_TIME = bytes((100, 1, 1, 0, 0, 0, 0))
 _NO_TIME = b'0' * 16 + b'\0'
 
 
-def image(label: str, files: Mapping[str, bytes]) -> bytes:
+def build_image(label: str, files: Mapping[str, bytes]) -> bytes:
     """Return an image of ``files``, by their paths without a first slash."""
     disc = pycdlib.PyCdlib()
     disc.new(

@@ -14,13 +14,13 @@ from typing import Any
 Json = dict[str, Any]
 
 #: How the way to everywhere else is written, by version of IP.
-_ANYWHERE = {
+_DEFAULT_ROUTE = {
     4: ('0.0.0.0', '0.0.0.0'),  # noqa: S104  nothing listens there
     6: ('::', '::'),
 }
 
 
-def data(nics: Iterable[Json]) -> Json:
+def network_data(nics: Iterable[Json]) -> Json:
     """Return the document for these devices, in their order."""
     links: list[Json] = []
     networks: list[Json] = []
@@ -57,20 +57,20 @@ def _link(nic: Json) -> Json:
 def _networks(nic: Json) -> list[Json]:
     addresses = nic.get('addresses') or []
     if not addresses and nic.get('user'):
-        return [_asked_for(nic, 4)]
-    return [_of_address(nic, address) for address in addresses]
+        return [_dhcp_network(nic, 4)]
+    return [_address_network(nic, address) for address in addresses]
 
 
-def _of_address(nic: Json, given: Json) -> Json:
+def _address_network(nic: Json, given: Json) -> Json:
     address = ipaddress.ip_address(given['address'])
     for subnet in nic.get('subnets') or []:
         range_ = ipaddress.ip_network(subnet['cidr'], strict=False)
         if address in range_:
-            return _static(nic, address, range_, subnet)
-    return _asked_for(nic, address.version)
+            return _static_network(nic, address, range_, subnet)
+    return _dhcp_network(nic, address.version)
 
 
-def _static(
+def _static_network(
     nic: Json,
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
     range_: ipaddress.IPv4Network | ipaddress.IPv6Network,
@@ -78,10 +78,10 @@ def _static(
 ) -> Json:
     routes = []
     if subnet.get('gateway'):
-        anywhere, mask = _ANYWHERE[address.version]
+        destination, mask = _DEFAULT_ROUTE[address.version]
         routes.append(
             {
-                'network': anywhere,
+                'network': destination,
                 'netmask': mask,
                 'gateway': subnet['gateway'],
             }
@@ -96,7 +96,7 @@ def _static(
     }
 
 
-def _asked_for(nic: Json, version: int) -> Json:
+def _dhcp_network(nic: Json, version: int) -> Json:
     return {
         'type': f'ipv{version}_dhcp',
         'network_id': nic.get('network_id'),

@@ -5,33 +5,33 @@ import queue
 
 from minova import exception
 from minova.conf import CONF
-from minova.objects.host import Holding
-from minova.states import ON
-from minova.states import Power
-from minova.virt import stock
+from minova.objects.host import HostArtifact
+from minova.states import POWERED_ON
+from minova.states import PowerState
+from minova.virt import host_contents
 from minova.virt.driver import Guest
+from minova.virt.driver import GuestSpec
 from minova.virt.driver import Inventory
-from minova.virt.driver import Screen
-from minova.virt.driver import Spec
+from minova.virt.driver import VncEndpoint
 from minova.virt.fake.disks import FakeDisks
-from minova.virt.fake.host import faulty
-from minova.virt.fake.moves import FakeMoves
-from minova.virt.fake.world import seconds
-from minova.virt.shelf import Record
+from minova.virt.fake.host import fault_injectable
+from minova.virt.fake.live_migration import FakeLiveMigration
+from minova.virt.fake.world import now_seconds
+from minova.virt.record_store import Record
 
 #: What a guest says when it boots, as long as somebody may want to read it.
-_BOOT = (
+_BOOT_MESSAGE = (
     '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
 )
-_KEPT_BOOTS = 100
+_MAX_CONSOLE_LINES = 100
 
 
-class FakeDriver(FakeDisks, FakeMoves):
+class FakeDriver(FakeDisks, FakeLiveMigration):
     """One fake host: itself, its guests, what is kept of them."""
 
     # -- the host ------------------------------------------------------------
 
-    @faulty
+    @fault_injectable
     def inventory(self) -> Inventory:
         """Tell what the configuration says of every fake host."""
         return Inventory(
@@ -47,7 +47,7 @@ class FakeDriver(FakeDisks, FakeMoves):
     def next_event(self, timeout: float) -> str | None:
         """Wait for a change that was made from outside, in this process."""
         try:
-            return self._world.listener(self.host).get(timeout=timeout)
+            return self._world.event_queue(self.host).get(timeout=timeout)
         except queue.Empty:
             return None
 
@@ -56,40 +56,40 @@ class FakeDriver(FakeDisks, FakeMoves):
 
     # -- guests --------------------------------------------------------------
 
-    @faulty
+    @fault_injectable
     def guests(self) -> list[Guest]:
         """Return all guests."""
-        uuids = set(self._shelf.names(f'{self.host}/guests'))
-        uuids |= set(self._shelf.names(f'{self.host}/arriving'))
-        found = [self._look(uuid) for uuid in sorted(uuids)]
+        uuids = set(self._store.list_names(f'{self.host}/guests'))
+        uuids |= set(self._store.list_names(f'{self.host}/incoming'))
+        found = [self._get_guest(uuid) for uuid in sorted(uuids)]
         return [guest for guest in found if guest is not None]
 
-    @faulty
+    @fault_injectable
     def guest(self, uuid: str) -> Guest | None:
         """Return one guest."""
-        return self._look(uuid)
+        return self._get_guest(uuid)
 
-    @faulty
-    def define(self, spec: Spec) -> None:
+    @fault_injectable
+    def define(self, spec: GuestSpec) -> None:
         """Write the definition; a running guest goes on as it is."""
-        with self._shelf.alone(spec.uuid):
-            self._reserve(spec)
-            record = self._world.settle(self.host, spec.uuid) or {
-                'power': int(Power.SHUTDOWN),
+        with self._store.lock(spec.uuid):
+            self._reserve_addresses(spec)
+            record = self._world.apply_due(self.host, spec.uuid) or {
+                'power': int(PowerState.SHUTDOWN),
                 'boot': 0,
                 'off_at': None,
                 'move': None,
             }
             record['spec'] = _as_record(spec)
-            self._shelf.put(f'{self.host}/guests/{spec.uuid}', record)
+            self._store.put(f'{self.host}/guests/{spec.uuid}', record)
 
-    @faulty
+    @fault_injectable
     def start(self, uuid: str) -> None:
         """Start a guest that is off."""
-        with self._changing(uuid) as record:
-            if record['power'] == Power.RUNNING:
+        with self._locked_record(uuid) as record:
+            if record['power'] == PowerState.RUNNING:
                 return
-            disk = self._shelf.get(f'{self.host}/disks/{uuid}')
+            disk = self._store.get(f'{self.host}/disks/{uuid}')
             if not disk:
                 raise exception.DiskFailed(
                     instance_id=uuid, reason='its disks are missing'
@@ -98,59 +98,61 @@ class FakeDriver(FakeDisks, FakeMoves):
                 raise exception.DiskFailed(
                     instance_id=uuid, reason='its rescue disk is missing'
                 )
-            if record['power'] != Power.PAUSED:
+            if record['power'] != PowerState.PAUSED:
                 record['boot'] += 1
-                self._say(uuid, record)
+                self._log_boot(uuid, record)
             record |= {
-                'power': int(Power.RUNNING),
+                'power': int(PowerState.RUNNING),
                 'off_at': None,
                 'saved': False,
             }
 
-    @faulty
+    @fault_injectable
     def shutdown(self, uuid: str) -> None:
         """Let the guest be off a little later."""
-        with self._changing(uuid) as record:
-            if record['power'] == Power.RUNNING:
-                record['off_at'] = seconds() + CONF.fake.shutdown_seconds
+        with self._locked_record(uuid) as record:
+            if record['power'] == PowerState.RUNNING:
+                record['off_at'] = now_seconds() + CONF.fake.shutdown_seconds
 
-    @faulty
+    @fault_injectable
     def power_off(self, uuid: str) -> None:
         """Switch off; a move that was under way ends."""
-        if self._look(uuid) is None:
+        if self._get_guest(uuid) is None:
             return
-        with self._changing(uuid) as record:
-            record |= {'power': int(Power.SHUTDOWN), 'off_at': None}
+        with self._locked_record(uuid) as record:
+            record |= {'power': int(PowerState.SHUTDOWN), 'off_at': None}
             if record['move'] and record['move']['state'] == 'running':
                 record['move'] |= {'state': 'failed', 'error': 'guest is off'}
 
-    @faulty
+    @fault_injectable
     def pause(self, uuid: str) -> None:
         """Pause a running guest."""
-        self._between(uuid, Power.RUNNING, Power.PAUSED)
+        self._transition(uuid, PowerState.RUNNING, PowerState.PAUSED)
 
-    @faulty
+    @fault_injectable
     def unpause(self, uuid: str) -> None:
         """Let a paused guest run."""
-        self._between(uuid, Power.PAUSED, Power.RUNNING)
+        self._transition(uuid, PowerState.PAUSED, PowerState.RUNNING)
 
-    def _between(self, uuid: str, before: Power, after: Power) -> None:
-        with self._changing(uuid) as record:
+    def _transition(
+        self, uuid: str, before: PowerState, after: PowerState
+    ) -> None:
+        with self._locked_record(uuid) as record:
             if record['power'] not in (before, after):
                 raise exception.GuestFailed(
                     instance_id=uuid,
-                    reason=f'it is {Power(record["power"]).name}, not '
+                    reason=f'it is {PowerState(record["power"]).name}, not '
                     f'{before.name}',
                 )
             record['power'] = int(after)
 
-    @faulty
+    @fault_injectable
     def suspend(self, uuid: str) -> None:
         """Switch off; the number of the boot is what is remembered."""
-        with self._changing(uuid) as record:
-            if record['power'] in ON:
+        with self._locked_record(uuid) as record:
+            if record['power'] in POWERED_ON:
                 record |= {
-                    'power': int(Power.SHUTDOWN),
+                    'power': int(PowerState.SHUTDOWN),
                     'off_at': None,
                     'saved': True,
                 }
@@ -160,89 +162,91 @@ class FakeDriver(FakeDisks, FakeMoves):
                     reason='it is off, and nothing of its memory is saved',
                 )
 
-    @faulty
-    def has_saved(self, uuid: str) -> bool:
+    @fault_injectable
+    def has_managed_save(self, uuid: str) -> bool:
         """Tell whether it is noted."""
-        with self._shelf.alone(uuid):
-            record = self._world.settle(self.host, uuid)
+        with self._store.lock(uuid):
+            record = self._world.apply_due(self.host, uuid)
         return record is not None and bool(record.get('saved'))
 
-    @faulty
+    @fault_injectable
     def resume(self, uuid: str) -> None:
         """Switch on; it is the boot that it was."""
-        with self._changing(uuid) as record:
-            if record['power'] not in ON and not record.get('saved'):
+        with self._locked_record(uuid) as record:
+            if record['power'] not in POWERED_ON and not record.get('saved'):
                 raise exception.GuestFailed(
                     instance_id=uuid,
                     reason='nothing of its memory is saved',
                 )
-            record |= {'power': int(Power.RUNNING), 'saved': False}
+            record |= {'power': int(PowerState.RUNNING), 'saved': False}
 
-    @faulty
-    def remove(self, uuid: str) -> None:
+    @fault_injectable
+    def destroy(self, uuid: str) -> None:
         """Forget a guest."""
-        with self._shelf.alone(uuid):
-            self._world.settle(self.host, uuid)
-            for kind in ('guests', 'arriving', 'moved', 'reserved'):
-                self._shelf.delete(f'{self.host}/{kind}/{uuid}')
+        with self._store.lock(uuid):
+            self._world.apply_due(self.host, uuid)
+            for kind in ('guests', 'incoming', 'migrated', 'reserved'):
+                self._store.delete(f'{self.host}/{kind}/{uuid}')
 
     # -- consoles ------------------------------------------------------------
 
-    def _say(self, uuid: str, record: Record) -> None:
+    def _log_boot(self, uuid: str, record: Record) -> None:
         """Let a guest that boots say so."""
-        said = _BOOT.format(
+        said = _BOOT_MESSAGE.format(
             uuid=uuid,
             number=record['boot'],
             host=self.host,
             name=f'guest-{uuid[:8]}',
         )
         console = [*record.get('console', ()), *said.split('\n')]
-        record['console'] = console[-_KEPT_BOOTS:]
+        record['console'] = console[-_MAX_CONSOLE_LINES:]
 
-    @faulty
+    @fault_injectable
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
         """Return what the guest said at its boots."""
-        with self._shelf.alone(uuid):
-            record = self._world.settle(self.host, uuid) or {}
+        with self._store.lock(uuid):
+            record = self._world.apply_due(self.host, uuid) or {}
         said = '\n'.join(record.get('console', ())).encode()
         return said[-max_bytes:] if max_bytes else b''
 
-    @faulty
-    def vnc(self, uuid: str) -> Screen:
+    @fault_injectable
+    def vnc(self, uuid: str) -> VncEndpoint:
         """Tell where a test plays the screens of guests, if one does."""
-        guest = self._look(uuid)
-        if guest is None or guest.power not in ON:
+        guest = self._get_guest(uuid)
+        if guest is None or guest.power not in POWERED_ON:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='its guest does not run'
             )
-        screen = self._world.screen()
+        screen = self._world.vnc_endpoint()
         if screen is None:
             raise exception.ConsoleTypeUnavailable(
                 console_type='novnc', reason='fake guests have no screen.'
             )
         return screen
 
-    @faulty
-    def stock(self) -> list[Holding]:
+    @fault_injectable
+    def list_host_contents(self) -> list[HostArtifact]:
         """Return what the records hold of every guest.
 
         Disks are looked at last: a guest that comes meanwhile brings them.
         """
         guests = self.guests()
-        kept: dict[str, stock.Kept] = {}
-        for kind in ('disks', 'aside'):
-            for uuid in self._shelf.names(f'{self.host}/{kind}'):
-                found = kept.setdefault(uuid, stock.Kept())
+        kept: dict[str, host_contents.DiskArtifacts] = {}
+        for kind in ('disks', 'retained'):
+            for uuid in self._store.list_names(f'{self.host}/{kind}'):
+                found = kept.setdefault(uuid, host_contents.DiskArtifacts())
                 setattr(found, kind, True)
-                disks = self._shelf.get(f'{self.host}/disks/{uuid}') or {}
-                found.config_drive = 'config_drive' in disks
-        for uuid in self._shelf.names(f'{self.host}/invited'):
-            kept.setdefault(uuid, stock.Kept()).scraps = True
-        reserved = self._shelf.names(f'{self.host}/reserved')
-        return stock.of(guests, kept, reserved)
+                disks = self._store.get(f'{self.host}/disks/{uuid}') or {}
+                found.has_config_drive = 'config_drive' in disks
+        for uuid in self._store.list_names(f'{self.host}/tickets'):
+            kept.setdefault(
+                uuid, host_contents.DiskArtifacts()
+            ).has_partial_disks = True
+        reserved = self._store.list_names(f'{self.host}/reserved')
+        return host_contents.build(guests, kept, reserved)
 
 
-def _as_record(spec: Spec) -> Record:
+def _as_record(spec: GuestSpec) -> Record:
     return {
         'operation': spec.operation,
         'generation': spec.generation,

@@ -12,19 +12,19 @@ from typing import TypeVar
 
 from minova import clock
 from minova import exception
-from minova.states import ON
-from minova.states import Power
+from minova.states import POWERED_ON
+from minova.states import PowerState
 from minova.virt.driver import Guest
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 from minova.virt.fake.world import World
-from minova.virt.shelf import Record
+from minova.virt.record_store import Record
 
 H = TypeVar('H', bound='FakeHost')
 P = ParamSpec('P')
 R = TypeVar('R')
 
 
-def faulty(
+def fault_injectable(
     method: 'Callable[Concatenate[H, P], R]',
 ) -> 'Callable[Concatenate[H, P], R]':
     """Let a method fail or take time when that was ordered."""
@@ -32,12 +32,12 @@ def faulty(
     @functools.wraps(method)
     def wrapped(self: H, *args: P.args, **kwargs: P.kwargs) -> R:
         name = method.__name__
-        self.take_time(name)
-        self.fail_if_ordered(name)
+        self.apply_delay(name)
+        self.raise_injected_fault(name)
         try:
             return method(self, *args, **kwargs)
         finally:
-            self.take_time(name, after=True)
+            self.apply_delay(name, after=True)
 
     return cast('Callable[Concatenate[H, P], R]', wrapped)
 
@@ -48,53 +48,55 @@ class FakeHost:
     def __init__(self, host: str, world: World) -> None:
         self.host = host
         self._world = world
-        self._shelf = world.shelf
-        self._shelf.put(f'hosts/{host}', {})
+        self._store = world.store
+        self._store.put(f'hosts/{host}', {})
 
-    def take_time(self, method: str, after: bool = False) -> None:
+    def apply_delay(self, method: str, after: bool = False) -> None:
         """Take the time that was ordered, before or after the call."""
         seconds = self._world.delay(self.host, method, after)
         if seconds:
             clock.sleep(seconds)
 
-    def fail_if_ordered(self, method: str) -> None:
+    def raise_injected_fault(self, method: str) -> None:
         """Raise the error that was ordered."""
         path = f'{self.host}/faults/{method}'
-        order = self._shelf.get(path)
-        if order is None:
+        fault = self._store.get(path)
+        if fault is None:
             return
-        if order['times'] > 1:
-            self._shelf.put(path, order | {'times': order['times'] - 1})
+        if fault['times'] > 1:
+            self._store.put(path, fault | {'times': fault['times'] - 1})
         else:
-            self._shelf.delete(path)
-        kind = getattr(exception, order['kind'])
+            self._store.delete(path)
+        kind = getattr(exception, fault['kind'])
         raise kind(
-            instance_id='(any)', reason=f'{method} failed: {order["error"]}'
+            instance_id='(any)', reason=f'{method} failed: {fault["error"]}'
         )
 
     # -- its guests ----------------------------------------------------------
 
-    def _look(self, uuid: str) -> Guest | None:
+    def _get_guest(self, uuid: str) -> Guest | None:
         """Return a guest, as it is now."""
-        with self._shelf.alone(uuid):
-            record = self._world.settle(self.host, uuid)
-            arriving = self._shelf.get(f'{self.host}/arriving/{uuid}')
+        with self._store.lock(uuid):
+            record = self._world.apply_due(self.host, uuid)
+            arriving = self._store.get(f'{self.host}/incoming/{uuid}')
         if record is None:
             if arriving is None:
                 return None
-            return Guest(uuid, Power.PAUSED, None, None, None, arriving=True)
-        power = Power(record['power'])
-        on = power in ON
+            return Guest(
+                uuid, PowerState.PAUSED, None, None, None, is_incoming=True
+            )
+        power = PowerState(record['power'])
+        on = power in POWERED_ON
         return Guest(
             uuid,
             power,
             record['boot'] if on else None,
             record['spec']['operation'],
             record['spec']['generation'],
-            trouble=record.get('trouble'),
+            fault=record.get('trouble'),
         )
 
-    def _reserve(self, spec: Spec) -> None:
+    def _reserve_addresses(self, spec: GuestSpec) -> None:
         """Note what networks of libvirt would keep for a guest."""
         found = [
             address['address']
@@ -104,17 +106,17 @@ class FakeHost:
         ]
         if found:
             path = f'{self.host}/reserved/{spec.uuid}'
-            self._shelf.put(path, {'addresses': found})
+            self._store.put(path, {'addresses': found})
 
     @contextlib.contextmanager
-    def _changing(self, uuid: str) -> Iterator[Record]:
+    def _locked_record(self, uuid: str) -> Iterator[Record]:
         """Have a guest's record to oneself; write it back when it is well."""
-        with self._shelf.alone(uuid):
-            record = self._world.settle(self.host, uuid)
+        with self._store.lock(uuid):
+            record = self._world.apply_due(self.host, uuid)
             if record is None:
                 raise exception.GuestFailed(
                     instance_id=uuid,
                     reason=f'host {self.host} does not know it',
                 )
             yield record
-            self._shelf.put(f'{self.host}/guests/{uuid}', record)
+            self._store.put(f'{self.host}/guests/{uuid}', record)

@@ -20,63 +20,63 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
-from minova.states import Power
+from minova.states import PowerState
 from minova.virt.driver import Driver
-from minova.virt.fake import wire
+from minova.virt.fake import protocol
 from minova.virt.fake.driver import FakeDriver
-from minova.virt.fake.world import seconds
+from minova.virt.fake.world import now_seconds
 from minova.virt.fake.world import World
-from minova.virt.shelf import Record
-from minova.virt.shelf import Shelf
+from minova.virt.record_store import Record
+from minova.virt.record_store import RecordStore
 
 LOG = logging.getLogger(__name__)
 
 #: What may be asked of a host.
-CALLS = frozenset(
+DRIVER_CALLS = frozenset(
     name
     for base in Driver.__mro__
     for name in vars(base)
     if not name.startswith('_') and name not in ('uses_images', 'close')
 )
 #: Those of them that change nothing.
-_LOOKS = frozenset((
-    'inventory', 'guests', 'guest', 'has_saved', 'has_disks', 'has_aside',
-    'migration', 'check_reception', 'check_departure', 'check_hand_over',
+_READ_ONLY_CALLS = frozenset((
+    'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks', 'has_retained_disks',
+    'migration', 'check_can_live_migrate_destination', 'check_can_live_migrate_source', 'check_can_send_disks',
     'images_in_use', 'next_event', 'console_output', 'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
-_CONTROLS = frozenset((
-    'running', 'guest', 'disk', 'everything', 'violations', 'at_work',
-    'set_power', 'announce', 'break_', 'slow', 'migrations_take', 'heal',
-    'screens_at',
+_WORLD_CALLS = frozenset((
+    'running', 'guest', 'get_disks', 'dump', 'violations', 'calls_in_progress',
+    'set_power', 'notify_change', 'inject_fault', 'inject_delay', 'set_migration_seconds', 'clear_faults',
+    'set_vnc_endpoint',
 ))  # fmt: skip
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """Whoever asked has hung up; what was asked for is not done."""
 
 
 class WatchedWorld(World):
     """All fake hosts, and a witness of guests that run twice."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        super().__init__(shelf)
-        self._twice: dict[str, list[str]] = {}
-        self._at_work: dict[int, list[str]] = {}
+    def __init__(self, store: RecordStore) -> None:
+        super().__init__(store)
+        self._running_twice: dict[str, list[str]] = {}
+        self._calls_in_progress: dict[int, list[str]] = {}
 
-    def at_work(self) -> list[list[str]]:
+    def calls_in_progress(self) -> list[list[str]]:
         """Return the calls that take their time: host, call, uuid."""
-        return list(self._at_work.values())
+        return list(self._calls_in_progress.values())
 
     @contextlib.contextmanager
-    def taking_time(self, host: str, call: str, uuid: str) -> Iterator[None]:
+    def delayed_call(self, host: str, call: str, uuid: str) -> Iterator[None]:
         """Show a call as one that takes its time."""
         entry = [host, call, uuid]
-        self._at_work[id(entry)] = entry
+        self._calls_in_progress[id(entry)] = entry
         try:
             yield
         finally:
-            del self._at_work[id(entry)]
+            del self._calls_in_progress[id(entry)]
 
     def violations(self) -> list[Record]:
         """Return when a guest ran at more than one host, the first first."""
@@ -87,37 +87,37 @@ class WatchedWorld(World):
         """Look at how many hosts a guest runs, now that ``call`` is done."""
         hosts = self.running(uuid)
         if len(hosts) < 2:
-            self._twice.pop(uuid, None)
-        elif self._twice.get(uuid) != hosts:
-            self._twice[uuid] = hosts
-            number = len(self.shelf.names('violations'))
+            self._running_twice.pop(uuid, None)
+        elif self._running_twice.get(uuid) != hosts:
+            self._running_twice[uuid] = hosts
+            number = len(self.store.list_names('violations'))
             record = {
-                'at': seconds(),
+                'at': now_seconds(),
                 'uuid': uuid,
                 'hosts': hosts,
                 'call': call,
             }
-            self.shelf.put(f'violations/{number:06d}', record)
+            self.store.put(f'violations/{number:06d}', record)
             LOG.error('Guest %s runs at %s after %s.', uuid, hosts, call)
 
 
-class _Host(FakeDriver):
+class _UndelayedHost(FakeDriver):
     """A host whose calls take their time before it is their turn."""
 
-    def take_time(self, method: str, after: bool = False) -> None:
+    def apply_delay(self, method: str, after: bool = False) -> None:
         """Do nothing: that time was, or will be, taken by ``Hypervisor``."""
 
 
 class Hypervisor:
     """The hosts behind a socket."""
 
-    def __init__(self, shelf: Shelf, path: str) -> None:
-        self.world = WatchedWorld(shelf)
+    def __init__(self, store: RecordStore, path: str) -> None:
+        self.world = WatchedWorld(store)
         self.path = path
-        self._turn = clock.lock()
-        self._hosts: dict[str, _Host] = {}
+        self._call_lock = clock.lock()
+        self._hosts: dict[str, _UndelayedHost] = {}
         self._guard = clock.lock()
-        self._open: set[socket.socket] = set()
+        self._connections: set[socket.socket] = set()
         self._threads: list[clock.Thread] = []
 
     # -- the process ---------------------------------------------------------
@@ -157,10 +157,12 @@ class Hypervisor:
                 # It was shut by ``stop``.
                 return
             with self._guard:
-                self._open.add(connection)
+                self._connections.add(connection)
                 self._threads = [t for t in self._threads if t.is_alive()]
                 self._threads.append(
-                    clock.spawn('hypervisor', self._talk, connection)
+                    clock.spawn(
+                        'hypervisor', self._serve_connection, connection
+                    )
                 )
 
     def stop(self) -> None:
@@ -171,7 +173,7 @@ class Hypervisor:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         with self._guard:
-            threads, connections = self._threads, list(self._open)
+            threads, connections = self._threads, list(self._connections)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -180,102 +182,105 @@ class Hypervisor:
 
     # -- one connection ------------------------------------------------------
 
-    def _talk(self, connection: socket.socket) -> None:
+    def _serve_connection(self, connection: socket.socket) -> None:
         try:
-            while (frame := wire.receive(connection)) is not None:
-                wire.send(connection, self._answer(connection, frame))
-        except (OSError, Gone) as error:
+            while (frame := protocol.receive(connection)) is not None:
+                protocol.send(connection, self._handle(connection, frame))
+        except (OSError, ClientDisconnected) as error:
             LOG.debug('Whoever asked is gone: %s', error)
         finally:
             with self._guard:
-                self._open.remove(connection)
+                self._connections.remove(connection)
             connection.close()
 
-    def _answer(
-        self, connection: socket.socket, frame: wire.Json
-    ) -> wire.Json:
-        args, more = wire.decode(frame['args']), wire.decode(frame['more'])
+    def _handle(
+        self, connection: socket.socket, frame: protocol.Json
+    ) -> protocol.Json:
+        args, kwargs = (
+            protocol.decode(frame['args']),
+            protocol.decode(frame['more']),
+        )
         try:
             if frame['host'] is None:
-                value = self._control(frame['call'], args, more)
+                value = self._call_world(frame['call'], args, kwargs)
             else:
-                value = self._ask(connection, frame, args, more)
+                value = self._call_host(connection, frame, args, kwargs)
         except exception.MinovaException as error:
-            return wire.encode_error(error)
+            return protocol.encode_error(error)
         except (LookupError, TypeError, ValueError) as error:
             # A question that cannot be meant; the asker is told of it.
             LOG.exception('%s failed', frame['call'])
             cause, reason = type(error).__name__, str(error)
-            return wire.encode_error(
+            return protocol.encode_error(
                 exception.OperationFailed(cause=cause, reason=reason)
             )
-        return {'answer': wire.encode(value)}
+        return {'answer': protocol.encode(value)}
 
-    def _wait(self, connection: socket.socket, span: float) -> None:
+    def _delay(self, connection: socket.socket, span: float) -> None:
         """Let time pass; Gone as soon as the asker hangs up.
 
         One that waits for an answer says nothing, so whatever can be read is
         the end of its connection.
         """
         if span and select.select([connection], [], [], span)[0]:
-            raise Gone
+            raise ClientDisconnected
 
     # -- calls ---------------------------------------------------------------
 
-    def _control(self, call: str, args: Any, more: Any) -> Any:
-        if call not in _CONTROLS:
+    def _call_world(self, call: str, args: Any, kwargs: Any) -> Any:
+        if call not in _WORLD_CALLS:
             raise LookupError(f'{call} cannot be asked of the world')
-        with self._turn:
+        with self._call_lock:
             if call != 'set_power':
-                return getattr(self.world, call)(*args, **more)
+                return getattr(self.world, call)(*args, **kwargs)
             host, uuid, power = args
-            self.world.set_power(host, uuid, Power(power))
+            self.world.set_power(host, uuid, PowerState(power))
             self.world.witness(uuid, f'set_power at {host} from outside')
             return None
 
-    def _ask(
+    def _call_host(
         self,
         connection: socket.socket,
-        frame: wire.Json,
+        frame: protocol.Json,
         args: Any,
-        more: Any,
+        kwargs: Any,
     ) -> Any:
         host, call = frame['host'], frame['call']
-        if call not in CALLS:
+        if call not in DRIVER_CALLS:
             raise LookupError(f'{call} cannot be asked of a host')
         if call == 'next_event':
             return self._next_event(host, *args)
         uuid = str(getattr(args[0], 'uuid', args[0])) if args else ''
-        with self.world.taking_time(host, call, uuid):
-            self._wait(connection, self.world.delay(host, call, after=False))
+        with self.world.delayed_call(host, call, uuid):
+            self._delay(connection, self.world.delay(host, call, after=False))
             try:
-                with self._turn:
-                    return self._act(host, call, uuid, args, more)
+                with self._call_lock:
+                    return self._run_call(host, call, uuid, args, kwargs)
             finally:
-                self._wait(
+                self._delay(
                     connection, self.world.delay(host, call, after=True)
                 )
 
     def _next_event(self, host: str, timeout: float) -> str | None:
         # Not in turn: it waits for what the others do.
         try:
-            return self.world.listener(host).get(timeout=timeout)
+            return self.world.event_queue(host).get(timeout=timeout)
         except queue.Empty:
             return None
 
-    def _act(
-        self, host: str, call: str, uuid: str, args: Any, more: Any
+    def _run_call(
+        self, host: str, call: str, uuid: str, args: Any, kwargs: Any
     ) -> Any:
         if host not in self._hosts:
-            self._hosts[host] = _Host(host, self.world)
+            self._hosts[host] = _UndelayedHost(host, self.world)
         method = getattr(self._hosts[host], call)
-        if call in _LOOKS:
-            return method(*args, **more)
+        if call in _READ_ONLY_CALLS:
+            return method(*args, **kwargs)
         # What was due before the call has happened before it.
         self.world.running(uuid)
         outcome = 'done'
         try:
-            return method(*args, **more)
+            return method(*args, **kwargs)
         except exception.MinovaException as error:
             outcome = f'refused: {error}'
             raise

@@ -11,22 +11,22 @@ from typing import cast
 
 from minova import clock
 from minova import exception
-from minova.objects.host import Holding
-from minova.states import Power
+from minova.objects.host import HostArtifact
+from minova.states import PowerState
 from minova.virt.driver import Guest
+from minova.virt.driver import GuestSpec
 from minova.virt.driver import Inventory
-from minova.virt.driver import Migration
+from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
-from minova.virt.driver import Progress
-from minova.virt.driver import Screen
-from minova.virt.driver import Spec
-from minova.virt.fake import wire
-from minova.virt.shelf import Record
+from minova.virt.driver import TransferProgress
+from minova.virt.driver import VncEndpoint
+from minova.virt.fake import protocol
+from minova.virt.record_store import Record
 
-Facts = dict[str, Any]
+JsonDict = dict[str, Any]
 
 
-class Line:
+class ConnectionPool:
     """Connections to a hypervisor: as many as questions at one time."""
 
     def __init__(self, path: str) -> None:
@@ -34,7 +34,7 @@ class Line:
         self._guard = clock.lock()
         self._idle: list[socket.socket] = []
 
-    def ask(self, frame: wire.Json) -> Any:
+    def call(self, frame: protocol.Json) -> Any:
         """Ask and return the answer; OSError when nobody answers.
 
         Every question may be put again, so one on a connection that has
@@ -44,12 +44,12 @@ class Line:
             connection = self._idle.pop() if self._idle else None
         answer = None
         if connection is not None:
-            answer = self._put(connection, frame)
+            answer = self._exchange(connection, frame)
         if answer is None:
-            answer = self._put(self._connect(), frame)
+            answer = self._exchange(self._connect(), frame)
         if answer is None:
             raise ConnectionError(f'{self.path} has hung up')
-        return wire.open_answer(answer)
+        return protocol.unpack_answer(answer)
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -60,14 +60,14 @@ class Line:
             raise
         return connection
 
-    def _put(
-        self, connection: socket.socket, frame: wire.Json
-    ) -> wire.Json | None:
+    def _exchange(
+        self, connection: socket.socket, frame: protocol.Json
+    ) -> protocol.Json | None:
         """Put a question; None when the connection ended before an answer."""
         answer = None
         try:
-            wire.send(connection, frame)
-            answer = wire.receive(connection)
+            protocol.send(connection, frame)
+            answer = protocol.receive(connection)
         except ConnectionError:
             # As one that is idle since a hypervisor that is no more.
             answer = None
@@ -95,30 +95,30 @@ class RemoteDriver:
     def __init__(self, host: str, path: str) -> None:
         """Connect; Unavailable when the hypervisor does not answer."""
         self.host = host
-        self.line = Line(path)
+        self.connections = ConnectionPool(path)
         try:
-            self.line.ask(self._frame('inventory', (), {}))
+            self.connections.call(self._frame('inventory', (), {}))
         except OSError as error:
             raise exception.Unavailable(
                 what=f'The fake hypervisor at {path}', reason=str(error)
             ) from error
 
-    def _frame(self, call: str, args: Any, more: Facts) -> wire.Json:
+    def _frame(self, call: str, args: Any, kwargs: JsonDict) -> protocol.Json:
         return {
             'host': self.host,
             'call': call,
-            'args': wire.encode(args),
-            'more': wire.encode(more),
+            'args': protocol.encode(args),
+            'more': protocol.encode(kwargs),
         }
 
-    def _ask(self, call: str, *args: Any, **more: Any) -> Any:
+    def _call(self, call: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.line.ask(self._frame(call, args, more))
+            return self.connections.call(self._frame(call, args, kwargs))
         except OSError as error:
             about = args[0] if args else '(any)'
             raise exception.GuestFailed(
                 instance_id=getattr(about, 'uuid', about),
-                reason=f'{call}: the fake hypervisor at {self.line.path} '
+                reason=f'{call}: the fake hypervisor at {self.connections.path} '
                 f'does not answer: {error}',
             ) from error
 
@@ -126,75 +126,75 @@ class RemoteDriver:
 
     def inventory(self) -> Inventory:
         """Ask."""
-        return cast(Inventory, self._ask('inventory'))
+        return cast(Inventory, self._call('inventory'))
 
     def next_event(self, timeout: float) -> str | None:
         """Wait at the hypervisor; when it is away, just as long here."""
         try:
-            return cast('str | None', self._ask('next_event', timeout))
+            return cast('str | None', self._call('next_event', timeout))
         except exception.GuestFailed:
             clock.sleep(timeout)
             return None
 
     def close(self) -> None:
         """Hang up; the guests run on."""
-        self.line.close()
+        self.connections.close()
 
     # -- guests --------------------------------------------------------------
 
     def guests(self) -> list[Guest]:
         """Ask."""
-        return cast(list[Guest], self._ask('guests'))
+        return cast(list[Guest], self._call('guests'))
 
     def guest(self, uuid: str) -> Guest | None:
         """Ask."""
-        return cast('Guest | None', self._ask('guest', uuid))
+        return cast('Guest | None', self._call('guest', uuid))
 
-    def define(self, spec: Spec) -> None:
+    def define(self, spec: GuestSpec) -> None:
         """Ask."""
-        self._ask('define', spec)
+        self._call('define', spec)
 
     def start(self, uuid: str) -> None:
         """Ask."""
-        self._ask('start', uuid)
+        self._call('start', uuid)
 
     def shutdown(self, uuid: str) -> None:
         """Ask."""
-        self._ask('shutdown', uuid)
+        self._call('shutdown', uuid)
 
     def power_off(self, uuid: str) -> None:
         """Ask."""
-        self._ask('power_off', uuid)
+        self._call('power_off', uuid)
 
     def pause(self, uuid: str) -> None:
         """Ask."""
-        self._ask('pause', uuid)
+        self._call('pause', uuid)
 
     def unpause(self, uuid: str) -> None:
         """Ask."""
-        self._ask('unpause', uuid)
+        self._call('unpause', uuid)
 
     def suspend(self, uuid: str) -> None:
         """Ask."""
-        self._ask('suspend', uuid)
+        self._call('suspend', uuid)
 
-    def has_saved(self, uuid: str) -> bool:
+    def has_managed_save(self, uuid: str) -> bool:
         """Ask."""
-        return cast(bool, self._ask('has_saved', uuid))
+        return cast(bool, self._call('has_managed_save', uuid))
 
     def resume(self, uuid: str) -> None:
         """Ask."""
-        self._ask('resume', uuid)
+        self._call('resume', uuid)
 
-    def remove(self, uuid: str) -> None:
+    def destroy(self, uuid: str) -> None:
         """Ask."""
-        self._ask('remove', uuid)
+        self._call('remove', uuid)
 
     # -- disks ---------------------------------------------------------------
 
-    def create_disks(self, spec: Spec, image: str | None) -> None:
+    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
         """Ask."""
-        self._ask('create_disks', spec, image)
+        self._call('create_disks', spec, image)
 
     def images_in_use(self) -> set[str]:
         """Return none: disks are records."""
@@ -202,147 +202,181 @@ class RemoteDriver:
 
     def has_disks(self, uuid: str) -> bool:
         """Ask."""
-        return cast(bool, self._ask('has_disks', uuid))
+        return cast(bool, self._call('has_disks', uuid))
 
-    def grow_disks(self, spec: Spec) -> None:
+    def grow_disks(self, spec: GuestSpec) -> None:
         """Ask."""
-        self._ask('grow_disks', spec)
+        self._call('grow_disks', spec)
 
-    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+    def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
         """Ask."""
-        self._ask('create_rescue_disk', spec, image)
+        self._call('create_rescue_disk', spec, image)
 
     def remove_rescue_disk(self, uuid: str) -> None:
         """Ask."""
-        self._ask('remove_rescue_disk', uuid)
+        self._call('remove_rescue_disk', uuid)
 
     def remove_disks(self, uuid: str) -> None:
         """Ask."""
-        self._ask('remove_disks', uuid)
+        self._call('remove_disks', uuid)
 
-    def prepare_disks(self, spec: Spec) -> Facts:
+    def prepare_disk_transfer(self, spec: GuestSpec) -> JsonDict:
         """Ask."""
-        return cast(Facts, self._ask('prepare_disks', spec))
+        return cast(JsonDict, self._call('prepare_disk_transfer', spec))
 
-    def check_hand_over(self, uuid: str, to: Peer, invitation: Facts) -> None:
+    def check_can_send_disks(
+        self, uuid: str, dest: Peer, transfer_ticket: JsonDict
+    ) -> None:
         """Ask."""
-        self._ask('check_hand_over', uuid, to, invitation)
+        self._call('check_can_send_disks', uuid, dest, transfer_ticket)
 
-    def hand_over(
-        self, uuid: str, to: Peer, invitation: Facts
-    ) -> list[Progress]:
+    def send_disks(
+        self, uuid: str, dest: Peer, transfer_ticket: JsonDict
+    ) -> list[TransferProgress]:
         """Ask; when it answers all is done."""
         return cast(
-            list[Progress], self._ask('hand_over', uuid, to, invitation)
+            list[TransferProgress],
+            self._call('send_disks', uuid, dest, transfer_ticket),
         )
 
-    def accept_disks(self, uuid: str) -> None:
+    def commit_received_disks(self, uuid: str) -> None:
         """Ask."""
-        self._ask('accept_disks', uuid)
+        self._call('commit_received_disks', uuid)
 
-    def set_aside(self, uuid: str, copy: bool = False) -> None:
+    def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Ask."""
-        self._ask('set_aside', uuid, copy=copy)
+        self._call('retain_disks', uuid, copy=copy)
 
-    def take_back(self, uuid: str) -> None:
+    def restore_disks(self, uuid: str) -> None:
         """Ask."""
-        self._ask('take_back', uuid)
+        self._call('restore_disks', uuid)
 
-    def drop_aside(self, uuid: str) -> None:
+    def discard_disks(self, uuid: str) -> None:
         """Ask."""
-        self._ask('drop_aside', uuid)
+        self._call('discard_disks', uuid)
 
-    def has_aside(self, uuid: str) -> bool:
+    def has_retained_disks(self, uuid: str) -> bool:
         """Ask."""
-        return cast(bool, self._ask('has_aside', uuid))
+        return cast(bool, self._call('has_retained_disks', uuid))
 
-    def stock(self) -> list[Holding]:
+    def list_host_contents(self) -> list[HostArtifact]:
         """Ask."""
-        return cast(list[Holding], self._ask('stock'))
+        return cast(list[HostArtifact], self._call('stock'))
 
     # -- moves ---------------------------------------------------------------
 
-    def check_reception(
-        self, spec: Spec, source: Facts, block: bool | None
-    ) -> Facts:
+    def check_can_live_migrate_destination(
+        self, spec: GuestSpec, source: JsonDict, block_migration: bool | None
+    ) -> JsonDict:
         """Ask."""
-        return cast(Facts, self._ask('check_reception', spec, source, block))
+        return cast(
+            JsonDict,
+            self._call(
+                'check_can_live_migrate_destination',
+                spec,
+                source,
+                block_migration,
+            ),
+        )
 
-    def check_departure(
-        self, uuid: str, answer: Facts, block: bool | None
-    ) -> Facts:
+    def check_can_live_migrate_source(
+        self,
+        uuid: str,
+        dest_check_data: JsonDict,
+        block_migration: bool | None,
+    ) -> JsonDict:
         """Ask."""
-        return cast(Facts, self._ask('check_departure', uuid, answer, block))
+        return cast(
+            JsonDict,
+            self._call(
+                'check_can_live_migrate_source',
+                uuid,
+                dest_check_data,
+                block_migration,
+            ),
+        )
 
-    def prepare_reception(
-        self, spec: Spec, plan: Facts, image: str | None = None
-    ) -> Facts:
+    def pre_live_migration(
+        self, spec: GuestSpec, plan: JsonDict, image: str | None = None
+    ) -> JsonDict:
         """Ask."""
-        return cast(Facts, self._ask('prepare_reception', spec, plan, image))
+        return cast(
+            JsonDict, self._call('pre_live_migration', spec, plan, image)
+        )
 
-    def cancel_reception(self, uuid: str, plan: Facts) -> None:
+    def rollback_live_migration_at_destination(
+        self, uuid: str, plan: JsonDict
+    ) -> None:
         """Ask."""
-        self._ask('cancel_reception', uuid, plan)
+        self._call('rollback_live_migration_at_destination', uuid, plan)
 
-    def migrate(self, uuid: str, to: Peer, plan: Facts) -> None:
+    def start_live_migration(
+        self, uuid: str, dest: Peer, plan: JsonDict
+    ) -> None:
         """Ask."""
-        self._ask('migrate', uuid, to, plan)
+        self._call('migrate', uuid, dest, plan)
 
-    def migration(self, uuid: str) -> Migration:
+    def migration_status(self, uuid: str) -> MigrationStatus:
         """Ask."""
-        return cast(Migration, self._ask('migration', uuid))
+        return cast(MigrationStatus, self._call('migration', uuid))
 
-    def hasten(self, uuid: str, plan: Facts, seconds: float) -> None:
+    def tune_migration(
+        self, uuid: str, plan: JsonDict, elapsed_seconds: float
+    ) -> None:
         """What is acted out takes the time that it takes."""
 
     def abort_migration(self, uuid: str) -> None:
         """Ask."""
-        self._ask('abort_migration', uuid)
+        self._call('abort_migration', uuid)
 
-    def force_migration(self, uuid: str) -> None:
+    def force_complete(self, uuid: str) -> None:
         """Ask."""
-        self._ask('force_migration', uuid)
+        self._call('force_complete', uuid)
 
     # -- consoles ------------------------------------------------------------
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
         """Ask."""
-        return cast(bytes, self._ask('console_output', uuid, max_bytes))
+        return cast(bytes, self._call('console_output', uuid, max_bytes))
 
-    def vnc(self, uuid: str) -> Screen:
+    def vnc(self, uuid: str) -> VncEndpoint:
         """Ask."""
-        return cast(Screen, self._ask('vnc', uuid))
+        return cast(VncEndpoint, self._call('vnc', uuid))
 
 
 class RemoteWorld:
     """All fake hosts from outside; each method is ``world.World``'s."""
 
     def __init__(self, path: str) -> None:
-        self._line = Line(path)
+        self._connections = ConnectionPool(path)
 
-    def _ask(self, call: str, *args: Any, **more: Any) -> Any:
-        frame = {'host': None, 'call': call, 'args': args, 'more': more}
-        return self._line.ask(frame)
+    def _call(self, call: str, *args: Any, **kwargs: Any) -> Any:
+        frame = {'host': None, 'call': call, 'args': args, 'more': kwargs}
+        return self._connections.call(frame)
 
     def close(self) -> None:
         """Hang up."""
-        self._line.close()
+        self._connections.close()
 
     def running(self, uuid: str) -> list[str]:
         """Return the hosts on which a guest runs or is paused."""
-        return cast(list[str], self._ask('running', uuid))
+        return cast(list[str], self._call('running', uuid))
 
     def guest(self, host: str, uuid: str) -> Record | None:
         """Return a guest's record, None when the host does not know it."""
-        return cast('Record | None', self._ask('guest', host, uuid))
+        return cast('Record | None', self._call('guest', host, uuid))
 
-    def disk(self, host: str, uuid: str, aside: bool = False) -> Record | None:
+    def get_disks(
+        self, host: str, uuid: str, retained: bool = False
+    ) -> Record | None:
         """Return the record of a guest's disks."""
-        return cast('Record | None', self._ask('disk', host, uuid, aside))
+        return cast(
+            'Record | None', self._call('get_disks', host, uuid, retained)
+        )
 
-    def everything(self) -> dict[str, dict[str, dict[str, Record]]]:
+    def dump(self) -> dict[str, dict[str, dict[str, Record]]]:
         """Return all that is on the hosts: host, kind, uuid, record."""
-        return cast(dict[str, Any], self._ask('everything'))
+        return cast(dict[str, Any], self._call('dump'))
 
     def violations(self) -> list[Record]:
         """Return when a guest ran at more than one host, the first first.
@@ -350,21 +384,21 @@ class RemoteWorld:
         Each with ``at`` (seconds of the hypervisor's time of day), ``uuid``,
         ``hosts``, and the ``call`` with which it began.
         """
-        return cast(list[Record], self._ask('violations'))
+        return cast(list[Record], self._call('violations'))
 
-    def at_work(self) -> list[list[str]]:
+    def calls_in_progress(self) -> list[list[str]]:
         """Return the calls that take their time: host, call, uuid."""
-        return cast(list[list[str]], self._ask('at_work'))
+        return cast(list[list[str]], self._call('calls_in_progress'))
 
-    def set_power(self, host: str, uuid: str, power: Power) -> None:
+    def set_power(self, host: str, uuid: str, power: PowerState) -> None:
         """Let a guest change by itself, or by somebody on its host."""
-        self._ask('set_power', host, uuid, int(power))
+        self._call('set_power', host, uuid, int(power))
 
-    def announce(self, host: str, uuid: str) -> None:
+    def notify_change(self, host: str, uuid: str) -> None:
         """Tell the compute of a host that a guest changed."""
-        self._ask('announce', host, uuid)
+        self._call('notify_change', host, uuid)
 
-    def break_(
+    def inject_fault(
         self,
         host: str,
         method: str,
@@ -373,22 +407,22 @@ class RemoteWorld:
         kind: str = 'GuestFailed',
     ) -> None:
         """Let the next ``times`` calls of a driver method on a host fail."""
-        self._ask('break_', host, method, error, times, kind)
+        self._call('inject_fault', host, method, error, times, kind)
 
-    def slow(
+    def inject_delay(
         self, host: str, method: str, seconds: float, after: bool = False
     ) -> None:
         """Let every call of a driver method on a host take so long."""
-        self._ask('slow', host, method, seconds, after)
+        self._call('inject_delay', host, method, seconds, after)
 
-    def migrations_take(self, seconds: float) -> None:
+    def set_migration_seconds(self, seconds: float) -> None:
         """Let live migrations that begin from now on take so long."""
-        self._ask('migrations_take', seconds)
+        self._call('set_migration_seconds', seconds)
 
-    def screens_at(self, host: str, port: int) -> None:
+    def set_vnc_endpoint(self, host: str, port: int) -> None:
         """Let the screens of all guests be there."""
-        self._ask('screens_at', host, port)
+        self._call('set_vnc_endpoint', host, port)
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         """Take back every fault and delay that was ordered."""
-        self._ask('heal')
+        self._call('clear_faults')

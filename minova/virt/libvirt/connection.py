@@ -33,23 +33,27 @@ _KEEPALIVE = (5, 5)
 # -- errors ------------------------------------------------------------------
 
 
-def is_about(error: libvirt.libvirtError, *codes: int) -> bool:
+def has_error_code(error: libvirt.libvirtError, *codes: int) -> bool:
     """Tell whether an error is one of libvirt's ``VIR_ERR_`` codes."""
     return error.get_error_code() in codes
 
 
-def words(error: libvirt.libvirtError) -> str:
+def error_message(error: libvirt.libvirtError) -> str:
     """Return what libvirt says of an error."""
     return str(error.get_error_message() or error)
 
 
-def failed(uuid: str, error: libvirt.libvirtError) -> exception.GuestFailed:
+def guest_failed(
+    uuid: str, error: libvirt.libvirtError
+) -> exception.GuestFailed:
     """Return an error of libvirt's as the error of a guest's that it is."""
-    return exception.GuestFailed(instance_id=uuid, reason=words(error))
+    return exception.GuestFailed(instance_id=uuid, reason=error_message(error))
 
 
 @contextlib.contextmanager
-def refusals(uuid: str, gone: bool = False) -> Iterator[None]:
+def translate_errors(
+    uuid: str, ignore_missing: bool = False
+) -> Iterator[None]:
     """Raise what libvirt refuses as an error of the guest's.
 
     With ``gone`` it is no error that libvirt does not know the guest.
@@ -57,12 +61,12 @@ def refusals(uuid: str, gone: bool = False) -> Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as error:
-        if gone and is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+        if ignore_missing and has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
             return
-        raise failed(uuid, error) from error
+        raise guest_failed(uuid, error) from error
 
 
-def domain_of(opened: Any, uuid: str) -> Any:
+def lookup_domain(opened: Any, uuid: str) -> Any:
     """Return libvirt's domain of a guest, None when it does not know it.
 
     Raises GuestFailed.
@@ -70,9 +74,9 @@ def domain_of(opened: Any, uuid: str) -> Any:
     try:
         return opened.lookupByUUIDString(uuid)
     except libvirt.libvirtError as error:
-        if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+        if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
             return None
-        raise failed(uuid, error) from error
+        raise guest_failed(uuid, error) from error
 
 
 def _unreachable(uri: str, reason: str) -> exception.GuestFailed:
@@ -92,20 +96,20 @@ class EventLoop:
         self._wake: int | None = None
         self._thread: clock.Thread | None = None
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Need the loop."""
         with self._guard:
             if self._wake is None:
                 # Without it libvirt writes every error to stderr as well.
                 libvirt.registerErrorHandler(_log_error, None)
                 libvirt.virEventRegisterDefaultImpl()
-                self._wake = libvirt.virEventAddTimeout(-1, _nothing, None)
+                self._wake = libvirt.virEventAddTimeout(-1, _noop, None)
             self._users += 1
             if self._users == 1:
                 self._ending = False
                 self._thread = clock.spawn('libvirt-events', self._run)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Need it no more; the last one to leave ends it."""
         with self._guard:
             self._users -= 1
@@ -122,11 +126,13 @@ class EventLoop:
             try:
                 libvirt.virEventRunDefaultImpl()
             except libvirt.libvirtError as error:
-                LOG.error('The event loop of libvirt: %s', words(error))
+                LOG.error(
+                    'The event loop of libvirt: %s', error_message(error)
+                )
                 clock.sleep(1)
 
 
-def _nothing(timer: int, opaque: object) -> None:
+def _noop(timer: int, opaque: object) -> None:
     """Let the loop turn round once."""
 
 
@@ -138,12 +144,12 @@ def _log_error(context: object, error: Any) -> None:
 _loop = EventLoop()
 
 
-class Changes:
+class ChangedGuests:
     """The guests that changed, each once until it is taken."""
 
     def __init__(self) -> None:
         self._guard = clock.lock()
-        self._waiting: set[str] = set()
+        self._pending: set[str] = set()
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def put(self, uuid: str | None) -> None:
@@ -151,9 +157,9 @@ class Changes:
         if uuid is None:
             return
         with self._guard:
-            if uuid in self._waiting:
+            if uuid in self._pending:
                 return
-            self._waiting.add(uuid)
+            self._pending.add(uuid)
         self._queue.put(uuid)
 
     def take(self, timeout: float) -> str | None:
@@ -165,21 +171,21 @@ class Changes:
         # Before whoever takes it looks at the guest: a change that comes
         # while it looks is told again.
         with self._guard:
-            self._waiting.discard(uuid)
+            self._pending.discard(uuid)
         return uuid
 
 
 # -- opening -----------------------------------------------------------------
 
 
-class _Opened:
+class _OpenConnection:
     """A connection of libvirt's, with what was registered at it."""
 
     def __init__(self, connection: Any, callbacks: list[int]) -> None:
         self.connection = connection
         self._callbacks = callbacks
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Tell whether it can be used."""
         try:
             return bool(self.connection.isAlive())
@@ -205,14 +211,14 @@ class _Attempt:
     callbacks that it has registered.
     """
 
-    def __init__(self, uri: str, ready: Callable[[Any], list[int]]) -> None:
+    def __init__(self, uri: str, setup: Callable[[Any], list[int]]) -> None:
         self._uri = uri
-        self._ready = ready
+        self._setup = setup
         self._guard = clock.lock()
         self._ended = clock.event()
-        self._abandoned = False
+        self._cancelled = False
         self._error: libvirt.libvirtError | None = None
-        self._opened: _Opened | None = None
+        self._opened: _OpenConnection | None = None
         clock.spawn('libvirt-open', self._run)
 
     def _run(self) -> None:
@@ -229,12 +235,12 @@ class _Attempt:
     def _open(self) -> None:
         connection = libvirt.open(self._uri)
         try:
-            opened = _Opened(connection, self._ready(connection))
+            opened = _OpenConnection(connection, self._setup(connection))
         except libvirt.libvirtError:
             connection.close()
             raise
         with self._guard:
-            if self._abandoned:
+            if self._cancelled:
                 opened.close()
             else:
                 self._opened = opened
@@ -243,7 +249,7 @@ class _Attempt:
         """Tell whether it is known that there is none."""
         return self._ended.is_set() and self._opened is None
 
-    def result(self) -> _Opened:
+    def result(self) -> _OpenConnection:
         """Return the connection, or raise why there is none.
 
         GuestFailed as well when it takes more than ``[libvirt]
@@ -253,17 +259,17 @@ class _Attempt:
         if not self._ended.wait(timeout):
             raise _unreachable(self._uri, f'no answer within {timeout:g} s')
         if self._error is not None:
-            reason = words(self._error)
+            reason = error_message(self._error)
             raise _unreachable(self._uri, reason) from self._error
         opened = self._opened
         if opened is None:
             raise _unreachable(self._uri, 'the connection was not made')
         return opened
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Let nobody get what may yet come of it."""
         with self._guard:
-            self._abandoned = True
+            self._cancelled = True
             if self._opened is not None:
                 self._opened.close()
                 self._opened = None
@@ -277,12 +283,12 @@ class Connection:
         self._guard = clock.lock()
         self._listeners: list[Listener] = []
         self._attempt: _Attempt | None = None
-        self._current: _Opened | None = None
+        self._current: _OpenConnection | None = None
         self._was_open = False
         self._in_loop = False
         self._closed = False
 
-    def listen(self, listener: Listener) -> None:
+    def add_listener(self, listener: Listener) -> None:
         """Have the changes of guests told to ``listener``.
 
         It is called in the thread of the loop, and must neither wait nor ask
@@ -290,17 +296,17 @@ class Connection:
         """
         self._listeners.append(listener)
 
-    def use(self) -> Any:
+    def get(self) -> Any:
         """Return libvirt's connection, opened anew when it has died.
 
         Raises GuestFailed when it does not open in ``[libvirt]
         connect_timeout`` seconds, however many wait for it.
         """
         with self._guard:
-            current = self._living()
+            current = self._live_connection()
             if current is not None:
                 return current.connection
-            attempt = self._begin()
+            attempt = self._start_attempt()
         try:
             opened = attempt.result()
         except exception.GuestFailed:
@@ -317,26 +323,26 @@ class Connection:
                 self._was_open = True
         return opened.connection
 
-    def _living(self) -> _Opened | None:
+    def _live_connection(self) -> _OpenConnection | None:
         """Return the connection that is open, None without one."""
         if self._closed:
             raise _unreachable(self.uri, 'the connection was closed')
-        if self._current is not None and not self._current.lives():
+        if self._current is not None and not self._current.is_alive():
             LOG.warning('The connection to %s is dead.', self.uri)
-            self._let_go()
+            self._close_current()
         return self._current
 
-    def _begin(self) -> _Attempt:
+    def _start_attempt(self) -> _Attempt:
         """Return the attempt that everybody waits for."""
         if not self._in_loop:
-            _loop.enter()
+            _loop.acquire()
             self._in_loop = True
         if self._attempt is None:
             self._attempt = _Attempt(self.uri, self._subscribe)
         return self._attempt
 
     @contextlib.contextmanager
-    def apart(self) -> Iterator[Any]:
+    def dedicated(self) -> Iterator[Any]:
         """Open another connection, for one call that may take very long.
 
         A libvirtd works on few calls of a connection at a time, five unless
@@ -345,12 +351,12 @@ class Connection:
         everybody else uses would hang and then break.
         """
         # The loop runs from then on, which keeps this one alive too.
-        self.use()
+        self.get()
         attempt = _Attempt(self.uri, _keep_alive)
         try:
             opened = attempt.result()
         except exception.GuestFailed:
-            attempt.abandon()
+            attempt.cancel()
             raise
         try:
             yield opened.connection
@@ -362,12 +368,12 @@ class Connection:
         with self._guard:
             self._closed = True
             if self._attempt is not None:
-                self._attempt.abandon()
+                self._attempt.cancel()
                 self._attempt = None
-            self._let_go()
+            self._close_current()
             if self._in_loop:
                 self._in_loop = False
-                _loop.leave()
+                _loop.release()
 
     def _subscribe(self, opened: Any) -> list[int]:
         _keep_alive(opened)
@@ -378,20 +384,20 @@ class Connection:
                 (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, self._on_change),
             )
         ]
-        self._tell(None)
+        self._notify(None)
         if self._was_open:
             for domain in opened.listAllDomains():
-                self._tell(domain.UUIDString())
+                self._notify(domain.UUIDString())
         return callbacks
 
     def _on_change(self, opened: Any, domain: Any, *details: Any) -> None:
-        self._tell(domain.UUIDString())
+        self._notify(domain.UUIDString())
 
-    def _tell(self, uuid: str | None) -> None:
+    def _notify(self, uuid: str | None) -> None:
         for listener in self._listeners:
             listener(uuid)
 
-    def _let_go(self) -> None:
+    def _close_current(self) -> None:
         current, self._current = self._current, None
         if current is not None:
             current.close()

@@ -11,16 +11,16 @@ from typing import Protocol
 from xml.etree import ElementTree
 
 from minova import exception
-from minova.virt.driver import Screen
+from minova.virt.driver import VncEndpoint
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import domain_of
-from minova.virt.libvirt.connection import refusals
+from minova.virt.libvirt.connection import lookup_domain
+from minova.virt.libvirt.connection import translate_errors
 
 #: How many older files are looked into; virtlogd keeps three.
-_OLDER = 3
+_MAX_ROTATED = 3
 
 
-class Storage(Protocol):
+class ConsoleStorage(Protocol):
     """What must be known of where a guest's files are."""
 
     def console_log(self, uuid: str) -> str:
@@ -33,13 +33,13 @@ class Consoles:
     def __init__(
         self,
         connection: Connection,
-        storage: Storage,
-        no_screens: str | None = None,
+        storage: ConsoleStorage,
+        no_vnc_reason: str | None = None,
     ) -> None:
         """``no_screens`` says why guests have none, where they have none."""
         self._connection = connection
         self._storage = storage
-        self._no_screens = no_screens
+        self._no_vnc_reason = no_vnc_reason
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
         """Read the end of the guest's log, and of what was put aside of it.
@@ -48,17 +48,17 @@ class Consoles:
         """
         path = self._storage.console_log(uuid)
         try:
-            return _end_of(path, max_bytes)
+            return _read_log_tail(path, max_bytes)
         except OSError as error:
             raise exception.GuestFailed(
                 instance_id=uuid,
                 reason=f'its console log cannot be read: {error}',
             ) from error
 
-    def vnc(self, uuid: str) -> Screen:
+    def vnc(self, uuid: str) -> VncEndpoint:
         """Read in the running guest's definition where it listens."""
-        domain = domain_of(self._connection.use(), uuid)
-        with refusals(uuid):
+        domain = lookup_domain(self._connection.get(), uuid)
+        with translate_errors(uuid):
             text = (
                 domain.XMLDesc()
                 if domain is not None and domain.isActive()
@@ -68,11 +68,11 @@ class Consoles:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='its guest does not run'
             )
-        if self._no_screens is not None:
+        if self._no_vnc_reason is not None:
             raise exception.ConsoleTypeUnavailable(
-                console_type='novnc', reason=self._no_screens
+                console_type='novnc', reason=self._no_vnc_reason
             )
-        screen = read_screen(text)
+        screen = parse_vnc_endpoint(text)
         if screen is None:
             raise exception.ConsoleTypeUnavailable(
                 console_type='novnc',
@@ -81,7 +81,7 @@ class Consoles:
         return screen
 
 
-def read_screen(definition: str) -> Screen | None:
+def parse_vnc_endpoint(definition: str) -> VncEndpoint | None:
     """Return where a running guest's definition says that its VNC is.
 
     None when it has none, or no port yet.
@@ -93,29 +93,32 @@ def read_screen(definition: str) -> Screen | None:
     listens = graphics.findall('listen')
     for listen in listens:
         if listen.get('type') == 'socket' and listen.get('socket'):
-            return Screen(None, None, listen.get('socket'))
+            return VncEndpoint(None, None, listen.get('socket'))
     if graphics.get('socket'):
-        return Screen(None, None, graphics.get('socket'))
+        return VncEndpoint(None, None, graphics.get('socket'))
     port = graphics.get('port', '')
     if not port.isdecimal() or port == '0':
         return None
     # Of type network it has an address once the guest runs.
     addresses = [a for one in listens if (a := one.get('address'))]
     host = addresses[0] if addresses else graphics.get('listen')
-    return Screen(host or '127.0.0.1', int(port))
+    return VncEndpoint(host or '127.0.0.1', int(port))
 
 
-def _end_of(path: str, size: int) -> bytes:
+def _read_log_tail(path: str, size: int) -> bytes:
     """Return the last ``size`` bytes of a log and of its older files."""
     found = b''
-    for name in (path, *(f'{path}.{number}' for number in range(_OLDER))):
-        found = _tail(name, size - len(found)) + found
+    for name in (
+        path,
+        *(f'{path}.{number}' for number in range(_MAX_ROTATED)),
+    ):
+        found = _read_tail(name, size - len(found)) + found
         if len(found) >= size:
             break
     return found
 
 
-def _tail(path: str, size: int) -> bytes:
+def _read_tail(path: str, size: int) -> bytes:
     """Return at most ``size`` bytes; none of a file that is not there."""
     try:
         with open(path, 'rb') as file:

@@ -30,35 +30,40 @@ from typing import Protocol
 
 from minova import exception
 from minova.virt import configdrive
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
+from minova.virt.host_contents import DiskArtifacts
 from minova.virt.libvirt import xml
-from minova.virt.libvirt.backing import backing_file
-from minova.virt.libvirt.hardware import Boot
-from minova.virt.stock import Kept
-from minova.virt.transfer.ranges import extents
+from minova.virt.libvirt.qcow2_header import read_backing_file
+from minova.virt.libvirt.xml_devices import DirectKernelBoot
+from minova.virt.transfer.blocks import extents
 
 #: The names that are made here, and what they stand for.
-_KEPT = re.compile(
+_ARTIFACT_NAME = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
     r'(?P<suffix>|_resize|\.part|\.gone|\..+\.coming)'
 )
 #: The disk by which a guest is told what it is, where there is one.
 CONFIG_DRIVE = 'disk.config'
-RESCUE = 'disk.rescue'
+RESCUE_DISK = 'disk.rescue'
 _GIB = 1 << 30
 _MIB = 1 << 20
 #: Bytes that are copied at a time.
-_PIECE = 4 * _MIB
+_COPY_SIZE = 4 * _MIB
 
 
-class Kind(Protocol):
+class DiskBackend(Protocol):
     """How disk files are made: what differs between kinds of hosts."""
 
-    def format_of(self, name: str, spec: Spec) -> str:
+    def format_of(self, name: str, spec: GuestSpec) -> str:
         """Return the format of a disk of that name, 'raw' or 'qcow2'."""
 
     def make(
-        self, spec: Spec, name: str, path: str, size: int, image: str | None
+        self,
+        spec: GuestSpec,
+        name: str,
+        path: str,
+        size: int,
+        image: str | None,
     ) -> None:
         """Make a file that holds the disk ``name``, of ``size`` bytes.
 
@@ -70,31 +75,36 @@ class Kind(Protocol):
         """Make a disk as large as ``size`` bytes, unless it is larger."""
 
 
-class PlainFiles:
+class PlainFileBackend:
     """Disks that are sparse files with the image's data, taken as it is.
 
     They cost what was written to them, whatever size they have. Nobody looks
     into them: of a qcow2 image the file grows, not the disk it describes.
     """
 
-    def format_of(self, name: str, spec: Spec) -> str:
+    def format_of(self, name: str, spec: GuestSpec) -> str:
         """Trust the image service for what came from it, never the file.
 
         A guest could write anything to a raw disk, also the beginning of a
         qcow2 file that names files of the host.
         """
-        images = {'disk': spec.image, RESCUE: spec.rescue or {}}
+        images = {'disk': spec.image, RESCUE_DISK: spec.rescue or {}}
         if images.get(name, {}).get('disk_format') == 'qcow2':
             return 'qcow2'
         return 'raw'
 
     def make(
-        self, spec: Spec, name: str, path: str, size: int, image: str | None
+        self,
+        spec: GuestSpec,
+        name: str,
+        path: str,
+        size: int,
+        image: str | None,
     ) -> None:
         """Copy the image's data, add nothing up to ``size``."""
         if image is None:
             with open(path, 'wb') as file:
-                enlarge(file.fileno(), size)
+                extend_file(file.fileno(), size)
                 os.fsync(file.fileno())
         else:
             copy_sparse(image, path, size)
@@ -102,32 +112,32 @@ class PlainFiles:
     def grow(self, path: str, size: int) -> None:
         """Add nothing up to ``size``."""
         with open(path, 'r+b') as file:
-            enlarge(file.fileno(), size)
+            extend_file(file.fileno(), size)
             os.fsync(file.fileno())
 
 
 class Disks:
     """The disks of the guests of one host, below ``directory``."""
 
-    def __init__(self, directory: str, kind: Kind) -> None:
+    def __init__(self, directory: str, backend: DiskBackend) -> None:
         self.directory = directory
-        self._kind = kind
+        self._backend = backend
         os.makedirs(directory, exist_ok=True)
 
     # -- what a definition must know -----------------------------------------
 
-    def of(self, spec: Spec) -> tuple[xml.Disk, ...]:
+    def list_disks(self, spec: GuestSpec) -> tuple[xml.Disk, ...]:
         """Return the disks that a guest has, the one it starts from first.
 
         That is the rescue disk of one that is rescued, else the root disk.
         """
-        folder = self.folder(spec.uuid)
-        rescue = [] if spec.rescue is None else [RESCUE]
-        names = [*rescue, *_sizes(spec)]
+        folder = self.guest_directory(spec.uuid)
+        rescue = [] if spec.rescue is None else [RESCUE_DISK]
+        names = [*rescue, *_disk_sizes(spec)]
         found = [
             xml.Disk(
                 os.path.join(folder, name),
-                self._kind.format_of(name, spec),
+                self._backend.format_of(name, spec),
                 f'vd{letter}',
             )
             for letter, name in zip('abcd', names, strict=False)
@@ -139,49 +149,54 @@ class Disks:
             found.append(xml.Disk(path, 'raw', 'vdz', readonly=True))
         return tuple(found)
 
-    def boot(self, spec: Spec) -> Boot | None:
+    def kernel_boot(self, spec: GuestSpec) -> DirectKernelBoot | None:
         """Return the kernel that a guest has beside its disks, if any."""
-        wishes = xml.wishes_of(spec)
-        if wishes.kernel_id is None:
+        requirements = xml.requirements_of(spec)
+        if requirements.kernel_id is None:
             return None
         kernel, ramdisk = (
-            os.path.join(self.folder(spec.uuid), name)
+            os.path.join(self.guest_directory(spec.uuid), name)
             for name in ('kernel', 'ramdisk')
         )
-        return Boot(kernel, ramdisk if wishes.ramdisk_id else None)
+        return DirectKernelBoot(
+            kernel, ramdisk if requirements.ramdisk_id else None
+        )
 
     def console_log(self, uuid: str) -> str:
         """Return the file that keeps what the guest says."""
-        return os.path.join(self.folder(uuid), 'console.log')
+        return os.path.join(self.guest_directory(uuid), 'console.log')
 
-    def folder(self, uuid: str) -> str:
+    def guest_directory(self, uuid: str) -> str:
         """Return the directory of a guest's disks."""
         return os.path.join(self.directory, uuid)
 
-    def require(self, uuid: str) -> None:
+    def require_disks(self, uuid: str) -> None:
         """Raise DiskMissing unless the disks are here."""
         if not self.has_disks(uuid):
             raise exception.DiskMissing(
                 instance_id=uuid,
-                reason=f'its disks are not in {self.folder(uuid)}',
+                reason=f'its disks are not in {self.guest_directory(uuid)}',
             )
 
-    def used(self, uuid: str) -> int:
+    def bytes_used(self, uuid: str) -> int:
         """Return the bytes that the disks take on the host's own disk."""
-        with failures(uuid), os.scandir(self.folder(uuid)) as files:
+        with (
+            translate_os_errors(uuid),
+            os.scandir(self.guest_directory(uuid)) as files,
+        ):
             # st_blocks counts 512 bytes, whatever the file system's are.
             return sum(file.stat().st_blocks * 512 for file in files)
 
     # -- the interface -------------------------------------------------------
 
-    def create_disks(self, spec: Spec, image: str | None) -> None:
+    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
         """Make what is missing, the root disk last."""
-        with failures(spec.uuid):
-            self._make_missing(spec, image)
+        with translate_os_errors(spec.uuid):
+            self._create_missing(spec, image)
 
     def images_in_use(self) -> set[str]:
         """Return what the headers of all disks name, whoever's they are."""
-        with failures('(any)'):
+        with translate_os_errors('(any)'):
             while True:
                 try:
                     return self._all_backing_files()
@@ -192,85 +207,93 @@ class Disks:
 
     def _all_backing_files(self) -> set[str]:
         found = set()
-        for name in filter(_KEPT.fullmatch, os.listdir(self.directory)):
+        for name in filter(
+            _ARTIFACT_NAME.fullmatch, os.listdir(self.directory)
+        ):
             folder = os.path.join(self.directory, name)
             for file in os.listdir(folder):
                 path = os.path.join(folder, file)
                 # What is no file, as a socket, is no disk either.
                 if stat.S_ISREG(os.stat(path).st_mode):
-                    found.add(backing_file(path))
+                    found.add(read_backing_file(path))
         return {path for path in found if path is not None}
 
     def has_disks(self, uuid: str) -> bool:
         """Tell whether the root disk is there."""
-        return os.path.exists(self._root(uuid))
+        return os.path.exists(self._root_disk(uuid))
 
-    def grow_disks(self, spec: Spec) -> None:
+    def grow_disks(self, spec: GuestSpec) -> None:
         """Make the disks larger, and those that the guest did not have."""
-        self.require(spec.uuid)
-        with failures(spec.uuid):
-            self._make_missing(spec, None)
-            folder = self.folder(spec.uuid)
-            for name, size in _sizes(spec).items():
-                self._kind.grow(os.path.join(folder, name), size)
+        self.require_disks(spec.uuid)
+        with translate_os_errors(spec.uuid):
+            self._create_missing(spec, None)
+            folder = self.guest_directory(spec.uuid)
+            for name, size in _disk_sizes(spec).items():
+                self._backend.grow(os.path.join(folder, name), size)
 
-    def create_rescue_disk(self, spec: Spec, image: str | None) -> None:
+    def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
         """Make it beside the others."""
-        self.require(spec.uuid)
-        with failures(spec.uuid):
-            self._make(spec, RESCUE, 0, image)
+        self.require_disks(spec.uuid)
+        with translate_os_errors(spec.uuid):
+            self._create_disk(spec, RESCUE_DISK, 0, image)
 
     def remove_rescue_disk(self, uuid: str) -> None:
         """Remove it, and what is left of one that was not made whole."""
-        folder = self.folder(uuid)
-        with failures(uuid):
-            for name in (RESCUE, f'.{RESCUE}.part'):
+        folder = self.guest_directory(uuid)
+        with translate_os_errors(uuid):
+            for name in (RESCUE_DISK, f'.{RESCUE_DISK}.part'):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(folder, name))
 
     def remove_disks(self, uuid: str) -> None:
         """Remove the disks, and what is left of a copy of them."""
-        with failures(uuid):
-            self._remove(uuid, self.folder(uuid))
-            remove_tree(self._part(uuid))
+        with translate_os_errors(uuid):
+            self._remove_directory(uuid, self.guest_directory(uuid))
+            remove_tree(self._partial_directory(uuid))
 
-    def set_aside(self, uuid: str, copy: bool = False) -> None:
+    def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Rename the disks' directory, or copy it under the other name."""
-        folder, aside = self.folder(uuid), self._aside(uuid)
-        with failures(uuid):
-            if self.has_aside(uuid):
+        folder, retained = (
+            self.guest_directory(uuid),
+            self._retained_directory(uuid),
+        )
+        with translate_os_errors(uuid):
+            if self.has_retained_disks(uuid):
                 # From an earlier try; with a copy the own ones may be left.
                 if not copy:
-                    self._remove(uuid, folder)
+                    self._remove_directory(uuid, folder)
                 return
-            self.require(uuid)
+            self.require_disks(uuid)
             if copy:
-                os.rename(self._copy(uuid, folder), aside)
+                os.rename(self._copy_directory(uuid, folder), retained)
             else:
-                os.rename(folder, aside)
+                os.rename(folder, retained)
 
-    def take_back(self, uuid: str) -> None:
+    def restore_disks(self, uuid: str) -> None:
         """Rename the directory back, in the place of what is there."""
-        folder, aside = self.folder(uuid), self._aside(uuid)
-        with failures(uuid):
-            if not self.has_aside(uuid):
-                self.require(uuid)
+        folder, retained = (
+            self.guest_directory(uuid),
+            self._retained_directory(uuid),
+        )
+        with translate_os_errors(uuid):
+            if not self.has_retained_disks(uuid):
+                self.require_disks(uuid)
                 return
-            self._remove(uuid, folder)
-            os.rename(aside, folder)
+            self._remove_directory(uuid, folder)
+            os.rename(retained, folder)
 
-    def drop_aside(self, uuid: str) -> None:
+    def discard_disks(self, uuid: str) -> None:
         """Remove the directory that was set aside."""
-        with failures(uuid):
-            self._remove(uuid, self._aside(uuid))
+        with translate_os_errors(uuid):
+            self._remove_directory(uuid, self._retained_directory(uuid))
 
-    def kept(self) -> dict[str, Kept]:
+    def list_artifacts(self) -> dict[str, DiskArtifacts]:
         """Return what the directory holds, by the uuid that it is of.
 
         What has no uuid in its name is nobody's guest, and left out. Raises
         DiskFailed when the directory cannot be read.
         """
-        found: dict[str, Kept] = {}
+        found: dict[str, DiskArtifacts] = {}
         try:
             names = os.listdir(self.directory)
         except OSError as error:
@@ -278,37 +301,37 @@ class Disks:
                 instance_id='(any)', reason=str(error)
             ) from error
         for name in names:
-            match = _KEPT.fullmatch(name)
-            if match is None or not self.is_own(name):
+            match = _ARTIFACT_NAME.fullmatch(name)
+            if match is None or not self.is_owned(name):
                 continue
             uuid, suffix = match['uuid'], match['suffix']
-            kept = found.setdefault(uuid, Kept())
+            artifacts = found.setdefault(uuid, DiskArtifacts())
             if suffix == '_resize':
-                kept.aside = True
+                artifacts.has_retained_disks = True
             elif suffix:
-                kept.scraps = True
+                artifacts.has_partial_disks = True
             else:
-                folder = self.folder(uuid)
-                kept.disks = os.path.exists(self._root(uuid))
-                kept.scraps |= not kept.disks
-                kept.config_drive = os.path.exists(
+                folder = self.guest_directory(uuid)
+                artifacts.has_disks = os.path.exists(self._root_disk(uuid))
+                artifacts.has_partial_disks |= not artifacts.has_disks
+                artifacts.has_config_drive = os.path.exists(
                     os.path.join(folder, CONFIG_DRIVE)
                 )
         return found
 
-    def has_aside(self, uuid: str) -> bool:
+    def has_retained_disks(self, uuid: str) -> bool:
         """Tell whether that directory is there."""
-        return os.path.isdir(self._aside(uuid))
+        return os.path.isdir(self._retained_directory(uuid))
 
-    def make_companions(self, spec: Spec) -> None:
+    def create_auxiliary_files(self, spec: GuestSpec) -> None:
         """Make what is missing of what is read beside the disks.
 
         It is made from what is known of the guest alone, so a host that
         receives the guest makes its own.
         """
-        folder = self.folder(spec.uuid)
+        folder = self.guest_directory(spec.uuid)
         if spec.config_drive is not None:
-            write_config_drive(folder, lambda: configdrive.image(spec))
+            write_config_drive(folder, lambda: configdrive.build_image(spec))
         for name, source in (
             ('kernel', spec.kernel),
             ('ramdisk', spec.ramdisk),
@@ -319,7 +342,7 @@ class Disks:
                 copy_sparse(source, part)
                 os.rename(part, path)
 
-    def is_own(self, name: str) -> bool:
+    def is_owned(self, name: str) -> bool:
         """Tell whether a name in the directory stands for this host's.
 
         Here all do. Where other hosts see the same directory, theirs do not.
@@ -328,35 +351,37 @@ class Disks:
 
     # -- from another host of the machine ------------------------------------
 
-    def receive(self, uuid: str, folder: str) -> None:
+    def copy_from(self, uuid: str, folder: str) -> None:
         """Copy the disks in ``folder``, in the place of what is here."""
-        with failures(uuid):
-            part = self._copy(uuid, folder)
-            self._remove(uuid, self.folder(uuid))
-            os.rename(part, self.folder(uuid))
+        with translate_os_errors(uuid):
+            part = self._copy_directory(uuid, folder)
+            self._remove_directory(uuid, self.guest_directory(uuid))
+            os.rename(part, self.guest_directory(uuid))
 
     # -- how -----------------------------------------------------------------
 
-    def _make_missing(self, spec: Spec, image: str | None) -> None:
-        os.makedirs(self.folder(spec.uuid), exist_ok=True)
-        self.make_companions(spec)
-        for name, size in reversed(_sizes(spec).items()):
-            self._make(spec, name, size, image if name == 'disk' else None)
+    def _create_missing(self, spec: GuestSpec, image: str | None) -> None:
+        os.makedirs(self.guest_directory(spec.uuid), exist_ok=True)
+        self.create_auxiliary_files(spec)
+        for name, size in reversed(_disk_sizes(spec).items()):
+            self._create_disk(
+                spec, name, size, image if name == 'disk' else None
+            )
 
-    def _make(
-        self, spec: Spec, name: str, size: int, image: str | None
+    def _create_disk(
+        self, spec: GuestSpec, name: str, size: int, image: str | None
     ) -> None:
         """Make a disk unless it is there."""
-        path = os.path.join(self.folder(spec.uuid), name)
+        path = os.path.join(self.guest_directory(spec.uuid), name)
         if os.path.exists(path):
             return
-        part = os.path.join(self.folder(spec.uuid), f'.{name}.part')
-        self._kind.make(spec, name, part, size, image)
+        part = os.path.join(self.guest_directory(spec.uuid), f'.{name}.part')
+        self._backend.make(spec, name, part, size, image)
         os.rename(part, path)
 
-    def _copy(self, uuid: str, folder: str) -> str:
+    def _copy_directory(self, uuid: str, folder: str) -> str:
         """Return a copy of a directory of disks, without a final name."""
-        part = self._part(uuid)
+        part = self._partial_directory(uuid)
         remove_tree(part)
         os.mkdir(part)
         for name in sorted(os.listdir(folder)):
@@ -366,9 +391,9 @@ class Disks:
                 )
         return part
 
-    def _remove(self, uuid: str, folder: str) -> None:
+    def _remove_directory(self, uuid: str, folder: str) -> None:
         """Remove a directory such that no half of it keeps its name."""
-        if not self.is_own(os.path.basename(folder)):
+        if not self.is_owned(os.path.basename(folder)):
             return
         gone = os.path.join(self.directory, f'.{uuid}.gone')
         remove_tree(gone)
@@ -376,17 +401,17 @@ class Disks:
             os.rename(folder, gone)
             remove_tree(gone)
 
-    def _root(self, uuid: str) -> str:
-        return os.path.join(self.folder(uuid), 'disk')
+    def _root_disk(self, uuid: str) -> str:
+        return os.path.join(self.guest_directory(uuid), 'disk')
 
-    def _aside(self, uuid: str) -> str:
+    def _retained_directory(self, uuid: str) -> str:
         return os.path.join(self.directory, f'{uuid}_resize')
 
-    def _part(self, uuid: str) -> str:
+    def _partial_directory(self, uuid: str) -> str:
         return os.path.join(self.directory, f'.{uuid}.part')
 
 
-def _sizes(spec: Spec) -> dict[str, int]:
+def _disk_sizes(spec: GuestSpec) -> dict[str, int]:
     """Return the bytes of each disk, by name, the root one first."""
     sizes = {
         'disk': spec.root_gb * _GIB,
@@ -412,7 +437,7 @@ def write_config_drive(folder: str, content: Callable[[], bytes]) -> None:
 
 
 @contextlib.contextmanager
-def failures(uuid: str) -> Iterator[None]:
+def translate_os_errors(uuid: str) -> Iterator[None]:
     """Raise what the system refuses as an error of the guest's disks."""
     try:
         yield
@@ -449,14 +474,14 @@ def copy_sparse(source: str, path: str, size: int = 0) -> None:
 def _copy_extent(before: int, after: int, start: int, end: int) -> None:
     os.lseek(after, start, os.SEEK_SET)
     while start < end:
-        piece = os.pread(before, min(_PIECE, end - start), start)
+        piece = os.pread(before, min(_COPY_SIZE, end - start), start)
         if not piece:
             # It became shorter while it was read.
             return
         start += os.write(after, piece)
 
 
-def enlarge(file: int, size: int) -> None:
+def extend_file(file: int, size: int) -> None:
     """Make an open file at least as large as ``size`` bytes."""
     if os.fstat(file).st_size < size:
         os.ftruncate(file, size)

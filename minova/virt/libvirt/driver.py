@@ -8,21 +8,21 @@ an embedded host.
 
 from typing import Protocol
 
-from minova.objects.host import Holding
-from minova.virt import stock
+from minova.objects.host import HostArtifact
+from minova.virt import host_contents
 from minova.virt.driver import ConsoleInterface
 from minova.virt.driver import DiskInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
-from minova.virt.driver import MoveInterface
+from minova.virt.driver import LiveMigrationInterface
 from minova.virt.libvirt import networks
 from minova.virt.libvirt.connection import Connection
 
 
-class Disks(DiskInterface, Protocol):
+class ListableDisks(DiskInterface, Protocol):
     """Disks that can be listed."""
 
-    def kept(self) -> dict[str, stock.Kept]:
+    def list_artifacts(self) -> dict[str, host_contents.DiskArtifacts]:
         """Return what there is of disks, by the uuid of the guest."""
 
 
@@ -34,8 +34,8 @@ class LibvirtDriver:
         connection: Connection,
         host: HostInterface,
         guests: GuestInterface,
-        disks: Disks,
-        moves: MoveInterface,
+        disks: ListableDisks,
+        live_migration: LiveMigrationInterface,
         consoles: ConsoleInterface,
     ) -> None:
         #: For tests, and for whoever looks over the driver's shoulder.
@@ -56,9 +56,9 @@ class LibvirtDriver:
         self.pause = guests.pause
         self.unpause = guests.unpause
         self.suspend = guests.suspend
-        self.has_saved = guests.has_saved
+        self.has_managed_save = guests.has_managed_save
         self.resume = guests.resume
-        self.remove = guests.remove
+        self.destroy = guests.destroy
 
         self.create_disks = disks.create_disks
         self.images_in_use = disks.images_in_use
@@ -67,33 +67,41 @@ class LibvirtDriver:
         self.create_rescue_disk = disks.create_rescue_disk
         self.remove_rescue_disk = disks.remove_rescue_disk
         self.remove_disks = disks.remove_disks
-        self.prepare_disks = disks.prepare_disks
-        self.check_hand_over = disks.check_hand_over
-        self.hand_over = disks.hand_over
-        self.accept_disks = disks.accept_disks
-        self.set_aside = disks.set_aside
-        self.take_back = disks.take_back
-        self.drop_aside = disks.drop_aside
-        self.has_aside = disks.has_aside
+        self.prepare_disk_transfer = disks.prepare_disk_transfer
+        self.check_can_send_disks = disks.check_can_send_disks
+        self.send_disks = disks.send_disks
+        self.commit_received_disks = disks.commit_received_disks
+        self.retain_disks = disks.retain_disks
+        self.restore_disks = disks.restore_disks
+        self.discard_disks = disks.discard_disks
+        self.has_retained_disks = disks.has_retained_disks
 
-        self.check_reception = moves.check_reception
-        self.check_departure = moves.check_departure
-        self.prepare_reception = moves.prepare_reception
-        self.cancel_reception = moves.cancel_reception
-        self.migrate = moves.migrate
-        self.migration = moves.migration
-        self.hasten = moves.hasten
-        self.abort_migration = moves.abort_migration
-        self.force_migration = moves.force_migration
+        self.check_can_live_migrate_destination = (
+            live_migration.check_can_live_migrate_destination
+        )
+        self.check_can_live_migrate_source = (
+            live_migration.check_can_live_migrate_source
+        )
+        self.pre_live_migration = live_migration.pre_live_migration
+        self.rollback_live_migration_at_destination = (
+            live_migration.rollback_live_migration_at_destination
+        )
+        self.start_live_migration = live_migration.start_live_migration
+        self.migration_status = live_migration.migration_status
+        self.tune_migration = live_migration.tune_migration
+        self.abort_migration = live_migration.abort_migration
+        self.force_complete = live_migration.force_complete
 
         self.console_output = consoles.console_output
         self.vnc = consoles.vnc
 
-    def stock(self) -> list[Holding]:
+    def list_host_contents(self) -> list[HostArtifact]:
         """Return what libvirt and the disks' directory hold.
 
         Disks are looked at last: a guest that comes meanwhile brings them.
         """
         guests = self.guests()
-        reserved = networks.connected(self.connection)
-        return stock.of(guests, self._disks.kept(), reserved)
+        reserved = networks.guests_with_reservations(self.connection)
+        return host_contents.build(
+            guests, self._disks.list_artifacts(), reserved
+        )

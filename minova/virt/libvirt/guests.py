@@ -15,33 +15,33 @@ import libvirt
 
 from minova import exception
 from minova.conf import CONF
-from minova.states import ON
-from minova.states import Power
+from minova.states import POWERED_ON
+from minova.states import PowerState
 from minova.virt.driver import Guest
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import domain_of
-from minova.virt.libvirt.connection import failed
-from minova.virt.libvirt.connection import is_about
-from minova.virt.libvirt.connection import refusals
-from minova.virt.libvirt.connection import words
-from minova.virt.libvirt.hardware import Boot
+from minova.virt.libvirt.connection import error_message
+from minova.virt.libvirt.connection import guest_failed
+from minova.virt.libvirt.connection import has_error_code
+from minova.virt.libvirt.connection import lookup_domain
+from minova.virt.libvirt.connection import translate_errors
+from minova.virt.libvirt.xml_devices import DirectKernelBoot
 
 # A guest that is going down runs until it is off.
-_POWER = {
-    libvirt.VIR_DOMAIN_NOSTATE: Power.NOSTATE,
-    libvirt.VIR_DOMAIN_RUNNING: Power.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: Power.RUNNING,
-    libvirt.VIR_DOMAIN_PAUSED: Power.PAUSED,
-    libvirt.VIR_DOMAIN_SHUTDOWN: Power.RUNNING,
-    libvirt.VIR_DOMAIN_SHUTOFF: Power.SHUTDOWN,
-    libvirt.VIR_DOMAIN_CRASHED: Power.CRASHED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: Power.SUSPENDED,
+_POWER_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
 }
 
 #: Why a guest is as nobody wanted it, by libvirt's state and reason.
-_TROUBLE = {
+_FAULTS = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR): (
         'a disk could not be read or written'
     ),
@@ -63,27 +63,27 @@ _TROUBLE = {
 }
 
 #: Why a guest that is being received stands still.
-_RECEIVED = (
+_INCOMING_REASONS = (
     libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
 )
 #: What libvirt keeps of a guest beside its definition.
-_WHOLE = (
+_UNDEFINE_FLAGS = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
 )
 
 
-class Storage(Protocol):
+class DiskStorage(Protocol):
     """What a definition must know of the disks."""
 
-    def of(self, spec: Spec) -> tuple[xml.Disk, ...]:
+    def list_disks(self, spec: GuestSpec) -> tuple[xml.Disk, ...]:
         """Return the disks that a guest has."""
 
     def console_log(self, uuid: str) -> str:
         """Return the file that keeps what the guest says."""
 
-    def boot(self, spec: Spec) -> Boot | None:
+    def kernel_boot(self, spec: GuestSpec) -> DirectKernelBoot | None:
         """Return the kernel that a guest has beside its disks."""
 
     def has_disks(self, uuid: str) -> bool:
@@ -94,14 +94,17 @@ class Guests:
     """The guests that the libvirt of ``connection`` has."""
 
     def __init__(
-        self, connection: Connection, storage: Storage, profile: xml.Profile
+        self,
+        connection: Connection,
+        storage: DiskStorage,
+        profile: xml.GuestProfile,
     ) -> None:
         self._connection = connection
         self._storage = storage
         self._profile = profile
-        self._marks: dict[str, xml.Mark] = {}
-        self._changes_heard = 0
-        connection.listen(self._forget)
+        self._metadata: dict[str, xml.GuestMetadata] = {}
+        self._change_count = 0
+        connection.add_listener(self._invalidate)
 
     # -- looking -------------------------------------------------------------
 
@@ -112,41 +115,43 @@ class Guests:
         domains and to ask each for its state is a call more for every guest,
         and these may wait for a hypervisor that hangs; this one does not.
         """
-        opened = self._connection.use()
+        conn = self._connection.get()
         try:
-            rows = opened.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+            rows = conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
-                f'libvirt at {self._connection.uri}: {words(error)}'
+                f'libvirt at {self._connection.uri}: {error_message(error)}'
             ) from error
         found = []
         for domain, figures in rows:
             state = figures.get('state.state', libvirt.VIR_DOMAIN_NOSTATE)
             reason = figures.get('state.reason', 0)
-            mark = self._marks.get(domain.UUIDString()) or self._ask(domain)
-            if mark is None:
+            metadata = self._metadata.get(
+                domain.UUIDString()
+            ) or self._read_metadata(domain)
+            if metadata is None:
                 continue
-            with refusals(domain.UUIDString(), gone=True):
-                found.append(_guest(domain, state, reason, mark))
+            with translate_errors(domain.UUIDString(), ignore_missing=True):
+                found.append(_guest(domain, state, reason, metadata))
         return found
 
     def guest(self, uuid: str) -> Guest | None:
         """Return one guest, its mark as libvirt has it now."""
         domain = self.find(uuid)
-        mark = None if domain is None else self._ask(domain)
-        if mark is None:
+        metadata = None if domain is None else self._read_metadata(domain)
+        if metadata is None:
             return None
         try:
             state, reason = domain.state()
-            return _guest(domain, state, reason, mark)
+            return _guest(domain, state, reason, metadata)
         except libvirt.libvirtError as error:
-            if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+            if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
                 return None
-            raise failed(uuid, error) from error
+            raise guest_failed(uuid, error) from error
 
     def find(self, uuid: str) -> Any:
         """Return libvirt's domain, None when it does not know it."""
-        return domain_of(self._connection.use(), uuid)
+        return lookup_domain(self._connection.get(), uuid)
 
     def require(self, uuid: str) -> Any:
         """Return libvirt's domain; GuestFailed without it."""
@@ -159,10 +164,10 @@ class Guests:
 
     # -- marks ---------------------------------------------------------------
 
-    def _ask(self, domain: Any) -> xml.Mark | None:
+    def _read_metadata(self, domain: Any) -> xml.GuestMetadata | None:
         """Read a guest's mark; None when the guest is gone."""
         uuid = domain.UUIDString()
-        heard = self._changes_heard
+        heard = self._change_count
         try:
             # Of a guest that is on, the running one's: what was defined
             # since counts when its mark is there.
@@ -170,55 +175,55 @@ class Guests:
                 libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml.NAMESPACE
             )
         except libvirt.libvirtError as error:
-            if is_about(error, libvirt.VIR_ERR_NO_DOMAIN):
+            if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
                 return None
-            if not is_about(error, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
-                raise failed(uuid, error) from error
-            mark = xml.Mark(None, None)
+            if not has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
+                raise guest_failed(uuid, error) from error
+            metadata = xml.GuestMetadata(None, None)
         else:
-            mark = xml.read_mark(text)
+            metadata = xml.parse_metadata(text)
         # What was read while a change was told may be older than that.
-        if heard == self._changes_heard:
-            self._marks[uuid] = mark
-        return mark
+        if heard == self._change_count:
+            self._metadata[uuid] = metadata
+        return metadata
 
-    def _forget(self, uuid: str | None) -> None:
-        self._changes_heard += 1
+    def _invalidate(self, uuid: str | None) -> None:
+        self._change_count += 1
         if uuid is None:
-            self._marks.clear()
+            self._metadata.clear()
         else:
-            self._marks.pop(uuid, None)
+            self._metadata.pop(uuid, None)
 
     # -- changing ------------------------------------------------------------
 
-    def define(self, spec: Spec) -> None:
+    def define(self, spec: GuestSpec) -> None:
         """Make or replace the lasting definition.
 
         A running guest goes on as it is but for its mark, which is changed
         after the definition: a new mark on it means that the definition is
         new too.
         """
-        text = xml.domain(
+        text = xml.domain_xml(
             spec,
-            self._storage.of(spec),
+            self._storage.list_disks(spec),
             self._profile,
             self._storage.console_log(spec.uuid),
             CONF.libvirt.vnc_listen,
-            self._storage.boot(spec),
+            self._storage.kernel_boot(spec),
         )
-        opened = self._connection.use()
-        with refusals(spec.uuid):
-            domain = opened.defineXML(text)
+        conn = self._connection.get()
+        with translate_errors(spec.uuid):
+            domain = conn.defineXML(text)
             if domain.isActive():
-                self._mark_running(domain, spec)
-        self._forget(spec.uuid)
+                self._update_running_metadata(domain, spec)
+        self._invalidate(spec.uuid)
 
-    def _mark_running(self, domain: Any, spec: Spec) -> None:
+    def _update_running_metadata(self, domain: Any, spec: GuestSpec) -> None:
         try:
-            with self.apart(domain) as same:
-                same.setMetadata(
+            with self.dedicated(domain) as dom:
+                dom.setMetadata(
                     libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                    xml.mark(spec),
+                    xml.metadata_xml(spec),
                     xml.PREFIX,
                     xml.NAMESPACE,
                     libvirt.VIR_DOMAIN_AFFECT_LIVE,
@@ -231,57 +236,61 @@ class Guests:
     def start(self, uuid: str) -> None:
         """Start a guest that is off, let a paused one go on."""
         domain = self.require(uuid)
-        with refusals(uuid):
+        with translate_errors(uuid):
             power = _power(domain)
-            if power is Power.PAUSED:
-                self._go_on(domain)
-            if power in ON:
+            if power is PowerState.PAUSED:
+                self._resume_domain(domain)
+            if power in POWERED_ON:
                 return
         if not self._storage.has_disks(uuid):
             raise exception.DiskFailed(
                 instance_id=uuid, reason='its disks are missing'
             )
-        with refusals(uuid):
+        with translate_errors(uuid):
             if domain.hasManagedSaveImage():
                 # libvirt would go on from it.
                 domain.managedSaveRemove()
-            self._create(domain)
+            self._create_domain(domain)
 
     def shutdown(self, uuid: str) -> None:
         """Ask a running guest to switch itself off."""
         domain = self.require(uuid)
-        with refusals(uuid):
-            if _power(domain) is Power.RUNNING:
-                with self.apart(domain) as same:
-                    same.shutdown()
+        with translate_errors(uuid):
+            if _power(domain) is PowerState.RUNNING:
+                with self.dedicated(domain) as dom:
+                    dom.shutdown()
 
     def power_off(self, uuid: str) -> None:
         """Cut the power of a guest that is on."""
         domain = self.find(uuid)
         if domain is not None:
-            with refusals(uuid, gone=True):
-                self._cut(domain)
+            with translate_errors(uuid, ignore_missing=True):
+                self._destroy_domain(domain)
 
     def pause(self, uuid: str) -> None:
         """Pause a running guest."""
         domain = self.require(uuid)
-        if self._is_still(domain, uuid, Power.RUNNING, Power.PAUSED):
-            with refusals(uuid), self.apart(domain) as same:
-                same.suspend()
+        if self._needs_transition(
+            domain, uuid, PowerState.RUNNING, PowerState.PAUSED
+        ):
+            with translate_errors(uuid), self.dedicated(domain) as dom:
+                dom.suspend()
 
     def unpause(self, uuid: str) -> None:
         """Let a paused guest run."""
         domain = self.require(uuid)
-        if self._is_still(domain, uuid, Power.PAUSED, Power.RUNNING):
-            with refusals(uuid):
-                self._go_on(domain)
+        if self._needs_transition(
+            domain, uuid, PowerState.PAUSED, PowerState.RUNNING
+        ):
+            with translate_errors(uuid):
+                self._resume_domain(domain)
 
     def suspend(self, uuid: str) -> None:
         """Let libvirt save the guest's memory and end it."""
         domain = self.require(uuid)
-        with refusals(uuid):
-            if _power(domain) in ON:
-                self._save(domain)
+        with translate_errors(uuid):
+            if _power(domain) in POWERED_ON:
+                self._managed_save(domain)
                 return
             if domain.hasManagedSaveImage():
                 return
@@ -290,45 +299,45 @@ class Guests:
             reason='it is off, and nothing of its memory is saved',
         )
 
-    def _save(self, domain: Any) -> None:
+    def _managed_save(self, domain: Any) -> None:
         """Save the memory of a domain that is on; it ends with that."""
         try:
-            with self.apart(domain) as same:
-                same.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+            with self.dedicated(domain) as dom:
+                dom.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
         except libvirt.libvirtError:
             # An earlier call may have gone on without whoever made it.
             if domain.isActive() or not domain.hasManagedSaveImage():
                 raise
 
-    def has_saved(self, uuid: str) -> bool:
+    def has_managed_save(self, uuid: str) -> bool:
         """Ask libvirt, for a guest that is off."""
         domain = self.find(uuid)
         if domain is None:
             return False
         found = False
-        with refusals(uuid, gone=True):
+        with translate_errors(uuid, ignore_missing=True):
             found = not domain.isActive() and domain.hasManagedSaveImage()
         return bool(found)
 
     def resume(self, uuid: str) -> None:
         """Start the guest, which goes on from what libvirt has saved."""
         domain = self.require(uuid)
-        with refusals(uuid):
+        with translate_errors(uuid):
             if not domain.isActive():
                 if not domain.hasManagedSaveImage():
                     raise exception.GuestFailed(
                         instance_id=uuid,
                         reason='nothing of its memory is saved',
                     )
-                self._create(domain)
-            if _power(domain) is Power.PAUSED:
-                self._go_on(domain)
+                self._create_domain(domain)
+            if _power(domain) is PowerState.PAUSED:
+                self._resume_domain(domain)
 
-    def _is_still(
-        self, domain: Any, uuid: str, before: Power, after: Power
+    def _needs_transition(
+        self, domain: Any, uuid: str, before: PowerState, after: PowerState
     ) -> bool:
         """Tell whether there is something to do; refuse what cannot be."""
-        with refusals(uuid):
+        with translate_errors(uuid):
             power = _power(domain)
         if power not in (before, after):
             raise exception.GuestFailed(
@@ -337,19 +346,19 @@ class Guests:
             )
         return power is before
 
-    def remove(self, uuid: str) -> None:
+    def destroy(self, uuid: str) -> None:
         """Cut the power and forget the guest."""
         domain = self.find(uuid)
         if domain is None:
             return
-        with refusals(uuid, gone=True):
-            self._cut(domain)
-            domain.undefineFlags(_WHOLE)
-        self._forget(uuid)
+        with translate_errors(uuid, ignore_missing=True):
+            self._destroy_domain(domain)
+            domain.undefineFlags(_UNDEFINE_FLAGS)
+        self._invalidate(uuid)
 
     # -- calls that wait for a hypervisor ------------------------------------
 
-    def apart(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
+    def dedicated(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
         """Return a domain for a call that takes long, or hangs.
 
         So does every call that has its hypervisor do something: that may
@@ -357,48 +366,50 @@ class Guests:
         """
         return contextlib.nullcontext(domain)
 
-    def _create(self, domain: Any) -> None:
-        with self.apart(domain) as same:
-            same.create()
+    def _create_domain(self, domain: Any) -> None:
+        with self.dedicated(domain) as dom:
+            dom.create()
 
-    def _go_on(self, domain: Any) -> None:
-        with self.apart(domain) as same:
-            same.resume()
+    def _resume_domain(self, domain: Any) -> None:
+        with self.dedicated(domain) as dom:
+            dom.resume()
 
-    def _cut(self, domain: Any) -> None:
+    def _destroy_domain(self, domain: Any) -> None:
         """Destroy a domain that is on."""
         if not domain.isActive():
             return
         try:
-            with self.apart(domain) as same:
-                same.destroy()
+            with self.dedicated(domain) as dom:
+                dom.destroy()
         except libvirt.libvirtError:
             # It may have gone off by itself meanwhile.
             if domain.isActive():
                 raise
 
 
-def _guest(domain: Any, state: int, reason: int, mark: xml.Mark) -> Guest:
-    power = _POWER.get(state, Power.NOSTATE)
-    on = power in (Power.RUNNING, Power.PAUSED, Power.SUSPENDED)
+def _guest(
+    domain: Any, state: int, reason: int, metadata: xml.GuestMetadata
+) -> Guest:
+    power = _POWER_STATES.get(state, PowerState.NOSTATE)
+    on = power in (PowerState.RUNNING, PowerState.PAUSED, PowerState.SUSPENDED)
     number = domain.ID()
     # libvirt makes a definition last before it lets what was received run.
     arriving = (
         state == libvirt.VIR_DOMAIN_PAUSED
-        and reason in _RECEIVED
+        and reason in _INCOMING_REASONS
         and not domain.isPersistent()
     )
     return Guest(
         domain.UUIDString(),
         power,
         number if on and number >= 0 else None,
-        mark.operation,
-        mark.generation,
+        metadata.operation,
+        metadata.generation,
         arriving,
-        trouble=_TROUBLE.get((state, reason)),
+        fault=_FAULTS.get((state, reason)),
     )
 
 
-def _power(domain: Any) -> Power:
+def _power(domain: Any) -> PowerState:
     state, _ = domain.state()
-    return _POWER.get(state, Power.NOSTATE)
+    return _POWER_STATES.get(state, PowerState.NOSTATE)

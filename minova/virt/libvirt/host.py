@@ -11,9 +11,9 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.virt.driver import Inventory
-from minova.virt.libvirt.connection import Changes
+from minova.virt.libvirt.connection import ChangedGuests
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import words
+from minova.virt.libvirt.connection import error_message
 
 LOG = logging.getLogger(__name__)
 
@@ -29,27 +29,27 @@ class Host:
     def __init__(self, connection: Connection, directory: str) -> None:
         self._connection = connection
         self._directory = directory
-        self._changes = Changes()
-        self._deaf: str | None = None
-        connection.listen(self._changes.put)
+        self._changes = ChangedGuests()
+        self._last_error: str | None = None
+        connection.add_listener(self._changes.put)
 
     def inventory(self) -> Inventory:
         """Ask libvirt what the host has."""
-        opened = self._connection.use()
+        conn = self._connection.get()
         try:
-            processor, memory_mb, vcpus, *_ = opened.getInfo()
+            processor, memory_mb, vcpus, *_ = conn.getInfo()
             return Inventory(
-                hypervisor_hostname=self._hostname(opened),
-                hypervisor_type=opened.getType(),
-                version=self._version(opened),
-                cpu_info=cpu_info(opened.getCapabilities(), processor),
+                hypervisor_hostname=self._hostname(conn),
+                hypervisor_type=conn.getType(),
+                version=self._version(conn),
+                cpu_info=cpu_info(conn.getCapabilities(), processor),
                 vcpus=vcpus,
                 memory_mb=memory_mb,
                 disk_gb=self._disk_gb(),
             )
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
-                f'libvirt at {self._connection.uri}: {words(error)}'
+                f'libvirt at {self._connection.uri}: {error_message(error)}'
             ) from error
 
     def next_event(self, timeout: float) -> str | None:
@@ -59,14 +59,14 @@ class Host:
         tells nothing.
         """
         try:
-            self._connection.use()
+            self._connection.get()
         except exception.GuestFailed as error:
-            if self._deaf != str(error):
+            if self._last_error != str(error):
                 LOG.error('No events are heard: %s', error)
-                self._deaf = str(error)
+                self._last_error = str(error)
             clock.sleep(timeout)
             return None
-        self._deaf = None
+        self._last_error = None
         return self._changes.take(timeout)
 
     def close(self) -> None:
@@ -75,18 +75,18 @@ class Host:
 
     # -- what kinds of hosts answer differently ------------------------------
 
-    def _hostname(self, opened: Any) -> str:
-        return str(opened.getHostname())
+    def _hostname(self, conn: Any) -> str:
+        return str(conn.getHostname())
 
-    def _version(self, opened: Any) -> int:
+    def _version(self, conn: Any) -> int:
         """The hypervisor's, to which a guest is bound, not libvirt's."""
-        return int(opened.getVersion())
+        return int(conn.getVersion())
 
     def _disk_gb(self) -> int:
         return shutil.disk_usage(self._directory).total // (1 << 30)
 
 
-def cpu_info(capabilities: str, processor: str) -> dict[str, Any]:
+def cpu_info(capabilities: str, arch: str) -> dict[str, Any]:
     """Return what libvirt's capabilities tell of the host's processor.
 
     Keys: arch, model, vendor, topology and features; model and vendor are
@@ -98,7 +98,7 @@ def cpu_info(capabilities: str, processor: str) -> dict[str, Any]:
         cpu = ElementTree.Element('cpu')
     topology = cpu.find('topology')
     return {
-        'arch': processor,
+        'arch': arch,
         'model': cpu.findtext('model'),
         'vendor': cpu.findtext('vendor'),
         'topology': {} if topology is None else dict(topology.attrib),

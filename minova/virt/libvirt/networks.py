@@ -30,16 +30,16 @@ import libvirt
 
 from minova import exception
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import failed
-from minova.virt.libvirt.connection import is_about
-from minova.virt.libvirt.connection import refusals
+from minova.virt.libvirt.connection import guest_failed
+from minova.virt.libvirt.connection import has_error_code
+from minova.virt.libvirt.connection import translate_errors
 
 Nic = dict[str, Any]
 
 #: What names a reservation as ours: the guest's uuid, and the end of the MAC,
 #: because a guest may have several and libvirt takes no name twice. DHCP
 #: tells it to the guest as its host name, and so it has the form of one.
-_OURS: Final = re.compile(
+_RESERVATION_NAME: Final = re.compile(
     r'minova-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9a-f]{6}'
 )
 
@@ -54,7 +54,7 @@ class Reservation(NamedTuple):
     @property
     def guest(self) -> str | None:
         """The uuid of the guest that it is for; None when it is not ours."""
-        found = _OURS.fullmatch(self.name)
+        found = _RESERVATION_NAME.fullmatch(self.name)
         return found[1] if found else None
 
     def collides(self, other: 'Reservation') -> bool:
@@ -72,21 +72,21 @@ class Reservation(NamedTuple):
         return ElementTree.tostring(element, encoding='unicode')
 
 
-class Side(NamedTuple):
+class NetworkConfig(NamedTuple):
     """What a network does now, or what it will do when it is started again."""
 
     network: Any
     #: The flags by which it is read, and by which it is changed.
-    read: int
-    change: int
+    read_flags: int
+    update_flags: int
 
     def reservations(self) -> list[Reservation]:
         """Return what it reserves."""
         try:
-            text = self.network.XMLDesc(self.read)
+            text = self.network.XMLDesc(self.read_flags)
         except libvirt.libvirtError as error:
             # libvirt's test driver does not tell the two apart.
-            if not is_about(error, libvirt.VIR_ERR_INVALID_ARG):
+            if not has_error_code(error, libvirt.VIR_ERR_INVALID_ARG):
                 raise
             text = self.network.XMLDesc()
         root = ElementTree.fromstring(text)  # noqa: S314
@@ -106,23 +106,27 @@ class Side(NamedTuple):
             libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
             -1,
             what.xml(),
-            self.change,
+            self.update_flags,
         )
 
 
-def sides(network: Any) -> list[Side]:
+def network_configs(network: Any) -> list[NetworkConfig]:
     """Return the sides that a network has: one, or both."""
     found = []
     if network.isActive():
         now = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
-        found.append(Side(network, 0, now))
+        found.append(NetworkConfig(network, 0, now))
     if network.isPersistent():
         later = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
-        found.append(Side(network, libvirt.VIR_NETWORK_XML_INACTIVE, later))
+        found.append(
+            NetworkConfig(network, libvirt.VIR_NETWORK_XML_INACTIVE, later)
+        )
     return found
 
 
-def connect(connection: Connection, uuid: str, nics: Iterable[Nic]) -> None:
+def ensure_reservations(
+    connection: Connection, uuid: str, nics: Iterable[Nic]
+) -> None:
     """See that the host has what a guest's nics are plugged into.
 
     Makes the reservations that are missing. Raises GuestFailed, which says
@@ -131,33 +135,33 @@ def connect(connection: Connection, uuid: str, nics: Iterable[Nic]) -> None:
     """
     nics = list(nics)
     _require_bridges(connection, uuid, nics)
-    opened = connection.use()
+    conn = connection.get()
     for nic in nics:
         name = nic.get('libvirt_network')
         if name is not None:
-            with refusals(uuid):
-                network = _network(opened, uuid, name)
-                for wanted in _wanted(network, uuid, nic):
-                    for side in sides(network):
-                        _reserve(side, uuid, wanted)
+            with translate_errors(uuid):
+                network = _network(conn, uuid, name)
+                for wanted in _required_reservations(network, uuid, nic):
+                    for config in network_configs(network):
+                        _reserve(config, uuid, wanted)
 
 
-def disconnect(connection: Connection, uuid: str) -> None:
+def remove_reservations(connection: Connection, uuid: str) -> None:
     """Remove all reservations of a guest; nothing when there are none."""
-    with refusals(uuid):
-        for side in _all_sides(connection):
-            for found in side.reservations():
+    with translate_errors(uuid):
+        for config in _all_configs(connection):
+            for found in config.reservations():
                 if found.guest == uuid:
-                    _drop(side, uuid, found)
+                    _remove(config, uuid, found)
 
 
-def connected(connection: Connection) -> set[str]:
+def guests_with_reservations(connection: Connection) -> set[str]:
     """Return the uuids of the guests that have reservations on the host."""
     try:
         return {
             found.guest
-            for side in _all_sides(connection)
-            for found in side.reservations()
+            for config in _all_configs(connection)
+            for found in config.reservations()
             if found.guest is not None
         }
     except libvirt.libvirtError as error:
@@ -185,7 +189,7 @@ def _require_bridges(
     for nic in nics:
         bridge = nic.get('bridge')
         if bridge is not None and bridge not in known:
-            raise _failed(
+            raise _guest_failed(
                 uuid,
                 f'the host has no bridge {bridge}, which network '
                 f'{nic["label"]} needs; make it there, or place the server '
@@ -198,26 +202,26 @@ def _require_bridges(
 
 def _networks(connection: Connection) -> list[Any]:
     try:
-        return list(connection.use().listAllNetworks())
+        return list(connection.get().listAllNetworks())
     except libvirt.libvirtError as error:
         # A libvirt without networks keeps nothing in them.
-        if is_about(error, libvirt.VIR_ERR_NO_SUPPORT):
+        if has_error_code(error, libvirt.VIR_ERR_NO_SUPPORT):
             return []
         raise
 
 
-def _all_sides(connection: Connection) -> Iterator[Side]:
+def _all_configs(connection: Connection) -> Iterator[NetworkConfig]:
     for network in _networks(connection):
-        yield from sides(network)
+        yield from network_configs(network)
 
 
-def _network(opened: Any, uuid: str, name: str) -> Any:
+def _network(conn: Any, uuid: str, name: str) -> Any:
     """Return a network that guests can be plugged into."""
     try:
-        network = opened.networkLookupByName(name)
+        network = conn.networkLookupByName(name)
     except libvirt.libvirtError as error:
-        if is_about(error, libvirt.VIR_ERR_NO_NETWORK):
-            raise _failed(
+        if has_error_code(error, libvirt.VIR_ERR_NO_NETWORK):
+            raise _guest_failed(
                 uuid,
                 f"the host's libvirt has no network {name}; define it there "
                 '(virsh net-define), or place the server on a host that has '
@@ -225,7 +229,7 @@ def _network(opened: Any, uuid: str, name: str) -> Any:
             ) from error
         raise
     if not network.isActive():
-        raise _failed(
+        raise _guest_failed(
             uuid,
             f"network {name} of the host's libvirt is not active; start it "
             f'(virsh net-start {name}; virsh net-autostart {name})',
@@ -233,7 +237,9 @@ def _network(opened: Any, uuid: str, name: str) -> Any:
     return network
 
 
-def _wanted(network: Any, uuid: str, nic: Nic) -> Iterator[Reservation]:
+def _required_reservations(
+    network: Any, uuid: str, nic: Nic
+) -> Iterator[Reservation]:
     """Yield what the DHCP server of a network must know of a nic."""
     root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314
     subnets = [
@@ -248,7 +254,7 @@ def _wanted(network: Any, uuid: str, nic: Nic) -> Iterator[Reservation]:
         fitting = [dhcp for subnet, dhcp in subnets if address in subnet]
         if subnets and not fitting:
             has = ', '.join(str(subnet) for subnet, _ in subnets)
-            raise _failed(
+            raise _guest_failed(
                 uuid,
                 f"network {network.name()} of the host's libvirt has {has}, "
                 f'and {address} of network {nic["label"]} is not in it; let '
@@ -269,18 +275,18 @@ def _subnet(element: ElementTree.Element) -> ipaddress.IPv4Network:
 # -- reservations ------------------------------------------------------------
 
 
-def _reserve(side: Side, uuid: str, wanted: Reservation) -> None:
+def _reserve(config: NetworkConfig, uuid: str, wanted: Reservation) -> None:
     """Make a reservation; what is in its way and ours is out of date."""
-    present = side.reservations()
+    present = config.reservations()
     if wanted in present:
         return
     for found in present:
         if not found.collides(wanted):
             continue
         if found.guest is None:
-            raise _failed(
+            raise _guest_failed(
                 uuid,
-                f"network {side.network.name()} of the host's libvirt "
+                f"network {config.network.name()} of the host's libvirt "
                 f'reserves {found.address or found.name} for '
                 f'{found.mac or "another"}, and {wanted.address} is to be for '
                 f'{wanted.mac}; remove the reservation (virsh net-update), or '
@@ -288,18 +294,18 @@ def _reserve(side: Side, uuid: str, wanted: Reservation) -> None:
             )
         # The database gives an address to one guest at a time: the other one
         # is gone and could not be tidied up yet.
-        _drop(side, uuid, found)
-    side.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
+        _remove(config, uuid, found)
+    config.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
 
 
-def _drop(side: Side, uuid: str, found: Reservation) -> None:
+def _remove(config: NetworkConfig, uuid: str, found: Reservation) -> None:
     try:
-        side.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
+        config.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
     except libvirt.libvirtError as error:
         # Another one may have removed it meanwhile.
-        if found in side.reservations():
-            raise failed(uuid, error) from error
+        if found in config.reservations():
+            raise guest_failed(uuid, error) from error
 
 
-def _failed(uuid: str, reason: str) -> exception.GuestFailed:
+def _guest_failed(uuid: str, reason: str) -> exception.GuestFailed:
     return exception.GuestFailed(instance_id=uuid, reason=f'{reason}.')

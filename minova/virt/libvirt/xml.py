@@ -22,13 +22,13 @@ from typing import Any
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from minova.virt.driver import Spec
-from minova.virt.libvirt import hardware
-from minova.virt.libvirt.elements import add as _add
-from minova.virt.libvirt.elements import leaf as _leaf
-from minova.virt.libvirt.hardware import Boot
-from minova.wishes import reading
-from minova.wishes.reading import Wishes
+from minova.extra_specs import parser
+from minova.extra_specs.parser import GuestRequirements
+from minova.virt.driver import GuestSpec
+from minova.virt.libvirt import xml_devices
+from minova.virt.libvirt.xml_devices import DirectKernelBoot
+from minova.virt.libvirt.xml_elements import add as _add
+from minova.virt.libvirt.xml_elements import add_text as _leaf
 
 #: The namespace of the mark; another form of it gets another number.
 NAMESPACE = 'urn:minova:instance:1'
@@ -41,7 +41,7 @@ _USER_CIDR = '10.0.2.0/24'
 
 
 @dataclasses.dataclass(frozen=True)
-class Profile:
+class GuestProfile:
     """What a kind of hypervisor takes.
 
     ``cpu_mode`` is what the guest's processor is like, with ``custom`` the
@@ -63,9 +63,9 @@ class Profile:
 #: By virt_type; ``test`` is the profile of embedded hosts. libvirt's test
 #: driver takes every element that is written here and acts on none.
 PROFILES = {
-    'qemu': Profile('qemu', cpu_mode=None),
-    'kvm': Profile('kvm', cpu_mode='host-model'),
-    'test': Profile('test', cpu_mode=None),
+    'qemu': GuestProfile('qemu', cpu_mode=None),
+    'kvm': GuestProfile('kvm', cpu_mode='host-model'),
+    'test': GuestProfile('test', cpu_mode=None),
 }
 
 
@@ -79,41 +79,43 @@ class Disk:
     readonly: bool = False
 
 
-class Mark(NamedTuple):
+class GuestMetadata(NamedTuple):
     """By which operation a guest was last defined, where that is known."""
 
     operation: str | None
     generation: int | None
 
 
-def domain(
-    spec: Spec,
+def domain_xml(
+    spec: GuestSpec,
     disks: tuple[Disk, ...],
-    profile: Profile,
+    profile: GuestProfile,
     console_log: str,
     vnc_listen: str,
-    boot: Boot | None = None,
+    boot: DirectKernelBoot | None = None,
 ) -> str:
     """Return the definition of a guest.
 
     What its first serial port says is written to the file ``console_log``. It
     boots its first disk unless ``boot`` names a kernel.
     """
-    wishes = wishes_of(spec)
+    requirements = requirements_of(spec)
     root = ElementTree.Element('domain', type=profile.type)
     _leaf(root, 'name', spec.name)
     _leaf(root, 'uuid', spec.uuid)
     if spec.title:
         _leaf(root, 'title', spec.title)
-    _add(root, 'metadata').append(_mark(spec, f'{{{NAMESPACE}}}'))
+    _add(root, 'metadata').append(_metadata_element(spec, f'{{{NAMESPACE}}}'))
     _leaf(root, 'memory', spec.memory_mb, unit='MiB')
-    hardware.memory_backing(root, wishes)
+    xml_devices.add_memory_backing(root, requirements)
     _leaf(root, 'vcpu', spec.vcpus)
-    hardware.cpu_tuning(root, wishes)
-    hardware.system(root, wishes, wishes.machine or profile.machine, boot)
-    _features(root)
-    _cpu(root, wishes, profile)
-    _clock(root)
+    xml_devices.add_cpu_tuning(root, requirements)
+    xml_devices.add_os(
+        root, requirements, requirements.machine or profile.machine, boot
+    )
+    _add_features(root)
+    _add_cpu(root, requirements, profile)
+    _add_clock(root)
     # A guest that crashed is off and looked at; one that reboots goes on.
     _leaf(root, 'on_poweroff', 'destroy')
     _leaf(root, 'on_reboot', 'restart')
@@ -122,82 +124,82 @@ def domain(
     if profile.emulator is not None:
         _leaf(devices, 'emulator', profile.emulator)
     for disk in disks:
-        _disk(devices, disk, wishes, profile)
-    hardware.controllers(devices, wishes)
+        _add_disk(devices, disk, requirements, profile)
+    xml_devices.add_controllers(devices, requirements)
     for nic in spec.nics:
-        _interface(devices, nic, wishes)
-    _console(devices, console_log)
-    _screen(devices, vnc_listen)
-    hardware.screen(devices, wishes)
-    hardware.agent(devices, wishes)
-    hardware.random_numbers(devices, wishes)
-    hardware.watchdog(devices, wishes)
-    _balloon(devices, profile)
-    return _text(root)
+        _add_interface(devices, nic, requirements)
+    _add_serial(devices, console_log)
+    _add_graphics(devices, vnc_listen)
+    xml_devices.add_video(devices, requirements)
+    xml_devices.add_guest_agent(devices, requirements)
+    xml_devices.add_rng(devices, requirements)
+    xml_devices.add_watchdog(devices, requirements)
+    _add_balloon(devices, profile)
+    return _to_string(root)
 
 
-def wishes_of(spec: Spec) -> Wishes:
+def requirements_of(spec: GuestSpec) -> GuestRequirements:
     """Return what the flavor and the image of a guest ask for.
 
     What could not be granted was refused when the guest was asked for; of one
     that is older than that it has no effect, as before.
     """
-    return reading.read(
+    return parser.parse(
         spec.extra_specs, spec.image, spec.vcpus, spec.memory_mb
-    ).wishes
+    ).requirements
 
 
-def mark(spec: Spec) -> str:
+def metadata_xml(spec: GuestSpec) -> str:
     """Return the mark alone, as libvirt wants it for a running guest."""
-    return _text(_mark(spec))
+    return _to_string(_metadata_element(spec))
 
 
-def read_mark(text: str) -> Mark:
+def parse_metadata(text: str) -> GuestMetadata:
     """Return what a mark says; a strange one says nothing."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
     except ElementTree.ParseError:
-        return Mark(None, None)
+        return GuestMetadata(None, None)
     for child in root:
         if child.tag.rpartition('}')[2] == 'operation':
             generation = child.get('generation', '')
-            return Mark(
+            return GuestMetadata(
                 child.get('id'),
                 int(generation) if generation.isdecimal() else None,
             )
-    return Mark(None, None)
+    return GuestMetadata(None, None)
 
 
-def relocated(text: str, places: Mapping[str, str]) -> str:
+def relocate_files(text: str, path_map: Mapping[str, str]) -> str:
     """Return a definition whose files are in other directories.
 
     ``places`` tells the new directory of each old one; what is in none of
     them stays where it is.
     """
     root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
-    _relocate(root, places)
-    return _text(root)
+    _relocate(root, path_map)
+    return _to_string(root)
 
 
-def _relocate(root: ElementTree.Element, places: Mapping[str, str]) -> None:
+def _relocate(root: ElementTree.Element, path_map: Mapping[str, str]) -> None:
     for element in root.iter():
         for name in ('file', 'path'):
             path = element.get(name)
             if path is not None:
-                element.set(name, _moved(path, places))
+                element.set(name, _relocate_path(path, path_map))
         if element.tag in ('kernel', 'initrd') and element.text:
-            element.text = _moved(element.text, places)
+            element.text = _relocate_path(element.text, path_map)
 
 
-def _moved(path: str, places: Mapping[str, str]) -> str:
-    for old, new in places.items():
+def _relocate_path(path: str, path_map: Mapping[str, str]) -> str:
+    for old, new in path_map.items():
         if path.startswith(f'{old}/'):
             return new + path.removeprefix(old)
     return path
 
 
-def received(
-    text: str, places: Mapping[str, str], emulator: str, vnc_listen: str
+def incoming_domain_xml(
+    text: str, path_map: Mapping[str, str], emulator: str, vnc_listen: str
 ) -> str:
     """Return the definition with which another host receives a guest.
 
@@ -206,7 +208,7 @@ def received(
     files are, the address of the screen, the emulator unless it is ''.
     """
     root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
-    _relocate(root, places)
+    _relocate(root, path_map)
     for disk in root.iterfind('./devices/disk'):
         # Found anew there: the files that it names are of this host.
         for chain in disk.findall('backingStore'):
@@ -218,35 +220,35 @@ def received(
     program = root.find('./devices/emulator')
     if program is not None and emulator:
         program.text = emulator
-    return _text(root)
+    return _to_string(root)
 
 
-def processor(told: dict[str, Any]) -> str:
+def cpu_xml(cpu_info: dict[str, Any]) -> str:
     """Return a host's processor as libvirt compares it with its own.
 
     ``told`` is what ``host.cpu_info`` found there.
     """
     root = ElementTree.Element('cpu')
-    _leaf(root, 'arch', told['arch'])
-    _leaf(root, 'model', told['model'])
-    if told.get('vendor'):
-        _leaf(root, 'vendor', told['vendor'])
-    if told.get('topology'):
+    _leaf(root, 'arch', cpu_info['arch'])
+    _leaf(root, 'model', cpu_info['model'])
+    if cpu_info.get('vendor'):
+        _leaf(root, 'vendor', cpu_info['vendor'])
+    if cpu_info.get('topology'):
         sizes = {
-            name: told['topology'][name]
+            name: cpu_info['topology'][name]
             for name in ('sockets', 'cores', 'threads')
-            if name in told['topology']
+            if name in cpu_info['topology']
         }
         _add(root, 'topology', **sizes)
-    for name in told.get('features', ()):
+    for name in cpu_info.get('features', ()):
         _add(root, 'feature', name=name)
-    return _text(root)
+    return _to_string(root)
 
 
 # -- the parts ---------------------------------------------------------------
 
 
-def _mark(spec: Spec, space: str = '') -> ElementTree.Element:
+def _metadata_element(spec: GuestSpec, space: str = '') -> ElementTree.Element:
     root = ElementTree.Element(f'{space}instance', uuid=spec.uuid)
     _add(
         root,
@@ -259,13 +261,17 @@ def _mark(spec: Spec, space: str = '') -> ElementTree.Element:
     return root
 
 
-def _features(root: ElementTree.Element) -> None:
+def _add_features(root: ElementTree.Element) -> None:
     features = _add(root, 'features')
     _add(features, 'acpi')
     _add(features, 'apic')
 
 
-def _cpu(root: ElementTree.Element, wishes: Wishes, profile: Profile) -> None:
+def _add_cpu(
+    root: ElementTree.Element,
+    requirements: GuestRequirements,
+    profile: GuestProfile,
+) -> None:
     cpu = _add(root, 'cpu')
     if profile.cpu_mode is not None:
         cpu.set('mode', profile.cpu_mode)
@@ -273,10 +279,10 @@ def _cpu(root: ElementTree.Element, wishes: Wishes, profile: Profile) -> None:
         # Another model would be another guest after a move.
         cpu.set('match', 'exact')
         _leaf(cpu, 'model', profile.cpu_model, fallback='forbid')
-    hardware.topology(cpu, wishes)
+    xml_devices.add_topology(cpu, requirements)
 
 
-def _clock(root: ElementTree.Element) -> None:
+def _add_clock(root: ElementTree.Element) -> None:
     # As libvirt advises for guests that must keep time while the host is
     # busy: missed ticks of the one clock are made up for, of the other not.
     clock = _add(root, 'clock', offset='utc')
@@ -285,8 +291,11 @@ def _clock(root: ElementTree.Element) -> None:
     _add(clock, 'timer', name='hpet', present='no')
 
 
-def _disk(
-    devices: ElementTree.Element, disk: Disk, wishes: Wishes, profile: Profile
+def _add_disk(
+    devices: ElementTree.Element,
+    disk: Disk,
+    requirements: GuestRequirements,
+    profile: GuestProfile,
 ) -> None:
     device = _add(devices, 'disk', type='file', device='disk')
     driver = _add(device, 'driver', name='qemu', type=disk.format)
@@ -296,16 +305,18 @@ def _disk(
         # What the guest does not need any more is the host's again.
         driver.set('discard', 'unmap')
     _add(device, 'source', file=disk.path)
-    hardware.disk_target(device, wishes, disk.target)
+    xml_devices.add_disk_target(device, requirements, disk.target)
     if disk.readonly:
-        if wishes.disk_bus in ('sata', 'ide'):
+        if requirements.disk_bus in ('sata', 'ide'):
             # There QEMU has drives for discs that are only read, no disks.
             device.set('device', 'cdrom')
         _add(device, 'readonly')
 
 
-def _interface(
-    devices: ElementTree.Element, nic: dict[str, Any], wishes: Wishes
+def _add_interface(
+    devices: ElementTree.Element,
+    nic: dict[str, Any],
+    requirements: GuestRequirements,
 ) -> None:
     bridge, network = nic.get('bridge'), nic.get('libvirt_network')
     kind, source = 'ethernet', {}
@@ -320,14 +331,16 @@ def _interface(
     if source:
         _add(device, 'source', **source)
     if kind == 'user':
-        _user_network(device, nic)
-    _add(device, 'model', type=wishes.vif_model)
+        _add_user_network(device, nic)
+    _add(device, 'model', type=requirements.vif_model)
     if nic.get('mtu'):
         _add(device, 'mtu', size=nic['mtu'])
-    hardware.bandwidth(device, wishes)
+    xml_devices.add_bandwidth(device, requirements)
 
 
-def _user_network(device: ElementTree.Element, nic: dict[str, Any]) -> None:
+def _add_user_network(
+    device: ElementTree.Element, nic: dict[str, Any]
+) -> None:
     # Of QEMU's own default nothing is said: not every release takes it.
     for subnet in nic['subnets']:
         if subnet['cidr'] != _USER_CIDR:
@@ -335,21 +348,21 @@ def _user_network(device: ElementTree.Element, nic: dict[str, Any]) -> None:
             _add(device, 'ip', family='ipv4', address=address, prefix=prefix)
 
 
-def _console(devices: ElementTree.Element, path: str) -> None:
+def _add_serial(devices: ElementTree.Element, path: str) -> None:
     # A pty for whoever wants to type, and all that was said in a file.
     serial = _add(devices, 'serial', type='pty')
     _add(serial, 'log', file=path, append='on')
     _add(serial, 'target', port=0)
 
 
-def _screen(devices: ElementTree.Element, listen: str) -> None:
+def _add_graphics(devices: ElementTree.Element, listen: str) -> None:
     graphics = _add(
         devices, 'graphics', type='vnc', port=-1, autoport='yes', listen=listen
     )
     _add(graphics, 'listen', type='address', address=listen)
 
 
-def _balloon(devices: ElementTree.Element, profile: Profile) -> None:
+def _add_balloon(devices: ElementTree.Element, profile: GuestProfile) -> None:
     balloon = _add(devices, 'memballoon', model='virtio')
     if profile.stats_period:
         _add(balloon, 'stats', period=profile.stats_period)
@@ -358,6 +371,6 @@ def _balloon(devices: ElementTree.Element, profile: Profile) -> None:
 # -- writing -----------------------------------------------------------------
 
 
-def _text(root: ElementTree.Element) -> str:
+def _to_string(root: ElementTree.Element) -> str:
     ElementTree.register_namespace(PREFIX, NAMESPACE)
     return ElementTree.tostring(root, encoding='unicode')

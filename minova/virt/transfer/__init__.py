@@ -3,7 +3,7 @@
 
 No hypervisor is in it, and nothing of where files are kept: a *place* of the
 destination says that. The bus is the anchor of trust: the destination's
-*invitation* reaches the source by it, with a token for one guest and the
+*transfer_ticket* reaches the source by it, with a token for one guest and the
 fingerprint of the certificate to which alone the token is shown.
 
 Over TLS, each request with the token, for the guest UUID::

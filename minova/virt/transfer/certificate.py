@@ -20,10 +20,10 @@ from minova import clock
 
 #: How long it says that it is valid. Nobody asks: another fingerprint is
 #: another certificate, whatever their dates.
-_VALID = datetime.timedelta(days=36500)
+_VALIDITY = datetime.timedelta(days=36500)
 
 
-def ensure(path: str, host: str) -> str:
+def ensure_certificate(path: str, host: str) -> str:
     """Have a certificate and its key in a file; return its fingerprint.
 
     A file that cannot be understood is replaced: invitations that name the
@@ -32,7 +32,7 @@ def ensure(path: str, host: str) -> str:
     try:
         return fingerprint(_read(path))
     except (FileNotFoundError, ValueError):
-        _write(path, _make(host))
+        _write(path, _generate(host))
     return fingerprint(_read(path))
 
 
@@ -67,7 +67,7 @@ def _read(path: str) -> bytes:
     return made.public_bytes(serialization.Encoding.DER)
 
 
-def _make(host: str) -> bytes:
+def _generate(host: str) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
     now = clock.now()
@@ -78,7 +78,7 @@ def _make(host: str) -> bytes:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + _VALID)
+        .not_valid_after(now + _VALIDITY)
         .sign(key, hashes.SHA256())
     )
     return key.private_bytes(

@@ -20,26 +20,26 @@ import orjson
 from oslo_log import log as logging
 
 from minova import clock
-from minova.virt.transfer import ranges
-from minova.virt.transfer.reception import Place
-from minova.virt.transfer.reception import Receptions
-from minova.virt.transfer.reception import Refusal
+from minova.virt.transfer import blocks
+from minova.virt.transfer.receiver import Receivers
+from minova.virt.transfer.receiver import ReceiverStorage
+from minova.virt.transfer.receiver import RequestRejected
 
 LOG = logging.getLogger(__name__)
 
 #: Connections that are served at a time.
-_AT_ONCE = 64
+_MAX_CONNECTIONS = 64
 #: Seconds for which one that says nothing is kept.
-_SILENCE = 60.0
+_IDLE_TIMEOUT = 60.0
 #: Seconds before another one is accepted when that has failed.
-_RECOVER = 1.0
+_ACCEPT_RETRY_SECONDS = 1.0
 #: Bytes of the largest body.
-_LARGEST = ranges.BLOCK + ranges.CELL
+_MAX_BODY = blocks.BLOCK_SIZE + blocks.CELL_SIZE
 
 _UUID = r'(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
 _FILE = r'(?P<kind>files|bases)/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,199})'
 _NUMBER = r'(?P<number>[0-9]{1,18})\?cells=(?P<cells>[0-9a-f]{1,8})'
-_PATHS = tuple(
+_ROUTES = tuple(
     (method, re.compile(pattern), name)
     for method, pattern, name in (
         ('PUT', f'/v1/{_UUID}', 'plan'),
@@ -51,7 +51,7 @@ _PATHS = tuple(
 
 
 @dataclasses.dataclass
-class _Caller:
+class _Client:
     """Somebody who is connected."""
 
     socket: ssl.SSLSocket
@@ -65,15 +65,18 @@ class TransferServer:
     """
 
     def __init__(
-        self, place: Place, bound: socket.socket, tls: ssl.SSLContext
+        self,
+        storage: ReceiverStorage,
+        listener: socket.socket,
+        tls: ssl.SSLContext,
     ) -> None:
-        self.receptions = Receptions(place)
+        self.receivers = Receivers(storage)
         #: The port at which it listens.
-        self.port = int(bound.getsockname()[1])
-        self._bound = bound
+        self.port = int(listener.getsockname()[1])
+        self._listener = listener
         self._tls = tls
         self._guard = clock.lock()
-        self._callers: dict[int, _Caller] = {}
+        self._clients: dict[int, _Client] = {}
         self._count = 0
         self._thread: clock.Thread | None = None
 
@@ -85,53 +88,55 @@ class TransferServer:
         """Hang up on everybody; return when nothing is being done."""
         with contextlib.suppress(OSError):
             # Wakes whoever waits for the next one.
-            self._bound.shutdown(socket.SHUT_RDWR)
-        self._bound.close()
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         if self._thread is not None:
             self._thread.join()
         with self._guard:
-            callers = list(self._callers.values())
-            for caller in callers:
+            clients = list(self._clients.values())
+            for client in clients:
                 with contextlib.suppress(OSError):
                     # Below TLS, which would wait for the other side.
-                    socket.socket.shutdown(caller.socket, socket.SHUT_RDWR)
-        for caller in callers:
-            if caller.thread is not None:
-                caller.thread.join()
+                    socket.socket.shutdown(client.socket, socket.SHUT_RDWR)
+        for client in clients:
+            if client.thread is not None:
+                client.thread.join()
 
     # -- connections ---------------------------------------------------------
 
     def _accept(self) -> None:
         while True:
             try:
-                plain, (address, *_) = self._bound.accept()
+                plain, (address, *_) = self._listener.accept()
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                if self._bound.fileno() < 0 or error.errno == errno.EINVAL:
+                if self._listener.fileno() < 0 or error.errno == errno.EINVAL:
                     # It was shut by ``stop``.
                     return
                 LOG.warning('No transfer can be accepted: %s', error)
-                clock.sleep(_RECOVER)
+                clock.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
-            self._welcome(plain, str(address))
+            self._serve_client(plain, str(address))
 
-    def _welcome(self, plain: socket.socket, address: str) -> None:
+    def _serve_client(self, plain: socket.socket, address: str) -> None:
         """Serve a connection beside the others, if there are not too many."""
         secured = self._tls.wrap_socket(
             plain, server_side=True, do_handshake_on_connect=False
         )
         with self._guard:
-            full = len(self._callers) >= _AT_ONCE
+            full = len(self._clients) >= _MAX_CONNECTIONS
             if not full:
                 self._count += 1
-                number, caller = self._count, _Caller(secured)
-                self._callers[number] = caller
+                number, client = self._count, _Client(secured)
+                self._clients[number] = client
         if full:
-            LOG.warning('%d transfers at a time: one is sent away.', _AT_ONCE)
+            LOG.warning(
+                '%d transfers at a time: one is sent away.', _MAX_CONNECTIONS
+            )
             secured.close()
             return
-        caller.thread = clock.spawn(
+        client.thread = clock.spawn(
             'transfer', self._serve, number, secured, address
         )
 
@@ -139,7 +144,7 @@ class TransferServer:
         self, number: int, secured: ssl.SSLSocket, address: str
     ) -> None:
         try:
-            secured.settimeout(_SILENCE)
+            secured.settimeout(_IDLE_TIMEOUT)
             secured.do_handshake()
             # It answers all requests of the connection where it is made.
             _Connection(secured, (address, 0), self)  # type: ignore[arg-type]
@@ -148,7 +153,7 @@ class TransferServer:
             LOG.debug('A transfer from %s: %s', address, error)
         finally:
             with self._guard:
-                del self._callers[number]
+                del self._clients[number]
             secured.close()
 
 
@@ -166,15 +171,15 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         LOG.debug('%s: %s', self.client_address[0], format % args)
 
     def do_PUT(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_POST(self) -> None:
-        self._answer()
+        self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         try:
-            status, answer = HTTPStatus.OK, self._ask(self._read())
-        except Refusal as refusal:
+            status, answer = HTTPStatus.OK, self._dispatch(self._read())
+        except RequestRejected as refusal:
             status, answer = HTTPStatus(refusal.status), _error(refusal)
         except OSError as error:
             LOG.warning('A transfer failed here: %s', error)
@@ -194,44 +199,44 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     def _read(self) -> bytes:
         """Return the body; one that is too long ends the connection."""
         length = self.headers.get('Content-Length', '')
-        if not length.isdigit() or int(length) > _LARGEST:
+        if not length.isdigit() or int(length) > _MAX_BODY:
             self.close_connection = True
-            raise Refusal(413, f'a body has at most {_LARGEST} bytes')
+            raise RequestRejected(413, f'a body has at most {_MAX_BODY} bytes')
         body = self.rfile.read(int(length))
         if len(body) != int(length):
             self.close_connection = True
-            raise Refusal(400, 'the body was cut off')
+            raise RequestRejected(400, 'the body was cut off')
         return body
 
-    def _understand(self) -> tuple[str, dict[str, str]]:
-        for method, pattern, name in _PATHS:
+    def _route(self) -> tuple[str, dict[str, str]]:
+        for method, pattern, name in _ROUTES:
             match = pattern.fullmatch(self.path)
             if match is not None and method == self.command:
                 return name, match.groupdict()
-        raise Refusal(404, 'there is no such request')
+        raise RequestRejected(404, 'there is no such request')
 
-    def _ask(self, body: bytes) -> Any:
-        name, given = self._understand()
+    def _dispatch(self, body: bytes) -> Any:
+        name, given = self._route()
         scheme, _, token = self.headers.get('Authorization', '').partition(' ')
         if scheme != 'Bearer':
-            raise Refusal(403, 'no token is given')
-        with self.server.receptions.admit(given['uuid'], token) as reception:
+            raise RequestRejected(403, 'no token is given')
+        with self.server.receivers.authorize(given['uuid'], token) as receiver:
             if name == 'plan':
-                return reception.plan(_json(body))
+                return receiver.accept_manifest(_json(body))
             if name == 'finish':
-                return reception.finish()
+                return receiver.finish()
             kind, file = given['kind'], given['name']
             if name == 'compare':
-                return reception.compare(kind, file, _json(body))
+                return receiver.compare(kind, file, _json(body))
             number, cells = int(given['number']), int(given['cells'], 16)
-            return reception.write(kind, file, number, cells, body)
+            return receiver.write(kind, file, number, cells, body)
 
 
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, f'this is no JSON: {error}') from error
+        raise RequestRejected(400, f'this is no JSON: {error}') from error
 
 
 def _error(error: Exception) -> dict[str, str]:

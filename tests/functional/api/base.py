@@ -11,11 +11,11 @@ import orjson
 from minova import exception
 from minova import images
 from minova.api import app
-from minova.api import microversion
 from minova.api.backend import Backend
+from minova.api.http import microversion
 from minova.network import definition
-from minova.rpc.compute import Computes
-from minova.rpc.wakes import Waker
+from minova.rpc.compute import ComputeClients
+from minova.rpc.wakeups import Waker
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -23,14 +23,14 @@ from tests.fixtures.cloud import Cloud
 ADMIN = 'admin:11111111aaaaaaaa'
 USER = 'user:22222222bbbbbbbb'
 OTHER = 'other:33333333cccccccc'
-LATEST = microversion.text(microversion.MAXIMUM)
+LATEST = microversion.to_string(microversion.MAXIMUM)
 
 
-class Shelf:
+class ImageStore:
     """Images, as many as a test puts there."""
 
     def __init__(self):
-        self.known = {}
+        self.by_id = {}
 
     def add(self, **values):
         now = datetime.datetime.now(datetime.UTC)
@@ -56,12 +56,12 @@ class Shelf:
             }
             | values
         )
-        self.known[made.id] = made
+        self.by_id[made.id] = made
         return made
 
     def show(self, context, image_id):
-        image = self.known.get(image_id)
-        if image is None or not images.visible(image, context):
+        image = self.by_id.get(image_id)
+        if image is None or not images.is_visible(image, context):
             raise exception.ImageNotFound(image_id=image_id)
         return image
 
@@ -92,11 +92,11 @@ class Client:
         self.token = token
         self.version = version
 
-    def at(self, version):
+    def at_version(self, version):
         """Return the same one at another microversion."""
         return Client(self._client, self.token, version)
 
-    def ask(self, method, path, body=None, headers=None, raw=None):
+    def request(self, method, path, body=None, headers=None, raw=None):
         """Send a request; ``path`` is below /v2.1 unless it has it."""
         sent = {'X-Auth-Token': self.token} if self.token else {}
         if self.version is not None:
@@ -121,16 +121,16 @@ class Client:
         )
 
     def get(self, path, **options):
-        return self.ask('GET', path, **options)
+        return self.request('GET', path, **options)
 
     def post(self, path, body, **options):
-        return self.ask('POST', path, body, **options)
+        return self.request('POST', path, body, **options)
 
     def put(self, path, body=None, **options):
-        return self.ask('PUT', path, body, **options)
+        return self.request('PUT', path, body, **options)
 
     def delete(self, path, **options):
-        return self.ask('DELETE', path, **options)
+        return self.request('DELETE', path, **options)
 
     def act(self, server, action, content=None):
         """Ask for an action on a server."""
@@ -156,20 +156,20 @@ class ApiTestCase(base.TestCase):
         self.cloud = self.useFixture(
             Cloud(self.hosts, conductors=1 if self.hosts else 0)
         )
-        self.shelf = Shelf()
-        self.image = self.shelf.add().id
-        computes = Computes(self.cloud.bus)
-        waker = Waker(computes, self.cloud.conductor, beside=True)
+        self.image_store = ImageStore()
+        self.image = self.image_store.add().id
+        computes = ComputeClients(self.cloud.bus)
+        waker = Waker(computes, self.cloud.conductor, in_background=True)
         self.addCleanup(waker.close)
         self.backend = Backend(
             database=self.cloud.database,
             conductor=self.cloud.conductor,
             computes=computes,
             waker=waker,
-            images=self.shelf,
+            images=self.image_store,
             host='api',
         )
-        self.addCleanup(self.backend.beside.close)
+        self.addCleanup(self.backend.timed_calls.close)
         self.restart_api()
 
     def restart_api(self):
@@ -179,7 +179,7 @@ class ApiTestCase(base.TestCase):
         self.admin = Client(self.http, ADMIN)
         self.user = Client(self.http, USER)
         self.other = Client(self.http, OTHER)
-        self.nobody = Client(self.http, None)
+        self.anonymous = Client(self.http, None)
 
     # -- things to work with -------------------------------------------------
 

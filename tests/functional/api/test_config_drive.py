@@ -22,14 +22,14 @@ class ConfigDriveTest(base.ApiTestCase):
     def drive(self, uuid):
         """Return what the drive tells the guest, None without a drive."""
         host = self.cloud.instance(uuid).host
-        return self.cloud.world.disk(host, uuid).get('config_drive')
+        return self.cloud.world.get_disks(host, uuid).get('config_drive')
 
     def lose(self, uuid):
         """Let somebody remove the drive."""
         host = self.cloud.instance(uuid).host
-        disk = self.cloud.world.disk(host, uuid)
+        disk = self.cloud.world.get_disks(host, uuid)
         del disk['config_drive']
-        self.cloud.world.shelf.put(f'{host}/disks/{uuid}', disk)
+        self.cloud.world.store.put(f'{host}/disks/{uuid}', disk)
 
     def act(self, uuid, action, content=None, client=None):
         reply = (client or self.user).act(uuid, action, content)
@@ -39,7 +39,7 @@ class ConfigDriveTest(base.ApiTestCase):
     def boot_with_drive(self, **values):
         return self.boot(config_drive=True, **values)
 
-    def test_what_the_guest_is_told(self):
+    def test_contents(self):
         body = {'keypair': {'name': 'mine', 'public_key': KEY}}
         self.assertEqual(200, self.user.post('/os-keypairs', body).status)
         uuid = self.boot_with_drive(
@@ -62,18 +62,20 @@ class ConfigDriveTest(base.ApiTestCase):
         self.assertEqual('True', self.show(uuid)['config_drive'])
         # The same instance makes the same bytes, whoever makes them.
         first, second = (
-            configdrive.image(specs.of(row, operation, generation))
+            configdrive.build_image(
+                specs.from_instance(row, operation, generation)
+            )
             for operation, generation in (('o-1', 1), ('o-2', 2))
         )
         self.assertEqual(first, second)
         self.assertIn(KEY.encode(), first)
 
-    def test_who_wants_none_has_none(self):
+    def test_not_requested(self):
         uuid = self.boot(config_drive=False)
         self.assertIsNone(self.drive(uuid))
         self.assertEqual('', self.show(uuid)['config_drive'])
 
-    def test_hosts_that_give_one_to_everybody(self):
+    def test_force_config_drive(self):
         self.config('compute', force_config_drive=True)
         uuid = self.boot()
         self.assertIsNotNone(self.drive(uuid))
@@ -91,7 +93,7 @@ class ConfigDriveTest(base.ApiTestCase):
         self.assertIsNone(self.drive(uuid))
         self.assertEqual('', self.show(uuid)['config_drive'])
 
-    def test_one_that_is_lost_is_made_again(self):
+    def test_lost_drive_is_recreated(self):
         uuid = self.boot_with_drive(user_data=USER_DATA)
         before = self.drive(uuid)
         content = self.content(uuid)
@@ -108,9 +110,9 @@ class ConfigDriveTest(base.ApiTestCase):
 
     def content(self, uuid):
         host = self.cloud.instance(uuid).host
-        return self.cloud.world.disk(host, uuid)['content']
+        return self.cloud.world.get_disks(host, uuid)['content']
 
-    def test_it_goes_along(self):
+    def test_it_follows_the_guest(self):
         uuid = self.boot_with_drive()
         before, host = self.drive(uuid), self.cloud.instance(uuid).host
         self.act(uuid, 'resize', {'flavorRef': 'big'})
@@ -123,14 +125,14 @@ class ConfigDriveTest(base.ApiTestCase):
             'host': None,
             'block_migration': 'auto',
         }
-        self.act(uuid, 'os-migrateLive', live, self.admin.at('2.30'))
+        self.act(uuid, 'os-migrateLive', live, self.admin.at_version('2.30'))
         self.assertNotEqual(host, self.cloud.instance(uuid).host)
         self.assertEqual(before, self.drive(uuid))
 
-    def test_nothing_is_left_of_it(self):
+    def test_it_is_removed_on_delete(self):
         uuid = self.boot_with_drive()
         self.user.delete(f'/servers/{uuid}')
         self.cloud.settle(uuid)
-        left = self.cloud.world.everything()
+        left = self.cloud.world.dump()
         kinds = [kind for host in left.values() for kind in host.values()]
         self.assertEqual([], [kind for kind in kinds if kind])

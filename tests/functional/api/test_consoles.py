@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from minova import clock
 from minova import exception
 from minova.compute import consoles as limits
-from minova.context import internal
+from minova.context import get_admin_context
 from minova.db import tables
-from minova.rpc.compute import Computes
-from tests.fixtures.screens import token_of
+from minova.rpc.compute import ComputeClients
+from tests.fixtures.vnc import token_of
 from tests.functional.api import base
 
 VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
@@ -59,12 +59,12 @@ class ConsoleTestCase(base.ApiTestCase):
 class OutputTest(ConsoleTestCase):
     """os-getConsoleOutput."""
 
-    def say(self, text):
+    def write_console(self, text):
         """Let the guest have said something of its own."""
         path = f'a/guests/{self.uuid}'
-        record = self.cloud.world.shelf.get(path)
+        record = self.cloud.world.store.get(path)
         record['console'] = text.split('\n')
-        self.cloud.world.shelf.put(path, record)
+        self.cloud.world.store.put(path, record)
 
     def test_boots_are_seen(self):
         self.assertIn('boot 1 at a', self.read())
@@ -74,7 +74,7 @@ class OutputTest(ConsoleTestCase):
         self.assertLess(text.index('boot 1'), text.index('boot 2'))
 
     def test_lines(self):
-        self.say('one\ntwo\nthree\n')
+        self.write_console('one\ntwo\nthree\n')
         for length, expected in (
             (None, 'one\ntwo\nthree\n'),
             (-1, 'one\ntwo\nthree\n'),
@@ -89,12 +89,12 @@ class OutputTest(ConsoleTestCase):
         self.assertEqual('one\ntwo\nthree\n', self.read())
 
     def test_what_clients_cannot_take_is_left_out(self):
-        self.say('\x1b[31mr\u00e9d\x1b[0m\x00\r\n\x07\x7f\ufffe!')
+        self.write_console('\x1b[31mr\u00e9d\x1b[0m\x00\r\n\x07\x7f\ufffe!')
         self.assertEqual('[31mr\u00e9d[0m\r\n!', self.read())
 
     def test_no_more_than_fits_a_message(self):
-        self.say('x' * (limits.MOST + 5))
-        self.assertEqual(limits.MOST, len(self.read()))
+        self.write_console('x' * (limits.MAX_OUTPUT_BYTES + 5))
+        self.assertEqual(limits.MAX_OUTPUT_BYTES, len(self.read()))
 
     def test_lengths_that_are_none(self):
         for length in (-2, 'many', 1.5, True, [], '1e3', '-2', 2**31):
@@ -131,52 +131,54 @@ class OutputTest(ConsoleTestCase):
 
     def test_a_compute_that_takes_long(self):
         self.config('api', compute_timeout=0.2)
-        self.cloud.world.slow('a', 'console_output', 1)
+        self.cloud.world.inject_delay('a', 'console_output', 1)
         reply = self.output()
         self.assert_refused(503, 'The host of the server', reply)
 
-    def test_a_compute_of_an_older_release_is_said_so(self):
+    def test_old_compute_is_reported(self):
         self.config('upgrade_levels', compute='1.1')
-        pinned = Computes(self.cloud.bus)
+        pinned = ComputeClients(self.cloud.bus)
         self.backend = dataclasses.replace(self.backend, computes=pinned)
         self.restart_api()
         reply = self.output()
         self.assert_refused(501, 'it came with version 1.2', reply)
-        reply = self.user.at('2.6').post(
+        reply = self.user.at_version('2.6').post(
             f'/servers/{self.uuid}/remote-consoles', VNC
         )
         self.assert_refused(501, 'it came with version 1.2', reply)
 
     def test_a_compute_that_cannot_read_it(self):
-        self.cloud.world.break_('a', 'console_output')
+        self.cloud.world.inject_fault('a', 'console_output')
         self.assertEqual(500, self.output().status)
         self.assertEqual(200, self.output().status)
 
 
-class ScreenTest(ConsoleTestCase):
+class VncConsoleTest(ConsoleTestCase):
     """remote-consoles, os-getVNCConsole, os-console-auth-tokens."""
 
     def setUp(self):
         super().setUp()
-        self.cloud.world.screens_at('127.0.0.1', 5901)
+        self.cloud.world.set_vnc_endpoint('127.0.0.1', 5901)
 
-    def ask(self, client=None, uuid=None, body=VNC, version='2.6'):
-        client = (client or self.user).at(version)
+    def request(self, client=None, uuid=None, body=VNC, version='2.6'):
+        client = (client or self.user).at_version(version)
         uuid = uuid or self.uuid
         return client.post(f'/servers/{uuid}/remote-consoles', body)
 
     def url(self):
-        reply = self.ask()
+        reply = self.request()
         self.assertEqual(200, reply.status, reply.body)
         return reply.body['remote_console']['url']
 
-    def told(self, token, client=None, version='2.31'):
-        client = (client or self.admin).at(version)
+    def closed(self, token, client=None, version='2.31'):
+        client = (client or self.admin).at_version(version)
         return client.get(f'/os-console-auth-tokens/{token}')
 
     def test_a_url(self):
-        self.config('vnc', base_url='https://screens.example.org/vnc.html')
-        reply = self.ask()
+        self.config(
+            'vnc', novncproxy_base_url='https://screens.example.org/vnc.html'
+        )
+        reply = self.request()
         self.assertEqual(200, reply.status, reply.body)
         console = reply.body['remote_console']
         self.assertEqual(['protocol', 'type', 'url'], sorted(console))
@@ -187,7 +189,9 @@ class ScreenTest(ConsoleTestCase):
         self.assertEqual('https://screens.example.org/vnc.html', page)
         self.assertEqual(['path'], list(urllib.parse.parse_qs(query)))
         self.assertIn('path=%3Ftoken%3D', query)
-        self.config('vnc', base_url='https://screens.example.org/vnc?a=b')
+        self.config(
+            'vnc', novncproxy_base_url='https://screens.example.org/vnc?a=b'
+        )
         self.assertIn('?a=b&path=', self.url())
 
     def test_the_action_of_old(self):
@@ -195,7 +199,7 @@ class ScreenTest(ConsoleTestCase):
         self.assertEqual(200, reply.status, reply.body)
         console = reply.body['console']
         self.assertEqual('novnc', console['type'])
-        self.assertEqual(200, self.told(token_of(console['url'])).status)
+        self.assertEqual(200, self.closed(token_of(console['url'])).status)
         reply = self.user.act(
             self.uuid, 'os-getVNCConsole', {'type': 'xvpvnc'}
         )
@@ -204,20 +208,20 @@ class ScreenTest(ConsoleTestCase):
         self.assert_refused(400, 'must be one of novnc, xvpvnc', reply)
 
     def test_microversions(self):
-        self.assertEqual(404, self.ask(version='2.5').status)
+        self.assertEqual(404, self.request(version='2.5').status)
         for version, status in (('2.5', 200), ('2.6', 404)):
-            reply = self.user.at(version).act(
+            reply = self.user.at_version(version).act(
                 self.uuid, 'os-getVNCConsole', {'type': 'novnc'}
             )
             self.assertEqual(status, reply.status, reply.body)
         mks = {'remote_console': {'protocol': 'mks', 'type': 'webmks'}}
-        reply = self.ask(body=mks, version='2.7')
+        reply = self.request(body=mks, version='2.7')
         self.assert_refused(400, 'must be one of vnc, spice', reply)
-        reply = self.ask(body=mks, version='2.8')
+        reply = self.request(body=mks, version='2.8')
         self.assert_refused(400, 'There is no webmks console here', reply)
         token = token_of(self.url())
-        self.assertEqual(401, self.told(token, version='2.30').status)
-        self.assertEqual(200, self.told(token, version='2.31').status)
+        self.assertEqual(401, self.closed(token, version='2.30').status)
+        self.assertEqual(200, self.closed(token, version='2.31').status)
 
     def test_other_kinds(self):
         for protocol, kind in (
@@ -227,35 +231,35 @@ class ScreenTest(ConsoleTestCase):
             ('rdp', 'novnc'),
         ):
             wanted = {'protocol': protocol, 'type': kind}
-            reply = self.ask(body={'remote_console': wanted})
+            reply = self.request(body={'remote_console': wanted})
             self.assert_refused(400, f'There is no {kind} console', reply)
-        reply = self.ask(body={'remote_console': {'protocol': 'vnc'}})
+        reply = self.request(body={'remote_console': {'protocol': 'vnc'}})
         self.assert_refused(400, 'lacks type', reply)
         self.assertEqual([], self.tokens())
 
-    def test_a_host_without_screens(self):
-        self.cloud.world.shelf.delete('orders/screens')
-        reply = self.ask()
+    def test_host_without_vnc(self):
+        self.cloud.world.store.delete('orders/screens')
+        reply = self.request()
         self.assert_refused(400, 'fake guests have no screen', reply)
         self.assertEqual([], self.tokens())
 
     def test_a_server_that_is_off(self):
         self.user.act(self.uuid, 'os-stop')
         self.cloud.settle(self.uuid)
-        self.assert_refused(409, 'does not run', self.ask())
+        self.assert_refused(409, 'does not run', self.request())
         self.set(host=None)
-        self.assert_refused(409, 'it is on no host', self.ask())
+        self.assert_refused(409, 'it is on no host', self.request())
 
-    def test_who_may(self):
-        self.assert_refused(404, NEVER, self.ask(uuid=NEVER))
-        self.assert_refused(404, self.uuid, self.ask(client=self.other))
-        self.assertEqual(200, self.ask(client=self.admin).status)
+    def test_policy(self):
+        self.assert_refused(404, NEVER, self.request(uuid=NEVER))
+        self.assert_refused(404, self.uuid, self.request(client=self.other))
+        self.assertEqual(200, self.request(client=self.admin).status)
         token = token_of(self.url())
-        self.assertEqual(403, self.told(token, client=self.user).status)
+        self.assertEqual(403, self.closed(token, client=self.user).status)
 
     def test_what_a_token_is_good_for(self):
         token = token_of(self.url())
-        reply = self.told(token)
+        reply = self.closed(token)
         self.assertEqual(200, reply.status, reply.body)
         self.assertEqual(
             {
@@ -269,10 +273,10 @@ class ScreenTest(ConsoleTestCase):
             reply.body,
         )
         # Where the screen is now, not where it was then.
-        self.cloud.world.screens_at('127.0.0.1', 5977)
-        self.assertEqual(5977, self.told(token).body['console']['port'])
-        self.assert_refused(404, 'not valid', self.told(token + 'x'))
-        self.assert_refused(404, 'not valid', self.told('x'))
+        self.cloud.world.set_vnc_endpoint('127.0.0.1', 5977)
+        self.assertEqual(5977, self.closed(token).body['console']['port'])
+        self.assert_refused(404, 'not valid', self.closed(token + 'x'))
+        self.assert_refused(404, 'not valid', self.closed('x'))
 
     def test_tokens_differ_and_are_not_kept(self):
         one, other = token_of(self.url()), token_of(self.url())
@@ -283,7 +287,7 @@ class ScreenTest(ConsoleTestCase):
         self.assertNotIn(one, self.log.output)
 
     def test_they_expire_and_are_swept_up(self):
-        self.config('vnc', token_lifetime=100)
+        self.config('vnc', token_ttl=100)
         token = token_of(self.url())
         (row,) = self.tokens()
         left = row.expires_at - clock.now()
@@ -299,14 +303,14 @@ class ScreenTest(ConsoleTestCase):
                 .values(expires_at=past)
             )
         )
-        self.assertEqual(404, self.told(old).status)
+        self.assertEqual(404, self.closed(old).status)
         self.cloud.wait_for(lambda: len(self.tokens()) == 1)
-        self.assertEqual(200, self.told(lasting).status)
+        self.assertEqual(200, self.closed(lasting).status)
 
     def test_they_go_with_their_server(self):
         for kind in ('delete', 'forceDelete'):
             uuid = self.boot()
-            reply = self.ask(uuid=uuid)
+            reply = self.request(uuid=uuid)
             token = token_of(reply.body['remote_console']['url'])
             kept = token_of(self.url())
             if kind == 'delete':
@@ -317,17 +321,17 @@ class ScreenTest(ConsoleTestCase):
             self.assertEqual(
                 {self.uuid}, {row.instance_uuid for row in self.tokens()}
             )
-            self.assertEqual(404, self.told(token).status, kind)
-            self.assertEqual(200, self.told(kept).status)
+            self.assertEqual(404, self.closed(token).status, kind)
+            self.assertEqual(200, self.closed(kept).status)
 
     def test_of_a_deleted_server_none_counts(self):
         """Whatever left it there."""
         token = token_of(self.url())
         self.set(vm_state='deleted')
-        self.assertEqual(404, self.told(token).status)
+        self.assertEqual(404, self.closed(token).status)
         self.assertRaises(
             exception.ConsoleTokenNotFound,
             self.cloud.conductor.check_console,
-            internal(),
+            get_admin_context(),
             token=token,
         )

@@ -54,14 +54,14 @@ class ListTest(FlavorsTestCase):
             ('2.60', {'description'}),
             ('2.61', {'description', 'extra_specs'}),
         ):
-            body = self.user.at(version).get('/flavors/detail').body
+            body = self.user.at_version(version).get('/flavors/detail').body
             self.assertEqual(known | added, set(body['flavors'][0]))
-            body = self.user.at(version).get('/flavors/a').body
+            body = self.user.at_version(version).get('/flavors/a').body
             self.assertEqual(known | added, set(body['flavor']))
 
-    def test_no_swap_is_0_from_2_75_on(self):
+    def test_swap_defaults_to_0_since_2_75(self):
         for version, swap in (('2.74', ''), ('2.75', 0)):
-            body = self.user.at(version).get('/flavors/a').body
+            body = self.user.at_version(version).get('/flavors/a').body
             self.assertEqual(swap, body['flavor']['swap'])
         self.make_flavor('s', swap=7)
         self.assertEqual(7, self.user.get('/flavors/s').body['flavor']['swap'])
@@ -76,7 +76,7 @@ class ListTest(FlavorsTestCase):
         ):
             self.assertEqual(found, self.flavors(query=query), query)
 
-    def test_who_sees_which(self):
+    def test_visibility(self):
         for query, mine, theirs in (
             ('', ['a', 'b'], ['a', 'b']),
             ('?is_public=None', ['a', 'b'], ['a', 'b', 'c']),
@@ -109,7 +109,7 @@ class ListTest(FlavorsTestCase):
         reply = self.user.get('/flavors?marker=x')
         self.assert_refused(400, 'marker [x] not found', reply)
 
-    def test_values_that_are_no_sense(self):
+    def test_invalid_values(self):
         for query, text in (
             ('minRam=x', 'minRam: must be a whole number'),
             ('minDisk=-1', 'minDisk: must be a whole number'),
@@ -121,7 +121,7 @@ class ListTest(FlavorsTestCase):
             for path in ('/flavors', '/flavors/detail'):
                 reply = self.user.get(f'{path}?{query}')
                 self.assert_refused(400, text, reply)
-        reply = self.user.at('2.75').get('/flavors?foo=bar')
+        reply = self.user.at_version('2.75').get('/flavors?foo=bar')
         self.assert_refused(400, "'foo'", reply)
 
     def test_disabled_one_is_not_listed(self):
@@ -190,16 +190,18 @@ class ManageTest(FlavorsTestCase):
             self.assertRegex(reply.body['flavor']['id'], '^[0-9a-f-]{36}$')
 
     def test_description_from_2_55_on(self):
-        reply = self.create(self.admin.at('2.54'), description='d')
+        reply = self.create(self.admin.at_version('2.54'), description='d')
         self.assert_refused(400, 'It came with microversion 2.55.', reply)
-        reply = self.create(self.admin.at('2.55'), id='1', description='d')
+        reply = self.create(
+            self.admin.at_version('2.55'), id='1', description='d'
+        )
         self.assertEqual('d', reply.body['flavor']['description'])
         change = {'flavor': {'description': 'e'}}
-        reply = self.admin.at('2.54').put('/flavors/1', change)
+        reply = self.admin.at_version('2.54').put('/flavors/1', change)
         self.assert_refused(404, 'could not be found', reply)
-        reply = self.admin.at('2.55').put('/flavors/1', change)
+        reply = self.admin.at_version('2.55').put('/flavors/1', change)
         self.assertEqual('e', reply.body['flavor']['description'])
-        reply = self.admin.at('2.55').put('/flavors/2', change)
+        reply = self.admin.at_version('2.55').put('/flavors/2', change)
         self.assert_refused(404, 'Flavor 2 could not be found.', reply)
 
     def test_taken(self):
@@ -209,7 +211,7 @@ class ManageTest(FlavorsTestCase):
         reply = self.create(id='2', name='one')
         self.assert_refused(409, 'Flavor with name one already', reply)
 
-    def test_values_that_are_no_sense(self):
+    def test_invalid_values(self):
         for values, text in (
             ({'ram': 0}, 'flavor.ram: must be a whole number from 1'),
             ({'ram': '0'}, 'flavor.ram'),
@@ -243,15 +245,15 @@ class ManageTest(FlavorsTestCase):
         self.create(id='1')
         self.assertEqual(202, self.admin.delete('/flavors/1').status)
         for method in ('GET', 'DELETE'):
-            reply = self.admin.ask(method, '/flavors/1')
+            reply = self.admin.request(method, '/flavors/1')
             self.assert_refused(404, 'Flavor 1 could not be found.', reply)
 
-    def test_servers_keep_a_flavor_that_is_gone(self):
+    def test_servers_keep_a_deleted_flavor(self):
         self.make_flavor()
         uuid = self.boot(wait=False)
         self.admin.delete('/flavors/small')
         self.make_flavor('small', ram=9999)
-        shown = self.show(uuid, self.user.at('2.47'))
+        shown = self.show(uuid, self.user.at_version('2.47'))
         self.assertEqual(512, shown['flavor']['ram'])
         self.assertEqual([], self.ids(self.user, '?flavor=small'))
 
@@ -293,18 +295,20 @@ class ExtraSpecsTest(FlavorsTestCase):
         reply = self.admin.delete(f'{self.path}/quota:x')
         self.assertEqual(200, reply.status)
         self.assertEqual({'hw:cpu_policy': 'shared', 'a': 'b'}, self.specs())
-        flavor = self.user.at(LATEST).get('/flavors/small').body['flavor']
+        flavor = (
+            self.user.at_version(LATEST).get('/flavors/small').body['flavor']
+        )
         self.assertEqual(self.specs(), flavor['extra_specs'])
 
-    def test_what_is_not_there(self):
+    def test_not_found(self):
         for method in ('GET', 'DELETE'):
-            reply = self.admin.ask(method, f'{self.path}/x')
+            reply = self.admin.request(method, f'{self.path}/x')
             text = 'Flavor small has no extra specs with key x.'
             self.assert_refused(404, text, reply)
         reply = self.admin.get('/flavors/none/os-extra_specs')
         self.assert_refused(404, 'Flavor none', reply)
 
-    def test_values_that_are_no_sense(self):
+    def test_invalid_values(self):
         for specs in ({}, {'a/b': 'x'}, {'a': None}, {'a': 'x' * 256}, [], 7):
             reply = self.admin.post(self.path, {'extra_specs': specs})
             self.assertEqual(400, reply.status, reply.body)

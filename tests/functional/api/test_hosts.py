@@ -52,9 +52,9 @@ class HostsTestCase(base.ApiTestCase):
                     disk_gb=100,
                     reserved_memory_mb=100,
                     reserved_disk_gb=10,
-                    cpu_ratio=4.0,
-                    memory_ratio=1.0,
-                    disk_ratio=1.0,
+                    cpu_allocation_ratio=4.0,
+                    ram_allocation_ratio=1.0,
+                    disk_allocation_ratio=1.0,
                     vcpus_used=2,
                     memory_mb_used=300,
                     disk_gb_used=20,
@@ -65,7 +65,7 @@ class HostsTestCase(base.ApiTestCase):
     def write(self, query):
         self.cloud.database.write(lambda c: c.execute(query))
 
-    def silence(self, host):
+    def stop_heartbeats(self, host):
         old = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
         services = tables.services
         self.write(
@@ -89,7 +89,7 @@ class ServicesTest(HostsTestCase):
     """/os-services."""
 
     def services(self, query='', version='2.1'):
-        body = self.admin.at(version).get(f'/os-services{query}').body
+        body = self.admin.at_version(version).get(f'/os-services{query}').body
         return {one['host']: one for one in body['services']}
 
     def test_list(self):
@@ -113,7 +113,7 @@ class ServicesTest(HostsTestCase):
             ('?foo=bar', {'a', 'b', 'c'}),
         ):
             self.assertEqual(found, set(self.services(query)), query)
-        reply = self.admin.at('2.75').get('/os-services?foo=bar')
+        reply = self.admin.at_version('2.75').get('/os-services?foo=bar')
         self.assert_refused(400, "'foo'", reply)
 
     def test_keys_of_each_version(self):
@@ -123,8 +123,8 @@ class ServicesTest(HostsTestCase):
         newer = self.services(version='2.53')['a']
         self.assertEqual(f'{NOWHERE[:-1]}a', newer['id'])
 
-    def test_silent_one_is_down(self):
-        self.silence('a')
+    def test_service_without_heartbeat_is_down(self):
+        self.stop_heartbeats('a')
         found = self.services()
         self.assertEqual('down', found['a']['state'])
         self.assertEqual('up', found['b']['state'])
@@ -133,7 +133,9 @@ class ServicesTest(HostsTestCase):
 
     def change(self, name, version='2.11', **body):
         which = {'host': 'a', 'binary': 'nova-compute'}
-        return self.admin.at(version).put(f'/os-services/{name}', which | body)
+        return self.admin.at_version(version).put(
+            f'/os-services/{name}', which | body
+        )
 
     def test_disable_and_enable(self):
         which = {'host': 'a', 'binary': 'nova-compute'}
@@ -164,7 +166,7 @@ class ServicesTest(HostsTestCase):
         reply = self.change('force-down', '2.10', forced_down=True)
         self.assert_refused(404, 'Unknown action', reply)
 
-    def test_changes_that_are_no_sense(self):
+    def test_invalid_changes(self):
         for name, body, status, text in (
             ('dance', {}, 404, 'Unknown action'),
             ('disable', {'host': 'x'}, 404, 'binary nova-compute on host x'),
@@ -180,7 +182,7 @@ class ServicesTest(HostsTestCase):
 
     def test_update_by_uuid(self):
         path = f'/os-services/{NOWHERE[:-1]}a'
-        admin = self.admin.at('2.53')
+        admin = self.admin.at_version('2.53')
         reply = admin.put(
             path, {'status': 'disabled', 'disabled_reason': 'broken'}
         )
@@ -195,8 +197,8 @@ class ServicesTest(HostsTestCase):
         shown = admin.put(path, {'status': 'enabled'}).body['service']
         self.assertIsNone(shown['disabled_reason'])
 
-    def test_updates_that_are_no_sense(self):
-        admin = self.admin.at('2.53')
+    def test_invalid_updates(self):
+        admin = self.admin.at_version('2.53')
         for number, body, status, text in (
             ('a', {}, 400, 'must not be empty'),
             ('a', {'status': 'off'}, 400, 'one of enabled, disabled'),
@@ -213,7 +215,7 @@ class ServicesTest(HostsTestCase):
         number = self.services()['a']['id']
         reply = self.admin.delete(f'/os-services/{number}')
         self.assert_refused(409, 'nova-compute on a is up', reply)
-        self.silence('a')
+        self.stop_heartbeats('a')
         reply = self.admin.delete(f'/os-services/{number}')
         self.assertEqual(204, reply.status)
         self.assertEqual({'b', 'c'}, set(self.services()))
@@ -221,13 +223,15 @@ class ServicesTest(HostsTestCase):
         self.assertEqual(1, len(body['hypervisors']))
         reply = self.admin.delete(f'/os-services/{number}')
         self.assert_refused(404, f'Service {number} could not', reply)
-        self.silence('b')
-        reply = self.admin.at('2.53').delete(f'/os-services/{NOWHERE[:-1]}b')
+        self.stop_heartbeats('b')
+        reply = self.admin.at_version('2.53').delete(
+            f'/os-services/{NOWHERE[:-1]}b'
+        )
         self.assertEqual(204, reply.status)
 
-    def test_delete_of_what_is_needed(self):
+    def test_delete_host_in_use(self):
         uuid = self.server_on('a')
-        self.silence('a')
+        self.stop_heartbeats('a')
         path = f'/os-services/{self.services()["a"]["id"]}'
         reply = self.admin.delete(path)
         self.assert_refused(409, 'that is hosting instances', reply)
@@ -252,7 +256,7 @@ class ServicesTest(HostsTestCase):
         reply = self.admin.delete(path)
         self.assert_refused(409, 'in-progress migrations', reply)
         self.write(tables.migrations.update().values(status='confirmed'))
-        self.write(tables.steps.update().values(host='a', state='owed'))
+        self.write(tables.steps.update().values(host='a', state='pending'))
         reply = self.admin.delete(path)
         self.assert_refused(409, 'still owes the removal', reply)
         self.write(tables.steps.update().values(state='done'))
@@ -263,7 +267,7 @@ class HypervisorsTest(HostsTestCase):
     """/os-hypervisors."""
 
     def list(self, path='', version='2.1'):
-        reply = self.admin.at(version).get(f'/os-hypervisors{path}')
+        reply = self.admin.at_version(version).get(f'/os-hypervisors{path}')
         self.assertEqual(200, reply.status, reply.body)
         return reply.body['hypervisors']
 
@@ -322,7 +326,7 @@ class HypervisorsTest(HostsTestCase):
         self.assertEqual({'hypervisor': shown}, reply.body)
 
     def test_state_and_status(self):
-        self.silence('a')
+        self.stop_heartbeats('a')
         self.write(
             tables.services.update().values(
                 disabled=True, disabled_reason='why'
@@ -341,7 +345,7 @@ class HypervisorsTest(HostsTestCase):
 
     def test_pages_from_2_33_on(self):
         self.assertEqual(2, len(self.list('?limit=1', '2.32')))
-        admin = self.admin.at('2.33')
+        admin = self.admin.at_version('2.33')
         for path in ('/os-hypervisors', '/os-hypervisors/detail'):
             body = admin.get(f'{path}?limit=1').body
             (first,) = body['hypervisors']
@@ -356,7 +360,7 @@ class HypervisorsTest(HostsTestCase):
     def test_uuids_from_2_53_on(self):
         first = self.list(version='2.53')[0]
         self.assertEqual(f'{NOWHERE[:-2]}1a', first['id'])
-        admin = self.admin.at('2.53')
+        admin = self.admin.at_version('2.53')
         reply = admin.get(f'/os-hypervisors/{first["id"]}')
         self.assertEqual(200, reply.status)
         self.assertEqual(
@@ -368,7 +372,7 @@ class HypervisorsTest(HostsTestCase):
     def test_by_name_from_2_53_on(self):
         found = self.list('?hypervisor_hostname_pattern=NODE-B', '2.53')
         self.assertEqual(['node-b'], [h['hypervisor_hostname'] for h in found])
-        admin = self.admin.at('2.53')
+        admin = self.admin.at_version('2.53')
         for query, status, text in (
             ('hypervisor_hostname_pattern=x', 404, "matching 'x'"),
             ('hypervisor_hostname_pattern=n&limit=1', 400, 'not supported'),
@@ -386,7 +390,7 @@ class HypervisorsTest(HostsTestCase):
             self.assertEqual([], second['servers'])
             self.assertNotIn('servers', self.list(path, '2.53')[0])
         number = first['id']
-        reply = self.admin.at('2.53').get(
+        reply = self.admin.at_version('2.53').get(
             f'/os-hypervisors/{number}?with_servers=1'
         )
         self.assertEqual(servers, reply.body['hypervisor']['servers'])
@@ -400,7 +404,9 @@ class HypervisorsTest(HostsTestCase):
         for path in ('search', 'servers'):
             reply = self.admin.get(f'/os-hypervisors/x/{path}')
             self.assert_refused(404, "No hypervisor matching 'x'", reply)
-            reply = self.admin.at('2.53').get(f'/os-hypervisors/a/{path}')
+            reply = self.admin.at_version('2.53').get(
+                f'/os-hypervisors/a/{path}'
+            )
             self.assert_refused(404, 'could not be found', reply)
 
     def test_statistics(self):
@@ -411,7 +417,7 @@ class HypervisorsTest(HostsTestCase):
         self.assertEqual(1200, found['free_ram_mb'])
         self.assertEqual(12, len(found))
 
-    def test_uptime_is_not_known(self):
+    def test_uptime_unknown(self):
         number = self.list()[0]['id']
         reply = self.admin.get(f'/os-hypervisors/{number}/uptime')
         self.assert_refused(501, 'The uptime of node-a is not known', reply)
@@ -440,7 +446,7 @@ class ZonesTest(HostsTestCase):
         self.assertEqual({'available': False}, found['nova']['zoneState'])
 
     def test_detail(self):
-        self.silence('b')
+        self.stop_heartbeats('b')
         found = self.zones(self.admin, '/detail')
         self.assertEqual({'nova', 'attic', 'internal'}, set(found))
         service = found['attic']['hosts']['b']['nova-compute']
@@ -451,5 +457,5 @@ class ZonesTest(HostsTestCase):
     def test_there_are_no_aggregates(self):
         reply = self.admin.get('/os-aggregates')
         self.assertEqual({'aggregates': []}, reply.body)
-        reply = self.admin.at(LATEST).get('/os-aggregates/1')
+        reply = self.admin.at_version(LATEST).get('/os-aggregates/1')
         self.assert_refused(404, 'Aggregate 1 could not be found.', reply)

@@ -90,11 +90,11 @@ class KeyPairsTest(KeyPairsTestCase):
         self.assertEqual(['other'], self.names())
         text = 'Keypair mine not found for user user'
         for method in ('GET', 'DELETE'):
-            reply = self.user.ask(method, '/os-keypairs/mine')
+            reply = self.user.request(method, '/os-keypairs/mine')
             self.assert_refused(404, text, reply)
 
     def test_generate(self):
-        user = self.user.at('2.2')
+        user = self.user.at_version('2.2')
         reply = user.post('/os-keypairs', {'keypair': {'name': 'new'}})
         self.assertEqual(201, reply.status, reply.body)
         made = reply.body['keypair']
@@ -115,7 +115,7 @@ class KeyPairsTest(KeyPairsTestCase):
         self.assert_refused(
             400, "no field 'type'", self.add(client=self.user, type='ssh')
         )
-        user = self.user.at('2.2')
+        user = self.user.at_version('2.2')
         reply = self.add(client=user)
         self.assertEqual(201, reply.status)
         self.assertEqual('ssh', reply.body['keypair']['type'])
@@ -142,7 +142,7 @@ class KeyPairsTest(KeyPairsTestCase):
         self.assertEqual(list('abcde'), self.names())
         # Before, neither was known, and nothing that was not known mattered.
         self.assertEqual(list('abcde'), self.names('?limit=2&marker=c'))
-        user = self.user.at('2.35')
+        user = self.user.at_version('2.35')
         self.assertEqual(list('abcde'), self.names(client=user))
         reply = user.get('/os-keypairs?limit=2&marker=b')
         found = [one['keypair']['name'] for one in reply.body['keypairs']]
@@ -162,9 +162,9 @@ class KeyPairsTest(KeyPairsTestCase):
 
     def test_unknown_parameters(self):
         for path in ('/os-keypairs', '/os-keypairs/x'):
-            reply = self.user.at('2.74').get(f'{path}?x=1')
+            reply = self.user.at_version('2.74').get(f'{path}?x=1')
             self.assertNotEqual(400, reply.status)
-            reply = self.user.at('2.75').get(f'{path}?x=1')
+            reply = self.user.at_version('2.75').get(f'{path}?x=1')
             self.assert_refused(400, "no parameter 'x'", reply)
 
 
@@ -179,8 +179,8 @@ class OwnersTest(KeyPairsTestCase):
         self.added(client=self.other)
         self.assertEqual(['mine'], self.names())
 
-    def test_administrators_name_a_user_from_2_10_on(self):
-        admin = self.admin.at('2.10')
+    def test_admin_selects_user_since_2_10(self):
+        admin = self.admin.at_version('2.10')
         made = self.added(client=admin, user_id='user')
         self.assertEqual('user', made['user_id'])
         self.assertEqual(['mine'], self.names())
@@ -192,16 +192,16 @@ class OwnersTest(KeyPairsTestCase):
         self.assertEqual(204, admin.delete(path).status)
         self.assertEqual([], self.names())
 
-    def test_before_2_10_nobody_is_named(self):
+    def test_no_user_id_before_2_10(self):
         self.added()
-        admin = self.admin.at('2.9')
+        admin = self.admin.at_version('2.9')
         self.assertEqual([], self.names('?user_id=user', admin))
         reply = self.add('x', admin, user_id='user')
         self.assert_refused(400, "no field 'user_id'", reply)
 
-    def test_others_may_not(self):
+    def test_other_users_are_forbidden(self):
         self.added()
-        other = self.other.at('2.10')
+        other = self.other.at_version('2.10')
         for reply in (
             self.add('x', other, user_id='user'),
             other.get('/os-keypairs?user_id=user'),
@@ -250,7 +250,7 @@ class RefusedTest(KeyPairsTestCase):
         self.added('plain', public_key=f'{kind} {text}')
 
     def test_certificates(self):
-        user = self.user.at('2.2')
+        user = self.user.at_version('2.2')
         reply = self.add(client=user, type='x509')
         self.assert_refused(400, 'must be an X.509 certificate', reply)
         body = {'keypair': {'name': 'a', 'type': 'x509'}}
@@ -304,7 +304,7 @@ class ServersTest(KeyPairsTestCase):
 
     def test_no_such_key(self):
         self.added(client=self.other)
-        reply = self.user.at(LATEST).post(
+        reply = self.user.at_version(LATEST).post(
             '/servers',
             {'server': self.server(key_name='mine', networks='none')},
         )

@@ -24,7 +24,7 @@ class LimitsTest(base.ApiTestCase):
         self.assertEqual([], reply.body['limits']['rate'])
         return reply.body['limits']['absolute']
 
-    def test_what_may_be_used_and_is(self):
+    def test_limits_and_usage(self):
         found = self.absolute(self.user)
         self.assertEqual(10, found['maxTotalInstances'])
         self.assertEqual(-1, found['maxTotalCores'])
@@ -35,7 +35,7 @@ class LimitsTest(base.ApiTestCase):
         self.assertEqual(512, found['totalRAMUsed'])
         self.assertEqual(0, self.absolute(self.other)['totalInstancesUsed'])
 
-    def test_what_is_not_offered_is_0_and_goes(self):
+    def test_unsupported_limits_are_0_until_removed(self):
         gone = {
             35: {
                 'maxSecurityGroups',
@@ -48,8 +48,8 @@ class LimitsTest(base.ApiTestCase):
             56: {'maxPersonality', 'maxPersonalitySize'},
         }
         for last, names in gone.items():
-            before = self.absolute(self.user.at(f'2.{last}'))
-            after = self.absolute(self.user.at(f'2.{last + 1}'))
+            before = self.absolute(self.user.at_version(f'2.{last}'))
+            after = self.absolute(self.user.at_version(f'2.{last + 1}'))
             self.assertEqual(names, set(before) - set(after))
             self.assertEqual({0}, {before[name] for name in names})
         self.assertEqual(100, after['maxTotalKeypairs'])
@@ -66,8 +66,8 @@ class LimitsTest(base.ApiTestCase):
         self.assert_refused(403, 'limits:other_project', reply)
 
     def test_unknown_parameters(self):
-        self.absolute(self.user.at('2.74'), '?foo=bar')
-        reply = self.user.at('2.75').get('/limits?foo=bar')
+        self.absolute(self.user.at_version('2.74'), '?foo=bar')
+        reply = self.user.at_version('2.75').get('/limits?foo=bar')
         self.assert_refused(400, "'foo'", reply)
 
 
@@ -103,7 +103,7 @@ class QuotaSetsTest(base.ApiTestCase):
             {'limit': 100, 'in_use': 0, 'reserved': 0}, found['key_pairs']
         )
 
-    def test_what_is_not_offered_goes(self):
+    def test_unsupported_quotas_are_removed(self):
         for last, names in (
             (
                 35,
@@ -123,15 +123,17 @@ class QuotaSetsTest(base.ApiTestCase):
                 },
             ),
         ):
-            before = self.quotas(self.mine, self.user.at(f'2.{last}'))
-            after = self.quotas(self.mine, self.user.at(f'2.{last + 1}'))
+            before = self.quotas(self.mine, self.user.at_version(f'2.{last}'))
+            after = self.quotas(
+                self.mine, self.user.at_version(f'2.{last + 1}')
+            )
             self.assertEqual(names, set(before) - set(after))
 
     def test_of_another_project(self):
         for path in ('', '/detail'):
             reply = self.user.get(f'/os-quota-sets/{_OTHER}{path}')
             self.assert_refused(403, 'os-quota-sets', reply)
-            self.quotas(_OTHER + path, self.admin.at(LATEST))
+            self.quotas(_OTHER + path, self.admin.at_version(LATEST))
 
     def test_they_cannot_be_changed(self):
         reply = self.admin.put(f'/os-quota-sets/{self.mine}', {})

@@ -5,7 +5,7 @@ import os
 
 from minova import policy
 from minova.api import app
-from minova.api import microversion
+from minova.api.http import microversion
 from minova.db import tables
 from tests.functional.api import base
 
@@ -47,11 +47,11 @@ class RulesTest(base.ApiTestCase):
             if policy._DEFAULTS.get(route.rule) != policy.ADMIN:
                 continue
             checked += 1
-            client = self.user.at(_version(route))
+            client = self.user.at_version(_version(route))
             body = {} if route.body else None
-            if route.about_server and body is not None:
+            if route.is_server_route and body is not None:
                 continue
-            reply = client.ask(route.method, self.path(route), body)
+            reply = client.request(route.method, self.path(route), body)
             self.assert_refused(
                 403,
                 f"Policy doesn't allow {route.rule} to be performed. By "
@@ -59,8 +59,8 @@ class RulesTest(base.ApiTestCase):
                 reply,
             )
             self.assertEqual(['forbidden'], list(reply.body))
-            admin = self.admin.at(_version(route))
-            reply = admin.ask(route.method, self.path(route), body)
+            admin = self.admin.at_version(_version(route))
+            reply = admin.request(route.method, self.path(route), body)
             self.assertNotEqual(403, reply.status, route)
         self.assertGreater(checked, 20)
 
@@ -121,7 +121,7 @@ class PolicyFileTest(base.ApiTestCase):
         reply = self.user.post('/servers', {'server': self.server()})
         self.assert_refused(403, 'os_compute_api:servers:create', reply)
 
-    def test_who_is_an_administrator(self):
+    def test_admin_rule(self):
         self.make_flavor()
         uuid = self.boot(wait=False)
         reply = self.other.get(f'/servers/{uuid}')
@@ -140,9 +140,11 @@ class PolicyFileTest(base.ApiTestCase):
             '"os_compute_api:os-extended-server-attributes": "@"',
             '"os_compute_api:servers:show:flavor-extra-specs": "!"',
         )
-        latest = microversion.text(microversion.MAXIMUM)
-        shown = self.show(uuid, self.user.at(latest))
+        latest = microversion.to_string(microversion.MAXIMUM)
+        shown = self.show(uuid, self.user.at_version(latest))
         self.assertEqual('a', shown['OS-EXT-SRV-ATTR:host'])
         self.assertNotIn('extra_specs', shown['flavor'])
-        (listed,) = self.user.at(latest).get('/servers/detail').body['servers']
+        (listed,) = (
+            self.user.at_version(latest).get('/servers/detail').body['servers']
+        )
         self.assertEqual('a', listed['OS-EXT-SRV-ATTR:host'])

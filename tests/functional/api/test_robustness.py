@@ -12,8 +12,8 @@ from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
 from minova import exception
-from minova.api import actions
 from minova.api import app
+from minova.api.resources import server_actions
 from minova.db import tables
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
@@ -30,15 +30,15 @@ class BodiesTest(base.ApiTestCase):
 
     def post(self, raw, **headers):
         named = {name.replace('_', '-'): headers[name] for name in headers}
-        return self.user.ask('POST', '/servers', raw=raw, headers=named)
+        return self.user.request('POST', '/servers', raw=raw, headers=named)
 
-    def test_what_is_not_offered_says_so(self):
+    def test_unsupported_fields_are_named(self):
         for path in (
             '/os-security-groups',
             '/os-server-groups',
             f'/servers/{uuid.uuid4()}/os-interface',
         ):
-            reply = self.user.at(LATEST).get(path)
+            reply = self.user.at_version(LATEST).get(path)
             self.assert_refused(404, 'nothing is offered at this URL', reply)
 
     def test_broken_json(self):
@@ -73,7 +73,7 @@ class BodiesTest(base.ApiTestCase):
             self.assert_refused(400, 'must be of type object', reply)
 
     def test_too_large(self):
-        self.config('api', max_body_bytes=1024)
+        self.config('api', max_request_body_size=1024)
         limit = 'larger than 1024 bytes'
         reply = self.post(b'"' + b'x' * 1023 + b'"')
         self.assert_refused(413, limit, reply)
@@ -86,13 +86,13 @@ class BodiesTest(base.ApiTestCase):
             def read(self, size=-1):
                 raise AssertionError('it was read')
 
-        self.config('api', max_body_bytes=1024)
+        self.config('api', max_request_body_size=1024)
         status, body = self.call(Stream(), CONTENT_LENGTH='1025')
         self.assertEqual('413 Content Too Large', status)
         self.assertIn('larger than 1024 bytes', body)
 
     def test_a_body_without_a_length_is_read_up_to_the_limit(self):
-        self.config('api', max_body_bytes=1024)
+        self.config('api', max_request_body_size=1024)
         ended = {'wsgi.input_terminated': True, 'CONTENT_LENGTH': ''}
         status, _ = self.call(io.BytesIO(b'x' * 1025), **ended)
         self.assertEqual('413 Content Too Large', status)
@@ -182,7 +182,7 @@ class BodiesTest(base.ApiTestCase):
         self.assertNotIn('s3cret', reply.message)
 
 
-class AwayTest(base.ApiTestCase):
+class OutageTest(base.ApiTestCase):
     """What is needed is away, or broken."""
 
     hosts = ()
@@ -230,7 +230,7 @@ class AwayTest(base.ApiTestCase):
             self.assertEqual(['serviceUnavailable'], list(reply.body))
             self.assertNotIn('10.0.0.5', reply.message)
 
-    def test_unexpected_error_is_500_and_tells_only_the_id(self):
+    def test_unexpected_error_shows_only_the_request_id(self):
         self.break_database(db_exception.DBDataError('secret of the row'))
         reply = self.user.get('/servers')
         number = reply.headers['X-OpenStack-Request-ID']
@@ -244,7 +244,7 @@ class AwayTest(base.ApiTestCase):
         def away(context, image_id):
             raise exception.Unavailable(what='The images', reason='x')
 
-        self.shelf.show = away
+        self.image_store.show = away
         reply = self.user.post('/servers', {'server': self.server()})
         self.assert_refused(503, 'The images is unavailable', reply)
         self.assertEqual([self.uuid], self.ids(self.user))
@@ -379,9 +379,9 @@ class FuzzTest(base.ApiTestCase):
 
     def body(self, route):
         if route.path.endswith('/action'):
-            names = sorted({*actions.ACTIONS} - {'forceDelete'})
+            names = sorted({*server_actions.ACTIONS} - {'forceDelete'})
             name = self.fuzz.random.choice(names)
-            schemas = actions.ACTIONS[name].body.schemas
+            schemas = server_actions.ACTIONS[name].body.schemas
         else:
             schemas = route.body.schemas
         schema = schemas[self.fuzz.random.choice(sorted(schemas))]
@@ -407,7 +407,7 @@ class FuzzTest(base.ApiTestCase):
                 body = self.body(route) if route.body else None
                 path = f'{self.path(route)}?{self.query(route)}'
                 raw = None if body is None else orjson.dumps(body)
-                reply = client.at(f'2.{version}').ask(
+                reply = client.at_version(f'2.{version}').ask(
                     route.method, path, raw=raw
                 )
                 what = (route.method, path, version, raw)

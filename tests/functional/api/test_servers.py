@@ -5,8 +5,8 @@ import datetime
 
 from minova import exception
 from minova import states
-from minova.db import instances
 from minova.db import tables
+from minova.db.queries import instances
 from minova.notifications import events
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
@@ -115,7 +115,7 @@ class ShowTest(RowsTestCase):
         fault = self.show(uuid, self.admin)['fault']
         self.assertIn('a: it is disabled', fault['message'])
 
-    def test_fault_of_a_server_that_is_well_again_is_not_shown(self):
+    def test_fault_is_hidden_after_recovery(self):
         uuid = self.row(vm_state='error')
         self.add_fault(uuid, exception.GuestFailed('it broke'))
         self.assertIn('fault', self.show(uuid))
@@ -128,7 +128,7 @@ class ShowTest(RowsTestCase):
             lambda c: instances.add_fault(c, uuid, None, error, 'a', now)
         )
 
-    def test_status_words(self):
+    def test_status_values(self):
         uuid = self.row()
         for vm_state, task_state, status in (
             ('building', 'spawning', 'BUILD'),
@@ -202,14 +202,14 @@ class AttributesTest(RowsTestCase):
 
     def test_list_is_without_server_groups(self):
         self.row()
-        reply = self.user.at('2.71').get('/servers/detail')
+        reply = self.user.at_version('2.71').get('/servers/detail')
         self.assertNotIn('server_groups', reply.body['servers'][0])
 
     def test_flavor_is_embedded_from_2_47_on(self):
         uuid = self.row()
-        before = self.show(uuid, self.user.at('2.46'))['flavor']
+        before = self.show(uuid, self.user.at_version('2.46'))['flavor']
         self.assertEqual({'id', 'links'}, set(before))
-        after = self.show(uuid, self.user.at('2.47'))['flavor']
+        after = self.show(uuid, self.user.at_version('2.47'))['flavor']
         self.assertEqual(
             {
                 'original_name': 'small',
@@ -225,7 +225,7 @@ class AttributesTest(RowsTestCase):
 
     def test_host_status(self):
         uuid = self.row()
-        admin = self.admin.at('2.16')
+        admin = self.admin.at_version('2.16')
         self.assertEqual('', self.show(uuid, admin)['host_status'])
         self.set(uuid, host='a')
         self.assertEqual('', self.show(uuid, admin)['host_status'])
@@ -272,7 +272,7 @@ class ListTest(RowsTestCase):
         (detail,) = self.user.get('/servers/detail').body['servers']
         self.assertEqual(self.show(uuid), detail)
 
-    def test_everybody_sees_the_own_project(self):
+    def test_users_see_their_project(self):
         mine = self.row()
         theirs = self.row(client=self.other)
         self.assertEqual([mine], self.ids(self.user))
@@ -289,7 +289,7 @@ class ListTest(RowsTestCase):
                 self.assertIn('administrators', reply.message)
         self.assertEqual([], self.ids(self.admin, '?all_tenants=0'))
 
-    def test_all_tenants_that_is_no_truth(self):
+    def test_invalid_all_tenants(self):
         reply = self.admin.get('/servers?all_tenants=maybe')
         self.assert_refused(400, 'all_tenants', reply)
 
@@ -329,8 +329,10 @@ class ListTest(RowsTestCase):
     def test_unknown_status_is_refused_from_2_38_on(self):
         self.row()
         for client in (self.user, self.admin):
-            self.assertEqual([], self.ids(client.at('2.37'), '?status=foo'))
-            reply = client.at('2.38').get('/servers?status=foo')
+            self.assertEqual(
+                [], self.ids(client.at_version('2.37'), '?status=foo')
+            )
+            reply = client.at_version('2.38').get('/servers?status=foo')
             self.assert_refused(400, 'Invalid status value', reply)
 
     def test_deleted_ones_are_for_administrators(self):
@@ -363,20 +365,22 @@ class ListTest(RowsTestCase):
         old = self.row(updated_at=moment)
         new = self.row()
         query = '?changes-before=2026-06-01T00:00:00Z'
-        self.assertEqual([old], self.ids(self.user.at('2.66'), query))
-        self.assertEqual([new, old], self.ids(self.user.at('2.65'), query))
+        self.assertEqual([old], self.ids(self.user.at_version('2.66'), query))
+        self.assertEqual(
+            [new, old], self.ids(self.user.at_version('2.65'), query)
+        )
         query += '&changes-since=2026-07-01T00:00:00Z'
-        reply = self.user.at('2.66').get(f'/servers{query}')
+        reply = self.user.at_version('2.66').get(f'/servers{query}')
         self.assert_refused(400, 'less than or equal', reply)
 
-    def test_times_that_are_none(self):
+    def test_invalid_times(self):
         for value in ('yesterday', '2026-13-01', '1', '2026-01-01T25:00'):
             reply = self.user.get(f'/servers?changes-since={value}')
             self.assert_refused(400, 'changes-since: must be a time', reply)
 
     def test_flavor_and_image(self):
         big = self.make_flavor('big', vcpus=2)
-        image = self.shelf.add().id
+        image = self.image_store.add().id
         one = self.row()
         two = self.boot(wait=False, flavorRef=big, imageRef=image)
         for query, found in (
@@ -413,9 +417,9 @@ class ListTest(RowsTestCase):
         ):
             everybody = f'?all_tenants=1&{query}'
             self.assertEqual(found, self.ids(self.admin, everybody), query)
-            new = self.user.at('2.83')
+            new = self.user.at_version('2.83')
             self.assertEqual(found, self.ids(new, f'?{query}'), query)
-            old = self.user.at('2.82')
+            old = self.user.at_version('2.82')
             self.assertEqual([two, one], self.ids(old, f'?{query}'), query)
 
     def test_reservation_and_uuid(self):
@@ -432,19 +436,23 @@ class ListTest(RowsTestCase):
         one = self.row(created_at=moment)
         self.row()
         query = '?created_at=2026-03-04T05:06:07Z'
-        self.assertEqual([one], self.ids(self.user.at('2.83'), query))
+        self.assertEqual([one], self.ids(self.user.at_version('2.83'), query))
 
     def test_no_server_has_an_address(self):
         self.row()
         self.assertEqual([], self.ids(self.user, '?ip=10.0.0.1'))
-        self.assertEqual([], self.ids(self.user.at('2.5'), '?ip6=fe80'))
-        self.assertEqual(1, len(self.ids(self.user.at('2.4'), '?ip6=fe80')))
+        self.assertEqual(
+            [], self.ids(self.user.at_version('2.5'), '?ip6=fe80')
+        )
+        self.assertEqual(
+            1, len(self.ids(self.user.at_version('2.4'), '?ip6=fe80'))
+        )
 
     def test_tags(self):
         red = self.row(tags=['red'])
         both = self.row(tags=['red', 'blue'])
         none = self.row(tags=['Red'])
-        user = self.user.at('2.26')
+        user = self.user.at_version('2.26')
         for query, found in (
             ('?tags=red', {red, both}),
             ('?tags=red,blue', {both}),
@@ -457,28 +465,30 @@ class ListTest(RowsTestCase):
             self.assertEqual(found, set(self.ids(user, query)), query)
         reply = user.get('/servers?not-tags=')
         self.assert_refused(400, 'not-tags: must name tags', reply)
-        old = self.user.at('2.25')
+        old = self.user.at_version('2.25')
         self.assertEqual(3, len(self.ids(old, '?tags=red,blue')))
 
     def test_locked(self):
         one, two = self.row(locked=True), self.row()
-        user = self.user.at('2.73')
+        user = self.user.at_version('2.73')
         self.assertEqual([one], self.ids(user, '?locked=true'))
         self.assertEqual([two], self.ids(user, '?locked=False'))
         self.assertEqual(
             [one, two],
             self.ids(user, '?sort_key=locked&sort_dir=desc'),
         )
-        reply = self.user.at('2.72').get('/servers?sort_key=locked')
+        reply = self.user.at_version('2.72').get('/servers?sort_key=locked')
         self.assert_refused(400, 'sort_key', reply)
 
     def test_unknown_filters(self):
         uuid = self.row()
         for client in (self.user, self.admin):
             query = '?all_tenants=0&foo=bar'
-            reply = client.at('2.75').get(f'/servers{query}')
+            reply = client.at_version('2.75').get(f'/servers{query}')
             self.assert_refused(400, "'foo'", reply)
-        self.assertEqual([uuid], self.ids(self.user.at('2.74'), '?foo=bar'))
+        self.assertEqual(
+            [uuid], self.ids(self.user.at_version('2.74'), '?foo=bar')
+        )
 
 
 class PagingTest(RowsTestCase):
@@ -521,14 +531,14 @@ class PagingTest(RowsTestCase):
             {'servers': []}, self.user.get('/servers?limit=0').body
         )
 
-    def test_limits_that_are_none(self):
+    def test_invalid_limits(self):
         for value in ('-1', 'x', '', '1.5', '99999999999'):
             reply = self.user.get(f'/servers?limit={value}')
             self.assert_refused(400, 'query parameter limit', reply)
         reply = self.user.get('/servers?limit=1&limit=2')
         self.assert_refused(400, 'more than once', reply)
 
-    def test_marker_that_is_not_there(self):
+    def test_unknown_marker(self):
         theirs = self.row(client=self.other)
         for marker in (NOWHERE, theirs, 'x'):
             reply = self.user.get(f'/servers?marker={marker}')
@@ -555,7 +565,7 @@ class PagingTest(RowsTestCase):
             behind = self.ids(self.user, f'{query}&marker={marker}')
             self.assertEqual(order[number + 1 :], behind)
 
-    def test_sort_keys_that_are_none(self):
+    def test_invalid_sort_keys(self):
         for query in ('sort_key=foo', 'sort_key=metadata'):
             reply = self.user.get(f'/servers?{query}')
             self.assert_refused(400, 'sort_key: must be one of', reply)
@@ -578,35 +588,35 @@ class UpdateTest(RowsTestCase):
             f'/servers/{uuid}', {'server': changes}
         )
 
-    def test_rename_is_told(self):
+    def test_rename_emits_update(self):
         uuid = self.row()
         reply = self.put(uuid, name='new')
         self.assertEqual(200, reply.status)
         self.assertEqual('new', reply.body['server']['name'])
         self.assertEqual('new', self.show(uuid)['name'])
-        last = self.cloud.told(uuid)[-1]
+        last = self.cloud.notifications(uuid)[-1]
         self.assertEqual(events.event_type('update'), last.event_type)
         self.assertEqual('api.api', last.publisher_id)
         self.assertEqual('web', last.payload['old_display_name'])
         self.assertEqual('new', last.payload['display_name'])
-        numbers = [notice.seq for notice in self.cloud.told(uuid)]
+        numbers = [notice.seq for notice in self.cloud.notifications(uuid)]
         self.assertEqual(list(range(1, len(numbers) + 1)), numbers)
 
-    def test_what_changes_nothing_is_not_told(self):
+    def test_no_change_emits_nothing(self):
         uuid = self.row()
-        before = self.cloud.told(uuid)
+        before = self.cloud.notifications(uuid)
         self.assertEqual(200, self.put(uuid, name='web').status)
         self.assertEqual(200, self.put(uuid).status)
-        self.assertEqual(before, self.cloud.told(uuid))
+        self.assertEqual(before, self.cloud.notifications(uuid))
 
     def test_description_comes_with_2_19(self):
         uuid = self.row()
         reply = self.put(uuid, description='x')
         self.assert_refused(400, "no field 'description'", reply)
         self.assertIn('It came with microversion 2.19.', reply.message)
-        reply = self.put(uuid, self.user.at('2.19'), description='x')
+        reply = self.put(uuid, self.user.at_version('2.19'), description='x')
         self.assertEqual('x', reply.body['server']['description'])
-        reply = self.put(uuid, self.user.at('2.19'), description=None)
+        reply = self.put(uuid, self.user.at_version('2.19'), description=None)
         self.assertIsNone(reply.body['server']['description'])
 
     def test_addresses_and_disk_config(self):
@@ -626,13 +636,13 @@ class UpdateTest(RowsTestCase):
 
     def test_reply_is_full_from_2_75_on(self):
         uuid = self.row()
-        old = self.put(uuid, self.user.at('2.74')).body['server']
+        old = self.put(uuid, self.user.at_version('2.74')).body['server']
         self.assertNotIn('OS-EXT-STS:vm_state', old)
         self.assertIn('server_groups', old)
-        new = self.put(uuid, self.user.at('2.75')).body['server']
-        self.assertEqual(self.show(uuid, self.user.at('2.75')), new)
+        new = self.put(uuid, self.user.at_version('2.75')).body['server']
+        self.assertEqual(self.show(uuid, self.user.at_version('2.75')), new)
 
-    def test_what_is_no_sense(self):
+    def test_invalid_updates(self):
         uuid = self.row()
         for changes, text in (
             ({'name': ''}, 'server.name: must be 1 to 255 printable'),
@@ -711,7 +721,7 @@ class DeleteTest(base.ApiTestCase):
         self.assertEqual([], self.cloud.world.running(uuid))
         self.assert_refused(404, uuid, self.user.delete(f'/servers/{uuid}'))
 
-    def test_second_delete_does_not_disturb_the_first(self):
+    def test_second_delete_is_idempotent(self):
         uuid = self.boot()
         for host in self.hosts:
             self.cloud.stop(self.cloud.computes[host])

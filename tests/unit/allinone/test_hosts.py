@@ -7,18 +7,18 @@ import fixtures
 
 from minova import exception
 from minova.allinone import hosts
-from minova.rig.hosts import host
-from minova.virt import load
-from minova.virt.libvirt import qemu
+from minova.rig.hosts import host_at
+from minova.virt import loader
+from minova.virt.libvirt.qemu import driver
 from tests import base
 
 
 class PlainTest(base.TestCase):
     def test_names(self):
-        found = hosts.plain(3)
+        found = hosts.configured_hosts(3)
         self.assertEqual(['node1', 'node2', 'node3'], list(found))
         self.useFixture(
-            fixtures.MockPatchObject(load, 'load', lambda name: f'of {name}')
+            fixtures.MockPatchObject(loader, 'load', lambda name: f'of {name}')
         )
         self.assertEqual('of node2', found['node2']())
 
@@ -33,16 +33,16 @@ class QemuTest(base.TestCase):
 
         def up(directory, count):
             self.asked.append((directory, count))
-            return [host(directory, number + 1) for number in range(count)]
+            return [host_at(directory, number + 1) for number in range(count)]
 
         self.replace(hosts.rig, 'up', up)
-        self.replace(qemu, 'of', lambda site: site)
+        self.replace(driver, 'of', lambda site: site)
 
     def replace(self, module, name, value):
         self.useFixture(fixtures.MockPatchObject(module, name, value))
 
     def sites(self):
-        found = hosts.qemu(self.directory, 2, '/tools')
+        found = hosts.start_qemu_hosts(self.directory, 2, '/tools')
         return {name: opened() for name, opened in found.items()}
 
     def test_each_is_a_host_of_the_rig(self):
@@ -57,16 +57,20 @@ class QemuTest(base.TestCase):
             ('host2', f'{rig}/host2/disks', '/images', '/tools/qemu', 'qemu'),
             (
                 site.host,
-                site.instances,
-                site.images,
+                site.instances_path,
+                site.image_cache_path,
                 site.emulator,
                 site.virt_type,
             ),
         )
-        one = host(rig, 2)
+        one = host_at(rig, 2)
         self.assertEqual(
             (one.uri, one.peer_uri, one.address),
-            (site.connection_uri, site.uri, site.address),
+            (
+                site.connection_uri,
+                site.live_migration_uri,
+                site.live_migration_inbound_addr,
+            ),
         )
         self.assertEqual('', self.log.output)
 

@@ -4,9 +4,9 @@
 import datetime
 
 from minova import exception
-from minova.api import actions
 from minova.api import app
-from minova.api import microversion
+from minova.api.http import microversion
+from minova.api.resources import server_actions
 from minova.api.schemas import bodies
 from minova.api.schemas import patterns
 from minova.api.schemas import queries
@@ -21,13 +21,13 @@ class BodyTest(base.TestCase):
         schemas = schema if 1 in schema else {1: schema}
         error = self.assertRaises(
             exception.InvalidInput,
-            bodies.Body(schemas).check,
+            bodies.BodySchema(schemas).validate,
             content,
             version,
         )
         return str(error)
 
-    def test_each_keyword_says_what_it_wants(self):
+    def test_keyword_messages(self):
         for schema, content, text in (
             ({'type': 'integer'}, 'x', 'must be of type integer'),
             ({'type': 'integer'}, 1.0, 'must be of type integer'),
@@ -56,8 +56,12 @@ class BodyTest(base.TestCase):
             )
 
     def test_place(self):
-        schema = bodies.one(
-            'a', {'type': 'array', 'items': bodies.fields({'b': types.UUID})}
+        schema = bodies.single_field(
+            'a',
+            {
+                'type': 'array',
+                'items': bodies.object_schema({'b': types.UUID}),
+            },
         )
         self.assertEqual(
             'Invalid input for field/attribute a.1.b: must be a UUID.',
@@ -65,8 +69,10 @@ class BodyTest(base.TestCase):
         )
 
     def test_unknown_fields(self):
-        old = bodies.one('a', bodies.fields({'b': {}}))
-        new = bodies.one('a', bodies.fields({'b': {}, 'c': {}}))
+        old = bodies.single_field('a', bodies.object_schema({'b': {}}))
+        new = bodies.single_field(
+            'a', bodies.object_schema({'b': {}, 'c': {}})
+        )
         text = "there is no field 'c' here; there are b."
         self.assertEqual(
             f'Invalid input for field/attribute a: {text} It came with '
@@ -77,7 +83,7 @@ class BodyTest(base.TestCase):
             f'Invalid input for field/attribute a: {text}',
             self.refusal({1: old, 7: old}, {'a': {'c': 1}}, 6),
         )
-        bodies.Body({1: old, 7: new}).check({'a': {'c': 1}}, 7)
+        bodies.BodySchema({1: old, 7: new}).validate({'a': {'c': 1}}, 7)
 
     def test_names_that_match_no_pattern(self):
         self.assertIn(
@@ -90,27 +96,27 @@ class BodyTest(base.TestCase):
             (types.IPV4, ('192.0.2.1', ''), ('1.2.3', '::1', '1.2.3.256')),
             (types.IPV6, ('::1', 'fe80::1', ''), ('1.2.3.4', 'x', ':::')),
         ):
-            body = bodies.Body({1: schema})
+            body = bodies.BodySchema({1: schema})
             for value in good:
-                body.check(value, 1)
+                body.validate(value, 1)
             for value in bad:
                 self.assertIn('must be an IPv', self.refusal(schema, value))
 
     def test_a_line_break_at_the_end_is_no_part_of_a_name(self):
         for schema in (types.HOST, types.UUID, types.NAME, types.TAG):
             good = '9f4b2c1e-0000-4000-8000-000000000000'
-            bodies.Body({1: schema}).check(good, 1)
+            bodies.BodySchema({1: schema}).validate(good, 1)
         for schema in (types.HOST, types.UUID, types.NAME):
             self.assertIn('must be', self.refusal(schema, good + '\n'))
 
     def test_truth(self):
         for value in types.BOOLEAN['enum']:
             expected = str(value).lower() in ('true', '1', 'on', 'yes')
-            self.assertIs(expected, types.truth(value), value)
+            self.assertIs(expected, types.to_bool(value), value)
 
     def test_schemas_begin_with_the_first_version_and_end_in_range(self):
         found = [route.body for route in app.ROUTES if route.body]
-        found += [action.body for action in actions.ACTIONS.values()]
+        found += [action.body for action in server_actions.ACTIONS.values()]
         for body in found:
             self.assertIn(microversion.MINIMUM, body.schemas)
             self.assertLessEqual(max(body.schemas), microversion.MAXIMUM)
@@ -140,26 +146,26 @@ class QueryTest(base.TestCase):
                 datetime.datetime(2026, 1, 31, 12, tzinfo=utc),
             ),
         ):
-            self.assertEqual(expected, queries.moment(text), text)
+            self.assertEqual(expected, queries.parse_time(text), text)
         for text in ('', 'x', '2026', '2026-02-30', '0001-01-01T00:00+10:00'):
-            self.assertRaises(ValueError, queries.moment, text)
+            self.assertRaises(ValueError, queries.parse_time, text)
 
     def test_truths(self):
         for text in ('1', 'true', 'Yes', 'ON', 't'):
-            self.assertIs(True, queries.truth(text))
+            self.assertIs(True, queries.parse_boolean(text))
         for text in ('0', 'false', 'No', 'off', 'F'):
-            self.assertIs(False, queries.truth(text))
+            self.assertIs(False, queries.parse_boolean(text))
         for text in ('', '2', 'maybe'):
-            self.assertRaises(ValueError, queries.truth, text)
-        self.assertIs(True, queries.truth_if_named(''))
+            self.assertRaises(ValueError, queries.parse_boolean, text)
+        self.assertIs(True, queries.parse_flag(''))
 
     def test_numbers(self):
-        self.assertEqual(2147483647, queries.number('2147483647'))
+        self.assertEqual(2147483647, queries.parse_number('2147483647'))
         for text in ('2147483648', '-1', '1.0', '', '٣', ' 1'):
-            self.assertRaises(ValueError, queries.number, text)
+            self.assertRaises(ValueError, queries.parse_number, text)
 
     def test_versions(self):
-        query = queries.Query(
+        query = queries.QuerySchema(
             {
                 'new': queries.Param(since=5),
                 'old': queries.Param(until=5),
@@ -167,10 +173,10 @@ class QueryTest(base.TestCase):
             strict_since=7,
         )
         raw = {'new': 'a', 'old': 'b', 'x': 'c'}
-        self.assertEqual({'old': 'b'}, query.read(raw, 4))
-        self.assertEqual({'new': 'a', 'old': 'b'}, query.read(raw, 5))
-        self.assertEqual({'new': 'a'}, query.read(raw, 6))
-        error = self.assertRaises(exception.InvalidInput, query.read, raw, 7)
+        self.assertEqual({'old': 'b'}, query.parse(raw, 4))
+        self.assertEqual({'new': 'a', 'old': 'b'}, query.parse(raw, 5))
+        self.assertEqual({'new': 'a'}, query.parse(raw, 6))
+        error = self.assertRaises(exception.InvalidInput, query.parse, raw, 7)
         self.assertIn("no parameter 'old' here; there are new", str(error))
 
 
@@ -188,7 +194,7 @@ class PatternTest(base.TestCase):
             r'\d+\.example',
             '[^a-c]?x',
         ):
-            self.assertEqual(pattern, patterns.regex(pattern))
+            self.assertEqual(pattern, patterns.parse_regex(pattern))
 
     def test_refused(self):
         for pattern, text in (
@@ -204,7 +210,9 @@ class PatternTest(base.TestCase):
             (r'(a)\1', 'references'),
             ('((((a*)))*)', 'repeats single characters only'),
         ):
-            error = self.assertRaises(ValueError, patterns.regex, pattern)
+            error = self.assertRaises(
+                ValueError, patterns.parse_regex, pattern
+            )
             self.assertIn(text, str(error), pattern)
 
 
@@ -217,11 +225,11 @@ class HistoryTest(base.TestCase):
             sorted(microversion.HISTORY),
         )
 
-    def test_what_changes_at_a_version_is_told(self):
-        told = {
+    def test_version_changes_are_documented(self):
+        emitted = {
             version
             for version, text in microversion.HISTORY.items()
-            if text != microversion._NOTHING
+            if text != microversion._NO_CHANGE
         }
         changes = set()
         for route in app.ROUTES:
@@ -230,7 +238,7 @@ class HistoryTest(base.TestCase):
                 changes |= set(route.body.schemas)
             for param in route.query.params.values():
                 changes |= {param.since, param.until + 1}
-        for action in actions.ACTIONS.values():
+        for action in server_actions.ACTIONS.values():
             changes |= set(action.body.schemas)
         changes.discard(microversion.MAXIMUM + 1)
-        self.assertEqual(set(), changes - told)
+        self.assertEqual(set(), changes - emitted)

@@ -7,25 +7,25 @@ from minova.audit import examine
 from minova.audit import findings
 from minova.audit import repair
 from minova.audit.findings import Severity
-from minova.db.census import Unended
-from minova.rpc.queue import Queue
+from minova.db.queries.audit_snapshot import UnfinishedEvent
+from minova.rpc.named_queue import QueueStats
 from tests import base
-from tests.unit.audit import rows
-from tests.unit.audit.rows import ago
-from tests.unit.audit.rows import holding
-from tests.unit.audit.rows import nothing
-from tests.unit.audit.rows import OFF
-from tests.unit.audit.rows import PAUSED
+from tests.unit.audit import row_builders
+from tests.unit.audit.row_builders import ago
+from tests.unit.audit.row_builders import artifact
+from tests.unit.audit.row_builders import empty_contents
+from tests.unit.audit.row_builders import OFF
+from tests.unit.audit.row_builders import PAUSED
 
 
 def clean():
     """Return a cloud with an instance in every state of every chain."""
-    it = rows.Rows()
+    it = row_builders.Rows()
     it.add('active')
-    it.have('a', holding('active'))
+    it.have('a', artifact('active'))
     it.ports.append(it.plug('active', '10.0.0.5'))
     it.add('stopped', vm_state='stopped', power_state=OFF)
-    it.have('a', holding('stopped', power_state=OFF))
+    it.have('a', artifact('stopped', power_state=OFF))
     it.add('refused', host=None, vm_state='error', launched_at=None)
     _building(it)
     _resized(it)
@@ -35,7 +35,7 @@ def clean():
     _moving(it)
     _deleted(it)
     # A guest that somebody else runs on the machine.
-    it.have('a', holding('theirs', disks=False, generation=None))
+    it.have('a', artifact('theirs', disks=False, generation=None))
     return it
 
 
@@ -49,20 +49,26 @@ def _building(it):
         power_state=0,
     )
     it.begin('create', 'building', 'a', kind='create')
-    it.have('a', nothing('building', scraps=True))
+    it.have('a', empty_contents('building', scraps=True))
 
 
 def _resized(it):
     """One waits to be confirmed, another does so on its own host."""
-    it.add('resized', host='b', vm_state='resized', flavor=rows.flavor(2))
-    it.moves.append(rows.move(1, 'gone', 'resized', 'finished'))
-    it.hold('resized', 'a', 'move-1')
-    it.have('a', nothing('resized', power_state=OFF, aside=True))
-    it.have('b', holding('resized'))
-    it.add('larger', vm_state='resized', flavor=rows.flavor(2))
-    it.moves.append(rows.move(2, 'gone', 'larger', 'finished', dest_host='a'))
-    it.hold('larger', 'a', 'move-2')
-    it.have('a', holding('larger', aside=True))
+    it.add(
+        'resized', host='b', vm_state='resized', flavor=row_builders.flavor(2)
+    )
+    it.migrations.append(
+        row_builders.migration(1, 'gone', 'resized', 'finished')
+    )
+    it.ownership('resized', 'a', 'move-1')
+    it.have('a', empty_contents('resized', power_state=OFF, aside=True))
+    it.have('b', artifact('resized'))
+    it.add('larger', vm_state='resized', flavor=row_builders.flavor(2))
+    it.migrations.append(
+        row_builders.migration(2, 'gone', 'larger', 'finished', dest_host='a')
+    )
+    it.ownership('larger', 'a', 'move-2')
+    it.have('a', artifact('larger', aside=True))
 
 
 def _confirmed(it):
@@ -73,15 +79,17 @@ def _confirmed(it):
         'confirmed',
         'a',
         kind='confirm_resize',
-        owns=False,
-        waits_for='host a to return',
+        owns_instance=False,
+        wait_reason='host a to return',
         deadline=ago(days=1),
         params={'migration': 3},
     )
-    it.moves.append(rows.move(3, 'gone', 'confirmed', 'confirming'))
-    it.hold('confirmed', 'a', 'move-3')
-    it.have('a', nothing('confirmed', power_state=OFF, aside=True))
-    it.have('b', holding('confirmed'))
+    it.migrations.append(
+        row_builders.migration(3, 'gone', 'confirmed', 'confirming')
+    )
+    it.ownership('confirmed', 'a', 'move-3')
+    it.have('a', empty_contents('confirmed', power_state=OFF, aside=True))
+    it.have('b', artifact('confirmed'))
 
 
 def _reverting(it):
@@ -94,19 +102,23 @@ def _reverting(it):
         task_id='revert',
     )
     it.begin('revert', 'reverting', 'b', params={'migration': 4})
-    it.moves.append(rows.move(4, 'gone', 'reverting', 'reverting'))
-    it.hold('reverting', 'a', 'move-4')
-    it.hold('reverting', 'b', 'reverting', 2)
-    it.have('a', nothing('reverting', power_state=OFF, aside=True))
+    it.migrations.append(
+        row_builders.migration(4, 'gone', 'reverting', 'reverting')
+    )
+    it.ownership('reverting', 'a', 'move-4')
+    it.ownership('reverting', 'b', 'reverting', 2)
+    it.have('a', empty_contents('reverting', power_state=OFF, aside=True))
 
 
 def _migrating(it):
     it.add('migrating', task_state='migrating', task_id='live')
     it.begin('live', 'migrating', 'a', 'b', kind='live_migrate')
-    it.moves.append(rows.move(5, 'live', 'migrating', 'running'))
-    it.hold('migrating', 'b', 'live')
-    it.have('a', holding('migrating'))
-    it.have('b', nothing('migrating', arriving=True, scraps=True))
+    it.migrations.append(
+        row_builders.migration(5, 'live', 'migrating', 'running')
+    )
+    it.ownership('migrating', 'b', 'live')
+    it.have('a', artifact('migrating'))
+    it.have('b', empty_contents('migrating', arriving=True, scraps=True))
 
 
 def _moving(it):
@@ -120,20 +132,22 @@ def _moving(it):
         power_state=OFF,
     )
     it.begin('resize', 'moving', 'b', kind='resize')
-    it.moves.append(rows.move(7, 'resize', 'moving', 'post-migrating'))
-    it.hold('moving', 'a', 'moving')
-    it.hold('moving', 'b', 'resize', 2)
-    it.have('a', nothing('moving', power_state=OFF, aside=True))
-    it.have('b', nothing('moving', disks=True))
+    it.migrations.append(
+        row_builders.migration(7, 'resize', 'moving', 'post-migrating')
+    )
+    it.ownership('moving', 'a', 'moving')
+    it.ownership('moving', 'b', 'resize', 2)
+    it.have('a', empty_contents('moving', power_state=OFF, aside=True))
+    it.have('b', empty_contents('moving', disks=True))
 
 
 def _deleted(it):
     """Its host was down; it, and the host it moved to, still clean up."""
     it.add('deleted', vm_state='deleted')
-    it.begin('delete', 'deleted', 'a', kind='force_delete', owns=False)
+    it.begin('delete', 'deleted', 'a', kind='force_delete', owns_instance=False)
     it.steps[-1].args['then'] = ['b']
-    it.have('a', holding('deleted'))
-    it.have('b', nothing('deleted', disks=True))
+    it.have('a', artifact('deleted'))
+    it.have('b', empty_contents('deleted', disks=True))
     it.add('gone', held=None, vm_state='deleted')
 
 
@@ -157,14 +171,14 @@ def _at(host, *holdings):
     return lambda it: it.have(host, *holdings)
 
 
-def _tells(**values):
+def _set_notifications(**values):
     def spoil(it):
         it.told['active'] = dataclasses.replace(it.told['active'], **values)
 
     return spoil
 
 
-def _hears(name, queue):
+def _set_liveness(name, queue):
     return lambda it: it.queues.update({name: queue})
 
 
@@ -172,20 +186,22 @@ def _drop(kind, uuid, host='a'):
     """Let a host have less of an instance."""
 
     def spoil(it):
-        kept = [h for h in it.stocks[host] if h.uuid != uuid]
+        kept = [h for h in it.host_contents[host] if h.uuid != uuid]
         if kind == 'guest':
-            kept.append(nothing(uuid, disks=True))
-        it.stocks[host] = kept
+            kept.append(empty_contents(uuid, disks=True))
+        it.host_contents[host] = kept
 
     return spoil
 
 
-def _unheld(it):
-    it.allocations = [one for one in it.allocations if one.holder != 'active']
+def _without_allocation(it):
+    it.allocations = [
+        one for one in it.allocations if one.consumer != 'active'
+    ]
 
 
 def _oversized(it):
-    (one,) = [one for one in it.allocations if one.holder == 'active']
+    (one,) = [one for one in it.allocations if one.consumer == 'active']
     index = it.allocations.index(one)
     it.allocations[index] = dataclasses.replace(one, vcpus=7)
 
@@ -195,38 +211,38 @@ def _without_steps(it):
 
 
 def _left_open(it):
-    it.steps.append(rows.step('step', 'ended', 'active', 'a'))
+    it.steps.append(row_builders.step('step', 'ended', 'active', 'a'))
 
 
 def _runs_old(it):
-    (old,) = [h for h in it.stocks['a'] if h.uuid == 'resized']
-    it.stocks['a'].remove(old)
-    it.have('a', holding('resized', aside=True, disks=False))
+    (old,) = [h for h in it.host_contents['a'] if h.uuid == 'resized']
+    it.host_contents['a'].remove(old)
+    it.have('a', artifact('resized', aside=True, disks=False))
     _drop('all', 'resized', 'b')(it)
-    it.have('b', holding('resized', power_state=OFF))
+    it.have('b', artifact('resized', power_state=OFF))
     it.change('resized', power_state=OFF)
 
 
-def _nobody_owes(it):
+def _close_steps(it):
     """A host that is gone for good, without anything else of it."""
     it.services = [s for s in it.services if s.host != 'b']
     del it.nodes['b']
-    it.stocks['b'] = []
+    it.host_contents['b'] = []
     for uuid in ('resized', 'confirmed', 'reverting', 'migrating', 'moving'):
         del it.instances[uuid]
         it.told.pop(uuid)
     for name in ('confirm', 'revert', 'live', 'resize'):
         del it.operations[name]
-    it.moves = [m for m in it.moves if m.instance_uuid == 'larger']
+    it.migrations = [m for m in it.migrations if m.instance_uuid == 'larger']
     kept = ('active', 'stopped', 'building', 'larger', 'deleted')
     it.allocations = [
         one for one in it.allocations if one.instance_uuid in kept
     ]
     it.steps = [s for s in it.steps if s.instance_uuid in kept]
-    it.stocks['a'] = [
-        one for one in it.stocks['a'] if one.uuid in (*kept, 'theirs')
+    it.host_contents['a'] = [
+        one for one in it.host_contents['a'] if one.uuid in (*kept, 'theirs')
     ]
-    it.begin('clear', 'gone', 'b', kind='put_away', owns=False)
+    it.begin('clear', 'gone', 'b', kind='cleanup_stale_guest', owns_instance=False)
 
 
 def _unregistered(it):
@@ -237,74 +253,74 @@ def _unregistered(it):
 def _silent(it):
     for index, one in enumerate(it.services):
         if one.host == 'b':
-            it.services[index] = rows.service('b', silent=61.0)
+            it.services[index] = row_builders.service('b', silent=61.0)
 
 
 #: One planted fault for each rule.
 FAULTS = {
-    'guest_twice': _at('b', holding('active')),
-    'old_guest_runs': _runs_old,
-    'stray_guest': _at('b', holding('active', power_state=OFF)),
-    'stray_disks': _at('b', nothing('active', scraps=True)),
-    'stray_aside': lambda it: (
+    'duplicate_guest': _at('b', artifact('active')),
+    'source_guest_running': _runs_old,
+    'stray_guest': _at('b', artifact('active', power_state=OFF)),
+    'stray_disks': _at('b', empty_contents('active', scraps=True)),
+    'stray_retained_disks': lambda it: (
         _drop('all', 'active')(it),
-        it.have('a', holding('active', aside=True)),
+        it.have('a', artifact('active', aside=True)),
     ),
-    'stray_arrival': _at('b', nothing('active', arriving=True)),
-    'stray_reservation': _at('b', nothing('active', reserved=True)),
-    'guest_of_deleted': _at('a', holding('gone')),
-    'disks_of_deleted': _at('b', nothing('gone', aside=True)),
-    'unknown_guest': _at('b', holding('stranger')),
-    'unknown_disks': _at('b', nothing('stranger', config_drive=True)),
-    'unknown_reservation': _at('b', nothing('stranger', reserved=True)),
+    'stray_incoming': _at('b', empty_contents('active', arriving=True)),
+    'stray_reservation': _at('b', empty_contents('active', reserved=True)),
+    'guest_of_deleted': _at('a', artifact('gone')),
+    'disks_of_deleted': _at('b', empty_contents('gone', aside=True)),
+    'unknown_guest': _at('b', artifact('stranger')),
+    'unknown_disks': _at('b', empty_contents('stranger', config_drive=True)),
+    'unknown_reservation': _at('b', empty_contents('stranger', reserved=True)),
     'guest_missing': _drop('guest', 'active'),
     'disks_missing': _drop('all', 'active'),
-    'power_differs': _sets('active', power_state=PAUSED),
-    'allocation_missing': _unheld,
-    'allocation_orphan': lambda it: it.hold('active', 'b', 'ended'),
-    'allocation_size': _oversized,
-    'host_sums': lambda it: it.used.update(a=(1, 2, 3)),
+    'power_mismatch': _sets('active', power_state=PAUSED),
+    'allocation_missing': _without_allocation,
+    'allocation_orphan': lambda it: it.ownership('active', 'b', 'ended'),
+    'allocation_mismatch': _oversized,
+    'host_usage_mismatch': lambda it: it.bytes_used.update(a=(1, 2, 3)),
     'port_orphan': lambda it: it.ports.append(
         dataclasses.replace(it.ports[0], id='old', address='10.0.0.9')
     ),
     'port_missing': lambda it: it.ports.clear(),
     'task_without_owner': _sets('active', task_state='x', task_id='none'),
-    'task_half_set': _sets('migrating', task_state=None),
+    'task_state_missing': _sets('migrating', task_state=None),
     'build_without_owner': _sets('stopped', vm_state='building'),
-    'resized_without_move': _sets('active', vm_state='resized'),
-    'operation_disowned': lambda it: it.begin('lost', 'active', 'a'),
+    'resized_without_migration': _sets('active', vm_state='resized'),
+    'operation_lost_instance': lambda it: it.begin('lost', 'active', 'a'),
     'operation_without_step': _without_steps,
-    'operation_miscounted': _operation('create', outstanding=2),
+    'operation_step_count': _operation('create', open_step_count=2),
     'operation_stuck': _operation('create', deadline=ago(minutes=10)),
-    'operation_waits': _operation('create', waits_for='better days'),
+    'operation_waiting': _operation('create', wait_reason='better days'),
     'step_left_open': _left_open,
-    'step_of_nobody': _nobody_owes,
-    'move_left_open': lambda it: it.moves.append(
-        rows.move(6, 'ended', 'active', 'queued')
+    'step_without_service': _close_steps,
+    'migration_left_open': lambda it: it.migrations.append(
+        row_builders.migration(6, 'ended', 'active', 'queued')
     ),
-    'outbox_gap': _tells(rows=8),
-    'outbox_beyond': _sets('active', notification_seq=8),
-    'outbox_waits': _tells(
+    'outbox_gap': _set_notifications(rows=8),
+    'outbox_seq_ahead': _sets('active', notification_seq=8),
+    'outbox_unpublished': _set_notifications(
         last_published=8,
         first_unpublished=9,
         oldest_unpublished_at=ago(minutes=6),
     ),
-    'outbox_disorder': _tells(
+    'outbox_out_of_order': _set_notifications(
         first_unpublished=3, oldest_unpublished_at=ago(minutes=1)
     ),
-    'span_left_open': lambda it: it.unended.append(
-        Unended('ended', 'active', 'compute.instance.pause')
+    'event_left_open': lambda it: it.unfinished_events.append(
+        UnfinishedEvent('ended', 'active', 'compute.instance.pause')
     ),
-    'hypervisor_twice': lambda it: it.nodes.update(b='node-a'),
+    'duplicate_hypervisor': lambda it: it.nodes.update(b='node-a'),
     'host_unknown': _unregistered,
-    'host_silent': _silent,
-    'not_asked': lambda it: it.not_asked.update(z='no answer'),
-    'queue_missing': _hears('compute.a', None),
-    'queue_deaf': _hears('conductor.c1', Queue(0, 0)),
-    'queue_backlog': _hears('compute.b', Queue(100, 1)),
+    'host_down': _silent,
+    'host_not_checked': lambda it: it.unchecked_hosts.update(z='no answer'),
+    'queue_missing': _set_liveness('compute.a', None),
+    'queue_without_consumer': _set_liveness('conductor.c1', QueueStats(0, 0)),
+    'queue_backlog': _set_liveness('compute.b', QueueStats(100, 1)),
 }
 #: What is told of the clean cloud, which breaks nothing.
-TOLD = ['operation_waits']
+TOLD = ['operation_waiting']
 
 
 class ExamineTestCase(base.TestCase):
@@ -312,7 +328,11 @@ class ExamineTestCase(base.TestCase):
 
     def found(self, it):
         return examine(
-            it.records(), it.stocks, rows.NOW, it.not_asked, it.queues
+            it.database(),
+            it.host_contents,
+            row_builders.NOW,
+            it.unchecked_hosts,
+            it.queues,
         )
 
     def names(self, it):
@@ -322,7 +342,7 @@ class ExamineTestCase(base.TestCase):
         """Besides what is told of a clean cloud there is only this."""
         found = self.names(it)
         if 'confirm' in it.operations:
-            found.remove(TOLD[0])
+            found.destroy(TOLD[0])
         self.assertEqual([name], found)
 
 
@@ -343,7 +363,7 @@ class RulesTest(ExamineTestCase):
 
     def test_every_repair_is_one(self):
         named = {rule.repair for rule in findings.RULES.values()}
-        self.assertEqual({*repair.NAMES, ''}, named)
+        self.assertEqual({*repair.REPAIR_NAMES, ''}, named)
 
     def test_a_finding_says_where_and_what(self):
         for name, spoil in FAULTS.items():
@@ -358,9 +378,13 @@ class RulesTest(ExamineTestCase):
 
     def test_the_worst_comes_first(self):
         it = clean()
-        for name in ('operation_waits', 'stray_arrival', 'host_sums'):
+        for name in (
+            'operation_waiting',
+            'stray_incoming',
+            'host_usage_mismatch',
+        ):
             FAULTS[name](it)
-        FAULTS['guest_twice'](it)
+        FAULTS['duplicate_guest'](it)
         order = [one.rule.severity for one in self.found(it)]
         self.assertEqual(sorted(order, key=list(Severity).index), order)
         self.assertEqual(Severity.CRITICAL, order[0])
@@ -375,21 +399,21 @@ class ExplanationTest(ExamineTestCase):
             one(it)
         return it
 
-    def test_a_waiting_move_explains_its_source_alone(self):
+    def test_unconfirmed_resize_explains_only_its_source(self):
         it = self.spoil()
-        it.stocks['c'] = [nothing('resized', aside=True)]
+        it.host_contents['c'] = [empty_contents('resized', aside=True)]
         self.assert_one('stray_disks', it)
 
     def test_a_live_operation_explains_its_hosts_alone(self):
         it = self.spoil()
-        it.stocks['c'] = [nothing('migrating', disks=True)]
+        it.host_contents['c'] = [empty_contents('migrating', disks=True)]
         self.assert_one('stray_disks', it)
 
     def test_an_operation_that_ended_explains_nothing(self):
         it = self.spoil(_operation('confirm', state='done'))
         it.steps = [s for s in it.steps if s.operation_id != 'confirm']
         self.assertEqual(
-            ['allocation_orphan', 'move_left_open', 'stray_guest'],
+            ['allocation_orphan', 'migration_left_open', 'stray_guest'],
             self.names(it),
         )
 
@@ -398,14 +422,16 @@ class ExplanationTest(ExamineTestCase):
         for step in it.steps:
             if step.operation_id == 'delete':
                 step.state = 'done'
-        it.begin('clear', 'deleted', 'c', kind='put_away', owns=False)
-        it.services.append(rows.service('c'))
+        it.begin(
+            'clear', 'deleted', 'c', kind='cleanup_stale_guest', owns_instance=False
+        )
+        it.services.append(row_builders.service('c'))
         self.assertEqual(
             [
                 'allocation_orphan',
                 'disks_of_deleted',
                 'guest_of_deleted',
-                'operation_waits',
+                'operation_waiting',
                 'operation_without_step',
             ],
             self.names(it),
@@ -414,9 +440,9 @@ class ExplanationTest(ExamineTestCase):
     def test_one_that_does_not_own_explains_open_steps_alone(self):
         it = self.spoil()
         it.steps.append(
-            rows.step('x', 'confirm', 'confirmed', 'c', state='done')
+            row_builders.step('x', 'confirm', 'confirmed', 'c', state='done')
         )
-        it.stocks['c'] = [nothing('confirmed', disks=True)]
+        it.host_contents['c'] = [empty_contents('confirmed', disks=True)]
         self.assert_one('stray_disks', it)
 
     def test_a_way_back_is_closed_with_the_wait_for_it(self):
@@ -424,15 +450,15 @@ class ExplanationTest(ExamineTestCase):
         self.assertEqual(
             [
                 'allocation_orphan',
-                'move_left_open',
-                'operation_waits',
-                'stray_aside',
+                'migration_left_open',
+                'operation_waiting',
+                'stray_retained_disks',
             ],
             self.names(it),
         )
 
-    def test_an_operation_that_has_let_go_is_no_owner(self):
-        it = self.spoil(_operation('create', owns=False))
+    def test_released_operation_is_no_owner(self):
+        it = self.spoil(_operation('create', owns_instance=False))
         self.assert_one('task_without_owner', it)
 
     def test_parts_of_disks_are_something(self):
@@ -441,20 +467,20 @@ class ExplanationTest(ExamineTestCase):
             ('b', {'power_state': None, 'arriving': True}, 'stray_disks'),
         ):
             uuid = 'active' if name == 'stray_disks' else 'stranger'
-            one = holding(uuid, disks=False, scraps=True, **parts)
+            one = artifact(uuid, disks=False, scraps=True, **parts)
             self.assert_one(name, self.spoil(_at(host, one)))
 
     def test_the_newest_notification_may_be_the_one_that_is_lost(self):
-        it = self.spoil(_tells(rows=8, last=8, last_published=8))
+        it = self.spoil(_set_notifications(rows=8, last=8, last_published=8))
         self.assert_one('outbox_gap', it)
 
     def test_a_service_that_is_down_need_not_listen(self):
-        it = self.spoil(_silent, _hears('compute.b', None))
-        self.assert_one('host_silent', it)
+        it = self.spoil(_silent, _set_liveness('compute.b', None))
+        self.assert_one('host_down', it)
 
-    def test_a_host_that_was_not_asked_misses_nothing(self):
+    def test_unqueried_host_misses_nothing(self):
         it = self.spoil(_drop('all', 'active'))
-        del it.stocks['a']
+        del it.host_contents['a']
         self.assertEqual(TOLD, self.names(it))
 
     def test_the_deadline_has_a_grace(self):
@@ -483,47 +509,53 @@ class SafetyTest(ExamineTestCase):
         return one.name, one.repair
 
     def test_when_its_own_host_has_all(self):
-        own, off = holding('active'), holding('active', power_state=OFF)
-        self.assertEqual(('stray_guest', 'put_away'), self.stray(own, off))
-        self.assertEqual(('guest_twice', 'put_away'), self.stray(own, own))
-        paused = holding('active', power_state=PAUSED)
-        self.assertEqual(('guest_twice', 'put_away'), self.stray(paused, own))
+        own, off = artifact('active'), artifact('active', power_state=OFF)
+        self.assertEqual(
+            ('stray_guest', 'cleanup_stale_guest'), self.stray(own, off)
+        )
+        self.assertEqual(
+            ('duplicate_guest', 'cleanup_stale_guest'), self.stray(own, own)
+        )
+        paused = artifact('active', power_state=PAUSED)
+        self.assertEqual(
+            ('duplicate_guest', 'cleanup_stale_guest'), self.stray(paused, own)
+        )
 
     def test_when_its_own_host_lacks_something(self):
-        stray = holding('active')
-        off = holding('active', power_state=OFF)
+        stray = artifact('active')
+        off = artifact('active', power_state=OFF)
         for own in (
             None,
-            nothing('active', disks=True),
-            holding('active', disks=False),
+            empty_contents('active', disks=True),
+            artifact('active', disks=False),
         ):
-            for other in (stray, off, nothing('active', disks=True)):
+            for other in (stray, off, empty_contents('active', disks=True)):
                 _, how = self.stray(own, other)
                 self.assertEqual('', how, (own, other))
 
     def test_when_the_stray_one_is_the_one_that_runs(self):
-        own = holding('active', power_state=OFF)
+        own = artifact('active', power_state=OFF)
         self.assertEqual(
-            ('stray_guest', ''), self.stray(own, holding('active'))
+            ('stray_guest', ''), self.stray(own, artifact('active'))
         )
         self.assertEqual(
             ('stray_guest', ''),
-            self.stray(own, holding('active'), vm_state='stopped'),
+            self.stray(own, artifact('active'), vm_state='stopped'),
         )
 
     def test_when_it_has_no_host(self):
         it = clean()
-        it.have('b', holding('refused'))
+        it.have('b', artifact('refused'))
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
-        self.assertEqual('put_away', one.repair)
+        self.assertEqual('cleanup_stale_guest', one.repair)
         it.change('refused', launched_at=ago(days=1))
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
         self.assertEqual('', one.repair)
 
-    def test_when_its_own_host_was_not_asked(self):
+    def test_own_host_unqueried(self):
         it = clean()
-        it.have('b', holding('active', power_state=OFF))
-        del it.stocks['a']
+        it.have('b', artifact('active', power_state=OFF))
+        del it.host_contents['a']
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
         self.assertEqual('', one.repair)
         self.assertIn('copy its disks', one.rule.advice)
@@ -531,8 +563,8 @@ class SafetyTest(ExamineTestCase):
     def test_it_runs_on_two_hosts_and_neither_is_its_own(self):
         it = clean()
         _drop('all', 'active')(it)
-        it.have('b', holding('active'))
-        it.stocks['c'] = [holding('active')]
-        found = [f for f in self.found(it) if f.name == 'guest_twice']
+        it.have('b', artifact('active'))
+        it.host_contents['c'] = [artifact('active')]
+        found = [f for f in self.found(it) if f.name == 'duplicate_guest']
         self.assertEqual(['b', 'c'], [f.host for f in found])
         self.assertEqual({''}, {f.repair for f in found})

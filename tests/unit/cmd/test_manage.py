@@ -17,12 +17,12 @@ from minova import clock
 from minova import states
 from minova.cmd import manage
 from minova.conf import CONF
-from minova.db import engine
-from minova.db import hosts
 from minova.db import migrate
-from minova.db import ports
 from minova.db import schema
 from minova.db import tables
+from minova.db.connections import engine
+from minova.db.queries import hosts
+from minova.db.queries import ports
 from minova.objects.host import HostReport
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -43,7 +43,7 @@ class Logging(fixtures.Fixture):
             self.addCleanup(logger.setLevel, logger.level)
 
 
-class ManageCase(base.TestCase):
+class ManageTestCase(base.TestCase):
     """Runs it over a database in a file."""
 
     def setUp(self):
@@ -63,7 +63,7 @@ class ManageCase(base.TestCase):
     def database_section(self, url):
         return f'[database]\nconnection = {url}\n'
 
-    def run_it(self, *words, files=None):
+    def run_manage(self, *words, files=None):
         """Run minova-manage; return its exit code, stdout and stderr."""
         named = [self.file] if files is None else files
         argv = [f'--config-file={name}' for name in named] + list(words)
@@ -76,15 +76,15 @@ class ManageCase(base.TestCase):
                 code = end.code
         return code, out.getvalue(), err.getvalue()
 
-    def good(self, *words, **options):
+    def run_ok(self, *words, **options):
         """Run it without complaint; return what it prints."""
-        code, out, err = self.run_it(*words, **options)
+        code, out, err = self.run_manage(*words, **options)
         self.assertEqual((0, ''), (code, err))
         return out
 
-    def refused(self, code, *words, **options):
+    def run_refused(self, code, *words, **options):
         """Run it; return the one line with which it refuses."""
-        found, out, err = self.run_it(*words, **options)
+        found, out, err = self.run_manage(*words, **options)
         self.assertEqual((code, ''), (found, out))
         self.assertRegex(err, r'\Aminova-manage: .+\n\Z')
         return err
@@ -97,24 +97,24 @@ class ManageCase(base.TestCase):
         return database
 
 
-class DatabaseTest(ManageCase):
+class DatabaseTest(ManageTestCase):
     """minova-manage db."""
 
     def test_before_and_after_sync(self):
         needs = f'(this release needs {schema.HEAD})'
         self.assertEqual(
-            (1, f'empty {needs}\n', ''), self.run_it('db', 'version')
+            (1, f'empty {needs}\n', ''), self.run_manage('db', 'version')
         )
         self.assertEqual(
             f'The schema went from nothing to {schema.HEAD}.\n',
-            self.good('db', 'sync'),
+            self.run_ok('db', 'sync'),
         )
         self.assertEqual(
-            f'{schema.HEAD} {needs}\n', self.good('db', 'version')
+            f'{schema.HEAD} {needs}\n', self.run_ok('db', 'version')
         )
         self.assertEqual(
             f'The schema is at {schema.HEAD} already.\n',
-            self.good('db', 'sync'),
+            self.run_ok('db', 'sync'),
         )
 
     def test_a_newer_schema_is_left_alone(self):
@@ -124,18 +124,18 @@ class DatabaseTest(ManageCase):
             )
         )
         self.assertEqual(
-            f'The schema is at {NEWER} already.\n', self.good('db', 'sync')
+            f'The schema is at {NEWER} already.\n', self.run_ok('db', 'sync')
         )
         self.assertEqual(
             f'{NEWER} (this release needs {schema.HEAD})\n',
-            self.good('db', 'version'),
+            self.run_ok('db', 'version'),
         )
 
     def test_what_is_logged_goes_beside_the_output(self):
         more = '[DEFAULT]\ndefault_log_levels = alembic=INFO\n'
         with open(self.file, 'a') as file:
             file.write(more)
-        code, out, err = self.run_it('db', 'sync')
+        code, out, err = self.run_manage('db', 'sync')
         self.assertEqual(0, code)
         self.assertEqual(
             f'The schema went from nothing to {schema.HEAD}.\n', out
@@ -143,7 +143,7 @@ class DatabaseTest(ManageCase):
         self.assertIn('Running upgrade', err)
 
 
-class HostsTest(ManageCase):
+class HostsTest(ManageTestCase):
     """minova-manage host list."""
 
     def setUp(self):
@@ -165,7 +165,7 @@ class HostsTest(ManageCase):
                 hosts.register_service(
                     connection, 'nova-compute', name, 'start1', '1.0'
                 )
-            hosts.report(connection, report)
+            hosts.save_host_report(connection, report)
             names = ('vcpus_used', 'memory_mb_used', 'disk_gb_used')
             connection.execute(
                 tables.hosts.update()
@@ -191,23 +191,23 @@ class HostsTest(ManageCase):
             'disk_gb': 100,
             'reserved_memory_mb': 0,
             'reserved_disk_gb': 0,
-            'cpu_ratio': 4.0,
-            'memory_ratio': 1.0,
-            'disk_ratio': 1.0,
+            'cpu_allocation_ratio': 4.0,
+            'ram_allocation_ratio': 1.0,
+            'disk_allocation_ratio': 1.0,
         }
 
-    def say(self, host, **values):
+    def report_host(self, host, **values):
         """Let an administrator say something of a host's service."""
 
         def work(connection):
-            found = hosts.services(connection, 'nova-compute', host)
+            found = hosts.list_services(connection, 'nova-compute', host)
             hosts.update_service(connection, found[0].id, values)
 
         self.database.write(work)
 
     def listed(self):
         """Return the rows, as words."""
-        head, *rows = self.good('host', 'list').splitlines()
+        head, *rows = self.run_ok('host', 'list').splitlines()
         self.assertEqual(
             'HOST STATE STATUS VCPUS MEMORY MiB DISK GiB',
             ' '.join(head.split()),
@@ -220,7 +220,7 @@ class HostsTest(ManageCase):
     def test_none(self):
         self.assertEqual([], self.listed())
 
-    def test_what_is_promised(self):
+    def test_allocated(self):
         self.host('a', used=(3, 512, 10))
         self.host('b')
         self.assertEqual(
@@ -238,8 +238,8 @@ class HostsTest(ManageCase):
         self.at(40)
         self.host('fine')
         self.host('forced')
-        self.say('disabled', disabled=True, disabled_reason='new fan')
-        self.say('forced', forced_down=True)
+        self.report_host('disabled', disabled=True, disabled_reason='new fan')
+        self.report_host('forced', forced_down=True)
         self.at(59)
         self.assertEqual(
             [
@@ -261,12 +261,12 @@ class HostsTest(ManageCase):
             self.states(),
         )
 
-    def test_what_is_reserved_is_not_to_be_had(self):
+    def test_reserved_is_not_free(self):
         self.host('a', reserved_memory_mb=512, reserved_disk_gb=20)
         self.assertEqual(['0/16', '0/7680', '0/80'], self.listed()[0][3:])
 
-    def test_half_a_processor_is_none(self):
-        self.host('a', vcpus=5, cpu_ratio=1.5)
+    def test_half_a_vcpu_is_not_free(self):
+        self.host('a', vcpus=5, cpu_allocation_ratio=1.5)
         self.assertEqual('0/7', self.listed()[0][3])
 
     def test_a_host_whose_service_is_just_deleted(self):
@@ -276,15 +276,15 @@ class HostsTest(ManageCase):
     def test_schema_is_missing(self):
         elsewhere = f'sqlite:///{self.path("other.sqlite")}'
         file = self.write('other.conf', self.database_section(elsewhere))
-        line = self.refused(1, 'host', 'list', files=[file])
+        line = self.run_refused(1, 'host', 'list', files=[file])
         self.assertIn('run "minova-manage db sync"', line)
 
 
-class StatesTest(ManageCase):
+class StatesTest(ManageTestCase):
     """minova-manage states, which needs no database."""
 
     def test_table(self):
-        head, *rows = self.good('states', 'table', files=[]).splitlines()
+        head, *rows = self.run_ok('states', 'table', files=[]).splitlines()
         self.assertTrue(head.startswith('operation '), head)
         self.assertEqual(list(states.TABLE), [row.split()[0] for row in rows])
         live = next(row for row in rows if row.startswith('live_migrate '))
@@ -294,11 +294,11 @@ class StatesTest(ManageCase):
         )
 
     def test_table_as_restructuredtext(self):
-        lines = self.good('states', 'table', '--rst', files=[]).splitlines()
+        lines = self.run_ok('states', 'table', '--rst', files=[]).splitlines()
         rule = lines[0]
         self.assertRegex(rule, '^=+(  =+)+$')
         self.assertEqual([rule, rule], [lines[2], lines[-1]])
-        plain = self.good('states', 'table', files=[]).splitlines()
+        plain = self.run_ok('states', 'table', files=[]).splitlines()
         self.assertEqual(plain, [lines[1], *lines[3:-1]])
 
     def test_drawing_is_what_graphviz_reads(self):
@@ -306,7 +306,7 @@ class StatesTest(ManageCase):
         self.assertIsNotNone(dot, 'install the Debian package graphviz')
         drawn = subprocess.run(
             [dot, '-Tplain'],
-            input=self.good('states', 'draw', files=[]),
+            input=self.run_ok('states', 'draw', files=[]),
             capture_output=True,
             text=True,
         )
@@ -326,7 +326,7 @@ class StatesTest(ManageCase):
         nodes = {w[1] for w in found if w[0] == 'node'}
         self.assertEqual(set(), nodes - {*states.VM_STATES, 'any'})
 
-    def test_whoever_reads_may_stop(self):
+    def test_reader_may_close_the_pipe(self):
         # A pager that is left early.
         reader, writer = os.pipe()
         os.close(reader)
@@ -342,15 +342,15 @@ class StatesTest(ManageCase):
         self.assertEqual((1, ''), (ended.returncode, ended.stderr))
 
 
-class TimelineTest(ManageCase):
+class TimelineTest(ManageTestCase):
     """minova-manage timeline."""
 
-    def lived(self):
+    def make_history(self):
         """Return an instance that moved, could not pause, and is gone."""
         with Cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.begin('live_migrate', uuid, host='b')
-            cloud.world.break_('b', 'pause')
+            cloud.world.inject_fault('b', 'pause')
             cloud.begin('pause', uuid)
             cloud.delete(uuid)
         return uuid
@@ -364,8 +364,8 @@ class TimelineTest(ManageCase):
         return chapters
 
     def test_what_happened(self):
-        uuid = self.lived()
-        told = self.chapters(self.good('timeline', uuid))
+        uuid = self.make_history()
+        emitted = self.chapters(self.run_ok('timeline', uuid))
         self.assertEqual(
             [
                 ('create', 'done'),
@@ -373,14 +373,14 @@ class TimelineTest(ManageCase):
                 ('pause', 'rolled_back'),
                 ('delete', 'done'),
             ],
-            [tuple(title.split()[:2]) for title, _ in told],
+            [tuple(title.split()[:2]) for title, _ in emitted],
         )
-        for title, lines in told:
+        for title, lines in emitted:
             self.assertRegex(title, r' \(req-\S+\), \d+ ms$')
             times = [re.match(r' +(\d+\.\d) ms  ', line) for line in lines]
             moments = [float(found[1]) for found in times if found]
             self.assertEqual(sorted(moments), moments)
-        lines = told[1][1]
+        lines = emitted[1][1]
         for one, place, what, detail in (
             (0, 'api api', '~ update', 'task None > migrating'),
             (1, 'conductor', '> migrate_server', ''),
@@ -398,22 +398,24 @@ class TimelineTest(ManageCase):
             self.assertTrue(found, f'{pattern} in {lines}')
             if one is not None:
                 self.assertEqual(one, found[0])
-        self.assertRegex(told[2][1][0], '^  because: .*pause')
+        self.assertRegex(emitted[2][1][0], '^  because: .*pause')
 
     def test_only_some_kinds(self):
-        uuid = self.lived()
-        out = self.good(
+        uuid = self.make_history()
+        out = self.run_ok(
             'timeline', uuid, '--kind', 'delete', '--kind', 'live_migrate'
         )
         self.assertEqual(
             ['live_migrate', 'delete'],
             [title.split()[0] for title, _ in self.chapters(out)],
         )
-        self.assertEqual('', self.good('timeline', uuid, '--kind', 'resize'))
+        self.assertEqual('', self.run_ok('timeline', uuid, '--kind', 'resize'))
 
     def test_unknown_kind(self):
         # It was answered with nothing, as if nothing had happened.
-        code, out, err = self.run_it('timeline', NOBODY, '--kind', 'migration')
+        code, out, err = self.run_manage(
+            'timeline', NOBODY, '--kind', 'migration'
+        )
         self.assertEqual((2, ''), (code, out))
         last = err.splitlines()[-1]
         self.assertIn("--kind: invalid choice: 'migration'", last)
@@ -423,22 +425,22 @@ class TimelineTest(ManageCase):
         self.open()
         self.assertEqual(
             f'minova-manage: Instance {NOBODY} could not be found.\n',
-            self.refused(1, 'timeline', NOBODY),
+            self.run_refused(1, 'timeline', NOBODY),
         )
 
     def test_schema_is_missing(self):
-        line = self.refused(1, 'timeline', NOBODY)
+        line = self.run_refused(1, 'timeline', NOBODY)
         self.assertIn('run "minova-manage db sync"', line)
 
 
-class AuditTest(ManageCase):
+class AuditTest(ManageTestCase):
     """minova-manage audit, as words; tests/functional/test_audit.py more."""
 
     def test_an_empty_database(self):
         self.open()
         self.assertEqual(
             'No host was asked. Found: 0, repaired: 0.\n',
-            self.good('audit', '--offline'),
+            self.run_ok('audit', '--offline'),
         )
 
     def test_found_and_repaired(self):
@@ -452,37 +454,37 @@ class AuditTest(ManageCase):
                 tables.hosts.update().values(vcpus_used=3)
             )
         )
-        code, out, err = self.run_it('audit', '--offline', '--host', 'a')
+        code, out, err = self.run_manage('audit', '--offline', '--host', 'a')
         self.assertEqual((1, ''), (code, err))
         self.assertEqual(
-            'error: host_sums, law 9\n'
+            'error: host_usage_mismatch, invariant 9\n'
             '  host:      a\n'
             '  What a host is said to use is not the sum of what is held '
             'there.\n'
             '  It is said to use 3 vcpus, 512 MiB, 1 GiB; held are 1 vcpus, '
             '512 MiB, 1 GiB.\n'
-            '  to do:     --repair (recount_host)\n'
+            '  to do:     --repair (recompute_host_usage)\n'
             'No host was asked. Found: 1, repaired: 0.\n',
             out,
         )
-        out = self.good('audit', '--offline', '--repair')
+        out = self.run_ok('audit', '--offline', '--repair')
         self.assertIn('Found: 2, repaired: 2.', out)
-        self.assertIn('Found: 0', self.good('audit', '--offline'))
+        self.assertIn('Found: 0', self.run_ok('audit', '--offline'))
         self.assertIsNotNone(uuid)
 
     def test_schema_is_missing(self):
-        line = self.refused(1, 'audit', '--offline')
+        line = self.run_refused(1, 'audit', '--offline')
         self.assertIn('run "minova-manage db sync"', line)
 
-    def test_a_transport_that_cannot_be_meant(self):
+    def test_invalid_transport(self):
         self.open()
         with open(self.file, 'a') as file:
             file.write('[DEFAULT]\ntransport_url = carrier-pigeon://\n')
-        line = self.refused(2, 'audit')
+        line = self.run_refused(2, 'audit')
         self.assertIn('transport_url is not usable', line)
 
 
-class NetworkTest(ManageCase):
+class NetworkTest(ManageTestCase):
     """minova-manage network."""
 
     CREATE = ('network', 'create', 'private', '--cidr', '10.0.0.0/24')
@@ -503,7 +505,7 @@ class NetworkTest(ManageCase):
         self.database.write(lambda c: ports.insert(c, [port]))
 
     def test_from_first_to_last(self):
-        out = self.good(
+        out = self.run_ok(
             *self.CREATE,
             *('--bridge', 'br0', '--gateway', '10.0.0.9'),
             *('--dns', '9.9.9.9', '--dns', '1.1.1.1', '--mtu', '1400'),
@@ -513,7 +515,7 @@ class NetworkTest(ManageCase):
         self.assertIsNotNone(made, out)
         number = made[1]
         self.hold(number, '10.0.0.7')
-        head, line = self.good('network', 'list').splitlines()
+        head, line = self.run_ok('network', 'list').splitlines()
         self.assertEqual(
             ['ID', 'NAME', 'CIDR', 'BY', 'IN', 'USE', 'PROJECT'], head.split()
         )
@@ -522,7 +524,7 @@ class NetworkTest(ManageCase):
             line.split(),
         )
         for named in (number, 'private'):
-            shown = self.good('network', 'show', named)
+            shown = self.run_ok('network', 'show', named)
             for text in (
                 f'id       {number}',
                 'by       bridge br0',
@@ -536,53 +538,53 @@ class NetworkTest(ManageCase):
             self.assertIn(NOBODY, shown)
         self.assertIn(
             f'is in use by: unknown ({NOBODY}). Delete',
-            self.refused(1, 'network', 'delete', 'private'),
+            self.run_refused(1, 'network', 'delete', 'private'),
         )
         self.database.write(lambda c: ports.release(c, NOBODY))
         self.assertEqual(
             f'Network private is deleted: {number}\n',
-            self.good('network', 'delete', 'private'),
+            self.run_ok('network', 'delete', 'private'),
         )
-        self.assertEqual(1, len(self.good('network', 'list').splitlines()))
+        self.assertEqual(1, len(self.run_ok('network', 'list').splitlines()))
 
     def test_other_kinds(self):
-        self.good(*self.CREATE, '--libvirt-network', 'default')
-        self.good('network', 'create', 'trial', '--user')
-        out = self.good('network', 'list')
+        self.run_ok(*self.CREATE, '--libvirt-network', 'default')
+        self.run_ok('network', 'create', 'trial', '--user')
+        out = self.run_ok('network', 'list')
         self.assertIn('libvirt network default', out)
         self.assertIn('user network of QEMU', out)
         self.assertIn('10.0.2.0/24', out)
-        out = self.good('network', 'show', 'private')
+        out = self.run_ok('network', 'show', 'private')
         for text in ('dns      none', "mtu      the host's", 'of 253'):
             self.assertIn(text, out)
 
     def test_refusals(self):
         self.assertIn(
             "'x' is no CIDR",
-            self.refused(
+            self.run_refused(
                 1, *self.CREATE[:3], '--cidr', 'x', '--bridge', 'br0'
             ),
         )
-        self.good(*self.CREATE, '--bridge', 'br0')
+        self.run_ok(*self.CREATE, '--bridge', 'br0')
         self.assertIn(
             'There is a network private already',
-            self.refused(1, *self.CREATE, '--bridge', 'br0'),
+            self.run_refused(1, *self.CREATE, '--bridge', 'br0'),
         )
         for name in ('show', 'delete'):
             self.assertIn(
                 'Network lan could not be found',
-                self.refused(1, 'network', name, 'lan'),
+                self.run_refused(1, 'network', name, 'lan'),
             )
         for words in (self.CREATE, (*self.CREATE, '--user', '--bridge', 'b')):
-            code, _, err = self.run_it(*words)
+            code, _, err = self.run_manage(*words)
             self.assertEqual(2, code)
             self.assertIn('--bridge', err)
 
 
-class RefusalsTest(ManageCase):
+class RefusalsTest(ManageTestCase):
     """What cannot be done is said in a line, and by the exit code."""
 
-    def test_wrong_words(self):
+    def test_invalid_arguments(self):
         missing = 'the following arguments are required: '
         for words, text in (
             ([], f'minova-manage: error: {missing}COMMAND'),
@@ -597,7 +599,7 @@ class RefusalsTest(ManageCase):
             (['db', 'up'], "argument COMMAND: invalid choice: 'up'"),
             (['db', 'sync', 'now'], 'unrecognized arguments: now'),
         ):
-            code, out, err = self.run_it(*words)
+            code, out, err = self.run_manage(*words)
             self.assertEqual((2, ''), (code, out), words)
             self.assertIn(text, err.splitlines()[-1], words)
             self.assertTrue(err.startswith('usage: minova-manage'), words)
@@ -625,7 +627,7 @@ class RefusalsTest(ManageCase):
             (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),
         ):
-            out = self.good(*words, '--help', files=[])
+            out = self.run_ok(*words, '--help', files=[])
             found = re.findall('^    ([a-z]+)', out, re.MULTILINE)
             self.assertEqual(commands, found)
 
@@ -646,20 +648,20 @@ class RefusalsTest(ManageCase):
                 ['host', 'list'],
                 ['timeline', NOBODY],
             ):
-                line = self.refused(2, *command, files=[file])
+                line = self.run_refused(2, *command, files=[file])
                 self.assertIn(words, line)
 
     def test_no_such_file(self):
         nowhere = self.path('nowhere')
-        line = self.refused(2, 'db', 'sync', files=[nowhere])
+        line = self.run_refused(2, 'db', 'sync', files=[nowhere])
         self.assertIn(nowhere, line)
 
     def test_no_file_at_all(self):
-        line = self.refused(2, 'db', 'sync', files=[self.directory])
+        line = self.run_refused(2, 'db', 'sync', files=[self.directory])
         self.assertIn(f"Is a directory: '{self.directory}'", line)
 
     def test_no_such_database(self):
         url = f'sqlite:///{self.path("nowhere/minova.sqlite")}'
         file = self.write('away.conf', self.database_section(url))
-        line = self.refused(1, 'db', 'sync', files=[file])
+        line = self.run_refused(1, 'db', 'sync', files=[file])
         self.assertIn('unable to open database file', line)

@@ -5,23 +5,28 @@ import datetime
 import re
 
 from minova import clock
-from minova.context import internal
-from minova.db import hosts
-from minova.db import instances
-from minova.db import operations
-from minova.operations import begin
+from minova.context import get_admin_context
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import operations
+from minova.engine import begin
 from tests.fixtures.cloud import Cloud
-from tests.unit.cmd.test_manage import ManageCase
+from tests.unit.cmd.test_manage import ManageTestCase
 from tests.unit.cmd.test_manage import NOBODY
 
 
-class OperationCase(ManageCase):
+class OperationTestCase(ManageTestCase):
     """A cloud that was left with something open."""
 
     def begin(self, kind, uuid, **options):
         """Begin an operation on which no service works any more."""
         return begin.begin(
-            self.database, internal(), kind, uuid, 'api.api', **options
+            self.database,
+            get_admin_context(),
+            kind,
+            uuid,
+            'api.api',
+            **options,
         ).operation
 
     def leave(self, *kinds, host='a'):
@@ -42,7 +47,7 @@ class OperationCase(ManageCase):
         """Let an administrator say that a host is down."""
 
         def work(connection):
-            (found,) = hosts.services(connection, 'nova-compute', host)
+            (found,) = hosts.list_services(connection, 'nova-compute', host)
             hosts.update_service(connection, found.id, {'forced_down': down})
 
         self.database.write(work)
@@ -55,9 +60,9 @@ class OperationCase(ManageCase):
     def wait_for_host(self, operation, since):
         """Note what the sweeper would."""
         values = {
-            'waits_for': 'host a to return for stop_instance (it is forced '
+            'wait_reason': 'host a to return for stop_instance (it is forced '
             'down)',
-            'waits_since': since,
+            'waiting_since': since,
         }
         self.update(operation, **values)
 
@@ -70,7 +75,7 @@ class OperationCase(ManageCase):
         """Return the first step, changed."""
 
         def work(connection):
-            step = operations.steps_of(connection, operation.id)[0]
+            step = operations.list_steps(connection, operation.id)[0]
             if values:
                 operations.update_step(connection, step, values)
             return step
@@ -94,12 +99,12 @@ class OperationCase(ManageCase):
         }
 
 
-class ListTest(OperationCase):
+class ListTest(OperationTestCase):
     """minova-manage operation list."""
 
     def listed(self, *words):
         """Return the cells of each row."""
-        head, *rows = self.good('operation', 'list', *words).splitlines()
+        head, *rows = self.run_ok('operation', 'list', *words).splitlines()
         self.assertEqual(
             'OPERATION KIND STATE INSTANCE BEGAN (UTC) STEP HOST WAITS FOR',
             ' '.join(head.split()),
@@ -145,31 +150,31 @@ class ListTest(OperationCase):
         self.assertEqual('done', every[-1][2])
         self.assertEqual(4, len(self.ids('--all', '--host', 'a')))
 
-    def test_what_is_cleaned_and_taken_back(self):
+    def test_cleanup_and_unwinding(self):
         (stop,) = self.leave('stop')
         self.update(stop, unwinding=True)
         self.assertEqual('undoing', self.listed()[0][2])
-        self.update(stop, owns=False)
+        self.update(stop, owns_instance=False)
         self.assertEqual('cleaning', self.listed()[0][2])
 
-    def test_what_there_is_not(self):
+    def test_not_found(self):
         self.open()
         self.assertEqual([], self.ids())
         self.assertIn(
             'Compute host c could not be found.',
-            self.refused(1, 'operation', 'list', '--host', 'c'),
+            self.run_refused(1, 'operation', 'list', '--host', 'c'),
         )
         self.assertIn(
             f'Instance {NOBODY} could not be found.',
-            self.refused(1, 'operation', 'list', '--instance', NOBODY),
+            self.run_refused(1, 'operation', 'list', '--instance', NOBODY),
         )
 
 
-class ShowTest(OperationCase):
+class ShowTest(OperationTestCase):
     """minova-manage operation show."""
 
     def show(self, name):
-        return self.sections(self.good('operation', 'show', name))
+        return self.sections(self.run_ok('operation', 'show', name))
 
     def test_one_that_waits_for_a_host(self):
         (stop,) = self.leave('stop')
@@ -205,11 +210,11 @@ class ShowTest(OperationCase):
             others['What you may do'][0],
         )
         # The timeline says the same.
-        told = self.good('timeline', stop.instance_uuid, '--kind', 'stop')
-        self.assertIn('  since: 2026-01-31 12:00:00 UTC\n', told)
-        self.assertIn(f'  next: {what.strip()}\n', told)
+        emitted = self.run_ok('timeline', stop.instance_uuid, '--kind', 'stop')
+        self.assertIn('  since: 2026-01-31 12:00:00 UTC\n', emitted)
+        self.assertIn(f'  next: {what.strip()}\n', emitted)
 
-    def test_one_that_pauses(self):
+    def test_backoff(self):
         (stop,) = self.leave('stop')
         self.down('a', down=False)
         later = clock.now() + datetime.timedelta(hours=1)
@@ -228,7 +233,7 @@ class ShowTest(OperationCase):
     def test_one_that_has_ended(self):
         (stop,) = self.leave('stop')
         create = self.database.read(
-            lambda c: operations.of_instance(c, stop.instance_uuid)
+            lambda c: operations.list_by_instance(c, stop.instance_uuid)
         )[-1]
         facts, others = self.show(create.request_id)
         self.assertEqual('done', facts['state'])
@@ -240,7 +245,7 @@ class ShowTest(OperationCase):
     def test_a_request_that_began_several(self):
         first, second = self.leave('stop', 'pause')
         self.update(second, request_id=first.request_id)
-        code, out, err = self.run_it('operation', 'show', first.request_id)
+        code, out, err = self.run_manage('operation', 'show', first.request_id)
         self.assertEqual(1, code)
         self.assertEqual(
             [first.id, second.id],
@@ -253,13 +258,13 @@ class ShowTest(OperationCase):
         )
 
 
-class InterveneTest(OperationCase):
+class OperatorActionsTest(OperationTestCase):
     """minova-manage operation retry, abandon."""
 
     def test_retry(self):
         (stop,) = self.leave('stop')
         self.down('a', down=False)
-        out = self.good('operation', 'retry', stop.id)
+        out = self.run_ok('operation', 'retry', stop.id)
         self.assertEqual(
             'No step of it pauses before another attempt.\n'
             'stop_instance: attempt 1 with the next sign of life of a.\n',
@@ -267,7 +272,7 @@ class InterveneTest(OperationCase):
         )
         later = clock.now() + datetime.timedelta(hours=1)
         self.step(stop, attempts=2, not_before=later)
-        out = self.good('operation', 'retry', stop.request_id)
+        out = self.run_ok('operation', 'retry', stop.request_id)
         self.assertEqual(
             'Due at once: stop_instance.\n'
             'stop_instance: attempt 3 with the next sign of life of a.\n',
@@ -283,7 +288,7 @@ class InterveneTest(OperationCase):
             incarnation='an older start',
             started_at=stop.started_at,
         )
-        code, out, err = self.run_it(
+        code, out, err = self.run_manage(
             'operation', 'abandon', stop.id, '--reason', 'rack 4 burnt'
         )
         self.assertEqual(0, code)
@@ -302,18 +307,18 @@ class InterveneTest(OperationCase):
             ('error', None), (instance.vm_state, instance.task_state)
         )
         self.assertEqual('preempted', self.step(stop).state)
-        line = self.refused(1, 'operation', 'abandon', stop.id)
+        line = self.run_refused(1, 'operation', 'abandon', stop.id)
         self.assertRegex(line, f'stop {stop.id} of .* has ended at .*: failed')
-        line = self.refused(1, 'operation', 'retry', stop.id)
+        line = self.run_refused(1, 'operation', 'retry', stop.id)
         self.assertRegex(line, 'has ended at .*: failed')
-        facts, _ = self.sections(self.good('operation', 'show', stop.id))
+        facts, _ = self.sections(self.run_ok('operation', 'show', stop.id))
         self.assertIn('abandoned by an operator: rack 4', facts['because'])
 
-    def test_abandon_what_is_at_work(self):
+    def test_abandon_running_step(self):
         (stop,) = self.leave('stop')
         self.down('a', down=False)
         (service,) = self.database.read(
-            lambda c: hosts.services(c, 'nova-compute', 'a')
+            lambda c: hosts.list_services(c, 'nova-compute', 'a')
         )
         self.step(
             stop,
@@ -321,28 +326,30 @@ class InterveneTest(OperationCase):
             incarnation=service.incarnation,
             started_at=stop.started_at,
         )
-        line = self.refused(1, 'operation', 'abandon', stop.id)
+        line = self.run_refused(1, 'operation', 'abandon', stop.id)
         self.assertIn('stop_instance is at work on host a', line)
         self.assertIn('--force', line)
         self.assertEqual('powering-off', self.instance(stop).task_state)
-        _, others = self.sections(self.good('operation', 'show', stop.id))
+        _, others = self.sections(self.run_ok('operation', 'show', stop.id))
         self.assertEqual(
             f'  minova-manage operation abandon --force {stop.id}',
             others['What you may do'][0],
         )
-        code, _, _ = self.run_it('operation', 'abandon', '--force', stop.id)
+        code, _, _ = self.run_manage(
+            'operation', 'abandon', '--force', stop.id
+        )
         self.assertEqual(0, code)
         self.assertEqual('error', self.instance(stop).vm_state)
 
-    def test_what_there_is_not(self):
+    def test_not_found(self):
         self.open()
         for verb in ('show', 'retry', 'abandon'):
             self.assertEqual(
                 'minova-manage: Operation req-1 could not be found.\n',
-                self.refused(1, 'operation', verb, 'req-1'),
+                self.run_refused(1, 'operation', verb, 'req-1'),
             )
 
-    def test_wrong_words(self):
+    def test_invalid_arguments(self):
         for words, text in (
             ([], 'the following arguments are required: COMMAND'),
             (['show'], 'the following arguments are required: operation'),
@@ -351,37 +358,39 @@ class InterveneTest(OperationCase):
             (['list', '--limit', 'x'], "'x' is not a number from 1 to"),
             (['show', 'x', '--force'], 'unrecognized arguments: --force'),
         ):
-            code, out, err = self.run_it('operation', *words)
+            code, out, err = self.run_manage('operation', *words)
             self.assertEqual((2, ''), (code, out), words)
             self.assertIn(text, err.splitlines()[-1])
 
     def test_schema_is_missing(self):
         for words in (['list'], ['show', 'x'], ['retry', 'x']):
-            line = self.refused(1, 'operation', *words)
+            line = self.run_refused(1, 'operation', *words)
             self.assertIn('run "minova-manage db sync"', line)
 
 
-class SecretTest(OperationCase):
+class SecretTest(OperationTestCase):
     """What a step was told may be a secret."""
 
-    def test_the_invitation_of_disks_is_not_shown(self):
+    def test_transfer_ticket_is_hidden(self):
         with Cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.begin('migrate', uuid)
         self.database = self.open()
-        found = self.database.read(lambda c: operations.of_instance(c, uuid))[
-            0
-        ]
-        steps = self.database.read(lambda c: operations.steps_of(c, found.id))
+        found = self.database.read(
+            lambda c: operations.list_by_instance(c, uuid)
+        )[0]
+        steps = self.database.read(
+            lambda c: operations.list_steps(c, found.id)
+        )
         tokens = {
-            step.args['invitation']['token']
+            step.args['transfer_ticket']['token']
             for step in steps
-            if 'invitation' in step.args
+            if 'transfer_ticket' in step.args
         }
         self.assertEqual(1, len(tokens))
-        shown = self.good('operation', 'show', found.id)
-        shown += self.good('operation', 'list', '--all')
-        shown += self.good('timeline', uuid)
+        shown = self.run_ok('operation', 'show', found.id)
+        shown += self.run_ok('operation', 'list', '--all')
+        shown += self.run_ok('timeline', uuid)
         self.assertIn('resize_instance', shown)
         for token in tokens:
             self.assertNotIn(token, shown)

@@ -44,8 +44,8 @@ class WsgiTest(base.TestCase):
         self.assertEqual(4, len(lines), asked.stderr)
         for status, body in (lines[:2], lines[2:]):
             self.assertEqual('503 Service Unavailable', status)
-            told = json.loads(body)['serviceUnavailable']
-            self.assertEqual(503, told['code'])
-            self.assertIn('Try again', told['message'])
+            emitted = json.loads(body)['serviceUnavailable']
+            self.assertEqual(503, emitted['code'])
+            self.assertIn('Try again', emitted['message'])
         with open(f'{path}.log', encoding='utf-8') as log:
             self.assertEqual(2, log.read().count('Nothing can be answered'))

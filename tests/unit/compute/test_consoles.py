@@ -3,9 +3,9 @@
 
 import fixtures
 
-from minova import machine
+from minova import machine_id
 from minova.compute import consoles
-from minova.virt.driver import Screen
+from minova.virt.driver import VncEndpoint
 from tests import base
 
 
@@ -13,7 +13,7 @@ class WayTest(base.TestCase):
     """How a proxy gets to a screen, and from where."""
 
     def way(self, *where):
-        return consoles.way_to(Screen(*where))
+        return consoles.get_connect_info(VncEndpoint(*where))
 
     def test_an_address_is_reached_from_anywhere(self):
         for host in ('192.0.2.1', '2001:db8::1', 'kvm1.example.org'):
@@ -31,7 +31,7 @@ class WayTest(base.TestCase):
         for host in ('127.0.0.1', '127.0.0.11', '::1', 'localhost'):
             way = self.way(host, 5900)
             self.assertEqual((host, 5900), (way['host'], way['port']))
-            self.assertEqual(machine.network(), way['machine'])
+            self.assertEqual(machine_id.network_namespace_id(), way['machine'])
 
     def test_all_addresses_are_known_by_one(self):
         self.config(my_ip='192.0.2.11')
@@ -41,27 +41,35 @@ class WayTest(base.TestCase):
             self.assertIsNone(way['machine'])
         self.config(my_ip='127.0.0.1')
         self.assertEqual(
-            machine.network(), self.way('0.0.0.0', 5900)['machine']
+            machine_id.network_namespace_id(),
+            self.way('0.0.0.0', 5900)['machine'],
         )
 
     def test_a_socket_only_from_here(self):
         way = self.way(None, None, '/run/vnc')
         self.assertEqual('/run/vnc', way['socket'])
-        self.assertEqual(machine.files(), way['machine'])
+        self.assertEqual(machine_id.mount_namespace_id(), way['machine'])
 
 
 class MachineTest(base.TestCase):
     """Whether two processes mean the same by a loopback address."""
 
     def test_names(self):
-        self.assertEqual(machine.network(), machine.network())
-        self.assertNotEqual(machine.network(), machine.files())
+        self.assertEqual(
+            machine_id.network_namespace_id(),
+            machine_id.network_namespace_id(),
+        )
+        self.assertNotEqual(
+            machine_id.network_namespace_id(), machine_id.mount_namespace_id()
+        )
 
     def test_another_boot_is_another_machine(self):
-        before = machine.network()
+        before = machine_id.network_namespace_id()
         random = '/proc/sys/kernel/random/uuid'
-        self.useFixture(fixtures.MonkeyPatch('minova.machine._BOOT', random))
-        self.assertNotEqual(before, machine.network())
+        self.useFixture(
+            fixtures.MonkeyPatch('minova.machine_id._BOOT_ID_PATH', random)
+        )
+        self.assertNotEqual(before, machine_id.network_namespace_id())
 
 
 class TextTest(base.TestCase):
@@ -70,11 +78,12 @@ class TextTest(base.TestCase):
     def test_what_is_no_utf8(self):
         # As where a piece begins in the middle of a character.
         self.assertEqual(
-            '\N{REPLACEMENT CHARACTER}x', consoles.text(b'\xa9x', None)
+            '\N{REPLACEMENT CHARACTER}x',
+            consoles.decode_output(b'\xa9x', None),
         )
 
     def test_an_end_of_line_is_none_of_the_lines(self):
-        self.assertEqual('b', consoles.text(b'a\nb\n', 1))
-        self.assertEqual('b', consoles.text(b'a\nb', 1))
-        self.assertEqual('b\n', consoles.text(b'a\nb\n\n', 2))
-        self.assertEqual('', consoles.text(b'', 5))
+        self.assertEqual('b', consoles.decode_output(b'a\nb\n', 1))
+        self.assertEqual('b', consoles.decode_output(b'a\nb', 1))
+        self.assertEqual('b\n', consoles.decode_output(b'a\nb\n\n', 2))
+        self.assertEqual('', consoles.decode_output(b'', 5))

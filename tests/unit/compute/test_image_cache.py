@@ -12,10 +12,10 @@ from minova import clock
 from minova import exception
 from minova.compute import image_cache
 from minova.conf import CONF
-from minova.images import transfer
+from minova.images import streams
 from tests import base
 from tests.unit.images import base as images_base
-from tests.unit.virt.rigs import PassingClock
+from tests.unit.virt.rigs import ManualClock
 
 DAY = 86400
 DATA = images_base.RAW
@@ -47,7 +47,7 @@ class Service:
         image = self.show(context, image_id)
         self.fetched.append(image_id)
         self.during()
-        transfer.deliver(image, [self.data[image_id]], path)
+        streams.write_verified(image, [self.data[image_id]], path)
 
 
 class CacheTestCase(base.TestCase):
@@ -55,7 +55,7 @@ class CacheTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.clock = PassingClock()
+        self.clock = ManualClock()
         self.addCleanup(clock.install, clock.install(self.clock))
         self.service = Service()
         self.folder = os.path.join(self.directory, 'cache')
@@ -118,7 +118,7 @@ class FetchedTest(CacheTestCase):
         self.assertEqual([DATA] * 6, found)
         self.assertEqual([image], self.service.fetched)
 
-    def test_what_was_damaged_is_fetched_anew(self):
+    def test_damaged_data_is_fetched_again(self):
         image = self.service.add()
         self.use(image)
         for damage in (b'', DATA[:-1], DATA[:-1] + b'!'):
@@ -134,13 +134,13 @@ class FetchedTest(CacheTestCase):
         self.assertEqual(DATA, self.use(image, self.open()))
         self.assertEqual(5, len(self.service.fetched))
 
-    def test_what_is_gone_is_fetched_anew(self):
+    def test_removed_data_is_fetched_again(self):
         image = self.service.add()
         self.use(image)
         os.unlink(self.path(image))
         self.assertEqual(DATA, self.use(image))
 
-    def test_data_of_which_nothing_is_known_is_fetched_anew(self):
+    def test_data_without_record_is_fetched_again(self):
         image = self.service.add()
         os.makedirs(self.folder)
         with open(self.path(image), 'wb') as file:
@@ -190,13 +190,13 @@ class FetchedTest(CacheTestCase):
         image = self.service.add(good, disk_format='qcow2')
         self.assertEqual(good, self.use(image))
 
-    def test_no_room(self):
+    def test_disk_full(self):
         image = self.service.add(size=1 << 62)
         error = self.assertRaises(exception.OperationFailed, self.use, image)
         self.assertIn(f'{1 << 62} bytes', str(error))
         self.assertEqual([], self.service.fetched)
 
-    def test_names_that_are_nobodys(self):
+    def test_unknown_files(self):
         for name in ('../a', '.facts', 'a/b', '', 'a' * 65, 'a\n'):
             self.assertRaises(exception.ImageNotFound, self.use, name)
         self.assertFalse(os.path.exists(self.folder))
@@ -217,7 +217,7 @@ class AgeingTest(CacheTestCase):
         self.use(self.image)
 
     def let_pass(self, seconds):
-        self.clock.pass_(seconds)
+        self.clock.advance(seconds)
 
     def gone(self):
         return not os.path.exists(self.path(self.image))
@@ -225,7 +225,7 @@ class AgeingTest(CacheTestCase):
     def end(self, **options):
         """Let a look and the pause for other hosts go by; look again."""
         self.assertEqual([], self.age(**options))
-        self.let_pass(2 * CONF.compute.image_cache_interval)
+        self.let_pass(2 * CONF.compute.image_cache_manager_interval)
         return self.age(**options)
 
     def test_it_goes_when_its_time_is_over(self):
@@ -241,7 +241,7 @@ class AgeingTest(CacheTestCase):
         self.assertEqual([], left)
         self.assertEqual(DATA, self.use(self.image))
 
-    def test_each_use_begins_the_time_anew(self):
+    def test_use_resets_the_age(self):
         for _ in range(3):
             self.let_pass(DAY - 60)
             self.assertEqual([], self.age())
@@ -264,7 +264,7 @@ class AgeingTest(CacheTestCase):
         elsewhere = os.path.join(self.directory, self.image)
         self.assertEqual([self.image], self.end(used=[elsewhere]))
 
-    def test_a_disk_that_is_made_while_it_is_looked(self):
+    def test_disk_created_during_scan(self):
         self.let_pass(2 * DAY)
         answers = [set(), {self.path(self.image)}]
         self.assertEqual([], self.cache.age(lambda: answers.pop(0)))
@@ -272,7 +272,7 @@ class AgeingTest(CacheTestCase):
         self.let_pass(2 * DAY)
         self.assertEqual([], self.end(used=[self.path(self.image)]))
 
-    def test_who_is_at_work_with_it_keeps_it(self):
+    def test_running_use_keeps_it(self):
         with self.cache.use(images_base.OWNER, self.image):
             self.let_pass(10 * DAY)
             for cache in (self.cache, self.open(), self.open('b')):
@@ -351,7 +351,7 @@ class AgeingTest(CacheTestCase):
         self.use(self.service.add())
         self.assertEqual([0, 1], seen)
 
-    def test_who_cannot_say_what_is_used_removes_nothing(self):
+    def test_unknown_usage_removes_nothing(self):
         def cannot():
             raise exception.DiskFailed(instance_id='(any)', reason='away')
 
@@ -363,7 +363,7 @@ class AgeingTest(CacheTestCase):
         empty = image_cache.ImageCache(
             self.service, os.path.join(self.directory, 'none'), 'a'
         )
-        self.assertEqual([], empty.age(set))
+        self.assertEqual([], empty.remove_expired(set))
 
 
 #: A process that uses an image, and says so; it fetches slowly.
@@ -460,12 +460,12 @@ class ProcessesTest(CacheTestCase):
         self.use(image)
         process = self.run_(image, 'holds')
         self.assertEqual('uses\n', process.stdout.readline())
-        self.clock.pass_(10 * DAY)
+        self.clock.advance(10 * DAY)
         for _ in range(3):
             self.assertEqual([], self.age())
-            self.clock.pass_(DAY)
+            self.clock.advance(DAY)
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.assertEqual([], self.age())
-        self.clock.pass_(DAY)
+        self.clock.advance(DAY)
         self.assertEqual([image], self.age())

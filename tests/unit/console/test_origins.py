@@ -10,7 +10,9 @@ class OriginsTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.config('vnc', base_url='https://screens.example.org/vnc.html')
+        self.config(
+            'vnc', novncproxy_base_url='https://screens.example.org/vnc.html'
+        )
 
     def test_table(self):
         for origin, host, expected in (
@@ -37,15 +39,15 @@ class OriginsTest(base.TestCase):
             ('http://a, http://proxy', 'proxy', False),
         ):
             self.assertEqual(
-                expected, origins.allows(origin, host), (origin, host)
+                expected, origins.is_allowed(origin, host), (origin, host)
             )
 
     def test_what_is_allowed(self):
         self.config('vnc', allowed_origins=['https://a.org', 'http://b:81'])
-        self.assertTrue(origins.allows('https://a.org', 'proxy'))
-        self.assertTrue(origins.allows('http://b:81', 'proxy'))
-        self.assertFalse(origins.allows('http://a.org', 'proxy'))
+        self.assertTrue(origins.is_allowed('https://a.org', 'proxy'))
+        self.assertTrue(origins.is_allowed('http://b:81', 'proxy'))
+        self.assertFalse(origins.is_allowed('http://a.org', 'proxy'))
         # What is no URL allows nobody.
         self.config('vnc', allowed_origins=['*', ''])
-        self.assertFalse(origins.allows('https://c.org', 'proxy'))
-        self.assertFalse(origins.allows('null', 'proxy'))
+        self.assertFalse(origins.is_allowed('https://c.org', 'proxy'))
+        self.assertFalse(origins.is_allowed('null', 'proxy'))

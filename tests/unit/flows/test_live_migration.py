@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 from minova import exception
 from minova.flows import live_migration
-from minova.flows import watching
-from minova.states import Power
-from minova.virt.driver import Migration
+from minova.flows import migration_monitor
+from minova.states import PowerState
+from minova.virt.driver import MigrationStatus
 from tests import base
 
 
@@ -19,23 +19,23 @@ class LeavingDriver:
 
     def guest(self, uuid):
         here, self._here = self._here, False
-        return SimpleNamespace(power=Power.RUNNING) if here else None
+        return SimpleNamespace(power=PowerState.RUNNING) if here else None
 
     def migration(self, uuid):
         here, self._here = self._here, False
-        return Migration('running' if here else 'completed')
+        return MigrationStatus('running' if here else 'completed')
 
 
 class UnderWayTest(base.TestCase):
     """Whether a move that was begun goes on."""
 
-    def test_a_guest_that_left_between_two_questions_seemed_not_to_move(self):
-        job = SimpleNamespace(
+    def test_guest_leaves_between_two_queries(self):
+        ctx = SimpleNamespace(
             driver=LeavingDriver(),
             instance=SimpleNamespace(uuid='1'),
-            probe=lambda host: int(Power.RUNNING),
+            probe=lambda host: int(PowerState.RUNNING),
         )
-        self.assertTrue(live_migration._is_under_way(job, 'b'))
+        self.assertTrue(live_migration._is_in_progress(ctx, 'b'))
 
     def job(self, here, state, there):
         """Return a job whose guest is as told at either host."""
@@ -43,7 +43,7 @@ class UnderWayTest(base.TestCase):
         return SimpleNamespace(
             driver=SimpleNamespace(
                 guest=lambda uuid: guest,
-                migration=lambda uuid: Migration(state),
+                migration=lambda uuid: MigrationStatus(state),
             ),
             instance=SimpleNamespace(uuid='1'),
             probe=lambda host: there,
@@ -56,19 +56,19 @@ class UnderWayTest(base.TestCase):
             ('failed', False),
             ('cancelled', False),
         ):
-            for power in (Power.RUNNING, Power.PAUSED):
+            for power in (PowerState.RUNNING, PowerState.PAUSED):
                 # Nobody need ask the other host.
-                job = self.job(power, state, None)
-                self.assertIs(moves, live_migration._is_under_way(job, 'b'))
+                ctx = self.job(power, state, None)
+                self.assertIs(moves, live_migration._is_in_progress(ctx, 'b'))
 
     def test_one_that_is_off_here_is_there_or_lost(self):
-        for here in (Power.SHUTDOWN, Power.CRASHED, None):
-            for there in (Power.RUNNING, Power.SHUTDOWN):
-                job = self.job(here, 'none', int(there))
-                self.assertTrue(live_migration._is_under_way(job, 'b'))
+        for here in (PowerState.SHUTDOWN, PowerState.CRASHED, None):
+            for there in (PowerState.RUNNING, PowerState.SHUTDOWN):
+                ctx = self.job(here, 'none', int(there))
+                self.assertTrue(live_migration._is_in_progress(ctx, 'b'))
             error = self.assertRaises(
                 exception.GuestMigrationFailed,
-                live_migration._is_under_way,
+                live_migration._is_in_progress,
                 self.job(here, 'none', None),
                 'b',
             )
@@ -79,16 +79,23 @@ class ArrivedTest(base.TestCase):
     """Whether a guest that left has arrived, running or not."""
 
     def test_it_is_there(self):
-        for power in (Power.RUNNING, Power.SHUTDOWN, Power.NOSTATE):
-            job = SimpleNamespace(probe=lambda host, power=power: int(power))
-            watching.require_arrived(job, 'b')
+        for power in (
+            PowerState.RUNNING,
+            PowerState.SHUTDOWN,
+            PowerState.NOSTATE,
+        ):
+            ctx = SimpleNamespace(probe=lambda host, power=power: int(power))
+            migration_monitor.require_arrived(ctx, 'b')
 
     def test_it_is_not(self):
-        job = SimpleNamespace(
+        ctx = SimpleNamespace(
             probe=lambda host: None, instance=SimpleNamespace(uuid='1')
         )
         error = self.assertRaises(
-            exception.GuestMigrationFailed, watching.require_arrived, job, 'b'
+            exception.GuestMigrationFailed,
+            migration_monitor.require_arrived,
+            ctx,
+            'b',
         )
         self.assertIn('neither runs here nor is it at b', str(error))
 
@@ -109,5 +116,5 @@ class ForcedTest(base.TestCase):
                 live_migration_timeout=timeout,
                 live_migration_timeout_action=action,
             )
-            job = SimpleNamespace(forced=forced, resumed=resumed)
-            self.assertIs(expected, watching.may_be_forced(job))
+            ctx = SimpleNamespace(forced=forced, resumed=resumed)
+            self.assertIs(expected, migration_monitor.may_be_forced(ctx))

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 
 from minova import exception
-from minova.identity import durable
+from minova.identity import atomic_files
 from minova.identity import embedded
 from minova.identity import tokens
 from tests.unit.identity import base
@@ -19,7 +19,7 @@ DAY = datetime.timedelta(days=1)
 
 class FirstStartTest(base.TestCase):
     def test_what_there_is(self):
-        known = embedded.Identity(self.path).known
+        known = embedded.Identity(self.path).accounts
         self.assertEqual(['default'], list(known.domains))
         self.assertEqual(
             {'admin', 'demo'}, {one.name for one in known.projects.values()}
@@ -39,9 +39,9 @@ class FirstStartTest(base.TestCase):
         self.assertEqual('0o600', self.mode('made', 'deep', 'identity.json'))
         self.assertEqual('0o600', self.mode('made', 'deep', 'admin-password'))
 
-    def test_passwords_are_told_once_and_stored_hashed(self):
+    def test_passwords_are_printed_once_and_hashed(self):
         first = embedded.Identity(self.path)
-        given = first.first_passwords
+        given = first.initial_passwords
         self.assertEqual({'admin', 'demo'}, set(given))
         self.assertNotEqual(given['admin'], given['demo'])
         self.assertEqual(given['admin'], first.admin_password())
@@ -50,21 +50,23 @@ class FirstStartTest(base.TestCase):
         for password in given.values():
             self.assertNotIn(password, content)
         again = embedded.Identity(self.path)
-        self.assertEqual({}, again.first_passwords)
+        self.assertEqual({}, again.initial_passwords)
         self.assertEqual(given['admin'], again.admin_password())
-        self.assertEqual(first.known, again.known)
+        self.assertEqual(first.accounts, again.accounts)
 
     def test_two_directories_share_nothing(self):
         one = embedded.Identity(self.file('one'))
         two = embedded.Identity(self.file('two'))
-        self.assertNotEqual(one.known.secret, two.known.secret)
+        self.assertNotEqual(one.accounts.secret, two.accounts.secret)
         self.assertNotEqual(one.admin_password(), two.admin_password())
 
     def test_a_crash_before_the_end_of_the_first_start(self):
-        durable.write(self.file('admin-password'), b'of a start that died')
+        atomic_files.write_bytes(
+            self.file('admin-password'), b'of a start that died'
+        )
         store = embedded.Identity(self.path)
         self.assertEqual(
-            store.first_passwords['admin'], store.admin_password()
+            store.initial_passwords['admin'], store.admin_password()
         )
         user = store.find_user(name='admin', domain={'id': 'default'})
         self.assertEqual(
@@ -78,8 +80,10 @@ class DamagedTest(base.TestCase):
         embedded.Identity(self.path)
 
     def _damage(self, **changes):
-        document = durable.read_json(self.file('identity.json'))
-        durable.write_json(self.file('identity.json'), {**document, **changes})
+        document = atomic_files.read_json(self.file('identity.json'))
+        atomic_files.write_json(
+            self.file('identity.json'), {**document, **changes}
+        )
 
     def _refused(self):
         return str(
@@ -89,7 +93,7 @@ class DamagedTest(base.TestCase):
         )
 
     def test_no_json(self):
-        durable.write(self.file('identity.json'), b'{')
+        atomic_files.write_bytes(self.file('identity.json'), b'{')
         self.assertIn('identity.json', self._refused())
 
     def test_wrong_types(self):
@@ -105,7 +109,7 @@ class DamagedTest(base.TestCase):
         self.assertIn('secret', self._refused())
 
     def test_revocations(self):
-        durable.write(self.file('revoked.json'), b'[1]')
+        atomic_files.write_bytes(self.file('revoked.json'), b'[1]')
         self.assertIn('revoked.json', self._refused())
 
     def test_no_password_file(self):
@@ -125,7 +129,7 @@ class StoreTestCase(base.TestCase):
         super().setUpClass()
         cls.made = tempfile.mkdtemp()
         cls.addClassCleanup(shutil.rmtree, cls.made)
-        cls.passwords = embedded.Identity(cls.made).first_passwords
+        cls.passwords = embedded.Identity(cls.made).initial_passwords
 
     def setUp(self):
         super().setUp()
@@ -207,12 +211,16 @@ class FindTest(StoreTestCase):
 
 class TokenTest(StoreTestCase):
     def _assert_bad(self, text):
-        self.assertRaises(exception.Unauthorized, self.store.validate, text)
+        self.assertRaises(
+            exception.Unauthorized, self.store.validate_token, text
+        )
         self.assertIsNone(self.store.find_token(text))
 
     def test_on_a_project(self):
         demo = self.project('demo')
-        token = self.store.validate(self.store.issue(self.demo.id, demo.id))
+        token = self.store.validate_token(
+            self.store.issue_token(self.demo.id, demo.id)
+        )
         self.assertEqual(
             ('demo', 'Default', 'demo', 'Default'),
             (
@@ -236,13 +244,17 @@ class TokenTest(StoreTestCase):
 
     def test_admin(self):
         for project in ('admin', 'demo'):
-            text = self.store.issue(self.admin.id, self.project(project).id)
-            token = self.store.validate(text)
+            text = self.store.issue_token(
+                self.admin.id, self.project(project).id
+            )
+            token = self.store.validate_token(text)
             self.assertEqual(('admin', 'member', 'reader'), token.roles)
             self.assertTrue(token.is_admin)
 
     def test_unscoped(self):
-        token = self.store.validate(self.store.issue(self.admin.id))
+        token = self.store.validate_token(
+            self.store.issue_token(self.admin.id)
+        )
         self.assertIsNone(token.project_id)
         self.assertEqual((), token.roles)
         self.assertFalse(token.is_admin)
@@ -250,71 +262,80 @@ class TokenTest(StoreTestCase):
     def test_no_role_on_the_project(self):
         self.assertRaises(
             exception.Unauthorized,
-            self.store.issue,
+            self.store.issue_token,
             self.demo.id,
             self.project('admin').id,
         )
         self.assertRaises(
-            exception.Unauthorized, self.store.issue, self.demo.id, 'none'
+            exception.Unauthorized,
+            self.store.issue_token,
+            self.demo.id,
+            'none',
         )
 
     def test_no_two_are_equal(self):
-        one, two = (self.store.issue(self.demo.id) for _ in range(2))
+        one, two = (self.store.issue_token(self.demo.id) for _ in range(2))
         self.assertNotEqual(
-            self.store.validate(one).audit_id,
-            self.store.validate(two).audit_id,
+            self.store.validate_token(one).audit_id,
+            self.store.validate_token(two).audit_id,
         )
 
     def test_it_survives_a_restart(self):
-        text = self.store.issue(self.demo.id)
+        text = self.store.issue_token(self.demo.id)
         self.assertEqual(
-            self.store.validate(text),
-            embedded.Identity(self.path).validate(text),
+            self.store.validate_token(text),
+            embedded.Identity(self.path).validate_token(text),
         )
 
     def test_it_expires(self):
-        self.config.config(group='identity', token_lifetime=60)
-        text = self.store.issue(self.demo.id)
+        self.config.config(group='identity', token_ttl=60)
+        text = self.store.issue_token(self.demo.id)
         self.clock.forward(seconds=55)
-        self.store.validate(text)
+        self.store.validate_token(text)
         self.clock.forward(seconds=5)
         self._assert_bad(text)
 
     def test_one_got_with_another_ends_with_it(self):
-        first = self.store.validate(self.store.issue(self.demo.id))
+        first = self.store.validate_token(self.store.issue_token(self.demo.id))
         self.clock.forward(hours=1)
-        second = self.store.validate(
-            self.store.issue(self.demo.id, None, ('token',), first)
+        second = self.store.validate_token(
+            self.store.issue_token(self.demo.id, None, ('token',), first)
         )
         self.assertEqual(first.expires_at, second.expires_at)
         self.assertEqual(first.audit_id, second.audit_ids[1])
         self.assertNotEqual(first.audit_id, second.audit_id)
 
-    def test_taken_back(self):
-        text, other = (self.store.issue(self.demo.id) for _ in range(2))
-        self.store.revoke(text)
+    def test_revoked(self):
+        text, other = (self.store.issue_token(self.demo.id) for _ in range(2))
+        self.store.revoke_token(text)
         self._assert_bad(text)
-        self.assertRaises(exception.Unauthorized, self.store.revoke, text)
-        self.store.validate(other)
+        self.assertRaises(
+            exception.Unauthorized, self.store.revoke_token, text
+        )
+        self.store.validate_token(other)
         self.store = embedded.Identity(self.path)
         self._assert_bad(text)
-        self.store.validate(other)
+        self.store.validate_token(other)
 
-    def test_what_was_taken_back_is_forgotten_when_it_has_expired(self):
+    def test_expired_revocations_are_dropped(self):
         for _ in range(3):
-            self.store.revoke(self.store.issue(self.demo.id))
-        self.assertEqual(3, len(durable.read_json(self.file('revoked.json'))))
+            self.store.revoke_token(self.store.issue_token(self.demo.id))
+        self.assertEqual(
+            3, len(atomic_files.read_json(self.file('revoked.json')))
+        )
         self.clock.forward(days=2)
-        self.store.revoke(self.store.issue(self.demo.id))
-        self.assertEqual(1, len(durable.read_json(self.file('revoked.json'))))
+        self.store.revoke_token(self.store.issue_token(self.demo.id))
+        self.assertEqual(
+            1, len(atomic_files.read_json(self.file('revoked.json')))
+        )
 
     def test_another_secret(self):
         other = embedded.Identity(self.file('other'))
         user = other.find_user(name='admin', domain={'id': 'default'})
-        self._assert_bad(other.issue(user.id))
+        self._assert_bad(other.issue_token(user.id))
 
     def test_any_change_is_seen(self):
-        text = self.store.issue(self.demo.id, self.project('demo').id)
+        text = self.store.issue_token(self.demo.id, self.project('demo').id)
         for place in range(0, len(text), 7):
             if text[place] == '.':
                 continue
@@ -340,8 +361,8 @@ class TokenTest(StoreTestCase):
         ):
             self._assert_bad(text)
 
-    def test_a_user_who_is_gone(self):
-        text = tokens.sealed(
+    def test_deleted_user(self):
+        text = tokens.encode_token(
             tokens.Claims(
                 ('x',),
                 'nobody',
@@ -350,12 +371,12 @@ class TokenTest(StoreTestCase):
                 self.clock.now(),
                 self.clock.now() + DAY,
             ),
-            self.store.known.secret,
+            self.store.accounts.secret,
         )
         self._assert_bad(text)
 
-    def test_a_project_that_is_gone(self):
-        text = tokens.sealed(
+    def test_deleted_project(self):
+        text = tokens.encode_token(
             tokens.Claims(
                 ('x',),
                 self.admin.id,
@@ -364,6 +385,6 @@ class TokenTest(StoreTestCase):
                 self.clock.now(),
                 self.clock.now() + DAY,
             ),
-            self.store.known.secret,
+            self.store.accounts.secret,
         )
         self._assert_bad(text)

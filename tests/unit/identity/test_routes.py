@@ -27,7 +27,7 @@ class RoutesTestCase(test_embedded.StoreTestCase):
             return None
         return self.store.find_token(req.get_header('X-Auth-Token') or '')
 
-    def ask(self, method, path, token=None, **arguments):
+    def request(self, method, path, token=None, **arguments):
         headers = {'Host': 'cloud:8774', **arguments.pop('headers', {})}
         if token is not None:
             headers['X-Auth-Token'] = token
@@ -37,7 +37,7 @@ class RoutesTestCase(test_embedded.StoreTestCase):
 
     def token(self, user='admin', project='admin'):
         project_id = project and self.project(project).id
-        return self.store.issue(self.user(user).id, project_id)
+        return self.store.issue_token(self.user(user).id, project_id)
 
     def body(self, scope=None, **user):
         identity = {
@@ -57,7 +57,7 @@ class RoutesTestCase(test_embedded.StoreTestCase):
         return {'auth': auth}
 
     def login(self, body):
-        return self.ask(
+        return self.request(
             'POST',
             TOKENS,
             body=json.dumps(body),
@@ -76,7 +76,7 @@ class RoutesTestCase(test_embedded.StoreTestCase):
 class VersionTest(RoutesTestCase):
     def test_versions(self):
         for path in ('/identity', '/identity/'):
-            answer = self.ask('GET', path)
+            answer = self.request('GET', path)
             self.assertEqual(300, answer.status_code)
             (version,) = answer.json['versions']['values']
             self.assertEqual(
@@ -86,13 +86,13 @@ class VersionTest(RoutesTestCase):
 
     def test_version(self):
         for path in ('/identity/v3', '/identity/v3/'):
-            version = self.ask('GET', path).json['version']
+            version = self.request('GET', path).json['version']
             self.assertEqual('stable', version['status'])
             self.assertTrue(version['id'].startswith('v3.'))
 
     def test_the_endpoint_setting_wins_over_the_host_header(self):
         self.config.config(group='api', endpoint='https://outside/')
-        version = self.ask('GET', '/identity/v3').json['version']
+        version = self.request('GET', '/identity/v3').json['version']
         self.assertEqual(
             'https://outside/identity/v3/', version['links'][0]['href']
         )
@@ -122,7 +122,7 @@ class LoginTest(RoutesTestCase):
             },
             token['user'],
         )
-        found = self.store.validate(answer.headers['X-Subject-Token'])
+        found = self.store.validate_token(answer.headers['X-Subject-Token'])
         self.assertEqual([found.audit_id], token['audit_ids'])
         self.assertEqual(['password'], token['methods'])
         form = '%Y-%m-%dT%H:%M:%S.%fZ'
@@ -183,7 +183,7 @@ class LoginTest(RoutesTestCase):
         token = answer.json['token']
         self.assertEqual(['token', 'password'], token['methods'])
         self.assertEqual(
-            self.store.validate(first).audit_id, token['audit_ids'][1]
+            self.store.validate_token(first).audit_id, token['audit_ids'][1]
         )
 
     def test_wrong_is_401(self):
@@ -280,7 +280,7 @@ class LoginTest(RoutesTestCase):
             message = self.assert_error(400, self.login(body))
             self.assertIn(place, message)
 
-    def test_a_message_does_not_tell_the_password(self):
+    def test_errors_hide_the_password(self):
         for password in (123454321, ['a secret'], 'a secret' * 1000):
             answer = self.login(self.body(password=password))
             self.assert_error(400, answer)
@@ -296,7 +296,7 @@ class LoginTest(RoutesTestCase):
             b'[' * 50000,
             b'1' * 50000,
         ):
-            answer = self.ask(
+            answer = self.request(
                 'POST',
                 TOKENS,
                 body=content,
@@ -306,14 +306,14 @@ class LoginTest(RoutesTestCase):
 
     def test_another_content_type_is_400(self):
         for kind in ('text/plain', 'application/x-www-form-urlencoded', ''):
-            answer = self.ask(
+            answer = self.request(
                 'POST',
                 TOKENS,
                 body=json.dumps(self.body()),
                 headers={'Content-Type': kind},
             )
             self.assertIn('application/json', self.assert_error(400, answer))
-        answer = self.ask(
+        answer = self.request(
             'POST',
             TOKENS,
             body=json.dumps(self.body()),
@@ -322,14 +322,14 @@ class LoginTest(RoutesTestCase):
         self.assertEqual(201, answer.status_code)
 
     def test_a_large_body_is_413(self):
-        self.config.config(group='api', max_body_bytes=1024)
+        self.config.config(group='api', max_request_body_size=1024)
         answer = self.login(self.body(password='x' * 1024))
         self.assertIn('1024', self.assert_error(413, answer))
 
 
 class TokenTest(RoutesTestCase):
-    def _ask(self, method, token, subject, **arguments):
-        return self.ask(
+    def _request_token(self, method, token, subject, **arguments):
+        return self.request(
             method,
             TOKENS,
             token,
@@ -340,7 +340,7 @@ class TokenTest(RoutesTestCase):
     def test_shown(self):
         subject = self.token('demo', 'demo')
         for asker in (subject, self.token()):
-            answer = self._ask('GET', asker, subject)
+            answer = self._request_token('GET', asker, subject)
             self.assertEqual(200, answer.status_code)
             self.assertEqual(subject, answer.headers['X-Subject-Token'])
             token = answer.json['token']
@@ -349,41 +349,49 @@ class TokenTest(RoutesTestCase):
 
     def test_without_the_catalog(self):
         token = self.token()
-        answer = self._ask('GET', token, token, params={'nocatalog': ''})
+        answer = self._request_token(
+            'GET', token, token, params={'nocatalog': ''}
+        )
         self.assertNotIn('catalog', answer.json['token'])
         self.assertIn('roles', answer.json['token'])
 
     def test_checked(self):
         token = self.token()
-        answer = self._ask('HEAD', token, token)
+        answer = self._request_token('HEAD', token, token)
         self.assertEqual(200, answer.status_code)
         self.assertEqual('', answer.text)
-        self.assertEqual(404, self._ask('HEAD', token, 'x').status_code)
+        self.assertEqual(
+            404, self._request_token('HEAD', token, 'x').status_code
+        )
 
-    def test_taken_back(self):
+    def test_revoked(self):
         token, subject = self.token(), self.token('demo', 'demo')
-        self.assertEqual(204, self._ask('DELETE', token, subject).status_code)
-        self.assert_error(404, self._ask('DELETE', token, subject))
-        self.assert_error(404, self._ask('GET', token, subject))
-        self.assert_error(401, self._ask('GET', subject, token))
+        self.assertEqual(
+            204, self._request_token('DELETE', token, subject).status_code
+        )
+        self.assert_error(404, self._request_token('DELETE', token, subject))
+        self.assert_error(404, self._request_token('GET', token, subject))
+        self.assert_error(401, self._request_token('GET', subject, token))
 
     def test_another_user_may_not(self):
         token, subject = self.token('demo', 'demo'), self.token()
         for method in ('GET', 'DELETE'):
-            self.assert_error(403, self._ask(method, token, subject))
-        self.assertEqual(403, self._ask('HEAD', token, subject).status_code)
-        self.store.validate(subject)
+            self.assert_error(403, self._request_token(method, token, subject))
+        self.assertEqual(
+            403, self._request_token('HEAD', token, subject).status_code
+        )
+        self.store.validate_token(subject)
 
     def test_without_a_subject(self):
-        self.assert_error(404, self.ask('GET', TOKENS, self.token()))
+        self.assert_error(404, self.request('GET', TOKENS, self.token()))
 
-    def test_nobody_may(self):
-        self.assert_error(401, self._ask('GET', None, self.token()))
+    def test_anonymous_is_refused(self):
+        self.assert_error(401, self._request_token('GET', None, self.token()))
 
 
 class ListTest(RoutesTestCase):
     def get(self, path, token=None, **params):
-        return self.ask(
+        return self.request(
             'GET',
             f'/identity/v3/{path}',
             token or self.token(),
@@ -519,7 +527,7 @@ class ListTest(RoutesTestCase):
         ).json['role_assignments']
         self.assertEqual([{'id': self.demo.id}], [r['user'] for r in rows])
 
-    def test_nobody_sees_anything(self):
+    def test_anonymous_sees_nothing(self):
         for path in (
             'projects',
             'projects/x',
@@ -528,7 +536,7 @@ class ListTest(RoutesTestCase):
             'auth/catalog',
             'role_assignments',
         ):
-            answer = self.ask('GET', f'/identity/v3/{path}')
+            answer = self.request('GET', f'/identity/v3/{path}')
             self.assert_error(401, answer)
 
 
@@ -545,10 +553,10 @@ class RouteTableTest(RoutesTestCase):
         templates = {template for template, _ in routes.routes(self.store)}
         self.assertLessEqual({path for _, path in routes.PUBLIC}, templates)
 
-    def test_a_token_of_another_directory_is_nobodys(self):
+    def test_token_of_another_directory_is_invalid(self):
         other = embedded.Identity(self.file('other'))
         user = other.find_user(name='admin', domain={'id': 'default'})
-        answer = self.ask(
-            'GET', '/identity/v3/auth/projects', other.issue(user.id)
+        answer = self.request(
+            'GET', '/identity/v3/auth/projects', other.issue_token(user.id)
         )
         self.assert_error(401, answer)

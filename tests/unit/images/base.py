@@ -91,7 +91,7 @@ class TestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.store = embedded.Images(self.file('images'))
+        self.store = embedded.EmbeddedImages(self.file('images'))
 
     def add(self, data=None, **changes):
         """Keep an image, with data if some is given; return it."""

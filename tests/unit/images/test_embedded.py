@@ -12,7 +12,7 @@ from unittest import mock
 from minova import clock
 from minova import exception
 from minova import images
-from minova.identity import durable
+from minova.identity import atomic_files
 from minova.images import documents
 from minova.images import embedded
 from tests.unit.identity import base as identity_base
@@ -33,10 +33,12 @@ class DocumentTest(identity_base.TestCase):
             hidden=True,
             protected=True,
         )
-        self.assertEqual(image, documents.parsed(documents.rendered(image)))
+        self.assertEqual(
+            image, documents.from_document(documents.to_document(image))
+        )
 
     def test_what_glance_sends_besides_is_no_property(self):
-        document = documents.rendered(base.image())
+        document = documents.to_document(base.image())
         document.update(
             file='/f',
             self='/s',
@@ -47,11 +49,12 @@ class DocumentTest(identity_base.TestCase):
             os_distro='debian',
         )
         self.assertEqual(
-            {'os_distro': 'debian'}, documents.parsed(document).properties
+            {'os_distro': 'debian'},
+            documents.from_document(document).properties,
         )
 
     def test_what_is_no_image(self):
-        good = documents.rendered(base.image())
+        good = documents.to_document(base.image())
         for change in (
             {'id': None},
             {'status': 5},
@@ -65,15 +68,17 @@ class DocumentTest(identity_base.TestCase):
             {'visibility': None},
         ):
             self.assertRaises(
-                (TypeError, ValueError), documents.parsed, {**good, **change}
+                (TypeError, ValueError),
+                documents.from_document,
+                {**good, **change},
             )
         for name in ('id', 'status', 'created_at', 'updated_at'):
             rest = {key: good[key] for key in good if key != name}
-            self.assertRaises(KeyError, documents.parsed, rest)
+            self.assertRaises(KeyError, documents.from_document, rest)
 
 
 class VisibleTest(base.TestCase):
-    def test_who_sees_what(self):
+    def test_visibility(self):
         for visibility, others_see in (
             ('public', True),
             ('community', True),
@@ -87,7 +92,7 @@ class VisibleTest(base.TestCase):
                 (base.OTHER, others_see),
                 (base.UNSCOPED, others_see),
             ):
-                listed = image in self.store.find(asker)
+                listed = image in self.store.list_visible(asker)
                 self.assertEqual(sees, listed, (visibility, asker))
                 if sees:
                     self.assertEqual(image, self.store.show(asker, image.id))
@@ -99,14 +104,14 @@ class VisibleTest(base.TestCase):
                         image.id,
                     )
 
-    def test_an_image_of_no_project_is_not_that_of_an_unscoped_asker(self):
+    def test_unscoped_user_owns_nothing(self):
         image = self.add(owner=None)
         self.assertRaises(
             exception.ImageNotFound, self.store.show, base.UNSCOPED, image.id
         )
 
     def test_ids_that_are_none(self):
-        durable.write(self.file('secret.json'), b'{}')
+        atomic_files.write_bytes(self.file('secret.json'), b'{}')
         for image_id in (
             '',
             'x',
@@ -126,20 +131,22 @@ class VisibleTest(base.TestCase):
 
     def test_a_file_with_a_longer_name_is_no_image(self):
         image = base.image(id=f'{clock.uuid4()}-old')
-        durable.write_json(
+        atomic_files.write_json(
             self.file('images', f'{image.id}.json'),
-            documents.rendered(image),
+            documents.to_document(image),
         )
-        self.assertEqual([], self.store.find(base.ADMIN))
+        self.assertEqual([], self.store.list_visible(base.ADMIN))
         self.assertRaises(
             exception.ImageNotFound, self.store.show, base.ADMIN, image.id
         )
 
     def test_damaged_documents(self):
         good, bad, worse = self.add(), self.add(), self.add()
-        durable.write(self.file('images', f'{bad.id}.json'), b'{"id": 5}')
-        durable.write(self.file('images', f'{worse.id}.json'), b'{')
-        self.assertEqual([good], self.store.find(base.ADMIN))
+        atomic_files.write_bytes(
+            self.file('images', f'{bad.id}.json'), b'{"id": 5}'
+        )
+        atomic_files.write_bytes(self.file('images', f'{worse.id}.json'), b'{')
+        self.assertEqual([good], self.store.list_visible(base.ADMIN))
         for image in (bad, worse):
             self.assertIn(image.id, self.log.output)
             self.assertRaises(
@@ -150,7 +157,7 @@ class VisibleTest(base.TestCase):
 class ChangeTest(base.TestCase):
     def test_it_outlives_the_process(self):
         image = self.add(properties={'a': 'b'})
-        again = embedded.Images(self.file('images'))
+        again = embedded.EmbeddedImages(self.file('images'))
         self.assertEqual(image, again.show(base.OWNER, image.id))
 
     def test_an_id_is_taken(self):
@@ -277,7 +284,7 @@ class UploadTest(base.TestCase):
         self.assertEqual(1 << 30, active.virtual_size)
         self.assertEqual(base.sums(base.qcow2())['checksum'], active.checksum)
 
-    def test_never_more_than_a_chunk_is_asked_for(self):
+    def test_reads_are_at_most_a_chunk(self):
         asked = []
 
         class Watched(io.BytesIO):
@@ -401,7 +408,7 @@ class Gate(io.BytesIO):
         return super().read(size)
 
 
-class BesideTest(base.TestCase):
+class ConcurrencyTest(base.TestCase):
     """Others do something while data comes in."""
 
     def setUp(self):
@@ -429,7 +436,7 @@ class BesideTest(base.TestCase):
     def test_it_is_seen(self):
         shown = self.store.show(base.OWNER, self.image.id)
         self.assertEqual('saving', shown.status)
-        self.assertEqual([shown], self.store.find(base.OWNER))
+        self.assertEqual([shown], self.store.list_visible(base.OWNER))
         self.assertEqual('active', self._finish().status)
         shown = self.store.show(base.OWNER, self.image.id)
         self.assertEqual('active', shown.status)
@@ -466,7 +473,7 @@ class BesideTest(base.TestCase):
     def test_a_change_does_not_make_it_saving_for_good(self):
         self.store.update(self.image.id, lambda image: image)
         # The process dies; this is the next one.
-        again = embedded.Images(self.file('images'))
+        again = embedded.EmbeddedImages(self.file('images'))
         shown = again.show(base.OWNER, self.image.id)
         self.assertEqual('queued', shown.status)
 
@@ -511,7 +518,7 @@ class CrashTest(base.TestCase):
                 lambda: self.store.upload(image.id, io.BytesIO(base.RAW)),
             )
             # The next start.
-            self.store = embedded.Images(self.file('images'))
+            self.store = embedded.EmbeddedImages(self.file('images'))
             self.store.recover()
             yield number
             if ended:
@@ -542,9 +549,9 @@ class CrashTest(base.TestCase):
             ended = self._killed_at(
                 number, lambda image=image: self.store.delete(image.id)
             )
-            self.store = embedded.Images(self.file('images'))
+            self.store = embedded.EmbeddedImages(self.file('images'))
             self.store.recover()
-            if image in self.store.find(base.OWNER):
+            if image in self.store.list_visible(base.OWNER):
                 self.store.download(base.OWNER, image.id, self.file('copy'))
                 self.assertFalse(ended)
                 self.store.delete(image.id)
@@ -558,8 +565,10 @@ class CrashTest(base.TestCase):
     def test_recover_touches_nothing_else(self):
         image = self.add(base.RAW)
         damaged = self.add(base.RAW)
-        durable.write(self.file('images', f'{damaged.id}.json'), b'{')
-        durable.write(self.file('images', 'notes.data'), b'mine')
+        atomic_files.write_bytes(
+            self.file('images', f'{damaged.id}.json'), b'{'
+        )
+        atomic_files.write_bytes(self.file('images', 'notes.data'), b'mine')
         before = set(os.listdir(self.file('images')))
         self.store.recover()
         self.assertEqual(before, set(os.listdir(self.file('images'))))
@@ -588,7 +597,7 @@ class DownloadTest(base.TestCase):
 
     def test_it_replaces_what_is_there(self):
         image = self.add(base.RAW)
-        durable.write(self.file('copy'), b'older')
+        atomic_files.write_bytes(self.file('copy'), b'older')
         self.store.download(base.OWNER, image.id, self.file('copy'))
         self.assertEqual(base.RAW, self.read('copy'))
 
@@ -608,7 +617,7 @@ class DownloadTest(base.TestCase):
     def test_what_was_there_stays(self):
         image = self.add(base.RAW)
         self._damage(image, b'!' * len(base.RAW))
-        durable.write(self.file('copy'), b'older')
+        atomic_files.write_bytes(self.file('copy'), b'older')
         self.assertRaises(
             exception.OperationFailed,
             self.store.download,
@@ -621,7 +630,7 @@ class DownloadTest(base.TestCase):
     def test_not_there_yet(self):
         self._refused(exception.ImageNotActive, self.add())
 
-    def test_not_the_askers(self):
+    def test_other_project(self):
         image = self.add(base.RAW)
         self._refused(exception.ImageNotFound, image, base.OTHER)
         self.store.download(base.ADMIN, image.id, self.file('copy'))

@@ -63,12 +63,12 @@ def answering(status, body=b'', kind='application/json'):
     return trouble
 
 
-def untroubled(app, environ, start_response):
+def no_fault(app, environ, start_response):
     """Let it pass."""
     return app(environ, start_response)
 
 
-def whole_of(app, environ):
+def full_body(app, environ):
     """Return all the data of an answer."""
     with contextlib.closing(app(environ, lambda *arguments: None)) as answer:
         return b''.join(answer)
@@ -76,7 +76,7 @@ def whole_of(app, environ):
 
 def breaking_off(app, environ, start_response):
     """Announce all of it and send half."""
-    whole = whole_of(app, environ)
+    whole = full_body(app, environ)
     start_response('200 OK', [('Content-Length', str(len(whole)))])
     return [whole[: len(whole) // 2]]
 
@@ -85,7 +85,7 @@ def corrupting(change):
     """Return a trouble: other data than Glance has."""
 
     def trouble(app, environ, start_response):
-        whole = change(whole_of(app, environ))
+        whole = change(full_body(app, environ))
         start_response('200 OK', [('Content-Length', str(len(whole)))])
         return [whole]
 
@@ -138,7 +138,7 @@ class GlanceTestCase(base.TestCase):
         class Auth:
             def process_request(self, req, resp):
                 if (req.method, req.path) not in identity_routes.PUBLIC:
-                    req.context.caller = identity.validate(
+                    req.context.caller = identity.validate_token(
                         req.get_header('X-Auth-Token') or ''
                     )
 
@@ -172,7 +172,7 @@ class GlanceTestCase(base.TestCase):
         self.addCleanup(server.shutdown)
         return f'http://127.0.0.1:{server.server_port}'
 
-    def asked(self, suffix=''):
+    def requests(self, suffix=''):
         return [
             path
             for path in self.trouble.requests
@@ -206,7 +206,7 @@ class ShowTest(GlanceTestCase):
             1, self.trouble.requests.count('/identity/v3/auth/tokens')
         )
 
-    def test_who_sees_what(self):
+    def test_visibility(self):
         invited = base.Caller('invited')
         for visibility, asker, sees in (
             ('private', base.OWNER, True),
@@ -240,7 +240,7 @@ class ShowTest(GlanceTestCase):
                 base.ADMIN,
                 image_id,
             )
-        self.assertEqual(2, len(self.asked()))
+        self.assertEqual(2, len(self.requests()))
 
     def test_what_answers_is_no_glance(self):
         image_id = clock.uuid4()
@@ -330,7 +330,7 @@ class OutageTest(GlanceTestCase):
         self.image = self.add(base.RAW)
         self.configure(attempts=3)
 
-    def test_nobody_listens(self):
+    def test_connection_refused(self):
         self.configure(endpoint_override='http://127.0.0.1:1/image')
         error = self.assertRaises(
             exception.Unavailable,
@@ -409,7 +409,7 @@ class OutageTest(GlanceTestCase):
             self.image.id,
         )
 
-    def test_a_token_that_was_taken_back_is_got_anew(self):
+    def test_revoked_token_is_renewed(self):
         self.images.show(base.OWNER, self.image.id)
         self.clock.forward(days=3)
         shown = self.images.show(base.OWNER, self.image.id)
@@ -438,9 +438,9 @@ class DownloadTest(GlanceTestCase):
         self.assertEqual(self.data, self.download())
         self.assertEqual('0o644', self.mode('copy'))
 
-    def test_not_the_askers(self):
+    def test_other_project(self):
         self.refused(exception.ImageNotFound, base.OTHER)
-        self.assertEqual([], self.asked('/file'))
+        self.assertEqual([], self.requests('/file'))
 
     def test_not_there_yet(self):
         self.refused(exception.ImageNotActive, image=self.add())
@@ -455,17 +455,17 @@ class DownloadTest(GlanceTestCase):
         self.refused(exception.ImageNotFound)
 
     def test_a_break_is_tried_again(self):
-        self.trouble.next = [untroubled, breaking_off, answering('503 No')]
+        self.trouble.next = [no_fault, breaking_off, answering('503 No')]
         self.assertEqual(self.data, self.download())
-        self.assertEqual(3, len(self.asked('/file')))
+        self.assertEqual(3, len(self.requests('/file')))
 
     def test_a_break_that_stays(self):
         self.trouble.next = [
-            untroubled,
+            no_fault,
             *[breaking_off] * 9,
         ]
         self.refused(exception.Unavailable)
-        self.assertEqual(3, len(self.asked('/file')))
+        self.assertEqual(3, len(self.requests('/file')))
 
     def test_other_data(self):
         for change, text in (
@@ -475,7 +475,7 @@ class DownloadTest(GlanceTestCase):
             (lambda data: b'', 'size'),
         ):
             self.trouble.next = [
-                untroubled,
+                no_fault,
                 corrupting(change),
             ]
             self.assertIn(text, self.refused(exception.OperationFailed))
@@ -511,18 +511,18 @@ class DownloadTest(GlanceTestCase):
         self.configure(download_timeout=60)
 
         def slow(app, environ, start_response):
-            whole = whole_of(app, environ)
+            whole = full_body(app, environ)
             start_response('200 OK', [('Content-Length', str(len(whole)))])
             yield whole[:-1]
             self.clock.forward(minutes=2)
             yield whole[-1:]
 
         self.trouble.next = [
-            untroubled,
+            no_fault,
             slow,
         ]
         self.assertIn('download_timeout', self.refused(exception.Unavailable))
-        self.assertEqual(1, len(self.asked('/file')))
+        self.assertEqual(1, len(self.requests('/file')))
 
     def test_no_place_for_it(self):
         self.assertRaises(
@@ -532,7 +532,7 @@ class DownloadTest(GlanceTestCase):
             self.image.id,
             self.file('nowhere', 'copy'),
         )
-        self.assertEqual([], self.asked('/file'))
+        self.assertEqual([], self.requests('/file'))
 
 
 class OptionsTest(identity_base.TestCase):

@@ -33,7 +33,7 @@ class RoutesTestCase(base.TestCase):
             lambda req: CALLERS.get(req.get_header('X-Auth-Token')),
         )
 
-    def ask(self, method, path, who='owner', **arguments):
+    def request(self, method, path, who='owner', **arguments):
         headers = {'Host': 'cloud:8774', **arguments.pop('headers', {})}
         if who is not None:
             headers['X-Auth-Token'] = who
@@ -49,7 +49,7 @@ class RoutesTestCase(base.TestCase):
         return answer.json['message']
 
     def create(self, who='owner', /, **content):
-        return self.ask('POST', IMAGES, who, json=content)
+        return self.request('POST', IMAGES, who, json=content)
 
     def made(self, who='owner', **content):
         content = {
@@ -63,11 +63,11 @@ class RoutesTestCase(base.TestCase):
         return answer.json
 
     def show(self, image, who='owner'):
-        return self.ask('GET', f'{IMAGES}/{image["id"]}', who)
+        return self.request('GET', f'{IMAGES}/{image["id"]}', who)
 
     def patch(self, image, *operations, who='owner', **arguments):
         arguments.setdefault('body', json.dumps(operations))
-        return self.ask(
+        return self.request(
             'PATCH',
             f'{IMAGES}/{image["id"]}',
             who,
@@ -76,7 +76,7 @@ class RoutesTestCase(base.TestCase):
         )
 
     def upload(self, image, data=base.RAW, who='owner', **headers):
-        return self.ask(
+        return self.request(
             'PUT',
             f'{IMAGES}/{image["id"]}/file',
             who,
@@ -85,7 +85,7 @@ class RoutesTestCase(base.TestCase):
         )
 
     def delete(self, image, who='owner'):
-        return self.ask('DELETE', f'{IMAGES}/{image["id"]}', who)
+        return self.request('DELETE', f'{IMAGES}/{image["id"]}', who)
 
 
 class VersionTest(RoutesTestCase):
@@ -95,7 +95,7 @@ class VersionTest(RoutesTestCase):
             ('/image/', 300),
             ('/image/versions', 200),
         ):
-            answer = self.ask('GET', path, None)
+            answer = self.request('GET', path, None)
             self.assertEqual(status, answer.status_code)
             current = [
                 version
@@ -112,7 +112,7 @@ class VersionTest(RoutesTestCase):
         templates = {template for template, _ in routes.routes(self.store)}
         self.assertLessEqual({path for _, path in routes.PUBLIC}, templates)
 
-    def test_nobody_gets_further(self):
+    def test_anonymous_is_refused(self):
         image = self.made()
         one = f'{IMAGES}/{image["id"]}'
         for method, path in (
@@ -126,19 +126,19 @@ class VersionTest(RoutesTestCase):
             ('PUT', f'{one}/tags/x'),
             ('DELETE', f'{one}/tags/x'),
         ):
-            self.assert_error(401, self.ask(method, path, None))
+            self.assert_error(401, self.request(method, path, None))
 
     def test_schemas(self):
-        schema = self.ask('GET', '/image/v2/schemas/image').json
+        schema = self.request('GET', '/image/v2/schemas/image').json
         self.assertEqual('image', schema['name'])
         self.assertIn('raw', schema['properties']['disk_format']['enum'])
         # What is shown of an image is described.
         self.assertLessEqual(set(self.made()), set(schema['properties']))
-        schema = self.ask('GET', '/image/v2/schemas/images').json
+        schema = self.request('GET', '/image/v2/schemas/images').json
         self.assertEqual('images', schema['name'])
 
     def test_no_import(self):
-        answer = self.ask('GET', '/image/v2/info/import')
+        answer = self.request('GET', '/image/v2/info/import')
         self.assertEqual([], answer.json['import-methods']['value'])
 
 
@@ -263,7 +263,7 @@ class CreateTest(RoutesTestCase):
             b'{"\\udc00": "x"}',
             b'{"a":' * 20000,
         ):
-            answer = self.ask(
+            answer = self.request(
                 'POST',
                 IMAGES,
                 body=body,
@@ -272,13 +272,13 @@ class CreateTest(RoutesTestCase):
             self.assert_error(400, answer)
 
     def test_another_content_type_is_400(self):
-        answer = self.ask(
+        answer = self.request(
             'POST', IMAGES, body='{}', headers={'Content-Type': 'text/html'}
         )
         self.assertIn('application/json', self.assert_error(400, answer))
 
     def test_a_large_body_is_413(self):
-        self.config.config(group='api', max_body_bytes=1024)
+        self.config.config(group='api', max_request_body_size=1024)
         self.assert_error(413, self.create(name='x' * 1024))
 
     def test_what_is_read_only_is_403(self):
@@ -343,7 +343,7 @@ class ShowTest(RoutesTestCase):
             self.assert_error(status, self.patch(image, operation, who=who))
             self.assert_error(status, self.upload(image, who=who))
             for method in ('PUT', 'DELETE'):
-                answer = self.ask(method, f'{one}/tags/x', who)
+                answer = self.request(method, f'{one}/tags/x', who)
                 self.assertIn(answer.status_code, (status, 404))
             self.assert_error(status, self.delete(image, who))
             self.assertEqual(image, self.show(image, 'admin').json)
@@ -524,7 +524,7 @@ class PatchTest(RoutesTestCase):
 
     def test_another_content_type_is_400(self):
         image = self.made()
-        answer = self.ask('PATCH', f'{IMAGES}/{image["id"]}', json=[])
+        answer = self.request('PATCH', f'{IMAGES}/{image["id"]}', json=[])
         self.assertIn(PATCH_TYPE, self.assert_error(400, answer))
 
 
@@ -539,14 +539,14 @@ class TagTest(RoutesTestCase):
             ('DELETE', 'a', 404, ['b']),
             ('PUT', 'x' * 256, 400, ['b']),
         ):
-            answer = self.ask(method, f'{one}/{tag}')
+            answer = self.request(method, f'{one}/{tag}')
             self.assertEqual(status, answer.status_code)
             self.assertEqual(left, self.show(image).json['tags'])
 
 
 class DataTest(RoutesTestCase):
     def download(self, image, who='owner'):
-        return self.ask('GET', f'{IMAGES}/{image["id"]}/file', who)
+        return self.request('GET', f'{IMAGES}/{image["id"]}/file', who)
 
     def test_up_and_down(self):
         image = self.made()
@@ -632,7 +632,7 @@ class DataTest(RoutesTestCase):
 
     def test_a_body_of_unknown_length(self):
         image = self.made()
-        answer = self.ask(
+        answer = self.request(
             'PUT',
             f'{IMAGES}/{image["id"]}/file',
             body=base.RAW,
@@ -662,7 +662,7 @@ class ListTest(RoutesTestCase):
         self.upload({'id': self.a})
 
     def list(self, who='owner', **params):
-        answer = self.ask('GET', IMAGES, who, params=params)
+        answer = self.request('GET', IMAGES, who, params=params)
         self.assertEqual(200, answer.status_code, answer.text)
         return answer.json
 
@@ -761,18 +761,18 @@ class ListTest(RoutesTestCase):
                     break
                 self.assertEqual(2, len(answer['images']))
                 path, _, query = answer['next'].partition('?')
-                answer = self.ask(
+                answer = self.request(
                     'GET', f'/image{path}', query_string=query
                 ).json
             self.assertEqual(whole, found)
 
     def test_what_is_alike_has_an_order_too(self):
         found = [base.image(name='same') for _ in range(5)]
-        shown, _ = listing.page(found, {'sort': 'name:asc'})
+        shown, _ = listing.select_page(found, {'sort': 'name:asc'})
         self.assertEqual(
             sorted(image.id for image in found), [image.id for image in shown]
         )
-        again, _ = listing.page(found[::-1], {'sort': 'name:asc'})
+        again, _ = listing.select_page(found[::-1], {'sort': 'name:asc'})
         self.assertEqual(shown, again)
 
     def test_the_largest_page(self):
@@ -787,7 +787,7 @@ class ListTest(RoutesTestCase):
         self.assertEqual([], answer['images'])
         self.assertNotIn('next', answer)
 
-    def test_what_makes_no_sense_is_400(self):
+    def test_invalid_queries_are_400(self):
         for params in (
             {'limit': '-1'},
             {'limit': 'x'},
@@ -814,10 +814,12 @@ class ListTest(RoutesTestCase):
             {'name': ['a', 'b']},
             {'os_type': ['a', 'b']},
         ):
-            answer = self.ask('GET', IMAGES, params=params)
+            answer = self.request('GET', IMAGES, params=params)
             self.assert_error(400, answer)
 
     def test_a_query_that_is_no_text(self):
-        answer = self.ask('GET', IMAGES, query_string='name=%ff%fe&%00=%zz')
+        answer = self.request(
+            'GET', IMAGES, query_string='name=%ff%fe&%00=%zz'
+        )
         self.assertEqual(200, answer.status_code)
         self.assertEqual([], answer.json['images'])

@@ -9,10 +9,10 @@ import fixtures
 from minova import clock
 from minova import exception
 from minova.conf import CONF
-from minova.db import engine
 from minova.db import migrate
-from minova.db import networks
-from minova.db import ports
+from minova.db.connections import engine
+from minova.db.queries import networks
+from minova.db.queries import ports
 from minova.network import definition
 from tests import base
 
@@ -24,7 +24,7 @@ class DefineTest(base.TestCase):
         given = {'cidr': '10.0.0.0/24', 'bridge': 'br0'} | words
         return definition.define('private', **given)
 
-    def test_what_is_not_said(self):
+    def test_defaults(self):
         made = self.define()
         self.assertEqual('10.0.0.1', made.gateway)
         self.assertEqual(
@@ -35,7 +35,7 @@ class DefineTest(base.TestCase):
         self.assertIsNone(made.project_id)
         self.assertEqual((networks.BRIDGE, 'br0'), (made.kind, made.device))
 
-    def test_what_is_said(self):
+    def test_explicit_values(self):
         made = self.define(
             gateway='10.0.0.254',
             dns=['9.9.9.9', 'fd00::53'],
@@ -66,7 +66,7 @@ class DefineTest(base.TestCase):
         self.assertEqual('fd00:1::1', made.gateway)
         self.assertEqual('fd00:1::ffff', made.pool_last)
 
-    def test_what_cannot_be_meant(self):
+    def test_invalid_values(self):
         plug = {'bridge': None}
         for words, text in (
             ({'cidr': None}, "'' is no CIDR such as"),
@@ -130,10 +130,10 @@ class DatabaseTestCase(base.TestCase):
         return made
 
     def known(self):
-        return self.database.read(networks.all_of)
+        return self.database.read(networks.list_all)
 
 
-class BesideTest(DatabaseTestCase):
+class SeveralNetworksTest(DatabaseTestCase):
     """Networks beside each other."""
 
     def test_they_do_not_overlap(self):
@@ -171,7 +171,7 @@ class BesideTest(DatabaseTestCase):
         )
         self.assertEqual('one', found.name)
 
-    def test_who_uses_it(self):
+    def test_users_of_a_network(self):
         made = self.make('one', '10.0.0.0/24')
         held = [
             ports.Port(
@@ -199,7 +199,7 @@ class ConfiguredTest(DatabaseTestCase):
 
     def configure(self, *lines):
         self.config('network', network=list(lines))
-        definition.make_configured(self.database)
+        definition.create_configured(self.database)
 
     def test_none(self):
         self.configure()
@@ -228,7 +228,7 @@ class ConfiguredTest(DatabaseTestCase):
         real = definition.create
 
         def create(database, network):
-            real(database, definition.of_words(self.LINE))
+            real(database, definition.parse_option(self.LINE))
             real(database, network)
 
         self.patch(definition, 'create', create)
@@ -243,7 +243,7 @@ class ConfiguredTest(DatabaseTestCase):
         self.assertIn('[network] network, private: 10.0.0.0/24', str(error))
         self.assertIn('overlaps 10.0.0.0/16', str(error))
 
-    def test_what_cannot_be_meant(self):
+    def test_invalid_values(self):
         for line, text in (
             ('', "'' is none of name, cidr, "),
             ('name=a, cider=x', "'cider' is none of name, cidr, "),

@@ -4,7 +4,7 @@
 import pathlib
 import runpy
 
-from minova.operations import telling
+from minova.engine import notice_buffer
 from tests import base
 
 INSTANCE = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
@@ -19,28 +19,30 @@ def documented():
 class DetectGapsTest(base.TestCase):
     """A consumer knows what should have come."""
 
-    def told(self, number):
+    def published(self, number):
         return {
-            'message_id': telling.message_id(INSTANCE, number),
+            'message_id': notice_buffer.message_id(INSTANCE, number),
             'payload': {'instance_id': INSTANCE},
         }
 
     def ids(self, *numbers):
-        return {telling.message_id(INSTANCE, number) for number in numbers}
+        return {
+            notice_buffer.message_id(INSTANCE, number) for number in numbers
+        }
 
     def test_the_id_is_what_the_product_gives(self):
         for number in (1, 9, 10, 12345):
             self.assertEqual(
-                telling.message_id(INSTANCE, number),
+                notice_buffer.message_id(INSTANCE, number),
                 documented()['message_id'](INSTANCE, number),
             )
 
     def test_a_gap_and_what_fills_it(self):
         gaps = documented()['Gaps']()
         for number in (1, 2, 2):
-            self.assertEqual(set(), gaps.take(self.told(number)))
-        self.assertEqual(self.ids(3, 4), gaps.take(self.told(5)))
+            self.assertEqual(set(), gaps.add(self.published(number)))
+        self.assertEqual(self.ids(3, 4), gaps.add(self.published(5)))
         self.assertEqual(self.ids(3, 4), gaps.missing)
-        self.assertEqual(set(), gaps.take(self.told(3)))
+        self.assertEqual(set(), gaps.add(self.published(3)))
         self.assertEqual(self.ids(4), gaps.missing)
-        self.assertEqual(set(), gaps.take(self.told(6)))
+        self.assertEqual(set(), gaps.add(self.published(6)))

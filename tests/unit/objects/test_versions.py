@@ -10,24 +10,24 @@ from oslo_versionedobjects import fixture
 
 from minova import objects
 from minova.objects.base import Object
-from minova.rpc import wire
+from minova.rpc import serializer
 from tests import base
 
 #: Version and fingerprint of each object. When a test here fails, an object
 #: has changed: give it a new version, say how the old one is made from it
 #: (``obj_make_compatible``), and change its line.
 PINNED = {
-    'Answer': '1.0-d3d987c5e400f8cd434a3e3e7b4b21aa',
-    'Duty': '1.0-923928f866b2c1e2e900645e78596186',
+    'StepResult': '1.0-d3d987c5e400f8cd434a3e3e7b4b21aa',
+    'DueStep': '1.0-923928f866b2c1e2e900645e78596186',
     'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
     'GuestReport': '1.0-80f16f2ff99310f63bda7368cf9ddd63',
-    'Holding': '1.1-7ef4f2cfb758a17d45c600a8ff3f4e36',
+    'HostArtifact': '1.1-7ef4f2cfb758a17d45c600a8ff3f4e36',
     'HostReport': '1.0-2e0198d3a119229a644e2f7346e58c3a',
     'Instance': '1.0-9ee66030f0173357e8bfa563225d55c6',
     'InstanceState': '1.0-d6412ace4bfc68436b7383b9ba81a284',
     'Migration': '1.0-8e8fd168a1135a7edd15df354b1ca642',
-    'Ticket': '1.0-cfb9ad3447e4f86d1ae58e941ead80e5',
-    'Wake': '1.0-8eca4310cdf595bca5435898adb13a97',
+    'StepAssignment': '1.0-cfb9ad3447e4f86d1ae58e941ead80e5',
+    'Wakeup': '1.0-8eca4310cdf595bca5435898adb13a97',
 }
 
 
@@ -47,21 +47,25 @@ class VersionsTest(base.TestCase):
         self.assertEqual(PINNED, checker.get_hashes())
 
 
-class HoldingTest(base.TestCase):
+class HostArtifactTest(base.TestCase):
     """What an older host has not said, and what an older one is not told."""
 
     def test_between_releases(self):
         values = {
             name: None if field.nullable else False
-            for name, field in objects.Holding.fields.items()
+            for name, field in objects.HostArtifact.fields.items()
         }
-        new = objects.Holding(**values | {'uuid': 'u', 'reserved': True})
-        old = new.to_wire({'Holding': '1.0'})
-        self.assertNotIn('reserved', old['minova_object.data'])
+        new = objects.HostArtifact(
+            **values | {'uuid': 'u', 'has_reserved_addresses': True}
+        )
+        old = new.to_wire({'HostArtifact': '1.0'})
+        self.assertNotIn('has_reserved_addresses', old['minova_object.data'])
         self.assertEqual('1.0', old['minova_object.version'])
-        found = wire.decode(old)
-        self.assertFalse(found.reserved)
-        self.assertTrue(wire.decode(new.to_wire()).reserved)
+        found = serializer.decode(old)
+        self.assertFalse(found.has_reserved_addresses)
+        self.assertTrue(
+            serializer.decode(new.to_wire()).has_reserved_addresses
+        )
         self.assertRaises(NotImplementedError, found.obj_load_attr, 'disks')
 
 
@@ -93,12 +97,13 @@ class WireTest(base.TestCase):
     @given(flavors())
     def test_there_and_back(self, flavor):
         self.assertEqual(
-            flavor.as_dict(), wire.decode(wire.encode(flavor)).as_dict()
+            flavor.as_dict(),
+            serializer.decode(serializer.encode(flavor)).as_dict(),
         )
 
     @given(strategies.lists(flavors(), max_size=3))
     def test_lists(self, many):
-        back = wire.decode(wire.encode(many))
+        back = serializer.decode(serializer.encode(many))
         self.assertEqual(
             [one.as_dict() for one in many], [one.as_dict() for one in back]
         )
@@ -117,7 +122,7 @@ class WireTest(base.TestCase):
                 'operation_id': 'o',
                 'kind': 'resize',
                 'status': 'finished',
-                'origin': 'active',
+                'old_vm_state': 'active',
                 'source_host': 'a',
                 'source_node': 'a',
                 'old_flavor': base_flavor(),
@@ -125,7 +130,9 @@ class WireTest(base.TestCase):
                 'created_at': moment,
             }
         )
-        self.assertEqual(moment, wire.decode(wire.encode(made)).created_at)
+        self.assertEqual(
+            moment, serializer.decode(serializer.encode(made)).created_at
+        )
 
     def test_every_object_is_registered(self):
         for name in objects.__all__:

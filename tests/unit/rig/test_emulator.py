@@ -4,8 +4,8 @@
 import os
 from unittest import mock
 
-from minova import emulators
 from minova.rig import emulator
+from minova.virt import qemu_version
 from tests import base
 
 
@@ -20,15 +20,21 @@ class SoundTest(base.TestCase):
                 file.write("the other's")
 
         def version(path):
-            return emulators.SOUND if path == wrapper else 7_002_019
+            return (
+                qemu_version.MIN_SAFE_VERSION if path == wrapper else 7_002_019
+            )
 
         with (
-            mock.patch.object(emulator.programs, 'find', lambda name: name),
-            mock.patch.object(emulators, 'version', version),
+            mock.patch.object(
+                emulator.subprocesses, 'find', lambda name: name
+            ),
+            mock.patch.object(qemu_version, 'version', version),
             mock.patch.object(emulator, 'Packages', mock.MagicMock()) as made,
         ):
             made.return_value.unpack = lambda name: unpack(None, name)
-            self.assertEqual(wrapper, emulator.sound(self.directory))
+            self.assertEqual(
+                wrapper, emulator.ensure_safe_emulator(self.directory)
+            )
         with open(wrapper, encoding='utf-8') as file:
             self.assertEqual("the other's", file.read())
         self.assertEqual(['qemu'], os.listdir(self.directory))

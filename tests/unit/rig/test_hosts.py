@@ -17,7 +17,7 @@ _AGENT = (
 class LinkTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.host = hosts.host(self.directory, 1)
+        self.host = hosts.host_at(self.directory, 1)
         os.makedirs(self.host.directory)
         self.addCleanup(self._remove_link)
 
@@ -26,12 +26,12 @@ class LinkTest(base.TestCase):
             os.unlink(self.host.link)
 
     def test_the_socket_of_a_guest_agent_has_room(self):
-        host = hosts.host('/' + 'x' * 60, 50)
+        host = hosts.host_at('/' + 'x' * 60, 50)
         path = f'{host.link}/config/{_AGENT}'
         self.assertLessEqual(len(path), 107)
 
     def test_hosts_have_links_of_their_own(self):
-        other = hosts.host(self.directory, 2)
+        other = hosts.host_at(self.directory, 2)
         self.assertNotEqual(self.host.link, other.link)
 
     def test_made_and_found_again(self):

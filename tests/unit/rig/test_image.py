@@ -14,11 +14,11 @@ import tarfile
 import fixtures
 
 from minova import exception
-from minova import programs as machine
-from minova.rig import bootdisk
+from minova import subprocesses as machine
+from minova.rig import boot_disk
 from minova.rig import image
 from minova.rig import packages
-from minova.rig import programs
+from minova.rig import subprocesses
 from tests import base
 
 _MIB = 1 << 20
@@ -110,17 +110,17 @@ class ImageTest(ProgramsTestCase):
 
     def test_one_that_is_there(self):
         os.mkdir(self.folder)
-        path = image.place(self.folder)
+        path = image.image_path(self.folder)
         with open(path, 'wb'):
             self.assertEqual(path, image.build(self.folder))
         self.assertRegex(path, r'/debian-bookworm-[0-9a-f]{8}\.qcow2$')
 
     def test_why_there_is_none(self):
         log = os.path.join(self.folder, 'debian.log')
-        told = os.path.join(self.directory, 'told')
+        emitted = os.path.join(self.directory, 'told')
         lines = (
-            f'for word; do printf "%s\\n" "$word"; done > {told}',
-            f'/bin/cat >> {told}',
+            f'for word; do printf "%s\\n" "$word"; done > {emitted}',
+            f'/bin/cat >> {emitted}',
             f'printf "I: begun\\nE: no mirror\\nE: so it failed\\n" > {log}',
             'exit 25',
         )
@@ -131,7 +131,7 @@ class ImageTest(ProgramsTestCase):
         self.assertIn('could be made: no mirror (more in', str(error))
         self.assertIn(log, str(error))
         self.assertEqual(['debian.log'], os.listdir(self.folder))
-        with open(told, encoding='utf-8') as file:
+        with open(emitted, encoding='utf-8') as file:
             words = file.read().splitlines()
         self.assertIn(f'--logfile={log}', words)
         self.assertIn('bookworm', words)
@@ -161,7 +161,7 @@ class BootDiskTest(base.TestCase):
             file.addfile(entry, io.BytesIO(b'there'))
         disk = os.path.join(self.directory, 'disk')
         core = b'core' * 5000
-        bootdisk.write(disk, tar, b'\xeb' * 512, core, 24 * _MIB)
+        boot_disk.write_disk(disk, tar, b'\xeb' * 512, core, 24 * _MIB)
         self.assertEqual(24 * _MIB, os.path.getsize(disk))
         with open(disk, 'rb') as file:
             head = file.read(_MIB)
@@ -171,28 +171,40 @@ class BootDiskTest(base.TestCase):
         self.assertEqual((2048, 23 * 2048), (first, count))
         self.assertEqual(bytes(48) + b'\x55\xaa', head[462:512])
         self.assertEqual(core, head[512:].rstrip(b'\0'))
-        self.assertEqual('there', self.look(disk, 'cat /etc/hello'))
-        shown = self.look(disk, 'stat /etc/hello')
+        self.assertEqual('there', self.inspect(disk, 'cat /etc/hello'))
+        shown = self.inspect(disk, 'stat /etc/hello')
         self.assertRegex(shown, r'Mode: +04751')
         self.assertRegex(shown, r'User: +7 +Group: +8')
-        probe = [programs.find('blkid'), '-p', '-s', 'LABEL', '-o', 'value']
+        probe = [
+            subprocesses.find('blkid'),
+            '-p',
+            '-s',
+            'LABEL',
+            '-o',
+            'value',
+        ]
         self.assertEqual(
             'debian\n',
             subprocess.check_output([*probe, f'-O{_MIB}', disk], text=True),
         )
 
-    def test_more_than_there_is_room_for(self):
+    def test_disk_too_small(self):
         disk = os.path.join(self.directory, 'disk')
         error = self.assertRaises(
             exception.ConfigInvalid,
-            bootdisk.write,
+            boot_disk.write_disk,
             *(disk, 'tar', b'', bytes(_MIB), 24 * _MIB),
         )
         self.assertIn('too many before a partition', str(error))
 
-    def look(self, disk, request):
+    def inspect(self, disk, request):
         return subprocess.run(
-            [programs.find('debugfs'), '-R', request, f'{disk}?offset={_MIB}'],
+            [
+                subprocesses.find('debugfs'),
+                '-R',
+                request,
+                f'{disk}?offset={_MIB}',
+            ],
             check=True,
             capture_output=True,
             text=True,

@@ -8,20 +8,20 @@ from typing import Protocol
 from minova import exception
 from minova import flows
 from minova import objects
-from minova.compute.manager import Manager as ComputeManager
-from minova.conductor.manager import Manager as ConductorManager
+from minova.compute.manager import ComputeManager
+from minova.conductor.manager import ConductorManager
 from minova.context import Context
-from minova.exception import written
-from minova.flows.chain import HostStep
+from minova.engine import begin
+from minova.exception import serialization
+from minova.flows.base import ComputeStep
 from minova.objects import base as objects_base
 from minova.objects import fields
 from minova.objects.base import Object
 from minova.objects.instance import Instance
-from minova.operations import begin
 from minova.rpc import compute
 from minova.rpc import conductor
 from minova.rpc import contract
-from minova.rpc import wire
+from minova.rpc import serializer
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -93,9 +93,9 @@ class PinsTest(base.TestCase):
 
     def test_every_step_of_a_host_is_in_the_contract(self):
         methods = compute.INTERFACE.methods()
-        for story in flows.STORIES.values():
+        for story in flows.FLOWS.values():
             for step in story.steps:
-                if issubclass(step, HostStep):
+                if issubclass(step, ComputeStep):
                     self.assertIn(step.method, methods)
                 else:
                     self.assertIn(step.method, conductor.INTERFACE.methods())
@@ -133,7 +133,7 @@ class Whole(Object):
     """Holds a part."""
 
     VERSION = '1.1'
-    fields = {'part': fields.one('Part')}
+    fields = {'part': fields.object_of('Part')}
 
 
 class Parts(Protocol):
@@ -163,7 +163,7 @@ class ObjectVersionsTest(base.TestCase):
             sorted(part['minova_object.data']),
         )
 
-    def test_asked_and_answered(self):
+    def test_requests_and_replies(self):
         whole = Whole(part=Part(old='o', late='l'))
 
         class Swapper:
@@ -187,7 +187,9 @@ class ObjectVersionsTest(base.TestCase):
             answer = contract.Dispatcher(
                 self.interface, Swapper(), pin
             ).dispatch(
-                'swap', Context().to_dict(), {'whole': wire.encode(whole)}
+                'swap',
+                Context().to_dict(),
+                {'whole': serializer.encode(whole)},
             )
             self.assertEqual(expected, self.versions(answer['result']), pin)
 
@@ -239,7 +241,7 @@ class ClientTest(base.TestCase):
         sent = message.arguments['instance']
         self.assertEqual('Instance', sent['minova_object.name'])
         self.assertEqual('1.0', sent['minova_object.version'])
-        self.assertEqual(instance.uuid, wire.decode(sent).uuid)
+        self.assertEqual(instance.uuid, serializer.decode(sent).uuid)
         self.assertEqual({'host': 'b'}, message.arguments['scheduler_hint'])
         self.assertEqual('req-1', message.context['request_id'])
 
@@ -271,33 +273,33 @@ class ClientTest(base.TestCase):
         self.assertEqual([], bus.sent)
         self.config(group='upgrade_levels', conductor='1.5')
         conductor.client(bus).report_progress(
-            Context(), migration=1, figures={}
+            Context(), migration=1, byte_counts={}
         )
         self.assertEqual(1, len(bus.sent))
 
-    def test_an_older_compute_is_not_asked_for_its_stock(self):
+    def test_old_compute_is_not_asked_for_host_contents(self):
         self.config(group='upgrade_levels', compute='1.0')
         bus = Recorder()
         error = self.assertRaises(
             exception.Unavailable,
-            compute.Computes(bus).at('a').take_stock,
+            compute.ComputeClients(bus).for_host('a').list_host_contents,
             Context(),
         )
         self.assertIn('it came with version 1.1', str(error))
         self.assertEqual([], bus.sent)
         self.config(group='upgrade_levels', compute=None)
         bus.answer = {'result': []}
-        compute.Computes(bus).at('a').take_stock(Context())
+        compute.ComputeClients(bus).for_host('a').list_host_contents(Context())
         (message,) = bus.sent
         self.assertEqual(('1.1', 'a'), (message.version, message.server))
 
-    def test_another_major_version_is_another_language(self):
+    def test_other_major_version_is_refused(self):
         client = contract.Client(conductor.INTERFACE, Recorder(), pin='2.0')
         self.assertFalse(client.can_send('1.0'))
 
     def test_errors_are_rebuilt(self):
         error = exception.NoValidHost(reason='all full')
-        bus = Recorder({'error': written.encode(error)})
+        bus = Recorder({'error': serialization.encode(error)})
         raised = self.assertRaises(exception.NoValidHost, self.migrate, bus)
         self.assertEqual(str(error), str(raised))
         self.assertEqual(400, raised.status)
@@ -306,14 +308,14 @@ class ClientTest(base.TestCase):
         # A service of the release before asks again when something is
         # unavailable, and takes a class that it does not know for a failure.
         for late in (
-            exception.OutcomeUnknown,
-            exception.NobodyListens,
-            exception.NoAnswer,
-            exception.TooOld,
+            exception.CommitUncertain,
+            exception.NoConsumer,
+            exception.RpcTimeout,
+            exception.UnsupportedVersion,
         ):
-            form = written.encode(late(what='x', reason='y'))
+            form = serialization.encode(late(what='x', reason='y'))
             self.assertEqual('Unavailable', form['class'])
-            raised = written.decode(form)
+            raised = serialization.decode(form)
             self.assertIs(exception.Unavailable, type(raised))
             self.assertEqual('x is unavailable at this time: y', str(raised))
 
@@ -321,23 +323,23 @@ class ClientTest(base.TestCase):
         self.config(group='upgrade_levels', compute='1.0')
         bus = Recorder({'result': 'this one'})
         self.assertEqual(
-            'this one', compute.to_itself(bus, 'a').ping(Context())
+            'this one', compute.self_client(bus, 'a').ping(Context())
         )
         self.assertRaises(
             exception.Unavailable,
-            compute.Computes(bus).at('a').ping,
+            compute.ComputeClients(bus).for_host('a').ping,
             Context(),
         )
 
-    def test_errors_of_others_are_quoted(self):
-        form = written.encode(ZeroDivisionError('by zero'))
-        raised = written.decode(form)
+    def test_foreign_errors_are_quoted(self):
+        form = serialization.encode(ZeroDivisionError('by zero'))
+        raised = serialization.decode(form)
         self.assertIsInstance(raised, exception.OperationFailed)
         self.assertEqual('ZeroDivisionError: by zero', str(raised))
 
     def test_only_our_own_errors_are_rebuilt(self):
         for name in ('SystemExit', 'Any', 'MinovaException.__init__', None):
-            raised = written.decode(
+            raised = serialization.decode(
                 {'class': name, 'message': 'm', 'kwargs': {}}
             )
             self.assertIsInstance(raised, exception.OperationFailed)
@@ -356,7 +358,7 @@ class ClientTest(base.TestCase):
             ('broken', 'OperationFailed'),
         ):
             answer = dispatcher.dispatch(
-                'beat', context, {'host': host, 'incarnation': 'i'}
+                'heartbeat', context, {'host': host, 'incarnation': 'i'}
             )
             self.assertEqual(name, answer['error']['class'])
         self.assertIn('ZeroDivisionError', self.log.output)
@@ -385,9 +387,9 @@ class OverTheBusTest(base.TestCase):
             )
             server.start()
             self.addCleanup(server.stop)
-            client = compute.Computes(cloud.bus).at(host)
+            client = compute.ComputeClients(cloud.bus).for_host(host)
             error = self.assertRaises(
-                exception.TooOld,
+                exception.UnsupportedVersion,
                 client.get_console_output,
                 Context(),
                 instance_uuid='u',
@@ -406,7 +408,7 @@ class OverTheBusTest(base.TestCase):
         instance = cloud.begin('live_migrate', uuid)
         self.assertEqual('b', instance.host)
 
-    def test_a_conductor_begins_what_nobody_has_begun(self):
+    def test_migrate_server_without_operation_begins_one(self):
         cloud = self.useFixture(Cloud())
         uuid = cloud.boot(host='a')
         for form in (dict, Instance):

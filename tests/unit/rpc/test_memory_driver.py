@@ -32,7 +32,7 @@ MUST_ARRIVE = oslo_messaging.TransportOptions(at_least_once=True)
 LONG = 5
 
 
-class Unsayable:
+class Unserializable:
     """What JSON cannot express."""
 
 
@@ -51,7 +51,7 @@ class Endpoint:
             self.seen.append(what)
             self.changed.notify_all()
 
-    def who(self, ctxt):
+    def name_of(self, ctxt):
         return self.name
 
     def echo(self, ctxt, what):
@@ -65,11 +65,11 @@ class Endpoint:
         self.kept = {'list': []}
         return self.kept
 
-    def unsayable(self, ctxt):
-        return Unsayable()
+    def unserializable(self, ctxt):
+        return Unserializable()
 
-    def fail_unsayably(self, ctxt):
-        raise ValueError(Unsayable())
+    def fail_unserializably(self, ctxt):
+        raise ValueError(Unserializable())
 
     def refuse(self, ctxt):
         raise exception.Refused('not now')
@@ -271,16 +271,16 @@ class TestIsolation(Case):
         self.driver().send(target, CTXT, message)
         self.assertEqual({'method': 'note', 'args': {}}, message)
 
-    def test_unsayable_message_fails_at_the_sender(self):
+    def test_unserializable_message_fails_at_the_sender(self):
         _, endpoint = self.server()
         for send in (self.client().call, self.client().cast):
             error = self.assertRaises(
-                ValueError, send, CTXT, 'note', what=Unsayable()
+                ValueError, send, CTXT, 'note', what=Unserializable()
             )
             self.assertIn('note of <Target', str(error))
             self.assertIn('Unsayable', str(error))
         self.assertRaises(
-            ValueError, self.client().cast, {'user': Unsayable()}, 'note'
+            ValueError, self.client().cast, {'user': Unserializable()}, 'note'
         )
         self.assertRaises(
             ValueError, self.client().cast, CTXT, 'note', what={(1, 2): 3}
@@ -292,7 +292,7 @@ class TestIsolation(Case):
         )
         self.assertEqual([], endpoint.seen)
 
-    def test_unsayable_answer_fails_on_both_sides(self):
+    def test_unserializable_reply_fails_on_both_sides(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.ERROR))
         server, _ = self.server()
         error = self.assertRaises(
@@ -302,7 +302,7 @@ class TestIsolation(Case):
         self.assertIn('The answer to unsayable cannot be sent', str(error))
         self.assertIn('Can not send reply', log.output)
 
-    def test_unsayable_error_still_answers(self):
+    def test_unserializable_error_still_replies(self):
         self.server()
         self.useFixture(fixtures.FakeLogger())
         error = self.assertRaises(
@@ -343,7 +343,7 @@ class TestRemoteErrors(Case):
 
 
 class TestTimeouts(Case):
-    def test_nobody_listens(self):
+    def test_no_consumer(self):
         client = self.client(topic='nowhere', timeout=0.05)
         before = time.monotonic()
         error = self.assertRaises(
@@ -359,7 +359,7 @@ class TestTimeouts(Case):
         self.assertIn('nowhere', str(error))
         self.assertIn('who', str(error))
 
-    def test_nobody_answers(self):
+    def test_no_reply(self):
         got = []
         self.listener('one', got.extend)
         client = self.client(timeout=0.05)
@@ -459,21 +459,21 @@ class TestUndeliverable(Case):
         self.assert_undeliverable('t')
         self.assert_undeliverable('t.one', server='one')
 
-    def test_delivered_if_somebody_listens(self):
+    def test_delivered_to_a_consumer(self):
         _, endpoint = self.server()
         client = self.client().prepare(transport_options=MUST_ARRIVE)
         self.assertEqual('one', client.call(CTXT, 'who'))
         client.cast(CTXT, 'note', what='x')
         self.assertEqual(['x'], endpoint.wait_for(1))
 
-    def test_cast_to_nobody_is_dropped(self):
+    def test_cast_without_consumer_is_dropped(self):
         self.client().cast(CTXT, 'note', what='lost')
         self.client(server='one').cast(CTXT, 'note', what='lost')
         _, endpoint = self.server()
         self.client().cast(CTXT, 'note', what='found')
         self.assertEqual(['found'], endpoint.wait_for(1))
 
-    def test_fanout_to_nobody_is_no_error(self):
+    def test_fanout_without_consumer_is_no_error(self):
         client = self.client().prepare(
             fanout=True, transport_options=MUST_ARRIVE
         )
@@ -524,7 +524,7 @@ class TestStop(Case):
         self.assertCountEqual([0, 1, 2, 3, 4, 'for two'], whats)
         self.assertEqual([0, 1, 2, 3, 4], [w for w in whats if w != 'for two'])
 
-    def test_what_nobody_is_left_for_is_dropped(self):
+    def test_message_without_consumer_is_dropped(self):
         got = []
         listener = self.listener('one')
         self.cast('to the topic')
@@ -549,7 +549,7 @@ class TestStop(Case):
         first[0].requeue()
         self.assertEqual({'what': 'x'}, second[0].message['args'])
 
-    def test_stop_waits_for_the_hand_over(self):
+    def test_stop_waits_for_dispatch(self):
         entered, leave = threading.Event(), threading.Event()
         stopped = threading.Event()
         self.addCleanup(leave.set)
@@ -849,7 +849,7 @@ class TestNotifications(Case):
         notifier.info(CTXT, 'instance.x', 20)
         self.assertEqual(list(range(21)), endpoint.wait_for(21))
 
-    def test_waits_while_nobody_listens_any_more(self):
+    def test_waits_without_listeners(self):
         got = []
         self.raw_listener(got.extend).stop()
         self.send(0, 3)
@@ -950,9 +950,9 @@ class TestNotifications(Case):
             numbers = [each.message['n'] for batch in got for each in batch]
             self.assertEqual([0, 1, 2, 3, 4, 5], numbers)
 
-    def test_unsayable_fails_at_the_sender(self):
+    def test_unserializable_fails_at_the_sender(self):
         target = oslo_messaging.Target(topic='n.info')
-        message = {'event_type': 'instance.x', 'payload': Unsayable()}
+        message = {'event_type': 'instance.x', 'payload': Unserializable()}
         error = self.assertRaises(
             ValueError,
             self.driver().send_notification,

@@ -2,7 +2,7 @@
 """The database of a simulation."""
 
 from minova.conf import CONF
-from minova.db import engine
+from minova.db.connections import engine
 from minova.simulation.database import Storage
 from tests import base
 

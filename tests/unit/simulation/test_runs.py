@@ -13,7 +13,7 @@ from minova.cmd import simulate
 from minova.simulation import explore
 from minova.simulation import faults
 from minova.simulation.faults import Fault
-from minova.simulation.runs import Rig
+from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import SCENARIOS
 from tests import base
 
@@ -53,21 +53,21 @@ class ReplayTest(SimulationTestCase):
         code, first = self.replay(*asked, hash_seed='1')
         self.assertEqual(0, code)
         self.assertIn('<== 60:crash', first)
-        self.assertIn('All laws held.', first)
+        self.assertIn('All invariants held.', first)
         self.assertEqual((0, first), self.replay(*asked, hash_seed='2'))
 
-    def test_another_seed_is_another_course(self):
-        rig = Rig()
+    def test_other_seed_changes_the_run(self):
+        simulator = Simulator()
         scenario = SCENARIOS['live_migrate']
-        first, again, other = (rig.run(scenario, n) for n in (1, 1, 2))
+        first, again, other = (simulator.run(scenario, n) for n in (1, 1, 2))
         self.assertEqual(first.points, again.points)
         self.assertNotEqual(first.points, other.points)
-        self.assertEqual(first.ended, other.ended)
+        self.assertEqual(first.outcomes, other.outcomes)
 
     def test_hours_pass_in_seconds(self):
-        rig = Rig()
+        simulator = Simulator()
         began = clock.monotonic()
-        run = rig.run(
+        run = simulator.run(
             SCENARIOS['stop'], 0, [Fault(20, 'database', None, 3600.0)]
         )
         self.assertEqual([], run.violations)
@@ -76,12 +76,12 @@ class ReplayTest(SimulationTestCase):
 
 
 class FaultsTest(SimulationTestCase):
-    """Each kind of fault comes to pass, and the laws hold."""
+    """Each kind of fault comes to pass, and the invariants hold."""
 
     def test_every_kind(self):
-        rig = Rig()
+        simulator = Simulator()
         scenario = SCENARIOS['resize']
-        points = rig.run(scenario).points
+        points = simulator.run(scenario).points
         usual = [point.what for point in points]
         for kind, (where, _) in faults.KINDS.items():
             at = next(
@@ -90,12 +90,12 @@ class FaultsTest(SimulationTestCase):
                 if point.kind in where and not explore.is_routine(point)
             )
             who = 'b' if kind == 'gone' else None
-            run = rig.run(scenario, 0, [Fault(at, kind, who, 20.0)])
+            run = simulator.run(scenario, 0, [Fault(at, kind, who, 20.0)])
             self.assertEqual([], run.violations, str(run))
             changed = usual != [point.what for point in run.points]
             self.assertEqual(kind != 'skew', changed, kind)
 
-    def test_what_is_no_fault(self):
+    def test_invalid_faults(self):
         for text, said in (
             ('x', 'is not AT:KIND'),
             ('7:flood', 'flood is no fault; there are crash'),
@@ -119,7 +119,7 @@ class TableTest(base.TestCase):
 class CommandTest(SimulationTestCase):
     """minova-simulate, as somebody reads it."""
 
-    def run_it(self, *arguments):
+    def run_simulate(self, *arguments):
         """Run the command here; return its code and what it printed."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -130,26 +130,30 @@ class CommandTest(SimulationTestCase):
         return code, out.getvalue(), err.getvalue()
 
     def test_list(self):
-        code, out, _ = self.run_it('list')
+        code, out, _ = self.run_simulate('list')
         self.assertEqual(0, code)
         self.assertIn('live_migrate', out)
         self.assertIn('a host is lost for good', out)
 
-    def test_wrong_words(self):
-        code, _, err = self.run_it('replay', 'stop', '--fault', '3:flood')
+    def test_invalid_arguments(self):
+        code, _, err = self.run_simulate(
+            'replay', 'stop', '--fault', '3:flood'
+        )
         self.assertEqual(2, code)
         self.assertIn('flood is no fault', err)
-        code, _, err = self.run_it('replay', 'juggle')
+        code, _, err = self.run_simulate('replay', 'juggle')
         self.assertEqual(2, code)
         self.assertIn("invalid choice: 'juggle'", err)
 
     def test_an_hour_without_work(self):
-        code, out, _ = self.run_it('idle', '--hours', '1')
+        code, out, _ = self.run_simulate('idle', '--hours', '1')
         self.assertEqual(0, code, out)
         self.assertIn('1 hours were simulated in ', out)
-        self.assertIn('All laws held.', out)
+        self.assertIn('All invariants held.', out)
 
-    def test_random_ones(self):
-        code, out, _ = self.run_it('random', '--count', '4', '--workers', '1')
+    def test_random_walk(self):
+        code, out, _ = self.run_simulate(
+            'random', '--count', '4', '--workers', '1'
+        )
         self.assertEqual(0, code, out)
         self.assertIn('4 schedules, 0 broken', out)

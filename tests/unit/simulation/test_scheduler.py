@@ -3,10 +3,10 @@
 
 from minova import clock
 from minova.simulation.clock import SimulatedClock
-from minova.simulation.scheduler import Killed
+from minova.simulation.scheduler import Deadlock
 from minova.simulation.scheduler import Process
+from minova.simulation.scheduler import ProcessKilled
 from minova.simulation.scheduler import Scheduler
-from minova.simulation.scheduler import Stuck
 from tests import base
 
 
@@ -31,7 +31,7 @@ class SchedulerTest(base.TestCase):
     def end(self, scheduler, processes):
         for process in processes:
             scheduler.kill(process)
-        scheduler.drain()
+        scheduler.end_killed()
 
     def process(self, name='one'):
         made = Process(name)
@@ -46,7 +46,7 @@ class SchedulerTest(base.TestCase):
         def work(name):
             for number in range(3):
                 seen.append((name, number))
-                scheduler.may_switch()
+                scheduler.maybe_switch()
 
         tasks = [
             scheduler.spawn(name, process, lambda name=name: work(name))
@@ -63,7 +63,7 @@ class SchedulerTest(base.TestCase):
         self.assertNotEqual(first, self.order(8))
         self.assertNotEqual(sorted(first), first)
 
-    def test_time_passes_only_when_everybody_waits(self):
+    def test_time_advances_when_all_tasks_wait(self):
         scheduler = self.begin()
         process, seen = self.process(), []
 
@@ -128,7 +128,7 @@ class SchedulerTest(base.TestCase):
         self.assertEqual(30.0, scheduler.now)
         self.assertRaises(RuntimeError, pool.submit, clock.sleep, 1)
 
-    def test_who_is_killed_does_nothing_more(self):
+    def test_killed_process_stops(self):
         scheduler = self.begin()
         seen = []
         process = self.process()
@@ -141,7 +141,7 @@ class SchedulerTest(base.TestCase):
                 seen.append('caught')
             finally:
                 # What is cleaned up must have no effect either.
-                self.assertRaises(Killed, clock.sleep, 1)
+                self.assertRaises(ProcessKilled, clock.sleep, 1)
 
         task = scheduler.spawn('k', process, work)
         other = scheduler.spawn('never begun', process, work)
@@ -150,9 +150,9 @@ class SchedulerTest(base.TestCase):
         scheduler.wait(100.0)
         self.assertEqual([], seen)
         self.assertTrue(task.ended and other.ended)
-        self.assertEqual([], scheduler.broken)
+        self.assertEqual([], scheduler.failed_tasks)
 
-    def test_who_is_paused_goes_on_late(self):
+    def test_paused_process_resumes_late(self):
         scheduler = self.begin()
         process, seen = self.process(), []
 
@@ -177,16 +177,16 @@ class SchedulerTest(base.TestCase):
 
         scheduler.spawn('b', self.process(), work)
         scheduler.wait(1.0)
-        ((task, error),) = scheduler.broken
+        ((task, error),) = scheduler.failed_tasks
         self.assertEqual(('b', 'no'), (task.name, str(error)))
 
-    def test_everybody_waiting_for_nothing_is_found(self):
+    def test_deadlock_is_detected(self):
         scheduler = self.begin()
         event = clock.event()
         scheduler.spawn('e', self.process(), event.wait)
-        self.assertRaises(Stuck, scheduler.wait, None)
+        self.assertRaises(Deadlock, scheduler.wait, None)
 
-    def test_a_wrong_time_of_day_is_one_machines_alone(self):
+    def test_clock_skew_is_per_machine(self):
         scheduler = self.begin()
         wrong, right, seen = self.process('w'), self.process('r'), {}
         wrong.skew = -3600.0

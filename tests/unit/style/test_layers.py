@@ -114,7 +114,7 @@ MAY_USE = {
 }
 
 
-def room_of(path):
+def package_of(path):
     """Return the room a file is in: its folder, or its own name."""
     relative = path.relative_to(ROOT)
     return relative.parts[0].removesuffix('.py')
@@ -147,10 +147,10 @@ def imports(tree):
 class LayersTest(base.TestCase):
     """The request's path is the order of the folders; there is no way back."""
 
-    def test_who_uses_whom(self):
+    def test_imports(self):
         wrong = []
         for path in sources():
-            room = room_of(path)
+            room = package_of(path)
             if room in ('__init__', 'cmd'):
                 continue
             allowed = MAY_USE.get(room, set()) | GROUND | {room}
@@ -162,14 +162,14 @@ class LayersTest(base.TestCase):
                     wrong.append(f'{path}:{line} {room} uses {name}')
         self.assertEqual([], wrong)
 
-    def test_every_room_has_a_rule(self):
-        rooms = {room_of(path) for path in sources()} - {'__init__', 'cmd'}
+    def test_every_package_has_a_rule(self):
+        rooms = {package_of(path) for path in sources()} - {'__init__', 'cmd'}
         self.assertEqual(set(), rooms - set(MAY_USE) - GROUND)
 
-    def test_ground_floor_uses_nothing_above(self):
+    def test_base_modules_import_nothing_above(self):
         wrong = []
         for path in sources():
-            room = room_of(path)
+            room = package_of(path)
             if room not in GROUND - {'conf'}:
                 continue
             for name, line in imports(ast.parse(path.read_text())):
@@ -238,7 +238,7 @@ class SeamsTest(base.TestCase):
         ('simulation/scheduler.py', 'Thread'),
     }
 
-    def test_nobody_calls_time_threads_or_ids_but_the_clock(self):
+    def test_only_clock_uses_time_threads_and_ids(self):
         wrong = []
         for path in sources():
             if path.name == 'clock.py':
@@ -272,7 +272,7 @@ class SeamsTest(base.TestCase):
                         wrong.append(f'{path}:{node.lineno} {attribute}')
         self.assertEqual([], wrong)
 
-    def test_book_changes_states_only_as_computed(self):
+    def test_unit_of_work_sets_only_computed_states(self):
         """No story hands a state to ``change``."""
         fields = {'vm_state', 'task_state', 'task_id', 'generation'}
         wrong = []

@@ -14,16 +14,16 @@ import fixtures
 
 from minova import clock
 from minova.conf import CONF
-from minova.states import Power
+from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
-from minova.virt.driver import Spec
+from minova.virt.driver import GuestSpec
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.fake.hypervisor import Hypervisor
 from minova.virt.fake.remote import RemoteDriver
 from minova.virt.fake.world import World
-from minova.virt.libvirt import embedded
-from minova.virt.shelf import DirectoryShelf
-from minova.virt.shelf import MemoryShelf
+from minova.virt.libvirt.embedded import driver as embedded_driver
+from minova.virt.record_store import DirectoryRecordStore
+from minova.virt.record_store import MemoryRecordStore
 
 UUID = '11111111-2222-4333-8444-555555555555'
 _RESCUE = 'disk.rescue'
@@ -48,28 +48,28 @@ def spec(uuid=UUID, **values):
         'operation': 'operation-1',
         'generation': 1,
     }
-    return Spec(**(made | values))
+    return GuestSpec(**(made | values))
 
 
 def drive_spec(uuid=UUID, hostname='web', **values):
     """Return a spec of a small guest that has a config drive."""
-    told = ConfigDrive(
+    emitted = ConfigDrive(
         hostname=hostname,
         launch_index=0,
         reservation_id='r-1',
         metadata={'role': 'web'},
         user_data='IyEvYmluL3NoCg==',
     )
-    return spec(uuid, config_drive=told, **values)
+    return spec(uuid, config_drive=emitted, **values)
 
 
-class PassingClock(clock.Clock):
+class ManualClock(clock.Clock):
     """The machine's clock, which can be put forward."""
 
     def __init__(self):
         self._ahead = datetime.timedelta()
 
-    def pass_(self, seconds):
+    def advance(self, seconds):
         self._ahead += datetime.timedelta(seconds=seconds)
 
     def now(self):
@@ -83,7 +83,7 @@ class Rig(fixtures.Fixture):
     migration_seconds = (None, None)
 
     def _setUp(self):
-        self.clock = PassingClock()
+        self.clock = ManualClock()
         self.addCleanup(clock.install, clock.install(self.clock))
         self.migrations_take(0)
         self.build()
@@ -98,7 +98,7 @@ class Rig(fixtures.Fixture):
 
     def later(self, seconds):
         """Let time pass."""
-        self.clock.pass_(seconds)
+        self.clock.advance(seconds)
 
 
 class FakeRig(Rig):
@@ -107,7 +107,7 @@ class FakeRig(Rig):
     migration_seconds = ('fake', 'migration_seconds')
 
     def build(self):
-        self.shelf = MemoryShelf()
+        self.shelf = MemoryRecordStore()
         self.worlds = {}
 
     def open(self, host):
@@ -118,9 +118,9 @@ class FakeRig(Rig):
     def crash(self, driver):
         """Nothing is in the driver, so there is nothing to drop."""
 
-    def stop_behind(self, driver, uuid):
+    def stop_outside_driver(self, driver, uuid):
         world = self.worlds[driver.host]
-        world.set_power(driver.host, uuid, Power.SHUTDOWN)
+        world.set_power(driver.host, uuid, PowerState.SHUTDOWN)
 
     def write(self, host, uuid, token):
         path = f'{host}/disks/{uuid}'
@@ -145,7 +145,7 @@ class FakeRig(Rig):
         disk = self.shelf.get(f'{host}/disks/{uuid}') or {}
         return disk.get('config_drive')
 
-    def say(self, host, uuid, text):
+    def write_console(self, host, uuid, text):
         """Let a guest have said something."""
         path = f'{host}/guests/{uuid}'
         said = {'console': text.split('\n')}
@@ -168,7 +168,7 @@ class FakeFilesRig(FakeRig):
     def build(self):
         super().build()
         directory = self.useFixture(fixtures.TempDir()).path
-        self.shelf = DirectoryShelf(directory)
+        self.shelf = DirectoryRecordStore(directory)
 
 
 class FakeProcessRig(FakeRig):
@@ -209,7 +209,7 @@ class EmbeddedRig(Rig):
             driver.close()
 
     def open(self, host):
-        driver = embedded.open_driver(host)
+        driver = embedded_driver.open_driver(host)
         self._open.append(driver)
         return driver
 
@@ -220,9 +220,9 @@ class EmbeddedRig(Rig):
 
     def domain(self, driver, uuid):
         """Return libvirt's own object, as an administrator has it."""
-        return driver.connection.use().lookupByUUIDString(uuid)
+        return driver.connection.get().lookupByUUIDString(uuid)
 
-    def stop_behind(self, driver, uuid):
+    def stop_outside_driver(self, driver, uuid):
         self.domain(driver, uuid).destroy()
 
     def disk(self, host, uuid, aside=False):
@@ -243,7 +243,7 @@ class EmbeddedRig(Rig):
         except FileNotFoundError:
             return None
 
-    def say(self, host, uuid, text):
+    def write_console(self, host, uuid, text):
         folder = os.path.dirname(self.disk(host, uuid))
         with open(os.path.join(folder, 'console.log'), 'w') as file:
             file.write(text)

@@ -58,8 +58,8 @@ NIC = {
 def drive(**values):
     """Return a spec of a guest that has a config drive."""
     more = {name: values.pop(name) for name in ('nics',) if name in values}
-    told = {'hostname': 'web', 'launch_index': 2, 'reservation_id': 'r-1'}
-    return spec(config_drive=ConfigDrive(**(told | values)), **more)
+    emitted = {'hostname': 'web', 'launch_index': 2, 'reservation_id': 'r-1'}
+    return spec(config_drive=ConfigDrive(**(emitted | values)), **more)
 
 
 def read(files, path):
@@ -79,9 +79,9 @@ class DocumentsTest(base.TestCase):
             'openstack/latest/network_data.json',
             'openstack/latest/vendor_data.json',
         ]
-        self.assertEqual(plain, list(documents.files(drive())))
+        self.assertEqual(plain, list(documents.build_files(drive())))
         text = base64.b64encode(SCRIPT).decode()
-        found = documents.files(drive(user_data=text))
+        found = documents.build_files(drive(user_data=text))
         scripts = {
             'ec2/latest/user-data',
             'openstack/2018-08-27/user_data',
@@ -94,13 +94,13 @@ class DocumentsTest(base.TestCase):
     def test_user_data_that_was_wrapped(self):
         # The API takes base64 in lines, as the tools write it.
         text = base64.encodebytes(b'x' * 200).decode()
-        found = documents.files(drive(user_data=text))
+        found = documents.build_files(drive(user_data=text))
         self.assertEqual(b'x' * 200, found['openstack/latest/user_data'])
-        found = documents.files(drive(user_data='AA\u2003EC\n'))
+        found = documents.build_files(drive(user_data='AA\u2003EC\n'))
         self.assertEqual(b'\0\1\2', found['openstack/latest/user_data'])
 
-    def test_who_it_is(self):
-        files = documents.files(
+    def test_instance_identity(self):
+        files = documents.build_files(
             drive(
                 availability_zone='nova',
                 metadata={'role': 'w\N{SNOWMAN}b'},
@@ -133,7 +133,7 @@ class DocumentsTest(base.TestCase):
         self.assertEqual({}, vendor)
 
     def test_without_a_key(self):
-        files = documents.files(drive())
+        files = documents.build_files(drive())
         found = read(files, 'openstack/latest/meta_data.json')
         self.assertNotIn('public_keys', found)
         self.assertNotIn('keys', found)
@@ -143,12 +143,12 @@ class DocumentsTest(base.TestCase):
 
     def test_a_certificate(self):
         pem = '-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n'
-        files = documents.files(drive(key_name='c', key_data=pem))
+        files = documents.build_files(drive(key_name='c', key_data=pem))
         found = read(files, 'openstack/latest/meta_data.json')
         self.assertEqual('x509', found['keys'][0]['type'])
 
     def test_a_guest_without_a_drive(self):
-        self.assertRaises(LookupError, documents.files, spec())
+        self.assertRaises(LookupError, documents.build_files, spec())
 
 
 class NetworkTest(base.TestCase):
@@ -213,24 +213,26 @@ class NetworkTest(base.TestCase):
                     {'type': 'dns', 'address': 'fd00::2'},
                 ],
             },
-            network.data([NIC]),
+            network.network_data([NIC]),
         )
 
     def test_no_gateway_no_route(self):
         subnet = NIC['subnets'][0] | {'gateway': None, 'dns': None}
-        found = network.data([NIC | {'subnets': [subnet], 'mtu': None}])
+        found = network.network_data(
+            [NIC | {'subnets': [subnet], 'mtu': None}]
+        )
         self.assertEqual([], found['networks'][0]['routes'])
         self.assertEqual([], found['services'])
         self.assertNotIn('mtu', found['links'][0])
 
-    def test_what_is_asked_for_by_dhcp(self):
+    def test_dhcp(self):
         # The second address lies in no subnet that is known.
-        found = network.data([NIC | {'subnets': NIC['subnets'][:1]}])
+        found = network.network_data([NIC | {'subnets': NIC['subnets'][:1]}])
         self.assertEqual(
             ['ipv4', 'ipv6_dhcp'], [n['type'] for n in found['networks']]
         )
         user = NIC | {'user': True, 'addresses': [], 'bridge': None}
-        found = network.data([user])
+        found = network.network_data([user])
         self.assertEqual(
             [
                 {
@@ -244,13 +246,13 @@ class NetworkTest(base.TestCase):
         )
 
     def test_a_device_without_an_address(self):
-        found = network.data([NIC | {'addresses': []}])
+        found = network.network_data([NIC | {'addresses': []}])
         self.assertEqual([], found['networks'])
         self.assertEqual(1, len(found['links']))
 
     def test_several_devices(self):
         other = NIC | {'id': 'f' * 36, 'mac': 'fa:16:3e:00:00:02'}
-        found = network.data([NIC, other])
+        found = network.network_data([NIC, other])
         links = [link['id'] for link in found['links']]
         self.assertEqual(['tap5e1ab5f6-00', 'tapfffffffffff'], links)
         self.assertEqual(
@@ -265,7 +267,7 @@ class NetworkTest(base.TestCase):
 
     def test_nothing(self):
         empty = {'links': [], 'networks': [], 'services': []}
-        self.assertEqual(empty, network.data([]))
+        self.assertEqual(empty, network.network_data([]))
 
 
 def unpacked(image, kind):
@@ -298,36 +300,38 @@ class ImageTest(base.TestCase):
 
     def test_all_files_by_both_kinds_of_names(self):
         made = drive(user_data=base64.b64encode(SCRIPT).decode())
-        image = configdrive.image(made)
+        image = configdrive.build_image(made)
         for kind in ('rr_path', 'joliet_path'):
-            self.assertEqual(documents.files(made), unpacked(image, kind))
+            self.assertEqual(
+                documents.build_files(made), unpacked(image, kind)
+            )
 
     def test_the_label(self):
         path = os.path.join(self.directory, 'disk.config')
         with open(path, 'wb') as file:
-            file.write(configdrive.image(drive()))
-        told = subprocess.run(
+            file.write(configdrive.build_image(drive()))
+        emitted = subprocess.run(
             ['/sbin/blkid', '-p', '-o', 'export', path],
             capture_output=True,
             text=True,
             check=True,
         ).stdout.splitlines()
-        self.assertIn('LABEL=config-2', told)
-        self.assertIn('TYPE=iso9660', told)
+        self.assertIn('LABEL=config-2', emitted)
+        self.assertIn('TYPE=iso9660', emitted)
 
     def test_it_is_the_same_whenever_and_wherever_it_is_made(self):
         made = drive(key_name='k' * 255, key_data=KEY, nics=(NIC,))
         self.at('UTC')
-        first = configdrive.image(made)
+        first = configdrive.build_image(made)
         self.at('Pacific/Chatham')
         # A second later, as pycdlib sees it.
         real = time.time
         self.patch(time, 'time', lambda: real() + 86400 * 400 + 1)
-        self.assertEqual(first, configdrive.image(made))
+        self.assertEqual(first, configdrive.build_image(made))
 
     def test_times_are_those_of_no_day(self):
         disc = pycdlib.PyCdlib()
-        disc.open_fp(io.BytesIO(configdrive.image(drive())))
+        disc.open_fp(io.BytesIO(configdrive.build_image(drive())))
         self.addCleanup(disc.close)
         record = disc.get_record(rr_path='/openstack/latest/meta_data.json')
         date = record.date
@@ -341,7 +345,9 @@ class ImageTest(base.TestCase):
 
     def test_another_guest_another_drive(self):
         one, other = drive(), drive(hostname='db')
-        self.assertNotEqual(configdrive.image(one), configdrive.image(other))
+        self.assertNotEqual(
+            configdrive.build_image(one), configdrive.build_image(other)
+        )
 
     @hypothesis.settings(max_examples=25, derandomize=True)
     @hypothesis.given(
@@ -360,8 +366,8 @@ class ImageTest(base.TestCase):
         # No name is a file and a directory.
         files = {f'{path}.txt': files[path] for path in files}
         self.at('UTC')
-        image = iso.image('any', files)
+        image = iso.build_image('any', files)
         self.at('Asia/Tokyo')
-        self.assertEqual(image, iso.image('any', files))
+        self.assertEqual(image, iso.build_image('any', files))
         for kind in ('rr_path', 'joliet_path'):
             self.assertEqual(files, unpacked(image, kind))

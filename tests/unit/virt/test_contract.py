@@ -10,7 +10,7 @@ import threading
 import time
 
 from minova import exception
-from minova.states import Power
+from minova.states import PowerState
 from minova.virt.driver import Peer
 from tests import base
 from tests.unit.virt.rigs import drive_spec
@@ -22,7 +22,7 @@ from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
-ON = (Power.RUNNING, Power.PAUSED)
+ON = (PowerState.RUNNING, PowerState.PAUSED)
 B = Peer('b', '127.0.0.1')
 SOURCE = {
     'host': 'a',
@@ -33,7 +33,7 @@ SOURCE = {
 }
 
 
-class Handle:
+class DriverHandle:
     """A host's driver, whichever process has it just now."""
 
     #: What changes something and can be asked again at any time. ``migrate``
@@ -41,9 +41,9 @@ class Handle:
     CHANGES = frozenset((
         'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
         'remove', 'create_disks', 'grow_disks', 'remove_disks',
-        'prepare_disks', 'hand_over', 'accept_disks', 'set_aside',
-        'take_back', 'drop_aside', 'prepare_reception', 'cancel_reception',
-        'abort_migration', 'force_migration', 'suspend', 'resume',
+        'prepare_disk_transfer', 'send_disks', 'commit_received_disks', 'retain_disks',
+        'restore_disks', 'discard_disks', 'pre_live_migration', 'rollback_live_migration_at_destination',
+        'abort_migration', 'force_complete', 'suspend', 'resume',
         'create_rescue_disk', 'remove_rescue_disk',
     ))  # fmt: skip
 
@@ -60,18 +60,18 @@ class Handle:
 
     def __getattr__(self, name):
         def ask(*args, **kwargs):
-            answer = self.ask(name, *args, **kwargs)
+            answer = self.call(name, *args, **kwargs)
             if self.repeating and name in self.CHANGES:
                 self.restart()
-                answer = self.ask(name, *args, **kwargs)
+                answer = self.call(name, *args, **kwargs)
             return answer
 
         return ask
 
-    def ask(self, name, *args, **kwargs):
+    def call(self, name, *args, **kwargs):
         """Ask the driver; what is done in steps is done to the last one."""
         answer = getattr(self.driver, name)(*args, **kwargs)
-        return list(answer) if name == 'hand_over' else answer
+        return list(answer) if name == 'send_disks' else answer
 
 
 class ContractTestCase(base.TestCase):
@@ -83,8 +83,8 @@ class ContractTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.rig = self.useFixture(self.rig_class())
-        self.a = Handle(self.rig, 'a', self.repeating)
-        self.b = Handle(self.rig, 'b', self.repeating)
+        self.a = DriverHandle(self.rig, 'a', self.repeating)
+        self.b = DriverHandle(self.rig, 'b', self.repeating)
 
     def defined(self, uuid=UUID, **values):
         """Give host a a guest with disks, which is off."""
@@ -143,21 +143,21 @@ class Host:
         while host.next_event(0.05) is not None:
             continue
 
-    def test_a_guest_that_stops_by_itself_is_told_of(self):
+    def test_guest_shutdown_emits_event(self):
         self.running()
         self.running(OTHER)
         self.drain(self.a)
-        self.rig.stop_behind(self.a.driver, UUID)
+        self.rig.stop_outside_driver(self.a.driver, UUID)
         self.assertEqual(UUID, self.a.next_event(5))
-        self.assertEqual(Power.SHUTDOWN, self.power())
-        self.assertEqual(Power.RUNNING, self.power(uuid=OTHER))
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power(uuid=OTHER))
 
     def test_what_stopped_behind_our_back_stays_off(self):
         self.running()
-        self.rig.stop_behind(self.a.driver, UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.rig.stop_outside_driver(self.a.driver, UUID)
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.a.restart()
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_guests_run_on_when_the_driver_is_closed(self):
         self.running()
@@ -174,7 +174,7 @@ class Guests:
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual([], self.a.guests())
         self.a.power_off(UUID)
-        self.a.remove(UUID)
+        self.a.destroy(UUID)
         for call in ('start', 'shutdown', 'pause', 'unpause'):
             self.assert_refused(
                 exception.GuestFailed, getattr(self.a.driver, call), UUID
@@ -185,16 +185,16 @@ class Guests:
         self.a.define(spec())
         guest = self.a.guest(UUID)
         self.assertEqual(
-            (UUID, Power.SHUTDOWN, None, False, None),
-            (guest.uuid, guest.power, guest.boot, guest.arriving,
-             guest.trouble),
+            (UUID, PowerState.SHUTDOWN, None, False, None),
+            (guest.uuid, guest.power, guest.boot, guest.is_incoming,
+             guest.fault),
         )  # fmt: skip
         self.assertEqual(('operation-1', 1), self.mark())
 
     def test_define_again(self):
         self.a.define(spec())
         self.a.define(spec(operation='operation-2', generation=2))
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.assertEqual(('operation-2', 2), self.mark())
 
     def test_define_a_running_guest(self):
@@ -218,13 +218,13 @@ class Guests:
         self.running()
         self.a.pause(UUID)
         self.a.define(spec(operation='operation-2', generation=2))
-        self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(PowerState.PAUSED, self.power())
         self.assertEqual(('operation-2', 2), self.mark())
 
     def test_start(self):
         self.running()
         guest = self.a.guest(UUID)
-        self.assertEqual(Power.RUNNING, guest.power)
+        self.assertEqual(PowerState.RUNNING, guest.power)
         self.assertIsInstance(guest.boot, int)
         self.a.start(UUID)
         self.assertEqual(guest, self.a.guest(UUID))
@@ -245,84 +245,84 @@ class Guests:
         self.a.pause(UUID)
         self.a.start(UUID)
         guest = self.a.guest(UUID)
-        self.assertEqual((Power.RUNNING, boot), (guest.power, guest.boot))
+        self.assertEqual((PowerState.RUNNING, boot), (guest.power, guest.boot))
 
     def test_start_without_disks(self):
         self.defined()
         self.rig.lose_disks('a', UUID)
         self.assert_refused(exception.DiskFailed, self.a.start, UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_shutdown(self):
         self.running()
         self.a.shutdown(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.a.shutdown(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
-    def test_a_paused_guest_does_not_hear_shutdown(self):
+    def test_paused_guest_ignores_shutdown(self):
         self.running()
         self.a.pause(UUID)
         self.a.shutdown(UUID)
-        self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(PowerState.PAUSED, self.power())
 
     def test_power_off(self):
         self.running()
         self.a.power_off(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.a.power_off(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_power_off_a_paused_guest(self):
         self.running()
         self.a.pause(UUID)
         self.a.power_off(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_pause_and_unpause(self):
         self.running()
         boot = self.a.guest(UUID).boot
         for _ in range(2):
             self.a.pause(UUID)
-            self.assertEqual(Power.PAUSED, self.power())
+            self.assertEqual(PowerState.PAUSED, self.power())
         self.assertEqual(boot, self.a.guest(UUID).boot)
         for _ in range(2):
             self.a.unpause(UUID)
-            self.assertEqual(Power.RUNNING, self.power())
+            self.assertEqual(PowerState.RUNNING, self.power())
         self.assertEqual(boot, self.a.guest(UUID).boot)
 
     def test_a_guest_that_is_off_cannot_be_paused(self):
         self.defined()
         for call in (self.a.driver.pause, self.a.driver.unpause):
             self.assert_refused(exception.GuestFailed, call, UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
-    def test_remove(self):
+    def test_destroy(self):
         self.running()
         self.running(OTHER)
         for _ in range(2):
-            self.a.remove(UUID)
+            self.a.destroy(UUID)
             self.assertIsNone(self.a.guest(UUID))
         self.assertTrue(self.a.has_disks(UUID))
         self.assertEqual([OTHER], [g.uuid for g in self.a.guests()])
         self.a.restart()
         self.assertEqual([OTHER], [g.uuid for g in self.a.guests()])
 
-    def test_removed_and_made_again(self):
+    def test_destroyed_and_created_again(self):
         self.running()
-        self.a.remove(UUID)
+        self.a.destroy(UUID)
         self.a.define(spec(generation=7))
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.assertEqual(('operation-1', 7), self.mark())
 
-    def test_guests_are_each_as_asked_alone(self):
+    def test_list_equals_single_queries(self):
         uuids = [UUID[:-1] + str(number) for number in range(5)]
         for number, uuid in enumerate(uuids):
             self.running(uuid, operation=f'o{number}', generation=number)
         self.a.pause(uuids[1])
         self.a.power_off(uuids[2])
-        self.a.remove(uuids[3])
-        self.b.prepare_reception(spec(uuids[0]), {'source': 'a'})
+        self.a.destroy(uuids[3])
+        self.b.pre_live_migration(spec(uuids[0]), {'source': 'a'})
         for host in (self.a, self.b):
             alone = [host.guest(uuid) for uuid in uuids]
             expected = [guest for guest in alone if guest is not None]
@@ -344,7 +344,7 @@ class Guests:
         self.a.shutdown(uuids[2])
         before = [self.a.guest(uuid) for uuid in uuids]
         self.assertEqual(
-            [Power.RUNNING, Power.PAUSED, Power.SHUTDOWN],
+            [PowerState.RUNNING, PowerState.PAUSED, PowerState.SHUTDOWN],
             [guest.power for guest in before],
         )
         for _ in range(2):
@@ -359,20 +359,23 @@ class Disks:
 
     def test_missing(self):
         self.assertFalse(self.a.has_disks(UUID))
-        self.assertFalse(self.a.has_aside(UUID))
+        self.assertFalse(self.a.has_retained_disks(UUID))
         self.a.remove_disks(UUID)
-        self.a.drop_aside(UUID)
+        self.a.discard_disks(UUID)
         for call, args in (
             (self.a.grow_disks, (spec(),)),
-            (self.a.hand_over, (UUID, B, self.b.prepare_disks(spec()))),
-            (self.b.accept_disks, (UUID,)),
-            (self.a.set_aside, (UUID,)),
-            (self.a.set_aside, (UUID, True)),
-            (self.a.take_back, (UUID,)),
+            (
+                self.a.send_disks,
+                (UUID, B, self.b.prepare_disk_transfer(spec())),
+            ),
+            (self.b.commit_received_disks, (UUID,)),
+            (self.a.retain_disks, (UUID,)),
+            (self.a.retain_disks, (UUID, True)),
+            (self.a.restore_disks, (UUID,)),
         ):
             self.assert_refused(exception.DiskFailed, call, *args)
         self.assertFalse(self.a.has_disks(UUID))
-        self.assertFalse(self.a.has_aside(UUID))
+        self.assertFalse(self.a.has_retained_disks(UUID))
         self.assertFalse(self.b.has_disks(UUID))
         self.assertEqual(set(), self.a.images_in_use())
 
@@ -397,7 +400,7 @@ class Disks:
             self.assertEqual(expected, self.rig.size_gb('a', UUID))
         self.assertEqual('token', self.rig.read('a', UUID))
 
-    def test_remove(self):
+    def test_destroy(self):
         self.a.create_disks(spec(), None)
         self.a.create_disks(spec(OTHER), None)
         for _ in range(2):
@@ -405,106 +408,108 @@ class Disks:
             self.assertFalse(self.a.has_disks(UUID))
         self.assertTrue(self.a.has_disks(OTHER))
 
-    def test_remove_leaves_what_is_set_aside(self):
+    def test_removal_keeps_retained_disks(self):
         self.a.create_disks(spec(), None)
         self.rig.write('a', UUID, 'token')
-        self.a.set_aside(UUID, copy=True)
+        self.a.retain_disks(UUID, copy=True)
         self.a.remove_disks(UUID)
-        self.assertTrue(self.a.has_aside(UUID))
+        self.assertTrue(self.a.has_retained_disks(UUID))
         self.assertEqual('token', self.rig.read('a', UUID, aside=True))
 
-    def test_hand_over(self):
+    def test_send_disks(self):
         self.defined(root_gb=2)
         self.rig.write('a', UUID, 'token')
-        done = self.hand_over()
+        done = self.send_disks()
         self.assertEqual(done[-1].total, done[-1].done)
         self.assertTrue(self.a.has_disks(UUID))
         self.assertTrue(self.b.has_disks(UUID))
         self.assertEqual('token', self.rig.read('b', UUID))
         self.assertEqual(2, self.rig.size_gb('b', UUID))
-        self.assertFalse(self.b.has_aside(UUID))
-        self.b.accept_disks(UUID)
+        self.assertFalse(self.b.has_retained_disks(UUID))
+        self.b.commit_received_disks(UUID)
         # Two disks from now on.
         self.rig.write('b', UUID, 'other')
         self.assertEqual('token', self.rig.read('a', UUID))
 
-    def hand_over(self, **values):
+    def send_disks(self, **values):
         """Have b invite and a hand over; return how it went."""
-        invitation = self.b.prepare_disks(spec(**values))
-        return self.a.hand_over(UUID, B, invitation)
+        transfer_ticket = self.b.prepare_disk_transfer(spec(**values))
+        return self.a.send_disks(UUID, B, transfer_ticket)
 
-    def test_hand_over_again(self):
+    def test_send_disks_again(self):
         self.defined()
         self.rig.write('a', UUID, 'old')
-        self.hand_over()
+        self.send_disks()
         self.b.remove_disks(UUID)
         self.rig.write('a', UUID, 'new')
-        self.hand_over(operation='operation-2')
-        self.b.accept_disks(UUID)
+        self.send_disks(operation='operation-2')
+        self.b.commit_received_disks(UUID)
         self.assertEqual('new', self.rig.read('b', UUID))
 
-    def test_what_is_set_aside_was_handed_over(self):
+    def test_retained_disks_count_as_sent(self):
         self.defined()
         self.rig.write('a', UUID, 'token')
-        self.hand_over()
-        self.a.set_aside(UUID)
-        self.assertEqual([], self.hand_over())
-        self.b.accept_disks(UUID)
+        self.send_disks()
+        self.a.retain_disks(UUID)
+        self.assertEqual([], self.send_disks())
+        self.b.commit_received_disks(UUID)
         self.assertEqual('token', self.rig.read('b', UUID))
         self.assertEqual('token', self.rig.read('a', UUID, aside=True))
 
-    def test_what_is_not_accepted_can_be_removed(self):
+    def test_uncommitted_disks_can_be_removed(self):
         self.defined()
-        self.hand_over()
+        self.send_disks()
         self.b.remove_disks(UUID)
-        self.assertEqual([], self.b.stock())
-        self.assert_refused(exception.DiskFailed, self.b.accept_disks, UUID)
+        self.assertEqual([], self.b.list_host_contents())
+        self.assert_refused(
+            exception.DiskFailed, self.b.commit_received_disks, UUID
+        )
 
-    def test_an_invitation_is_the_same_for_one_operation(self):
-        first = self.b.prepare_disks(spec())
-        self.assertEqual(first, self.b.prepare_disks(spec()))
+    def test_ticket_is_stable_per_operation(self):
+        first = self.b.prepare_disk_transfer(spec())
+        self.assertEqual(first, self.b.prepare_disk_transfer(spec()))
 
-    def test_set_aside_and_take_back(self):
+    def test_retain_and_restore(self):
         self.a.create_disks(spec(), None)
         self.rig.write('a', UUID, 'token')
-        self.a.set_aside(UUID)
-        self.assertTrue(self.a.has_aside(UUID))
+        self.a.retain_disks(UUID)
+        self.assertTrue(self.a.has_retained_disks(UUID))
         self.assertFalse(self.a.has_disks(UUID))
         self.a.restart()
-        self.a.take_back(UUID)
-        self.assertFalse(self.a.has_aside(UUID))
+        self.a.restore_disks(UUID)
+        self.assertFalse(self.a.has_retained_disks(UUID))
         self.assertTrue(self.a.has_disks(UUID))
         self.assertEqual('token', self.rig.read('a', UUID))
 
-    def test_set_aside_a_copy(self):
+    def test_retain_copy(self):
         self.a.create_disks(spec(), None)
         self.rig.write('a', UUID, 'old')
-        self.a.set_aside(UUID, copy=True)
-        self.assertTrue(self.a.has_aside(UUID))
+        self.a.retain_disks(UUID, copy=True)
+        self.assertTrue(self.a.has_retained_disks(UUID))
         self.assertTrue(self.a.has_disks(UUID))
         self.rig.write('a', UUID, 'new')
         # A second try must not lose what the first has kept.
-        self.a.set_aside(UUID, copy=True)
+        self.a.retain_disks(UUID, copy=True)
         self.assertEqual('old', self.rig.read('a', UUID, aside=True))
         self.assertEqual('new', self.rig.read('a', UUID))
         self.a.grow_disks(spec(root_gb=4))
-        self.a.take_back(UUID)
+        self.a.restore_disks(UUID)
         self.assertEqual('old', self.rig.read('a', UUID))
         self.assertEqual(1, self.rig.size_gb('a', UUID))
-        self.assertFalse(self.a.has_aside(UUID))
+        self.assertFalse(self.a.has_retained_disks(UUID))
 
-    def test_take_back_what_was_never_set_aside(self):
+    def test_restore_without_retained(self):
         self.a.create_disks(spec(), None)
         self.rig.write('a', UUID, 'token')
-        self.a.take_back(UUID)
+        self.a.restore_disks(UUID)
         self.assertEqual('token', self.rig.read('a', UUID))
 
-    def test_drop_aside(self):
+    def test_discard_disks(self):
         self.a.create_disks(spec(), None)
-        self.a.set_aside(UUID, copy=True)
+        self.a.retain_disks(UUID, copy=True)
         for _ in range(2):
-            self.a.drop_aside(UUID)
-            self.assertFalse(self.a.has_aside(UUID))
+            self.a.discard_disks(UUID)
+            self.assertFalse(self.a.has_retained_disks(UUID))
         self.assertTrue(self.a.has_disks(UUID))
 
 
@@ -517,9 +522,9 @@ class ConfigDrives:
 
     def holds_drive(self, host=None):
         """Tell whether the stock of a host has one."""
-        return [h.config_drive for h in (host or self.a).stock()]
+        return [h.config_drive for h in (host or self.a).list_host_contents()]
 
-    def test_only_for_who_wants_one(self):
+    def test_only_on_request(self):
         self.a.create_disks(spec(), None)
         self.assertIsNone(self.drive())
         self.assertEqual([False], self.holds_drive())
@@ -531,9 +536,9 @@ class ConfigDrives:
         self.assertTrue(self.a.has_disks(UUID))
         self.a.define(drive_spec())
         self.a.start(UUID)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power())
 
-    def test_it_stays_what_the_guest_was_told_first(self):
+    def test_contents_do_not_change(self):
         self.a.create_disks(drive_spec(), None)
         before = self.drive()
         self.a.create_disks(drive_spec(hostname='db'), None)
@@ -553,13 +558,13 @@ class ConfigDrives:
     def test_it_goes_along(self):
         self.a.create_disks(drive_spec(), None)
         before = self.drive()
-        invitation = self.b.prepare_disks(drive_spec())
-        self.a.hand_over(UUID, B, invitation)
-        self.b.accept_disks(UUID)
+        transfer_ticket = self.b.prepare_disk_transfer(drive_spec())
+        self.a.send_disks(UUID, B, transfer_ticket)
+        self.b.commit_received_disks(UUID)
         self.assertEqual(before, self.drive('b'))
-        self.a.set_aside(UUID)
+        self.a.retain_disks(UUID)
         self.assertIsNone(self.drive())
-        self.a.take_back(UUID)
+        self.a.restore_disks(UUID)
         self.assertEqual(before, self.drive())
 
     def test_it_goes_along_with_a_guest_that_runs(self):
@@ -568,44 +573,46 @@ class ConfigDrives:
         self.a.define(made)
         self.a.start(UUID)
         before = self.drive()
-        self.b.prepare_reception(made, {'source': 'a'})
-        self.a.driver.migrate(UUID, B, {'source': 'a'})
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.b.pre_live_migration(made, {'source': 'a'})
+        self.a.driver.start_live_migration(UUID, B, {'source': 'a'})
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assertEqual(PowerState.RUNNING, self.power(self.b))
         self.b.define(made)
         self.assertEqual(before, self.drive('b'))
         self.assertEqual([True], self.holds_drive(self.b))
 
-    def test_remove(self):
+    def test_destroy(self):
         self.a.create_disks(drive_spec(), None)
         self.a.remove_disks(UUID)
         self.assertIsNone(self.drive())
-        self.assertEqual([], self.a.stock())
+        self.assertEqual([], self.a.list_host_contents())
 
 
-class Moves:
+class LiveMigration:
     """Live migration."""
 
     def plan(self):
         """Check both ends; return the plan."""
-        answer = self.b.check_reception(spec(), SOURCE, None)
-        return self.a.check_departure(UUID, answer, None)
+        answer = self.b.check_can_live_migrate_destination(
+            spec(), SOURCE, None
+        )
+        return self.a.check_can_live_migrate_source(UUID, answer, None)
 
     def prepared(self, seconds=0):
         """Have a guest run and the destination ready; return the plan."""
-        self.rig.migrations_take(seconds)
+        self.rig.set_migration_seconds(seconds)
         self.running()
         self.rig.write('a', UUID, 'token')
         plan = self.plan()
-        self.b.prepare_reception(spec(), plan)
+        self.b.pre_live_migration(spec(), plan)
         return plan
 
-    def assert_moved(self, power=Power.RUNNING):
+    def assert_migrated(self, power=PowerState.RUNNING):
         """The guest is at b and only there, with its disk."""
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual([], self.a.guests())
         guest = self.b.guest(UUID)
-        self.assertEqual((power, False), (guest.power, guest.arriving))
+        self.assertEqual((power, False), (guest.power, guest.is_incoming))
         self.assertEqual([guest], self.b.guests())
         self.assertIsNotNone(guest.boot)
         self.assertEqual('token', self.rig.read('b', UUID))
@@ -613,7 +620,7 @@ class Moves:
     def assert_stayed(self, boot):
         """The guest has run at a all the time, and nothing is at b."""
         guest = self.a.guest(UUID)
-        self.assertEqual((Power.RUNNING, boot), (guest.power, guest.boot))
+        self.assertEqual((PowerState.RUNNING, boot), (guest.power, guest.boot))
         self.assertEqual([guest], self.a.guests())
         self.assertEqual('token', self.rig.read('a', UUID))
 
@@ -627,247 +634,251 @@ class Moves:
     def test_no_storage_is_shared(self):
         self.assertRaises(
             exception.InvalidLocalStorage,
-            self.b.check_reception,
+            self.b.check_can_live_migrate_destination,
             spec(),
             SOURCE,
             False,
         )
 
-    def test_only_a_guest_that_is_on_can_depart(self):
-        answer = self.b.check_reception(spec(), SOURCE, None)
+    def test_source_check_needs_a_running_guest(self):
+        answer = self.b.check_can_live_migrate_destination(
+            spec(), SOURCE, None
+        )
         for prepare in (lambda: None, self.defined):
             prepare()
             self.assertRaises(
-                exception.MigrationRefused,
-                self.a.check_departure,
+                exception.MigrationPreCheckError,
+                self.a.check_can_live_migrate_source,
                 UUID,
                 answer,
                 None,
             )
 
-    def test_no_move(self):
-        self.assertEqual('none', self.a.migration(UUID).state)
+    def test_no_migration(self):
+        self.assertEqual('none', self.a.migration_status(UUID).state)
         self.running()
-        self.assertEqual('none', self.a.migration(UUID).state)
+        self.assertEqual('none', self.a.migration_status(UUID).state)
         self.a.abort_migration(UUID)
         self.a.abort_migration(OTHER)
-        self.assertEqual('none', self.a.migration(UUID).state)
+        self.assertEqual('none', self.a.migration_status(UUID).state)
 
-    def test_an_unknown_guest_does_not_move(self):
-        self.assert_refused(exception.GuestFailed, self.a.migrate, UUID, B, {})
+    def test_unknown_guest_is_not_migrated(self):
+        self.assert_refused(
+            exception.GuestFailed, self.a.start_live_migration, UUID, B, {}
+        )
 
-    def test_reception(self):
+    def test_pre_live_migration(self):
         plan = self.prepared()
         guest = self.b.guest(UUID)
-        self.assertEqual((True, None), (guest.arriving, guest.boot))
-        self.b.prepare_reception(spec(), plan)
+        self.assertEqual((True, None), (guest.is_incoming, guest.boot))
+        self.b.pre_live_migration(spec(), plan)
         self.assertEqual([guest], self.b.guests())
         for _ in range(2):
-            self.b.cancel_reception(UUID, plan)
+            self.b.rollback_live_migration_at_destination(UUID, plan)
             self.assertIsNone(self.b.guest(UUID))
             self.assertEqual([], self.b.guests())
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_completed(self):
         plan = self.prepared()
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
-        self.assertEqual('none', self.b.migration(UUID).state)
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
+        self.assertEqual('none', self.b.migration_status(UUID).state)
 
     def test_a_paused_guest_stays_paused(self):
         plan = self.prepared()
         self.a.pause(UUID)
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved(Power.PAUSED)
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated(PowerState.PAUSED)
 
     def test_the_destination_makes_it_its_own(self):
         plan = self.prepared()
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.b.define(spec(operation='operation-2', generation=2))
-        self.assert_moved()
+        self.assert_migrated()
         self.assertEqual(('operation-2', 2), self.mark(self.b))
         # And the source puts away what is left there.
-        self.a.remove(UUID)
+        self.a.destroy(UUID)
         self.a.remove_disks(UUID)
-        self.assertEqual('none', self.a.migration(UUID).state)
+        self.assertEqual('none', self.a.migration_status(UUID).state)
         self.assertFalse(self.a.has_disks(UUID))
-        self.assert_moved()
+        self.assert_migrated()
         # What comes too late changes nothing.
-        self.b.cancel_reception(UUID, plan)
-        self.b.prepare_reception(spec(), plan)
-        self.assert_moved()
+        self.b.rollback_live_migration_at_destination(UUID, plan)
+        self.b.pre_live_migration(spec(), plan)
+        self.assert_migrated()
 
     def test_progress(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
-        going = self.a.migration(UUID)
+        self.a.start_live_migration(UUID, B, plan)
+        going = self.a.migration_status(UUID)
         self.assertEqual('running', going.state)
         self.assertEqual(64 << 20, going.memory_total)
         self.assertGreater(going.memory_remaining, going.memory_processed)
         self.rig.later(60)
-        going = self.a.migration(UUID)
+        going = self.a.migration_status(UUID)
         self.assertEqual('running', going.state)
         self.assertGreater(going.memory_processed, going.memory_remaining)
-        self.assertEqual(Power.RUNNING, self.power())
-        self.assertTrue(self.b.guest(UUID).arriving)
+        self.assertEqual(PowerState.RUNNING, self.power())
+        self.assertTrue(self.b.guest(UUID).is_incoming)
         self.rig.later(60)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
-    def test_asked_twice_it_goes_on(self):
+    def test_second_start_is_ignored(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.a.restart()
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('running', self.a.migration(UUID).state)
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('running', self.a.migration_status(UUID).state)
         self.rig.later(101)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_aborted(self):
         plan = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.rig.later(50)
         self.a.abort_migration(UUID)
-        self.assertEqual('cancelled', self.a.migration(UUID).state)
-        self.b.cancel_reception(UUID, plan)
+        self.assertEqual('cancelled', self.a.migration_status(UUID).state)
+        self.b.rollback_live_migration_at_destination(UUID, plan)
         self.rig.later(1000)
         self.assert_stayed(boot)
-        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.assertEqual('cancelled', self.a.migration_status(UUID).state)
         self.assertEqual([], self.b.guests())
         self.assertFalse(self.b.has_disks(UUID))
 
-    def test_aborted_and_begun_again(self):
+    def test_aborted_and_restarted(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.a.abort_migration(UUID)
-        self.b.cancel_reception(UUID, plan)
-        self.b.prepare_reception(spec(), plan)
-        self.a.migrate(UUID, B, plan)
+        self.b.rollback_live_migration_at_destination(UUID, plan)
+        self.b.pre_live_migration(spec(), plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.rig.later(101)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_abort_comes_too_late(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.rig.later(101)
         self.a.abort_migration(UUID)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_the_destination_is_not_prepared(self):
         self.running()
         self.rig.write('a', UUID, 'token')
         boot = self.a.guest(UUID).boot
-        self.a.migrate(UUID, B, self.plan())
-        ended = self.a.migration(UUID)
+        self.a.start_live_migration(UUID, B, self.plan())
+        ended = self.a.migration_status(UUID)
         self.assertEqual('failed', ended.state)
         self.assertIn('b', ended.error)
         self.assert_stayed(boot)
         self.assertEqual([], self.b.guests())
         self.assertFalse(self.b.has_disks(UUID))
 
-    def test_the_destination_gives_up_on_the_way(self):
+    def test_destination_rolls_back_during_migration(self):
         plan = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.migrate(UUID, B, plan)
-        self.b.cancel_reception(UUID, plan)
+        self.a.start_live_migration(UUID, B, plan)
+        self.b.rollback_live_migration_at_destination(UUID, plan)
         self.rig.later(101)
-        self.assertEqual('failed', self.a.migration(UUID).state)
+        self.assertEqual('failed', self.a.migration_status(UUID).state)
         self.assert_stayed(boot)
         self.assertEqual([], self.b.guests())
 
     def test_switched_off_on_the_way(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.a.power_off(UUID)
-        self.assertEqual('failed', self.a.migration(UUID).state)
+        self.assertEqual('failed', self.a.migration_status(UUID).state)
         self.rig.later(101)
-        self.assertEqual(Power.SHUTDOWN, self.power())
-        self.assertTrue(self.b.guest(UUID).arriving)
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
+        self.assertTrue(self.b.guest(UUID).is_incoming)
 
     def test_the_source_restarts_on_the_way(self):
         plan = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.a.restart()
-        self.assertEqual('running', self.a.migration(UUID).state)
+        self.assertEqual('running', self.a.migration_status(UUID).state)
         self.assertEqual(boot, self.a.guest(UUID).boot)
         self.rig.later(101)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_it_is_aborted_after_a_restart(self):
         plan = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.a.restart()
         self.a.abort_migration(UUID)
-        self.assertEqual('cancelled', self.a.migration(UUID).state)
+        self.assertEqual('cancelled', self.a.migration_status(UUID).state)
         self.assert_stayed(boot)
 
     def test_it_goes_on_without_the_source_service(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.rig.crash(self.a.driver)
         self.rig.later(101)
-        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.assertEqual(PowerState.RUNNING, self.power(self.b))
         self.a.driver = self.rig.open('a')
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_the_destination_restarts_on_the_way(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.b.restart()
-        self.assertTrue(self.b.guest(UUID).arriving)
+        self.assertTrue(self.b.guest(UUID).is_incoming)
         self.rig.later(101)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_it_arrives_while_the_destination_service_is_away(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         self.rig.crash(self.b.driver)
         self.rig.later(101)
-        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assertIsNone(self.a.guest(UUID))
         self.b.driver = self.rig.open('b')
-        self.assert_moved()
+        self.assert_migrated()
 
-    def test_both_restart_when_it_has_moved(self):
+    def test_both_restart_after_migration(self):
         plan = self.prepared()
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.a.restart()
         self.b.restart()
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
 
     def test_there_and_back(self):
         plan = self.prepared()
-        self.a.migrate(UUID, B, plan)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assert_moved()
+        self.a.start_live_migration(UUID, B, plan)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assert_migrated()
         self.rig.write('b', UUID, 'newer')
         back = {'source': 'b', 'dest': 'a', 'block_migration': True}
-        self.a.prepare_reception(spec(), back)
-        self.b.migrate(UUID, Peer('a', ''), back)
-        self.assertEqual('completed', self.b.migration(UUID).state)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.a.pre_live_migration(spec(), back)
+        self.b.start_live_migration(UUID, Peer('a', ''), back)
+        self.assertEqual('completed', self.b.migration_status(UUID).state)
+        self.assertEqual(PowerState.RUNNING, self.power())
         self.assertIsNone(self.b.guest(UUID))
         self.assertEqual('newer', self.rig.read('a', UUID))
-        self.assertEqual('none', self.a.migration(UUID).state)
+        self.assertEqual('none', self.a.migration_status(UUID).state)
 
     def test_one_host_at_most_has_it(self):
         plan = self.prepared(seconds=100)
-        self.a.migrate(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, plan)
         wrong, seen, done = [], set(), threading.Event()
 
         def watch():
@@ -876,7 +887,7 @@ class Moves:
             while not done.is_set():
                 there = self.b.driver.guest(UUID)
                 here = self.a.driver.guest(UUID)
-                at_b = there is not None and not there.arriving
+                at_b = there is not None and not there.is_incoming
                 at_a = here is not None
                 seen.add((at_a, at_b))
                 if at_a and at_b:
@@ -886,7 +897,9 @@ class Moves:
         for watcher in watchers:
             watcher.start()
         self.rig.later(101)
-        self.assertEqual('completed', self.a.driver.migration(UUID).state)
+        self.assertEqual(
+            'completed', self.a.driver.migration_status(UUID).state
+        )
         for _ in range(20):
             self.assertEqual(1, len(self.b.driver.guests()))
         until = time.monotonic() + 20
@@ -897,19 +910,23 @@ class Moves:
             watcher.join()
         self.assertEqual([], wrong)
         self.assertIn((False, True), seen)
-        self.assert_moved()
+        self.assert_migrated()
 
 
-class Stock:
+class HostContents:
     """All that a host has, at one look."""
 
-    def holding(self, host=None, uuid=UUID):
+    def artifact(self, host=None, uuid=UUID):
         """Return what a host has under a uuid, as words; [] for nothing."""
-        found = [h for h in (host or self.a).stock() if h.uuid == uuid]
+        found = [
+            h for h in (host or self.a).list_host_contents() if h.uuid == uuid
+        ]
         if not found:
             return []
         (one,) = found
-        words = [] if one.power_state is None else [Power(one.power_state)]
+        words = (
+            [] if one.power_state is None else [PowerState(one.power_state)]
+        )
         return words + [
             name
             for name in ('arriving', 'disks', 'aside', 'scraps')
@@ -917,78 +934,84 @@ class Stock:
         ]
 
     def test_nothing(self):
-        self.assertEqual([], self.a.stock())
+        self.assertEqual([], self.a.list_host_contents())
 
     def test_guests_with_their_marks(self):
         self.running(operation='operation-7', generation=7)
         self.defined(OTHER)
-        one, two = self.a.stock()
+        one, two = self.a.list_host_contents()
         self.assertEqual((UUID, OTHER), (one.uuid, two.uuid))
         self.assertEqual(
             ('operation-7', 7, False, False),
-            (one.operation, one.generation, one.arriving, one.config_drive),
+            (one.operation, one.generation, one.is_incoming, one.config_drive),
         )
-        self.assertEqual([Power.RUNNING, 'disks'], self.holding())
-        self.assertEqual([Power.SHUTDOWN, 'disks'], self.holding(uuid=OTHER))
-        self.assertEqual([], self.b.stock())
+        self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
+        self.assertEqual(
+            [PowerState.SHUTDOWN, 'disks'], self.artifact(uuid=OTHER)
+        )
+        self.assertEqual([], self.b.list_host_contents())
 
-    def test_stock_outlives_a_restart(self):
+    def test_contents_survive_restart(self):
         self.running()
-        before = self.a.stock()
+        before = self.a.list_host_contents()
         self.a.restart()
-        self.assertEqual(before, self.a.stock())
+        self.assertEqual(before, self.a.list_host_contents())
 
     def test_a_guest_without_disks(self):
         self.defined()
         self.rig.lose_disks('a', UUID)
-        self.assertNotIn('disks', self.holding())
-        self.assertIn(Power.SHUTDOWN, self.holding())
+        self.assertNotIn('disks', self.artifact())
+        self.assertIn(PowerState.SHUTDOWN, self.artifact())
 
     def test_disks_without_a_guest(self):
         self.defined()
-        self.a.remove(UUID)
-        self.assertEqual(['disks'], self.holding())
-        (one,) = self.a.stock()
+        self.a.destroy(UUID)
+        self.assertEqual(['disks'], self.artifact())
+        (one,) = self.a.list_host_contents()
         self.assertEqual((None, None), (one.operation, one.generation))
         self.a.remove_disks(UUID)
-        self.assertEqual([], self.a.stock())
+        self.assertEqual([], self.a.list_host_contents())
 
-    def test_disks_that_are_set_aside(self):
+    def test_retained_disks(self):
         self.defined()
-        self.a.set_aside(UUID, copy=True)
-        self.assertEqual([Power.SHUTDOWN, 'disks', 'aside'], self.holding())
-        self.a.remove(UUID)
+        self.a.retain_disks(UUID, copy=True)
+        self.assertEqual(
+            [PowerState.SHUTDOWN, 'disks', 'aside'], self.artifact()
+        )
+        self.a.destroy(UUID)
         self.a.remove_disks(UUID)
-        self.assertEqual(['aside'], self.holding())
-        self.a.drop_aside(UUID)
-        self.assertEqual([], self.a.stock())
+        self.assertEqual(['aside'], self.artifact())
+        self.a.discard_disks(UUID)
+        self.assertEqual([], self.a.list_host_contents())
 
-    def test_a_guest_that_comes(self):
-        self.rig.migrations_take(100)
+    def test_incoming_guest(self):
+        self.rig.set_migration_seconds(100)
         self.running()
-        self.b.prepare_reception(spec(), {'source': 'a'})
-        self.assertEqual(['arriving'], self.holding(self.b))
-        self.a.driver.migrate(UUID, B, {'source': 'a'})
-        self.assertEqual([Power.RUNNING, 'disks'], self.holding())
+        self.b.pre_live_migration(spec(), {'source': 'a'})
+        self.assertEqual(['arriving'], self.artifact(self.b))
+        self.a.driver.start_live_migration(UUID, B, {'source': 'a'})
+        self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
         self.rig.later(101)
-        self.assertEqual([], [h for h in self.a.stock() if h.power_state])
-        self.assertEqual([Power.RUNNING, 'disks'], self.holding(self.b))
+        self.assertEqual(
+            [], [h for h in self.a.list_host_contents() if h.power_state]
+        )
+        self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact(self.b))
 
-    def test_room_that_nobody_came_to(self):
-        self.b.prepare_reception(spec(), {'source': 'a'})
-        self.b.remove(UUID)
-        self.assertEqual([], self.b.stock())
+    def test_unused_incoming_reservation(self):
+        self.b.pre_live_migration(spec(), {'source': 'a'})
+        self.b.destroy(UUID)
+        self.assertEqual([], self.b.list_host_contents())
 
 
 class Consoles:
     """What guests say and show."""
 
-    def test_who_never_ran_said_nothing(self):
+    def test_no_output_before_first_start(self):
         self.assertEqual(b'', self.a.console_output(UUID, 100))
         self.defined()
         self.assertEqual(b'', self.a.console_output(UUID, 100))
 
-    def test_what_was_said_is_cut_from_its_beginning(self):
+    def test_output_is_truncated_at_start(self):
         self.running()
         self.rig.say('a', UUID, 'first\nlast')
         self.assertEqual(b'first\nlast', self.a.console_output(UUID, 100))
@@ -997,12 +1020,12 @@ class Consoles:
         self.a.restart()
         self.assertEqual(b'last', self.a.console_output(UUID, 4))
 
-    def test_no_screen_when_off(self):
+    def test_no_vnc_when_off(self):
         self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
         self.defined()
         self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
 
-    def test_no_screen_at_all(self):
+    def test_no_vnc(self):
         self.running()
         error = self.assertRaises(
             exception.ConsoleTypeUnavailable, self.a.vnc, UUID
@@ -1010,7 +1033,9 @@ class Consoles:
         self.assertIn('have no screen', str(error))
 
 
-class Every(Host, Guests, Disks, ConfigDrives, Moves, Consoles, Stock):
+class Every(
+    Host, Guests, Disks, ConfigDrives, LiveMigration, Consoles, HostContents
+):
     """All that a driver promises."""
 
 

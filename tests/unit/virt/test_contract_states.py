@@ -6,7 +6,7 @@ and made again.
 """
 
 from minova import exception
-from minova.states import Power
+from minova.states import PowerState
 from tests.unit.virt.rigs import EmbeddedRig
 from tests.unit.virt.rigs import FakeFilesRig
 from tests.unit.virt.rigs import FakeProcessRig
@@ -30,36 +30,36 @@ class Suspending:
 
     def test_suspend_and_resume(self):
         self.running()
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
         for _ in range(3):
             self.a.suspend(UUID)
-            self.assertEqual(Power.SHUTDOWN, self.power())
+            self.assertEqual(PowerState.SHUTDOWN, self.power())
             self.assertIsNone(self.a.guest(UUID).boot)
-            self.assertTrue(self.a.has_saved(UUID))
+            self.assertTrue(self.a.has_managed_save(UUID))
             self.assertEqual([self.a.guest(UUID)], self.a.guests())
             self.a.resume(UUID)
-            self.assertEqual(Power.RUNNING, self.power())
-            self.assertFalse(self.a.has_saved(UUID))
+            self.assertEqual(PowerState.RUNNING, self.power())
+            self.assertFalse(self.a.has_managed_save(UUID))
         self.assertEqual(('operation-1', 1), self.mark())
 
     def test_a_paused_guest_runs_when_it_is_resumed(self):
         self.running()
         self.a.pause(UUID)
         self.a.suspend(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.a.resume(UUID)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power())
 
     def test_it_outlives_the_driver(self):
         self.suspended()
         for _ in range(2):
             self.a.restart()
-            self.assertEqual(Power.SHUTDOWN, self.power())
-            self.assertTrue(self.a.has_saved(UUID))
+            self.assertEqual(PowerState.SHUTDOWN, self.power())
+            self.assertTrue(self.a.has_managed_save(UUID))
         self.a.resume(UUID)
         self.a.restart()
-        self.assertEqual(Power.RUNNING, self.power())
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertEqual(PowerState.RUNNING, self.power())
+        self.assertFalse(self.a.has_managed_save(UUID))
 
     def test_what_cannot_be_suspended(self):
         self.assert_refused(exception.GuestFailed, self.a.driver.suspend, UUID)
@@ -68,54 +68,54 @@ class Suspending:
             exception.GuestFailed, self.a.driver.suspend, UUID
         )
         self.assertIn('nothing of its memory', error.kwargs['reason'])
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_what_cannot_be_resumed(self):
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
         self.assert_refused(exception.GuestFailed, self.a.driver.resume, UUID)
         self.defined()
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
         error = self.assert_refused(
             exception.GuestFailed, self.a.driver.resume, UUID
         )
         self.assertIn('nothing of its memory', error.kwargs['reason'])
-        self.assertEqual(Power.SHUTDOWN, self.power())
+        self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_start_drops_what_is_saved(self):
         self.suspended()
         self.a.start(UUID)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power())
         self.a.power_off(UUID)
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
         self.assert_refused(exception.GuestFailed, self.a.driver.resume, UUID)
 
     def test_power_off_keeps_it(self):
         self.suspended()
         self.a.power_off(UUID)
-        self.assertTrue(self.a.has_saved(UUID))
+        self.assertTrue(self.a.has_managed_save(UUID))
         self.a.resume(UUID)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power())
 
     def test_a_definition_keeps_it(self):
         self.suspended()
         self.a.define(spec(operation='operation-2', generation=2))
-        self.assertTrue(self.a.has_saved(UUID))
+        self.assertTrue(self.a.has_managed_save(UUID))
 
     def test_remove_drops_it(self):
         self.suspended()
-        self.a.remove(UUID)
-        self.assertFalse(self.a.has_saved(UUID))
+        self.a.destroy(UUID)
+        self.assertFalse(self.a.has_managed_save(UUID))
         self.a.define(spec())
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
         self.a.restart()
-        self.assertFalse(self.a.has_saved(UUID))
+        self.assertFalse(self.a.has_managed_save(UUID))
 
     def test_others_are_left_alone(self):
         self.suspended()
         self.running(OTHER)
-        self.assertFalse(self.a.has_saved(OTHER))
+        self.assertFalse(self.a.has_managed_save(OTHER))
         self.a.resume(UUID)
-        self.assertEqual(Power.RUNNING, self.power(uuid=OTHER))
+        self.assertEqual(PowerState.RUNNING, self.power(uuid=OTHER))
 
 
 class Rescuing:
@@ -134,7 +134,7 @@ class Rescuing:
             self.a.create_rescue_disk(spec(rescue=RESCUE), None)
             self.a.define(spec(rescue=RESCUE))
             self.a.start(UUID)
-            self.assertEqual(Power.RUNNING, self.power())
+            self.assertEqual(PowerState.RUNNING, self.power())
             self.assertEqual('rescue', self.rig.starts_from('a', UUID))
             self.a.power_off(UUID)
             self.a.define(spec())
@@ -155,7 +155,7 @@ class Rescuing:
     def test_it_outlives_the_driver(self):
         self.rescued()
         self.a.restart()
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual(PowerState.RUNNING, self.power())
         self.assertEqual('rescue', self.rig.starts_from('a', UUID))
 
     def test_without_disks_there_is_nothing_to_rescue(self):
@@ -171,67 +171,69 @@ class Rescuing:
 
     def test_it_goes_with_the_disks(self):
         self.rescued()
-        self.a.remove(UUID)
+        self.a.destroy(UUID)
         self.a.remove_disks(UUID)
         self.assertFalse(self.rig.has_rescue_disk('a', UUID))
-        self.assertEqual([], self.a.stock())
+        self.assertEqual([], self.a.list_host_contents())
 
 
 class Forcing:
     """A guest that is made to arrive."""
 
     def moving(self):
-        self.rig.migrations_take(1000)
+        self.rig.set_migration_seconds(1000)
         self.running()
-        answer = self.b.check_reception(spec(), SOURCE, None)
-        plan = self.a.check_departure(UUID, answer, None)
-        self.b.prepare_reception(spec(), plan)
-        self.a.migrate(UUID, B, plan)
+        answer = self.b.check_can_live_migrate_destination(
+            spec(), SOURCE, None
+        )
+        plan = self.a.check_can_live_migrate_source(UUID, answer, None)
+        self.b.pre_live_migration(spec(), plan)
+        self.a.start_live_migration(UUID, B, plan)
         return plan
 
     def test_nothing_to_force(self):
-        self.a.force_migration(UUID)
+        self.a.force_complete(UUID)
         self.running()
-        self.a.force_migration(UUID)
-        self.assertEqual(Power.RUNNING, self.power())
-        self.assertEqual('none', self.a.migration(UUID).state)
+        self.a.force_complete(UUID)
+        self.assertEqual(PowerState.RUNNING, self.power())
+        self.assertEqual('none', self.a.migration_status(UUID).state)
 
     def test_it_is_there_soon(self):
         self.moving()
-        self.assertEqual('running', self.a.migration(UUID).state)
-        self.a.force_migration(UUID)
+        self.assertEqual('running', self.a.migration_status(UUID).state)
+        self.a.force_complete(UUID)
         self.rig.later(5)
-        self.assertEqual('completed', self.a.migration(UUID).state)
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assertIsNone(self.a.guest(UUID))
-        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.assertEqual(PowerState.RUNNING, self.power(self.b))
 
     def test_a_paused_guest_stays_paused(self):
-        self.rig.migrations_take(1000)
+        self.rig.set_migration_seconds(1000)
         self.running()
         self.a.pause(UUID)
-        self.b.prepare_reception(spec(), {'source': 'a'})
-        self.a.migrate(UUID, B, {'source': 'a'})
-        self.a.force_migration(UUID)
+        self.b.pre_live_migration(spec(), {'source': 'a'})
+        self.a.start_live_migration(UUID, B, {'source': 'a'})
+        self.a.force_complete(UUID)
         self.rig.later(5)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assertEqual(Power.PAUSED, self.power(self.b))
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assertEqual(PowerState.PAUSED, self.power(self.b))
 
     def test_after_a_restart(self):
         self.moving()
         self.a.restart()
-        self.a.force_migration(UUID)
+        self.a.force_complete(UUID)
         self.rig.later(5)
-        self.assertEqual('completed', self.a.migration(UUID).state)
-        self.assertEqual(Power.RUNNING, self.power(self.b))
+        self.assertEqual('completed', self.a.migration_status(UUID).state)
+        self.assertEqual(PowerState.RUNNING, self.power(self.b))
 
     def test_aborted_all_the_same_it_goes_on_here(self):
         plan = self.moving()
         self.a.abort_migration(UUID)
-        self.a.force_migration(UUID)
-        self.b.cancel_reception(UUID, plan)
+        self.a.force_complete(UUID)
+        self.b.rollback_live_migration_at_destination(UUID, plan)
         self.rig.later(5)
-        self.assertEqual('cancelled', self.a.migration(UUID).state)
-        self.assertEqual(Power.RUNNING, self.power())
+        self.assertEqual('cancelled', self.a.migration_status(UUID).state)
+        self.assertEqual(PowerState.RUNNING, self.power())
 
 
 class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
@@ -242,9 +244,9 @@ class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
     def test_a_forced_guest_is_paused_until_it_is_there(self):
         self.moving()
         self.a.force_migration(UUID)
-        self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(PowerState.PAUSED, self.power())
         self.a.abort_migration(UUID)
-        self.assertEqual(Power.PAUSED, self.power())
+        self.assertEqual(PowerState.PAUSED, self.power())
 
     def test_without_its_rescue_disk_it_does_not_start(self):
         self.defined()

@@ -14,9 +14,9 @@ import fixtures
 import libvirt
 
 from minova import exception
-from minova.virt.libvirt import qemu
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.moves import LiveMoves
+from minova.virt.libvirt.qemu import driver
+from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
 from tests import base
 from tests.unit.virt.libvirt.test_connection import ConnectionTestCase
 from tests.unit.virt.rigs import UUID
@@ -29,23 +29,23 @@ PLAN = {
 }
 
 
-class ApartTest(ConnectionTestCase):
+class DedicatedConnectionTest(ConnectionTestCase):
     """A connection for one call."""
 
     def test_another_one_that_is_closed(self):
         made = self.connection()
-        usual = made.use()
-        with made.apart() as opened:
+        usual = made.get()
+        with made.dedicated() as opened:
             self.assertIsNot(usual, opened)
             self.assertEqual(usual.getURI(), opened.getURI())
-            with made.apart() as third:
+            with made.dedicated() as third:
                 self.assertIsNot(opened, third)
-        self.assertIs(usual, made.use())
+        self.assertIs(usual, made.get())
         self.assertTrue(usual.isAlive())
 
     def test_silence(self):
         made = self.connection()
-        made.use()
+        made.get()
         answer = threading.Event()
         self.addCleanup(answer.set)
         real = libvirt.open
@@ -58,11 +58,11 @@ class ApartTest(ConnectionTestCase):
         self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
         with contextlib.ExitStack() as stack:
             error = self.assertRaises(
-                exception.GuestFailed, stack.enter_context, made.apart()
+                exception.GuestFailed, stack.enter_context, made.dedicated()
             )
         self.assertIn('no answer within 0.1 s', str(error))
         # Others are not concerned.
-        self.assertTrue(made.use().isAlive())
+        self.assertTrue(made.get().isAlive())
 
 
 class LongCallsTest(base.TestCase):
@@ -75,7 +75,7 @@ class LongCallsTest(base.TestCase):
         self.connection.apart.side_effect = lambda: contextlib.nullcontext(
             self.own
         )
-        self.moves = LiveMoves(
+        self.moves = QemuLiveMigration(
             mock.Mock(host='here', instances=self.directory),
             self.connection,
             mock.Mock(),
@@ -87,27 +87,29 @@ class LongCallsTest(base.TestCase):
         domain.jobStats.return_value = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
         self.moves._guests.find.return_value = domain
         self.moves._guests.guest.return_value = mock.Mock(power=1)
-        with mock.patch.object(LiveMoves, '_parameters', return_value={}):
-            self.moves.migrate(UUID, mock.Mock(), PLAN)
+        with mock.patch.object(
+            QemuLiveMigration, '_parameters', return_value={}
+        ):
+            self.moves.start_live_migration(UUID, mock.Mock(), PLAN)
         for thread in threading.enumerate():
             if thread.name == f'move-{UUID[:8]}':
                 thread.join()
         domain.migrateToURI3.assert_not_called()
-        return self.moves.migration(UUID)
+        return self.moves.migration_status(UUID)
 
-    def test_a_move(self):
+    def test_live_migration(self):
         self.assertEqual('completed', self.migrate().state)
         self.own.lookupByUUIDString.assert_called_once_with(UUID)
         domain = self.own.lookupByUUIDString.return_value
         domain.migrateToURI3.assert_called_once()
 
-    def test_a_move_for_which_there_is_none(self):
+    def test_live_migration_without_connection(self):
         self.connection.apart.side_effect = exception.GuestFailed('silence')
         found = self.migrate()
         self.assertEqual(('failed', 'silence'), (found.state, found.error))
 
-    def test_what_a_hypervisor_is_asked_for(self):
-        guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+    def test_host_queries(self):
+        guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
         domain = self.connection.use().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.hasManagedSaveImage.return_value = False
@@ -121,7 +123,7 @@ class LongCallsTest(base.TestCase):
             (off, guests.start, 'create'),
             (running, guests.shutdown, 'shutdown'),
             (running, guests.power_off, 'destroy'),
-            (running, guests.remove, 'destroy'),
+            (running, guests.destroy, 'destroy'),
             (running, guests.pause, 'suspend'),
             (paused, guests.unpause, 'resume'),
             (paused, guests.start, 'resume'),
@@ -135,7 +137,7 @@ class LongCallsTest(base.TestCase):
             getattr(domain, name).assert_not_called()
 
     def test_saving_memory(self):
-        guests = qemu.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
         domain = self.connection.use().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.state.return_value = [libvirt.VIR_DOMAIN_RUNNING, 1]

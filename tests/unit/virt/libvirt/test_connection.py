@@ -13,7 +13,7 @@ import libvirt
 
 from minova import exception
 from minova.virt.libvirt import connection
-from minova.virt.libvirt.connection import Changes
+from minova.virt.libvirt.connection import ChangedGuests
 from minova.virt.libvirt.connection import Connection
 from tests import base
 from tests.unit.virt.rigs import UUID
@@ -51,20 +51,20 @@ class OpeningTest(ConnectionTestCase):
 
     def test_opened_once(self):
         made = self.connection()
-        self.assertIs(made.use(), made.use())
+        self.assertIs(made.get(), made.get())
 
     def test_what_libvirt_refuses(self):
         made = self.connection('test:///no/such/file.xml')
-        error = self.assertRaises(exception.GuestFailed, made.use)
+        error = self.assertRaises(exception.GuestFailed, made.get)
         self.assertIn('libvirt at test:///no/such/file.xml: ', str(error))
         self.assertIn('no/such/file.xml', str(error.__cause__))
 
     def test_closed(self):
         made = self.connection()
-        made.use()
+        made.get()
         made.close()
         made.close()
-        self.assertRaises(exception.GuestFailed, made.use)
+        self.assertRaises(exception.GuestFailed, made.get)
 
     def test_silence(self):
         answer, opened = threading.Event(), []
@@ -79,13 +79,13 @@ class OpeningTest(ConnectionTestCase):
         self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
         made = self.connection()
         for _ in range(3):
-            error = self.assertRaises(exception.GuestFailed, made.use)
+            error = self.assertRaises(exception.GuestFailed, made.get)
             self.assertIn('no answer within 0.1 s', str(error))
         # One attempt hangs, however often it was asked for, and what comes
         # of it late is used.
         answer.set()
         self.config(group='libvirt', connect_timeout=5)
-        self.assertTrue(made.use().isAlive())
+        self.assertTrue(made.get().isAlive())
         self.assertEqual([self.uri], opened)
 
     def use_together(self, made):
@@ -94,7 +94,7 @@ class OpeningTest(ConnectionTestCase):
 
         def use():
             try:
-                found.append(made.use())
+                found.append(made.get())
             except exception.GuestFailed as error:
                 found.append(str(error))
 
@@ -135,7 +135,7 @@ class OpeningTest(ConnectionTestCase):
         found, _ = self.use_together(self.connection())
         self.assertEqual(opened * 6, found)
 
-    def test_many_hear_of_one_failure(self):
+    def test_all_waiters_get_the_failure(self):
         tries = []
         failure = libvirt.libvirtError('no')
 
@@ -150,16 +150,16 @@ class OpeningTest(ConnectionTestCase):
         self.assertEqual([f'libvirt at {self.uri}: no'] * 6, found)
         self.assertEqual(1, len(tries))
         # Who comes later tries again.
-        self.assertTrue(made.use().isAlive())
+        self.assertTrue(made.get().isAlive())
 
-    def test_what_nobody_expects_is_not_for_ever(self):
+    def test_unexpected_error_is_not_permanent(self):
         made = self.connection()
         real = libvirt.open
         with mock.patch.object(libvirt, 'open', return_value=object()):
-            self.assertRaises(exception.GuestFailed, made.use)
+            self.assertRaises(exception.GuestFailed, made.get)
         self.assertIs(real, libvirt.open)
         self.assertIn('was not made', self.log.output)
-        self.assertTrue(made.use().isAlive())
+        self.assertTrue(made.get().isAlive())
 
     def test_silence_after_it_was_opened(self):
         answer, silent = threading.Event(), mock.Mock()
@@ -178,7 +178,7 @@ class OpeningTest(ConnectionTestCase):
         # It is used when it is there, and taken back as it was made.
         answer.set()
         self.config(group='libvirt', connect_timeout=5)
-        self.assertIs(silent, made.use())
+        self.assertIs(silent, made.get())
         made.close()
         silent.domainEventDeregisterAny.assert_called_with(7)
         silent.close.assert_called_once_with()
@@ -193,7 +193,7 @@ class OpeningTest(ConnectionTestCase):
         self.config(group='libvirt', connect_timeout=0.1)
         self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
         made = self.connection()
-        self.assertRaises(exception.GuestFailed, made.use)
+        self.assertRaises(exception.GuestFailed, made.get)
         made.close()
         answer.set()
         for thread in threading.enumerate():
@@ -211,7 +211,7 @@ class OpeningTest(ConnectionTestCase):
         self.config(group='libvirt', connect_timeout=0.1)
         self.useFixture(fixtures.MockPatchObject(libvirt, 'open', slow))
         made = self.connection()
-        self.assertRaises(exception.GuestFailed, made.use)
+        self.assertRaises(exception.GuestFailed, made.get)
         answer.set()
         for thread in threading.enumerate():
             if thread.name == 'libvirt-open':
@@ -222,15 +222,15 @@ class OpeningTest(ConnectionTestCase):
     def test_one_thread_for_all_while_any_is_open(self):
         self.assertEqual(0, len(loops()))
         first, second = self.connection(), self.connection()
-        first.use()
-        second.use()
+        first.get()
+        second.get()
         self.assertEqual(1, len(loops()))
         first.close()
         self.assertEqual(1, len(loops()))
         second.close()
         self.assertEqual(0, len(loops()))
         third = self.connection()
-        third.use()
+        third.get()
         self.assertEqual(1, len(loops()))
 
     def test_nothing_is_printed(self):
@@ -254,7 +254,7 @@ class EventsTest(ConnectionTestCase):
 
     def setUp(self):
         super().setUp()
-        self.changes = Changes()
+        self.changes = ChangedGuests()
         self.heard = []
         self.made = self.connection()
         self.made.listen(self.changes.put)
@@ -265,7 +265,7 @@ class EventsTest(ConnectionTestCase):
             continue
 
     def test_life(self):
-        domain = self.made.use().defineXML(DOMAIN)
+        domain = self.made.get().defineXML(DOMAIN)
         for change in (
             domain.create,
             domain.suspend,
@@ -278,7 +278,7 @@ class EventsTest(ConnectionTestCase):
         self.assertIsNone(self.changes.take(0.01))
 
     def test_metadata(self):
-        domain = self.made.use().defineXML(DOMAIN)
+        domain = self.made.get().defineXML(DOMAIN)
         domain.create()
         self.drain()
         domain.setMetadata(
@@ -286,15 +286,15 @@ class EventsTest(ConnectionTestCase):
         )
         self.assertEqual(UUID, self.changes.take(5))
 
-    def test_a_dead_connection_is_opened_anew(self):
-        dead = self.made.use()
+    def test_dead_connection_is_reopened(self):
+        dead = self.made.get()
         dead.defineXML(DOMAIN)
         self.drain()
         self.assertEqual([None], [uuid for uuid in self.heard if not uuid])
         self.useFixture(
             fixtures.MockPatchObject(dead, 'isAlive', lambda: False)
         )
-        alive = self.made.use()
+        alive = self.made.get()
         self.assertIsNot(dead, alive)
         self.assertIn('is dead', self.log.output)
         # Changes may have been missed, and it is heard again.
@@ -303,7 +303,7 @@ class EventsTest(ConnectionTestCase):
         self.assertEqual(UUID, self.changes.take(5))
 
     def test_every_guest_may_have_changed_meanwhile(self):
-        there = self.made.use()
+        there = self.made.get()
         shared = libvirt.open(self.uri)
         self.addCleanup(shared.close)
         shared.defineXML(DOMAIN)
@@ -313,23 +313,23 @@ class EventsTest(ConnectionTestCase):
         self.useFixture(
             fixtures.MockPatchObject(there, 'isAlive', lambda: False)
         )
-        self.made.use()
+        self.made.get()
         self.assertEqual(UUID, self.changes.take(5))
 
     def test_a_connection_that_cannot_be_asked_is_dead(self):
         def broken():
             raise libvirt.libvirtError('no')
 
-        dead = self.made.use()
+        dead = self.made.get()
         self.useFixture(fixtures.MockPatchObject(dead, 'isAlive', broken))
-        self.assertIsNot(dead, self.made.use())
+        self.assertIsNot(dead, self.made.get())
 
 
 class ChangesTest(base.TestCase):
     """Each guest once until it is taken."""
 
     def test_once(self):
-        changes = Changes()
+        changes = ChangedGuests()
         for uuid in ('x', 'y', 'x', None, 'y', 'x'):
             changes.put(uuid)
         self.assertEqual(['x', 'y', None], [
@@ -339,32 +339,32 @@ class ChangesTest(base.TestCase):
         self.assertEqual('x', changes.take(0))
 
     def test_a_negative_time_is_none(self):
-        self.assertIsNone(Changes().take(-1))
+        self.assertIsNone(ChangedGuests().take(-1))
 
 
-class RefusalsTest(ConnectionTestCase):
+class TranslateErrorsTest(ConnectionTestCase):
     """libvirt's errors in the form of drivers."""
 
-    def test_its_own_words(self):
-        opened = self.connection().use()
+    def test_libvirt_message(self):
+        opened = self.connection().get()
 
         def ask():
-            with connection.refusals(UUID):
+            with connection.translate_errors(UUID):
                 opened.lookupByName('nobody')
 
         error = self.assertRaises(exception.GuestFailed, ask)
         self.assertEqual(f'Instance {UUID}: Domain not found', str(error))
 
     def test_gone_may_be_well(self):
-        opened = self.connection().use()
-        with connection.refusals(UUID, gone=True):
+        opened = self.connection().get()
+        with connection.translate_errors(UUID, ignore_missing=True):
             opened.lookupByName('nobody')
 
     def test_only_that(self):
-        opened = self.connection().use()
+        opened = self.connection().get()
 
         def ask():
-            with connection.refusals(UUID, gone=True):
+            with connection.translate_errors(UUID, ignore_missing=True):
                 opened.defineXML('<domain/>')
 
         self.assertRaises(exception.GuestFailed, ask)

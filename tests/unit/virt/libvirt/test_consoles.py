@@ -5,7 +5,7 @@ import os
 from unittest import mock
 
 from minova import exception
-from minova.virt.driver import Screen
+from minova.virt.driver import VncEndpoint
 from minova.virt.libvirt import consoles
 from tests.unit.virt.libvirt.test_guests import GuestsTestCase
 from tests.unit.virt.rigs import UUID
@@ -13,7 +13,7 @@ from tests.unit.virt.rigs import UUID
 DOMAIN = "<domain type='qemu'><devices>{}</devices></domain>"
 
 
-class ScreenTest(GuestsTestCase):
+class VncEndpointTest(GuestsTestCase):
     """What a running guest's definition says."""
 
     def setUp(self):
@@ -21,11 +21,11 @@ class ScreenTest(GuestsTestCase):
         self.consoles = consoles.Consoles(self.connection, self.disks)
 
     def read(self, graphics):
-        return consoles.read_screen(DOMAIN.format(graphics))
+        return consoles.parse_vnc_endpoint(DOMAIN.format(graphics))
 
     def test_an_address(self):
         self.assertEqual(
-            Screen('192.0.2.1', 5903),
+            VncEndpoint('192.0.2.1', 5903),
             self.read(
                 "<graphics type='spice' port='5900' listen='192.0.2.9'/>"
                 "<graphics type='vnc' port='5903' autoport='yes' "
@@ -36,7 +36,7 @@ class ScreenTest(GuestsTestCase):
 
     def test_a_network_that_gave_an_address(self):
         self.assertEqual(
-            Screen('192.0.2.7', 5900),
+            VncEndpoint('192.0.2.7', 5900),
             self.read(
                 "<graphics type='vnc' port='5900'><listen type='network' "
                 "address='192.0.2.7' network='default'/></graphics>"
@@ -45,21 +45,21 @@ class ScreenTest(GuestsTestCase):
 
     def test_older_forms(self):
         self.assertEqual(
-            Screen('::', 5900),
+            VncEndpoint('::', 5900),
             self.read("<graphics type='vnc' port='5900' listen='::'/>"),
         )
         self.assertEqual(
-            Screen('127.0.0.1', 5900),
+            VncEndpoint('127.0.0.1', 5900),
             self.read("<graphics type='vnc' port='5900'/>"),
         )
         self.assertEqual(
-            Screen(None, None, '/run/vnc'),
+            VncEndpoint(None, None, '/run/vnc'),
             self.read("<graphics type='vnc' socket='/run/vnc'/>"),
         )
 
     def test_a_socket(self):
         self.assertEqual(
-            Screen(None, None, '/run/vnc'),
+            VncEndpoint(None, None, '/run/vnc'),
             self.read(
                 "<graphics type='vnc' port='-1'><listen type='socket' "
                 "socket='/run/vnc'/></graphics>"
@@ -81,7 +81,7 @@ class ScreenTest(GuestsTestCase):
         text = DOMAIN.format("<graphics type='vnc' port='5907'/>")
         with mock.patch.object(type(domain), 'XMLDesc', lambda self: text):
             self.assertEqual(
-                Screen('127.0.0.1', 5907), self.consoles.vnc(UUID)
+                VncEndpoint('127.0.0.1', 5907), self.consoles.vnc(UUID)
             )
 
     def test_one_that_was_defined_without(self):
@@ -118,7 +118,7 @@ class LogTest(GuestsTestCase):
         self.write(b'x' * 5000000 + b'the end')
         self.assertEqual(b'the end', self.end(7))
 
-    def test_one_that_was_put_aside(self):
+    def test_rotated_log(self):
         self.write(b'3')
         self.assertEqual(b'3', self.end(10))
         self.write(b'12', '.0')

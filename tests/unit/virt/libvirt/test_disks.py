@@ -11,14 +11,14 @@ import fixtures
 from minova import exception
 from minova.virt import configdrive
 from minova.virt.driver import Peer
+from minova.virt.host_contents import DiskArtifacts
 from minova.virt.libvirt import disks
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.disks import copy_sparse
 from minova.virt.libvirt.disks import Disks
-from minova.virt.libvirt.disks import PlainFiles
-from minova.virt.libvirt.records import HostDisks
-from minova.virt.libvirt.records import Records
-from minova.virt.stock import Kept
+from minova.virt.libvirt.disks import PlainFileBackend
+from minova.virt.libvirt.embedded.store import EmbeddedDisks
+from minova.virt.libvirt.embedded.store import EmbeddedStore
 from tests import base
 from tests.unit.virt.rigs import drive_spec
 from tests.unit.virt.rigs import OTHER
@@ -48,7 +48,7 @@ class DisksTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.place = os.path.join(self.directory, 'instances')
-        self.disks = Disks(self.place, PlainFiles())
+        self.disks = Disks(self.place, PlainFileBackend())
 
     def path(self, name='disk', folder=UUID):
         return os.path.join(self.place, folder, name)
@@ -101,7 +101,7 @@ class ContentTest(DisksTestCase):
         self.disks.create_disks(made, None)
         found = [
             (disk.target, disk.format, os.path.getsize(disk.path))
-            for disk in self.disks.of(made)
+            for disk in self.disks.list_disks(made)
         ]
         self.assertEqual(
             [
@@ -115,21 +115,21 @@ class ContentTest(DisksTestCase):
     def test_a_config_drive(self):
         made = drive_spec(swap_mb=1, image={'disk_format': 'qcow2'})
         self.disks.create_disks(made, None)
-        root, swap, drive = self.disks.of(made)
+        root, swap, drive = self.disks.list_disks(made)
         path = self.path('disk.config')
         self.assertEqual(xml.Disk(path, 'raw', 'vdz', readonly=True), drive)
         self.assertEqual((False, False), (root.readonly, swap.readonly))
-        self.assertEqual(configdrive.image(made), self.read(drive.path))
+        self.assertEqual(configdrive.build_image(made), self.read(drive.path))
 
     def test_a_config_drive_that_was_cut_short(self):
         self.disks.create_disks(drive_spec(), None)
         os.unlink(self.path('disk.config'))
         with open(self.path('.disk.config.part'), 'w') as file:
             file.write('half' * 100000)
-        self.assertFalse(self.disks.kept()[UUID].config_drive)
+        self.assertFalse(self.disks.list_artifacts()[UUID].has_config_drive)
         self.disks.create_disks(drive_spec(), None)
         self.assertEqual(
-            configdrive.image(drive_spec()),
+            configdrive.build_image(drive_spec()),
             self.read(self.path('disk.config')),
         )
         self.assertEqual(
@@ -153,35 +153,37 @@ class ContentTest(DisksTestCase):
 
     def test_the_format_is_the_image_services_word(self):
         made = spec(swap_mb=1, image={'disk_format': 'qcow2'})
-        root, swap = self.disks.of(made)
+        root, swap = self.disks.list_disks(made)
         self.assertEqual(('qcow2', 'raw'), (root.format, swap.format))
         # Whatever a guest writes to its disk.
         self.disks.create_disks(spec(), self.image((0, b'QFI\xfb\0\0\0\3')))
-        (root,) = self.disks.of(spec())
+        (root,) = self.disks.list_disks(spec())
         self.assertEqual('raw', root.format)
 
     def test_grow_makes_what_the_guest_did_not_have(self):
         self.disks.create_disks(spec(root_gb=1), None)
         bigger = spec(root_gb=2, swap_mb=64, ephemeral_gb=1)
         self.disks.grow_disks(bigger)
-        sizes = [os.path.getsize(d.path) for d in self.disks.of(bigger)]
+        sizes = [
+            os.path.getsize(d.path) for d in self.disks.list_disks(bigger)
+        ]
         self.assertEqual([2 * GIB, GIB, 64 * MIB], sizes)
 
-    def test_all_that_is_there_goes_along(self):
+    def test_all_files_are_sent(self):
         self.disks.create_disks(spec(swap_mb=1), None)
         with open(self.disks.console_log(UUID), 'w') as file:
             file.write('Linux')
-        self.disks.set_aside(UUID, copy=True)
+        self.disks.retain_disks(UUID, copy=True)
         aside = os.path.join(self.place, f'{UUID}_resize')
         self.assertEqual(
             ['console.log', 'disk', 'disk.swap'], sorted(os.listdir(aside))
         )
         self.disks.remove_disks(UUID)
         self.assertEqual([f'{UUID}_resize'], os.listdir(self.place))
-        self.disks.drop_aside(UUID)
+        self.disks.discard_disks(UUID)
         self.assertEqual([], os.listdir(self.place))
 
-    def test_half_done_things_do_not_go_along(self):
+    def test_partial_files_are_not_sent(self):
         self.disks.create_disks(spec(), None)
         for folder, name in (
             (UUID, '.disk.part'),
@@ -191,8 +193,8 @@ class ContentTest(DisksTestCase):
             os.makedirs(os.path.join(self.place, folder), exist_ok=True)
             with open(self.path(name, folder), 'w') as file:
                 file.write('of an earlier try')
-        self.disks.set_aside(UUID, copy=True)
-        self.disks.receive(UUID, os.path.join(self.place, f'{UUID}_resize'))
+        self.disks.retain_disks(UUID, copy=True)
+        self.disks.copy_from(UUID, os.path.join(self.place, f'{UUID}_resize'))
         self.assertEqual(
             [UUID, f'{UUID}_resize'], sorted(os.listdir(self.place))
         )
@@ -211,13 +213,13 @@ class ContentTest(DisksTestCase):
         self.disks.create_disks(spec(swap_mb=1), self.image((0, b'x')))
         self.assertEqual(['fsync', 'rename'] * 2, done)
         done.clear()
-        self.disks.set_aside(UUID, copy=True)
+        self.disks.retain_disks(UUID, copy=True)
         self.assertEqual(['fsync', 'fsync', 'rename'], done)
 
     def test_what_the_disks_take(self):
         self.disks.create_disks(spec(), self.image((0, b'x' * MIB)))
-        self.assertGreaterEqual(self.disks.used(UUID), MIB)
-        self.assertLess(self.disks.used(UUID), 2 * MIB)
+        self.assertGreaterEqual(self.disks.bytes_used(UUID), MIB)
+        self.assertLess(self.disks.bytes_used(UUID), 2 * MIB)
 
 
 class ImagesInUseTest(DisksTestCase):
@@ -248,7 +250,7 @@ class ImagesInUseTest(DisksTestCase):
         self.disks.create_disks(spec(OTHER), base)
         self.assertEqual(set(bases[:3]), self.disks.images_in_use())
 
-    def test_headers_that_are_no_sense(self):
+    def test_invalid_headers(self):
         self.disks.create_disks(spec(), None)
         for head in (
             b'',
@@ -271,7 +273,7 @@ class ImagesInUseTest(DisksTestCase):
             found = real(path)
             calls.append(path)
             if len(calls) == 1:
-                self.disks.set_aside(UUID)
+                self.disks.retain_disks(UUID)
             return found
 
         with mock.patch.object(disks.os, 'listdir', listdir):
@@ -298,12 +300,15 @@ class KernelTest(DisksTestCase):
                 self.assertEqual(b'first', file.read())
         self.assertEqual(
             (self.path('kernel'), None),
-            (self.disks.boot(made).kernel, self.disks.boot(made).ramdisk),
+            (
+                self.disks.kernel_boot(made).kernel,
+                self.disks.kernel_boot(made).ramdisk,
+            ),
         )
         image = {'kernel_id': 'k', 'ramdisk_id': 'r'}
-        boot = self.disks.boot(spec(image=image))
+        boot = self.disks.kernel_boot(spec(image=image))
         self.assertEqual(self.path('ramdisk'), boot.ramdisk)
-        self.assertIsNone(self.disks.boot(spec()))
+        self.assertIsNone(self.disks.kernel_boot(spec()))
 
 
 class CopyTest(DisksTestCase):
@@ -362,27 +367,41 @@ class KeptTest(DisksTestCase):
         self.make(UUID, f'{OTHER}_resize', 'lost+found', 'not-a-uuid_resize')
         self.make(f'.{OTHER}.gone')
         self.assertEqual(
-            {UUID: Kept(scraps=True), OTHER: Kept(aside=True, scraps=True)},
-            self.disks.kept(),
+            {
+                UUID: DiskArtifacts(has_partial_disks=True),
+                OTHER: DiskArtifacts(
+                    has_retained_disks=True, has_partial_disks=True
+                ),
+            },
+            self.disks.list_artifacts(),
         )
         self.disks.create_disks(spec(), None)
-        self.assertEqual(Kept(disks=True), self.disks.kept()[UUID])
+        self.assertEqual(
+            DiskArtifacts(has_disks=True), self.disks.list_artifacts()[UUID]
+        )
         self.make(f'.{UUID}.part', f'{UUID}/disk.config')
         self.assertEqual(
-            Kept(disks=True, scraps=True, config_drive=True),
-            self.disks.kept()[UUID],
+            DiskArtifacts(
+                has_disks=True, has_partial_disks=True, has_config_drive=True
+            ),
+            self.disks.list_artifacts()[UUID],
         )
 
     def test_all_of_it_can_be_removed(self):
         self.make(f'{UUID}_resize', f'.{UUID}.part', f'.{UUID}.gone', UUID)
         self.disks.remove_disks(UUID)
-        self.assertEqual({UUID: Kept(aside=True)}, self.disks.kept())
-        self.disks.drop_aside(UUID)
-        self.assertEqual({}, self.disks.kept())
+        self.assertEqual(
+            {UUID: DiskArtifacts(has_retained_disks=True)},
+            self.disks.list_artifacts(),
+        )
+        self.disks.discard_disks(UUID)
+        self.assertEqual({}, self.disks.list_artifacts())
 
     def test_a_directory_that_cannot_be_read(self):
         os.rmdir(self.disks.directory)
-        error = self.assertRaises(exception.DiskFailed, self.disks.kept)
+        error = self.assertRaises(
+            exception.DiskFailed, self.disks.list_artifacts
+        )
         self.assertIn('No such file', str(error))
 
 
@@ -408,11 +427,11 @@ class FailureTest(DisksTestCase):
 
         self.useFixture(fixtures.MockPatchObject(disks, 'copy_sparse', full))
         for call, args in (
-            (self.disks.set_aside, (UUID, True)),
-            (self.disks.receive, (UUID, self.disks.folder(UUID))),
+            (self.disks.retain_disks, (UUID, True)),
+            (self.disks.copy_from, (UUID, self.disks.guest_directory(UUID))),
         ):
             self.assert_fails('No space left', call, *args)
-        self.assertFalse(self.disks.has_aside(UUID))
+        self.assertFalse(self.disks.has_retained_disks(UUID))
         self.assertTrue(self.disks.has_disks(UUID))
 
     def test_it_may_not_be_removed(self):
@@ -423,17 +442,17 @@ class FailureTest(DisksTestCase):
         with fixtures.MockPatchObject(os, 'rename', refuse):
             for call in (
                 self.disks.remove_disks,
-                self.disks.set_aside,
+                self.disks.retain_disks,
             ):
                 self.assert_fails('Permission denied', call, UUID)
         self.assertTrue(self.disks.has_disks(UUID))
 
     def test_no_such_peer(self):
-        records = Records(self.directory)
-        own = HostDisks(records, 'a')
+        records = EmbeddedStore(self.directory)
+        own = EmbeddedDisks(records, 'a')
         own.create_disks(spec(), None)
         error = self.assertRaises(
-            exception.DiskFailed, own.hand_over, UUID, Peer('z', ''), {}
+            exception.DiskFailed, own.send_disks, UUID, Peer('z', ''), {}
         )
         self.assertIn('z is no embedded host', str(error))
         self.assertFalse(os.path.exists(os.path.join(self.directory, 'z')))

@@ -9,12 +9,12 @@ import fixtures
 import libvirt
 
 from minova import exception
-from minova.states import Power
+from minova.states import PowerState
 from minova.virt.libvirt import host
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.disks import Disks
-from minova.virt.libvirt.disks import PlainFiles
+from minova.virt.libvirt.disks import PlainFileBackend
 from minova.virt.libvirt.guests import Guests
 from tests import base
 from tests.unit.virt.rigs import spec
@@ -32,7 +32,7 @@ class GuestsTestCase(base.TestCase):
         self.connection = Connection(f'test://{path}')
         self.addCleanup(self.connection.close)
         self.disks = Disks(
-            os.path.join(self.directory, 'instances'), PlainFiles()
+            os.path.join(self.directory, 'instances'), PlainFileBackend()
         )
         self.guests = Guests(self.connection, self.disks, xml.PROFILES['test'])
 
@@ -49,20 +49,20 @@ class PowerTest(GuestsTestCase):
     def test_states(self):
         domain = self.running()
         for state, power, on in (
-            (libvirt.VIR_DOMAIN_NOSTATE, Power.NOSTATE, False),
-            (libvirt.VIR_DOMAIN_RUNNING, Power.RUNNING, True),
-            (libvirt.VIR_DOMAIN_BLOCKED, Power.RUNNING, True),
-            (libvirt.VIR_DOMAIN_PAUSED, Power.PAUSED, True),
+            (libvirt.VIR_DOMAIN_NOSTATE, PowerState.NOSTATE, False),
+            (libvirt.VIR_DOMAIN_RUNNING, PowerState.RUNNING, True),
+            (libvirt.VIR_DOMAIN_BLOCKED, PowerState.RUNNING, True),
+            (libvirt.VIR_DOMAIN_PAUSED, PowerState.PAUSED, True),
             # It runs until it is off.
-            (libvirt.VIR_DOMAIN_SHUTDOWN, Power.RUNNING, True),
-            (libvirt.VIR_DOMAIN_SHUTOFF, Power.SHUTDOWN, False),
-            (libvirt.VIR_DOMAIN_CRASHED, Power.CRASHED, False),
-            (libvirt.VIR_DOMAIN_PMSUSPENDED, Power.SUSPENDED, True),
-            (99, Power.NOSTATE, False),
+            (libvirt.VIR_DOMAIN_SHUTDOWN, PowerState.RUNNING, True),
+            (libvirt.VIR_DOMAIN_SHUTOFF, PowerState.SHUTDOWN, False),
+            (libvirt.VIR_DOMAIN_CRASHED, PowerState.CRASHED, False),
+            (libvirt.VIR_DOMAIN_PMSUSPENDED, PowerState.SUSPENDED, True),
+            (99, PowerState.NOSTATE, False),
         ):
             answer = [(domain, {'state.state': state, 'state.reason': 0})]
             with mock.patch.object(
-                self.connection.use(),
+                self.connection.get(),
                 'getAllDomainStats',
                 lambda _, answer=answer: answer,
             ):
@@ -78,10 +78,10 @@ class PowerTest(GuestsTestCase):
         )
         answer = [(domain, {'state.state': state, 'state.reason': reason})]
         with mock.patch.object(
-            self.connection.use(), 'getAllDomainStats', lambda _: answer
+            self.connection.get(), 'getAllDomainStats', lambda _: answer
         ):
             (guest,) = self.guests.guests()
-        self.assertIn('disk', guest.trouble)
+        self.assertIn('disk', guest.fault)
 
     def test_a_guest_that_crashed(self):
         domain = self.running()
@@ -89,8 +89,10 @@ class PowerTest(GuestsTestCase):
             os.path.join(self.directory, 'core'), libvirt.VIR_DUMP_CRASH
         )
         guest = self.guests.guest(UUID)
-        self.assertEqual((Power.SHUTDOWN, None), (guest.power, guest.boot))
-        self.assertIn('crashed', guest.trouble)
+        self.assertEqual(
+            (PowerState.SHUTDOWN, None), (guest.power, guest.boot)
+        )
+        self.assertIn('crashed', guest.fault)
 
     def test_boot_is_libvirts_number(self):
         domain = self.running()
@@ -109,7 +111,7 @@ class CallsTest(GuestsTestCase):
         for uuid in self.uuids:
             self.running(uuid)
         self.heard, self.calls = [], []
-        self.connection.listen(self.heard.append)
+        self.connection.add_listener(self.heard.append)
         for name in (
             'virConnectGetAllDomainStats',
             'virConnectListAllDomains',
@@ -130,27 +132,27 @@ class CallsTest(GuestsTestCase):
 
         self.useFixture(fixtures.MockPatchObject(module, name, counted))
 
-    def looked(self):
+    def metadata_reads(self):
         """Look at all guests once nothing is left to be heard of them."""
-        heard = -1
-        while heard != len(self.heard):
-            heard = len(self.heard)
+        received = -1
+        while received != len(self.heard):
+            received = len(self.heard)
             time.sleep(0.05)
         self.guests.guests()
         self.calls.clear()
 
     def test_all_guests_take_one_call(self):
-        self.looked()
+        self.metadata_reads()
         self.guests.guests()
         self.assertEqual(['virConnectGetAllDomainStats'], self.calls)
 
-    def test_the_mark_of_a_guest_that_changed_is_asked_again(self):
-        self.looked()
+    def test_metadata_of_changed_guest_is_read_again(self):
+        self.metadata_reads()
         domain = self.guests.find(self.uuids[0])
         made = spec(self.uuids[0], operation='other', generation=5)
         domain.setMetadata(
             libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-            xml.mark(made),
+            xml.metadata_xml(made),
             xml.PREFIX,
             xml.NAMESPACE,
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
@@ -162,22 +164,22 @@ class CallsTest(GuestsTestCase):
             time.sleep(0.01)
         self.assertEqual([5, 1, 1, 1], [marks[uuid] for uuid in self.uuids])
 
-    def test_after_a_new_connection_all_marks_are_asked_again(self):
-        self.looked()
-        self.guests._forget(None)
+    def test_reconnect_clears_metadata_cache(self):
+        self.metadata_reads()
+        self.guests._invalidate(None)
         self.calls.clear()
         self.guests.guests()
         self.assertEqual(4, self.calls.count('virDomainGetMetadata'))
 
     def test_what_is_read_during_a_change_is_not_kept(self):
-        self.looked()
-        self.guests._forget(None)
+        self.metadata_reads()
+        self.guests._invalidate(None)
         domain = self.guests.find(self.uuids[0])
         real = type(domain).metadata
 
         def late(domain, *args):
             text = real(domain, *args)
-            self.guests._forget(domain.UUIDString())
+            self.guests._invalidate(domain.UUIDString())
             return text
 
         with mock.patch.object(type(domain), 'metadata', late):
@@ -191,7 +193,7 @@ class OthersTest(GuestsTestCase):
     """Guests that are not as ours are, or not for long."""
 
     def test_a_guest_that_is_not_ours(self):
-        self.connection.use().defineXML(
+        self.connection.get().defineXML(
             f"<domain type='test'><name>x</name><uuid>{UUID}</uuid>"
             '<memory>1024</memory><vcpu>1</vcpu>'
             '<os><type>hvm</type></os></domain>'
@@ -203,19 +205,19 @@ class OthersTest(GuestsTestCase):
         )
         self.assertEqual(guest, self.guests.guest(UUID))
 
-    def test_a_guest_that_goes_while_it_is_looked_at(self):
+    def test_guest_vanishes_during_query(self):
         domain = self.running()
-        real = self.connection.use().getAllDomainStats
+        real = self.connection.get().getAllDomainStats
 
         def gone(*args):
             answer = real(*args)
             domain.destroy()
             domain.undefine()
-            self.guests._forget(None)
+            self.guests._invalidate(None)
             return answer
 
         with mock.patch.object(
-            self.connection.use(), 'getAllDomainStats', gone
+            self.connection.get(), 'getAllDomainStats', gone
         ):
             self.assertEqual([], self.guests.guests())
 
@@ -243,7 +245,7 @@ class OthersTest(GuestsTestCase):
 
         with mock.patch.object(kind, 'destroy', late):
             self.guests.power_off(UUID)
-        self.assertEqual(Power.SHUTDOWN, self.guests.guest(UUID).power)
+        self.assertEqual(PowerState.SHUTDOWN, self.guests.guest(UUID).power)
 
     def test_it_goes_off_while_it_is_defined(self):
         domain = self.running()
@@ -257,7 +259,9 @@ class OthersTest(GuestsTestCase):
         with mock.patch.object(kind, 'setMetadata', late):
             self.guests.define(spec(generation=2))
         guest = self.guests.guest(UUID)
-        self.assertEqual((Power.SHUTDOWN, 2), (guest.power, guest.generation))
+        self.assertEqual(
+            (PowerState.SHUTDOWN, 2), (guest.power, guest.generation)
+        )
 
     def test_its_power_cannot_be_cut(self):
         self.running()
@@ -267,10 +271,10 @@ class OthersTest(GuestsTestCase):
             raise libvirt.libvirtError('device or resource busy')
 
         with mock.patch.object(kind, 'destroy', stuck):
-            for call in (self.guests.power_off, self.guests.remove):
+            for call in (self.guests.power_off, self.guests.destroy):
                 error = self.assertRaises(exception.GuestFailed, call, UUID)
                 self.assertIn('busy', str(error))
-        self.assertEqual(Power.RUNNING, self.guests.guest(UUID).power)
+        self.assertEqual(PowerState.RUNNING, self.guests.guest(UUID).power)
 
     def test_a_definition_that_is_refused(self):
         self.running()
@@ -278,7 +282,7 @@ class OthersTest(GuestsTestCase):
             exception.GuestFailed, self.guests.define, spec(name='other')
         )
         self.assertIn('already defined', str(error))
-        self.assertEqual(Power.RUNNING, self.guests.guest(UUID).power)
+        self.assertEqual(PowerState.RUNNING, self.guests.guest(UUID).power)
 
     def test_the_definition_comes_before_the_mark(self):
         domain = self.running()
@@ -305,7 +309,7 @@ class HostTest(GuestsTestCase):
         self.assertEqual('TEST', have.hypervisor_type)
         self.assertEqual(2, have.version)
         self.assertEqual(
-            self.connection.use().getHostname(), have.hypervisor_hostname
+            self.connection.get().getHostname(), have.hypervisor_hostname
         )
         self.assertGreater(have.disk_gb, 0)
 
@@ -333,7 +337,7 @@ class HostTest(GuestsTestCase):
             host.cpu_info(text, 'x86_64'),
         )
 
-    def test_cpu_info_that_is_not_told(self):
+    def test_cpu_info_unknown(self):
         self.assertEqual(
             {
                 'arch': 'riscv64',
@@ -358,8 +362,8 @@ class HostTest(GuestsTestCase):
             Guests(away, self.disks, xml.PROFILES['test']).guests,
         )
 
-    def test_each_libvirt_error_of_all_guests_is_told(self):
-        opened = self.connection.use()
+    def test_libvirt_errors_are_translated(self):
+        opened = self.connection.get()
 
         def refuse(*args):
             raise libvirt.libvirtError('out of order')

@@ -67,7 +67,7 @@ class NetworksTestCase(base.TestCase):
         self.addCleanup(self.connection.close)
 
     def network(self, name='default'):
-        return self.connection.use().networkLookupByName(name)
+        return self.connection.get().networkLookupByName(name)
 
     def reserved(self, name='default'):
         """Return MAC and address of what a network reserves."""
@@ -78,7 +78,7 @@ class NetworksTestCase(base.TestCase):
         }
 
     def connect(self, *nics, uuid=UUID):
-        networks.connect(self.connection, uuid, nics)
+        networks.ensure_reservations(self.connection, uuid, nics)
 
     def foreign(self, **values):
         """Let somebody else reserve an address."""
@@ -117,26 +117,32 @@ class ReservationsTest(NetworksTestCase):
             {('fa:16:3e:00:00:03', '10.0.1.9')}, self.reserved('other')
         )
         self.connect(nic(7, 4), uuid=OTHER)
-        self.assertEqual({UUID, OTHER}, networks.connected(self.connection))
-        networks.disconnect(self.connection, UUID)
+        self.assertEqual(
+            {UUID, OTHER}, networks.guests_with_reservations(self.connection)
+        )
+        networks.remove_reservations(self.connection, UUID)
         self.assertEqual({('fa:16:3e:00:00:04', '10.0.0.7')}, self.reserved())
         self.assertEqual(set(), self.reserved('other'))
-        self.assertEqual({OTHER}, networks.connected(self.connection))
-        networks.disconnect(self.connection, UUID)
+        self.assertEqual(
+            {OTHER}, networks.guests_with_reservations(self.connection)
+        )
+        networks.remove_reservations(self.connection, UUID)
 
     def test_again_changes_nothing(self):
         self.connect(nic())
         before = self.network().XMLDesc()
-        with mock.patch.object(networks.Side, 'update') as update:
+        with mock.patch.object(networks.NetworkConfig, 'update') as update:
             self.connect(nic())
         update.assert_not_called()
         self.assertEqual(before, self.network().XMLDesc())
 
-    def test_what_a_guest_that_is_gone_has_left_makes_room(self):
+    def test_stale_reservation_is_replaced(self):
         self.connect(nic(5, 1), uuid=OTHER)
         self.connect(nic(5, 2))
         self.assertEqual({('fa:16:3e:00:00:02', '10.0.0.5')}, self.reserved())
-        self.assertEqual({UUID}, networks.connected(self.connection))
+        self.assertEqual(
+            {UUID}, networks.guests_with_reservations(self.connection)
+        )
 
     def test_what_is_out_of_date_is_replaced(self):
         self.connect(nic(5, 1))
@@ -148,8 +154,10 @@ class ReservationsTest(NetworksTestCase):
         self.foreign(name='minova-nobody', ip='10.0.0.8')
         self.refused('reserves 10.0.0.5 for 52:54:00:00:00:01', nic(5))
         self.refused('reserves 10.0.0.8 for another', nic(8))
-        self.assertEqual(set(), networks.connected(self.connection))
-        networks.disconnect(self.connection, UUID)
+        self.assertEqual(
+            set(), networks.guests_with_reservations(self.connection)
+        )
+        networks.remove_reservations(self.connection, UUID)
         self.assertEqual(2, len(self.reserved()))
 
     def test_without_dhcp_there_is_nothing_to_reserve(self):
@@ -164,23 +172,25 @@ class ReservationsTest(NetworksTestCase):
 
     def test_removed_by_another_meanwhile(self):
         self.connect(nic())
-        real = networks.Side.update
+        real = networks.NetworkConfig.update
 
         def removed(side, command, what):
             real(side, command, what)
             real(side, command, what)
 
-        with mock.patch.object(networks.Side, 'update', removed):
-            networks.disconnect(self.connection, UUID)
+        with mock.patch.object(networks.NetworkConfig, 'update', removed):
+            networks.remove_reservations(self.connection, UUID)
         self.assertEqual(set(), self.reserved())
 
     def test_what_libvirt_does_not_remove(self):
         self.connect(nic())
         error = libvirt.libvirtError('busy')
-        with mock.patch.object(networks.Side, 'update', side_effect=error):
+        with mock.patch.object(
+            networks.NetworkConfig, 'update', side_effect=error
+        ):
             self.assertRaises(
                 exception.GuestFailed,
-                networks.disconnect,
+                networks.remove_reservations,
                 self.connection,
                 UUID,
             )
@@ -246,11 +256,11 @@ class SidesTest(base.TestCase):
     def held(self, network):
         """Connect and disconnect; return what there was in between."""
         connection = self.connection(network)
-        networks.connect(connection, UUID, [nic(5, 5, 'lan')])
-        self.assertEqual({UUID}, networks.connected(connection))
+        networks.ensure_reservations(connection, UUID, [nic(5, 5, 'lan')])
+        self.assertEqual({UUID}, networks.guests_with_reservations(connection))
         found = copy.deepcopy(network.held)
-        networks.disconnect(connection, UUID)
-        self.assertEqual(set(), networks.connected(connection))
+        networks.remove_reservations(connection, UUID)
+        self.assertEqual(set(), networks.guests_with_reservations(connection))
         return found
 
     def test_what_one_of_them_lacks_is_made_and_removed(self):
@@ -272,8 +282,8 @@ class SidesTest(base.TestCase):
     def test_one_that_is_off_forgets_too(self):
         network = TwoSided(None, (self.ours,))
         connection = self.connection(network)
-        self.assertEqual({UUID}, networks.connected(connection))
-        networks.disconnect(connection, UUID)
+        self.assertEqual({UUID}, networks.guests_with_reservations(connection))
+        networks.remove_reservations(connection, UUID)
         self.assertEqual({1: None, 2: []}, network.held)
 
 
@@ -299,7 +309,7 @@ class MissingTest(NetworksTestCase):
     def test_no_such_bridge(self):
         plugged = nic(network=None, bridge='nobridge0')
         self.connect(plugged)
-        for uri, told in (
+        for uri, emitted in (
             ('qemu:///system', True),
             ('qemu:///session', True),
             # Another machine, or a place of its own on this one.
@@ -307,18 +317,18 @@ class MissingTest(NetworksTestCase):
             ('qemu:///system?socket=/run/rig/a', False),
         ):
             far = mock.Mock(uri=uri)
-            if told:
+            if emitted:
                 error = self.assertRaises(
                     exception.GuestFailed,
-                    networks.connect,
+                    networks.ensure_reservations,
                     far,
                     UUID,
                     [plugged],
                 )
                 self.assertIn('has no bridge nobridge0, which', str(error))
             else:
-                networks.connect(far, UUID, [plugged])
-        networks.connect(
+                networks.ensure_reservations(far, UUID, [plugged])
+        networks.ensure_reservations(
             mock.Mock(uri='qemu:///system'), UUID, [plugged | {'bridge': 'lo'}]
         )
 
@@ -329,8 +339,8 @@ class MissingTest(NetworksTestCase):
         opened.listAllNetworks.side_effect = error
         connection = mock.Mock(uri='test:///x')
         connection.use.return_value = opened
-        networks.disconnect(connection, UUID)
-        self.assertEqual(set(), networks.connected(connection))
+        networks.remove_reservations(connection, UUID)
+        self.assertEqual(set(), networks.guests_with_reservations(connection))
 
     def test_networks_that_cannot_be_read(self):
         opened = mock.Mock()
@@ -338,7 +348,7 @@ class MissingTest(NetworksTestCase):
         connection = mock.Mock(uri='test:///x')
         connection.use.return_value = opened
         for ask in (
-            lambda: networks.connected(connection),
-            lambda: networks.disconnect(connection, UUID),
+            lambda: networks.guests_with_reservations(connection),
+            lambda: networks.remove_reservations(connection, UUID),
         ):
             self.assertRaises(exception.GuestFailed, ask)

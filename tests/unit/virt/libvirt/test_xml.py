@@ -33,7 +33,9 @@ quickly = hypothesis.settings(max_examples=200, derandomize=True)
 
 
 def domain(made, profile=TEST, disks=DISKS):
-    return xml.domain(made, disks, profile, '/hosts/a/console', '127.0.0.1')
+    return xml.domain_xml(
+        made, disks, profile, '/hosts/a/console', '127.0.0.1'
+    )
 
 
 def parsed(*args, **kwargs):
@@ -155,7 +157,7 @@ class WrittenTest(base.TestCase):
         )
 
 
-class MarkTest(base.TestCase):
+class MetadataTest(base.TestCase):
     """By which operation a guest was defined."""
 
     def test_in_the_definition(self):
@@ -164,7 +166,7 @@ class MarkTest(base.TestCase):
         self.assertEqual('{urn:minova:instance:1}instance', mark.tag)
         self.assertEqual(UUID, mark.get('uuid'))
         text = ElementTree.tostring(mark, encoding='unicode')
-        self.assertEqual(('op-7', 12), xml.read_mark(text))
+        self.assertEqual(('op-7', 12), xml.parse_metadata(text))
         space = '{urn:minova:instance:1}'
         self.assertEqual('big', mark.find(f'{space}flavor').get('name'))
         owner = mark.find(f'{space}owner')
@@ -174,9 +176,11 @@ class MarkTest(base.TestCase):
 
     def test_alone(self):
         made = spec(operation='op-7', generation=12)
-        self.assertEqual(('op-7', 12), xml.read_mark(xml.mark(made)))
+        self.assertEqual(
+            ('op-7', 12), xml.parse_metadata(xml.metadata_xml(made))
+        )
 
-    def test_what_is_no_mark_says_nothing(self):
+    def test_foreign_metadata_is_ignored(self):
         for text in (
             '<instance/>',
             '<instance><operation/></instance>',
@@ -185,7 +189,7 @@ class MarkTest(base.TestCase):
             '<instance',
             '',
         ):
-            self.assertEqual((None, None), xml.read_mark(text))
+            self.assertEqual((None, None), xml.parse_metadata(text))
 
 
 class RelocatedTest(base.TestCase):
@@ -193,16 +197,18 @@ class RelocatedTest(base.TestCase):
 
     def test_files_below_the_old_directory(self):
         text = domain(spec())
-        moved = xml.relocated(text, {'/hosts/a': '/hosts/b'})
+        moved = xml.relocate_files(text, {'/hosts/a': '/hosts/b'})
         self.assertNotIn('/hosts/a', moved)
         self.assertIn('"/hosts/b/disk"', moved)
         self.assertIn('"/hosts/b/console"', moved)
-        self.assertEqual(text, xml.relocated(moved, {'/hosts/b': '/hosts/a'}))
+        self.assertEqual(
+            text, xml.relocate_files(moved, {'/hosts/b': '/hosts/a'})
+        )
 
     def test_others_stay(self):
         disks = (xml.Disk('/hosts/ab/disk', 'raw', 'vda'),)
         text = domain(spec(title='/hosts/a/title'), disks=disks)
-        moved = xml.relocated(text, {'/hosts/a': '/hosts/b'})
+        moved = xml.relocate_files(text, {'/hosts/a': '/hosts/b'})
         self.assertIn('"/hosts/ab/disk"', moved)
         self.assertIn('>/hosts/a/title<', moved)
 
@@ -254,13 +260,13 @@ class AcceptedTest(base.TestCase):
                 text = defined.metadata(
                     libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml.NAMESPACE
                 )
-                mark = xml.read_mark(text)
+                mark = xml.parse_metadata(text)
                 self.assertEqual(1, mark.generation)
                 self.assertEqual(len(operation), len(mark.operation))
                 # The form of a running guest is taken too.
                 defined.setMetadata(
                     libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                    xml.mark(made),
+                    xml.metadata_xml(made),
                     xml.PREFIX,
                     xml.NAMESPACE,
                     libvirt.VIR_DOMAIN_AFFECT_LIVE,

@@ -11,12 +11,12 @@ import stat
 import orjson
 
 from minova import exception
+from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
-from minova.virt.transfer import ranges
-from minova.virt.transfer import reception
-from minova.virt.transfer import sending
+from minova.virt.transfer import receiver
+from minova.virt.transfer import sender
 from minova.virt.transfer import server
-from minova.virt.transfer.sending import Cargo
+from minova.virt.transfer.sender import FileSet
 from tests import base
 
 UUID = '11111111-2222-4333-8444-555555555555'
@@ -24,14 +24,14 @@ OTHER = '66666666-7777-4888-9999-aaaaaaaaaaaa'
 MIB = 1 << 20
 
 
-class Place:
+class Directory:
     """Directories below one."""
 
     def __init__(self, directory):
         self.directory = directory
         os.makedirs(os.path.join(directory, 'cache'))
 
-    def coming(self, uuid):
+    def incoming(self, uuid):
         return os.path.join(self.directory, f'{uuid}.coming')
 
     def base(self, name):
@@ -42,7 +42,7 @@ class Place:
 
     def settle(self, uuid, plan):
         os.rename(
-            os.path.join(self.coming(uuid), 'files'),
+            os.path.join(self.incoming(uuid), 'files'),
             os.path.join(self.directory, uuid),
         )
 
@@ -52,11 +52,11 @@ class TransferTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.place = Place(os.path.join(self.directory, 'dest'))
+        self.place = Directory(os.path.join(self.directory, 'dest'))
         self.source = os.path.join(self.directory, 'source')
         os.mkdir(self.source)
         self.pem = os.path.join(self.directory, 'transfer.pem')
-        self.fingerprint = certificate.ensure(self.pem, 'b')
+        self.fingerprint = certificate.ensure_certificate(self.pem, 'b')
         self.server, self.port = None, 0
         self.start()
         self.addCleanup(self.stop)
@@ -78,8 +78,8 @@ class TransferTestCase(base.TestCase):
         self.stop()
         self.start()
 
-    def invite(self, uuid=UUID, token='secret'):
-        reception.invite(self.place.coming(uuid), {'token': token})
+    def create_ticket(self, uuid=UUID, token='secret'):
+        receiver.write_ticket(self.place.incoming(uuid), {'token': token})
         return {
             'host': 'b',
             'address': '127.0.0.1',
@@ -98,18 +98,18 @@ class TransferTestCase(base.TestCase):
             file.truncate(max(size, file.tell()))
         return path
 
-    def cargo(self, *names, bases=()):
+    def file_set(self, *names, bases=()):
         def paths(of):
             return {name: os.path.join(self.source, name) for name in of}
 
-        return Cargo(paths(names), paths(bases), {})
+        return FileSet(paths(names), paths(bases), {})
 
-    def send(self, *names, invitation=None, uuid=UUID, bases=()):
+    def send(self, *names, transfer_ticket=None, uuid=UUID, bases=()):
         return list(
-            sending.send(
+            sender.send(
                 uuid,
-                invitation or self.invite(uuid),
-                self.cargo(*names, bases=bases),
+                transfer_ticket or self.create_ticket(uuid),
+                self.file_set(*names, bases=bases),
             )
         )
 
@@ -140,13 +140,13 @@ class TransferTestCase(base.TestCase):
     def blocks(self):
         """Return the numbers of the blocks that are sent from now on."""
         sent = []
-        real = sending.Link.send
+        real = sender.ReceiverClient.send_block
 
         def send(link, path, number, block):
             sent.append((path, number))
             return real(link, path, number, block)
 
-        self.patch(sending.Link, 'send', send)
+        self.patch(sender.ReceiverClient, 'send', send)
         return sent
 
 
@@ -181,11 +181,11 @@ class SendTest(TransferTestCase):
 
     def test_again_when_it_has_arrived(self):
         self.file('disk', (0, b'x' * MIB))
-        invitation = self.invite()
-        self.send('disk', invitation=invitation)
+        transfer_ticket = self.create_ticket()
+        self.send('disk', transfer_ticket=transfer_ticket)
         self.restart()
         sent = self.blocks()
-        done = self.send('disk', invitation=invitation)
+        done = self.send('disk', transfer_ticket=transfer_ticket)
         self.assertEqual([], sent)
         self.assertEqual(done[-1].total, done[-1].done)
         self.assert_same('disk')
@@ -193,7 +193,9 @@ class SendTest(TransferTestCase):
     def test_two_at_once(self):
         self.file('disk', (0, os.urandom(2 * MIB)))
         goes = [
-            sending.send(uuid, self.invite(uuid, uuid), self.cargo('disk'))
+            sender.send(
+                uuid, self.create_ticket(uuid, uuid), self.file_set('disk')
+            )
             for uuid in (UUID, OTHER)
         ]
         while goes:
@@ -215,18 +217,23 @@ class SendTest(TransferTestCase):
         )
         # Another one that stands on it: it is there already.
         sent = self.blocks()
-        invitation = self.invite(OTHER)
-        self.send('disk', bases=['image'], uuid=OTHER, invitation=invitation)
+        transfer_ticket = self.create_ticket(OTHER)
+        self.send(
+            'disk',
+            bases=['image'],
+            uuid=OTHER,
+            transfer_ticket=transfer_ticket,
+        )
         self.assertEqual([('files/disk', 0)], sent)
 
     def test_a_base_that_two_bring(self):
         self.file('image', (0, os.urandom(2 * MIB)))
         self.file('disk', (0, b'overlay'))
         goes = [
-            sending.send(
+            sender.send(
                 uuid,
-                self.invite(uuid, uuid),
-                self.cargo('disk', bases=['image']),
+                self.create_ticket(uuid, uuid),
+                self.file_set('disk', bases=['image']),
             )
             for uuid in (UUID, OTHER)
         ]
@@ -256,20 +263,20 @@ class SendTest(TransferTestCase):
 class BrokenTest(TransferTestCase):
     """What goes wrong on the way."""
 
-    def cut(self, steps, invitation):
+    def cut(self, steps, transfer_ticket):
         """Begin to send, and stop after so many steps."""
-        go = sending.send(UUID, invitation, self.cargo('disk'))
+        go = sender.send(UUID, transfer_ticket, self.file_set('disk'))
         for _ in range(steps):
             next(go)
         go.close()
 
     def test_what_has_come_is_not_sent_again(self):
         self.file('disk', (0, os.urandom(9 * MIB)))
-        invitation = self.invite()
-        self.cut(6, invitation)
+        transfer_ticket = self.create_ticket()
+        self.cut(6, transfer_ticket)
         self.restart()
         sent = self.blocks()
-        self.send('disk', invitation=invitation)
+        self.send('disk', transfer_ticket=transfer_ticket)
         self.assertEqual(
             [('files/disk', number) for number in range(5, 9)], sent
         )
@@ -277,33 +284,33 @@ class BrokenTest(TransferTestCase):
 
     def test_what_was_lost_is_sent_again(self):
         self.file('disk', (0, os.urandom(9 * MIB)))
-        invitation = self.invite()
-        self.cut(6, invitation)
-        part = os.path.join(self.place.coming(UUID), 'files', 'disk')
+        transfer_ticket = self.create_ticket()
+        self.cut(6, transfer_ticket)
+        part = os.path.join(self.place.incoming(UUID), 'files', 'disk')
         with open(part, 'r+b') as file:
             # As after a power cut: what was not on the disk is zeros.
             file.seek(2 * MIB)
             file.write(bytes(MIB))
         sent = self.blocks()
-        self.send('disk', invitation=invitation)
+        self.send('disk', transfer_ticket=transfer_ticket)
         self.assertIn(('files/disk', 2), sent)
         self.assert_same('disk')
 
     def test_damaged_on_the_way(self):
         self.file('disk', (0, b'x' * MIB))
-        real = ranges.unpack
+        real = blocks.unpack
 
         def damage(*args):
             block = bytearray(real(*args))
             block[77] ^= 1
             return bytes(block)
 
-        self.patch(ranges, 'unpack', damage)
+        self.patch(blocks, 'unpack', damage)
         self.assert_failed('damaged 3 times', 'disk')
 
     def test_damaged_once(self):
         self.file('disk', (0, b'x' * MIB))
-        real, times = ranges.unpack, []
+        real, times = blocks.unpack, []
 
         def damage(*args):
             block = bytearray(real(*args))
@@ -312,31 +319,31 @@ class BrokenTest(TransferTestCase):
                 block[77] ^= 1
             return bytes(block)
 
-        self.patch(ranges, 'unpack', damage)
+        self.patch(blocks, 'unpack', damage)
         self.send('disk')
         self.assert_same('disk')
 
     def test_nothing_is_named_that_was_not_compared(self):
         self.file('disk', (0, b'x' * MIB))
-        invitation = self.invite()
-        with sending.Link(UUID, invitation) as link:
-            plan = reception.Plan({'disk': MIB}, {}, {}, False).as_dict()
-            link.plan(plan)
+        transfer_ticket = self.create_ticket()
+        with sender.ReceiverClient(UUID, transfer_ticket) as link:
+            plan = receiver.Manifest({'disk': MIB}, {}, {}, False).as_dict()
+            link.send_manifest(plan)
             self.assertEqual(['files/disk'], link.finish())
-            own = [ranges.digest(b'x' * MIB)]
+            own = [blocks.digest(b'x' * MIB)]
             self.assertEqual([0], link.compare('files/disk', 0, own))
-            link.send('files/disk', 0, b'x' * MIB)
+            link.send_block('files/disk', 0, b'x' * MIB)
             self.assertEqual(['files/disk'], link.finish())
             self.assertEqual([], link.compare('files/disk', 0, own))
             # What is written afterwards must be compared again.
-            link.send('files/disk', 0, b'y' * MIB)
+            link.send_block('files/disk', 0, b'y' * MIB)
             self.assertEqual(['files/disk'], link.finish())
         self.assertFalse(os.path.exists(self.arrived('')))
 
     def test_it_grows_while_it_is_sent(self):
         path = self.file('disk', (0, b'x' * MIB))
         times = []
-        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        go = sender.send(UUID, self.create_ticket(), self.file_set('disk'))
         for step in go:
             if step.done and not times:
                 times.append(1)
@@ -349,7 +356,9 @@ class BrokenTest(TransferTestCase):
         path = self.file('disk', (0, b'x' * MIB))
 
         def grow():
-            for step in sending.send(UUID, self.invite(), self.cargo('disk')):
+            for step in sender.send(
+                UUID, self.create_ticket(), self.file_set('disk')
+            ):
                 if step.done:
                     with open(path, 'ab') as file:
                         file.write(b'y')
@@ -358,35 +367,37 @@ class BrokenTest(TransferTestCase):
         self.assertIn('have changed each time', str(error))
         self.assertFalse(os.path.exists(self.arrived('')))
 
-    def test_nobody_answers(self):
+    def test_connection_refused(self):
         self.file('disk')
-        invitation = self.invite()
+        transfer_ticket = self.create_ticket()
         self.stop()
-        error = self.assert_failed('refused', 'disk', invitation=invitation)
-        self.assertIsInstance(error, exception.HandOverInterrupted)
+        error = self.assert_failed(
+            'refused', 'disk', invitation=transfer_ticket
+        )
+        self.assertIsInstance(error, exception.DiskTransferInterrupted)
         self.assertIn(f'b at 127.0.0.1, port {self.port}', str(error))
 
     def test_the_destination_goes_on_the_way(self):
         self.file('disk', (0, os.urandom(5 * MIB)))
-        invitation = self.invite()
-        go = sending.send(UUID, invitation, self.cargo('disk'))
+        transfer_ticket = self.create_ticket()
+        go = sender.send(UUID, transfer_ticket, self.file_set('disk'))
         next(go)
         next(go)
         self.stop()
-        self.assertRaises(exception.HandOverInterrupted, list, go)
+        self.assertRaises(exception.DiskTransferInterrupted, list, go)
         self.start()
-        self.send('disk', invitation=invitation)
+        self.send('disk', transfer_ticket=transfer_ticket)
         self.assert_same('disk')
 
     def test_a_connection_that_ended_is_opened_again(self):
         self.file('disk', (0, os.urandom(5 * MIB)))
-        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        go = sender.send(UUID, self.create_ticket(), self.file_set('disk'))
         next(go)
         next(go)
         self.restart()
         # The new process knows of no plan, and says so; then anew.
         error = self.assertRaises(exception.DiskFailed, list, go)
-        self.assertIsInstance(error, exception.HandOverInterrupted)
+        self.assertIsInstance(error, exception.DiskTransferInterrupted)
         self.send('disk')
         self.assert_same('disk')
 
@@ -396,15 +407,15 @@ class BrokenTest(TransferTestCase):
         def full(*args):
             raise OSError(28, 'No space left on device')
 
-        self.patch(ranges, 'write', full)
+        self.patch(blocks, 'write', full)
         error = self.assert_failed('No space left on device', 'disk')
-        self.assertNotIsInstance(error, exception.HandOverInterrupted)
+        self.assertNotIsInstance(error, exception.DiskTransferInterrupted)
 
 
 class TrustTest(TransferTestCase):
     """Who may do what."""
 
-    def ask(self, method, path, body=b'{}', token='secret', headers=None):
+    def request(self, method, path, body=b'{}', token='secret', headers=None):
         """Ask as anybody may; return status and answer."""
         context = certificate.client_context()
         connection = http.client.HTTPSConnection(
@@ -436,19 +447,21 @@ class TrustTest(TransferTestCase):
 
     def test_the_wrong_token(self):
         self.file('disk', (0, b'x' * MIB))
-        invitation = self.invite() | {'token': 'another'}
+        transfer_ticket = self.create_ticket() | {'token': 'another'}
         before = self.written()
-        self.assert_failed('refuses', 'disk', invitation=invitation)
+        self.assert_failed('refuses', 'disk', invitation=transfer_ticket)
         for token in ('', 'another', 'secret2', 'SECRET'):
-            status, _ = self.ask('PUT', f'/v1/{UUID}', self.plan('d'), token)
+            status, _ = self.request(
+                'PUT', f'/v1/{UUID}', self.plan('d'), token
+            )
             self.assertEqual(403, status)
         self.assertEqual(before, self.written())
 
     def test_a_token_is_for_one_guest(self):
-        self.invite(OTHER, 'other')
-        self.invite()
+        self.create_ticket(OTHER, 'other')
+        self.create_ticket()
         answers = {
-            self.ask('PUT', f'/v1/{uuid}', self.plan('d'), token)
+            self.request('PUT', f'/v1/{uuid}', self.plan('d'), token)
             for uuid, token in (
                 (UUID, 'other'),
                 (OTHER, 'secret'),
@@ -461,46 +474,48 @@ class TrustTest(TransferTestCase):
         self.assertEqual([], os.listdir(self.files()))
 
     def files(self, uuid=UUID):
-        return os.path.join(self.place.coming(uuid), 'files')
+        return os.path.join(self.place.incoming(uuid), 'files')
 
-    def test_a_token_that_was_taken_back(self):
+    def test_revoked_token(self):
         self.file('disk', (0, os.urandom(2 * MIB)))
-        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        go = sender.send(UUID, self.create_ticket(), self.file_set('disk'))
         next(go)
         next(go)
-        os.unlink(os.path.join(self.place.coming(UUID), 'invitation.json'))
+        os.unlink(
+            os.path.join(self.place.incoming(UUID), 'transfer_ticket.json')
+        )
         error = self.assertRaises(exception.DiskFailed, list, go)
         self.assertIn('not any more', str(error))
 
     def test_a_new_token_ends_the_old_one(self):
         self.file('disk', (0, os.urandom(2 * MIB)))
-        go = sending.send(UUID, self.invite(), self.cargo('disk'))
+        go = sender.send(UUID, self.create_ticket(), self.file_set('disk'))
         next(go)
-        self.invite(token='newer')
+        self.create_ticket(token='newer')
         self.assertRaises(exception.DiskFailed, list, go)
 
     def test_another_certificate(self):
         self.file('disk', (0, b'x'))
-        invitation = self.invite()
-        heard = []
-        real = server._Connection._ask
+        transfer_ticket = self.create_ticket()
+        received = []
+        real = server._Connection._dispatch
 
         def ask(connection, body):
-            heard.append(connection.headers)
+            received.append(connection.headers)
             return real(connection, body)
 
         self.patch(server._Connection, '_ask', ask)
         self.assert_failed(
             'another certificate',
             'disk',
-            invitation=invitation | {'fingerprint': '0' * 64},
+            invitation=transfer_ticket | {'fingerprint': '0' * 64},
         )
-        self.assertEqual([], heard)
-        self.send('disk', invitation=invitation)
-        self.assertNotEqual([], heard)
+        self.assertEqual([], received)
+        self.send('disk', transfer_ticket=transfer_ticket)
+        self.assertNotEqual([], received)
 
-    def test_names_that_lead_elsewhere(self):
-        self.invite()
+    def test_path_traversal(self):
+        self.create_ticket()
         before = self.written()
         for name in (
             '../x', '..', '.', '', '/etc/passwd', 'a/b', '.hidden', 'a\0b',
@@ -511,24 +526,24 @@ class TrustTest(TransferTestCase):
                 self.plan('disk', bases={name: 5}),
                 self.plan('disk', bases={'b': 1}, overlays={name: ['b', 'x']}),
             ):
-                status, text = self.ask('PUT', f'/v1/{UUID}', plan)
+                status, text = self.request('PUT', f'/v1/{UUID}', plan)
                 self.assertEqual(400, status, name)
                 self.assertIn('no name of a file', text)
         for uuid in ('..', f'{UUID}/..', '%2e%2e', UUID.upper() + 'g'):
-            status, _ = self.ask('PUT', f'/v1/{uuid}', self.plan('disk'))
+            status, _ = self.request('PUT', f'/v1/{uuid}', self.plan('disk'))
             self.assertEqual(404, status, uuid)
         self.assertEqual(before, self.written())
 
     def test_a_link_is_not_followed(self):
-        self.invite()
+        self.create_ticket()
         victim = self.file('victim', (0, b'precious'))
         os.symlink(victim, os.path.join(self.files(), 'disk'))
-        status, _ = self.ask('PUT', f'/v1/{UUID}', self.plan('disk'))
+        status, _ = self.request('PUT', f'/v1/{UUID}', self.plan('disk'))
         self.assertEqual(507, status)
         self.assertEqual(b'precious', self.content(victim))
 
-    def test_what_cannot_be_meant(self):
-        self.invite()
+    def test_invalid_requests(self):
+        self.create_ticket()
         compare = f'/v1/{UUID}/files/disk/compare'
         block = f'/v1/{UUID}/files/disk/blocks'
         for method, path, body, wanted in (
@@ -550,17 +565,17 @@ class TrustTest(TransferTestCase):
             ('POST', '/', b'', 404),
             ('GET', f'/v1/{UUID}', b'', 501),
         ):
-            status, text = self.ask(method, path, body)
+            status, text = self.request(method, path, body)
             self.assertEqual(wanted, status, (path, body, text))
 
     def test_a_body_that_is_too_long(self):
-        self.invite()
-        status, _ = self.ask(
+        self.create_ticket()
+        status, _ = self.request(
             'PUT', f'/v1/{UUID}', b'', headers={'Content-Length': '99999999'}
         )
         self.assertEqual(413, status)
 
-    def test_who_does_not_speak_tls(self):
+    def test_client_without_tls(self):
         with socket.create_connection(('127.0.0.1', self.port)) as plain:
             plain.settimeout(10)
             plain.sendall(b'PUT / HTTP/1.1\r\n\r\n')
@@ -576,7 +591,7 @@ class TrustTest(TransferTestCase):
         with socket.create_connection(('127.0.0.1', self.port)) as plain:
             self.assertRaises(OSError, context.wrap_socket, plain)
 
-    def test_who_says_nothing_keeps_nobody_waiting(self):
+    def test_idle_client_blocks_no_other(self):
         silent = socket.create_connection(('127.0.0.1', self.port))
         self.addCleanup(silent.close)
         self.file('disk', (0, b'x'))
@@ -590,7 +605,7 @@ class TrustTest(TransferTestCase):
         silent = socket.create_connection(('127.0.0.1', self.port))
         self.file('disk', (0, b'x'))
         error = self.assert_failed('does not answer', 'disk')
-        self.assertIsInstance(error, exception.HandOverInterrupted)
+        self.assertIsInstance(error, exception.DiskTransferInterrupted)
         silent.close()
 
 
@@ -602,8 +617,8 @@ class CertificateTest(base.TestCase):
         self.path = os.path.join(self.directory, 'transfer.pem')
 
     def test_it_stays_the_same(self):
-        first = certificate.ensure(self.path, 'b')
-        self.assertEqual(first, certificate.ensure(self.path, 'b'))
+        first = certificate.ensure_certificate(self.path, 'b')
+        self.assertEqual(first, certificate.ensure_certificate(self.path, 'b'))
         self.assertEqual(64, len(first))
         self.assertEqual(0o600, stat.S_IMODE(os.stat(self.path).st_mode))
         self.assertEqual(['transfer.pem'], os.listdir(self.directory))
@@ -611,16 +626,17 @@ class CertificateTest(base.TestCase):
     def test_each_has_its_own(self):
         other = os.path.join(self.directory, 'other.pem')
         self.assertNotEqual(
-            certificate.ensure(self.path, 'b'), certificate.ensure(other, 'b')
+            certificate.ensure_certificate(self.path, 'b'),
+            certificate.ensure_certificate(other, 'b'),
         )
 
-    def test_what_cannot_be_understood_is_made_anew(self):
-        first = certificate.ensure(self.path, 'b')
+    def test_invalid_certificate_is_recreated(self):
+        first = certificate.ensure_certificate(self.path, 'b')
         with open(self.path, 'rb') as file:
             text = file.read()
         for broken in (b'', b'nonsense', text[:50], text[:-80]):
             with open(self.path, 'wb') as file:
                 file.write(broken)
-            again = certificate.ensure(self.path, 'b')
+            again = certificate.ensure_certificate(self.path, 'b')
             self.assertNotEqual(first, again)
             certificate.server_context(self.path)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Availability zones: into which hosts are put by their configuration."""
+
+from typing import Any
+from typing import Final
+
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import services
+from minova.api.views import times
+from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.db.queries.hosts import Service
+
+
+def index(request: ApiRequest) -> Any:
+    """List the zones that hosts are in."""
+    known = _services_by_zone(request)
+    known.pop(services.INTERNAL_ZONE, None)
+    return _make_response(
+        _zone(name, _is_available(found), None)
+        for name, found in known.items()
+    )
+
+
+def detail(request: ApiRequest) -> Any:
+    """List all zones with the services in them."""
+    return _make_response(
+        _zone(name, _is_available(found), _hosts(found))
+        for name, found in _services_by_zone(request).items()
+    )
+
+
+def _services_by_zone(request: ApiRequest) -> dict[str, list[Service]]:
+    found, zones = request.database.read(
+        lambda connection: (
+            hosts.list_services(connection),
+            services.read_zones(connection),
+        )
+    )
+    known: dict[str, list[Service]] = {}
+    for service in found:
+        compute = service.binary == operations.COMPUTE_BINARY
+        zone = zones.get(service.host) if compute else services.INTERNAL_ZONE
+        known.setdefault(zone or services.INTERNAL_ZONE, []).append(service)
+    return known
+
+
+def _is_available(found: list[Service]) -> bool:
+    return any(not service.disabled for service in found)
+
+
+def _hosts(found: list[Service]) -> Any:
+    result: dict[str, Any] = {}
+    for service in found:
+        result.setdefault(service.host, {})[service.binary] = {
+            'available': services.is_up(service),
+            'active': not service.disabled,
+            'updated_at': times.strtime(service.last_seen_at),
+        }
+    return result
+
+
+def _zone(name: str, available: bool, found: Any) -> Any:
+    return {
+        'zoneName': name,
+        'zoneState': {'available': available},
+        'hosts': found,
+    }
+
+
+def _make_response(zones: Any) -> Any:
+    return {'availabilityZoneInfo': list(zones)}
+
+
+_RULE: Final = 'os_compute_api:os-availability-zone'
+_ALL: Final = '/os-availability-zone'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:list'),
+    Route('GET', f'{_ALL}/detail', detail, f'{_RULE}:detail'),
+)

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flavors: the sizes that servers are made in.
+
+A flavor that is changed or deleted does not change the servers made with it:
+they keep a copy. Flavors that are not public are for administrators; access
+to one cannot be given to single projects.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+from oslo_db import exception as db_exception
+
+from minova import clock
+from minova import exception
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import flavor_lookup
+from minova.api.schemas import flavors as schemas
+from minova.api.schemas import queries
+from minova.api.schemas.queries import Param
+from minova.api.views import flavors as views
+from minova.db.connections.engine import Connection
+from minova.db.queries import flavors
+from minova.objects.flavor import Flavor
+
+_SPECS: Final = 'os_compute_api:os-flavor-extra-specs:index'
+
+#: What flavors may be sorted by, and the attribute that is.
+_SORT_KEYS: Final = {
+    'flavorid': 'flavorid',
+    'id': 'id',
+    'name': 'name',
+    'memory_mb': 'memory_mb',
+    'vcpus': 'vcpus',
+    'root_gb': 'root_gb',
+    'ephemeral_gb': 'ephemeral_gb',
+    'swap': 'swap_mb',
+    'rxtx_factor': 'rxtx_factor',
+    'is_public': 'is_public',
+    'disabled': 'disabled',
+    'description': 'description',
+}
+
+
+def _parse_is_public(value: str) -> bool | None:
+    """Take true, false or none, which means both."""
+    return (
+        None
+        if value.strip().lower() == 'none'
+        else queries.parse_boolean(value)
+    )
+
+
+_LIST: Final = queries.QuerySchema(
+    {
+        **queries.PAGE_PARAMS,
+        'sort_key': Param(queries.one_of(*_SORT_KEYS)),
+        'sort_dir': Param(queries.one_of('asc', 'desc')),
+        'is_public': Param(_parse_is_public),
+        'minRam': Param(queries.parse_number),
+        'minDisk': Param(queries.parse_number),
+    },
+    strict_since=75,
+)
+
+
+def index(request: ApiRequest) -> Any:
+    """List flavors: ids and names."""
+    return _list(
+        request,
+        'flavors',
+        lambda flavor: views.brief(flavor, request.version, request.links),
+    )
+
+
+def detail(request: ApiRequest) -> Any:
+    """List flavors with all there is of them."""
+    specs = _shows_specs(request)
+    return _list(
+        request,
+        'flavors/detail',
+        lambda flavor: views.detail(
+            flavor, request.version, request.links, specs
+        ),
+    )
+
+
+def show(request: ApiRequest, flavor_id: str) -> Any:
+    """Show a flavor."""
+    return _make_response(request, get_flavor(request, flavor_id))
+
+
+def get_flavor(request: ApiRequest, flavor_id: str) -> Flavor:
+    """Return a flavor that the caller sees; FlavorNotFound."""
+    return request.database.read(
+        lambda connection: flavor_lookup.get_visible(
+            connection, request, flavor_id
+        )
+    )
+
+
+def create(request: ApiRequest) -> Any:
+    """Make a flavor."""
+    given = request.body['flavor']
+    number = given.get('id')
+    if number is None or number == 'auto':
+        number = clock.uuid4()
+    values = schemas.flavor_columns(given) | {
+        'flavorid': str(number),
+        'disabled': False,
+        'extra_specs': {},
+        'created_at': clock.now(),
+    }
+    request.database.write(lambda connection: _insert(connection, values))
+    return _make_response(request, get_flavor(request, str(number)))
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> None:
+    if flavors.get(connection, values['flavorid']) is not None:
+        raise exception.FlavorExists(flavor_id=values['flavorid'])
+    if flavors.get_by_name(connection, values['name']) is not None:
+        raise exception.FlavorNameExists(name=values['name'])
+    try:
+        flavors.insert(connection, values)
+    except db_exception.DBDuplicateEntry as error:
+        # Somebody made it a moment ago.
+        raise exception.FlavorExists(flavor_id=values['flavorid']) from error
+
+
+def update(request: ApiRequest, flavor_id: str) -> Any:
+    """Describe a flavor."""
+    changes = {'description': request.body['flavor']['description']}
+
+    def work(connection: Connection) -> None:
+        flavor = flavor_lookup.get_visible(connection, request, flavor_id)
+        flavors.update(connection, flavor.id, changes)
+
+    request.database.write(work)
+    return _make_response(request, get_flavor(request, flavor_id))
+
+
+def delete(request: ApiRequest, flavor_id: str) -> None:
+    """Remove a flavor."""
+
+    def work(connection: Connection) -> None:
+        flavor = flavor_lookup.get_visible(connection, request, flavor_id)
+        flavors.delete(connection, flavor.id)
+
+    request.database.write(work)
+
+
+def list_access(request: ApiRequest, flavor_id: str) -> Any:
+    """List the projects that may use a flavor which is not public: none."""
+    flavor = get_flavor(request, flavor_id)
+    if flavor.is_public:
+        raise exception.NotFound(
+            'Access list not available for public flavors.'
+        )
+    return {'flavor_access': []}
+
+
+# -- what they need ----------------------------------------------------------
+
+
+def _make_response(request: ApiRequest, flavor: Flavor) -> Any:
+    specs = _shows_specs(request)
+    return {
+        'flavor': views.detail(flavor, request.version, request.links, specs)
+    }
+
+
+def _shows_specs(request: ApiRequest) -> bool:
+    return request.version >= 61 and request.allows(_SPECS)
+
+
+def _list(
+    request: ApiRequest, path: str, view: Callable[[Flavor], Any]
+) -> Any:
+    found = _after_marker(request, _sort(request, _read_filtered(request)))
+    page, links = pagination.paginate(
+        request, path, found, lambda flavor: flavor.flavorid
+    )
+    result: dict[str, Any] = {'flavors': [view(flavor) for flavor in page]}
+    if links:
+        result['flavors_links'] = links
+    return result
+
+
+def _read_filtered(request: ApiRequest) -> list[Flavor]:
+    # There are few flavors; filtering them here is no slower.
+    found = request.database.read(flavors.list_all)
+    public: bool | None = True
+    if request.allows(flavor_lookup.RULE):
+        public = request.query.get('is_public', True)
+    return [
+        flavor
+        for flavor in found
+        if public in (None, flavor.is_public)
+        and not flavor.disabled
+        and flavor.memory_mb >= request.query.get('minRam', 0)
+        and flavor.root_gb >= request.query.get('minDisk', 0)
+    ]
+
+
+def _sort(request: ApiRequest, found: list[Flavor]) -> list[Flavor]:
+    name = _SORT_KEYS[request.query.get('sort_key', 'flavorid')]
+    descending = request.query.get('sort_dir') == 'desc'
+
+    def key(flavor: Flavor) -> tuple[Any, int]:
+        value = getattr(flavor, name)
+        return ('' if value is None else value, flavor.id)
+
+    return sorted(found, key=key, reverse=descending)
+
+
+def _after_marker(
+    request: ApiRequest, found: list[Flavor]
+) -> Sequence[Flavor]:
+    marker = request.query.get('marker')
+    if marker is None:
+        return found
+    for number, flavor in enumerate(found):
+        if flavor.flavorid == marker:
+            return found[number + 1 :]
+    raise exception.InvalidInput(f'marker [{marker}] not found')
+
+
+_RULE: Final = 'os_compute_api:flavors'
+_MANAGE: Final = 'os_compute_api:os-flavor-manage'
+_ONE: Final = '/flavors/{flavor_id}'
+ROUTES: Final = (
+    Route('GET', '/flavors', index, _RULE, query=_LIST),
+    Route(
+        'POST',
+        '/flavors',
+        create,
+        f'{_MANAGE}:create',
+        body=schemas.CREATE,
+    ),
+    Route('GET', '/flavors/detail', detail, _RULE, query=_LIST),
+    Route('GET', _ONE, show, _RULE),
+    Route(
+        'PUT',
+        _ONE,
+        update,
+        f'{_MANAGE}:update',
+        body=schemas.UPDATE,
+        since=55,
+    ),
+    Route('DELETE', _ONE, delete, f'{_MANAGE}:delete', 202),
+    Route('GET', f'{_ONE}/os-flavor-access', list_access, flavor_lookup.RULE),
+)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hypervisors: one on each host that has ever reported."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import services
+from minova.api.schemas import queries
+from minova.api.schemas.queries import Param
+from minova.api.views import hypervisors as views
+from minova.api.views.hypervisors import Hypervisor
+from minova.db.connections.engine import Connection
+from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.db.queries import server_queries
+
+_PATTERN: Final = 'hypervisor_hostname_pattern'
+_LIST: Final = queries.QuerySchema(
+    {
+        'limit': Param(queries.parse_number, since=33),
+        'marker': Param(since=33),
+        _PATTERN: Param(since=53),
+        'with_servers': Param(queries.parse_boolean, since=53),
+    },
+    strict_since=53,
+)
+_ONE_QUERY: Final = queries.QuerySchema(
+    {'with_servers': Param(queries.parse_boolean, since=53)}, strict_since=53
+)
+
+
+def index(request: ApiRequest) -> Any:
+    """List hypervisors: ids and names."""
+    return _list(request, 'os-hypervisors', views.brief)
+
+
+def detail(request: ApiRequest) -> Any:
+    """List hypervisors with all that is known of them."""
+    return _list(request, 'os-hypervisors/detail', views.detail)
+
+
+def show(request: ApiRequest, hypervisor_id: str) -> Any:
+    """Show a hypervisor."""
+    found = _find(request, hypervisor_id)
+    result = views.detail(found, request.version)
+    if request.query.get('with_servers'):
+        views.add_servers(result, found)
+    return {'hypervisor': result}
+
+
+def uptime(request: ApiRequest, hypervisor_id: str) -> Any:
+    """Tell how long it is up, which no hypervisor tells.
+
+    Clients that show a hypervisor ask, and go on without it after a 501 only.
+    """
+    found = _find(request, hypervisor_id)
+    raise exception.NotSupported(
+        reason=f'The uptime of {found.host.hypervisor_hostname} is not known: '
+        'its hypervisor does not report it.'
+    )
+
+
+def statistics(request: ApiRequest) -> Any:
+    """Show the sums over all hypervisors."""
+    return {'hypervisor_statistics': views.statistics(_read_all(request))}
+
+
+def search(request: ApiRequest, hypervisor_id: str) -> Any:
+    """Find hypervisors by a part of their names."""
+    found = _require_matching(_read_all(request), hypervisor_id)
+    return {
+        'hypervisors': [views.brief(one, request.version) for one in found]
+    }
+
+
+def servers(request: ApiRequest, hypervisor_id: str) -> Any:
+    """List the servers on the hypervisors found so."""
+    result = []
+    for one in _require_matching(_read_all(request), hypervisor_id):
+        document = views.brief(one, request.version)
+        if one.servers:
+            views.add_servers(document, one)
+        result.append(document)
+    return {'hypervisors': result}
+
+
+# -- what they need ----------------------------------------------------------
+
+
+def _read_all(request: ApiRequest, servers: bool = True) -> list[Hypervisor]:
+    return request.database.read(lambda connection: _read(connection, servers))
+
+
+def _read(connection: Connection, servers: bool) -> list[Hypervisor]:
+    rows = hosts.list_hosts(connection)
+    known = {
+        service.host: service
+        for service in hosts.list_services(
+            connection, operations.COMPUTE_BINARY
+        )
+    }
+    servers_by_host: dict[str, list[Any]] = {row.host: [] for row in rows}
+    if servers:
+        for row in server_queries.list_on_hosts(
+            connection, list(servers_by_host)
+        ):
+            servers_by_host[row.host].append(row)
+    return [
+        Hypervisor(
+            host=row,
+            service=known.get(row.host),
+            is_up=row.host in known and services.is_up(known[row.host]),
+            servers=tuple(servers_by_host[row.host]),
+        )
+        for row in rows
+    ]
+
+
+def _find(request: ApiRequest, hypervisor_id: str) -> Hypervisor:
+    for found in _read_all(request):
+        if str(views.get_id(found, request.version)) == hypervisor_id:
+            return found
+    raise exception.NotFound(
+        f"Hypervisor with ID '{hypervisor_id[:64]}' could not be found."
+    )
+
+
+def _require_matching(
+    found: Iterable[Hypervisor], pattern: str
+) -> Sequence[Hypervisor]:
+    """Return those whose name has the pattern in it; NotFound for none."""
+    wanted = pattern.lower()
+    matching = [
+        one for one in found if wanted in one.host.hypervisor_hostname.lower()
+    ]
+    if not matching:
+        raise exception.NotFound(
+            f"No hypervisor matching '{pattern[:64]}' could be found."
+        )
+    return matching
+
+
+def _list(request: ApiRequest, path: str, view: Any) -> Any:
+    with_servers = request.query.get('with_servers', False)
+    found: Sequence[Hypervisor] = _read_all(
+        request, with_servers or view is views.detail
+    )
+    links: list[dict[str, str]] = []
+    pattern = request.query.get(_PATTERN)
+    if pattern is not None:
+        if request.query.keys() & {'limit', 'marker'}:
+            raise exception.InvalidInput(
+                f'Paging over results with the {_PATTERN} query parameter is '
+                'not supported.'
+            )
+        found = _require_matching(found, pattern)
+    elif request.version >= 33:
+        found, links = pagination.paginate(
+            request,
+            path,
+            _after_marker(request, found),
+            lambda one: views.get_id(one, request.version),
+        )
+    result: dict[str, Any] = {
+        'hypervisors': [
+            _add_servers_if(view(one, request.version), one, with_servers)
+            for one in found
+        ]
+    }
+    if links:
+        result['hypervisors_links'] = links
+    return result
+
+
+def _add_servers_if(document: Any, one: Hypervisor, wanted: bool) -> Any:
+    return views.add_servers(document, one) if wanted else document
+
+
+def _after_marker(
+    request: ApiRequest, found: Sequence[Hypervisor]
+) -> Sequence[Hypervisor]:
+    marker = request.query.get('marker')
+    if marker is None:
+        return found
+    for position, one in enumerate(found):
+        if str(views.get_id(one, request.version)) == marker:
+            return found[position + 1 :]
+    raise exception.InvalidInput(f'marker [{marker}] not found')
+
+
+_RULE: Final = 'os_compute_api:os-hypervisors'
+_ALL: Final = '/os-hypervisors'
+_ONE: Final = f'{_ALL}/{{hypervisor_id}}'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:list', query=_LIST),
+    Route(
+        'GET', f'{_ALL}/detail', detail, f'{_RULE}:list-detail', query=_LIST
+    ),
+    Route('GET', f'{_ALL}/statistics', statistics, f'{_RULE}:statistics'),
+    Route('GET', _ONE, show, f'{_RULE}:show', query=_ONE_QUERY),
+    Route('GET', f'{_ONE}/uptime', uptime, f'{_RULE}:uptime'),
+    Route('GET', f'{_ONE}/search', search, f'{_RULE}:search', until=52),
+    Route('GET', f'{_ONE}/servers', servers, f'{_RULE}:servers', until=52),
+)

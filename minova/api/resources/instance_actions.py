@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done to a server: its operations, and their steps as events."""
+
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.schemas import queries
+from minova.api.schemas.queries import Param
+from minova.api.views import instance_actions as views
+from minova.db.queries import api_history
+
+_RULE: Final = 'os_compute_api:os-instance-actions'
+_PERIOD: Final[tuple[str, ...]] = ('changes-since', 'changes-before')
+_LIST: Final = queries.QuerySchema(
+    {
+        'limit': Param(queries.parse_number, since=58),
+        'marker': Param(since=58),
+        'changes-since': Param(queries.parse_time, since=58),
+        'changes-before': Param(queries.parse_time, since=66),
+    },
+    strict_since=58,
+)
+
+
+def index(request: ApiRequest, server_id: str) -> Any:
+    """List what was done, the newest first."""
+    request.get_server(server_id, deleted=request.version >= 21)
+    period = {
+        name: request.query[name] for name in _PERIOD if name in request.query
+    }
+    paged = request.version >= 58
+    size = pagination.get_page_size(request)
+    found = request.database.read(
+        lambda connection: api_history.list_actions(
+            connection,
+            server_id,
+            period,
+            size + 1 if paged else None,
+            request.query.get('marker'),
+        )
+    )
+    links: list[dict[str, str]] = []
+    if paged:
+        path = f'servers/{server_id}/os-instance-actions'
+        page, links = pagination.paginate(
+            request, path, found, lambda o: o.request_id
+        )
+        found = list(page)
+    admin = bool(request.context.is_admin)
+    result: dict[str, Any] = {
+        'instanceActions': [
+            views.action(operation, request.version, admin)
+            for operation in found
+        ]
+    }
+    if links:
+        result['links'] = links
+    return result
+
+
+def show(request: ApiRequest, server_id: str, request_id: str) -> Any:
+    """Show what one request did, with its events as far as they are seen."""
+    row = request.get_server(server_id, deleted=request.version >= 21)
+    found = request.database.read(
+        lambda connection: api_history.get_action(
+            connection, server_id, request_id
+        )
+    )
+    if found is None:
+        raise exception.InstanceActionNotFound(
+            request_id=request_id, instance_id=server_id
+        )
+    operation, steps = found
+    owner = (row.project_id, row.user_id)
+    full = request.allows(f'{_RULE}:events', *owner)
+    more = request.allows(f'{_RULE}:events:details', *owner)
+    result = views.action(
+        operation, request.version, bool(request.context.is_admin)
+    )
+    if full or request.version >= 51:
+        result['events'] = [
+            views.event(step, request.version, row.project_id, full, more)
+            for step in reversed(steps)
+        ]
+    return {'instanceAction': result}
+
+
+_ALL: Final = '/servers/{server_id}/os-instance-actions'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:list', query=_LIST),
+    Route('GET', f'{_ALL}/{{request_id}}', show, f'{_RULE}:show'),
+)

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Key pairs: by their public halves servers let their users in.
+
+They are a user's own, in whatever project; administrators may name another
+user. A private key that is generated is in the reply and kept nowhere.
+"""
+
+from typing import Any
+from typing import Final
+
+from oslo_db import exception as db_exception
+
+from minova import clock
+from minova import exception
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import key_material
+from minova.api.schemas import key_pairs as schemas
+from minova.api.schemas import queries
+from minova.api.schemas.queries import Param
+from minova.api.views import times
+from minova.conf import CONF
+from minova.db.connections.engine import Connection
+from minova.db.queries import key_pairs
+from minova.db.queries import quota_usage
+from minova.db.queries.key_pairs import KeyPair
+
+Document = dict[str, Any]
+
+_USER: Final = Param(since=10)
+_ONE_QUERY: Final = queries.QuerySchema({'user_id': _USER}, strict_since=75)
+_LIST_QUERY: Final = queries.QuerySchema(
+    {
+        'user_id': _USER,
+        'limit': Param(queries.parse_number, since=35),
+        'marker': Param(since=35),
+    },
+    strict_since=75,
+)
+
+
+def index(request: ApiRequest) -> Any:
+    """List the key pairs of a user, from 2.35 on in pages."""
+    user = _get_user_id(request, request.query.get('user_id'))
+    paged = request.version >= 35
+    marker = request.query.get('marker')
+    found = request.database.read(
+        lambda connection: key_pairs.list_page(
+            connection,
+            user,
+            pagination.get_page_size(request) + 1 if paged else None,
+            marker,
+        )
+    )
+    if found is None:
+        raise exception.InvalidInput(f'marker [{marker}] not found')
+    links: list[dict[str, str]] = []
+    result = found
+    if paged:
+        page, links = pagination.paginate(
+            request, 'os-keypairs', found, lambda pair: pair.name
+        )
+        result = list(page)
+    reply: Document = {
+        'keypairs': [{'keypair': _brief(request, pair)} for pair in result]
+    }
+    if links:
+        reply['keypairs_links'] = links
+    return reply
+
+
+def show(request: ApiRequest, name: str) -> Any:
+    """Show a key pair."""
+    user = _get_user_id(request, request.query.get('user_id'))
+    pair = request.database.read(
+        lambda connection: key_pairs.get(connection, user, name)
+    )
+    if pair is None:
+        raise exception.KeyPairNotFound(name=name[:64], user_id=user)
+    result = _brief(request, pair) | {
+        'user_id': pair.user_id,
+        'id': pair.id,
+        'created_at': times.strtime(pair.created_at),
+        'updated_at': None,
+        'deleted': False,
+        'deleted_at': None,
+    }
+    return {'keypair': result}
+
+
+def create(request: ApiRequest) -> Any:
+    """Import a public key, or make a new pair."""
+    given = request.body['keypair']
+    user = _get_user_id(request, given.get('user_id'))
+    name, kind = given['name'], given.get('type', key_material.SSH)
+    secret = None
+    if 'public_key' in given:
+        public_key = given['public_key']
+    elif kind == key_material.SSH:
+        public_key, secret = key_material.generate()
+    else:
+        raise exception.InvalidInput(
+            'Invalid input for field/attribute keypair.public_key: '
+            'certificates are not generated; make one and import it.'
+        )
+    values = {
+        'user_id': user,
+        'name': name,
+        'type': kind,
+        'public_key': public_key,
+        'fingerprint': key_material.fingerprint(kind, public_key),
+        'created_at': clock.now(),
+    }
+    _insert(request, values)
+    if request.version >= 2:
+        request.status = 201
+    result = _brief(request, KeyPair(id=0, **values)) | {'user_id': user}
+    if secret is not None:
+        result['private_key'] = secret
+    return {'keypair': result}
+
+
+def _insert(request: ApiRequest, values: dict[str, Any]) -> None:
+    user, name = values['user_id'], values['name']
+    limit = CONF.quota.key_pairs
+    if limit >= 0:
+        quota_usage.ensure_lock(request.database, _quota_lock_name(user))
+
+    def work(connection: Connection) -> None:
+        if limit >= 0:
+            quota_usage.lock(connection, _quota_lock_name(user))
+        if key_pairs.get(connection, user, name) is not None:
+            raise exception.KeyPairExists(name=name)
+        if 0 <= limit <= key_pairs.count(connection, user):
+            raise exception.KeyPairLimitExceeded(limit=limit)
+        try:
+            key_pairs.insert(connection, values)
+        except db_exception.DBDuplicateEntry as error:
+            # Somebody made it a moment ago.
+            raise exception.KeyPairExists(name=name) from error
+
+    request.database.write(work)
+
+
+def _quota_lock_name(user_id: str) -> str:
+    # Locks are named after projects; no project's id has a blank.
+    return f'key pairs of {user_id}'
+
+
+def delete(request: ApiRequest, name: str) -> None:
+    """Remove a key pair; servers made with it keep its public key."""
+    user = _get_user_id(request, request.query.get('user_id'))
+    if not request.database.write(
+        lambda connection: key_pairs.delete(connection, user, name)
+    ):
+        raise exception.KeyPairNotFound(name=name[:64], user_id=user)
+    request.status = 204 if request.version >= 2 else 202
+
+
+def fields_for_server(
+    connection: Connection, request: ApiRequest, server: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what an instance keeps of the key pair that it is made with.
+
+    InvalidInput when its user has none of that name.
+    """
+    name = server.get('key_name')
+    if name is None:
+        return {}
+    user = request.context.user_id or ''
+    pair = key_pairs.get(connection, user, name)
+    if pair is None:
+        raise exception.InvalidInput(
+            f'Invalid key_name provided: user {user} has no key pair '
+            f'{name[:64]!r}; import it with POST /os-keypairs.'
+        )
+    return {'key_name': pair.name, 'key_data': pair.public_key}
+
+
+# -- what they need ----------------------------------------------------------
+
+
+def _get_user_id(request: ApiRequest, named: str | None) -> str:
+    """Return whose key pairs are asked for; Forbidden if not the caller's."""
+    user = named or request.context.user_id
+    if not user:
+        raise exception.Forbidden(
+            'This needs a token of a user; the one given is of none.'
+        )
+    request.require(str(request.rule), user_id=user)
+    return str(user)
+
+
+def _brief(request: ApiRequest, pair: KeyPair) -> Document:
+    result = {
+        'name': pair.name,
+        'public_key': pair.public_key,
+        'fingerprint': pair.fingerprint,
+    }
+    if request.version >= 2:
+        result['type'] = pair.type
+    return result
+
+
+_RULE: Final = 'os_compute_api:os-keypairs'
+_ALL: Final = '/os-keypairs'
+_ONE: Final = f'{_ALL}/{{name}}'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:index', query=_LIST_QUERY),
+    Route('POST', _ALL, create, f'{_RULE}:create', body=schemas.CREATE),
+    Route('GET', _ONE, show, f'{_RULE}:show', query=_ONE_QUERY),
+    Route('DELETE', _ONE, delete, f'{_RULE}:delete', 202, query=_ONE_QUERY),
+)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resize and migration: a server changes its size or its host.
+
+The move begins here, durably; then a conductor is asked where to, and the
+reply waits for its answer, because "there is no place" is an answer that the
+user shall have at once. When no conductor answers in time the move goes on
+all the same, as soon as one is back.
+"""
+
+from typing import Any
+
+from oslo_log import log as logging
+
+from minova import exception
+from minova import states
+from minova.api.http.request import ApiRequest
+from minova.api.resources import boot_images
+from minova.api.resources import flavor_lookup
+from minova.api.resources import quotas
+from minova.api.schemas import types
+from minova.conf import CONF
+from minova.db.connections.engine import Connection
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.engine import begin
+from minova.objects.instance import Instance
+
+LOG = logging.getLogger(__name__)
+
+_MIGRATE = 'os_compute_api:os-migrate-server'
+
+
+def resize(request: ApiRequest, server_id: str) -> None:
+    """Begin to give a server another flavor, on another host."""
+    requested = request.body['resize']
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        old = instance.flavor
+        new = flavor_lookup.get_usable(
+            connection, request, str(requested['flavorRef'])
+        )
+        if new.id == old.id:
+            raise exception.CannotResizeToSameFlavor(flavor=new.name)
+        if new.root_gb < old.root_gb or new.ephemeral_gb < old.ephemeral_gb:
+            raise exception.CannotResizeDisk(
+                reason='a disk cannot be made smaller.', root_gb=old.root_gb
+            )
+        boot_images.require_properties_fit(instance.image_meta, new)
+        quotas.require_available(connection, instance.project_id, [new], [old])
+        _save_disk_config(connection, instance, requested)
+        return {'flavor': new.as_dict(), 'host': None}
+
+    if quotas.has_limits():
+        quotas.prepare_lock(
+            request.database, request.get_server(server_id).project_id
+        )
+    begun = request.begin('resize', server_id, prepare)
+    _call_conductor(request, begun, live=False)
+
+
+def _save_disk_config(
+    connection: Connection, instance: Instance, requested: dict[str, Any]
+) -> None:
+    if 'OS-DCF:diskConfig' in requested:
+        automatic = requested['OS-DCF:diskConfig'] == 'AUTO'
+        instances.update(
+            connection,
+            instance.uuid,
+            {'auto_disk_config': automatic},
+            instance.generation,
+            instance.task_id,
+        )
+
+
+def migrate(request: ApiRequest, server_id: str) -> None:
+    """Begin to move a server that is off meanwhile."""
+    host = (request.body['migrate'] or {}).get('host')
+    if host is not None:
+        request.require(f'{_MIGRATE}:migrate:host')
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        _require_other_host(instance, host)
+        return {'host': host}
+
+    begun = request.begin('migrate', server_id, prepare)
+    _call_conductor(request, begun, live=False)
+
+
+def _require_other_host(instance: Instance, host: str | None) -> None:
+    if host is not None and host in (instance.host, instance.node):
+        raise exception.UnableToMigrateToSelf(
+            instance_id=instance.uuid, host=host
+        )
+
+
+def migrate_live(request: ApiRequest, server_id: str) -> None:
+    """Begin to move a server that runs on.
+
+    From 2.34 on the reply does not wait for the checks.
+    """
+    requested = request.body['os-migrateLive']
+    if requested['host'] is not None:
+        request.require(f'{_MIGRATE}:migrate_live:host')
+    block_migration = requested['block_migration']
+    params = {
+        'host': requested['host'],
+        'block_migration': (
+            None
+            if block_migration == 'auto'
+            else types.to_bool(block_migration)
+        ),
+        'disk_over_commit': (
+            types.to_bool(requested['disk_over_commit'])
+            if 'disk_over_commit' in requested
+            else None
+        ),
+    }
+    begun = request.begin('live_migrate', server_id, lambda c, i: dict(params))
+    if request.version >= 34:
+        request.wake(begun)
+    else:
+        _call_conductor(request, begun, live=True)
+
+
+def _call_conductor(
+    request: ApiRequest, begun: begin.Begun, live: bool
+) -> None:
+    """Ask a conductor where to; raise what it answers in time."""
+    params = begun.operation.params
+
+    def migrate_server() -> None:
+        request.backend.conductor.migrate_server(
+            request.context,
+            instance=begun.instance,
+            scheduler_hint={'host': params['host']},
+            live=live,
+            flavor=params.get('flavor'),
+            block_migration=params.get('block_migration'),
+            disk_over_commit=params.get('disk_over_commit'),
+            step=begun.first_step,
+        )
+
+    try:
+        request.backend.timed_calls.call(
+            CONF.api.conductor_timeout, migrate_server
+        )
+    except exception.Unavailable as error:
+        LOG.warning(
+            'The %s of %s has begun and waits for a conductor: %s',
+            begun.operation.kind,
+            begun.instance.uuid,
+            error,
+        )
+
+
+def confirm_resize(request: ApiRequest, server_id: str) -> None:
+    """Confirm a resize or a migration."""
+    request.wake(
+        request.begin('confirm_resize', server_id, _require_finished_migration)
+    )
+
+
+def revert_resize(request: ApiRequest, server_id: str) -> None:
+    """Take a resize or a migration back."""
+    request.wake(
+        request.begin('revert_resize', server_id, _require_finished_migration)
+    )
+
+
+def _require_finished_migration(
+    connection: Connection, instance: Instance
+) -> begin.Params:
+    migration = migrations.get_unconfirmed(connection, instance.uuid)
+    if migration is None:
+        raise exception.InstanceInvalidState(
+            operation=states.TABLE['confirm_resize'].api_verb,
+            instance_id=instance.uuid,
+            attribute='vm_state',
+            state=f'{instance.vm_state} without a finished move',
+            needed='only what was resized or migrated is confirmed or '
+            'reverted',
+        )
+    return {'migration': migration.id}

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Migrations: all of them for administrators, and the live ones of a server.
+
+Of a server only live migrations that are in progress are shown. One of them
+can be aborted; its guest then goes on where it is. One that does not come to
+an end by itself can be made to, at the cost of the guest.
+"""
+
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.schemas import queries
+from minova.api.schemas import server_actions as schemas
+from minova.api.schemas import types
+from minova.api.schemas.queries import Param
+from minova.api.views import migrations as views
+from minova.db.connections.engine import Connection
+from minova.db.queries import api_history
+from minova.db.queries import migrations
+from minova.engine import begin
+from minova.objects.instance import Instance
+from minova.objects.migration import Migration
+
+_LIST: Final = queries.QuerySchema(
+    {
+        'hidden': Param(queries.parse_boolean),
+        'host': Param(),
+        'status': Param(),
+        'migration_type': Param(),
+        'source_compute': Param(),
+        'instance_uuid': Param(),
+        'limit': Param(queries.parse_number, since=59),
+        'marker': Param(since=59),
+        'changes-since': Param(queries.parse_time, since=59),
+        'changes-before': Param(queries.parse_time, since=66),
+        'user_id': Param(since=80),
+        'project_id': Param(since=80),
+    },
+    strict_since=59,
+)
+
+
+def index(request: ApiRequest) -> Any:
+    """List migrations, the newest first."""
+    size = pagination.get_page_size(request)
+    # None is ever hidden.
+    if request.query.get('hidden') or size == 0:
+        return {'migrations': []}
+    found = request.database.read(
+        lambda connection: api_history.list_migrations(
+            connection, request.query, size + 1, request.query.get('marker')
+        )
+    )
+    page, links = pagination.paginate(
+        request, 'os-migrations', found, lambda m: m.uuid
+    )
+    result: dict[str, Any] = {
+        'migrations': [
+            views.list_entry(migration, request.version, request.links)
+            for migration in page
+        ]
+    }
+    if links and request.version >= 59:
+        result['migrations_links'] = links
+    return result
+
+
+def list_for_server(request: ApiRequest, server_id: str) -> Any:
+    """List the live migrations of a server that are in progress."""
+    request.get_server(server_id)
+    found = request.database.read(
+        lambda connection: api_history.list_live_migrations(
+            connection, server_id
+        )
+    )
+    return {
+        'migrations': [
+            views.in_progress(migration, request.version)
+            for migration in found
+        ]
+    }
+
+
+def show(request: ApiRequest, server_id: str, migration_id: str) -> Any:
+    """Show one of them."""
+    request.get_server(server_id)
+    migration = request.database.read(
+        lambda connection: _find(connection, server_id, migration_id)
+    )
+    if migration.kind != views.LIVE:
+        raise exception.NotFound(
+            f'Migration {migration_id} for server {server_id} is not '
+            'live-migration.'
+        )
+    if migration.status not in api_history.IN_PROGRESS:
+        raise exception.NotFound(
+            f'Live migration {migration_id} for server {server_id} is not in '
+            'progress.'
+        )
+    return {'migration': views.in_progress(migration, request.version)}
+
+
+def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
+    """Ask a live migration to stop."""
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        migration = _find(connection, server_id, migration_id)
+        abortable = {'running'}
+        if request.version >= 65:
+            abortable |= {'queued', 'preparing'}
+        if migration.kind != views.LIVE or migration.status not in abortable:
+            raise exception.InvalidInput(
+                f'Migration {migration.id} state of instance {server_id} is '
+                f'{migration.status}. Cannot abort_live_migrate while the '
+                'migration is in this state.'
+            )
+        return {}
+
+    request.wake(request.begin('abort_live_migrate', server_id, prepare))
+
+
+def force_complete(
+    request: ApiRequest, server_id: str, migration_id: str
+) -> None:
+    """Ask a live migration to end soon."""
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        migration = _find(connection, server_id, migration_id)
+        if migration.kind != views.LIVE or migration.status != 'running':
+            raise exception.InvalidInput(
+                f'Migration {migration.id} state of instance {server_id} is '
+                f'{migration.status}. Cannot force_complete while the migration '
+                'is in this state.'
+            )
+        return {}
+
+    request.wake(request.begin('force_live_migrate', server_id, prepare))
+
+
+def _find(
+    connection: Connection, server_id: str, migration_id: str
+) -> Migration:
+    found = None
+    if migration_id.isdecimal() and len(migration_id) <= 10:
+        number = int(migration_id)
+        if number <= types.MAX_INT:
+            found = migrations.get(connection, number)
+    if found is None or found.instance_uuid != server_id:
+        raise exception.MigrationNotFound(
+            migration_id=migration_id[:64], instance_id=server_id
+        )
+    return found
+
+
+_RULE: Final = 'os_compute_api:servers:migrations'
+_ALL: Final = '/servers/{server_id}/migrations'
+_ONE: Final = f'{_ALL}/{{migration_id}}'
+ROUTES: Final = (
+    Route(
+        'GET',
+        '/os-migrations',
+        index,
+        'os_compute_api:os-migrations:index',
+        query=_LIST,
+    ),
+    Route('GET', _ALL, list_for_server, f'{_RULE}:index', since=23),
+    Route('GET', _ONE, show, f'{_RULE}:show', since=23),
+    Route(
+        'POST',
+        f'{_ONE}/action',
+        force_complete,
+        f'{_RULE}:force_complete',
+        202,
+        body=schemas.FORCE_COMPLETE,
+        since=22,
+    ),
+    Route('DELETE', _ONE, abort, f'{_RULE}:delete', 202, since=24),
+)

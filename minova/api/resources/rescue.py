@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rescue: a server starts from another image, to repair its own disk."""
+
+import secrets
+from typing import Any
+
+from minova import exception
+from minova.api.http.request import ApiRequest
+from minova.api.resources import boot_images
+from minova.db.connections.engine import Connection
+from minova.db.queries import operations
+from minova.engine import begin
+from minova.images import Image
+from minova.objects.instance import Instance
+
+
+def rescue(request: ApiRequest, server_id: str) -> Any:
+    """Begin to start a server from a rescue image, by default its own.
+
+    The password is only told, as that of a new server: an image that wants
+    one must be made so.
+    """
+    requested = request.body['rescue'] or {}
+    image_ref = requested.get('rescue_image_ref')
+    image = _find_rescue_image(
+        request, image_ref, request.get_server(server_id).image_ref
+    )
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        if image is None:
+            return {}
+        image_meta = {'min_ram': image.min_ram}
+        boot_images.require_properties_fit(image_meta, instance.flavor)
+        return {
+            'rescue': {
+                'image_id': image.id,
+                'name': image.name or image.id,
+                'disk_format': image.disk_format,
+            }
+        }
+
+    request.wake(request.begin('rescue', server_id, prepare))
+    return {
+        'adminPass': requested.get('adminPass') or secrets.token_urlsafe(9)
+    }
+
+
+def _find_rescue_image(
+    request: ApiRequest, image_ref: str | None, own_image_ref: str
+) -> Image | None:
+    """Return the image to rescue with; None for its own that is gone.
+
+    The host may still have that one; if not, the rescue is taken back.
+    """
+    if image_ref is not None:
+        return boot_images.get_bootable_image(request, image_ref)
+    try:
+        return request.backend.images.show(request.context, own_image_ref)
+    except exception.ImageNotFound:
+        return None
+
+
+def unrescue(request: ApiRequest, server_id: str) -> None:
+    """Begin to start a server from its own disk again."""
+
+    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+        # What is needed when it has to be rescued again.
+        for operation in operations.list_by_instance(
+            connection, instance.uuid
+        ):
+            if operation.kind == 'rescue' and 'rescue' in operation.params:
+                return {'rescue': operation.params['rescue']}
+        return {}
+
+    request.wake(request.begin('unrescue', server_id, prepare))

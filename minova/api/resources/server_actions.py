@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""POST /servers/{id}/action: one table, from a name to what it begins."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova.api.http import microversion
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import consoles
+from minova.api.resources import migrate_server
+from minova.api.resources import rescue
+from minova.api.schemas import server_actions as schemas
+from minova.api.schemas.bodies import BodySchema
+from minova.engine import begin
+
+#: Returns the document of the reply, None for a reply without one.
+ActionHandler = Callable[[ApiRequest, str], dict[str, Any] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """What may be asked under one name."""
+
+    rule: str
+    body: BodySchema
+    handler: ActionHandler
+    status: int = 202
+    until: int = microversion.MAXIMUM
+
+
+def _begin_handler(
+    kind: str, prepare: begin.Prepare | None = None
+) -> ActionHandler:
+    """Return what begins an operation of one kind and wakes its host."""
+
+    def run(request: ApiRequest, server_id: str) -> None:
+        request.wake(request.begin(kind, server_id, prepare))
+
+    return run
+
+
+def _reboot(request: ApiRequest, server_id: str) -> None:
+    kind = f'reboot_{request.body["reboot"]["type"].lower()}'
+    request.wake(request.begin(kind, server_id))
+
+
+def _action(
+    rule: str,
+    body: BodySchema,
+    handler_or_kind: str | ActionHandler,
+    status: int = 202,
+    until: int = microversion.MAXIMUM,
+) -> Action:
+    """Return an action that begins a kind of operation, or runs a function."""
+    run = (
+        _begin_handler(handler_or_kind)
+        if isinstance(handler_or_kind, str)
+        else handler_or_kind
+    )
+    return Action(f'os_compute_api:{rule}', body, run, status, until)
+
+
+_force_delete = _begin_handler('force_delete', begin.delete_params)
+
+_MIGRATE: Final = 'os-migrate-server:migrate'
+_SUSPEND: Final = 'os-suspend-server'
+ACTIONS: Final = {
+    'os-start': _action('servers:start', schemas.START, 'start'),
+    'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
+    'reboot': _action('servers:reboot', schemas.REBOOT, _reboot),
+    'pause': _action('os-pause-server:pause', schemas.PAUSE, 'pause'),
+    'unpause': _action('os-pause-server:unpause', schemas.UNPAUSE, 'unpause'),
+    'suspend': _action(f'{_SUSPEND}:suspend', schemas.SUSPEND, 'suspend'),
+    'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
+    'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
+    'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
+    'resize': _action('servers:resize', schemas.RESIZE, migrate_server.resize),
+    'confirmResize': _action(
+        'servers:confirm_resize',
+        schemas.CONFIRM,
+        migrate_server.confirm_resize,
+        204,
+    ),
+    'revertResize': _action(
+        'servers:revert_resize', schemas.REVERT, migrate_server.revert_resize
+    ),
+    'migrate': _action(_MIGRATE, schemas.MIGRATE, migrate_server.migrate),
+    'os-migrateLive': _action(
+        f'{_MIGRATE}_live', schemas.MIGRATE_LIVE, migrate_server.migrate_live
+    ),
+    'forceDelete': _action(
+        'os-deferred-delete:force', schemas.FORCE_DELETE, _force_delete
+    ),
+    'os-getConsoleOutput': _action(
+        'os-console-output',
+        schemas.CONSOLE_OUTPUT,
+        consoles.get_console_output,
+        200,
+    ),
+    'os-getVNCConsole': _action(
+        'os-remote-consoles',
+        schemas.VNC_CONSOLE,
+        consoles.get_vnc_console,
+        200,
+        until=5,
+    ),
+}
+
+
+def run_action(request: ApiRequest, server_id: str) -> dict[str, Any] | None:
+    """Do what the body's one key names."""
+    name = _get_action_name(request.body)
+    action = ACTIONS[name]
+    if request.version > action.until:
+        raise exception.NotFound(
+            f'There is no action {name} after microversion '
+            f'{microversion.to_string(action.until)}.'
+        )
+    action.body.validate(request.body, request.version)
+    request.rule = action.rule
+    request.status = action.status
+    return action.handler(request, server_id)
+
+
+def _get_action_name(body: Any) -> str:
+    """Return the action's name; InvalidInput unless there is one we know."""
+    known = ', '.join(sorted(ACTIONS))
+    if not isinstance(body, dict) or len(body) != 1:
+        raise exception.InvalidInput(
+            'Malformed request body: it must be an object with one key, the '
+            f'action; there are {known}.'
+        )
+    (name,) = body
+    if name not in ACTIONS:
+        raise exception.InvalidInput(
+            f'There is no such action: {name[:64]}. There are {known}.'
+        )
+    return str(name)
+
+
+#: Of any shape: the schema depends on the action.
+_ANY_BODY: Final = BodySchema({1: {}})
+
+ROUTES: Final = (
+    Route(
+        'POST',
+        '/servers/{server_id}/action',
+        run_action,
+        None,  # each action has its own
+        202,
+        body=_ANY_BODY,
+    ),
+)

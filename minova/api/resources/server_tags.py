@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tags of a server: words it can be found by, at most 50."""
+
+from collections.abc import Callable
+from typing import Any
+from typing import Final
+
+import orjson
+
+from minova import exception
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import server_update
+from minova.api.schemas import servers as schemas
+from minova.api.schemas import types
+from minova.api.schemas.bodies import BodySchema
+from minova.objects.instance import Instance
+
+Tags = list[str]
+
+_MAX_TAGS: Final[int] = types.TAGS['maxItems']
+_TAG: Final = BodySchema({1: types.TAG})
+
+
+def index(request: ApiRequest, server_id: str) -> Any:
+    """List the tags."""
+    return {'tags': _tags(request, server_id)}
+
+
+def show(request: ApiRequest, server_id: str, tag: str) -> None:
+    """Tell whether the server has a tag: 204, or 404."""
+    _require(server_id, _tags(request, server_id), tag)
+
+
+def _tags(request: ApiRequest, server_id: str) -> Tags:
+    tags: Tags = orjson.loads(request.get_server(server_id).tags)
+    return tags
+
+
+def update_all(request: ApiRequest, server_id: str) -> Any:
+    """Replace all tags."""
+    given = list(dict.fromkeys(request.body['tags']))
+    return {'tags': _write(request, server_id, lambda old: given)}
+
+
+def update(request: ApiRequest, server_id: str, tag: str) -> None:
+    """Give the server a tag: 201, or 204 if it has it."""
+    _TAG.validate(tag, request.version)
+    known = False
+
+    def with_tag(old: Tags) -> Tags:
+        nonlocal known
+        known = tag in old
+        if len(old) >= _MAX_TAGS and not known:
+            raise exception.InvalidInput(
+                f'The number of tags exceeded the per-server limit {_MAX_TAGS}'
+            )
+        return old if known else [*old, tag]
+
+    _write(request, server_id, with_tag)
+    request.status = 204 if known else 201
+    path = f'servers/{server_id}/tags/{tag}'
+    request.headers['Location'] = request.links.href(path)
+
+
+def delete(request: ApiRequest, server_id: str, tag: str) -> None:
+    """Take a tag away."""
+
+    def without(old: Tags) -> Tags:
+        _require(server_id, old, tag)
+        return [one for one in old if one != tag]
+
+    _write(request, server_id, without)
+
+
+def delete_all(request: ApiRequest, server_id: str) -> None:
+    """Take all tags away."""
+    _write(request, server_id, lambda old: [])
+
+
+def _require(server_id: str, tags: Tags, tag: str) -> None:
+    if tag not in tags:
+        raise exception.NotFound(f"Server {server_id} has no tag '{tag[:64]}'")
+
+
+def _write(
+    request: ApiRequest, server_id: str, change: Callable[[Tags], Tags]
+) -> Tags:
+    def change_instance(instance: Instance) -> dict[str, Any]:
+        return {'tags': change(instance.tags)}
+
+    return server_update.update_instance(
+        request, server_id, change_instance
+    ).tags
+
+
+_RULE: Final = 'os_compute_api:os-server-tags'
+_ALL: Final = '/servers/{server_id}/tags'
+_ONE: Final = f'{_ALL}/{{tag}}'
+ROUTES: Final = (
+    Route('GET', _ALL, index, f'{_RULE}:index', since=26),
+    Route(
+        'PUT',
+        _ALL,
+        update_all,
+        f'{_RULE}:update_all',
+        body=schemas.TAGS,
+        since=26,
+    ),
+    Route('DELETE', _ALL, delete_all, f'{_RULE}:delete_all', 204, since=26),
+    Route('GET', _ONE, show, f'{_RULE}:show', 204, since=26),
+    Route('PUT', _ONE, update, f'{_RULE}:update', 201, since=26),
+    Route('DELETE', _ONE, delete, f'{_RULE}:delete', 204, since=26),
+)

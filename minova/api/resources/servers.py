@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers: listed, shown, changed, deleted. ``creation`` makes them."""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from typing import Final
+
+from minova import exception
+from minova import states
+from minova.api.http import pagination
+from minova.api.http.request import ApiRequest
+from minova.api.http.routes import Route
+from minova.api.resources import server_filters
+from minova.api.resources import server_update
+from minova.api.schemas import servers as schemas
+from minova.api.views import servers as views
+from minova.db.connections.engine import Connection
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import operations
+from minova.db.queries import server_queries
+from minova.engine import begin
+
+_RULE: Final = 'os_compute_api:servers'
+
+
+# -- lists -------------------------------------------------------------------
+
+
+def index(request: ApiRequest) -> Any:
+    """List servers: ids and names."""
+    rows, links = _read_page(request, '/servers', detail=False)
+    view = request.make_server_view()
+    return _make_list([view.brief(row) for row in rows], links)
+
+
+def detail(request: ApiRequest) -> Any:
+    """List servers with all that is seen of them."""
+    rows, links = _read_page(request, '/servers/detail', detail=True)
+    view = request.make_server_view()
+    if rows and request.shows_host_status():
+        view = dataclasses.replace(view, services=_read_services(request))
+    faults = request.get_faults(*rows)
+    result = [view.detail(row, faults.get(row.uuid)) for row in rows]
+    return _make_list(result, links)
+
+
+def _read_services(request: ApiRequest) -> dict[str, Any]:
+    found = request.database.read(
+        lambda connection: hosts.list_services(
+            connection, operations.COMPUTE_BINARY
+        )
+    )
+    return {service.host: service for service in found}
+
+
+def _read_page(
+    request: ApiRequest, path: str, detail: bool
+) -> tuple[Sequence[Any], list[dict[str, str]]]:
+    filters = server_filters.parse_filters(request, detail)
+    order = server_filters.parse_sort(request)
+    size = pagination.get_page_size(request)
+    if filters is None or size == 0:
+        return [], []
+    with_host = detail and request.shows_host()
+    found = request.database.read(
+        lambda connection: server_queries.list_page(
+            connection,
+            filters,
+            size + 1,
+            request.query.get('marker'),
+            order,
+            detail,
+            with_host,
+        )
+    )
+    return pagination.paginate(request, path[1:], found, lambda row: row.uuid)
+
+
+def _make_list(result: list[Any], links: list[dict[str, str]]) -> Any:
+    found: dict[str, Any] = {'servers': result}
+    if links:
+        found['servers_links'] = links
+    return found
+
+
+# -- one ---------------------------------------------------------------------
+
+
+def show(request: ApiRequest, server_id: str) -> Any:
+    """Show a server."""
+    row = _get_row(request, server_id)
+    request.require_owner(row)
+    view = request.make_server_view(row.project_id)
+    fault = request.get_faults(row).get(server_id)
+    return {'server': view.detail(row, fault, groups=True)}
+
+
+def _get_row(request: ApiRequest, server_id: str) -> Any:
+    scope = request.scope
+    with_host, with_host_status = (
+        request.shows_host(),
+        request.shows_host_status(),
+    )
+    row = request.database.read(
+        lambda connection: server_queries.find(
+            connection, server_id, scope, with_host, with_host_status
+        )
+    )
+    if row is None:
+        raise exception.InstanceNotFound(instance_id=server_id)
+    return row
+
+
+def update(request: ApiRequest, server_id: str) -> Any:
+    """Rename a server, describe it, change what else is only said of it."""
+    changes = schemas.instance_changes(request.body['server'])
+    server_update.update_instance(request, server_id, lambda instance: changes)
+    # Read again: what is shown is what is written.
+    row = _get_row(request, server_id)
+    view = request.make_server_view(row.project_id)
+    return {
+        'server': view.update_response(
+            row, request.get_faults(row).get(server_id)
+        )
+    }
+
+
+def delete(request: ApiRequest, server_id: str) -> None:
+    """Begin to delete a server; nothing when that is going on already."""
+
+    def work(connection: Connection) -> begin.Begun | None:
+        instance = instances.get(
+            connection, server_id, request.scope, lock=True
+        )
+        if instance is None:
+            raise exception.InstanceNotFound(instance_id=server_id)
+        request.require_owner(instance)
+        if instance.task_state in states.TABLE['delete'].task_states:
+            return None
+        return begin.begin_locked(
+            connection,
+            request.context,
+            'delete',
+            instance,
+            request.backend.publisher_id,
+            begin.delete_params(connection, instance),
+        )
+
+    begun = request.database.write(work)
+    if begun is not None:
+        request.wake(begun)
+
+
+# -- addresses ---------------------------------------------------------------
+
+
+def list_addresses(request: ApiRequest, server_id: str) -> Any:
+    """List the addresses of a server by network."""
+    row = request.get_server(server_id)
+    return {'addresses': _plain_addresses(row)}
+
+
+def show_addresses(request: ApiRequest, server_id: str, network: str) -> Any:
+    """List its addresses in one network."""
+    found = _plain_addresses(request.get_server(server_id))
+    if network not in found:
+        raise exception.NotFound(f'Instance is not a member of {network[:64]}')
+    return {network: found[network]}
+
+
+def _plain_addresses(row: Any) -> dict[str, Any]:
+    result = views.addresses_by_network(row)
+    return {
+        network: [
+            {name: one[name] for name in ('version', 'addr')} for one in found
+        ]
+        for network, found in result.items()
+    }
+
+
+_ONE: Final = '/servers/{server_id}'
+_LIST: Final = server_filters.LIST_QUERY
+ROUTES: Final = (
+    Route('GET', '/servers', index, f'{_RULE}:index', query=_LIST),
+    Route('GET', '/servers/detail', detail, f'{_RULE}:detail', query=_LIST),
+    Route('GET', _ONE, show, f'{_RULE}:show'),
+    Route('PUT', _ONE, update, f'{_RULE}:update', body=schemas.UPDATE),
+    Route('DELETE', _ONE, delete, f'{_RULE}:delete', 204),
+    Route('GET', f'{_ONE}/ips', list_addresses, 'os_compute_api:ips:index'),
+    Route(
+        'GET',
+        f'{_ONE}/ips/{{network}}',
+        show_addresses,
+        'os_compute_api:ips:show',
+    ),
+)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the actions on a server may hold."""
+
+from typing import Final
+
+from minova.api.schemas import types
+from minova.api.schemas.bodies import BodySchema
+from minova.api.schemas.bodies import object_schema
+from minova.api.schemas.bodies import single_field
+from minova.api.schemas.types import Json
+
+#: What many actions hold: nothing. Clients send null, {} or "".
+_EMPTY: Final[Json] = {
+    'type': ['null', 'object', 'string'],
+    'maxProperties': 0,
+    'maxLength': 0,
+    'explain': 'null',
+}
+
+
+def _empty_action(name: str) -> BodySchema:
+    return BodySchema({1: single_field(name, _EMPTY)})
+
+
+START: Final = _empty_action('os-start')
+STOP: Final = _empty_action('os-stop')
+PAUSE: Final = _empty_action('pause')
+UNPAUSE: Final = _empty_action('unpause')
+SUSPEND: Final = _empty_action('suspend')
+RESUME: Final = _empty_action('resume')
+UNRESCUE: Final = _empty_action('unrescue')
+CONFIRM: Final = _empty_action('confirmResize')
+REVERT: Final = _empty_action('revertResize')
+FORCE_DELETE: Final = _empty_action('forceDelete')
+
+REBOOT: Final = BodySchema(
+    {
+        1: single_field(
+            'reboot',
+            object_schema(
+                {
+                    'type': {
+                        'type': 'string',
+                        'pattern': r'^([Ss][Oo][Ff][Tt]|[Hh][Aa][Rr][Dd])\Z',
+                        'explain': '"SOFT" or "HARD"',
+                    }
+                },
+                ['type'],
+            ),
+        )
+    }
+)
+
+CONSOLE_OUTPUT: Final = BodySchema(
+    {
+        1: single_field(
+            'os-getConsoleOutput',
+            object_schema(
+                {
+                    'length': {
+                        'type': ['integer', 'string', 'null'],
+                        'minimum': -1,
+                        'maximum': types.MAX_INT,
+                        'pattern': r'^(-1|[0-9]{1,9})\Z',
+                        'explain': 'a number of lines, or -1 or null for all',
+                    }
+                }
+            ),
+        )
+    }
+)
+
+VNC_CONSOLE: Final = BodySchema(
+    {
+        1: single_field(
+            'os-getVNCConsole',
+            object_schema({'type': {'enum': ['novnc', 'xvpvnc']}}, ['type']),
+        )
+    }
+)
+
+RESCUE: Final = BodySchema(
+    {
+        1: single_field(
+            'rescue',
+            {
+                **object_schema(
+                    {
+                        'adminPass': {'type': 'string', 'maxLength': 255},
+                        'rescue_image_ref': types.UUID,
+                    }
+                ),
+                'type': ['object', 'null'],
+            },
+        )
+    }
+)
+
+#: What may be done to a live migration.
+FORCE_COMPLETE: Final = _empty_action('force_complete')
+
+RESIZE: Final = BodySchema(
+    {
+        1: single_field(
+            'resize',
+            object_schema(
+                {
+                    'flavorRef': types.FLAVOR_REF,
+                    'OS-DCF:diskConfig': types.DISK_CONFIG,
+                },
+                ['flavorRef'],
+            ),
+        )
+    }
+)
+
+MIGRATE: Final = BodySchema(
+    {
+        1: single_field('migrate', _EMPTY),
+        56: single_field(
+            'migrate',
+            {
+                **object_schema({'host': types.HOST_OR_NULL}),
+                'type': ['object', 'null'],
+            },
+        ),
+    }
+)
+
+
+def _live_migrate(block_migration: Json, *more: str) -> Json:
+    known = {'host': types.HOST_OR_NULL, 'block_migration': block_migration}
+    needed = [*known, *(name for name in more if name != 'force')]
+    known |= dict.fromkeys(more, types.BOOLEAN)
+    return single_field('os-migrateLive', object_schema(known, needed))
+
+
+_BOOLEAN_OR_AUTO: Final[Json] = {
+    **types.BOOLEAN,
+    'enum': [*types.BOOLEAN['enum'], 'auto'],
+    'explain': 'true, false or "auto"',
+}
+
+MIGRATE_LIVE: Final = BodySchema(
+    {
+        1: _live_migrate(types.BOOLEAN, 'disk_over_commit'),
+        25: _live_migrate(_BOOLEAN_OR_AUTO),
+        30: _live_migrate(_BOOLEAN_OR_AUTO, 'force'),
+        68: _live_migrate(_BOOLEAN_OR_AUTO),
+    }
+)

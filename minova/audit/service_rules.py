@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about services, hosts and the queues that lead to them."""
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Final
+
+from minova.audit.findings import Finding
+from minova.audit.snapshot import Snapshot
+from minova.conf import CONF
+from minova.db.queries import operations as db_operations
+from minova.db.queries.hosts import Service
+from minova.rpc import compute
+from minova.rpc import conductor
+from minova.rpc.named_queue import QueueStats
+
+_TOPICS: Final = {
+    db_operations.COMPUTE_BINARY: compute.TOPIC,
+    'nova-conductor': conductor.TOPIC,
+}
+#: So many messages that wait are more than a burst.
+_BACKLOG: Final = 100
+
+
+def find(snapshot: Snapshot) -> Iterator[Finding]:
+    """Look for hosts that are silent, unknown or known twice."""
+    counts = collections.Counter(row.host for row in snapshot.list_existing())
+    computes = {
+        service.host: service for service in snapshot.database.compute_services
+    }
+    for host, count in sorted(counts.items(), key=lambda one: str(one[0])):
+        if host is None:
+            continue
+        found = computes.get(host)
+        if found is None or host not in snapshot.database.hosts:
+            yield Finding(
+                'host_unknown', f'{count} instances are there.', host=host
+            )
+        elif not is_up(found):
+            yield Finding(
+                'host_down',
+                f'{describe_down(found)}; {count} instances are there.',
+                host=host,
+            )
+    by_name = collections.defaultdict(list)
+    for row in snapshot.database.hosts.values():
+        by_name[row.hypervisor_hostname].append(row.host)
+    for name, hosts in by_name.items():
+        if len(hosts) > 1:
+            yield Finding(
+                'duplicate_hypervisor',
+                f'{" and ".join(sorted(hosts))} both have {name}.',
+                subject=name,
+            )
+
+
+def is_up(service: Service) -> bool:
+    """Tell whether a service may be asked."""
+    return service.is_up(CONF.conductor.service_down_time)
+
+
+def describe_down(service: Service) -> str:
+    """Say why a service is not asked."""
+    if service.forced_down:
+        return 'it is forced down'
+    return f'silent since {service.last_seen_at:%Y-%m-%d %H:%M:%S} UTC'
+
+
+# -- queues ------------------------------------------------------------------
+
+
+def expected_queues(services: Iterable[Service]) -> dict[str, str]:
+    """Return the queues that must be listened to, each with its host."""
+    wanted = {}
+    for service in services:
+        topic = _TOPICS.get(service.binary)
+        if topic is not None and is_up(service):
+            wanted[f'{topic}.{service.host}'] = service.host
+    return wanted
+
+
+def find_queue_faults(
+    snapshot: Snapshot, queues: Mapping[str, QueueStats | None]
+) -> Iterator[Finding]:
+    """Compare the queues of services that are up with who listens.
+
+    ``queues`` has None for one that the broker does not know.
+    """
+    for name, host in expected_queues(snapshot.database.services).items():
+        if name not in queues:
+            continue
+        queue = queues[name]
+        if queue is None:
+            yield Finding(
+                'queue_missing', f'{name} is not there.', host, subject=name
+            )
+        elif queue.consumers == 0:
+            yield Finding(
+                'queue_without_consumer',
+                f'{name} has no consumer; {queue.messages} messages wait.',
+                host,
+                subject=name,
+            )
+        elif queue.messages >= _BACKLOG:
+            yield Finding(
+                'queue_backlog',
+                f'{queue.messages} messages wait in {name}.',
+                host,
+                subject=name,
+            )

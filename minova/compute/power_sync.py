@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power reconciliation, the seeing half: where hypervisor and rows differ.
+
+The rows are asked for before the guests are looked at, and a difference is
+reported with the generation of the row it was seen against: an instance that
+moves in between is found to have moved on by the conductor, which decides.
+"""
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova.conf import CONF
+from minova.context import get_admin_context
+from minova.objects.host import GuestReport
+from minova.objects.instance import InstanceState
+from minova.periodic import PeriodicTask
+from minova.rpc.conductor import Conductor
+from minova.states import PowerState
+from minova.virt.driver import Driver
+from minova.virt.driver import Guest
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds for which a change of a guest is waited for before it is looked
+#: whether the service stops.
+EVENT_POLL_TIMEOUT = 0.5
+
+
+class Reconciler:
+    """Compares, at once when a guest changes and periodically."""
+
+    def __init__(
+        self, host: str, driver: Driver, conductor: Conductor
+    ) -> None:
+        self._host = host
+        self._driver = driver
+        self._conductor = conductor
+        self._changed = False
+        self._stopping = False
+        self._loop = PeriodicTask('power', self.reconcile, self._interval)
+        self._listener: clock.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, with a first comparison at once."""
+        self._loop.start()
+        self._listener = clock.spawn(f'events-{self._host}', self._listen)
+
+    def stop(self) -> None:
+        """Compare no more."""
+        self._stopping = True
+        self._loop.stop()
+        if self._listener is not None:
+            self._listener.join()
+
+    def reconcile_soon(self) -> None:
+        """Compare without waiting for the next round."""
+        self._loop.wake()
+
+    def _interval(self) -> float:
+        wanted = CONF.compute.sync_power_state_interval
+        # Without a period only events lead to a comparison.
+        return float(wanted) if wanted > 0 else 86400.0
+
+    def _listen(self) -> None:
+        while not self._stopping:
+            if self._driver.next_event(timeout=EVENT_POLL_TIMEOUT) is None:
+                continue
+            # More events may follow, and a guest that restarts is off for a
+            # moment: one comparison a little later sees what has come of it.
+            clock.sleep(CONF.compute.lifecycle_event_delay)
+            self.reconcile_soon()
+
+    def reconcile(self) -> None:
+        """Compare all guests of the host with all its rows."""
+        context = get_admin_context()
+        rows = {
+            row.uuid: row
+            for row in self._conductor.instances_on_host(
+                context, host=self._host
+            )
+        }
+        guests = {guest.uuid: guest for guest in self._driver.guests()}
+        if len(rows) != len(guests):
+            LOG.info(
+                'Host %s has %d guests and the database %d instances on it.',
+                self._host,
+                len(guests),
+                len(rows),
+            )
+        differences = list(_differences(rows, guests))
+        if differences:
+            self._conductor.report_power_states(
+                context, host=self._host, guests=differences
+            )
+
+
+def _differences(
+    rows: dict[str, InstanceState], guests: dict[str, Guest]
+) -> list[GuestReport]:
+    reports = []
+    for uuid, row in rows.items():
+        guest = guests.get(uuid)
+        seen = None if guest is None else guest.power
+        if not row.is_busy and _differs(row, seen):
+            reports.append(_report(uuid, guest, row.generation))
+    for uuid, guest in guests.items():
+        if uuid not in rows and not guest.is_incoming:
+            reports.append(_report(uuid, guest, -1))
+    return reports
+
+
+def _differs(row: InstanceState, seen: PowerState | None) -> bool:
+    known = PowerState(row.power_state)
+    if (seen or PowerState.NOSTATE) != known:
+        return True
+    expected = {
+        'active': PowerState.RUNNING,
+        'stopped': PowerState.SHUTDOWN,
+        'paused': PowerState.PAUSED,
+    }.get(row.vm_state)
+    return expected is not None and seen is not None and seen != expected
+
+
+def _report(uuid: str, guest: Guest | None, generation: int) -> GuestReport:
+    return GuestReport(
+        uuid=uuid,
+        power_state=None if guest is None else int(guest.power),
+        generation=generation,
+        guest_generation=None if guest is None else guest.generation,
+        reason=None if guest is None else guest.fault,
+    )

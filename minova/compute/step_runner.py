@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running steps: the one place where a host does what it owes.
+
+A step is taken from the conductor, worked on, and its end told; who is to be
+woken next is in the answer. One step of an instance runs at a time here (but
+for those that run beside others), and a step of a newer operation ends an
+older one's. A wake-up for a step that is at work, or that is not there any
+more, does nothing.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+from typing import Any
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+from minova import flows
+from minova.compute.conductor_client import ConductorClient
+from minova.compute.conductor_client import ServiceStopping
+from minova.compute.image_cache import ImageCache
+from minova.compute.step_context import StepContext
+from minova.context import Context
+from minova.exception import serialization
+from minova.flows.base import ComputeStep
+from minova.flows.base import JsonDict
+from minova.objects.step import StepAssignment
+from minova.objects.step import StepResult
+from minova.rpc.wakeups import Waker
+from minova.virt.driver import Driver
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds before it is asked again whether an earlier step is over, growing
+#: to the second figure.
+_EARLIER_STEP_DELAYS = (0.05, 5.0)
+
+
+@dataclasses.dataclass
+class _RunningStep:
+    """A step that this process has in hand."""
+
+    ended: clock.Event
+    context: StepContext | None = None
+    assignment: StepAssignment | None = None
+
+
+class StepRunner:
+    """Runs the steps of one host."""
+
+    def __init__(
+        self,
+        host: str,
+        driver: Driver,
+        images: ImageCache,
+        conductor: ConductorClient,
+        waker: Waker,
+        max_concurrent: int,
+    ) -> None:
+        self._host = host
+        self._driver = driver
+        self._images = images
+        self._conductor = conductor
+        self._waker = waker
+        self._pool = clock.pool(f'steps-{host}', max_concurrent)
+        self._guard = clock.lock()
+        self._running: dict[str, _RunningStep] = {}
+        self._locks: dict[str, tuple[clock.Lock, int]] = {}
+        self._stopping = clock.event()
+        #: What this start was woken for before it had registered; then None.
+        self._early_wakeups: dict[str, Context] | None = {}
+
+    # -- being asked ---------------------------------------------------------
+
+    def wake(self, context: Context, step: str) -> None:
+        """Run a step soon, unless it is at work or the service ends."""
+        if self._stopping.is_set():
+            return
+        with self._guard:
+            if self._early_wakeups is not None:
+                self._early_wakeups[step] = context
+                return
+            if step in self._running:
+                return
+        self._pool.submit(self._run_in_background, context, step)
+
+    def accept_steps(self) -> None:
+        """Take steps from now on: this start has registered.
+
+        Before, it would be refused each, as not the newest one.
+        """
+        with self._guard:
+            early, self._early_wakeups = self._early_wakeups or {}, None
+        for step, context in early.items():
+            self.wake(context, step)
+
+    def run_nested(self, context: Context, step: str) -> JsonDict:
+        """Run a nested step and return its result; raises its error.
+
+        Raises Unavailable when this start has not registered yet.
+        """
+        if self._early_wakeups is not None:
+            raise exception.Unavailable(
+                what=f'Compute {self._host}', reason='it is about to start'
+            )
+        while True:
+            with self._claim_step(step) as (mine, other):
+                if mine:
+                    return self._run(context, step)
+            other.wait()
+
+    def request_abort(self, instance_uuid: str, method: str) -> None:
+        """Let a step of an instance that is at work stop."""
+        for ctx in self._find_contexts(instance_uuid, method):
+            ctx.stop(exception.Cancelled(operation=ctx.kind))
+
+    def request_force(self, instance_uuid: str, method: str) -> bool:
+        """Let a step of an instance end soon; False: it is not at work."""
+        contexts = self._find_contexts(instance_uuid, method)
+        for ctx in contexts:
+            ctx.force_requested = True
+        return bool(contexts)
+
+    @contextlib.contextmanager
+    def hold_idle_guest(self, instance_uuid: str) -> Iterator[None]:
+        """Have a guest that no step is at work on; Stale when one is."""
+        at_work = self._find_contexts(instance_uuid)
+        if at_work:
+            raise exception.Stale(
+                what=f'Guest {instance_uuid}', holder=at_work[0].kind
+            )
+        with self._lock_instance(instance_uuid):
+            yield
+
+    def stop(self) -> None:
+        """Finish what is quick, leave the rest owed, take no more."""
+        self._stopping.set()
+        self._conductor.stop()
+        self._pool.shutdown()
+
+    # -- one at a time -------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _claim_step(self, step: str) -> Iterator[tuple[bool, clock.Event]]:
+        """Have a step to oneself: tell if so, and what to wait for if not."""
+        with self._guard:
+            found = self._running.get(step)
+            mine = found is None
+            if found is None:
+                found = self._running[step] = _RunningStep(clock.event())
+        try:
+            yield mine, found.ended
+        finally:
+            if mine:
+                with self._guard:
+                    del self._running[step]
+                found.ended.set()
+
+    @contextlib.contextmanager
+    def _lock_instance(self, uuid: str) -> Iterator[None]:
+        """Have an instance's guest to oneself."""
+        with self._guard:
+            lock, users = self._locks.get(uuid, (clock.lock(), 0))
+            self._locks[uuid] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._locks[uuid]
+                self._locks[uuid] = lock, users - 1
+                if users == 1:
+                    del self._locks[uuid]
+
+    def _find_contexts(
+        self, instance_uuid: str, method: str | None = None
+    ) -> list[StepContext]:
+        with self._guard:
+            return [
+                at_work.context
+                for at_work in self._running.values()
+                if at_work.context is not None
+                and at_work.assignment is not None
+                and at_work.context.instance.uuid == instance_uuid
+                and method in (None, at_work.assignment.method)
+            ]
+
+    # -- running -------------------------------------------------------------
+
+    def _run_in_background(self, context: Context, step: str) -> None:
+        try:
+            with self._claim_step(step) as (mine, _):
+                if mine:
+                    self._run(context, step)
+        except (ServiceStopping, exception.MinovaException) as error:
+            # What it means was logged where the step was at work; one that
+            # was never taken is found again by asking what is owed.
+            LOG.debug('Step %s: %s', step, error)
+        except Exception:
+            LOG.exception('Step %s broke; it is taken up again', step)
+
+    def _run(self, context: Context, step: str) -> JsonDict:
+        assignment = self._conductor.start_step(context, step)
+        if assignment.verdict == 'first':
+            _log(assignment, 'first does what is owed to an earlier operation')
+        pause, longest = _EARLIER_STEP_DELAYS
+        while assignment.verdict == 'first':
+            for earlier in assignment.prerequisites:
+                self._run_in_background(context, earlier)
+            if self._stopping.wait(pause):
+                raise ServiceStopping(step)
+            pause = min(pause * 2, longest)
+            assignment = self._conductor.start_step(context, step)
+        if assignment.verdict == 'done':
+            return assignment.result or {}
+        if assignment.verdict in ('failed', 'undone'):
+            raise serialization.decode(assignment.error or {})
+        if assignment.verdict == 'later':
+            raise exception.Unavailable(
+                what=assignment.method, reason='it is tried again later'
+            )
+        return self._execute(assignment)
+
+    def _execute(self, assignment: StepAssignment) -> JsonDict:
+        step = flows.get_step(assignment.kind, assignment.method)
+        assert isinstance(step, ComputeStep)
+        ctx = StepContext(
+            assignment,
+            self._host,
+            self._driver,
+            self._images,
+            self._conductor,
+            self.request_abort,
+            self.request_force,
+            self._stopping,
+        )
+        with contextlib.closing(ctx):
+            if step.concurrent:
+                return self._execute_locked(step, ctx, assignment)
+            self._stop_older(assignment)
+            with self._lock_instance(assignment.instance.uuid):
+                self._register_context(assignment, ctx)
+                return self._execute_locked(step, ctx, assignment)
+
+    def _register_context(
+        self, assignment: StepAssignment, ctx: StepContext
+    ) -> None:
+        with self._guard:
+            self._running[assignment.step].context = ctx
+            self._running[assignment.step].assignment = assignment
+
+    def _stop_older(self, assignment: StepAssignment) -> None:
+        """Tell the work of an older operation that it has been taken over."""
+        for ctx in self._find_contexts(assignment.instance.uuid):
+            if not ctx.is_current_generation(assignment.generation):
+                ctx.stop(
+                    exception.Stale(
+                        what=f'Instance {assignment.instance.uuid}',
+                        holder=ctx.kind,
+                    )
+                )
+
+    def _execute_locked(
+        self, step: ComputeStep, ctx: StepContext, assignment: StepAssignment
+    ) -> JsonDict:
+        _log(assignment, 'begins', logging.DEBUG)
+        try:
+            result = step.run(ctx)
+            answer = self._conductor.finish_step(
+                ctx.context, assignment.step, result
+            )
+        except ServiceStopping:
+            _log(assignment, 'is left for the next start of this host')
+            raise
+        except exception.Stale as error:
+            _log(assignment, f'is cut off here: {error}')
+            raise
+        except Exception as error:
+            # An end that the conductor cannot write is a failure too: the
+            # step is then taken back like any other.
+            if not isinstance(error, exception.MinovaException):
+                LOG.exception('%s broke', _describe(assignment))
+            self._report_failure(assignment, ctx, error)
+            raise
+        self._dispatch_wakeups(ctx.context, answer)
+        return result
+
+    def _report_failure(
+        self, assignment: StepAssignment, ctx: StepContext, error: Exception
+    ) -> None:
+        _log(assignment, f'failed here: {error}', logging.WARNING)
+        answer = self._conductor.fail_step(
+            ctx.context,
+            assignment.step,
+            error,
+            self._read_power_state(assignment),
+        )
+        self._dispatch_wakeups(ctx.context, answer)
+
+    def _read_power_state(self, assignment: StepAssignment) -> dict[str, Any]:
+        """Return what the hypervisor says of the guest after a failure."""
+        try:
+            guest = self._driver.guest(assignment.instance.uuid)
+        except exception.MinovaException as error:
+            LOG.info('The state of the guest is not known: %s', error)
+            return {}
+        return {'power_state': int(guest.power)} if guest else {}
+
+    def _dispatch_wakeups(self, context: Context, answer: StepResult) -> None:
+        remote_wakeups = []
+        for wakeup in answer.wakeups:
+            if wakeup.host == self._host:
+                self.wake(context, wakeup.step)
+            else:
+                remote_wakeups.append(wakeup)
+        self._waker.wake(context, remote_wakeups)
+
+
+def _describe(assignment: StepAssignment) -> str:
+    """Return how the conductor's journal names it, so that both are found."""
+    whole = f'{assignment.kind} {assignment.operation} of {assignment.instance.uuid}'
+    return f'{whole}: {assignment.method}'
+
+
+def _log(
+    assignment: StepAssignment, text: str, level: int = logging.INFO
+) -> None:
+    LOG.log(level, '%s %s', _describe(assignment), text)

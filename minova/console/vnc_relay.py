@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection: a browser's websocket here, a guest's VNC there.
+
+Each direction has a thread of its own, and whichever end hangs up ends both.
+Who does not take what is sent for a while is hung up on, so that nobody holds
+a thread for ever.
+"""
+
+import contextlib
+import socket
+import struct
+from typing import Any
+from typing import Final
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.sync.server import ServerConnection
+
+from minova import clock
+
+_CHUNK_BYTES: Final = 65536
+#: Seconds in which an end must take something of what is sent to it.
+_SEND_TIMEOUT: Final = 20
+#: Seconds in which a browser may agree to the end.
+_CLOSE_TIMEOUT: Final = 2.0
+
+
+def connect(endpoint: dict[str, Any], timeout: float) -> socket.socket:
+    """Return a connection to the screen that ``way`` leads to; OSError."""
+    if endpoint['socket'] is not None:
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(timeout)
+        try:
+            made.connect(endpoint['socket'])
+        except OSError:
+            made.close()
+            raise
+    else:
+        address = (endpoint['host'], endpoint['port'])
+        made = socket.create_connection(address, timeout)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.settimeout(None)
+    return made
+
+
+class VncRelay:
+    """Carries bytes between a websocket and a guest until one hangs up."""
+
+    def __init__(
+        self, browser: ServerConnection, guest: socket.socket
+    ) -> None:
+        self._browser = browser
+        self._guest = guest
+        for end in (browser.socket, guest):
+            span = struct.pack('ll', _SEND_TIMEOUT, 0)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+
+    def run(self) -> None:
+        """Return when it is over, with both ends closed."""
+        copier = clock.spawn('vnc-guest', self._copy_from_guest)
+        try:
+            self._copy_to_guest()
+        finally:
+            self._shutdown_guest()
+            copier.join()
+            self._guest.close()
+
+    def close(self, code: int, reason: str) -> None:
+        """Hang up on both, on the browser with a reason; from any thread."""
+        closing = clock.spawn('vnc-end', self._browser.close, code, reason)
+        closing.join(_CLOSE_TIMEOUT)
+        # It waits for a browser that neither listens nor goes.
+        with contextlib.suppress(OSError):
+            self._browser.socket.shutdown(socket.SHUT_RDWR)
+        self._shutdown_guest()
+
+    def _copy_to_guest(self) -> None:
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                message = self._browser.recv()
+                if isinstance(message, str):
+                    self._browser.close(
+                        CloseCode.UNSUPPORTED_DATA, 'VNC is binary'
+                    )
+                    return
+                self._guest.sendall(message)
+
+    def _copy_from_guest(self) -> None:
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while chunk := self._guest.recv(_CHUNK_BYTES):
+                self._browser.send(chunk)
+        self._browser.close(CloseCode.NORMAL_CLOSURE, 'the guest has hung up')
+
+    def _shutdown_guest(self) -> None:
+        with contextlib.suppress(OSError):
+            self._guest.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to a database: one object that runs transactions.
+
+``write`` and ``read`` take a function of an open connection and run it in a
+transaction of its own, again after a deadlock or a lost connection: it must
+therefore touch nothing but the connection. Isolation is READ COMMITTED;
+whoever changes an instance locks its row first.
+
+A database that is away, that does not answer in time (``patience``) or that
+cannot serve is Unavailable, whatever the libraries call it (``outages``). Only
+a commit is never tried again: whether it was done is not known when its
+answer is lost, and what was accepted must not be accepted twice.
+
+A connection goes back to the pool after COMMIT or ROLLBACK and is trusted when
+it is taken again; that it was lost is found by the first statement, which then
+runs again on another. That saves the usual two round trips, one to look before
+a transaction and one to clean up after it.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+from typing import TypeVar
+
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from oslo_db import options as db_options
+from oslo_db.sqlalchemy import enginefacade
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import plugins
+
+from minova import clock
+from minova import exception
+from minova.conf import libraries
+from minova.db.connections import clock_offset
+from minova.db.connections import error_classes
+from minova.db.connections import timeouts
+
+Connection = sa.Connection
+T = TypeVar('T')
+
+#: Seconds before the first try again, doubled each time up to the second.
+_RETRY_DELAYS = (0.02, 1.0)
+#: Until which part of the patience another try is begun: after an answer that
+#: told to try again (a deadlock takes PostgreSQL a second to find), and after
+#: none, when the next one may take all of the patience.
+_RETRY_SHARE = {True: 0.6, False: 0.25}
+#: What counts as patience for that where an answer takes as long as it takes.
+_DEFAULT_RETRY_SECONDS = 20.0
+#: Seconds after a silence in which nobody asks: who has waited for a thread
+#: meanwhile shall not wait for an answer as well.
+_BREAKER_SECONDS = 1.0
+#: A try that took this part of the patience was not answered.
+_TIMED_OUT_SHARE = 0.8
+
+
+#: What a connection that is not made ends with. Only that a MariaDB is away is
+#: a DBConnectionError for oslo.db; that it knows no such user or database, and
+#: whatever PostgreSQL and SQLite say, are others.
+_CONNECT_ERRORS = (
+    db_exception.DBConnectionError,
+    db_exception.DBNonExistentDatabase,
+    sa.exc.OperationalError,
+)
+
+
+class PoolPlugin(sa.CreateEnginePlugin):
+    """Makes no round trips before and after a transaction.
+
+    And bounds how long is waited for an answer, from the very first one.
+    """
+
+    def __init__(self, url: sa.URL, kwargs: dict[str, Any]) -> None:
+        super().__init__(url, kwargs)
+        given = url.query.get(_TIMEOUT_PARAMETER)
+        self._timeout = None if given is None else float(str(given))
+
+    def handle_pool_kwargs(
+        self, pool_cls: type[sa.Pool], pool_args: dict[str, Any]
+    ) -> None:
+        """Change what oslo.db asks for."""
+        pool_args.update(pre_ping=False, reset_on_return=None)
+
+    def update_url(self, url: sa.URL) -> sa.URL:
+        """Return the URL without what is ours."""
+        return url.difference_update_query([_TIMEOUT_PARAMETER])
+
+    def engine_created(self, engine: sa.Engine) -> None:
+        """Bound what every connection waits for."""
+        if self._timeout is not None:
+            timeouts.install(engine, self._timeout)
+
+
+#: The parameter of a URL that tells the plugin how long is waited.
+_TIMEOUT_PARAMETER = 'minova_timeout'
+
+plugins.register('minova', __name__, 'PoolPlugin')
+
+
+#: Where a connection keeps what is to be done after its transaction.
+_AFTER_COMMIT = 'minova_after_commit'
+
+
+def after_commit(connection: Connection, callback: Callable[[], None]) -> None:
+    """Do ``act`` once the transaction is committed; never if it is not."""
+    connection.info.setdefault(_AFTER_COMMIT, []).append(callback)
+
+
+class Database:
+    """A database and its connection pool; one a process.
+
+    ``patience`` are the seconds for which an answer is waited for, None for
+    as long as it takes.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, timeout: float | None = None
+    ) -> None:
+        self.engine = engine
+        self._timeout = timeout
+        self._clock_offset = clock_offset.ClockOffset(engine.dialect.name)
+        self._breaker_open = False
+        self._breaker_until = 0.0
+        self._probe_lock = clock.lock()
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction and commit it.
+
+        Raises Unavailable when the database cannot be reached or does not
+        answer, and nothing was done; CommitUncertain when the answer to the
+        commit was lost, so that all or nothing was done.
+        """
+        with self._circuit_breaker():
+            return self._run_with_retries(work, writes=True)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which changes nothing, on one snapshot of a kind."""
+        with self._circuit_breaker():
+            return self._run_with_retries(work, writes=False)
+
+    @contextlib.contextmanager
+    def _circuit_breaker(self) -> Iterator[None]:
+        """Let one alone find out when a database that was silent is back.
+
+        Once in a while; all the others would only wait beside it, and hold up
+        those who wait for them.
+        """
+        is_probe = self._breaker_open
+        if is_probe:
+            is_open = clock.monotonic() < self._breaker_until
+            if is_open or not self._probe_lock.acquire(blocking=False):
+                raise _unavailable('it does not answer')
+        try:
+            yield
+        finally:
+            if is_probe:
+                self._probe_lock.release()
+
+    def _run_with_retries(
+        self, work: Callable[[Connection], T], writes: bool
+    ) -> T:
+        """Run ``work`` until it was done or the time to try is over."""
+        first = clock.monotonic()
+        pause, longest = _RETRY_DELAYS
+        while True:
+            began = clock.monotonic()
+            try:
+                done = self._run_once(work, writes)
+            except error_classes.DATABASE_ERRORS as error:
+                failure = error_classes.classify(error)
+                if failure is None:
+                    raise
+                cause = error
+            else:
+                self._breaker_open = False
+                return done
+            self._update_breaker(failure, clock.monotonic() - began)
+            is_retryable = (
+                failure.error_class is error_classes.ErrorClass.RETRY
+            )
+            retry_seconds = (
+                self._timeout or _DEFAULT_RETRY_SECONDS
+            ) * _RETRY_SHARE[is_retryable]
+            if clock.monotonic() + pause > first + retry_seconds:
+                raise _unavailable(failure.reason) from cause
+            # Not all at once: two who were in each other's way would meet
+            # again.
+            clock.sleep(clock.uniform(0, pause))
+            pause = min(pause * 2, longest)
+
+    def _update_breaker(
+        self, failure: error_classes.ClassifiedError, seconds: float
+    ) -> None:
+        if (
+            self._timeout is None
+            or failure.error_class is error_classes.ErrorClass.POOL_EXHAUSTED
+        ):
+            return
+        if failure.error_class is error_classes.ErrorClass.RETRY:
+            self._breaker_open = False
+        elif seconds >= self._timeout * _TIMED_OUT_SHARE:
+            self._breaker_until = clock.monotonic() + _BREAKER_SECONDS
+            self._breaker_open = True
+
+    def _run_once(self, work: Callable[[Connection], T], writes: bool) -> T:
+        # In SQLite a writer that begins as a reader fails when another writer
+        # was faster; one that says what it wants waits for its turn.
+        immediate = writes and self.engine.dialect.name == 'sqlite'
+        committing = False
+        try:
+            with self._connect() as connection:
+                # What an earlier transaction, rolled back, has left there.
+                connection.info.pop(_AFTER_COMMIT, None)
+                if immediate:
+                    # Tells oslo.db that we begin the transaction.
+                    connection.info['in_transaction'] = True
+                with connection.begin():
+                    if immediate:
+                        connection.exec_driver_sql('BEGIN IMMEDIATE')
+                    self._clock_offset.measure(connection)
+                    result = work(connection)
+                    committing = writes
+                committing = False
+                callbacks = connection.info.pop(_AFTER_COMMIT, ())
+        except error_classes.DATABASE_ERRORS as error:
+            failure = error_classes.classify(error) if committing else None
+            if (
+                failure is None
+                or failure.error_class is error_classes.ErrorClass.RETRY
+            ):
+                raise
+            raise exception.CommitUncertain(
+                what='The database', reason=failure.reason
+            ) from error
+        for callback in callbacks:
+            callback()
+        return result
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except _CONNECT_ERRORS as error:
+            raise db_exception.DBConnectionError(error) from error
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _unavailable(reason: str) -> exception.Unavailable:
+    return exception.Unavailable(what='The database', reason=reason)
+
+
+def _set_defaults(conf: cfg.ConfigOpts) -> None:
+    db_options.set_defaults(conf, max_pool_size=libraries.MAX_POOL_SIZE)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Raise ConfigInvalid for a connection that cannot be meant."""
+    _set_defaults(conf)
+    url = conf.database.connection
+    if not url:
+        raise exception.ConfigInvalid(
+            reason='[database] connection is not set; name a database, for '
+            'example mysql+pymysql://minova:SECRET@127.0.0.1/minova'
+        )
+    try:
+        sa.make_url(url).get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise exception.ConfigInvalid(
+            reason='[database] connection is not a URL such as '
+            'mysql+pymysql://USER:PASSWORD@HOST/NAME'
+        ) from error
+    except (sa.exc.NoSuchModuleError, ImportError) as error:
+        raise exception.ConfigInvalid(
+            reason=f'[database] connection needs a driver that is missing: '
+            f'{error}; install minova[mysql] or minova[postgresql]'
+        ) from error
+
+
+def connect(
+    conf: cfg.ConfigOpts,
+    url: str | None = None,
+    timeout: float | None = None,
+) -> Database:
+    """Return the database at ``url`` or ``[database] connection``.
+
+    ``patience`` are the seconds for which an answer of it is waited for.
+    Raises ConfigInvalid, or Unavailable when it does not answer.
+    """
+    _set_defaults(conf)
+    if url is not None:
+        conf.set_override('connection', url, 'database')
+    check(conf)
+    facade = enginefacade.transaction_context()
+    facade.configure(**_engine_options(conf, timeout))
+    try:
+        # enginefacade connects once when it makes the engine.
+        engine = facade.writer.get_engine()
+    except _CONNECT_ERRORS as error:
+        shown_url = sa.make_url(conf.database.connection).render_as_string()
+        raise exception.Unavailable(
+            what='The database',
+            reason=f'{shown_url}: {error_classes.first_line(error)}',
+        ) from error
+    return Database(_install_listeners(engine), timeout)
+
+
+def _engine_options(
+    conf: cfg.ConfigOpts, timeout: float | None
+) -> dict[str, Any]:
+    """Return what enginefacade takes, read from the [database] group."""
+    url = sa.make_url(conf.database.connection)
+    plugin_url = url.update_query_dict({'plugin': 'minova'}, append=True)
+    pool_timeout = conf.database.pool_timeout
+    recycle_time = conf.database.connection_recycle_time
+    if url.get_backend_name() == 'sqlite' and not url.database:
+        recycle_time = -1  # a database in memory is gone with its connection
+    if timeout is not None:
+        plugin_url = plugin_url.update_query_dict(
+            {_TIMEOUT_PARAMETER: str(timeout)}
+        )
+        if url.get_backend_name() != 'sqlite':  # which has no pool
+            pool_timeout = min(pool_timeout or timeout, timeout)
+    return {
+        'connection': plugin_url.render_as_string(hide_password=False),
+        'max_retries': 1,
+        'retry_interval': 0,
+        'sqlite_synchronous': True,
+        'mysql_sql_mode': conf.database.mysql_sql_mode,
+        'mysql_wsrep_sync_wait': conf.database.mysql_wsrep_sync_wait,
+        'connection_recycle_time': recycle_time,
+        'connection_debug': conf.database.connection_debug,
+        'max_pool_size': conf.database.max_pool_size,
+        'max_overflow': conf.database.max_overflow,
+        'pool_timeout': pool_timeout,
+        'thread_checkin': False,
+    }
+
+
+def _install_listeners(engine: sa.Engine) -> sa.Engine:
+    """Give every connection the isolation and the functions we rely on."""
+    if engine.dialect.name == 'sqlite':
+        event.listen(engine, 'connect', _prepare_sqlite)
+    elif engine.dialect.name in ('mysql', 'mariadb'):
+        event.listen(engine, 'connect', _prepare_mysql)
+    engine.dispose()
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.create_function(
+        'minova_now',
+        0,
+        lambda: f'{clock.now():%Y-%m-%d %H:%M:%S.%f}',
+    )
+    cursor = connection.cursor()
+    cursor.execute('PRAGMA journal_mode = WAL')
+    cursor.execute('PRAGMA synchronous = FULL')
+    cursor.execute('PRAGMA busy_timeout = 10000')
+    cursor.close()
+
+
+def _prepare_mysql(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+    cursor.close()

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All rows that an audit compares, read in one transaction.
+
+Each statement sees one moment, two of them need not see the same: what is
+found by comparing them counts only when it is found again (``audit.looks``).
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import datetime
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from minova.db.connections.engine import Connection
+from minova.db.queries import hosts
+from minova.db.queries import migrations
+from minova.db.queries import ports
+from minova.db.queries.hosts import Service
+from minova.db.queries.operations import COMPUTE_BINARY
+from minova.db.queries.ports import Port
+from minova.objects import operation as objects
+from minova.objects.flavor import Flavor
+from minova.objects.migration import Migration
+from minova.objects.operation import Operation
+from minova.objects.operation import Step
+
+_a = tables.allocations
+_h = tables.hosts
+_i = tables.instances
+_m = tables.migrations
+_o = tables.operations
+_s = tables.steps
+_n = tables.outbox
+
+#: How the types of events with a start and an end end.
+_PHASES: Final = ('start', 'end', 'error')
+_RESOURCES: Final = ('vcpus', 'memory_mb', 'disk_gb')
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceRow:
+    """What is compared of an instance, also of one that is gone."""
+
+    uuid: str
+    host: str | None
+    vm_state: str
+    task_state: str | None
+    task_id: str | None
+    generation: int
+    power_state: int
+    notification_seq: int
+    launched_at: datetime.datetime | None
+    flavor: Flavor
+    network_info: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Allocation:
+    """Room on a host that somebody holds for an instance."""
+
+    id: int
+    host: str
+    instance_uuid: str
+    consumer: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+    @property
+    def resources(self) -> tuple[int, int, int]:
+        """Processors, MiB of memory, GiB of disk."""
+        return self.vcpus, self.memory_mb, self.disk_gb
+
+
+@dataclasses.dataclass(frozen=True)
+class HostRow:
+    """A host: what its row says is used, and what its allocations sum to.
+
+    Both as processors, MiB of memory and GiB of disk, of one moment.
+    """
+
+    host: str
+    hypervisor_hostname: str
+    used: tuple[int, int, int]
+    allocated: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class OutboxSummary:
+    """What the outbox holds of an instance, by the notifications' numbers."""
+
+    rows: int
+    first: int
+    last: int
+    last_published: int | None
+    first_unpublished: int | None
+    oldest_unpublished_at: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class UnfinishedEvent:
+    """An event that an operation told the start of, and not the end."""
+
+    operation_id: str
+    instance_uuid: str
+    event: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSnapshot:
+    """The database, as far as it can be compared with something.
+
+    ``operations`` has all that run and all that an instance, an open step or
+    a move names; ``steps`` those of the running ones and all that are open;
+    ``moves`` those that are not over.
+    """
+
+    instances: dict[str, InstanceRow]
+    operations: dict[str, Operation]
+    steps: list[Step]
+    migrations: list[Migration]
+    allocations: list[Allocation]
+    hosts: dict[str, HostRow]
+    services: list[Service]
+    outbox: dict[str, OutboxSummary]
+    unfinished_events: list[UnfinishedEvent]
+    ports: list[Port]
+
+    @property
+    def compute_services(self) -> list[Service]:
+        """The services that act for hosts."""
+        return [one for one in self.services if one.binary == COMPUTE_BINARY]
+
+
+def read_snapshot(connection: Connection) -> DatabaseSnapshot:
+    """Read all that an audit compares."""
+    steps = list(_steps(connection))
+    open_migrations = list(_migrations(connection))
+    instances = {row.uuid: row for row in _instances(connection)}
+    named = {step.operation_id for step in steps}
+    named |= {move.operation_id for move in open_migrations}
+    named |= {row.task_id for row in instances.values() if row.task_id}
+    return DatabaseSnapshot(
+        instances=instances,
+        operations={o.id: o for o in _operations(connection, named)},
+        steps=steps,
+        migrations=open_migrations,
+        allocations=list(_allocations(connection)),
+        hosts={row.host: row for row in _hosts(connection)},
+        services=hosts.list_services(connection),
+        outbox=dict(_outbox(connection)),
+        unfinished_events=list(_unfinished_events(connection)),
+        ports=ports.list_all(connection),
+    )
+
+
+def _rows(
+    connection: Connection, query: sa.Select[Any]
+) -> Iterator[sa.RowMapping]:
+    yield from connection.execute(query).mappings()
+
+
+def _instances(connection: Connection) -> Iterator[InstanceRow]:
+    names = [field.name for field in dataclasses.fields(InstanceRow)]
+    query = sa.select(*(_i.c[name] for name in names)).order_by(_i.c.id)
+    for row in _rows(connection, query):
+        values = dict(row)
+        values['flavor'] = Flavor.from_dict(values['flavor'])
+        yield InstanceRow(**values)
+
+
+def _steps(connection: Connection) -> Iterator[Step]:
+    running = sa.select(_o.c.id).where(_o.c.state == objects.RUNNING)
+    query = (
+        sa.select(*_s.c)
+        .where(
+            sa.or_(
+                _s.c.state.in_(objects.OPEN), _s.c.operation_id.in_(running)
+            )
+        )
+        .order_by(_s.c.created_at, _s.c.number)
+    )
+    for row in _rows(connection, query):
+        yield Step(**row)
+
+
+#: How many ids are asked for at a time; SQLite takes no more than 32766.
+_PAGE_SIZE = 1000
+
+
+def _operations(
+    connection: Connection, named: set[str]
+) -> Iterator[Operation]:
+    query = sa.select(*_o.c)
+    running = query.where(_o.c.state == objects.RUNNING)
+    known = set()
+    for row in _rows(connection, running):
+        known.add(row['id'])
+        yield Operation(**row)
+    others = sorted(named - known)
+    for start in range(0, len(others), _PAGE_SIZE):
+        page = others[start : start + _PAGE_SIZE]
+        for row in _rows(connection, query.where(_o.c.id.in_(page))):
+            yield Operation(**row)
+
+
+def _migrations(connection: Connection) -> Iterator[Migration]:
+    query = sa.select(*_m.c).where(
+        _m.c.status.not_in(migrations.FINAL_STATUSES)
+    )
+    for row in _rows(connection, query.order_by(_m.c.id)):
+        yield migrations.from_row(row)
+
+
+def _allocations(connection: Connection) -> Iterator[Allocation]:
+    names = [field.name for field in dataclasses.fields(Allocation)]
+    query = sa.select(*(_a.c[name] for name in names)).order_by(_a.c.id)
+    for row in _rows(connection, query):
+        yield Allocation(**row)
+
+
+def _hosts(connection: Connection) -> Iterator[HostRow]:
+    sums = [
+        sa.select(sa.func.coalesce(sa.func.sum(_a.c[name]), 0))
+        .where(_a.c.host == _h.c.host)
+        .correlate(_h)
+        .scalar_subquery()
+        .label(f'sum_{name}')
+        for name in _RESOURCES
+    ]
+    for row in _rows(connection, sa.select(*_h.c, *sums).order_by(_h.c.id)):
+        yield HostRow(
+            host=row['host'],
+            hypervisor_hostname=row['hypervisor_hostname'],
+            used=_resources(row, '{}_used'),
+            allocated=_resources(row, 'sum_{}'),
+        )
+
+
+def _resources(row: sa.RowMapping, form: str) -> tuple[int, int, int]:
+    vcpus, memory_mb, disk_gb = (int(row[form.format(n)]) for n in _RESOURCES)
+    return vcpus, memory_mb, disk_gb
+
+
+def _outbox(connection: Connection) -> Iterator[tuple[str, OutboxSummary]]:
+    waiting = _n.c.published_at.is_(None)
+    query = sa.select(
+        _n.c.instance_uuid,
+        sa.func.count().label('rows'),
+        sa.func.min(_n.c.seq).label('first'),
+        sa.func.max(_n.c.seq).label('last'),
+        sa.func.max(sa.case((~waiting, _n.c.seq))).label('last_published'),
+        sa.func.min(sa.case((waiting, _n.c.seq))).label('first_unpublished'),
+        sa.type_coerce(
+            sa.func.min(sa.case((waiting, _n.c.created_at))),
+            _n.c.created_at.type,
+        ).label('oldest_unpublished_at'),
+    ).group_by(_n.c.instance_uuid)
+    for row in _rows(connection, query):
+        values = dict(row)
+        yield values.pop('instance_uuid'), OutboxSummary(**values)
+
+
+def _unfinished_events(connection: Connection) -> Iterator[UnfinishedEvent]:
+    """Return what ended operations have left open.
+
+    An event may end more often than it starts: a host that refuses a resize
+    is told of without the resize having begun.
+    """
+    ending = sa.or_(*(_n.c.event_type.endswith(f'.{p}') for p in _PHASES))
+    running = sa.select(_o.c.id).where(_o.c.state == objects.RUNNING)
+    query = (
+        sa.select(
+            _n.c.operation_id,
+            _n.c.instance_uuid,
+            _n.c.event_type,
+            sa.func.count().label('times'),
+        )
+        .where(
+            _n.c.operation_id.is_not(None),
+            _n.c.operation_id.not_in(running),
+            ending,
+        )
+        .group_by(_n.c.operation_id, _n.c.instance_uuid, _n.c.event_type)
+        .order_by(_n.c.operation_id, _n.c.event_type)
+    )
+    open_: dict[UnfinishedEvent, int] = {}
+    for row in _rows(connection, query):
+        event, _, phase = row['event_type'].rpartition('.')
+        one = UnfinishedEvent(row['operation_id'], row['instance_uuid'], event)
+        times = row['times'] if phase == _PHASES[0] else -row['times']
+        open_[one] = open_.get(one, 0) + times
+    for one, times in open_.items():
+        if times > 0:
+            yield one

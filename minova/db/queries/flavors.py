@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about flavors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from minova.db.connections.engine import Connection
+from minova.objects.flavor import Flavor
+
+_t = tables.flavors
+
+
+def _from_row(row: Mapping[Any, Any]) -> Flavor:
+    values = dict(row)
+    del values['created_at']
+    return Flavor(**values)
+
+
+def get(connection: Connection, flavorid: str) -> Flavor | None:
+    """Return the flavor with the id that the API shows."""
+    query = sa.select(*_t.c).where(_t.c.flavorid == flavorid)
+    row = connection.execute(query).mappings().first()
+    return _from_row(row) if row else None
+
+
+def get_by_name(connection: Connection, name: str) -> Flavor | None:
+    """Return the flavor of that name."""
+    query = sa.select(*_t.c).where(_t.c.name == name)
+    row = connection.execute(query).mappings().first()
+    return _from_row(row) if row else None
+
+
+def list_all(connection: Connection) -> list[Flavor]:
+    """Return all flavors."""
+    rows = connection.execute(sa.select(*_t.c).order_by(_t.c.id)).mappings()
+    return [_from_row(row) for row in rows]
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Write a new flavor; return its number."""
+    result = connection.execute(sa.insert(_t).values(**values))
+    number = result.inserted_primary_key
+    assert number is not None
+    return int(number[0])
+
+
+def update(
+    connection: Connection, flavor_id: int, values: Mapping[str, Any]
+) -> None:
+    """Change a flavor; instances keep the copy they were made with."""
+    connection.execute(
+        sa.update(_t).where(_t.c.id == flavor_id).values(**values)
+    )
+
+
+def delete(connection: Connection, flavor_id: int) -> None:
+    """Remove a flavor; instances keep the copy they were made with."""
+    connection.execute(sa.delete(_t).where(_t.c.id == flavor_id))

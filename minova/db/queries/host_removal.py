@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that go for good: whether anything still needs one, and its end."""
+
+import dataclasses
+
+import sqlalchemy as sa
+
+from minova import states
+from minova.db import tables
+from minova.db.connections.engine import Connection
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.db.queries.hosts import Service
+from minova.objects import operation as records
+
+_i = tables.instances
+_m = tables.migrations
+_s = tables.steps
+
+
+@dataclasses.dataclass(frozen=True)
+class HostUsage:
+    """How much needs a host."""
+
+    servers: int
+    migrations: int
+    steps: int
+
+
+def count_usage(connection: Connection, host: str) -> HostUsage:
+    """Return how many servers, moves and open steps a host has."""
+    counts = (
+        sa.select(sa.func.count())
+        .select_from(_i)
+        .where(_i.c.host == host, _i.c.vm_state != states.DELETED),
+        sa.select(sa.func.count())
+        .select_from(_m)
+        .where(
+            sa.or_(_m.c.source_host == host, _m.c.dest_host == host),
+            _m.c.status.in_(migrations.ACTIVE_STATUSES),
+        ),
+        sa.select(sa.func.count())
+        .select_from(_s)
+        .where(_s.c.host == host, _s.c.state.in_(records.OPEN)),
+    )
+    return HostUsage(*(connection.execute(one).scalar_one() for one in counts))
+
+
+def remove(connection: Connection, service: Service) -> None:
+    """Remove a service and, of a compute, its host.
+
+    Room that is still promised there is what operators have abandoned.
+    """
+    services, hosts = tables.services, tables.hosts
+    room = tables.allocations
+    connection.execute(sa.delete(services).where(services.c.id == service.id))
+    if service.binary == operations.COMPUTE_BINARY:
+        connection.execute(
+            sa.delete(hosts).where(hosts.c.host == service.host)
+        )
+        connection.execute(sa.delete(room).where(room.c.host == service.host))

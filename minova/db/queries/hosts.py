@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about services, hosts and what is claimed of them.
+
+A claim is one conditional UPDATE of the host's row: it cannot promise more
+than there is, however many claim at once. The sums on the host's row are kept
+equal to its allocations because both are written in one transaction.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import functools
+from typing import Any
+
+from oslo_db import exception as db_exception
+import sqlalchemy as sa
+
+from minova import clock
+from minova.db import tables
+from minova.db import types
+from minova.db.connections.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.host import HostReport
+
+_a = tables.allocations
+_h = tables.hosts
+_v = tables.services
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A service and how long ago it was heard of, in seconds."""
+
+    id: int
+    uuid: str
+    binary: str
+    host: str
+    incarnation: str
+    version: str
+    disabled: bool
+    disabled_reason: str | None
+    forced_down: bool
+    started_at: datetime.datetime
+    last_seen_at: datetime.datetime
+    heartbeat_age: float
+
+    def is_up(self, service_down_time: float) -> bool:
+        """Tell whether it may be asked for something."""
+        return not self.forced_down and self.heartbeat_age <= service_down_time
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A compute's host and what of it is promised."""
+
+    id: int
+    uuid: str
+    host: str
+    address: str
+    availability_zone: str
+    hypervisor_hostname: str
+    hypervisor_type: str
+    hypervisor_version: int
+    cpu_info: dict[str, Any]
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    reserved_memory_mb: int
+    reserved_disk_gb: int
+    cpu_allocation_ratio: float
+    ram_allocation_ratio: float
+    disk_allocation_ratio: float
+    vcpus_used: int
+    memory_mb_used: int
+    disk_gb_used: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+# -- services ----------------------------------------------------------------
+
+
+_HEARTBEAT = (
+    sa.update(_v)
+    .where(
+        _v.c.binary == sa.bindparam('the_binary'),
+        _v.c.host == sa.bindparam('the_host'),
+        _v.c.incarnation == sa.bindparam('own'),
+    )
+    .values(last_seen_at=types.now())
+)
+
+
+@functools.cache
+def _services(by_binary: bool, by_host: bool) -> sa.Select[Any]:
+    query = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
+    if by_binary:
+        query = query.where(_v.c.binary == sa.bindparam('the_binary'))
+    if by_host:
+        query = query.where(_v.c.host == sa.bindparam('the_host'))
+    return query
+
+
+def record_heartbeat(
+    connection: Connection, binary: str, host: str, incarnation: str
+) -> bool:
+    """Note that incarnation ``own`` of a service lives.
+
+    False when it is not the newest start of the service any more.
+    """
+    result = connection.execute(
+        _HEARTBEAT,
+        {'the_binary': binary, 'the_host': host, 'own': incarnation},
+    )
+    return result.rowcount == 1
+
+
+def register_service(
+    connection: Connection,
+    binary: str,
+    host: str,
+    incarnation: str,
+    version: str,
+) -> None:
+    """Make ``incarnation`` the newest start of a service."""
+    values = {
+        'incarnation': incarnation,
+        'version': version,
+        'started_at': types.now(),
+        'last_seen_at': types.now(),
+    }
+    known = (_v.c.binary == binary, _v.c.host == host)
+    renew = sa.update(_v).where(*known).values(values)
+    if connection.execute(renew).rowcount:
+        return
+    made = sa.insert(_v).values(
+        uuid=clock.uuid4(),
+        binary=binary,
+        host=host,
+        disabled=False,
+        forced_down=False,
+        **values,
+    )
+    try:
+        with connection.begin_nested():
+            connection.execute(made)
+    except db_exception.DBDuplicateEntry:
+        # Another worker of the service was faster.
+        connection.execute(renew)
+
+
+def list_services(
+    connection: Connection, binary: str | None = None, host: str | None = None
+) -> list[Service]:
+    """Return the services, by binary and host if these are given."""
+    query = _services(binary is not None, host is not None)
+    wanted = {'the_binary': binary, 'the_host': host}
+    known = {name: text for name, text in wanted.items() if text is not None}
+    found = []
+    for row in connection.execute(query, known).mappings():
+        values = dict(row)
+        now = values.pop('now')
+        heartbeat_age = (now - values['last_seen_at']).total_seconds()
+        found.append(Service(heartbeat_age=heartbeat_age, **values))
+    return found
+
+
+def update_service(
+    connection: Connection, service_id: int, values: Mapping[str, Any]
+) -> None:
+    """Change what an administrator may say of a service."""
+    connection.execute(
+        sa.update(_v).where(_v.c.id == service_id).values(**values)
+    )
+
+
+# -- hosts -------------------------------------------------------------------
+
+_HOSTS = sa.select(*_h.c).order_by(_h.c.id)
+_HOST = _HOSTS.where(_h.c.host == sa.bindparam('the_host'))
+
+
+def save_host_report(connection: Connection, report: HostReport) -> None:
+    """Write what a compute says of its host."""
+    values = report.as_dict()
+    for name in ('incarnation', 'version'):
+        del values[name]
+    values['updated_at'] = clock.now()
+    result = connection.execute(
+        sa.update(_h).where(_h.c.host == report.host).values(values)
+    )
+    if result.rowcount:
+        return
+    connection.execute(
+        sa.insert(_h).values(
+            uuid=clock.uuid4(),
+            vcpus_used=0,
+            memory_mb_used=0,
+            disk_gb_used=0,
+            created_at=values['updated_at'],
+            **values,
+        )
+    )
+
+
+def list_hosts(connection: Connection, host: str | None = None) -> list[Host]:
+    """Return all hosts, or the one of that name in a list."""
+    query, values = (
+        (_HOSTS, {}) if host is None else (_HOST, {'the_host': host})
+    )
+    return [
+        Host(**row) for row in connection.execute(query, values).mappings()
+    ]
+
+
+# -- claims ------------------------------------------------------------------
+
+
+def _claim() -> sa.Update:
+    memory = _h.c.memory_mb - _h.c.reserved_memory_mb
+    disk = _h.c.disk_gb - _h.c.reserved_disk_gb
+    vcpus = _h.c.vcpus_used + sa.bindparam('more_vcpus')
+    memory_mb = _h.c.memory_mb_used + sa.bindparam('more_memory_mb')
+    disk_gb = _h.c.disk_gb_used + sa.bindparam('more_disk_gb')
+    return (
+        sa.update(_h)
+        .where(
+            _h.c.host == sa.bindparam('the_host'),
+            vcpus <= _h.c.vcpus * _h.c.cpu_allocation_ratio,
+            memory_mb <= memory * _h.c.ram_allocation_ratio,
+            disk_gb <= disk * _h.c.disk_allocation_ratio,
+        )
+        .values(
+            vcpus_used=vcpus, memory_mb_used=memory_mb, disk_gb_used=disk_gb
+        )
+    )
+
+
+_CLAIM = _claim()
+_INSERT_ALLOCATION = sa.insert(_a)
+_ALLOCATIONS = sa.select(*_a.c).order_by(_a.c.id)
+_OF_INSTANCE = _ALLOCATIONS.where(
+    _a.c.instance_uuid == sa.bindparam('the_instance')
+)
+_DELETE_ALLOCATION = sa.delete(_a).where(_a.c.id == sa.bindparam('the_id'))
+_RELEASE = (
+    sa.update(_h)
+    .where(_h.c.host == sa.bindparam('the_host'))
+    .values(
+        vcpus_used=_h.c.vcpus_used - sa.bindparam('less_vcpus'),
+        memory_mb_used=_h.c.memory_mb_used - sa.bindparam('less_memory_mb'),
+        disk_gb_used=_h.c.disk_gb_used - sa.bindparam('less_disk_gb'),
+    )
+)
+_TRANSFER = sa.update(_a).where(
+    _a.c.instance_uuid == sa.bindparam('the_instance'),
+    _a.c.host == sa.bindparam('the_host'),
+    _a.c.consumer == sa.bindparam('the_consumer'),
+)
+
+
+def claim(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    consumer: str,
+    flavor: Flavor,
+) -> bool:
+    """Take the flavor's room on a host; False when it is not there."""
+    wanted = {
+        'vcpus': flavor.vcpus,
+        'memory_mb': flavor.memory_mb,
+        'disk_gb': flavor.disk_gb,
+    }
+    more = {f'more_{name}': number for name, number in wanted.items()}
+    result = connection.execute(_CLAIM, {'the_host': host, **more})
+    if result.rowcount != 1:
+        return False
+    values = {
+        'host': host,
+        'instance_uuid': instance_uuid,
+        'consumer': consumer,
+        'created_at': clock.now(),
+    }
+    connection.execute(_INSERT_ALLOCATION, values | wanted)
+    return True
+
+
+def set_allocation(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    consumer: str,
+    resources: tuple[int, int, int],
+) -> None:
+    """Note room that is taken already, whether or not there is enough.
+
+    ``sizes`` are processors, MiB of memory and GiB of disk. What the consumer
+    held before is replaced. The sums on the host's row are put right.
+    """
+    _lock(connection, host)
+    mine = (
+        _a.c.host == host,
+        _a.c.instance_uuid == instance_uuid,
+        _a.c.consumer == consumer,
+    )
+    connection.execute(sa.delete(_a).where(*mine))
+    vcpus, memory_mb, disk_gb = resources
+    values = {
+        'host': host,
+        'instance_uuid': instance_uuid,
+        'consumer': consumer,
+        'vcpus': vcpus,
+        'memory_mb': memory_mb,
+        'disk_gb': disk_gb,
+        'created_at': clock.now(),
+    }
+    connection.execute(_INSERT_ALLOCATION, values)
+    recompute_usage(connection, host)
+
+
+def recompute_usage(connection: Connection, host: str) -> None:
+    """Make the sums on a host's row those of its allocations.
+
+    The row is locked before they are read: whoever claims or releases
+    meanwhile adds to, or takes from, what is written here.
+    """
+    _lock(connection, host)
+    sums = [
+        sa.func.coalesce(sa.func.sum(_a.c[name]), 0).label(f'{name}_used')
+        for name in ('vcpus', 'memory_mb', 'disk_gb')
+    ]
+    query = sa.select(*sums).where(_a.c.host == host)
+    found = connection.execute(query).mappings().one()
+    values = {name: int(found[name]) for name in found}
+    connection.execute(sa.update(_h).where(_h.c.host == host).values(**values))
+
+
+def _lock(connection: Connection, host: str) -> None:
+    query = sa.select(_h.c.id).where(_h.c.host == host).with_for_update()
+    connection.execute(query).first()
+
+
+def release(
+    connection: Connection,
+    instance_uuid: str,
+    host: str | None = None,
+    consumer: str | None = None,
+) -> None:
+    """Give back what an instance holds, on one host or by one consumer."""
+    allocated = [
+        row
+        for row in list_allocations(connection, instance_uuid)
+        if host in (None, row['host']) and consumer in (None, row['consumer'])
+    ]
+    # In the order of the names: two who release the same do not deadlock.
+    for row in sorted(allocated, key=lambda row: str(row['host'])):
+        gone = connection.execute(_DELETE_ALLOCATION, {'the_id': row['id']})
+        if gone.rowcount:
+            sizes = ('vcpus', 'memory_mb', 'disk_gb')
+            less = {f'less_{name}': row[name] for name in sizes}
+            connection.execute(_RELEASE, {'the_host': row['host']} | less)
+
+
+def transfer_claim(
+    connection: Connection,
+    instance_uuid: str,
+    host: str,
+    consumer: str,
+    new_consumer: str,
+) -> None:
+    """Let another hold what ``consumer`` holds for an instance on a host."""
+    connection.execute(
+        _TRANSFER,
+        {
+            'the_instance': instance_uuid,
+            'the_host': host,
+            'the_consumer': consumer,
+            'consumer': new_consumer,
+        },
+    )
+
+
+def list_allocations(
+    connection: Connection, instance_uuid: str | None = None
+) -> list[dict[str, Any]]:
+    """Return all allocations, or those of one instance."""
+    query, values = _ALLOCATIONS, {}
+    if instance_uuid is not None:
+        query, values = _OF_INSTANCE, {'the_instance': instance_uuid}
+    rows = connection.execute(query, values).mappings()
+    return [dict(row) for row in rows]

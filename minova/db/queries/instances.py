@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about instances and their faults."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import datetime
+import functools
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import exception
+from minova import states
+from minova.db import tables
+from minova.db.connections.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
+from minova.objects.instance import InstanceState
+
+_t = tables.instances
+_COLUMNS = tuple(_t.c)
+
+# Statements of every action, and those of services that do nothing, are made
+# once; the names of the values that come with them say which columns are set.
+_INSERT = sa.insert(_t)
+_FENCED = sa.update(_t).where(
+    _t.c.uuid == sa.bindparam('the_uuid'),
+    _t.c.generation == sa.bindparam('read_generation'),
+)
+_UPDATE_OWNED = _FENCED.where(_t.c.task_id == sa.bindparam('read_task_id'))
+_UPDATE_FREE = _FENCED.where(_t.c.task_id.is_(None))
+_ADD_FAULT = sa.insert(tables.faults)
+_STATES_ON_HOST = sa.select(
+    _t.c.uuid,
+    _t.c.vm_state,
+    _t.c.power_state,
+    _t.c.generation,
+    _t.c.task_id,
+).where(_t.c.host == sa.bindparam('the_host'), _t.c.vm_state != states.DELETED)
+_FLAVORS_OF = sa.select(_t.c.flavor).where(
+    _t.c.project_id == sa.bindparam('the_project'),
+    _t.c.vm_state != states.DELETED,
+)
+
+
+def from_row(values: dict[str, Any]) -> Instance:
+    """Return the object that a row stands for; all columns, by name."""
+    values['flavor'] = Flavor.from_dict(values['flavor'])
+    return Instance(**values)
+
+
+def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of an instance as its columns hold them."""
+    columns = dict(values)
+    if 'flavor' in columns:
+        columns['flavor'] = columns['flavor'].as_dict()
+    return columns
+
+
+def get(
+    connection: Connection,
+    uuid: str,
+    project_id: str | None = None,
+    lock: bool = False,
+    deleted: bool = False,
+) -> Instance | None:
+    """Return the instance, None when there is none to be seen.
+
+    ``project_id`` hides the instances of others, ``deleted`` shows those that
+    are gone, ``lock`` keeps everybody else from changing the row until the
+    transaction ends.
+    """
+    query = _one(project_id is not None, lock, deleted)
+    values = {'the_uuid': uuid}
+    if project_id is not None:
+        values['the_project'] = project_id
+    row = connection.execute(query, values).mappings().first()
+    return from_row(dict(row)) if row else None
+
+
+@functools.cache
+def _one(of_project: bool, lock: bool, deleted: bool) -> sa.Select[Any]:
+    query = sa.select(*_COLUMNS).where(_t.c.uuid == sa.bindparam('the_uuid'))
+    if of_project:
+        query = query.where(_t.c.project_id == sa.bindparam('the_project'))
+    if not deleted:
+        query = query.where(_t.c.vm_state != states.DELETED)
+    return query.with_for_update() if lock else query
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a row; return its number."""
+    result = connection.execute(_INSERT, to_columns(values))
+    number = result.inserted_primary_key
+    assert number is not None
+    return int(number[0])
+
+
+def update(
+    connection: Connection,
+    uuid: str,
+    values: Mapping[str, Any],
+    generation: int,
+    task_id: str | None,
+) -> bool:
+    """Change a row if it still is of this generation and owner.
+
+    This comparison is the fence: False means that somebody else has taken
+    the instance over and that nothing was written.
+    """
+    known = {'the_uuid': uuid, 'read_generation': generation}
+    statement = _UPDATE_FREE
+    if task_id is not None:
+        statement = _UPDATE_OWNED
+        known['read_task_id'] = task_id
+    result = connection.execute(statement, to_columns(values) | known)
+    return result.rowcount == 1
+
+
+def get_project_flavors(
+    connection: Connection, project_id: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many instances a project has, and their flavors."""
+    found = connection.execute(_FLAVORS_OF, {'the_project': project_id})
+    flavors = list(found.scalars())
+    return len(flavors), flavors
+
+
+def list_states_on_host(
+    connection: Connection, host: str
+) -> list[InstanceState]:
+    """Return what power reconciliation needs of all instances of a host."""
+    rows = connection.execute(_STATES_ON_HOST, {'the_host': host})
+    return [
+        InstanceState(
+            uuid=row.uuid,
+            vm_state=row.vm_state,
+            power_state=row.power_state,
+            generation=row.generation,
+            is_busy=row.task_id is not None,
+        )
+        for row in rows
+    ]
+
+
+def add_fault(
+    connection: Connection,
+    uuid: str,
+    operation_id: str | None,
+    error: exception.MinovaException,
+    host: str | None,
+    moment: datetime.datetime,
+) -> None:
+    """Record why an operation failed, for the user to see."""
+    connection.execute(
+        _ADD_FAULT,
+        {
+            'instance_uuid': uuid,
+            'operation_id': operation_id,
+            'code': error.status,
+            'message': str(error),
+            'details': None,
+            'host': host,
+            'created_at': moment,
+        },
+    )
+
+
+def get_latest_faults(
+    connection: Connection, uuids: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the newest fault of each of the instances that have one."""
+    t = tables.faults
+    newest = (
+        sa.select(sa.func.max(t.c.id))
+        .where(t.c.instance_uuid.in_(list(uuids)))
+        .group_by(t.c.instance_uuid)
+    )
+    rows = connection.execute(
+        sa.select(*t.c).where(t.c.id.in_(newest))
+    ).mappings()
+    return {row['instance_uuid']: dict(row) for row in rows}
+
+
+def changed_since(moment: datetime.datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that an instance was touched at or after it."""
+    return sa.func.coalesce(_t.c.updated_at, _t.c.created_at) >= moment

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about the records of moves, which the API calls migrations."""
+
+from collections.abc import Mapping
+import datetime
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from minova.db.connections.engine import Connection
+from minova.objects.flavor import Flavor
+from minova.objects.migration import Migration
+
+_t = tables.migrations
+#: A move in one of these is over.
+FINAL_STATUSES: Final = (
+    'confirmed',
+    'reverted',
+    'completed',
+    'cancelled',
+    'error',
+    'failed',
+)
+#: A move in one of these needs both its hosts.
+ACTIVE_STATUSES: Final = (
+    'queued',
+    'preparing',
+    'running',
+    'pre-migrating',
+    'migrating',
+    'post-migrating',
+    'finished',
+    'confirming',
+    'reverting',
+)
+
+_INSERT = sa.insert(_t)
+_UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
+_GET = sa.select(*_t.c).where(_t.c.id == sa.bindparam('the_id'))
+_UNCONFIRMED = (
+    sa.select(*_t.c)
+    .where(
+        _t.c.instance_uuid == sa.bindparam('the_instance'),
+        _t.c.status == 'finished',
+    )
+    .order_by(_t.c.id.desc())
+)
+_OF_OPERATION = sa.select(*_t.c).where(
+    _t.c.operation_id == sa.bindparam('operation_id')
+)
+
+
+def from_row(row: Mapping[Any, Any]) -> Migration:
+    """Return the object that a row stands for."""
+    values = dict(row)
+    for name in ('old_flavor', 'new_flavor'):
+        values[name] = Flavor.from_dict(values[name])
+    return Migration(**values)
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Write a new record; return its number."""
+    result = connection.execute(_INSERT, _columns(values))
+    number = result.inserted_primary_key
+    assert number is not None
+    return int(number[0])
+
+
+def update(
+    connection: Connection, migration_id: int, values: Mapping[str, Any]
+) -> None:
+    """Change a record."""
+    connection.execute(_UPDATE, _columns(values) | {'the_id': migration_id})
+
+
+def update_progress(
+    connection: Connection,
+    migration_id: int,
+    counters: Mapping[str, int],
+    progress: int,
+) -> None:
+    """Note how far a move is, while it runs."""
+    known = {name: counters[name] for name in counters if name in _t.c}
+    # Live, and with a restart.
+    running = (
+        _t.c.id == migration_id,
+        _t.c.status.in_(('running', 'migrating')),
+    )
+    connection.execute(sa.update(_t).where(*running).values(**known))
+    instance = tables.instances
+    connection.execute(
+        sa.update(instance)
+        .where(
+            instance.c.uuid
+            == sa.select(_t.c.instance_uuid).where(*running).scalar_subquery(),
+            instance.c.task_state == 'migrating',
+        )
+        .values(progress=progress)
+    )
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.as_dict() if isinstance(value, Flavor) else value
+        for name, value in values.items()
+    }
+
+
+def get(connection: Connection, migration_id: int) -> Migration | None:
+    """Return the record of that number, None when there is none."""
+    row = connection.execute(_GET, {'the_id': migration_id}).mappings().first()
+    return from_row(row) if row else None
+
+
+def get_by_operation(
+    connection: Connection, operation_id: str
+) -> Migration | None:
+    """Return the record that an operation keeps, None when it keeps none."""
+    values = {'operation_id': operation_id}
+    row = connection.execute(_OF_OPERATION, values).mappings().first()
+    return from_row(row) if row else None
+
+
+def get_unconfirmed(
+    connection: Connection, instance_uuid: str
+) -> Migration | None:
+    """Return the newest move that waits to be confirmed or reverted."""
+    values = {'the_instance': instance_uuid}
+    row = connection.execute(_UNCONFIRMED, values).mappings().first()
+    return from_row(row) if row else None
+
+
+def list_unconfirmed(
+    connection: Connection, moment: datetime.datetime
+) -> list[Migration]:
+    """Return the moves that have waited for a confirmation since then."""
+    rows = connection.execute(
+        sa.select(*_t.c)
+        .where(_t.c.status == 'finished', _t.c.updated_at <= moment)
+        .order_by(_t.c.id)
+    ).mappings()
+    return [from_row(row) for row in rows]

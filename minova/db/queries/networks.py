@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about networks."""
+
+from collections.abc import Collection
+import dataclasses
+import datetime
+import ipaddress
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from minova.db.connections.engine import Connection
+
+_t = tables.networks
+
+#: How a guest is plugged in: into a bridge of its host, into a network of its
+#: host's libvirt, or into one that QEMU makes for it alone.
+BRIDGE: Final = 'bridge'
+LIBVIRT: Final = 'libvirt'
+USER: Final = 'user'
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Cidr = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network that instances are attached to.
+
+    ``project_id`` is the only one that may use it, None: every project may.
+    Addresses are given out from ``pool_first`` to ``pool_last``.
+    """
+
+    id: str
+    name: str
+    project_id: str | None
+    kind: str
+    device: str
+    cidr: str
+    gateway: str | None
+    dns: list[str]
+    mtu: int | None
+    pool_first: str
+    pool_last: str
+    created_at: datetime.datetime
+
+    @property
+    def subnet(self) -> Cidr:
+        """What addresses it has."""
+        return ipaddress.ip_network(self.cidr)
+
+
+def list_for_project(
+    connection: Connection,
+    project_id: str,
+    network_ids: Collection[str] | None = None,
+    limit: int | None = None,
+    lock: bool = True,
+) -> list[Network]:
+    """Return the networks that a project may use, by their ids.
+
+    With ``lock`` nobody else gives out addresses in them, and nobody deletes
+    them, until the transaction ends. ``named`` are the ids wanted, None: any;
+    ``most`` is how many are enough.
+    """
+    query = sa.select(*_t.c).where(
+        sa.or_(_t.c.project_id.is_(None), _t.c.project_id == project_id)
+    )
+    if network_ids is not None:
+        query = query.where(_t.c.id.in_(sorted(network_ids)))
+    # Always in one order: two that lock several do not wait for each other.
+    query = query.order_by(_t.c.id).limit(limit)
+    return _fetch(connection, query.with_for_update() if lock else query)
+
+
+def list_all(connection: Connection) -> list[Network]:
+    """Return all networks."""
+    return _fetch(connection, sa.select(*_t.c).order_by(_t.c.name))
+
+
+def find(
+    connection: Connection, id_or_name: str, lock: bool = False
+) -> Network | None:
+    """Return the network of that id or name."""
+    query = sa.select(*_t.c).where(
+        sa.or_(_t.c.id == id_or_name, _t.c.name == id_or_name)
+    )
+    found = _fetch(connection, query.with_for_update() if lock else query)
+    # An id is meant before a name that looks like it.
+    found.sort(key=lambda one: one.id != id_or_name)
+    return found[0] if found else None
+
+
+def insert(connection: Connection, network: Network) -> None:
+    """Write a new network; DBDuplicateEntry when its name is taken."""
+    connection.execute(sa.insert(_t), vars(network))
+
+
+def delete(connection: Connection, network_id: str) -> None:
+    """Remove a network; the caller has seen that it is not used."""
+    connection.execute(sa.delete(_t).where(_t.c.id == network_id))
+
+
+def _fetch(connection: Connection, query: sa.Select[Any]) -> list[Network]:
+    rows = connection.execute(query).mappings()
+    return [Network(**dict(row)) for row in rows]

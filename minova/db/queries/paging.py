@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages: a list is cut behind a row that the client names, the marker.
+
+A page begins after the marker in the list's order, so that rows which come or
+go meanwhile neither repeat nor skip others. The last key of an order is
+unique.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova.db.connections.engine import Connection
+
+#: Stands for a NULL when sorting; databases do not agree where NULLs go.
+_NULL_SUBSTITUTES: dict[type[Any], Any] = {
+    str: '',
+    int: -1,
+    bool: False,
+    datetime.datetime: datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SortKey:
+    """A column that a list is sorted by."""
+
+    column: sa.Column[Any]
+    descending: bool = False
+
+    @property
+    def value(self) -> sa.ColumnElement[Any]:
+        """The column, with a value in place of NULL."""
+        if not self.column.nullable:
+            return self.column
+        instead = _NULL_SUBSTITUTES[self.column.type.python_type]
+        return sa.func.coalesce(
+            self.column, sa.literal(instead, self.column.type)
+        )
+
+
+def order_by(keys: Iterable[SortKey]) -> list[sa.ColumnElement[Any]]:
+    """Return what a query is to be ordered by."""
+    return [
+        key.value.desc() if key.descending else key.value.asc() for key in keys
+    ]
+
+
+def after_marker(
+    connection: Connection,
+    keys: Sequence[SortKey],
+    *marker: sa.ColumnElement[bool],
+) -> sa.ColumnElement[bool] | None:
+    """Return the condition that a row comes after the marker.
+
+    ``marker`` is what the marker's row is found by. None when there is no
+    such row.
+    """
+    row = connection.execute(
+        sa.select(*(key.value for key in keys)).where(*marker)
+    ).first()
+    if row is None:
+        return None
+    places = []
+    for key, value in zip(keys, row, strict=True):
+        bound = sa.literal(value, key.column.type)
+        further = key.value < bound if key.descending else key.value > bound
+        places.append((further, key.value == bound))
+    return _combine(places)
+
+
+def after_values(
+    columns: Sequence[sa.ColumnElement[Any]], marker: Sequence[Any]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row comes after a marker's values.
+
+    The order is that of the columns, ascending; none of them may be NULL.
+    """
+    places = [
+        (column > value, column == value)
+        for column, value in zip(columns, marker, strict=True)
+    ]
+    # The first says nothing new, but lets databases begin at the right place.
+    return sa.and_(columns[0] >= marker[0], _combine(places))
+
+
+_Condition = sa.ColumnElement[bool]
+
+
+def _combine(places: Sequence[tuple[_Condition, _Condition]]) -> _Condition:
+    """Combine, key by key, that it is further with that it is the same."""
+    condition: _Condition = sa.false()
+    for further, same in reversed(places):
+        condition = sa.or_(further, sa.and_(same, condition))
+    return condition

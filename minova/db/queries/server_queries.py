@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers as the API shows and lists them.
+
+Plain rows of the columns that are shown, not objects: a list may have a
+thousand of them. What is JSON in the database comes as its text, times come
+as they are stored, in UTC without saying so. Whose rows may be seen is for
+the caller to say (``project_id``, None for all); the filters only ever leave
+rows out.
+"""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import datetime
+import functools
+from typing import Any
+from typing import Final
+
+import orjson
+from oslo_db import exception as db_exception
+import sqlalchemy as sa
+
+from minova import exception
+from minova import states
+from minova.db import tables
+from minova.db import types
+from minova.db.connections.engine import Connection
+from minova.db.queries import operations
+from minova.db.queries import paging
+
+_t = tables.instances
+_v = tables.services
+
+Condition = sa.ColumnElement[bool]
+#: A row of the columns that were asked for, by their names.
+Row = Any
+
+_BRIEF: Final = (_t.c.uuid, _t.c.display_name)
+_SHOWN: Final = (
+    'id uuid project_id user_id display_name display_description host '
+    'availability_zone vm_state task_state power_state progress flavor '
+    'image_ref metadata tags network_info key_name config_drive '
+    'auto_disk_config locked locked_reason access_ip_v4 access_ip_v6 '
+    'created_at updated_at launched_at terminated_at'
+)
+#: Shown only to those who see where a server is.
+_HOST_ATTRIBUTES: Final = (
+    'node hostname reservation_id launch_index kernel_id ramdisk_id '
+    'root_device_name user_data'
+)
+
+
+#: What is read as the database has it.
+_RAW_TYPES: Final[dict[type[Any], Any]] = {
+    types.Json: sa.Text(),
+    types.UtcDateTime: sa.DateTime(),
+}
+
+
+def _columns(names: str) -> tuple[sa.ColumnElement[Any], ...]:
+    return tuple(
+        sa.type_coerce(column, _RAW_TYPES[type(column.type)]).label(
+            column.name
+        )
+        if type(column.type) in _RAW_TYPES
+        else column
+        for column in (_t.c[name] for name in names.split())
+    )
+
+
+_SHOWN_COLUMNS: Final = _columns(_SHOWN)
+_HOST_ATTRIBUTE_COLUMNS: Final = _columns(_HOST_ATTRIBUTES)
+
+#: The state of the service on a server's host, beside the server's columns.
+_HOST_STATUS_COLUMNS: Final = (
+    _v.c.disabled,
+    _v.c.forced_down,
+    _v.c.last_seen_at,
+    types.now().label('now'),
+)
+_WITH_HOST_STATUS: Final = _t.outerjoin(
+    _v,
+    sa.and_(_v.c.binary == operations.COMPUTE_BINARY, _v.c.host == _t.c.host),
+)
+
+#: What servers may be sorted by, as clients name it.
+SORT_KEYS: Final = {
+    name: _t.c[name]
+    for name in f'{_SHOWN} {_HOST_ATTRIBUTES}'.split()
+    if not isinstance(_t.c[name].type, types.Json)
+    and name not in {'id', 'user_data', 'locked_reason'}
+}
+_DEFAULT_ORDER: Final = (
+    paging.SortKey(_t.c.created_at, descending=True),
+    paging.SortKey(_t.c.id, descending=True),
+)
+
+
+# -- one ---------------------------------------------------------------------
+
+
+@functools.cache
+def _select(host_attributes: bool) -> sa.Select[Any]:
+    return sa.select(
+        *_SHOWN_COLUMNS, *(_HOST_ATTRIBUTE_COLUMNS if host_attributes else ())
+    )
+
+
+@functools.cache
+def _one(
+    owned: bool, host_attributes: bool, host_status: bool, deleted: bool
+) -> sa.Select[Any]:
+    query = _select(host_attributes)
+    if host_status:
+        query = query.add_columns(*_HOST_STATUS_COLUMNS).select_from(
+            _WITH_HOST_STATUS
+        )
+    query = query.where(_t.c.uuid == sa.bindparam('uuid'))
+    if owned:
+        query = query.where(_t.c.project_id == sa.bindparam('project_id'))
+    if not deleted:
+        query = query.where(_t.c.vm_state != states.DELETED)
+    return query
+
+
+def find(
+    connection: Connection,
+    uuid: str,
+    project_id: str | None,
+    host_attributes: bool = False,
+    host_status: bool = False,
+    deleted: bool = False,
+) -> Row | None:
+    """Return a server, None when there is none to be seen.
+
+    With ``place`` the row says where the server is and what it is called
+    there, with ``host`` in what state its host's service is.
+    """
+    query = _one(project_id is not None, host_attributes, host_status, deleted)
+    values = {'uuid': uuid, 'project_id': project_id}
+    return connection.execute(query, values).first()
+
+
+# -- filters -----------------------------------------------------------------
+
+
+def _equals(column: sa.Column[Any]) -> Callable[[Any], Condition]:
+    return lambda value: column == value
+
+
+def _matches(column: sa.Column[Any]) -> Callable[[str], Condition]:
+    return lambda pattern: column.regexp_match(pattern)
+
+
+def _at(column: sa.Column[Any]) -> Callable[[datetime.datetime], Condition]:
+    """Within a second: more is not shown of a time."""
+
+    def condition(moment: datetime.datetime) -> Condition:
+        end = moment + datetime.timedelta(seconds=1)
+        return sa.and_(column >= moment, column < end)
+
+    return condition
+
+
+_changed_at: Final = sa.func.coalesce(_t.c.updated_at, _t.c.created_at)
+
+
+def _has_tag(tag: str) -> Condition:
+    # Takes the tag out of the JSON text and sees whether it was there: of
+    # what all databases have only replace() minds upper and lower case.
+    text = sa.type_coerce(_t.c.tags, sa.Text())
+    return sa.func.replace(text, orjson.dumps(tag).decode(), '') != text
+
+
+def _in_status(words: Sequence[str]) -> Condition:
+    return sa.or_(
+        *(
+            _has_status(state, word.upper())
+            for word in words
+            for state in states.vm_states_for_status(word)
+        )
+    )
+
+
+_TASKS: Final = sorted(
+    {task for rule in states.TABLE.values() for task in rule.task_states}
+)
+
+
+def _has_status(vm_state: str, word: str) -> Condition:
+    """Return the condition that such a server's status is ``word``."""
+    task = _t.c.task_state
+    shows = [t for t in _TASKS if states.api_status(vm_state, t) == word]
+    if states.api_status(vm_state, None) != word:
+        return sa.and_(_t.c.vm_state == vm_state, task.in_(shows))
+    others = [t for t in _TASKS if t not in shows]
+    return sa.and_(
+        _t.c.vm_state == vm_state, sa.or_(task.is_(None), task.not_in(others))
+    )
+
+
+_p = tables.ports
+_is_ipv6: Final = _p.c.address.contains(':')
+
+
+def _has_address(of_version: Condition) -> Callable[[str], Condition]:
+    return lambda pattern: sa.exists().where(
+        _p.c.instance_uuid == _t.c.uuid,
+        of_version,
+        _p.c.address.regexp_match(pattern),
+    )
+
+
+def _has_flavor(flavor: int) -> Condition:
+    # A flavor's copy begins with its number; see objects.flavor.
+    text = sa.type_coerce(_t.c.flavor, sa.Text())
+    return text.like(f'{{"id":{flavor},%')
+
+
+_EQUAL: Final = (
+    'uuid project_id user_id vm_state task_state power_state host node '
+    'image_ref availability_zone reservation_id key_name kernel_id '
+    'ramdisk_id hostname root_device_name launch_index progress locked '
+    'config_drive auto_disk_config access_ip_v4 access_ip_v6'
+)
+
+#: What a list may be filtered by; each makes a condition of a value.
+FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
+    **{name: _equals(_t.c[name]) for name in _EQUAL.split()},
+    'name': _matches(_t.c.display_name),
+    'description': _matches(_t.c.display_description),
+    'status': _in_status,
+    'flavor': _has_flavor,
+    'created_at': _at(_t.c.created_at),
+    'launched_at': _at(_t.c.launched_at),
+    'terminated_at': _at(_t.c.terminated_at),
+    'changes-since': lambda moment: _changed_at >= moment,
+    'changes-before': lambda moment: _changed_at <= moment,
+    'deleted': lambda gone: (
+        _t.c.vm_state == states.DELETED
+        if gone
+        else _t.c.vm_state != states.DELETED
+    ),
+    'soft_deleted': lambda gone: (
+        _t.c.vm_state == states.SOFT_DELETE
+        if gone
+        else _t.c.vm_state != states.SOFT_DELETE
+    ),
+    'tags': lambda tags: sa.and_(*map(_has_tag, tags)),
+    'tags-any': lambda tags: sa.or_(*map(_has_tag, tags)),
+    'not-tags': lambda tags: sa.not_(sa.and_(*map(_has_tag, tags))),
+    'not-tags-any': lambda tags: sa.not_(sa.or_(*map(_has_tag, tags))),
+    'ip': _has_address(sa.not_(_is_ipv6)),
+    'ip6': _has_address(_is_ipv6),
+}
+
+
+# -- many --------------------------------------------------------------------
+
+
+def list_page(
+    connection: Connection,
+    filters: Mapping[str, Any],
+    limit: int,
+    marker: str | None = None,
+    order: Sequence[paging.SortKey] = (),
+    detail: bool = True,
+    host_attributes: bool = False,
+) -> Sequence[Row]:
+    """Return the servers that pass all filters, at most ``limit``.
+
+    Without ``detail`` only uuid and display_name; ``place`` as in ``find``.
+    InvalidInput for a marker that is not there and for a pattern
+    that the database does not take.
+    """
+    query = _select(host_attributes) if detail else sa.select(*_BRIEF)
+    conditions = [FILTERS[name](value) for name, value in filters.items()]
+    named = {key.column.name for key in order}
+    keys = [*order, *(k for k in _DEFAULT_ORDER if k.column.name not in named)]
+    if marker is not None:
+        conditions.append(_after_marker(connection, keys, marker, filters))
+    query = (
+        query.where(*conditions).order_by(*paging.order_by(keys)).limit(limit)
+    )
+    try:
+        result = connection.execute(query)
+    except db_exception.DBError as error:
+        if 'name' in filters or 'description' in filters:
+            raise exception.InvalidInput(
+                'Invalid input for query parameter name: the database does '
+                'not take it as a regular expression.'
+            ) from error
+        raise
+    return list(map(_row_factory(*result.keys()), result.all()))
+
+
+@functools.cache
+def _row_factory(*names: str) -> Callable[[Any], Row]:
+    """Return what makes plain rows; they are many and read column by column.
+
+    A named tuple is several times as fast to read as SQLAlchemy's rows.
+    """
+    row: Any = collections.namedtuple('Row', names)  # type: ignore[misc]
+    make: Callable[[Any], Row] = row._make
+    return make
+
+
+def _after_marker(
+    connection: Connection,
+    keys: Sequence[paging.SortKey],
+    marker: str,
+    filters: Mapping[str, Any],
+) -> Condition:
+    where = [_t.c.uuid == marker]
+    if 'project_id' in filters:
+        where.append(_t.c.project_id == filters['project_id'])
+    condition = paging.after_marker(connection, keys, *where)
+    if condition is None:
+        raise exception.InvalidInput(f'marker [{marker}] not found')
+    return condition
+
+
+def list_on_hosts(
+    connection: Connection, hosts: Sequence[str]
+) -> Sequence[Any]:
+    """Return host, uuid, name and task_state of what is on these hosts."""
+    return connection.execute(
+        sa.select(_t.c.host, *_BRIEF, _t.c.task_state)
+        .where(_t.c.host.in_(hosts), _t.c.vm_state != states.DELETED)
+        .order_by(_t.c.id)
+    ).all()

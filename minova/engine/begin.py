@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The beginning of an operation: one transaction, then there is no way out.
+
+What is refused here leaves no trace; what is accepted will end.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import datetime
+from typing import Any
+
+from minova import clock
+from minova import exception
+from minova import flows
+from minova import states
+from minova.conf import CONF
+from minova.context import Context
+from minova.context import get_admin_context
+from minova.db.connections.engine import Connection
+from minova.db.connections.engine import Database
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.engine import operation_log
+from minova.engine import rpc_pins
+from minova.engine.unit_of_work import UnitOfWork
+from minova.exception import serialization
+from minova.notifications import events
+from minova.notifications import payload
+from minova.objects import operation as records
+from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
+from minova.objects.migration import Migration
+from minova.objects.step import Wakeup
+
+Params = dict[str, Any]
+#: Reads what the operation needs to know; may raise to refuse.
+Prepare = Callable[[Connection, Instance], Params]
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """An operation that has begun, and whom its beginner is to wake."""
+
+    operation: records.Operation
+    instance: Instance
+    wakeups: list[Wakeup]
+
+    @property
+    def first_step(self) -> str:
+        """The id of the step that was owed first."""
+        return self.wakeups[0].step
+
+
+def begin(
+    database: Database,
+    context: Context,
+    kind: str,
+    instance_uuid: str,
+    publisher: str,
+    prepare: Prepare | None = None,
+    project_id: str | None = None,
+) -> Begun:
+    """Begin ``kind`` on an instance.
+
+    ``project_id`` hides the instances of other projects. Raises
+    InstanceNotFound, InstanceInvalidState, or what ``prepare`` raises.
+    """
+
+    def work(connection: Connection) -> Begun:
+        instance = instances.get(
+            connection,
+            instance_uuid,
+            project_id,
+            lock=True,
+            deleted=states.DELETED in states.TABLE[kind].from_states,
+        )
+        if instance is None:
+            raise exception.InstanceNotFound(instance_id=instance_uuid)
+        params = prepare(connection, instance) if prepare else {}
+        return begin_locked(
+            connection, context, kind, instance, publisher, params
+        )
+
+    return database.write(work)
+
+
+def begin_locked(
+    connection: Connection,
+    context: Context,
+    kind: str,
+    instance: Instance,
+    publisher: str,
+    params: Params,
+) -> Begun:
+    """Begin ``kind`` on an instance whose row the transaction has locked."""
+    states.check_begin(kind, instance)
+    rpc_pins.require_supported(kind, instance.uuid)
+    operation = _operation(context, kind, instance, params)
+    uow = UnitOfWork(
+        connection, instance, operation, None, publisher, new_operation=True
+    )
+    if states.TABLE[kind].ownership in (
+        states.Ownership.PREEMPT,
+        states.Ownership.PREEMPT_IMMEDIATE,
+    ):
+        operation.params['preempted'] = instance.task_id
+        operation.params['others'] = _preempt_owner(uow)
+    uow.begin()
+    operation.generation = instance.generation
+    flows.FLOWS[kind].on_begin(uow)
+    return Begun(operation, instance, uow.flush())
+
+
+def cleanup_stale_guest(
+    connection: Connection, instance: Instance, host: str
+) -> Begun:
+    """Let a host remove what it has of an instance whose row is locked."""
+    return begin_locked(
+        connection,
+        get_admin_context(),
+        'cleanup_stale_guest',
+        instance,
+        events.publisher_id('compute', host),
+        {'host': host},
+    )
+
+
+def create(
+    connection: Connection,
+    context: Context,
+    instance: Instance,
+    publisher: str,
+    params: Params,
+) -> Begun:
+    """Write a new instance and begin to build it."""
+    operation = _operation(context, 'create', instance, params)
+    uow = UnitOfWork(
+        connection,
+        instance,
+        operation,
+        None,
+        publisher,
+        new_operation=True,
+        new_instance=True,
+    )
+    uow.begin()
+    operation.generation = instance.generation
+    flows.FLOWS['create'].on_begin(uow)
+    return Begun(operation, instance, uow.flush())
+
+
+def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
+    """Return an instance that is not in the database yet."""
+    values: dict[str, Any] = {
+        name: None for name, field in Instance.fields.items() if field.nullable
+    }
+    values |= {
+        'id': 0,
+        'uuid': clock.uuid4(),
+        'project_id': context.project_id or '',
+        'user_id': context.user_id or '',
+        'launch_index': 0,
+        'vm_state': states.BUILDING,
+        'power_state': int(states.PowerState.NOSTATE),
+        'generation': 0,
+        'notification_seq': 0,
+        'flavor': flavor,
+        'image_meta': {},
+        'kernel_id': '',
+        'ramdisk_id': '',
+        'metadata': {},
+        'tags': [],
+        'network_info': [],
+        'config_drive': False,
+        'auto_disk_config': False,
+        'locked': False,
+        'shutdown_terminate': False,
+        'created_at': clock.now(),
+    }
+    return Instance(**(values | fields))
+
+
+def _operation(
+    context: Context, kind: str, instance: Instance, params: Params
+) -> records.Operation:
+    now = clock.now()
+    rule = states.TABLE[kind]
+    number = clock.uuid4()
+    return records.Operation(
+        id=number,
+        instance_uuid=instance.uuid,
+        kind=kind,
+        generation=instance.generation,
+        state=records.RUNNING,
+        owns_instance=rule.owns_instance,
+        outcome=None,
+        unwinding=False,
+        old_vm_state=instance.vm_state,
+        open_step_count=0,
+        request_id=context.request_id or '',
+        user_id=context.user_id,
+        project_id=context.project_id,
+        context=context.to_dict() | {'task_id': number},
+        params=params,
+        error=None,
+        wait_reason=None,
+        waiting_since=None,
+        incidents=0,
+        deadline=now + datetime.timedelta(seconds=rule.timeout),
+        started_at=now,
+        updated_at=now,
+        finished_at=None,
+    )
+
+
+# -- taking over -------------------------------------------------------------
+
+
+def delete_params(connection: Connection, instance: Instance) -> Params:
+    """Return what a delete must know: whether the host can do it."""
+    if instance.host is None:
+        return {'host_down': True}
+    down_time = CONF.conductor.service_down_time
+    found = hosts.list_services(
+        connection, operations.COMPUTE_BINARY, instance.host
+    )
+    return {'host_down': not any(s.is_up(down_time) for s in found)}
+
+
+def _preempt_owner(uow: UnitOfWork) -> list[str]:
+    """End whatever holds the instance; return the hosts it has touched."""
+    instance = uow.instance
+    touched: list[str] = []
+    if instance.task_id is not None:
+        owner = operations.get(uow.connection, instance.task_id)
+        assert owner is not None
+        touched += _preempt(uow, owner)
+    if instance.vm_state == states.RESIZED:
+        move = migrations.get_unconfirmed(uow.connection, instance.uuid)
+        if move is not None:
+            touched.append(move.source_host)
+            confirmed = {'status': 'confirmed', 'updated_at': uow.now}
+            migrations.update(uow.connection, move.id, confirmed)
+    # Where an operation that was abandoned has left something, its room is
+    # still held.
+    held = hosts.list_allocations(uow.connection, instance.uuid)
+    touched += [
+        row['host'] for row in held if row['consumer'] != instance.uuid
+    ]
+    return sorted(set(touched))
+
+
+def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
+    error = exception.Preempted(operation=owner.kind, by=uow.operation.kind)
+    steps = operations.list_steps(uow.connection, owner.id)
+    for event in [event for step in steps for event in step.open_events]:
+        uow.add_notice(
+            owner,
+            events.event_type(event, events.ERROR),
+            payload.instance_payload(uow.instance)
+            | payload.fault_payload(error, error.status),
+        )
+    operations.close_open_steps(
+        uow.connection, owner.id, records.PREEMPTED, uow.now
+    )
+    operations.update(
+        uow.connection,
+        owner.id,
+        {
+            'state': records.PREEMPTED,
+            'outcome': records.PREEMPTED,
+            'owns_instance': False,
+            'open_step_count': 0,
+            'wait_reason': None,
+            'waiting_since': None,
+            'error': serialization.encode(error),
+            'incidents': owner.incidents + 1,
+            'updated_at': uow.now,
+            'finished_at': uow.now,
+        },
+    )
+    by = f': {uow.operation.kind} {uow.operation.id} takes over'
+    operation_log.log(
+        uow.connection, owner, f' ended: {records.PREEMPTED}{by}'
+    )
+    touched = [step.host for step in steps if step.host is not None]
+    for move in _moves_of(uow.connection, owner):
+        ended = {'status': 'cancelled', 'updated_at': uow.now}
+        migrations.update(uow.connection, move.id, ended)
+        # Room there is held before it owes a step.
+        if move.dest_host is not None:
+            touched.append(move.dest_host)
+    return touched
+
+
+def _moves_of(
+    connection: Connection, owner: records.Operation
+) -> list[Migration]:
+    """Return the records of the move that an operation makes or ends."""
+    found = [migrations.get_by_operation(connection, owner.id)]
+    if owner.params.get('migration') is not None:
+        found.append(migrations.get(connection, owner.params['migration']))
+    return [move for move in found if move is not None]

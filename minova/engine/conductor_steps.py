@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions: the steps of the conductor, one transaction each.
+
+Any replica may run any of them, two at once too: the one that comes second
+finds the step ended, changes nothing, and wakes whoever the first one may have
+died before it woke.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import exception
+from minova import flows
+from minova.db.connections.engine import Database
+from minova.db.queries import operations
+from minova.engine import unit_of_work
+from minova.engine import unwind
+from minova.engine.unit_of_work import UnitOfWork
+from minova.exception import serialization
+from minova.flows.base import ConductorStep
+from minova.flows.base import Scheduler
+from minova.notifications import events
+from minova.objects import operation as records
+from minova.objects.step import Wakeup
+
+
+def run(
+    database: Database, step_id: str, scheduler: Scheduler, host: str
+) -> list[Wakeup]:
+    """Run a decision; return whom the conductor is to wake.
+
+    When nothing fits, the operation is taken back and the reason raised; it
+    is raised again to whoever asks again.
+    """
+    try:
+        outcome = database.write(
+            lambda connection: _run_in_transaction(
+                connection, step_id, scheduler, None, host
+            )
+        )
+        if isinstance(outcome, UnitOfWork):
+            # Hosts must be asked first, which no transaction waits for.
+            prechecked = _conductor_step(
+                outcome.operation, outcome.step
+            ).precheck(
+                scheduler,
+                outcome.step,
+                outcome.operation.params,
+                outcome.instance,
+            )
+            outcome = database.write(
+                lambda connection: _run_in_transaction(
+                    connection, step_id, scheduler, prechecked, host
+                )
+            )
+        assert not isinstance(outcome, UnitOfWork)
+        return outcome
+    except (exception.Stale, exception.Unavailable):
+        # Taken over, or to be tried again by whoever finds it owed.
+        raise
+    except exception.MinovaException as error:
+        reason = error
+        database.write(
+            lambda connection: _write_failure(
+                connection, step_id, reason, host
+            )
+        )
+        raise
+
+
+def _run_in_transaction(
+    connection: sa.Connection,
+    step_id: str,
+    scheduler: Scheduler,
+    prechecked: dict[str, Any] | None,
+    host: str,
+) -> list[Wakeup] | UnitOfWork:
+    """Decide; return the book as it was read when advice is missing."""
+    loaded = unit_of_work.load(connection, step_id)
+    uow = _open_unit_of_work(connection, loaded, host)
+    if uow is None:
+        return unit_of_work.pending_wakeups(connection, loaded.operation)
+    step = uow.step
+    step_def = _conductor_step(uow.operation, step)
+    if step_def.needs_precheck and prechecked is None:
+        return uow
+    step.started_at = uow.now
+    step.result = step_def.run(uow, scheduler, prechecked or {})
+    uow.finish_step(records.DONE)
+    return uow.flush()
+
+
+def _write_failure(
+    connection: sa.Connection,
+    step_id: str,
+    error: exception.MinovaException,
+    host: str,
+) -> list[Wakeup]:
+    uow = _open_unit_of_work(
+        connection, unit_of_work.load(connection, step_id), host
+    )
+    if uow is None:
+        return []
+    uow.step.started_at = uow.now
+    uow.step.error = serialization.encode(error)
+    uow.finish_step(records.FAILED)
+    unwind.start(uow, error, f'{uow.step.method} failed: {error}')
+    return uow.flush()
+
+
+def _open_unit_of_work(
+    connection: sa.Connection, loaded: operations.LockedStep, host: str
+) -> UnitOfWork | None:
+    """Open the book, or return None when there is nothing to decide.
+
+    Raises the error of a decision that was made and failed.
+    """
+    if loaded.step.state != records.PENDING:
+        if loaded.step.error is not None:
+            raise serialization.decode(loaded.step.error)
+        return None
+    operation = loaded.operation
+    if operation.state != records.RUNNING:
+        return None
+    if operation.owns_instance and loaded.instance.task_id != operation.id:
+        return None
+    return UnitOfWork.of(
+        connection, loaded, events.publisher_id('conductor', host)
+    )
+
+
+def _conductor_step(
+    operation: records.Operation, step: records.Step
+) -> ConductorStep:
+    found = flows.get_step(operation.kind, step.method)
+    assert isinstance(found, ConductorStep)
+    return found

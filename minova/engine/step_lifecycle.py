@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The baton: a step is taken, saved in the middle, ended; the next is owed.
+
+Each function is one transaction on behalf of a compute and may be asked again
+when its answer was lost: it then answers as before and writes nothing. A
+compute that no longer holds the step is told so by Stale.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova import exception
+from minova import flows
+from minova.db.queries import operations
+from minova.engine import operation_log
+from minova.engine import unit_of_work
+from minova.engine import unwind
+from minova.engine import wait_reason
+from minova.engine.unit_of_work import UnitOfWork
+from minova.exception import serialization
+from minova.flows.base import ComputeStep
+from minova.notifications import events
+from minova.objects import operation as records
+from minova.objects.step import StepAssignment
+from minova.objects.step import Wakeup
+
+#: Seconds before a step that must succeed is tried again: doubled each time.
+_MIN_RETRY_DELAY = 1.0
+_MAX_RETRY_DELAY = 60.0
+
+
+def start(
+    connection: sa.Connection, step_id: str, host: str, incarnation: str
+) -> StepAssignment:
+    """Let the newest start of ``host``'s compute run a step.
+
+    Raises Stale when the step is not there to be run by this one.
+    """
+    loaded = unit_of_work.load(connection, step_id)
+    step = loaded.step
+    if step.host != host or loaded.incarnation != incarnation:
+        raise _stale_step(step)
+    if step.state in (records.DONE, records.FAILED, records.UNDONE):
+        return _assignment(_unit_of_work(connection, loaded), step.state)
+    _require_live(loaded)
+    step_def = _compute_step(loaded)
+    if loaded.blocking_step is not None and not step_def.concurrent:
+        return _assignment(
+            _unit_of_work(connection, loaded),
+            'first',
+            prerequisites=[loaded.blocking_step],
+        )
+    if step.not_before is not None and step.not_before > clock.now():
+        return _assignment(_unit_of_work(connection, loaded), 'later')
+    uow = _unit_of_work(connection, loaded)
+    is_resumed = step.started_at is not None
+    if not is_resumed:
+        step_def.on_start(uow)
+        step.started_at = uow.now
+    again = step.state == records.RUNNING and step.incarnation != incarnation
+    wait_reason.clear_on_start(uow, again)
+    step.state = records.RUNNING
+    step.incarnation = incarnation
+    uow.flush()
+    return _assignment(uow, 'run', is_resumed=is_resumed)
+
+
+def save_checkpoint(
+    connection: sa.Connection,
+    step_id: str,
+    incarnation: str,
+    checkpoint: str,
+    facts: dict[str, Any],
+) -> dict[str, str]:
+    """Note that a step has passed a checkpoint, once ever.
+
+    Returns the nested steps that it may call, by method.
+    """
+    loaded = _load_held(connection, step_id, incarnation)
+    step_def = _compute_step(loaded)
+    uow = _unit_of_work(connection, loaded)
+    if checkpoint not in loaded.step.checkpoints:
+        step_def.on_checkpoint(uow, checkpoint, facts)
+        loaded.step.checkpoints[checkpoint] = facts
+        uow.flush()
+    return _nested_step_ids(uow, step_def)
+
+
+def finish(
+    connection: sa.Connection,
+    step_id: str,
+    incarnation: str,
+    result: dict[str, Any],
+) -> list[Wakeup]:
+    """Note that a step is done; return who is to be woken for the next."""
+    loaded = unit_of_work.load(connection, step_id)
+    step = loaded.step
+    if step.state == records.DONE and step.incarnation == incarnation:
+        return unit_of_work.pending_wakeups(connection, loaded.operation)
+    _require_held(loaded, incarnation)
+    uow = _unit_of_work(connection, loaded)
+    _compute_step(loaded).on_success(uow, result)
+    step.result = result
+    step.error = None
+    uow.finish_step(records.DONE)
+    if step.undoes is not None and not step.detached:
+        unwind.finish_undo(uow, step.undoes)
+    return uow.flush()
+
+
+def fail(
+    connection: sa.Connection,
+    step_id: str,
+    incarnation: str,
+    error: exception.MinovaException,
+    facts: dict[str, Any],
+) -> list[Wakeup]:
+    """Note that a step has failed; return who is to be woken.
+
+    ``facts`` may hold the guest's ``power_state`` as it was found afterwards.
+    """
+    loaded = unit_of_work.load(connection, step_id)
+    step = loaded.step
+    ended = (records.FAILED, records.UNDONE)
+    if step.incarnation == incarnation and step.state in ended:
+        return unit_of_work.pending_wakeups(connection, loaded.operation)
+    if step.incarnation is None and step.attempts:
+        return []
+    _require_held(loaded, incarnation)
+    uow = _unit_of_work(connection, loaded)
+    step_def = _compute_step(loaded)
+    step.error = serialization.encode(error)
+    if 'power_state' in facts and loaded.instance.host == step.host:
+        uow.update_instance(power_state=facts['power_state'])
+    if step_def.must_succeed(step):
+        _retry_or_give_up(uow, step_def, error)
+    elif step_def.is_retryable(error) and uow.now < loaded.operation.deadline:
+        _schedule_retry(uow, error)
+    else:
+        step_def.on_failure(uow, error)
+        uow.finish_step(records.FAILED)
+        if not step.nested:
+            unwind.start(
+                uow,
+                error,
+                f'{operation_log.describe_step(step)} failed: {error}',
+            )
+    return uow.flush()
+
+
+def _retry_or_give_up(
+    uow: UnitOfWork, step_def: ComputeStep, error: exception.MinovaException
+) -> None:
+    step, operation = uow.step, uow.operation
+    late = uow.now > operation.deadline
+    if step_def.is_fatal(error) or (late and not step_def.deferrable):
+        step_def.on_failure(uow, error)
+        uow.finish_step(records.FAILED)
+        unwind.give_up(uow, error)
+        return
+    if late and step.undoes is not None and not step.detached:
+        unwind.detach_undo(uow, str(error))
+    _schedule_retry(uow, error)
+
+
+def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
+    step = uow.step
+    pause = min(_MIN_RETRY_DELAY * 2**step.attempts, _MAX_RETRY_DELAY)
+    step.state = records.PENDING
+    step.incarnation = None
+    step.attempts += 1
+    wait_reason.wait_for_retry(uow, error, pause)
+
+
+# -- what all of them need ---------------------------------------------------
+
+
+def _load_held(
+    connection: sa.Connection, step_id: str, incarnation: str
+) -> operations.LockedStep:
+    loaded = unit_of_work.load(connection, step_id)
+    _require_held(loaded, incarnation)
+    return loaded
+
+
+def _require_held(loaded: operations.LockedStep, incarnation: str) -> None:
+    step = loaded.step
+    if step.state != records.RUNNING or step.incarnation != incarnation:
+        raise _stale_step(step)
+    _require_live(loaded)
+
+
+def _require_live(loaded: operations.LockedStep) -> None:
+    """Raise Stale unless the operation is the one that may change things."""
+    step, operation = loaded.step, loaded.operation
+    if step.state not in records.OPEN or operation.state != records.RUNNING:
+        raise _stale_step(step)
+    if operation.owns_instance and loaded.instance.task_id != operation.id:
+        raise unit_of_work.stale(operation)
+
+
+def _stale_step(step: records.Step) -> exception.Stale:
+    return exception.Stale(what=f'Step {step.method}', holder=step.host)
+
+
+def _compute_step(loaded: operations.LockedStep) -> ComputeStep:
+    step_def = flows.get_step(loaded.operation.kind, loaded.step.method)
+    assert isinstance(step_def, ComputeStep)
+    return step_def
+
+
+def _unit_of_work(
+    connection: sa.Connection, loaded: operations.LockedStep
+) -> UnitOfWork:
+    publisher = events.publisher_id('compute', str(loaded.step.host))
+    return UnitOfWork.of(connection, loaded, publisher)
+
+
+def _nested_step_ids(uow: UnitOfWork, step_def: ComputeStep) -> dict[str, str]:
+    if not step_def.nested_steps:
+        return {}
+    steps = uow.pending or uow.steps()
+    return {step.method: step.id for step in steps if step.nested}
+
+
+def _assignment(
+    uow: UnitOfWork,
+    verdict: str,
+    prerequisites: list[str] | None = None,
+    is_resumed: bool = False,
+) -> StepAssignment:
+    step, operation = uow.step, uow.operation
+    step_def = flows.get_step(operation.kind, step.method)
+    assert isinstance(step_def, ComputeStep)
+    moves = flows.FLOWS[operation.kind].has_migration
+    return StepAssignment(
+        step=step.id,
+        method=step.method,
+        verdict=verdict,
+        prerequisites=prerequisites or [],
+        result=step.result,
+        error=step.error,
+        nested_steps=_nested_step_ids(uow, step_def)
+        if verdict == 'run'
+        else {},
+        is_resumed=is_resumed,
+        checkpoints=step.checkpoints,
+        args=step.args,
+        kind=operation.kind,
+        operation=operation.id,
+        generation=operation.generation,
+        request_context=operation.context,
+        params=operation.params,
+        old_vm_state=operation.old_vm_state,
+        seconds_left=(operation.deadline - uow.now).total_seconds(),
+        instance=uow.instance,
+        migration=uow.find_migration() if moves else None,
+    )

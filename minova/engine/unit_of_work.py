@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An instance and an operation on it, open in one transaction.
+
+The stories write on it what is true from now on; ``flush`` writes all of it,
+each row fenced by what it was read as.
+"""
+
+import dataclasses
+from typing import Any
+from typing import Self
+
+import sqlalchemy as sa
+
+from minova import clock
+from minova import exception
+from minova import network
+from minova import states
+from minova.db.queries import console_tokens
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.engine import operation_log
+from minova.engine import wait_reason
+from minova.engine.notice_buffer import NoticeBuffer
+from minova.exception import serialization
+from minova.flows import base
+from minova.objects import operation as records
+from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
+from minova.objects.migration import Migration
+from minova.objects.step import Wakeup
+
+
+class UnitOfWork(NoticeBuffer):
+    """The page that one transaction writes; see ``flows.chain.Book``."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        instance: Instance,
+        operation: records.Operation,
+        step: records.Step | None,
+        publisher: str,
+        last_number: int = 0,
+        new_operation: bool = False,
+        new_instance: bool = False,
+    ) -> None:
+        """Open the page.
+
+        ``newest`` is the number of the operation's newest step. ``beginning``
+        says that the operation, ``unborn`` that the instance is not in the
+        database yet.
+        """
+        super().__init__(
+            connection, instance, operation, step, publisher, new_operation
+        )
+        self.wakeups: list[Wakeup] = []
+        self._last_number = last_number
+        self._new_instance = new_instance
+        self._step_as_read = _copy_of(step) if step else None
+        self._operation_as_read = dataclasses.replace(operation)
+        self._fence_as_read = (instance.generation, instance.task_id)
+        self._changed_fields: dict[str, Any] = {}
+        self._migration: Migration | None = None
+
+    @classmethod
+    def of(
+        cls,
+        connection: sa.Connection,
+        loaded: operations.LockedStep,
+        publisher: str,
+    ) -> Self:
+        """Open the page of a step that was loaded, with all it belongs to."""
+        return cls(
+            connection,
+            loaded.instance,
+            loaded.operation,
+            loaded.step,
+            publisher,
+            loaded.last_number,
+        )
+
+    # -- what is open --------------------------------------------------------
+
+    @property
+    def step(self) -> records.Step:
+        """The step that is being taken, saved, ended or decided."""
+        assert self._step is not None
+        return self._step
+
+    @property
+    def rule(self) -> states.Rule:
+        """The row of the state table that the operation follows."""
+        return states.TABLE[self.operation.kind]
+
+    @property
+    def migration(self) -> Migration:
+        """The record of the move that the operation makes or ends."""
+        move = self.find_migration()
+        if move is None:
+            raise LookupError(f'{self.operation.id} has no record of a move')
+        return move
+
+    def find_migration(self) -> Migration | None:
+        """Return the record of the operation's move, None without one."""
+        if self._migration is None:
+            number = self.operation.params.get('migration')
+            if number is not None:
+                self._migration = migrations.get(self.connection, number)
+            elif not self._new_operation:
+                self._migration = migrations.get_by_operation(
+                    self.connection, self.operation.id
+                )
+        return self._migration
+
+    # -- the instance --------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the instance for the operation; Refused when it may not be."""
+        self._apply(
+            states.begin(self.operation.kind, self.instance, self.operation.id)
+        )
+        if self.rule.owns_instance:
+            self.emit_update()
+
+    def set_task_state(self, task_state: str) -> None:
+        """Pass to the next task state; tells it."""
+        self._apply(
+            states.advance(self.operation.kind, self.instance, task_state)
+        )
+        self.emit_update()
+
+    def update_instance(self, **fields: Any) -> None:
+        """Change fields of the instance other than its states."""
+        for name, value in fields.items():
+            setattr(self.instance, name, value)
+        self._changed_fields.update(fields)
+
+    def set_vm_state(self, vm_state: str) -> None:
+        """Change the vm_state to what power reconciliation found."""
+        self._apply(states.set_vm_state(self.instance, vm_state))
+        self.emit_update()
+
+    def finish(self, old_vm_state: str | None = None) -> None:
+        """End well: the instance is let go of in its new vm_state."""
+        if self._may_release_instance():
+            self._apply(
+                states.succeed(
+                    self.operation.kind, self.instance, old_vm_state
+                )
+            )
+            self.emit_update()
+        self.operation.owns_instance = False
+        self.operation.outcome = records.DONE
+
+    def fail(
+        self,
+        error: exception.MinovaException,
+        to_error: bool = False,
+        end_event: str | None = None,
+    ) -> None:
+        """End badly: as it was, or ``lost``: in error. Records a fault."""
+        if self._may_release_instance():
+            self._apply(
+                states.fail(self.operation.kind, self.instance, to_error)
+            )
+            self.emit_update()
+        in_error = self.instance.vm_state == states.ERROR
+        self.operation.outcome = (
+            records.FAILED if in_error or to_error else records.ROLLED_BACK
+        )
+        self.operation.owns_instance = False
+        self.operation.error = serialization.encode(error)
+        for event in self.open_events():
+            if event == end_event:
+                self.emit_end(event)
+            else:
+                self.emit_error(event, error)
+        self._record_fault(error)
+
+    def _may_release_instance(self) -> bool:
+        at_once = self.rule.ownership in (
+            states.Ownership.IMMEDIATE,
+            states.Ownership.PREEMPT_IMMEDIATE,
+        )
+        return self.operation.owns_instance or (
+            self._new_operation and at_once
+        )
+
+    def _apply(self, change: states.StateChange) -> None:
+        new = vars(change)
+        self.update_instance(
+            **{
+                name: value
+                for name, value in new.items()
+                if value != getattr(self.instance, name)
+            }
+        )
+
+    def _record_fault(self, error: exception.MinovaException) -> None:
+        instances.add_fault(
+            self.connection,
+            self.instance.uuid,
+            self.operation.id,
+            error,
+            self._step.host if self._step else None,
+            self.now,
+        )
+
+    # -- what is owed --------------------------------------------------------
+
+    def enqueue(
+        self,
+        step: type[base.ComputeStep] | type[base.ConductorStep],
+        host: str | None = None,
+        nested: bool = False,
+        detached: bool = False,
+        undoes: str | None = None,
+        **args: Any,
+    ) -> None:
+        """Let a host, or any conductor, run ``step`` next."""
+        topic = (
+            'compute' if issubclass(step, base.ComputeStep) else 'conductor'
+        )
+        if topic == 'compute' and host is None:
+            raise ValueError(f'{step.method} needs a host')
+        self._last_number += 1
+        self.operation.open_step_count += 1
+        owed = records.Step(
+            id=clock.uuid4(),
+            operation_id=self.operation.id,
+            instance_uuid=self.instance.uuid,
+            number=self._last_number,
+            method=step.method,
+            topic=topic,
+            host=host,
+            args=args,
+            state=records.PENDING,
+            undoes=undoes,
+            nested=nested,
+            detached=detached,
+            incarnation=None,
+            checkpoints={},
+            open_events=[],
+            attempts=0,
+            result=None,
+            error=None,
+            not_before=None,
+            created_at=self.now,
+            started_at=None,
+            finished_at=None,
+        )
+        self._pending.append(owed)
+        if not nested:
+            self.wakeups.append(wakeup_for(owed))
+
+    def finish_step(self, state: str) -> None:
+        """Note that the open step has ended."""
+        self.step.state = state
+        self.step.finished_at = self.now
+        self.operation.open_step_count -= 1
+        wait_reason.clear(self.operation, self.step)
+
+    def finish_other_step(self, step: records.Step, state: str) -> None:
+        """Note that another open step has ended."""
+        self.operation.open_step_count -= 1
+        wait_reason.clear(self.operation, step)
+        self.set_step_state(step, state)
+
+    def set_step_state(self, step: records.Step, state: str) -> None:
+        """Write the state of another step."""
+        before = dataclasses.replace(step)
+        step.state = state
+        step.finished_at = step.finished_at or self.now
+        if self._step is not None and step.id == self._step.id:
+            return
+        if not operations.update_step(
+            self.connection,
+            before,
+            {'state': state, 'finished_at': step.finished_at},
+        ):
+            raise stale(self.operation)
+
+    def restart(self) -> None:
+        """Having taken all back, go on instead of failing."""
+        operation_log.log(
+            self.connection, self.operation, ' tries another host'
+        )
+        self.operation.unwinding = False
+        self.operation.error = None
+        self._apply(states.restart(self.operation.kind, self.instance))
+        self.emit_update()
+
+    def request_abort(self) -> None:
+        """Ask the operation that owns the instance to stop."""
+        self._set_owner_param('cancelled')
+
+    def request_force(self) -> None:
+        """Ask the operation that owns the instance to end soon."""
+        self._set_owner_param('forced')
+
+    def _set_owner_param(self, name: str) -> None:
+        assert self.instance.task_id is not None
+        owner = operations.get(self.connection, self.instance.task_id)
+        assert owner is not None
+        operations.update(
+            self.connection,
+            owner.id,
+            {'params': owner.params | {name: self.operation.id}},
+        )
+
+    # -- room on hosts, records of moves -------------------------------------
+
+    def claim(self, host: str, flavor: Flavor, consumer: str) -> bool:
+        """Take room on a host; False when there is not enough."""
+        uuid = self.instance.uuid
+        return hosts.claim(self.connection, host, uuid, consumer, flavor)
+
+    def release(self, host: str, consumer: str | None = None) -> None:
+        """Give back the room on a host, all or what ``holder`` holds."""
+        hosts.release(self.connection, self.instance.uuid, host, consumer)
+
+    def transfer_claim(self, host: str, consumer: str, to: str) -> None:
+        """Let another hold the room that ``holder`` holds on a host."""
+        hosts.transfer_claim(
+            self.connection, self.instance.uuid, host, consumer, to
+        )
+
+    def delete_console_tokens(self) -> None:
+        """Let nobody see the instance's consoles any more."""
+        console_tokens.delete_by_instance(self.connection, self.instance.uuid)
+
+    def release_ports(self) -> None:
+        """Give back the instance's addresses: it is at its end."""
+        if self.instance.network_info:
+            network.load().release(self.connection, self.instance.uuid)
+            self.update_instance(network_info=[])
+
+    def save_migration(self, **fields: Any) -> None:
+        """Begin the record of a move, or change it."""
+        fields['updated_at'] = self.now
+        move = self.find_migration()
+        if move is None:
+            fields |= {
+                'uuid': clock.uuid4(),
+                'instance_uuid': self.instance.uuid,
+                'operation_id': self.operation.id,
+                'user_id': self.operation.user_id,
+                'project_id': self.operation.project_id,
+                'created_at': self.now,
+            }
+            migrations.insert(self.connection, fields)
+            return
+        migrations.update(self.connection, move.id, fields)
+        for name, value in fields.items():
+            setattr(move, name, value)
+
+    # -- writing -------------------------------------------------------------
+
+    def flush(self) -> list[Wakeup]:
+        """Write everything; return whom the writer is to wake.
+
+        Raises Stale, and the transaction writes nothing, when another one
+        has taken over the instance or the step.
+        """
+        self._write_instance()
+        if self._step is not None:
+            self._write_step(self._step)
+        self._write_operation()
+        if self._pending:
+            operations.insert_steps(self.connection, self._pending)
+        self.write_notices()
+        return self.wakeups
+
+    def _write_instance(self) -> None:
+        newest = self.number_notices()
+        if newest != self.instance.notification_seq:
+            self.update_instance(notification_seq=newest)
+        if self._new_instance:
+            values = self.instance.as_dict()
+            del values['id']
+            self.instance.id = instances.insert(self.connection, values)
+        elif self._changed_fields:
+            self.update_instance(updated_at=self.now)
+            generation, task_id = self._fence_as_read
+            written = instances.update(
+                self.connection,
+                self.instance.uuid,
+                self._changed_fields,
+                generation=generation,
+                task_id=task_id,
+            )
+            if not written:
+                raise stale(self.operation)
+
+    def _write_step(self, step: records.Step) -> None:
+        assert self._step_as_read is not None
+        values = _difference(self._step_as_read, step)
+        if values and not operations.update_step(
+            self.connection, self._step_as_read, values
+        ):
+            raise stale(self.operation)
+
+    def _write_operation(self) -> None:
+        operation = self.operation
+        if operation.open_step_count == 0:
+            if operation.owns_instance:
+                raise AssertionError(
+                    f'{operation.kind} {operation.id} owns its instance and '
+                    'owes nothing: a story ended without an end'
+                )
+            operation.state = operation.outcome or records.DONE
+            operation.finished_at = self.now
+            operation.wait_reason = operation.waiting_since = None
+            operation_log.log_end(self.connection, operation)
+        if self._new_operation:
+            operations.insert(self.connection, operation)
+            return
+        values = _difference(self._operation_as_read, operation)
+        if values:
+            values['updated_at'] = self.now
+            operations.update(self.connection, operation.id, values)
+
+
+def _copy_of(step: records.Step) -> records.Step:
+    """Return a copy that does not change with what is changed in place."""
+    return dataclasses.replace(
+        step,
+        checkpoints=dict(step.checkpoints),
+        open_events=list(step.open_events),
+    )
+
+
+def _difference(before: Any, after: Any) -> dict[str, Any]:
+    old, new = vars(before), vars(after)
+    return {name: new[name] for name in new if new[name] != old[name]}
+
+
+def wakeup_for(step: records.Step) -> Wakeup:
+    """Return the wake-up for whoever owes ``step``."""
+    return Wakeup(
+        step=step.id, method=step.method, topic=step.topic, host=step.host
+    )
+
+
+def load(connection: sa.Connection, step_id: str) -> operations.LockedStep:
+    """Lock a step with all it belongs to; Stale when there is none."""
+    loaded = operations.lock_step(connection, step_id)
+    if loaded is None:
+        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
+    return loaded
+
+
+def pending_wakeups(
+    connection: sa.Connection, operation: records.Operation
+) -> list[Wakeup]:
+    """Return the wake-ups for all that an operation owes.
+
+    For who asks again for what has been done: the answer was lost, and with
+    it may have been the wake-ups.
+    """
+    return [
+        wakeup_for(step)
+        for step in operations.list_steps(connection, operation.id)
+        if step.state in records.OPEN and not step.nested
+    ]
+
+
+def stale(operation: records.Operation) -> exception.Stale:
+    """Return the error for a writer that is too late."""
+    return exception.Stale(
+        what=f'Instance {operation.instance_uuid}',
+        holder=f'{operation.kind} {operation.id}',
+    )

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a flavor and an image together ask for, read by the table.
+
+``read`` never fails: a wish that cannot be granted has no effect, and is told
+of. The api calls ``require`` before it makes anything of a flavor and an
+image; so a driver meets such a wish only with a server that is older than the
+rule against it, which runs as it has always run.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+from typing import Final
+from typing import NamedTuple
+
+from minova import exception
+from minova.extra_specs import table
+from minova.extra_specs.value_types import PAGE_SIZES
+
+#: What a kernel is told that an image says nothing of.
+DEFAULT_COMMAND_LINE: Final = 'root=/dev/{root} console=tty0 console=ttyS0'
+_BY_EXTRA_SPEC: Final = {spec.name: spec for spec in table.EXTRA_SPECS}
+_BY_PROPERTY: Final = {spec.name: spec for spec in table.IMAGE_PROPERTIES}
+_MAX_SHOWN: Final = 80
+
+
+class Topology(NamedTuple):
+    """How processors are arranged."""
+
+    sockets: int
+    cores: int
+    threads: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Bandwidth:
+    """What an interface may carry, in KiB and KiB a second."""
+
+    average: int
+    peak: int | None = None
+    burst: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestRequirements:
+    """What a guest is to be beside its sizes; None: nothing was said.
+
+    ``pages`` is the size of the memory's pages in KiB, or 'large'. ``disk``
+    has limits by libvirt's names, ``total_bytes_sec`` and so on.
+    """
+
+    topology: Topology
+    pages: int | str | None = None
+    cpu_shares: int | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
+    disk: tuple[tuple[str, int], ...] = ()
+    inbound: Bandwidth | None = None
+    outbound: Bandwidth | None = None
+    watchdog: str | None = None
+    boot_menu: bool | None = None
+    rng: bool = True
+    rng_bytes: int | None = None
+    rng_period: int = 1000
+    rng_model: str = 'virtio'
+    machine: str | None = None
+    disk_bus: str = 'virtio'
+    scsi_model: str = 'virtio-scsi'
+    vif_model: str = 'virtio'
+    video_model: str = 'virtio'
+    agent: bool = True
+    kernel_id: str | None = None
+    ramdisk_id: str | None = None
+    command_line: str | None = None
+
+    @property
+    def root_device(self) -> str:
+        """The name of the first disk, as a guest would call it."""
+        return 'vda' if self.disk_bus == 'virtio' else 'sda'
+
+    @property
+    def kernel_command_line(self) -> str:
+        """What the kernel is told, if there is one beside the disk."""
+        if self.command_line is not None:
+            return self.command_line
+        return DEFAULT_COMMAND_LINE.format(root=self.root_device)
+
+
+class ParseResult(NamedTuple):
+    """What could be read, and what could not be granted, as sentences."""
+
+    requirements: GuestRequirements
+    errors: tuple[str, ...]
+
+
+def parse(
+    extra_specs: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    vcpus: int,
+    memory_mb: int,
+) -> ParseResult:
+    """Return what a flavor of so many processors and MiB, and an image ask."""
+    errors: list[str] = []
+    flavor: dict[str, Any] = {}
+    for name, text in extra_specs.items():
+        try:
+            if name in _BY_EXTRA_SPEC:
+                spec = _BY_EXTRA_SPEC[name]
+                flavor[spec.field] = spec.value_type.parse(str(text))
+            else:
+                _require_other_namespace(name)
+        except ValueError as error:
+            errors.append(_error_text('extra spec', name, text, error))
+    image: dict[str, Any] = {}
+    for name, spec in _BY_PROPERTY.items():
+        # What is empty is nothing: there is no other way to take it back.
+        text = properties.get(name)
+        if text is None or text == '':
+            continue
+        try:
+            image[spec.field] = spec.value_type.parse(str(text))
+        except ValueError as error:
+            errors.append(_error_text('image property', name, text, error))
+    maker = _Builder(flavor, image, errors)
+    return ParseResult(maker.build(vcpus, memory_mb), tuple(errors))
+
+
+def validate(
+    extra_specs: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    vcpus: int,
+    memory_mb: int,
+) -> GuestRequirements:
+    """Return what is asked for; InvalidInput if any of it is not granted."""
+    found = parse(extra_specs, properties, vcpus, memory_mb)
+    if found.errors:
+        raise exception.InvalidInput(reason=' '.join(found.errors))
+    return found.requirements
+
+
+def validate_extra_specs(extra_specs: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for extra specs that no flavor could have.
+
+    Only what each says for itself is looked at.
+    """
+    for name, text in extra_specs.items():
+        try:
+            if name in _BY_EXTRA_SPEC:
+                _BY_EXTRA_SPEC[name].value_type.parse(str(text))
+            else:
+                _require_other_namespace(name)
+        except ValueError as error:
+            raise exception.InvalidInput(
+                reason=_error_text('extra spec', name, text, error)
+            ) from error
+
+
+def _require_other_namespace(name: str) -> None:
+    """Raise ValueError for an unknown name of a namespace that is ours."""
+    space, colon, _ = name.partition(':')
+    if colon and space in table.NAMESPACES:
+        known = [n for n in _BY_EXTRA_SPEC if n.startswith(f'{space}:')]
+        raise ValueError(
+            'has no effect in this release, so a server would not be what '
+            'its flavor says. '
+            + (f'Known are {", ".join(known)}.' if known else 'Remove it.')
+        )
+
+
+def _error_text(what: str, name: str, text: object, error: ValueError) -> str:
+    return f'The {what} {name[:_MAX_SHOWN]}={str(text)[:_MAX_SHOWN]!r} {error}'
+
+
+class _Builder:
+    """Makes one of what a flavor and an image say, by field."""
+
+    def __init__(
+        self,
+        flavor: dict[str, Any],
+        image: dict[str, Any],
+        errors: list[str],
+    ) -> None:
+        self._flavor = flavor
+        self._image = image
+        self._values = flavor | image
+        self._errors = errors
+
+    def build(self, vcpus: int, memory_mb: int) -> GuestRequirements:
+        """Return all; what contradicts itself is left out and told of."""
+        plain = {
+            field.name: self._values[field.name]
+            for field in dataclasses.fields(GuestRequirements)
+            if field.name in self._values
+        }
+        # An image can do without what its flavor forbids.
+        plain['rng'] = self._flavor.get('rng', True)
+        if 'rng_period' in plain and 'rng_bytes' not in plain:
+            self._add_error('hw_rng:rate_period needs hw_rng:rate_bytes.')
+        plain['pages'] = self._pages(memory_mb)
+        plain |= self._kernel()
+        return GuestRequirements(
+            **plain
+            | {
+                'topology': self._topology(vcpus),
+                'disk': self._disk(),
+                'inbound': self._bandwidth('inbound'),
+                'outbound': self._bandwidth('outbound'),
+            }
+        )
+
+    def _add_error(self, text: str) -> None:
+        self._errors.append(text)
+
+    def _topology(self, vcpus: int) -> Topology:
+        usual = Topology(vcpus, 1, 1)
+        most = {}
+        for part in Topology._fields:
+            bounds = [
+                said[f'most.{part}']
+                for said in (self._flavor, self._image)
+                if f'most.{part}' in said
+            ]
+            most[part] = min(bounds, default=vcpus)
+        for found in _topologies(vcpus):
+            if all(
+                self._values.get(f'cpu.{part}', value) == value <= most[part]
+                for part, value in found._asdict().items()
+            ):
+                return found
+        given = [
+            f'{value} {part}'
+            for part in Topology._fields
+            if (value := self._values.get(f'cpu.{part}')) is not None
+        ]
+        bounds = [
+            f'at most {most[part]} {part}'
+            for part in Topology._fields
+            if f'most.{part}' in self._values
+        ]
+        self._add_error(
+            f'{vcpus} processors cannot be arranged in '
+            f'{", ".join(given + bounds)}: hw:cpu_sockets, hw:cpu_cores and '
+            'hw:cpu_threads must multiply to the number of processors and '
+            'stay below hw:cpu_max_*.'
+        )
+        return usual
+
+    def _pages(self, memory_mb: int) -> int | str | None:
+        allowed = self._flavor.get('pages')
+        wanted = self._image.get('pages')
+        if wanted is not None and allowed not in ('large', 'any'):
+            self._add_error(
+                'The image property hw_mem_page_size needs a flavor with '
+                'hw:mem_page_size=large or any.'
+            )
+            wanted = None
+        if allowed == 'large' and wanted in ('small', 'any', PAGE_SIZES[0]):
+            if wanted != 'any':
+                self._add_error(
+                    'The flavor has hw:mem_page_size=large, and the image '
+                    f'wants hw_mem_page_size={wanted}.'
+                )
+            wanted = None
+        pages = allowed if wanted is None else wanted
+        if pages in (None, 'small', 'any', PAGE_SIZES[0]):
+            return None
+        if isinstance(pages, int) and memory_mb * 1024 % pages:
+            self._add_error(
+                f'{memory_mb} MiB of memory are not a multiple of pages of '
+                f'{pages} KiB (hw:mem_page_size).'
+            )
+            return None
+        return pages  # type: ignore[no-any-return]
+
+    def _disk(self) -> tuple[tuple[str, int], ...]:
+        limits = {
+            name.removeprefix('disk.'): value
+            for name, value in self._values.items()
+            if name.startswith('disk.')
+        }
+        for what in ('bytes', 'iops'):
+            for suffix in ('', '_max'):
+                total = f'total_{what}_sec{suffix}'
+                one = {
+                    f'{direction}_{what}_sec{suffix}'
+                    for direction in _DIRECTIONS
+                }
+                if total in limits and one & limits.keys():
+                    self._add_error(
+                        f'quota:disk_{total} cannot stand beside '
+                        f'{_option_names(sorted(one & limits.keys()))}.'
+                    )
+                    return ()
+        for name, value in limits.items():
+            usual = name.removesuffix('_max')
+            if name != usual and not 0 < limits.get(usual, 0) <= value:
+                self._add_error(
+                    f'quota:disk_{name} needs a quota:disk_{usual} that is '
+                    'not greater.'
+                )
+                return ()
+        return tuple(sorted(limits.items()))
+
+    def _bandwidth(self, direction: str) -> Bandwidth | None:
+        parts = {
+            part: self._values[f'{direction}.{part}']
+            for part in ('average', 'peak', 'burst')
+            if f'{direction}.{part}' in self._values
+        }
+        if parts and 'average' not in parts:
+            self._add_error(
+                f'quota:vif_{direction}_{min(parts)} needs quota:vif_{direction}_average.'
+            )
+            return None
+        return Bandwidth(**parts) if parts else None
+
+    def _kernel(self) -> dict[str, None]:
+        """Return what has no effect without a kernel."""
+        if 'kernel_id' in self._values:
+            return {}
+        if 'ramdisk_id' in self._values:
+            self._add_error('The image property ramdisk_id needs kernel_id.')
+        # A command line alone is what images carry that once had a kernel.
+        return {'ramdisk_id': None, 'command_line': None}
+
+
+_DIRECTIONS: Final = ('read', 'write')
+
+
+def _option_names(limits: Iterable[str]) -> str:
+    return ' and '.join(f'quota:disk_{name}' for name in limits)
+
+
+def _topologies(vcpus: int) -> Iterator[Topology]:
+    """Yield all that multiply to so many: sockets first, then cores."""
+    for sockets in range(vcpus, 0, -1):
+        if vcpus % sockets:
+            continue
+        of_socket = vcpus // sockets
+        for cores in range(of_socket, 0, -1):
+            if of_socket % cores == 0:
+                yield Topology(sockets, cores, of_socket // cores)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a wish is read: a text becomes a value, or ValueError says what fits."""
+
+import dataclasses
+import re
+from typing import Final
+from typing import Protocol
+
+from oslo_utils import strutils
+
+#: KiB of the pages that x86_64 has.
+PAGE_SIZES: Final = (4, 2048, 1 << 20)
+_UNITS: Final = {'': 1, 'KB': 1, 'MB': 1 << 10, 'GB': 1 << 20}
+_NAMED_SIZES: Final = ('small', 'large', 'any')
+_SIZE: Final = re.compile(r'([0-9]{1,9})(KB|MB|GB|)', re.ASCII)
+_WHOLE: Final = re.compile(r'-?[0-9]{1,18}', re.ASCII)
+
+
+class ValueType(Protocol):
+    """What values a wish takes."""
+
+    @property
+    def description(self) -> str:
+        """The values, for people."""
+
+    def parse(self, text: str) -> object:
+        """Return the value; ValueError when the text is none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some words; ``refused`` has others, with the reasons."""
+
+    values: tuple[str, ...]
+    rejected: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The words."""
+        return ', '.join(f'``{word}``' for word in self.values)
+
+    def parse(self, text: str) -> str:
+        """Return the word."""
+        for word, reason in self.rejected:
+            if text == word:
+                raise ValueError(reason)
+        if text not in self.values:
+            raise ValueError(f'must be {_join_or(self.values)}.')
+        return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A whole number from ``least`` to ``most``, or one ``beside`` them."""
+
+    minimum: int
+    maximum: int
+    special: int | None = None
+
+    @property
+    def description(self) -> str:
+        """The bounds."""
+        also = '' if self.special is None else f', or {self.special}'
+        return f'{self.minimum} to {self.maximum}{also}'
+
+    def parse(self, text: str) -> int:
+        """Return the number."""
+        if _WHOLE.fullmatch(text):
+            found = int(text)
+            if self.minimum <= found <= self.maximum or found == self.special:
+                return found
+        raise ValueError(f'must be a whole number, {self.description}.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """Yes or no."""
+
+    description = '``yes`` or ``no`` (also ``true``, ``false``, ``1``, ``0``)'
+
+    def parse(self, text: str) -> bool:
+        """Return the answer."""
+        try:
+            return bool(strutils.bool_from_string(text, strict=True))
+        except ValueError:
+            raise ValueError('must be yes or no.') from None
+
+
+@dataclasses.dataclass(frozen=True)
+class PageSize:
+    """A size of memory pages, as a word or in KiB."""
+
+    description = (
+        '``small``, ``large``, ``any``; or a size: ``4``, ``2048``, '
+        '``1048576`` (KiB), ``4KB``, ``2MB``, ``1GB``'
+    )
+
+    def parse(self, text: str) -> str | int:
+        """Return the word or the KiB."""
+        if text in _NAMED_SIZES:
+            return text
+        match = _SIZE.fullmatch(text)
+        size = int(match[1]) * _UNITS[match[2]] if match else 0
+        if size not in PAGE_SIZES:
+            raise ValueError(
+                'must be small, large, any, 4KB, 2MB or 1GB, the sizes of '
+                'which may be said in KiB too: the processors of the hosts '
+                'have no others.'
+            )
+        return size
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A text that a pattern describes, in whole."""
+
+    description: str
+    pattern: str
+    max_length: int = 255
+
+    def parse(self, text: str) -> str:
+        """Return the text."""
+        if len(text) > self.max_length:
+            raise ValueError(
+                f'must have {self.max_length} characters at most.'
+            )
+        if not re.fullmatch(self.pattern, text, re.ASCII):
+            plain = self.description.replace('``', '')
+            raise ValueError(f'must be {plain}.')
+        return text
+
+
+def _join_or(words: tuple[str, ...]) -> str:
+    if len(words) == 1:
+        return words[0]
+    return f'{", ".join(words[:-1])} or {words[-1]}'

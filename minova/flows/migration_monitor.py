@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A live migration under way, watched by its source until it has ended.
+
+The hypervisor moves the guest; this looks at it again and again, tells how far
+it is, and has it stopped or forced when that is wanted or takes too long.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from typing import TypeVar
+
+from oslo_log import log as logging
+
+from minova import clock
+from minova import exception
+from minova.conf import CONF
+from minova.flows.base import Error
+from minova.flows.base import StepContext
+from minova.states import POWERED_ON
+
+if TYPE_CHECKING:
+    from minova.virt.driver import MigrationStatus
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
+#: Seconds between two looks at a running migration: short at first, because
+#: an idle guest moves at once, then longer.
+_POLL_INTERVALS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+#: Seconds between two reports of how far it is.
+_REPORT_INTERVAL = 1.0
+
+
+def query(ctx: StepContext, call: Callable[[str], T]) -> T:
+    """Ask the hypervisor of a guest that may be moving.
+
+    Raises OutcomeUncertain when it does not answer: what was made ready must stay
+    until it is known where the guest is.
+    """
+    try:
+        return call(ctx.instance.uuid)
+    except exception.GuestFailed as error:
+        raise exception.OutcomeUncertain(
+            instance_id=ctx.instance.uuid,
+            operation='live migration',
+            reason=str(error),
+        ) from error
+
+
+def is_on(ctx: StepContext) -> bool:
+    """Tell whether the guest is here, and not what a move has left of it."""
+    guest = query(ctx, ctx.driver.guest)
+    return guest is not None and guest.power in POWERED_ON
+
+
+def require_arrived(ctx: StepContext, dest: str) -> None:
+    """Make sure that a guest which is not on here any more is at ``dest``.
+
+    It may be off there: whatever became of it since, it has arrived.
+    """
+    if ctx.get_power_state(dest) is None:
+        raise exception.GuestMigrationFailed(
+            instance_id=ctx.instance.uuid,
+            reason=f'it neither runs here nor is it at {dest}',
+        )
+
+
+def monitor(ctx: StepContext, dest: str) -> None:
+    """Return when the guest has arrived at ``dest``.
+
+    Raises Cancelled, DeadlineExceeded or GuestMigrationFailed; the guest then
+    runs here. OutcomeUncertain: it is not known.
+    """
+    reported = waited = 0.0
+    forcing, limit = _ForceCompletion(ctx), _Timeout(ctx)
+    for interval in _poll_intervals():
+        status = query(ctx, ctx.driver.migration_status)
+        if status.state == 'completed':
+            return
+        if status.state == 'none' and not is_on(ctx):
+            require_arrived(ctx, dest)
+            return
+        if status.state != 'running':
+            # The word may have been lost on the way, as with a connection
+            # that broke; the guest itself cannot be wrong.
+            if not is_on(ctx) and ctx.get_power_state(dest) is not None:
+                return
+            raise _error_from(ctx, status, limit)
+        if waited - reported >= _REPORT_INTERVAL:
+            reported = waited
+            _report_progress(ctx, status)
+            uuid, plan = ctx.instance.uuid, ctx.args['plan']
+            ctx.driver.tune_migration(uuid, plan, waited)
+        _abort_if_unwanted(ctx)
+        limit.check()
+        forcing.check()
+        ctx.wait(interval)
+        waited += interval
+
+
+def _error_from(
+    ctx: StepContext, ended: 'MigrationStatus', limit: '_Timeout'
+) -> Error:
+    if ended.state != 'cancelled':
+        return exception.GuestMigrationFailed(
+            instance_id=ctx.instance.uuid,
+            reason=ended.error or 'the hypervisor lost the migration',
+        )
+    if ctx.seconds_left() <= 0:
+        return exception.DeadlineExceeded(
+            operation='live migration',
+            reason='the guest changed its memory faster than it was copied',
+        )
+    if limit.exceeded is not None:
+        return exception.DeadlineExceeded(
+            operation='live migration',
+            reason=f'it took more than {limit.exceeded:g} s ([compute] '
+            f'live_migration_timeout of {ctx.host})',
+        )
+    return exception.Cancelled(operation='live migration')
+
+
+def _report_progress(ctx: StepContext, status: 'MigrationStatus') -> None:
+    ctx.report_progress(
+        memory_total=status.memory_total,
+        memory_processed=status.memory_processed,
+        memory_remaining=status.memory_remaining,
+        disk_total=status.disk_total,
+        disk_processed=status.disk_processed,
+        disk_remaining=status.disk_remaining,
+    )
+
+
+def _poll_intervals() -> Iterator[float]:
+    yield from _POLL_INTERVALS
+    while True:
+        yield _POLL_INTERVALS[-1]
+
+
+def _abort_if_unwanted(ctx: StepContext) -> None:
+    """Stop the move when it is not wanted any more or its time is up."""
+    try:
+        ctx.check_cancelled()
+    except exception.Cancelled:
+        query(ctx, ctx.driver.abort_migration)
+    except exception.Stale:
+        query(ctx, ctx.driver.abort_migration)
+        raise
+    if ctx.seconds_left() <= 0:
+        query(ctx, ctx.driver.abort_migration)
+
+
+class _Timeout:
+    """Ends a move that takes longer than the host's configuration allows.
+
+    The time counts from when this watching began.
+    """
+
+    def __init__(self, ctx: StepContext) -> None:
+        self._job = ctx
+        self._began = clock.monotonic()
+        #: The seconds for which the move is aborted, None while it is not.
+        self.exceeded: float | None = None
+
+    def check(self) -> None:
+        """Abort or force the move if it is time; aborted at each look."""
+        ctx, limit = self._job, CONF.compute.live_migration_timeout
+        if not limit or clock.monotonic() - self._began <= limit:
+            return
+        if CONF.compute.live_migration_timeout_action == 'abort':
+            self.exceeded = limit
+            query(ctx, ctx.driver.abort_migration)
+        elif not ctx.force_requested:
+            LOG.info(
+                'The live migration of %s is forced: it took more than %g s '
+                '([compute] live_migration_timeout).',
+                ctx.instance.uuid,
+                limit,
+            )
+            ctx.force_requested = True
+
+
+def may_be_forced(ctx: StepContext) -> bool:
+    """Tell whether a move was forced, also before a restart of the service.
+
+    A user's wish is kept with the operation, that of the configuration is not.
+    """
+    options = CONF.compute
+    return ctx.force_requested or (
+        ctx.is_resumed
+        and bool(options.live_migration_timeout)
+        and options.live_migration_timeout_action == 'force_complete'
+    )
+
+
+class _ForceCompletion:
+    """Lets the move end soon, once that is wanted."""
+
+    def __init__(self, ctx: StepContext) -> None:
+        self._job = ctx
+        self._done = False
+        self._last_error: str | None = None
+
+    def check(self) -> None:
+        """Force the move if it is to be; one that refuses, at each look."""
+        ctx = self._job
+        if self._done or not ctx.force_requested:
+            return
+        try:
+            ctx.driver.force_complete(ctx.instance.uuid)
+            self._done = True
+        except exception.GuestFailed as error:
+            reason = str(error)
+            if reason != self._last_error:
+                LOG.warning(
+                    'The live migration of %s cannot be forced yet: %s',
+                    ctx.instance.uuid,
+                    reason,
+                )
+                self._last_error = reason

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded Identity v3 over HTTP: what only lists what there is.
+
+A member sees itself, its projects, and what stands in every catalog; an
+administrator sees everything. Nothing can be added or changed.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import falcon
+
+from minova import conf
+from minova import exception
+from minova.identity import embedded
+from minova.identity import http_io
+from minova.identity import records
+
+_Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ResourceType:
+    """One sort of thing that is listed."""
+
+    plural: str
+    singular: str
+    rows: Callable[[embedded.Identity, str], Iterable[_Row]]
+    """All of them, made from the store and the base URL."""
+
+    is_visible: Callable[[http_io.Caller, _Row], bool] = lambda _caller, _row: (
+        False
+    )
+    """Whether somebody who is no administrator sees one of them."""
+
+    is_listable: bool = False
+    """Whether somebody who is no administrator may list what they see."""
+
+
+def routes(store: embedded.Identity) -> list[tuple[str, object]]:
+    """Return URI templates and their falcon resources."""
+    found: list[tuple[str, object]] = []
+    for resource_type in RESOURCE_TYPES:
+        base = f'/identity/v3/{resource_type.plural}'
+        found.append((base, Collection(store, resource_type)))
+        found.append((f'{base}/{{row_id}}', Member(store, resource_type)))
+    return [
+        *found,
+        ('/identity/v3/auth/projects', OwnProjects(store)),
+        ('/identity/v3/users/{row_id}/projects', UserProjects(store)),
+        ('/identity/v3/role_assignments', RoleAssignments(store)),
+    ]
+
+
+class Collection:
+    """All things of a kind."""
+
+    def __init__(
+        self, store: embedded.Identity, resource_type: ResourceType
+    ) -> None:
+        self._store = store
+        self._resource_type = resource_type
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them; a parameter that names a field keeps what has it so."""
+        caller = http_io.get_caller(req)
+        resource_type = self._resource_type
+        if not (caller.is_admin or resource_type.is_listable):
+            raise exception.Forbidden(
+                action=f'identity:list_{resource_type.plural}'
+            )
+        _send_list(
+            req,
+            resp,
+            resource_type.plural,
+            resource_type.rows(self._store, http_io.novncproxy_base_url(req)),
+        )
+
+
+class Member:
+    """One thing of a kind."""
+
+    def __init__(
+        self, store: embedded.Identity, resource_type: ResourceType
+    ) -> None:
+        self._store = store
+        self._resource_type = resource_type
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, row_id: str
+    ) -> None:
+        """Show it."""
+        caller = http_io.get_caller(req)
+        resource_type = self._resource_type
+        novncproxy_base_url = http_io.novncproxy_base_url(req)
+        found = {
+            row['id']: row
+            for row in resource_type.rows(self._store, novncproxy_base_url)
+        }
+        row = found.get(row_id)
+        if not (
+            caller.is_admin or (row and resource_type.is_visible(caller, row))
+        ):
+            # Also for what is not there: a member shall not learn it.
+            raise exception.Forbidden(
+                action=f'identity:get_{resource_type.singular}'
+            )
+        if row is None:
+            raise exception.NotFound(
+                f'Could not find {resource_type.singular}: {row_id[:64]}.'
+            )
+        _link(
+            row,
+            f'{novncproxy_base_url}/identity/v3/{resource_type.plural}/{row_id}',
+        )
+        resp.media = {resource_type.singular: row}
+
+
+class OwnProjects:
+    """The projects for which the caller can have a token."""
+
+    def __init__(self, store: embedded.Identity) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them."""
+        found = self._store.projects_of(http_io.get_caller(req).user_id)
+        _send_list(req, resp, 'projects', map(_project, found))
+
+
+class UserProjects:
+    """The projects of a user."""
+
+    def __init__(self, store: embedded.Identity) -> None:
+        self._store = store
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, row_id: str
+    ) -> None:
+        """List them, to the user or an administrator."""
+        caller = http_io.get_caller(req)
+        if not caller.is_admin and caller.user_id != row_id:
+            raise exception.Forbidden(action='identity:list_user_projects')
+        if self._store.find_user(row_id) is None:
+            raise exception.NotFound(f'Could not find user: {row_id[:64]}.')
+        found = self._store.projects_of(row_id)
+        _send_list(req, resp, 'projects', map(_project, found))
+
+
+class RoleAssignments:
+    """Who has which role on which project."""
+
+    def __init__(self, store: embedded.Identity) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List them, to an administrator; ``include_names`` adds names."""
+        if not http_io.get_caller(req).is_admin:
+            raise exception.Forbidden(action='identity:list_role_assignments')
+        wanted = {
+            'user_id': req.params.get('user.id'),
+            'project_id': req.params.get('scope.project.id'),
+            'role_id': req.params.get('role.id'),
+        }
+        named = req.params.get('include_names', 'false') not in ('false', '0')
+        novncproxy_base_url = http_io.novncproxy_base_url(req)
+        resp.media = {
+            'role_assignments': [
+                self._row(one, novncproxy_base_url, named)
+                for one in self._store.accounts.assignments
+                if all(
+                    value in (None, getattr(one, field))
+                    for field, value in wanted.items()
+                )
+            ],
+            'links': _links(req),
+        }
+
+    def _row(
+        self,
+        one: records.RoleAssignment,
+        novncproxy_base_url: str,
+        named: bool,
+    ) -> _Row:
+        known = self._store.accounts
+        user: _Row = {'id': one.user_id}
+        project: _Row = {'id': one.project_id}
+        role: _Row = {'id': one.role_id}
+        if named:
+            role['name'] = known.roles[one.role_id].name
+            for shown, full in (
+                (user, known.users[one.user_id]),
+                (project, known.projects[one.project_id]),
+            ):
+                domain = known.domains[full.domain_id]
+                shown['name'] = full.name
+                shown['domain'] = dataclasses.asdict(domain)
+        return {
+            'user': user,
+            'scope': {'project': project},
+            'role': role,
+            'links': {
+                'assignment': f'{novncproxy_base_url}/identity/v3/projects/'
+                f'{one.project_id}/users/{one.user_id}/roles/{one.role_id}'
+            },
+        }
+
+
+def _send_list(
+    req: falcon.Request,
+    resp: falcon.Response,
+    plural: str,
+    rows: Iterable[_Row],
+) -> None:
+    """Answer with those of the rows that the parameters ask for."""
+    found = [row for row in rows if _matches(row, req.params)]
+    novncproxy_base_url = http_io.novncproxy_base_url(req)
+    for row in found:
+        _link(row, f'{novncproxy_base_url}/identity/v3/{plural}/{row["id"]}')
+    resp.media = {plural: found, 'links': _links(req)}
+
+
+def _matches(row: _Row, params: Mapping[str, str | list[str]]) -> bool:
+    """Tell whether each parameter that names a field has its value."""
+    for field, wanted in params.items():
+        if field not in row:
+            continue
+        value = row[field]
+        if isinstance(value, bool):
+            shown = str(value).lower()
+            wanted = {'1': 'true', '0': 'false'}.get(
+                str(wanted), str(wanted).lower()
+            )
+        else:
+            shown = value
+        if shown != wanted:
+            return False
+    return True
+
+
+def _link(row: _Row, url: str) -> None:
+    row['links'] = {'self': url}
+
+
+def _links(req: falcon.Request) -> _Row:
+    path = req.relative_uri.removeprefix(req.root_path)
+    return {
+        'self': http_io.novncproxy_base_url(req) + path,
+        'previous': None,
+        'next': None,
+    }
+
+
+def _project(project: records.Project) -> _Row:
+    return {
+        'id': project.id,
+        'name': project.name,
+        'domain_id': project.domain_id,
+        'description': project.description,
+        'enabled': True,
+        'is_domain': False,
+        'parent_id': project.domain_id,
+        'options': {},
+        'tags': [],
+    }
+
+
+def _projects(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+    return map(_project, store.accounts.projects.values())
+
+
+def _users(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+    return (
+        {
+            'id': user.id,
+            'name': user.name,
+            'domain_id': user.domain_id,
+            'enabled': True,
+            'options': {},
+            'password_expires_at': None,
+        }
+        for user in store.accounts.users.values()
+    )
+
+
+def _domains(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+    return (
+        {
+            'id': domain.id,
+            'name': domain.name,
+            'description': '',
+            'enabled': True,
+            'options': {},
+            'tags': [],
+        }
+        for domain in store.accounts.domains.values()
+    )
+
+
+def _roles(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+    return (
+        {
+            'id': role.id,
+            'name': role.name,
+            'domain_id': None,
+            'description': None,
+            'options': {},
+        }
+        for role in store.accounts.roles.values()
+    )
+
+
+def _services(
+    store: embedded.Identity, novncproxy_base_url: str
+) -> Iterable[_Row]:
+    return (
+        {
+            'id': service['id'],
+            'type': service['type'],
+            'name': service['name'],
+            'description': '',
+            'enabled': True,
+        }
+        for service in store.catalog(novncproxy_base_url)
+    )
+
+
+def _endpoints(
+    store: embedded.Identity, novncproxy_base_url: str
+) -> Iterable[_Row]:
+    return (
+        {**endpoint, 'service_id': service['id'], 'enabled': True}
+        for service in store.catalog(novncproxy_base_url)
+        for endpoint in service['endpoints']
+    )
+
+
+def _regions(_store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+    yield {
+        'id': conf.CONF.identity.region,
+        'description': '',
+        'parent_region_id': None,
+    }
+
+
+def _any_caller(_caller: http_io.Caller, _row: _Row) -> bool:
+    return True
+
+
+RESOURCE_TYPES = (
+    ResourceType(
+        'projects',
+        'project',
+        _projects,
+        is_visible=lambda caller, row: row['id'] == caller.project_id,
+    ),
+    ResourceType(
+        'users',
+        'user',
+        _users,
+        is_visible=lambda caller, row: row['id'] == caller.user_id,
+    ),
+    ResourceType('domains', 'domain', _domains, is_visible=_any_caller),
+    ResourceType('roles', 'role', _roles),
+    ResourceType('services', 'service', _services),
+    ResourceType('endpoints', 'endpoint', _endpoints),
+    ResourceType(
+        'regions', 'region', _regions, is_visible=_any_caller, is_listable=True
+    ),
+)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the two companion services read from a request, and refuse in it.
+
+Everything a client can send that is no sense ends here or in the schema it is
+checked against, as InvalidInput with a text that names the place. The text
+never quotes a value: it may be a password.
+"""
+
+from http import HTTPStatus
+import json
+from typing import Any
+from typing import cast
+from typing import Protocol
+
+import falcon
+import jsonschema
+
+from minova import conf
+from minova import exception
+
+
+class Caller(Protocol):
+    """Who is asking, as the application's auth middleware found out."""
+
+    @property
+    def user_id(self) -> str:
+        """The user."""
+
+    @property
+    def project_id(self) -> str | None:
+        """The project the token is for; None if it is unscoped."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether policy counts the caller as an administrator."""
+
+
+def get_caller(req: falcon.Request) -> Caller:
+    """Return who is asking; Unauthorized if the middleware found nobody."""
+    found = getattr(req.context, 'caller', None)
+    if found is None:
+        raise exception.Unauthorized
+    return cast(Caller, found)
+
+
+def novncproxy_base_url(req: falcon.Request) -> str:
+    """Return the URL that clients reach the application by, no slash last."""
+    return (conf.CONF.api.endpoint or req.prefix).rstrip('/')
+
+
+def status_phrase(status: int) -> str:
+    """Return what HTTP calls a status; the number for one it does not know."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return str(status)
+
+
+def read_json(
+    req: falcon.Request, media_type: str = 'application/json'
+) -> Any:
+    """Return the JSON document in the body of a request.
+
+    InvalidInput if it is none or of another media type, TooLarge if it is
+    larger than ``[api] max_request_body_size``.
+    """
+    given = (req.content_type or '').partition(';')[0].strip().lower()
+    if given != media_type:
+        raise exception.InvalidInput(
+            reason=f'the Content-Type must be {media_type}.'
+        )
+    limit = conf.CONF.api.max_request_body_size
+    content = body_stream(req).read(limit + 1)
+    if len(content) > limit:
+        raise exception.TooLarge(limit=limit)
+    try:
+        found = json.loads(content)
+        # A lone surrogate can be written in JSON but never be sent back.
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise exception.InvalidInput(
+            reason='the body is not a JSON document in UTF-8.'
+        ) from error
+    return found
+
+
+def body_stream(req: falcon.Request) -> Any:
+    """Return the body as a file that ends where the body ends."""
+    if req.env.get('wsgi.input_terminated'):
+        # Bodies without a length can be read here and only here.
+        return req.stream
+    return req.bounded_stream
+
+
+def validate(validator: jsonschema.Draft202012Validator, content: Any) -> None:
+    """Raise InvalidInput, naming the place, unless the schema is met."""
+    for error in validator.iter_errors(content):
+        path = '/'.join(str(part)[:64] for part in error.absolute_path)
+        raise exception.InvalidInput(
+            reason=f'{path or "the body"} {_describe_requirement(error)}.'
+        )
+
+
+def _describe_requirement(error: jsonschema.ValidationError) -> str:
+    """Say what a schema asks for without quoting what came instead."""
+    expected: Any = error.validator_value
+    instance: Any = error.instance
+    match error.validator:
+        case 'required':
+            missing = [name for name in expected if name not in instance]
+            return f'lacks {", ".join(missing)}'
+        case 'type':
+            names = [expected] if isinstance(expected, str) else expected
+            return f'must be of type {" or ".join(names)}'
+        case 'enum':
+            named = ', '.join(
+                'null' if one is None else one for one in expected
+            )
+            return f'must be one of {named}'
+        case 'minimum':
+            return f'must not be less than {expected}'
+        case 'maximum':
+            return f'must not be more than {expected}'
+        case 'maxLength':
+            return f'must not be longer than {expected} characters'
+        case 'minLength' | 'minItems' | 'minProperties':
+            return 'must not be empty'
+        case 'maxItems' | 'maxProperties':
+            return f'must not have more than {expected} entries'
+        case 'pattern' | 'format':
+            return f'must match {expected}'
+    return f'does not meet "{error.validator}" of the schema'

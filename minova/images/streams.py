@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image data in motion: taken in with its sums, given out verified.
+
+Never more than a chunk of it is in memory.
+"""
+
+from collections.abc import Iterable
+import dataclasses
+import hashlib
+from typing import BinaryIO
+from typing import Protocol
+
+from minova import exception
+from minova import images
+from minova.identity import atomic_files
+from minova.images import qcow2
+
+#: Bytes in memory of an image at a time.
+CHUNK_BYTES = 1 << 20
+
+#: The sums that everybody can make; those of variable length are not for this.
+_HASH_ALGORITHMS = {
+    name for name in hashlib.algorithms_guaranteed if 'shake' not in name
+}
+
+
+class Readable(Protocol):
+    """A body or a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReceivedData:
+    """What was found out about data while it was taken in."""
+
+    size: int
+    virtual_size: int | None
+    checksum: str
+    hash_algo: str
+    hash_value: str
+
+
+def receive(
+    source: Readable,
+    target: BinaryIO,
+    disk_format: str,
+    limit: int,
+    length: int | None = None,
+) -> ReceivedData:
+    """Copy a body to a file and return what it is.
+
+    TooLarge above ``limit`` bytes; InvalidInput if it ends before ``length``,
+    is empty, or is not in the format it is said to be in.
+    """
+    if length is not None and length > limit:
+        raise exception.TooLarge(limit=limit)
+    head = _read_head(source)
+    virtual_size = inspect_header(head, disk_format)
+    md5 = hashlib.md5(usedforsecurity=False)
+    sha512 = hashlib.sha512()
+    size = 0
+    chunk = head
+    while chunk:
+        size += len(chunk)
+        if size > limit:
+            raise exception.TooLarge(limit=limit)
+        md5.update(chunk)
+        sha512.update(chunk)
+        target.write(chunk)
+        chunk = _read(source, CHUNK_BYTES)
+    if length is not None and size != length:
+        raise exception.InvalidInput(
+            reason=f'the body has {size} bytes, {length} were announced.'
+        )
+    return ReceivedData(
+        size=size,
+        virtual_size=size if disk_format == 'raw' else virtual_size,
+        checksum=md5.hexdigest(),
+        hash_algo='sha512',
+        hash_value=sha512.hexdigest(),
+    )
+
+
+def write_verified(
+    image: images.Image, chunks: Iterable[bytes], path: str
+) -> None:
+    """Write data to ``path`` if it is what the image service says it is.
+
+    OperationFailed if it is not; ``path`` is then untouched.
+    """
+    algorithm, wanted = _expected_hash(image)
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    size = 0
+    # Readable for the hypervisor, which runs as another user.
+    with atomic_files.atomic_write(path, 0o644) as file:
+        for chunk in chunks:
+            size += len(chunk)
+            if image.size is not None and size > image.size:
+                break
+            found.update(chunk)
+            file.write(chunk)
+        if image.size is not None and size != image.size:
+            raise _corrupt_error(image, 'its size is not the recorded one')
+        if wanted is not None and found.hexdigest() != wanted.lower():
+            raise _corrupt_error(
+                image, f'its {algorithm} is not the recorded one'
+            )
+
+
+def _expected_hash(image: images.Image) -> tuple[str, str | None]:
+    """Return the best sum that is known of an image, and how it is made."""
+    algorithm = (image.hash_algo or '').lower()
+    if image.hash_value and algorithm in _HASH_ALGORITHMS:
+        return algorithm, image.hash_value
+    return 'md5', image.checksum
+
+
+def _corrupt_error(
+    image: images.Image, what: str
+) -> exception.OperationFailed:
+    return exception.OperationFailed(
+        cause=f'Download of image {image.id}',
+        reason=f'the data was discarded, as {what}.',
+    )
+
+
+def inspect_header(head: bytes, disk_format: str) -> int | None:
+    """Return the disk's size where the header tells; refuse some data.
+
+    InvalidInput for a body that is empty, is not what it is said to be, or
+    names other files.
+    """
+    if not head:
+        raise exception.InvalidInput(reason='the body is empty.')
+    if disk_format == 'qcow2':
+        return qcow2.virtual_size(head)
+    if head.startswith(qcow2.MAGIC):
+        # A hypervisor that guessed the format would follow its header.
+        raise exception.InvalidInput(
+            reason=f'the image is said to be {disk_format}, and the data is '
+            'in the format qcow2.'
+        )
+    return None
+
+
+def _read_head(source: Readable) -> bytes:
+    """Return the beginning of a body, header whole unless it ends there."""
+    head = b''
+    while len(head) < qcow2.HEADER_BYTES:
+        more = _read(source, CHUNK_BYTES)
+        if not more:
+            break
+        head += more
+    return head
+
+
+def _read(source: Readable, size: int) -> bytes:
+    try:
+        return source.read(size)
+    except OSError as error:
+        raise exception.InvalidInput(
+            reason=f'the body broke off: {error}.'
+        ) from error

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One queue of the notifications' broker, written to by its name.
+
+oslo.messaging publishes to topics, which everybody may listen to, and declares
+queues only as its settings say. Here a queue that is there is taken as it is,
+however its consumer has declared it, and one that is not is declared by the
+same settings as oslo.messaging's own, so that a message has a place to wait
+before anybody listens. Messages go through RabbitMQ's default exchange, whose
+routing keys are queues' names: no other queue gets them.
+
+With a transport that is not RabbitMQ the name is a topic, without a priority.
+"""
+
+import contextlib
+import dataclasses
+from types import TracebackType
+from typing import Any
+from typing import Self
+
+from oslo_messaging import Target
+from oslo_messaging._drivers import amqp as rpc_amqp
+from oslo_messaging._drivers import common
+from oslo_messaging._drivers import impl_rabbit
+
+from minova import exception
+from minova.conf import CONF
+from minova.rpc.bus import Json
+
+#: Seconds in which a broker that is there confirms a message.
+_CONFIRM = 60.0
+#: How AMQP says that there is no such queue.
+_NOT_FOUND = 404
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueStats:
+    """A queue: what waits in it, and how many listen."""
+
+    messages: int
+    consumers: int
+
+
+def inspect_queue(broker: Any, channel: Any, name: str) -> QueueStats | None:
+    """Return what a queue has, None when there is none of that name.
+
+    ``channel`` is one of kombu's connection ``broker``.
+    """
+    try:
+        found = channel.queue_declare(name, passive=True)
+    except broker.channel_errors as error:
+        # The broker closes the channel; the library has opened it again.
+        if getattr(error, 'code', None) != _NOT_FOUND:
+            raise
+        return None
+    return QueueStats(found.message_count, found.consumer_count)
+
+
+class NamedQueue:
+    """A way into a queue; a context manager that closes it."""
+
+    def __init__(self, transport: Any, name: str) -> None:
+        """Find or declare the queue; Unavailable when that is not possible."""
+        self._transport = transport
+        self._name = name
+        self._open = contextlib.ExitStack()
+        self._producer: Any = None
+        if isinstance(transport._driver, impl_rabbit.RabbitDriver):
+            with contextlib.ExitStack() as taken_back:
+                self._open = taken_back
+                self._translate_errors(self._connect)
+                self._open = taken_back.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def send(self, context: Json, body: Json) -> None:
+        """Put a notification into the queue, and be sure that it is there.
+
+        Raises Unavailable when it is not sure.
+        """
+        self._translate_errors(lambda: self._send(context, dict(body)))
+
+    def close(self) -> None:
+        """Let go of the connection; the queue stays."""
+        self._open.close()
+
+    def _translate_errors(self, work: Any) -> None:
+        try:
+            work()
+        except exception.Unavailable:
+            raise
+        except Exception as error:
+            # oslo.messaging's, kombu's, amqp's and the socket's own, as in
+            # OsloBus.publish.
+            raise exception.Unavailable(
+                what=f'The queue {self._name} of the notification broker',
+                reason=f'{type(error).__name__}: {error}',
+            ) from error
+
+    def _connect(self) -> None:
+        driver = self._transport._driver
+        with driver._get_connection(common.PURPOSE_SEND, retry=0) as held:
+            # It knows how to get there: hosts, certificates, confirmations.
+            settings = held.connection
+            # Nobody would send heartbeats while the database is asked.
+            connection = settings.connection.clone(heartbeat=0)
+        self._open.callback(connection.release)
+        connection.ensure_connection(max_retries=0)
+        with connection.channel() as channel:
+            missing = inspect_queue(connection, channel, self._name) is None
+        if missing:
+            self._declare(connection, settings)
+        self._producer = connection.Producer(
+            connection.channel(), on_return=self._returned
+        )
+
+    def _declare(self, connection: Any, settings: Any) -> None:
+        with connection.channel() as channel:
+            channel.queue_declare(
+                self._name,
+                durable=settings.durable,
+                auto_delete=settings.amqp_auto_delete,
+                arguments=impl_rabbit._get_queue_arguments(
+                    settings.rabbit_ha_queues,
+                    0,
+                    settings.rabbit_quorum_queue,
+                    settings.rabbit_quorum_queue_config,
+                    False,
+                ),
+            )
+
+    def _send(self, context: Json, body: Json) -> None:
+        if self._producer is None:
+            target = Target(
+                exchange=CONF.notifications.exchange, topic=self._name
+            )
+            self._transport._send_notification(
+                target, context, body, version=2.0, retry=0
+            )
+            return
+        rpc_amqp._add_unique_id(body)
+        rpc_amqp.pack_context(body, context)
+        self._producer.publish(
+            common.serialize_msg(body),
+            routing_key=self._name,
+            mandatory=True,
+            confirm_timeout=_CONFIRM,
+        )
+
+    def _returned(self, *reason: Any) -> None:
+        raise exception.Unavailable(
+            what=f'The queue {self._name}',
+            reason='somebody has deleted it',
+        )

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How values look on the wire: JSON, objects in their versioned form.
+
+Errors are written by ``minova.exception.serialization``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minova.objects.base import Object
+
+_OBJECT = 'minova_object.name'
+
+
+def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
+    """Return ``value`` as JSON can carry it; objects in lists too.
+
+    ``versions`` as for ``Object.to_wire``.
+    """
+    if isinstance(value, Object):
+        return value.to_wire(versions)
+    if isinstance(value, list | tuple):
+        return [encode(item, versions) for item in value]
+    return value
+
+
+def decode(value: Any) -> Any:
+    """Return what ``encode`` was given."""
+    if isinstance(value, dict) and _OBJECT in value:
+        return Object.from_wire(value)
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    return value

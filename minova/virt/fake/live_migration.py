@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live migration of a fake host: a guest is there when its time has passed."""
+
+from typing import Any
+
+from minova import exception
+from minova.states import POWERED_ON
+from minova.states import PowerState
+from minova.virt.driver import GuestSpec
+from minova.virt.driver import MigrationStatus
+from minova.virt.driver import Peer
+from minova.virt.fake.host import FakeHost
+from minova.virt.fake.host import fault_injectable
+from minova.virt.fake.world import now_seconds
+
+_MIB = 1 << 20
+#: Seconds after which a guest that is forced to move is there.
+_FORCED_SECONDS = 1.0
+
+
+class FakeLiveMigration(FakeHost):
+    """Live migration as a driver is asked for it."""
+
+    @fault_injectable
+    def check_can_live_migrate_destination(
+        self,
+        spec: GuestSpec,
+        source: dict[str, Any],
+        block_migration: bool | None,
+    ) -> dict[str, Any]:
+        """Accept every guest; fake hosts share no storage."""
+        if block_migration is False:
+            raise exception.InvalidLocalStorage(
+                path=spec.uuid, reason='fake hosts share no storage'
+            )
+        return {'dest': self.host}
+
+    @fault_injectable
+    def check_can_live_migrate_source(
+        self,
+        uuid: str,
+        dest_check_data: dict[str, Any],
+        block_migration: bool | None,
+    ) -> dict[str, Any]:
+        """Require the guest to run."""
+        guest = self._get_guest(uuid)
+        if guest is None or guest.power not in POWERED_ON:
+            raise exception.MigrationPreCheckError(
+                reason=f'guest {uuid} does not run at {self.host}'
+            )
+        return dest_check_data | {'block_migration': True, 'source': self.host}
+
+    @fault_injectable
+    def pre_live_migration(
+        self, spec: GuestSpec, plan: dict[str, Any], image: str | None = None
+    ) -> dict[str, Any]:
+        """Note that a guest may come."""
+        with self._store.lock(spec.uuid):
+            self._reserve_addresses(spec)
+            if self._world.apply_due(self.host, spec.uuid) is None:
+                arriving = {'source': plan['source']}
+                self._store.put(f'{self.host}/incoming/{spec.uuid}', arriving)
+        return {}
+
+    @fault_injectable
+    def rollback_live_migration_at_destination(
+        self, uuid: str, plan: dict[str, Any]
+    ) -> None:
+        """Forget it again, with what came of its disks."""
+        with self._store.lock(uuid):
+            self._store.delete(f'{self.host}/incoming/{uuid}')
+            self._store.delete(f'{self.host}/reserved/{uuid}')
+            if self._store.get(f'{self.host}/guests/{uuid}') is None:
+                self._store.delete(f'{self.host}/disks/{uuid}')
+
+    @fault_injectable
+    def start_live_migration(
+        self, uuid: str, dest: Peer, plan: dict[str, Any]
+    ) -> None:
+        """Note when the guest will be there."""
+        with self._locked_record(uuid) as record:
+            if record['power'] not in POWERED_ON:
+                raise exception.GuestFailed(
+                    instance_id=uuid, reason='it is off and cannot be moved'
+                )
+            if record['move'] and record['move']['state'] == 'running':
+                return
+            record['move'] = {
+                'state': 'running',
+                'dest': dest.host,
+                'began_at': now_seconds(),
+                'ends_at': now_seconds() + self._world.migration_seconds(),
+                'error': None,
+            }
+
+    @fault_injectable
+    def migration_status(self, uuid: str) -> MigrationStatus:
+        """Tell how far the move is."""
+        with self._store.lock(uuid):
+            record = self._world.apply_due(self.host, uuid)
+            moved = self._store.get(f'{self.host}/moved/{uuid}')
+        if record is None:
+            return MigrationStatus('completed' if moved else 'none')
+        move = record['move']
+        if not move:
+            return MigrationStatus('none')
+        total = int(record['spec']['memory_mb']) * _MIB
+        span = move['ends_at'] - move['began_at']
+        part = (now_seconds() - move['began_at']) / span if span else 1.0
+        done = int(total * min(part, 1.0))
+        return MigrationStatus(
+            move['state'],
+            move['error'],
+            memory_total=total,
+            memory_processed=done,
+            memory_remaining=total - done,
+        )
+
+    def tune_migration(
+        self, uuid: str, plan: dict[str, Any], elapsed_seconds: float
+    ) -> None:
+        """What is acted out takes the time that it takes."""
+
+    @fault_injectable
+    def abort_migration(self, uuid: str) -> None:
+        """End the move if it still runs."""
+        if self._get_guest(uuid) is None:
+            return
+        with self._locked_record(uuid) as record:
+            if record['move'] and record['move']['state'] == 'running':
+                record['move'] |= {'state': 'cancelled', 'error': 'aborted'}
+
+    @fault_injectable
+    def force_complete(self, uuid: str) -> None:
+        """Pause the guest; it is there soon, and goes on there."""
+        if self._get_guest(uuid) is None:
+            return
+        with self._locked_record(uuid) as record:
+            move = record['move']
+            if not move or move['state'] != 'running':
+                return
+            move['ends_at'] = min(
+                move['ends_at'], now_seconds() + _FORCED_SECONDS
+            )
+            if record['power'] == PowerState.RUNNING:
+                move['paused'] = True
+                record['power'] = int(PowerState.PAUSED)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disks of one QEMU host: overlays of images, here or shared."""
+
+import os
+
+from minova import exception
+from minova.virt.libvirt import qcow2_header
+from minova.virt.libvirt.disks import translate_os_errors
+from minova.virt.libvirt.qemu.disk_ownership import write_owner
+from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
+from minova.virt.libvirt.qemu.host_config import HostConfig
+from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
+from minova.virt.libvirt.qemu.qcow2 import BOOT_DISKS
+from minova.virt.libvirt.qemu.qcow2 import OverlayBackend
+
+
+def missing_base_reason(host: str, base: str) -> str:
+    """Return what is wrong with a host that sees disks but not their image."""
+    return (
+        f'{host} sees the disk, but not {base}, the image that it is over: '
+        'hosts that have [libvirt] instances_path in common must have '
+        '[compute] image_cache_directory in common too, at the same path'
+    )
+
+
+class QemuDisks(TransferableDisks):
+    """The disks of the guests of a site."""
+
+    def __init__(self, host_config: HostConfig) -> None:
+        super().__init__(
+            host_config.instances_path,
+            OverlayBackend(),
+            host_config.host,
+            OverlayChecker(host_config.image_cache_path, BOOT_DISKS),
+        )
+
+    def has_disks(self, uuid: str) -> bool:
+        """Tell whether the root disk is here, and the image it is over."""
+        return super().has_disks(uuid) and not self.missing_base(uuid)
+
+    def has_visible_disks(self, uuid: str) -> bool:
+        """Tell whether the root disk is here, whosever it is."""
+        return os.path.exists(self._root_disk(uuid))
+
+    def missing_base(self, uuid: str) -> str | None:
+        """Return the image that the root disk is over and that is not here.
+
+        None where it is here, or there is none, or no disk either.
+        """
+        if not self.has_visible_disks(uuid):
+            return None
+        with translate_os_errors(uuid):
+            base = qcow2_header.read_backing_file(self._root_disk(uuid))
+        return None if base is None or os.path.exists(base) else base
+
+    def prepare_directory(self, uuid: str) -> str:
+        """Return a guest's directory, made for disks that are copied here."""
+        folder = self.guest_directory(uuid)
+        os.makedirs(folder, exist_ok=True)
+        write_owner(folder, self.host)
+        return folder
+
+    def require_shared(self, uuid: str) -> None:
+        """Require that disks of another host are seen, with their image."""
+        if not self.has_visible_disks(uuid):
+            raise exception.DiskMissing(
+                instance_id=uuid,
+                reason=f'{self.host} does not see {self._root_disk(uuid)}, which '
+                'it shares',
+            )
+        base = self.missing_base(uuid)
+        if base is not None:
+            raise exception.DiskMissing(
+                instance_id=uuid, reason=missing_base_reason(self.host, base)
+            )
+
+    def take_ownership(self, uuid: str) -> None:
+        """Own the disks of a guest that runs here, as it came running."""
+        if os.path.isdir(self.guest_directory(uuid)) and not self.is_owned(
+            uuid
+        ):
+            with translate_os_errors(uuid):
+                self.set_owner(uuid, self.host)

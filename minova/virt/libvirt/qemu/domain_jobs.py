@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What libvirt is doing with a guest, as far as it is a move."""
+
+from typing import Any
+from typing import Final
+
+import libvirt
+
+from minova import exception
+from minova.virt.driver import MigrationStatus
+from minova.virt.libvirt.connection import error_message
+from minova.virt.libvirt.connection import has_error_code
+
+_OUT: Final = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+_UNDER_WAY: Final = (
+    libvirt.VIR_DOMAIN_JOB_BOUNDED,
+    libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+)
+
+
+def migration_job_status(uuid: str, domain: Any) -> MigrationStatus | None:
+    """Return how far a guest on its way has come; None when it is not."""
+    stats = _job_stats(uuid, domain)
+    # What else a job may be, as saving the guest's memory, has another name.
+    operation = stats.get('operation', _OUT)
+    if stats.get('type') not in _UNDER_WAY or operation != _OUT:
+        return None
+
+    def count(name: str) -> int:
+        return int(stats.get(name, 0))
+
+    return MigrationStatus(
+        'running',
+        memory_total=count('memory_total'),
+        memory_processed=count('memory_processed'),
+        memory_remaining=count('memory_remaining'),
+        disk_total=count('disk_total'),
+        disk_processed=count('disk_processed'),
+        disk_remaining=count('disk_remaining'),
+    )
+
+
+def _job_stats(uuid: str, domain: Any) -> dict[str, Any]:
+    """Return what libvirt says of a guest's job, {} for one that is off."""
+    try:
+        stats: dict[str, Any] = domain.jobStats()
+    except libvirt.libvirtError as error:
+        if has_error_code(
+            error,
+            libvirt.VIR_ERR_NO_DOMAIN,
+            libvirt.VIR_ERR_OPERATION_INVALID,
+        ):
+            return {}
+        raise exception.GuestFailed(
+            instance_id=uuid, reason=error_message(error)
+        ) from error
+    return stats

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the guests of a QEMU host are like, as the configuration says."""
+
+import dataclasses
+import errno
+import os
+
+from oslo_log import log as logging
+
+from minova import exception
+from minova.conf import CONF
+from minova.virt.libvirt import xml
+from minova.virt.libvirt.qemu.host_config import HostConfig
+
+LOG = logging.getLogger(__name__)
+
+_PROBE = '.direct-io.probe'
+
+
+def from_config(host_config: HostConfig) -> xml.GuestProfile:
+    """Return the profile of the guests of a host.
+
+    ConfigInvalid when the options contradict each other.
+    """
+    options = CONF.libvirt
+    profile = xml.PROFILES[host_config.virt_type]
+    mode: str | None = profile.cpu_mode
+    if options.cpu_mode != 'auto':
+        mode = None if options.cpu_mode == 'none' else options.cpu_mode
+    _check_cpu_mode(host_config.virt_type, mode)
+    return dataclasses.replace(
+        profile,
+        cpu_mode=mode,
+        cpu_model=options.cpu_model or None,
+        machine=options.hw_machine_type,
+        emulator=host_config.emulator or None,
+        cache=_cache_mode(host_config.instances_path),
+        stats_period=options.mem_stats_period_seconds,
+    )
+
+
+def _check_cpu_mode(virt_type: str, mode: str | None) -> None:
+    model = CONF.libvirt.cpu_model
+    reason = None
+    if mode == 'custom' and not model:
+        reason = '[libvirt] cpu_mode is custom, and cpu_model is not set.'
+    elif mode != 'custom' and model:
+        reason = (
+            f'[libvirt] cpu_model is {model}, and has a meaning with '
+            'cpu_mode = custom only.'
+        )
+    elif mode == 'host-passthrough' and virt_type != 'kvm':
+        reason = (
+            '[libvirt] cpu_mode is host-passthrough, which needs virt_type = '
+            'kvm: emulated processors are not those of the host.'
+        )
+    if reason is not None:
+        raise exception.ConfigInvalid(reason=reason)
+
+
+def _cache_mode(directory: str) -> str:
+    mode = str(CONF.libvirt.disk_cachemode)
+    if mode != 'auto':
+        return mode
+    if supports_direct_io(directory):
+        return 'none'
+    LOG.info(
+        'The file system of %s knows no O_DIRECT; disks are written through '
+        "the host's cache.",
+        directory,
+    )
+    return 'writeback'
+
+
+def supports_direct_io(directory: str) -> bool:
+    """Tell whether files there can be used beside the host's cache.
+
+    OSError when nothing can be written there at all.
+    """
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, _PROBE)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_DIRECT
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        # So open(2) says that the file system does not know it.
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+    return True

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resize, migration, live migration, as their clients see them."""
+
+from minova import clock
+from minova import exception
+from minova.db.queries import operations
+from tests.functional.api import base
+
+_LIVE = {'host': None, 'block_migration': True, 'disk_over_commit': False}
+_LIVE_NEW = {'host': None, 'block_migration': 'auto'}
+
+
+class MigrateTestCase(base.ApiTestCase):
+    """A server on host a or b."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+        self.big = self.make_flavor('big', vcpus=2, disk=2)
+        self.uuid = self.boot()
+
+    def host_of(self):
+        return self.show(self.uuid, self.admin)['OS-EXT-SRV-ATTR:host']
+
+    def act(self, action, content=None, client=None, status=202):
+        reply = (client or self.admin).act(self.uuid, action, content)
+        self.assertEqual(status, reply.status, reply.body)
+        self.cloud.settle(self.uuid)
+        return self.show(self.uuid)
+
+
+class ResizeTest(MigrateTestCase):
+    """Another size, another host."""
+
+    def resize(self, **more):
+        content = {'flavorRef': self.big} | more
+        return self.act('resize', content, self.user)
+
+    def test_confirmed(self):
+        before = self.host_of()
+        shown = self.resize(**{'OS-DCF:diskConfig': 'AUTO'})
+        self.assertEqual('VERIFY_RESIZE', shown['status'])
+        self.assertEqual('big', shown['flavor']['id'])
+        self.assertEqual('AUTO', shown['OS-DCF:diskConfig'])
+        self.assertNotEqual(before, self.host_of())
+        shown = self.act('confirmResize', client=self.user, status=204)
+        self.assertEqual('ACTIVE', shown['status'])
+
+    def test_reverted(self):
+        before = self.host_of()
+        self.resize()
+        shown = self.act('revertResize', client=self.user)
+        self.assertEqual('ACTIVE', shown['status'])
+        self.assertEqual('small', shown['flavor']['id'])
+        self.assertEqual(before, self.host_of())
+
+    def test_transfer_ticket_is_not_exposed(self):
+        self.resize()
+        last = self.cloud.operations(self.uuid)[-1]
+        steps = self.cloud.read(operations.list_steps, last.id)
+        (token,) = {
+            step.args['transfer_ticket']['token']
+            for step in steps
+            if 'transfer_ticket' in step.args
+        }
+        actions = f'/servers/{self.uuid}/os-instance-actions'
+        for path in (
+            actions,
+            f'{actions}/{last.request_id}',
+            '/os-migrations',
+            f'/servers/{self.uuid}',
+        ):
+            for client in (self.admin, self.admin.at_version(base.LATEST)):
+                reply = client.get(path)
+                self.assertEqual(200, reply.status)
+                self.assertNotIn(token, str(reply.body))
+
+    def test_no_valid_host_changes_nothing(self):
+        self.make_flavor('huge', vcpus=60000, disk=2)
+        for client, detail in ((self.user, False), (self.admin, True)):
+            reply = client.act(self.uuid, 'resize', {'flavorRef': 'huge'})
+            self.assert_refused(
+                400,
+                'No valid host was found. There are not enough hosts '
+                'available',
+                reply,
+            )
+            self.assertIs(detail, 'vcpus are free' in reply.message)
+        self.cloud.settle(self.uuid)
+        self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
+        self.assertEqual('small', self.show(self.uuid)['flavor']['id'])
+
+    def test_within_the_quota(self):
+        self.config('quota', instances=1, cores=2, ram=512)
+        self.assertEqual('VERIFY_RESIZE', self.resize()['status'])
+
+    def test_accepted_without_conductor(self):
+        # What the bus says when nobody answers.
+        self.cloud.stop(self.cloud.conductors['conductor0'])
+        reply = self.user.act(self.uuid, 'resize', {'flavorRef': self.big})
+        self.assertEqual(202, reply.status)
+        self.assertEqual('RESIZE', self.show(self.uuid)['status'])
+        self.cloud.start_conductor('conductor0')
+        self.cloud.settle(self.uuid)
+        self.assertEqual('VERIFY_RESIZE', self.show(self.uuid)['status'])
+
+
+class MigrateTest(MigrateTestCase):
+    """The same size, another host."""
+
+    def test_anywhere(self):
+        before = self.host_of()
+        self.assertEqual('VERIFY_RESIZE', self.act('migrate')['status'])
+        self.assertNotEqual(before, self.host_of())
+
+    def test_to_a_host(self):
+        wanted = 'b' if self.host_of() == 'a' else 'a'
+        self.act('migrate', {'host': wanted}, self.admin.at_version('2.56'))
+        self.assertEqual(wanted, self.host_of())
+
+    def test_to_a_host_that_is_not_there(self):
+        reply = self.admin.at_version('2.56').act(
+            self.uuid, 'migrate', {'host': 'nowhere'}
+        )
+        self.assert_refused(400, 'nowhere: there is no such host', reply)
+        self.cloud.settle(self.uuid)
+        self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
+
+
+class LiveMigrateTest(MigrateTestCase):
+    """Another host while it runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.here = self.host_of()
+        self.there = 'b' if self.here == 'a' else 'a'
+
+    def live(self, version, **changes):
+        content = dict(_LIVE_NEW if version >= 25 else _LIVE) | changes
+        return self.admin.at_version(f'2.{version}').act(
+            self.uuid, 'os-migrateLive', content
+        )
+
+    def test_in_every_form(self):
+        for version, changes in (
+            (1, {}),
+            (1, {'block_migration': 'yes', 'disk_over_commit': 'no'}),
+            (25, {}),
+            (30, {'force': True, 'host': None}),
+            (34, {}),
+            (68, {}),
+        ):
+            before = self.host_of()
+            reply = self.live(version, **changes)
+            self.assertEqual(202, reply.status, reply.body)
+            self.assertIsNone(reply.body)
+            self.cloud.settle(self.uuid)
+            self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
+            self.assertNotEqual(before, self.host_of())
+
+    def test_to_a_host(self):
+        self.assertEqual(202, self.live(25, host=self.there).status)
+        self.cloud.settle(self.uuid)
+        self.assertEqual(self.there, self.host_of())
+
+    def test_params_that_reach_the_conductor(self):
+        for version, changes, block, disk in (
+            (1, {'block_migration': 'true'}, True, False),
+            (1, {'block_migration': 'no'}, False, False),
+            (1, {'disk_over_commit': 'on'}, True, True),
+            (25, {}, None, None),
+            (25, {'block_migration': False}, False, None),
+        ):
+            self.live(version, host='nowhere', **changes)
+            params = self.cloud.operations(self.uuid)[-1].params
+            self.assertEqual(block, params['block_migration'])
+            self.assertEqual(disk, params['disk_over_commit'])
+
+    def test_prechecks_are_synchronous_before_2_34(self):
+        for host, text in (
+            (self.here, f'to current host ({self.here})'),
+            ('nowhere', 'Compute host nowhere could not be found.'),
+        ):
+            self.assert_refused(400, text, self.live(33, host=host))
+            self.cloud.settle(self.uuid)
+        self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
+        self.assertEqual(self.here, self.host_of())
+
+    def test_prechecks_are_recorded_since_2_34(self):
+        reply = self.live(34, host='nowhere')
+        self.assertEqual(202, reply.status)
+        self.cloud.settle(self.uuid)
+        self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
+        newest = self.admin.get(
+            f'/servers/{self.uuid}/os-instance-actions'
+        ).body['instanceActions'][0]
+        self.assertEqual('live-migration', newest['action'])
+        self.assertIn('nowhere could not be found', newest['message'])
+
+    def test_off(self):
+        self.act('os-stop')
+        reply = self.live(34)
+        self.assert_refused(409, "Cannot 'os-migrateLive' instance", reply)
+
+    def test_accepted_without_conductor(self):
+        self.cloud.stop(self.cloud.conductors['conductor0'])
+        for version in (33, 34):
+            reply = self.live(version)
+            self.assertEqual(202 if version == 33 else 409, reply.status)
+        self.assertEqual('MIGRATING', self.show(self.uuid)['status'])
+
+    def test_conductor_timeout(self):
+        asked, answer = clock.event(), clock.event()
+        self.addCleanup(answer.set)
+
+        class Silent:
+            def migrate_server(self, context, **arguments):
+                asked.set()
+                answer.wait()
+
+        self.config('api', conductor_timeout=0.3)
+        self.backend = base.dataclasses.replace(
+            self.backend, conductor=Silent()
+        )
+        self.restart_api()
+        began = clock.monotonic()
+        self.assertEqual(202, self.live(33).status)
+        self.assertLess(clock.monotonic() - began, 3)
+        self.assertTrue(asked.is_set())
+        # The sweeper finds what nobody has decided.
+        self.cloud.settle(self.uuid)
+        self.assertNotEqual(self.here, self.cloud.instance(self.uuid).host)
+
+    def test_uncertain_commit_names_the_next_step(self):
+        database = self.backend.database
+
+        class Silent:
+            read = staticmethod(database.read)
+
+            def write(self, work):
+                database.write(work)
+                raise exception.CommitUncertain(
+                    what='The database', reason='10.0.0.5 is silent'
+                )
+
+        self.backend = base.dataclasses.replace(
+            self.backend, database=Silent()
+        )
+        self.restart_api()
+        reply = self.admin.act(self.uuid, 'os-stop')
+        self.assert_refused(503, 'accepted wholly or not at all', reply)
+        self.assertNotIn('10.0.0.5', reply.message)
+        number = reply.headers['X-OpenStack-Request-ID']
+        self.assertIn(number, reply.message)
+        # It was accepted: so it stands where the text says, and ends well.
+        actions = self.admin.get(
+            f'/servers/{self.uuid}/os-instance-actions'
+        ).body['instanceActions']
+        self.assertIn(number, [one['request_id'] for one in actions])
+        self.assertEqual('stopped', self.cloud.settle(self.uuid).vm_state)
+
+    def test_conductor_failure_is_500(self):
+        class Broken:
+            def migrate_server(self, context, **arguments):
+                raise exception.OperationFailed(cause='KeyError', reason='x')
+
+        self.backend = base.dataclasses.replace(
+            self.backend, conductor=Broken()
+        )
+        self.restart_api()
+        reply = self.live(33)
+        self.assertEqual(500, reply.status)
+        self.assertNotIn('KeyError', reply.message)
+        self.assertIn(reply.headers['X-OpenStack-Request-ID'], reply.message)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many SQL statements a request takes: a budget that is held."""
+
+import contextlib
+
+import sqlalchemy as sa
+
+from minova.db import tables
+from tests.functional.api import base
+from tests.functional.api.base import LATEST
+
+
+class BudgetTest(base.ApiTestCase):
+    """Counts what reaches the database."""
+
+    hosts = ()
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+        self.uuid = self.boot(wait=False)
+        self.free()
+        self.statements = []
+        sa.event.listen(
+            self.cloud.database.engine, 'before_cursor_execute', self.note
+        )
+        self.addCleanup(
+            sa.event.remove,
+            self.cloud.database.engine,
+            'before_cursor_execute',
+            self.note,
+        )
+
+    def note(self, connection, cursor, statement, *rest):
+        # SQLite is told when a transaction begins; others need no telling.
+        if not statement.startswith('BEGIN'):
+            self.statements.append(statement)
+
+    def free(self, **columns):
+        values = {'vm_state': 'active', 'task_state': None, 'task_id': None}
+        values['host'] = 'a'
+        self.cloud.database.write(
+            lambda c: c.execute(
+                tables.instances.update().values(values | columns)
+            )
+        )
+
+    @contextlib.contextmanager
+    def at_most(self, count):
+        self.statements.clear()
+        yield
+        self.assertLessEqual(
+            len(self.statements), count, '\n'.join(self.statements)
+        )
+
+    def test_show(self):
+        for client in (self.user, self.admin.at_version(LATEST)):
+            with self.at_most(1):
+                reply = client.get(f'/servers/{self.uuid}')
+            self.assertEqual(200, reply.status)
+        self.free(vm_state='error')
+        with self.at_most(2):
+            self.user.get(f'/servers/{self.uuid}')
+
+    def test_lists_do_not_grow_with_their_length(self):
+        for _ in range(5):
+            self.boot(wait=False)
+        self.free()
+        with self.at_most(1):
+            self.user.get('/servers/detail')
+        with self.at_most(2):
+            self.admin.at_version(LATEST).get('/servers/detail?all_tenants=1')
+        self.free(vm_state='error')
+        with self.at_most(2):
+            self.user.get('/servers/detail')
+
+    def test_create(self):
+        with self.at_most(6):
+            self.boot(wait=False)
+
+    def test_create_several(self):
+        with self.at_most(2 + 3 * 4):
+            self.boot(wait=False, min_count=3)
+
+    def test_create_on_a_network(self):
+        # Which addresses and MACs are taken, and what is given out.
+        self.make_network()
+        with self.at_most(9):
+            self.boot(wait=False)
+        with self.at_most(5 + 3 * 4):
+            self.boot(wait=False, min_count=3)
+
+    def test_actions(self):
+        for action, content in (
+            ('os-stop', None),
+            ('pause', None),
+            ('reboot', {'type': 'HARD'}),
+            ('reboot', {'type': 'SOFT'}),
+        ):
+            self.free()
+            with self.at_most(5):
+                reply = self.user.act(self.uuid, action, content)
+            self.assertEqual(202, reply.status, reply.body)
+
+    def test_migrations(self):
+        self.make_flavor('big', disk=2)
+        for action, content, count in (
+            ('migrate', None, 5),
+            ('resize', {'flavorRef': 'big'}, 6),
+        ):
+            self.free()
+            with self.at_most(count):
+                reply = self.admin.act(self.uuid, action, content)
+            self.assertEqual(202, reply.status, reply.body)
+
+    def test_refusals_write_nothing(self):
+        with self.at_most(1):
+            reply = self.user.act(self.uuid, 'os-start')
+        self.assertEqual(409, reply.status)
+        (only,) = self.statements
+        self.assertTrue(only.startswith('SELECT'), only)

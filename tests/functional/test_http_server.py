@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP server that ends while clients are connected, or connect."""
+
+import collections
+import socket
+import threading
+
+from minova import clock
+from minova import http_server
+from tests import base
+from tests.fixtures.servers import ports
+
+_REQUEST = b'GET / HTTP/1.1\r\nHost: here\r\n\r\n'
+
+
+def answer(environ, start_response):
+    """Answer whatever is asked."""
+    start_response('200 OK', [('Content-Length', '2')])
+    return [b'ok']
+
+
+class StopTest(base.TestCase):
+    """Who is connected is answered; then everybody is refused."""
+
+    def setUp(self):
+        super().setUp()
+        self.bound = http_server.listen('127.0.0.1', 0)
+        self.address = self.bound.getsockname()
+        self.server = http_server.HttpServer(answer, self.bound, 2, 1000)
+        self.addCleanup(self.server.stop)
+
+    def connect(self):
+        client = socket.create_connection(self.address, timeout=10)
+        self.addCleanup(client.close)
+        return client
+
+    def end(self):
+        """Let the server end, as a master and a worker do."""
+        http_server.refuse_connections(self.bound.dup())
+        return clock.spawn('end', self.server.stop)
+
+    def assert_answered(self, client):
+        with client.makefile('rb') as reader:
+            self.assertEqual(b'HTTP/1.1 200 OK\r\n', reader.readline())
+
+    def test_new_connection_is_closed(self):
+        self.server.start()
+        client = self.connect()
+        ending = self.end()
+        clock.sleep(0.5)
+        client.sendall(_REQUEST)
+        self.assert_answered(client)
+        ending.join(5)
+        self.assertFalse(ending.is_alive())
+
+    def test_request_in_progress_is_answered(self):
+        self.server.start()
+        client = self.connect()
+        client.sendall(_REQUEST[:20])
+        clock.sleep(0.2)
+        ending = self.end()
+        clock.sleep(0.5)
+        client.sendall(_REQUEST[20:])
+        self.assert_answered(client)
+        ending.join(5)
+        self.assertFalse(ending.is_alive())
+
+    def test_backlog_is_answered(self):
+        # The kernel lets them in before the server begins, and it ends at
+        # once.
+        clients = [self.connect() for _ in range(5)]
+        for client in clients:
+            client.sendall(_REQUEST)
+        self.server._stopping = True
+        self.server.start()
+        for client in clients:
+            self.assert_answered(client)
+
+    def test_idle_connection_does_not_delay_stop(self):
+        self.server.start()
+        self.connect()
+        began = clock.monotonic()
+        self.end().join(10)
+        self.assertLess(clock.monotonic() - began, 5)
+        self.assertRaises(ConnectionRefusedError, self.connect)
+
+    def test_no_connection_is_accepted_unserved(self):
+        self.server.start()
+        http_server.refuse_connections(self.bound.dup())
+        # Neither let in nor refused: it asks again after a second.
+        self.assertRaises(
+            TimeoutError, socket.create_connection, self.address, 0.3
+        )
+        self.server.stop()
+        self.assertRaises(ConnectionRefusedError, self.connect)
+
+
+class RestartTest(base.TestCase):
+    """Clients connect all the time, while servers follow each other."""
+
+    rounds = 40
+
+    def setUp(self):
+        super().setUp()
+        self.over = threading.Event()
+        self.seen = collections.Counter()
+
+    def request(self, address):
+        while not self.over.is_set():
+            try:
+                with socket.create_connection(address, timeout=10) as client:
+                    client.sendall(_REQUEST)
+                    self.seen[client.recv(12)] += 1
+            except OSError as error:
+                self.seen[type(error)] += 1
+
+    def test_connection_during_restart(self):
+        # None that a client may be given for its own end.
+        port = ports.Port()
+        self.addCleanup(port.release)
+        self.addCleanup(self.over.set)
+        address = ('127.0.0.1', port.number)
+        clients = [
+            clock.spawn('client', self.request, address) for _ in range(6)
+        ]
+        for _ in range(self.rounds):
+            bound = http_server.listen(*address)
+            server = http_server.HttpServer(answer, bound, 2, 1000)
+            server.start()
+            clock.sleep(0.02)
+            http_server.refuse_connections(bound.dup())
+            server.stop()
+        self.over.set()
+        for client in clients:
+            client.join()
+        answered = self.seen.pop(b'HTTP/1.1 200')
+        self.assertGreater(answered, self.rounds)
+        self.seen.pop(ConnectionRefusedError, None)
+        self.assertEqual({}, dict(self.seen))

@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits says so, what recovers is told, and operators may intervene."""
+
+import collections
+import datetime
+
+import fixtures
+
+from minova import clock
+from minova import exception
+from minova import states
+from minova.db.queries import host_removal
+from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.engine import begin
+from minova.engine import next_steps
+from minova.engine import operator_actions
+from tests.functional.test_recovery import RecoveryTestCase
+
+
+class OperatorActionsTestCase(RecoveryTestCase):
+    """Two hosts, and what an operator sees and does."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(group='conductor', service_down_time=2.0)
+
+    def last_operation(self, uuid):
+        """Return the newest operation of an instance."""
+        return self.cloud.operations(uuid)[-1]
+
+    def logged(self, operation):
+        """Return what was logged of an operation, without its name."""
+        name = f'{operation.kind} {operation.id} of {operation.instance_uuid}'
+        found = [
+            line.partition(name)[2].lstrip(': ')
+            for line in self.log.output.splitlines()
+            if name in line
+        ]
+        self.assertNotIn('', found)
+        return found
+
+    def sweep(self, times=3):
+        for _ in range(times):
+            self.cloud.conductors['conductor0'].sweeper.sweep()
+
+    def wait_until_waiting(self, uuid):
+        """Wait until the newest operation waits; return it."""
+        self.cloud.wait_for(lambda: self.last_operation(uuid).wait_reason)
+        return self.last_operation(uuid)
+
+    def start_stuck(self, kind, host, method, uuid, **options):
+        """Let ``host`` die at ``method`` of an operation; return that."""
+        crashing = self.crash_at(host, method)
+        self.cloud.begin(kind, uuid, wait=False, **options)
+        self.assertTrue(crashing.crashed.wait(10))
+        self.take_down(host)
+        return self.wait_until_waiting(uuid)
+
+    def abandon(self, operation, reason='rack 4 burnt', force=False):
+        return self.cloud.database.write(
+            lambda c: operator_actions.abandon(
+                c, operation.id, reason, force, 'console'
+            )
+        )
+
+    def step(self, operation, method):
+        steps = self.cloud.read(operations.list_steps, operation.id)
+        return next(step for step in steps if step.method == method)
+
+    def next_steps(self, operation):
+        """Return what is said to happen next, by step."""
+        return {
+            prospect.step.method: prospect
+            for prospect in self.cloud.read(next_steps.predict, operation)
+        }
+
+    def assert_released(self, uuid, vm_state):
+        """Nothing holds the instance, and all that was begun was ended."""
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(
+            (vm_state, None, None),
+            (instance.vm_state, instance.task_state, instance.task_id),
+        )
+        emitted = collections.Counter()
+        for notice in self.cloud.notifications(uuid):
+            name, _, phase = notice.event_type.rpartition('.')
+            if phase == 'start':
+                emitted[notice.operation_id, name] += 1
+            elif (notice.operation_id, name) in emitted:
+                emitted[notice.operation_id, name] -= 1
+        self.assertEqual({0}, set(emitted.values()))
+
+    def assert_nothing_left(self, uuid):
+        for host in ('a', 'b'):
+            self.assertIsNone(self.cloud.world.guest(host, uuid))
+            self.assertIsNone(self.cloud.world.get_disks(host, uuid))
+            self.assertIsNone(
+                self.cloud.world.get_disks(host, uuid, retained=True)
+            )
+        self.assertEqual({}, self.cloud.allocations(uuid))
+
+
+class WaitingTest(OperatorActionsTestCase):
+    """For what, since when, and what happens next."""
+
+    def test_a_host_that_is_away_and_comes_back(self):
+        uuid = self.cloud.boot(host='a')
+        before = clock.now()
+        noted = self.start_stuck('stop', 'a', 'shutdown', uuid)
+        self.assertTrue(before <= noted.waiting_since <= clock.now())
+        self.sweep()
+        again = self.last_operation(uuid)
+        self.assertEqual(noted.waiting_since, again.waiting_since)
+        self.assertEqual(noted.wait_reason, again.wait_reason)
+        prospect = self.next_steps(noted)['stop_instance']
+        self.assertIn('when the compute of a registers', prospect.action)
+        self.assertIn('it waits on', prospect.at_deadline)
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        ended = self.last_operation(uuid)
+        self.assertIsNone(ended.wait_reason)
+        self.assertIsNone(ended.waiting_since)
+        waits, taken, end = self.logged(ended)
+        self.assertRegex(
+            waits,
+            r'^waits for host a to return for stop_instance '
+            r'\(nothing was heard of it since .* UTC\)$',
+        )
+        self.assertEqual(
+            'stop_instance is taken up again by the new start of host a', taken
+        )
+        self.assertEqual('ended: done', end)
+
+    def test_plain_run_has_no_incidents(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('live_migrate', uuid)
+        self.cloud.delete(uuid)
+        for operation in self.cloud.operations(uuid):
+            self.assertEqual([], self.logged(operation))
+            self.assertEqual(0, operation.incidents)
+
+    def test_unwinding_is_logged(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_fault('b', 'pre_live_migration', 'no space')
+        self.cloud.begin('live_migrate', uuid)
+        operation = self.last_operation(uuid)
+        dest, source, back, end = self.logged(operation)
+        self.assertRegex(dest, 'pre_live_migration failed here: .*no space')
+        self.assertRegex(source, 'live_migration failed here: .*no space')
+        self.assertRegex(
+            back, 'is taken back: live_migration on a failed: .*no space'
+        )
+        self.assertEqual('ended: rolled_back', end)
+
+    def test_waits_since_first_failure(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_fault('a', 'remove', 'device busy', times=2)
+        self.cloud.delete(uuid, wait=False)
+        first = self.wait_until_waiting(uuid)
+        prospect = self.next_steps(first)['terminate_instance']
+        self.assertRegex(prospect.action, 'attempt 2 ')
+        self.assertIn('leaves the instance in error', prospect.at_deadline)
+        self.cloud.wait_for(
+            lambda: (
+                'attempt 2' in (self.last_operation(uuid).wait_reason or '')
+            )
+        )
+        self.assertEqual(
+            first.waiting_since, self.last_operation(uuid).waiting_since
+        )
+        self.cloud.settle(uuid)
+        self.assertIsNone(self.last_operation(uuid).waiting_since)
+        emitted = [t for t in self.logged(first) if 'failed here' not in t]
+        self.assertEqual(3, len(emitted), emitted)
+        self.assertRegex(
+            emitted[1],
+            'attempt 2 failed: .*device busy; the next one is in 2 s',
+        )
+        self.assertEqual('ended: done', emitted[2])
+
+    def test_two_hosts_that_are_away(self):
+        # One wait is noted at a time, and not each in turn at each sweep.
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        for host in ('a', 'b'):
+            self.take_down(host)
+        self.cloud.begin('force_delete', uuid, begin.delete_params, wait=False)
+        noted = self.wait_until_waiting(uuid)
+        # The other one is known to be down a little later.
+        for host in ('a', 'b'):
+            self.cloud.wait_for(lambda host=host: self.silent(host) > 3)
+        self.sweep()
+        self.assertEqual(noted, self.last_operation(uuid))
+        for host in ('a', 'b'):
+            self.cloud.start_compute(host)
+        self.cloud.settle(uuid)
+        self.assert_nothing_left(uuid)
+        # Each in its turn, and no more.
+        waited = [t for t in self.logged(noted) if t.startswith('waits')]
+        self.assertIn(len(waited), (1, 2))
+
+    def silent(self, host):
+        return self.cloud.read(hosts.list_services, 'nova-compute', host)[
+            0
+        ].heartbeat_age
+
+    def report(self, host, **values):
+        def work(connection):
+            found = hosts.list_services(connection, 'nova-compute', host)
+            hosts.update_service(connection, found[0].id, values)
+
+        self.cloud.database.write(work)
+
+    def test_host_without_heartbeats(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_delay('a', 'shutdown', 4)
+        self.cloud.begin('stop', uuid, wait=False)
+        operation = self.last_operation(uuid)
+        self.cloud.wait_for(
+            lambda: self.step(operation, 'stop_instance').started_at
+        )
+        self.report('a', forced_down=True)
+        self.wait_until_waiting(uuid)
+        self.report('a', forced_down=False)
+        self.cloud.wait_for(lambda: not self.last_operation(uuid).wait_reason)
+        self.assertEqual('running', self.last_operation(uuid).state)
+        prospect = self.next_steps(operation)['stop_instance']
+        self.assertTrue(prospect.is_running)
+        self.cloud.settle(uuid)
+        waits, received, end = self.logged(operation)
+        self.assertIn('it is forced down', waits)
+        self.assertEqual(
+            'stop_instance goes on: host a is heard of again', received
+        )
+        self.assertEqual('ended: done', end)
+
+
+class RetryTest(OperatorActionsTestCase):
+    """minova-manage operation retry."""
+
+    def test_retry_ends_backoff(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_fault('a', 'remove', 'device busy')
+        self.cloud.delete(uuid, wait=False)
+        operation = self.wait_until_waiting(uuid)
+        step = self.step(operation, 'terminate_instance')
+        later = clock.now() + datetime.timedelta(hours=1)
+        self.cloud.database.write(
+            lambda c: operations.update_step(c, step, {'not_before': later})
+        )
+        self.assertIn(
+            next_steps.format_time(later),
+            self.next_steps(operation)['terminate_instance'].action,
+        )
+        paused = self.cloud.database.write(
+            lambda c: operator_actions.retry(c, operation.id)
+        )
+        self.assertEqual([step.id], [one.id for one in paused])
+        self.assertEqual(states.DELETED, self.cloud.settle(uuid).vm_state)
+
+    def test_retry_ended(self):
+        uuid = self.cloud.boot(host='a')
+        error = self.assertRaises(
+            exception.Conflict,
+            self.cloud.database.write,
+            lambda c: operator_actions.retry(c, self.last_operation(uuid).id),
+        )
+        self.assertRegex(str(error), 'has ended at .*: done')
+
+
+class AbandonTest(OperatorActionsTestCase):
+    """minova-manage operation abandon."""
+
+    def test_a_live_migration_whose_source_is_lost(self):
+        uuid = self.cloud.boot(host='a')
+        self.config(group='fake', migration_seconds=3600)
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('a')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
+        self.take_down('a')
+        operation = self.wait_until_waiting(uuid)
+        ending = self.abandon(operation)
+        self.assertTrue(ending.was_owner)
+        self.assertEqual(
+            (['a', 'b'],) * 2, (ending.leftover_hosts, ending.claimed_hosts)
+        )
+        self.assert_released(uuid, states.ERROR)
+        ended = self.last_operation(uuid)
+        self.assertEqual('failed', ended.state)
+        self.assertIsNone(ended.waiting_since)
+        self.assertEqual('error', self.cloud.last_migration(uuid).status)
+        self.assertEqual(
+            {('a', True): 1, ('b', False): 1}, self.cloud.allocations(uuid)
+        )
+        self.assertEqual(
+            'The live_migrate was abandoned by an operator: rack 4 burnt. '
+            'The guest or disks of the instance may be on: a, b.',
+            self.cloud.fault(uuid)['message'],
+        )
+        emitted, end = self.logged(ended)[-2:]
+        self.assertIn('is abandoned: The live_migrate was', emitted)
+        self.assertEqual('ended: failed', end)
+        # The host that comes back finds that nothing is wanted of it.
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.sweep()
+        self.assertEqual(ended, self.last_operation(uuid))
+        self.assertEqual(states.ERROR, self.cloud.instance(uuid).vm_state)
+        self.cloud.delete(uuid)
+        self.assert_nothing_left(uuid)
+        self.assert_spans_paired(uuid)
+
+    def test_abandoned_guest_is_not_destroyed_as_unowned(self):
+        # The source of a resize has the only disk that is sure to be whole.
+        uuid = self.cloud.boot(host='a')
+        operation = self.start_stuck('migrate', 'b', 'grow_disks', uuid)
+        self.abandon(operation)
+        self.assert_released(uuid, states.ERROR)
+        # What the user tries meanwhile changes nothing.
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: self.last_operation(uuid).state == 'failed'
+        )
+        self.assertEqual('b', self.cloud.instance(uuid).host)
+        self.assertEqual(
+            {('b', True): 1, ('a', False): 1}, self.cloud.allocations(uuid)
+        )
+        self.cloud.computes['a'].reconciler.reconcile()
+        self.assertEqual('reboot_hard', self.last_operation(uuid).kind)
+        self.assertIsNotNone(
+            self.cloud.world.get_disks('a', uuid, retained=True)
+        )
+        self.assertIn('which is in error: left', self.log.output)
+        # Deleted, it is removed from both; b does it when it returns.
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
+        self.cloud.start_compute('b')
+        self.cloud.settle(uuid)
+        self.assert_nothing_left(uuid)
+
+    def test_abandon_unwinding(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_fault('b', 'start', 'no memory')
+        operation = self.start_stuck('migrate', 'a', 'restore_disks', uuid)
+        self.assertTrue(operation.unwinding)
+        ending = self.abandon(operation, reason=None)
+        self.assertEqual(['a', 'b'], ending.leftover_hosts)
+        self.assert_released(uuid, states.ERROR)
+        self.assertRegex(
+            self.cloud.fault(uuid)['message'],
+            r'^The migrate was abandoned by an operator\. .* '
+            r'It was being taken back because: .*no memory',
+        )
+
+    def test_abandon_pending_cleanup(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        crashing = self.crash_at('a', 'discard_disks')
+        self.cloud.confirm(uuid, wait=False)
+        self.assertTrue(crashing.crashed.wait(10))
+        self.take_down('a')
+        operation = self.wait_until_waiting(uuid)
+        self.assertEqual(['resize.confirm'], self.cloud.open_spans(operation))
+        ending = self.abandon(operation)
+        self.assertFalse(ending.was_owner)
+        self.assertEqual(['a'], ending.leftover_hosts)
+        self.assertEqual(['a', 'b'], ending.claimed_hosts)
+        self.assert_released(uuid, states.ACTIVE)
+        self.assertEqual('failed', self.last_operation(uuid).state)
+        self.assertEqual('error', self.cloud.last_migration(uuid).status)
+        # Nothing has happened to the user's server.
+        faults = self.cloud.read(
+            lambda c: c.exec_driver_sql('SELECT * FROM faults').all()
+        )
+        self.assertEqual([], faults)
+        # A disk without a guest stays, with its room, until the delete.
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.cloud.computes['a'].reconciler.reconcile()
+        self.assertIsNotNone(
+            self.cloud.world.get_disks('a', uuid, retained=True)
+        )
+        self.assertEqual(
+            {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
+        )
+        self.cloud.delete(uuid)
+        self.assert_nothing_left(uuid)
+
+    def test_cleanup_on_lost_host(self):
+        uuid = self.cloud.boot(host='a')
+        self.take_down('a')
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
+        operation = self.wait_until_waiting(uuid)
+        ending = self.abandon(operation)
+        self.assertEqual(
+            (['a'], ['a']), (ending.leftover_hosts, ending.claimed_hosts)
+        )
+        self.assert_released(uuid, states.DELETED)
+        # With its service goes the room that was kept on the host.
+        self.assertEqual(
+            (0, 0, 0),
+            tuple(
+                vars(self.cloud.read(host_removal.count_usage, 'a')).values()
+            ),
+        )
+        self.cloud.database.write(
+            lambda c: host_removal.remove(
+                c, hosts.list_services(c, 'nova-compute', 'a')[0]
+            )
+        )
+        self.assertEqual({}, self.cloud.allocations(uuid))
+
+    def test_unused_allocation_is_released(self):
+        uuid = self.cloud.boot(host='a')
+        # Until the source calls it, or it asks, b has nothing of the guest.
+        away = exception.Unavailable(what='b', reason='it is cut off')
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.cloud.computes['a'].runner._asking,
+                'other',
+                side_effect=away,
+            )
+        )
+        self.config(group='compute', heartbeat_interval=60)
+        clock.sleep(1)
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: (
+                self.cloud.last_migration(uuid)
+                and self.step(
+                    self.last_operation(uuid), 'live_migration'
+                ).started_at
+            )
+        )
+        ending = self.abandon(self.last_operation(uuid), force=True)
+        self.assertEqual(
+            (['a'], ['a']), (ending.leftover_hosts, ending.claimed_hosts)
+        )
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
+
+    def test_abandon_running_step(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.world.inject_delay('a', 'shutdown', 2)
+        self.cloud.begin('stop', uuid, wait=False)
+        operation = self.last_operation(uuid)
+        self.cloud.wait_for(
+            lambda: self.step(operation, 'stop_instance').started_at
+        )
+        error = self.assertRaises(exception.Conflict, self.abandon, operation)
+        self.assertIn(
+            'stop_instance is at work on host a, which is up; it would be '
+            'cut off in the middle',
+            str(error),
+        )
+        self.assertEqual('running', self.last_operation(uuid).state)
+        self.abandon(operation, force=True)
+        self.assert_released(uuid, states.ERROR)
+        # It is refused when it comes to tell that it is done.
+        self.cloud.wait_for(
+            lambda: 'stop_instance is cut off here' in self.log.output
+        )
+        self.assert_released(uuid, states.ERROR)
+        self.assertEqual('failed', self.last_operation(uuid).state)
+        self.assertEqual(
+            'preempted', self.step(operation, 'stop_instance').state
+        )
+        self.cloud.begin('reboot_hard', uuid)
+        self.assert_released(uuid, states.ACTIVE)
+
+    def test_abandon_ended_or_unknown(self):
+        uuid = self.cloud.boot(host='a')
+        before = self.cloud.notifications(uuid)
+        error = self.assertRaises(
+            exception.Conflict, self.abandon, self.last_operation(uuid)
+        )
+        self.assertRegex(str(error), '^create .* has ended at .*: done')
+        self.assertEqual(before, self.cloud.notifications(uuid))
+        self.assertRaises(
+            exception.OperationNotFound,
+            self.cloud.database.write,
+            lambda c: operator_actions.abandon(c, 'x', None, True, 'console'),
+        )

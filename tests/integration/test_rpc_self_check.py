@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services whose queues are taken from them while they run."""
+
+import contextlib
+
+import amqp
+import kombu
+
+from tests import base
+from tests.integration import test_cluster
+
+#: Seconds in which something is done that a message has caused: less than
+#: from one heartbeat to the next, with which it would be done without one.
+AT_ONCE = 1.0
+
+
+class RpcSelfCheckTest(test_cluster.ClusterTestCase):
+    """An operator, or a failover, takes queues away."""
+
+    options = {'compute': {'heartbeat_interval': 2}}
+
+    def setUp(self):
+        super().setUp()
+        self.start(conductors=1, computes=1)
+        self.connection = kombu.Connection(
+            self.broker_url.replace('rabbit://', 'amqp://')
+        )
+        self.addCleanup(self.connection.release)
+
+    def channel(self):
+        """Return a new channel: an error closes the one it happens on."""
+        return contextlib.closing(self.connection.channel())
+
+    def unbind(self, queue):
+        with self.channel() as channel:
+            channel.queue_unbind(queue, 'minova', routing_key=queue)
+
+    def listeners(self, queue):
+        """Return how many listen to a queue."""
+        with self.channel() as channel:
+            try:
+                return channel.queue_declare(queue, passive=True)[2]
+            except amqp.NotFound:
+                return 0
+
+    def reboot(self, uuid):
+        """Restart a server; return the seconds that took."""
+        began = base.clock.monotonic()
+        self.user.act(uuid, 'reboot', {'type': 'HARD'})
+        self.user.wait(uuid, 'ACTIVE')
+        return base.clock.monotonic() - began
+
+    def fastest(self, uuid):
+        """Return the least of some: the machine may have other work."""
+        return min(self.reboot(uuid) for _ in range(3))
+
+    def test_queues_taken_away(self):
+        uuid = self.user.boot()
+        self._delete(uuid)
+        self._unbind(uuid)
+        self._unbind_for_good(uuid)
+        for service in self.cluster.services.values():
+            self.assertEqual(0, service.terminate())
+
+    def _delete(self, uuid):
+        """The broker says so, and the library declares them again."""
+        queues = ('conductor', 'conductor.c0', 'compute', 'compute.n0')
+        with self.channel() as channel:
+            for queue in queues:
+                channel.queue_delete(queue)
+        for queue in queues:
+            self.wait_for(lambda queue=queue: self.listeners(queue), 20)
+        self.assertLess(self.fastest(uuid), AT_ONCE)
+
+    def _unbind(self, uuid):
+        """Nobody is told; only who listens to himself finds out."""
+        self.unbind('compute.n0')
+        # Deaf it still takes up what it owes, with its next sign of life.
+        self.reboot(uuid)
+        self.unbind('conductor.c0')
+        for name, service in (
+            ('Compute n0', self.service('compute', 'n0')),
+            ('Conductor c0', self.service('conductor', 'c0')),
+        ):
+            service.wait_for(f'{name} is deaf')
+            service.wait_for(
+                f'{name} hears again',
+                times=service.log_text().count(f'{name} does not hear'),
+            )
+            self.assertEqual(1, service.log_text().count('is deaf'), name)
+        self.assertLess(self.fastest(uuid), AT_ONCE)
+
+    def _unbind_for_good(self, uuid):
+        """Listening anew does not help; another worker does."""
+        compute = self.service('compute', 'n0')
+
+        def is_given_up():
+            self.unbind('compute.n0')
+            return 'This worker ends' in compute.log_text()
+
+        self.wait_for(is_given_up)
+        self.assertEqual(
+            1 + 3, compute.log_text().count('is deaf: it can send')
+        )
+        compute.wait_for('Compute n0 is ready.', times=2)
+        self.assertIn('exited with status 1', compute.log_text())
+        self.assertLess(self.fastest(uuid), AT_ONCE)

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is asking, by each strategy; and the services that come along."""
+
+import sys
+import types
+
+import falcon.testing
+
+from minova import exception
+from minova.api import app
+from minova.api.backend import Backend
+from minova.api.http import auth
+from minova.cmd import wsgi
+from minova.conf import CONF
+from minova.identity.embedded import Identity
+from minova.images import embedded
+from tests import base
+
+
+class NoDatabase:
+    """Tells what it is asked for whom."""
+
+    def read(self, work):
+        raise exception.NotFound('nothing is here')
+
+    write = read
+
+
+def backend():
+    return Backend(
+        database=NoDatabase(),
+        conductor=None,
+        computes=None,
+        waker=None,
+        images=None,
+        host='api',
+    )
+
+
+class AuthTestCase(base.TestCase):
+    """An application over nothing."""
+
+    def client(self, identity=None, images=None):
+        made = app.make_app(backend(), identity, images)
+        self.callers = []
+        made.add_middleware(_After(self.callers))
+        return falcon.testing.TestClient(made)
+
+
+class _After:
+    def __init__(self, callers):
+        self._callers = callers
+
+    def process_request(self, req, resp):
+        self._callers.append(req.context.caller)
+
+
+class KeystoneTest(AuthTestCase):
+    """keystonemiddleware's headers."""
+
+    def setUp(self):
+        super().setUp()
+        self.config('api', auth='keystone')
+
+    def test_headers_are_read(self):
+        client = self.client()
+        client.simulate_get(
+            '/v2.1/flavors/x',
+            headers={
+                'X-Identity-Status': 'Confirmed',
+                'X-User-Id': 'u',
+                'X-User-Name': 'un',
+                'X-User-Domain-Id': 'ud',
+                'X-Project-Id': 'p',
+                'X-Project-Name': 'pn',
+                'X-Project-Domain-Id': 'pd',
+                'X-Roles': 'member, admin',
+                'OpenStack-System-Scope': 'all',
+            },
+        )
+        (caller,) = self.callers
+        self.assertEqual(
+            ('u', 'un', 'ud', 'p', 'pn', 'pd', 'all'),
+            (
+                caller.user_id,
+                caller.user_name,
+                caller.user_domain_id,
+                caller.project_id,
+                caller.project_name,
+                caller.project_domain_id,
+                caller.system_scope,
+            ),
+        )
+        self.assertEqual(['member', 'admin'], caller.roles)
+        self.assertIs(True, caller.is_admin)
+
+    def test_unconfirmed_identity_is_anonymous(self):
+        client = self.client()
+        for status in ('Invalid', '', 'confirmed'):
+            result = client.simulate_get(
+                '/v2.1/flavors',
+                headers={'X-Identity-Status': status, 'X-User-Id': 'u'},
+            )
+            self.assertEqual(401, result.status_code)
+            # keystonemiddleware says where to get a token.
+            self.assertNotIn('WWW-Authenticate', result.headers)
+
+    def test_it_stands_around_the_application(self):
+        class Protocol:
+            def __init__(self, app, conf):
+                self.app, self.conf = app, conf
+
+        module = types.ModuleType('keystonemiddleware.auth_token')
+        module.AuthProtocol = Protocol
+        before = sys.modules.get('keystonemiddleware.auth_token')
+        sys.modules['keystonemiddleware.auth_token'] = module
+        try:
+            inner = object()
+            outer = auth.protect(inner)
+        finally:
+            if before is None:
+                del sys.modules['keystonemiddleware.auth_token']
+            else:
+                sys.modules['keystonemiddleware.auth_token'] = before
+        self.assertIs(inner, outer.app)
+        # Else nobody could see the version documents.
+        self.assertIs(True, outer.conf['delay_auth_decision'])
+        self.assertIs(CONF, outer.conf['oslo_config_config'])
+
+    def test_other_strategies_need_nothing_around(self):
+        self.config('api', auth='none')
+        inner = object()
+        self.assertIs(inner, auth.protect(inner))
+
+
+class NoneTest(AuthTestCase):
+    """USER:PROJECT."""
+
+    def test_roles(self):
+        self.config('api', auth='none')
+        client = self.client()
+        for token, roles, admin in (
+            ('u:p', ['member', 'reader'], False),
+            ('admin:p', ['admin', 'member', 'reader'], True),
+        ):
+            client.simulate_get('/v2.1/x', headers={'X-Auth-Token': token})
+            caller = self.callers[-1]
+            self.assertEqual(roles, caller.roles)
+            self.assertIs(admin, caller.is_admin)
+            self.assertEqual('p', caller.project_id)
+
+    def test_headers_of_keystone_are_not_believed(self):
+        self.config('api', auth='none')
+        result = self.client().simulate_get(
+            '/v2.1/x',
+            headers={'X-Identity-Status': 'Confirmed', 'X-User-Id': 'u'},
+        )
+        self.assertEqual(401, result.status_code)
+
+
+class EmbeddedTest(AuthTestCase):
+    """Our own identity and image services."""
+
+    def setUp(self):
+        super().setUp()
+        self.config('api', auth='embedded')
+        self.identity = Identity(f'{self.directory}/identity')
+        self.images = embedded.EmbeddedImages(f'{self.directory}/images')
+        self.http = self.client(self.identity, self.images)
+
+    def log_in(self, name='admin', project='admin'):
+        domain = {'id': 'default'}
+        result = self.http.simulate_post(
+            '/identity/v3/auth/tokens',
+            json={
+                'auth': {
+                    'identity': {
+                        'methods': ['password'],
+                        'password': {
+                            'user': {
+                                'name': name,
+                                'domain': domain,
+                                'password': self.identity.initial_passwords[
+                                    name
+                                ],
+                            }
+                        },
+                    },
+                    'scope': {'project': {'name': project, 'domain': domain}},
+                }
+            },
+        )
+        self.assertEqual(201, result.status_code, result.text)
+        return result.headers['X-Subject-Token']
+
+    def get(self, path, token=None):
+        headers = {'X-Auth-Token': token} if token else {}
+        return self.http.simulate_get(path, headers=headers)
+
+    def test_tokens(self):
+        admin = self.log_in()
+        self.get('/v2.1/x', admin)
+        caller = self.callers[-1]
+        self.assertEqual('admin', caller.user_name)
+        self.assertEqual('admin', caller.project_name)
+        self.assertIs(True, caller.is_admin)
+        self.get('/v2.1/x', self.log_in('demo', 'demo'))
+        self.assertIs(False, self.callers[-1].is_admin)
+        result = self.get('/v2.1/x', admin + 'x')
+        self.assertEqual(401, result.status_code)
+
+    def test_companions_answer(self):
+        self.assertEqual(300, self.get('/identity').status_code)
+        self.assertEqual(300, self.get('/image/').status_code)
+        result = self.get('/image/v2/images', self.log_in())
+        self.assertEqual([], result.json['images'])
+
+    def test_companion_error_formats(self):
+        result = self.get('/image/v2/images')
+        self.assertEqual(401, result.status_code)
+        self.assertEqual({'code', 'title', 'message'}, set(result.json))
+        result = self.get('/identity/v3/nothing', self.log_in())
+        self.assertEqual(404, result.status_code)
+        self.assertEqual(404, result.json['error']['code'])
+        result = self.get('/imagery', self.log_in())
+        self.assertEqual(['itemNotFound'], list(result.json))
+
+    def test_without_the_service_it_is_a_mistake(self):
+        error = self.assertRaises(
+            exception.ConfigInvalid, app.make_app, backend()
+        )
+        self.assertIn('[api] auth is embedded', str(error))
+
+    def test_from_the_configuration(self):
+        self.config('identity', directory=f'{self.directory}/identity')
+        self.config('image', service='embedded')
+        self.config('image', directory=f'{self.directory}/images')
+        images = app.open_images()
+        self.assertIsInstance(images, embedded.EmbeddedImages)
+        made = app.make_app_from_configuration(
+            Backend(NoDatabase(), None, None, None, images, 'api')
+        )
+        client = falcon.testing.TestClient(made)
+        self.assertEqual(300, client.simulate_get('/image').status_code)
+        self.assertEqual(300, client.simulate_get('/identity').status_code)
+
+
+class WsgiAppTest(base.TestCase):
+    """The application for other servers."""
+
+    def test_it_is_made_once_at_the_first_request(self):
+        made = []
+
+        def answer(environ, start_response):
+            return [environ['n']]
+
+        def make(backend):
+            made.append(backend)
+            return answer
+
+        self.patch(wsgi.service, 'configure', lambda argv, prog: None)
+        self.patch(wsgi, '_backend', lambda: 'backend')
+        self.patch(wsgi.app, 'make_app_from_configuration', make)
+        self.patch(wsgi, '_made', None)
+        self.assertEqual([], made)
+        for number in range(3):
+            reply = wsgi.application({'n': number}, None)
+            self.assertEqual([number], reply)
+        self.assertEqual(['backend'], made)
+
+    def test_where_the_configuration_is(self):
+        given = []
+        self.patch(
+            wsgi.service,
+            'configure',
+            lambda argv, prog: given.append(argv),
+        )
+        self.patch(wsgi, '_backend', lambda: 'backend')
+        self.patch(
+            wsgi.app,
+            'make_app_from_configuration',
+            lambda backend: lambda environ, start_response: [],
+        )
+        for value, expected in (
+            (None, []),
+            ('/x.conf', ['--config-file', '/x.conf']),
+        ):
+            self.patch(wsgi, '_made', None)
+            wsgi._configure.cache_clear()
+            environ = {} if value is None else {'MINOVA_CONFIG': value}
+            self.patch(wsgi.os, 'environ', environ)
+            wsgi.application({}, None)
+            self.assertEqual(expected, given[-1])

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows and stocks as they are in a cloud where nothing is wrong."""
+
+import dataclasses
+import datetime
+
+from minova.db.queries import audit_snapshot
+from minova.db.queries import hosts
+from minova.db.queries import ports
+from minova.objects.flavor import Flavor
+from minova.objects.host import HostArtifact
+from minova.objects.migration import Migration
+from minova.objects.operation import Operation
+from minova.objects.operation import Step
+from minova.rpc.named_queue import QueueStats
+
+NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+RUNNING, PAUSED, OFF = 1, 3, 4
+
+
+def ago(**span):
+    return NOW - datetime.timedelta(**span)
+
+
+def flavor(vcpus=1):
+    return Flavor(
+        id=1,
+        flavorid='small',
+        name='small',
+        description=None,
+        vcpus=vcpus,
+        memory_mb=512,
+        root_gb=1,
+        ephemeral_gb=0,
+        swap_mb=0,
+        rxtx_factor=1.0,
+        is_public=True,
+        disabled=False,
+        extra_specs={},
+    )
+
+
+def instance(uuid, **values):
+    made = {
+        'uuid': uuid,
+        'host': 'a',
+        'vm_state': 'active',
+        'task_state': None,
+        'task_id': None,
+        'generation': 1,
+        'power_state': RUNNING,
+        'notification_seq': 9,
+        'launched_at': ago(days=1),
+        'flavor': flavor(),
+        'network_info': [],
+    }
+    return audit_snapshot.InstanceRow(**(made | values))
+
+
+def operation(number, uuid, **values):
+    made = {
+        'id': number,
+        'instance_uuid': uuid,
+        'kind': 'pause',
+        'generation': 1,
+        'state': 'running',
+        'owns_instance': True,
+        'outcome': None,
+        'unwinding': False,
+        'old_vm_state': 'active',
+        'open_step_count': 1,
+        'request_id': 'req',
+        'user_id': None,
+        'project_id': None,
+        'context': {},
+        'params': {},
+        'error': None,
+        'wait_reason': None,
+        'waiting_since': None,
+        'incidents': 0,
+        'deadline': NOW + datetime.timedelta(minutes=5),
+        'started_at': ago(minutes=1),
+        'updated_at': ago(minutes=1),
+        'finished_at': None,
+    }
+    return Operation(**(made | values))
+
+
+def step(number, of, uuid, host, **values):
+    made = {
+        'id': number,
+        'operation_id': of,
+        'instance_uuid': uuid,
+        'number': 1,
+        'method': 'pause_instance',
+        'topic': 'compute',
+        'host': host,
+        'args': {},
+        'state': 'pending',
+        'undoes': None,
+        'nested': False,
+        'detached': False,
+        'incarnation': None,
+        'checkpoints': {},
+        'open_events': [],
+        'attempts': 0,
+        'result': None,
+        'error': None,
+        'not_before': None,
+        'created_at': ago(minutes=1),
+        'started_at': None,
+        'finished_at': None,
+    }
+    return Step(**(made | values))
+
+
+def migration(number, of, uuid, status, **values):
+    made = dict.fromkeys(Migration.fields) | {
+        'id': number,
+        'uuid': f'move-{number}',
+        'instance_uuid': uuid,
+        'operation_id': of,
+        'kind': 'resize',
+        'status': status,
+        'old_vm_state': 'active',
+        'source_host': 'a',
+        'source_node': 'a',
+        'dest_host': 'b',
+        'old_flavor': flavor(),
+        'new_flavor': flavor(2),
+    }
+    return Migration(**(made | values))
+
+
+def artifact(uuid, **values):
+    made = {
+        'uuid': uuid,
+        'power_state': RUNNING,
+        'is_incoming': False,
+        'operation': 'operation',
+        'generation': 1,
+        'has_disks': True,
+        'has_retained_disks': False,
+        'has_partial_disks': False,
+        'has_config_drive': False,
+        'has_reserved_addresses': False,
+    }
+    return HostArtifact(**(made | values))
+
+
+def empty_contents(uuid, **values):
+    """Return a holding without a guest."""
+    none = {'power_state': None, 'generation': None, 'operation': None}
+    return artifact(uuid, **(none | {'has_disks': False} | values))
+
+
+def emitted(**values):
+    made = {
+        'rows': 9,
+        'first': 1,
+        'last': 9,
+        'last_published': 9,
+        'first_unpublished': None,
+        'oldest_unpublished_at': None,
+    }
+    return audit_snapshot.OutboxSummary(**(made | values))
+
+
+def service(host, binary='nova-compute', **values):
+    made = {
+        'id': 1,
+        'uuid': f'service-{binary}-{host}',
+        'binary': binary,
+        'host': host,
+        'incarnation': 'start',
+        'version': '1',
+        'disabled': False,
+        'disabled_reason': None,
+        'forced_down': False,
+        'started_at': ago(days=1),
+        'last_seen_at': ago(seconds=1),
+        'heartbeat_age': 1.0,
+    }
+    return hosts.Service(**(made | values))
+
+
+class Rows:
+    """A cloud of two hosts; tests add what they need and spoil it."""
+
+    def __init__(self):
+        self.instances = {}
+        self.operations = {}
+        self.steps = []
+        self.moves = []
+        self.allocations = []
+        self.used = {}
+        self.nodes = {'a': 'node-a', 'b': 'node-b'}
+        self.services = [service('a'), service('b')]
+        self.services.append(service('c1', 'nova-conductor'))
+        self.told = {}
+        self.unended = []
+        self.ports = []
+        self.stocks = {'a': [], 'b': []}
+        self.not_asked = {}
+        self.queues = {
+            name: QueueStats(messages=0, consumers=1)
+            for name in ('compute.a', 'compute.b', 'conductor.c1')
+        }
+
+    # -- making --------------------------------------------------------------
+
+    def add(self, uuid, held='own', **values):
+        """Add an instance, with room on its host."""
+        row = self.instances[uuid] = instance(uuid, **values)
+        self.told[uuid] = emitted()
+        if held == 'own' and row.host is not None:
+            self.hold(uuid, row.host, uuid, row.flavor.vcpus)
+        return row
+
+    def begin(self, number, uuid, *hosts_, **values):
+        """Add an operation that runs, with a step pending by each host."""
+        self.operations[number] = operation(
+            number, uuid, **({'open_step_count': len(hosts_)} | values)
+        )
+        for host in hosts_:
+            name = f'step-{number}-{host}'
+            self.steps.append(step(name, number, uuid, host))
+
+    def hold(self, uuid, host, holder, vcpus=1):
+        self.allocations.append(
+            audit_snapshot.Allocation(
+                len(self.allocations), host, uuid, holder, vcpus, 512, 1
+            )
+        )
+
+    def plug(self, uuid, address):
+        """Give an instance an address; return what is not noted of it yet."""
+        number = f'port-{address}'
+        nic = {
+            'id': number,
+            'label': 'private',
+            'network_id': 'network',
+            'addresses': [{'address': address}],
+        }
+        self.change(uuid, network_info=[nic])
+        mac = f'fa:16:3e:00:00:{len(self.ports):02x}'
+        return ports.Port(number, 'network', uuid, address, mac, NOW)
+
+    def change(self, uuid, **values):
+        """Spoil an instance's row."""
+        old = self.instances[uuid]
+        self.instances[uuid] = dataclasses.replace(old, **values)
+
+    def have(self, host, *holdings):
+        self.stocks[host] += holdings
+
+    # -- reading -------------------------------------------------------------
+
+    def records(self):
+        return audit_snapshot.DatabaseSnapshot(
+            instances=self.instances,
+            operations=self.operations,
+            steps=self.steps,
+            migrations=self.moves,
+            allocations=self.allocations,
+            hosts={
+                host: audit_snapshot.HostRow(
+                    host,
+                    node,
+                    self.used.get(host, self.sums(host)),
+                    self.sums(host),
+                )
+                for host, node in self.nodes.items()
+            },
+            services=self.services,
+            outbox=self.told,
+            unfinished_events=self.unended,
+            ports=self.ports,
+        )
+
+    def sums(self, host):
+        held = [one.resources for one in self.allocations if one.host == host]
+        return tuple(map(sum, zip(*held, strict=True))) if held else (0, 0, 0)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stories: complete, and as their own docstrings tell them."""
+
+import inspect
+import re
+
+from minova import flows
+from minova import states
+from minova.flows import build
+from minova.flows import delete
+from minova.flows import force_complete
+from minova.flows import lifecycle
+from minova.flows import live_migration
+from minova.flows import rescue
+from minova.flows import resize
+from minova.flows.base import ComputeStep
+from minova.flows.base import Flow
+from tests import base
+
+MODULES = (
+    build,
+    delete,
+    force_complete,
+    lifecycle,
+    live_migration,
+    rescue,
+    resize,
+)
+
+
+class FlowTableTest(base.TestCase):
+    """The state table and the stories are about the same operations."""
+
+    def test_every_kind_has_a_flow(self):
+        self.assertEqual(set(states.TABLE), set(flows.FLOWS))
+
+    def test_flows_name_their_pending_steps(self):
+        """Whatever a story owes, calls or undoes stands in ``steps``."""
+        for kind, story in flows.FLOWS.items():
+            for step in story.steps:
+                if not issubclass(step, ComputeStep):
+                    continue
+                for other in (*step.nested_steps, *filter(None, (step.undo,))):
+                    self.assertIn(other, story.steps, kind)
+
+    def test_steps_that_undo_must_succeed(self):
+        for story in flows.FLOWS.values():
+            for step in story.steps:
+                undo = getattr(step, 'undo', None)
+                if undo is not None:
+                    self.assertTrue(undo.retry_until_done, undo.method)
+
+    def test_methods_are_named_after_their_classes(self):
+        for story in flows.FLOWS.values():
+            for step in story.steps:
+                snake = re.sub(r'(?<!^)(?=[A-Z])', '_', step.__name__).lower()
+                self.assertEqual(step.method, snake)
+
+    def test_docstrings_list_the_steps(self):
+        """Each module's table of steps is what its stories say."""
+        for module in MODULES:
+            emitted = (module.__doc__ or '').replace('\\\n', '')
+            emitted = re.sub(r'\s+', '', emitted)
+            for _, story in inspect.getmembers(module, inspect.isclass):
+                if not issubclass(story, Flow):
+                    continue
+                for step in story.steps:
+                    self.assertIn(step.method, emitted, module.__name__)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The config drive stays what it is to a guest that has it mounted."""
+
+import base64
+import os
+
+import fixtures
+
+from minova import exception
+from minova.virt import configdrive
+from minova.virt.driver import ConfigDrive
+from minova.virt.libvirt.qemu import live_migration
+from tests.unit.virt.libvirt.fake_libvirt import HostsTestCase
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+#: The largest that the API takes, of what cannot be packed.
+SCRIPT = base64.b64encode(os.urandom(49149)).decode()
+
+
+def guest(title='a guest', **emitted):
+    fixed = {'hostname': 'web', 'launch_index': 0, 'reservation_id': 'r-1'}
+    return spec(config_drive=ConfigDrive(**(fixed | emitted)), title=title)
+
+
+class ConfigDriveMigrationTest(HostsTestCase):
+    """From a to b, which share nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                live_migration.qemu_version, 'version', lambda path: 10_000_000
+            )
+        )
+
+    def boot(self, **emitted):
+        made = guest(**emitted)
+        return self.a.boot(config_drive=made.config_drive)
+
+    def plan(self, wanted):
+        answer = self.b.moves.check_can_live_migrate_destination(
+            wanted, {}, None
+        )
+        return self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+
+    def drive(self, host):
+        path = os.path.join(host.disks.guest_directory(UUID), 'disk.config')
+        with open(path, 'rb') as file:
+            return file.read()
+
+    def receive(self, wanted):
+        plan = self.plan(wanted)
+        self.b.moves.pre_live_migration(wanted, plan)
+        return plan['config_drive_content']
+
+    def test_as_it_would_be_made_it_is_made(self):
+        wanted = self.boot(metadata={'role': 'web', 'an': 'other'})
+        again = guest(metadata={'an': 'other', 'role': 'web'})
+        self.assertIsNone(self.receive(again))
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+        self.assertEqual(configdrive.build_image(wanted), self.drive(self.b))
+
+    def test_changed_since_it_is_sent(self):
+        self.boot(metadata={'role': 'web'})
+        now = guest(title='renamed', metadata={'role': 'database'})
+        self.assertNotEqual(configdrive.build_image(now), self.drive(self.a))
+        self.assertIsNotNone(self.receive(now))
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+        # And what is there stays, however often it is prepared.
+        self.b.moves.pre_live_migration(now, self.plan_without_check(now))
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+
+    def plan_without_check(self, wanted):
+        """Return a plan of a source that knows nothing of drives."""
+        return {'block_migration': True, 'disks': [
+            {'name': 'disk', 'size': 1 << 30, 'format': 'qcow2', 'base': None}
+        ]}  # fmt: skip
+
+    def test_the_largest_that_a_user_may_have(self):
+        metadata = {f'{"k" * 250}{n:05d}': os.urandom(127).hex() for n in
+                    range(128)}  # fmt: skip
+        self.boot(user_data=SCRIPT, metadata=metadata)
+        now = guest(user_data=SCRIPT)
+        # Beside what else a step has; three copies of the script are one.
+        self.assertLess(len(self.receive(now)), 256 << 10)
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+
+    def test_destination_without_digest(self):
+        wanted = self.boot()
+        answer = self.b.moves.check_can_live_migrate_destination(
+            wanted, {}, None
+        )
+        del answer['config_drive']
+        plan = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        self.b.moves.pre_live_migration(wanted, plan)
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+
+    def test_source_without_digest(self):
+        wanted = self.boot()
+        self.b.moves.pre_live_migration(
+            wanted, self.plan_without_check(wanted)
+        )
+        self.assertEqual(self.drive(self.a), self.drive(self.b))
+
+    def test_none(self):
+        self.a.boot()
+        self.assertIsNone(self.receive(spec()))
+        self.assertEqual([False], self.b.has('disk.config'))
+
+    def test_too_large(self):
+        wanted = self.boot()
+        path = os.path.join(self.a.disks.guest_directory(UUID), 'disk.config')
+        with open(path, 'wb') as file:
+            file.write(os.urandom(300_000))
+        error = self.assertRaises(
+            exception.MigrationPreCheckError, self.plan, wanted
+        )
+        self.assertIn('move the guest while it is off', str(error))
+        self.assertEqual([False], self.b.has('disk.config'))
+
+    def test_shared_it_is_neither_made_nor_sent(self):
+        places = (self.a.site.instances_path, self.a.site.image_cache_path)
+        self.b = self.open('b', places=places)
+        self.boot(metadata={'role': 'web'})
+        before = self.drive(self.a)
+        self.assertIsNone(self.receive(guest()))
+        self.assertEqual(before, self.drive(self.a))

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guests of QEMU hosts: whose their disks are when they have come."""
+
+import os
+
+import libvirt
+
+from tests.unit.virt.libvirt.fake_libvirt import HostsTestCase
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+
+class DiskOwnershipTest(HostsTestCase):
+    """Disks in a directory that both hosts see, and that are a's."""
+
+    def setUp(self):
+        super().setUp()
+        self.a.boot()
+        places = (self.a.site.instances_path, self.a.site.image_cache_path)
+        self.b = self.open('b', places=places)
+        self.b.connection.opened.domain = self.a.domain
+
+    def owner_after(self, state, reason=0, persistent=True):
+        self.a.disks.set_owner(UUID, 'a')
+        domain = self.a.domain
+        domain.power, domain.persistent = (state, reason), persistent
+        self.b.guests.define(spec())
+        return self.b.disks.get_owner(UUID)
+
+    def test_it_came_running(self):
+        self.assertEqual('b', self.owner_after(libvirt.VIR_DOMAIN_RUNNING))
+        self.assertEqual('b', self.owner_after(libvirt.VIR_DOMAIN_PAUSED))
+
+    def test_it_has_not_come_yet(self):
+        owner = self.owner_after(
+            libvirt.VIR_DOMAIN_PAUSED,
+            libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+            persistent=False,
+        )
+        self.assertEqual('a', owner)
+
+    def test_it_is_off(self):
+        self.assertEqual('a', self.owner_after(libvirt.VIR_DOMAIN_SHUTOFF))
+
+    def test_it_is_not_there(self):
+        self.b.connection.opened.domain = None
+        self.b.guests.define(spec())
+        self.assertEqual('a', self.b.disks.get_owner(UUID))
+
+    def test_disks_of_its_own(self):
+        c = self.open('c')
+        c.boot()
+        path = os.path.join(c.disks.guest_directory(UUID), 'host')
+        before = os.stat(path).st_ino
+        c.guests.define(spec())
+        self.assertEqual(before, os.stat(path).st_ino)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a QEMU host is by its options."""
+
+import os
+
+from minova.virt.libvirt.qemu import host_config as sites
+from tests import base
+
+
+class SiteTest(base.TestCase):
+    def test_every_option(self):
+        self.config(
+            group='libvirt',
+            instances_path='disks/../instances',
+            connection_uri='qemu:///session',
+            live_migration_uri='qemu+tls://kvm1/system',
+            live_migration_inbound_addr='192.0.2.7',
+            virt_type='kvm',
+            emulator='/opt/qemu',
+        )
+        self.config(group='compute', image_cache_directory='images')
+        here = os.getcwd()
+        instances, images = f'{here}/instances', f'{here}/images'
+        host_config = sites.from_config('kvm1')
+        self.assertEqual(
+            sites.HostConfig(
+                host='kvm1',
+                instances_path=instances,
+                image_cache_path=images,
+                connection_uri='qemu:///session',
+                live_migration_uri='qemu+tls://kvm1/system',
+                live_migration_inbound_addr='192.0.2.7',
+                virt_type='kvm',
+                emulator='/opt/qemu',
+            ),
+            host_config,
+        )
+        self.assertEqual((instances, images), host_config.file_directories)
+
+    def test_others_reach_it_at_its_own_address(self):
+        self.config(my_ip='192.0.2.9')
+        host_config = sites.from_config('kvm1')
+        self.assertEqual(
+            'qemu+tcp://192.0.2.9/system', host_config.live_migration_uri
+        )
+        self.assertEqual('192.0.2.9', host_config.live_migration_inbound_addr)

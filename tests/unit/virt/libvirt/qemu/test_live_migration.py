@@ -1,0 +1,666 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live migration of QEMU hosts: what is agreed, refused, made and told."""
+
+import os
+from unittest import mock
+from xml.etree import ElementTree
+
+import fixtures
+import libvirt
+
+from minova import clock
+from minova import exception
+from minova.virt import qemu_version
+from minova.virt.driver import Peer
+from minova.virt.libvirt.qemu import live_migration
+from minova.virt.libvirt.qemu import qcow2
+from minova.virt.libvirt.qemu.disk_ownership import OWNER_FILE
+from tests import base
+from tests.unit.virt.libvirt.fake_libvirt import Domain
+from tests.unit.virt.libvirt.fake_libvirt import EMULATOR
+from tests.unit.virt.libvirt.fake_libvirt import HostsTestCase
+from tests.unit.virt.libvirt.fake_libvirt import refusal
+from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import UUID
+
+_GIB = 1 << 30
+OLD, NEW = 7_002_000, 10_000_002
+PLAN = {'mode': 'live', 'block_migration': True, 'tls': False}
+
+
+class ModeTest(base.TestCase):
+    """In which way a guest may move, if in any."""
+
+    def mode(self, here=NEW, there=NEW, kind='qemu', dest='qemu'):
+        self.useFixture(
+            fixtures.MockPatchObject(
+                qemu_version, 'version', lambda path: here
+            )
+        )
+        text = (
+            f"<domain type='{kind}'><devices><emulator>{EMULATOR}"
+            '</emulator></devices></domain>'
+        )
+        answer = {'dest': 'b', 'virt_type': dest, 'version': there}
+        return live_migration._migration_mode(
+            ElementTree.fromstring(text), answer
+        )
+
+    def test_sound_at_both_ends(self):
+        self.assertEqual('live', self.mode())
+        self.assertEqual('live', self.mode(here=10_000_000))
+
+    def test_an_old_one_at_either_end(self):
+        for ends in ({'here': OLD}, {'there': OLD}, {'here': 9_999_999}):
+            error = self.assertRaises(
+                exception.MigrationPreCheckError, self.mode, **ends
+            )
+            self.assertIn('tcg_migration_policy', str(error))
+
+    def test_what_the_operator_wants_instead(self):
+        for setting, mode in (
+            ('pause', 'pause'),
+            ('post-copy', 'post-copy'),
+            ('trust', 'live'),
+        ):
+            self.config(group='libvirt', tcg_migration_policy=setting)
+            self.assertEqual(mode, self.mode(here=OLD))
+            self.assertEqual('live', self.mode())
+
+    def test_kvm_is_not_affected(self):
+        self.assertEqual('live', self.mode(OLD, OLD, 'kvm', 'kvm'))
+
+    def test_guests_stay_on_what_they_run_on(self):
+        for kinds in (('kvm', 'qemu'), ('qemu', 'kvm')):
+            error = self.assertRaises(
+                exception.MigrationPreCheckError, self.mode, NEW, NEW, *kinds
+            )
+            self.assertIn(f'runs on {kinds[0]}', str(error))
+
+
+class FlagsTest(base.TestCase):
+    """What libvirt is told of a plan."""
+
+    ALWAYS = (
+        libvirt.VIR_MIGRATE_PEER2PEER
+        | libvirt.VIR_MIGRATE_PERSIST_DEST
+        | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+        | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+    )
+    LIVE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_AUTO_CONVERGE
+
+    def assert_flags(self, more, **plan):
+        self.assertEqual(
+            self.ALWAYS | more, live_migration._flags(PLAN | plan)
+        )
+
+    def test_disks(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(self.LIVE | whole)
+        self.assert_flags(self.LIVE | whole, incremental=False)
+        self.assert_flags(
+            self.LIVE | libvirt.VIR_MIGRATE_NON_SHARED_INC, incremental=True
+        )
+        self.assert_flags(
+            self.LIVE | libvirt.VIR_MIGRATE_UNSAFE, block_migration=False
+        )
+
+    def test_modes(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(whole, mode='pause')
+        copy = self.LIVE | libvirt.VIR_MIGRATE_POSTCOPY | whole
+        self.assert_flags(copy, mode='post-copy')
+        self.config(group='libvirt', live_migration_permit_post_copy=True)
+        self.assert_flags(copy)
+        self.assert_flags(whole, mode='pause')
+        self.config(
+            group='libvirt',
+            live_migration_permit_post_copy=False,
+            live_migration_permit_auto_converge=False,
+        )
+        self.assert_flags(libvirt.VIR_MIGRATE_LIVE | whole)
+
+    def test_tls(self):
+        whole = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        self.assert_flags(
+            self.LIVE | whole | libvirt.VIR_MIGRATE_TLS, tls=True
+        )
+
+
+class DowntimeTest(base.TestCase):
+    def test_steps(self):
+        self.config(
+            group='libvirt',
+            live_migration_downtime=500,
+            live_migration_downtime_delay=10,
+        )
+        for seconds, downtime in (
+            (0, 50),
+            (9.9, 50),
+            (10, 100),
+            (89, 450),
+            (90, 500),
+            (1e6, 500),
+        ):
+            self.assertEqual(downtime, live_migration._downtime(seconds))
+
+    def test_at_once(self):
+        self.config(
+            group='libvirt',
+            live_migration_downtime=500,
+            live_migration_downtime_delay=0,
+        )
+        self.assertEqual(500, live_migration._downtime(0))
+
+    def test_never_none(self):
+        self.config(group='libvirt', live_migration_downtime=1)
+        self.assertEqual(1, live_migration._downtime(0))
+
+
+class LiveMigrationTestCase(HostsTestCase):
+    def setUp(self):
+        super().setUp()
+        self.useFixture(
+            fixtures.MockPatchObject(
+                qemu_version, 'version', lambda path: self.versions[path]
+            )
+        )
+
+    def check(self, block=None, **emitted):
+        """Let both hosts agree on a plan."""
+        answer = self.b.moves.check_can_live_migrate_destination(
+            spec(), emitted, block
+        )
+        return self.a.moves.check_can_live_migrate_source(UUID, answer, block)
+
+    def share(self, images=True):
+        """Let b see the directories of a."""
+        host_config = self.a.site
+        other = os.path.join(self.directory, 'b', 'images')
+        places = (
+            host_config.instances_path,
+            host_config.image_cache_path if images else other,
+        )
+        self.b = self.open('b', places=places)
+
+    def assert_refused(self, text, call, *words, kind=None, **more):
+        error = self.assertRaises(
+            kind or exception.MigrationPreCheckError, call, *words, **more
+        )
+        self.assertIn(text, str(error))
+
+
+class DestinationCheckTest(LiveMigrationTestCase):
+    def test_a_guest_is_still_there(self):
+        self.b.boot()
+        self.assert_refused(
+            f'b still has a guest {UUID}',
+            self.b.moves.check_can_live_migrate_destination,
+            spec(),
+            {},
+            None,
+        )
+
+    def test_libvirt_refuses(self):
+        self.b.connection.opened.getDomainCapabilities = mock.Mock(
+            side_effect=refusal(libvirt.VIR_ERR_NO_SUPPORT, 'no such arch')
+        )
+        self.assert_refused('no such arch', self.check)
+
+    def test_emulated_processors_are_not_compared(self):
+        self.a.boot()
+        self.check(cpu_info={'model': 'Skylake', 'arch': 'x86_64'})
+        self.assertEqual([], self.b.connection.opened.compared)
+
+
+class ProcessorTest(LiveMigrationTestCase):
+    virt_type = 'kvm'
+    TOLD = {
+        'arch': 'x86_64',
+        'model': 'Skylake',
+        'vendor': 'Intel',
+        'topology': {'sockets': 1, 'cores': 2, 'threads': 1, 'cells': 1},
+        'features': ['avx2', 'vmx'],
+    }
+
+    def test_one_that_can_do_it(self):
+        self.a.boot()
+        opened = self.b.connection.opened
+        for result in (
+            libvirt.VIR_CPU_COMPARE_IDENTICAL,
+            libvirt.VIR_CPU_COMPARE_SUPERSET,
+        ):
+            opened.compares = result
+            self.check(cpu_info=self.TOLD)
+        cpu = ElementTree.fromstring(opened.compared[0])
+        self.assertEqual('Skylake', cpu.findtext('model'))
+        self.assertEqual('x86_64', cpu.findtext('arch'))
+        self.assertEqual('Intel', cpu.findtext('vendor'))
+        self.assertEqual(
+            {'sockets': '1', 'cores': '2', 'threads': '1'},
+            cpu.find('topology').attrib,
+        )
+        self.assertEqual(
+            ['avx2', 'vmx'], [one.get('name') for one in cpu.iter('feature')]
+        )
+
+    def test_one_that_cannot(self):
+        for result in (
+            libvirt.VIR_CPU_COMPARE_INCOMPATIBLE,
+            libvirt.VIR_CPU_COMPARE_ERROR,
+        ):
+            self.b.connection.opened.compares = result
+            self.assert_refused(
+                'the processor of b lacks',
+                self.check,
+                kind=exception.InvalidCPUInfo,
+                cpu_info=self.TOLD,
+            )
+
+    def test_one_of_which_nothing_is_known(self):
+        self.a.boot()
+        self.b.connection.opened.compares = libvirt.VIR_CPU_COMPARE_ERROR
+        self.assertEqual('live', self.check(cpu_info={})['mode'])
+
+
+class SourceCheckTest(LiveMigrationTestCase):
+    def test_it_is_not_there_or_off(self):
+        self.assert_refused('does not run at a', self.check)
+        self.a.boot()
+        self.a.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
+        self.assert_refused('does not run at a', self.check)
+
+    def test_block(self):
+        self.a.boot(ephemeral_gb=1)
+        for block in (None, True):
+            plan = self.check(block)
+            self.assertTrue(plan['block_migration'])
+            self.assertEqual(('b', 'a'), (plan['dest'], plan['source']))
+            self.assertEqual(
+                [('disk', 'qcow2'), ('disk.ephemeral', 'raw')],
+                [(disk['name'], disk['format']) for disk in plan['disks']],
+            )
+        self.assert_refused(
+            'is not on shared storage: b does not see it',
+            self.check,
+            False,
+            kind=exception.InvalidLocalStorage,
+        )
+
+    def test_shared(self):
+        self.share()
+        self.a.boot()
+        for block in (None, False):
+            self.assertFalse(self.check(block)['block_migration'])
+        self.assert_refused(
+            'is on shared storage: a and b see the same files',
+            self.check,
+            True,
+            kind=exception.InvalidSharedStorage,
+        )
+
+    def test_disks_are_still_there(self):
+        self.a.boot()
+        self.b.disks.create_disks(spec(), None)
+        self.assert_refused(f'b still has disks of {UUID}', self.check)
+        # Also those of a third host with which b has its directory.
+        self.b.disks.set_owner(UUID, 'c')
+        self.assert_refused(f'b still has disks of {UUID}', self.check)
+
+    def test_disk_full(self):
+        self.a.boot(ephemeral_gb=1)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                live_migration.shutil,
+                'disk_usage',
+                return_value=mock.Mock(free=_GIB),
+            )
+        )
+        # The one is a whole GiB and nothing is in it.
+        with mock.patch.object(Domain, 'blockInfo', return_value=[_GIB]):
+            self.assert_refused(
+                f'b has {_GIB} bytes free, the disks of {UUID} need '
+                f'{2 * _GIB}',
+                self.check,
+            )
+            self.check(disk_over_commit=True)
+        self.useFixture(
+            fixtures.MockPatchObject(
+                live_migration.shutil,
+                'disk_usage',
+                return_value=mock.Mock(free=1),
+            )
+        )
+        self.assert_refused(
+            'b has 1 bytes free', self.check, disk_over_commit=True
+        )
+
+    def test_source_decides_tls(self):
+        self.a.boot()
+        self.assertFalse(self.check()['tls'])
+        self.config(group='libvirt', live_migration_with_native_tls=True)
+        self.assertTrue(self.check()['tls'])
+
+
+class PreLiveMigrationTest(LiveMigrationTestCase):
+    """What is made for a guest that comes, and removed again."""
+
+    def image(self, host, name='image-1'):
+        path = os.path.join(host.site.image_cache_path, name)
+        with open(path, 'wb') as file:
+            file.write(b'x' * 4096)
+        return path
+
+    def boot_over_image(self):
+        """Let a guest run at a whose disk is over an image."""
+        path = self.image(self.a)
+        wanted = spec(image={'disk_format': 'raw'}, swap_mb=1)
+        self.a.disks.create_disks(wanted, path)
+        self.a.boot(image={'disk_format': 'raw'}, swap_mb=1)
+        return wanted
+
+    def over_image(self):
+        """The same, with a plan for its move."""
+        wanted = self.boot_over_image()
+        sizes = {'disk': _GIB, 'disk.swap': 1 << 20}
+        with mock.patch.object(
+            Domain,
+            'blockInfo',
+            lambda _, path: [sizes[os.path.basename(path)]],
+        ):
+            return wanted, self.check()
+
+    def test_over_the_same_image(self):
+        wanted, plan = self.over_image()
+        path = self.image(self.b)
+        prepare = self.b.moves.pre_live_migration
+        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        folder = self.b.disks.guest_directory(UUID)
+        disk = os.path.join(folder, 'disk')
+        self.assertEqual(_GIB, qcow2.virtual_size(disk, 'qcow2'))
+        self.assertEqual(
+            path, qcow2.image_info(disk, 'qcow2')['full-backing-filename']
+        )
+        swap = os.path.join(folder, 'disk.swap')
+        self.assertEqual(1 << 20, os.path.getsize(swap))
+        self.assertEqual('b', self.b.disks.get_owner(UUID))
+        # Asked again it finds what it has made.
+        before = os.stat(disk).st_ino
+        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        self.assertEqual(before, os.stat(disk).st_ino)
+        self.assertEqual(
+            {'disk', 'disk.swap', OWNER_FILE}, set(os.listdir(folder))
+        )
+
+    def test_over_another_image_or_none(self):
+        wanted, plan = self.over_image()
+        for image in (None, self.image(self.b, 'image-2')):
+            made = self.b.moves.pre_live_migration(wanted, plan, image)
+            self.assertEqual({'incremental': False}, made)
+            disk = os.path.join(self.b.disks.guest_directory(UUID), 'disk')
+            emitted = qcow2.image_info(disk, 'qcow2')
+            self.assertNotIn('backing-filename', emitted)
+            self.assertEqual(_GIB, emitted['virtual-size'])
+            self.b.moves.rollback_live_migration_at_destination(UUID, plan)
+            self.assertFalse(
+                os.path.exists(self.b.disks.guest_directory(UUID))
+            )
+
+    def test_shared(self):
+        self.share()
+        wanted, plan = self.over_image()
+        self.assertEqual({}, self.b.moves.pre_live_migration(wanted, plan))
+        self.assertEqual('a', self.b.disks.get_owner(UUID))
+
+    def test_shared_without_the_image(self):
+        # What b would find is found out before anything is begun.
+        self.share()
+        self.boot_over_image()
+        path = os.path.join(self.a.site.image_cache_path, 'image-1')
+        os.unlink(path)
+        before = os.listdir(self.a.site.instances_path)
+        for block in (None, False):
+            self.assert_refused(
+                f'b sees the disk, but not {path}, the image that it is over',
+                self.check,
+                block,
+            )
+        self.assertCountEqual(
+            [*before, '.probe-b'], os.listdir(self.a.site.instances_path)
+        )
+        self.assertEqual('a', self.b.disks.get_owner(UUID))
+
+    def test_shared_with_host_without_probe(self):
+        self.share()
+        self.boot_over_image()
+        answer = self.b.moves.check_can_live_migrate_destination(
+            spec(), {}, None
+        )
+        self.assertIsNone(answer.pop('missing_base'))
+        plan = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        self.assertFalse(plan['block_migration'])
+
+    def test_shared_without_the_image_any_more(self):
+        self.share()
+        wanted, plan = self.over_image()
+        os.unlink(os.path.join(self.a.site.image_cache_path, 'image-1'))
+        self.assert_refused(
+            '[compute] image_cache_directory in common too',
+            self.b.moves.pre_live_migration,
+            wanted,
+            plan,
+            kind=exception.DiskMissing,
+        )
+
+    def test_shared_and_gone(self):
+        wanted, plan = self.over_image()
+        self.assert_refused(
+            'b does not see',
+            self.b.moves.pre_live_migration,
+            wanted,
+            plan | {'block_migration': False},
+            kind=exception.DiskMissing,
+        )
+
+    def test_shared_disks_are_never_removed(self):
+        self.share()
+        _, plan = self.over_image()
+        self.b.connection.opened.domain = Domain('<domain/>')
+        # Whosever they are said to be.
+        self.b.disks.set_owner(UUID, 'b')
+        self.b.moves.rollback_live_migration_at_destination(UUID, plan)
+        self.assertIn(('undefine',), self.b.domain.told)
+        self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
+
+
+class UnderWayTest(LiveMigrationTestCase):
+    """From migrate to the end, at the source."""
+
+    def setUp(self):
+        super().setUp()
+        self.a.boot()
+        self.plan = self.check()
+        self.domain = self.a.domain
+        self.domain.ends = clock.event()
+        self.addCleanup(self.domain.ends.set)
+
+    def begin(self, **more):
+        self.a.moves.start_live_migration(
+            UUID, Peer('b', ''), self.plan | more
+        )
+
+    def state(self):
+        return self.a.moves.migration_status(UUID).state
+
+    def end(self):
+        """Let libvirt have its last word; return what is said of it."""
+        self.domain.ends.set()
+        for _ in range(200):
+            if self.state() != 'running':
+                break
+            clock.sleep(0.02)
+        return self.a.moves.migration_status(UUID)
+
+    def started(self):
+        return [one for one in self.domain.told if one[0] == 'migrate']
+
+    def test_it_arrives(self):
+        self.assertEqual('none', self.state())
+        self.begin()
+        # Before libvirt has a job the thread stands for it.
+        self.assertEqual('running', self.state())
+        self.domain.job = {
+            'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'memory_total': 10,
+            'memory_processed': 4,
+            'memory_remaining': 6,
+            'disk_total': 3,
+        }
+        going = self.a.moves.migration_status(UUID)
+        self.assertEqual(
+            ('running', 10, 4, 6, 3, 0),
+            (
+                going.state,
+                going.memory_total,
+                going.memory_processed,
+                going.memory_remaining,
+                going.disk_total,
+                going.disk_processed,
+            ),
+        )
+        self.begin()
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
+        self.assertEqual('completed', self.end().state)
+        (emitted,) = self.started()
+        _, uri, words, flags = emitted
+        self.assertEqual('qemu+tls://b/system', uri)
+        self.assertEqual(live_migration._flags(self.plan), flags)
+        self.assertEqual(
+            'tcp://192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_URI]
+        )
+        self.assertEqual(
+            '192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS]
+        )
+        self.assertNotIn(libvirt.VIR_MIGRATE_PARAM_BANDWIDTH, words)
+        for name in (
+            libvirt.VIR_MIGRATE_PARAM_DEST_XML,
+            libvirt.VIR_MIGRATE_PARAM_PERSIST_XML,
+        ):
+            self.assertIn(
+                f'{self.b.site.instances_path}/{UUID}/disk', words[name]
+            )
+            self.assertNotIn(self.a.site.instances_path, words[name])
+
+    def test_bandwidth(self):
+        self.config(group='libvirt', live_migration_bandwidth=7)
+        self.begin()
+        self.end()
+        (emitted,) = self.started()
+        self.assertEqual(7, emitted[2][libvirt.VIR_MIGRATE_PARAM_BANDWIDTH])
+
+    def test_it_fails(self):
+        self.domain.errors['migrate'] = refusal(
+            libvirt.VIR_ERR_OPERATION_FAILED, 'the other side is gone'
+        )
+        self.begin()
+        ended = self.end()
+        self.assertEqual(
+            ('failed', 'the other side is gone'), (ended.state, ended.error)
+        )
+
+    def test_it_is_aborted(self):
+        self.domain.errors['migrate'] = refusal(
+            libvirt.VIR_ERR_OPERATION_ABORTED
+        )
+        self.begin()
+        self.a.moves.abort_migration(UUID)
+        self.assertIn(('abortJob',), self.domain.told)
+        self.assertEqual('cancelled', self.end().state)
+
+    def test_started_by_a_previous_process(self):
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_BOUNDED}
+        self.assertEqual('running', self.state())
+        self.begin()
+        self.assertEqual([], self.started())
+        self.domain.errors['jobStats'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.assertEqual('none', self.state())
+        self.domain.errors['jobStats'] = refusal(libvirt.VIR_ERR_NO_DOMAIN)
+        self.assertEqual('none', self.state())
+        self.a.connection.opened.domain = None
+        self.assertEqual('none', self.state())
+
+    def test_status_unknown(self):
+        self.domain.errors['jobStats'] = refusal(
+            libvirt.VIR_ERR_RPC, 'cut off'
+        )
+        error = self.assertRaises(exception.GuestFailed, self.state)
+        self.assertIn('cut off', str(error))
+
+    def test_one_that_is_off_does_not_begin(self):
+        self.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
+        self.assertRaises(exception.GuestMigrationFailed, self.begin)
+        self.assertEqual('none', self.state())
+
+    def test_nothing_to_abort(self):
+        self.domain.errors['abortJob'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.a.moves.abort_migration(UUID)
+        self.domain.errors['abortJob'] = refusal(libvirt.VIR_ERR_RPC, 'away')
+        error = self.assertRaises(
+            exception.GuestFailed, self.a.moves.abort_migration, UUID
+        )
+        self.assertIn('away', str(error))
+        self.a.connection.opened.domain = None
+        self.a.moves.abort_migration(UUID)
+
+    def test_tune_migration(self):
+        for seconds in (0, 1, 10, 11):
+            self.a.moves.tune_migration(UUID, self.plan, seconds)
+        self.assertEqual(
+            [('downtime', 50), ('downtime', 100)], self.domain.told
+        )
+        # It is no move of this process: libvirt's job alone counts.
+        self.assertEqual('none', self.state())
+
+    def test_tune_migration_switches_to_post_copy_once(self):
+        plan = self.plan | {'mode': 'post-copy'}
+        self.domain.errors['post-copy'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID
+        )
+        self.a.moves.tune_migration(UUID, plan, 1)
+        del self.domain.errors['post-copy']
+        for seconds in (2, 3):
+            self.a.moves.tune_migration(UUID, plan, seconds)
+        self.assertEqual(2, self.domain.told.count(('post-copy',)))
+
+    def test_other_job_is_no_migration(self):
+        self.domain.job = {
+            'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'operation': libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE,
+        }
+        self.assertEqual('none', self.a.moves.migration_status(UUID).state)
+
+    def test_force(self):
+        force = self.a.moves.force_complete
+        force(UUID)
+        self.assertEqual([], self.domain.told)
+        self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED}
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.domain.power = (libvirt.VIR_DOMAIN_PAUSED, 1)
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.config(group='libvirt', live_migration_permit_post_copy=True)
+        force(UUID)
+        self.assertEqual([('suspend',)], self.domain.told)
+        self.domain.power = (libvirt.VIR_DOMAIN_RUNNING, 1)
+        force(UUID)
+        self.assertEqual([('suspend',), ('post-copy',)], self.domain.told)
+        self.domain.errors['post-copy'] = refusal(
+            libvirt.VIR_ERR_OPERATION_INVALID, 'not enabled'
+        )
+        error = self.assertRaises(exception.GuestFailed, force, UUID)
+        self.assertIn('not enabled', str(error))

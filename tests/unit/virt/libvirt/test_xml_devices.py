@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wishes in a definition: every one of them, as libvirt's schema has it."""
+
+import dataclasses
+from xml.etree import ElementTree
+
+import hypothesis
+from hypothesis import strategies
+import libvirt
+
+from minova.extra_specs import parser
+from minova.extra_specs import table
+from minova.extra_specs.value_types import Choice
+from minova.extra_specs.value_types import Flag
+from minova.extra_specs.value_types import Number
+from minova.extra_specs.value_types import PageSize
+from minova.virt.libvirt import xml
+from minova.virt.libvirt import xml_devices
+from tests import base
+from tests.unit.virt.rigs import spec
+
+DISKS = (
+    xml.Disk('/hosts/a/disk', 'qcow2', 'vda'),
+    xml.Disk('/hosts/a/disk.swap', 'raw', 'vdb'),
+)
+NICS = (
+    {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
+    {'mac': 'fa:16:3e:00:00:02'},
+)
+#: A wish that has an effect with another one only.
+BESIDE = {
+    'hw_rng:rate_period': {'hw_rng:rate_bytes': '10'},
+    **{
+        f'quota:vif_{way}_{part}': {f'quota:vif_{way}_average': '10'}
+        for way in ('inbound', 'outbound')
+        for part in ('peak', 'burst')
+    },
+    **{
+        f'quota:disk_{way}_{what}_sec_max': {
+            f'quota:disk_{way}_{what}_sec': '1'
+        }
+        for way in ('read', 'write', 'total')
+        for what in ('bytes', 'iops')
+    },
+    'hw_mem_page_size': {'hw:mem_page_size': 'any'},
+    'hw_scsi_model': {'hw_disk_bus': 'scsi'},
+    'ramdisk_id': {'kernel_id': 'kernel'},
+    'os_command_line': {'kernel_id': 'kernel'},
+}
+QEMU = xml.GuestProfile(
+    'qemu',
+    cpu_mode='custom',
+    cpu_model='qemu64',
+    machine='q35',
+    emulator='/usr/bin/qemu-system-x86_64',
+    cache='none',
+    stats_period=0,
+)
+
+
+def values(wish):
+    """Return texts that a wish takes, at its bounds."""
+    kind = wish.value_type
+    if isinstance(kind, Choice):
+        return kind.values
+    if isinstance(kind, Number):
+        found = {kind.minimum, min(kind.maximum, 1 << 31)} | {kind.special}
+        return tuple(str(n) for n in found if n is not None)
+    if isinstance(kind, Flag):
+        return ('yes', 'no')
+    if isinstance(kind, PageSize):
+        return ('small', 'large', 'any', '2MB', '1GB')
+    return ('pc-q35-7.2',) if wish.field == 'machine' else ('words-1',)
+
+
+def requirements(texts, **more):
+    """Return the spec of a guest with these wishes, of whatever side."""
+    known = {wish.name for wish in table.EXTRA_SPECS}
+    made = {name: text for name, text in texts.items() if name in known}
+    image = {name: text for name, text in texts.items() if name not in known}
+    return spec(extra_specs=made, image=image, nics=NICS, **more)
+
+
+def written(made, profile=QEMU):
+    boot = None
+    wishes = xml.requirements_of(made)
+    if wishes.kernel_id is not None:
+        ramdisk = '/hosts/a/ramdisk' if wishes.ramdisk_id else None
+        boot = xml_devices.DirectKernelBoot('/hosts/a/kernel', ramdisk)
+    return xml.domain_xml(
+        made, DISKS, profile, '/hosts/a/console', '127.0.0.1', boot
+    )
+
+
+def parsed(texts, profile=QEMU, **more):
+    return ElementTree.fromstring(
+        written(requirements(texts, **more), profile)
+    )
+
+
+class WrittenTest(base.TestCase):
+    """What a wish becomes."""
+
+    def test_processors(self):
+        root = parsed(
+            {
+                'hw:cpu_sockets': '1',
+                'hw:cpu_threads': '2',
+                'quota:cpu_shares': '512',
+                'quota:cpu_period': '20000',
+                'quota:cpu_quota': '-1',
+            },
+            vcpus=8,
+        )
+        self.assertEqual(
+            {'sockets': '1', 'cores': '4', 'threads': '2'},
+            root.find('cpu/topology').attrib,
+        )
+        self.assertEqual('512', root.findtext('cputune/shares'))
+        self.assertEqual('20000', root.findtext('cputune/period'))
+        self.assertEqual('-1', root.findtext('cputune/quota'))
+
+    def test_huge_pages(self):
+        root = parsed({'hw:mem_page_size': 'large'})
+        self.assertEqual([], list(root.find('memoryBacking/hugepages')))
+        root = parsed({'hw:mem_page_size': '2MB'})
+        page = root.find('memoryBacking/hugepages/page')
+        self.assertEqual({'size': '2048', 'unit': 'KiB'}, page.attrib)
+        root = parsed({'hw:mem_page_size': 'small'})
+        self.assertIsNone(root.find('memoryBacking'))
+
+    def test_every_disk_has_the_limits(self):
+        root = parsed(
+            {
+                'quota:disk_read_iops_sec': '7',
+                'quota:disk_write_bytes_sec': '8',
+                'quota:disk_write_bytes_sec_max': '9',
+            }
+        )
+        for disk in root.findall('devices/disk'):
+            found = {limit.tag: limit.text for limit in disk.find('iotune')}
+            self.assertEqual(
+                {
+                    'read_iops_sec': '7',
+                    'write_bytes_sec': '8',
+                    'write_bytes_sec_max': '9',
+                },
+                found,
+            )
+
+    def test_every_interface_has_the_limits(self):
+        root = parsed(
+            {
+                'quota:vif_inbound_average': '1',
+                'quota:vif_inbound_peak': '2',
+                'quota:vif_inbound_burst': '3',
+                'hw_vif_model': 'e1000e',
+            }
+        )
+        for nic in root.findall('devices/interface'):
+            self.assertEqual('e1000e', nic.find('model').get('type'))
+            (inbound,) = nic.find('bandwidth')
+            self.assertEqual('inbound', inbound.tag)
+            self.assertEqual(
+                {'average': '1', 'peak': '2', 'burst': '3'}, inbound.attrib
+            )
+
+    def test_disks_elsewhere(self):
+        root = parsed({'hw_disk_bus': 'scsi'})
+        targets = [
+            (target.get('dev'), target.get('bus'))
+            for target in root.findall('devices/disk/target')
+        ]
+        self.assertEqual([('sda', 'scsi'), ('sdb', 'scsi')], targets)
+        controller = root.find('devices/controller')
+        self.assertEqual('virtio-scsi', controller.get('model'))
+        self.assertIsNone(parsed({}).find('devices/controller'))
+
+    def test_devices(self):
+        root = parsed(
+            {
+                'hw:watchdog_action': 'poweroff',
+                'hw_rng:rate_bytes': '99',
+                'hw_video_model': 'vga',
+                'hw_qemu_guest_agent': 'no',
+                'hw:boot_menu': 'yes',
+                'hw_machine_type': 'pc',
+            }
+        )
+        self.assertEqual(
+            'poweroff', root.find('devices/watchdog').get('action')
+        )
+        self.assertEqual(
+            {'bytes': '99', 'period': '1000'},
+            root.find('devices/rng/rate').attrib,
+        )
+        self.assertEqual('vga', root.find('devices/video/model').get('type'))
+        self.assertIsNone(root.find('devices/channel'))
+        self.assertEqual('yes', root.find('os/bootmenu').get('enable'))
+        self.assertEqual('pc', root.find('os/type').get('machine'))
+
+    def test_no_defaults(self):
+        root = parsed(
+            {'hw_rng:allowed': 'no', 'hw:watchdog_action': 'disabled'}
+        )
+        self.assertIsNone(root.find('devices/rng'))
+        self.assertIsNone(root.find('devices/watchdog'))
+
+    def test_kernel(self):
+        root = parsed({'kernel_id': 'k', 'ramdisk_id': 'r'})
+        self.assertEqual('/hosts/a/kernel', root.findtext('os/kernel'))
+        self.assertEqual('/hosts/a/ramdisk', root.findtext('os/initrd'))
+        self.assertEqual(
+            'root=/dev/vda console=tty0 console=ttyS0',
+            root.findtext('os/cmdline'),
+        )
+        moved = xml.relocate_files(
+            ElementTree.tostring(root, encoding='unicode'),
+            {'/hosts/a': '/hosts/b'},
+        )
+        self.assertNotIn('/hosts/a', moved)
+        root = parsed({'kernel_id': 'k', 'os_command_line': 'a <b> & "c"'})
+        self.assertIsNone(root.find('os/initrd'))
+        self.assertEqual('a <b> & "c"', root.findtext('os/cmdline'))
+        self.assertIsNone(parsed({}).find('os/kernel'))
+
+    def test_what_cannot_be_granted_has_no_effect_on_old_guests(self):
+        strange = {
+            'hw:cpu_policy': 'dedicated',
+            'hw:numa_nodes': '2',
+            'quota:cpu_shares': 'many',
+            'hw:cpu_cores': '3',
+        }
+        self.assertEqual(
+            written(requirements({})), written(requirements(strange))
+        )
+
+    def test_what_the_host_is_like(self):
+        root = parsed({})
+        self.assertEqual('q35', root.find('os/type').get('machine'))
+        cpu = root.find('cpu')
+        self.assertEqual('exact', cpu.get('match'))
+        self.assertEqual('qemu64', cpu.findtext('model'))
+        self.assertEqual(
+            '/usr/bin/qemu-system-x86_64', root.findtext('devices/emulator')
+        )
+        driver = root.find('devices/disk/driver')
+        self.assertEqual('none', driver.get('cache'))
+        self.assertEqual('unmap', driver.get('discard'))
+        self.assertIsNone(root.find('devices/memballoon/stats'))
+        plain = parsed({}, xml.PROFILES['test'])
+        self.assertIsNone(plain.find('os/type').get('machine'))
+        self.assertIsNone(plain.find('devices/emulator'))
+        self.assertIsNone(
+            plain.find('devices/disk/driver').get('cache'),
+        )
+
+
+class AcceptedTest(base.TestCase):
+    """libvirt takes every wish at its bounds."""
+
+    def setUp(self):
+        super().setUp()
+        libvirt.registerErrorHandler(lambda context, error: None, None)
+        path = f'{self.directory}/node.xml'
+        with open(path, 'w') as file:
+            file.write('<node/>')
+        self.libvirt = libvirt.open(f'test://{path}')
+        self.addCleanup(self.libvirt.close)
+
+    def each(self):
+        """Yield each wish with each value that has an effect."""
+        for wish in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
+            for value in values(wish):
+                given = BESIDE.get(wish.name, {}) | {wish.name: value}
+                more = {'memory_mb': 1024}
+                if wish.field.startswith('cpu.'):
+                    more['vcpus'] = min(int(value), 64)
+                    given[wish.name] = str(more['vcpus'])
+                made = requirements(given, **more)
+                found = parser.parse(
+                    made.extra_specs, made.image, made.vcpus, made.memory_mb
+                )
+                self.assertEqual((), found.errors, given)
+                yield given, made
+
+    def test_each_alone(self):
+        # All that the configuration can ask for stands beside it.
+        host = dataclasses.replace(QEMU, type='test', stats_period=10)
+        for given, made in self.each():
+            try:
+                # Looked at by libvirt's own schema, then by its parser.
+                defined = self.libvirt.defineXMLFlags(
+                    written(made, host), libvirt.VIR_DOMAIN_DEFINE_VALIDATE
+                )
+            except libvirt.libvirtError as error:
+                raise AssertionError(f'{given}: {error}') from error
+            defined.undefine()
+
+    def test_schema_rejects_errors(self):
+        text = written(requirements({}), xml.PROFILES['test'])
+        self.assertRaises(
+            libvirt.libvirtError,
+            self.libvirt.defineXMLFlags,
+            text.replace('<features>', '<strange/><features>'),
+            libvirt.VIR_DOMAIN_DEFINE_VALIDATE,
+        )
+
+    def test_any_command_line(self):
+        @hypothesis.settings(max_examples=100, derandomize=True)
+        @hypothesis.given(line=strategies.text(max_size=60))
+        def accepted(line):
+            made = requirements({'kernel_id': 'k', 'os_command_line': line})
+            text = written(made, xml.PROFILES['test'])
+            defined = self.libvirt.defineXML(text)
+            shown = ElementTree.fromstring(defined.XMLDesc())
+            wanted = xml.requirements_of(made).kernel_command_line
+            self.assertEqual(wanted, shown.findtext('os/cmdline'))
+            defined.undefine()
+
+        accepted()
