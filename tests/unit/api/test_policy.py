@@ -94,7 +94,7 @@ class PolicyTest(base.TestCase):
         self.assertFalse(self.policy.is_allowed(who(), _RULE))
 
     def test_what_is_remembered_is_bounded(self):
-        self.patch(policy, '_MOST', 10)
+        self.patch(policy, '_CACHE_MAX_ENTRIES', 10)
         for number in range(100):
             self.policy.is_allowed(who(), _RULE, f'p{number}')
         self.assertLessEqual(len(self.policy._cache), 12)

@@ -261,7 +261,7 @@ class WsgiAppTest(base.TestCase):
         self.patch(wsgi.service, 'configure', lambda argv, prog: None)
         self.patch(wsgi, '_backend', lambda: 'backend')
         self.patch(wsgi.app, 'make_app_from_configuration', make)
-        self.patch(wsgi, '_made', None)
+        self.patch(wsgi, '_application', None)
         self.assertEqual([], made)
         for number in range(3):
             reply = wsgi.application({'n': number}, None)
@@ -285,7 +285,7 @@ class WsgiAppTest(base.TestCase):
             (None, []),
             ('/x.conf', ['--config-file', '/x.conf']),
         ):
-            self.patch(wsgi, '_made', None)
+            self.patch(wsgi, '_application', None)
             wsgi._configure.cache_clear()
             environ = {} if value is None else {'MINOVA_CONFIG': value}
             self.patch(wsgi.os, 'environ', environ)
