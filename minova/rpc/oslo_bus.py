@@ -271,7 +271,9 @@ def _translate_errors(message: Message, send: Callable[[], Any]) -> Any:
         if error.exc_type not in _UNKNOWN_METHOD:
             raise
         reason = f'it is of a release that has no {message.method}'
-        raise exception.UnsupportedVersion(what=where, reason=reason) from error
+        raise exception.UnsupportedVersion(
+            what=where, reason=reason
+        ) from error
     except OSError as error:
         reason = f'the message broker cannot be reached: {error}'
         raise exception.Unavailable(what=where, reason=reason) from error

@@ -173,7 +173,9 @@ def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
         'SELECT id, kind, state, error, wait_reason FROM operations'
     ):
         if state == 'running':
-            if not any(f'host {host} ' in (wait_reason or '') for host in gone):
+            if not any(
+                f'host {host} ' in (wait_reason or '') for host in gone
+            ):
                 yield f'invariant 3: {kind} {number} does not end ({wait_reason})'
         elif state in ('failed', 'rolled_back') and error is None:
             yield f'invariant 3: {kind} {number} is {state} without a reason'

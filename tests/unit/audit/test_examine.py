@@ -144,7 +144,9 @@ def _moving(it):
 def _deleted(it):
     """Its host was down; it, and the host it moved to, still clean up."""
     it.add('deleted', vm_state='deleted')
-    it.begin('delete', 'deleted', 'a', kind='force_delete', owns_instance=False)
+    it.begin(
+        'delete', 'deleted', 'a', kind='force_delete', owns_instance=False
+    )
     it.steps[-1].args['then'] = ['b']
     it.have('a', artifact('deleted'))
     it.have('b', empty_contents('deleted', disks=True))
@@ -242,7 +244,9 @@ def _close_steps(it):
     it.host_contents['a'] = [
         one for one in it.host_contents['a'] if one.uuid in (*kept, 'theirs')
     ]
-    it.begin('clear', 'gone', 'b', kind='cleanup_stale_guest', owns_instance=False)
+    it.begin(
+        'clear', 'gone', 'b', kind='cleanup_stale_guest', owns_instance=False
+    )
 
 
 def _unregistered(it):
@@ -423,7 +427,11 @@ class ExplanationTest(ExamineTestCase):
             if step.operation_id == 'delete':
                 step.state = 'done'
         it.begin(
-            'clear', 'deleted', 'c', kind='cleanup_stale_guest', owns_instance=False
+            'clear',
+            'deleted',
+            'c',
+            kind='cleanup_stale_guest',
+            owns_instance=False,
         )
         it.services.append(row_builders.service('c'))
         self.assertEqual(

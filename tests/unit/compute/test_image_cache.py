@@ -77,7 +77,7 @@ class CacheTestCase(base.TestCase):
         return [n for n in os.listdir(self.folder) if n.endswith('.part')]
 
     def age(self, used=(), cache=None):
-        return (cache or self.cache).age(lambda: set(used))
+        return (cache or self.cache).remove_expired(lambda: set(used))
 
 
 class FetchedTest(CacheTestCase):
@@ -267,7 +267,7 @@ class AgeingTest(CacheTestCase):
     def test_disk_created_during_scan(self):
         self.let_pass(2 * DAY)
         answers = [set(), {self.path(self.image)}]
-        self.assertEqual([], self.cache.age(lambda: answers.pop(0)))
+        self.assertEqual([], self.cache.remove_expired(lambda: answers.pop(0)))
         self.assertEqual([], answers)
         self.let_pass(2 * DAY)
         self.assertEqual([], self.end(used=[self.path(self.image)]))
@@ -329,7 +329,7 @@ class AgeingTest(CacheTestCase):
         seen = []
 
         def during():
-            self.open().age(set)
+            self.open().remove_expired(set)
             seen.append(len(self.parts()))
 
         number = clock.uuid4()
@@ -356,7 +356,9 @@ class AgeingTest(CacheTestCase):
             raise exception.DiskFailed(instance_id='(any)', reason='away')
 
         self.let_pass(10 * DAY)
-        self.assertRaises(exception.DiskFailed, self.cache.age, cannot)
+        self.assertRaises(
+            exception.DiskFailed, self.cache.remove_expired, cannot
+        )
         self.assertFalse(self.gone())
 
     def test_nothing_was_ever_fetched(self):

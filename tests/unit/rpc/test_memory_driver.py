@@ -172,7 +172,7 @@ class TestAddressing(Case):
         for name in ('one', 'two', 'three'):
             self.server(name)
         client = self.client()
-        names = [client.call(CTXT, 'who') for _ in range(9)]
+        names = [client.call(CTXT, 'name_of') for _ in range(9)]
         self.assertEqual(
             {'one': 3, 'two': 3, 'three': 3}, collections.Counter(names)
         )
@@ -182,7 +182,7 @@ class TestAddressing(Case):
         for name in ('one', 'two', 'three'):
             self.server(name)
         client = self.client().prepare(server='two')
-        names = {client.call(CTXT, 'who') for _ in range(6)}
+        names = {client.call(CTXT, 'name_of') for _ in range(6)}
         self.assertEqual({'two'}, names)
 
     def test_servers_of_one_name_share(self):
@@ -190,7 +190,7 @@ class TestAddressing(Case):
         self.server('one', first)
         self.server('one', second)
         client = self.client(server='one')
-        names = [client.call(CTXT, 'who') for _ in range(4)]
+        names = [client.call(CTXT, 'name_of') for _ in range(4)]
         self.assertEqual(
             {'first': 2, 'second': 2}, dict(collections.Counter(names))
         )
@@ -278,7 +278,7 @@ class TestIsolation(Case):
                 ValueError, send, CTXT, 'note', what=Unserializable()
             )
             self.assertIn('note of <Target', str(error))
-            self.assertIn('Unsayable', str(error))
+            self.assertIn('Unserializable', str(error))
         self.assertRaises(
             ValueError, self.client().cast, {'user': Unserializable()}, 'note'
         )
@@ -296,19 +296,21 @@ class TestIsolation(Case):
         log = self.useFixture(fixtures.FakeLogger(level=logging.ERROR))
         server, _ = self.server()
         error = self.assertRaises(
-            ValueError, self.client().call, CTXT, 'unsayable'
+            ValueError, self.client().call, CTXT, 'unserializable'
         )
         self.end(server)
-        self.assertIn('The answer to unsayable cannot be sent', str(error))
+        self.assertIn(
+            'The answer to unserializable cannot be sent', str(error)
+        )
         self.assertIn('Can not send reply', log.output)
 
     def test_unserializable_error_still_replies(self):
         self.server()
         self.useFixture(fixtures.FakeLogger())
         error = self.assertRaises(
-            ValueError, self.client().call, CTXT, 'fail_unsayably'
+            ValueError, self.client().call, CTXT, 'fail_unserializably'
         )
-        self.assertIn('Unsayable', str(error))
+        self.assertIn('Unserializable', str(error))
 
 
 class TestRemoteErrors(Case):
@@ -347,7 +349,7 @@ class TestTimeouts(Case):
         client = self.client(topic='nowhere', timeout=0.05)
         before = time.monotonic()
         error = self.assertRaises(
-            oslo_messaging.MessagingTimeout, client.call, CTXT, 'who'
+            oslo_messaging.MessagingTimeout, client.call, CTXT, 'name_of'
         )
         self.assertThat(
             time.monotonic() - before,
@@ -357,14 +359,14 @@ class TestTimeouts(Case):
             ),
         )
         self.assertIn('nowhere', str(error))
-        self.assertIn('who', str(error))
+        self.assertIn('name_of', str(error))
 
     def test_no_reply(self):
         got = []
         self.listener('one', got.extend)
         client = self.client(timeout=0.05)
         self.assertRaises(
-            oslo_messaging.MessagingTimeout, client.call, CTXT, 'who'
+            oslo_messaging.MessagingTimeout, client.call, CTXT, 'name_of'
         )
         self.assertEqual(1, len(got))
         # Too late is harmless.
@@ -373,7 +375,7 @@ class TestTimeouts(Case):
     def test_past_deadline_is_a_timeout(self):
         client = self.client(timeout=-1)
         self.assertRaises(
-            oslo_messaging.MessagingTimeout, client.call, CTXT, 'who'
+            oslo_messaging.MessagingTimeout, client.call, CTXT, 'name_of'
         )
 
     def monitored(self, beats):
@@ -462,7 +464,7 @@ class TestUndeliverable(Case):
     def test_delivered_to_a_consumer(self):
         _, endpoint = self.server()
         client = self.client().prepare(transport_options=MUST_ARRIVE)
-        self.assertEqual('one', client.call(CTXT, 'who'))
+        self.assertEqual('one', client.call(CTXT, 'name_of'))
         client.cast(CTXT, 'note', what='x')
         self.assertEqual(['x'], endpoint.wait_for(1))
 
@@ -486,10 +488,10 @@ class TestStop(Case):
         self.server('two')
         client = self.client()
         self.assertEqual(
-            {'one', 'two'}, {client.call(CTXT, 'who') for _ in range(2)}
+            {'one', 'two'}, {client.call(CTXT, 'name_of') for _ in range(2)}
         )
         first.stop()
-        names = {client.call(CTXT, 'who') for _ in range(6)}
+        names = {client.call(CTXT, 'name_of') for _ in range(6)}
         self.assertEqual({'two'}, names)
 
     def test_what_was_taken_is_finished(self):
@@ -580,7 +582,7 @@ class TestStop(Case):
         before = set(threading.enumerate())
         server, _ = self.server(workers=4)
         for _ in range(8):
-            self.client().call(CTXT, 'who')
+            self.client().call(CTXT, 'name_of')
         during = set(threading.enumerate()) - before
         start = time.monotonic()
         server.stop()
@@ -676,7 +678,7 @@ class TestThreads(Case):
 
         class Relay(Endpoint):
             def relay(self, ctxt):
-                return client.prepare(topic='behind').call(ctxt, 'who')
+                return client.prepare(topic='behind').call(ctxt, 'name_of')
 
         self.server(endpoint=Relay(), workers=1)
         self.server('last', topic='behind')
@@ -698,14 +700,14 @@ class TestThreads(Case):
 
     def test_waiting_costs_nothing(self):
         self.server()
-        self.client().call(CTXT, 'who')
+        self.client().call(CTXT, 'name_of')
         waiting = threading.Thread(
             target=self.assertRaises,
             args=(
                 oslo_messaging.MessagingTimeout,
                 self.client(topic='nowhere', timeout=0.4).call,
                 CTXT,
-                'who',
+                'name_of',
             ),
         )
         waiting.start()
