@@ -102,7 +102,7 @@ class Repairer:
             connection: Connection, instance: Instance
         ) -> dict[str, object]:
             _require_unexplained(connection, instance, finding, host)
-            return {'host': host, 'aside': retained_only}
+            return {'host': host, 'retained_only': retained_only}
 
         begun = begin.begin(
             self._database,

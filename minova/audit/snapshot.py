@@ -87,7 +87,7 @@ class Snapshot:
             or step.operation_id not in self.running_operations
         ):
             return
-        hosts = {step.host, *step.args.get('then', ())}
+        hosts = {step.host, *step.args.get('recheck_hosts', ())}
         self._hosts_by_operation.setdefault(step.operation_id, set()).update(
             hosts
         )

@@ -61,7 +61,7 @@ class StepContext:
         self._request_abort = request_abort
         self._request_force = request_force
         #: Somebody may have asked for it while nobody was at work.
-        self.force_requested = bool(assignment.params.get('forced'))
+        self.force_requested = bool(assignment.params.get('force_requested'))
         self._stopping = stopping
         self._nested = dict(assignment.nested_steps)
         self._deadline = clock.monotonic() + assignment.seconds_left

@@ -106,7 +106,7 @@ def begin_locked(
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
         operation.params['preempted'] = instance.task_id
-        operation.params['others'] = _preempt_owner(uow)
+        operation.params['other_hosts'] = _preempt_owner(uow)
     uow.begin()
     operation.generation = instance.generation
     flows.FLOWS[kind].on_begin(uow)

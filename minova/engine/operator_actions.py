@@ -189,7 +189,7 @@ def requeue_cleanup(
     }
     looking: set[str] = set()
     for step in abandoned_steps:
-        for host in step.args.get('then', ()):
+        for host in step.args.get('recheck_hosts', ()):
             if host not in known or host in looking:
                 continue
             instance = instances.get(

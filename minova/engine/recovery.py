@@ -136,7 +136,7 @@ def handle_deadline(
         operation=operation.kind, reason=f'{where} {why}'
     )
     step_def = flows.get_step(operation.kind, step.method)
-    if step.undoes is not None and getattr(step_def, 'can_wait', False):
+    if step.undoes is not None and getattr(step_def, 'deferrable', False):
         unwind.detach_undo(uow, str(error))
         return uow.flush()
     uow.finish_step(records.FAILED if step.started_at else records.PREEMPTED)

@@ -294,11 +294,11 @@ class UnitOfWork(NoticeBuffer):
 
     def request_abort(self) -> None:
         """Ask the operation that owns the instance to stop."""
-        self._set_owner_param('cancelled')
+        self._set_owner_param('abort_requested')
 
     def request_force(self) -> None:
         """Ask the operation that owns the instance to end soon."""
-        self._set_owner_param('forced')
+        self._set_owner_param('force_requested')
 
     def _set_owner_param(self, name: str) -> None:
         assert self.instance.task_id is not None

@@ -6,7 +6,7 @@
 = ==================== ========= =============================================
 1 terminate_instance   the host  removes guest and disks; with the host down
                                  the database goes first and 2 is owed
-2 cleanup_stale_guest             any host  removes what is there of an instance that is
+2 cleanup_stale_guest  any host  removes what is there of an instance that is
                                  not this host's: preempted moves, old sources
 = ==================== ========= =============================================
 
@@ -44,7 +44,10 @@ class CleanupStaleGuest(ComputeStep):
         gone = instance.vm_state == states.DELETED
         if gone or instance.host != ctx.host:
             _destroy_guest(ctx)
-        elif ctx.args.get('aside') and instance.vm_state != states.RESIZED:
+        elif (
+            ctx.args.get('retained_only')
+            and instance.vm_state != states.RESIZED
+        ):
             ctx.driver.discard_disks(instance.uuid)
         return {}
 
@@ -120,14 +123,14 @@ def _enqueue_cleanup(
         CleanupStaleGuest,
         host=host,
         detached=True,
-        then=recheck_hosts or [],
-        aside=retained_only,
+        recheck_hosts=recheck_hosts or [],
+        retained_only=retained_only,
     )
 
 
 def _enqueue_rechecks(uow: UnitOfWork) -> None:
     """Have the hosts look again that the ended step names."""
-    for host in uow.step.args['then']:
+    for host in uow.step.args['recheck_hosts']:
         _enqueue_cleanup(uow, host)
 
 
@@ -144,7 +147,7 @@ def _delete_in_database(uow: UnitOfWork) -> None:
 
 def _other_hosts(uow: UnitOfWork) -> list[str]:
     """Return the other hosts that have something of the instance."""
-    others = uow.operation.params['others']
+    others = uow.operation.params['other_hosts']
     return [host for host in others if host != uow.instance.host]
 
 
@@ -168,7 +171,7 @@ class Delete(Flow):
             uow.enqueue(
                 TerminateInstance,
                 host=uow.instance.host,
-                then=_hosts_to_recheck(uow),
+                recheck_hosts=_hosts_to_recheck(uow),
             )
 
 
@@ -192,5 +195,5 @@ class CleanupStaleGuestFlow(Flow):
     def on_begin(self, uow: UnitOfWork) -> None:
         """Let the host remove it; of its own, with ``aside``, only that."""
         params = uow.operation.params
-        aside = bool(params.get('aside'))
+        aside = bool(params.get('retained_only'))
         _enqueue_cleanup(uow, params['host'], retained_only=aside)

@@ -82,7 +82,7 @@ class MigrateServer(ConductorStep):
         uow.save_migration(
             kind='live-migration',
             status='queued',
-            origin=instance.vm_state,
+            old_vm_state=instance.vm_state,
             source_host=str(instance.host),
             source_node=str(instance.node),
             dest_host=dest,
@@ -268,7 +268,7 @@ def _migrate(ctx: StepContext, dest: str) -> None:
     Raises Cancelled or GuestMigrationFailed; the guest then runs here.
     """
     # Somebody may have asked for its end while nobody watched.
-    cancelled = ctx.params.get('cancelled')
+    cancelled = ctx.params.get('abort_requested')
     if not (ctx.is_resumed and _is_in_progress(ctx, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')

@@ -36,8 +36,8 @@ _REPORT_INTERVAL = 1.0
 def query(ctx: StepContext, call: Callable[[str], T]) -> T:
     """Ask the hypervisor of a guest that may be moving.
 
-    Raises OutcomeUncertain when it does not answer: what was made ready must stay
-    until it is known where the guest is.
+    Raises OutcomeUncertain when the hypervisor does not answer: the
+    preparations must stay until the location of the guest is known.
     """
     try:
         return call(ctx.instance.uuid)

@@ -93,7 +93,7 @@ class MigrateServer(ConductorStep):
         uow.save_migration(
             kind='resize' if resize else 'migration',
             status='pre-migrating',
-            origin=instance.vm_state,
+            old_vm_state=instance.vm_state,
             source_host=source,
             source_node=str(instance.node),
             dest_host=selected.host,
@@ -159,7 +159,7 @@ class PrepResize(ComputeStep):
         uow.enqueue(
             ResizeInstance,
             host=uow.migration.source_host,
-            invitation=result.get('transfer_ticket'),
+            transfer_ticket=result.get('transfer_ticket'),
         )
         self._emit_prep_end(uow)
 
@@ -266,8 +266,8 @@ def _send_disks(ctx: StepContext) -> JsonDict:
         if ctx.seconds_left() <= 0:
             raise exception.DeadlineExceeded(
                 operation=ctx.kind,
-                reason=f'{progress.done} of {progress.total} bytes of the disks '
-                'were handed over',
+                reason=f'{progress.done} of {progress.total} bytes of the '
+                'disks were sent',
             )
         if clock.monotonic() - reported >= _REPORT_INTERVAL:
             reported = clock.monotonic()

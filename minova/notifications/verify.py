@@ -293,7 +293,8 @@ def render(report: VerifyReport) -> Iterator[str]:
         for line in named[:_MAX_SHOWN]:
             yield f'  {line}'
         if len(named) > _MAX_SHOWN:
-            yield f'  ... and more, {len(named) - _MAX_SHOWN}; --json names all'
+            hidden = len(named) - _MAX_SHOWN
+            yield f'  ... and {hidden} more; --json lists all'
     if report.is_clean:
         yield 'Nothing is missing, out of order, altered or unknown.'
 

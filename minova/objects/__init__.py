@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels between services, each with a version that a test pins.
+"""The versioned objects that services exchange and the database stores.
 
-Importing the package registers every class, so that whatever arrives can be
-built anew.
+A test pins the fingerprint of each class to its version. Importing the
+package registers every class, so that each wire form can be decoded.
+
+========= ====================================================================
+module    what it holds
+========= ====================================================================
+base      the base class, and ``register``
+fields    the field types
+flavor    Flavor
+instance  Instance; InstanceState, its extract for power synchronization
+migration Migration: the record of a resize or a migration
+host      the reports of a compute: HostReport, GuestReport, HostArtifact
+operation Operation and Step, as the database holds them (no versioned object)
+step      what conductor and compute exchange about a step
+========= ====================================================================
 """
 
 from minova.objects import flavor

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of every object that travels."""
+"""The base class of every versioned object."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ T = TypeVar('T', bound=type)
 
 
 class Object(base.VersionedObject, base.ComparableVersionedObject):
-    """A versioned object; every field is set when it is made.
+    """A versioned object; the constructor sets every field.
 
-    The annotations beside ``fields`` are for readers and the type checker;
-    ``fields`` is what is checked and sent. No field may be called
-    ``context``: the library's constructor takes that for itself.
+    ``fields`` is checked at run time and encoded; the annotations beside it
+    are for readers and the type checker. No field may be called ``context``:
+    the library's constructor reserves that keyword.
     """
 
     OBJ_SERIAL_NAMESPACE = 'minova_object'
@@ -32,8 +32,8 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
     ) -> dict[str, Any]:
         """Return the JSON form, at the ``versions`` of objects if given.
 
-        These name the objects in it, too; one that they do not name is sent
-        as 1.0.
+        ``versions`` also applies to the objects inside this one; an object
+        that it does not name is encoded as 1.0.
         """
         if versions is None:
             return self.obj_to_primitive()
@@ -45,14 +45,14 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
 
     @classmethod
     def from_wire(cls, primitive: dict[str, Any]) -> Self:
-        """Return the object that ``to_wire`` turned into ``primitive``."""
+        """Return the object whose ``to_wire`` is ``primitive``."""
         return cls.obj_from_primitive(primitive)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as they are, by name."""
+        """Return the fields by name, without encoding their values."""
         return {name: getattr(self, name) for name in self.fields}
 
 
 def register(cls: T) -> T:
-    """Make a class known to whoever unpacks messages."""
+    """Register a class, so that ``from_wire`` can find it by its name."""
     return cast(T, base.VersionedObjectRegistry.register(cls))

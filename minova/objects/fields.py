@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The field types of our objects, short enough to read as a table."""
+"""The field types of the objects, short enough to read as a table."""
 
 import datetime
 from typing import Any
@@ -28,11 +28,13 @@ def boolean() -> Any:
 
 
 class _UtcDateTime(fields.FieldType[datetime.datetime]):
-    """A time to the microsecond; the library's own field cuts them off."""
+    """A time with its microseconds, which the library's own field drops."""
 
     def coerce(self, obj: Any, attr: str, value: Any) -> datetime.datetime:
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
-            raise ValueError(f'{attr} is {value!r}, not a time with its zone')
+            raise ValueError(
+                f'{attr} is {value!r}; it must be a datetime with a time zone'
+            )
         return value
 
     def to_primitive(self, obj: Any, attr: str, value: Any) -> str:
@@ -48,7 +50,7 @@ class _UtcDateTime(fields.FieldType[datetime.datetime]):
 
 
 def utc_datetime() -> Any:
-    """Return a field for a time, aware, in UTC; or None."""
+    """Return a field for an aware UTC datetime or None."""
     return fields.Field(_UtcDateTime(), nullable=True)
 
 
@@ -63,7 +65,7 @@ def list_of(kind: str) -> Any:
 
 
 class _Json(fields.FieldType[Any]):
-    """Anything that JSON can carry, as it is."""
+    """Any JSON value, unchanged."""
 
     def coerce(self, obj: Any, attr: str, value: Any) -> Any:
         return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a compute reports of its host and of the guests on it."""
+"""The reports of a compute about its host and the guests on it."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from minova.objects import fields
 
 @base.register
 class HostReport(base.Object):
-    """A host, what it has and how much of it may be promised.
+    """A host with its capacity.
 
-    ``memory_mb`` and ``disk_gb`` are what the machine has; ``reserved_*`` is
-    kept for the host itself. The ratios say how often each resource may be
-    promised.
+    ``memory_mb`` and ``disk_gb`` are the capacity of the machine;
+    ``reserved_*`` is the part that the host itself needs. An allocation ratio
+    is the overcommit factor of its resource.
     """
 
     VERSION = '1.0'
@@ -59,11 +59,12 @@ class HostReport(base.Object):
 
 @base.register
 class GuestReport(base.Object):
-    """What a hypervisor says of one guest.
+    """The state of one guest, as its hypervisor reports it.
 
-    ``power_state`` is None when it does not know the guest. ``generation`` is
-    that of the row it was compared with (-1: no row of this host), ``guest_generation``
-    that of the operation which last defined the guest.
+    ``power_state`` is None when the hypervisor does not know the guest.
+    ``generation`` is the generation of the instance row that the compute
+    compared (-1: no row of this host), ``guest_generation`` the generation of
+    the operation that last defined the guest.
     """
 
     VERSION = '1.0'
@@ -85,18 +86,18 @@ class GuestReport(base.Object):
 
 @base.register
 class HostArtifact(base.Object):
-    """All that a host has under one uuid, whosever it is.
+    """Everything that a host has for one instance uuid, stale or not.
 
-    ``power_state`` is None without a guest; ``is_incoming`` says that there is
-    room for one that comes. ``operation`` and ``generation`` are the guest's
-    guest_generation, None for one that Minova never defined. ``has_disks`` says that they are
-    whole, ``has_retained_disks`` that some are kept for a way back, ``has_partial_disks`` that there
-    are parts of a copy or a removal that was cut short, ``has_reserved_addresses`` that a
-    network of the host keeps addresses for it.
+    ``power_state`` is None without a guest. ``is_incoming``: the host is
+    prepared for a guest that migrates in. ``operation`` and ``generation``
+    stand in the guest's metadata, None for a guest that Minova did not define.
+    ``has_disks``: the disks are complete. ``has_retained_disks``: disks are
+    kept for a revert. ``has_partial_disks``: an interrupted copy or removal
+    left parts. ``has_reserved_addresses``: a network of the host reserves
+    addresses for it.
     """
 
-    # 1.1: has_reserved_addresses
-    VERSION = '1.1'
+    VERSION = '1.0'
 
     fields = {
         'uuid': fields.text(),
@@ -121,17 +122,3 @@ class HostArtifact(base.Object):
     has_partial_disks: bool
     has_config_drive: bool
     has_reserved_addresses: bool
-
-    def obj_make_compatible(
-        self, primitive: dict[str, Any], target_version: str
-    ) -> None:
-        """Leave out what older ones do not know."""
-        super().obj_make_compatible(primitive, target_version)
-        if target_version == '1.0':
-            primitive.pop('has_reserved_addresses', None)
-
-    def obj_load_attr(self, attrname: str) -> None:
-        """Say that there is nothing where an older host has said nothing."""
-        if attrname != 'has_reserved_addresses':
-            super().obj_load_attr(attrname)
-        self.has_reserved_addresses = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The instance: what a user asked for and where it stands."""
+"""The instance: the user's request and its current state."""
 
 import datetime
 from typing import Any
@@ -11,11 +11,12 @@ from minova.objects import flavor as flavor_object
 
 @base.register
 class Instance(base.Object):
-    """One server of a user, as the database knows it.
+    """One server of a user, as the database holds it.
 
-    ``task_id`` is the operation that owns it; ``generation`` counts the
-    operations that began on it, so that an older one can be told from a newer
-    one; ``notification_seq`` is the number of its last notification.
+    ``task_id`` is the id of the operation that owns the instance.
+    ``generation`` counts the operations that began on the instance: an older
+    operation has a smaller one. ``notification_seq`` is the sequence number of
+    its last notification.
     """
 
     VERSION = '1.0'
@@ -116,13 +117,13 @@ class Instance(base.Object):
 
     @property
     def name(self) -> str:
-        """The name of its guest on a hypervisor."""
+        """The name of its guest in the hypervisor."""
         return f'instance-{self.id:08x}'
 
 
 @base.register
 class InstanceState(base.Object):
-    """What power reconciliation needs of an instance, and no more."""
+    """The extract of an instance that power synchronization reads."""
 
     VERSION = '1.0'
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record of one move of one instance."""
+"""The record of one resize or migration of one instance."""
 
 import datetime
 
@@ -12,11 +12,11 @@ from minova.objects import flavor
 class Migration(base.Object):
     """A cold migration, a resize or a live migration.
 
-    ``status`` is the Compute API's word: pre-migrating, migrating,
-    post-migrating, finished, confirming, confirmed, reverting, reverted for
-    moves with a restart; queued, preparing, running, completed, cancelled for
-    live ones; error and failed for both. ``old_vm_state`` is the vm_state from
-    before the move. Memory and disk figures are bytes.
+    ``status`` has the Compute API's values: pre-migrating, migrating,
+    post-migrating, finished, confirming, confirmed, reverting, reverted for a
+    resize or cold migration; queued, preparing, running, completed, cancelled
+    for a live migration; error and failed for both. ``old_vm_state`` is the
+    vm_state before the operation. The memory and disk counts are in bytes.
     """
 
     VERSION = '1.0'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An operation and its steps, as the database holds them.
 
-These two do not travel: what a compute needs of them is in its ticket.
+Neither is sent: a compute gets the parts that it needs in a StepAssignment.
 """
 
 import dataclasses
@@ -10,31 +10,31 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# -- what an operation's state may be ----------------------------------------
+# -- the states of an operation ---------------------------------------------
 RUNNING = 'running'
 DONE = 'done'
 FAILED = 'failed'
 ROLLED_BACK = 'rolled_back'
 PREEMPTED = 'preempted'
 
-# -- what a step's state may be ----------------------------------------------
+# -- the states of a step ---------------------------------------------------
 PENDING = 'pending'
 UNDONE = 'undone'
-#: A step in one of these is still to be worked off.
+#: A step in one of these states has not ended.
 OPEN = (PENDING, RUNNING)
 
 
 @dataclasses.dataclass
 class Operation:
-    """One thing asked of one instance.
+    """One request on one instance.
 
-    ``owns_instance`` says whether the instance's task_id still names it. ``outcome``
-    is the state it will end in once nothing of it is open_step_count: an
-    operation may let go of the instance and still have cleaning up to do.
-    ``error`` is the wire form of what made it fail. ``wait_reason`` says what
-    it waits for, ``waiting_since`` when that waiting began. ``incidents`` counts
-    what was decided about it that is not its plain course; see
-    ``operations.journal``.
+    ``owns_instance``: the instance's task_id is the id of this operation.
+    ``outcome`` is the state in which the operation ends when its last step
+    ends: an operation may release the instance and still have clean-up steps,
+    which ``open_step_count`` counts. ``error`` is the wire form of the error
+    that made it fail. ``wait_reason`` names the event that the operation waits
+    for, ``waiting_since`` the start of that wait. ``incidents`` counts the
+    retries and recovery decisions, as ``engine.operation_log`` logs them.
     """
 
     id: str
@@ -64,15 +64,15 @@ class Operation:
 
 @dataclasses.dataclass
 class Step:
-    """One RPC method to be run once, by one service, within an operation.
+    """One RPC method that one service runs once within an operation.
 
     ``host`` is None for a step of the conductor, which any replica may run.
-    ``undoes`` names the step that this one takes back. A ``nested`` one is
-    called by another step; for a ``detached`` one the operation's course does
-    not wait. ``checkpoints`` holds the checkpoints it has passed, each with the
-    facts checkpoints there; ``open_events`` the notifications that it has started and
-    not ended. ``attempts`` counts how often it was begun anew after
-    an error, ``not_before`` says when that may happen next.
+    ``undoes`` is the id of the step that this one undoes. Another step calls a
+    ``nested`` one; the operation does not wait for a ``detached`` one.
+    ``checkpoints`` holds the checkpoints that the step has passed, each with
+    the facts that it saved; ``open_events`` the notifications that it has
+    started and not ended. ``attempts`` counts its failed attempts,
+    ``not_before`` is the time of the next one.
     """
 
     id: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conductor and a compute tell each other about a step."""
+"""The messages of a conductor and a compute about a step."""
 
 from typing import Any
 
@@ -11,15 +11,16 @@ from minova.objects import migration as migration_object
 
 @base.register
 class StepAssignment(base.Object):
-    """The answer to a compute that asks for a step: all it needs, fresh.
+    """The answer to ``begin_step``: everything that the step needs.
 
-    ``verdict`` is 'run'; 'first' when the steps in ``first`` must be run
-    before; 'later' when it is not yet to be tried again; 'done', 'failed' or
-    'undone' when it was run before, with its ``result`` or ``error``.
-    ``is_resumed`` says that an earlier start of the service had begun it: look
-    before doing. ``checkpoints`` holds the checkpoints already passed, with the
-    facts checkpoints there; ``nested_steps`` the ids of the steps it may call. ``request_context``
-    is the context of the request that began the operation.
+    ``verdict`` is 'run'; 'first' when the compute must run the steps in
+    ``prerequisites`` before; 'later' when the next attempt is not due yet;
+    'done', 'failed' or 'undone' when the step has ended, with its ``result``
+    or ``error``. ``is_resumed``: an earlier start of the service began the
+    step, so its effects must be probed. ``checkpoints`` holds the checkpoints
+    already passed, each with the facts saved there; ``nested_steps`` the ids
+    of the steps that it may call, by method. ``request_context`` is the
+    context of the request that began the operation.
     """
 
     VERSION = '1.0'
@@ -28,7 +29,7 @@ class StepAssignment(base.Object):
         'step': fields.text(),
         'method': fields.text(),
         'verdict': fields.text(),
-        'first': fields.json(),
+        'prerequisites': fields.json(),
         'result': fields.json(nullable=True),
         'error': fields.json(nullable=True),
         'nested_steps': fields.json(),
@@ -69,7 +70,7 @@ class StepAssignment(base.Object):
 
 @base.register
 class Wakeup(base.Object):
-    """A step that somebody now owes: cast ``method`` to ``host``."""
+    """A step that became pending: cast ``method`` to ``host``."""
 
     VERSION = '1.0'
 
@@ -88,7 +89,7 @@ class Wakeup(base.Object):
 
 @base.register
 class StepResult(base.Object):
-    """The answer to the end of a step: whom the one who ended it wakeups."""
+    """The answer to the end of a step: the wake-ups that the caller sends."""
 
     VERSION = '1.0'
 
@@ -99,7 +100,7 @@ class StepResult(base.Object):
 
 @base.register
 class DueStep(base.Object):
-    """A step that a host owes."""
+    """A pending step of a host."""
 
     VERSION = '1.0'
 

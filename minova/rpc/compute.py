@@ -8,7 +8,6 @@ version what came with it
 1.1     ping; list_host_contents, destroy_unknown_guest
 1.2     suspend, resume, rescue, unrescue and what takes it back;
         live_migration_force_complete; get_console_output, get_vnc_console
-1.3     list_host_contents tells of addresses that networks keep (HostArtifact 1.1)
 ======= ====================================================================
 
 A method that takes only ``step`` is a wake-up: it names a step that this host
@@ -255,9 +254,7 @@ class Compute(Protocol):
         """
 
 
-INTERFACE = contract.Interface(
-    Compute, TOPIC, '1.3', objects=(('1.3', {'HostArtifact': '1.1'}),)
-)
+INTERFACE = contract.Interface(Compute, TOPIC, '1.2')
 
 
 def self_client(bus: buses.Bus, host: str) -> Compute:

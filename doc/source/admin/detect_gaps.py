@@ -8,24 +8,24 @@ def message_id(instance, number):
 
 
 class Gaps:
-    """What of a consumer's notifications has not come yet."""
+    """The notifications that a consumer has not received yet."""
 
     def __init__(self, look_ahead=1000):
         self.newest = {}
         self.missing = set()
         self.look_ahead = look_ahead
 
-    def take(self, told):
-        """Take a notification; return the ids that should have come before."""
-        instance = told['payload']['instance_id']
+    def add(self, notification):
+        """Record a notification; return the ids that precede it and miss."""
+        instance = notification['payload']['instance_id']
         newest = self.newest.get(instance, 0)
         skipped = set()
         for number in range(newest + 1, newest + 1 + self.look_ahead):
             expected = message_id(instance, number)
-            if expected == told['message_id']:
+            if expected == notification['message_id']:
                 self.newest[instance] = number
                 self.missing |= skipped
                 return skipped
             skipped.add(expected)
-        self.missing.discard(told['message_id'])  # one of before
+        self.missing.discard(notification['message_id'])  # an earlier one
         return set()

@@ -147,7 +147,7 @@ def _deleted(it):
     it.begin(
         'delete', 'deleted', 'a', kind='force_delete', owns_instance=False
     )
-    it.steps[-1].args['then'] = ['b']
+    it.steps[-1].args['recheck_hosts'] = ['b']
     it.have('a', artifact('deleted'))
     it.have('b', empty_contents('deleted', disks=True))
     it.add('gone', held=None, vm_state='deleted')

@@ -21,7 +21,7 @@ class LeavingDriver:
         here, self._here = self._here, False
         return SimpleNamespace(power=PowerState.RUNNING) if here else None
 
-    def migration(self, uuid):
+    def migration_status(self, uuid):
         here, self._here = self._here, False
         return MigrationStatus('running' if here else 'completed')
 
@@ -33,7 +33,7 @@ class UnderWayTest(base.TestCase):
         ctx = SimpleNamespace(
             driver=LeavingDriver(),
             instance=SimpleNamespace(uuid='1'),
-            probe=lambda host: int(PowerState.RUNNING),
+            get_power_state=lambda host: int(PowerState.RUNNING),
         )
         self.assertTrue(live_migration._is_in_progress(ctx, 'b'))
 
@@ -43,10 +43,10 @@ class UnderWayTest(base.TestCase):
         return SimpleNamespace(
             driver=SimpleNamespace(
                 guest=lambda uuid: guest,
-                migration=lambda uuid: MigrationStatus(state),
+                migration_status=lambda uuid: MigrationStatus(state),
             ),
             instance=SimpleNamespace(uuid='1'),
-            probe=lambda host: there,
+            get_power_state=lambda host: there,
         )
 
     def test_one_that_is_on_here(self):
@@ -84,12 +84,15 @@ class ArrivedTest(base.TestCase):
             PowerState.SHUTDOWN,
             PowerState.NOSTATE,
         ):
-            ctx = SimpleNamespace(probe=lambda host, power=power: int(power))
+            ctx = SimpleNamespace(
+                get_power_state=lambda host, power=power: int(power)
+            )
             migration_monitor.require_arrived(ctx, 'b')
 
     def test_it_is_not(self):
         ctx = SimpleNamespace(
-            probe=lambda host: None, instance=SimpleNamespace(uuid='1')
+            get_power_state=lambda host: None,
+            instance=SimpleNamespace(uuid='1'),
         )
         error = self.assertRaises(
             exception.GuestMigrationFailed,
@@ -116,5 +119,5 @@ class ForcedTest(base.TestCase):
                 live_migration_timeout=timeout,
                 live_migration_timeout_action=action,
             )
-            ctx = SimpleNamespace(forced=forced, resumed=resumed)
+            ctx = SimpleNamespace(force_requested=forced, is_resumed=resumed)
             self.assertIs(expected, migration_monitor.may_be_forced(ctx))
