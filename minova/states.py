@@ -114,6 +114,8 @@ class Rule:
 
 
 _EXCLUSIVE: Final = Ownership.EXCLUSIVE
+_CONCURRENT: Final = Ownership.CONCURRENT
+_PREEMPT_IMMEDIATE: Final = Ownership.PREEMPT_IMMEDIATE
 _BUILD: Final = 'scheduling networking block_device_mapping spawning'
 _SOFT_REBOOT: Final = 'rebooting reboot_pending reboot_started'
 _HARD_REBOOT: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
@@ -123,46 +125,46 @@ _RESCUABLE: Final = 'active stopped error'
 
 # fmt: off
 _ROWS: Final = (
-    # kind                 begins from        task states, in order  ends in   fails   takes it       within s
-    ('create',             'building',        _BUILD,                ACTIVE,   ERROR,  _EXCLUSIVE,         1800),
-    ('start',              'stopped',         'powering-on',         ACTIVE,   SAME,   _EXCLUSIVE,          600),
-    ('stop',               'active error',    'powering-off',        STOPPED,  SAME,   _EXCLUSIVE,          600),
-    ('enforce_stop',         'stopped',         'powering-off',        SAME,     SAME,   _EXCLUSIVE,          600),
-    ('pause',              'active',          'pausing',             PAUSED,   SAME,   _EXCLUSIVE,          300),
-    ('enforce_pause',        'paused',          'pausing',             SAME,     SAME,   _EXCLUSIVE,          300),
-    ('unpause',            'paused',          'unpausing',           ACTIVE,   SAME,   _EXCLUSIVE,          300),
-    ('suspend',            'active',          'suspending',          SUSPENDED, SAME,  _EXCLUSIVE,         1800),
-    ('resume',             'suspended',       'resuming',            ACTIVE,   SAME,   _EXCLUSIVE,         1800),
-    ('rescue',             _RESCUABLE,        'rescuing',            RESCUED,  SAME,   _EXCLUSIVE,         1800),
-    ('unrescue',           'rescued',         'unrescuing',          ACTIVE,   SAME,   _EXCLUSIVE,         1800),
-    ('reboot_soft',        'active',          _SOFT_REBOOT,                 ACTIVE,   ERROR,  _EXCLUSIVE,          900),
-    ('reboot_hard',        _REBOOTABLE,       _HARD_REBOOT,                 ACTIVE,   ERROR,  _EXCLUSIVE,          900),
-    ('resize',             'active stopped',  _RESIZE,                 RESIZED,  SAME,   _EXCLUSIVE,         7200),
-    ('migrate',            'active stopped',  _RESIZE,                 RESIZED,  SAME,   _EXCLUSIVE,         7200),
-    ('confirm_resize',     'resized',         '',                    ORIGIN,   SAME,   Ownership.IMMEDIATE,   600),
-    ('revert_resize',      'resized',         'resize_reverting',    ORIGIN,   ERROR,  _EXCLUSIVE,         1800),
-    ('live_migrate',       'active paused',   'migrating',           SAME,     SAME,   _EXCLUSIVE,         7200),
-    ('abort_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Ownership.CONCURRENT,    600),
-    ('force_live_migrate', 'active paused',   'migrating',           SAME,     SAME,   Ownership.CONCURRENT,    600),
-    ('delete',             'any',             'deleting',            DELETED,  ERROR,  Ownership.PREEMPT,   600),
-    ('force_delete',       'any',             '',                    DELETED,  SAME,   Ownership.PREEMPT_IMMEDIATE,     600),
-    ('power_sync',         'any',             '',                    SAME,     SAME,   Ownership.CONCURRENT,    600),
-    ('cleanup_stale_guest',           'any, deleted',    '',                    SAME,     SAME,   Ownership.CONCURRENT,    600),
+    # kind                   begins from       task states, in order ends in    fails in takes it             within s
+    ('create',               'building',       _BUILD,               ACTIVE,    ERROR,   _EXCLUSIVE,              1800),
+    ('start',                'stopped',        'powering-on',        ACTIVE,    SAME,    _EXCLUSIVE,               600),
+    ('stop',                 'active error',   'powering-off',       STOPPED,   SAME,    _EXCLUSIVE,               600),
+    ('enforce_stop',         'stopped',        'powering-off',       SAME,      SAME,    _EXCLUSIVE,               600),
+    ('pause',                'active',         'pausing',            PAUSED,    SAME,    _EXCLUSIVE,               300),
+    ('enforce_pause',        'paused',         'pausing',            SAME,      SAME,    _EXCLUSIVE,               300),
+    ('unpause',              'paused',         'unpausing',          ACTIVE,    SAME,    _EXCLUSIVE,               300),
+    ('suspend',              'active',         'suspending',         SUSPENDED, SAME,    _EXCLUSIVE,              1800),
+    ('resume',               'suspended',      'resuming',           ACTIVE,    SAME,    _EXCLUSIVE,              1800),
+    ('rescue',               _RESCUABLE,       'rescuing',           RESCUED,   SAME,    _EXCLUSIVE,              1800),
+    ('unrescue',             'rescued',        'unrescuing',         ACTIVE,    SAME,    _EXCLUSIVE,              1800),
+    ('reboot_soft',          'active',         _SOFT_REBOOT,         ACTIVE,    ERROR,   _EXCLUSIVE,               900),
+    ('reboot_hard',          _REBOOTABLE,      _HARD_REBOOT,         ACTIVE,    ERROR,   _EXCLUSIVE,               900),
+    ('resize',               'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
+    ('migrate',              'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
+    ('confirm_resize',       'resized',        '',                   ORIGIN,    SAME,    Ownership.IMMEDIATE,      600),
+    ('revert_resize',        'resized',        'resize_reverting',   ORIGIN,    ERROR,   _EXCLUSIVE,              1800),
+    ('live_migrate',         'active paused',  'migrating',          SAME,      SAME,    _EXCLUSIVE,              7200),
+    ('abort_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
+    ('force_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
+    ('delete',               'any',            'deleting',           DELETED,   ERROR,   Ownership.PREEMPT,        600),
+    ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
+    ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
+    ('cleanup_stale_guest',  'any, deleted',   '',                   SAME,      SAME,    _CONCURRENT,              600),
 )
 
 _NAMES: Final = {
-    # kind: (the word of a 409, the name of the instance action)
-    'confirm_resize':      ('confirmResize',  'confirmResize'),
-    'revert_resize':       ('revertResize',   'revertResize'),
-    'live_migrate':        ('os-migrateLive', 'live-migration'),
-    'abort_live_migrate':  ('abort',          'live_migration_cancel'),
-    'force_live_migrate':  ('force_complete', 'live_migration_force_complete'),
-    'enforce_stop':          ('stop',           'stop'),
-    'enforce_pause':         ('pause',          'pause'),
-    'reboot_soft':         ('reboot',         'reboot'),
-    'reboot_hard':         ('reboot',         'reboot'),
-    'force_delete':        ('forceDelete',    'forceDelete'),
-    'cleanup_stale_guest':            ('cleanupStaleGuest',        'cleanupStaleGuest'),
+    # kind:                (verb in a 409,       name of the instance action)
+    'confirm_resize':      ('confirmResize',     'confirmResize'),
+    'revert_resize':       ('revertResize',      'revertResize'),
+    'live_migrate':        ('os-migrateLive',    'live-migration'),
+    'abort_live_migrate':  ('abort',             'live_migration_cancel'),
+    'force_live_migrate':  ('force_complete',    'live_migration_force_complete'),
+    'enforce_stop':        ('stop',              'stop'),
+    'enforce_pause':       ('pause',             'pause'),
+    'reboot_soft':         ('reboot',            'reboot'),
+    'reboot_hard':         ('reboot',            'reboot'),
+    'force_delete':        ('forceDelete',       'forceDelete'),
+    'cleanup_stale_guest': ('cleanupStaleGuest', 'cleanupStaleGuest'),
 }
 # fmt: on
 
