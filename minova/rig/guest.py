@@ -30,6 +30,7 @@ import dataclasses
 import glob
 import gzip
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ import stat
 import tempfile
 from typing import Final
 
+from minova import exception
 from minova.rig import subprocesses
 from minova.rig.packages import Packages
 
@@ -160,25 +162,66 @@ def _build(work: str, made: GuestFiles) -> None:
 def _copy_modules(work: str, root: str) -> None:
     """Copy modules, and write down in which order they are loaded."""
     paths = {
-        os.path.basename(path).removesuffix('.ko').replace('-', '_'): path
-        for path in glob.glob(f'{work}/lib/modules/**/*.ko', recursive=True)
+        _module(path.partition('.ko')[0]): path
+        for path in _modules(work, '*/**/*.ko*')
     }
+    built_in = _built_in(work)
     order: list[str] = []
 
     def add(name: str) -> None:
-        if name in order or name not in paths:
-            return  # what is not there is built into the kernel
-        with open(paths[name], 'rb') as file:
-            depends = re.search(rb'\0depends=([^\0]*)\0', file.read())
+        if name in order or name in built_in:
+            return
+        if name not in paths:
+            raise exception.ConfigInvalid(
+                reason=f'{_PACKAGE} has no module {name}'
+            )
+        content = _read_module(paths[name])
+        depends = re.search(rb'\0depends=([^\0]*)\0', content)
         for other in depends[1].decode().split(',') if depends else ():
-            add(other)
+            if other:
+                add(_module(other))
         order.append(name)
-        shutil.copy(paths[name], f'{root}/modules/{name}.ko')
+        with open(f'{root}/modules/{name}.ko', 'wb') as file:
+            file.write(content)
 
     for name in _MODULES:
         add(name)
     with open(f'{root}/modules/order', 'w', encoding='ascii') as file:
         file.writelines(f'{name}.ko\n' for name in order)
+
+
+def _modules(work: str, pattern: str) -> list[str]:
+    """Return files of the kernel's modules; Debian 13 has them in /usr."""
+    return [
+        path
+        for lib in ('lib', 'usr/lib')
+        for path in glob.glob(
+            f'{work}/{lib}/modules/{pattern}', recursive=True
+        )
+    ]
+
+
+def _module(path: str) -> str:
+    """Return the name of a module, in which - and _ are the same."""
+    return os.path.basename(path).replace('-', '_')
+
+
+def _built_in(work: str) -> set[str]:
+    """Return the modules that are part of the kernel."""
+    found = set()
+    for path in _modules(work, '*/modules.builtin'):
+        with open(path, encoding='ascii') as file:
+            found |= {_module(line.partition('.ko')[0]) for line in file}
+    return found
+
+
+def _read_module(path: str) -> bytes:
+    """Return a module as busybox loads it: Debian 13 compresses them."""
+    if path.endswith('.xz'):
+        with lzma.open(path) as file:
+            return file.read()
+    with open(path, 'rb') as file:
+        return file.read()
 
 
 def _write_executable(path: str, text: str) -> None:
