@@ -5,7 +5,9 @@ libvirt tells hosts apart by host name, host UUID and socket. So each libvirtd
 runs in a UTS namespace, where the name is its own, with directories of its
 own. It also runs in a user namespace in which it is no administrator, which
 makes it one of a user's session: nothing of it needs root, and a rig that is
-started by root does nothing outside its directory either.
+started by root does nothing outside its directory either. In a mount namespace
+it has accounts of its own, because libvirtd and QEMU end for a user without an
+account: the accounts of the machine do not matter.
 
 What libvirtd calls a session's it keeps below the XDG base directories, here
 those of the host::
@@ -13,6 +15,7 @@ those of the host::
     DIR/host1/run      sockets, pid files (XDG_RUNTIME_DIR)
     DIR/host1/config   definitions, QEMU's sockets (XDG_CONFIG_HOME)
     DIR/host1/cache    logs of guests (XDG_CACHE_HOME)
+    DIR/host1/accounts passwd and group, in the place of the machine's
     DIR/host1/disks    for whoever uses the host
     DIR/host1/tls      certificates for guests that move, if somebody put
                        them there before the host was started
@@ -29,6 +32,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import uuid
 import zlib
 
@@ -46,6 +50,36 @@ _MAX_DIRECTORY_LENGTH = 70
 _PORTS_PER_KIND = 40
 _FIRST_PORT = 6000
 _SLOTS = 300
+#: The user that a host runs as, by the accounts of the host.
+_USER = 1000
+_PASSWD = f"""\
+root:x:0:0::/:/bin/sh
+rig:x:{_USER}:{_USER}::{{home}}:/bin/sh
+nobody:x:65534:65534::/:/bin/sh
+"""
+_GROUP = f"""\
+root:x:0:
+rig:x:{_USER}:
+nogroup:x:65534:
+"""
+#: As root of the outer user namespace: host name and accounts. An ordinary
+#: user of the inner one runs libvirtd, which returns as a daemon.
+_START = f"""\
+set -e
+hostname "$1"
+mount --bind "$2/passwd" /etc/passwd
+mount --bind "$2/group" /etc/group
+exec unshare --user --map-user={_USER} --map-group={_USER} "$3" -d -f "$4"
+"""
+#: Opens a connection as a client does, in a process that can be ended.
+_TRY = """\
+import sys, libvirt
+libvirt.registerErrorHandler(lambda *_: None, None)
+try:
+    libvirt.open(sys.argv[1]).close()
+except libvirt.libvirtError as error:
+    sys.exit(str(error))
+"""
 _LIBVIRTD_CONF = """\
 host_uuid = "{uuid}"
 unix_sock_dir = "{run}/libvirt"
@@ -155,11 +189,15 @@ def up(directory: str, count: int) -> list[Host]:
 
     Raises ConfigInvalid when this machine cannot run them.
     """
-    for name in ('libvirtd', 'qemu-img', 'qemu-system-x86_64', 'unshare'):
+    for name in (
+        *('libvirtd', 'qemu-img', 'qemu-system-x86_64'),
+        *('hostname', 'mount', 'unshare'),
+    ):
         subprocesses.find(name)
     found = [host_at(directory, number + 1) for number in range(count)]
     for rig_host in found:
         start(rig_host)
+        _require_qemu(rig_host)
     return found
 
 
@@ -178,8 +216,14 @@ def start(rig_host: Host) -> None:
 
 
 def _configure(rig_host: Host) -> None:
-    for name in ('run', 'config/libvirt', 'cache', 'data', 'disks', 'tls'):
+    for name in (
+        *('accounts', 'run', 'config/libvirt', 'cache', 'data'),
+        *('disks', 'tls'),
+    ):
         os.makedirs(os.path.join(rig_host.directory, name), exist_ok=True)
+    accounts = os.path.join(rig_host.directory, 'accounts')
+    _write(f'{accounts}/passwd', _PASSWD.format(home=rig_host.directory))
+    _write(f'{accounts}/group', _GROUP)
     # The same at each start: guests are found again by it.
     known_by = uuid.uuid5(uuid.NAMESPACE_URL, f'file://{rig_host.directory}')
     _write(
@@ -236,18 +280,12 @@ def _make_link(rig_host: Host) -> None:
 
 
 def _spawn_libvirtd(rig_host: Host) -> None:
-    # It returns when libvirtd has become a daemon, or could not.
     subprocesses.run(
         'unshare',
-        *('--user', '--map-user=1000', '--map-group=1000'),
-        *('--uts', '--keep-caps', 'sh', '-c'),
-        'hostname "$1" && exec "$2" -d -f "$3"',
-        *(
-            'sh',
-            rig_host.name,
-            subprocesses.find('libvirtd'),
-            rig_host.libvirtd_conf,
-        ),
+        *('--user', '--map-root-user', '--mount', '--uts', 'sh', '-c', _START),
+        *('sh', rig_host.name, f'{rig_host.directory}/accounts'),
+        *(subprocesses.find('libvirtd'), rig_host.libvirtd_conf),
+        patience=int(_TIMEOUT),
         environment={
             'PATH': PATH,
             'HOME': rig_host.directory,
@@ -268,6 +306,22 @@ def _wait_until_answering(rig_host: Host) -> None:
                 f'{_last_log_line(rig_host)}'
             )
         clock.sleep(_POLL_INTERVAL)
+
+
+def _require_qemu(rig_host: Host) -> None:
+    """Raise ConfigInvalid when a host's libvirtd has no QEMU for clients."""
+    try:
+        subprocesses.run(
+            sys.executable, '-c', _TRY, rig_host.uri, patience=int(_TIMEOUT)
+        )
+    except exception.ConfigInvalid as error:
+        hint = ''
+        if 'no connection driver' in str(error):
+            hint = ' (Debian package libvirt-daemon-driver-qemu)'
+        raise exception.ConfigInvalid(
+            reason=f'the libvirtd of {rig_host.name} cannot be used: '
+            f'{error.kwargs["reason"]}{hint}'
+        ) from error
 
 
 def is_answering(rig_host: Host) -> bool:

@@ -6,9 +6,14 @@ what this machine lacks.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from minova import exception
 from minova import subprocesses
+
+#: Seconds for the longest of them, the installation of a Debian; a mirror
+#: that does not answer is given up by apt long before.
+PATIENCE: Final = 1800
 
 
 def find(name: str) -> str:
@@ -25,10 +30,12 @@ def run(
     stdin: bytes | None = None,
     cwd: str | None = None,
     environment: Mapping[str, str] | None = None,
+    patience: int = PATIENCE,
 ) -> bytes:
-    """Run a program to its end, however long it takes; return what it says.
+    """Run a program to its end and return what it says.
 
-    ConfigInvalid with its last words when it fails. See ``minova.subprocesses``.
+    ConfigInvalid with its last words when it fails or has not ended within
+    ``patience`` seconds. See ``minova.subprocesses``.
     """
     try:
         return subprocesses.run(
@@ -37,7 +44,7 @@ def run(
             stdin=stdin,
             cwd=cwd,
             env=environment,
-            timeout=None,
+            timeout=patience,
         )
     except OSError as error:
         raise exception.ConfigInvalid(reason=str(error)) from error

@@ -52,8 +52,6 @@ _DOMAIN = """
 class RigTest(base.TestCase):
     """Two hosts, and what is done to them."""
 
-    time_limit = 240
-
     def setUp(self):
         super().setUp()
         # Not a fixture's: its path would be too long for sockets.
@@ -130,6 +128,17 @@ class RigTest(base.TestCase):
         self.assertEqual([], process.users_of(self.directory))
         self.assertEqual([], os.listdir(self.directory))
         self.assertEqual((0, '0 hosts are gone.\n'), self.run_it('down'))
+
+    def test_accounts_of_its_own(self):
+        # The machine may have no user of the number that a host runs as.
+        (one,) = hosts.up(self.directory, 1)
+        pid = hosts.find_libvirtd(one)
+        with open(f'/proc/{pid}/root/etc/passwd') as file:
+            self.assertIn(f'rig:x:1000:1000::{one.directory}:', file.read())
+        with open(f'/proc/{pid}/root/etc/group') as file:
+            self.assertIn('rig:x:1000:', file.read())
+        with open('/etc/passwd') as file:
+            self.assertNotIn(one.directory, file.read())
 
     def test_a_guest_that_counts(self):
         one, other = hosts.up(self.directory, 2)

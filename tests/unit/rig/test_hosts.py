@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts of a rig: the paths that they have."""
+"""Hosts of a rig: the paths that they have, and libvirtd that is no use."""
 
 import os
+from unittest import mock
 
 from minova import exception
 from minova.rig import hosts
@@ -53,3 +54,27 @@ class LinkTest(base.TestCase):
             exception.ConfigInvalid, hosts._make_link, self.host
         )
         self.assertIn('is not a link of ours', str(error))
+
+
+class RequireQemuTest(base.TestCase):
+    """A libvirtd that takes connections and has no QEMU, as on Debian 13."""
+
+    def check(self, reason):
+        one = hosts.host_at(self.directory, 1)
+        error = exception.ConfigInvalid(reason=reason)
+        with mock.patch.object(hosts.subprocesses, 'run', side_effect=error):
+            return str(
+                self.assertRaises(
+                    exception.ConfigInvalid, hosts._require_qemu, one
+                )
+            )
+
+    def test_the_package_is_named(self):
+        said = self.check('python: no connection driver available for qemu')
+        self.assertIn('the libvirtd of host1 cannot be used: python: no', said)
+        self.assertIn('(Debian package libvirt-daemon-driver-qemu)', said)
+
+    def test_another_reason(self):
+        said = self.check('python has not ended within 30 s')
+        self.assertIn('has not ended within 30 s', said)
+        self.assertNotIn('Debian package', said)
