@@ -27,6 +27,7 @@ from minova.rpc.contract import Dispatcher
 from minova.rpc.self_check import RpcSelfCheck
 from minova.rpc.wakeups import Waker
 from minova.virt.driver import Driver
+from minova.virt.driver import Inventory
 
 LOG = logging.getLogger(__name__)
 
@@ -96,7 +97,8 @@ class ComputeService:
     def start(self) -> None:
         """Answer, register, take up what is owed, watch the guests.
 
-        Registering goes on in the background until a conductor answers.
+        Registering goes on in the background until the hypervisor can be
+        used and a conductor answers.
         """
         self.self_check.start()
         self._heartbeats.start()
@@ -130,7 +132,10 @@ class ComputeService:
 
     def _heartbeat(self) -> None:
         if not self._registered.is_set():
-            due_steps = self._register()
+            have = self._inventory()
+            if have is None:
+                return
+            due_steps = self._register(have)
             self.runner.accept_steps()
             self._wake_due_steps(due_steps)
             self.reconciler.start()
@@ -145,7 +150,7 @@ class ComputeService:
                 'heard of; this one takes its place again.',
                 self.host,
             )
-            due_steps = self._register()
+            due_steps = self._register(self.driver.inventory())
         except exception.Stale:
             LOG.error(
                 'Another start of the compute %s has registered; this one '
@@ -155,8 +160,21 @@ class ComputeService:
             return
         self._wake_due_steps(due_steps)
 
-    def _register(self) -> list[DueStep]:
-        have = self.driver.inventory()
+    def _inventory(self) -> Inventory | None:
+        """Ask the hypervisor; None, which is logged, when it is unusable."""
+        try:
+            return self.driver.inventory()
+        except (exception.GuestFailed, OSError) as error:
+            LOG.error(
+                'Compute %s is not registered and gets no servers: its '
+                'hypervisor cannot be used: %s. Retrying in %g s.',
+                self.host,
+                error,
+                CONF.compute.heartbeat_interval,
+            )
+            return None
+
+    def _register(self, have: Inventory) -> list[DueStep]:
         options = CONF.compute
         report = HostReport(
             host=self.host,
