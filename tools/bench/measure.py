@@ -119,10 +119,13 @@ class Servers:
     def delete(self, uuid):
         """Delete a server and wait until it is gone."""
         self._client.request('DELETE', f'/servers/{uuid}')
+        until = time.monotonic() + 300
         while (
             self._client.request('GET', f'/servers/{uuid}', good=(200, 404))[0]
             == 200
         ):
+            if time.monotonic() > until:
+                raise SystemExit(f'{uuid} is not deleted after 300 s')
             time.sleep(self._options.poll)
 
     def live_migrate(self, uuid):

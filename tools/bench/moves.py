@@ -169,6 +169,8 @@ def live_migrate(spec, here, there, console):
     began = time.monotonic()
     source.start_live_migration(UUID, Peer(there.site.host, ''), plan)
     while (going := source.migration_status(UUID)).state == 'running':
+        if time.monotonic() > began + 300:
+            raise SystemExit('The move has not ended after 300 s')
         source.tune_migration(UUID, plan, time.monotonic() - began)
         time.sleep(0.1)
     total = time.monotonic() - began
