@@ -23,8 +23,13 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-real_packages=(libvirt-daemon qemu-system-x86 qemu-utils busybox-static
-    rabbitmq-server postgresql)
+mapfile -t real_packages < <(libvirt_packages)
+real_packages+=(qemu-system-x86 qemu-utils busybox-static rabbitmq-server
+    postgresql)
+# Seconds that a step of the story may take, and for which a service that
+# starts or ends is waited for.
+limit=300
+patience=120
 
 # cannot WHY...: tell the other story, and say why.
 cannot() {
@@ -46,11 +51,13 @@ have_packages() {
         "root can install them: ${missing//$'\n'/ }"
 }
 
-# have_namespaces: hosts are told apart by them.
+# have_namespaces: hosts are told apart by them, as minova/rig/hosts.py does.
 have_namespaces() {
     local said
-    said=$(unshare --user --map-user=1000 --map-group=1000 --uts --keep-caps \
-        hostname host1 2>&1) ||
+    said=$(unshare --user --map-root-user --mount --uts sh -c 'set -e
+        hostname host1
+        mount --bind /etc/passwd /etc/passwd
+        exec unshare --user --map-user=1000 --map-group=1000 true' 2>&1) ||
         cannot "namespaces are not allowed (${said##*$'\n'};" \
             'see "sysctl -a | grep -e userns -e namespaces")'
 }
@@ -58,9 +65,15 @@ have_namespaces() {
 # have_guests: a QEMU that may be trusted with moving them, and something that
 # runs in them. Fetched when they are not there.
 have_guests() {
-    if ! { emulator=$(minova-rig qemu) && guest=$(minova-rig guest); }; then
+    if ! with_progress 'QEMU 10, from the backports if need be' \
+        minova-rig qemu || ! with_progress 'A kernel and a ramdisk for guests' \
+        minova-rig guest; then
         cannot 'a QEMU of version 10 or a kernel for guests cannot be had'
+        return
     fi
+    # They are there: it only says where.
+    emulator=$(minova-rig qemu)
+    guest=$(minova-rig guest)
 }
 
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev
@@ -100,8 +113,10 @@ finish() {
     set +e
     if [ $code -ne 0 ] && [ $code -ne 130 ]; then
         echo 'The demo failed. The server, and the ends of the logs:' >&2
-        openstack server show web -c status -c fault >&2 || true
-        tail -n 30 "$logs"/*.log >&2
+        limit=30
+        [ -z "${OS_AUTH_URL:-}${OS_CLOUD:-}" ] ||
+            openstack server show web -c status -c fault >&2 || true
+        tail -n 30 "$logs"/*.log "$logs"/*.out >&2
     fi
     take_down || [ $code -ne 0 ] || code=1
     rm -rf "$work"
@@ -110,10 +125,23 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP PIPE
 
+# bounded COMMAND...: run a program, which has to end within the limit.
+bounded() {
+    local status=0
+    timeout --foreground -k 10 "$limit" "$@" || status=$?
+    [ $status -ne 124 ] || echo "Not done within $limit s: $*" >&2
+    return $status
+}
+
+# openstack WORDS...: what waits for a server waits for ever by itself.
+openstack() {
+    bounded openstack "$@"
+}
+
 # run COMMAND...: show it, then do it.
 run() {
     printf '\n\033[36m$ %s\033[0m\n' "$*"
-    "$@"
+    bounded "$@"
 }
 
 # wait_for STATUS SERVER: as a user would, by asking.
@@ -136,20 +164,33 @@ start() {
 
 # wait_until_said NAME WORDS: wait until what was started says so.
 wait_until_said() {
+    local until=$((SECONDS + patience))
     until grep -q "$2" "$logs/$1.out" "$logs/$1.log"; do
         kill -0 "${pids[$1]}" 2>/dev/null || die "$1 did not start"
+        [ $SECONDS -lt $until ] || die "$1 does not say '$2' within" \
+            "$patience s; it said last:" \
+            "$(tail -q -n 1 "$logs/$1.log" "$logs/$1.out")"
         sleep 0.05
     done
 }
 
 # stop NAME...: let what was started end in good order, side by side.
 stop() {
-    local name code=0
+    local name code=0 until=$((SECONDS + patience))
     for name in "$@"; do
         [ -z "${pids[$name]:-}" ] ||
             kill -TERM "${pids[$name]}" 2>/dev/null || true
     done
     for name in "$@"; do
+        while [ -n "${pids[$name]:-}" ] && kill -0 "${pids[$name]}" \
+            2>/dev/null; do
+            if [ $SECONDS -ge $until ]; then
+                echo "$name has not ended within $patience s" >&2
+                kill -KILL "${pids[$name]}" 2>/dev/null
+                break
+            fi
+            sleep 0.05
+        done
         [ -z "${pids[$name]:-}" ] || wait "${pids[$name]}" || code=$?
         unset "pids[$name]"
     done

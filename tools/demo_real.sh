@@ -12,7 +12,7 @@ take_down() {
     local code=0
     stop moving watch api conductor host1 host2 || code=$?
     stop servers || code=$?
-    minova-rig --directory "$rig" down >/dev/null || code=$?
+    bounded minova-rig --directory "$rig" down >/dev/null || code=$?
     return $code
 }
 
@@ -84,6 +84,10 @@ compare() {
     local name
     short <<<"before  $1"
     short <<<"after   $2"
+    for name in $3 $4; do
+        [ "$(token "$name" "$2")" != "$name=none" ] ||
+            die "the guest has no $name"
+    done
     for name in $3; do
         [ "$(token "$name" "$1")" = "$(token "$name" "$2")" ] ||
             die "the guest has another $name"
@@ -112,7 +116,7 @@ minova-rig --directory "$rig" status |
 while read -r name address uri peer_uri; do
     write_host "$name" "$address" "$uri" "$peer_uri"
 done <"$logs/hosts"
-minova-manage --config-file "$conf" db sync >/dev/null
+bounded minova-manage --config-file "$conf" db sync >/dev/null
 start conductor minova-conductor --config-file "$conf"
 start api minova-api --config-file "$conf"
 for host in host1 host2; do
@@ -159,12 +163,14 @@ run openstack console log show --lines 3 web
 say 'To the other host, while it counts'
 printf '\n\033[36m$ %s\033[0m\n' \
     'openstack server migrate --live-migration --wait web'
-start moving openstack server migrate --live-migration --wait web
+start moving timeout -k 10 "$limit" \
+    openstack server migrate --live-migration --wait web
 while kill -0 "${pids[moving]}" 2>/dev/null; do
     tail -n 1 "$record" | short
     sleep 1
 done
-wait "${pids[moving]}" || die "$(cat "$logs/moving.log")"
+wait "${pids[moving]}" ||
+    die "not moved within $limit s: $(cat "$logs/moving.log")"
 unset 'pids[moving]'
 wait_for_count nothing
 stop watch

@@ -1,14 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by demo.sh and test.sh: brings in what a fresh Debian 12 lacks.
-# Installs Debian packages only as root and only those that are missing; what
-# comes from PyPI goes into .venv in the checkout and nowhere else.
+# Sourced by demo.sh, rig.sh and test.sh: installs what a fresh Debian 12 or 13
+# lacks. Installs Debian packages only as root and only those that are missing;
+# what comes from PyPI goes into .venv in the checkout and nowhere else.
+
+# Seconds that one command of an installer may take.
+install_limit=1800
+# Seconds between two signs of progress where the output is no terminal.
+progress_interval=15
+os_release=/etc/os-release
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
+}
+
+# libvirt_packages: libvirtd with QEMU guests. Debian 13 has libvirt's drivers
+# in packages of their own; Debian 12 has no package for the networks.
+libvirt_packages() {
+    local release
+    # shellcheck source=/dev/null
+    release=$(. "$os_release" && echo "${VERSION_ID:-13}")
+    printf '%s\n' libvirt-daemon libvirt-daemon-driver-qemu
+    [ "${release%%.*}" -lt 13 ] || echo libvirt-daemon-driver-network
 }
 
 # missing_packages PACKAGE...: say which of the Debian packages are not there.
@@ -20,6 +36,52 @@ missing_packages() {
     done
 }
 
+# show_progress LOG: the time and the last line of LOG, until killed: in one
+# line of a terminal, else as a line now and then.
+show_progress() {
+    local began=$SECONDS took columns line
+    columns=$(tput cols 2>/dev/null || echo 80)
+    while kill -0 $$ 2>/dev/null; do
+        # It may outlive this for a second, with nobody's pipe in its hands.
+        sleep 1 >/dev/null 2>&1
+        took=$((SECONDS - began))
+        [ -t 2 ] || [ $((took % progress_interval)) -eq 0 ] || continue
+        line=$(tail -n 1 "$1" | tr -d '\r\033')
+        line=$(printf '  %3d s  %s' $took "$line")
+        if [ -t 2 ]; then
+            printf '\r%s\033[K' "${line:0:columns-1}" >&2
+        else
+            printf '%s\n' "$line" >&2
+        fi
+    done
+}
+
+# with_progress WHAT COMMAND...: run a program; show on stderr how long it
+# takes, and its output only if it fails or has not ended within install_limit.
+with_progress() {
+    local what=$1 began=$SECONDS log ticker status=0
+    shift
+    log=$(mktemp)
+    say "$what" >&2
+    show_progress "$log" &
+    ticker=$!
+    timeout --foreground -k 10 "$install_limit" "$@" >"$log" 2>&1 ||
+        status=$?
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+    if [ $status -eq 0 ]; then
+        printf '  done after %d s\n' $((SECONDS - began)) >&2
+    else
+        cat "$log" >&2
+        [ $status -ne 124 ] ||
+            printf 'It has not ended within %d s.\n' "$install_limit" >&2
+        printf 'failed after %d s: %s\n' $((SECONDS - began)) "$*" >&2
+    fi
+    rm -f "$log"
+    return $status
+}
+
 # install_packages PACKAGE...: the Debian packages that are not there yet.
 install_packages() {
     local missing
@@ -27,7 +89,6 @@ install_packages() {
     [ ${#missing[@]} -eq 0 ] && return
     [ "$(id -u)" -eq 0 ] ||
         die "install these Debian packages first (as root): ${missing[*]}"
-    say "Installing Debian packages: ${missing[*]}"
     # In a shell of its own, which takes back what it did whatever happens
     # and whatever its caller does at its own end.
     (
@@ -39,20 +100,24 @@ install_packages() {
             chmod 755 "$policy"
         fi
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -q -q && apt-get install -q -q -y \
-            --no-install-recommends "${missing[@]}" >/dev/null
+        with_progress 'Updating the lists of Debian packages' \
+            apt-get -q update &&
+            with_progress "Installing Debian packages: ${missing[*]}" \
+                apt-get -q -y -o DPkg::Lock::Timeout=300 \
+                install --no-install-recommends "${missing[@]}"
     )
 }
 
 # make_environment PACKAGE...: .venv with uv and these Python packages.
 make_environment() {
     if [ ! -x .venv/bin/python ]; then
-        say 'Making .venv'
-        python3 -m venv .venv
+        with_progress 'Making .venv' python3 -m venv .venv
     fi
-    [ -x .venv/bin/uv ] || .venv/bin/pip install -q uv
+    [ -x .venv/bin/uv ] || with_progress 'Installing uv into .venv' \
+        .venv/bin/pip install --progress-bar off uv
     # It leaves files where its temporary ones are.
     mkdir -p .venv/tmp
-    TMPDIR=$PWD/.venv/tmp .venv/bin/uv pip install -q --compile-bytecode \
-        --python .venv/bin/python "$@"
+    with_progress "Installing Python packages into .venv: $*" \
+        env TMPDIR="$PWD/.venv/tmp" .venv/bin/uv pip install \
+        --compile-bytecode --python .venv/bin/python "$@"
 }

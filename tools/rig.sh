@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
 . tools/install.sh
 
+mapfile -t libvirt < <(libvirt_packages)
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev \
-    libvirt-daemon qemu-system-x86 qemu-utils busybox-static \
+    "${libvirt[@]}" qemu-system-x86 qemu-utils busybox-static \
     mmdebstrap fakeroot e2fsprogs uidmap
 make_environment -e '.[libvirt]'
 exec .venv/bin/minova-rig "$@"

@@ -9,9 +9,10 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
 . tools/install.sh
 
+mapfile -t libvirt < <(libvirt_packages)
 install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
-    libvirt-daemon qemu-system-x86 qemu-utils busybox-static \
+    "${libvirt[@]}" qemu-system-x86 qemu-utils busybox-static \
     dnsmasq-base iptables mmdebstrap fakeroot e2fsprogs uidmap
 make_environment 'tox>=4.11' tox-uv
 
