@@ -107,8 +107,6 @@ _NOT_OFFERED = (
 class AllInOneTestCase(base.TestCase):
     """A data directory, and who runs over it."""
 
-    time_limit = 180
-
     def setUp(self):
         super().setUp()
         self.data = os.path.join(self.directory, 'data')

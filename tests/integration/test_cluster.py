@@ -30,7 +30,6 @@ _LOG = 20000
 class ClusterTestCase(base.TestCase):
     """Services over shared servers; what each test needs of them it starts."""
 
-    time_limit = 240
     options: dict[str, dict[str, object]] = {}
     durable = False
     mysql_driver = 'pymysql'

@@ -32,8 +32,6 @@ NUMBERS = sa.table('numbers', sa.column('id'), sa.column('value'))
 class FailureModes:
     """The ways, for one driver; mixed into test cases."""
 
-    time_limit = 300
-
     def setUp(self):
         super().setUp()
         db_options.set_defaults(CONF)

@@ -65,8 +65,6 @@ def reserved(network):
 class ServersTest(QemuTestCase):
     """Servers, and what their guests are given."""
 
-    time_limit = 240
-
     def make_rig(self):
         return NamespacedHost()
 
@@ -201,8 +199,6 @@ class ServersTest(QemuTestCase):
 
 class NetworkTest(base.TestCase):
     """A network that other people change, too."""
-
-    time_limit = 120
 
     def setUp(self):
         super().setUp()

@@ -32,8 +32,6 @@ _COUNT = 6
 class FrozenHypervisorTest(base.TestCase):
     """More calls that hang than a libvirtd takes of one connection."""
 
-    time_limit = 300
-
     def setUp(self):
         super().setUp()
         self.rig = self.useFixture(Rig())

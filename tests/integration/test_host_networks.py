@@ -41,8 +41,6 @@ def nic(number, address, **values):
 class HostNetworksTest(base.TestCase):
     """One host of a rig."""
 
-    time_limit = 120
-
     def setUp(self):
         super().setUp()
         # Not a fixture's: its path would be too long for sockets.

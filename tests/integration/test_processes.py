@@ -35,8 +35,6 @@ def _default(**options):
 class WrongConfigurationTest(base.TestCase):
     """What cannot work ends a process with 2 and a line that names it."""
 
-    time_limit = 120
-
     #: A module, its options, what the line says.
     in_the_master = (
         ('api', {}, '[database] connection is not set; name a database'),
@@ -197,8 +195,6 @@ class LateRabbitMQ(servers.RabbitMQ):
 
 class WaitingTest(base.TestCase):
     """What is away is waited for; who waits says so and can be ended."""
-
-    time_limit = 180
 
     def make_cluster(self, transport_url, database_url):
         self.database_url = database_url

@@ -237,8 +237,6 @@ class SameHostTest(QemuTestCase):
 class AllInOneTest(test_allinone.AllInOneTestCase):
     """Real hosts below the data directory; they outlive the process."""
 
-    time_limit = 300
-
     def test_guests_are_real(self):
         place = os.path.join(self.data, 'rig')
         self.addCleanup(hosts.down, place)

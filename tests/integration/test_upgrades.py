@@ -163,7 +163,6 @@ class Client(User):
 class RollingTest(test_cluster.ClusterTestCase):
     """Every service is restarted while clients are at work."""
 
-    time_limit = 300
     clients = 3
     # A restart is no reason to place nothing on a host.
     options = {'conductor': {'service_down_time': 60}}

@@ -11,8 +11,6 @@ from tests import base
 class MutantsTest(base.TestCase):
     """One test for each."""
 
-    time_limit = 300
-
     def _require_no_threads(self, before):
         """Threads that carry tasks are kept for the next simulation."""
 

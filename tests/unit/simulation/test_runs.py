@@ -21,8 +21,6 @@ from tests import base
 class SimulationTestCase(base.TestCase):
     """Simulations, whose threads and options are kept for the next one."""
 
-    time_limit = 120
-
     def _require_no_threads(self, before):
         """Threads that carry tasks are kept for the next simulation."""
 
