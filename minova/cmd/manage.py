@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = Commands(parser)
     for group in _GROUPS:
-        group.add(commands)
+        group.add_commands(commands)
     return parser
 
 

@@ -155,7 +155,7 @@ class _Dependencies:
     conductor: rpc_conductor.Conductor
     computes: ComputeClients
     waker: Waker
-    beside: backend.TimedCalls
+    timed_calls: backend.TimedCalls
 
 
 class _DependencyProxy:
@@ -200,7 +200,7 @@ def api(
         _dependencies.waker = Waker(
             _dependencies.computes, conductor, in_background=True
         )
-        _dependencies.beside = backend.TimedCalls()
+        _dependencies.timed_calls = backend.TimedCalls()
         return Api(_application(images))
 
     return build

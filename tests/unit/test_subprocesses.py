@@ -48,7 +48,7 @@ class ProgramsTest(base.TestCase):
             OSError,
             subprocesses.run,
             *('sh', '-c', f'echo $$ > {path}; exec sleep 600'),
-            patience=1,
+            timeout=1,
         )
         self.assertIn('has not ended within 1 s', str(error))
         with open(path) as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows and stocks as they are in a cloud where nothing is wrong."""
+"""Build the rows and host contents of a cloud without faults."""
 
 import dataclasses
 import datetime
@@ -86,10 +86,10 @@ def operation(number, uuid, **values):
     return Operation(**(made | values))
 
 
-def step(number, of, uuid, host, **values):
+def step(number, operation_id, uuid, host, **values):
     made = {
         'id': number,
-        'operation_id': of,
+        'operation_id': operation_id,
         'instance_uuid': uuid,
         'number': 1,
         'method': 'pause_instance',
@@ -114,12 +114,12 @@ def step(number, of, uuid, host, **values):
     return Step(**(made | values))
 
 
-def migration(number, of, uuid, status, **values):
+def migration(number, operation_id, uuid, status, **values):
     made = dict.fromkeys(Migration.fields) | {
         'id': number,
-        'uuid': f'move-{number}',
+        'uuid': f'migration-{number}',
         'instance_uuid': uuid,
-        'operation_id': of,
+        'operation_id': operation_id,
         'kind': 'resize',
         'status': status,
         'old_vm_state': 'active',
@@ -149,12 +149,12 @@ def artifact(uuid, **values):
 
 
 def empty_contents(uuid, **values):
-    """Return a holding without a guest."""
+    """Return what a host has of an instance without a guest."""
     none = {'power_state': None, 'generation': None, 'operation': None}
     return artifact(uuid, **(none | {'has_disks': False} | values))
 
 
-def emitted(**values):
+def outbox_summary(**values):
     made = {
         'rows': 9,
         'first': 1,
@@ -185,23 +185,23 @@ def service(host, binary='nova-compute', **values):
 
 
 class Rows:
-    """A cloud of two hosts; tests add what they need and spoil it."""
+    """A cloud of two hosts, to which a test adds rows and faults."""
 
     def __init__(self):
         self.instances = {}
         self.operations = {}
         self.steps = []
-        self.moves = []
+        self.migrations = []
         self.allocations = []
-        self.used = {}
+        self.host_usage = {}
         self.nodes = {'a': 'node-a', 'b': 'node-b'}
         self.services = [service('a'), service('b')]
         self.services.append(service('c1', 'nova-conductor'))
-        self.told = {}
-        self.unended = []
+        self.outbox = {}
+        self.unfinished_events = []
         self.ports = []
-        self.stocks = {'a': [], 'b': []}
-        self.not_asked = {}
+        self.host_contents = {'a': [], 'b': []}
+        self.unchecked_hosts = {}
         self.queues = {
             name: QueueStats(messages=0, consumers=1)
             for name in ('compute.a', 'compute.b', 'conductor.c1')
@@ -209,16 +209,16 @@ class Rows:
 
     # -- making --------------------------------------------------------------
 
-    def add(self, uuid, held='own', **values):
-        """Add an instance, with room on its host."""
+    def add(self, uuid, allocated=True, **values):
+        """Add an instance, with an allocation on its host."""
         row = self.instances[uuid] = instance(uuid, **values)
-        self.told[uuid] = emitted()
-        if held == 'own' and row.host is not None:
-            self.hold(uuid, row.host, uuid, row.flavor.vcpus)
+        self.outbox[uuid] = outbox_summary()
+        if allocated and row.host is not None:
+            self.allocate(uuid, row.host, uuid, row.flavor.vcpus)
         return row
 
     def begin(self, number, uuid, *hosts_, **values):
-        """Add an operation that runs, with a step pending by each host."""
+        """Add a running operation with a pending step on each host."""
         self.operations[number] = operation(
             number, uuid, **({'open_step_count': len(hosts_)} | values)
         )
@@ -226,15 +226,15 @@ class Rows:
             name = f'step-{number}-{host}'
             self.steps.append(step(name, number, uuid, host))
 
-    def hold(self, uuid, host, holder, vcpus=1):
+    def allocate(self, uuid, host, consumer, vcpus=1):
         self.allocations.append(
             audit_snapshot.Allocation(
-                len(self.allocations), host, uuid, holder, vcpus, 512, 1
+                len(self.allocations), host, uuid, consumer, vcpus, 512, 1
             )
         )
 
     def plug(self, uuid, address):
-        """Give an instance an address; return what is not noted of it yet."""
+        """Give an instance a NIC; return the port without adding its row."""
         number = f'port-{address}'
         nic = {
             'id': number,
@@ -247,37 +247,37 @@ class Rows:
         return ports.Port(number, 'network', uuid, address, mac, NOW)
 
     def change(self, uuid, **values):
-        """Spoil an instance's row."""
+        """Replace values in the row of an instance."""
         old = self.instances[uuid]
         self.instances[uuid] = dataclasses.replace(old, **values)
 
-    def have(self, host, *holdings):
-        self.stocks[host] += holdings
+    def add_artifacts(self, host, *artifacts):
+        self.host_contents[host] += artifacts
 
     # -- reading -------------------------------------------------------------
 
-    def records(self):
+    def snapshot(self):
         return audit_snapshot.DatabaseSnapshot(
             instances=self.instances,
             operations=self.operations,
             steps=self.steps,
-            migrations=self.moves,
+            migrations=self.migrations,
             allocations=self.allocations,
             hosts={
                 host: audit_snapshot.HostRow(
                     host,
                     node,
-                    self.used.get(host, self.sums(host)),
-                    self.sums(host),
+                    self.host_usage.get(host, self.allocated(host)),
+                    self.allocated(host),
                 )
                 for host, node in self.nodes.items()
             },
             services=self.services,
-            outbox=self.told,
-            unfinished_events=self.unended,
+            outbox=self.outbox,
+            unfinished_events=self.unfinished_events,
             ports=self.ports,
         )
 
-    def sums(self, host):
-        held = [one.resources for one in self.allocations if one.host == host]
-        return tuple(map(sum, zip(*held, strict=True))) if held else (0, 0, 0)
+    def allocated(self, host):
+        rows = [one.resources for one in self.allocations if one.host == host]
+        return tuple(map(sum, zip(*rows, strict=True))) if rows else (0, 0, 0)

@@ -22,10 +22,10 @@ def clean():
     """Return a cloud with an instance in every state of every chain."""
     it = row_builders.Rows()
     it.add('active')
-    it.have('a', artifact('active'))
+    it.add_artifacts('a', artifact('active'))
     it.ports.append(it.plug('active', '10.0.0.5'))
     it.add('stopped', vm_state='stopped', power_state=OFF)
-    it.have('a', artifact('stopped', power_state=OFF))
+    it.add_artifacts('a', artifact('stopped', power_state=OFF))
     it.add('refused', host=None, vm_state='error', launched_at=None)
     _building(it)
     _resized(it)
@@ -35,7 +35,7 @@ def clean():
     _moving(it)
     _deleted(it)
     # A guest that somebody else runs on the machine.
-    it.have('a', artifact('theirs', disks=False, generation=None))
+    it.add_artifacts('a', artifact('theirs', has_disks=False, generation=None))
     return it
 
 
@@ -49,7 +49,7 @@ def _building(it):
         power_state=0,
     )
     it.begin('create', 'building', 'a', kind='create')
-    it.have('a', empty_contents('building', scraps=True))
+    it.add_artifacts('a', empty_contents('building', has_partial_disks=True))
 
 
 def _resized(it):
@@ -60,15 +60,18 @@ def _resized(it):
     it.migrations.append(
         row_builders.migration(1, 'gone', 'resized', 'finished')
     )
-    it.ownership('resized', 'a', 'move-1')
-    it.have('a', empty_contents('resized', power_state=OFF, aside=True))
-    it.have('b', artifact('resized'))
+    it.allocate('resized', 'a', 'migration-1')
+    it.add_artifacts(
+        'a',
+        empty_contents('resized', power_state=OFF, has_retained_disks=True),
+    )
+    it.add_artifacts('b', artifact('resized'))
     it.add('larger', vm_state='resized', flavor=row_builders.flavor(2))
     it.migrations.append(
         row_builders.migration(2, 'gone', 'larger', 'finished', dest_host='a')
     )
-    it.ownership('larger', 'a', 'move-2')
-    it.have('a', artifact('larger', aside=True))
+    it.allocate('larger', 'a', 'migration-2')
+    it.add_artifacts('a', artifact('larger', has_retained_disks=True))
 
 
 def _confirmed(it):
@@ -87,15 +90,18 @@ def _confirmed(it):
     it.migrations.append(
         row_builders.migration(3, 'gone', 'confirmed', 'confirming')
     )
-    it.ownership('confirmed', 'a', 'move-3')
-    it.have('a', empty_contents('confirmed', power_state=OFF, aside=True))
-    it.have('b', artifact('confirmed'))
+    it.allocate('confirmed', 'a', 'migration-3')
+    it.add_artifacts(
+        'a',
+        empty_contents('confirmed', power_state=OFF, has_retained_disks=True),
+    )
+    it.add_artifacts('b', artifact('confirmed'))
 
 
 def _reverting(it):
     it.add(
         'reverting',
-        held=None,
+        allocated=False,
         host='b',
         vm_state='resized',
         task_state='resize_reverting',
@@ -105,9 +111,12 @@ def _reverting(it):
     it.migrations.append(
         row_builders.migration(4, 'gone', 'reverting', 'reverting')
     )
-    it.ownership('reverting', 'a', 'move-4')
-    it.ownership('reverting', 'b', 'reverting', 2)
-    it.have('a', empty_contents('reverting', power_state=OFF, aside=True))
+    it.allocate('reverting', 'a', 'migration-4')
+    it.allocate('reverting', 'b', 'reverting', 2)
+    it.add_artifacts(
+        'a',
+        empty_contents('reverting', power_state=OFF, has_retained_disks=True),
+    )
 
 
 def _migrating(it):
@@ -116,16 +125,19 @@ def _migrating(it):
     it.migrations.append(
         row_builders.migration(5, 'live', 'migrating', 'running')
     )
-    it.ownership('migrating', 'b', 'live')
-    it.have('a', artifact('migrating'))
-    it.have('b', empty_contents('migrating', arriving=True, scraps=True))
+    it.allocate('migrating', 'b', 'live')
+    it.add_artifacts('a', artifact('migrating'))
+    it.add_artifacts(
+        'b',
+        empty_contents('migrating', is_incoming=True, has_partial_disks=True),
+    )
 
 
 def _moving(it):
     """The destination owns it; room is passed on when it has finished."""
     it.add(
         'moving',
-        held=None,
+        allocated=False,
         host='b',
         task_state='resize_migrated',
         task_id='resize',
@@ -135,10 +147,12 @@ def _moving(it):
     it.migrations.append(
         row_builders.migration(7, 'resize', 'moving', 'post-migrating')
     )
-    it.ownership('moving', 'a', 'moving')
-    it.ownership('moving', 'b', 'resize', 2)
-    it.have('a', empty_contents('moving', power_state=OFF, aside=True))
-    it.have('b', empty_contents('moving', disks=True))
+    it.allocate('moving', 'a', 'moving')
+    it.allocate('moving', 'b', 'resize', 2)
+    it.add_artifacts(
+        'a', empty_contents('moving', power_state=OFF, has_retained_disks=True)
+    )
+    it.add_artifacts('b', empty_contents('moving', has_disks=True))
 
 
 def _deleted(it):
@@ -148,9 +162,9 @@ def _deleted(it):
         'delete', 'deleted', 'a', kind='force_delete', owns_instance=False
     )
     it.steps[-1].args['recheck_hosts'] = ['b']
-    it.have('a', artifact('deleted'))
-    it.have('b', empty_contents('deleted', disks=True))
-    it.add('gone', held=None, vm_state='deleted')
+    it.add_artifacts('a', artifact('deleted'))
+    it.add_artifacts('b', empty_contents('deleted', has_disks=True))
+    it.add('gone', allocated=False, vm_state='deleted')
 
 
 # -- faults ------------------------------------------------------------------
@@ -170,12 +184,14 @@ def _operation(number, **values):
 
 
 def _at(host, *holdings):
-    return lambda it: it.have(host, *holdings)
+    return lambda it: it.add_artifacts(host, *holdings)
 
 
 def _set_notifications(**values):
     def spoil(it):
-        it.told['active'] = dataclasses.replace(it.told['active'], **values)
+        it.outbox['active'] = dataclasses.replace(
+            it.outbox['active'], **values
+        )
 
     return spoil
 
@@ -190,7 +206,7 @@ def _drop(kind, uuid, host='a'):
     def spoil(it):
         kept = [h for h in it.host_contents[host] if h.uuid != uuid]
         if kind == 'guest':
-            kept.append(empty_contents(uuid, disks=True))
+            kept.append(empty_contents(uuid, has_disks=True))
         it.host_contents[host] = kept
 
     return spoil
@@ -219,9 +235,11 @@ def _left_open(it):
 def _runs_old(it):
     (old,) = [h for h in it.host_contents['a'] if h.uuid == 'resized']
     it.host_contents['a'].remove(old)
-    it.have('a', artifact('resized', aside=True, disks=False))
+    it.add_artifacts(
+        'a', artifact('resized', has_retained_disks=True, has_disks=False)
+    )
     _drop('all', 'resized', 'b')(it)
-    it.have('b', artifact('resized', power_state=OFF))
+    it.add_artifacts('b', artifact('resized', power_state=OFF))
     it.change('resized', power_state=OFF)
 
 
@@ -232,7 +250,7 @@ def _close_steps(it):
     it.host_contents['b'] = []
     for uuid in ('resized', 'confirmed', 'reverting', 'migrating', 'moving'):
         del it.instances[uuid]
-        it.told.pop(uuid)
+        it.outbox.pop(uuid)
     for name in ('confirm', 'revert', 'live', 'resize'):
         del it.operations[name]
     it.migrations = [m for m in it.migrations if m.instance_uuid == 'larger']
@@ -251,13 +269,13 @@ def _close_steps(it):
 
 def _unregistered(it):
     """An instance on a host of which nothing is known."""
-    it.add('lost', held=None, host='z')
+    it.add('lost', allocated=False, host='z')
 
 
 def _silent(it):
     for index, one in enumerate(it.services):
         if one.host == 'b':
-            it.services[index] = row_builders.service('b', silent=61.0)
+            it.services[index] = row_builders.service('b', heartbeat_age=61.0)
 
 
 #: One planted fault for each rule.
@@ -265,25 +283,33 @@ FAULTS = {
     'duplicate_guest': _at('b', artifact('active')),
     'source_guest_running': _runs_old,
     'stray_guest': _at('b', artifact('active', power_state=OFF)),
-    'stray_disks': _at('b', empty_contents('active', scraps=True)),
+    'stray_disks': _at('b', empty_contents('active', has_partial_disks=True)),
     'stray_retained_disks': lambda it: (
         _drop('all', 'active')(it),
-        it.have('a', artifact('active', aside=True)),
+        it.add_artifacts('a', artifact('active', has_retained_disks=True)),
     ),
-    'stray_incoming': _at('b', empty_contents('active', arriving=True)),
-    'stray_reservation': _at('b', empty_contents('active', reserved=True)),
+    'stray_incoming': _at('b', empty_contents('active', is_incoming=True)),
+    'stray_reservation': _at(
+        'b', empty_contents('active', has_reserved_addresses=True)
+    ),
     'guest_of_deleted': _at('a', artifact('gone')),
-    'disks_of_deleted': _at('b', empty_contents('gone', aside=True)),
+    'disks_of_deleted': _at(
+        'b', empty_contents('gone', has_retained_disks=True)
+    ),
     'unknown_guest': _at('b', artifact('stranger')),
-    'unknown_disks': _at('b', empty_contents('stranger', config_drive=True)),
-    'unknown_reservation': _at('b', empty_contents('stranger', reserved=True)),
+    'unknown_disks': _at(
+        'b', empty_contents('stranger', has_config_drive=True)
+    ),
+    'unknown_reservation': _at(
+        'b', empty_contents('stranger', has_reserved_addresses=True)
+    ),
     'guest_missing': _drop('guest', 'active'),
     'disks_missing': _drop('all', 'active'),
     'power_mismatch': _sets('active', power_state=PAUSED),
     'allocation_missing': _without_allocation,
-    'allocation_orphan': lambda it: it.ownership('active', 'b', 'ended'),
+    'allocation_orphan': lambda it: it.allocate('active', 'b', 'ended'),
     'allocation_mismatch': _oversized,
-    'host_usage_mismatch': lambda it: it.bytes_used.update(a=(1, 2, 3)),
+    'host_usage_mismatch': lambda it: it.host_usage.update(a=(1, 2, 3)),
     'port_orphan': lambda it: it.ports.append(
         dataclasses.replace(it.ports[0], id='old', address='10.0.0.9')
     ),
@@ -332,7 +358,7 @@ class ExamineTestCase(base.TestCase):
 
     def found(self, it):
         return examine(
-            it.database(),
+            it.snapshot(),
             it.host_contents,
             row_builders.NOW,
             it.unchecked_hosts,
@@ -346,7 +372,7 @@ class ExamineTestCase(base.TestCase):
         """Besides what is told of a clean cloud there is only this."""
         found = self.names(it)
         if 'confirm' in it.operations:
-            found.destroy(TOLD[0])
+            found.remove(TOLD[0])
         self.assertEqual([name], found)
 
 
@@ -375,7 +401,7 @@ class RulesTest(ExamineTestCase):
             spoil(it)
             (one,) = [f for f in self.found(it) if f.name == name][:1]
             self.assertTrue(one.text.endswith('.'), one.text)
-            self.assertTrue(one.rule.what.endswith('.'), name)
+            self.assertTrue(one.rule.summary.endswith('.'), name)
             self.assertTrue(one.rule.advice.endswith('.'), name)
             if one.repair:
                 self.assertIsNotNone(one.instance or one.host, name)
@@ -405,12 +431,14 @@ class ExplanationTest(ExamineTestCase):
 
     def test_unconfirmed_resize_explains_only_its_source(self):
         it = self.spoil()
-        it.host_contents['c'] = [empty_contents('resized', aside=True)]
+        it.host_contents['c'] = [
+            empty_contents('resized', has_retained_disks=True)
+        ]
         self.assert_one('stray_disks', it)
 
     def test_a_live_operation_explains_its_hosts_alone(self):
         it = self.spoil()
-        it.host_contents['c'] = [empty_contents('migrating', disks=True)]
+        it.host_contents['c'] = [empty_contents('migrating', has_disks=True)]
         self.assert_one('stray_disks', it)
 
     def test_an_operation_that_ended_explains_nothing(self):
@@ -450,7 +478,7 @@ class ExplanationTest(ExamineTestCase):
         it.steps.append(
             row_builders.step('x', 'confirm', 'confirmed', 'c', state='done')
         )
-        it.host_contents['c'] = [empty_contents('confirmed', disks=True)]
+        it.host_contents['c'] = [empty_contents('confirmed', has_disks=True)]
         self.assert_one('stray_disks', it)
 
     def test_a_way_back_is_closed_with_the_wait_for_it(self):
@@ -472,10 +500,12 @@ class ExplanationTest(ExamineTestCase):
     def test_parts_of_disks_are_something(self):
         for host, parts, name in (
             ('a', {'generation': None}, 'unknown_guest'),
-            ('b', {'power_state': None, 'arriving': True}, 'stray_disks'),
+            ('b', {'power_state': None, 'is_incoming': True}, 'stray_disks'),
         ):
             uuid = 'active' if name == 'stray_disks' else 'stranger'
-            one = artifact(uuid, disks=False, scraps=True, **parts)
+            one = artifact(
+                uuid, has_disks=False, has_partial_disks=True, **parts
+            )
             self.assert_one(name, self.spoil(_at(host, one)))
 
     def test_the_newest_notification_may_be_the_one_that_is_lost(self):
@@ -507,8 +537,8 @@ class SafetyTest(ExamineTestCase):
         it.change('active', **values)
         _drop('all', 'active')(it)
         if own is not None:
-            it.have('a', own)
-        it.have('b', stray)
+            it.add_artifacts('a', own)
+        it.add_artifacts('b', stray)
         (one,) = [
             f
             for f in self.found(it)
@@ -534,10 +564,14 @@ class SafetyTest(ExamineTestCase):
         off = artifact('active', power_state=OFF)
         for own in (
             None,
-            empty_contents('active', disks=True),
-            artifact('active', disks=False),
+            empty_contents('active', has_disks=True),
+            artifact('active', has_disks=False),
         ):
-            for other in (stray, off, empty_contents('active', disks=True)):
+            for other in (
+                stray,
+                off,
+                empty_contents('active', has_disks=True),
+            ):
                 _, how = self.stray(own, other)
                 self.assertEqual('', how, (own, other))
 
@@ -553,7 +587,7 @@ class SafetyTest(ExamineTestCase):
 
     def test_when_it_has_no_host(self):
         it = clean()
-        it.have('b', artifact('refused'))
+        it.add_artifacts('b', artifact('refused'))
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
         self.assertEqual('cleanup_stale_guest', one.repair)
         it.change('refused', launched_at=ago(days=1))
@@ -562,7 +596,7 @@ class SafetyTest(ExamineTestCase):
 
     def test_own_host_unqueried(self):
         it = clean()
-        it.have('b', artifact('active', power_state=OFF))
+        it.add_artifacts('b', artifact('active', power_state=OFF))
         del it.host_contents['a']
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
         self.assertEqual('', one.repair)
@@ -571,7 +605,7 @@ class SafetyTest(ExamineTestCase):
     def test_it_runs_on_two_hosts_and_neither_is_its_own(self):
         it = clean()
         _drop('all', 'active')(it)
-        it.have('b', artifact('active'))
+        it.add_artifacts('b', artifact('active'))
         it.host_contents['c'] = [artifact('active')]
         found = [f for f in self.found(it) if f.name == 'duplicate_guest']
         self.assertEqual(['b', 'c'], [f.host for f in found])

@@ -289,7 +289,7 @@ class StatesTest(ManageTestCase):
         self.assertEqual(list(states.TABLE), [row.split()[0] for row in rows])
         live = next(row for row in rows if row.startswith('live_migrate '))
         self.assertEqual(
-            ['live_migrate', 'active, paused', 'migrating', '=', '=', 'free'],
+            ['live_migrate', 'active, paused', 'migrating', '=', '=', 'exclusive'],
             re.split('  +', live),
         )
 

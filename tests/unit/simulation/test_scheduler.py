@@ -149,7 +149,7 @@ class SchedulerTest(base.TestCase):
         scheduler.kill(process)
         scheduler.wait(100.0)
         self.assertEqual([], seen)
-        self.assertTrue(task.ended and other.ended)
+        self.assertTrue(task.is_ended and other.is_ended)
         self.assertEqual([], scheduler.failed_tasks)
 
     def test_paused_process_resumes_late(self):

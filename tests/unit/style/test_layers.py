@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The house's rules about itself: who may import whom, how large is large.
+"""Rules of the code: which package may import which, and size limits.
 
-Everything is read from the code's own syntax; nothing is imported.
+The tests parse the sources; they import no module of the product.
 """
 
 import ast
@@ -11,33 +11,33 @@ from tests import base
 
 ROOT = pathlib.Path(base.minova.__file__).parent
 
-#: What each room may use of the others at run time. A room may always use
-#: itself and the ground floor.
-GROUND = {
+#: Modules that every package may use.
+BASE_MODULES = {
     'clock',
     'conf',
     'context',
-    'emulators',
     'exception',
     'lockfile',
-    'loop',
-    'machine',
-    'programs',
+    'machine_id',
+    'periodic',
     'states',
+    'subprocesses',
     'version',
 }
+#: What else each package may use at run time, beside itself: packages, or
+#: single modules of one.
 MAY_USE = {
     'api': {
         'db',
+        'engine',
+        'extra_specs',
         'identity',
         'images',
         'network',
         'notifications',
         'objects',
-        'operations',
         'policy',
         'rpc',
-        'wishes',
     },
     'allinone': {
         'api',
@@ -45,7 +45,7 @@ MAY_USE = {
         'conductor',
         'console',
         'db',
-        'http',
+        'http_server',
         'identity',
         'images',
         'objects',
@@ -53,69 +53,81 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    # It compares what the database and the hosts say, and repairs by means of
-    # operations; it asks hosts through the contract, never a hypervisor, and
-    # no service, so that a simulation or a test may call it.
-    'audit': {'db', 'notifications', 'objects', 'operations', 'rpc'},
+    # It compares what the database and the hosts report and repairs by means
+    # of operations; it reaches hosts through the contract, never a hypervisor
+    # or a service, so that a simulation or a test can call it.
+    'audit': {'db', 'engine', 'notifications', 'objects', 'rpc'},
     'compute': {'flows', 'images', 'objects', 'rpc', 'virt'},
     'conductor': {
+        'db',
+        'engine',
+        'flows',
+        'network',
+        'notifications',
+        'objects',
+        'rpc',
+    },
+    'conf': {'rpc'},
+    # The console proxy asks conductors; it never reads the database.
+    'console': {'http_server', 'rpc'},
+    'context': set(),
+    'db': {'objects'},
+    'engine': {
         'db',
         'flows',
         'network',
         'notifications',
         'objects',
-        'operations',
         'rpc',
     },
-    'conf': {'rpc'},
-    # The proxy of screens: it asks conductors, and never looks itself.
-    'console': {'http', 'rpc'},
-    'context': set(),
-    'db': {'objects'},
+    # What flavors and images may require of a guest: data, for api and virt.
+    'extra_specs': set(),
     'flows': {'notifications', 'objects'},
-    'http': set(),
+    'http_server': set(),
     'identity': set(),
     'images': {'identity'},
     'network': {'db'},
     'notifications': {'db', 'objects', 'rpc'},
     'objects': set(),
-    'operations': {
-        'db',
-        'flows',
-        'network',
-        'notifications',
-        'objects',
-        'rpc',
-    },
     'policy': set(),
-    # Hosts for tests and trials: nothing of the product is in it.
-    'rig': set(),
+    # Hosts for tests and trials; the product only says which QEMU is usable.
+    'rig': {'virt.qemu_version'},
     'rpc': {'objects'},
     'service': set(),
-    # It is made of everything, and nothing is made of it.
+    # The simulation may use every package; no package uses the simulation.
     'simulation': {
         'api',
         'audit',
         'compute',
         'conductor',
         'db',
+        'engine',
         'flows',
         'images',
         'network',
         'notifications',
         'objects',
-        'operations',
         'rpc',
         'virt',
     },
-    'virt': {'objects', 'wishes'},
-    # What flavors and images may ask for: facts, for api and drivers.
-    'wishes': set(),
+    'virt': {'extra_specs', 'objects'},
+}
+#: The same between the modules and packages inside a package.
+MAY_USE_WITHIN = {
+    'db': {
+        'connections': {'types'},
+        'migrate': {'connections'},
+        'migrations': {'tables', 'types'},
+        'queries': {'connections', 'tables', 'types'},
+        'schema': {'connections'},
+        'tables': {'types'},
+        'types': set(),
+    },
 }
 
 
 def package_of(path):
-    """Return the room a file is in: its folder, or its own name."""
+    """Return the package of a file: its top folder, or its own name."""
     relative = path.relative_to(ROOT)
     return relative.parts[0].removesuffix('.py')
 
@@ -128,7 +140,7 @@ def sources():
 
 
 def imports(tree):
-    """Return what is imported at run time, as dotted names with lines."""
+    """Give the imports at run time: a dotted name and its line each."""
     typing_only = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and 'TYPE_CHECKING' in ast.dump(node.test):
@@ -145,42 +157,63 @@ def imports(tree):
 
 
 class LayersTest(base.TestCase):
-    """The request's path is the order of the folders; there is no way back."""
+    """Imports follow the path of a request and never point back."""
 
     def test_imports(self):
         wrong = []
         for path in sources():
-            room = package_of(path)
-            if room in ('__init__', 'cmd'):
+            package = package_of(path)
+            if package in ('__init__', 'cmd'):
                 continue
-            allowed = MAY_USE.get(room, set()) | GROUND | {room}
+            allowed = MAY_USE.get(package, set()) | BASE_MODULES | {package}
             for name, line in imports(ast.parse(path.read_text())):
                 if not name.startswith('minova.'):
                     continue
-                used = name.split('.')[1]
-                if used not in allowed:
-                    wrong.append(f'{path}:{line} {room} uses {name}')
+                _, used, *rest = name.split('.')
+                if not {used, '.'.join((used, *rest[:1]))} & allowed:
+                    wrong.append(f'{path}:{line} {package} uses {name}')
         self.assertEqual([], wrong)
 
     def test_every_package_has_a_rule(self):
-        rooms = {package_of(path) for path in sources()} - {'__init__', 'cmd'}
-        self.assertEqual(set(), rooms - set(MAY_USE) - GROUND)
+        packages = {package_of(path) for path in sources()}
+        packages -= {'__init__', 'cmd'}
+        self.assertEqual(set(), packages - set(MAY_USE) - BASE_MODULES)
+
+    def test_every_rule_has_a_package(self):
+        packages = {package_of(path) for path in sources()}
+        self.assertEqual(set(), {*MAY_USE, *BASE_MODULES} - packages)
+
+    def test_imports_within_a_package(self):
+        wrong = []
+        for package, rules in MAY_USE_WITHIN.items():
+            for path in sources():
+                parts = path.relative_to(ROOT).with_suffix('').parts
+                if parts[0] != package or parts[1] == '__init__':
+                    continue
+                allowed = rules[parts[1]] | {parts[1]}
+                wrong += [
+                    f'{path}:{line} uses {name}'
+                    for name, line in imports(ast.parse(path.read_text()))
+                    if name.startswith(f'minova.{package}.')
+                    and name.split('.')[2] not in allowed
+                ]
+        self.assertEqual([], wrong)
 
     def test_base_modules_import_nothing_above(self):
         wrong = []
         for path in sources():
-            room = package_of(path)
-            if room not in GROUND - {'conf'}:
+            package = package_of(path)
+            if package not in BASE_MODULES - {'conf'}:
                 continue
             for name, line in imports(ast.parse(path.read_text())):
                 ours = name.startswith('minova.')
-                if ours and name.split('.')[1] not in GROUND:
+                if ours and name.split('.')[1] not in BASE_MODULES:
                     wrong.append(f'{path}:{line} {name}')
         self.assertEqual([], wrong)
 
 
 class SizeTest(base.TestCase):
-    """Where a file or a function grows too long a room is missing."""
+    """A file, function or interface that is too large must be split."""
 
     def test_modules(self):
         long = [
@@ -214,7 +247,7 @@ class SizeTest(base.TestCase):
 
 
 class SeamsTest(base.TestCase):
-    """Time, threads and ids come from one place, states change in one."""
+    """Time, threads and ids have one source; states have one writer."""
 
     FORBIDDEN = {
         ('time', 'sleep'),
@@ -230,8 +263,8 @@ class SeamsTest(base.TestCase):
         ('datetime', 'now'),
         ('datetime', 'utcnow'),
     }
-    #: The memory bus keeps its queues under locks that no message crosses; a
-    #: simulation's tasks are carried by threads.
+    #: The in-memory bus guards its queues with locks that it never holds while
+    #: it delivers; a simulation runs its tasks on threads.
     EXCEPT = {
         ('rpc/memory.py', 'Lock'),
         ('simulation/scheduler.py', 'Lock'),
@@ -273,7 +306,7 @@ class SeamsTest(base.TestCase):
         self.assertEqual([], wrong)
 
     def test_unit_of_work_sets_only_computed_states(self):
-        """No story hands a state to ``change``."""
+        """No flow passes a state to ``change``."""
         fields = {'vm_state', 'task_state', 'task_id', 'generation'}
         wrong = []
         for path in sources():
