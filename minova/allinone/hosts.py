@@ -63,16 +63,16 @@ def _find_emulator(tools: str) -> str:
 
 def _qemu_opener(one: rig.Host, program: str) -> Callable[[], Driver]:
     def open_driver() -> Driver:
-        qemu_driver = loader.import_libvirt_module('qemu')
-        host_config = loader.import_libvirt_module('site')
-        driver: Driver = qemu_driver.of(
-            host_config.Site(
+        qemu_driver = loader.import_libvirt_module('qemu.driver')
+        host_config = loader.import_libvirt_module('qemu.host_config')
+        driver: Driver = qemu_driver.build_driver(
+            host_config.HostConfig(
                 host=one.name,
-                instances=os.path.join(one.directory, 'disks'),
-                images=os.path.abspath(CONF.compute.image_cache_directory),
+                instances_path=os.path.join(one.directory, 'disks'),
+                image_cache_path=os.path.abspath(CONF.compute.image_cache_directory),
                 connection_uri=one.uri,
-                uri=one.peer_uri,
-                address=one.address,
+                live_migration_uri=one.peer_uri,
+                live_migration_inbound_addr=one.address,
                 virt_type='qemu',
                 emulator=program,
             )

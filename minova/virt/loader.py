@@ -43,7 +43,7 @@ def _load_libvirt(host: str, uri: str) -> Driver:
             f'QEMU (qemu:///system and the like) and for {_EMBEDDED_URI}.'
         )
     module = import_libvirt_module(
-        'embedded' if uri == _EMBEDDED_URI else 'qemu'
+        'embedded.driver' if uri == _EMBEDDED_URI else 'qemu.driver'
     )
     return cast(Driver, module.open_driver(host))
 

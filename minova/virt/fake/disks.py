@@ -76,13 +76,13 @@ class FakeDisks(FakeHost):
     @fault_injectable
     def remove_disks(self, uuid: str) -> None:
         """Remove the record; nobody is invited any more."""
-        self._store.delete(f'{self.host}/invited/{uuid}')
+        self._store.delete(f'{self.host}/tickets/{uuid}')
         self._store.delete(f'{self.host}/disks/{uuid}')
 
     @fault_injectable
     def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
         """Note whom is invited, under a word that is a secret."""
-        path = f'{self.host}/invited/{spec.uuid}'
+        path = f'{self.host}/tickets/{spec.uuid}'
         invited = self._store.get(path)
         if invited is None or invited['operation'] != spec.operation:
             invited = {'operation': spec.operation, 'token': clock.uuid4()}
@@ -112,10 +112,10 @@ class FakeDisks(FakeHost):
         self, uuid: str, to: Peer, transfer_ticket: dict[str, Any]
     ) -> Record | None:
         """Return what is to be copied, None when it has been."""
-        if self._store.get(f'{self.host}/aside/{uuid}') is not None:
+        if self._store.get(f'{self.host}/retained/{uuid}') is not None:
             return None
         disk = self._require_disks(uuid)
-        invited = self._store.get(f'{to.host}/invited/{uuid}')
+        invited = self._store.get(f'{to.host}/tickets/{uuid}')
         # A destination of the release before invites nobody.
         if (invited and invited['token']) != transfer_ticket.get('token'):
             raise exception.DiskFailed(
@@ -127,12 +127,12 @@ class FakeDisks(FakeHost):
     def commit_received_disks(self, uuid: str) -> None:
         """Require the record, and forget who was invited."""
         self._require_disks(uuid)
-        self._store.delete(f'{self.host}/invited/{uuid}')
+        self._store.delete(f'{self.host}/tickets/{uuid}')
 
     @fault_injectable
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Move or copy the record."""
-        aside = f'{self.host}/aside/{uuid}'
+        aside = f'{self.host}/retained/{uuid}'
         disk = self._store.get(f'{self.host}/disks/{uuid}')
         if self._store.get(aside) is None:
             if disk is None:
@@ -144,22 +144,22 @@ class FakeDisks(FakeHost):
     @fault_injectable
     def restore_disks(self, uuid: str) -> None:
         """Put the record back in its place."""
-        aside = self._store.get(f'{self.host}/aside/{uuid}')
+        aside = self._store.get(f'{self.host}/retained/{uuid}')
         if aside is None:
             self._require_disks(uuid)
             return
         self._store.put(f'{self.host}/disks/{uuid}', aside)
-        self._store.delete(f'{self.host}/aside/{uuid}')
+        self._store.delete(f'{self.host}/retained/{uuid}')
 
     @fault_injectable
     def discard_disks(self, uuid: str) -> None:
         """Remove the record that was set aside."""
-        self._store.delete(f'{self.host}/aside/{uuid}')
+        self._store.delete(f'{self.host}/retained/{uuid}')
 
     @fault_injectable
     def has_retained_disks(self, uuid: str) -> bool:
         """Tell whether there is a record set aside."""
-        return self._store.get(f'{self.host}/aside/{uuid}') is not None
+        return self._store.get(f'{self.host}/retained/{uuid}') is not None
 
     def _require_disks(self, uuid: str) -> Record:
         disk = self._store.get(f'{self.host}/disks/{uuid}')

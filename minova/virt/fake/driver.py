@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One fake host, asked as any hypervisor is."""
 
+import collections
 import queue
 
 from minova import exception
@@ -231,19 +232,17 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
         Disks are looked at last: a guest that comes meanwhile brings them.
         """
         guests = self.guests()
-        kept: dict[str, host_contents.DiskArtifacts] = {}
-        for kind in ('disks', 'retained'):
-            for uuid in self._store.list_names(f'{self.host}/{kind}'):
-                found = kept.setdefault(uuid, host_contents.DiskArtifacts())
-                setattr(found, kind, True)
-                disks = self._store.get(f'{self.host}/disks/{uuid}') or {}
-                found.has_config_drive = 'config_drive' in disks
+        found = collections.defaultdict(host_contents.DiskArtifacts)
+        for uuid in self._store.list_names(f'{self.host}/disks'):
+            disks = self._store.get(f'{self.host}/disks/{uuid}') or {}
+            found[uuid].has_disks = True
+            found[uuid].has_config_drive = 'config_drive' in disks
+        for uuid in self._store.list_names(f'{self.host}/retained'):
+            found[uuid].has_retained_disks = True
         for uuid in self._store.list_names(f'{self.host}/tickets'):
-            kept.setdefault(
-                uuid, host_contents.DiskArtifacts()
-            ).has_partial_disks = True
+            found[uuid].has_partial_disks = True
         reserved = self._store.list_names(f'{self.host}/reserved')
-        return host_contents.build(guests, kept, reserved)
+        return host_contents.build(guests, found, reserved)
 
 
 def _as_record(spec: GuestSpec) -> Record:

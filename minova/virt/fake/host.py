@@ -93,7 +93,7 @@ class FakeHost:
             record['boot'] if on else None,
             record['spec']['operation'],
             record['spec']['generation'],
-            fault=record.get('trouble'),
+            fault=record.get('fault'),
         )
 
     def _reserve_addresses(self, spec: GuestSpec) -> None:

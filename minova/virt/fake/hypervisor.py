@@ -41,14 +41,15 @@ DRIVER_CALLS = frozenset(
 #: Those of them that change nothing.
 _READ_ONLY_CALLS = frozenset((
     'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks', 'has_retained_disks',
-    'migration', 'check_can_live_migrate_destination', 'check_can_live_migrate_source', 'check_can_send_disks',
-    'images_in_use', 'next_event', 'console_output', 'vnc',
+    'list_host_contents', 'migration_status', 'check_can_live_migrate_destination',
+    'check_can_live_migrate_source', 'check_can_send_disks', 'images_in_use',
+    'next_event', 'console_output', 'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _WORLD_CALLS = frozenset((
     'running', 'guest', 'get_disks', 'dump', 'violations', 'calls_in_progress',
-    'set_power', 'notify_change', 'inject_fault', 'inject_delay', 'set_migration_seconds', 'clear_faults',
-    'set_vnc_endpoint',
+    'set_power', 'notify_change', 'inject_fault', 'inject_delay',
+    'set_migration_seconds', 'clear_faults', 'set_vnc_endpoint',
 ))  # fmt: skip
 
 
@@ -198,7 +199,7 @@ class Hypervisor:
     ) -> protocol.Json:
         args, kwargs = (
             protocol.decode(frame['args']),
-            protocol.decode(frame['more']),
+            protocol.decode(frame['kwargs']),
         )
         try:
             if frame['host'] is None:

@@ -98,7 +98,7 @@ class FakeLiveMigration(FakeHost):
         """Tell how far the move is."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
-            moved = self._store.get(f'{self.host}/moved/{uuid}')
+            moved = self._store.get(f'{self.host}/migrated/{uuid}')
         if record is None:
             return MigrationStatus('completed' if moved else 'none')
         move = record['move']

@@ -2,7 +2,7 @@
 """What crosses the socket between a compute and the fake hypervisor.
 
 A frame is its length, four bytes, the highest first, and so many bytes of
-JSON. A question is ``{"host": H, "call": C, "args": [...], "more": {...}}``,
+JSON. A question is ``{"host": H, "call": C, "args": [...], "kwargs": {...}}``,
 without a host for one that is put to the world and not to a host. Its answer
 is ``{"answer": V}``, or ``{"error": CLASS, "kwargs": {...}}`` with a class of
 ``minova.exception``. One question is asked at a time on a connection.

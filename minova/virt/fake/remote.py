@@ -108,7 +108,7 @@ class RemoteDriver:
             'host': self.host,
             'call': call,
             'args': protocol.encode(args),
-            'more': protocol.encode(kwargs),
+            'kwargs': protocol.encode(kwargs),
         }
 
     def _call(self, call: str, *args: Any, **kwargs: Any) -> Any:
@@ -188,7 +188,7 @@ class RemoteDriver:
 
     def destroy(self, uuid: str) -> None:
         """Ask."""
-        self._call('remove', uuid)
+        self._call('destroy', uuid)
 
     # -- disks ---------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class RemoteDriver:
 
     def list_host_contents(self) -> list[HostArtifact]:
         """Ask."""
-        return cast(list[HostArtifact], self._call('stock'))
+        return cast(list[HostArtifact], self._call('list_host_contents'))
 
     # -- moves ---------------------------------------------------------------
 
@@ -314,11 +314,11 @@ class RemoteDriver:
         self, uuid: str, dest: Peer, plan: JsonDict
     ) -> None:
         """Ask."""
-        self._call('migrate', uuid, dest, plan)
+        self._call('start_live_migration', uuid, dest, plan)
 
     def migration_status(self, uuid: str) -> MigrationStatus:
         """Ask."""
-        return cast(MigrationStatus, self._call('migration', uuid))
+        return cast(MigrationStatus, self._call('migration_status', uuid))
 
     def tune_migration(
         self, uuid: str, plan: JsonDict, elapsed_seconds: float
@@ -351,7 +351,7 @@ class RemoteWorld:
         self._connections = ConnectionPool(path)
 
     def _call(self, call: str, *args: Any, **kwargs: Any) -> Any:
-        frame = {'host': None, 'call': call, 'args': args, 'more': kwargs}
+        frame = {'host': None, 'call': call, 'args': args, 'kwargs': kwargs}
         return self._connections.call(frame)
 
     def close(self) -> None:

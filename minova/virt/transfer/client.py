@@ -98,7 +98,7 @@ class ReceiverClient:
 
     def finish(self) -> list[str]:
         """Have it all named; return what must be compared again before."""
-        return list(self._request('POST', '/whole', b'')['missing'])
+        return list(self._request('POST', '/commit', b'')['missing'])
 
     # -- how -----------------------------------------------------------------
 

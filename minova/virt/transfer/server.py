@@ -42,8 +42,8 @@ _NUMBER = r'(?P<number>[0-9]{1,18})\?cells=(?P<cells>[0-9a-f]{1,8})'
 _ROUTES = tuple(
     (method, re.compile(pattern), name)
     for method, pattern, name in (
-        ('PUT', f'/v1/{_UUID}', 'plan'),
-        ('POST', f'/v1/{_UUID}/whole', 'finish'),
+        ('PUT', f'/v1/{_UUID}', 'accept_manifest'),
+        ('POST', f'/v1/{_UUID}/commit', 'finish'),
         ('POST', f'/v1/{_UUID}/{_FILE}/compare', 'compare'),
         ('PUT', f'/v1/{_UUID}/{_FILE}/blocks/{_NUMBER}', 'write'),
     )
@@ -221,7 +221,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         if scheme != 'Bearer':
             raise RequestRejected(403, 'no token is given')
         with self.server.receivers.authorize(given['uuid'], token) as receiver:
-            if name == 'plan':
+            if name == 'accept_manifest':
                 return receiver.accept_manifest(_json(body))
             if name == 'finish':
                 return receiver.finish()

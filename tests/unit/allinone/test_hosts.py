@@ -18,7 +18,7 @@ class PlainTest(base.TestCase):
         found = hosts.configured_hosts(3)
         self.assertEqual(['node1', 'node2', 'node3'], list(found))
         self.useFixture(
-            fixtures.MockPatchObject(loader, 'load', lambda name: f'of {name}')
+            fixtures.MockPatchObject(loader, 'load_driver', lambda name: f'of {name}')
         )
         self.assertEqual('of node2', found['node2']())
 
@@ -36,40 +36,40 @@ class QemuTest(base.TestCase):
             return [host_at(directory, number + 1) for number in range(count)]
 
         self.replace(hosts.rig, 'up', up)
-        self.replace(driver, 'of', lambda site: site)
+        self.replace(driver, 'build_driver', lambda host_config: host_config)
 
     def replace(self, module, name, value):
         self.useFixture(fixtures.MockPatchObject(module, name, value))
 
-    def sites(self):
+    def configs(self):
         found = hosts.start_qemu_hosts(self.directory, 2, '/tools')
         return {name: opened() for name, opened in found.items()}
 
     def test_each_is_a_host_of_the_rig(self):
-        self.replace(hosts.emulator, 'sound', lambda tools: f'{tools}/qemu')
+        self.replace(hosts.emulator, 'ensure_safe_emulator', lambda tools: f'{tools}/qemu')
         self.config(group='compute', image_cache_directory='/images')
-        sites = self.sites()
+        configs = self.configs()
         rig = os.path.join(self.directory, 'rig')
         self.assertEqual([(rig, 2)], self.asked)
-        self.assertEqual(['host1', 'host2'], list(sites))
-        site = sites['host2']
+        self.assertEqual(['host1', 'host2'], list(configs))
+        config = configs['host2']
         self.assertEqual(
             ('host2', f'{rig}/host2/disks', '/images', '/tools/qemu', 'qemu'),
             (
-                site.host,
-                site.instances_path,
-                site.image_cache_path,
-                site.emulator,
-                site.virt_type,
+                config.host,
+                config.instances_path,
+                config.image_cache_path,
+                config.emulator,
+                config.virt_type,
             ),
         )
         one = host_at(rig, 2)
         self.assertEqual(
             (one.uri, one.peer_uri, one.address),
             (
-                site.connection_uri,
-                site.live_migration_uri,
-                site.live_migration_inbound_addr,
+                config.connection_uri,
+                config.live_migration_uri,
+                config.live_migration_inbound_addr,
             ),
         )
         self.assertEqual('', self.log.output)
@@ -80,11 +80,11 @@ class QemuTest(base.TestCase):
             OSError('no network'),
         ):
 
-            def sound(tools, error=error):
+            def ensure_safe_emulator(tools, error=error):
                 raise error
 
-            self.replace(hosts.emulator, 'sound', sound)
-            self.assertEqual('', self.sites()['host1'].emulator)
+            self.replace(hosts.emulator, 'ensure_safe_emulator', ensure_safe_emulator)
+            self.assertEqual('', self.configs()['host1'].emulator)
             self.assertIn('the QEMU that libvirt chooses', self.log.output)
             self.assertIn(str(error), self.log.output)
 
@@ -92,6 +92,6 @@ class QemuTest(base.TestCase):
         def up(directory, count):
             raise exception.ConfigInvalid(reason='no libvirtd')
 
-        self.replace(hosts.emulator, 'sound', lambda tools: '')
+        self.replace(hosts.emulator, 'ensure_safe_emulator', lambda tools: '')
         self.replace(hosts.rig, 'up', up)
-        self.assertRaises(exception.ConfigInvalid, self.sites)
+        self.assertRaises(exception.ConfigInvalid, self.configs)

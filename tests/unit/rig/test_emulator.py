@@ -28,7 +28,7 @@ class SoundTest(base.TestCase):
             mock.patch.object(
                 emulator.subprocesses, 'find', lambda name: name
             ),
-            mock.patch.object(qemu_version, 'version', version),
+            mock.patch.object(qemu_version, 'get_version', version),
             mock.patch.object(emulator, 'Packages', mock.MagicMock()) as made,
         ):
             made.return_value.unpack = lambda name: unpack(None, name)

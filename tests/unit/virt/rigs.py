@@ -85,13 +85,13 @@ class Rig(fixtures.Fixture):
     def _setUp(self):
         self.clock = ManualClock()
         self.addCleanup(clock.install, clock.install(self.clock))
-        self.migrations_take(0)
+        self.set_migration_seconds(0)
         self.build()
 
     def build(self):
         """Make what all hosts share."""
 
-    def migrations_take(self, seconds):
+    def set_migration_seconds(self, seconds):
         """Let live migrations take so long."""
         group, name = self.migration_seconds
         CONF.set_override(name, seconds, group)
@@ -107,12 +107,12 @@ class FakeRig(Rig):
     migration_seconds = ('fake', 'migration_seconds')
 
     def build(self):
-        self.shelf = MemoryRecordStore()
+        self.store = MemoryRecordStore()
         self.worlds = {}
 
     def open(self, host):
         # A process knows of no other one's listeners.
-        self.worlds[host] = World(self.shelf)
+        self.worlds[host] = World(self.store)
         return FakeDriver(host, self.worlds[host])
 
     def crash(self, driver):
@@ -124,41 +124,41 @@ class FakeRig(Rig):
 
     def write(self, host, uuid, token):
         path = f'{host}/disks/{uuid}'
-        self.shelf.put(path, self.shelf.get(path) | {'content': token})
+        self.store.put(path, self.store.get(path) | {'content': token})
 
-    def read(self, host, uuid, aside=False):
-        disk = self.shelf.get(f'{host}/{"aside" if aside else "disks"}/{uuid}')
+    def read(self, host, uuid, retained=False):
+        disk = self.store.get(f'{host}/{"retained" if retained else "disks"}/{uuid}')
         return disk and disk['content']
 
     def size_gb(self, host, uuid):
-        return self.shelf.get(f'{host}/disks/{uuid}')['root_gb']
+        return self.store.get(f'{host}/disks/{uuid}')['root_gb']
 
     def lose_disks(self, host, uuid):
-        self.shelf.delete(f'{host}/disks/{uuid}')
+        self.store.delete(f'{host}/disks/{uuid}')
 
     def lose_config_drive(self, host, uuid):
-        disk = self.shelf.get(f'{host}/disks/{uuid}')
+        disk = self.store.get(f'{host}/disks/{uuid}')
         del disk['config_drive']
-        self.shelf.put(f'{host}/disks/{uuid}', disk)
+        self.store.put(f'{host}/disks/{uuid}', disk)
 
     def config_drive(self, host, uuid):
-        disk = self.shelf.get(f'{host}/disks/{uuid}') or {}
+        disk = self.store.get(f'{host}/disks/{uuid}') or {}
         return disk.get('config_drive')
 
     def write_console(self, host, uuid, text):
         """Let a guest have said something."""
         path = f'{host}/guests/{uuid}'
         said = {'console': text.split('\n')}
-        self.shelf.put(path, self.shelf.get(path) | said)
+        self.store.put(path, self.store.get(path) | said)
 
     def rescue_disk(self, host, uuid):
-        return (self.shelf.get(f'{host}/disks/{uuid}') or {}).get('rescue')
+        return (self.store.get(f'{host}/disks/{uuid}') or {}).get('rescue')
 
     def has_rescue_disk(self, host, uuid):
         return bool(self.rescue_disk(host, uuid))
 
     def starts_from(self, host, uuid):
-        record = self.shelf.get(f'{host}/guests/{uuid}')
+        record = self.store.get(f'{host}/guests/{uuid}')
         return 'rescue' if record['spec']['rescue'] else 'root'
 
 
@@ -168,7 +168,7 @@ class FakeFilesRig(FakeRig):
     def build(self):
         super().build()
         directory = self.useFixture(fixtures.TempDir()).path
-        self.shelf = DirectoryRecordStore(directory)
+        self.store = DirectoryRecordStore(directory)
 
 
 class FakeProcessRig(FakeRig):
@@ -177,7 +177,7 @@ class FakeProcessRig(FakeRig):
     def build(self):
         super().build()
         folder = self.useFixture(fixtures.TempDir()).path
-        self.hypervisor = Hypervisor(self.shelf, os.path.join(folder, 's'))
+        self.hypervisor = Hypervisor(self.store, os.path.join(folder, 's'))
         self.hypervisor.listen()
         thread = clock.spawn('hypervisor', self.hypervisor.serve)
         self.addCleanup(thread.join)
@@ -225,9 +225,9 @@ class EmbeddedRig(Rig):
     def stop_outside_driver(self, driver, uuid):
         self.domain(driver, uuid).destroy()
 
-    def disk(self, host, uuid, aside=False):
+    def disk(self, host, uuid, retained=False):
         """Return the path of a root disk."""
-        name = f'{uuid}_resize' if aside else uuid
+        name = f'{uuid}_resize' if retained else uuid
         return os.path.join(self.directory, host, 'instances', name, 'disk')
 
     def write(self, host, uuid, token):
@@ -235,9 +235,9 @@ class EmbeddedRig(Rig):
             file.seek(123456)
             file.write(token.encode())
 
-    def read(self, host, uuid, aside=False):
+    def read(self, host, uuid, retained=False):
         try:
-            with open(self.disk(host, uuid, aside), 'rb') as file:
+            with open(self.disk(host, uuid, retained), 'rb') as file:
                 file.seek(123456)
                 return file.read(100).rstrip(b'\0').decode()
         except FileNotFoundError:

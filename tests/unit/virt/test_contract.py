@@ -31,6 +31,13 @@ SOURCE = {
     'hypervisor_version': 1,
     'cpu_info': {},
 }
+#: The flags of a host artifact, by the word that the tests use.
+_ARTIFACT_FIELDS = {
+    'incoming': 'is_incoming',
+    'disks': 'has_disks',
+    'retained': 'has_retained_disks',
+    'partial': 'has_partial_disks',
+}
 
 
 class DriverHandle:
@@ -40,7 +47,7 @@ class DriverHandle:
     #: is asked again only while the guest is still there.
     CHANGES = frozenset((
         'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
-        'remove', 'create_disks', 'grow_disks', 'remove_disks',
+        'destroy', 'create_disks', 'grow_disks', 'remove_disks',
         'prepare_disk_transfer', 'send_disks', 'commit_received_disks', 'retain_disks',
         'restore_disks', 'discard_disks', 'pre_live_migration', 'rollback_live_migration_at_destination',
         'abort_migration', 'force_complete', 'suspend', 'resume',
@@ -414,7 +421,7 @@ class Disks:
         self.a.retain_disks(UUID, copy=True)
         self.a.remove_disks(UUID)
         self.assertTrue(self.a.has_retained_disks(UUID))
-        self.assertEqual('token', self.rig.read('a', UUID, aside=True))
+        self.assertEqual('token', self.rig.read('a', UUID, retained=True))
 
     def test_send_disks(self):
         self.defined(root_gb=2)
@@ -454,7 +461,7 @@ class Disks:
         self.assertEqual([], self.send_disks())
         self.b.commit_received_disks(UUID)
         self.assertEqual('token', self.rig.read('b', UUID))
-        self.assertEqual('token', self.rig.read('a', UUID, aside=True))
+        self.assertEqual('token', self.rig.read('a', UUID, retained=True))
 
     def test_uncommitted_disks_can_be_removed(self):
         self.defined()
@@ -490,7 +497,7 @@ class Disks:
         self.rig.write('a', UUID, 'new')
         # A second try must not lose what the first has kept.
         self.a.retain_disks(UUID, copy=True)
-        self.assertEqual('old', self.rig.read('a', UUID, aside=True))
+        self.assertEqual('old', self.rig.read('a', UUID, retained=True))
         self.assertEqual('new', self.rig.read('a', UUID))
         self.a.grow_disks(spec(root_gb=4))
         self.a.restore_disks(UUID)
@@ -928,9 +935,9 @@ class HostContents:
             [] if one.power_state is None else [PowerState(one.power_state)]
         )
         return words + [
-            name
-            for name in ('arriving', 'disks', 'aside', 'scraps')
-            if getattr(one, name)
+            word
+            for word, field in _ARTIFACT_FIELDS.items()
+            if getattr(one, field)
         ]
 
     def test_nothing(self):
@@ -943,7 +950,7 @@ class HostContents:
         self.assertEqual((UUID, OTHER), (one.uuid, two.uuid))
         self.assertEqual(
             ('operation-7', 7, False, False),
-            (one.operation, one.generation, one.is_incoming, one.config_drive),
+            (one.operation, one.generation, one.is_incoming, one.has_config_drive),
         )
         self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
         self.assertEqual(
@@ -976,11 +983,11 @@ class HostContents:
         self.defined()
         self.a.retain_disks(UUID, copy=True)
         self.assertEqual(
-            [PowerState.SHUTDOWN, 'disks', 'aside'], self.artifact()
+            [PowerState.SHUTDOWN, 'disks', 'retained'], self.artifact()
         )
         self.a.destroy(UUID)
         self.a.remove_disks(UUID)
-        self.assertEqual(['aside'], self.artifact())
+        self.assertEqual(['retained'], self.artifact())
         self.a.discard_disks(UUID)
         self.assertEqual([], self.a.list_host_contents())
 
@@ -988,7 +995,7 @@ class HostContents:
         self.rig.set_migration_seconds(100)
         self.running()
         self.b.pre_live_migration(spec(), {'source': 'a'})
-        self.assertEqual(['arriving'], self.artifact(self.b))
+        self.assertEqual(['incoming'], self.artifact(self.b))
         self.a.driver.start_live_migration(UUID, B, {'source': 'a'})
         self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
         self.rig.later(101)
@@ -1013,7 +1020,7 @@ class Consoles:
 
     def test_output_is_truncated_at_start(self):
         self.running()
-        self.rig.say('a', UUID, 'first\nlast')
+        self.rig.write_console('a', UUID, 'first\nlast')
         self.assertEqual(b'first\nlast', self.a.console_output(UUID, 100))
         self.assertEqual(b'last', self.a.console_output(UUID, 4))
         self.a.power_off(UUID)

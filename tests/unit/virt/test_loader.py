@@ -59,7 +59,7 @@ class LoaderTest(base.TestCase):
             'import sys\n'
             'sys.modules["libvirt"] = None\n'
             'from minova.conf import CONF\n'
-            'from minova.virt import load\n'
+            'from minova.virt import loader\n'
             'CONF([], default_config_files=[])\n'
             f'CONF.set_override("state_path", {self.directory!r})\n'
             'CONF.set_override("connection_uri", "test:///", "libvirt")\n'
@@ -73,7 +73,7 @@ class LoaderTest(base.TestCase):
     def test_libvirt_python_is_missing(self):
         emitted = self.without_libvirt(
             'from minova import exception\n'
-            'try: load.load("a")\n'
+            'try: loader.load_driver("a")\n'
             'except exception.ConfigInvalid as error: print(error)\n'
         )
         self.assertIn('libvirt-python', emitted)
@@ -82,7 +82,7 @@ class LoaderTest(base.TestCase):
     def test_fake_needs_no_libvirt(self):
         emitted = self.without_libvirt(
             'CONF.set_override("driver", "fake", "compute")\n'
-            'print(load.load("a").guests())\n'
+            'print(loader.load_driver("a").guests())\n'
             'print([m for m in sys.modules if m.startswith('
             '"minova.virt.libvirt.")])\n'
         )

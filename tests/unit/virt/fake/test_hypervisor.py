@@ -28,14 +28,14 @@ class HypervisorTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.path = os.path.join(self.directory, 's')
-        self.shelf = MemoryRecordStore()
+        self.store = MemoryRecordStore()
         self.serve()
         self.a, self.b = self.open('a'), self.open('b')
         self.world = RemoteWorld(self.path)
         self.addCleanup(self.world.close)
 
     def serve(self):
-        hypervisor = Hypervisor(self.shelf, self.path)
+        hypervisor = Hypervisor(self.store, self.path)
         hypervisor.listen()
         thread = clock.spawn('hypervisor', hypervisor.serve)
         self.addCleanup(thread.join)
@@ -120,7 +120,7 @@ class WholeCallsTest(HypervisorTestCase):
 
     def disconnect(self, driver):
         """Cut a driver off, as the end of its process does."""
-        for connection in list(driver.connections):
+        for connection in list(driver.open_sockets):
             connection.shutdown(2)
 
     def test_not_done_when_caller_leaves_before(self):
@@ -174,9 +174,9 @@ class WholeCallsTest(HypervisorTestCase):
         self.assertIn('it rains', str(error))
 
     def test_unknown_calls(self):
-        for call in ('take_time', 'close', '__init__', 'shelf'):
+        for call in ('apply_delay', 'close', '__init__', 'store'):
             error = self.assertRaises(
-                exception.OperationFailed, self.a._ask, call
+                exception.OperationFailed, self.a._call, call
             )
             self.assertIn('cannot be asked of a host', str(error))
             self.assertRaises(
@@ -196,7 +196,7 @@ class WholeCallsTest(HypervisorTestCase):
         }
         self.assertEqual(
             {('a', 'guests'), ('a', 'disks'), ('a', 'retained'),
-             ('b', 'arriving')},
+             ('b', 'incoming')},
             found,
         )  # fmt: skip
 
@@ -207,16 +207,16 @@ class InterruptedDriver(RemoteDriver):
     def __init__(self, host, path):
         super().__init__(host, path)
         self.connections.close()
-        self.connections = []
+        self.open_sockets = []
         connect = self.connections._connect
         self.connections._connect = lambda: self._keep(connect())
 
     def _keep(self, connection):
         # Only the first: what is asked again finds nobody.
-        if self.connections:
+        if self.open_sockets:
             connection.close()
             raise ConnectionRefusedError
-        self.connections.append(connection)
+        self.open_sockets.append(connection)
         return connection
 
 

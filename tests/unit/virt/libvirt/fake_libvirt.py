@@ -144,10 +144,10 @@ class Connection:
     def __init__(self):
         self.opened = Opened()
 
-    def listen(self, listener):
+    def add_listener(self, listener):
         """Nothing changes by itself here."""
 
-    def use(self):
+    def get(self):
         return self.opened
 
     @contextlib.contextmanager

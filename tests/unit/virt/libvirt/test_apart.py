@@ -72,11 +72,11 @@ class LongCallsTest(base.TestCase):
         super().setUp()
         self.usual, self.own = mock.Mock(), mock.Mock()
         self.connection = mock.Mock(spec=Connection)
-        self.connection.apart.side_effect = lambda: contextlib.nullcontext(
+        self.connection.dedicated.side_effect = lambda: contextlib.nullcontext(
             self.own
         )
         self.moves = QemuLiveMigration(
-            mock.Mock(host='here', instances=self.directory),
+            mock.Mock(host='here', instances_path=self.directory),
             self.connection,
             mock.Mock(),
             mock.Mock(),
@@ -104,16 +104,16 @@ class LongCallsTest(base.TestCase):
         domain.migrateToURI3.assert_called_once()
 
     def test_live_migration_without_connection(self):
-        self.connection.apart.side_effect = exception.GuestFailed('silence')
+        self.connection.dedicated.side_effect = exception.GuestFailed('silence')
         found = self.migrate()
         self.assertEqual(('failed', 'silence'), (found.state, found.error))
 
     def test_host_queries(self):
         guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
-        domain = self.connection.use().lookupByUUIDString(UUID)
+        domain = self.connection.get().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.hasManagedSaveImage.return_value = False
-        self.connection.use().listAllNetworks.return_value = []
+        self.connection.get().listAllNetworks.return_value = []
         own = self.own.lookupByUUIDString.return_value
         running, paused, off = (
             [getattr(libvirt, f'VIR_DOMAIN_{name}'), 1]
@@ -138,7 +138,7 @@ class LongCallsTest(base.TestCase):
 
     def test_saving_memory(self):
         guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
-        domain = self.connection.use().lookupByUUIDString(UUID)
+        domain = self.connection.get().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.state.return_value = [libvirt.VIR_DOMAIN_RUNNING, 1]
         guests.suspend(UUID)

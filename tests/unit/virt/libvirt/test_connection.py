@@ -237,7 +237,7 @@ class OpeningTest(ConnectionTestCase):
         code = (
             'from minova.virt.libvirt.connection import *\n'
             f'c = Connection({self.uri!r})\n'
-            'try: c.use().lookupByName("nobody")\n'
+            'try: c.get().lookupByName("nobody")\n'
             'except libvirt.libvirtError as error: print(words(error))\n'
             'c.close()\n'
         )

@@ -31,18 +31,18 @@ class Directory:
         self.directory = directory
         os.makedirs(os.path.join(directory, 'cache'))
 
-    def incoming(self, uuid):
+    def incoming_directory(self, uuid):
         return os.path.join(self.directory, f'{uuid}.coming')
 
-    def base(self, name):
+    def base_path(self, name):
         return os.path.join(self.directory, 'cache', name)
 
-    def base_part(self, uuid, name):
+    def partial_base_path(self, uuid, name):
         return os.path.join(self.directory, 'cache', f'.{name}.{uuid}.part')
 
-    def settle(self, uuid, plan):
+    def commit(self, uuid, manifest):
         os.rename(
-            os.path.join(self.incoming(uuid), 'files'),
+            os.path.join(self.incoming_directory(uuid), 'files'),
             os.path.join(self.directory, uuid),
         )
 
@@ -79,7 +79,7 @@ class TransferTestCase(base.TestCase):
         self.start()
 
     def create_ticket(self, uuid=UUID, token='secret'):
-        receiver.write_ticket(self.place.incoming(uuid), {'token': token})
+        receiver.write_ticket(self.place.incoming_directory(uuid), {'token': token})
         return {
             'host': 'b',
             'address': '127.0.0.1',
@@ -286,7 +286,7 @@ class BrokenTest(TransferTestCase):
         self.file('disk', (0, os.urandom(9 * MIB)))
         transfer_ticket = self.create_ticket()
         self.cut(6, transfer_ticket)
-        part = os.path.join(self.place.incoming(UUID), 'files', 'disk')
+        part = os.path.join(self.place.incoming_directory(UUID), 'files', 'disk')
         with open(part, 'r+b') as file:
             # As after a power cut: what was not on the disk is zeros.
             file.seek(2 * MIB)
@@ -372,7 +372,7 @@ class BrokenTest(TransferTestCase):
         transfer_ticket = self.create_ticket()
         self.stop()
         error = self.assert_failed(
-            'refused', 'disk', invitation=transfer_ticket
+            'refused', 'disk', transfer_ticket=transfer_ticket
         )
         self.assertIsInstance(error, exception.DiskTransferInterrupted)
         self.assertIn(f'b at 127.0.0.1, port {self.port}', str(error))
@@ -449,7 +449,7 @@ class TrustTest(TransferTestCase):
         self.file('disk', (0, b'x' * MIB))
         transfer_ticket = self.create_ticket() | {'token': 'another'}
         before = self.written()
-        self.assert_failed('refuses', 'disk', invitation=transfer_ticket)
+        self.assert_failed('refuses', 'disk', transfer_ticket=transfer_ticket)
         for token in ('', 'another', 'secret2', 'SECRET'):
             status, _ = self.request(
                 'PUT', f'/v1/{UUID}', self.plan('d'), token
@@ -474,7 +474,7 @@ class TrustTest(TransferTestCase):
         self.assertEqual([], os.listdir(self.files()))
 
     def files(self, uuid=UUID):
-        return os.path.join(self.place.incoming(uuid), 'files')
+        return os.path.join(self.place.incoming_directory(uuid), 'files')
 
     def test_revoked_token(self):
         self.file('disk', (0, os.urandom(2 * MIB)))
@@ -482,7 +482,7 @@ class TrustTest(TransferTestCase):
         next(go)
         next(go)
         os.unlink(
-            os.path.join(self.place.incoming(UUID), 'transfer_ticket.json')
+            os.path.join(self.place.incoming_directory(UUID), 'transfer_ticket.json')
         )
         error = self.assertRaises(exception.DiskFailed, list, go)
         self.assertIn('not any more', str(error))
@@ -508,7 +508,7 @@ class TrustTest(TransferTestCase):
         self.assert_failed(
             'another certificate',
             'disk',
-            invitation=transfer_ticket | {'fingerprint': '0' * 64},
+            transfer_ticket=transfer_ticket | {'fingerprint': '0' * 64},
         )
         self.assertEqual([], received)
         self.send('disk', transfer_ticket=transfer_ticket)
@@ -551,7 +551,7 @@ class TrustTest(TransferTestCase):
             ('PUT', f'/v1/{UUID}', b'[]', 400),
             ('PUT', f'/v1/{UUID}', self.plan(files={'a': -1}), 400),
             ('PUT', f'/v1/{UUID}', self.plan(overlays={'a': ['b', 'c']}), 400),
-            ('POST', f'/v1/{UUID}/whole', b'', 503),
+            ('POST', f'/v1/{UUID}/commit', b'', 503),
             ('PUT', f'/v1/{UUID}', self.plan('disk'), 200),
             ('POST', compare, b'{}', 400),
             ('POST', compare, b'{"first": -1, "digests": ["x"]}', 400),

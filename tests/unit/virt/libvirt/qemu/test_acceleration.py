@@ -45,7 +45,7 @@ class ProbeTest(base.TestCase):
             acceleration.run_probe_guest,
             acceleration.find_emulator(),
             *('tcg', '-cpu', 'qemu32'),
-            patience=2,
+            timeout=2,
         )
         # It restarts, which ends it, at what such a processor does not know.
         self.assertIn("it said 'R', not 'R6T'", str(error))
@@ -101,7 +101,7 @@ class VirtTypeTest(base.TestCase):
     def test_it_hangs(self):
         emulator = self.emulator('exec sleep 600')
         error = self.assertRaises(
-            OSError, acceleration.run_probe_guest, emulator, 'kvm', patience=1
+            OSError, acceleration.run_probe_guest, emulator, 'kvm', timeout=1
         )
         self.assertIn('has not ended within 1 s', str(error))
 

@@ -379,7 +379,7 @@ class SharedTest(RemoteTestCase):
         return transfer_ticket
 
     def test_nothing_is_sent(self):
-        self.patch(receiver.Receiver, 'plan', None)
+        self.patch(receiver.Receiver, 'accept_manifest', None)
         self.sent()
         self.assertTrue(self.b.has_disks(UUID))
 

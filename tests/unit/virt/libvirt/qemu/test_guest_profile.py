@@ -86,7 +86,7 @@ class ProfilesTest(base.TestCase):
         with mock.patch.object(guest_profile.os, 'open', side_effect=refused):
             self.assertEqual('writeback', self.made().cache)
         with mock.patch.object(
-            guest_profile, 'takes_direct_io', lambda _: True
+            guest_profile, 'supports_direct_io', lambda _: True
         ):
             self.assertEqual('none', self.made().cache)
 
