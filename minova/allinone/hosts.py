@@ -69,7 +69,9 @@ def _qemu_opener(one: rig.Host, program: str) -> Callable[[], Driver]:
             host_config.HostConfig(
                 host=one.name,
                 instances_path=os.path.join(one.directory, 'disks'),
-                image_cache_path=os.path.abspath(CONF.compute.image_cache_directory),
+                image_cache_path=os.path.abspath(
+                    CONF.compute.image_cache_directory
+                ),
                 connection_uri=one.uri,
                 live_migration_uri=one.peer_uri,
                 live_migration_inbound_addr=one.address,

@@ -232,7 +232,9 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
         Disks are looked at last: a guest that comes meanwhile brings them.
         """
         guests = self.guests()
-        found = collections.defaultdict(host_contents.DiskArtifacts)
+        found: dict[str, host_contents.DiskArtifacts] = (
+            collections.defaultdict(host_contents.DiskArtifacts)
+        )
         for uuid in self._store.list_names(f'{self.host}/disks'):
             disks = self._store.get(f'{self.host}/disks/{uuid}') or {}
             found[uuid].has_disks = True

@@ -40,10 +40,11 @@ DRIVER_CALLS = frozenset(
 )
 #: Those of them that change nothing.
 _READ_ONLY_CALLS = frozenset((
-    'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks', 'has_retained_disks',
-    'list_host_contents', 'migration_status', 'check_can_live_migrate_destination',
-    'check_can_live_migrate_source', 'check_can_send_disks', 'images_in_use',
-    'next_event', 'console_output', 'vnc',
+    'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks',
+    'has_retained_disks', 'list_host_contents', 'migration_status',
+    'check_can_live_migrate_destination', 'check_can_live_migrate_source',
+    'check_can_send_disks', 'images_in_use', 'next_event', 'console_output',
+    'vnc',
 ))  # fmt: skip
 #: What may be asked of the world.
 _WORLD_CALLS = frozenset((

@@ -18,7 +18,9 @@ class PlainTest(base.TestCase):
         found = hosts.configured_hosts(3)
         self.assertEqual(['node1', 'node2', 'node3'], list(found))
         self.useFixture(
-            fixtures.MockPatchObject(loader, 'load_driver', lambda name: f'of {name}')
+            fixtures.MockPatchObject(
+                loader, 'load_driver', lambda name: f'of {name}'
+            )
         )
         self.assertEqual('of node2', found['node2']())
 
@@ -46,7 +48,11 @@ class QemuTest(base.TestCase):
         return {name: opened() for name, opened in found.items()}
 
     def test_each_is_a_host_of_the_rig(self):
-        self.replace(hosts.emulator, 'ensure_safe_emulator', lambda tools: f'{tools}/qemu')
+        self.replace(
+            hosts.emulator,
+            'ensure_safe_emulator',
+            lambda tools: f'{tools}/qemu',
+        )
         self.config(group='compute', image_cache_directory='/images')
         configs = self.configs()
         rig = os.path.join(self.directory, 'rig')
@@ -83,7 +89,9 @@ class QemuTest(base.TestCase):
             def ensure_safe_emulator(tools, error=error):
                 raise error
 
-            self.replace(hosts.emulator, 'ensure_safe_emulator', ensure_safe_emulator)
+            self.replace(
+                hosts.emulator, 'ensure_safe_emulator', ensure_safe_emulator
+            )
             self.assertEqual('', self.configs()['host1'].emulator)
             self.assertIn('the QEMU that libvirt chooses', self.log.output)
             self.assertIn(str(error), self.log.output)

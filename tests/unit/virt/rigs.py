@@ -127,7 +127,9 @@ class FakeRig(Rig):
         self.store.put(path, self.store.get(path) | {'content': token})
 
     def read(self, host, uuid, retained=False):
-        disk = self.store.get(f'{host}/{"retained" if retained else "disks"}/{uuid}')
+        disk = self.store.get(
+            f'{host}/{"retained" if retained else "disks"}/{uuid}'
+        )
         return disk and disk['content']
 
     def size_gb(self, host, uuid):

@@ -48,8 +48,9 @@ class DriverHandle:
     CHANGES = frozenset((
         'define', 'start', 'shutdown', 'power_off', 'pause', 'unpause',
         'destroy', 'create_disks', 'grow_disks', 'remove_disks',
-        'prepare_disk_transfer', 'send_disks', 'commit_received_disks', 'retain_disks',
-        'restore_disks', 'discard_disks', 'pre_live_migration', 'rollback_live_migration_at_destination',
+        'prepare_disk_transfer', 'send_disks', 'commit_received_disks',
+        'retain_disks', 'restore_disks', 'discard_disks',
+        'pre_live_migration', 'rollback_live_migration_at_destination',
         'abort_migration', 'force_complete', 'suspend', 'resume',
         'create_rescue_disk', 'remove_rescue_disk',
     ))  # fmt: skip
@@ -529,7 +530,9 @@ class ConfigDrives:
 
     def holds_drive(self, host=None):
         """Tell whether the stock of a host has one."""
-        return [h.config_drive for h in (host or self.a).list_host_contents()]
+        return [
+            h.has_config_drive for h in (host or self.a).list_host_contents()
+        ]
 
     def test_only_on_request(self):
         self.a.create_disks(spec(), None)
@@ -950,7 +953,12 @@ class HostContents:
         self.assertEqual((UUID, OTHER), (one.uuid, two.uuid))
         self.assertEqual(
             ('operation-7', 7, False, False),
-            (one.operation, one.generation, one.is_incoming, one.has_config_drive),
+            (
+                one.operation,
+                one.generation,
+                one.is_incoming,
+                one.has_config_drive,
+            ),
         )
         self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
         self.assertEqual(

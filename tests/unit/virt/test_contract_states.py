@@ -243,7 +243,7 @@ class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
 
     def test_a_forced_guest_is_paused_until_it_is_there(self):
         self.moving()
-        self.a.force_migration(UUID)
+        self.a.force_complete(UUID)
         self.assertEqual(PowerState.PAUSED, self.power())
         self.a.abort_migration(UUID)
         self.assertEqual(PowerState.PAUSED, self.power())

@@ -31,7 +31,7 @@ class OwnedDisks(Disks):
 
     # -- whose they are ------------------------------------------------------
 
-    def owner(self, name: str) -> str | None:
+    def get_owner(self, name: str) -> str | None:
         """Return whose a directory is, None when that is not said."""
         path = os.path.join(self.directory, name, OWNER_FILE)
         try:
@@ -42,7 +42,7 @@ class OwnedDisks(Disks):
 
     def is_owned(self, name: str) -> bool:
         """Tell whether a directory is this host's, or nobody's."""
-        return self.owner(name) in (None, self.host)
+        return self.get_owner(name) in (None, self.host)
 
     def set_owner(self, name: str, host: str) -> None:
         """Let a directory be another host's, in one instant."""
@@ -50,7 +50,7 @@ class OwnedDisks(Disks):
 
     def require_disks(self, uuid: str) -> None:
         """Raise DiskFailed unless the disks are here, and this host's."""
-        other = self.owner(uuid)
+        other = self.get_owner(uuid)
         if other not in (None, self.host):
             raise exception.DiskFailed(
                 instance_id=uuid,

@@ -182,7 +182,7 @@ class TransferableDisks(OwnedDisks):
         self._check_overlays(folder, plan)
         if plan.shared:
             return
-        other = self.owner(uuid)
+        other = self.get_owner(uuid)
         if other not in (None, self.host):
             raise RequestRejected(
                 409,
@@ -252,7 +252,7 @@ class TransferableDisks(OwnedDisks):
         self, uuid: str, to: Peer, transfer_ticket: dict[str, Any]
     ) -> Iterator[TransferProgress]:
         """Set a copy aside, then let the disks be the other host's."""
-        if self.owner(uuid) == to.host and self.has_retained_disks(uuid):
+        if self.get_owner(uuid) == to.host and self.has_retained_disks(uuid):
             return
         self.retain_disks(uuid, copy=True)
         aside = os.path.join(self.directory, f'{uuid}_resize')

@@ -88,7 +88,7 @@ class LongCallsTest(base.TestCase):
         self.moves._guests.find.return_value = domain
         self.moves._guests.guest.return_value = mock.Mock(power=1)
         with mock.patch.object(
-            QemuLiveMigration, '_parameters', return_value={}
+            QemuLiveMigration, '_migrate_params', return_value={}
         ):
             self.moves.start_live_migration(UUID, mock.Mock(), PLAN)
         for thread in threading.enumerate():
@@ -104,7 +104,9 @@ class LongCallsTest(base.TestCase):
         domain.migrateToURI3.assert_called_once()
 
     def test_live_migration_without_connection(self):
-        self.connection.dedicated.side_effect = exception.GuestFailed('silence')
+        self.connection.dedicated.side_effect = exception.GuestFailed(
+            'silence'
+        )
         found = self.migrate()
         self.assertEqual(('failed', 'silence'), (found.state, found.error))
 

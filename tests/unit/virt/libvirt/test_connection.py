@@ -238,7 +238,8 @@ class OpeningTest(ConnectionTestCase):
             'from minova.virt.libvirt.connection import *\n'
             f'c = Connection({self.uri!r})\n'
             'try: c.get().lookupByName("nobody")\n'
-            'except libvirt.libvirtError as error: print(words(error))\n'
+            'except libvirt.libvirtError as error:\n'
+            '    print(error_message(error))\n'
             'c.close()\n'
         )
         done = subprocess.run(
@@ -257,8 +258,8 @@ class EventsTest(ConnectionTestCase):
         self.changes = ChangedGuests()
         self.heard = []
         self.made = self.connection()
-        self.made.listen(self.changes.put)
-        self.made.listen(self.heard.append)
+        self.made.add_listener(self.changes.put)
+        self.made.add_listener(self.heard.append)
 
     def drain(self):
         while self.changes.take(0.05):

@@ -250,7 +250,7 @@ class SidesTest(base.TestCase):
         opened.listAllNetworks.return_value = [network]
         opened.networkLookupByName.return_value = network
         connection = mock.Mock(uri='qemu+ssh://b/system')
-        connection.use.return_value = opened
+        connection.get.return_value = opened
         return connection
 
     def held(self, network):
@@ -338,7 +338,7 @@ class MissingTest(NetworksTestCase):
         opened = mock.Mock()
         opened.listAllNetworks.side_effect = error
         connection = mock.Mock(uri='test:///x')
-        connection.use.return_value = opened
+        connection.get.return_value = opened
         networks.remove_reservations(connection, UUID)
         self.assertEqual(set(), networks.guests_with_reservations(connection))
 
@@ -346,7 +346,7 @@ class MissingTest(NetworksTestCase):
         opened = mock.Mock()
         opened.listAllNetworks.side_effect = libvirt.libvirtError('broken')
         connection = mock.Mock(uri='test:///x')
-        connection.use.return_value = opened
+        connection.get.return_value = opened
         for ask in (
             lambda: networks.guests_with_reservations(connection),
             lambda: networks.remove_reservations(connection, UUID),

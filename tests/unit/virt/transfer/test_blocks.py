@@ -48,7 +48,9 @@ class BlocksTest(base.TestCase):
         size = 1 << 40
         file = self.file((size - 1, b'x'), size=size)
         read = []
-        self.patch(blocks, 'read', lambda *args: read.append(args) or b'')
+        self.patch(
+            blocks, 'read_block', lambda *args: read.append(args) or b''
+        )
         blocks.digests(file, size, 0, 1000)
         blocks.digests(file, size, blocks.count_blocks(size) - 3, 3)
         self.assertEqual(

@@ -79,7 +79,9 @@ class TransferTestCase(base.TestCase):
         self.start()
 
     def create_ticket(self, uuid=UUID, token='secret'):
-        receiver.write_ticket(self.place.incoming_directory(uuid), {'token': token})
+        receiver.write_ticket(
+            self.place.incoming_directory(uuid), {'token': token}
+        )
         return {
             'host': 'b',
             'address': '127.0.0.1',
@@ -146,7 +148,7 @@ class TransferTestCase(base.TestCase):
             sent.append((path, number))
             return real(link, path, number, block)
 
-        self.patch(sender.ReceiverClient, 'send', send)
+        self.patch(sender.ReceiverClient, 'send_block', send)
         return sent
 
 
@@ -210,10 +212,10 @@ class SendTest(TransferTestCase):
         self.file('disk', (0, b'overlay'))
         self.send('disk', bases=['image'])
         self.assertEqual(
-            self.content(path), self.content(self.place.base('image'))
+            self.content(path), self.content(self.place.base_path('image'))
         )
         self.assertEqual(
-            ['image'], os.listdir(os.path.dirname(self.place.base('')))
+            ['image'], os.listdir(os.path.dirname(self.place.base_path('')))
         )
         # Another one that stands on it: it is there already.
         sent = self.blocks()
@@ -243,10 +245,10 @@ class SendTest(TransferTestCase):
                     goes.remove(go)
         for uuid in (UUID, OTHER):
             self.assert_same('disk', uuid=uuid)
-        cache = os.path.dirname(self.place.base(''))
+        cache = os.path.dirname(self.place.base_path(''))
         self.assertEqual(
             self.content(os.path.join(self.source, 'image')),
-            self.content(self.place.base('image')),
+            self.content(self.place.base_path('image')),
         )
         self.assertEqual(['image'], os.listdir(cache))
 
@@ -254,10 +256,12 @@ class SendTest(TransferTestCase):
         self.file('image', (0, b'one'))
         self.file('disk')
         for content, words in ((b'two', 'not what'), (b'three', 'bytes')):
-            with open(self.place.base('image'), 'wb') as file:
+            with open(self.place.base_path('image'), 'wb') as file:
                 file.write(content)
             self.assert_failed(words, 'disk', bases=['image'])
-            self.assertEqual(content, self.content(self.place.base('image')))
+            self.assertEqual(
+                content, self.content(self.place.base_path('image'))
+            )
 
 
 class BrokenTest(TransferTestCase):
@@ -286,7 +290,9 @@ class BrokenTest(TransferTestCase):
         self.file('disk', (0, os.urandom(9 * MIB)))
         transfer_ticket = self.create_ticket()
         self.cut(6, transfer_ticket)
-        part = os.path.join(self.place.incoming_directory(UUID), 'files', 'disk')
+        part = os.path.join(
+            self.place.incoming_directory(UUID), 'files', 'disk'
+        )
         with open(part, 'r+b') as file:
             # As after a power cut: what was not on the disk is zeros.
             file.seek(2 * MIB)
@@ -407,7 +413,7 @@ class BrokenTest(TransferTestCase):
         def full(*args):
             raise OSError(28, 'No space left on device')
 
-        self.patch(blocks, 'write', full)
+        self.patch(blocks, 'write_block', full)
         error = self.assert_failed('No space left on device', 'disk')
         self.assertNotIsInstance(error, exception.DiskTransferInterrupted)
 
@@ -482,7 +488,9 @@ class TrustTest(TransferTestCase):
         next(go)
         next(go)
         os.unlink(
-            os.path.join(self.place.incoming_directory(UUID), 'transfer_ticket.json')
+            os.path.join(
+                self.place.incoming_directory(UUID), 'transfer_ticket.json'
+            )
         )
         error = self.assertRaises(exception.DiskFailed, list, go)
         self.assertIn('not any more', str(error))
@@ -504,7 +512,7 @@ class TrustTest(TransferTestCase):
             received.append(connection.headers)
             return real(connection, body)
 
-        self.patch(server._Connection, '_ask', ask)
+        self.patch(server._Connection, '_dispatch', ask)
         self.assert_failed(
             'another certificate',
             'disk',
@@ -601,7 +609,7 @@ class TrustTest(TransferTestCase):
         self.stop()
 
     def test_so_many_at_a_time(self):
-        self.patch(server, '_AT_ONCE', 1)
+        self.patch(server, '_MAX_CONNECTIONS', 1)
         silent = socket.create_connection(('127.0.0.1', self.port))
         self.file('disk', (0, b'x'))
         error = self.assert_failed('does not answer', 'disk')

@@ -139,10 +139,10 @@ class CrashTestCase(base.TestCase):
             guests = driver.guests()
             self.assertEqual([guest] if guest else [], guests)
             # What has its name is whole.
-            for aside in (False, True):
-                path = self.rig.disk(host, UUID, aside)
+            for retained in (False, True):
+                path = self.rig.disk(host, UUID, retained)
                 there = (
-                    driver.has_retained_disks if aside else driver.has_disks
+                    driver.has_retained_disks if retained else driver.has_disks
                 )
                 if there(UUID):
                     self.assertEqual(2 << 30, os.path.getsize(path))
@@ -210,7 +210,7 @@ class GuestCrashTest(CrashTestCase):
         self.check(PowerState.PAUSED, 'unpause', PowerState.RUNNING)
 
     def test_destroy(self):
-        self.check(PowerState.RUNNING, 'remove', None)
+        self.check(PowerState.RUNNING, 'destroy', None)
 
     def test_define_a_running_guest(self):
         new = spec(operation='new', generation=2)
@@ -262,8 +262,8 @@ class DiskCrashTest(CrashTestCase):
         self.a.create_disks(spec(root_gb=2, swap_mb=1), None)
         self.rig.write('a', UUID, 'other')
 
-    def token(self, host='a', aside=False):
-        return self.rig.read(host, UUID, aside)
+    def token(self, host='a', retained=False):
+        return self.rig.read(host, UUID, retained)
 
     def test_create(self):
         image = os.path.join(self.directory, 'image')
@@ -336,7 +336,7 @@ class DiskCrashTest(CrashTestCase):
             self.disks,
             lambda: self.a.retain_disks(UUID),
             lambda: self.assertEqual(
-                (None, 'token'), (self.token(), self.token(aside=True))
+                (None, 'token'), (self.token(), self.token(retained=True))
             ),
         )
 
@@ -345,7 +345,7 @@ class DiskCrashTest(CrashTestCase):
             self.disks,
             lambda: self.a.retain_disks(UUID, copy=True),
             lambda: self.assertEqual(
-                ('token', 'token'), (self.token(), self.token(aside=True))
+                ('token', 'token'), (self.token(), self.token(retained=True))
             ),
             lambda: self.assertEqual('token', self.token()),
         )
@@ -355,10 +355,10 @@ class DiskCrashTest(CrashTestCase):
             self.retained,
             lambda: self.a.restore_disks(UUID),
             lambda: self.assertEqual(
-                ('token', None), (self.token(), self.token(aside=True))
+                ('token', None), (self.token(), self.token(retained=True))
             ),
             lambda: self.assertIn(
-                'token', (self.token(), self.token(aside=True))
+                'token', (self.token(), self.token(retained=True))
             ),
         )
 
@@ -367,7 +367,7 @@ class DiskCrashTest(CrashTestCase):
             self.retained,
             lambda: self.a.discard_disks(UUID),
             lambda: self.assertEqual(
-                ('other', None), (self.token(), self.token(aside=True))
+                ('other', None), (self.token(), self.token(retained=True))
             ),
             lambda: self.assertEqual('other', self.token()),
         )
@@ -377,7 +377,7 @@ class LiveMigrationCrashTest(CrashTestCase):
     """Live migration."""
 
     def start_migration(self):
-        self.rig.migrations_take(0)
+        self.rig.set_migration_seconds(0)
         self.guest(PowerState.RUNNING)
         self.boot = self.a.guest(UUID).boot
         self.b.pre_live_migration(spec(), PLAN)
@@ -434,7 +434,7 @@ class LiveMigrationCrashTest(CrashTestCase):
 
     def test_begin(self):
         def before():
-            self.rig.migrations_take(1000)
+            self.rig.set_migration_seconds(1000)
             self.guest(PowerState.RUNNING)
             self.b.pre_live_migration(spec(), PLAN)
 
@@ -460,7 +460,7 @@ class LiveMigrationCrashTest(CrashTestCase):
         )
 
     def start_long_migration(self):
-        self.rig.migrations_take(1000)
+        self.rig.set_migration_seconds(1000)
         self.guest(PowerState.RUNNING)
         self.b.pre_live_migration(spec(), PLAN)
         self.a.start_live_migration(UUID, B, PLAN)

@@ -107,7 +107,7 @@ class HostTest(EmbeddedTestCase):
         self.a = self.rig.open('a')
 
     def test_run_once(self):
-        self.useFixture(fixtures.MockPatchObject(store, '_PATIENCE', 0.1))
+        self.useFixture(fixtures.MockPatchObject(store, '_LOCK_TIMEOUT', 0.1))
         self.running()
         error = self.assertRaises(
             exception.ConfigInvalid, driver.open_driver, 'a'
@@ -407,7 +407,7 @@ class LiveMigrationTest(EmbeddedTestCase):
         self.running()
 
     def begin(self, seconds=0):
-        self.rig.migrations_take(seconds)
+        self.rig.set_migration_seconds(seconds)
         self.b.pre_live_migration(spec(), PLAN)
         self.a.start_live_migration(UUID, B, PLAN)
 
@@ -568,17 +568,17 @@ from minova import clock
 from minova.conf import CONF
 import minova.virt.libvirt
 from minova.virt.driver import Peer
-from minova.virt.libvirt import embedded
+from minova.virt.libvirt.embedded import driver as embedded_driver
 from tests.unit.virt.rigs import spec
 CONF([], default_config_files=[])
 CONF.set_override('embedded_directory', sys.argv[1], 'libvirt')
 CONF.set_override('embedded_migration_seconds', 0.3, 'libvirt')
-driver = embedded.open_driver('far')
+driver = embedded_driver.open_driver('far')
 driver.create_disks(spec(), None)
 driver.define(spec(operation='there', generation=3))
 driver.start({UUID!r})
 if 'move' in sys.argv:
-    driver.migrate({UUID!r}, Peer('a', ''), {{'source': 'far'}})
+    driver.start_live_migration({UUID!r}, Peer('a', ''), {{'source': 'far'}})
 print('ready', flush=True)
 while True:
     driver.next_event(0.05)
@@ -596,7 +596,7 @@ while True:
         return child
 
     def test_killed(self):
-        self.useFixture(fixtures.MockPatchObject(store, '_PATIENCE', 0.1))
+        self.useFixture(fixtures.MockPatchObject(store, '_LOCK_TIMEOUT', 0.1))
         child = self.process()
         error = self.assertRaises(
             exception.ConfigInvalid, driver.open_driver, 'far'

@@ -119,7 +119,9 @@ class OptionTest(base.TestCase):
         super().setUp()
         self.asked = []
         self.useFixture(
-            fixtures.MockPatchObject(acceleration, 'virt_type', self.answer)
+            fixtures.MockPatchObject(
+                acceleration, 'detect_virt_type', self.answer
+            )
         )
 
     def answer(self, emulator):

@@ -30,7 +30,9 @@ class ConfigDriveMigrationTest(HostsTestCase):
         super().setUp()
         self.useFixture(
             fixtures.MockPatchObject(
-                live_migration.qemu_version, 'version', lambda path: 10_000_000
+                live_migration.qemu_version,
+                'get_version',
+                lambda path: 10_000_000,
             )
         )
 

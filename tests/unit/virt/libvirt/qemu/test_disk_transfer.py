@@ -237,7 +237,7 @@ class SeparateStorageTest(RemoteTestCase):
 
     def test_token_file_mode(self):
         self.create_ticket()
-        mode = os.stat(self.b.incoming(UUID)).st_mode
+        mode = os.stat(self.b.incoming_directory(UUID)).st_mode
         self.assertEqual(0o700, stat.S_IMODE(mode))
 
     def test_no_ticket(self):
@@ -337,7 +337,8 @@ sys.stdin.read()
             'import json, sys, time\n'
             'from minova.conf import CONF\n'
             "CONF([], project='minova', default_config_files=[])\n"
-            'from tests.unit.virt.libvirt import test_remote as t\n'
+            'from tests.unit.virt.libvirt.qemu '
+            'import test_disk_transfer as t\n'
             "disks = t.open_disks(sys.argv[1], 'a')\n"
             'go = disks.send_disks(t.UUID, t.B, json.loads(sys.argv[2]))\n'
             'for step in range(9):\n'
@@ -715,7 +716,7 @@ class DisksOnly:
     def define(self, spec):
         """There are no guests."""
 
-    def stock(self):
+    def list_host_contents(self):
         return host_contents.build([], self.disks.list_artifacts())
 
 
@@ -739,16 +740,16 @@ class RemoteRig(Rig):
     def crash(self, driver):
         driver.close()
 
-    def path(self, host, uuid, aside=False):
-        name = f'{uuid}_resize' if aside else uuid
+    def path(self, host, uuid, retained=False):
+        name = f'{uuid}_resize' if retained else uuid
         return os.path.join(self.place, host, 'instances', name, 'disk')
 
     def write(self, host, uuid, token):
         with open(self.path(host, uuid), 'r+b') as file:
             file.write(token.encode())
 
-    def read(self, host, uuid, aside=False):
-        with open(self.path(host, uuid, aside), 'rb') as file:
+    def read(self, host, uuid, retained=False):
+        with open(self.path(host, uuid, retained), 'rb') as file:
             return file.read(100).rstrip(b'\0').decode()
 
     def size_gb(self, host, uuid):

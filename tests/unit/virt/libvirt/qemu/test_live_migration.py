@@ -34,7 +34,7 @@ class ModeTest(base.TestCase):
     def mode(self, here=NEW, there=NEW, kind='qemu', dest='qemu'):
         self.useFixture(
             fixtures.MockPatchObject(
-                qemu_version, 'version', lambda path: here
+                qemu_version, 'get_version', lambda path: here
             )
         )
         text = (
@@ -162,7 +162,7 @@ class LiveMigrationTestCase(HostsTestCase):
         super().setUp()
         self.useFixture(
             fixtures.MockPatchObject(
-                qemu_version, 'version', lambda path: self.versions[path]
+                qemu_version, 'get_version', lambda path: self.versions[path]
             )
         )
 

@@ -49,4 +49,4 @@ class SharingTest(base.TestCase):
         with open(path, 'w', encoding='ascii') as file:
             file.write('word')
         a = SharedStorageProbe(self.folder('x'), 'a')
-        self.assertFalse(a.is_visible({'name': '../word', 'word': 'word'}))
+        self.assertFalse(a.is_visible({'name': '../word', 'token': 'word'}))
