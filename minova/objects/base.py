@@ -4,27 +4,35 @@
 from collections.abc import Mapping
 from typing import Any
 from typing import cast
+from typing import ClassVar
+from typing import dataclass_transform
 from typing import Self
 from typing import TypeVar
 
 from oslo_versionedobjects import base
 
-T = TypeVar('T', bound=type)
+from minova.objects import fields
+
+ObjectT = TypeVar('ObjectT', bound='type[Object]')
 
 
+@dataclass_transform(kw_only_default=True)
 class Object(base.VersionedObject, base.ComparableVersionedObject):
     """A versioned object; the constructor sets every field.
 
-    ``fields`` is checked at run time and encoded; the annotations beside it
-    are for readers and the type checker. No field may be called ``context``:
-    the library's constructor reserves that keyword.
+    The annotations of a class are its fields, which ``register`` makes, and
+    the keywords of its constructor. No field may be called ``context``: the
+    library's constructor reserves that keyword.
     """
 
     OBJ_SERIAL_NAMESPACE = 'minova_object'
     OBJ_PROJECT_NAMESPACE = 'minova'
 
+    #: The values of the fields that the caller of the constructor may omit.
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
     def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
+        super().__init__(**{**self.defaults, **values})
         self.obj_reset_changes()
 
     def to_wire(
@@ -45,14 +53,33 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
 
     @classmethod
     def from_wire(cls, primitive: dict[str, Any]) -> Self:
-        """Return the object whose ``to_wire`` is ``primitive``."""
-        return cls.obj_from_primitive(primitive)
+        """Return the object whose ``to_wire`` is ``primitive``.
+
+        Raises TypeError when it is not an object of this class.
+        """
+        return cls.narrow(cls.obj_from_primitive(primitive))
+
+    @classmethod
+    def narrow(cls, value: object) -> Self:
+        """Return ``value``; raises TypeError unless it is of this class."""
+        if not isinstance(value, cls):
+            raise TypeError(f'{value!r} is not a {cls.__name__}')
+        return value
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values in some fields."""
+        return type(self)(**{**self.as_dict(), **changes})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, without encoding their values."""
         return {name: getattr(self, name) for name in self.fields}
 
 
-def register(cls: T) -> T:
-    """Register a class, so that ``from_wire`` can find it by its name."""
-    return cast(T, base.VersionedObjectRegistry.register(cls))
+def register(cls: ObjectT) -> ObjectT:
+    """Make the fields of a class; ``from_wire`` finds it by its name."""
+    cls.fields = fields.from_annotations(cls)
+    cls.defaults = {
+        **cls.defaults,
+        **{name: vars(cls)[name] for name in cls.fields if name in vars(cls)},
+    }
+    return cast(ObjectT, base.VersionedObjectRegistry.register(cls))

@@ -1,30 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The field types of the objects, short enough to read as a table."""
+"""The field types of the objects, made from the annotations of a class."""
 
 import datetime
+import inspect
+import types
 from typing import Any
+from typing import get_args
+from typing import get_origin
 
+from oslo_versionedobjects import base
 from oslo_versionedobjects import fields
-
-
-def text(nullable: bool = False) -> Any:
-    """Return a field for text."""
-    return fields.StringField(nullable=nullable)
-
-
-def integer(nullable: bool = False) -> Any:
-    """Return a field for a whole number."""
-    return fields.IntegerField(nullable=nullable)
-
-
-def floating(nullable: bool = False) -> Any:
-    """Return a field for a floating-point number."""
-    return fields.FloatField(nullable=nullable)
-
-
-def boolean() -> Any:
-    """Return a field for true or false."""
-    return fields.BooleanField()
 
 
 class _UtcDateTime(fields.FieldType[datetime.datetime]):
@@ -49,21 +34,6 @@ class _UtcDateTime(fields.FieldType[datetime.datetime]):
         return {'type': ['string'], 'format': 'date-time'}
 
 
-def utc_datetime() -> Any:
-    """Return a field for an aware UTC datetime or None."""
-    return fields.Field(_UtcDateTime(), nullable=True)
-
-
-def object_of(kind: str, nullable: bool = False) -> Any:
-    """Return a field for another object."""
-    return fields.ObjectField(kind, nullable=nullable)
-
-
-def list_of(kind: str) -> Any:
-    """Return a field for a list of objects."""
-    return fields.ListOfObjectsField(kind)
-
-
 class _Json(fields.FieldType[Any]):
     """Any JSON value, unchanged."""
 
@@ -80,6 +50,43 @@ class _Json(fields.FieldType[Any]):
         return {}
 
 
-def json(nullable: bool = False) -> Any:
-    """Return a field for a dict or list of plain values."""
-    return fields.Field(_Json(), nullable=nullable)
+_SCALARS: dict[type, type[fields.FieldType[Any]]] = {
+    str: fields.String,
+    int: fields.Integer,
+    float: fields.Float,
+    bool: fields.Boolean,
+    datetime.datetime: _UtcDateTime,
+}
+
+
+def from_annotations(cls: type) -> dict[str, fields.Field[Any]]:
+    """Return the fields that the class itself annotates.
+
+    ``X | None`` is nullable. An object or a list of objects is encoded in its
+    versioned form, also when it is of a subclass; another dict or list must
+    hold plain JSON values. Raises TypeError for other annotations.
+    """
+    hints = inspect.get_annotations(cls, eval_str=True)
+    return {name: _field(hint) for name, hint in hints.items()}
+
+
+def _field(hint: Any) -> fields.Field[Any]:
+    options = get_args(hint) if isinstance(hint, types.UnionType) else [hint]
+    nullable = types.NoneType in options
+    (kind,) = (option for option in options if option is not types.NoneType)
+    container, items = get_origin(kind), get_args(kind)
+    if kind in _SCALARS:
+        return fields.Field(_SCALARS[kind](), nullable=nullable)
+    if container is None and _is_object(kind):
+        return fields.ObjectField(
+            kind.__name__, subclasses=True, nullable=nullable
+        )
+    if container is list and _is_object(items[0]):
+        return fields.ListOfObjectsField(items[0].__name__, subclasses=True)
+    if container in (dict, list):
+        return fields.Field(_Json(), nullable=nullable)
+    raise TypeError(f'no field type for {hint}')
+
+
+def _is_object(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, base.VersionedObject)

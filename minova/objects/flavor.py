@@ -4,7 +4,6 @@
 from typing import Any
 
 from minova.objects import base
-from minova.objects import fields
 
 
 @base.register
@@ -16,22 +15,6 @@ class Flavor(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'id': fields.integer(),
-        'flavorid': fields.text(),
-        'name': fields.text(),
-        'description': fields.text(nullable=True),
-        'vcpus': fields.integer(),
-        'memory_mb': fields.integer(),
-        'root_gb': fields.integer(),
-        'ephemeral_gb': fields.integer(),
-        'swap_mb': fields.integer(),
-        'rxtx_factor': fields.floating(),
-        'is_public': fields.boolean(),
-        'disabled': fields.boolean(),
-        'extra_specs': fields.json(),
-    }
 
     id: int
     flavorid: str

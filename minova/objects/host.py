@@ -4,7 +4,6 @@
 from typing import Any
 
 from minova.objects import base
-from minova.objects import fields
 
 
 @base.register
@@ -17,26 +16,6 @@ class HostReport(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'host': fields.text(),
-        'incarnation': fields.text(),
-        'version': fields.text(),
-        'address': fields.text(),
-        'availability_zone': fields.text(),
-        'hypervisor_hostname': fields.text(),
-        'hypervisor_type': fields.text(),
-        'hypervisor_version': fields.integer(),
-        'cpu_info': fields.json(),
-        'vcpus': fields.integer(),
-        'memory_mb': fields.integer(),
-        'disk_gb': fields.integer(),
-        'reserved_memory_mb': fields.integer(),
-        'reserved_disk_gb': fields.integer(),
-        'cpu_allocation_ratio': fields.floating(),
-        'ram_allocation_ratio': fields.floating(),
-        'disk_allocation_ratio': fields.floating(),
-    }
 
     host: str
     incarnation: str
@@ -69,14 +48,6 @@ class GuestReport(base.Object):
 
     VERSION = '1.0'
 
-    fields = {
-        'uuid': fields.text(),
-        'power_state': fields.integer(nullable=True),
-        'generation': fields.integer(),
-        'guest_generation': fields.integer(nullable=True),
-        'reason': fields.text(nullable=True),
-    }
-
     uuid: str
     power_state: int | None
     generation: int
@@ -98,19 +69,6 @@ class HostArtifact(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'uuid': fields.text(),
-        'power_state': fields.integer(nullable=True),
-        'is_incoming': fields.boolean(),
-        'operation': fields.text(nullable=True),
-        'generation': fields.integer(nullable=True),
-        'has_disks': fields.boolean(),
-        'has_retained_disks': fields.boolean(),
-        'has_partial_disks': fields.boolean(),
-        'has_config_drive': fields.boolean(),
-        'has_reserved_addresses': fields.boolean(),
-    }
 
     uuid: str
     power_state: int | None

@@ -5,7 +5,6 @@ import datetime
 from typing import Any
 
 from minova.objects import base
-from minova.objects import fields
 from minova.objects import flavor as flavor_object
 
 
@@ -20,54 +19,6 @@ class Instance(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'id': fields.integer(),
-        'uuid': fields.text(),
-        'project_id': fields.text(),
-        'user_id': fields.text(),
-        'display_name': fields.text(),
-        'display_description': fields.text(nullable=True),
-        'hostname': fields.text(),
-        'reservation_id': fields.text(),
-        'launch_index': fields.integer(),
-        'host': fields.text(nullable=True),
-        'node': fields.text(nullable=True),
-        'availability_zone': fields.text(nullable=True),
-        'vm_state': fields.text(),
-        'task_state': fields.text(nullable=True),
-        'power_state': fields.integer(),
-        'task_id': fields.text(nullable=True),
-        'generation': fields.integer(),
-        'notification_seq': fields.integer(),
-        'progress': fields.integer(nullable=True),
-        'flavor': fields.object_of('Flavor'),
-        'image_ref': fields.text(),
-        'image_meta': fields.json(),
-        'architecture': fields.text(nullable=True),
-        'os_type': fields.text(nullable=True),
-        'kernel_id': fields.text(),
-        'ramdisk_id': fields.text(),
-        'root_device_name': fields.text(nullable=True),
-        'metadata': fields.json(),
-        'tags': fields.json(),
-        'network_info': fields.json(),
-        'key_name': fields.text(nullable=True),
-        'key_data': fields.text(nullable=True),
-        'user_data': fields.text(nullable=True),
-        'config_drive': fields.boolean(),
-        'auto_disk_config': fields.boolean(),
-        'locked': fields.boolean(),
-        'locked_reason': fields.text(nullable=True),
-        'shutdown_terminate': fields.boolean(),
-        'access_ip_v4': fields.text(nullable=True),
-        'access_ip_v6': fields.text(nullable=True),
-        'created_at': fields.utc_datetime(),
-        'updated_at': fields.utc_datetime(),
-        'launched_at': fields.utc_datetime(),
-        'terminated_at': fields.utc_datetime(),
-        'deleted_at': fields.utc_datetime(),
-    }
 
     id: int
     uuid: str
@@ -126,14 +77,6 @@ class InstanceState(base.Object):
     """The extract of an instance that power synchronization reads."""
 
     VERSION = '1.0'
-
-    fields = {
-        'uuid': fields.text(),
-        'vm_state': fields.text(),
-        'power_state': fields.integer(),
-        'generation': fields.integer(),
-        'is_busy': fields.boolean(),
-    }
 
     uuid: str
     vm_state: str

@@ -4,7 +4,6 @@
 import datetime
 
 from minova.objects import base
-from minova.objects import fields
 from minova.objects import flavor
 
 
@@ -20,33 +19,6 @@ class Migration(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'id': fields.integer(),
-        'uuid': fields.text(),
-        'instance_uuid': fields.text(),
-        'operation_id': fields.text(),
-        'kind': fields.text(),
-        'status': fields.text(),
-        'old_vm_state': fields.text(),
-        'source_host': fields.text(),
-        'source_node': fields.text(),
-        'dest_host': fields.text(nullable=True),
-        'dest_node': fields.text(nullable=True),
-        'dest_ip': fields.text(nullable=True),
-        'old_flavor': fields.object_of('Flavor'),
-        'new_flavor': fields.object_of('Flavor'),
-        'user_id': fields.text(nullable=True),
-        'project_id': fields.text(nullable=True),
-        'memory_total': fields.integer(nullable=True),
-        'memory_processed': fields.integer(nullable=True),
-        'memory_remaining': fields.integer(nullable=True),
-        'disk_total': fields.integer(nullable=True),
-        'disk_processed': fields.integer(nullable=True),
-        'disk_remaining': fields.integer(nullable=True),
-        'created_at': fields.utc_datetime(),
-        'updated_at': fields.utc_datetime(),
-    }
 
     id: int
     uuid: str

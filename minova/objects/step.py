@@ -4,7 +4,6 @@
 from typing import Any
 
 from minova.objects import base
-from minova.objects import fields
 from minova.objects import instance as instance_object
 from minova.objects import migration as migration_object
 
@@ -24,28 +23,6 @@ class StepAssignment(base.Object):
     """
 
     VERSION = '1.0'
-
-    fields = {
-        'step': fields.text(),
-        'method': fields.text(),
-        'verdict': fields.text(),
-        'prerequisites': fields.json(),
-        'result': fields.json(nullable=True),
-        'error': fields.json(nullable=True),
-        'nested_steps': fields.json(),
-        'is_resumed': fields.boolean(),
-        'checkpoints': fields.json(),
-        'args': fields.json(),
-        'kind': fields.text(),
-        'operation': fields.text(),
-        'generation': fields.integer(),
-        'request_context': fields.json(),
-        'params': fields.json(),
-        'old_vm_state': fields.text(),
-        'seconds_left': fields.floating(),
-        'instance': fields.object_of('Instance'),
-        'migration': fields.object_of('Migration', nullable=True),
-    }
 
     step: str
     method: str
@@ -74,13 +51,6 @@ class Wakeup(base.Object):
 
     VERSION = '1.0'
 
-    fields = {
-        'step': fields.text(),
-        'method': fields.text(),
-        'topic': fields.text(),
-        'host': fields.text(nullable=True),
-    }
-
     step: str
     method: str
     topic: str
@@ -93,8 +63,6 @@ class StepResult(base.Object):
 
     VERSION = '1.0'
 
-    fields = {'wakeups': fields.list_of('Wakeup')}
-
     wakeups: list[Wakeup]
 
 
@@ -103,12 +71,6 @@ class DueStep(base.Object):
     """A pending step of a host."""
 
     VERSION = '1.0'
-
-    fields = {
-        'step': fields.text(),
-        'method': fields.text(),
-        'instance_uuid': fields.text(),
-    }
 
     step: str
     method: str

@@ -9,6 +9,7 @@ from oslo_versionedobjects import base as ovo_base
 from oslo_versionedobjects import fixture
 
 from minova import objects
+from minova.objects import base as objects_base
 from minova.objects.base import Object
 from minova.rpc import serializer
 from tests import base
@@ -111,6 +112,33 @@ class WireTest(base.TestCase):
         self.assertEqual(
             moment, serializer.decode(serializer.encode(made)).created_at
         )
+
+    def test_annotations_are_the_fields(self):
+        @objects_base.register
+        class Sized(Object):
+            VERSION = '1.0'
+            flavor: objects.Flavor | None
+            names: list[str]
+            size: int = 3
+
+        self.addCleanup(
+            ovo_base.VersionedObjectRegistry._registry._obj_classes.pop,
+            'Sized',
+        )
+        made = Sized(flavor=base_flavor(), names=['a'])
+        back = Object.from_wire(made.to_wire())
+        self.assertEqual('f', back.flavor.name)
+        self.assertEqual((['a'], 3), (back.names, back.size))
+        self.assertEqual(4, made.replace(size=4).size)
+        self.assertRaises(TypeError, objects.Wakeup.from_wire, made.to_wire())
+        self.assertRaises(ValueError, Sized, flavor=made, names=[])
+
+    def test_unknown_annotation(self):
+        class Odd(Object):
+            VERSION = '1.0'
+            names: set[str]
+
+        self.assertRaises(TypeError, objects_base.register, Odd)
 
     def test_every_object_is_registered(self):
         for name in objects.__all__:

@@ -15,7 +15,6 @@ from minova.engine import begin
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
 from minova.objects import base as objects_base
-from minova.objects import fields
 from minova.objects.base import Object
 from minova.objects.instance import Instance
 from minova.rpc import compute
@@ -118,7 +117,8 @@ class Part(Object):
     """Has had one more field since 1.1."""
 
     VERSION = '1.1'
-    fields = {'old': fields.text(), 'late': fields.text()}
+    old: str
+    late: str
 
     def obj_make_compatible(self, primitive, target_version):
         super().obj_make_compatible(primitive, target_version)
@@ -131,7 +131,7 @@ class Whole(Object):
     """Holds a part."""
 
     VERSION = '1.1'
-    fields = {'part': fields.object_of('Part')}
+    part: Part
 
 
 class Parts(Protocol):
