@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database: tables, migrations and every query that is asked of it.
+"""The database: connections, tables, migrations and queries.
 
-Used by the api, the conductor and minova-manage; a compute never loads it.
-Nothing here decides: rules stand in ``states.py``, what happens in a
-transaction in ``operations/``.
+=========== ==================================================================
+types       column types that mean the same on every database
+tables      the tables and their archived twins
+connections transactions, timeouts and error classes
+schema      the schema version that this release requires
+migrate     schema upgrades with Alembic
+migrations  the schema upgrades themselves
+queries     the statements, one module an entity
+=========== ==================================================================
+
+The api, the conductor and minova-manage use the database; a compute never
+loads this package. No module here makes decisions: ``states`` holds the rules
+and ``engine`` runs the transactions.
 """

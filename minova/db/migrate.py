@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema's versions: up to the newest, with alembic."""
+"""Schema upgrades with Alembic."""
 
 import os
 from typing import cast
@@ -14,18 +14,18 @@ _SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
 
 
 def _config(database: Database) -> alembic_config.Config:
-    made = alembic_config.Config()
-    made.set_main_option('script_location', _SCRIPTS)
-    made.attributes['engine'] = database.engine
-    return made
+    config = alembic_config.Config()
+    config.set_main_option('script_location', _SCRIPTS)
+    config.attributes['engine'] = database.engine
+    return config
 
 
 def sync(database: Database, revision: str = 'head') -> None:
-    """Bring the schema up to ``revision``; nothing when it is there."""
+    """Upgrade the schema to ``revision``; do nothing if it is there."""
     command.upgrade(_config(database), revision)
 
 
 def head_revision(database: Database) -> str:
-    """Return the newest of the migrations."""
+    """Return the newest revision of this release."""
     directory = script.ScriptDirectory.from_config(_config(database))
     return cast(str, directory.get_current_head())

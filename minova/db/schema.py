@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the database is at the schema that this release works with.
+"""The schema version that this release requires.
 
-Asked by every service that starts, without loading alembic.
+Every service checks it at its start, without loading Alembic.
 """
 
 from oslo_config import cfg
@@ -12,14 +12,14 @@ from minova.db.connections import engine
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
 
-#: The newest migration that this release knows; a test compares.
+#: The newest revision of this release; a test compares it with Alembic's.
 HEAD = '0001'
 
 _version = sa.table('alembic_version', sa.column('version_num'))
 
 
 def current(database: Database) -> str | None:
-    """Return the revision that the database is at, None when it is empty."""
+    """Return the revision of the database, None for an empty one."""
 
     def work(connection: Connection) -> str | None:
         if not sa.inspect(connection).has_table('alembic_version'):
@@ -31,23 +31,23 @@ def current(database: Database) -> str | None:
 
 
 def require(database: Database) -> None:
-    """Raise Unavailable for a schema older than this release's.
+    """Raise Unavailable for a schema older than this release requires.
 
-    One that is newer is fine: releases that follow each other work together.
+    A newer schema is accepted: consecutive releases work together.
     """
     found = current(database)
     if found is None or found < HEAD:
         raise exception.Unavailable(
             what='The database',
-            reason=f'its schema is at {found or "nothing"} and this release '
-            f'needs {HEAD}; run "minova-manage db sync"',
+            reason=f'its schema is at revision {found or "none"}, this '
+            f'release requires {HEAD}; run "minova-manage db sync"',
         )
 
 
 def connect(conf: cfg.ConfigOpts, timeout: float | None = None) -> Database:
-    """Return the configured database; Unavailable when it is too old.
+    """Return the configured database; raise Unavailable for an old schema.
 
-    ``patience`` as for ``engine.connect``.
+    ``timeout`` as for ``engine.connect``.
     """
     database = engine.connect(conf, timeout=timeout)
     try:

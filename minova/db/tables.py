@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables. What a column means stands in the object of that name.
+"""The tables. The object of the same name documents the columns.
 
-A column is here when something searches, sorts or fences by it, or when it is
-read for a list; the rest of a thing is in one of its JSON columns.
+A value has its own column when a query filters, sorts or fences by it, or
+shows it in a list; all other values are in a JSON column of the row.
 """
 
 import sqlalchemy as sa
@@ -208,7 +208,7 @@ allocations = sa.Table(
     sa.Column('id', types.Serial, primary_key=True),
     sa.Column('host', _Name, nullable=False),
     sa.Column('instance_uuid', _Id, nullable=False),
-    # The instance itself, or the operation that moves it or cleans up.
+    # The instance itself, or the operation that migrates or cleans it up.
     sa.Column('consumer', _Id, nullable=False),
     sa.Column('vcpus', sa.Integer, nullable=False),
     sa.Column('memory_mb', sa.Integer, nullable=False),
@@ -305,10 +305,10 @@ networks = sa.Table(
     metadata,
     sa.Column('id', _Id, primary_key=True),
     sa.Column('name', _Name, nullable=False, unique=True),
-    # The one that may use it; every project when there is none.
+    # The only project that may use it; NULL: every project.
     sa.Column('project_id', _Name),
     sa.Column('kind', _Keyword, nullable=False),
-    # What it is called on hosts: a bridge, or a network of libvirt.
+    # Its name on the hosts: of a bridge or of a libvirt network.
     sa.Column('device', _Name, nullable=False),
     sa.Column('cidr', sa.String(49), nullable=False),
     sa.Column('gateway', sa.String(45)),
@@ -328,7 +328,7 @@ ports = sa.Table(
     sa.Column('address', sa.String(45), nullable=False),
     sa.Column('mac', sa.String(17), nullable=False, unique=True),
     sa.Column('created_at', types.UtcDateTime, nullable=False),
-    # Whatever else goes wrong, no address is given to two.
+    # The last guard against an address with two owners.
     sa.UniqueConstraint('network_id', 'address'),
     sa.Index(None, 'instance_uuid'),
 )
@@ -341,7 +341,7 @@ leases = sa.Table(
     sa.Column('expires_at', types.UtcDateTime, nullable=False),
 )
 
-#: Of a token only the hash is here: who reads the table can use none.
+#: The table holds hashes only: no token can be read from it.
 console_tokens = sa.Table(
     'console_tokens',
     metadata,
@@ -360,9 +360,9 @@ console_tokens = sa.Table(
 def _archived(
     table: sa.Table, *more: sa.Index | sa.UniqueConstraint
 ) -> sa.Table:
-    """Return the table that holds what has left ``table``, column by column.
+    """Return the archive of ``table``: the same columns, without indexes.
 
-    A migration that gives a table a column gives it to both.
+    A schema upgrade that changes a table changes its archive too.
     """
     columns = (
         sa.Column(

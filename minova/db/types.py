@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Column types that mean the same on SQLite, MariaDB and PostgreSQL."""
+"""Column types that mean the same on SQLite, MariaDB and PostgreSQL.
+
+``now()`` is the time of the database's clock, which all services share.
+"""
 
 import datetime
 from typing import Any
@@ -14,13 +17,13 @@ from sqlalchemy.sql import type_api
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
-    """A time to the microsecond: aware and UTC here, plain UTC in there."""
+    """A time in microseconds: aware in Python, naive UTC in the database."""
 
     impl = sa.DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
-        """Ask MariaDB to keep the microseconds."""
+        """Return the column's type; MariaDB drops microseconds by default."""
         if dialect.name in ('mysql', 'mariadb'):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime())
@@ -28,7 +31,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     def process_bind_param(
         self, value: datetime.datetime | None, dialect: Dialect
     ) -> datetime.datetime | None:
-        """Store UTC without saying so."""
+        """Convert an aware time to naive UTC."""
         if value is None:
             return None
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
@@ -36,39 +39,39 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     def process_result_value(
         self, value: datetime.datetime | None, dialect: Dialect
     ) -> datetime.datetime | None:
-        """Say that it is UTC."""
+        """Convert naive UTC to an aware time."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
 
 class Json(sa.types.TypeDecorator[Any]):
-    """A dict or list as text; never queried into."""
+    """A dict or list as JSON text; no query reads inside."""
 
     impl = sa.Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
-        """Ask MariaDB for more than 64 kB."""
+        """Return the column's type; TEXT of MariaDB ends at 64 kB."""
         if dialect.name in ('mysql', 'mariadb'):
             return dialect.type_descriptor(mysql.MEDIUMTEXT())
         return dialect.type_descriptor(sa.Text())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Write JSON; None stays NULL."""
+        """Serialize a value; None stays NULL."""
         if value is None:
             return None
         return orjson.dumps(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Read JSON."""
+        """Deserialize a value."""
         return None if value is None else orjson.loads(value)
 
 
-#: A row number that never runs out; SQLite counts only in plain INTEGERs.
+#: A 64-bit row number; SQLite autoincrements plain INTEGER columns only.
 Serial = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 
 
 class now(expression.FunctionElement[datetime.datetime]):  # noqa: N801
-    """The time by the database's clock, which all services share."""
+    """The current time by the database's clock."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -87,5 +90,5 @@ def _now_postgresql(element: now, compiler: Any, **kw: Any) -> str:
 
 @compiler.compiles(now, 'sqlite')
 def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
-    # A function of our own (engine.py), so that a simulated clock is asked.
+    # ``connections.engine`` defines it, so that a simulation sets the time.
     return 'minova_now()'

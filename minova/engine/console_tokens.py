@@ -27,7 +27,7 @@ def issue(database: Database, instance_uuid: str, console_type: str) -> str:
     """
     token = secrets.token_urlsafe(32)
     now = clock.now()
-    values = {
+    values: dict[str, str | datetime.datetime] = {
         'token_hash': _hash_of(token),
         'instance_uuid': instance_uuid,
         'console_type': console_type,
@@ -40,7 +40,7 @@ def issue(database: Database, instance_uuid: str, console_type: str) -> str:
     return token
 
 
-def validate(database: Database, token: str) -> Any:
+def validate(database: Database, token: str) -> console_tokens.TokenTarget:
     """Return instance_uuid, console_type and host that a token is for.
 
     ConsoleTokenNotFound for one that does not count.
@@ -55,7 +55,9 @@ def validate(database: Database, token: str) -> Any:
 
 
 def get_connect_info(
-    computes: ComputeClients, context: Context, found: Any
+    computes: ComputeClients,
+    context: Context,
+    found: console_tokens.TokenTarget,
 ) -> dict[str, Any]:
     """Return what a proxy must know to show what was redeemed."""
     if found.host is None:

@@ -37,16 +37,16 @@ class WrongConfigurationTest(base.TestCase):
 
     #: A module, its options, what the line says.
     in_the_master = (
-        ('api', {}, '[database] connection is not set; name a database'),
+        ('api', {}, '[database] connection is not set; set a URL'),
         (
             'conductor',
             {'database': {'connection': 'minova on my machine'}},
-            '[database] connection is not a URL such as mysql+pymysql://',
+            '[database] connection is not a database URL; the form is',
         ),
         (
             'conductor',
             {'database': {'connection': 'mysql+pymysql://a:b@c:port/d'}},
-            '[database] connection is not a URL such as mysql+pymysql://',
+            '[database] connection is not a database URL; the form is',
         ),
         (
             'conductor',

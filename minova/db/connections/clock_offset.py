@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time of day that services on different machines have in common.
+"""The offset between this machine's clock and the database's.
 
-What one service writes (a deadline, when a step may be tried again, when it
-was owed) another one compares with its own time of day, on a machine whose
-clock may be hours off. So a process with a database counts the time of day by
-the database's clock: how far its own is off is measured now and then.
+One service writes a time (a deadline, the time of the next attempt) and
+another service compares it with its own clock, which may be hours off. A
+process with a database therefore counts time by the database's clock: it
+measures the offset of its own clock every minute.
 
-SQLite has no clock but ours.
+SQLite reads the clock of this process; nothing is measured there.
 """
 
 import datetime
@@ -21,30 +21,30 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two measurements.
 _INTERVAL = 60.0
-#: Seconds that do not matter: as machines differ that keep time.
+#: Seconds of difference that machines with NTP have; ignored.
 _TOLERANCE = 0.1
-#: Seconds that an administrator should know of.
+#: Seconds of difference from which a warning is logged.
 _WARN_SECONDS = 5.0
 
 _NOW = sa.select(types.now())
 
 
 class ClockOffset:
-    """Measures how far this machine's clock is off, and makes up for it."""
+    """Measure the offset of this machine's clock and correct for it."""
 
     def __init__(self, dialect: str) -> None:
         self._is_enabled = dialect != 'sqlite'
         self._next_measurement = float('-inf')
 
     def measure(self, connection: sa.Connection) -> None:
-        """Measure, if it is time to; ``clock.now`` is then the database's."""
+        """Measure the offset if it is due, and set it in ``clock``."""
         began = clock.monotonic()
         if not self._is_enabled or began < self._next_measurement:
             return
         database_now = connection.execute(_NOW).scalar_one()
         round_trip = clock.monotonic() - began
         if round_trip > _TOLERANCE:
-            # When in this time it was read is not known; the next will tell.
+            # Too slow to tell when the database read its clock.
             return
         self._next_measurement = began + _INTERVAL
         local_now = clock.now() - datetime.timedelta(seconds=round_trip / 2)
@@ -55,8 +55,8 @@ class ClockOffset:
         total = clock.offset().total_seconds()
         if abs(change.total_seconds()) > _WARN_SECONDS:
             LOG.warning(
-                "This machine's clock is %.1f s %s the database's, by which "
-                'times are counted here. See that both are set right.',
+                "This machine's clock is %.1f s %s the database's; the "
+                "service uses the database's time. Check NTP on both.",
                 abs(total),
                 'behind' if total > 0 else 'ahead of',
             )

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to a database: one object that runs transactions.
+"""Transactions: the Database object and its connection pool.
 
 ``write`` and ``read`` take a function of an open connection and run it in a
-transaction of its own, again after a deadlock or a lost connection: it must
-therefore touch nothing but the connection. Isolation is READ COMMITTED;
-whoever changes an instance locks its row first.
+transaction of its own, and retry it after a deadlock or a lost connection:
+the function must have no effect outside the connection. The isolation level
+is READ COMMITTED; a transaction that changes an instance locks its row first.
 
-A database that is away, that does not answer in time (``patience``) or that
-cannot serve is Unavailable, whatever the libraries call it (``outages``). Only
-a commit is never tried again: whether it was done is not known when its
-answer is lost, and what was accepted must not be accepted twice.
+A database that cannot be reached, cannot serve or does not answer within the
+timeout raises Unavailable; ``error_classes`` maps the errors of the libraries.
+A commit is never retried: its outcome is unknown when the answer is lost, and
+a request must not take effect twice.
 
-A connection goes back to the pool after COMMIT or ROLLBACK and is trusted when
-it is taken again; that it was lost is found by the first statement, which then
-runs again on another. That saves the usual two round trips, one to look before
-a transaction and one to clean up after it.
+A connection returns to the pool after COMMIT or ROLLBACK. The pool neither
+pings a connection before a transaction nor resets it afterwards, which saves
+two round trips; the first statement detects a lost connection and the
+transaction is retried on another one.
 """
 
 from collections.abc import Callable
@@ -41,24 +41,23 @@ from minova.db.connections import timeouts
 Connection = sa.Connection
 T = TypeVar('T')
 
-#: Seconds before the first try again, doubled each time up to the second.
+#: Seconds before the first retry, and the most that doubling leads to.
 _RETRY_DELAYS = (0.02, 1.0)
-#: Until which part of the patience another try is begun: after an answer that
-#: told to try again (a deadlock takes PostgreSQL a second to find), and after
-#: none, when the next one may take all of the patience.
+#: The share of the timeout after which no retry starts, by whether the error
+#: was ErrorClass.RETRY: PostgreSQL takes a second to detect a deadlock, and an
+#: attempt without an answer may use the whole timeout.
 _RETRY_SHARE = {True: 0.6, False: 0.25}
-#: What counts as patience for that where an answer takes as long as it takes.
+#: Seconds that replace the timeout in that rule where there is none.
 _DEFAULT_RETRY_SECONDS = 20.0
-#: Seconds after a silence in which nobody asks: who has waited for a thread
-#: meanwhile shall not wait for an answer as well.
+#: Seconds for which the circuit breaker stays open after a timeout.
 _BREAKER_SECONDS = 1.0
-#: A try that took this part of the patience was not answered.
+#: An attempt that took this share of the timeout had no answer.
 _TIMED_OUT_SHARE = 0.8
 
 
-#: What a connection that is not made ends with. Only that a MariaDB is away is
-#: a DBConnectionError for oslo.db; that it knows no such user or database, and
-#: whatever PostgreSQL and SQLite say, are others.
+#: The errors of a failed connect. oslo.db raises DBConnectionError for an
+#: unreachable MariaDB only; an unknown user or database, and the errors of
+#: PostgreSQL and SQLite, have other types.
 _CONNECT_ERRORS = (
     db_exception.DBConnectionError,
     db_exception.DBNonExistentDatabase,
@@ -67,52 +66,51 @@ _CONNECT_ERRORS = (
 
 
 class PoolPlugin(sa.CreateEnginePlugin):
-    """Makes no round trips before and after a transaction.
+    """Save round trips per transaction, and install the timeouts.
 
-    And bounds how long is waited for an answer, from the very first one.
+    The timeouts apply from the first connection on, which oslo.db makes.
     """
 
     def __init__(self, url: sa.URL, kwargs: dict[str, Any]) -> None:
         super().__init__(url, kwargs)
-        given = url.query.get(_TIMEOUT_PARAMETER)
-        self._timeout = None if given is None else float(str(given))
+        value = url.query.get(_TIMEOUT_PARAMETER)
+        self._timeout = None if value is None else float(str(value))
 
     def handle_pool_kwargs(
         self, pool_cls: type[sa.Pool], pool_args: dict[str, Any]
     ) -> None:
-        """Change what oslo.db asks for."""
+        """Override the arguments of oslo.db."""
         pool_args.update(pre_ping=False, reset_on_return=None)
 
     def update_url(self, url: sa.URL) -> sa.URL:
-        """Return the URL without what is ours."""
+        """Return the URL without the plugin's parameter."""
         return url.difference_update_query([_TIMEOUT_PARAMETER])
 
     def engine_created(self, engine: sa.Engine) -> None:
-        """Bound what every connection waits for."""
+        """Install the timeouts."""
         if self._timeout is not None:
             timeouts.install(engine, self._timeout)
 
 
-#: The parameter of a URL that tells the plugin how long is waited.
+#: The URL parameter that passes the timeout to the plugin, in seconds.
 _TIMEOUT_PARAMETER = 'minova_timeout'
 
 plugins.register('minova', __name__, 'PoolPlugin')
 
 
-#: Where a connection keeps what is to be done after its transaction.
+#: The key of a connection's callbacks in ``Connection.info``.
 _AFTER_COMMIT = 'minova_after_commit'
 
 
 def after_commit(connection: Connection, callback: Callable[[], None]) -> None:
-    """Do ``act`` once the transaction is committed; never if it is not."""
+    """Call ``callback`` after the commit; never after a rollback."""
     connection.info.setdefault(_AFTER_COMMIT, []).append(callback)
 
 
 class Database:
-    """A database and its connection pool; one a process.
+    """A database and its connection pool; one per process.
 
-    ``patience`` are the seconds for which an answer is waited for, None for
-    as long as it takes.
+    ``timeout`` is in seconds, for each answer of the server; None: no limit.
     """
 
     def __init__(
@@ -129,23 +127,23 @@ class Database:
         """Run ``work`` in a transaction and commit it.
 
         Raises Unavailable when the database cannot be reached or does not
-        answer, and nothing was done; CommitUncertain when the answer to the
-        commit was lost, so that all or nothing was done.
+        answer; nothing was written. Raises CommitUncertain when the answer to
+        the commit was lost; all or nothing was written.
         """
         with self._circuit_breaker():
             return self._run_with_retries(work, writes=True)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which changes nothing, on one snapshot of a kind."""
+        """Run ``work``, which only reads, in one transaction."""
         with self._circuit_breaker():
             return self._run_with_retries(work, writes=False)
 
     @contextlib.contextmanager
     def _circuit_breaker(self) -> Iterator[None]:
-        """Let one alone find out when a database that was silent is back.
+        """Fail fast after a timeout; let one thread at a time probe.
 
-        Once in a while; all the others would only wait beside it, and hold up
-        those who wait for them.
+        The other threads would block until their own timeout, together with
+        the callers that wait for them.
         """
         is_probe = self._breaker_open
         if is_probe:
@@ -161,13 +159,13 @@ class Database:
     def _run_with_retries(
         self, work: Callable[[Connection], T], writes: bool
     ) -> T:
-        """Run ``work`` until it was done or the time to try is over."""
+        """Run ``work`` until it succeeds or the time for retries is over."""
         first = clock.monotonic()
         pause, longest = _RETRY_DELAYS
         while True:
             began = clock.monotonic()
             try:
-                done = self._run_once(work, writes)
+                result = self._run_once(work, writes)
             except error_classes.DATABASE_ERRORS as error:
                 failure = error_classes.classify(error)
                 if failure is None:
@@ -175,7 +173,7 @@ class Database:
                 cause = error
             else:
                 self._breaker_open = False
-                return done
+                return result
             self._update_breaker(failure, clock.monotonic() - began)
             is_retryable = (
                 failure.error_class is error_classes.ErrorClass.RETRY
@@ -185,8 +183,7 @@ class Database:
             ) * _RETRY_SHARE[is_retryable]
             if clock.monotonic() + pause > first + retry_seconds:
                 raise _unavailable(failure.reason) from cause
-            # Not all at once: two who were in each other's way would meet
-            # again.
+            # The jitter keeps two deadlocked transactions from meeting again.
             clock.sleep(clock.uniform(0, pause))
             pause = min(pause * 2, longest)
 
@@ -205,16 +202,16 @@ class Database:
             self._breaker_open = True
 
     def _run_once(self, work: Callable[[Connection], T], writes: bool) -> T:
-        # In SQLite a writer that begins as a reader fails when another writer
-        # was faster; one that says what it wants waits for its turn.
+        # In SQLite a deferred transaction fails when it starts to write after
+        # another writer; an immediate one waits for the lock.
         immediate = writes and self.engine.dialect.name == 'sqlite'
         committing = False
         try:
             with self._connect() as connection:
-                # What an earlier transaction, rolled back, has left there.
+                # An earlier transaction, rolled back, may have left callbacks.
                 connection.info.pop(_AFTER_COMMIT, None)
                 if immediate:
-                    # Tells oslo.db that we begin the transaction.
+                    # Keeps oslo.db from emitting its own BEGIN.
                     connection.info['in_transaction'] = True
                 with connection.begin():
                     if immediate:
@@ -258,20 +255,20 @@ def _set_defaults(conf: cfg.ConfigOpts) -> None:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Raise ConfigInvalid for a connection that cannot be meant."""
+    """Raise ConfigInvalid unless [database] connection is usable."""
     _set_defaults(conf)
     url = conf.database.connection
     if not url:
         raise exception.ConfigInvalid(
-            reason='[database] connection is not set; name a database, for '
+            reason='[database] connection is not set; set a URL, for '
             'example mysql+pymysql://minova:SECRET@127.0.0.1/minova'
         )
     try:
         sa.make_url(url).get_dialect().import_dbapi()
     except (sa.exc.ArgumentError, ValueError) as error:
         raise exception.ConfigInvalid(
-            reason='[database] connection is not a URL such as '
-            'mysql+pymysql://USER:PASSWORD@HOST/NAME'
+            reason='[database] connection is not a database URL; the form '
+            'is mysql+pymysql://USER:PASSWORD@HOST/NAME'
         ) from error
     except (sa.exc.NoSuchModuleError, ImportError) as error:
         raise exception.ConfigInvalid(
@@ -285,10 +282,10 @@ def connect(
     url: str | None = None,
     timeout: float | None = None,
 ) -> Database:
-    """Return the database at ``url`` or ``[database] connection``.
+    """Connect to the database at ``url`` or ``[database] connection``.
 
-    ``patience`` are the seconds for which an answer of it is waited for.
-    Raises ConfigInvalid, or Unavailable when it does not answer.
+    ``timeout`` is in seconds, for each answer of the server; None: no limit.
+    Raises ConfigInvalid, or Unavailable when the server does not answer.
     """
     _set_defaults(conf)
     if url is not None:
@@ -297,7 +294,7 @@ def connect(
     facade = enginefacade.transaction_context()
     facade.configure(**_engine_options(conf, timeout))
     try:
-        # enginefacade connects once when it makes the engine.
+        # enginefacade connects once when it creates the engine.
         engine = facade.writer.get_engine()
     except _CONNECT_ERRORS as error:
         shown_url = sa.make_url(conf.database.connection).render_as_string()
@@ -311,18 +308,18 @@ def connect(
 def _engine_options(
     conf: cfg.ConfigOpts, timeout: float | None
 ) -> dict[str, Any]:
-    """Return what enginefacade takes, read from the [database] group."""
+    """Return the arguments of enginefacade, from the [database] group."""
     url = sa.make_url(conf.database.connection)
     plugin_url = url.update_query_dict({'plugin': 'minova'}, append=True)
     pool_timeout = conf.database.pool_timeout
     recycle_time = conf.database.connection_recycle_time
     if url.get_backend_name() == 'sqlite' and not url.database:
-        recycle_time = -1  # a database in memory is gone with its connection
+        recycle_time = -1  # an in-memory database ends with its connection
     if timeout is not None:
         plugin_url = plugin_url.update_query_dict(
             {_TIMEOUT_PARAMETER: str(timeout)}
         )
-        if url.get_backend_name() != 'sqlite':  # which has no pool
+        if url.get_backend_name() != 'sqlite':  # SQLite has no pool
             pool_timeout = min(pool_timeout or timeout, timeout)
     return {
         'connection': plugin_url.render_as_string(hide_password=False),
@@ -341,7 +338,7 @@ def _engine_options(
 
 
 def _install_listeners(engine: sa.Engine) -> sa.Engine:
-    """Give every connection the isolation and the functions we rely on."""
+    """Prepare every new connection: isolation level, SQL functions."""
     if engine.dialect.name == 'sqlite':
         event.listen(engine, 'connect', _prepare_sqlite)
     elif engine.dialect.name in ('mysql', 'mariadb'):

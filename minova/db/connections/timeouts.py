@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long is waited for a database that does not answer.
+"""Timeouts of database connections, on the client and on the server.
 
-A server that is stopped, or behind a cable that was pulled, accepts
-connections and answers nothing; left to themselves the drivers wait for it
-for minutes or for ever. So each connection is made with a bound for every
-answer, and the server is told to give up a little earlier by itself: what
-waits for a lock is then told so, and the connection is good for more.
+A stopped server, or one behind a cut network link, accepts connections and
+never answers; drivers wait for minutes or for ever by default. Each
+connection therefore has a client timeout for every answer. The server's own
+timeouts for statements and locks are shorter: an expired one ends the
+statement with an error and keeps the connection usable.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,16 @@ from sqlalchemy import event
 
 from minova import clock
 
-#: Parts of the bound after which a server gives up a statement, and a wait
-#: for a lock.
+#: The server's timeouts, as shares of the client's: of a statement, of a lock.
 _STATEMENT_SHARE = 0.9
 _LOCK_SHARE = 0.5
-#: How many bounds a transaction may be left alone: who began it is frozen, and
-#: others wait for its locks.
+#: The server's timeout of an idle transaction, as a multiple of the client's:
+#: its client is frozen while other transactions wait for its locks.
 _IDLE_FACTOR = 2
 
 
 def install(engine: sa.Engine, seconds: float) -> None:
-    """Let each connection of ``engine`` wait so long for an answer."""
+    """Set a timeout in seconds for each connection of ``engine``."""
     driver = f'{engine.dialect.name}+{engine.dialect.driver}'
     set_client_timeout, set_server_timeout = _DRIVERS.get(driver, (None, None))
     if set_client_timeout is not None:
@@ -66,7 +65,7 @@ def _limit_mysql(
     cargs: Any,
     cparams: dict[str, Any],
 ) -> None:
-    # What the URL says goes first.
+    # Parameters of the URL take precedence.
     for name in ('connect_timeout', 'read_timeout', 'write_timeout'):
         cparams.setdefault(name, rounded(seconds))
 
@@ -76,16 +75,14 @@ def _prepare_mysql(seconds: float, connection: Any) -> None:
     lock = max(1, int(seconds * _LOCK_SHARE))
     cursor.execute(f'SET SESSION innodb_lock_wait_timeout = {lock}')
     if 'MariaDB' in connection.get_server_info():
-        most, idle = (
-            seconds * _STATEMENT_SHARE,
-            math.ceil(seconds * _IDLE_FACTOR),
-        )
+        statement = seconds * _STATEMENT_SHARE
+        idle = math.ceil(seconds * _IDLE_FACTOR)
         cursor.execute(
-            f'SET SESSION max_statement_time = {most:.3f}, '
+            f'SET SESSION max_statement_time = {statement:.3f}, '
             f'idle_transaction_timeout = {idle}'
         )
     else:
-        # Milliseconds, and of SELECT only.
+        # In milliseconds; MySQL applies it to SELECT only.
         cursor.execute(
             'SET SESSION max_execution_time = '
             f'{round(seconds * _STATEMENT_SHARE * 1000)}'
@@ -97,9 +94,9 @@ def _prepare_mysql(seconds: float, connection: Any) -> None:
 
 
 def _limit_psycopg(seconds: float, cargs: Any, cparams: dict[str, Any]) -> Any:
-    # In whole seconds, and never less than two.
+    # psycopg counts whole seconds and raises one to two.
     cparams.setdefault('connect_timeout', math.ceil(seconds))
-    return _timeout_connection_class().connect_bounded(
+    return _timeout_connection_class().connect_with_timeout(
         seconds, *cargs, **cparams
     )
 
@@ -119,37 +116,37 @@ def _prepare_postgresql(seconds: float, connection: Any) -> None:
 
 @functools.cache
 def _timeout_connection_class() -> Any:
-    """Return the class of connections that wait for so long only.
+    """Return the class of psycopg connections with a timeout.
 
-    libpq has no bound for an answer: TCP's own are of no use, because the
-    kernel of a server that is stopped goes on to acknowledge.
+    libpq has no timeout for an answer, and the timeouts of TCP do not help:
+    the kernel of a stopped server continues to acknowledge packets.
     """
     import psycopg
 
     class TimeoutConnection(psycopg.Connection[Any]):
-        """A connection each of whose answers must come in time."""
+        """A connection with a timeout for each answer."""
 
-        _seconds = math.inf
+        _timeout = math.inf
 
         @classmethod
-        def connect_bounded(
+        def connect_with_timeout(
             cls, seconds: float, *args: Any, **options: Any
         ) -> Any:
-            """Connect, as ``connect``."""
-            made = cls.connect(*args, **options)
-            made._seconds = seconds
-            return made
+            """Connect, as ``connect`` does."""
+            connection = cls.connect(*args, **options)
+            connection._timeout = seconds
+            return connection
 
         def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
-            """Drive a conversation with the server."""
-            return super().wait(self._in_time(gen), *args, **options)
+            """Run an exchange with the server."""
+            return super().wait(self._enforce_timeout(gen), *args, **options)
 
-        def _in_time(self, gen: Any) -> Generator[Any, Any, Any]:
-            """Go on with ``gen`` until it ends or the time is up.
+        def _enforce_timeout(self, gen: Any) -> Generator[Any, Any, Any]:
+            """Run ``gen`` until it ends or the timeout expires.
 
-            Whoever drives it wakes it several times a second.
+            psycopg resumes the generator several times a second.
             """
-            until = clock.monotonic() + self._seconds
+            until = clock.monotonic() + self._timeout
             try:
                 state = next(gen)
                 while True:
@@ -157,7 +154,7 @@ def _timeout_connection_class() -> Any:
                     if not ready and clock.monotonic() >= until:
                         self.close()
                         raise psycopg.OperationalError(
-                            f'no answer in {self._seconds} s'
+                            f'no answer in {self._timeout} s'
                         )
                     state = gen.send(ready)
             except StopIteration as ended:
@@ -168,7 +165,7 @@ def _timeout_connection_class() -> Any:
 
 _MYSQLDB = functools.partial(_limit_mysql, math.ceil)
 _PYMYSQL = functools.partial(_limit_mysql, float)
-#: How a driver bounds an answer, and what the server is told.
+#: How to set the timeouts of the client and of the server, by driver.
 _DRIVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., None]]] = {
     'sqlite+pysqlite': (None, _prepare_sqlite),
     'mysql+pymysql': (_PYMYSQL, _prepare_mysql),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alembic's way in: runs the migrations on the engine that it is given."""
+"""Alembic's entry point: run the schema upgrades on the given engine."""
 
 from alembic import context
 
@@ -9,7 +9,7 @@ engine = context.config.attributes['engine']
 
 with engine.connect() as connection:
     if connection.dialect.name == 'sqlite':
-        # Two services that start at once do not both make the tables.
+        # Serializes two services that start at once and create the tables.
         connection.info['in_transaction'] = True
         connection.exec_driver_sql('BEGIN IMMEDIATE')
     context.configure(

@@ -1,2 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-MAP."""
+"""Queries: every statement the product sends, one module per entity.
+
+=============== ==============================================================
+instances       instances and their faults, with the fence of every update
+operations      operations and their steps
+migrations      migration records
+hosts           services, hosts, claims and allocations
+host_removal    what still uses a host, and the removal of a service
+networks        networks
+ports           ports: the addresses of instances
+flavors         flavors
+key_pairs       key pairs
+quota_usage     the usage of a project, and the lock for counting it
+console_tokens  console tokens
+leases          leases among equal services
+server_queries  servers as the API shows, filters and lists them
+api_history     migrations and actions as the API lists them
+paging          pages after a marker
+outbox          notifications to publish
+ledger          the outbox and its archive, read as one
+archive         archiving and purging of finished rows
+audit_snapshot  the rows that an audit compares
+=============== ==============================================================
+
+A function takes an open connection and runs in the transaction of its caller.
+"""

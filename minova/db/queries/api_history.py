@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was done to servers: their moves and actions, as the API lists them."""
+"""The history of servers: migrations and actions as the API lists them."""
 
 from collections.abc import Mapping
 import datetime
@@ -21,12 +21,12 @@ _m = tables.migrations
 _o = tables.operations
 _s = tables.steps
 
-#: In these a live migration is in progress.
+#: The statuses of a live migration in progress.
 IN_PROGRESS: Final = ('queued', 'preparing', 'running', 'post-migrating')
 
-# -- moves -------------------------------------------------------------------
+# -- migrations --------------------------------------------------------------
 
-#: Which columns a list of moves may be filtered by, as clients name it.
+#: The filters of the list of migrations, by the names of the API.
 _MIGRATION_FILTERS: Final = {
     'status': _m.c.status,
     'migration_type': _m.c.kind,
@@ -43,9 +43,9 @@ def list_migrations(
     limit: int,
     marker: str | None = None,
 ) -> list[Migration]:
-    """Return the moves that pass all filters, the newest first.
+    """Return the migrations that match all filters, newest first.
 
-    InvalidInput for a ``marker``, a uuid, that is not there.
+    Raises InvalidInput for an unknown ``marker``, the uuid of a migration.
     """
     keys = (
         paging.SortKey(_m.c.created_at, descending=True),
@@ -79,7 +79,7 @@ def list_migrations(
 def list_live_migrations(
     connection: Connection, instance_uuid: str
 ) -> list[Migration]:
-    """Return the live migrations of a server that are in progress."""
+    """Return the live migrations in progress of a server."""
     rows = connection.execute(
         sa.select(*_m.c)
         .where(
@@ -116,9 +116,9 @@ def list_actions(
     limit: int | None = None,
     marker: str | None = None,
 ) -> list[Operation]:
-    """Return the operations of a server, the newest first.
+    """Return the operations of a server, newest first.
 
-    ``marker`` is a request id; InvalidInput when it is not there.
+    Raises InvalidInput for an unknown ``marker``, a request id.
     """
     keys = (
         paging.SortKey(_o.c.started_at, descending=True),
@@ -152,7 +152,7 @@ def list_actions(
 def get_action(
     connection: Connection, instance_uuid: str, request_id: str
 ) -> tuple[Operation, list[Step]] | None:
-    """Return what a request did to a server, with its steps."""
+    """Return the operation that a request began, with its steps."""
     row = (
         connection.execute(
             sa.select(*_o.c)

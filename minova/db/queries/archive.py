@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is over goes to the archive, and what is old leaves it.
+"""The archive: finished rows move to archive tables, old ones are purged.
 
-What may go stands in conditions that hold for good once they hold: an
-operation that has ended does not begin again, a notification that was
-published is not unpublished. So they may be asked first and acted on later,
-while services work.
+A row may be archived under conditions that stay true once they are true: an
+ended operation does not begin again, a published notification stays
+published. A batch can therefore be selected first and archived later, while
+services run.
 
-Never archived: an operation that has not ended or whose server still has an
-open step or a move that is going on or waits to be confirmed; a notification
-that is not published or belongs to an operation that goes on; a server that is
-not deleted or of which anything else stays. Faults and migrations go with
-their server, because the API shows those of living ones.
+Never archived are
+
+* an operation that runs, or whose server has an open step or a migration that
+  is in progress or waits for its confirmation;
+* a notification that is unpublished or belongs to a running operation;
+* a server that is not deleted, or with unarchived operations, notifications,
+  allocations or ports.
+
+Faults and migrations are archived with their server, because the API shows
+those of existing servers.
 """
 
 from collections.abc import Callable
@@ -31,7 +36,7 @@ from minova.db.queries import paging
 from minova.objects import operation as records
 
 Condition = sa.ColumnElement[bool]
-Marker = tuple[Any, ...]
+Marker = tuple[int | str | datetime.datetime, ...]
 
 _i = tables.instances
 _o = tables.operations
@@ -41,7 +46,7 @@ _b = tables.outbox
 
 @dataclasses.dataclass(frozen=True)
 class ChildTable:
-    """A table whose rows go with those of another: which, and by what."""
+    """A table whose rows are archived with the rows of their parent."""
 
     table: sa.Table
     archived: sa.Table
@@ -50,11 +55,12 @@ class ChildTable:
 
 @dataclasses.dataclass(frozen=True)
 class EntityKind:
-    """Rows that go to the archive together, each with its parts.
+    """A kind of row that is archived together with its child rows.
 
-    ``age`` is the column that says since when a thing is over, ``key`` what
-    the parts name it by, ``order`` the columns by which it is worked through.
-    ``stays`` says of a row that is old enough why it may not go yet.
+    ``age_column`` has the time at which a row became final, ``key_column``
+    the key that child rows refer to, ``order_columns`` the order of the
+    batches. ``blockers`` are the conditions that keep an old row, for a time
+    before which rows are archived.
     """
 
     table: sa.Table
@@ -68,22 +74,22 @@ class EntityKind:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """How many rows of each table went, and where to go on."""
+    """The number of rows by table, and the marker of the next batch."""
 
     counts: dict[str, int]
     after: Marker | None
 
 
 def _is_busy(instance_uuid: sa.Column[Any]) -> tuple[Condition, ...]:
-    """Return the conditions that something still goes on with a server."""
-    records_of_moves = tables.migrations.c
+    """Return the conditions that a server has open steps or migrations."""
+    migration = tables.migrations.c
     return (
         sa.exists().where(
             _s.c.instance_uuid == instance_uuid, _s.c.state.in_(records.OPEN)
         ),
         sa.exists().where(
-            records_of_moves.instance_uuid == instance_uuid,
-            records_of_moves.status.in_(migrations.ACTIVE_STATUSES),
+            migration.instance_uuid == instance_uuid,
+            migration.status.in_(migrations.ACTIVE_STATUSES),
         ),
     )
 
@@ -101,7 +107,7 @@ def _operation_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
 
 
 def _instance_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
-    held = tables.allocations
+    allocations = tables.allocations
     return (
         _i.c.vm_state != states.DELETED,
         _i.c.task_id.is_not(None),
@@ -114,12 +120,12 @@ def _instance_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
             _b.c.instance_uuid == _i.c.uuid,
             sa.or_(_b.c.published_at.is_(None), _b.c.published_at >= moment),
         ),
-        sa.exists().where(held.c.instance_uuid == _i.c.uuid),
+        sa.exists().where(allocations.c.instance_uuid == _i.c.uuid),
         sa.exists().where(tables.ports.c.instance_uuid == _i.c.uuid),
     )
 
 
-#: In the order in which they go: a server goes after all that tells of it.
+#: In the order of archiving: a server follows all rows that refer to it.
 ENTITY_KINDS: Final = (
     EntityKind(
         table=_b,
@@ -162,7 +168,7 @@ def archive_batch(
     limit: int,
     after: Marker | None = None,
 ) -> Batch:
-    """Archive the next rows of a kind that were over before ``moment``."""
+    """Archive the next rows of a kind that became final before ``moment``."""
     found, marker = _next_keys(
         connection,
         kind,
@@ -173,7 +179,7 @@ def archive_batch(
     )
     if not found:
         return Batch({}, None)
-    # Another archiver may be at the same rows; each goes once.
+    # Another archiver may have selected the same rows.
     keys = _lock_rows(connection, kind, kind.table, found)
     counts = {
         part.table.name: _move_rows(
@@ -194,7 +200,7 @@ def purge_batch(
     limit: int,
     after: Marker | None = None,
 ) -> Batch:
-    """Let the next archived rows of a kind that are so old go for good."""
+    """Delete the next archived rows of a kind older than ``moment``."""
     table = kind.archived
     old = (table.c[kind.age_column] < moment,)
     found, marker = _next_keys(connection, kind, table, old, limit, after)
@@ -219,9 +225,9 @@ def count_rows(
     moment: datetime.datetime,
     archived: bool = False,
 ) -> dict[str, int]:
-    """Return how many rows of each table would go now.
+    """Return how many rows of each table would be archived now.
 
-    With ``archived``, how many would leave the archive.
+    With ``archived``, how many would be purged from the archive.
     """
     table = kind.archived if archived else kind.table
     conditions = (
@@ -262,7 +268,7 @@ def _next_keys(
     limit: int,
     after: Marker | None,
 ) -> tuple[list[Any], Marker | None]:
-    """Return the keys of the next rows, and the marker of the last."""
+    """Return the keys of the next rows and the marker of the last one."""
     columns = [table.c[name] for name in kind.order_columns]
     query = sa.select(table.c[kind.key_column].label('the_key'), *columns)
     if after is not None:
@@ -299,14 +305,14 @@ def _move_rows(
         sa.insert(archived).from_select(
             names, sa.select(*table.c).where(table.c[link].in_(keys))
         ),
-        # Or psycopg's would not be known.
+        # psycopg reports no row count of INSERT ... SELECT without it.
         execution_options={'preserve_rowcount': True},
     ).rowcount
     deleted = _delete_rows(connection, table, link, keys)
     if copied != deleted:
         raise exception.Conflict(
             reason=f'rows of {table.name} changed while they were archived; '
-            'this batch stays as it was'
+            'this batch is rolled back; run the command again'
         )
     return deleted
 
@@ -320,12 +326,12 @@ def _delete_rows(
     return int(result.rowcount)
 
 
-# -- what is said of it ------------------------------------------------------
+# -- summary -----------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class ArchivedSummary:
-    """What of an instance's story is in the archive."""
+    """The archived part of an instance's history, as numbers."""
 
     operations: int
     last_finished_at: datetime.datetime | None
@@ -336,7 +342,7 @@ class ArchivedSummary:
 def summarize_instance(
     connection: Connection, instance_uuid: str
 ) -> ArchivedSummary:
-    """Return what of an instance is archived."""
+    """Return how much of an instance's history is archived."""
     operations = tables.archived_operations
     row = connection.execute(
         sa.select(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All rows that an audit compares, read in one transaction.
+"""The rows that an audit compares, read in one transaction.
 
-Each statement sees one moment, two of them need not see the same: what is
-found by comparing them counts only when it is found again (``audit.looks``).
+Each statement sees one moment, and two statements may see two: a finding from
+their comparison counts only when a second scan confirms it
+(``audit.confirmed_scan``).
 """
 
 from collections.abc import Iterator
@@ -35,14 +36,14 @@ _o = tables.operations
 _s = tables.steps
 _n = tables.outbox
 
-#: How the types of events with a start and an end end.
+#: The phases of an event, which end its type.
 _PHASES: Final = ('start', 'end', 'error')
 _RESOURCES: Final = ('vcpus', 'memory_mb', 'disk_gb')
 
 
 @dataclasses.dataclass(frozen=True)
 class InstanceRow:
-    """What is compared of an instance, also of one that is gone."""
+    """The compared columns of an instance; deleted ones are included."""
 
     uuid: str
     host: str | None
@@ -59,7 +60,7 @@ class InstanceRow:
 
 @dataclasses.dataclass(frozen=True)
 class Allocation:
-    """Room on a host that somebody holds for an instance."""
+    """Resources of a host that a consumer holds for an instance."""
 
     id: int
     host: str
@@ -71,15 +72,15 @@ class Allocation:
 
     @property
     def resources(self) -> tuple[int, int, int]:
-        """Processors, MiB of memory, GiB of disk."""
+        """vCPUs, MiB of memory, GiB of disk."""
         return self.vcpus, self.memory_mb, self.disk_gb
 
 
 @dataclasses.dataclass(frozen=True)
 class HostRow:
-    """A host: what its row says is used, and what its allocations sum to.
+    """A host: the usage in its row and the sum of its allocations.
 
-    Both as processors, MiB of memory and GiB of disk, of one moment.
+    Both are vCPUs, MiB of memory and GiB of disk, read at the same moment.
     """
 
     host: str
@@ -90,7 +91,7 @@ class HostRow:
 
 @dataclasses.dataclass(frozen=True)
 class OutboxSummary:
-    """What the outbox holds of an instance, by the notifications' numbers."""
+    """The notifications of an instance in the outbox, by sequence number."""
 
     rows: int
     first: int
@@ -102,7 +103,7 @@ class OutboxSummary:
 
 @dataclasses.dataclass(frozen=True)
 class UnfinishedEvent:
-    """An event that an operation told the start of, and not the end."""
+    """An event of an operation with a start and without an end."""
 
     operation_id: str
     instance_uuid: str
@@ -111,11 +112,12 @@ class UnfinishedEvent:
 
 @dataclasses.dataclass(frozen=True)
 class DatabaseSnapshot:
-    """The database, as far as it can be compared with something.
+    """The rows that an audit compares.
 
-    ``operations`` has all that run and all that an instance, an open step or
-    a move names; ``steps`` those of the running ones and all that are open;
-    ``moves`` those that are not over.
+    ``operations`` has the running ones and those that an instance, an open
+    step or a migration refers to; ``steps`` has the steps of running
+    operations and all open steps; ``migrations`` has those without a final
+    status.
     """
 
     instances: dict[str, InstanceRow]
@@ -131,17 +133,17 @@ class DatabaseSnapshot:
 
     @property
     def compute_services(self) -> list[Service]:
-        """The services that act for hosts."""
+        """The compute services."""
         return [one for one in self.services if one.binary == COMPUTE_BINARY]
 
 
 def read_snapshot(connection: Connection) -> DatabaseSnapshot:
-    """Read all that an audit compares."""
+    """Read the rows that an audit compares."""
     steps = list(_steps(connection))
     open_migrations = list(_migrations(connection))
     instances = {row.uuid: row for row in _instances(connection)}
     named = {step.operation_id for step in steps}
-    named |= {move.operation_id for move in open_migrations}
+    named |= {migration.operation_id for migration in open_migrations}
     named |= {row.task_id for row in instances.values() if row.task_id}
     return DatabaseSnapshot(
         instances=instances,
@@ -187,7 +189,7 @@ def _steps(connection: Connection) -> Iterator[Step]:
         yield Step(**row)
 
 
-#: How many ids are asked for at a time; SQLite takes no more than 32766.
+#: Ids per statement; SQLite allows 32766 parameters.
 _PAGE_SIZE = 1000
 
 
@@ -265,10 +267,10 @@ def _outbox(connection: Connection) -> Iterator[tuple[str, OutboxSummary]]:
 
 
 def _unfinished_events(connection: Connection) -> Iterator[UnfinishedEvent]:
-    """Return what ended operations have left open.
+    """Give the events that ended operations have left without an end.
 
-    An event may end more often than it starts: a host that refuses a resize
-    is told of without the resize having begun.
+    An event may have more ends than starts: a host that refuses a resize
+    emits an error without a start.
     """
     ending = sa.or_(*(_n.c.event_type.endswith(f'.{p}') for p in _PHASES))
     running = sa.select(_o.c.id).where(_o.c.state == objects.RUNNING)
@@ -287,12 +289,14 @@ def _unfinished_events(connection: Connection) -> Iterator[UnfinishedEvent]:
         .group_by(_n.c.operation_id, _n.c.instance_uuid, _n.c.event_type)
         .order_by(_n.c.operation_id, _n.c.event_type)
     )
-    open_: dict[UnfinishedEvent, int] = {}
+    counts: dict[UnfinishedEvent, int] = {}
     for row in _rows(connection, query):
-        event, _, phase = row['event_type'].rpartition('.')
-        one = UnfinishedEvent(row['operation_id'], row['instance_uuid'], event)
+        name, _, phase = row['event_type'].rpartition('.')
+        event = UnfinishedEvent(
+            row['operation_id'], row['instance_uuid'], name
+        )
         times = row['times'] if phase == _PHASES[0] else -row['times']
-        open_[one] = open_.get(one, 0) + times
-    for one, times in open_.items():
+        counts[event] = counts.get(event, 0) + times
+    for event, times in counts.items():
         if times > 0:
-            yield one
+            yield event

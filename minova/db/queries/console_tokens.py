@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokens of consoles: who may see a guest's screen, and until when.
+"""Queries about console tokens.
 
-A token counts while its row is there, has not expired, and its instance is
-not deleted. Where the screen is does not stand here: a port that is
-remembered may be another guest's by the time it is used.
+A token is valid while its row exists, has not expired and its instance is not
+deleted. The table has no address of a console: a stored port may belong to
+another guest by the time the token is used.
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
 import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,19 +21,27 @@ _t = tables.console_tokens
 _i = tables.instances
 
 
-def insert(connection: Connection, values: dict[str, Any]) -> None:
-    """Write a token."""
+@dataclasses.dataclass(frozen=True)
+class TokenTarget:
+    """The console that a token opens, and the host of its instance."""
+
+    instance_uuid: str
+    console_type: str
+    host: str | None
+
+
+def insert(
+    connection: Connection, values: Mapping[str, str | datetime.datetime]
+) -> None:
+    """Insert a token."""
     connection.execute(sa.insert(_t).values(values))
 
 
 def find(
     connection: Connection, token_hash: str, moment: datetime.datetime
-) -> Any:
-    """Return what a token is good for at a moment, None for nothing.
-
-    instance_uuid, console_type, and the instance's host.
-    """
-    return connection.execute(
+) -> TokenTarget | None:
+    """Return the target of a token, None if it is invalid at ``moment``."""
+    row = connection.execute(
         sa.select(_t.c.instance_uuid, _t.c.console_type, _i.c.host)
         .join(_i, _i.c.uuid == _t.c.instance_uuid)
         .where(
@@ -41,28 +50,29 @@ def find(
             _i.c.vm_state != states.DELETED,
         )
     ).first()
+    return TokenTarget(*row) if row else None
 
 
 def delete_by_instance(connection: Connection, instance_uuid: str) -> None:
-    """Remove the tokens of an instance."""
+    """Delete the tokens of an instance."""
     connection.execute(
         sa.delete(_t).where(_t.c.instance_uuid == instance_uuid)
     )
 
 
 def has_expired(connection: Connection, moment: datetime.datetime) -> bool:
-    """Tell whether there is one that counts no more."""
+    """Tell whether any token has expired."""
     query = sa.select(_t.c.id).where(_t.c.expires_at <= moment).limit(1)
     return connection.execute(query).first() is not None
 
 
 def delete_expired(connection: Connection, moment: datetime.datetime) -> None:
-    """Remove those that count no more."""
+    """Delete the expired tokens."""
     connection.execute(sa.delete(_t).where(_t.c.expires_at <= moment))
 
 
 def filter_existing(connection: Connection, uuids: Iterable[str]) -> set[str]:
-    """Return those of some instances that are not deleted."""
+    """Return the instances among ``uuids`` that are not deleted."""
     query = sa.select(_i.c.uuid).where(
         _i.c.uuid.in_(list(uuids)), _i.c.vm_state != states.DELETED
     )

@@ -20,27 +20,27 @@ def _from_row(row: Mapping[Any, Any]) -> Flavor:
 
 
 def get(connection: Connection, flavorid: str) -> Flavor | None:
-    """Return the flavor with the id that the API shows."""
+    """Return the flavor with this id of the API, None if unknown."""
     query = sa.select(*_t.c).where(_t.c.flavorid == flavorid)
     row = connection.execute(query).mappings().first()
     return _from_row(row) if row else None
 
 
 def get_by_name(connection: Connection, name: str) -> Flavor | None:
-    """Return the flavor of that name."""
+    """Return the flavor of this name, None if unknown."""
     query = sa.select(*_t.c).where(_t.c.name == name)
     row = connection.execute(query).mappings().first()
     return _from_row(row) if row else None
 
 
 def list_all(connection: Connection) -> list[Flavor]:
-    """Return all flavors."""
+    """Return all flavors in the order of their creation."""
     rows = connection.execute(sa.select(*_t.c).order_by(_t.c.id)).mappings()
     return [_from_row(row) for row in rows]
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Write a new flavor; return its number."""
+    """Insert a flavor; return its row number."""
     result = connection.execute(sa.insert(_t).values(**values))
     number = result.inserted_primary_key
     assert number is not None
@@ -50,12 +50,12 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 def update(
     connection: Connection, flavor_id: int, values: Mapping[str, Any]
 ) -> None:
-    """Change a flavor; instances keep the copy they were made with."""
+    """Change a flavor; instances keep their copy of it."""
     connection.execute(
         sa.update(_t).where(_t.c.id == flavor_id).values(**values)
     )
 
 
 def delete(connection: Connection, flavor_id: int) -> None:
-    """Remove a flavor; instances keep the copy they were made with."""
+    """Delete a flavor; instances keep their copy of it."""
     connection.execute(sa.delete(_t).where(_t.c.id == flavor_id))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts that go for good: whether anything still needs one, and its end."""
+"""The removal of a host: what still uses it, and the removal itself."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ _s = tables.steps
 
 @dataclasses.dataclass(frozen=True)
 class HostUsage:
-    """How much needs a host."""
+    """The number of servers, migrations and open steps of a host."""
 
     servers: int
     migrations: int
@@ -28,7 +28,7 @@ class HostUsage:
 
 
 def count_usage(connection: Connection, host: str) -> HostUsage:
-    """Return how many servers, moves and open steps a host has."""
+    """Count the servers, active migrations and open steps of a host."""
     counts = (
         sa.select(sa.func.count())
         .select_from(_i)
@@ -47,15 +47,17 @@ def count_usage(connection: Connection, host: str) -> HostUsage:
 
 
 def remove(connection: Connection, service: Service) -> None:
-    """Remove a service and, of a compute, its host.
+    """Delete a service and, for a compute, its host with its allocations.
 
-    Room that is still promised there is what operators have abandoned.
+    Remaining allocations belong to operations that an operator abandoned.
     """
     services, hosts = tables.services, tables.hosts
-    room = tables.allocations
+    allocations = tables.allocations
     connection.execute(sa.delete(services).where(services.c.id == service.id))
     if service.binary == operations.COMPUTE_BINARY:
         connection.execute(
             sa.delete(hosts).where(hosts.c.host == service.host)
         )
-        connection.execute(sa.delete(room).where(room.c.host == service.host))
+        connection.execute(
+            sa.delete(allocations).where(allocations.c.host == service.host)
+        )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about services, hosts and what is claimed of them.
+"""Queries about services, hosts and their allocations.
 
-A claim is one conditional UPDATE of the host's row: it cannot promise more
-than there is, however many claim at once. The sums on the host's row are kept
-equal to its allocations because both are written in one transaction.
+A claim is one conditional UPDATE of the host's row: concurrent claims cannot
+allocate more than the host has. One transaction writes the allocation and the
+usage in the host's row, so that both stay equal.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _v = tables.services
 
 @dataclasses.dataclass(frozen=True)
 class Service:
-    """A service and how long ago it was heard of, in seconds."""
+    """A service; ``heartbeat_age`` is in seconds."""
 
     id: int
     uuid: str
@@ -45,13 +45,13 @@ class Service:
     heartbeat_age: float
 
     def is_up(self, service_down_time: float) -> bool:
-        """Tell whether it may be asked for something."""
+        """Tell whether it may receive requests."""
         return not self.forced_down and self.heartbeat_age <= service_down_time
 
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """A compute's host and what of it is promised."""
+    """The host of a compute service, and how much of it is allocated."""
 
     id: int
     uuid: str
@@ -85,7 +85,7 @@ _HEARTBEAT = (
     .where(
         _v.c.binary == sa.bindparam('the_binary'),
         _v.c.host == sa.bindparam('the_host'),
-        _v.c.incarnation == sa.bindparam('own'),
+        _v.c.incarnation == sa.bindparam('own_incarnation'),
     )
     .values(last_seen_at=types.now())
 )
@@ -104,13 +104,17 @@ def _services(by_binary: bool, by_host: bool) -> sa.Select[Any]:
 def record_heartbeat(
     connection: Connection, binary: str, host: str, incarnation: str
 ) -> bool:
-    """Note that incarnation ``own`` of a service lives.
+    """Record a heartbeat of one incarnation of a service.
 
-    False when it is not the newest start of the service any more.
+    False when a newer incarnation of the service has registered.
     """
     result = connection.execute(
         _HEARTBEAT,
-        {'the_binary': binary, 'the_host': host, 'own': incarnation},
+        {
+            'the_binary': binary,
+            'the_host': host,
+            'own_incarnation': incarnation,
+        },
     )
     return result.rowcount == 1
 
@@ -122,7 +126,7 @@ def register_service(
     incarnation: str,
     version: str,
 ) -> None:
-    """Make ``incarnation`` the newest start of a service."""
+    """Make ``incarnation`` the current one of a service."""
     values = {
         'incarnation': incarnation,
         'version': version,
@@ -130,10 +134,10 @@ def register_service(
         'last_seen_at': types.now(),
     }
     known = (_v.c.binary == binary, _v.c.host == host)
-    renew = sa.update(_v).where(*known).values(values)
-    if connection.execute(renew).rowcount:
+    update = sa.update(_v).where(*known).values(values)
+    if connection.execute(update).rowcount:
         return
-    made = sa.insert(_v).values(
+    insert = sa.insert(_v).values(
         uuid=clock.uuid4(),
         binary=binary,
         host=host,
@@ -143,16 +147,16 @@ def register_service(
     )
     try:
         with connection.begin_nested():
-            connection.execute(made)
+            connection.execute(insert)
     except db_exception.DBDuplicateEntry:
-        # Another worker of the service was faster.
-        connection.execute(renew)
+        # Another worker of the service has inserted the row meanwhile.
+        connection.execute(update)
 
 
 def list_services(
     connection: Connection, binary: str | None = None, host: str | None = None
 ) -> list[Service]:
-    """Return the services, by binary and host if these are given."""
+    """Return the services, filtered by binary and host if given."""
     query = _services(binary is not None, host is not None)
     wanted = {'the_binary': binary, 'the_host': host}
     known = {name: text for name, text in wanted.items() if text is not None}
@@ -168,7 +172,7 @@ def list_services(
 def update_service(
     connection: Connection, service_id: int, values: Mapping[str, Any]
 ) -> None:
-    """Change what an administrator may say of a service."""
+    """Change the fields of a service that an administrator may set."""
     connection.execute(
         sa.update(_v).where(_v.c.id == service_id).values(**values)
     )
@@ -181,7 +185,7 @@ _HOST = _HOSTS.where(_h.c.host == sa.bindparam('the_host'))
 
 
 def save_host_report(connection: Connection, report: HostReport) -> None:
-    """Write what a compute says of its host."""
+    """Insert or update a host with the report of its compute."""
     values = report.as_dict()
     for name in ('incarnation', 'version'):
         del values[name]
@@ -204,7 +208,7 @@ def save_host_report(connection: Connection, report: HostReport) -> None:
 
 
 def list_hosts(connection: Connection, host: str | None = None) -> list[Host]:
-    """Return all hosts, or the one of that name in a list."""
+    """Return all hosts, or those of this name (one or none)."""
     query, values = (
         (_HOSTS, {}) if host is None else (_HOST, {'the_host': host})
     )
@@ -266,7 +270,7 @@ def claim(
     consumer: str,
     flavor: Flavor,
 ) -> bool:
-    """Take the flavor's room on a host; False when it is not there."""
+    """Allocate a flavor on a host; False if its capacity does not suffice."""
     wanted = {
         'vcpus': flavor.vcpus,
         'memory_mb': flavor.memory_mb,
@@ -293,10 +297,10 @@ def set_allocation(
     consumer: str,
     resources: tuple[int, int, int],
 ) -> None:
-    """Note room that is taken already, whether or not there is enough.
+    """Record an allocation without a check of the host's capacity.
 
-    ``sizes`` are processors, MiB of memory and GiB of disk. What the consumer
-    held before is replaced. The sums on the host's row are put right.
+    ``resources`` are vCPUs, MiB of memory and GiB of disk. The allocation
+    replaces the consumer's earlier one; the host's usage is recomputed.
     """
     _lock(connection, host)
     mine = (
@@ -320,10 +324,10 @@ def set_allocation(
 
 
 def recompute_usage(connection: Connection, host: str) -> None:
-    """Make the sums on a host's row those of its allocations.
+    """Set the usage in a host's row to the sum of its allocations.
 
-    The row is locked before they are read: whoever claims or releases
-    meanwhile adds to, or takes from, what is written here.
+    The row is locked before the allocations are read, so that concurrent
+    claims and releases apply to the new sums.
     """
     _lock(connection, host)
     sums = [
@@ -347,16 +351,16 @@ def release(
     host: str | None = None,
     consumer: str | None = None,
 ) -> None:
-    """Give back what an instance holds, on one host or by one consumer."""
+    """Release allocations of an instance, on one host or of one consumer."""
     allocated = [
         row
         for row in list_allocations(connection, instance_uuid)
         if host in (None, row['host']) and consumer in (None, row['consumer'])
     ]
-    # In the order of the names: two who release the same do not deadlock.
+    # In the order of the hosts: concurrent releases do not deadlock.
     for row in sorted(allocated, key=lambda row: str(row['host'])):
-        gone = connection.execute(_DELETE_ALLOCATION, {'the_id': row['id']})
-        if gone.rowcount:
+        deleted = connection.execute(_DELETE_ALLOCATION, {'the_id': row['id']})
+        if deleted.rowcount:
             sizes = ('vcpus', 'memory_mb', 'disk_gb')
             less = {f'less_{name}': row[name] for name in sizes}
             connection.execute(_RELEASE, {'the_host': row['host']} | less)
@@ -369,7 +373,7 @@ def transfer_claim(
     consumer: str,
     new_consumer: str,
 ) -> None:
-    """Let another hold what ``consumer`` holds for an instance on a host."""
+    """Transfer the allocation of an instance on a host to a new consumer."""
     connection.execute(
         _TRANSFER,
         {

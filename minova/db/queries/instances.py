@@ -20,8 +20,8 @@ from minova.objects.instance import InstanceState
 _t = tables.instances
 _COLUMNS = tuple(_t.c)
 
-# Statements of every action, and those of services that do nothing, are made
-# once; the names of the values that come with them say which columns are set.
+# The statements of frequent transactions are compiled once; the names of the
+# values passed with them select the columns to set.
 _INSERT = sa.insert(_t)
 _FENCED = sa.update(_t).where(
     _t.c.uuid == sa.bindparam('the_uuid'),
@@ -44,13 +44,13 @@ _FLAVORS_OF = sa.select(_t.c.flavor).where(
 
 
 def from_row(values: dict[str, Any]) -> Instance:
-    """Return the object that a row stands for; all columns, by name."""
+    """Return the instance of a row with all columns."""
     values['flavor'] = Flavor.from_dict(values['flavor'])
     return Instance(**values)
 
 
 def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of an instance as its columns hold them."""
+    """Convert fields of an instance to column values."""
     columns = dict(values)
     if 'flavor' in columns:
         columns['flavor'] = columns['flavor'].as_dict()
@@ -64,11 +64,10 @@ def get(
     lock: bool = False,
     deleted: bool = False,
 ) -> Instance | None:
-    """Return the instance, None when there is none to be seen.
+    """Return an instance, None if it is unknown or hidden.
 
-    ``project_id`` hides the instances of others, ``deleted`` shows those that
-    are gone, ``lock`` keeps everybody else from changing the row until the
-    transaction ends.
+    ``project_id`` hides the instances of other projects, ``deleted`` includes
+    deleted ones, ``lock`` locks the row until the transaction ends.
     """
     query = _one(project_id is not None, lock, deleted)
     values = {'the_uuid': uuid}
@@ -89,7 +88,7 @@ def _one(of_project: bool, lock: bool, deleted: bool) -> sa.Select[Any]:
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Insert a row; return its number."""
+    """Insert an instance; return its row number."""
     result = connection.execute(_INSERT, to_columns(values))
     number = result.inserted_primary_key
     assert number is not None
@@ -103,10 +102,10 @@ def update(
     generation: int,
     task_id: str | None,
 ) -> bool:
-    """Change a row if it still is of this generation and owner.
+    """Change an instance if it still has this generation and owner.
 
-    This comparison is the fence: False means that somebody else has taken
-    the instance over and that nothing was written.
+    This comparison is the fence: False means that another operation owns the
+    instance now and that nothing was written.
     """
     known = {'the_uuid': uuid, 'read_generation': generation}
     statement = _UPDATE_FREE
@@ -119,17 +118,16 @@ def update(
 
 def get_project_flavors(
     connection: Connection, project_id: str
-) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many instances a project has, and their flavors."""
+) -> list[dict[str, Any]]:
+    """Return the flavor of each instance of a project, as stored."""
     found = connection.execute(_FLAVORS_OF, {'the_project': project_id})
-    flavors = list(found.scalars())
-    return len(flavors), flavors
+    return list(found.scalars())
 
 
 def list_states_on_host(
     connection: Connection, host: str
 ) -> list[InstanceState]:
-    """Return what power reconciliation needs of all instances of a host."""
+    """Return the instances of a host as power synchronization needs them."""
     rows = connection.execute(_STATES_ON_HOST, {'the_host': host})
     return [
         InstanceState(
@@ -151,7 +149,7 @@ def add_fault(
     host: str | None,
     moment: datetime.datetime,
 ) -> None:
-    """Record why an operation failed, for the user to see."""
+    """Record why an operation failed; the API shows it to the user."""
     connection.execute(
         _ADD_FAULT,
         {
@@ -169,7 +167,7 @@ def add_fault(
 def get_latest_faults(
     connection: Connection, uuids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the newest fault of each of the instances that have one."""
+    """Return the newest fault of each instance that has one, by uuid."""
     t = tables.faults
     newest = (
         sa.select(sa.func.max(t.c.id))
@@ -180,8 +178,3 @@ def get_latest_faults(
         sa.select(*t.c).where(t.c.id.in_(newest))
     ).mappings()
     return {row['instance_uuid']: dict(row) for row in rows}
-
-
-def changed_since(moment: datetime.datetime) -> sa.ColumnElement[bool]:
-    """Return the condition that an instance was touched at or after it."""
-    return sa.func.coalesce(_t.c.updated_at, _t.c.created_at) >= moment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about key pairs. They are a user's, whatever the project."""
+"""Queries about key pairs; they belong to a user, not to a project."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -17,7 +17,7 @@ _t = tables.key_pairs
 
 @dataclasses.dataclass(frozen=True)
 class KeyPair:
-    """What is kept of a key pair: its public half."""
+    """A key pair; the private key is not stored."""
 
     id: int
     user_id: str
@@ -29,7 +29,7 @@ class KeyPair:
 
 
 def get(connection: Connection, user_id: str, name: str) -> KeyPair | None:
-    """Return a user's key pair of that name."""
+    """Return a user's key pair of this name, None if unknown."""
     query = sa.select(*_t.c).where(*_matches(user_id, name))
     row = connection.execute(query).mappings().first()
     return KeyPair(**row) if row else None
@@ -41,19 +41,19 @@ def list_page(
     limit: int | None = None,
     marker: str | None = None,
 ) -> list[KeyPair] | None:
-    """Return a user's key pairs by name, behind the one named ``marker``.
+    """Return a user's key pairs by name, after the one named ``marker``.
 
-    ``limit`` None: all of them. None when there is no such marker.
+    All of them without a ``limit``. None for an unknown marker.
     """
     keys = [paging.SortKey(_t.c.name)]
     query = sa.select(*_t.c).where(_t.c.user_id == user_id)
     if marker is not None:
-        behind = paging.after_marker(
+        after = paging.after_marker(
             connection, keys, *_matches(user_id, marker)
         )
-        if behind is None:
+        if after is None:
             return None
-        query = query.where(behind)
+        query = query.where(after)
     query = query.order_by(*paging.order_by(keys)).limit(limit)
     return [KeyPair(**row) for row in connection.execute(query).mappings()]
 
@@ -65,14 +65,14 @@ def count(connection: Connection, user_id: str) -> int:
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Write a new key pair."""
+    """Insert a key pair."""
     connection.execute(sa.insert(_t).values(**values))
 
 
 def delete(connection: Connection, user_id: str, name: str) -> bool:
-    """Remove a key pair; False when there is none.
+    """Delete a key pair; False if there is none.
 
-    Instances keep the copy of the public key that they were made with.
+    Instances keep their copy of the public key.
     """
     result = connection.execute(sa.delete(_t).where(*_matches(user_id, name)))
     return bool(result.rowcount)

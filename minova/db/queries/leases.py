@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leases: what one of several equal services does at a time."""
+"""Leases: work that only one of several equal services does at a time."""
 
 import datetime
 
@@ -18,7 +18,7 @@ _FIND = sa.select(
     types.now().label('now'), _t.c.holder, _t.c.expires_at
 ).where(_t.c.name == sa.bindparam('the_name'))
 _INSERT = sa.insert(_t)
-#: Written only if it still is as it was read.
+#: Applies only if the row is unchanged since it was read.
 _RENEW = sa.update(_t).where(
     _t.c.name == sa.bindparam('the_name'),
     _t.c.holder == sa.bindparam('read_holder'),
@@ -29,9 +29,9 @@ _RENEW = sa.update(_t).where(
 def acquire(
     database: Database, name: str, holder: str, duration: float
 ) -> bool:
-    """Hold the lease ``name`` for ``seconds`` from now, if nobody else does.
+    """Acquire or renew a lease for ``duration`` seconds; False if it is held.
 
-    The database's clock decides, so the holders' clocks need not agree.
+    The database's clock counts, so that the holders' clocks may differ.
     """
 
     def renew(connection: Connection) -> bool:
@@ -59,12 +59,12 @@ def acquire(
     try:
         return database.write(renew)
     except db_exception.DBDuplicateEntry:
-        # Another one made the very first entry a moment ago.
+        # Another service has inserted the lease meanwhile.
         return False
 
 
 def release(database: Database, name: str, holder: str) -> None:
-    """Let the next one have the lease without waiting for its end."""
+    """Release a lease before it expires."""
     database.write(
         lambda connection: connection.execute(
             sa.delete(_t).where(_t.c.name == name, _t.c.holder == holder)

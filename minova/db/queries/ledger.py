@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about all that was ever told: the outbox and its archive as one.
+"""The ledger: all emitted notifications, from the outbox and its archive.
 
-Only read. A row is in one of the two, and moves from the first to the second;
-each page is one statement over both, so that none is missed on its way.
+These queries only read. The archiver moves rows from one table to the other;
+each page is one statement over both tables, so that it misses no row.
 """
 
 import dataclasses
 import datetime
-from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
@@ -19,20 +18,18 @@ from minova.db.queries import paging
 
 _TABLES: Final = (tables.outbox, tables.archived_outbox)
 
-#: The orders in which the ledger is read: each instance's by its numbers, one
-#: instance after the other, or all as they were written.
+#: The orders of the ledger: by instance and sequence number, or as written.
 BY_INSTANCE: Final = ('instance_uuid', 'seq')
 AS_WRITTEN: Final = ('id',)
 
-Marker = tuple[Any, ...]
+Marker = tuple[int | str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """Which notifications: all, or those that pass what is set.
+    """A filter of notifications; without fields it matches all.
 
-    ``since`` and ``until`` are about when a thing was told; what was told at
-    ``until`` is not meant any more.
+    ``since`` (inclusive) and ``until`` (exclusive) limit the creation time.
     """
 
     instance: str | None = None
@@ -43,21 +40,21 @@ class Scope:
 
 @dataclasses.dataclass(frozen=True)
 class Entry(outbox.Notice):
-    """A notification, and whether it is in the archive."""
+    """A notification, and whether it is archived."""
 
     archived: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many notifications, and how many of them still wait."""
+    """The number of notifications, and of the unpublished among them."""
 
     total: int
     unpublished: int
 
 
 def make_marker(entry: outbox.Notice, order: tuple[str, ...]) -> Marker:
-    """Return where in this order a notification stands."""
+    """Return the position of a notification in an order."""
     return tuple(getattr(entry, name) for name in order)
 
 
@@ -68,9 +65,9 @@ def list_page(
     limit: int,
     after: Marker | None = None,
 ) -> list[Entry]:
-    """Return the next notifications of a scope behind a marker."""
-    # Each half is cut by itself: not every database would look only at the
-    # beginning of both.
+    """Return the next notifications of a scope after a marker."""
+    # Each half has its own limit: not every database applies the outer limit
+    # to both.
     halves = [
         sa.select(*table.c, sa.literal(archived, sa.Boolean).label('archived'))
         .where(*_conditions(table, scope, order, after))
@@ -92,7 +89,7 @@ def list_page(
 def count(
     connection: Connection, scope: Scope, after: Marker | None = None
 ) -> Counts:
-    """Count the notifications of a scope behind a marker by instance."""
+    """Count the notifications of a scope after a BY_INSTANCE marker."""
     total = published = 0
     for table in _TABLES:
         row = connection.execute(
@@ -131,10 +128,10 @@ def _conditions(
 
 @dataclasses.dataclass(frozen=True)
 class RetainedRange:
-    """What is kept of an instance's notifications: numbers, None for none.
+    """The sequence numbers of an instance's retained notifications.
 
-    ``last`` is the newest that was ever given, None for an instance that is
-    not known any more.
+    ``first`` and ``first_unarchived`` are None if there are none. ``last`` is
+    the newest number ever assigned, None for an unknown instance.
     """
 
     first: int | None
@@ -143,7 +140,7 @@ class RetainedRange:
 
 
 def get_retained(connection: Connection, instance_uuid: str) -> RetainedRange:
-    """Return how much of an instance's story is where."""
+    """Return which notifications of an instance are retained."""
     found = [
         connection.execute(
             sa.select(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about the records of moves, which the API calls migrations."""
+"""Queries about migration records: of resizes, cold and live migrations."""
 
 from collections.abc import Mapping
 import datetime
@@ -14,7 +14,7 @@ from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
-#: A move in one of these is over.
+#: A migration with one of these statuses has ended.
 FINAL_STATUSES: Final = (
     'confirmed',
     'reverted',
@@ -23,7 +23,7 @@ FINAL_STATUSES: Final = (
     'error',
     'failed',
 )
-#: A move in one of these needs both its hosts.
+#: A migration with one of these statuses needs both its hosts.
 ACTIVE_STATUSES: Final = (
     'queued',
     'preparing',
@@ -53,7 +53,7 @@ _OF_OPERATION = sa.select(*_t.c).where(
 
 
 def from_row(row: Mapping[Any, Any]) -> Migration:
-    """Return the object that a row stands for."""
+    """Return the migration of a row with all columns."""
     values = dict(row)
     for name in ('old_flavor', 'new_flavor'):
         values[name] = Flavor.from_dict(values[name])
@@ -61,7 +61,7 @@ def from_row(row: Mapping[Any, Any]) -> Migration:
 
 
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Write a new record; return its number."""
+    """Insert a migration; return its row number."""
     result = connection.execute(_INSERT, _columns(values))
     number = result.inserted_primary_key
     assert number is not None
@@ -71,7 +71,7 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 def update(
     connection: Connection, migration_id: int, values: Mapping[str, Any]
 ) -> None:
-    """Change a record."""
+    """Change a migration."""
     connection.execute(_UPDATE, _columns(values) | {'the_id': migration_id})
 
 
@@ -81,9 +81,12 @@ def update_progress(
     counters: Mapping[str, int],
     progress: int,
 ) -> None:
-    """Note how far a move is, while it runs."""
+    """Record the progress of a running migration, also in its instance.
+
+    ``counters`` are bytes by column name, ``progress`` is in percent.
+    """
     known = {name: counters[name] for name in counters if name in _t.c}
-    # Live, and with a restart.
+    # 'running' is the status of a live migration, 'migrating' of a resize.
     running = (
         _t.c.id == migration_id,
         _t.c.status.in_(('running', 'migrating')),
@@ -109,7 +112,7 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get(connection: Connection, migration_id: int) -> Migration | None:
-    """Return the record of that number, None when there is none."""
+    """Return the migration with this row number, None if unknown."""
     row = connection.execute(_GET, {'the_id': migration_id}).mappings().first()
     return from_row(row) if row else None
 
@@ -117,7 +120,7 @@ def get(connection: Connection, migration_id: int) -> Migration | None:
 def get_by_operation(
     connection: Connection, operation_id: str
 ) -> Migration | None:
-    """Return the record that an operation keeps, None when it keeps none."""
+    """Return the migration of an operation, None if it has none."""
     values = {'operation_id': operation_id}
     row = connection.execute(_OF_OPERATION, values).mappings().first()
     return from_row(row) if row else None
@@ -126,7 +129,7 @@ def get_by_operation(
 def get_unconfirmed(
     connection: Connection, instance_uuid: str
 ) -> Migration | None:
-    """Return the newest move that waits to be confirmed or reverted."""
+    """Return an instance's newest migration that can be confirmed."""
     values = {'the_instance': instance_uuid}
     row = connection.execute(_UNCONFIRMED, values).mappings().first()
     return from_row(row) if row else None
@@ -135,7 +138,7 @@ def get_unconfirmed(
 def list_unconfirmed(
     connection: Connection, moment: datetime.datetime
 ) -> list[Migration]:
-    """Return the moves that have waited for a confirmation since then."""
+    """Return the migrations that are unconfirmed since ``moment``."""
     rows = connection.execute(
         sa.select(*_t.c)
         .where(_t.c.status == 'finished', _t.c.updated_at <= moment)

@@ -15,8 +15,8 @@ from minova.db.connections.engine import Connection
 
 _t = tables.networks
 
-#: How a guest is plugged in: into a bridge of its host, into a network of its
-#: host's libvirt, or into one that QEMU makes for it alone.
+#: The kinds of a network: a bridge of the host, a libvirt network of the host,
+#: or QEMU's user-mode network, one per guest.
 BRIDGE: Final = 'bridge'
 LIBVIRT: Final = 'libvirt'
 USER: Final = 'user'
@@ -29,8 +29,8 @@ Cidr = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Network:
     """A network that instances are attached to.
 
-    ``project_id`` is the only one that may use it, None: every project may.
-    Addresses are given out from ``pool_first`` to ``pool_last``.
+    ``project_id`` is the only project that may use it; None: every project.
+    Addresses are allocated from ``pool_first`` to ``pool_last``.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Network:
 
     @property
     def subnet(self) -> Cidr:
-        """What addresses it has."""
+        """Its CIDR as a network object."""
         return ipaddress.ip_network(self.cidr)
 
 
@@ -59,47 +59,47 @@ def list_for_project(
     limit: int | None = None,
     lock: bool = True,
 ) -> list[Network]:
-    """Return the networks that a project may use, by their ids.
+    """Return the networks that a project may use, in the order of their ids.
 
-    With ``lock`` nobody else gives out addresses in them, and nobody deletes
-    them, until the transaction ends. ``named`` are the ids wanted, None: any;
-    ``most`` is how many are enough.
+    ``network_ids`` restricts them, ``limit`` is their largest number.
+    ``lock`` keeps other transactions from allocating addresses in them and
+    from deleting them until this transaction ends.
     """
     query = sa.select(*_t.c).where(
         sa.or_(_t.c.project_id.is_(None), _t.c.project_id == project_id)
     )
     if network_ids is not None:
         query = query.where(_t.c.id.in_(sorted(network_ids)))
-    # Always in one order: two that lock several do not wait for each other.
+    # A fixed order: two transactions that lock several do not deadlock.
     query = query.order_by(_t.c.id).limit(limit)
     return _fetch(connection, query.with_for_update() if lock else query)
 
 
 def list_all(connection: Connection) -> list[Network]:
-    """Return all networks."""
+    """Return all networks by name."""
     return _fetch(connection, sa.select(*_t.c).order_by(_t.c.name))
 
 
 def find(
     connection: Connection, id_or_name: str, lock: bool = False
 ) -> Network | None:
-    """Return the network of that id or name."""
+    """Return the network of this id or name, None if unknown."""
     query = sa.select(*_t.c).where(
         sa.or_(_t.c.id == id_or_name, _t.c.name == id_or_name)
     )
     found = _fetch(connection, query.with_for_update() if lock else query)
-    # An id is meant before a name that looks like it.
+    # An id takes precedence over an equal name.
     found.sort(key=lambda one: one.id != id_or_name)
     return found[0] if found else None
 
 
 def insert(connection: Connection, network: Network) -> None:
-    """Write a new network; DBDuplicateEntry when its name is taken."""
+    """Insert a network; raise DBDuplicateEntry if its name is taken."""
     connection.execute(sa.insert(_t), vars(network))
 
 
 def delete(connection: Connection, network_id: str) -> None:
-    """Remove a network; the caller has seen that it is not used."""
+    """Delete a network; the caller has checked that it is unused."""
     connection.execute(sa.delete(_t).where(_t.c.id == network_id))
 
 

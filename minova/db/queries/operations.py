@@ -27,11 +27,11 @@ COMPUTE_BINARY = 'nova-compute'
 
 @dataclasses.dataclass(frozen=True)
 class LockedStep:
-    """A step with all it belongs to, its rows locked.
+    """A step with its operation and instance; the three rows are locked.
 
-    ``incarnation`` is the last_number start of the service on the step's host,
-    ``blocking_step`` an open step of an older operation of the same instance there,
-    ``last_number`` the number of the operation's last_number step.
+    ``incarnation`` is the current one of the compute on the step's host,
+    ``blocking_step`` an older open step of another operation of the same
+    instance there, ``last_number`` the highest step number of the operation.
     """
 
     step: Step
@@ -133,7 +133,7 @@ _OVERDUE = (
 
 
 def lock_step(connection: Connection, step_id: str) -> LockedStep | None:
-    """Lock a step with its operation and instance; None when unknown."""
+    """Lock a step with its operation and instance; None if unknown."""
     row = connection.execute(_LOCK_STEP, {'step_id': step_id}).first()
     if row is None:
         return None
@@ -156,7 +156,7 @@ def lock_step(connection: Connection, step_id: str) -> LockedStep | None:
 def get(
     connection: Connection, operation_id: str, lock: bool = False
 ) -> Operation | None:
-    """Return an operation, None when unknown; ``lock`` its row."""
+    """Return an operation, None if unknown; ``lock`` locks its row."""
     query = _LOCK if lock else _GET
     row = connection.execute(query, {'the_id': operation_id}).mappings()
     found = row.first()
@@ -164,7 +164,7 @@ def get(
 
 
 def list_steps(connection: Connection, operation_id: str) -> list[Step]:
-    """Return the steps of an operation in the order they were owed."""
+    """Return the steps of an operation in the order of their numbers."""
     return _steps(connection, _STEPS_OF, the_operation=operation_id)
 
 
@@ -176,7 +176,7 @@ def _steps(
 
 
 def insert(connection: Connection, operation: Operation) -> None:
-    """Write a new operation."""
+    """Insert an operation."""
     connection.execute(_INSERT, vars(operation))
 
 
@@ -188,7 +188,7 @@ def update(
 
 
 def insert_steps(connection: Connection, steps: Iterable[Step]) -> None:
-    """Write new steps."""
+    """Insert steps."""
     connection.execute(_INSERT_STEPS, [vars(step) for step in steps])
 
 
@@ -197,9 +197,9 @@ def update_step(
     step: Step,
     values: Mapping[str, Any],
 ) -> bool:
-    """Change a step if it still is in the state and hands it was read in.
+    """Change a step if its state and incarnation are as they were read.
 
-    This comparison is a fence: False means that nothing was written.
+    This comparison is the fence: False means that nothing was written.
     """
     known = {'the_id': step.id, 'read_state': step.state}
     statement = _UPDATE_PENDING
@@ -216,7 +216,7 @@ def close_open_steps(
     state: str,
     moment: datetime.datetime,
 ) -> None:
-    """End all that is open of an operation that has been taken over."""
+    """Close the open steps and events of an operation in ``state``."""
     known = {'the_operation': operation_id}
     ended = {'state': state, 'finished_at': moment}
     connection.execute(_CLOSE_STEPS, known | ended)
@@ -224,19 +224,19 @@ def close_open_steps(
 
 
 def list_open_steps_on_host(connection: Connection, host: str) -> list[Step]:
-    """Return all open steps of a compute, the oldest first."""
+    """Return the open steps of a compute, oldest first."""
     return _steps(connection, _OPEN_STEPS_ON_HOST, the_host=host)
 
 
 def list_open_steps(connection: Connection) -> list[Step]:
-    """Return all open steps of everybody, the oldest first."""
+    """Return the open steps of all operations, oldest first."""
     return _steps(connection, _OPEN_STEPS)
 
 
 def list_open_steps_of_instance(
     connection: Connection, instance_uuid: str
 ) -> list[Step]:
-    """Return the open steps of all operations of an instance."""
+    """Return the open steps of all operations of an instance, oldest first."""
     return _steps(
         connection, _OPEN_STEPS_OF_INSTANCE, the_instance=instance_uuid
     )
@@ -245,7 +245,7 @@ def list_open_steps_of_instance(
 def list_by_id_or_request(
     connection: Connection, id_or_request: str
 ) -> list[Operation]:
-    """Return what has this id, or was begun by the request of this id."""
+    """Return the operations with this id or begun by this request id."""
     rows = connection.execute(
         sa.select(*_o.c)
         .where(
@@ -264,24 +264,24 @@ def list_operations(
     host: str | None = None,
     instance_uuid: str | None = None,
 ) -> list[Operation]:
-    """Return open operations, the oldest first; at most ``limit``.
+    """Return at most ``limit`` running operations, oldest first.
 
-    With ``ended`` also those that have ended, and all the last_number first. With
-    ``waiting`` only those that wait for something. ``host`` restricts it to
-    those with a step there: an open one, or with ``ended`` any.
+    ``ended`` includes the ended ones and returns all newest first,
+    ``waiting`` restricts them to those with a wait reason, ``host`` to those
+    with a step there: an open one, or with ``ended`` any.
     """
     query = sa.select(*_o.c)
-    there = [_s.c.operation_id == _o.c.id, _s.c.host == host]
+    on_host = [_s.c.operation_id == _o.c.id, _s.c.host == host]
     if ended:
         query = query.order_by(_o.c.started_at.desc(), _o.c.id.desc())
     else:
         query = query.where(_o.c.state == records.RUNNING)
         query = query.order_by(_o.c.started_at, _o.c.id)
-        there.append(_s.c.state.in_(records.OPEN))
+        on_host.append(_s.c.state.in_(records.OPEN))
     if waiting:
         query = query.where(_o.c.wait_reason.is_not(None))
     if host is not None:
-        query = query.where(sa.exists().where(*there))
+        query = query.where(sa.exists().where(*on_host))
     if instance_uuid is not None:
         query = query.where(_o.c.instance_uuid == instance_uuid)
     rows = connection.execute(query.limit(limit)).mappings()
@@ -291,7 +291,7 @@ def list_operations(
 def list_open_steps_by_operation(
     connection: Connection, operation_ids: Iterable[str]
 ) -> dict[str, list[Step]]:
-    """Return the open steps of each of the operations that have any."""
+    """Return the open steps of operations, by the operations' ids."""
     rows = connection.execute(
         sa.select(*_s.c)
         .where(
@@ -307,14 +307,14 @@ def list_open_steps_by_operation(
 
 
 def list_waiting_ids(connection: Connection) -> set[str]:
-    """Return the ids of the operations that wait for something."""
+    """Return the ids of the running operations with a wait reason."""
     return set(connection.execute(_WAITING).scalars())
 
 
 def list_overdue(
     connection: Connection, moment: datetime.datetime
 ) -> list[Operation]:
-    """Return the operations that should have ended before ``moment``."""
+    """Return the running operations with a deadline before ``moment``."""
     rows = connection.execute(_OVERDUE, {'moment': moment}).mappings()
     return [Operation(**row) for row in rows]
 
@@ -322,7 +322,7 @@ def list_overdue(
 def list_by_instance(
     connection: Connection, instance_uuid: str
 ) -> list[Operation]:
-    """Return all operations of an instance, the last_number first."""
+    """Return all operations of an instance, newest first."""
     rows = connection.execute(
         sa.select(*_o.c)
         .where(_o.c.instance_uuid == instance_uuid)

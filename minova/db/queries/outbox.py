@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about notifications that were written and are to be published."""
+"""Queries about the outbox: notifications to publish after the commit."""
 
 import collections
 from collections.abc import Iterable
@@ -45,16 +45,16 @@ class Notice:
 
 
 def insert(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write notifications, to be published once the transaction commits."""
+    """Insert notifications; the relay publishes them after the commit."""
     connection.execute(_INSERT, list(rows))
 
 
 def list_unpublished(connection: Connection, limit: int) -> list[Notice]:
-    """Return the oldest unpublished rows, each instance's in its order.
+    """Return the oldest unpublished rows, each instance's in seq order.
 
-    Row numbers need not be in commit order (Galera numbers per node), so a
-    full page may hold a notification whose predecessor lies beyond it; such
-    ones are left for the next page.
+    Row numbers need not be in commit order (Galera numbers per node): the
+    predecessor of a row may be behind the end of a full page. Such rows stay
+    for the next page.
     """
     values = {'the_limit': limit}
     rows = connection.execute(_UNPUBLISHED, values).mappings()
@@ -65,7 +65,7 @@ def list_unpublished(connection: Connection, limit: int) -> list[Notice]:
 
 
 def _order_by_seq(notices: list[Notice]) -> list[Notice]:
-    """Give each instance's places in the list to its rows by number."""
+    """Sort each instance's rows by seq within the places they occupy."""
     by_seq = sorted(notices, key=lambda notice: notice.seq)
     queues: dict[str, collections.deque[Notice]] = {}
     for notice in by_seq:
@@ -95,7 +95,7 @@ def _drop_after_gap(
 def mark_published(
     connection: Connection, ids: Iterable[int], moment: datetime.datetime
 ) -> None:
-    """Note that the broker has confirmed these."""
+    """Record that the broker has confirmed these rows."""
     values = {'the_ids': list(ids), 'published_at': moment}
     connection.execute(_MARK_PUBLISHED, values)
 
@@ -103,7 +103,7 @@ def mark_published(
 def list_by_instance(
     connection: Connection, instance_uuid: str
 ) -> list[Notice]:
-    """Return all notifications of an instance in their order."""
+    """Return the notifications of an instance in seq order."""
     rows = connection.execute(
         sa.select(*_t.c)
         .where(_t.c.instance_uuid == instance_uuid)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages: a list is cut behind a row that the client names, the marker.
+"""Pagination: a page begins after the row that the client names, the marker.
 
-A page begins after the marker in the list's order, so that rows which come or
-go meanwhile neither repeat nor skip others. The last key of an order is
-unique.
+The position is the marker's place in the order of the list, so that rows
+inserted or deleted between two pages neither repeat nor skip other rows. The
+last key of an order is unique.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from minova.db.connections.engine import Connection
 
-#: Stands for a NULL when sorting; databases do not agree where NULLs go.
+#: The value that sorts in place of NULL; databases place NULLs differently.
 _NULL_SUBSTITUTES: dict[type[Any], Any] = {
     str: '',
     int: -1,
@@ -44,7 +44,7 @@ class SortKey:
 
 
 def order_by(keys: Iterable[SortKey]) -> list[sa.ColumnElement[Any]]:
-    """Return what a query is to be ordered by."""
+    """Return the ORDER BY of a query."""
     return [
         key.value.desc() if key.descending else key.value.asc() for key in keys
     ]
@@ -57,8 +57,8 @@ def after_marker(
 ) -> sa.ColumnElement[bool] | None:
     """Return the condition that a row comes after the marker.
 
-    ``marker`` is what the marker's row is found by. None when there is no
-    such row.
+    ``marker`` are the conditions that select the marker's row. None if there
+    is no such row.
     """
     row = connection.execute(
         sa.select(*(key.value for key in keys)).where(*marker)
@@ -84,7 +84,7 @@ def after_values(
         (column > value, column == value)
         for column, value in zip(columns, marker, strict=True)
     ]
-    # The first says nothing new, but lets databases begin at the right place.
+    # The first condition is redundant; it lets databases use the index.
     return sa.and_(columns[0] >= marker[0], _combine(places))
 
 
@@ -92,7 +92,7 @@ _Condition = sa.ColumnElement[bool]
 
 
 def _combine(places: Sequence[tuple[_Condition, _Condition]]) -> _Condition:
-    """Combine, key by key, that it is further with that it is the same."""
+    """Return the lexicographic comparison, from each key's comparisons."""
     condition: _Condition = sa.false()
     for further, same in reversed(places):
         condition = sa.or_(further, sa.and_(same, condition))

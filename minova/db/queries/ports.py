@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about ports: the addresses in networks that instances have."""
+"""Queries about ports: the addresses and MACs of instances."""
 
 from collections.abc import Callable
 from collections.abc import Collection
@@ -22,7 +22,7 @@ T = TypeVar('T')
 _t = tables.ports
 _i = tables.instances
 
-#: How often what was taken by another in the same moment is chosen anew.
+#: Attempts to choose an address before the request fails.
 _ATTEMPTS: Final = 10
 
 _INSERT: Final = sa.insert(_t)
@@ -36,7 +36,7 @@ _RELEASE: Final = sa.delete(_t).where(
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-    """An address and a MAC, both an instance's own until it is deleted."""
+    """An address and a MAC of an instance, until the instance is deleted."""
 
     id: str
     network_id: str
@@ -47,12 +47,12 @@ class Port:
 
 
 def write_with_retry(database: Database, work: Callable[[Connection], T]) -> T:
-    """Run a transaction that inserts ports; again when it was too late.
+    """Run a transaction that inserts ports; retry it on a duplicate.
 
-    Who chooses an address holds the network's lock, but two networks may
-    lead to the same MAC and some databases let two hold a lock. What is the
-    same twice is then refused when it is written, the transaction is taken
-    back, and ``work`` chooses again.
+    ``work`` chooses an address under the network's lock. Two networks may
+    still lead to the same MAC, and Galera grants a lock on two nodes. The
+    unique keys then refuse the second row, the transaction is rolled back and
+    ``work`` chooses again.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -61,7 +61,8 @@ def write_with_retry(database: Database, work: Callable[[Connection], T]) -> T:
             cause = error
     raise exception.Unavailable(
         what='A free address',
-        reason=f'others were faster {_ATTEMPTS} times; try again',
+        reason=f'concurrent requests took the chosen one {_ATTEMPTS} times; '
+        'repeat the request',
     ) from cause
 
 
@@ -70,7 +71,7 @@ def list_used_addresses(
     network_id: str,
     candidates: Collection[str] | None = None,
 ) -> set[str]:
-    """Return the addresses of a network that are in use, all or ``among``."""
+    """Return the used addresses of a network, or those in ``candidates``."""
     query = _OF_NETWORK
     if candidates is not None:
         query = query.where(_t.c.address.in_(candidates))
@@ -81,28 +82,28 @@ def list_used_addresses(
 def list_used_macs(
     connection: Connection, candidates: Collection[str]
 ) -> set[str]:
-    """Return those of the MACs that are somebody's."""
+    """Return the used MACs among ``candidates``."""
     query = sa.select(_t.c.mac).where(_t.c.mac.in_(candidates))
     return set(connection.execute(query).scalars())
 
 
 def insert(connection: Connection, ports: Sequence[Port]) -> None:
-    """Write new ports; DBDuplicateEntry when one is somebody's already."""
+    """Insert ports; raise DBDuplicateEntry if an address or MAC is used."""
     connection.execute(_INSERT, [vars(port) for port in ports])
 
 
 def release(connection: Connection, instance_uuid: str) -> None:
-    """Let the ports of an instance be nobody's."""
+    """Delete the ports of an instance."""
     connection.execute(_RELEASE, {'the_instance': instance_uuid})
 
 
 def release_port(connection: Connection, port_id: str) -> None:
-    """Let one port be nobody's."""
+    """Delete one port."""
     connection.execute(sa.delete(_t).where(_t.c.id == port_id))
 
 
 def find_conflict(connection: Connection, port: Port) -> Port | None:
-    """Return a port beside which this one cannot be."""
+    """Return a port with the id, MAC or address of this one."""
     query = sa.select(*_t.c).where(
         sa.or_(
             _t.c.id == port.id,
@@ -120,7 +121,7 @@ def find_conflict(connection: Connection, port: Port) -> Port | None:
 def list_all(
     connection: Connection, network_id: str | None = None
 ) -> list[Port]:
-    """Return all ports, or those of a network."""
+    """Return all ports, or those of a network, oldest first."""
     query = sa.select(*_t.c).order_by(_t.c.created_at, _t.c.id)
     if network_id is not None:
         query = query.where(_t.c.network_id == network_id)
@@ -128,7 +129,7 @@ def list_all(
 
 
 def count_by_network(connection: Connection) -> dict[str, int]:
-    """Return how many ports each network has, by the networks' ids."""
+    """Return the number of ports by network id."""
     query = sa.select(_t.c.network_id, sa.func.count()).group_by(
         _t.c.network_id
     )
@@ -138,9 +139,9 @@ def count_by_network(connection: Connection) -> dict[str, int]:
 def list_instances(
     connection: Connection, network_id: str, limit: int
 ) -> tuple[int, list[tuple[str, str | None]]]:
-    """Return how many have ports in a network, and the first of them.
+    """Count the instances with ports in a network; return the first ones.
 
-    Each as its uuid and its name, None for one that is not known.
+    Each as its uuid and its name; the name is None for an unknown instance.
     """
     number = sa.select(sa.func.count(sa.distinct(_t.c.instance_uuid))).where(
         _t.c.network_id == network_id

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project uses, and the lock under which that is counted."""
+"""The usage of a project, and the lock under which it is counted."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import hashlib
 from typing import Any
@@ -19,15 +20,15 @@ _t = tables.leases
 
 @dataclasses.dataclass(frozen=True)
 class QuotaUsage:
-    """How much of each thing, by the names that quotas have."""
+    """The used amount of each quota, under the quota's name."""
 
     instances: int
     cores: int
     ram: int
 
 
-def sum_flavors(flavors: list[Mapping[str, Any]]) -> QuotaUsage:
-    """Return what as many servers of these flavors use."""
+def sum_flavors(flavors: Sequence[Mapping[str, Any]]) -> QuotaUsage:
+    """Return the usage of servers with these flavors."""
     return QuotaUsage(
         instances=len(flavors),
         cores=sum(flavor['vcpus'] for flavor in flavors),
@@ -36,14 +37,12 @@ def sum_flavors(flavors: list[Mapping[str, Any]]) -> QuotaUsage:
 
 
 def get_usage(connection: Connection, project_id: str) -> QuotaUsage:
-    """Return what a project uses."""
-    _, flavors = instances.get_project_flavors(connection, project_id)
-    return sum_flavors(list(flavors))
+    """Return the usage of a project."""
+    return sum_flavors(instances.get_project_flavors(connection, project_id))
 
 
-# Two transactions that count at the same time would both find room. Whoever
-# counts therefore locks a row that stands for the project: a lease that
-# nobody ever holds.
+# Two concurrent transactions could both find enough quota. A transaction that
+# counts therefore locks a row for its project: a lease that no service holds.
 
 
 def _lock_name(project_id: str) -> str:
@@ -51,14 +50,14 @@ def _lock_name(project_id: str) -> str:
 
 
 def ensure_lock(database: Database, project_id: str) -> None:
-    """Make sure that the row to be locked is there."""
+    """Insert the row to lock if it is missing."""
     leases.acquire(database, _lock_name(project_id), 'quota', 0)
 
 
 def lock(connection: Connection, project_id: str) -> None:
-    """Let nobody else count for a project until the transaction ends.
+    """Lock the usage of a project until the transaction ends.
 
-    ``prepare_lock`` comes before, in a transaction of its own.
+    Call ``ensure_lock`` first, in a transaction of its own.
     """
     connection.execute(
         sa.select(_t.c.name)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers as the API shows and lists them.
+"""Servers as the API shows, filters and lists them.
 
-Plain rows of the columns that are shown, not objects: a list may have a
-thousand of them. What is JSON in the database comes as its text, times come
-as they are stored, in UTC without saying so. Whose rows may be seen is for
-the caller to say (``project_id``, None for all); the filters only ever leave
-rows out.
+The queries return plain rows of the shown columns, not objects, because a
+page may have a thousand of them: JSON columns come as text, times as naive
+UTC. The caller restricts the rows to a project (``project_id``, None for all
+projects); filters never add rows.
 """
 
 import collections
@@ -33,7 +32,7 @@ _t = tables.instances
 _v = tables.services
 
 Condition = sa.ColumnElement[bool]
-#: A row of the columns that were asked for, by their names.
+#: A row with the selected columns as attributes.
 Row = Any
 
 _BRIEF: Final = (_t.c.uuid, _t.c.display_name)
@@ -44,14 +43,14 @@ _SHOWN: Final = (
     'auto_disk_config locked locked_reason access_ip_v4 access_ip_v6 '
     'created_at updated_at launched_at terminated_at'
 )
-#: Shown only to those who see where a server is.
+#: Shown only with the host of a server.
 _HOST_ATTRIBUTES: Final = (
     'node hostname reservation_id launch_index kernel_id ramdisk_id '
     'root_device_name user_data'
 )
 
 
-#: What is read as the database has it.
+#: The column types that are read without conversion.
 _RAW_TYPES: Final[dict[type[Any], Any]] = {
     types.Json: sa.Text(),
     types.UtcDateTime: sa.DateTime(),
@@ -72,7 +71,7 @@ def _columns(names: str) -> tuple[sa.ColumnElement[Any], ...]:
 _SHOWN_COLUMNS: Final = _columns(_SHOWN)
 _HOST_ATTRIBUTE_COLUMNS: Final = _columns(_HOST_ATTRIBUTES)
 
-#: The state of the service on a server's host, beside the server's columns.
+#: The columns of the compute service of a server's host.
 _HOST_STATUS_COLUMNS: Final = (
     _v.c.disabled,
     _v.c.forced_down,
@@ -84,7 +83,7 @@ _WITH_HOST_STATUS: Final = _t.outerjoin(
     sa.and_(_v.c.binary == operations.COMPUTE_BINARY, _v.c.host == _t.c.host),
 )
 
-#: What servers may be sorted by, as clients name it.
+#: The sort keys of the API.
 SORT_KEYS: Final = {
     name: _t.c[name]
     for name in f'{_SHOWN} {_HOST_ATTRIBUTES}'.split()
@@ -97,7 +96,7 @@ _DEFAULT_ORDER: Final = (
 )
 
 
-# -- one ---------------------------------------------------------------------
+# -- one server --------------------------------------------------------------
 
 
 @functools.cache
@@ -132,10 +131,10 @@ def find(
     host_status: bool = False,
     deleted: bool = False,
 ) -> Row | None:
-    """Return a server, None when there is none to be seen.
+    """Return a server, None if it is unknown or hidden.
 
-    With ``place`` the row says where the server is and what it is called
-    there, with ``host`` in what state its host's service is.
+    ``host_attributes`` adds the host and the server's names there to the row,
+    ``host_status`` the state of the host's service.
     """
     query = _one(project_id is not None, host_attributes, host_status, deleted)
     values = {'uuid': uuid, 'project_id': project_id}
@@ -154,7 +153,7 @@ def _matches(column: sa.Column[Any]) -> Callable[[str], Condition]:
 
 
 def _at(column: sa.Column[Any]) -> Callable[[datetime.datetime], Condition]:
-    """Within a second: more is not shown of a time."""
+    """Match a time within its second; the API shows no fractions."""
 
     def condition(moment: datetime.datetime) -> Condition:
         end = moment + datetime.timedelta(seconds=1)
@@ -167,18 +166,18 @@ _changed_at: Final = sa.func.coalesce(_t.c.updated_at, _t.c.created_at)
 
 
 def _has_tag(tag: str) -> Condition:
-    # Takes the tag out of the JSON text and sees whether it was there: of
-    # what all databases have only replace() minds upper and lower case.
+    # replace() is the only function of all three databases that compares case
+    # sensitively: it changes the JSON text if the tag is in it.
     text = sa.type_coerce(_t.c.tags, sa.Text())
     return sa.func.replace(text, orjson.dumps(tag).decode(), '') != text
 
 
-def _in_status(words: Sequence[str]) -> Condition:
+def _in_status(statuses: Sequence[str]) -> Condition:
     return sa.or_(
         *(
-            _has_status(state, word.upper())
-            for word in words
-            for state in states.vm_states_for_status(word)
+            _has_status(state, status.upper())
+            for status in statuses
+            for state in states.vm_states_for_status(status)
         )
     )
 
@@ -188,11 +187,11 @@ _TASKS: Final = sorted(
 )
 
 
-def _has_status(vm_state: str, word: str) -> Condition:
-    """Return the condition that such a server's status is ``word``."""
+def _has_status(vm_state: str, status: str) -> Condition:
+    """Return the condition that a server is in a vm_state and status."""
     task = _t.c.task_state
-    shows = [t for t in _TASKS if states.api_status(vm_state, t) == word]
-    if states.api_status(vm_state, None) != word:
+    shows = [t for t in _TASKS if states.api_status(vm_state, t) == status]
+    if states.api_status(vm_state, None) != status:
         return sa.and_(_t.c.vm_state == vm_state, task.in_(shows))
     others = [t for t in _TASKS if t not in shows]
     return sa.and_(
@@ -213,7 +212,7 @@ def _has_address(of_version: Condition) -> Callable[[str], Condition]:
 
 
 def _has_flavor(flavor: int) -> Condition:
-    # A flavor's copy begins with its number; see objects.flavor.
+    # The stored copy of a flavor begins with its id; see objects.flavor.
     text = sa.type_coerce(_t.c.flavor, sa.Text())
     return text.like(f'{{"id":{flavor},%')
 
@@ -225,7 +224,7 @@ _EQUAL: Final = (
     'config_drive auto_disk_config access_ip_v4 access_ip_v6'
 )
 
-#: What a list may be filtered by; each makes a condition of a value.
+#: The filters of a list: each returns the condition for a value.
 FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
     **{name: _equals(_t.c[name]) for name in _EQUAL.split()},
     'name': _matches(_t.c.display_name),
@@ -237,14 +236,14 @@ FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
     'terminated_at': _at(_t.c.terminated_at),
     'changes-since': lambda moment: _changed_at >= moment,
     'changes-before': lambda moment: _changed_at <= moment,
-    'deleted': lambda gone: (
+    'deleted': lambda wanted: (
         _t.c.vm_state == states.DELETED
-        if gone
+        if wanted
         else _t.c.vm_state != states.DELETED
     ),
-    'soft_deleted': lambda gone: (
+    'soft_deleted': lambda wanted: (
         _t.c.vm_state == states.SOFT_DELETE
-        if gone
+        if wanted
         else _t.c.vm_state != states.SOFT_DELETE
     ),
     'tags': lambda tags: sa.and_(*map(_has_tag, tags)),
@@ -256,7 +255,7 @@ FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
 }
 
 
-# -- many --------------------------------------------------------------------
+# -- lists -------------------------------------------------------------------
 
 
 def list_page(
@@ -268,11 +267,11 @@ def list_page(
     detail: bool = True,
     host_attributes: bool = False,
 ) -> Sequence[Row]:
-    """Return the servers that pass all filters, at most ``limit``.
+    """Return at most ``limit`` servers that match all filters.
 
-    Without ``detail`` only uuid and display_name; ``place`` as in ``find``.
-    InvalidInput for a marker that is not there and for a pattern
-    that the database does not take.
+    Without ``detail`` a row has uuid and display_name only;
+    ``host_attributes`` as in ``find``. Raises InvalidInput for an unknown
+    marker and for a regular expression that the database rejects.
     """
     query = _select(host_attributes) if detail else sa.select(*_BRIEF)
     conditions = [FILTERS[name](value) for name, value in filters.items()]
@@ -288,8 +287,8 @@ def list_page(
     except db_exception.DBError as error:
         if 'name' in filters or 'description' in filters:
             raise exception.InvalidInput(
-                'Invalid input for query parameter name: the database does '
-                'not take it as a regular expression.'
+                'Invalid input for query parameter name: the database '
+                'rejects it as a regular expression.'
             ) from error
         raise
     return list(map(_row_factory(*result.keys()), result.all()))
@@ -297,9 +296,9 @@ def list_page(
 
 @functools.cache
 def _row_factory(*names: str) -> Callable[[Any], Row]:
-    """Return what makes plain rows; they are many and read column by column.
+    """Return a constructor of named tuples.
 
-    A named tuple is several times as fast to read as SQLAlchemy's rows.
+    They are several times as fast to read as the rows of SQLAlchemy.
     """
     row: Any = collections.namedtuple('Row', names)  # type: ignore[misc]
     make: Callable[[Any], Row] = row._make
@@ -324,7 +323,7 @@ def _after_marker(
 def list_on_hosts(
     connection: Connection, hosts: Sequence[str]
 ) -> Sequence[Any]:
-    """Return host, uuid, name and task_state of what is on these hosts."""
+    """Return host, uuid, name and task_state of the servers on hosts."""
     return connection.execute(
         sa.select(_t.c.host, *_BRIEF, _t.c.task_state)
         .where(_t.c.host.in_(hosts), _t.c.vm_state != states.DELETED)

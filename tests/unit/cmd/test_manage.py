@@ -289,7 +289,14 @@ class StatesTest(ManageTestCase):
         self.assertEqual(list(states.TABLE), [row.split()[0] for row in rows])
         live = next(row for row in rows if row.startswith('live_migrate '))
         self.assertEqual(
-            ['live_migrate', 'active, paused', 'migrating', '=', '=', 'exclusive'],
+            [
+                'live_migrate',
+                'active, paused',
+                'migrating',
+                '=',
+                '=',
+                'exclusive',
+            ],
             re.split('  +', live),
         )
 
@@ -638,7 +645,10 @@ class RefusalsTest(ManageTestCase):
             ('', '[database] connection is not set'),
             ('connection\n', 'Failed to parse'),
             ('[api]\nport = high\n', 'port'),
-            (self.database_section('minova'), 'is not a URL such as'),
+            (
+                self.database_section('minova'),
+                'is not a database URL; the form is',
+            ),
             (self.database_section(self.url) + log, nowhere),
         ):
             file = self.write('wrong.conf', text)
