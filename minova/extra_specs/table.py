@@ -57,6 +57,8 @@ _WATCHDOG: Final = Choice(('disabled', 'reset', 'poweroff', 'pause', 'none'))
 _CPUS: Final = Number(1, 65535)
 _RATE: Final = Number(1, (1 << 32) - 1)
 _AMOUNT: Final = Number(1, 10**15)
+#: KiB: tc counts the bytes of a burst in 32 bits, and libvirt 11 refuses more.
+_BURST: Final = Number(1, (1 << 22) - 1)
 _MACHINE: Final = Text(
     '``q35``, ``pc``, or one of a version, such as ``pc-q35-7.2``',
     r'q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2}',
@@ -101,7 +103,7 @@ def _interface_limits() -> tuple[ExtraSpec, ...]:
         ExtraSpec(
             f'quota:vif_{way}_{part}',
             f'{way}.{part}',
-            _RATE,
+            _BURST if part == 'burst' else _RATE,
             text.format(direction),
             f'``interface/bandwidth/{way}`` ``@{part}``',
         )

@@ -323,6 +323,14 @@ class QuotaTest(ParserTestCase):
             'needs quota:vif_inbound_average', {'quota:vif_inbound_peak': '2'}
         )
 
+    def test_burst_maximum(self):
+        """A burst over 32 bits of bytes is refused by libvirt 11."""
+        rate = {'quota:vif_inbound_average': '100'}
+        self.granted(rate | {'quota:vif_inbound_burst': '4194303'})
+        self.refused(
+            '1 to 4194303', rate | {'quota:vif_inbound_burst': '4194304'}
+        )
+
     def test_random_numbers(self):
         self.refused('needs hw_rng:rate_bytes', {'hw_rng:rate_period': '9'})
         made = self.granted({'hw_rng:rate_bytes': '9'})
