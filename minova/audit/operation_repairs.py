@@ -3,6 +3,7 @@
 
 from minova import clock
 from minova import exception
+from minova import migration_states
 from minova import states
 from minova.audit.findings import Finding
 from minova.audit.preconditions import lock_instance
@@ -14,6 +15,7 @@ from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.db.queries import operations
+from minova.engine import migration_records
 from minova.engine import operator_actions
 from minova.engine.notice_buffer import NoticeBuffer
 from minova.engine.unit_of_work import UnitOfWork
@@ -239,7 +241,7 @@ def close_migration(
     """Let a migration that nobody makes be over."""
     instance = lock_instance(connection, finding)
     migration = migrations.get(connection, int(finding.repair_args['move']))
-    if migration is None or migration.status in migrations.FINAL_STATUSES:
+    if migration is None or migration.status in migration_states.FINAL:
         raise stale_error(f'Migration {finding.repair_args["move"]}')
     running = [
         operation
@@ -248,6 +250,7 @@ def close_migration(
     ]
     if drives_migration(running, migration):
         raise stale_error(f'Migration {migration.id}')
-    ended = {'status': 'error', 'updated_at': clock.now()}
-    migrations.update(connection, migration.id, ended)
+    migration_records.advance(
+        connection, migration, migration_states.ERROR, clock.now()
+    )
     return f'Migration {migration.id} is closed as an error.'

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
 
+from minova import migration_states
 from minova import states
 from minova.db.queries.audit_snapshot import DatabaseSnapshot
 from minova.db.queries.audit_snapshot import InstanceRow
@@ -52,7 +53,8 @@ class Snapshot:
         self.waiting_migrations = {
             migration.instance_uuid: migration
             for migration in database.migrations
-            if migration.status == 'finished' and self._is_waiting(migration)
+            if migration.status == migration_states.FINISHED
+            and self._is_waiting(migration)
         }
         self._running_by_instance: dict[str, list[Operation]] = {}
         for operation in self.running_operations.values():

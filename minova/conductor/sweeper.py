@@ -11,6 +11,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova import migration_states
 from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
 from minova.conf import CONF
@@ -23,6 +24,7 @@ from minova.db.queries import leases
 from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import begin
+from minova.engine import migration_records
 from minova.engine import recovery
 from minova.engine.unit_of_work import wakeup_for
 from minova.notifications import events
@@ -203,10 +205,8 @@ class Sweeper:
         except exception.InstanceInvalidState as error:
             LOG.warning('Resize %s cannot be confirmed: %s', move.id, error)
             self._database.write(
-                lambda connection: migrations.update(
-                    connection,
-                    move.id,
-                    {'status': 'error', 'updated_at': clock.now()},
+                lambda connection: migration_records.advance(
+                    connection, move, migration_states.ERROR, clock.now()
                 )
             )
             return

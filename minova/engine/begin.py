@@ -12,6 +12,7 @@ from typing import Any
 from minova import clock
 from minova import exception
 from minova import flows
+from minova import migration_states
 from minova import states
 from minova.conf import CONF
 from minova.context import Context
@@ -22,6 +23,7 @@ from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.db.queries import operations
+from minova.engine import migration_records
 from minova.engine import operation_log
 from minova.engine import rpc_pins
 from minova.engine.unit_of_work import UnitOfWork
@@ -241,8 +243,9 @@ def _preempt_owner(uow: UnitOfWork) -> list[str]:
         move = migrations.get_unconfirmed(uow.connection, instance.uuid)
         if move is not None:
             touched.append(move.source_host)
-            confirmed = {'status': 'confirmed', 'updated_at': uow.now}
-            migrations.update(uow.connection, move.id, confirmed)
+            migration_records.advance(
+                uow.connection, move, migration_states.CONFIRMED, uow.now
+            )
     # Where an operation that was abandoned has left something, its room is
     # still held.
     held = hosts.list_allocations(uow.connection, instance.uuid)
@@ -287,8 +290,9 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     )
     touched = [step.host for step in steps if step.host is not None]
     for move in _moves_of(uow.connection, owner):
-        ended = {'status': 'cancelled', 'updated_at': uow.now}
-        migrations.update(uow.connection, move.id, ended)
+        migration_records.end(
+            uow.connection, move, migration_states.CANCELLED, uow.now
+        )
         # Room there is held before it owes a step.
         if move.dest_host is not None:
             touched.append(move.dest_host)

@@ -11,11 +11,11 @@ import dataclasses
 
 from minova import exception
 from minova import flows
+from minova import migration_states
 from minova import states
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import instances
-from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import next_steps
@@ -154,9 +154,7 @@ def _require_idle(
 def _fail_operation(uow: UnitOfWork, error: exception.Abandoned) -> None:
     """End the operation, its move and all that it has told the start of."""
     operation = uow.operation
-    move = uow.find_migration()
-    if move is not None and move.status in migrations.ACTIVE_STATUSES:
-        uow.save_migration(status='error')
+    uow.end_migration(migration_states.ERROR)
     if operation.owns_instance:
         if uow.instance.progress is not None:
             uow.update_instance(progress=None)

@@ -20,6 +20,7 @@ from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.db.queries import operations
+from minova.engine import migration_records
 from minova.engine import operation_log
 from minova.engine import wait_reason
 from minova.engine.notice_buffer import NoticeBuffer
@@ -337,24 +338,53 @@ class UnitOfWork(NoticeBuffer):
             network.load().release(self.connection, self.instance.uuid)
             self.update_instance(network_info=[])
 
-    def save_migration(self, **fields: Any) -> None:
-        """Begin the record of a move, or change it."""
-        fields['updated_at'] = self.now
-        move = self.find_migration()
-        if move is None:
-            fields |= {
-                'uuid': clock.uuid4(),
-                'instance_uuid': self.instance.uuid,
-                'operation_id': self.operation.id,
-                'user_id': self.operation.user_id,
-                'project_id': self.operation.project_id,
-                'created_at': self.now,
-            }
-            migrations.insert(self.connection, fields)
-            return
-        migrations.update(self.connection, move.id, fields)
-        for name, value in fields.items():
-            setattr(move, name, value)
+    def begin_migration(
+        self,
+        kind: str,
+        dest_host: str,
+        dest_node: str,
+        dest_ip: str,
+        new_flavor: Flavor,
+    ) -> None:
+        """Write the record of a migration, or another destination to it."""
+        known = self.find_migration()
+        if known is None:
+            migration_records.begin(
+                self.connection,
+                self.operation,
+                self.instance,
+                kind,
+                dest_host,
+                dest_node,
+                dest_ip,
+                new_flavor,
+                self.now,
+            )
+        else:
+            migration_records.change_destination(
+                self.connection, known, dest_host, dest_node, dest_ip, self.now
+            )
+
+    def advance_migration(self, status: str) -> None:
+        """Change the migration's status.
+
+        Raises IllegalTransition when ``migration_states`` does not allow it.
+        """
+        migration_records.advance(
+            self.connection, self.migration, status, self.now
+        )
+
+    def end_migration(self, status: str) -> None:
+        """Change the status of a migration that there is and has not ended."""
+        known = self.find_migration()
+        if known is not None:
+            migration_records.end(self.connection, known, status, self.now)
+
+    def save_migration(self, **byte_counts: int | None) -> None:
+        """Change the migration's figures."""
+        migration_records.save(
+            self.connection, self.migration, self.now, **byte_counts
+        )
 
     # -- writing -------------------------------------------------------------
 

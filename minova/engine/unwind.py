@@ -7,6 +7,7 @@ survives crashes like doing does; what a conductor did, at once.
 
 from minova import exception
 from minova import flows
+from minova import migration_states
 from minova.engine import operation_log
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
@@ -90,8 +91,8 @@ def fail_without_host(
 def give_up(uow: UnitOfWork, error: exception.MinovaException) -> None:
     """End an operation that can go neither forward nor back."""
     _log(uow, f' gives up: {error}')
-    if uow.operation.owns_instance and uow.find_migration() is not None:
-        uow.save_migration(status='error')
+    if uow.operation.owns_instance:
+        uow.end_migration(migration_states.ERROR)
     uow.fail(error, to_error=uow.operation.owns_instance)
 
 

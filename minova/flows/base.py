@@ -145,8 +145,27 @@ class UnitOfWork(Protocol):
     def release_ports(self) -> None:
         """Give back the instance's addresses: it is at its end."""
 
-    def save_migration(self, **fields: Any) -> None:
-        """Begin the record of a move, or change it."""
+    def begin_migration(
+        self,
+        kind: str,
+        dest_host: str,
+        dest_node: str,
+        dest_ip: str,
+        new_flavor: Flavor,
+    ) -> None:
+        """Write the record of a migration, or another destination to it."""
+
+    def advance_migration(self, status: str) -> None:
+        """Change the migration's status.
+
+        Raises IllegalTransition when ``migration_states`` does not allow it.
+        """
+
+    def end_migration(self, status: str) -> None:
+        """Change the status of a migration that there is and has not ended."""
+
+    def save_migration(self, **byte_counts: int | None) -> None:
+        """Change the migration's figures."""
 
 
 class SelectedHost(Protocol):

@@ -25,6 +25,7 @@ To abort it and to force it are operations of their own that run beside:
 from oslo_log import log as logging
 
 from minova import exception
+from minova import migration_states
 from minova import states
 from minova.flows import migration_monitor
 from minova.flows import power_actions
@@ -79,16 +80,11 @@ class MigrateServer(ConductorStep):
                 reason=f'Host {dest} passed the checks, but another instance '
                 'took its room meanwhile.'
             )
-        uow.save_migration(
-            kind='live-migration',
-            status='queued',
-            old_vm_state=instance.vm_state,
-            source_host=str(instance.host),
-            source_node=str(instance.node),
+        uow.begin_migration(
+            migration_states.LIVE_MIGRATION,
             dest_host=dest,
             dest_node=prechecked['node'],
             dest_ip=prechecked['address'],
-            old_flavor=instance.flavor,
             new_flavor=instance.flavor,
         )
         uow.enqueue(LiveMigration, host=instance.host, plan=prechecked['plan'])
@@ -145,7 +141,7 @@ class PreLiveMigration(ComputeStep):
 
     def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The guest may come."""
-        uow.save_migration(status='running')
+        uow.advance_migration(migration_states.RUNNING)
         uow.emit_end('live_migration.pre', **_fixed_ips(uow))
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
@@ -172,7 +168,7 @@ class PostLiveMigrationAtDestination(ComputeStep):
         """The instance is let go of; the source still cleans up."""
         uow.update_instance(progress=None, **result)
         uow.finish()
-        uow.save_migration(status='completed')
+        uow.advance_migration(migration_states.COMPLETED)
         uow.emit_end('live_migration.post.dest', **_fixed_ips(uow))
 
 
@@ -193,7 +189,7 @@ class LiveMigration(ComputeStep):
         uow.enqueue(
             PreLiveMigration, host=move.dest_host, nested=True, plan=plan
         )
-        uow.save_migration(status='preparing')
+        uow.advance_migration(migration_states.PREPARING)
 
     def run(self, ctx: StepContext) -> JsonDict:
         """Begin or find again the move; after success hand over."""
@@ -231,10 +227,15 @@ class LiveMigration(ComputeStep):
         uow.emit_end('live_migration._post', **_fixed_ips(uow))
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
-        """The guest goes on here; tell that the rest is taken back."""
-        cancelled = isinstance(error, exception.Cancelled)
-        uow.save_migration(status='cancelled' if cancelled else 'error')
+        """End the record; before the guest has moved, begin the rollback."""
         uow.update_instance(progress=None)
+        if self.point_of_no_return in uow.step.checkpoints:
+            uow.end_migration(migration_states.ERROR)
+            return
+        cancelled = isinstance(error, exception.Cancelled)
+        uow.advance_migration(
+            migration_states.CANCELLED if cancelled else migration_states.ERROR
+        )
         uow.emit_start('live_migration._rollback', **_fixed_ips(uow))
 
 
@@ -343,11 +344,6 @@ class LiveMigrate(Flow):
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """The guest never stopped at the source."""
-        if any(s.method == LiveMigration.method for s in uow.steps()):
-            self._mark_migration_failed(uow)
+        # The record of a migration that the source did not end itself.
+        uow.end_migration(migration_states.ERROR)
         uow.fail(error, end_event='live_migration._rollback')
-
-    def _mark_migration_failed(self, uow: UnitOfWork) -> None:
-        """End the record of a move that the source did not end itself."""
-        if uow.migration.status not in ('error', 'cancelled'):
-            uow.save_migration(status='error')

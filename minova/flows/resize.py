@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from minova import clock
 from minova import exception
+from minova import migration_states
 from minova import states
 from minova.conf import CONF
 from minova.flows import power_actions
@@ -79,10 +80,9 @@ class MigrateServer(ConductorStep):
         flavor = (
             Flavor.from_dict(params['flavor']) if resize else instance.flavor
         )
-        source = str(instance.host)
         excluded = tuple(uow.step.args.get('excluded', ()))
         if not (resize and CONF.scheduler.allow_resize_to_same_host):
-            excluded += (source,)
+            excluded += (str(instance.host),)
         selected = scheduler.select_host(
             uow,
             flavor,
@@ -90,16 +90,13 @@ class MigrateServer(ConductorStep):
             requested_host=params.get('host'),
             excluded_hosts=excluded,
         )
-        uow.save_migration(
-            kind='resize' if resize else 'migration',
-            status='pre-migrating',
-            old_vm_state=instance.vm_state,
-            source_host=source,
-            source_node=str(instance.node),
+        uow.begin_migration(
+            migration_states.RESIZE
+            if resize
+            else migration_states.COLD_MIGRATION,
             dest_host=selected.host,
             dest_node=selected.hypervisor_hostname,
             dest_ip=selected.address,
-            old_flavor=instance.flavor,
             new_flavor=flavor,
         )
         uow.enqueue(PrepResize, host=selected.host)
@@ -208,7 +205,7 @@ class ResizeInstance(ComputeStep):
         """Tell that the guest is going down."""
         uow.set_task_state('resize_migrating')
         uow.emit_start('resize', fixed_ips=payload.fixed_ips(uow.instance))
-        uow.save_migration(status='migrating')
+        uow.advance_migration(migration_states.MIGRATING)
 
     def run(self, ctx: StepContext) -> JsonDict:
         """Hand over, then keep the own disks for the way back."""
@@ -233,7 +230,9 @@ class ResizeInstance(ComputeStep):
         byte_counts = facts.pop('figures', {})
         uow.update_instance(host=move.dest_host, node=move.dest_node, **facts)
         uow.set_task_state('resize_migrated')
-        uow.save_migration(status='post-migrating', **byte_counts)
+        uow.advance_migration(migration_states.POST_MIGRATING)
+        if byte_counts:
+            uow.save_migration(**byte_counts)
         uow.enqueue(FinishResize, host=move.dest_host)
         uow.emit_end('resize', fixed_ips=payload.fixed_ips(uow.instance))
 
@@ -329,7 +328,7 @@ class FinishResize(ComputeStep):
         move, instance = uow.migration, uow.instance
         uow.update_instance(launched_at=uow.now, **result)
         uow.finish()
-        uow.save_migration(status='finished')
+        uow.advance_migration(migration_states.FINISHED)
         uow.transfer_claim(move.source_host, instance.uuid, to=move.uuid)
         uow.transfer_claim(
             str(move.dest_host), uow.operation.id, to=instance.uuid
@@ -372,7 +371,7 @@ class ResizeOrMigrate(Flow):
             uow.enqueue(MigrateServer, excluded=tried)
             return
         if tried:
-            uow.save_migration(status='error')
+            uow.advance_migration(migration_states.ERROR)
         uow.fail(error)
 
 
@@ -406,7 +405,7 @@ class ConfirmResize(ComputeStep):
         """The old host's room is free."""
         move = uow.migration
         uow.release(move.source_host, consumer=move.uuid)
-        uow.save_migration(status='confirmed')
+        uow.advance_migration(migration_states.CONFIRMED)
         uow.emit_end(
             'resize.confirm', fixed_ips=payload.fixed_ips(uow.instance)
         )
@@ -421,7 +420,7 @@ class Confirm(Flow):
     def on_begin(self, uow: UnitOfWork) -> None:
         """Let go of the instance, owe the cleaning."""
         uow.finish(old_vm_state=uow.migration.old_vm_state)
-        uow.save_migration(status='confirming')
+        uow.advance_migration(migration_states.CONFIRMING)
         uow.enqueue(ConfirmResize, host=uow.migration.source_host)
 
 
@@ -482,7 +481,7 @@ class FinishRevertResize(ComputeStep):
         """As it was before the resize."""
         uow.update_instance(launched_at=uow.now, **result)
         uow.finish(old_vm_state=uow.migration.old_vm_state)
-        uow.save_migration(status='reverted')
+        uow.advance_migration(migration_states.REVERTED)
         uow.emit_end('resize.revert')
 
     def is_fatal(self, error: Error) -> bool:
@@ -498,5 +497,5 @@ class Revert(Flow):
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Let the destination remove the new guest."""
-        uow.save_migration(status='reverting')
+        uow.advance_migration(migration_states.REVERTING)
         uow.enqueue(RevertResize, host=uow.instance.host)

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documentation says of the code is read from the code.
+"""Generate the reference tables and diagrams from the code.
 
-Writes, before the pages are read, the state table and its diagram, the steps
-of each story, the two RPC contracts, the microversions, what an audit finds
-and what flavors and images may ask for.
+Writes, before the pages are read: the two state tables with their diagrams,
+the steps of each flow, the two RPC contracts, the microversions, the findings
+of an audit, the extra specs and the image properties.
 """
 
 import inspect
 import pathlib
 
-import minova
 from minova import flows
-from minova import states
 from minova.api.http import microversion
 from minova.audit import findings
 from minova.cmd import diagrams
@@ -157,8 +155,11 @@ def write(app):
     folder = pathlib.Path(app.srcdir, '_generated')
     folder.mkdir(exist_ok=True)
     for name, text in {
-        'states.rst': diagrams.state_table(rst=True),
-        'states.dot': diagrams.state_diagram(),
+        'states.rst': diagrams.instance_table(rst=True),
+        'states.dot': diagrams.instance_diagram(),
+        'migration_states.rst': diagrams.migration_table(rst=True),
+        'migration_states.dot': diagrams.migration_diagram(),
+        'state_names.rst': diagrams.name_table(rst=True),
         'steps.rst': _steps(),
         'conductor.rst': _contract(conductor.INTERFACE),
         'compute.rst': _contract(compute.INTERFACE),
@@ -174,7 +175,6 @@ def write(app):
 
 
 def setup(app):
-    """Hook in."""
-    assert minova is not None and states is not None
+    """Register the generator with Sphinx."""
     app.connect('builder-inited', write)
     return {'parallel_read_safe': True}

@@ -10,6 +10,7 @@ from typing import Any
 from typing import Final
 
 from minova import exception
+from minova import migration_states
 from minova.api.http import pagination
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
@@ -91,12 +92,12 @@ def show(request: ApiRequest, server_id: str, migration_id: str) -> Any:
     migration = request.database.read(
         lambda connection: _find(connection, server_id, migration_id)
     )
-    if migration.kind != views.LIVE:
+    if migration.kind != migration_states.LIVE_MIGRATION:
         raise exception.NotFound(
             f'Migration {migration_id} for server {server_id} is not '
             'live-migration.'
         )
-    if migration.status not in api_history.IN_PROGRESS:
+    if migration.status not in migration_states.LIVE_IN_PROGRESS:
         raise exception.NotFound(
             f'Live migration {migration_id} for server {server_id} is not in '
             'progress.'
@@ -112,7 +113,10 @@ def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
         abortable = {'running'}
         if request.version >= 65:
             abortable |= {'queued', 'preparing'}
-        if migration.kind != views.LIVE or migration.status not in abortable:
+        if (
+            migration.kind != migration_states.LIVE_MIGRATION
+            or migration.status not in abortable
+        ):
             raise exception.InvalidInput(
                 f'Migration {migration.id} state of instance {server_id} is '
                 f'{migration.status}. Cannot abort_live_migrate while the '
@@ -130,7 +134,10 @@ def force_complete(
 
     def prepare(connection: Connection, instance: Instance) -> begin.Params:
         migration = _find(connection, server_id, migration_id)
-        if migration.kind != views.LIVE or migration.status != 'running':
+        if (
+            migration.kind != migration_states.LIVE_MIGRATION
+            or migration.status != 'running'
+        ):
             raise exception.InvalidInput(
                 f'Migration {migration.id} state of instance {server_id} is '
                 f'{migration.status}. Cannot force_complete while the migration '

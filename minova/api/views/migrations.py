@@ -2,16 +2,13 @@
 """Moves, as the two kinds of document in which clients know migrations."""
 
 from typing import Any
-from typing import Final
 
+from minova import migration_states
 from minova.api.views import times
 from minova.api.views.links import Links
-from minova.db.queries import api_history
 from minova.objects.migration import Migration
 
 Document = dict[str, Any]
-
-LIVE: Final = 'live-migration'
 
 
 def list_entry(migration: Migration, version: int, links: Links) -> Document:
@@ -24,8 +21,8 @@ def list_entry(migration: Migration, version: int, links: Links) -> Document:
     if version >= 23:
         result['migration_type'] = migration.kind
         if (
-            migration.kind == LIVE
-            and migration.status in api_history.IN_PROGRESS
+            migration.kind == migration_states.LIVE_MIGRATION
+            and migration.status in migration_states.LIVE_IN_PROGRESS
         ):
             collection = f'servers/{migration.instance_uuid}/migrations'
             result['links'] = links.resource_links(

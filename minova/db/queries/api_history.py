@@ -9,6 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from minova import exception
+from minova import migration_states
 from minova.db import tables
 from minova.db.connections.engine import Connection
 from minova.db.queries import migrations
@@ -20,9 +21,6 @@ from minova.objects.operation import Step
 _m = tables.migrations
 _o = tables.operations
 _s = tables.steps
-
-#: The statuses of a live migration in progress.
-IN_PROGRESS: Final = ('queued', 'preparing', 'running', 'post-migrating')
 
 # -- migrations --------------------------------------------------------------
 
@@ -84,8 +82,8 @@ def list_live_migrations(
         sa.select(*_m.c)
         .where(
             _m.c.instance_uuid == instance_uuid,
-            _m.c.kind == 'live-migration',
-            _m.c.status.in_(IN_PROGRESS),
+            _m.c.kind == migration_states.LIVE_MIGRATION,
+            _m.c.status.in_(migration_states.LIVE_IN_PROGRESS),
         )
         .order_by(_m.c.id)
     ).mappings()

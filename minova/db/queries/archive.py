@@ -28,10 +28,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from minova import exception
+from minova import migration_states
 from minova import states
 from minova.db import tables
 from minova.db.connections.engine import Connection
-from minova.db.queries import migrations
 from minova.db.queries import paging
 from minova.objects import operation as records
 
@@ -89,7 +89,7 @@ def _is_busy(instance_uuid: sa.Column[Any]) -> tuple[Condition, ...]:
         ),
         sa.exists().where(
             migration.instance_uuid == instance_uuid,
-            migration.status.in_(migrations.ACTIVE_STATUSES),
+            migration.status.in_(migration_states.UNFINISHED),
         ),
     )
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from minova import migration_states
 from minova.db import tables
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
@@ -210,9 +211,7 @@ def _operations(
 
 
 def _migrations(connection: Connection) -> Iterator[Migration]:
-    query = sa.select(*_m.c).where(
-        _m.c.status.not_in(migrations.FINAL_STATUSES)
-    )
+    query = sa.select(*_m.c).where(_m.c.status.not_in(migration_states.FINAL))
     for row in _rows(connection, query.order_by(_m.c.id)):
         yield migrations.from_row(row)
 

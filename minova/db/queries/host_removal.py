@@ -5,10 +5,10 @@ import dataclasses
 
 import sqlalchemy as sa
 
+from minova import migration_states
 from minova import states
 from minova.db import tables
 from minova.db.connections.engine import Connection
-from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
 from minova.objects import operation as records
@@ -37,7 +37,7 @@ def count_usage(connection: Connection, host: str) -> HostUsage:
         .select_from(_m)
         .where(
             sa.or_(_m.c.source_host == host, _m.c.dest_host == host),
-            _m.c.status.in_(migrations.ACTIVE_STATUSES),
+            _m.c.status.in_(migration_states.UNFINISHED),
         ),
         sa.select(sa.func.count())
         .select_from(_s)

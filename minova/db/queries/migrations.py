@@ -1,41 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about migration records: of resizes, cold and live migrations."""
+"""Queries about migration records: of resizes, cold and live migrations.
+
+``engine.migration_records`` alone writes a status.
+"""
 
 from collections.abc import Mapping
 import datetime
 from typing import Any
-from typing import Final
 
 import sqlalchemy as sa
 
+from minova import migration_states
 from minova.db import tables
 from minova.db.connections.engine import Connection
 from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
-#: A migration with one of these statuses has ended.
-FINAL_STATUSES: Final = (
-    'confirmed',
-    'reverted',
-    'completed',
-    'cancelled',
-    'error',
-    'failed',
-)
-#: A migration with one of these statuses needs both its hosts.
-ACTIVE_STATUSES: Final = (
-    'queued',
-    'preparing',
-    'running',
-    'pre-migrating',
-    'migrating',
-    'post-migrating',
-    'finished',
-    'confirming',
-    'reverting',
-)
-
 _INSERT = sa.insert(_t)
 _UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
 _GET = sa.select(*_t.c).where(_t.c.id == sa.bindparam('the_id'))
@@ -43,7 +24,7 @@ _UNCONFIRMED = (
     sa.select(*_t.c)
     .where(
         _t.c.instance_uuid == sa.bindparam('the_instance'),
-        _t.c.status == 'finished',
+        _t.c.status == migration_states.FINISHED,
     )
     .order_by(_t.c.id.desc())
 )
@@ -71,8 +52,26 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 def update(
     connection: Connection, migration_id: int, values: Mapping[str, Any]
 ) -> None:
-    """Change a migration."""
+    """Change columns of a migration other than its status."""
+    if 'status' in values:
+        raise ValueError('The status is changed with update_status')
     connection.execute(_UPDATE, _columns(values) | {'the_id': migration_id})
+
+
+def update_status(
+    connection: Connection,
+    migration_id: int,
+    old_status: str,
+    new_status: str,
+    moment: datetime.datetime,
+) -> bool:
+    """Change the status of a migration; False when it is not ``old_status``."""
+    result = connection.execute(
+        sa.update(_t)
+        .where(_t.c.id == migration_id, _t.c.status == old_status)
+        .values(status=new_status, updated_at=moment)
+    )
+    return result.rowcount == 1
 
 
 def update_progress(
@@ -89,7 +88,7 @@ def update_progress(
     # 'running' is the status of a live migration, 'migrating' of a resize.
     running = (
         _t.c.id == migration_id,
-        _t.c.status.in_(('running', 'migrating')),
+        _t.c.status.in_(migration_states.COPYING),
     )
     connection.execute(sa.update(_t).where(*running).values(**known))
     instance = tables.instances
@@ -141,7 +140,9 @@ def list_unconfirmed(
     """Return the migrations that are unconfirmed since ``moment``."""
     rows = connection.execute(
         sa.select(*_t.c)
-        .where(_t.c.status == 'finished', _t.c.updated_at <= moment)
+        .where(
+            _t.c.status == migration_states.FINISHED, _t.c.updated_at <= moment
+        )
         .order_by(_t.c.id)
     ).mappings()
     return [from_row(row) for row in rows]
