@@ -26,7 +26,7 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import migration_records
 from minova.engine import recovery
-from minova.engine.unit_of_work import wakeup_for
+from minova.engine.step_records import wakeup_for
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.migration import Migration

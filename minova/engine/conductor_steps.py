@@ -14,7 +14,7 @@ from minova import exception
 from minova import flows
 from minova.db.connections.engine import Database
 from minova.db.queries import operations
-from minova.engine import unit_of_work
+from minova.engine import step_records
 from minova.engine import unwind
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
@@ -77,10 +77,10 @@ def _run_in_transaction(
     host: str,
 ) -> list[Wakeup] | UnitOfWork:
     """Decide; return the book as it was read when advice is missing."""
-    loaded = unit_of_work.load(connection, step_id)
+    loaded = step_records.load(connection, step_id)
     uow = _open_unit_of_work(connection, loaded, host)
     if uow is None:
-        return unit_of_work.pending_wakeups(connection, loaded.operation)
+        return step_records.pending_wakeups(connection, loaded.operation)
     step = uow.step
     step_def = _conductor_step(uow.operation, step)
     if step_def.needs_precheck and prechecked is None:
@@ -98,7 +98,7 @@ def _write_failure(
     host: str,
 ) -> list[Wakeup]:
     uow = _open_unit_of_work(
-        connection, unit_of_work.load(connection, step_id), host
+        connection, step_records.load(connection, step_id), host
     )
     if uow is None:
         return []

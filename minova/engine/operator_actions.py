@@ -21,7 +21,7 @@ from minova.engine import begin
 from minova.engine import next_steps
 from minova.engine import operation_log
 from minova.engine.next_steps import NextStep
-from minova.engine.unit_of_work import stale
+from minova.engine.step_records import stale
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.notifications import events

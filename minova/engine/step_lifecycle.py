@@ -15,7 +15,7 @@ from minova import exception
 from minova import flows
 from minova.db.queries import operations
 from minova.engine import operation_log
-from minova.engine import unit_of_work
+from minova.engine import step_records
 from minova.engine import unwind
 from minova.engine import wait_reason
 from minova.engine.unit_of_work import UnitOfWork
@@ -38,7 +38,7 @@ def start(
 
     Raises Stale when the step is not there to be run by this one.
     """
-    loaded = unit_of_work.load(connection, step_id)
+    loaded = step_records.load(connection, step_id)
     step = loaded.step
     if step.host != host or loaded.incarnation != incarnation:
         raise _stale_step(step)
@@ -95,10 +95,10 @@ def finish(
     result: dict[str, Any],
 ) -> list[Wakeup]:
     """Note that a step is done; return who is to be woken for the next."""
-    loaded = unit_of_work.load(connection, step_id)
+    loaded = step_records.load(connection, step_id)
     step = loaded.step
     if step.state == records.DONE and step.incarnation == incarnation:
-        return unit_of_work.pending_wakeups(connection, loaded.operation)
+        return step_records.pending_wakeups(connection, loaded.operation)
     _require_held(loaded, incarnation)
     uow = _unit_of_work(connection, loaded)
     _compute_step(loaded).on_success(uow, result)
@@ -121,11 +121,11 @@ def fail(
 
     ``facts`` may hold the guest's ``power_state`` as it was found afterwards.
     """
-    loaded = unit_of_work.load(connection, step_id)
+    loaded = step_records.load(connection, step_id)
     step = loaded.step
     ended = (records.FAILED, records.UNDONE)
     if step.incarnation == incarnation and step.state in ended:
-        return unit_of_work.pending_wakeups(connection, loaded.operation)
+        return step_records.pending_wakeups(connection, loaded.operation)
     if step.incarnation is None and step.attempts:
         return []
     _require_held(loaded, incarnation)
@@ -180,7 +180,7 @@ def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
 def _load_held(
     connection: sa.Connection, step_id: str, incarnation: str
 ) -> operations.LockedStep:
-    loaded = unit_of_work.load(connection, step_id)
+    loaded = step_records.load(connection, step_id)
     _require_held(loaded, incarnation)
     return loaded
 
@@ -198,7 +198,7 @@ def _require_live(loaded: operations.LockedStep) -> None:
     if step.state not in records.OPEN or operation.state != records.RUNNING:
         raise _stale_step(step)
     if operation.owns_instance and loaded.instance.task_id != operation.id:
-        raise unit_of_work.stale(operation)
+        raise step_records.stale(operation)
 
 
 def _stale_step(step: records.Step) -> exception.Stale:

@@ -22,6 +22,7 @@ from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import migration_records
 from minova.engine import operation_log
+from minova.engine import step_records
 from minova.engine import wait_reason
 from minova.engine.notice_buffer import NoticeBuffer
 from minova.exception import serialization
@@ -254,7 +255,7 @@ class UnitOfWork(NoticeBuffer):
         )
         self._pending.append(owed)
         if not nested:
-            self.wakeups.append(wakeup_for(owed))
+            self.wakeups.append(step_records.wakeup_for(owed))
 
     def finish_step(self, state: str) -> None:
         """Note that the open step has ended."""
@@ -281,7 +282,7 @@ class UnitOfWork(NoticeBuffer):
             before,
             {'state': state, 'finished_at': step.finished_at},
         ):
-            raise stale(self.operation)
+            raise step_records.stale(self.operation)
 
     def restart(self) -> None:
         """Having taken all back, go on instead of failing."""
@@ -422,7 +423,7 @@ class UnitOfWork(NoticeBuffer):
                 task_id=task_id,
             )
             if not written:
-                raise stale(self.operation)
+                raise step_records.stale(self.operation)
 
     def _write_step(self, step: records.Step) -> None:
         assert self._step_as_read is not None
@@ -430,7 +431,7 @@ class UnitOfWork(NoticeBuffer):
         if values and not operations.update_step(
             self.connection, self._step_as_read, values
         ):
-            raise stale(self.operation)
+            raise step_records.stale(self.operation)
 
     def _write_operation(self) -> None:
         operation = self.operation
@@ -465,41 +466,3 @@ def _copy_of(step: records.Step) -> records.Step:
 def _difference(before: Any, after: Any) -> dict[str, Any]:
     old, new = vars(before), vars(after)
     return {name: new[name] for name in new if new[name] != old[name]}
-
-
-def wakeup_for(step: records.Step) -> Wakeup:
-    """Return the wake-up for whoever owes ``step``."""
-    return Wakeup(
-        step=step.id, method=step.method, topic=step.topic, host=step.host
-    )
-
-
-def load(connection: sa.Connection, step_id: str) -> operations.LockedStep:
-    """Lock a step with all it belongs to; Stale when there is none."""
-    loaded = operations.lock_step(connection, step_id)
-    if loaded is None:
-        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
-    return loaded
-
-
-def pending_wakeups(
-    connection: sa.Connection, operation: records.Operation
-) -> list[Wakeup]:
-    """Return the wake-ups for all that an operation owes.
-
-    For who asks again for what has been done: the answer was lost, and with
-    it may have been the wake-ups.
-    """
-    return [
-        wakeup_for(step)
-        for step in operations.list_steps(connection, operation.id)
-        if step.state in records.OPEN and not step.nested
-    ]
-
-
-def stale(operation: records.Operation) -> exception.Stale:
-    """Return the error for a writer that is too late."""
-    return exception.Stale(
-        what=f'Instance {operation.instance_uuid}',
-        holder=f'{operation.kind} {operation.id}',
-    )

@@ -90,10 +90,9 @@ class MigrateServer(ConductorStep):
             requested_host=params.get('host'),
             excluded_hosts=excluded,
         )
+        cold = migration_states.COLD_MIGRATION
         uow.begin_migration(
-            migration_states.RESIZE
-            if resize
-            else migration_states.COLD_MIGRATION,
+            migration_states.RESIZE if resize else cold,
             dest_host=selected.host,
             dest_node=selected.hypervisor_hostname,
             dest_ip=selected.address,
@@ -231,8 +230,7 @@ class ResizeInstance(ComputeStep):
         uow.update_instance(host=move.dest_host, node=move.dest_node, **facts)
         uow.set_task_state('resize_migrated')
         uow.advance_migration(migration_states.POST_MIGRATING)
-        if byte_counts:
-            uow.save_migration(**byte_counts)
+        uow.save_migration(**byte_counts)
         uow.enqueue(FinishResize, host=move.dest_host)
         uow.emit_end('resize', fixed_ips=payload.fixed_ips(uow.instance))
 

@@ -65,7 +65,7 @@ def update_status(
     new_status: str,
     moment: datetime.datetime,
 ) -> bool:
-    """Change the status of a migration; False when it is not ``old_status``."""
+    """Change the status of a migration; False when another one is there."""
     result = connection.execute(
         sa.update(_t)
         .where(_t.c.id == migration_id, _t.c.status == old_status)

@@ -19,6 +19,7 @@ BASE_MODULES = {
     'exception',
     'lockfile',
     'machine_id',
+    'migration_states',
     'periodic',
     'states',
     'subprocesses',
