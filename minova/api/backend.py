@@ -9,6 +9,7 @@ from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.db.connections.engine import Database
+from minova.flows import interfaces
 from minova.images import ImageService
 from minova.notifications import events
 from minova.rpc import conductor
@@ -94,13 +95,11 @@ def build_backend(
     ``host`` is, if nothing else is said, ``[notifications]
     default_publisher_id`` or else ``[DEFAULT] host``.
     """
-    conductor_client = conductor.client(bus)
-    computes = ComputeClients(bus)
     return Backend(
         database=database,
-        conductor=conductor_client,
-        computes=computes,
-        waker=Waker(computes, conductor_client, in_background=True),
+        conductor=conductor.client(bus),
+        computes=ComputeClients(bus),
+        waker=Waker(interfaces.step_client(bus), in_background=True),
         timed_calls=TimedCalls(CONF.api.threads),
         images=images,
         host=host or CONF.notifications.default_publisher_id or CONF.host,

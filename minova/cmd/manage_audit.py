@@ -18,7 +18,7 @@ from minova.audit.repair import Repairer
 from minova.cmd.commands import Commands
 from minova.cmd.database import open_database
 from minova.conf import CONF
-from minova.rpc import conductor
+from minova.flows import interfaces
 from minova.rpc import queue_stats
 from minova.rpc.compute import ComputeClients
 from minova.rpc.named_queue import QueueStats
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             bus = OsloBus()
             stack.callback(bus.close)
             computes = ComputeClients(bus)
-            waker = Waker(computes, conductor.client(bus))
+            waker = Waker(interfaces.step_client(bus))
         auditor = Auditor(
             database,
             computes,

@@ -12,7 +12,6 @@ that was cut off) may have been replaced, and must ask before it acts.
 from collections.abc import Callable
 import math
 from typing import Any
-from typing import cast
 from typing import TypeVar
 
 from oslo_log import log as logging
@@ -28,6 +27,7 @@ from minova.objects.step import StepAssignment
 from minova.objects.step import StepResult
 from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
+from minova.rpc.step_client import StepClient
 
 LOG = logging.getLogger(__name__)
 
@@ -48,11 +48,13 @@ class ConductorClient:
         self,
         conductor: Conductor,
         computes: ComputeClients,
+        steps: StepClient,
         host: str,
         incarnation: str,
     ) -> None:
         self._conductor = conductor
         self._computes = computes
+        self._steps = steps
         self._host = host
         self._incarnation = incarnation
         self._stopping = clock.event()
@@ -197,9 +199,8 @@ class ConductorClient:
         self, context: Context, host: str, method: str, step: str
     ) -> dict[str, Any]:
         """Let another host run a nested step."""
-        compute = self._computes.for_host(host)
-        result = getattr(compute, method)(context, step=step)
-        return cast(dict[str, Any], result)
+        result = self._steps.send(context, 'compute', host, method, step)
+        return result or {}
 
     def guest_power_state(
         self, context: Context, host: str, instance_uuid: str

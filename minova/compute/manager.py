@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a compute answers: the contract of ``rpc.compute``, one by one.
-
-What a step does is told in ``flows/``; here it is only passed on.
-"""
+"""The server of the compute interface: steps, and ``rpc.compute.Compute``."""
 
 from typing import Any
 
@@ -14,6 +11,8 @@ from minova.compute.step_runner import StepRunner
 from minova.context import Context
 from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
+from minova.rpc import bus as buses
+from minova.rpc import contract
 from minova.rpc.compute import Compute
 from minova.rpc.compute import ComputeClients
 from minova.virt import spec as specs
@@ -39,117 +38,18 @@ class ComputeManager(Compute):
         self._computes = computes
         self._incarnation = incarnation
 
-    # -- asked by itself -----------------------------------------------------
+    def handle_step(
+        self, context: Context, method: contract.Method, step: str
+    ) -> buses.Json | None:
+        """Run a nested step and return its result, or start a step."""
+        if method.reply:
+            return self._runner.run_nested(context, step)
+        self._runner.wake(context, step)
+        return None
 
     def ping(self, context: Context) -> str:
-        """Answer with the own incarnation."""
+        """Return the own incarnation."""
         return self._incarnation
-
-    # -- create, delete ------------------------------------------------------
-
-    def build_and_run_instance(self, context: Context, *, step: str) -> None:
-        """Make a guest and start it."""
-        self._runner.wake(context, step)
-
-    def unbuild_instance(self, context: Context, *, step: str) -> None:
-        """Remove what a failed build has left."""
-        self._runner.wake(context, step)
-
-    def terminate_instance(self, context: Context, *, step: str) -> None:
-        """Remove a guest and its disks."""
-        self._runner.wake(context, step)
-
-    def cleanup_stale_guest(self, context: Context, *, step: str) -> None:
-        """Remove what is here of an instance that is not this host's."""
-        self._runner.wake(context, step)
-
-    # -- on, off -------------------------------------------------------------
-
-    def start_instance(self, context: Context, *, step: str) -> None:
-        """Switch a guest on."""
-        self._runner.wake(context, step)
-
-    def stop_instance(self, context: Context, *, step: str) -> None:
-        """Switch a guest off."""
-        self._runner.wake(context, step)
-
-    def pause_instance(self, context: Context, *, step: str) -> None:
-        """Stop a guest's processors."""
-        self._runner.wake(context, step)
-
-    def unpause_instance(self, context: Context, *, step: str) -> None:
-        """Let a guest's processors go on."""
-        self._runner.wake(context, step)
-
-    def reboot_instance(self, context: Context, *, step: str) -> None:
-        """Restart a guest."""
-        self._runner.wake(context, step)
-
-    # -- saved to disk, and back ---------------------------------------------
-
-    def suspend_instance(self, context: Context, *, step: str) -> None:
-        """Save a guest's memory to disk and switch it off."""
-        self._runner.wake(context, step)
-
-    def resume_instance(self, context: Context, *, step: str) -> None:
-        """Let a guest go on from what was saved."""
-        self._runner.wake(context, step)
-
-    # -- rescue, and back ----------------------------------------------------
-
-    def rescue_instance(self, context: Context, *, step: str) -> None:
-        """Start a guest from a rescue disk."""
-        self._runner.wake(context, step)
-
-    def undo_rescue_instance(self, context: Context, *, step: str) -> None:
-        """Let a guest be as it was."""
-        self._runner.wake(context, step)
-
-    def unrescue_instance(self, context: Context, *, step: str) -> None:
-        """Start a guest from its own disk again."""
-        self._runner.wake(context, step)
-
-    def undo_unrescue_instance(self, context: Context, *, step: str) -> None:
-        """Let a guest be rescued again."""
-        self._runner.wake(context, step)
-
-    # -- resize, cold migration ----------------------------------------------
-
-    def prep_resize(self, context: Context, *, step: str) -> None:
-        """Check what only the destination knows."""
-        self._runner.wake(context, step)
-
-    def undo_prep_resize(self, context: Context, *, step: str) -> None:
-        """Take it back."""
-        self._runner.wake(context, step)
-
-    def resize_instance(self, context: Context, *, step: str) -> None:
-        """Switch the guest off, hand its disks over."""
-        self._runner.wake(context, step)
-
-    def undo_resize_instance(self, context: Context, *, step: str) -> None:
-        """Make the old guest the one guest again."""
-        self._runner.wake(context, step)
-
-    def finish_resize(self, context: Context, *, step: str) -> None:
-        """Define and start the guest at the destination."""
-        self._runner.wake(context, step)
-
-    def undo_finish_resize(self, context: Context, *, step: str) -> None:
-        """Remove the guest at the destination again."""
-        self._runner.wake(context, step)
-
-    def confirm_resize(self, context: Context, *, step: str) -> None:
-        """Remove what was kept for a way back."""
-        self._runner.wake(context, step)
-
-    def revert_resize(self, context: Context, *, step: str) -> None:
-        """Remove the new guest."""
-        self._runner.wake(context, step)
-
-    def finish_revert_resize(self, context: Context, *, step: str) -> None:
-        """Start the old guest again."""
-        self._runner.wake(context, step)
 
     # -- live migration ------------------------------------------------------
 
@@ -162,7 +62,7 @@ class ComputeManager(Compute):
         disk_over_commit: bool | None,
         source: dict[str, Any],
     ) -> dict[str, Any]:
-        """Tell whether the guest can be received, and how."""
+        """Check this host, then the source host; return its plan."""
         spec = specs.from_instance(instance, '', instance.generation)
         source_info = source | {'disk_over_commit': disk_over_commit}
         answer = self._driver.check_can_live_migrate_destination(
@@ -185,47 +85,15 @@ class ComputeManager(Compute):
         block_migration: bool | None,
         dest_check_data: dict[str, Any],
     ) -> dict[str, Any]:
-        """Check what only the source knows; return the plan."""
+        """Check the guest on this host; return the plan."""
         return self._driver.check_can_live_migrate_source(
             instance.uuid, dest_check_data, block_migration
         )
 
-    def live_migration(self, context: Context, *, step: str) -> None:
-        """Move the guest."""
-        self._runner.wake(context, step)
-
-    def pre_live_migration(
-        self, context: Context, *, step: str
-    ) -> dict[str, Any]:
-        """Make ready; return when it is."""
-        return self._runner.run_nested(context, step)
-
-    def post_live_migration_at_destination(
-        self, context: Context, *, step: str
-    ) -> dict[str, Any]:
-        """Take over; return when it has."""
-        return self._runner.run_nested(context, step)
-
-    def rollback_live_migration_at_destination(
-        self, context: Context, *, step: str
-    ) -> None:
-        """Remove what was made ready."""
-        self._runner.wake(context, step)
-
-    def live_migration_abort(self, context: Context, *, step: str) -> None:
-        """Stop the move."""
-        self._runner.wake(context, step)
-
-    def live_migration_force_complete(
-        self, context: Context, *, step: str
-    ) -> None:
-        """Let the move end soon."""
-        self._runner.wake(context, step)
-
     def guest_power_state(
         self, context: Context, *, instance_uuid: str
     ) -> int | None:
-        """Ask the hypervisor."""
+        """Read the power state from the hypervisor."""
         guest = self._driver.guest(instance_uuid)
         if guest is None or guest.is_incoming:
             return None
@@ -236,7 +104,7 @@ class ComputeManager(Compute):
     def get_console_output(
         self, context: Context, *, instance_uuid: str, lines: int | None
     ) -> str:
-        """Return what the guest said."""
+        """Read the console log and decode it."""
         output = self._driver.console_output(
             instance_uuid, consoles.MAX_OUTPUT_BYTES
         )
@@ -245,29 +113,29 @@ class ComputeManager(Compute):
     def get_vnc_console(
         self, context: Context, *, instance_uuid: str
     ) -> dict[str, Any]:
-        """Ask the hypervisor, and say who can go there."""
+        """Return the VNC endpoint and the machine that can connect to it."""
         return consoles.get_connect_info(self._driver.vnc(instance_uuid))
 
-    # -- asked by an audit ---------------------------------------------------
+    # -- audit --------------------------------------------------------------
 
     def list_host_contents(self, context: Context) -> list[HostArtifact]:
-        """Ask the hypervisor and its disks."""
+        """Read the guests and disks from the hypervisor."""
         return self._driver.list_host_contents()
 
     def destroy_unknown_guest(
         self, context: Context, *, instance_uuid: str, generation: int | None
     ) -> None:
-        """Remove a guest and disks that no row stands for."""
+        """Remove the guest and its disks while no step of it runs."""
         with self._runner.hold_idle_guest(instance_uuid):
             guest = self._driver.guest(instance_uuid)
             if (guest and guest.generation) != generation:
                 raise exception.Stale(
                     what=f'Guest {instance_uuid} on {self._host}',
-                    holder='what was seen of it',
+                    holder='another generation',
                 )
             LOG.warning(
-                '%s is removed from %s: the database does not know it, and '
-                'an operator asked for it.',
+                'Guest %s on %s: removed at the request of an operator; the '
+                'database has no such instance',
                 instance_uuid,
                 self._host,
             )

@@ -15,6 +15,7 @@ from minova.compute.power_sync import Reconciler
 from minova.compute.step_runner import StepRunner
 from minova.conf import CONF
 from minova.context import get_admin_context
+from minova.flows import interfaces
 from minova.images import ImageService
 from minova.objects.host import HostReport
 from minova.objects.step import DueStep
@@ -54,8 +55,9 @@ class ComputeService:
         self.incarnation = clock.uuid4()
         self._conductor = rpc_conductor.client(bus)
         computes = ComputeClients(bus)
+        steps = interfaces.step_client(bus)
         self._conductor_client = ConductorClient(
-            self._conductor, computes, host, self.incarnation
+            self._conductor, computes, steps, host, self.incarnation
         )
         cache = CONF.compute.image_cache_directory
         self.images = ImageCache(images, cache, host)
@@ -64,14 +66,17 @@ class ComputeService:
             driver,
             self.images,
             self._conductor_client,
-            Waker(computes, self._conductor),
+            Waker(steps),
             CONF.compute.max_concurrent_steps,
         )
         manager = ComputeManager(
             host, driver, self.runner, computes, self.incarnation
         )
         self._dispatcher = Dispatcher(
-            rpc.INTERFACE, manager, CONF.upgrade_levels.compute
+            interfaces.COMPUTE,
+            manager,
+            CONF.upgrade_levels.compute,
+            manager.handle_step,
         )
         myself = rpc.self_client(bus, host)
         self.self_check = RpcSelfCheck(

@@ -33,6 +33,7 @@ from minova.objects.step import DueStep
 from minova.objects.step import StepAssignment
 from minova.objects.step import StepResult
 from minova.objects.step import Wakeup
+from minova.rpc import contract
 from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
 from minova.rpc.wakeups import Waker
@@ -70,18 +71,17 @@ class ConductorManager(Conductor):
         self._incarnation = incarnation
         self._computes = computes
 
-    # -- asked by itself -----------------------------------------------------
+    def handle_step(
+        self, context: Context, method: contract.Method, step: str
+    ) -> None:
+        """Run a pending step for its wake-up."""
+        self.try_conductor_step(context, step)
 
     def ping(self, context: Context) -> str:
-        """Answer with the own incarnation."""
+        """Return the own incarnation."""
         return self._incarnation
 
-    # -- asked by the api ----------------------------------------------------
-
-    def build_instances(self, context: Context, *, steps: list[str]) -> None:
-        """Decide where instances go."""
-        for step in steps:
-            self.try_conductor_step(context, step)
+    # -- the API -------------------------------------------------------------
 
     def migrate_server(
         self,

@@ -15,6 +15,7 @@ from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
 from minova.db.queries import hosts
+from minova.flows import interfaces
 from minova.network import definition
 from minova.notifications.relay import Relay
 from minova.periodic import PeriodicTask
@@ -47,7 +48,7 @@ class ConductorService:
         self._incarnation = clock.uuid4()
         holder = f'{host} {self._incarnation}'
         computes = ComputeClients(bus)
-        waker = Waker(computes, rpc.client(bus))
+        waker = Waker(interfaces.step_client(bus))
         self._pool = clock.pool('conductor', 8)
         self.relay = Relay(database, bus, holder)
         myself = rpc.client(bus, server=host)
@@ -69,7 +70,10 @@ class ConductorService:
             computes,
         )
         self._dispatcher = Dispatcher(
-            rpc.INTERFACE, self.manager, CONF.upgrade_levels.conductor
+            interfaces.CONDUCTOR,
+            self.manager,
+            CONF.upgrade_levels.conductor,
+            self.manager.handle_step,
         )
         self.sweeper = Sweeper(
             database, self.manager, waker, self.liveness, holder, host

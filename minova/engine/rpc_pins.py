@@ -1,39 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What computes of another release can be asked for.
+"""Pins: operations whose steps the pinned version of computes does not have.
 
-A step that a compute does not know would be owed to it until the operation's
-deadline. So while the cluster is pinned to what an older release understands,
-what came later is refused before anything is changed.
+A compute of an older release ignores a step whose method it does not have,
+and the operation would wait until its deadline. So an operation with such a
+step is refused before it changes anything.
 """
-
-from collections.abc import Iterator
 
 from minova import exception
 from minova import flows
 from minova import states
 from minova.conf import CONF
 from minova.flows.base import ComputeStep
-from minova.rpc import compute
 from minova.rpc import contract
 
 
 def require_supported(kind: str, instance_uuid: str) -> None:
-    """Raise Conflict when the pin forbids a step that ``kind`` may owe."""
+    """Raise Conflict when the pin excludes a compute step of ``kind``."""
     pin = CONF.upgrade_levels.compute
     if pin is None:
         return
-    for method, since in _steps_with_versions(kind):
-        if contract.parse(since) > contract.parse(pin):
+    for step in flows.FLOWS[kind].steps:
+        if issubclass(step, ComputeStep) and (
+            contract.parse(step.since) > contract.parse(pin)
+        ):
             raise exception.Conflict(
                 f"Cannot '{states.TABLE[kind].api_verb}' instance "
                 f'{instance_uuid} yet: computes are pinned to version {pin} '
-                f'([upgrade_levels] compute), and {method} came with {since}. '
+                f'([upgrade_levels] compute), and {step.method} came with '
+                f'{step.since}. '
                 'Remove the pin once all computes are of this release.'
             )
-
-
-def _steps_with_versions(kind: str) -> Iterator[tuple[str, str]]:
-    methods = compute.INTERFACE.methods()
-    for step in flows.FLOWS[kind].steps:
-        if issubclass(step, ComputeStep):
-            yield step.method, methods[step.method].since

@@ -301,8 +301,12 @@ class StepContext(Protocol):
 class ComputeStep:
     """A step that a compute runs."""
 
-    #: The RPC method by which a host is woken to it.
+    #: The RPC method of the step: its wake-up, or the call of a nested step.
     method: ClassVar[str]
+    #: The version of the compute interface that added the method.
+    since: ClassVar[str] = '1.0'
+    #: Seconds that a caller waits for the result; None: the method is a cast.
+    reply_timeout: ClassVar[float | None] = None
     #: The step that takes it back, on the same host.
     undo: ClassVar['type[ComputeStep] | None'] = None
     #: There is no way back: it is tried again until it succeeds, or until
@@ -371,8 +375,12 @@ class ComputeStep:
 class ConductorStep:
     """A step that any conductor runs, in one transaction."""
 
-    #: The RPC method by which a conductor is woken to it.
+    #: The RPC method that wakes a conductor to the step.
     method: ClassVar[str]
+    #: The version of the conductor interface that added the method.
+    since: ClassVar[str] = '1.0'
+    #: A conductor step is never called: the method is a cast.
+    reply_timeout: ClassVar[None] = None
     #: It cannot decide without having asked hosts.
     needs_precheck: ClassVar[bool] = False
 

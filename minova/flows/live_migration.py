@@ -126,6 +126,7 @@ class PreLiveMigration(ComputeStep):
     """Make ready what the guest will need."""
 
     method = 'pre_live_migration'
+    reply_timeout = 60
     undo = RollbackLiveMigrationAtDestination
 
     def on_start(self, uow: UnitOfWork) -> None:
@@ -153,6 +154,7 @@ class PostLiveMigrationAtDestination(ComputeStep):
     """Make the guest that arrived this host's own."""
 
     method = 'post_live_migration_at_destination'
+    reply_timeout = 60
     retry_until_done = True
 
     def on_start(self, uow: UnitOfWork) -> None:

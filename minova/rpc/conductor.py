@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked of a conductor.
+"""The RPC interface of a conductor: what it answers besides steps.
 
 ======= ====================================================================
-version what came with it
+version what it adds
 ======= ====================================================================
-1.0     steps: begin, save, finish, fail; hosts: register, beat; power states
+1.0     all other methods
 1.4     migrate_server, with the instance as a plain dict
-1.5     report_progress
 1.6     migrate_server takes the instance as a versioned object
-1.7     ping answers with the incarnation; before, with true
-1.8     check_console, closed_consoles
 ======= ====================================================================
+
+The step classes of ``minova.flows`` declare the methods of steps, and
+``minova.flows.interfaces`` joins the two.
 """
 
 from typing import Any
@@ -33,19 +33,15 @@ TOPIC = 'conductor'
 
 
 class Conductor(Protocol):
-    """Decides, and owns the operations."""
+    """Decides, and writes the database for the computes."""
 
-    # -- asked by itself --
+    # -- the RPC self-check --
 
     @contract.call(timeout=5)
     def ping(self, context: Context) -> str:
-        """Answer with the incarnation; a conductor asks itself for it."""
+        """Return the incarnation; each conductor calls its own method."""
 
-    # -- asked by the api --
-
-    @contract.cast()
-    def build_instances(self, context: Context, *, steps: list[str]) -> None:
-        """Decide where instances go; ``steps`` are what the api has owed."""
+    # -- the API --
 
     @contract.call(since='1.4', timeout=60, objects_since='1.6')
     def migrate_server(
@@ -60,38 +56,39 @@ class Conductor(Protocol):
         disk_over_commit: bool | None,
         step: str | None = None,
     ) -> None:
-        """Decide where a server moves to, cold or live, and begin the move.
+        """Select the destination of a resize, cold or live migration.
 
-        ``scheduler_hint`` may name the wanted ``host``. ``flavor`` is the new
-        one of a resize, None to keep it. ``step`` is what the api has owed;
-        without one the operation is begun here. Raises NoValidHost or
-        MigrationPreCheckError when it cannot move; it stays as it was.
+        ``scheduler_hint`` may name the requested ``host``. ``flavor`` is the
+        new flavor of a resize, None for a migration. ``step`` is the pending
+        step of an operation that has begun; without it the conductor begins
+        the operation. Raises NoValidHost or MigrationPreCheckError; the
+        instance is then unchanged.
         """
 
-    # -- asked by a proxy of consoles --
+    # -- the console proxy --
 
-    @contract.call(since='1.8', timeout=30)
+    @contract.call(timeout=30)
     def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
-        """Tell what a token is good for, and how that is reached just now.
+        """Validate a console token; return the console and its address.
 
-        ``instance_uuid``, ``console_type``, ``compute`` (the instance's
-        host), and what ``get_vnc_console`` of that says. Raises
-        ConsoleTokenNotFound, or what the compute raises.
+        Keys: ``instance_uuid``, ``console_type``, ``compute`` (the host of
+        the instance), and those of the compute's ``get_vnc_console``. Raises
+        ConsoleTokenNotFound, or the error of the compute.
         """
 
-    @contract.call(since='1.8', timeout=20)
+    @contract.call(timeout=20)
     def closed_consoles(
         self, context: Context, *, instances: list[str]
     ) -> list[str]:
-        """Return those instances whose consoles nobody may see any more."""
+        """Return the given instances whose consoles must be closed."""
 
-    # -- asked by a compute at work on a step --
+    # -- a compute, about a step --
 
     @contract.call()
     def start_step(
         self, context: Context, *, step: str, host: str, incarnation: str
     ) -> StepAssignment:
-        """Take a step; Stale when it is not there to be taken."""
+        """Assign a step to a compute; Stale when it may not run the step."""
 
     @contract.call()
     def save_checkpoint(
@@ -103,9 +100,9 @@ class Conductor(Protocol):
         checkpoint: str,
         facts: dict[str, Any],
     ) -> dict[str, str]:
-        """Note that a step has passed a checkpoint; Stale when not its own.
+        """Record a checkpoint of a running step; Stale after a takeover.
 
-        Returns the ids of the nested steps that it may call, by method.
+        Returns the ids of the nested steps that the step may call, by method.
         """
 
     @contract.call()
@@ -117,7 +114,7 @@ class Conductor(Protocol):
         incarnation: str,
         result: dict[str, Any],
     ) -> StepResult:
-        """End a step well; the answer says whom to wake."""
+        """Finish a step; return the wake-ups that the compute sends."""
 
     @contract.call()
     def fail_step(
@@ -129,45 +126,46 @@ class Conductor(Protocol):
         error: dict[str, Any],
         facts: dict[str, Any],
     ) -> StepResult:
-        """End a step badly; ``error`` is in its wire form."""
+        """Fail a step with a serialized error; return the wake-ups to send."""
 
-    @contract.cast(since='1.5')
+    @contract.cast()
     def report_progress(
         self, context: Context, *, migration: int, byte_counts: dict[str, int]
     ) -> None:
-        """Note how far a migration is, in bytes."""
+        """Record the progress of a migration, in bytes."""
 
-    # -- asked by a compute about its host --
+    # -- a compute, about its host --
 
     @contract.call()
     def register_host(
         self, context: Context, *, report: HostReport
     ) -> list[DueStep]:
-        """Note that a compute has started; return what it owes."""
+        """Record the start of a compute; return the due steps of its host."""
 
     @contract.call()
     def heartbeat(
         self, context: Context, *, host: str, incarnation: str
     ) -> list[DueStep]:
-        """Note that a compute lives; return what it owes.
+        """Record a heartbeat; return the due steps of the host.
 
-        Stale when a newer start of it has registered.
+        Stale when a newer incarnation of the compute has registered.
         """
 
     @contract.call()
     def instances_on_host(
         self, context: Context, *, host: str
     ) -> list[InstanceState]:
-        """Return what power reconciliation needs, for all of a host."""
+        """Return the states of all instances of a host."""
 
     @contract.call()
     def report_power_states(
         self, context: Context, *, host: str, guests: list[GuestReport]
     ) -> None:
-        """Correct what differs between a hypervisor and the database."""
+        """Reconcile the power states of guests with the database."""
 
 
-INTERFACE = contract.Interface(Conductor, TOPIC, '1.8', late_ack=True)
+#: Without the methods of steps.
+INTERFACE = contract.Interface(Conductor, TOPIC, '1.6', late_ack=True)
 
 
 def client(bus: bus.Bus, server: str | None = None) -> Conductor:

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a remote method is declared: once, typed, for both ends.
+"""The declaration of a remote method: once, typed, for both ends.
 
 An interface is a Protocol class whose methods carry ``@call`` or ``@cast``.
-The service that serves it implements it; whoever asks gets a client of the
-same type. Each method says since which version it exists, each interface
-which version it is at: a client that is pinned to an older version does not
-use newer methods (``can_send``), and a test pins every version to what it
-looked like.
+The service implements the Protocol, and a client has the same type. A step
+method is declared by its step class (``minova.flows``) and joins an interface
+as data (``with_steps``): its only argument is the id of the step.
+
+Each method has the version that added it, and each interface its current
+version. A client that is pinned to an older version does not send newer
+methods (``can_send``). A test pins the fingerprint of every version.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import inspect
 from typing import Any
+from typing import Self
 from typing import TypeVar
 
 from oslo_log import log as logging
@@ -33,11 +37,12 @@ _MARK = '_rpc'
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """What is declared of one remote method.
+    """The declaration of one remote method.
 
     ``timeout`` is in seconds, None for a cast. ``since`` is the version of
-    the interface it came with; ``objects_since`` the one from which its
-    objects travel as such and not as plain dicts.
+    the interface that added the method; ``objects_since`` the first version
+    that sends its arguments as versioned objects, not as plain dicts.
+    ``summary`` is the first line of the docstring.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Method:
     since: str
     timeout: float | None
     objects_since: str | None
+    summary: str = dataclasses.field(repr=False)
 
 
 def call(
@@ -54,10 +60,17 @@ def call(
 ) -> Callable[[F], F]:
     """Declare a method whose caller waits for the result."""
 
-    def declare(method: F) -> F:
-        made = Method(method.__name__, True, since, timeout, objects_since)
-        setattr(method, _MARK, made)
-        return method
+    def declare(function: F) -> F:
+        declared = Method(
+            function.__name__,
+            True,
+            since,
+            timeout,
+            objects_since,
+            _summary(function),
+        )
+        setattr(function, _MARK, declared)
+        return function
 
     return declare
 
@@ -65,22 +78,40 @@ def call(
 def cast(since: str = '1.0') -> Callable[[F], F]:
     """Declare a method whose caller does not wait."""
 
-    def declare(method: F) -> F:
-        made = Method(method.__name__, False, since, None, None)
-        setattr(method, _MARK, made)
-        return method
+    def declare(function: F) -> F:
+        declared = Method(
+            function.__name__, False, since, None, None, _summary(function)
+        )
+        setattr(function, _MARK, declared)
+        return function
 
     return declare
 
 
+def step_method(
+    name: str, since: str, timeout: float | None, step_class: type
+) -> Method:
+    """Return the method of a step class; a call if it has a timeout."""
+    return Method(
+        name, timeout is not None, since, timeout, None, _summary(step_class)
+    )
+
+
+def _summary(documented: object) -> str:
+    return (inspect.getdoc(documented) or '').partition('\n')[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Interface:
-    """A Protocol of remote methods with its topic and version.
+    """The remote methods of a service, with its topic and version.
 
-    ``objects`` says which versions of objects came with which version of the
-    interface, the oldest first; every object began as 1.0 with it. ``kept``:
-    every method may be asked twice, so that what a server had in hand when its
-    process died is asked of another one.
+    ``objects`` lists the versions of objects that each version of the
+    interface added, the oldest first; every object starts at 1.0. With
+    ``late_ack`` every method may run twice: the broker redelivers a message
+    whose server died before its answer.
+
+    A method of ``protocol`` may have the name of a step, and gives the step
+    its version. A message whose only argument is ``step`` is for the step.
     """
 
     protocol: type
@@ -88,9 +119,20 @@ class Interface:
     version: str
     objects: tuple[tuple[str, Mapping[str, str]], ...] = ()
     late_ack: bool = False
+    steps: Mapping[str, Method] = dataclasses.field(default_factory=dict)
+
+    def with_steps(self, methods: Iterable[Method]) -> Self:
+        """Return the interface with the methods of steps."""
+        steps = {method.name: method for method in methods}
+        for name, method in self.methods().items():
+            if name in steps:
+                steps[name] = dataclasses.replace(
+                    steps[name], since=method.since
+                )
+        return dataclasses.replace(self, steps=steps)
 
     def objects_at(self, version: str | None) -> Mapping[str, str] | None:
-        """Return what objects looked like then; None for as they are."""
+        """Return the object versions of ``version``; None: the current."""
         if version is None:
             return None
         known: dict[str, str] = {}
@@ -100,29 +142,38 @@ class Interface:
         return known
 
     def methods(self) -> dict[str, Method]:
-        """Return the declared methods by name."""
-        return {
+        """Return all methods by name."""
+        return dict(self.steps) | {
             name: getattr(member, _MARK)
             for name, member in inspect.getmembers(self.protocol)
             if hasattr(member, _MARK)
         }
 
-    def signature(self) -> dict[str, str]:
+    def parameters(self, name: str) -> list[str]:
+        """Return the names of a method's arguments after the context."""
+        function = getattr(self.protocol, name, None)
+        if function is None:
+            return ['step']
+        return list(inspect.signature(function).parameters)[2:]
+
+    def fingerprints(self) -> dict[str, str]:
         """Return each method as text, for the test that pins versions."""
-        return {
-            name: f'{method} {inspect.signature(getattr(self.protocol, name))}'
-            for name, method in sorted(self.methods().items())
-        }
+        texts = {}
+        for name, method in sorted(self.methods().items()):
+            function = getattr(self.protocol, name, None)
+            signature = inspect.signature(function) if function else '(step)'
+            texts[name] = f'{method} {signature}'
+        return texts
 
 
 def parse(version: str) -> tuple[int, int]:
-    """Return a version as numbers; ValueError when it is none."""
+    """Return a version as numbers; ValueError for another text."""
     major, minor = version.split('.')
     return int(major), int(minor)
 
 
 class Client:
-    """Whoever asks: has the methods of the interface's protocol.
+    """The sending end: has the methods of the interface's protocol.
 
     ``server`` addresses one host. ``pin`` is the newest version to speak.
     """
@@ -143,9 +194,17 @@ class Client:
             setattr(self, method.name, self._sender(method))
 
     def can_send(self, version: str) -> bool:
-        """Tell whether the other end is taken to speak ``version``."""
+        """Tell whether the server is expected to speak ``version``."""
         spoken, wanted = parse(self._version), parse(version)
         return spoken[0] == wanted[0] and spoken >= wanted
+
+    def send_step(
+        self, context: Context, name: str, step: str
+    ) -> buses.Json | None:
+        """Send a step's method; return the result, None for a cast."""
+        method = self._interface.steps[name]
+        result: buses.Json | None = self._send(method, context, {'step': step})
+        return result
 
     def _sender(self, method: Method) -> Callable[..., Any]:
         def send(context: Context, **arguments: Any) -> Any:
@@ -154,7 +213,7 @@ class Client:
         return send
 
     def _send(
-        self, method: Method, context: Context, arguments: dict[str, Any]
+        self, method: Method, context: Context, arguments: buses.Json
     ) -> Any:
         if not self.can_send(method.since):
             raise exception.UnsupportedVersion(
@@ -169,8 +228,8 @@ class Client:
             topic=self._interface.topic,
             server=self._server,
             method=method.name,
-            # The oldest version that understands the message, so that an
-            # older server may answer.
+            # The oldest version that has the message, so that an older
+            # server accepts it.
             version=(
                 method.since
                 if plain
@@ -199,7 +258,7 @@ class Client:
 
 
 def _plain(value: Any) -> Any:
-    """Return an object as the dict that older versions took."""
+    """Return an object as the plain dict of older versions."""
     encoded = serializer.encode(value)
     if isinstance(encoded, dict) and 'minova_object.data' in encoded:
         return {
@@ -215,10 +274,15 @@ def _plain_data(value: Any) -> Any:
     return value
 
 
-class Dispatcher:
-    """The serving end: unpacks, asks the implementation, packs the answer.
+#: Runs a step for its method; returns the result, None for a cast.
+StepHandler = Callable[[Context, Method, str], buses.Json | None]
 
-    ``pin`` is the newest version that whoever asks may speak.
+
+class Dispatcher:
+    """The serving end: decodes, calls the implementation, encodes the answer.
+
+    ``handle_step`` runs the steps of an interface that has them. ``pin`` is
+    the newest version that clients speak.
     """
 
     def __init__(
@@ -226,14 +290,16 @@ class Dispatcher:
         interface: Interface,
         implementation: object,
         pin: str | None = None,
+        handle_step: StepHandler | None = None,
     ) -> None:
         self._objects = interface.objects_at(pin)
         self.interface = interface
         self._implementation = implementation
         self._methods = interface.methods()
+        self._handle_step = handle_step
 
     def serve(self, bus: buses.Bus, topic: str, server: str) -> buses.Server:
-        """Let a server of ``topic`` answer with this."""
+        """Return a server of ``topic`` that answers with this."""
         return bus.serve(
             topic,
             server,
@@ -244,18 +310,15 @@ class Dispatcher:
         )
 
     def method_names(self) -> list[str]:
-        """Return the names that may be asked for."""
+        """Return the names of all methods."""
         return sorted(self._methods)
 
     def dispatch(
-        self,
-        method: str,
-        context: dict[str, Any],
-        arguments: dict[str, Any],
-    ) -> dict[str, Any] | None:
-        """Answer one message: a dict with 'result' or 'error'.
+        self, method: str, context: buses.Json, arguments: buses.Json
+    ) -> buses.Json | None:
+        """Answer one message: a dict with 'result' or 'error'; None: a cast.
 
-        An error of ours is part of the answer; anything else is logged with
+        A Minova error is part of the answer. Any other error is logged with
         its traceback and quoted in the answer.
         """
         declared = self._methods[method]
@@ -263,17 +326,26 @@ class Dispatcher:
         request_context.update_store()
         decoded = {k: serializer.decode(v) for k, v in arguments.items()}
         try:
-            found = getattr(self._implementation, method)
-            result = found(request_context, **decoded)
+            result = self._call(declared, request_context, decoded)
         except exception.MinovaException as error:
             LOG.debug('%s answers %s', method, error)
             return {'error': serialization.encode(error)}
         except Exception as error:
-            LOG.exception('%s broke', method)
+            LOG.exception('%s failed unexpectedly', method)
             return {'error': serialization.encode(error)}
         if not declared.reply:
             return None
         return {'result': serializer.encode(result, self._objects)}
+
+    def _call(
+        self, method: Method, context: Context, arguments: buses.Json
+    ) -> Any:
+        step = self.interface.steps.get(method.name)
+        if step is not None and set(arguments) == {'step'}:
+            assert self._handle_step is not None
+            return self._handle_step(context, step, arguments['step'])
+        function = getattr(self._implementation, method.name)
+        return function(context, **arguments)
 
 
 def client(
@@ -282,5 +354,5 @@ def client(
     server: str | None = None,
     pin: str | None = None,
 ) -> Any:
-    """Return a client; its maker says of which protocol it is."""
+    """Return a client, to be cast to the type of the protocol."""
     return Client(interface, bus, server, pin)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wake-ups: casts that may be lost.
 
-What is owed stands in the database and is asked for periodically, so a wake-up
-that cannot be sent is logged and forgotten; nobody waits for it.
+A pending step is a row of the database, and each service asks for its due
+steps with every heartbeat. A wake-up that cannot be sent is therefore logged
+and dropped: the step starts later.
 """
 
 from collections.abc import Iterable
@@ -13,31 +14,24 @@ from minova import clock
 from minova import exception
 from minova.context import Context
 from minova.objects.step import Wakeup
-from minova.rpc.compute import ComputeClients
-from minova.rpc.conductor import Conductor
+from minova.rpc.step_client import StepClient
 
 LOG = logging.getLogger(__name__)
 
 
 class Waker:
-    """Sends wake-ups, from the caller's thread or from one of its own.
+    """Sends wake-ups, from the caller's thread or from its own threads.
 
-    The api sends from one of its own: a broker that hangs must not hold a
-    request whose operation has begun.
+    The API sends from threads of the waker: a broker that hangs must not
+    block a request whose operation has begun.
     """
 
-    def __init__(
-        self,
-        computes: ComputeClients,
-        conductor: Conductor,
-        in_background: bool = False,
-    ) -> None:
-        self._computes = computes
-        self._conductor = conductor
+    def __init__(self, steps: StepClient, in_background: bool = False) -> None:
+        self._steps = steps
         self._pool = clock.pool('waker', 4) if in_background else None
 
     def wake(self, context: Context, wakeups: Iterable[Wakeup]) -> None:
-        """Send each, or log why not."""
+        """Send each wake-up under the method of its step."""
         for wakeup in wakeups:
             if self._pool is None:
                 self._send(context, wakeup)
@@ -45,24 +39,25 @@ class Waker:
                 self._pool.submit(self._send, context, wakeup)
 
     def _send(self, context: Context, wakeup: Wakeup) -> None:
-        away = None
         try:
-            if wakeup.topic == 'conductor':
-                self._conductor.build_instances(context, steps=[wakeup.step])
-            else:
-                compute = self._computes.for_host(str(wakeup.host))
-                getattr(compute, wakeup.method)(context, step=wakeup.step)
-        except exception.Unavailable as error:
-            away = error
-        if away is not None:
-            LOG.warning(
-                '%s is not woken for %s, which it will find by itself: %s',
-                wakeup.host or 'A conductor',
+            self._steps.send(
+                context,
+                wakeup.topic,
+                wakeup.host,
                 wakeup.method,
-                away,
+                wakeup.step,
+            )
+        except exception.Unavailable as error:
+            LOG.warning(
+                'Step %s %s on %s: wake-up not delivered; the step starts at '
+                'the next heartbeat: %s',
+                wakeup.step,
+                wakeup.method,
+                wakeup.host or 'a conductor',
+                error,
             )
 
     def close(self) -> None:
-        """Send what was begun, take no more."""
+        """Send the wake-ups that are queued, then accept no more."""
         if self._pool is not None:
             self._pool.shutdown()

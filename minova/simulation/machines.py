@@ -13,6 +13,7 @@ from minova.api import backend
 from minova.api.http import errors
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
+from minova.flows import interfaces
 from minova.images import ImageService
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.compute import ComputeClients
@@ -193,12 +194,11 @@ def api(
 
     def build(machine: Machine) -> Api:
         bus = machine.bus()
-        conductor = rpc_conductor.client(bus)
         _dependencies.database = database
-        _dependencies.conductor = conductor
+        _dependencies.conductor = rpc_conductor.client(bus)
         _dependencies.computes = ComputeClients(bus)
         _dependencies.waker = Waker(
-            _dependencies.computes, conductor, in_background=True
+            interfaces.step_client(bus), in_background=True
         )
         _dependencies.timed_calls = backend.TimedCalls()
         return Api(_application(images))

@@ -31,6 +31,7 @@ from minova.network import definition
 from minova.rpc.compute import ComputeClients
 from tests import base
 from tests.fixtures.cloud import Cloud
+from tests.fixtures.newer_methods import NewerMethods
 
 INFO = 'information'
 NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
@@ -287,6 +288,7 @@ class GuestRulesTest(AuditTestCase):
         self.assertEqual('No host was asked. Found: 0, repaired: 0.\n', out)
 
     def test_a_host_that_is_too_old(self):
+        self.useFixture(NewerMethods('list_host_contents'))
         self.config(group='upgrade_levels', compute='1.0')
         code, out = self.run_audit('--host', 'a')
         self.assertEqual(1, code)

@@ -17,6 +17,7 @@ from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import step_lifecycle
+from minova.flows import interfaces
 from minova.flows import lifecycle
 from minova.rpc.compute import ComputeClients
 from tests import base
@@ -448,8 +449,12 @@ class RepeatedWakeupTest(RecoveryTestCase):
         (operation,) = self.cloud.operations(uuid)
         steps = self.cloud.read(operations.list_steps, operation.id)
         # As a broker does that had no answer.
-        self.cloud.conductor.build_instances(
-            get_admin_context(), steps=[steps[0].id]
+        interfaces.step_client(self.cloud.bus).send(
+            get_admin_context(),
+            'conductor',
+            None,
+            steps[0].method,
+            steps[0].id,
         )
         self.cloud.settle(uuid)
         self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)

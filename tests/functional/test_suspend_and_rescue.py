@@ -12,6 +12,7 @@ from minova.engine import begin
 from minova.states import PowerState
 from tests.functional import test_lifecycle
 from tests.functional import test_recovery
+from tests.fixtures.newer_methods import NewerMethods
 
 RESCUE = {'image_id': 'tools', 'name': 'Tools', 'disk_format': 'raw'}
 
@@ -483,13 +484,14 @@ class PinnedTest(test_lifecycle.FlowTestCase):
 
     def test_it_is_refused_before_anything_changes(self):
         uuid, _, _, since = self.booted()
-        self.config(group='upgrade_levels', compute='1.1')
+        self.useFixture(NewerMethods('suspend_instance', 'rescue_instance'))
+        self.config(group='upgrade_levels', compute='1.0')
         for kind in ('suspend', 'rescue'):
             error = self.assertRaises(
                 exception.Conflict, self.cloud.begin, kind, uuid
             )
             self.assertIn('Remove the pin', str(error))
-            self.assertIn(f'{kind}_instance came with 1.2', str(error))
+            self.assertIn(f'{kind}_instance came with 1.1', str(error))
         self.assertEqual(since, self.count(uuid))
         self.assertIsNone(self.cloud.instance(uuid).task_state)
         self.cloud.begin('pause', uuid)

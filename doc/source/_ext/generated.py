@@ -6,7 +6,6 @@ the steps of each flow, the two RPC contracts, the microversions, the findings
 of an audit, the extra specs and the image properties.
 """
 
-import inspect
 import pathlib
 
 from minova import flows
@@ -14,22 +13,19 @@ from minova.api.http import microversion
 from minova.audit import findings
 from minova.cmd import diagrams
 from minova.extra_specs import table as wishes
-from minova.rpc import compute
-from minova.rpc import conductor
+from minova.flows import interfaces
 from minova.simulation.mutants import MUTANTS
 
 
 def _contract(interface):
     rows = []
-    for name, method in interface.methods().items():
-        member = getattr(interface.protocol, name)
-        text = inspect.getdoc(member).splitlines()[0]
-        parameters = [
-            p for p in inspect.signature(member).parameters if p != 'self'
-        ][1:]
+    for name, method in sorted(interface.methods().items()):
         way = 'call' if method.reply else 'cast'
         wait = f'{method.timeout:g} s' if method.reply else ''
-        rows.append((name, way, method.since, wait, parameters, text))
+        parameters = interface.parameters(name)
+        rows.append(
+            (name, way, method.since, wait, parameters, method.summary)
+        )
     lines = [
         '.. list-table::',
         '   :header-rows: 1',
@@ -38,9 +34,9 @@ def _contract(interface):
         '   * - method',
         '     - way',
         '     - since',
-        '     - waits',
+        '     - timeout',
         '     - arguments',
-        '     - what it asks',
+        '     - what it does',
     ]
     for name, way, since, wait, parameters, text in rows:
         lines += [
@@ -161,8 +157,8 @@ def write(app):
         'migration_states.dot': diagrams.migration_diagram(),
         'state_names.rst': diagrams.name_table(rst=True),
         'steps.rst': _steps(),
-        'conductor.rst': _contract(conductor.INTERFACE),
-        'compute.rst': _contract(compute.INTERFACE),
+        'conductor.rst': _contract(interfaces.CONDUCTOR),
+        'compute.rst': _contract(interfaces.COMPUTE),
         'microversions.rst': _microversions(),
         'audit.rst': _audit(),
         'planted.rst': _planted(),

@@ -13,6 +13,7 @@ from minova import images
 from minova.api import app
 from minova.api.backend import Backend
 from minova.api.http import microversion
+from minova.flows import interfaces
 from minova.network import definition
 from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
@@ -158,13 +159,14 @@ class ApiTestCase(base.TestCase):
         )
         self.image_store = ImageStore()
         self.image = self.image_store.add().id
-        computes = ComputeClients(self.cloud.bus)
-        waker = Waker(computes, self.cloud.conductor, in_background=True)
+        waker = Waker(
+            interfaces.step_client(self.cloud.bus), in_background=True
+        )
         self.addCleanup(waker.close)
         self.backend = Backend(
             database=self.cloud.database,
             conductor=self.cloud.conductor,
-            computes=computes,
+            computes=ComputeClients(self.cloud.bus),
             waker=waker,
             images=self.image_store,
             host='api',

@@ -15,6 +15,7 @@ from minova.db import tables
 from minova.rpc.compute import ComputeClients
 from tests.fixtures.vnc import token_of
 from tests.functional.api import base
+from tests.fixtures.newer_methods import NewerMethods
 
 VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
 NEVER = 'ffffffff-0000-4000-8000-ffffffffffff'
@@ -136,16 +137,17 @@ class OutputTest(ConsoleTestCase):
         self.assert_refused(503, 'The host of the server', reply)
 
     def test_old_compute_is_reported(self):
-        self.config('upgrade_levels', compute='1.1')
+        self.useFixture(NewerMethods('get_console_output', 'get_vnc_console'))
+        self.config('upgrade_levels', compute='1.0')
         pinned = ComputeClients(self.cloud.bus)
         self.backend = dataclasses.replace(self.backend, computes=pinned)
         self.restart_api()
         reply = self.output()
-        self.assert_refused(501, 'it came with version 1.2', reply)
+        self.assert_refused(501, 'it came with version 1.1', reply)
         reply = self.user.at_version('2.6').post(
             f'/servers/{self.uuid}/remote-consoles', VNC
         )
-        self.assert_refused(501, 'it came with version 1.2', reply)
+        self.assert_refused(501, 'it came with version 1.1', reply)
 
     def test_a_compute_that_cannot_read_it(self):
         self.cloud.world.inject_fault('a', 'console_output')

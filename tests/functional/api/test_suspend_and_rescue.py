@@ -4,6 +4,7 @@
 from minova.db import tables
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
+from tests.fixtures.newer_methods import NewerMethods
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 
@@ -59,9 +60,10 @@ class SuspendTest(base.ApiTestCase):
         self.assertEqual('SUSPENDED', self.show(self.uuid)['status'])
 
     def test_a_pinned_cluster_refuses(self):
-        self.config('upgrade_levels', compute='1.1')
+        self.useFixture(NewerMethods('suspend_instance'))
+        self.config('upgrade_levels', compute='1.0')
         reply = self.act('suspend', 409)
-        self.assert_refused(409, 'suspend_instance came with 1.2', reply)
+        self.assert_refused(409, 'suspend_instance came with 1.1', reply)
         self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
 
 

@@ -13,6 +13,7 @@ from minova.conductor.manager import ConductorManager
 from minova.context import Context
 from minova.engine import begin
 from minova.exception import serialization
+from minova.flows import interfaces
 from minova.flows.base import ComputeStep
 from minova.objects import base as objects_base
 from minova.objects.base import Object
@@ -23,25 +24,26 @@ from minova.rpc import contract
 from minova.rpc import serializer
 from tests import base
 from tests.fixtures.cloud import Cloud
+from tests.fixtures.newer_methods import NewerMethods
 
-#: What each interface looked like at each version. When a test here fails,
-#: the interface has changed: give it a new version, say what came with it in
-#: its module, and add a line; never change one that was released.
+#: The fingerprint of each interface at each version. When a test here fails,
+#: the interface has changed: give it a new version, add the version to the
+#: table in the docstring of its module, and add a line here. Never change the
+#: line of a released version.
 PINNED = {
-    ('conductor', '1.7'): 'ae86b9bdaf2efe8d',
-    ('conductor', '1.8'): '5ae913204147e774',
-    ('compute', '1.0'): '9d51430997fa7a95',
-    ('compute', '1.1'): '1849f6676a1293c9',
-    ('compute', '1.2'): '609330ff658b46bb',
+    ('conductor', '1.0'): '8b90cc61adf5d82c',
+    ('conductor', '1.4'): 'c0eafcf7b68b25f1',
+    ('conductor', '1.6'): 'c0eafcf7b68b25f1',
+    ('compute', '1.0'): '1b29e296104c715b',
 }
 
 
 def fingerprint(interface, version):
-    """Return what an interface looks like to who speaks ``version``."""
+    """Return the fingerprint of the methods that ``version`` has."""
     methods = interface.methods()
     known = [
         (name, text)
-        for name, text in sorted(interface.signature().items())
+        for name, text in sorted(interface.fingerprints().items())
         if contract.parse(methods[name].since) <= contract.parse(version)
     ]
     text = repr(known)
@@ -52,7 +54,7 @@ class PinsTest(base.TestCase):
     """An interface does not change without its version."""
 
     INTERFACES = {
-        one.topic: one for one in (conductor.INTERFACE, compute.INTERFACE)
+        one.topic: one for one in (interfaces.CONDUCTOR, interfaces.COMPUTE)
     }
 
     def test_fingerprints(self):
@@ -88,14 +90,27 @@ class PinsTest(base.TestCase):
                     name,
                 )
 
-    def test_every_step_of_a_host_is_in_the_contract(self):
-        methods = compute.INTERFACE.methods()
-        for story in flows.FLOWS.values():
-            for step in story.steps:
-                if issubclass(step, ComputeStep):
-                    self.assertIn(step.method, methods)
-                else:
-                    self.assertIn(step.method, conductor.INTERFACE.methods())
+    def test_every_step_is_a_method(self):
+        for flow in flows.FLOWS.values():
+            for step in flow.steps:
+                on_host = issubclass(step, ComputeStep)
+                interface = self.INTERFACES[
+                    'compute' if on_host else 'conductor'
+                ]
+                method = interface.steps[step.method]
+                self.assertEqual(step.reply_timeout, method.timeout)
+                self.assertEqual(
+                    ['step'], interface.parameters(step.method)[-1:]
+                )
+
+    def test_only_nested_steps_reply(self):
+        nested, replying = set(), set()
+        for flow in flows.FLOWS.values():
+            for step in flow.steps:
+                nested.update(getattr(step, 'nested_steps', ()))
+                if step.reply_timeout is not None:
+                    replying.add(step)
+        self.assertEqual(nested, replying)
 
 
 class Recorder:
@@ -255,27 +270,20 @@ class ClientTest(base.TestCase):
         self.assertIsInstance(sent['created_at'], str)
 
     def test_what_came_later_is_not_sent_when_pinned(self):
-        self.config(group='upgrade_levels', conductor='1.4')
+        self.config(group='upgrade_levels', conductor='1.3')
         bus = Recorder()
         client = conductor.client(bus)
-        self.assertTrue(client.can_send('1.4'))
-        self.assertFalse(client.can_send('1.5'))
-        error = self.assertRaises(
-            exception.Unavailable,
-            client.report_progress,
-            Context(),
-            migration=1,
-            byte_counts={},
-        )
-        self.assertIn('pinned to 1.4', str(error))
+        self.assertTrue(client.can_send('1.3'))
+        self.assertFalse(client.can_send('1.4'))
+        error = self.assertRaises(exception.Unavailable, self.migrate, bus)
+        self.assertIn('pinned to 1.3', str(error))
         self.assertEqual([], bus.sent)
-        self.config(group='upgrade_levels', conductor='1.5')
-        conductor.client(bus).report_progress(
-            Context(), migration=1, byte_counts={}
-        )
+        self.config(group='upgrade_levels', conductor='1.4')
+        self.migrate(bus)
         self.assertEqual(1, len(bus.sent))
 
     def test_old_compute_is_not_asked_for_host_contents(self):
+        self.useFixture(NewerMethods('list_host_contents'))
         self.config(group='upgrade_levels', compute='1.0')
         bus = Recorder()
         error = self.assertRaises(
@@ -318,6 +326,7 @@ class ClientTest(base.TestCase):
             self.assertEqual('x is unavailable at this time: y', str(raised))
 
     def test_a_compute_speaks_to_itself_unpinned(self):
+        self.useFixture(NewerMethods('ping'))
         self.config(group='upgrade_levels', compute='1.0')
         bus = Recorder({'result': 'this one'})
         self.assertEqual(
@@ -373,7 +382,8 @@ class OverTheBusTest(base.TestCase):
                 return 1
 
         cloud = self.useFixture(Cloud(hosts=()))
-        for name, version in (('newer version', '1.1'), ('no method', '1.9')):
+        self.useFixture(NewerMethods('get_console_output'))
+        for name, version in (('newer version', '1.0'), ('no method', '1.9')):
             served = contract.Dispatcher(compute.INTERFACE, Older())
             host = name.split()[0]
             server = cloud.bus.serve(

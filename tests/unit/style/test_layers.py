@@ -32,6 +32,7 @@ MAY_USE = {
         'db',
         'engine',
         'extra_specs',
+        'flows.interfaces',
         'identity',
         'images',
         'network',
@@ -83,7 +84,7 @@ MAY_USE = {
     },
     # What flavors and images may require of a guest: data, for api and virt.
     'extra_specs': set(),
-    'flows': {'notifications', 'objects'},
+    'flows': {'notifications', 'objects', 'rpc'},
     'http_server': set(),
     'identity': set(),
     'images': {'identity'},

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RPC interfaces of the services, with the methods of their steps."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from minova import flows
+from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
+from minova.rpc import bus as buses
+from minova.rpc import compute
+from minova.rpc import conductor
+from minova.rpc import contract
+from minova.rpc.step_client import StepClient
+
+
+def _methods(
+    service: type[ComputeStep] | type[ConductorStep],
+) -> Iterator[contract.Method]:
+    for flow in flows.FLOWS.values():
+        for step in flow.steps:
+            if issubclass(step, service):
+                yield contract.step_method(
+                    step.method, step.since, step.reply_timeout, step
+                )
+
+
+COMPUTE: Final = compute.INTERFACE.with_steps(_methods(ComputeStep))
+CONDUCTOR: Final = conductor.INTERFACE.with_steps(_methods(ConductorStep))
+
+
+def step_client(bus: buses.Bus) -> StepClient:
+    """Return a client for the steps of all services."""
+    return StepClient(bus, (COMPUTE, CONDUCTOR))
