@@ -108,7 +108,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
             self._pinned(name, OLDER)
         self._pinned('conductor-c0', OLD)
         said = self.run_flows()
-        self.assertEqual([], self.log_text(said, 'report_progress'))
+        self.assertTrue(self.log_text(said, 'report_progress'))
         self.assert_oldest(said)
 
     def assert_oldest(self, messages):
@@ -118,9 +118,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
             for _, one in messages
             if one['version'] != '1.0'
         }
-        self.assertLessEqual(
-            newer, {('migrate_server', '1.6'), ('report_progress', '1.5')}
-        )
+        self.assertLessEqual(newer, {('migrate_server', '1.6')})
 
     def _pinned(self, name, pins):
         """Start a service anew, speaking as these pins say."""
