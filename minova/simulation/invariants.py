@@ -294,7 +294,7 @@ def _expected_on_host(
         f'{host}/disks/{uuid}': None,
     }
     if vm_state == 'error':
-        found[f'{host}/aside/{uuid}'] = None
+        found[f'{host}/retained/{uuid}'] = None
     return found
 
 
@@ -302,7 +302,7 @@ def _expected_at_source(
     uuid: str, host: str, source: str
 ) -> dict[str, PowerState | None]:
     """Return what the source keeps until a resize is confirmed."""
-    kept: dict[str, PowerState | None] = {f'{source}/aside/{uuid}': None}
+    kept: dict[str, PowerState | None] = {f'{source}/retained/{uuid}': None}
     if source != host:
         kept[f'{source}/guests/{uuid}'] = PowerState.SHUTDOWN
     return kept
@@ -358,7 +358,7 @@ def _list_paths(world: Any) -> list[str]:
     return [
         f'{host}/{kind}/{uuid}'
         for host in world.list_hosts()
-        for kind in (*world.RECORD_KINDS, 'moved')
+        for kind in (*world.RECORD_KINDS, 'migrated')
         for uuid in world.store.list_names(f'{host}/{kind}')
     ]
 

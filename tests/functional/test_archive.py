@@ -133,7 +133,9 @@ class ArchiveTest(LedgerTestCase):
             cloud.stop(cloud.computes['a'])
             cloud.begin('stop', uuid, wait=False)
             cloud.wait_for(
-                lambda: all(row.published_at for row in cloud.told(uuid))
+                lambda: all(
+                    row.published_at for row in cloud.notifications(uuid)
+                )
             )
             before = self.sizes()
             # Only what was told of the operation that has ended.
@@ -251,7 +253,7 @@ class ArchiveTest(LedgerTestCase):
                 raise exception.Unavailable(what='The database', reason='gone')
             return transfer(connection, table, *args)
 
-        self.patch(archive, '_transfer', fails)
+        self.patch(archive, '_move_rows', fails)
         code, out, err = self.run_manage(
             'archive', '--older-than', '30', '--batch', '1'
         )
@@ -272,7 +274,7 @@ class ArchiveTest(LedgerTestCase):
             self.assertEqual(self.column(table.c.id),
                              self.column(steps.c.operation_id))  # fmt: skip
         self.assert_whole(emitted)
-        self.patch(archive, '_transfer', transfer)
+        self.patch(archive, '_move_rows', transfer)
         self.assertEqual(3, self.archive()['operations'])
         self.assertEqual(whole['steps'], self.sizes()['steps'][1])
         self.assert_whole(emitted)
@@ -296,7 +298,10 @@ class ArchiveTest(LedgerTestCase):
         self.wait_for(lambda: len(consumer.received) == len(rows))
         self.assertEqual(
             [row.message_id for row in rows],
-            [received[3]['message_id'] for received in consumer.of(other)],
+            [
+                received[3]['message_id']
+                for received in consumer.of_instance(other)
+            ],
         )
 
     def test_invalid_arguments(self):

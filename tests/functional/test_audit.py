@@ -44,8 +44,8 @@ class AuditTestCase(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
         self.config(transport_url=self.cloud.url)
-        self.patch(confirmed_scan, 'PAUSE', 0.1)
-        self.patch(repair, 'PATIENCE', 5.0)
+        self.patch(confirmed_scan, 'RESCAN_DELAY', 0.1)
+        self.patch(repair, 'TIMEOUT', 5.0)
         self.shelf = self.cloud.world.store
 
     # -- the command ---------------------------------------------------------
@@ -118,7 +118,7 @@ class AuditTestCase(base.TestCase):
         """Return what a host has of an instance, as kinds of records."""
         return [
             kind
-            for kind in ('guests', 'disks', 'aside', 'arriving')
+            for kind in ('guests', 'disks', 'retained', 'incoming')
             if self.shelf.get(f'{host}/{kind}/{uuid}') is not None
         ]
 
@@ -164,19 +164,19 @@ class GuestRulesTest(AuditTestCase):
     def test_disks_of_all_kinds(self):
         self.copy('disks', self.uuid)
         record = self.shelf.get(f'b/disks/{self.uuid}')
-        self.shelf.put(f'b/aside/{self.uuid}', record)
+        self.shelf.put(f'b/retained/{self.uuid}', record)
         self.assert_repaired('stray_disks')
         self.assertEqual([], self.holds('b', self.uuid))
 
     def test_retained_disks_on_own_host(self):
         record = self.shelf.get(f'a/disks/{self.uuid}')
-        self.shelf.put(f'a/aside/{self.uuid}', record)
+        self.shelf.put(f'a/retained/{self.uuid}', record)
         self.assert_repaired('stray_retained_disks')
         self.assertEqual(['guests', 'disks'], self.holds('a', self.uuid))
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
     def test_stale_incoming_reservation(self):
-        self.shelf.put(f'b/arriving/{self.uuid}', {'source': 'a'})
+        self.shelf.put(f'b/incoming/{self.uuid}', {'source': 'a'})
         self.assert_repaired('stray_incoming')
         self.assertEqual([], self.holds('b', self.uuid))
 
@@ -315,7 +315,7 @@ class GuestRulesTest(AuditTestCase):
             looked.append(once(auditor))
             return looked[-1]
 
-        self.patch(confirmed_scan.Auditor, '_once', look)
+        self.patch(confirmed_scan.Auditor, '_scan_once', look)
         self.assertEqual([], self.found())
         for one in looked:
             self.assertEqual(['stray_guest'], [f.name for f in one.findings])
@@ -638,7 +638,7 @@ class RecordRulesTest(AuditTestCase):
         emitted = self.cloud.notifications(self.uuid)
         self.delete_rows(n, n.c.id == emitted[-1].id)
         # It was the end of what had been started.
-        self.assert_left('outbox_gap', 'event_left_open')
+        self.assert_left('event_left_open', 'outbox_gap')
 
     def test_what_was_archived_is_no_gap(self):
         n = tables.outbox
@@ -694,7 +694,7 @@ class FlowsTest(AuditTestCase):
         self.watch(uuid)
         self.cloud.settle(uuid)
         self.assert_no_fault()
-        self.assertIn('aside', self.holds('a', uuid))
+        self.assertIn('retained', self.holds('a', uuid))
         self.cloud.revert(uuid, wait=False)
         self.watch(uuid)
         self.cloud.settle(uuid)
@@ -707,7 +707,7 @@ class FlowsTest(AuditTestCase):
         self.assert_no_fault()
         self.cloud.confirm(uuid, wait=False)
         self.assertEqual('active', self.cloud.instance(uuid).vm_state)
-        self.assertEqual(['guests', 'aside'], self.holds('a', uuid))
+        self.assertEqual(['guests', 'retained'], self.holds('a', uuid))
         self.assert_no_fault()
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
@@ -720,7 +720,7 @@ class FlowsTest(AuditTestCase):
         big = self.cloud.flavor('big', vcpus=2)
         self.cloud.resize(uuid, big, host='a')
         self.assertEqual('resized', self.cloud.instance(uuid).vm_state)
-        self.assertIn('aside', self.holds('a', uuid))
+        self.assertIn('retained', self.holds('a', uuid))
         self.assert_no_fault()
         self.cloud.confirm(uuid)
         self.assert_no_fault()
@@ -731,7 +731,7 @@ class FlowsTest(AuditTestCase):
         self.cloud.begin('live_migrate', uuid, wait=False)
         seen = set()
         self.watch(uuid, lambda: seen.update(self.holds('b', uuid)))
-        self.assertIn('arriving', seen)
+        self.assertIn('incoming', seen)
         self.cloud.settle(uuid)
         self.assert_no_fault()
 

@@ -95,13 +95,13 @@ class InvariantsTest(base.TestCase):
     def test_what_is_left_or_lost_on_hosts(self):
         self.settle()
         store = self.world.store
-        store.put(f'b/aside/{self.uuid}', {})
-        store.put(f'b/arriving/{self.uuid}', {'source': 'a'})
+        store.put(f'b/retained/{self.uuid}', {})
+        store.put(f'b/incoming/{self.uuid}', {'source': 'a'})
         store.delete(f'a/disks/{self.uuid}')
         store.put('b/disks/stranger', {})
         self.assert_violated(
-            'its arriving at b',
-            'its aside at b',
+            'its incoming at b',
+            'its retained at b',
             f'invariant 2: {self.uuid}: disks at a is missing',
             'invariant 9: stranger: nobody owns its disks at b',
         )

@@ -82,7 +82,7 @@ class ListTest(LedgerTestCase):
     def test_as_consumers_get_it(self):
         with self.cloud() as cloud:
             uuid = cloud.boot()
-            received = cloud.consumer.of(uuid)
+            received = cloud.consumer.of_instance(uuid)
         lines = [json.loads(line) for line in self.list_json()]
         self.assertEqual({'2.0'}, {line['oslo.version'] for line in lines})
         bodies = [json.loads(line['oslo.message']) for line in lines]
@@ -150,7 +150,10 @@ class ReplayTest(LedgerTestCase):
                     (r.event_type, r.publisher_id, r.payload, r.message_id)
                     for r in self.rows(uuid)
                 ],
-                [(*h[:3], h[3]['message_id']) for h in consumer.of(uuid)],
+                [
+                    (*h[:3], h[3]['message_id'])
+                    for h in consumer.of_instance(uuid)
+                ],
             )
 
     def test_only_some(self):
@@ -168,7 +171,7 @@ class ReplayTest(LedgerTestCase):
                 self.run_ok('notifications', 'replay', *words),
             )
         self.wait_for(lambda: len(consumer.received) == 2 * len(rows))
-        self.assertEqual([], consumer.of(one))
+        self.assertEqual([], consumer.of_instance(one))
 
     def test_what_waits_is_left_to_the_relay(self):
         one, _ = self.make_history()
@@ -449,7 +452,7 @@ class VerifyTest(LedgerTestCase):
         code, out = self.verify(shuffled)
         self.assertEqual(1, code)
         self.assertLess(len(out.splitlines()), 16)
-        self.assertIn('--json names all', out)
+        self.assertIn('--json lists all', out)
 
     def test_invalid_log_file(self):
         for line, reason in (

@@ -650,7 +650,10 @@ class LiveMigrationTest(FlowTestCase):
         uuid, source, dest, since = self.booted()
         host = self.cloud.instance(uuid).host
         self.cloud.world.inject_fault(
-            host, 'migrate', 'unsupported', kind='GuestMigrationFailed'
+            host,
+            'start_live_migration',
+            'unsupported',
+            kind='GuestMigrationFailed',
         )
         self.cloud.begin('live_migrate', uuid)
         self.assert_emitted(

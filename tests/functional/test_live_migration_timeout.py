@@ -74,6 +74,6 @@ class TimeLimitTest(test_recovery.RecoveryTestCase):
 
     def test_force_complete_then_unwind(self):
         uuid = self.cut_short()
-        self.cloud.world.inject_fault('a', 'migrate')
+        self.cloud.world.inject_fault('a', 'start_live_migration')
         self.cloud.start_compute('a')
         self.assert_is_at('a', uuid)

@@ -155,7 +155,7 @@ class WaitingTest(OperatorActionsTestCase):
 
     def test_waits_since_first_failure(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.inject_fault('a', 'remove', 'device busy', times=2)
+        self.cloud.world.inject_fault('a', 'destroy', 'device busy', times=2)
         self.cloud.delete(uuid, wait=False)
         first = self.wait_until_waiting(uuid)
         prospect = self.next_steps(first)['terminate_instance']
@@ -241,7 +241,7 @@ class RetryTest(OperatorActionsTestCase):
 
     def test_retry_ends_backoff(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.inject_fault('a', 'remove', 'device busy')
+        self.cloud.world.inject_fault('a', 'destroy', 'device busy')
         self.cloud.delete(uuid, wait=False)
         operation = self.wait_until_waiting(uuid)
         step = self.step(operation, 'terminate_instance')
@@ -418,8 +418,8 @@ class AbandonTest(OperatorActionsTestCase):
         away = exception.Unavailable(what='b', reason='it is cut off')
         self.useFixture(
             fixtures.MockPatchObject(
-                self.cloud.computes['a'].runner._asking,
-                'other',
+                self.cloud.computes['a'].runner._conductor,
+                'call_step',
                 side_effect=away,
             )
         )

@@ -157,9 +157,9 @@ class CrashTest(RecoveryTestCase):
 
     def test_live_migration_is_found_again(self):
         for method, before in (
-            ('migrate', True),
-            ('migrate', False),
-            ('remove', True),
+            ('start_live_migration', True),
+            ('start_live_migration', False),
+            ('destroy', True),
         ):
             with self.subTest(method=method, before=before):
                 uuid = self.cloud.boot(host='a')
@@ -403,7 +403,7 @@ class StartTest(RecoveryTestCase):
 
         self.useFixture(
             fixtures.MockPatchObject(
-                self.service._conductor_client, 'take', slowly
+                self.service._conductor_client, 'start_step', slowly
             )
         )
         self.before_it_registers(begin_a_stop)
@@ -443,7 +443,9 @@ class RepeatedWakeupTest(RecoveryTestCase):
         def die(context, wakes):
             died.set()
 
-        with fixtures.MockPatchObject(conductor.manager, 'go_on', die):
+        with fixtures.MockPatchObject(
+            conductor.manager, 'dispatch_wakeups', die
+        ):
             uuid = self.cloud.boot(wait=False)
             self.assertTrue(died.wait(10))
         (operation,) = self.cloud.operations(uuid)
@@ -503,7 +505,7 @@ class HostDownTest(RecoveryTestCase):
 
     def test_delete_under_way_when_the_host_dies(self):
         uuid = self.cloud.boot(host='a')
-        crashing = self.crash_at('a', 'remove')
+        crashing = self.crash_at('a', 'destroy')
         self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
         self.assertTrue(crashing.crashed.wait(10))
         self.take_down('a')
@@ -598,7 +600,9 @@ class DeadlineTest(base.TestCase):
         uuid = self.cloud.boot(host='a')
         self.useFixture(
             fixtures.MockPatchObject(
-                lifecycle.PauseInstance, 'begins', side_effect=ValueError('x')
+                lifecycle.PauseInstance,
+                'on_start',
+                side_effect=ValueError('x'),
             )
         )
         self.begin_in_the_past('pause', uuid)
@@ -613,7 +617,9 @@ class DeadlineTest(base.TestCase):
         uuid = self.cloud.boot(host='a')
         self.useFixture(
             fixtures.MockPatchObject(
-                lifecycle.PauseInstance, 'ends', side_effect=ValueError('x')
+                lifecycle.PauseInstance,
+                'on_success',
+                side_effect=ValueError('x'),
             )
         )
         self.begin_in_the_past('pause', uuid)
@@ -622,7 +628,7 @@ class DeadlineTest(base.TestCase):
 
     def test_a_step_that_must_succeed_and_does_not(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.inject_fault('a', 'remove', 'device busy', times=100)
+        self.cloud.world.inject_fault('a', 'destroy', 'device busy', times=100)
         begun = begin.begin(
             self.cloud.database,
             get_admin_context(),
@@ -635,7 +641,7 @@ class DeadlineTest(base.TestCase):
             lambda: self.cloud.operations(uuid)[-1].wait_reason
         )
         self.assertIn(
-            'attempt 1 failed: Instance (any): remove failed: device busy',
+            'attempt 1 failed: Instance (any): destroy failed: device busy',
             self.cloud.operations(uuid)[-1].wait_reason,
         )
         past = clock.now() - datetime.timedelta(seconds=1)
@@ -648,6 +654,6 @@ class DeadlineTest(base.TestCase):
         self.assertEqual(states.ERROR, instance.vm_state)
         self.assertIn('device busy', self.cloud.fault(uuid)['message'])
         # It can be asked for again.
-        self.cloud.world.inject_fault('a', 'remove', times=0)
+        self.cloud.world.inject_fault('a', 'destroy', times=0)
         self.cloud.world.store.delete('a/faults/remove')
         self.assertEqual(states.DELETED, self.cloud.delete(uuid).vm_state)

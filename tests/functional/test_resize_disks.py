@@ -34,8 +34,9 @@ class DisksDriver(FakeDriver):
 
     OF_DISKS = (
         'create_disks', 'has_disks', 'grow_disks', 'remove_disks',
-        'prepare_disk_transfer', 'check_can_send_disks', 'send_disks', 'commit_received_disks',
-        'retain_disks', 'restore_disks', 'discard_disks', 'has_retained_disks',
+        'prepare_disk_transfer', 'check_can_send_disks', 'send_disks',
+        'commit_received_disks', 'retain_disks', 'restore_disks',
+        'discard_disks', 'has_retained_disks',
     )  # fmt: skip
 
     def __init__(self, host, world, disks):

@@ -366,7 +366,7 @@ class ForceCompleteTest(test_lifecycle.FlowTestCase):
         uuid, source, _, _ = self.migrating()
         here = source.removeprefix('compute.')
         # It was forced, and is paused for that, when it is aborted.
-        self.cloud.world.inject_delay(here, 'migration', 0.3)
+        self.cloud.world.inject_delay(here, 'migration_status', 0.3)
         self.cloud.begin('force_live_migrate', uuid, wait=False)
         driver = self.cloud.driver(here)
         self.cloud.wait_for(

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud of real processes, its users, and somebody who breaks everything.
+"""A cloud of real processes and clients under random faults.
 
-``python -m tests.integration.nemesis --minutes 60 --seed 1`` from the top of
-the source tree. The run goes in rounds: things are broken for a while, then
-all is mended, and once nothing goes on any more the invariants must hold. Ends with
-0 when they did each time; else with 1 and the story of each server concerned,
-and what the processes logged is kept.
+Run ``python -m tests.integration.nemesis --minutes 60 --seed 1`` in the root
+of the source tree. A run consists of rounds: the nemesis injects faults for
+some time, clears them, waits until no operation runs, and checks the
+invariants. The exit code is 0 if they hold after each round. Otherwise it is
+1: the timeline of each affected server is printed and the logs are kept.
 """
 
 import minova  # noqa: F401, I001  keeps eventlet out, so before all others

@@ -175,7 +175,9 @@ class LiveMigrationTest(FailureCaseTestCase):
     def migrate_unresponsive(self):
         """Begin one of whose end the source will not hear."""
         self.migrate(2)
-        self.world.inject_delay(self.source, 'migration', _FOREVER, after=True)
+        self.world.inject_delay(
+            self.source, 'migration_status', _FOREVER, after=True
+        )
         self.wait_for(lambda: self.world.running(self.uuid) == [self.dest])
 
     def test_source_killed_during_migration(self):

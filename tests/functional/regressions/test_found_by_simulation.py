@@ -72,7 +72,7 @@ class FoundBySimulationTest(base.TestCase):
         uuid = self.cloud.boot(host='a')
         # As a crash between the two leaves it: a copy aside, and its own.
         store = self.cloud.world.store
-        store.put(f'a/aside/{uuid}', store.get(f'a/disks/{uuid}'))
+        store.put(f'a/retained/{uuid}', store.get(f'a/disks/{uuid}'))
         store.put(f'b/disks/{uuid}', store.get(f'a/disks/{uuid}'))
         instance = self.cloud.resize(uuid, self.big)
         self.assertEqual(('b', states.RESIZED), _place(instance))
@@ -93,7 +93,7 @@ class FoundBySimulationTest(base.TestCase):
     def test_failed_revert_keeps_the_disk(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.resize(uuid, self.big)
-        self.cloud.world.inject_fault('b', 'remove', 'busy', times=1000)
+        self.cloud.world.inject_fault('b', 'destroy', 'busy', times=1000)
         begun = self.cloud.revert(uuid, wait=False)
         self.cloud.wait_for(
             lambda: self.cloud.operations(uuid)[-1].wait_reason
@@ -123,11 +123,11 @@ class FoundBySimulationTest(base.TestCase):
         uuid = self.cloud.boot(host='a')
         store = self.cloud.world.store
         mine = store.get(f'a/disks/{uuid}') | {'mark': 'mine'}
-        store.put(f'a/aside/{uuid}', mine)
+        store.put(f'a/retained/{uuid}', mine)
         store.delete(f'a/disks/{uuid}')
         self.cloud.begin('reboot_hard', uuid)
         self.assertEqual('mine', store.get(f'a/disks/{uuid}').get('mark'))
-        self.assertIsNone(store.get(f'a/aside/{uuid}'))
+        self.assertIsNone(store.get(f'a/retained/{uuid}'))
 
     def test_guest_runs_after_unwound_unrescue(self):
         uuid = self.cloud.boot(host='a')
@@ -171,7 +171,7 @@ class FoundBySimulationTest(base.TestCase):
     def test_destination_restart_does_not_unwind(self):
         uuid = self.cloud.boot(host='a')
         before = self.cloud.driver('b')
-        self.cloud.world.inject_delay('a', 'migration', 0.5)
+        self.cloud.world.inject_delay('a', 'migration_status', 0.5)
         self.cloud.begin('live_migrate', uuid, wait=False)
         self.cloud.wait_for(lambda: self.cloud.last_migration(uuid))
         self.cloud.stop(self.cloud.computes['b'])
@@ -186,7 +186,7 @@ class FoundBySimulationTest(base.TestCase):
         uuid = self.cloud.boot(host='a')
         self.cloud.world.set_migration_seconds(1.0)
         self.cloud.world.inject_fault(
-            'a', 'migration', 'libvirt is away', times=2
+            'a', 'migration_status', 'libvirt is away', times=2
         )
         self.cloud.begin('live_migrate', uuid, wait=False)
         waits = self.cloud.wait_for(
@@ -207,7 +207,9 @@ class FoundBySimulationTest(base.TestCase):
             FakeDriver.start_live_migration(driver, *args)
             raise exception.GuestFailed(instance_id=uuid, reason='cut off')
 
-        self.useFixture(fixtures.MockPatchObject(driver, 'migrate', migrate))
+        self.useFixture(
+            fixtures.MockPatchObject(driver, 'start_live_migration', migrate)
+        )
         self.cloud.begin('live_migrate', uuid, wait=False)
         instance = self.cloud.settle(uuid)
         self.assertEqual(('b', states.ACTIVE), _place(instance))
@@ -322,7 +324,7 @@ class FoundBySimulationTest(base.TestCase):
 
     def test_deferrable_undo_does_not_set_error(self):
         uuid = self.cloud.boot(host='a')
-        self.cloud.world.inject_fault('a', 'migrate', 'no')
+        self.cloud.world.inject_fault('a', 'start_live_migration', 'no')
         self.cloud.world.inject_fault(
             'b', 'rollback_live_migration_at_destination', 'busy', times=1000
         )
