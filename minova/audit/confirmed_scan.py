@@ -22,6 +22,7 @@ from minova.audit.findings import Finding
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
 from minova.db.queries import audit_snapshot
+from minova.engine import service_liveness
 from minova.objects.host import HostArtifact
 from minova.rpc.compute import ComputeClients
 from minova.rpc.named_queue import QueueStats
@@ -108,12 +109,11 @@ class Auditor:
         try:
             answers = {}
             for host, service in found.items():
-                if service_rules.is_up(service):
+                reason = service_liveness.down_reason(service)
+                if reason is None:
                     answers[host] = pool.submit(_read_host, computes, host)
                 else:
-                    unchecked_hosts[host] = service_rules.describe_down(
-                        service
-                    )
+                    unchecked_hosts[host] = reason
             for host, answer in answers.items():
                 contents = answer.result()
                 if isinstance(contents, str):

@@ -9,9 +9,9 @@ from typing import Final
 
 from minova.audit.findings import Finding
 from minova.audit.snapshot import Snapshot
-from minova.conf import CONF
 from minova.db.queries import operations as db_operations
 from minova.db.queries.hosts import Service
+from minova.engine import service_liveness
 from minova.rpc import compute
 from minova.rpc import conductor
 from minova.rpc.named_queue import QueueStats
@@ -38,10 +38,10 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
             yield Finding(
                 'host_unknown', f'{count} instances are there.', host=host
             )
-        elif not is_up(found):
+        elif (reason := service_liveness.down_reason(found)) is not None:
             yield Finding(
                 'host_down',
-                f'{describe_down(found)}; {count} instances are there.',
+                f'{reason}; {count} instances are there.',
                 host=host,
             )
     by_name = collections.defaultdict(list)
@@ -56,18 +56,6 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
-def is_up(service: Service) -> bool:
-    """Tell whether a service may be asked."""
-    return service.is_up(CONF.conductor.service_down_time)
-
-
-def describe_down(service: Service) -> str:
-    """Say why a service is not asked."""
-    if service.forced_down:
-        return 'it is forced down'
-    return f'silent since {service.last_seen_at:%Y-%m-%d %H:%M:%S} UTC'
-
-
 # -- queues ------------------------------------------------------------------
 
 
@@ -76,7 +64,7 @@ def expected_queues(services: Iterable[Service]) -> dict[str, str]:
     wanted = {}
     for service in services:
         topic = _TOPICS.get(service.binary)
-        if topic is not None and is_up(service):
+        if topic is not None and service_liveness.is_up(service):
             wanted[f'{topic}.{service.host}'] = service.host
     return wanted
 

@@ -6,9 +6,9 @@ import math
 
 from minova.cmd.commands import Commands
 from minova.cmd.database import open_database
-from minova.conf import CONF
 from minova.db.queries import hosts
 from minova.db.queries import operations
+from minova.engine import service_liveness
 
 
 def show_list(arguments: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def show_list(arguments: argparse.Namespace) -> int:
     print(line('HOST', 'STATE', 'STATUS', 'VCPUS', 'MEMORY MiB', 'DISK GiB'))
     for row in rows:
         found = by_host.get(row.host)
-        up = found and found.is_up(CONF.conductor.service_down_time)
+        up = found and service_liveness.is_up(found)
         enabled = found and not found.disabled
         memory_mb = row.memory_mb - row.reserved_memory_mb
         disk_gb = row.disk_gb - row.reserved_disk_gb

@@ -199,12 +199,16 @@ class StepRunner:
             # was never taken is found again by asking what is owed.
             LOG.debug('Step %s: %s', step, error)
         except Exception:
-            LOG.exception('Step %s broke; it is taken up again', step)
+            LOG.exception('Step %s failed unexpectedly; retrying', step)
 
     def _run(self, context: Context, step: str) -> JsonDict:
         assignment = self._conductor.start_step(context, step)
         if assignment.verdict == 'first':
-            _log(assignment, 'first does what is owed to an earlier operation')
+            self._log(
+                assignment,
+                'waits for a step of an earlier operation',
+                logging.DEBUG,
+            )
         pause, longest = _EARLIER_STEP_DELAYS
         while assignment.verdict == 'first':
             for earlier in assignment.prerequisites:
@@ -265,23 +269,27 @@ class StepRunner:
     def _execute_locked(
         self, step: ComputeStep, ctx: StepContext, assignment: StepAssignment
     ) -> JsonDict:
-        _log(assignment, 'begins', logging.DEBUG)
+        self._log(assignment, 'starts', logging.DEBUG)
         try:
             result = step.run(ctx)
             answer = self._conductor.finish_step(
                 ctx.context, assignment.step, result
             )
         except ServiceStopping:
-            _log(assignment, 'is left for the next start of this host')
+            self._log(
+                assignment, 'stops with the service; a restart resumes it'
+            )
             raise
         except exception.Stale as error:
-            _log(assignment, f'is cut off here: {error}')
+            self._log(assignment, f'stops: {error}')
             raise
         except Exception as error:
             # An end that the conductor cannot write is a failure too: the
             # step is then taken back like any other.
             if not isinstance(error, exception.MinovaException):
-                LOG.exception('%s broke', _describe(assignment))
+                LOG.exception(
+                    '%s failed unexpectedly', self._describe(assignment)
+                )
             self._report_failure(assignment, ctx, error)
             raise
         self._dispatch_wakeups(ctx.context, answer)
@@ -290,7 +298,7 @@ class StepRunner:
     def _report_failure(
         self, assignment: StepAssignment, ctx: StepContext, error: Exception
     ) -> None:
-        _log(assignment, f'failed here: {error}', logging.WARNING)
+        self._log(assignment, f'failed: {error}', logging.WARNING)
         answer = self._conductor.fail_step(
             ctx.context,
             assignment.step,
@@ -304,7 +312,11 @@ class StepRunner:
         try:
             guest = self._driver.guest(assignment.instance.uuid)
         except exception.MinovaException as error:
-            LOG.info('The state of the guest is not known: %s', error)
+            LOG.warning(
+                '%s: the power state of the guest is not known: %s',
+                self._describe(assignment),
+                error,
+            )
             return {}
         return {'power_state': int(guest.power)} if guest else {}
 
@@ -317,14 +329,15 @@ class StepRunner:
                 remote_wakeups.append(wakeup)
         self._waker.wake(context, remote_wakeups)
 
+    def _describe(self, assignment: StepAssignment) -> str:
+        """Return how a line begins, as ``engine.operation_log`` has it."""
+        return (
+            f'Operation {assignment.operation} {assignment.kind} '
+            f'instance={assignment.instance.uuid}: '
+            f'step {assignment.method} on {self._host}'
+        )
 
-def _describe(assignment: StepAssignment) -> str:
-    """Return how the conductor's journal names it, so that both are found."""
-    whole = f'{assignment.kind} {assignment.operation} of {assignment.instance.uuid}'
-    return f'{whole}: {assignment.method}'
-
-
-def _log(
-    assignment: StepAssignment, text: str, level: int = logging.INFO
-) -> None:
-    LOG.log(level, '%s %s', _describe(assignment), text)
+    def _log(
+        self, assignment: StepAssignment, text: str, level: int = logging.INFO
+    ) -> None:
+        LOG.log(level, '%s %s', self._describe(assignment), text)

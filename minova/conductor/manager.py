@@ -10,7 +10,6 @@ from minova import clock
 from minova import exception
 from minova.conductor import power_sync
 from minova.conductor.scheduler import Scheduler
-from minova.conf import CONF
 from minova.context import Context
 from minova.db.connections.engine import Database
 from minova.db.queries import console_tokens as console_rows
@@ -21,6 +20,7 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import conductor_steps
 from minova.engine import console_tokens
+from minova.engine import service_liveness
 from minova.engine import step_lifecycle
 from minova.exception import serialization
 from minova.notifications import events
@@ -313,9 +313,10 @@ def _uuid_of(instance: Instance | dict[str, Any]) -> str:
 
 def _replaced_error(connection: Any, host: str) -> exception.Stale:
     """Return what is said to a start of a compute that is not the newest."""
-    down = CONF.conductor.service_down_time
     found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
-    silent = any(service.heartbeat_age > down for service in found)
+    silent = any(
+        service_liveness.is_silent(service.heartbeat_age) for service in found
+    )
     kind = exception.Superseded if silent else exception.Stale
     return kind(what=f'Host {host}', holder='this start')
 

@@ -14,7 +14,6 @@ from minova import exception
 from minova import flows
 from minova import migration_states
 from minova import states
-from minova.conf import CONF
 from minova.context import Context
 from minova.context import get_admin_context
 from minova.db.connections.engine import Connection
@@ -26,6 +25,8 @@ from minova.db.queries import operations
 from minova.engine import migration_records
 from minova.engine import operation_log
 from minova.engine import rpc_pins
+from minova.engine import service_liveness
+from minova.engine.unit_of_work import difference
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.notifications import events
@@ -224,11 +225,10 @@ def delete_params(connection: Connection, instance: Instance) -> Params:
     """Return what a delete must know: whether the host can do it."""
     if instance.host is None:
         return {'host_down': True}
-    down_time = CONF.conductor.service_down_time
     found = hosts.list_services(
         connection, operations.COMPUTE_BINARY, instance.host
     )
-    return {'host_down': not any(s.is_up(down_time) for s in found)}
+    return {'host_down': not any(map(service_liveness.is_up, found))}
 
 
 def _preempt_owner(uow: UnitOfWork) -> list[str]:
@@ -268,26 +268,20 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     operations.close_open_steps(
         uow.connection, owner.id, records.PREEMPTED, uow.now
     )
-    operations.update(
-        uow.connection,
-        owner.id,
-        {
-            'state': records.PREEMPTED,
-            'outcome': records.PREEMPTED,
-            'owns_instance': False,
-            'open_step_count': 0,
-            'wait_reason': None,
-            'waiting_since': None,
-            'error': serialization.encode(error),
-            'incidents': owner.incidents + 1,
-            'updated_at': uow.now,
-            'finished_at': uow.now,
-        },
-    )
-    by = f': {uow.operation.kind} {uow.operation.id} takes over'
+    before = dataclasses.replace(owner)
     operation_log.log(
-        uow.connection, owner, f' ended: {records.PREEMPTED}{by}'
+        uow.connection,
+        owner,
+        f'is preempted by {uow.operation.kind} {uow.operation.id}',
     )
+    owner.state = owner.outcome = records.PREEMPTED
+    owner.owns_instance = False
+    owner.open_step_count = 0
+    owner.wait_reason = owner.waiting_since = None
+    owner.error = serialization.encode(error)
+    owner.updated_at = owner.finished_at = uow.now
+    operations.update(uow.connection, owner.id, difference(before, owner))
+    operation_log.log_end(uow.connection, owner)
     touched = [step.host for step in steps if step.host is not None]
     for move in _moves_of(uow.connection, owner):
         migration_records.end(

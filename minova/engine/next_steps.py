@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outlook: what happens next to what is open, read from the records.
+"""What happens next to the open steps of an operation, as text.
 
-Nothing is kept for it and nothing is decided here: it says in words what the
-baton, the sweeper (``overdue``) and the hosts will do by themselves. Whether a
-host is up is what the database's clock says of its compute.
+Nothing is stored for it and nothing is decided here: the texts say what the
+step life cycle, the sweeper (``recovery``) and the hosts do by themselves.
+``service_liveness`` and ``recovery_rules`` give the facts.
 """
 
 import dataclasses
 import datetime
+from typing import Final
 
 from minova import clock
 from minova import flows
-from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
+from minova.engine import recovery_rules
+from minova.engine import service_liveness
+from minova.engine.recovery_rules import AtDeadline
+from minova.engine.recovery_rules import WithoutHost
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.objects import operation as records
@@ -25,15 +29,57 @@ from minova.objects import operation as records
 class NextStep:
     """What happens next to one open step.
 
-    ``late`` says what becomes of it when the deadline passes, '' when the
-    deadline changes nothing. ``at_work`` says that a host which is up has it
-    in hand right now.
+    ``at_deadline`` is the effect of the deadline, '' when it has none.
+    ``is_running`` says that a host which is up runs the step now.
     """
 
     step: records.Step
     action: str
     at_deadline: str
     is_running: bool
+
+
+_RETURNS: Final = 'the step starts when the compute of {host} registers again'
+_ROUND: Final = "at the sweeper's next round"
+
+#: The action and the effect of the deadline while the host is down.
+_WITHOUT_HOST: Final = {
+    WithoutHost.WAIT_DETACHED: (
+        f'{_RETURNS}; the operation does not wait for it',
+        '',
+    ),
+    WithoutHost.FINISH: (
+        f'{_ROUND} the operation is finished without {{host}}',
+        '',
+    ),
+    WithoutHost.DETACH_UNDO: (
+        f'{_ROUND} the operation ends before the step; {_RETURNS}',
+        '',
+    ),
+    WithoutHost.UNWIND: (
+        f'{_ROUND} the operation is rolled back, because {{host}} is down',
+        '',
+    ),
+    WithoutHost.WAIT_UNTIL_DEADLINE: (
+        _RETURNS,
+        'the operation fails; {host} removes the rest on return',
+    ),
+    WithoutHost.FAIL: (
+        f'{_ROUND} the operation fails; {{host}} removes the rest on return',
+        '',
+    ),
+    WithoutHost.WAIT: (
+        _RETURNS,
+        'the operation keeps waiting: only the host knows what it has done',
+    ),
+}
+
+_AT_DEADLINE: Final = {
+    AtDeadline.LET_FINISH: 'the step is left to finish',
+    AtDeadline.DETACH_UNDO: 'the operation ends before the step',
+    AtDeadline.GIVE_UP: 'the operation fails and leaves the instance in error',
+    AtDeadline.UNWIND: 'the operation is rolled back',
+}
 
 
 def format_time(value: datetime.datetime) -> str:
@@ -71,50 +117,44 @@ def _predict_step(
 ) -> NextStep:
     step_def = flows.get_step(operation.kind, step.method)
     if isinstance(step_def, ConductorStep):
-        text = 'a conductor decides it, at the latest at its next round'
-        return NextStep(step, text, 'it is taken back', False)
-    down = CONF.conductor.service_down_time
-    if service is None or not service.is_up(down):
-        text, late = _when_host_down(step, operation, step_def)
-        return NextStep(step, text, late, False)
-    at_work = (
+        action = 'a conductor runs it, at the latest at its next round'
+        return NextStep(
+            step,
+            action,
+            _at_deadline(step, operation, step_def, is_running=False),
+            is_running=False,
+        )
+    if service is None or not service_liveness.is_up(service):
+        decision = recovery_rules.without_host(
+            step_def, step, operation, clock.now()
+        )
+        action, at_deadline = (
+            text.format(host=step.host) for text in _WITHOUT_HOST[decision]
+        )
+        return NextStep(step, action, at_deadline, is_running=False)
+    is_running = (
         step.state == records.RUNNING
         and step.incarnation == service.incarnation
     )
     return NextStep(
         step,
-        _when_host_up(step, step_def, at_work, others),
-        _at_deadline(step, operation, step_def, at_work),
-        at_work,
+        _when_host_up(step, step_def, is_running, others),
+        _at_deadline(step, operation, step_def, is_running),
+        is_running,
     )
 
 
-# -- its host is down --------------------------------------------------------
-
-
-def _when_host_down(
-    step: records.Step, operation: records.Operation, step_def: ComputeStep
-) -> tuple[str, str]:
-    """Return what happens meanwhile and at the deadline; see ``overdue``."""
-    host = step.host
-    returns = f'it is taken up when the compute of {host} registers again'
-    round_ = "at the sweeper's next round"
+def _at_deadline(
+    step: records.Step,
+    operation: records.Operation,
+    step_def: ComputeStep | ConductorStep,
+    is_running: bool,
+) -> str:
     if step.detached or not operation.owns_instance:
-        return f'{returns}; nobody waits for it', ''
-    if type(step_def).on_host_down is not ComputeStep.on_host_down:
-        return f'{round_} the operation goes on without {host}', ''
-    if step.undoes is not None and step_def.deferrable:
-        return f'{round_} the operation ends without it; {returns}', ''
-    never_began = step.started_at is None and not step.nested
-    if never_began and not step_def.must_succeed(step):
-        return f'{round_} it is taken from {host}, which is down', ''
-    if step_def.fail_at_deadline:
-        late = 'the operation fails; what is left is removed when the host'
-        return returns, f'{late} returns'
-    return returns, 'it waits on, for only the host can tell what it did'
-
-
-# -- its host is up ----------------------------------------------------------
+        return ''
+    return _AT_DEADLINE[
+        recovery_rules.at_deadline(step_def, step, operation, is_running)
+    ]
 
 
 def _when_host_up(
@@ -126,16 +166,16 @@ def _when_host_up(
     host = step.host
     attempt = f'attempt {step.attempts + 1}'
     if is_running:
-        return f'{host} has it at work ({attempt})'
+        return f'{host} runs it now ({attempt})'
     if step.state == records.RUNNING:
-        return f'the new start of {host} takes it up again'
+        return f'the restarted compute of {host} resumes it'
     earlier = None if step_def.concurrent else _earlier_step(step, others)
     if earlier is not None:
         return (
-            f'{host} first does {earlier.method} of the earlier operation '
+            f'{host} first runs {earlier.method} of the earlier operation '
             f'{earlier.operation_id}'
         )
-    soon = f'with the next sign of life of {host}'
+    soon = f'at the next heartbeat of {host}'
     if step.not_before is not None and step.not_before > clock.now():
         return f'{attempt} at {format_time(step.not_before)}, {soon}'
     return f'{attempt} {soon}'
@@ -152,18 +192,3 @@ def _earlier_step(
         and other.created_at < step.created_at
     ]
     return min(before, key=lambda other: other.created_at, default=None)
-
-
-def _at_deadline(
-    step: records.Step,
-    operation: records.Operation,
-    step_def: ComputeStep,
-    is_running: bool,
-) -> str:
-    if step.detached or not operation.owns_instance:
-        return ''
-    if is_running:
-        return 'it is left to end by itself'
-    if step_def.must_succeed(step):
-        return 'the operation gives up and leaves the instance in error'
-    return 'the operation is taken back'

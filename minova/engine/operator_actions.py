@@ -110,7 +110,7 @@ def abandon(
     operation_log.log(
         connection,
         operation,
-        f' is abandoned: {error}',
+        f'is abandoned by an operator: {error}',
         operation_log.WARNING,
     )
     _fail_operation(uow, error)

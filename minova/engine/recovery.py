@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nobody works on: steps of hosts that are down, operations gone late.
+"""Recovery: steps of hosts that are down, operations past their deadline.
 
-Asked by the conductor's sweeper, one step and one transaction at a time. An
-operation that must wait says for what.
+The conductor's sweeper calls these functions, one step and one transaction at
+a time. ``recovery_rules`` decides; here the decision is carried out. An
+operation that must wait records the reason.
 """
 
 import sqlalchemy as sa
@@ -11,52 +12,79 @@ from minova import exception
 from minova import flows
 from minova.db.queries import operations
 from minova.engine import operation_log
+from minova.engine import recovery_rules
 from minova.engine import unwind
 from minova.engine import wait_reason
+from minova.engine.recovery_rules import AtDeadline
+from minova.engine.recovery_rules import WithoutHost
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.step import Wakeup
+
+# -- a host is down ----------------------------------------------------------
 
 
 def handle_host_down(
     connection: sa.Connection, step_id: str, why: str, publisher: str
 ) -> list[Wakeup]:
-    """Do what can be done without the host that owes the step.
+    """Do what is possible without the host of the step.
 
-    ``why`` says why the host is taken to be down.
+    ``why`` is the reason for which the host is taken to be down.
     """
-    loaded = operations.lock_step(connection, step_id)
-    if loaded is None or loaded.step.state not in records.OPEN:
+    uow = _open_unit_of_work(connection, step_id, publisher)
+    if uow is None:
         return []
-    if loaded.operation.state != records.RUNNING:
-        return []
-    step, operation = loaded.step, loaded.operation
-    uow = _unit_of_work(connection, loaded, publisher)
-    step_def = flows.get_step(operation.kind, step.method)
+    step_def = _step_def(uow)
     assert isinstance(step_def, ComputeStep)
-    if step.detached or not operation.owns_instance:
+    decision = recovery_rules.without_host(
+        step_def, uow.step, uow.operation, uow.now
+    )
+    if decision is WithoutHost.FINISH:
+        _finish_without_host(uow, step_def, why)
+    elif decision is WithoutHost.DETACH_UNDO:
+        unwind.detach_undo(uow, f'host {uow.step.host} is down ({why})')
         wait_reason.wait_for_host(uow, why)
-    elif step_def.on_host_down(uow):
-        _finish_without_host(uow, why)
-    elif step.undoes is not None and step_def.deferrable:
-        unwind.detach_undo(uow, f'host {step.host} is down, {why}')
-        wait_reason.wait_for_host(uow, why)
-    elif _never_started(step) and not step_def.must_succeed(step):
-        _take_from_host(uow, why)
-    elif step_def.fail_at_deadline and uow.now > operation.deadline:
+    elif decision is WithoutHost.UNWIND:
+        error = _host_lost(uow, why)
+        uow.finish_step(records.PREEMPTED)
+        unwind.start(uow, error)
+    elif decision is WithoutHost.FAIL:
         unwind.fail_without_host(uow, _host_lost(uow, why))
     else:
         wait_reason.wait_for_host(uow, why)
     return uow.flush()
 
 
+def _finish_without_host(
+    uow: UnitOfWork, step_def: ComputeStep, why: str
+) -> None:
+    operation_log.log(
+        uow.connection,
+        uow.operation,
+        f'continues without host {uow.step.host} ({why}); the guest is '
+        'removed when the host returns',
+    )
+    step_def.finish_without_host(uow)
+    uow.finish_step(records.PREEMPTED)
+
+
+def _host_lost(uow: UnitOfWork, why: str) -> exception.HostLost:
+    left = 'Nothing was begun there.'
+    if uow.step.started_at is not None:
+        left = 'What it left is removed when it returns.'
+    return exception.HostLost(
+        host=uow.step.host, step=f'{uow.step.method} ({why})', left=left
+    )
+
+
 def handle_host_return(
     connection: sa.Connection, step_id: str, publisher: str
 ) -> None:
-    """Note that a host which was waited for has had the step all the time."""
+    """End the wait for a host that has run the step all the time."""
     loaded = operations.lock_step(connection, step_id)
     if loaded is None or loaded.operation.wait_reason is None:
         return
@@ -69,6 +97,64 @@ def handle_host_return(
         uow.flush()
 
 
+# -- the deadline has passed -------------------------------------------------
+
+
+def handle_deadline(
+    connection: sa.Connection, step_id: str, is_running: bool, publisher: str
+) -> list[Wakeup]:
+    """End an operation past its deadline, unless its open step still runs.
+
+    ``is_running`` says that a service which is up runs the step.
+    """
+    uow = _open_unit_of_work(connection, step_id, publisher)
+    if uow is None:
+        return []
+    step, step_def = uow.step, _step_def(uow)
+    decision = recovery_rules.at_deadline(
+        step_def, step, uow.operation, is_running
+    )
+    if decision is AtDeadline.LET_FINISH:
+        if uow.operation.wait_reason is None:
+            wait_reason.wait_for_end(uow)
+        return uow.flush()
+    error = _deadline_exceeded(uow)
+    if decision is AtDeadline.DETACH_UNDO:
+        unwind.detach_undo(uow, str(error))
+        return uow.flush()
+    uow.finish_step(records.FAILED if step.started_at else records.PREEMPTED)
+    if decision is AtDeadline.GIVE_UP:
+        unwind.give_up(uow, error)
+    else:
+        unwind.start(uow, error)
+    return uow.flush()
+
+
+def _deadline_exceeded(uow: UnitOfWork) -> exception.DeadlineExceeded:
+    why = 'was never done'
+    if uow.step.error is not None:
+        why = f'failed each time: {serialization.decode(uow.step.error)}'
+    where = operation_log.describe_step(uow.step)
+    return exception.DeadlineExceeded(
+        operation=uow.operation.kind, reason=f'{where} {why}'
+    )
+
+
+# -- both --------------------------------------------------------------------
+
+
+def _open_unit_of_work(
+    connection: sa.Connection, step_id: str, publisher: str
+) -> UnitOfWork | None:
+    """Lock a step; None when it or its operation has ended."""
+    loaded = operations.lock_step(connection, step_id)
+    if loaded is None or loaded.step.state not in records.OPEN:
+        return None
+    if loaded.operation.state != records.RUNNING:
+        return None
+    return _unit_of_work(connection, loaded, publisher)
+
+
 def _unit_of_work(
     connection: sa.Connection, loaded: operations.LockedStep, publisher: str
 ) -> UnitOfWork:
@@ -77,71 +163,5 @@ def _unit_of_work(
     )
 
 
-def _finish_without_host(uow: UnitOfWork, why: str) -> None:
-    """End a step that the operation has just been finished without."""
-    operation_log.log(
-        uow.connection,
-        uow.operation,
-        f' goes on without host {uow.step.host} ({why}); what is there is '
-        'removed when it returns',
-    )
-    uow.finish_step(records.PREEMPTED)
-
-
-def _never_started(step: records.Step) -> bool:
-    return step.started_at is None and not step.nested
-
-
-def _take_from_host(uow: UnitOfWork, why: str) -> None:
-    """Take the step from a host that has not begun it; it cannot any more."""
-    error = _host_lost(uow, why)
-    uow.finish_step(records.PREEMPTED)
-    unwind.start(uow, error)
-
-
-def _host_lost(uow: UnitOfWork, why: str) -> exception.HostLost:
-    left = 'Nothing was begun there.'
-    if uow.step.started_at is not None:
-        left = 'What it left is removed when it returns.'
-    return exception.HostLost(
-        host=uow.step.host, step=f'{uow.step.method} ({why})', left=left
-    )
-
-
-def handle_deadline(
-    connection: sa.Connection, step_id: str, is_running: bool, publisher: str
-) -> list[Wakeup]:
-    """See to an open step of an operation that is past its deadline.
-
-    ``busy`` says that a service which is up has the step at work: it is left
-    to end by itself. Otherwise the operation is ended here, taken back if
-    that is possible: whoever should have begun the step did not.
-    """
-    loaded = operations.lock_step(connection, step_id)
-    if loaded is None or loaded.step.state not in records.OPEN:
-        return []
-    operation, step = loaded.operation, loaded.step
-    if operation.state != records.RUNNING:
-        return []
-    uow = _unit_of_work(connection, loaded, publisher)
-    where = operation_log.describe_step(step)
-    if is_running or step.detached or not operation.owns_instance:
-        if operation.wait_reason is None:
-            wait_reason.wait_for_end(uow)
-        return uow.flush()
-    why = 'was never done'
-    if step.error is not None:
-        why = f'failed each time: {serialization.decode(step.error)}'
-    error = exception.DeadlineExceeded(
-        operation=operation.kind, reason=f'{where} {why}'
-    )
-    step_def = flows.get_step(operation.kind, step.method)
-    if step.undoes is not None and getattr(step_def, 'deferrable', False):
-        unwind.detach_undo(uow, str(error))
-        return uow.flush()
-    uow.finish_step(records.FAILED if step.started_at else records.PREEMPTED)
-    if isinstance(step_def, ComputeStep) and step_def.must_succeed(step):
-        unwind.give_up(uow, error)
-    else:
-        unwind.start(uow, error)
-    return uow.flush()
+def _step_def(uow: UnitOfWork) -> ComputeStep | ConductorStep:
+    return flows.get_step(uow.operation.kind, uow.step.method)

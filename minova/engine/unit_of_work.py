@@ -8,6 +8,7 @@ each row fenced by what it was read as.
 import dataclasses
 from typing import Any
 from typing import Self
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -32,6 +33,8 @@ from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
 from minova.objects.step import Wakeup
+
+T = TypeVar('T', records.Operation, records.Step)
 
 
 class UnitOfWork(NoticeBuffer):
@@ -287,7 +290,7 @@ class UnitOfWork(NoticeBuffer):
     def restart(self) -> None:
         """Having taken all back, go on instead of failing."""
         operation_log.log(
-            self.connection, self.operation, ' tries another host'
+            self.connection, self.operation, 'tries another host'
         )
         self.operation.unwinding = False
         self.operation.error = None
@@ -427,7 +430,7 @@ class UnitOfWork(NoticeBuffer):
 
     def _write_step(self, step: records.Step) -> None:
         assert self._step_as_read is not None
-        values = _difference(self._step_as_read, step)
+        values = difference(self._step_as_read, step)
         if values and not operations.update_step(
             self.connection, self._step_as_read, values
         ):
@@ -435,6 +438,8 @@ class UnitOfWork(NoticeBuffer):
 
     def _write_operation(self) -> None:
         operation = self.operation
+        if self._new_operation:
+            operation_log.log_begin(self.connection, operation)
         if operation.open_step_count == 0:
             if operation.owns_instance:
                 raise AssertionError(
@@ -448,7 +453,7 @@ class UnitOfWork(NoticeBuffer):
         if self._new_operation:
             operations.insert(self.connection, operation)
             return
-        values = _difference(self._operation_as_read, operation)
+        values = difference(self._operation_as_read, operation)
         if values:
             values['updated_at'] = self.now
             operations.update(self.connection, operation.id, values)
@@ -463,6 +468,7 @@ def _copy_of(step: records.Step) -> records.Step:
     )
 
 
-def _difference(before: Any, after: Any) -> dict[str, Any]:
+def difference(before: T, after: T) -> dict[str, Any]:
+    """Return the columns that differ, with the values of ``after``."""
     old, new = vars(before), vars(after)
     return {name: new[name] for name in new if new[name] != old[name]}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Undoing: a failed operation is taken back, the newest step first.
+"""Unwinding: a failed operation is rolled back, the newest step first.
 
-What a host did is taken back by a step that the host owes, so that undoing
-survives crashes like doing does; what a conductor did, at once.
+The work of a host is undone by a further step of that host, so that an undo
+survives crashes like any step. The work of a conductor is undone at once.
 """
 
 from minova import exception
@@ -20,9 +20,9 @@ def start(
     error: exception.MinovaException,
     reason: str | None = None,
 ) -> None:
-    """Begin to take the operation back; the journal is told ``because``."""
+    """Begin to roll the operation back; ``reason`` is for the log."""
     operation = uow.operation
-    _log(uow, f' is taken back: {reason or error}')
+    _log(uow, f'rolls back: {reason or error}')
     operation.error = serialization.encode(error)
     operation.unwinding = True
     _fence_open_steps(uow)
@@ -30,10 +30,10 @@ def start(
 
 
 def proceed(uow: UnitOfWork) -> None:
-    """Take back the newest step that is left; go on if that is quick."""
+    """Undo the newest step that is left, or enqueue the step that does."""
     for step in reversed(uow.steps()):
-        takes_back = step.undoes is not None or step.detached
-        if takes_back or step.state not in (records.DONE, records.FAILED):
+        is_undo = step.undoes is not None or step.detached
+        if is_undo or step.state not in (records.DONE, records.FAILED):
             continue
         step_def = flows.get_step(uow.operation.kind, step.method)
         if isinstance(step_def, ComputeStep) and step_def.undo is not None:
@@ -48,19 +48,20 @@ def proceed(uow: UnitOfWork) -> None:
 
 
 def finish_undo(uow: UnitOfWork, step_id: str) -> None:
-    """Note that a step was taken back by its host; go on with the next."""
+    """Record that a host has undone a step, and undo the next one."""
     _mark_undone(uow, _find(uow, step_id))
     proceed(uow)
 
 
 def detach_undo(uow: UnitOfWork, why: str) -> None:
-    """Go on without an undoing step that is not done, and ``why`` it is not.
+    """Finish the operation before its undo step, and log ``why``.
 
-    The step stays owed; what it removes harms nothing meanwhile.
+    The step stays pending; it removes something that harms nothing meanwhile.
     """
     assert uow.step.undoes is not None
     _log(
-        uow, f' goes on without {operation_log.describe_step(uow.step)}: {why}'
+        uow,
+        f'continues without {operation_log.describe_step(uow.step)}: {why}',
     )
     uow.step.detached = True
     finish_undo(uow, uow.step.undoes)
@@ -69,12 +70,12 @@ def detach_undo(uow: UnitOfWork, why: str) -> None:
 def fail_without_host(
     uow: UnitOfWork, error: exception.MinovaException
 ) -> None:
-    """Fail although a host cannot be asked; it cleans up when it returns."""
+    """Fail although a host is down; the host cleans up when it returns."""
     operation, step = uow.operation, uow.step
     operation.error = serialization.encode(error)
     step_def = flows.get_step(operation.kind, step.method)
     assert isinstance(step_def, ComputeStep)
-    _log(uow, f' is not waited for any more: {error}')
+    _log(uow, f'stops waiting for host {step.host}: {error}')
     step_def.on_failure(uow, error)
     uow.finish_step(records.FAILED)
     if step_def.undo is not None:
@@ -90,27 +91,27 @@ def fail_without_host(
 
 def give_up(uow: UnitOfWork, error: exception.MinovaException) -> None:
     """End an operation that can go neither forward nor back."""
-    _log(uow, f' gives up: {error}')
+    _log(uow, f'gives up: {error}')
     if uow.operation.owns_instance:
         uow.end_migration(migration_states.ERROR)
     uow.fail(error, to_error=uow.operation.owns_instance)
 
 
-def _log(uow: UnitOfWork, text: str) -> None:
+def _log(uow: UnitOfWork, event: str) -> None:
     operation_log.log(
-        uow.connection, uow.operation, text, operation_log.WARNING
+        uow.connection, uow.operation, event, operation_log.WARNING
     )
 
 
 def _fence_open_steps(uow: UnitOfWork) -> None:
-    """End what still runs, so that nothing it saves is written any more."""
+    """End the other open steps, so that none of them writes any more."""
     for step in uow.steps():
-        mine = step.id == uow.step.id
-        if mine or step.detached or step.state not in records.OPEN:
+        is_own = step.id == uow.step.id
+        if is_own or step.detached or step.state not in records.OPEN:
             continue
-        begun = step.started_at is not None
+        started = step.started_at is not None
         uow.finish_other_step(
-            step, records.FAILED if begun else records.PREEMPTED
+            step, records.FAILED if started else records.PREEMPTED
         )
 
 

@@ -320,6 +320,9 @@ class ComputeStep:
     concurrent: ClassVar[bool] = False
     #: The nested steps that its work calls on other hosts.
     nested_steps: 'ClassVar[tuple[type[ComputeStep], ...]]' = ()
+    #: ``finish_without_host`` does what the operation needs of a step whose
+    #: host is down.
+    can_finish_without_host: ClassVar[bool] = False
     #: When its host stays away past the deadline the operation fails, and
     #: what is left is taken back when the host returns. Others wait.
     fail_at_deadline: ClassVar[bool] = False
@@ -367,9 +370,8 @@ class ComputeStep:
         """Tell whether trying again cannot help a step that insists."""
         return False
 
-    def on_host_down(self, uow: UnitOfWork) -> bool:
-        """Go on without the host; False when the operation must wait."""
-        return False
+    def finish_without_host(self, uow: UnitOfWork) -> None:
+        """Finish the operation in place of a host that is down."""
 
 
 class ConductorStep:

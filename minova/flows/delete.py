@@ -64,6 +64,7 @@ class TerminateInstance(ComputeStep):
 
     method = 'terminate_instance'
     retry_until_done = True
+    can_finish_without_host = True
 
     def on_start(self, uow: UnitOfWork) -> None:
         """Tell that it goes."""
@@ -81,7 +82,7 @@ class TerminateInstance(ComputeStep):
         _mark_deleted(uow)
         _enqueue_rechecks(uow)
 
-    def on_host_down(self, uow: UnitOfWork) -> bool:
+    def finish_without_host(self, uow: UnitOfWork) -> None:
         """Delete it in the database; the host removes the guest later."""
         if uow.step.started_at is None:
             self.on_start(uow)
@@ -89,7 +90,6 @@ class TerminateInstance(ComputeStep):
             uow, str(uow.step.host), recheck_hosts=_hosts_to_recheck(uow)
         )
         _mark_deleted(uow)
-        return True
 
 
 def _destroy_guest(ctx: StepContext) -> None:

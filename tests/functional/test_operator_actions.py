@@ -14,6 +14,7 @@ from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import next_steps
+from minova.engine import operation_log
 from minova.engine import operator_actions
 from tests.functional.test_recovery import RecoveryTestCase
 
@@ -30,15 +31,15 @@ class OperatorActionsTestCase(RecoveryTestCase):
         return self.cloud.operations(uuid)[-1]
 
     def logged(self, operation):
-        """Return what was logged of an operation, without its name."""
-        name = f'{operation.kind} {operation.id} of {operation.instance_uuid}'
+        """Return what was logged of an operation after it began."""
+        name = operation_log.describe(operation)
         found = [
-            line.partition(name)[2].lstrip(': ')
+            line.partition(f'{name}: ')[2]
             for line in self.log.output.splitlines()
             if name in line
         ]
-        self.assertNotIn('', found)
-        return found
+        self.assertRegex(found[0], '^begins: request=.* deadline=.*Z$')
+        return found[1:]
 
     def sweep(self, times=3):
         for _ in range(times):
@@ -115,7 +116,7 @@ class WaitingTest(OperatorActionsTestCase):
         self.assertEqual(noted.wait_reason, again.wait_reason)
         prospect = self.next_steps(noted)['stop_instance']
         self.assertIn('when the compute of a registers', prospect.action)
-        self.assertIn('it waits on', prospect.at_deadline)
+        self.assertIn('keeps waiting', prospect.at_deadline)
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
         ended = self.last_operation(uuid)
@@ -125,19 +126,18 @@ class WaitingTest(OperatorActionsTestCase):
         self.assertRegex(
             waits,
             r'^waits for host a to return for stop_instance '
-            r'\(nothing was heard of it since .* UTC\)$',
+            r'\(no heartbeat since .* UTC\)$',
         )
-        self.assertEqual(
-            'stop_instance is taken up again by the new start of host a', taken
-        )
-        self.assertEqual('ended: done', end)
+        self.assertEqual('resumes stop_instance: host a has restarted', taken)
+        self.assertRegex(end, r'^ends: outcome=done duration=\d+\.\d{3}s$')
 
     def test_plain_run_has_no_incidents(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('live_migrate', uuid)
         self.cloud.delete(uuid)
         for operation in self.cloud.operations(uuid):
-            self.assertEqual([], self.logged(operation))
+            (end,) = self.logged(operation)
+            self.assertIn('outcome=done', end)
             self.assertEqual(0, operation.incidents)
 
     def test_unwinding_is_logged(self):
@@ -146,12 +146,17 @@ class WaitingTest(OperatorActionsTestCase):
         self.cloud.begin('live_migrate', uuid)
         operation = self.last_operation(uuid)
         dest, source, back, end = self.logged(operation)
-        self.assertRegex(dest, 'pre_live_migration failed here: .*no space')
-        self.assertRegex(source, 'live_migration failed here: .*no space')
         self.assertRegex(
-            back, 'is taken back: live_migration on a failed: .*no space'
+            dest, 'step pre_live_migration on b failed: .*no space'
         )
-        self.assertEqual('ended: rolled_back', end)
+        self.assertRegex(source, 'step live_migration on a failed: .*no space')
+        self.assertRegex(
+            back, 'rolls back: live_migration on a failed: .*no space'
+        )
+        self.assertRegex(
+            end,
+            r'^ends: outcome=rolled_back duration=[\d.]+s error: .*no space',
+        )
 
     def test_waits_since_first_failure(self):
         uuid = self.cloud.boot(host='a')
@@ -171,13 +176,14 @@ class WaitingTest(OperatorActionsTestCase):
         )
         self.cloud.settle(uuid)
         self.assertIsNone(self.last_operation(uuid).waiting_since)
-        emitted = [t for t in self.logged(first) if 'failed here' not in t]
+        emitted = [t for t in self.logged(first) if not t.startswith('step')]
         self.assertEqual(3, len(emitted), emitted)
         self.assertRegex(
             emitted[1],
-            'attempt 2 failed: .*device busy; the next one is in 2 s',
+            'retries terminate_instance on a in 2 s: attempt 2 failed: '
+            '.*device busy',
         )
-        self.assertEqual('ended: done', emitted[2])
+        self.assertIn('outcome=done', emitted[2])
 
     def test_two_hosts_that_are_away(self):
         # One wait is noted at a time, and not each in turn at each sweep.
@@ -231,9 +237,9 @@ class WaitingTest(OperatorActionsTestCase):
         waits, received, end = self.logged(operation)
         self.assertIn('it is forced down', waits)
         self.assertEqual(
-            'stop_instance goes on: host a is heard of again', received
+            'continues stop_instance: host a sends heartbeats again', received
         )
-        self.assertEqual('ended: done', end)
+        self.assertRegex(end, r'^ends: outcome=done duration=\d+\.\d{3}s$')
 
 
 class RetryTest(OperatorActionsTestCase):
@@ -301,8 +307,8 @@ class AbandonTest(OperatorActionsTestCase):
             self.cloud.fault(uuid)['message'],
         )
         emitted, end = self.logged(ended)[-2:]
-        self.assertIn('is abandoned: The live_migrate was', emitted)
-        self.assertEqual('ended: failed', end)
+        self.assertIn('is abandoned by an operator: The live_migr', emitted)
+        self.assertIn('ends: outcome=failed', end)
         # The host that comes back finds that nothing is wanted of it.
         self.cloud.start_compute('a')
         self.cloud.wait_registered('a')
@@ -475,7 +481,9 @@ class AbandonTest(OperatorActionsTestCase):
         error = self.assertRaises(
             exception.Conflict, self.abandon, self.last_operation(uuid)
         )
-        self.assertRegex(str(error), '^create .* has ended at .*: done')
+        self.assertRegex(
+            str(error), '^Operation .* create .* has ended at .*: done'
+        )
         self.assertEqual(before, self.cloud.notifications(uuid))
         self.assertRaises(
             exception.OperationNotFound,

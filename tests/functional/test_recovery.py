@@ -16,6 +16,7 @@ from minova.context import get_admin_context
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
+from minova.engine import service_liveness
 from minova.engine import step_lifecycle
 from minova.flows import interfaces
 from minova.flows import lifecycle
@@ -86,10 +87,11 @@ class RecoveryTestCase(base.TestCase):
         """Let a host be down, and known to be."""
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.wait_for(
-            lambda: (
-                not self.cloud.read(hosts.list_services, 'nova-compute', host)[
+            lambda: service_liveness.is_silent(
+                self.cloud.read(hosts.list_services, 'nova-compute', host)[
                     0
-                ].is_up(1.0)
+                ].heartbeat_age,
+                1.0,
             )
         )
 

@@ -11,6 +11,7 @@ from minova.api.views import times
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
+from minova.engine import service_liveness
 
 
 def index(request: ApiRequest) -> Any:
@@ -54,7 +55,7 @@ def _hosts(found: list[Service]) -> Any:
     result: dict[str, Any] = {}
     for service in found:
         result.setdefault(service.host, {})[service.binary] = {
-            'available': services.is_up(service),
+            'available': service_liveness.is_up(service),
             'active': not service.disabled,
             'updated_at': times.strtime(service.last_seen_at),
         }

@@ -10,7 +10,6 @@ from minova import exception
 from minova.api.http import pagination
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
-from minova.api.resources import services
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
 from minova.api.views import hypervisors as views
@@ -19,6 +18,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries import server_queries
+from minova.engine import service_liveness
 
 _PATTERN: Final = 'hypervisor_hostname_pattern'
 _LIST: Final = queries.QuerySchema(
@@ -115,7 +115,8 @@ def _read(connection: Connection, servers: bool) -> list[Hypervisor]:
         Hypervisor(
             host=row,
             service=known.get(row.host),
-            is_up=row.host in known and services.is_up(known[row.host]),
+            is_up=row.host in known
+            and service_liveness.is_up(known[row.host]),
             servers=tuple(servers_by_host[row.host]),
         )
         for row in rows

@@ -18,12 +18,12 @@ from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
 from minova.api.schemas.queries import Param
 from minova.api.views import times
-from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import host_removal
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
+from minova.engine import service_liveness
 
 #: The zone of what is no compute.
 INTERNAL_ZONE: Final = 'internal'
@@ -42,11 +42,6 @@ def read_zones(connection: Connection) -> dict[str, str]:
     }
 
 
-def is_up(service: Service) -> bool:
-    """Tell whether a service is taken to be alive."""
-    return service.is_up(CONF.conductor.service_down_time)
-
-
 def _view(service: Service, zones: dict[str, str], version: int) -> Any:
     compute = service.binary == operations.COMPUTE_BINARY
     result: dict[str, Any] = {
@@ -57,7 +52,7 @@ def _view(service: Service, zones: dict[str, str], version: int) -> Any:
         if compute
         else INTERNAL_ZONE,
         'status': status(service),
-        'state': 'up' if is_up(service) else 'down',
+        'state': 'up' if service_liveness.is_up(service) else 'down',
         'updated_at': times.strtime(service.last_seen_at),
         'disabled_reason': service.disabled_reason,
     }
@@ -174,7 +169,7 @@ def delete(request: ApiRequest, service_id: str) -> None:
 
     def work(connection: Connection) -> None:
         service = _find(connection, request, service_id)
-        if is_up(service):
+        if service_liveness.is_up(service):
             raise exception.Conflict(
                 f'{service.binary} on {service.host} is up. Stop it, or force '
                 'it down, before it is deleted.'

@@ -14,6 +14,7 @@ import orjson
 from minova import states
 from minova.api.views import times
 from minova.api.views.links import Links
+from minova.engine import service_liveness
 
 #: A row of ``db.listings``: what is JSON in there is text.
 Row = Any
@@ -199,7 +200,9 @@ class ServerView:
             silent = (row.now - row.last_seen_at).total_seconds()
         else:
             silent = service.heartbeat_age
-        return 'UP' if silent <= down_time else 'UNKNOWN'
+        if service_liveness.is_silent(silent, down_time):
+            return 'UNKNOWN'
+        return 'UP'
 
     def _add_by_microversion(
         self, result: Document, row: Row, groups: bool

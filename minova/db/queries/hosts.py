@@ -44,10 +44,6 @@ class Service:
     last_seen_at: datetime.datetime
     heartbeat_age: float
 
-    def is_up(self, service_down_time: float) -> bool:
-        """Tell whether it may receive requests."""
-        return not self.forced_down and self.heartbeat_age <= service_down_time
-
 
 @dataclasses.dataclass(frozen=True)
 class Host:

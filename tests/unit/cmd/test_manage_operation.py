@@ -200,11 +200,13 @@ class ShowTest(OperationTestCase):
         self.assertRegex(step, r'^ +1  stop_instance +a +running .* 1$')
         what, late = others['What happens next']
         self.assertEqual(
-            '  stop_instance: it is taken up when the compute of a registers '
+            '  stop_instance: the step starts when the compute of a registers '
             'again',
             what,
         )
-        self.assertRegex(late, 'if it is open at .*: it waits on')
+        self.assertRegex(
+            late, 'if it is open at .*: the operation keeps waiting'
+        )
         self.assertEqual(
             f'  minova-manage operation abandon {stop.id}',
             others['What you may do'][0],
@@ -222,7 +224,7 @@ class ShowTest(OperationTestCase):
         _, others = self.show(stop.id)
         self.assertEqual(
             f'  stop_instance: attempt 3 at {later:%Y-%m-%d %H:%M:%S} UTC, '
-            'with the next sign of life of a',
+            'at the next heartbeat of a',
             others['What happens next'][0],
         )
         self.assertEqual(
@@ -267,7 +269,7 @@ class OperatorActionsTest(OperationTestCase):
         out = self.run_ok('operation', 'retry', stop.id)
         self.assertEqual(
             'No step of it pauses before another attempt.\n'
-            'stop_instance: attempt 1 with the next sign of life of a.\n',
+            'stop_instance: attempt 1 at the next heartbeat of a.\n',
             out,
         )
         later = clock.now() + datetime.timedelta(hours=1)
@@ -275,7 +277,7 @@ class OperatorActionsTest(OperationTestCase):
         out = self.run_ok('operation', 'retry', stop.request_id)
         self.assertEqual(
             'Due at once: stop_instance.\n'
-            'stop_instance: attempt 3 with the next sign of life of a.\n',
+            'stop_instance: attempt 3 at the next heartbeat of a.\n',
             out,
         )
         self.assertIsNone(self.step(stop).not_before)
@@ -293,7 +295,8 @@ class OperatorActionsTest(OperationTestCase):
         )
         self.assertEqual(0, code)
         self.assertEqual(
-            f'stop {stop.id} of {stop.instance_uuid} has ended: failed.\n'
+            f'Operation {stop.id} stop instance={stop.instance_uuid} has '
+            'ended: failed.\n'
             'The instance is in error and free for other operations.\n'
             'Its guest or disks may be on: a.\n'
             'Look there before it is started again. Deleting it clears them.\n'
@@ -308,7 +311,7 @@ class OperatorActionsTest(OperationTestCase):
         )
         self.assertEqual('preempted', self.step(stop).state)
         line = self.run_refused(1, 'operation', 'abandon', stop.id)
-        self.assertRegex(line, f'stop {stop.id} of .* has ended at .*: failed')
+        self.assertRegex(line, f'{stop.id} stop .* has ended at .*: failed')
         line = self.run_refused(1, 'operation', 'retry', stop.id)
         self.assertRegex(line, 'has ended at .*: failed')
         facts, _ = self.sections(self.run_ok('operation', 'show', stop.id))
