@@ -49,7 +49,7 @@ function configure_compute {
         iniset "$MINOVA_CONF" libvirt live_migration_uri \
             "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@$HOST_IP/system}"
         # Where the proxy of screens, on the controller, reaches them.
-        iniset "$MINOVA_CONF" libvirt vnc_listen "$HOST_IP"
+        iniset "$MINOVA_CONF" vnc server_listen "$HOST_IP"
     fi
 }
 
@@ -67,8 +67,8 @@ function configure_minova {
     iniset "$MINOVA_CONF" vnc novncproxy_base_url "${MINOVA_NOVNC_URL:-$(printf \
         'http://%s:%s/vnc_auto.html' "$SERVICE_HOST" "$MINOVA_NOVNC_PORT")}"
     if is_service_enabled minova-novnc; then
-        iniset "$MINOVA_CONF" vnc listen "$SERVICE_LISTEN_ADDRESS"
-        iniset "$MINOVA_CONF" vnc port "$MINOVA_NOVNC_PORT"
+        iniset "$MINOVA_CONF" vnc novncproxy_host "$SERVICE_LISTEN_ADDRESS"
+        iniset "$MINOVA_CONF" vnc novncproxy_port "$MINOVA_NOVNC_PORT"
     fi
     if [[ -n "$MINOVA_NETWORK" ]]; then
         iniset "$MINOVA_CONF" network network "$MINOVA_NETWORK"
@@ -89,9 +89,9 @@ function configure_minova {
     if is_service_enabled minova-api minova-cond; then
         iniset "$MINOVA_CONF" database connection \
             "$(database_connection_url minova)"
-        iniset "$MINOVA_CONF" api auth keystone
-        iniset "$MINOVA_CONF" api listen "$SERVICE_LISTEN_ADDRESS"
-        iniset "$MINOVA_CONF" api port "$MINOVA_API_PORT"
+        iniset "$MINOVA_CONF" api auth_strategy keystone
+        iniset "$MINOVA_CONF" api osapi_compute_listen "$SERVICE_LISTEN_ADDRESS"
+        iniset "$MINOVA_CONF" api osapi_compute_listen_port "$MINOVA_API_PORT"
         configure_keystone_authtoken_middleware "$MINOVA_CONF" minova
     fi
 }

@@ -38,7 +38,9 @@ _DROP_SYN_FILTER = (
 
 
 def listen(
-    address: str, port: int, options: str = '[api] listen and port'
+    address: str,
+    port: int,
+    options: str = '[api] osapi_compute_listen and osapi_compute_listen_port',
 ) -> socket.socket:
     """Return a listening socket; ConfigInvalid when that cannot be.
 

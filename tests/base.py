@@ -55,6 +55,14 @@ class TestCase(testtools.TestCase):
         """Set options until the test ends."""
         self.conf.config(group=group, **values)
 
+    def patch(self, obj, attribute, value):
+        """Replace an attribute that exists until the test ends.
+
+        Testtools creates a missing attribute, which hides a rename.
+        """
+        getattr(obj, attribute)
+        super().patch(obj, attribute, value)
+
     def _require_no_threads(self, before):
         """Fail for threads that were started and have not ended."""
         until = time.monotonic() + _GRACE

@@ -25,12 +25,12 @@ state_path = $logs/data
 [database]
 $(grep connection "$logs/servers.out")
 [api]
-auth = embedded
-port = 0
+auth_strategy = embedded
+osapi_compute_listen_port = 0
 [image]
 service = embedded
 [compute]
-driver = libvirt
+compute_driver = libvirt
 transfer_port = 0
 shutdown_timeout = 20
 [libvirt]

@@ -8,7 +8,7 @@ from minova.conf import CONF
 
 #: What is set whatever the configuration says: it makes the all-in-one.
 _FIXED: dict[str | None, dict[str, Any]] = {
-    'api': {'auth': 'embedded'},
+    'api': {'auth_strategy': 'embedded'},
     'image': {'service': 'embedded'},
     'scheduler': {'allow_resize_to_same_host': False},
 }
@@ -23,9 +23,9 @@ def apply(directory: str, hosts: int, hypervisor: str) -> None:
     # The only host there is must do.
     CONF.set_override('allow_resize_to_same_host', hosts == 1, 'scheduler')
     if hypervisor == 'fake':
-        CONF.set_override('driver', 'fake', 'compute')
+        CONF.set_override('compute_driver', 'fake', 'compute')
     else:
-        CONF.set_override('driver', 'libvirt', 'compute')
+        CONF.set_override('compute_driver', 'libvirt', 'compute')
         # Of QEMU hosts each has one of its own, see ``hosts``; and they are
         # several at one address.
         CONF.set_override('transfer_port', 0, 'compute')

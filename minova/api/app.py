@@ -76,13 +76,13 @@ def open_images() -> image_service.ImageService:
 
 
 def make_app_from_configuration(backend: Backend) -> auth.Application:
-    """Return what a WSGI server serves, as ``[api] auth`` wants it.
+    """Return what a WSGI server serves, as ``[api] auth_strategy`` wants it.
 
     With our own identity service and, if the backend's images are our own,
     with these beside it; with Keystone, protected by it.
     """
     identity = None
-    if CONF.api.auth == 'embedded':
+    if CONF.api.auth_strategy == 'embedded':
         identity = Identity(CONF.identity.directory)
     images = backend.images
     own = (
@@ -99,7 +99,7 @@ def make_app(
     """Return the application.
 
     With ``identity`` and ``images`` it answers for these services too, under
-    /identity and /image. ConfigInvalid when ``[api] auth`` needs what is not
+    /identity and /image. ConfigInvalid when ``[api] auth_strategy`` needs what is not
     given. With Keystone it must be served as ``auth.protect`` returns it.
     """
     policy = Policy(CONF)

@@ -52,11 +52,13 @@ def main() -> int:
     with service.exit_on_config_error(PROG):
         engine.check(CONF)
         OsloBus.check()
-        sock = http_server.listen(CONF.api.listen, CONF.api.port)
+        sock = http_server.listen(
+            CONF.api.osapi_compute_listen, CONF.api.osapi_compute_listen_port
+        )
     return service.run(
         PROG,
         functools.partial(Api, sock),
-        CONF.api.workers,
+        CONF.api.osapi_compute_workers,
         f'{PROG} is ready at {http_server.socket_url(sock)}/',
         functools.partial(http_server.refuse_connections, sock),
     )

@@ -40,7 +40,9 @@ def main() -> int:
     with service.exit_on_config_error(PROG):
         OsloBus.check()
         sock = http_server.listen(
-            CONF.vnc.listen, CONF.vnc.port, '[vnc] listen and port'
+            CONF.vnc.novncproxy_host,
+            CONF.vnc.novncproxy_port,
+            '[vnc] novncproxy_host and novncproxy_port',
         )
     return service.run(
         PROG,

@@ -105,7 +105,7 @@ class ConductorClient:
         one has its place again. Asks when it was not confirmed within two
         heartbeats.
         """
-        trusted = 2 * CONF.compute.heartbeat_interval
+        trusted = 2 * CONF.heartbeat_interval
         if self.times_replaced == times_replaced and (
             clock.monotonic() - self._confirmed_at > trusted
         ):

@@ -90,7 +90,7 @@ class ComputeService:
         self._heartbeats = PeriodicTask(
             f'beat-{host}',
             self._heartbeat,
-            lambda: CONF.compute.heartbeat_interval,
+            lambda: CONF.heartbeat_interval,
         )
         self._image_expiry = PeriodicTask(
             f'image-cache-{host}',
@@ -175,7 +175,7 @@ class ComputeService:
                 'hypervisor cannot be used: %s. Retrying in %g s.',
                 self.host,
                 error,
-                CONF.compute.heartbeat_interval,
+                CONF.heartbeat_interval,
             )
             return None
 

@@ -79,7 +79,7 @@ class ConductorService:
             database, self.manager, waker, self.liveness, holder, host
         )
         self._heartbeats = PeriodicTask(
-            'beat', self._heartbeat, lambda: CONF.compute.heartbeat_interval
+            'beat', self._heartbeat, lambda: CONF.heartbeat_interval
         )
 
     def start(self) -> None:

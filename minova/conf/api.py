@@ -7,7 +7,7 @@ GROUP = 'api'
 
 OPTIONS = [
     cfg.HostAddressOpt(
-        'listen',
+        'osapi_compute_listen',
         default='127.0.0.1',
         help="""
 The address on which minova-api answers. Put a TLS-terminating proxy before it
@@ -15,12 +15,12 @@ when it is to be reached from other machines.
 """,
     ),
     cfg.PortOpt(
-        'port',
+        'osapi_compute_listen_port',
         default=8774,
         help='The port on which minova-api answers; 0 takes a free one.',
     ),
     cfg.IntOpt(
-        'workers',
+        'osapi_compute_workers',
         default=1,
         min=1,
         help='How many processes minova-api runs, all on one port.',
@@ -36,12 +36,15 @@ ones wait.
 """,
     ),
     cfg.StrOpt(
-        'auth',
+        'auth_strategy',
         default='keystone',
         choices=[
             ('keystone', 'tokens are checked by keystonemiddleware'),
             ('embedded', 'the small Identity v3 that comes with Minova'),
-            ('none', 'X-Auth-Token is read as USER:PROJECT; for tests only'),
+            (
+                'noauth2',
+                'X-Auth-Token is read as USER:PROJECT; for tests only',
+            ),
         ],
         help='Who says who is asking. See also the [identity] group.',
     ),
@@ -102,7 +105,7 @@ waits for it before it is answered with 503.
 """,
     ),
     cfg.StrOpt(
-        'endpoint',
+        'compute_link_prefix',
         help="""
 The URL under which clients reach this service, as it stands in links. By
 default the Host header of the request is believed.

@@ -7,7 +7,7 @@ GROUP = 'compute'
 
 OPTIONS = [
     cfg.StrOpt(
-        'driver',
+        'compute_driver',
         default='libvirt',
         choices=[
             ('libvirt', 'libvirt; see the [libvirt] group'),

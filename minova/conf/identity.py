@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded Identity v3: where it keeps its users, how long tokens live.
 
-Only read where ``[api] auth = embedded``; with Keystone see the group
+Only read where ``[api] auth_strategy = embedded``; with Keystone see the group
 ``keystone_authtoken``.
 """
 

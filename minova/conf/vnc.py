@@ -7,7 +7,7 @@ GROUP = 'vnc'
 
 OPTIONS = [
     cfg.HostAddressOpt(
-        'listen',
+        'novncproxy_host',
         default='127.0.0.1',
         help="""
 The address on which minova-novncproxy answers. Put a TLS-terminating proxy
@@ -16,7 +16,7 @@ before it when it is to be reached from other machines; see also
 """,
     ),
     cfg.PortOpt(
-        'port',
+        'novncproxy_port',
         default=6080,
         help='The port on which minova-novncproxy answers; 0: a free one.',
     ),

@@ -126,7 +126,7 @@ class VncProxy:
         if endpoint['machine'] not in (None, _local_machine(endpoint)):
             LOG.error(
                 'The screen of %s listens at %s of its host %s, which leads '
-                'elsewhere from here. Set [libvirt] vnc_listen there to an '
+                'elsewhere from here. Set [vnc] server_listen there to an '
                 'address that this machine reaches.',
                 endpoint['instance_uuid'],
                 endpoint['socket'] or endpoint['host'],

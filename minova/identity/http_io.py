@@ -45,7 +45,7 @@ def get_caller(req: falcon.Request) -> Caller:
 
 def novncproxy_base_url(req: falcon.Request) -> str:
     """Return the URL that clients reach the application by, no slash last."""
-    return (conf.CONF.api.endpoint or req.prefix).rstrip('/')
+    return (conf.CONF.api.compute_link_prefix or req.prefix).rstrip('/')
 
 
 def status_phrase(status: int) -> str:

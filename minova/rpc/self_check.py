@@ -68,7 +68,7 @@ class RpcSelfCheck:
         self._loop = PeriodicTask(
             f'hearing of {name}',
             self.check,
-            lambda: CONF.compute.heartbeat_interval,
+            lambda: CONF.heartbeat_interval,
         )
 
     def start(self) -> None:

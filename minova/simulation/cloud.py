@@ -358,17 +358,17 @@ def configure() -> None:
             CONF.set_override(name, value, group)
 
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    'api': {'auth': 'none'},
+_OPTIONS: dict[str | None, dict[str, Any]] = {
+    None: {'heartbeat_interval': 20.0},
+    'api': {'auth_strategy': 'noauth2'},
     'conductor': {
         'unexpected_running_instance_action': 'adopt',
         'sweep_interval': 20.0,
     },
     'notifications': {'relay_interval': 5.0},
     'compute': {
-        'driver': 'fake',
+        'compute_driver': 'fake',
         'shutdown_timeout': 10.0,
-        'heartbeat_interval': 20.0,
     },
     'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
     'scheduler': {'allow_resize_to_same_host': False},

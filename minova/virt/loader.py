@@ -17,13 +17,13 @@ _EMBEDDED_URI = 'test:///'
 
 
 def load_driver(host: str) -> Driver:
-    """Return the driver of ``host`` that ``[compute] driver`` names.
+    """Return the driver of ``host`` that ``[compute] compute_driver`` names.
 
     Raises ConfigInvalid when the configuration asks for what is not there,
     or when another process runs the host; Unavailable when the hypervisor is
     a process that does not answer yet.
     """
-    if CONF.compute.driver == 'fake':
+    if CONF.compute.compute_driver == 'fake':
         if CONF.fake.socket:
             return RemoteDriver(host, CONF.fake.socket)
         return FakeDriver(host, World(open_record_store()))

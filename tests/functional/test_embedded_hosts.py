@@ -84,7 +84,7 @@ class EmbeddedHostsTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.config(group='compute', driver='libvirt')
+        self.config(group='compute', compute_driver='libvirt')
         self.config(
             group='libvirt',
             connection_uri='test:///',

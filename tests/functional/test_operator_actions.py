@@ -429,7 +429,7 @@ class AbandonTest(OperatorActionsTestCase):
                 side_effect=away,
             )
         )
-        self.config(group='compute', heartbeat_interval=60)
+        self.config(heartbeat_interval=60)
         clock.sleep(1)
         self.cloud.begin('live_migrate', uuid, wait=False)
         self.cloud.wait_for(

@@ -78,7 +78,7 @@ class RecoveryTestCase(base.TestCase):
 
     def stop_polling(self):
         """Let nothing be found from now on by asking what is owed."""
-        self.config(group='compute', heartbeat_interval=60)
+        self.config(heartbeat_interval=60)
         self.config(group='conductor', sweep_interval=60)
         # Whoever waits to ask goes by the interval of before.
         clock.sleep(1)

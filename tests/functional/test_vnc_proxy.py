@@ -199,7 +199,7 @@ class RefusedTest(ProxyTestCase):
             fixtures.MonkeyPatch('minova.machine_id._BOOT_ID_PATH', elsewhere)
         )
         self.assert_refused(502, 'cannot be reached from here', url)
-        self.assertIn('vnc_listen', self.log.output)
+        self.assertIn('server_listen', self.log.output)
         self.assertEqual([], self.screen.connections)
 
     def test_too_many(self):

@@ -68,13 +68,17 @@ class WrongConfigurationTest(base.TestCase):
             _SQLITE | _default(transport_url='carrier://pigeon'),
             'not usable: Failed to load transport driver "carrier"',
         ),
-        ('compute', {'compute': {'driver': 'xen'}}, "found 'xen'"),
+        ('compute', {'compute': {'compute_driver': 'xen'}}, "found 'xen'"),
         (
             'compute',
-            {'compute': {'heartbeat_interval': 'often'}},
+            _default(heartbeat_interval='often'),
             'Value for option heartbeat_interval',
         ),
-        ('compute', {'api': {'port': 99999}}, 'Value for option port'),
+        (
+            'compute',
+            {'api': {'osapi_compute_listen_port': 99999}},
+            'Value for option osapi_compute_listen_port',
+        ),
         # Options of libraries, which are known when these are used.
         (
             'conductor',
@@ -98,7 +102,10 @@ class WrongConfigurationTest(base.TestCase):
         ),
         (
             'compute',
-            {'image': {'service': 'glance'}, 'compute': {'driver': 'fake'}},
+            {
+                'image': {'service': 'glance'},
+                'compute': {'compute_driver': 'fake'},
+            },
             '[image] auth_type is not set; images come from Glance',
         ),
     )
@@ -171,13 +178,17 @@ class WrongConfigurationTest(base.TestCase):
             taken.bind(('127.0.0.1', 0))
             taken.listen()
             port = taken.getsockname()[1]
-            options = _SQLITE | {'api': {'port': port}}
+            options = _SQLITE | {'api': {'osapi_compute_listen_port': port}}
             code, lines = self.run_with('api', options)
         self.assertEqual((2, 1), (code, len(lines)), lines)
         self.assert_reported(
             'api', f'cannot listen on 127.0.0.1:{port}', lines
         )
-        self.assert_reported('api', 'see [api] listen and port', lines)
+        self.assert_reported(
+            'api',
+            'see [api] osapi_compute_listen and osapi_compute_listen_port',
+            lines,
+        )
 
 
 class LateRabbitMQ(servers.RabbitMQ):
@@ -349,7 +360,7 @@ class EndTest(test_cluster.ClusterTestCase):
             'conductor', 'c', wait=False, conductor={'workers': 2}
         )
         compute = self.cluster.start('compute', 'n', wait=False)
-        api = self.cluster.start_api(api={'workers': 2})
+        api = self.cluster.start_api(api={'osapi_compute_workers': 2})
         for service, workers in ((conductor, 2), (compute, 1), (api, 2)):
             service.wait_for('is ready', times=workers)
             self.assertEqual(workers + 1, len(process.tree(service.pid)))

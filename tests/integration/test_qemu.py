@@ -88,7 +88,9 @@ class LifecycleTest(QemuTestCase):
 
     def _check_views(self, uuid):
         """Its screen is seen through the proxy."""
-        proxy = self.cluster.start('novncproxy', 'proxy', vnc={'port': 0})
+        proxy = self.cluster.start(
+            'novncproxy', 'proxy', vnc={'novncproxy_port': 0}
+        )
         url = self.user.request(
             'POST',
             f'/servers/{uuid}/remote-consoles',

@@ -17,7 +17,7 @@ AT_ONCE = 1.0
 class RpcSelfCheckTest(test_cluster.ClusterTestCase):
     """An operator, or a failover, takes queues away."""
 
-    options = {'compute': {'heartbeat_interval': 2}}
+    options = {'DEFAULT': {'heartbeat_interval': 2}}
 
     def setUp(self):
         super().setUp()

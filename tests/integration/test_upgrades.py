@@ -217,7 +217,9 @@ class RollingTest(test_cluster.ClusterTestCase):
                 # At the same address, as the balancer knows it.
                 url = service.newest_url()
                 groups = self.cluster.options(name.partition('-')[2])
-                groups['api']['port'] = url.rpartition(':')[2]
+                groups['api']['osapi_compute_listen_port'] = url.rpartition(
+                    ':'
+                )[2]
                 service.configure(groups)
             service.start()
             service.wait_for('is ready', times)

@@ -19,7 +19,7 @@ VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
 class VncProxyTest(test_cluster.ClusterTestCase):
     """An api, a conductor, a compute, and the proxy beside them."""
 
-    options = {'vnc': {'port': 0, 'watch_interval': 0.2}}
+    options = {'vnc': {'novncproxy_port': 0, 'watch_interval': 0.2}}
 
     def setUp(self):
         super().setUp()

@@ -153,14 +153,14 @@ class DevStackTest(base.TestCase):
             'qemu+ssh://stack@192.0.2.1/system',
             emitted['libvirt', 'live_migration_uri'],
         )
-        self.assertEqual('192.0.2.1', emitted['libvirt', 'vnc_listen'])
+        self.assertEqual('192.0.2.1', emitted['vnc', 'server_listen'])
         self.assertEqual(
             'http://192.0.2.9:6080/vnc_auto.html',
             emitted['vnc', 'novncproxy_base_url'],
         )
         # A compute has no database, and answers nobody but the bus.
         for option in (
-            ('database', 'connection'), ('api', 'port'), ('vnc', 'port'),
+            ('database', 'connection'), ('api', 'osapi_compute_listen_port'), ('vnc', 'novncproxy_port'),
         ):  # fmt: skip
             self.assertNotIn(option, emitted)
         self.assertIn(['user = "stack"'], self.said)
@@ -182,7 +182,7 @@ class DevStackTest(base.TestCase):
         self.run_node('minova-api minova-cond minova-novnc')
         emitted = self.options()
         self.assertEqual([], [key for key in emitted if key[0] == 'libvirt'])
-        self.assertEqual('6080', emitted['vnc', 'port'])
+        self.assertEqual('6080', emitted['vnc', 'novncproxy_port'])
         self.assertEqual('name=private, user', emitted['network', 'network'])
         self.assertIn(['novnc'], self.output('install_package'))
         self.run_node('minova-api minova-cond', MINOVA_NETWORK='')

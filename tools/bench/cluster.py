@@ -53,7 +53,7 @@ def started(arguments, directory):
             directory,
             # Guests outlive their host's compute.
             hypervisor=bool(arguments.kills),
-            compute={'heartbeat_interval': 10},
+            DEFAULT={'heartbeat_interval': 10},
             conductor={
                 'sweep_interval': 10,
                 'service_down_time': 60,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking, by one of three strategies that ``[api] auth`` names.
+"""Who is asking, by one of three strategies that ``[api] auth_strategy`` names.
 
 ============ ===============================================================
 keystone     keystonemiddleware stands around the application and checks the
@@ -110,18 +110,18 @@ class NoAuth:
 
 
 def load_strategy(identity: Identity | None) -> Strategy:
-    """Return the strategy that ``[api] auth`` names.
+    """Return the strategy that ``[api] auth_strategy`` names.
 
     ConfigInvalid for ``embedded`` without an identity service.
     """
-    name = CONF.api.auth
-    if name == 'none':
+    name = CONF.api.auth_strategy
+    if name == 'noauth2':
         return NoAuth()
     if name == 'keystone':
         return KeystoneAuth()
     if identity is None:
         raise exception.ConfigInvalid(
-            reason='[api] auth is embedded, and this process has no identity '
+            reason='[api] auth_strategy is embedded, and this process has no identity '
             'service'
         )
     return EmbeddedAuth(identity)
@@ -159,9 +159,9 @@ class AuthMiddleware:
 
 def set_challenge(req: falcon.Request, resp: falcon.Response) -> None:
     """Tell a caller who is nobody where to get a token."""
-    if CONF.api.auth == 'keystone':
+    if CONF.api.auth_strategy == 'keystone':
         return  # keystonemiddleware does, which knows where Keystone is
-    prefix = (CONF.api.endpoint or req.prefix).rstrip('/')
+    prefix = (CONF.api.compute_link_prefix or req.prefix).rstrip('/')
     resp.set_header('WWW-Authenticate', f'Keystone uri="{prefix}/identity/v3"')
 
 
@@ -171,14 +171,14 @@ def protect(app: Application) -> Application:
     With Keystone, that is with keystonemiddleware around it, which reads the
     group ``keystone_authtoken``. ConfigInvalid if that is not installed.
     """
-    if CONF.api.auth != 'keystone':
+    if CONF.api.auth_strategy != 'keystone':
         return app
     # It brings 17 MB that nobody else needs.
     try:
         module = importlib.import_module('keystonemiddleware.auth_token')
     except ImportError as error:
         raise exception.ConfigInvalid(
-            reason='[api] auth is keystone, which needs the package '
+            reason='[api] auth_strategy is keystone, which needs the package '
             'keystonemiddleware, which the extra minova[keystone] brings: '
             f'{error}'
         ) from error

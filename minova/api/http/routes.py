@@ -134,7 +134,7 @@ def _handle(
 
 def get_base_url(req: falcon.Request) -> str:
     """Return the URL by which clients reach the application, no slash last."""
-    endpoint: str | None = CONF.api.endpoint
+    endpoint: str | None = CONF.api.compute_link_prefix
     return (endpoint or req.prefix).rstrip('/')
 
 

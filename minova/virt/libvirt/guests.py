@@ -208,7 +208,7 @@ class Guests:
             self._storage.list_disks(spec),
             self._profile,
             self._storage.console_log(spec.uuid),
-            CONF.libvirt.vnc_listen,
+            CONF.vnc.server_listen,
             self._storage.kernel_boot(spec),
         )
         conn = self._connection.get()

@@ -20,7 +20,7 @@ from minova.rpc.wakeups import Waker
 from tests import base
 from tests.fixtures.cloud import Cloud
 
-#: Tokens of the strategy ``none``, by who has them.
+#: Tokens of the strategy ``noauth2``, by who has them.
 ADMIN = 'admin:11111111aaaaaaaa'
 USER = 'user:22222222bbbbbbbb'
 OTHER = 'other:33333333cccccccc'
@@ -153,7 +153,7 @@ class ApiTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.config('api', auth='none')
+        self.config('api', auth_strategy='noauth2')
         self.cloud = self.useFixture(
             Cloud(self.hosts, conductors=1 if self.hosts else 0)
         )

@@ -244,7 +244,7 @@ class ServicesTest(HostsTestCase):
                 operation_id=NOWHERE,
                 kind='resize',
                 status='finished',
-                origin='active',
+                old_vm_state='active',
                 source_host='a',
                 source_node='a',
                 dest_host='b',

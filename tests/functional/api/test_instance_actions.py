@@ -60,7 +60,7 @@ class InstanceActionsTest(base.ApiTestCase):
         )
 
     def events(self, client, version):
-        reply = client.at(version).get(f'{self.path}/{self.stopped}')
+        reply = client.at_version(version).get(f'{self.path}/{self.stopped}')
         return reply.body['instanceAction'].get('events')
 
     def test_events_are_for_all_from_2_51_on(self):
@@ -85,7 +85,7 @@ class InstanceActionsTest(base.ApiTestCase):
         path = f'{self.path}/{number}'
 
         def event(client, version):
-            reply = client.at(version).get(path)
+            reply = client.at_version(version).get(path)
             return reply.body['instanceAction']['events'][0]
 
         mine = event(self.user, '2.84')

@@ -82,13 +82,13 @@ class RulesTest(base.ApiTestCase):
     def test_unscoped_token_sees_nothing(self):
         # What the embedded identity gives without a project.
         class Unscoped:
-            def caller(self, req):
+            def authenticate(self, req):
                 return {'user_id': 'u', 'project_id': None, 'roles': []}
 
         (auth,) = [
             m.__self__
             for m in self.app._middleware[0]
-            if type(m.__self__).__name__ == 'Auth'
+            if type(m.__self__).__name__ == 'AuthMiddleware'
         ]
         auth._strategy = Unscoped()
         for path in ('/servers', f'/servers/{self.uuid}', '/flavors'):

@@ -407,7 +407,7 @@ class FuzzTest(base.ApiTestCase):
                 body = self.body(route) if route.body else None
                 path = f'{self.path(route)}?{self.query(route)}'
                 raw = None if body is None else orjson.dumps(body)
-                reply = client.at_version(f'2.{version}').ask(
+                reply = client.at_version(f'2.{version}').request(
                     route.method, path, raw=raw
                 )
                 what = (route.method, path, version, raw)

@@ -377,7 +377,7 @@ class AddressTest(NetworksTestCase):
         real = embedded._derive_mac
         self.patch(
             embedded,
-            '_mac',
+            '_derive_mac',
             lambda *what: real(*what) if what[-1] > 1 else port.mac,
         )
         one = {'uuid': self.network.id}

@@ -174,7 +174,7 @@ class AttributesTest(RowsTestCase):
     )
 
     def keys(self, client, version, uuid):
-        return set(self.show(uuid, client.at(f'2.{version}')))
+        return set(self.show(uuid, client.at_version(f'2.{version}')))
 
     def test_each_comes_with_its_version(self):
         uuid = self.row(host='a')

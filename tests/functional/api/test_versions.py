@@ -43,7 +43,9 @@ class VersionsTest(base.ApiTestCase):
             )
 
     def test_endpoint_option_stands_in_links(self):
-        self.config('api', endpoint='https://cloud.example/compute/')
+        self.config(
+            'api', compute_link_prefix='https://cloud.example/compute/'
+        )
         reply = self.anonymous.get('/v2.1')
         self.assertEqual(
             'https://cloud.example/compute/v2.1/',

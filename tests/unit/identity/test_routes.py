@@ -91,7 +91,7 @@ class VersionTest(RoutesTestCase):
             self.assertTrue(version['id'].startswith('v3.'))
 
     def test_the_endpoint_setting_wins_over_the_host_header(self):
-        self.config.config(group='api', endpoint='https://outside/')
+        self.config.config(group='api', compute_link_prefix='https://outside/')
         version = self.request('GET', '/identity/v3').json['version']
         self.assertEqual(
             'https://outside/identity/v3/', version['links'][0]['href']

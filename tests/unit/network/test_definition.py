@@ -157,7 +157,7 @@ class SeveralNetworksTest(DatabaseTestCase):
 
     def test_a_name_that_was_taken_in_the_same_moment(self):
         self.make('one', '10.0.0.0/24')
-        self.patch(networks, 'all_of', lambda connection: [])
+        self.patch(networks, 'list_all', lambda connection: [])
         error = self.assertRaises(
             exception.Conflict, self.make, 'one', '10.1.0.0/24'
         )

@@ -15,7 +15,7 @@ class LoaderTest(base.TestCase):
     """``load``."""
 
     def load(self, host='a', driver='libvirt', uri=None):
-        self.config(group='compute', driver=driver)
+        self.config(group='compute', compute_driver=driver)
         if uri is not None:
             self.config(group='libvirt', connection_uri=uri)
         return loader.load_driver(host)

@@ -114,7 +114,7 @@ class QemuLiveMigration:
                 'emulator': self._config.emulator,
                 'version': self._config.qemu_version(self._connection.get()),
                 'places': list(self._config.file_directories),
-                'vnc_listen': CONF.libvirt.vnc_listen,
+                'vnc_listen': CONF.vnc.server_listen,
                 'uri': self._config.live_migration_uri,
                 'address': self._config.live_migration_inbound_addr,
                 'probe': self._shared_storage.probe(),

@@ -60,7 +60,7 @@ class KeystoneTest(AuthTestCase):
 
     def setUp(self):
         super().setUp()
-        self.config('api', auth='keystone')
+        self.config('api', auth_strategy='keystone')
 
     def test_headers_are_read(self):
         client = self.client()
@@ -128,7 +128,7 @@ class KeystoneTest(AuthTestCase):
         self.assertIs(CONF, outer.conf['oslo_config_config'])
 
     def test_other_strategies_need_nothing_around(self):
-        self.config('api', auth='none')
+        self.config('api', auth_strategy='noauth2')
         inner = object()
         self.assertIs(inner, auth.protect(inner))
 
@@ -137,7 +137,7 @@ class NoneTest(AuthTestCase):
     """USER:PROJECT."""
 
     def test_roles(self):
-        self.config('api', auth='none')
+        self.config('api', auth_strategy='noauth2')
         client = self.client()
         for token, roles, admin in (
             ('u:p', ['member', 'reader'], False),
@@ -150,7 +150,7 @@ class NoneTest(AuthTestCase):
             self.assertEqual('p', caller.project_id)
 
     def test_headers_of_keystone_are_not_believed(self):
-        self.config('api', auth='none')
+        self.config('api', auth_strategy='noauth2')
         result = self.client().simulate_get(
             '/v2.1/x',
             headers={'X-Identity-Status': 'Confirmed', 'X-User-Id': 'u'},
@@ -163,7 +163,7 @@ class EmbeddedTest(AuthTestCase):
 
     def setUp(self):
         super().setUp()
-        self.config('api', auth='embedded')
+        self.config('api', auth_strategy='embedded')
         self.identity = Identity(f'{self.directory}/identity')
         self.images = embedded.EmbeddedImages(f'{self.directory}/images')
         self.http = self.client(self.identity, self.images)
@@ -229,7 +229,7 @@ class EmbeddedTest(AuthTestCase):
         error = self.assertRaises(
             exception.ConfigInvalid, app.make_app, backend()
         )
-        self.assertIn('[api] auth is embedded', str(error))
+        self.assertIn('[api] auth_strategy is embedded', str(error))
 
     def test_from_the_configuration(self):
         self.config('identity', directory=f'{self.directory}/identity')

@@ -239,7 +239,7 @@ class AwayTest(HypervisorTestCase):
         return self.hypervisor
 
     def test_a_compute_waits_for_it(self):
-        self.config(group='compute', driver='fake')
+        self.config(group='compute', compute_driver='fake')
         self.config(group='fake', socket=f'{self.path}-nobody')
         error = self.assertRaises(
             exception.Unavailable, loader.load_driver, 'a'
