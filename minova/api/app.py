@@ -99,8 +99,8 @@ def make_app(
     """Return the application.
 
     With ``identity`` and ``images`` it answers for these services too, under
-    /identity and /image. ConfigInvalid when ``[api] auth_strategy`` needs what is not
-    given. With Keystone it must be served as ``auth.protect`` returns it.
+    /identity and /image. ConfigInvalid when ``[api] auth_strategy`` is
+    ``embedded`` and ``identity`` is missing. With Keystone it must be served as ``auth.protect`` returns it.
     """
     policy = Policy(CONF)
     public = auth.PUBLIC

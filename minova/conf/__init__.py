@@ -1,9 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options, one file per group.
+"""The configuration options, one module per option group.
 
-A value is read where it is used and when it is used, never at import, so that
-a test may change it and a reload is seen. ``CONF`` is the global object:
-oslo.messaging reads its metrics and tracing options from there alone.
+================= =======================================================
+default           the host of a service, its addresses, its heartbeat
+api               minova-api: address, authentication, limits, timeouts
+compute           minova-compute: driver, capacity, intervals
+conductor         minova-conductor: host liveness, sweeps, recovery
+scheduler         selection of a host
+quota             limits of a project or a user
+upgrade_levels    RPC version pins for a rolling upgrade
+libvirt           connection, guests, live migration, embedded hosts
+fake              the fake hypervisor
+image             Glance, or the embedded image service
+network           networks that a conductor creates when it starts
+vnc               consoles and minova-novncproxy
+identity          the embedded identity service
+notifications     which notifications are published, and their content
+libraries         defaults of library options that differ in Minova
+opts              the options for oslo's sample generator
+================= =======================================================
+
+Code reads a value where it uses it, never at import: a test can change it and
+a reload takes effect. ``CONF`` is the global object, because oslo.messaging
+reads its metrics and tracing options from there only.
 """
 
 from oslo_config import cfg
@@ -25,7 +44,7 @@ from minova.conf import vnc
 
 CONF: cfg.ConfigOpts = cfg.CONF
 
-#: Each has ``GROUP`` (None for [DEFAULT]) and ``OPTIONS``.
+#: Each module has ``GROUP`` (None for [DEFAULT]) and ``OPTIONS``.
 GROUPS = (
     default,
     api,
@@ -45,7 +64,7 @@ GROUPS = (
 
 
 def register() -> None:
-    """Make every option of Minova known to ``CONF``; may be called again."""
+    """Register every option of Minova; a second call changes nothing."""
     for module in GROUPS:
         CONF.register_opts(module.OPTIONS, group=module.GROUP)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-api: where it listens and what it lets through."""
+"""[api]: minova-api, its address, authentication, limits and timeouts."""
 
 from oslo_config import cfg
 
@@ -10,20 +10,28 @@ OPTIONS = [
         'osapi_compute_listen',
         default='127.0.0.1',
         help="""
-The address on which minova-api answers. Put a TLS-terminating proxy before it
-when it is to be reached from other machines.
+The address on which minova-api listens. The default accepts connections of the
+same machine only. For other machines, set an address that they reach and put a
+TLS-terminating proxy in front of it. See also osapi_compute_listen_port.
 """,
     ),
     cfg.PortOpt(
         'osapi_compute_listen_port',
         default=8774,
-        help='The port on which minova-api answers; 0 takes a free one.',
+        help="""
+The TCP port on which minova-api listens. 0: a free port, which the log names.
+""",
     ),
     cfg.IntOpt(
         'osapi_compute_workers',
         default=1,
         min=1,
-        help='How many processes minova-api runs, all on one port.',
+        help="""
+The number of minova-api processes; all of them share the port. Each process
+has ``threads`` threads and its own database connections, at most [database]
+max_pool_size. Set 1 where the embedded identity or image
+service runs: only one process may write to its directory.
+""",
     ),
     cfg.IntOpt(
         'threads',
@@ -31,30 +39,32 @@ when it is to be reached from other machines.
         min=1,
         max=1000,
         help="""
-How many requests one minova-api process works on at the same time. Further
-ones wait.
+The number of requests that one minova-api process handles at the same time, 1
+to 1000. Further requests wait. A thread may need a database connection: raise
+[database] max_pool_size with it.
 """,
     ),
     cfg.StrOpt(
         'auth_strategy',
         default='keystone',
         choices=[
-            ('keystone', 'tokens are checked by keystonemiddleware'),
-            ('embedded', 'the small Identity v3 that comes with Minova'),
-            (
-                'noauth2',
-                'X-Auth-Token is read as USER:PROJECT; for tests only',
-            ),
+            ('keystone', 'keystonemiddleware validates tokens'),
+            ('embedded', 'the Identity v3 service inside minova-api'),
+            ('noauth2', 'X-Auth-Token is USER:PROJECT; for tests only'),
         ],
-        help='Who says who is asking. See also the [identity] group.',
+        help="""
+The authentication strategy. ``keystone`` needs the [keystone_authtoken] group;
+``embedded`` needs the [identity] group and one minova-api process. ``noauth2``
+accepts every request without a check.
+""",
     ),
     cfg.IntOpt(
         'max_limit',
         default=1000,
         min=1,
         help="""
-The largest page of any list. A client that asks for more gets this many and a
-link to the next page.
+The maximum number of items in one page of a list; at least 1. A request for
+more items gets this many and a link to the next page.
 """,
     ),
     cfg.IntOpt(
@@ -62,8 +72,10 @@ link to the next page.
         default=1000,
         min=1,
         help="""
-The most servers that one request may create. All of them are written in one
-transaction. See also the [quota] group.
+The maximum number of servers that one request creates (``max_count``); at
+least 1. A request for more is refused with 400. One transaction writes all of
+them, so a large number blocks other writers for longer. See also [quota]
+instances.
 """,
     ),
     cfg.IntOpt(
@@ -71,8 +83,9 @@ transaction. See also the [quota] group.
         default=114688,
         min=1024,
         help="""
-The largest request body that is read, in bytes; a larger one is answered with
-413. Image uploads to the embedded image service are not counted.
+The maximum size of a request body, in bytes; at least 1024. A larger body is
+refused with 413. Uploads to the embedded image service have a limit of their
+own, [image] max_upload_bytes.
 """,
     ),
     cfg.FloatOpt(
@@ -80,9 +93,10 @@ The largest request body that is read, in bytes; a larger one is answered with
         default=4,
         min=1,
         help="""
-Seconds for which a request waits for an answer of the database before it is
-answered with 503. A request has a few seconds more where an answer came and
-was a refusal, as for a deadlock. See also [conductor] database_timeout.
+Seconds for which a request waits for a reply of the database; at least 1.
+Then the request fails with 503. A request takes a few seconds longer when the
+database replies with an error that is retried, such as a deadlock. See also
+[conductor] database_timeout.
 """,
     ),
     cfg.FloatOpt(
@@ -90,9 +104,10 @@ was a refusal, as for a deadlock. See also [conductor] database_timeout.
         default=4,
         min=0,
         help="""
-Seconds for which the reply to a resize or a migration waits for a conductor
-to say where to. It is then answered with 202: the move has begun and goes on,
-and that there is no place for it is told by the server's actions.
+Seconds for which a resize or migrate request waits until a conductor has
+selected a host. After that the reply is 202 while the operation continues, and
+a later failure, such as no valid host, is visible in the server's actions
+only. 0: always reply 202 at once.
 """,
     ),
     cfg.FloatOpt(
@@ -100,15 +115,17 @@ and that there is no place for it is told by the server's actions.
         default=10,
         min=0.1,
         help="""
-Seconds for which a request that is answered by a host, as for a console,
-waits for it before it is answered with 503.
+Seconds for which a request waits for a reply of a compute service, as the
+creation of a console does; at least 0.1. Then the request fails with 503.
 """,
     ),
     cfg.StrOpt(
         'compute_link_prefix',
         help="""
-The URL under which clients reach this service, as it stands in links. By
-default the Host header of the request is believed.
+The URL of this service as clients reach it, for example
+``https://cloud.example.org/compute``. Links in replies start with it. When it
+is not set, links use the Host header of the request, which is wrong behind a
+proxy that changes this header or the path.
 """,
     ),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-compute: the hypervisor, what of the host may be promised, times."""
+"""[compute]: minova-compute, its driver, capacity and intervals."""
 
 from oslo_config import cfg
 
@@ -10,71 +10,83 @@ OPTIONS = [
         'compute_driver',
         default='libvirt',
         choices=[
-            ('libvirt', 'libvirt; see the [libvirt] group'),
-            ('fake', 'guests that are only records; see the [fake] group'),
+            ('libvirt', 'QEMU or embedded hosts; see the [libvirt] group'),
+            ('fake', 'guests that are records only; see the [fake] group'),
         ],
-        help='The hypervisor.',
+        help='The hypervisor driver of this host.',
     ),
     cfg.StrOpt(
         'availability_zone',
         default='nova',
-        help='The zone that the host lies in; a user may ask for one.',
+        help="""
+The availability zone of this host. A request that names a zone gets a host of
+that zone only.
+""",
     ),
     cfg.FloatOpt(
         'cpu_allocation_ratio',
         default=4.0,
         min=0.1,
-        help='How many virtual processors are promised for a real one.',
+        help="""
+CPU overcommit ratio: the number of vCPUs that the scheduler allocates for each
+host CPU; at least 0.1. A high ratio places more instances, which then share
+CPU time.
+""",
     ),
     cfg.FloatOpt(
         'ram_allocation_ratio',
         default=1.0,
         min=0.1,
-        help='How often the host memory is promised.',
+        help="""
+RAM overcommit ratio: the scheduler allocates the host's memory times this
+number, minus reserved_host_memory_mb; at least 0.1. With a ratio above 1.0 the
+host needs enough swap.
+""",
     ),
     cfg.FloatOpt(
         'disk_allocation_ratio',
         default=1.0,
         min=0.1,
-        help='How often the host disk is promised.',
+        help="""
+Disk overcommit ratio: the scheduler allocates the host's disk space times this
+number, minus reserved_host_disk_gb; at least 0.1. Instance disks are sparse,
+but with a ratio above 1.0 they can fill the file system.
+""",
     ),
     cfg.IntOpt(
         'reserved_host_memory_mb',
         default=512,
         min=0,
-        help='Memory, in MiB, that is kept for the host itself.',
+        help="""
+Memory of the host, in MiB, that the scheduler does not allocate to instances.
+Increase it where other services run on the host.
+""",
     ),
     cfg.IntOpt(
         'reserved_host_disk_gb',
         default=0,
         min=0,
-        help='Disk, in GiB, that is kept for the host itself.',
+        help="""
+Disk space of the host, in GiB, that the scheduler does not allocate to
+instances. The image cache needs space besides the instance disks.
+""",
     ),
     cfg.BoolOpt(
         'force_config_drive',
         default=False,
         help="""
-Give each instance that is created on this host a config drive, whether its
-user asked for one or not. It keeps it wherever it goes.
-""",
-    ),
-    cfg.FloatOpt(
-        'heartbeat_interval',
-        default=10,
-        min=0.05,
-        help="""
-Seconds between two signs of life. The answer to each lists the steps that the
-host owes, so this is also how long a lost message can delay an action. Keep
-it well below [conductor] service_down_time.
+Attach a config drive to every instance that is created on this host, even if
+the user does not request it. The instance keeps its config drive when it moves
+to a host without this option.
 """,
     ),
     cfg.StrOpt(
         'image_cache_directory',
         default='$state_path/image-cache',
         help="""
-Where the images are kept that disks are made from. Disks of QEMU hosts hold
-only what differs from them: hosts that share [libvirt] instances_path
-must share this too, at the same path.
+The directory of cached images. The disk of an instance on a QEMU host is an
+overlay over a cached image, so hosts that share [libvirt] instances_path must
+also share this directory, at the same path. See also image_cache_max_age.
 """,
     ),
     cfg.FloatOpt(
@@ -82,26 +94,33 @@ must share this too, at the same path.
         default=0,
         min=0,
         help="""
-Seconds after which a live migration that is still under way is ended as
-live_migration_timeout_action says; the option of the source counts. What the
-destination makes ready before is not in them, and a restart of the compute of
-the source begins them anew. 0: only the deadline of the operation ends it.
+Seconds after which a live migration that is still in progress ends as
+live_migration_timeout_action says. The option of the source host counts. The
+preparation on the destination is not counted, and a restart of the source's
+compute service restarts the count. 0: only the deadline of the operation ends
+the migration.
 """,
     ),
     cfg.StrOpt(
         'live_migration_timeout_action',
         default='abort',
         choices=[
-            ('abort', 'the guest stays where it is'),
-            ('force_complete', 'it is moved even if it stands still for that'),
+            ('abort', 'the guest stays on the source'),
+            ('force_complete', 'pause the guest, or switch to post-copy'),
         ],
-        help='How a live migration ends that takes too long.',
+        help="""
+What happens to a live migration that exceeds live_migration_timeout. See also
+[libvirt] live_migration_permit_post_copy.
+""",
     ),
     cfg.IntOpt(
         'max_concurrent_steps',
         default=32,
         min=1,
-        help='How many steps the host works on at the same time.',
+        help="""
+The number of steps that the host runs at the same time; at least 1. Further
+steps wait.
+""",
     ),
     cfg.IntOpt(
         'image_cache_max_age',
@@ -109,8 +128,8 @@ the source begins them anew. 0: only the deadline of the operation ends it.
         min=0,
         help="""
 Seconds after its last use at which an image is removed from the host's image
-cache. One is in use as long as a disk is made on it. 0: images are never
-removed.
+cache. An image is in use while an instance disk is an overlay over it. 0:
+images are never removed. See also image_cache_manager_interval.
 """,
     ),
     cfg.FloatOpt(
@@ -118,46 +137,54 @@ removed.
         default=3600,
         min=1,
         help="""
-Seconds between two looks for images that may be removed from the image cache,
-and for what crashes have left there.
+Seconds between two runs of the image cache manager, which removes images that
+are older than image_cache_max_age and temporary files of crashed downloads; at
+least 1.
 """,
     ),
     cfg.HostAddressOpt(
         'transfer_address',
         default='$my_ip',
         help="""
-The address at which the host receives disks of guests that are resized or
-migrated to it. It listens there, and tells the other host so; see also
-``transfer_port``. Embedded and fake hosts do not ask.
+The address at which this host receives the disks of instances that are resized
+or migrated to it. The host listens there and sends the address to the other
+host. See also transfer_port. Embedded and fake hosts do not use it.
 """,
     ),
     cfg.PortOpt(
         'transfer_port',
         default=9798,
         help="""
-The TCP port at which the host receives disks; other hosts must reach it. 0:
-any that is free, and the same again after a restart.
+The TCP port at which this host receives disks; open it between the hosts. 0: a
+free port, which the host uses again after a restart. See also
+transfer_address.
 """,
     ),
     cfg.FloatOpt(
         'shutdown_timeout',
         default=60,
         min=0,
-        help='Seconds that a guest is given to switch itself off.',
+        help="""
+Seconds that a guest gets to shut down cleanly before it is powered off. 0:
+every guest is powered off at once.
+""",
     ),
     cfg.FloatOpt(
         'wait_soft_reboot_seconds',
         default=120,
         min=0,
-        help='Seconds that a guest is given to restart itself.',
+        help="""
+Seconds that a guest gets to restart itself on a soft reboot before it is
+rebooted hard.
+""",
     ),
     cfg.FloatOpt(
         'sync_power_state_interval',
         default=600,
         help="""
-Seconds between two comparisons of all guests with the database. Events of the
-hypervisor are acted on at once, this catches what they missed. Not positive:
-never.
+Seconds between two power synchronizations, which compare all guests of the
+host with the database. Events of the hypervisor are handled at once; this run
+finds the changes whose event was lost. 0 or less: never.
 """,
     ),
     cfg.FloatOpt(
@@ -165,8 +192,9 @@ never.
         default=3,
         min=0,
         help="""
-Seconds between a guest's change and the comparison it leads to: a guest that
-reboots stops too, and is running again by then.
+Seconds between a lifecycle event of a guest and the power synchronization of
+that guest. A guest that reboots stops for a moment; the delay keeps this from
+being recorded as a stop.
 """,
     ),
 ]

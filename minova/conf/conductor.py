@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-conductor: who is taken to be alive, what is swept up, and when."""
+"""[conductor]: minova-conductor, host liveness, sweeps and recovery."""
 
 from oslo_config import cfg
 
@@ -11,9 +11,11 @@ OPTIONS = [
         default=60,
         min=0.1,
         help="""
-Seconds of silence, by the database's clock, after which a service is taken to
-be down: nothing is placed on its host and what it owes is done without it
-where that is possible.
+Seconds without a heartbeat, by the database's clock, after which a service
+counts as down; at least 0.1. The scheduler selects no host that is down, and
+pending steps of that host are done without it where this is possible. Set it
+to at least three times [DEFAULT] heartbeat_interval, otherwise hosts go down
+when a single heartbeat is late.
 """,
     ),
     cfg.FloatOpt(
@@ -21,8 +23,9 @@ where that is possible.
         default=10,
         min=0.05,
         help="""
-Seconds between two looks for steps that nobody has taken, hosts that are down
-and operations that are late.
+Seconds between two sweeps; at least 0.05. A sweep finds steps that no service
+has started, hosts that are down and operations that are past their deadline.
+One conductor sweeps at a time; see lease_time.
 """,
     ),
     cfg.FloatOpt(
@@ -30,26 +33,31 @@ and operations that are late.
         default=15,
         min=0.2,
         help="""
-Seconds for which one of several conductors holds the relay of notifications
-or the sweeping. When it dies another one goes on after that long.
+Seconds for which one conductor holds the lease of the notification relay or of
+the sweeper; at least 0.2. When that conductor dies, another one takes over
+after this time, the sweeper after sweep_interval more. The holder renews the
+lease when half of it has passed.
 """,
     ),
     cfg.IntOpt(
         'workers',
         default=1,
         min=1,
-        help='How many processes minova-conductor runs.',
+        help="""
+The number of minova-conductor processes on this host. Each has its own
+database connections, at most [database] max_pool_size.
+""",
     ),
     cfg.FloatOpt(
         'database_timeout',
         default=15,
         min=1,
         help="""
-Seconds for which a conductor waits for an answer of the database before it
-tells whoever asked that the database is away; computes then ask again. The
-database itself gives up a statement a little earlier, and a transaction that
-was left alone for twice as long. Keep it below [DEFAULT]
-rpc_response_timeout and half a minute. See also [api] database_timeout.
+Seconds for which a conductor waits for a reply of the database; at least 1.
+Then the caller gets an error, and compute services retry. The database server
+cancels a statement slightly earlier, and an idle transaction after twice this
+time. Keep it below [DEFAULT] rpc_response_timeout and below 30 seconds. See
+also [api] database_timeout.
 """,
     ),
     cfg.IntOpt(
@@ -57,32 +65,34 @@ rpc_response_timeout and half a minute. See also [api] database_timeout.
         default=0,
         min=0,
         help="""
-Seconds after which a resize that nobody has confirmed or reverted is
-confirmed. 0: never.
+Seconds after which a finished resize is confirmed automatically, unless the
+user confirms or reverts it before. 0: never; the instance then holds resources
+on both hosts until the user acts.
 """,
     ),
     cfg.StrOpt(
         'unexpected_running_instance_action',
         default='adopt',
         choices=[
-            ('adopt', 'call it active: somebody started it on purpose'),
-            ('stop', 'stop or pause it again'),
+            ('adopt', 'set the instance to active'),
+            ('stop', 'stop or pause the guest again'),
         ],
         help="""
-What is done about a guest that runs although its instance is stopped or
-paused.
+What happens when a guest runs although its instance is stopped or paused.
+``adopt`` assumes that an operator started the guest on purpose.
 """,
     ),
     cfg.StrOpt(
         'running_deleted_instance_action',
         default='reap',
         choices=[
-            ('reap', 'remove it and its disks'),
-            ('log', 'only say so'),
+            ('reap', 'remove the guest and its disks'),
+            ('log', 'log a warning only'),
         ],
         help="""
-What is done about a guest on a host whose instance is deleted or belongs to
-another host, and that no operation accounts for.
+What happens to a guest whose instance is deleted or belongs to another host,
+and that no operation uses. With ``log`` the guest keeps its resources until an
+operator removes it.
 """,
     ),
 ]

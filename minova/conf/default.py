@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every process needs to know about the machine it runs on."""
+"""[DEFAULT]: the host of a service, its addresses, its heartbeat."""
 
 import socket
 
@@ -13,24 +13,40 @@ OPTIONS = [
         default=socket.gethostname(),
         sample_default='<hostname>',
         help="""
-The name of this host. A compute service is addressed by it on the message bus
-and named by it in the API and in notifications. It must not change while the
-host has instances.
+The name of this host. The message bus addresses a compute service by this
+name, and the API and the notifications show it. Do not change the name while
+the host has instances: their records keep the old name.
 """,
     ),
     cfg.HostAddressOpt(
         'my_ip',
         default='127.0.0.1',
         help="""
-The address at which other hosts reach this one, for migrations and transfers.
+The IP address at which other hosts reach this host. It is the default of
+[compute] transfer_address, [libvirt] live_migration_inbound_addr and [libvirt]
+live_migration_uri. With 127.0.0.1 no instance can be resized or migrated
+between hosts.
 """,
     ),
     cfg.StrOpt(
         'state_path',
         default='/var/lib/minova',
         help="""
-The directory in which a service keeps what must outlive it: instance disks,
-the embedded hypervisors, the embedded images. One directory a host.
+The directory of the data that outlives a service: instance disks, the image
+cache, the embedded hypervisors, the embedded identity and image services. Each
+host needs a directory of its own, except where a shared one is configured with
+[libvirt] instances_path and [compute] image_cache_directory.
+""",
+    ),
+    cfg.FloatOpt(
+        'heartbeat_interval',
+        default=10,
+        min=0.05,
+        help="""
+Seconds between two heartbeats of a service; at least 0.05. The answer to a
+compute's heartbeat lists the steps that are due on its host, so a lost message
+delays a step by at most this time. A longer interval means fewer database
+writes. Keep it below a third of [conductor] service_down_time.
 """,
     ),
     cfg.IntOpt(
@@ -38,8 +54,10 @@ the embedded hypervisors, the embedded images. One directory a host.
         default=2,
         min=0,
         help="""
-How often a message is sent again when the broker refuses or is away, before
-the sender is told. What matters is in the database, so this is kept short.
+How many times a message is sent again after the broker refused it or could not
+be reached; 0: it is sent once. After the last attempt the sender gets an
+error. The database has the state of every operation and a lost message only
+delays a step, so a low number is sufficient.
 """,
     ),
 ]

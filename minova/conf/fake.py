@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake hypervisor: guests that are only records."""
+"""[fake]: the fake hypervisor, whose guests are records only."""
 
 from oslo_config import cfg
 
@@ -8,37 +8,51 @@ GROUP = 'fake'
 OPTIONS = [
     cfg.StrOpt(
         'directory',
+        sample_default='$state_path/fake',
         help="""
-Where the fake hosts keep their guests, so that these outlive the services.
-All hosts of a cluster share it. By default ``fake`` in the state_path.
-With a ``socket`` it is minova-fake-hypervisor that keeps them there; it keeps
-them in its memory when this is not set.
+The directory of the guests of fake hosts, which outlive the services there.
+All fake hosts of a cluster share it. When it is not set, a compute uses
+``fake`` below [DEFAULT] state_path. With ``socket`` set,
+minova-fake-hypervisor uses this directory instead, and keeps the guests in
+memory when it is not set.
 """,
     ),
     cfg.StrOpt(
         'socket',
         help="""
-The Unix socket at which minova-fake-hypervisor answers for all fake hosts. By
-default every compute keeps its host itself, in ``directory``.
+The path of the Unix socket of minova-fake-hypervisor, which holds the guests
+of all fake hosts. When it is not set, each compute holds the guests of its own
+host, in ``directory``.
 """,
     ),
-    cfg.IntOpt('vcpus', default=1000, min=1, help='Processors of each host.'),
     cfg.IntOpt(
-        'memory_mb', default=8000000, min=1, help='Memory of each host, MiB.'
+        'vcpus', default=1000, min=1, help='The number of CPUs of each host.'
     ),
     cfg.IntOpt(
-        'disk_gb', default=600000, min=1, help='Disk of each host, GiB.'
+        'memory_mb',
+        default=8000000,
+        min=1,
+        help='The memory of each host, in MiB.',
+    ),
+    cfg.IntOpt(
+        'disk_gb',
+        default=600000,
+        min=1,
+        help='The disk space of each host, in GiB.',
     ),
     cfg.FloatOpt(
         'shutdown_seconds',
         default=0,
         min=0,
-        help='How long a guest takes to switch itself off.',
+        help="""
+Seconds that a guest takes to shut down. Above [compute] shutdown_timeout the
+guest is powered off.
+""",
     ),
     cfg.FloatOpt(
         'migration_seconds',
         default=0,
         min=0,
-        help='How long a live migration takes.',
+        help='Seconds that a live migration takes.',
     ),
 ]

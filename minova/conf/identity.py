@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded Identity v3: where it keeps its users, how long tokens live.
+"""[identity]: the embedded Identity v3 service.
 
-Only read where ``[api] auth_strategy = embedded``; with Keystone see the group
-``keystone_authtoken``.
+The group is in use with ``[api] auth_strategy = embedded`` only. The options
+for Keystone are in ``[keystone_authtoken]``.
 """
 
 from oslo_config import cfg
@@ -15,8 +15,9 @@ OPTIONS = [
         default='$state_path/identity',
         help="""
 The directory of the embedded identity service: its users, the secret that
-signs tokens, the admin password. Whoever can read it is an administrator; it
-is made with mode 0700. One process writes to it.
+signs tokens, the admin password. Every account that can read it is an
+administrator of the cloud; the service creates it with mode 0700. Only one
+process may write to it: see [api] osapi_compute_workers.
 """,
     ),
     cfg.IntOpt(
@@ -25,16 +26,16 @@ is made with mode 0700. One process writes to it.
         min=60,
         max=31536000,
         help="""
-How long a token of the embedded identity service is good for, in seconds. A
-change holds for tokens issued from then on.
+The lifetime of a token of the embedded identity service, in seconds, 60 to
+31536000 (a year). A change applies to new tokens.
 """,
     ),
     cfg.StrOpt(
         'region',
         default='RegionOne',
         help="""
-The region under which the catalog of the embedded identity service lists its
-services, and which the written clouds.yaml names.
+The region of all endpoints in the catalog of the embedded identity service.
+The generated clouds.yaml names the same region.
 """,
     ),
 ]

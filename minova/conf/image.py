@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where images come from: a Glance, or a directory of our own.
+"""[image]: the image service, Glance or the embedded one.
 
-How to reach and to log in to a Glance stands in the same group but is not
-listed here: those options (``auth_type``, ``endpoint_override``, ``timeout``
-and so on) are keystoneauth's, and ``images/glance.py`` registers them when it
-is first used.
+The options of the connection to Glance (``auth_type``, ``endpoint_override``,
+``timeout`` and so on) are in the same group but not in this list: they belong
+to keystoneauth, and ``images/glance.py`` registers them at its first use.
 """
 
 from oslo_config import cfg
@@ -16,17 +15,22 @@ OPTIONS = [
         'service',
         default='glance',
         choices=[
-            ('glance', 'a real Image service, reached over HTTP'),
-            ('embedded', 'the small Image v2 that comes with Minova'),
+            ('glance', 'Glance, over HTTP'),
+            ('embedded', 'the Image v2 service inside minova-api'),
         ],
-        help='Which service knows the images that instances are made from.',
+        help="""
+The image service of instances. ``glance`` needs the options of keystoneauth in
+this group, such as auth_type and auth_url; ``embedded`` needs ``directory``.
+""",
     ),
     cfg.StrOpt(
         'directory',
         default='$state_path/images',
         help="""
-The directory of the embedded image service. A compute service that has it
-mounted reads images from there and needs no HTTP; one process writes to it.
+The directory of the embedded image service. A compute service on another host
+needs the same directory, for example over NFS: it reads images from there and
+not over HTTP. Only one process may write to it: see [api]
+osapi_compute_workers.
 """,
     ),
     cfg.IntOpt(
@@ -34,8 +38,8 @@ mounted reads images from there and needs no HTTP; one process writes to it.
         default=50 * 1024**3,
         min=1,
         help="""
-The largest image that the embedded image service accepts, in bytes; a larger
-one is answered with 413.
+The maximum size of an image in the embedded image service, in bytes. A larger
+upload is refused with 413.
 """,
     ),
     cfg.IntOpt(
@@ -44,9 +48,9 @@ one is answered with 413.
         min=1,
         max=20,
         help="""
-How often a request to Glance is made in all before it is given up. Between
-two attempts pass 1, 2, 4 ... seconds, 10 at most. Only failures that may pass
-by themselves are tried again. See also ``timeout``, which bounds one answer.
+The number of attempts for one request to Glance, 1 to 20. The delay between
+two attempts is 1, 2, 4 ... seconds, at most 10. Only temporary failures are
+retried, such as a refused connection or 503. ``timeout`` limits each attempt.
 """,
     ),
     cfg.IntOpt(
@@ -54,8 +58,8 @@ by themselves are tried again. See also ``timeout``, which bounds one answer.
         default=3600,
         min=1,
         help="""
-How long the download of one image from Glance may take, in seconds, all
-attempts together.
+Seconds for which the download of one image from Glance may take, all attempts
+included; at least 1. Then the build of the instance fails on this host.
 """,
     ),
 ]

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where Minova wants other defaults of library options than the library."""
+"""Defaults of library options that differ in Minova."""
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
-#: ``[database] max_pool_size``: as many as there may be threads at work; a
-#: connection is made when it is needed.
+#: ``[database] max_pool_size``: the number of threads that may need a
+#: connection. The pool opens connections on demand.
 MAX_POOL_SIZE = 32
 
 _LOG_LEVELS = (
     'oslo.messaging=WARNING',
     'oslo_messaging=WARNING',
     'oslo_service=WARNING',
-    # What it would log, with a traceback, is told to whoever asked.
+    # Each error that it logs with a traceback also reaches the caller.
     'oslo_db.api=CRITICAL',
     'oslo_db.sqlalchemy.engines=ERROR',
     'amqp=ERROR',
@@ -25,7 +25,7 @@ _LOG_LEVELS = (
 
 
 def set_log_levels() -> None:
-    """Let libraries log only what an operator can use."""
+    """Limit the logs of libraries to messages that an operator can use."""
     known = [
         level
         for level in logging.get_default_log_levels()
@@ -35,5 +35,5 @@ def set_log_levels() -> None:
 
 
 def set_pool_size(options: list[cfg.Opt]) -> None:
-    """Give oslo.db's ``options`` their default."""
+    """Set the default of ``max_pool_size`` in oslo.db's ``options``."""
     cfg.set_defaults(options, max_pool_size=MAX_POOL_SIZE)

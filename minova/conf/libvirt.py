@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt: where it is reached, what guests get, the embedded hosts."""
+"""[libvirt]: connection, guests, live migration and embedded hosts."""
 
 from oslo_config import cfg
 
@@ -10,25 +10,25 @@ OPTIONS = [
         'connection_uri',
         default='qemu:///system',
         help="""
-How libvirt is reached. ``test:///`` stands for an embedded host: guests of
-libvirt's own test driver, without a daemon and without real machines, kept
-below ``embedded_directory``. See also ``virt_type``.
+The connection URI of libvirt. ``test:///`` selects an embedded host: guests of
+libvirt's test driver inside the compute process, without a daemon and without
+virtual machines, kept below ``embedded_directory``. See also ``virt_type``.
 """,
     ),
     cfg.StrOpt(
         'virt_type',
         default='auto',
         choices=[
-            ('auto', 'kvm if it works: a tiny guest is run to find out'),
-            ('kvm', "the host's processors; the host must really have KVM"),
-            ('qemu', 'emulated processors: works everywhere, slow'),
+            ('auto', 'kvm if a test guest runs on it, else qemu'),
+            ('kvm', 'hardware virtualization'),
+            ('qemu', 'emulated CPUs: slow, works on every host'),
         ],
         help="""
-What the guests of a QEMU host run on. That /dev/kvm exists does not say that
-KVM works, and so ``auto`` looks whether a guest of a few bytes runs on it,
-each time a compute starts; this takes less than a second, and 20 seconds where
-it hangs. The log says what was found. Guests move live only between hosts that
-have the same. Embedded hosts do not ask.
+The virtualization type of the guests of a QEMU host. ``auto`` runs a guest of
+a few bytes on KVM at each start of the compute service, because an existing
+/dev/kvm does not show that KVM works. This takes less than a second, or 20
+seconds where KVM hangs; the log reports the result. Live migration needs two
+hosts of the same type. Embedded hosts do not use it.
 """,
     ),
     cfg.StrOpt(
@@ -36,10 +36,11 @@ have the same. Embedded hosts do not ask.
         default='q35',
         regex=r'^(q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2})$',
         help="""
-The machine that the guests of a QEMU host get, unless their image says
-otherwise (``hw_machine_type``). A guest keeps the version it was started with
-until it is started anew: where hosts have different versions of QEMU name one
-that all of them know, such as ``pc-q35-7.2``. Embedded hosts do not ask.
+The machine type of the guests of a QEMU host, unless the image has the
+property ``hw_machine_type``. A running guest keeps its version of the type
+until its next start. Where hosts have different versions of QEMU, name a
+version that all of them support, such as ``pc-q35-7.2``; otherwise live
+migration to an older QEMU fails. Embedded hosts do not use it.
 """,
     ),
     cfg.StrOpt(
@@ -47,47 +48,52 @@ that all of them know, such as ``pc-q35-7.2``. Embedded hosts do not ask.
         default='auto',
         choices=[
             ('auto', 'host-model with kvm, none with qemu'),
-            ('none', 'what QEMU gives by default'),
-            ('host-model', "like the host's, as far as libvirt can name it"),
-            ('host-passthrough', "the host's own; guests move only to equals"),
-            ('custom', 'the one of ``cpu_model``'),
+            ('none', "QEMU's default CPU"),
+            ('host-model', "libvirt's model nearest to the host's CPU"),
+            (
+                'host-passthrough',
+                "the host's CPU; migrates to equal hosts only",
+            ),
+            ('custom', 'the model that ``cpu_model`` names'),
         ],
         help="""
-The processors that the guests of a QEMU host see. Guests move only to hosts
-that can give them the same. Embedded hosts do not ask.
+The CPU mode of the guests of a QEMU host. Live migration needs a destination
+that supports the CPU of the guest; ``custom`` with a common ``cpu_model``
+makes this true for different hosts. Embedded hosts do not use it.
 """,
     ),
     cfg.StrOpt(
         'cpu_model',
         default='',
         help="""
-The model of the processors with ``cpu_mode = custom``, by libvirt's name; see
-``virsh cpu-models x86_64``. The oldest one of the hosts between which guests
-move is a good choice.
+The CPU model with ``cpu_mode = custom``, by libvirt's name; see ``virsh
+cpu-models x86_64``. Choose the oldest model of the hosts between which guests
+migrate. Required with ``custom`` and not allowed with another mode.
 """,
     ),
     cfg.StrOpt(
         'emulator',
         default='',
         help="""
-The path of the QEMU that guests run on. Empty: the one that libvirt chooses.
+The path of the QEMU binary. Empty: libvirt selects one.
 """,
     ),
     cfg.StrOpt(
         'disk_cachemode',
         default='auto',
         choices=[
-            ('auto', 'none where the file system can, else writeback'),
-            ('none', "beside the host's cache, which needs O_DIRECT"),
-            ('writeback', 'through it; flushed when the guest says so'),
-            ('writethrough', 'through it; each write is flushed'),
-            ('directsync', 'beside it, each write is flushed'),
-            ('unsafe', 'through it, never flushed: for trials only'),
+            ('auto', 'none if the file system supports it, else writeback'),
+            ('none', 'no host cache; needs O_DIRECT'),
+            ('writeback', 'host cache, flushed when the guest flushes'),
+            ('writethrough', 'host cache, each write is flushed'),
+            ('directsync', 'no host cache, each write is flushed'),
+            ('unsafe', 'host cache, never flushed: for trials only'),
         ],
         help="""
-How the host caches what the guests of a QEMU host write. A guest is moved live
-with the mode it has, so where the hosts have different file systems (tmpfs and
-some network file systems know no O_DIRECT) set the same for all.
+The cache mode of the disks of guests on a QEMU host. A live migration keeps
+the mode of the guest, so set the same mode on all hosts where their file
+systems differ: tmpfs and some network file systems do not support O_DIRECT,
+which ``none`` and ``directsync`` need.
 """,
     ),
     cfg.IntOpt(
@@ -95,8 +101,8 @@ some network file systems know no O_DIRECT) set the same for all.
         default=10,
         min=0,
         help="""
-Seconds between two looks at how much of its memory a guest uses, which its
-balloon driver tells. 0: it is not asked.
+Seconds between two reports of a guest's memory usage by its balloon driver. 0:
+the driver reports nothing, and diagnostics contain no memory usage.
 """,
     ),
     cfg.FloatOpt(
@@ -104,55 +110,53 @@ balloon driver tells. 0: it is not asked.
         default=10,
         min=0.1,
         help="""
-Seconds that libvirt is given to accept a connection. One that comes later is
-used by whoever asks next.
-""",
-    ),
-    cfg.HostAddressOpt(
-        'vnc_listen',
-        default='127.0.0.1',
-        help="""
-The address of the host at which the screens of its guests are reached by VNC.
-Whoever reaches it sees them: VNC asks for no password.
+Seconds for which a compute waits for a connection to libvirt; at least 0.1. A
+connection that is established later is used by the next caller.
 """,
     ),
     cfg.StrOpt(
         'instances_path',
         default='$state_path/instances',
         help="""
-Where a QEMU host keeps the disks of its guests, a directory each. Hosts that
-have it in common, which is found out by a file and not believed, move guests
-without copying disks; they must have [compute] image_cache_directory in common
-too, at the same path.
+The directory of the instance disks of a QEMU host; each guest has a directory
+in it. Hosts that share it migrate guests without copying disks. A file in the
+directory shows the hosts that they share it; no option is needed. Such hosts
+must also share [compute] image_cache_directory, at the same path.
 """,
     ),
     cfg.StrOpt(
         'live_migration_uri',
         default='qemu+tcp://$my_ip/system',
         help="""
-How the libvirt of this host is reached by those of others, which send guests
-to it: live migration is always from libvirt to libvirt.
+The URI at which the libvirt of another host reaches the libvirt of this host.
+A live migration runs directly between the two, so each host needs access to
+the other, for example by TLS (qemu+tls) or SSH (qemu+ssh).
 """,
     ),
     cfg.HostAddressOpt(
         'live_migration_inbound_addr',
         default='$my_ip',
-        help='The address at which guests that move to this host arrive.',
+        help="""
+The address at which this host receives the memory and the disks of guests in a
+live migration. See also live_migration_with_native_tls.
+""",
     ),
     cfg.IntOpt(
         'live_migration_bandwidth',
         default=0,
         min=0,
         help="""
-MiB a second that a guest may use while it moves. 0: whatever there is.
+The maximum bandwidth of one live migration, in MiB per second. 0: unlimited,
+so that a migration can use the whole network.
 """,
     ),
     cfg.BoolOpt(
         'live_migration_with_native_tls',
         default=False,
         help="""
-Encrypt what is sent of guests that move, their memory and their disks. Both
-hosts need certificates where their qemu.conf says (migrate_tls_x509_cert_dir).
+Encrypt the memory and the disks of guests in a live migration, by QEMU's TLS.
+Both hosts need certificates in the directory that their qemu.conf names
+(migrate_tls_x509_cert_dir). False: the data is sent unencrypted.
 """,
     ),
     cfg.IntOpt(
@@ -160,9 +164,10 @@ hosts need certificates where their qemu.conf says (migrate_tls_x509_cert_dir).
         default=500,
         min=1,
         help="""
-Milliseconds for which a guest may stand still at the end of a live migration.
-It begins with a tenth of that, and is given more while it does not get done;
-see live_migration_downtime_delay.
+Milliseconds for which a live migration may pause the guest at its end; at
+least 1. The migration starts with a tenth of this time and gets another tenth
+every live_migration_downtime_delay seconds while it does not complete. A low
+number can keep the migration of a busy guest from completing.
 """,
     ),
     cfg.FloatOpt(
@@ -170,70 +175,78 @@ see live_migration_downtime_delay.
         default=10,
         min=0,
         help="""
-Seconds between two such tenths.
+Seconds between two increases of the downtime of a live migration; see
+live_migration_downtime. 0: the whole downtime is allowed at once.
 """,
     ),
     cfg.BoolOpt(
         'live_migration_permit_auto_converge',
         default=True,
         help="""
-Slow a guest down that changes its memory faster than it is copied.
+Throttle the CPU of a guest that changes its memory faster than the migration
+copies it. False: the migration of such a guest may not complete; see also
+[compute] live_migration_timeout.
 """,
     ),
     cfg.BoolOpt(
         'live_migration_permit_post_copy',
         default=False,
         help="""
-Let a live migration that is forced to its end go on at the destination before
-all memory is there. When one of the hosts fails then, the guest is lost; it
-does not stand still otherwise. Needs userfaultfd (sysctl
-vm.unprivileged_userfaultfd where QEMU is not root's). If not, a migration that
-is forced pauses the guest.
+Switch to post-copy when a live migration is forced to complete: the guest
+continues on the destination before all of its memory is there. The guest is
+lost when one of the hosts or the network fails during that time. False:
+force-complete pauses the guest until all of its memory is copied. Needs
+userfaultfd (sysctl vm.unprivileged_userfaultfd where QEMU does not run as
+root).
 """,
     ),
     cfg.StrOpt(
         'tcg_migration_policy',
         default='refuse',
         choices=[
-            ('refuse', 'such a guest is not moved while it runs'),
-            ('pause', 'it stands still while it is moved'),
-            ('post-copy', 'it goes on at the destination a second later'),
-            ('trust', 'moved like any other'),
+            ('refuse', 'refuse the live migration'),
+            ('pause', 'pause the guest during the migration'),
+            ('post-copy', 'switch to post-copy after a second'),
+            ('trust', 'migrate it like any other guest'),
         ],
         help="""
-What becomes of live migrations of guests with emulated processors (virt_type
-qemu) under a QEMU older than 10: these were seen to corrupt the memory of a
-guest that changes it meanwhile. Guests on KVM are not affected.
+How guests with emulated CPUs (``virt_type`` qemu) migrate live under a QEMU
+older than 10. Such a migration can corrupt the memory of a guest that changes
+it at the same time. Guests on KVM are not affected.
 """,
     ),
     cfg.StrOpt(
         'embedded_directory',
         default='$state_path/embedded',
         help="""
-Where the embedded hosts of a machine keep their guests and disks, a directory
-each, so that these outlive the services. Guests move only between hosts that
-have it in common.
+The directory of the guests and disks of embedded hosts, which outlive the
+services there. Each host has a directory in it. Guests migrate only between
+hosts that share it.
 """,
     ),
     cfg.IntOpt(
         'embedded_vcpus',
         default=64,
         min=1,
-        help='Processors that each embedded host says it has.',
+        help="""
+The number of CPUs that each embedded host reports.
+""",
     ),
     cfg.IntOpt(
         'embedded_memory_mb',
         default=262144,
         min=1,
-        help='Memory, in MiB, that each embedded host says it has.',
+        help="""
+The memory that each embedded host reports, in MiB.
+""",
     ),
     cfg.IntOpt(
         'embedded_disk_gb',
         default=2000,
         min=1,
         help="""
-Disk, in GiB, that each embedded host says it has. Disks take as much of the
-real one as was written to them.
+The disk space that each embedded host reports, in GiB. Disks are sparse: they
+use as much real space as was written to them.
 """,
     ),
     cfg.FloatOpt(
@@ -241,8 +254,8 @@ real one as was written to them.
         default=0.5,
         min=0,
         help="""
-How long a live migration between two embedded hosts takes. It is acted out:
-there is no memory to move.
+Seconds that a live migration between two embedded hosts takes. The duration is
+simulated: embedded guests have no memory to copy.
 """,
     ),
 ]

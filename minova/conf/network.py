@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that are to be there."""
+"""[network]: the networks that a conductor creates when it starts."""
 
 from oslo_config import cfg
 
@@ -10,18 +10,18 @@ OPTIONS = [
         'network',
         default=[],
         help="""
-A network that is to be there; may be given again for another one. A conductor
-that starts makes it if there is none of its name; one that is there stays as
-it is, also when it differs, which is logged. It is written as words with
-commas between them: ``name``; one of ``bridge`` (a bridge that every host
-has), ``libvirt_network`` (a network that every host's libvirt has) or
-``user`` (QEMU's user network, for trials); ``cidr``; and, if wanted,
-``gateway`` (an address or ``none``; by default the first of the CIDR),
-``dns`` (addresses with blanks between them), ``pool`` (FIRST-LAST, what is
-given out; by default all but the gateway), ``mtu``, ``project`` (the id of
-the only project that may use it). For example: ``name=private,
-cidr=10.0.0.0/24, bridge=br0, dns=9.9.9.9, pool=10.0.0.10-10.0.0.250``. See
-also ``minova-manage network``.
+A network of the cloud; repeat the option for more networks. A conductor that
+starts creates the network unless one of that name exists. An existing network
+is not changed; the log reports a difference. The value is a list of settings
+with commas between them: ``name``; one of ``bridge`` (a bridge that exists on
+every host), ``libvirt_network`` (a network of every host's libvirt) or
+``user`` (QEMU's user network, for trials); ``cidr``; and optionally
+``gateway`` (an address or ``none``; the default is the first address of the
+CIDR), ``dns`` (addresses with blanks between them), ``pool`` (FIRST-LAST, the
+addresses for instances; the default is all but the gateway), ``mtu``,
+``project`` (the id of the only project that may use the network). Example:
+``name=private, cidr=10.0.0.0/24, bridge=br0, dns=9.9.9.9,
+pool=10.0.0.10-10.0.0.250``. See also ``minova-manage network``.
 """,
     ),
 ]

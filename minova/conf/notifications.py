@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told to the world, and where.
+"""[notifications]: which notifications are published, and their content.
 
-The topics and, when they should go to another broker, its URL are oslo's own
-options in the [oslo_messaging_notifications] group.
+The topics, and the URL of a separate broker, are options of oslo.messaging in
+the group ``[oslo_messaging_notifications]``.
 """
 
 from oslo_config import cfg
@@ -14,34 +14,37 @@ OPTIONS = [
         'enabled',
         default=True,
         help="""
-Publish notifications. They are kept in the database either way. Without a
-consumer a broker's queue grows without end, so switch this off where nobody
-listens.
+Publish notifications. The database records them in any case. Disable this
+where no consumer reads the notifications: the queue in the broker grows
+without limit. See also [oslo_messaging_notifications] topics.
 """,
     ),
     cfg.StrOpt(
         'exchange',
         default='nova',
         help="""
-The exchange to which notifications are published. Ceilometer and others
-subscribe to ``nova``.
+The exchange to which notifications are published. Ceilometer and other
+consumers bind to ``nova``; with another value they need the same change.
 """,
     ),
     cfg.StrOpt(
         'notify_on_state_change',
         default='vm_and_task_state',
         choices=[
-            ('vm_state', 'when the vm_state changes'),
-            ('vm_and_task_state', 'when the vm_state or task_state changes'),
+            ('vm_state', 'when vm_state changes'),
+            ('vm_and_task_state', 'when vm_state or task_state changes'),
             ('none', 'never'),
         ],
-        help='When compute.instance.update is sent.',
+        help="""
+The changes of an instance for which compute.instance.update is emitted.
+""",
     ),
     cfg.StrOpt(
         'default_publisher_id',
+        sample_default='$host',
         help="""
-The host part of the api's and conductor's publisher id, ``api.HOST``. By
-default the name of the host they run on.
+The host part of the publisher_id of notifications of minova-api and
+minova-conductor, ``api.HOST``. When it is not set, this is [DEFAULT] host.
 """,
     ),
     cfg.StrOpt(
@@ -49,16 +52,17 @@ default the name of the host they run on.
         default='month',
         choices=['hour', 'day', 'month', 'year'],
         help="""
-The billing period in which ``audit_period_beginning`` and
-``audit_period_ending`` of update and exists notifications lie.
+The length of the audit period. It determines audit_period_beginning and
+audit_period_ending of compute.instance.update and compute.instance.exists.
 """,
     ),
     cfg.StrOpt(
         'image_url',
         default='http://127.0.0.1:9292',
         help="""
-The URL of the image service as it stands before ``/images/ID`` in
-``image_ref_url``.
+The URL of the image service in ``image_ref_url`` of notifications, without
+``/images/ID``. Set it to the public URL of the image service; it is not used
+for requests.
 """,
     ),
     cfg.IntOpt(
@@ -66,15 +70,19 @@ The URL of the image service as it stands before ``/images/ID`` in
         default=200,
         min=1,
         max=10000,
-        help='How many notifications the relay reads and publishes at a time.',
+        help="""
+The number of notifications that the relay reads and publishes at a time, 1 to
+10000. After a crash at most this many notifications are published twice.
+""",
     ),
     cfg.FloatOpt(
         'relay_interval',
         default=0.5,
         min=0.01,
         help="""
-Seconds after which the relay looks for notifications that it was not woken
-for, those that another process wrote.
+Seconds between two reads of new notifications by the relay; at least 0.01. The
+relay publishes notifications of its own process at once; the interval applies
+to those of other processes.
 """,
     ),
 ]

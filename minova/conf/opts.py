@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options as oslo's sample generator asks for them."""
+"""The entry points of oslo's sample generator."""
 
 import re
 
@@ -21,7 +21,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 
 def _reflow_help(option: cfg.Opt) -> cfg.Opt:
-    """Let the help be paragraphs, for the generator to break into lines."""
+    """Join the lines of each paragraph; the generator wraps them itself."""
     text = (option.help or '').strip()
     option.help = re.sub(r'(?<!\n)\n(?!\n)', ' ', text)
     return option

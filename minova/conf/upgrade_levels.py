@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which version of each RPC interface to speak while a cluster is mixed."""
+"""[upgrade_levels]: RPC version pins for a rolling upgrade."""
 
 from oslo_config import cfg
 
 GROUP = 'upgrade_levels'
 
 _HELP = """
-The newest version of the {name} interface that this service speaks, for
-example {example}. Set it to what the oldest {name} of the cluster understands
-while services of two releases run side by side; by default the newest. It
-holds for what the service asks and, on the {name} itself, for its answers.
+The newest version of the {name} RPC interface that this service uses, for
+example {example}. Set it to the version of the oldest {name} of the cluster
+while services of two releases run side by side, and unset it after the
+upgrade. When it is not set, the service uses its newest version. The pin
+applies to requests to the {name} and, on the {name} itself, to its replies.
 """
 
 OPTIONS = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-novncproxy: the screens of guests in a browser."""
+"""[vnc]: the consoles of guests, and minova-novncproxy."""
 
 from oslo_config import cfg
 
@@ -7,26 +7,41 @@ GROUP = 'vnc'
 
 OPTIONS = [
     cfg.HostAddressOpt(
+        'server_listen',
+        default='127.0.0.1',
+        help="""
+The address of a compute host on which the VNC servers of its guests listen.
+VNC has no password here: every client that reaches the address controls the
+guests. With the default only a minova-novncproxy on the same host reaches
+them; otherwise set an address in a network of the proxies. A guest keeps its
+address until it starts again.
+""",
+    ),
+    cfg.HostAddressOpt(
         'novncproxy_host',
         default='127.0.0.1',
         help="""
-The address on which minova-novncproxy answers. Put a TLS-terminating proxy
-before it when it is to be reached from other machines; see also
-``allowed_origins``.
+The address on which minova-novncproxy listens. The default accepts connections
+of the same machine only. For other machines, set an address that they reach
+and put a TLS-terminating proxy in front of it. See also novncproxy_port and
+allowed_origins.
 """,
     ),
     cfg.PortOpt(
         'novncproxy_port',
         default=6080,
-        help='The port on which minova-novncproxy answers; 0: a free one.',
+        help="""
+The TCP port on which minova-novncproxy listens. 0: a free port, which the log
+names.
+""",
     ),
     cfg.StrOpt(
         'novncproxy_base_url',
         default='http://127.0.0.1:6080/vnc_auto.html',
         help="""
-The URL of the page that shows screens, as browsers reach it. The api hands it
-out with a token; the same value belongs into the configuration of the api and
-of minova-novncproxy, which takes connections from pages of it.
+The URL of the noVNC page as browsers reach it. minova-api returns it together
+with a token, and minova-novncproxy accepts connections from this page: set the
+same value for both services.
 """,
     ),
     cfg.IntOpt(
@@ -34,41 +49,45 @@ of minova-novncproxy, which takes connections from pages of it.
         default=600,
         min=1,
         help="""
-Seconds for which a URL that the api has handed out lets somebody in. Who is
-connected by then stays so.
+Seconds for which the URL of a console is valid; at least 1. A connection that
+exists at the end of this time continues.
 """,
     ),
     cfg.StrOpt(
         'web',
         default='/usr/share/novnc',
         help="""
-The directory that has the noVNC client, whose files minova-novncproxy serves.
-The Debian package ``novnc`` brings it. It may be missing where a web server
-serves these files.
+The directory of the noVNC client, which minova-novncproxy serves. The Debian
+package ``novnc`` contains it. The directory may be missing where a web server
+serves these files; see also allowed_origins.
 """,
     ),
     cfg.ListOpt(
         'allowed_origins',
         default=[],
         help="""
-Further origins of pages, as ``https://cloud.example.org``, that may connect
-to minova-novncproxy. Those are always taken that come from the host to which
-the request goes, and from that of ``novncproxy_base_url``.
+Additional origins, such as ``https://cloud.example.org``, whose pages may
+connect to minova-novncproxy. The origin of the request's own host and that of
+``novncproxy_base_url`` are always accepted; other origins are refused with
+403.
 """,
     ),
     cfg.FloatOpt(
         'connect_timeout',
         default=5,
         min=0.1,
-        help='Seconds that a guest is given to accept the connection.',
+        help="""
+Seconds for which minova-novncproxy waits for the VNC server of a guest to
+accept a connection; at least 0.1.
+""",
     ),
     cfg.FloatOpt(
         'watch_interval',
         default=5,
         min=0.1,
         help="""
-Seconds between two looks whether the instances are still there whose screens
-are being shown. A connection to one that was deleted is ended.
+Seconds between two checks of the instances whose consoles are open; at least
+0.1. The connection to the console of a deleted instance is closed.
 """,
     ),
     cfg.IntOpt(
@@ -76,8 +95,9 @@ are being shown. A connection to one that was deleted is ended.
         default=200,
         min=1,
         help="""
-How many screens one minova-novncproxy shows at a time; further ones are told
-to try again. Each needs four threads.
+The number of consoles that one minova-novncproxy serves at the same time; at
+least 1. Further connections are refused with 503. Each connection uses four
+threads.
 """,
     ),
 ]

@@ -160,8 +160,10 @@ class DevStackTest(base.TestCase):
         )
         # A compute has no database, and answers nobody but the bus.
         for option in (
-            ('database', 'connection'), ('api', 'osapi_compute_listen_port'), ('vnc', 'novncproxy_port'),
-        ):  # fmt: skip
+            ('database', 'connection'),
+            ('api', 'osapi_compute_listen_port'),
+            ('vnc', 'novncproxy_port'),
+        ):
             self.assertNotIn(option, emitted)
         self.assertIn(['user = "stack"'], self.said)
         self.assertIn(['group = "stackers"'], self.said)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking, by one of three strategies that ``[api] auth_strategy`` names.
+"""Authentication, by the strategy that ``[api] auth_strategy`` names.
 
 ============ ===============================================================
 keystone     keystonemiddleware stands around the application and checks the
              token; its headers are believed, and only then
 embedded     our own identity service is asked
-none         the token is ``USER:PROJECT``, nobody is checked: for tests
+noauth2      the token is ``USER:PROJECT``, nobody is checked: for tests
 ============ ===============================================================
 
 Whether somebody is an administrator is a matter of policy, not of these.
@@ -121,8 +121,8 @@ def load_strategy(identity: Identity | None) -> Strategy:
         return KeystoneAuth()
     if identity is None:
         raise exception.ConfigInvalid(
-            reason='[api] auth_strategy is embedded, and this process has no identity '
-            'service'
+            reason='[api] auth_strategy is embedded, and this process has no '
+            'identity service'
         )
     return EmbeddedAuth(identity)
 

@@ -141,8 +141,8 @@ def get_base_url(req: falcon.Request) -> str:
 def read_json_body(req: falcon.Request) -> Any:
     """Return the JSON document in a body.
 
-    InvalidInput if it is none, TooLarge above ``[api] max_request_body_size``, 415
-    for another media type. NUL characters are refused: not every database
+    InvalidInput if it is none, TooLarge above ``[api]
+    max_request_body_size``, 415 for another media type. NUL characters are refused: not every database
     can hold them.
     """
     media_type = (req.content_type or _JSON).partition(';')[0].strip().lower()

@@ -81,7 +81,7 @@ class LoaderTest(base.TestCase):
 
     def test_fake_needs_no_libvirt(self):
         emitted = self.without_libvirt(
-            'CONF.set_override("driver", "fake", "compute")\n'
+            'CONF.set_override("compute_driver", "fake", "compute")\n'
             'print(loader.load_driver("a").guests())\n'
             'print([m for m in sys.modules if m.startswith('
             '"minova.virt.libvirt.")])\n'
