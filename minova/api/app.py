@@ -100,7 +100,8 @@ def make_app(
 
     With ``identity`` and ``images`` it answers for these services too, under
     /identity and /image. ConfigInvalid when ``[api] auth_strategy`` is
-    ``embedded`` and ``identity`` is missing. With Keystone it must be served as ``auth.protect`` returns it.
+    ``embedded`` and ``identity`` is missing. With Keystone, serve it as
+    ``auth.protect`` returns it.
     """
     policy = Policy(CONF)
     public = auth.PUBLIC

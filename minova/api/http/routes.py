@@ -142,8 +142,8 @@ def read_json_body(req: falcon.Request) -> Any:
     """Return the JSON document in a body.
 
     InvalidInput if it is none, TooLarge above ``[api]
-    max_request_body_size``, 415 for another media type. NUL characters are refused: not every database
-    can hold them.
+    max_request_body_size``, 415 for another media type. NUL characters are
+    refused: not every database can store them.
     """
     media_type = (req.content_type or _JSON).partition(';')[0].strip().lower()
     if media_type != _JSON:
