@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of an instance: one table, and the few questions it answers.
+"""The states of an instance: one table, and functions that read it.
 
-Three fields, three owners:
+Three fields describe an instance:
 
-* ``power_state``: what the hypervisor says. A snapshot; flows bottom-up.
-* ``vm_state``: the stable state the user is promised. Changes only when an
-  operation ends, or by power reconciliation when none is live.
-* ``task_state``: the transition in progress. Set when an operation begins,
-  None when it lets go of the instance.
+* ``power_state``: the state of the guest in the hypervisor, a snapshot.
+* ``vm_state``: the stable state. It changes only when an operation ends, or by
+  power reconciliation when no operation is live.
+* ``task_state``: the transition in progress. It is set when an operation
+  begins and None when the operation releases the instance.
 
-Rules are data: may an operation begin, through which task states does it
-pass, how does it end, which word does the API show, which diagram is drawn.
-``begin``, ``advance``, ``finish``, ``fail``, ``correct`` and ``let_go`` compute
-a change; whoever holds the row writes it. Nothing else in Minova assigns ``vm_state``,
-``task_state`` or ``task_id`` (a test walks the code).
+Rules are data: when an operation may begin, which task states it passes, how
+it ends, which status the API shows, which diagram is drawn. ``begin``,
+``advance``, ``restart``, ``succeed``, ``fail``, ``set_vm_state`` and
+``release_instance`` compute a change; the holder of the row writes it. No
+other module assigns ``vm_state``, ``task_state`` or ``task_id`` (a test walks
+the code). ``migration_states`` is the table of the other state machine.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from minova import exception
 
 
 class PowerState(enum.IntEnum):
-    """What a hypervisor says of a guest; the numbers are the Compute API's."""
+    """The state of a guest; the numbers are the Compute API's."""
 
     NOSTATE = 0
     RUNNING = 1
@@ -36,12 +37,12 @@ class PowerState(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> 'PowerState | None':
-        """Read the codes that old stores and consumers still hold."""
+        """Return the state for a code that only old stores hold."""
         old = {2: cls.RUNNING, 5: cls.SHUTDOWN, 8: cls.NOSTATE, 9: cls.NOSTATE}
         return old.get(value) if isinstance(value, int) else None
 
 
-#: In these a guest uses its disks and memory.
+#: A guest in one of these uses its disks and memory.
 POWERED_ON: Final = (PowerState.RUNNING, PowerState.PAUSED)
 
 BUILDING: Final = 'building'
@@ -57,35 +58,30 @@ ERROR: Final = 'error'
 SHELVED: Final = 'shelved'
 SHELVED_OFFLOADED: Final = 'shelved_offloaded'
 
+# fmt: off
 NOT_DELETED: Final = (
-    BUILDING,
-    ACTIVE,
-    PAUSED,
-    SUSPENDED,
-    STOPPED,
-    RESCUED,
-    RESIZED,
-    SOFT_DELETE,
-    ERROR,
-    SHELVED,
-    SHELVED_OFFLOADED,
+    BUILDING, ACTIVE, PAUSED, SUSPENDED, STOPPED, RESCUED, RESIZED,
+    SOFT_DELETE, ERROR, SHELVED, SHELVED_OFFLOADED,
 )
+# fmt: on
 VM_STATES: Final = (*NOT_DELETED, DELETED)
 
-#: In a rule: the vm_state stays what it is.
+#: In a rule: the vm_state does not change.
 SAME: Final = '='
-#: In a rule: the vm_state becomes what it was when the move began.
+#: In a rule: the vm_state from before the resize returns.
 ORIGIN: Final = 'origin'
 
 
 class Ownership(enum.Enum):
     """How an operation takes the instance."""
 
-    EXCLUSIVE = 'needs a free instance and owns it'
-    PREEMPT = 'owns the instance, whoever held it'
-    IMMEDIATE = 'needs a free instance, changes it at once and owns nothing'
+    EXCLUSIVE = 'needs an instance without an owner and owns it'
+    PREEMPT = 'ends the owner and owns the instance'
+    IMMEDIATE = (
+        'needs an instance without an owner, changes it at once, owns nothing'
+    )
     PREEMPT_IMMEDIATE = (
-        'changes the instance at once, whoever held it, and owns nothing'
+        'ends the owner, changes the instance at once, owns nothing'
     )
     CONCURRENT = 'runs beside the operation that owns the instance'
 
@@ -100,9 +96,9 @@ class Rule:
     success_state: str
     failure_state: str
     ownership: Ownership
-    #: Seconds from begin until the sweeper ends it, one way or the other.
+    #: Seconds from the begin until the sweeper ends the operation.
     timeout: int
-    #: How a 409 names it: "Cannot 'reboot' instance ...".
+    #: The verb in the text of a 409: "Cannot 'reboot' instance ...".
     api_verb: str
     #: The name of the instance action in the Compute API.
     action_name: str
@@ -197,7 +193,7 @@ TABLE: Final = {row[0]: _rule(*row) for row in _ROWS}
 
 
 class InstanceLike(Protocol):
-    """What is read of an instance here."""
+    """The fields of an instance that this module reads."""
 
     uuid: str
     vm_state: str
@@ -208,7 +204,7 @@ class InstanceLike(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class StateChange:
-    """The new value of the four fields that only this module may change."""
+    """The new values of the four fields that only this module changes."""
 
     vm_state: str
     task_state: str | None
@@ -217,9 +213,9 @@ class StateChange:
 
 
 def check_begin(kind: str, row: InstanceLike) -> Rule:
-    """Return the rule of ``kind`` when it may begin on ``row``.
+    """Return the rule of ``kind``, which may begin on ``row``.
 
-    Raises InstanceInvalidState, which names the field that forbids it.
+    Raises InstanceInvalidState, with the field that forbids the begin.
     """
     rule = TABLE[kind]
     if row.vm_state not in rule.from_states:
@@ -243,7 +239,7 @@ def _forbidden(
     elif rule.ownership is Ownership.CONCURRENT:
         needed = f'it must be {_join_or(rule.task_states)}'
     else:
-        needed = 'try again when that is over'
+        needed = 'try again when that operation has ended'
     return exception.InstanceInvalidState(
         operation=rule.api_verb,
         instance_id=row.uuid,
@@ -258,14 +254,12 @@ def _join_or(names: tuple[str, ...]) -> str:
     return f'{", ".join(others)} or {last}' if others else last
 
 
-def begin(kind: str, row: InstanceLike, task_id: str) -> StateChange:
-    """Return what beginning ``kind`` as operation ``task_id`` changes.
+def begin(rule: Rule, row: InstanceLike, task_id: str) -> StateChange:
+    """Return what the begin of operation ``task_id`` changes.
 
-    An operation that owns nothing leaves the vm_state to its end, which may
-    lie in the same transaction. Raises InstanceInvalidState when the table
-    does not let it begin.
+    ``rule`` is the answer of ``check_begin``. An operation that owns nothing
+    leaves the vm_state to its end, which may lie in the same transaction.
     """
-    rule = check_begin(kind, row)
     if rule.ownership is Ownership.CONCURRENT:
         return StateChange(
             row.vm_state, row.task_state, row.task_id, row.generation
@@ -279,19 +273,24 @@ def begin(kind: str, row: InstanceLike, task_id: str) -> StateChange:
 
 
 def advance(kind: str, row: InstanceLike, task_state: str) -> StateChange:
-    """Return the change to the next task state of an operation that owns."""
+    """Return the change to a later task state of the owner.
+
+    Raises ValueError for a task state that does not follow.
+    """
     tasks = TABLE[kind].task_states
     if task_state not in tasks:
-        raise ValueError(f'{kind} does not pass {task_state}')
+        raise ValueError(f'{kind} has no task state {task_state}')
     if row.task_state in tasks:
         at = tasks.index(row.task_state)
         if tasks.index(task_state) < at:
-            raise ValueError(f'{kind} goes from {row.task_state} backwards')
+            raise ValueError(
+                f'{kind} cannot go back from {row.task_state} to {task_state}'
+            )
     return StateChange(row.vm_state, task_state, row.task_id, row.generation)
 
 
 def restart(kind: str, row: InstanceLike) -> StateChange:
-    """Return the change back to an owner's first task state, to try again."""
+    """Return the change back to the first task state of an owner."""
     first = TABLE[kind].task_states[0]
     return StateChange(row.vm_state, first, row.task_id, row.generation)
 
@@ -299,18 +298,18 @@ def restart(kind: str, row: InstanceLike) -> StateChange:
 def succeed(
     kind: str, row: InstanceLike, old_vm_state: str | None = None
 ) -> StateChange:
-    """Return the change with which an operation succeeds and lets go.
+    """Return the change with which an operation succeeds.
 
-    ``origin`` is the vm_state that a rule ending in ORIGIN goes back to.
+    ``old_vm_state`` is the result of a rule that ends in ORIGIN.
     """
     state = _resolve_state(TABLE[kind].success_state, row, old_vm_state)
     return StateChange(state, None, None, row.generation)
 
 
 def fail(kind: str, row: InstanceLike, to_error: bool = False) -> StateChange:
-    """Return the change with which an operation fails and lets go.
+    """Return the change with which an operation fails.
 
-    ``lost`` says that it could not be taken back: the instance is in error.
+    With ``to_error`` the instance goes to error, whatever the rule says.
     """
     state = ERROR if to_error else TABLE[kind].failure_state
     return StateChange(
@@ -324,10 +323,10 @@ def set_vm_state(row: InstanceLike, vm_state: str) -> StateChange:
 
 
 def release_instance(row: InstanceLike, kind: str | None) -> StateChange:
-    """Return the change that frees a row from an owner that is not there.
+    """Return the change that releases a row from an owner that has ended.
 
-    As if the operation, of ``kind`` where that is known, had failed. The
-    generation rises, so that whoever still works for it is too late.
+    The row changes as if the operation, of ``kind`` when it is known, had
+    failed. The generation rises, which fences a worker of that operation.
     """
     if kind is not None:
         state = TABLE[kind].failure_state
@@ -346,7 +345,7 @@ def _resolve_state(state: str, row: InstanceLike, origin: str | None) -> str:
     return state
 
 
-# -- the words of the Compute API and of EC2 ---------------------------------
+# -- names in the Compute API and in EC2 -------------------------------------
 
 _STATUS: Final = {
     BUILDING: 'BUILD',
@@ -395,7 +394,7 @@ _STATUS_IN_TASK: Final = {
 
 
 def api_status(vm_state: str, task_state: str | None) -> str:
-    """Return the Compute API's status word."""
+    """Return the status in the Compute API."""
     words = _STATUS_IN_TASK.get(vm_state, {})
     return words.get(task_state or '', _STATUS.get(vm_state, 'UNKNOWN'))
 
@@ -415,7 +414,7 @@ def vm_states_for_status(word: str) -> tuple[str, ...]:
 def ec2_state(
     vm_state: str, task_state: str | None, shutdown_terminate: bool = False
 ) -> str:
-    """Return EC2's word: what exists and is billed, in six values."""
+    """Return the state in EC2, which has six values and 'error'."""
     if task_state == 'powering-off':
         return 'stopping'
     if task_state in ('deleting', 'soft-deleting'):
@@ -435,54 +434,67 @@ def ec2_state(
 
 
 class PowerSyncAction(enum.Enum):
-    """What is done when hypervisor and row differ and no operation is live."""
+    """What happens when hypervisor and row differ without an operation."""
 
-    NONE = 'nothing'
-    RECORD = 'note the power state'
-    RECORD_AND_WARN = 'note the power state, with a warning'
-    STOP_INSTANCE = 'stop the instance as an operation of its own'
-    MARK_ACTIVE = 'call it active, with a warning'
-    MARK_STOPPED = 'call it stopped, with a warning'
-    ENFORCE_STOP = 'power the guest off again'
-    ENFORCE_PAUSE = 'pause the guest again'
+    NONE = 'do nothing'
+    RECORD = 'record the power state'
+    RECORD_AND_WARN = 'record the power state and warn'
+    STOP_INSTANCE = 'stop the instance with an operation'
+    MARK_ACTIVE = 'set the vm_state to active and warn'
+    MARK_STOPPED = 'set the vm_state to stopped and warn'
+    ENFORCE_STOP = 'power the guest off'
+    ENFORCE_PAUSE = 'pause the guest'
     CLEAN_UP_GUEST = 'remove the guest from the host'
 
 
-_POWERED_OFF: Final = (PowerState.SHUTDOWN, PowerState.CRASHED)
+#: The power state of a guest, by the vm_state of an instance that no operation
+#: owns; the others allow any.
+EXPECTED_POWER: Final = {
+    ACTIVE: PowerState.RUNNING,
+    PAUSED: PowerState.PAUSED,
+    SUSPENDED: PowerState.SHUTDOWN,
+    STOPPED: PowerState.SHUTDOWN,
+    RESCUED: PowerState.RUNNING,
+}
+
+
+# fmt: off
+#: Every other pair of vm_state and power state is only recorded.
+_RECONCILIATION: Final = {
+    (ACTIVE,  PowerState.SHUTDOWN): PowerSyncAction.STOP_INSTANCE,
+    (ACTIVE,  PowerState.CRASHED):  PowerSyncAction.STOP_INSTANCE,
+    (ACTIVE,  PowerState.PAUSED):   PowerSyncAction.RECORD_AND_WARN,
+    (PAUSED,  PowerState.SHUTDOWN): PowerSyncAction.MARK_STOPPED,
+    (PAUSED,  PowerState.CRASHED):  PowerSyncAction.MARK_STOPPED,
+    (PAUSED,  PowerState.RUNNING):  PowerSyncAction.ENFORCE_PAUSE,
+    (STOPPED, PowerState.RUNNING):  PowerSyncAction.ENFORCE_STOP,
+}
+# fmt: on
+_ENFORCEMENTS: Final = (
+    PowerSyncAction.ENFORCE_STOP,
+    PowerSyncAction.ENFORCE_PAUSE,
+)
 
 
 def reconcile(
     power_state: PowerState | None, vm_state: str, accept_running: bool
 ) -> PowerSyncAction:
-    """Return what to do about a guest of this host with no live operation.
+    """Return what to do about a guest without a live operation.
 
-    ``seen`` is the hypervisor's word, None when it does not know the guest;
-    ``adopt`` says whether a guest that runs unasked is taken as wanted.
+    ``power_state`` is None when the hypervisor does not know the guest.
+    ``accept_running`` says whether a guest that was started outside of Minova
+    may run.
     """
     if vm_state == DELETED:
+        known = power_state is not None
         return (
-            PowerSyncAction.NONE
-            if power_state is None
-            else PowerSyncAction.CLEAN_UP_GUEST
+            PowerSyncAction.CLEAN_UP_GUEST if known else PowerSyncAction.NONE
         )
     if power_state is None:
         return PowerSyncAction.RECORD_AND_WARN
-    if vm_state == ACTIVE and power_state in _POWERED_OFF:
-        return PowerSyncAction.STOP_INSTANCE
-    if vm_state == ACTIVE and power_state is PowerState.PAUSED:
-        return PowerSyncAction.RECORD_AND_WARN
-    if vm_state == PAUSED and power_state in _POWERED_OFF:
-        return PowerSyncAction.MARK_STOPPED
-    if vm_state == STOPPED and power_state is PowerState.RUNNING:
-        return (
-            PowerSyncAction.MARK_ACTIVE
-            if accept_running
-            else PowerSyncAction.ENFORCE_STOP
-        )
-    if vm_state == PAUSED and power_state is PowerState.RUNNING:
-        return (
-            PowerSyncAction.MARK_ACTIVE
-            if accept_running
-            else PowerSyncAction.ENFORCE_PAUSE
-        )
-    return PowerSyncAction.RECORD
+    action = _RECONCILIATION.get(
+        (vm_state, power_state), PowerSyncAction.RECORD
+    )
+    if accept_running and action in _ENFORCEMENTS:
+        return PowerSyncAction.MARK_ACTIVE
+    return action

@@ -9,6 +9,7 @@ moves in between is found to have moved on by the conductor, which decides.
 from oslo_log import log as logging
 
 from minova import clock
+from minova import states
 from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.objects.host import GuestReport
@@ -16,6 +17,7 @@ from minova.objects.instance import InstanceState
 from minova.periodic import PeriodicTask
 from minova.rpc.conductor import Conductor
 from minova.states import PowerState
+from minova.states import PowerSyncAction
 from minova.virt.driver import Driver
 from minova.virt.driver import Guest
 
@@ -113,12 +115,10 @@ def _differs(row: InstanceState, seen: PowerState | None) -> bool:
     known = PowerState(row.power_state)
     if (seen or PowerState.NOSTATE) != known:
         return True
-    expected = {
-        'active': PowerState.RUNNING,
-        'stopped': PowerState.SHUTDOWN,
-        'paused': PowerState.PAUSED,
-    }.get(row.vm_state)
-    return expected is not None and seen is not None and seen != expected
+    if seen is None:
+        return False
+    action = states.reconcile(seen, row.vm_state, accept_running=False)
+    return action is not PowerSyncAction.RECORD
 
 
 def _report(uuid: str, guest: Guest | None, generation: int) -> GuestReport:

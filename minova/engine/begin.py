@@ -40,6 +40,8 @@ from minova.objects.step import Wakeup
 Params = dict[str, Any]
 #: Reads what the operation needs to know; may raise to refuse.
 Prepare = Callable[[Connection, Instance], Params]
+#: Raises when the caller may not begin the operation.
+Authorize = Callable[[Instance], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +66,13 @@ def begin(
     publisher: str,
     prepare: Prepare | None = None,
     project_id: str | None = None,
+    authorize: Authorize | None = None,
 ) -> Begun:
     """Begin ``kind`` on an instance.
 
-    ``project_id`` hides the instances of other projects. Raises
-    InstanceNotFound, InstanceInvalidState, or what ``prepare`` raises.
+    ``project_id`` hides the instances of other projects. ``authorize`` is
+    called before the state table is checked, ``prepare`` after it. Raises
+    InstanceNotFound, InstanceInvalidState, or what the two raise.
     """
 
     def work(connection: Connection) -> Begun:
@@ -81,9 +85,12 @@ def begin(
         )
         if instance is None:
             raise exception.InstanceNotFound(instance_id=instance_uuid)
+        if authorize is not None:
+            authorize(instance)
+        rule = states.check_begin(kind, instance)
         params = prepare(connection, instance) if prepare else {}
-        return begin_locked(
-            connection, context, kind, instance, publisher, params
+        return _begin_checked(
+            connection, context, rule, instance, publisher, params
         )
 
     return database.write(work)
@@ -98,13 +105,26 @@ def begin_locked(
     params: Params,
 ) -> Begun:
     """Begin ``kind`` on an instance whose row the transaction has locked."""
-    states.check_begin(kind, instance)
-    rpc_pins.require_supported(kind, instance.uuid)
-    operation = _operation(context, kind, instance, params)
+    rule = states.check_begin(kind, instance)
+    return _begin_checked(
+        connection, context, rule, instance, publisher, params
+    )
+
+
+def _begin_checked(
+    connection: Connection,
+    context: Context,
+    rule: states.Rule,
+    instance: Instance,
+    publisher: str,
+    params: Params,
+) -> Begun:
+    rpc_pins.require_supported(rule.kind, instance.uuid)
+    operation = _operation(context, rule, instance, params)
     uow = UnitOfWork(
         connection, instance, operation, None, publisher, new_operation=True
     )
-    if states.TABLE[kind].ownership in (
+    if rule.ownership in (
         states.Ownership.PREEMPT,
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
@@ -112,7 +132,7 @@ def begin_locked(
         operation.params['other_hosts'] = _preempt_owner(uow)
     uow.begin()
     operation.generation = instance.generation
-    flows.FLOWS[kind].on_begin(uow)
+    flows.FLOWS[rule.kind].on_begin(uow)
     return Begun(operation, instance, uow.flush())
 
 
@@ -138,7 +158,8 @@ def create(
     params: Params,
 ) -> Begun:
     """Write a new instance and begin to build it."""
-    operation = _operation(context, 'create', instance, params)
+    rule = states.check_begin('create', instance)
+    operation = _operation(context, rule, instance, params)
     uow = UnitOfWork(
         connection,
         instance,
@@ -150,7 +171,7 @@ def create(
     )
     uow.begin()
     operation.generation = instance.generation
-    flows.FLOWS['create'].on_begin(uow)
+    flows.FLOWS[rule.kind].on_begin(uow)
     return Begun(operation, instance, uow.flush())
 
 
@@ -186,15 +207,14 @@ def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
 
 
 def _operation(
-    context: Context, kind: str, instance: Instance, params: Params
+    context: Context, rule: states.Rule, instance: Instance, params: Params
 ) -> records.Operation:
     now = clock.now()
-    rule = states.TABLE[kind]
     number = clock.uuid4()
     return records.Operation(
         id=number,
         instance_uuid=instance.uuid,
-        kind=kind,
+        kind=rule.kind,
         generation=instance.generation,
         state=records.RUNNING,
         owns_instance=rule.owns_instance,

@@ -122,10 +122,8 @@ class UnitOfWork(NoticeBuffer):
     # -- the instance --------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the instance for the operation; Refused when it may not be."""
-        self._apply(
-            states.begin(self.operation.kind, self.instance, self.operation.id)
-        )
+        """Take the instance for the operation, after ``check_begin``."""
+        self._apply(states.begin(self.rule, self.instance, self.operation.id))
         if self.rule.owns_instance:
             self.emit_update()
 

@@ -15,6 +15,7 @@ import sqlite3
 from typing import Any
 import uuid as uuids
 
+from minova import states
 from minova.simulation.network import PublishedNotification
 from minova.states import PowerState
 
@@ -236,15 +237,6 @@ def check_accepted(
             yield f'invariant 3: {request} was accepted and is lost'
 
 
-_EXPECTED_POWER = {
-    'active': PowerState.RUNNING,
-    'stopped': PowerState.SHUTDOWN,
-    'paused': PowerState.PAUSED,
-    'suspended': PowerState.SHUTDOWN,
-    'rescued': PowerState.RUNNING,
-}
-
-
 def check_host_contents(
     raw: sqlite3.Connection, world: Any, lost: Iterable[str]
 ) -> Iterator[str]:
@@ -290,7 +282,7 @@ def _expected_on_host(
 ) -> dict[str, PowerState | None]:
     """Return what its host has of an instance, with the guest's power."""
     found = {
-        f'{host}/guests/{uuid}': _EXPECTED_POWER.get(vm_state),
+        f'{host}/guests/{uuid}': states.EXPECTED_POWER.get(vm_state),
         f'{host}/disks/{uuid}': None,
     }
     if vm_state == 'error':

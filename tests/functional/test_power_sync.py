@@ -81,7 +81,7 @@ class PowerSyncTest(base.TestCase):
             ['update(None>None) stopped>active [compute.a]'],
             self.emitted_since(since),
         )
-        self.assertIn('call it active', self.log.output)
+        self.assertIn('set the vm_state to active', self.log.output)
 
     def test_or_enforce_stop(self):
         self.config(

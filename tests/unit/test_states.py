@@ -76,10 +76,10 @@ class TransitionsTest(base.TestCase):
         beside = rule.ownership is Ownership.CONCURRENT and rule.task_states
         if vm_state not in rule.from_states or beside:
             self.assertRaises(
-                exception.InstanceInvalidState, states.begin, kind, row, 'me'
+                exception.InstanceInvalidState, states.check_begin, kind, row
             )
             return
-        change = states.begin(kind, row, 'me')
+        change = states.begin(states.check_begin(kind, row), row, 'me')
         self.assertEqual(vm_state, change.vm_state)
         self.assertEqual('me' if rule.owns_instance else None, change.task_id)
         self.assertEqual(
@@ -97,7 +97,7 @@ class TransitionsTest(base.TestCase):
         rule = states.TABLE[kind]
         if rule.ownership in (Ownership.EXCLUSIVE, Ownership.IMMEDIATE):
             error = self.assertRaises(
-                exception.InstanceInvalidState, states.begin, kind, row, 'me'
+                exception.InstanceInvalidState, states.check_begin, kind, row
             )
             self.assertEqual(409, error.status)
 
@@ -107,7 +107,7 @@ class TransitionsTest(base.TestCase):
         if not rule.owns_instance:
             return
         row = Row(rule.from_states[0])
-        row.apply(states.begin(kind, row, 'me'))
+        row.apply(states.begin(states.check_begin(kind, row), row, 'me'))
         for task in rule.task_states:
             row.apply(states.advance(kind, row, task))
             self.assertEqual((task, 'me'), (row.task_state, row.task_id))
@@ -198,7 +198,7 @@ class TransitionsTest(base.TestCase):
         )
         self.assertEqual(
             "Cannot 'reboot' instance the-instance while it is in "
-            'task_state migrating; try again when that is over',
+            'task_state migrating; try again when that operation has ended',
             str(error),
         )
         for kind, row, needed in (

@@ -156,20 +156,18 @@ class ApiRequest:
     ) -> engine_begin.Begun:
         """Begin an operation on a server that the caller may change.
 
-        ``prepare`` as for ``operations.begin``; it is called when the
-        endpoint's rule and the state table allow the operation.
+        ``prepare`` is called when the endpoint's rule and the state table
+        allow the operation; see ``engine.begin``.
         """
 
-        def checked(
+        def require_host(
             connection: Any, instance: Instance
         ) -> engine_begin.Params:
-            self.require_owner(instance)
-            states.check_begin(kind, instance)
             if instance.host is None and kind not in _KINDS_WITHOUT_HOST:
-                # It never had one: what created it failed.
+                # It never had one: the operation that created it failed.
+                verb = states.TABLE[kind].api_verb
                 raise exception.Conflict(
-                    f"Cannot '{states.TABLE[kind].api_verb}' instance {uuid}: it "
-                    'is on no host'
+                    f"Cannot '{verb}' instance {uuid}: it is on no host"
                 )
             return prepare(connection, instance) if prepare else {}
 
@@ -179,8 +177,9 @@ class ApiRequest:
             kind,
             uuid,
             self.backend.publisher_id,
-            checked,
+            require_host,
             self.scope,
+            self.require_owner,
         )
 
     def wake(self, begun: engine_begin.Begun) -> None:
