@@ -11,6 +11,9 @@ from minova.compute.step_runner import StepRunner
 from minova.context import Context
 from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.rpc import bus as buses
 from minova.rpc import contract
 from minova.rpc.compute import Compute
@@ -60,21 +63,20 @@ class ComputeManager(Compute):
         instance: Instance,
         block_migration: bool | None,
         disk_over_commit: bool | None,
-        source: dict[str, Any],
-    ) -> dict[str, Any]:
+        source: LiveMigrateSource,
+    ) -> LiveMigrateData:
         """Check this host, then the source host; return its plan."""
         spec = specs.from_instance(instance, '', instance.generation)
-        source_info = source | {'disk_over_commit': disk_over_commit}
-        answer = self._driver.check_can_live_migrate_destination(
-            spec, source_info, block_migration
+        dest_check_data = self._driver.check_can_live_migrate_destination(
+            spec, source, block_migration, bool(disk_over_commit)
         )
         return self._computes.for_host(
-            source['host']
+            source.host
         ).check_can_live_migrate_source(
             context,
             instance=instance,
             block_migration=block_migration,
-            dest_check_data=answer,
+            dest_check_data=dest_check_data,
         )
 
     def check_can_live_migrate_source(
@@ -83,8 +85,8 @@ class ComputeManager(Compute):
         *,
         instance: Instance,
         block_migration: bool | None,
-        dest_check_data: dict[str, Any],
-    ) -> dict[str, Any]:
+        dest_check_data: DestCheckData,
+    ) -> LiveMigrateData:
         """Check the guest on this host; return the plan."""
         return self._driver.check_can_live_migrate_source(
             instance.uuid, dest_check_data, block_migration

@@ -9,7 +9,6 @@ whose claim fails is passed over; when all fail the view is renewed once.
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
-from typing import Any
 
 from oslo_log import log as logging
 import sqlalchemy as sa
@@ -29,6 +28,7 @@ from minova.flows.base import JsonDict
 from minova.flows.base import UnitOfWork
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.rpc.compute import ComputeClients
 
 LOG = logging.getLogger(__name__)
@@ -322,7 +322,7 @@ class Scheduler:
     def _check_destination(
         self, dest: Host, instance: Instance, params: JsonDict, source: Host
     ) -> JsonDict:
-        plan = self._computes.for_host(
+        migrate_data = self._computes.for_host(
             dest.host
         ).check_can_live_migrate_destination(
             get_admin_context(),
@@ -335,7 +335,7 @@ class Scheduler:
             'host': dest.host,
             'node': dest.hypervisor_hostname,
             'address': dest.address,
-            'plan': plan,
+            'migrate_data': migrate_data.to_wire(),
         }
 
 
@@ -351,12 +351,5 @@ def _require_like_source(dest: Host, source: Host) -> None:
         )
 
 
-def _as_source(row: Host) -> dict[str, Any]:
-    return {
-        'host': row.host,
-        'address': row.address,
-        'hypervisor_hostname': row.hypervisor_hostname,
-        'hypervisor_type': row.hypervisor_type,
-        'hypervisor_version': row.hypervisor_version,
-        'cpu_info': row.cpu_info,
-    }
+def _as_source(row: Host) -> LiveMigrateSource:
+    return LiveMigrateSource(host=row.host, cpu_info=row.cpu_info)

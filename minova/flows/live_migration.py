@@ -40,6 +40,7 @@ from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
@@ -87,7 +88,11 @@ class MigrateServer(ConductorStep):
             dest_ip=prechecked['address'],
             new_flavor=instance.flavor,
         )
-        uow.enqueue(LiveMigration, host=instance.host, plan=prechecked['plan'])
+        uow.enqueue(
+            LiveMigration,
+            host=instance.host,
+            migrate_data=prechecked['migrate_data'],
+        )
         return {'host': dest}
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
@@ -113,7 +118,7 @@ class RollbackLiveMigrationAtDestination(ComputeStep):
     def run(self, ctx: StepContext) -> JsonDict:
         """Clean up."""
         ctx.driver.rollback_live_migration_at_destination(
-            ctx.instance.uuid, ctx.args['plan']
+            ctx.instance.uuid, migration_monitor.read_migrate_data(ctx)
         )
         return {}
 
@@ -135,10 +140,11 @@ class PreLiveMigration(ComputeStep):
 
     def run(self, ctx: StepContext) -> JsonDict:
         """Prepare."""
-        plan = ctx.args['plan']
+        migrate_data = migration_monitor.read_migrate_data(ctx)
         spec = ctx.spec(fetch_kernel=True)
-        image = _fetch_image(ctx) if plan.get('block_migration') else None
-        return ctx.driver.pre_live_migration(spec, plan, image)
+        image = _fetch_image(ctx) if migrate_data.block_migration else None
+        prepared = ctx.driver.pre_live_migration(spec, migrate_data, image)
+        return {'migrate_data': prepared.to_wire()}
 
     def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """The guest may come."""
@@ -187,9 +193,11 @@ class LiveMigration(ComputeStep):
     def on_start(self, uow: UnitOfWork) -> None:
         """Let the destination prepare, when it is called."""
         move = uow.migration
-        plan = uow.step.args['plan']
         uow.enqueue(
-            PreLiveMigration, host=move.dest_host, nested=True, plan=plan
+            PreLiveMigration,
+            host=move.dest_host,
+            nested=True,
+            migrate_data=uow.step.args['migrate_data'],
         )
         uow.advance_migration(migration_states.PREPARING)
 
@@ -201,7 +209,7 @@ class LiveMigration(ComputeStep):
             ctx.save_checkpoint('migrated')
         ctx.call_step(PostLiveMigrationAtDestination, host=dest)
         ctx.driver.destroy(ctx.instance.uuid)
-        if ctx.args['plan'].get('block_migration'):
+        if migration_monitor.read_migrate_data(ctx).block_migration:
             ctx.driver.remove_disks(ctx.instance.uuid)
         return {}
 
@@ -275,14 +283,16 @@ def _migrate(ctx: StepContext, dest: str) -> None:
     if not (ctx.is_resumed and _is_in_progress(ctx, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')
-        made = ctx.call_step(
+        prepared = ctx.call_step(
             PreLiveMigration, host=dest, timeout=_DESTINATION_TIMEOUT
         )
         ctx.check_cancelled()
         if ctx.is_resumed:
             # One that is paused when it begins to move arrives paused.
             _unpause_if_needed(ctx)
-        _start_migration(ctx, dest, ctx.args['plan'] | made)
+        _start_migration(
+            ctx, dest, LiveMigrateData.from_wire(prepared['migrate_data'])
+        )
     elif cancelled:
         migration_monitor.query(ctx, ctx.driver.abort_migration)
     migration_monitor.monitor(ctx, dest)
@@ -319,10 +329,14 @@ def _is_in_progress(ctx: StepContext, dest: str) -> bool:
     return True
 
 
-def _start_migration(ctx: StepContext, dest: str, plan: JsonDict) -> None:
+def _start_migration(
+    ctx: StepContext, dest: str, migrate_data: LiveMigrateData
+) -> None:
     """Begin the move; an error may hide that it has begun."""
     try:
-        ctx.driver.start_live_migration(ctx.instance.uuid, ctx.peer(), plan)
+        ctx.driver.start_live_migration(
+            ctx.instance.uuid, ctx.peer(), migrate_data
+        )
     except exception.GuestFailed:
         if not _is_in_progress(ctx, dest):
             raise

@@ -17,6 +17,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.flows.base import Error
 from minova.flows.base import StepContext
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.states import POWERED_ON
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def require_arrived(ctx: StepContext, dest: str) -> None:
         )
 
 
+def read_migrate_data(ctx: StepContext) -> LiveMigrateData:
+    """Return what the two hosts agreed on, from the arguments of a step."""
+    return LiveMigrateData.from_wire(ctx.args['migrate_data'])
+
+
 def monitor(ctx: StepContext, dest: str) -> None:
     """Return when the guest has arrived at ``dest``.
 
@@ -74,6 +80,7 @@ def monitor(ctx: StepContext, dest: str) -> None:
     runs here. OutcomeUncertain: it is not known.
     """
     reported = waited = 0.0
+    migrate_data = read_migrate_data(ctx)
     forcing, limit = _ForceCompletion(ctx), _Timeout(ctx)
     for interval in _poll_intervals():
         status = query(ctx, ctx.driver.migration_status)
@@ -91,8 +98,7 @@ def monitor(ctx: StepContext, dest: str) -> None:
         if waited - reported >= _REPORT_INTERVAL:
             reported = waited
             _report_progress(ctx, status)
-            uuid, plan = ctx.instance.uuid, ctx.args['plan']
-            ctx.driver.tune_migration(uuid, plan, waited)
+            ctx.driver.tune_migration(ctx.instance.uuid, migrate_data, waited)
         _abort_if_unwanted(ctx)
         limit.check()
         forcing.check()

@@ -51,6 +51,7 @@ from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
+from minova.objects.transfer_ticket import TransferTicket
 
 if TYPE_CHECKING:
     from minova.virt.driver import TransferProgress
@@ -146,9 +147,8 @@ class PrepResize(ComputeStep):
                 reason=f'host {ctx.host} still has a guest or a disk of it; '
                 'it is removed when its power states are reconciled',
             )
-        return {
-            'transfer_ticket': ctx.driver.prepare_disk_transfer(ctx.spec())
-        }
+        ticket = ctx.driver.prepare_disk_transfer(ctx.spec())
+        return {'transfer_ticket': ticket.to_wire()}
 
     def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
         """Let the source hand the guest over."""
@@ -214,9 +214,7 @@ class ResizeInstance(ComputeStep):
             ctx.driver.retain_disks(uuid, copy=True)
             return power_actions.read_power_state(ctx)
         # A guest runs on as long as the destination is not reached.
-        ctx.driver.check_can_send_disks(
-            uuid, ctx.peer(), _transfer_ticket(ctx)
-        )
+        ctx.driver.check_can_send_disks(uuid, ctx.peer(), _ticket(ctx))
         power_actions.power_off(ctx)
         byte_counts = _send_disks(ctx)
         # Also when it was cut short after the first half of it.
@@ -244,9 +242,8 @@ class ResizeInstance(ComputeStep):
         uow.update_instance(host=move.source_host, node=move.source_node)
 
 
-def _transfer_ticket(ctx: StepContext) -> JsonDict:
-    # A destination of the release before has sent none.
-    return ctx.args.get('transfer_ticket') or {}
+def _ticket(ctx: StepContext) -> TransferTicket:
+    return TransferTicket.from_wire(ctx.args['transfer_ticket'])
 
 
 def _send_disks(ctx: StepContext) -> JsonDict:
@@ -256,7 +253,7 @@ def _send_disks(ctx: StepContext) -> JsonDict:
     """
     reported, progress = clock.monotonic(), None
     for progress in ctx.driver.send_disks(
-        ctx.instance.uuid, ctx.peer(), _transfer_ticket(ctx)
+        ctx.instance.uuid, ctx.peer(), _ticket(ctx)
     ):
         ctx.check_cancelled()
         ctx.wait(0)

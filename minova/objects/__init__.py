@@ -14,6 +14,8 @@ instance  Instance; InstanceState, its extract for power synchronization
 migration Migration: the record of a resize or a migration
 host      the reports of a compute: HostReport, GuestReport, HostArtifact
 operation Operation and Step, as the database holds them (no versioned object)
+live_migrate_data what the hosts of a live migration tell each other
+transfer_ticket TransferTicket: the permission to send disks
 step      what conductor and compute exchange about a step
 ========= ====================================================================
 """
@@ -21,10 +23,13 @@ step      what conductor and compute exchange about a step
 from minova.objects import flavor
 from minova.objects import host
 from minova.objects import instance
+from minova.objects import live_migrate_data
 from minova.objects import migration
 from minova.objects import step
+from minova.objects import transfer_ticket
 
 StepResult = step.StepResult
+DestCheckData = live_migrate_data.DestCheckData
 DueStep = step.DueStep
 Flavor = flavor.Flavor
 GuestReport = host.GuestReport
@@ -32,11 +37,20 @@ HostArtifact = host.HostArtifact
 HostReport = host.HostReport
 Instance = instance.Instance
 InstanceState = instance.InstanceState
+LiveMigrateData = live_migrate_data.LiveMigrateData
+LiveMigrateSource = live_migrate_data.LiveMigrateSource
+MigrateDisk = live_migrate_data.MigrateDisk
 Migration = migration.Migration
+QemuDestination = live_migrate_data.QemuDestination
+QemuMigrateData = live_migrate_data.QemuMigrateData
 StepAssignment = step.StepAssignment
+StorageProbe = live_migrate_data.StorageProbe
+TransferEndpoint = transfer_ticket.TransferEndpoint
+TransferTicket = transfer_ticket.TransferTicket
 Wakeup = step.Wakeup
 
 __all__ = [
+    'DestCheckData',
     'DueStep',
     'Flavor',
     'GuestReport',
@@ -44,8 +58,16 @@ __all__ = [
     'HostReport',
     'Instance',
     'InstanceState',
+    'LiveMigrateData',
+    'LiveMigrateSource',
+    'MigrateDisk',
     'Migration',
+    'QemuDestination',
+    'QemuMigrateData',
     'StepAssignment',
     'StepResult',
+    'StorageProbe',
+    'TransferEndpoint',
+    'TransferTicket',
     'Wakeup',
 ]

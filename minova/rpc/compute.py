@@ -19,6 +19,9 @@ from minova.conf import CONF
 from minova.context import Context
 from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.rpc import bus as buses
 from minova.rpc import contract
 
@@ -44,13 +47,12 @@ class Compute(Protocol):
         instance: Instance,
         block_migration: bool | None,
         disk_over_commit: bool | None,
-        source: dict[str, Any],
-    ) -> dict[str, Any]:
+        source: LiveMigrateSource,
+    ) -> LiveMigrateData:
         """At a candidate: check that it can receive the guest.
 
-        ``source`` describes the source host (address, hypervisor, cpu_info).
-        Calls ``check_can_live_migrate_source`` there and returns its plan.
-        Raises MigrationPreCheckError with the reason.
+        Calls ``check_can_live_migrate_source`` of the source host and returns
+        its plan. Raises MigrationPreCheckError with the reason.
         """
 
     @contract.call(timeout=20)
@@ -60,8 +62,8 @@ class Compute(Protocol):
         *,
         instance: Instance,
         block_migration: bool | None,
-        dest_check_data: dict[str, Any],
-    ) -> dict[str, Any]:
+        dest_check_data: DestCheckData,
+    ) -> LiveMigrateData:
         """At the source: check the guest; return the migration plan."""
 
     @contract.call(timeout=20)

@@ -34,6 +34,7 @@ from minova.flows import power_actions
 from minova.flows import resize
 from minova.notifications import relay
 from minova.objects import operation as records
+from minova.objects.transfer_ticket import TransferTicket
 
 #: An object, the name of what is replaced, and what makes its replacement
 #: from the original.
@@ -345,7 +346,7 @@ def _send_disks_once(self: Any, ctx: Any) -> Any:
     """Hand over as ``resize_instance`` did when a crash left half of it."""
     power_actions.power_off(ctx)
     if not ctx.driver.has_retained_disks(ctx.instance.uuid):
-        transfer_ticket = ctx.args['transfer_ticket']
+        transfer_ticket = TransferTicket.from_wire(ctx.args['transfer_ticket'])
         list(
             ctx.driver.send_disks(
                 ctx.instance.uuid, ctx.peer(), transfer_ticket

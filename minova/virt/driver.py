@@ -13,6 +13,10 @@ from typing import Any
 from typing import Protocol
 
 from minova.objects.host import HostArtifact
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
+from minova.objects.transfer_ticket import TransferTicket
 from minova.states import PowerState
 
 
@@ -269,7 +273,7 @@ class DiskInterface(Protocol):
     def remove_disks(self, uuid: str) -> None:
         """Remove the guest's disks, not those that are set aside."""
 
-    def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
+    def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
         """At the destination: invite another host to hand disks over.
 
         The transfer_ticket goes to that host by the bus alone: it may hold a
@@ -277,7 +281,7 @@ class DiskInterface(Protocol):
         """
 
     def check_can_send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
         """At the source: make sure, while the guest runs, that it can begin.
 
@@ -285,7 +289,7 @@ class DiskInterface(Protocol):
         """
 
     def send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Iterable[TransferProgress]:
         """At the source: give the disks of a guest that is off to a host.
 
@@ -329,45 +333,46 @@ class LiveMigrationInterface(Protocol):
     def check_can_live_migrate_destination(
         self,
         spec: GuestSpec,
-        source: dict[str, Any],
+        source: LiveMigrateSource,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
-        """At the destination: tell what the source must know to check.
+        disk_over_commit: bool,
+    ) -> DestCheckData:
+        """At the destination: check the guest; describe this host.
 
-        ``source`` tells of the source: ``host``, ``address``, hypervisor_type,
-        hypervisor_version, cpu_info; and whether ``disk_over_commit`` was
-        asked for. ``block`` is whether the disk is to be
-        copied (None: find out). Raises MigrationPreCheckError.
+        ``block_migration`` is the user's choice: copy the disks or not, None
+        to let the hosts decide. Raises MigrationPreCheckError.
         """
 
     def check_can_live_migrate_source(
         self,
         uuid: str,
-        dest_check_data: dict[str, Any],
+        dest_check_data: DestCheckData,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
-        """At the source: the last check; returns ``answer`` completed.
+    ) -> LiveMigrateData:
+        """At the source: check against the destination's answer.
 
-        Its ``block_migration`` says whether the disk will be copied. Raises
-        MigrationPreCheckError.
+        Raises MigrationPreCheckError.
         """
 
     def pre_live_migration(
-        self, spec: GuestSpec, plan: dict[str, Any], image: str | None = None
-    ) -> dict[str, Any]:
-        """At the destination: make ready what the guest will need there.
+        self,
+        spec: GuestSpec,
+        migrate_data: LiveMigrateData,
+        image: str | None = None,
+    ) -> LiveMigrateData:
+        """At the destination: prepare what the guest needs there.
 
-        ``image`` is the path of the image's file, None when it is not to be
-        had. Returns what the source is to know besides the plan.
+        ``image`` is the path of the image's file, None when the image is
+        missing. Returns ``migrate_data``, completed by the destination.
         """
 
     def rollback_live_migration_at_destination(
-        self, uuid: str, plan: dict[str, Any]
+        self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
-        """At the destination: remove what was made ready, and a half guest."""
+        """At the destination: remove what was prepared and an incoming guest."""
 
     def start_live_migration(
-        self, uuid: str, dest: Peer, plan: dict[str, Any]
+        self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
         """At the source: begin to move the guest; return at once.
 
@@ -379,7 +384,10 @@ class LiveMigrationInterface(Protocol):
         """At the source: tell how the move goes, also after a restart."""
 
     def tune_migration(
-        self, uuid: str, plan: dict[str, Any], elapsed_seconds: float
+        self,
+        uuid: str,
+        migrate_data: LiveMigrateData,
+        elapsed_seconds: float,
     ) -> None:
         """At the source: help a move that is under way since ``seconds``.
 

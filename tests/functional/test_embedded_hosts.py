@@ -12,6 +12,7 @@ from minova.compute.service import ComputeService
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.states import PowerState
 from minova.virt import loader
 from minova.virt.libvirt.embedded import live_migration
@@ -289,10 +290,14 @@ class EmbeddedHostsTest(base.TestCase):
         # Whoever asks how it was done is told.
         last = self.cloud.operations(uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
-        plans = [s.args['plan'] for s in steps if 'plan' in s.args]
+        agreed = [
+            LiveMigrateData.from_wire(step.args['migrate_data'])
+            for step in steps
+            if 'migrate_data' in step.args
+        ]
         self.assertEqual(
-            {live_migration.SIMULATED_NOTICE},
-            {plan['simulated'] for plan in plans},
+            {live_migration.SIMULATION_NOTICE},
+            {one.simulation_notice for one in agreed},
         )
         self.assertIn('acted out', self.log.output)
         # And back again.

@@ -15,6 +15,7 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.db.queries import operations
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt import host_contents
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.libvirt.disks import PlainFileBackend
@@ -325,7 +326,7 @@ class SecretTest(DiskTransferTestCase):
         last = self.cloud.operations(uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         (token,) = {
-            step.args['transfer_ticket']['token']
+            TransferTicket.from_wire(step.args['transfer_ticket']).token
             for step in steps
             if 'transfer_ticket' in step.args
         }

@@ -10,9 +10,9 @@ from minova import states
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.states import PowerState
+from tests.fixtures.newer_methods import NewerMethods
 from tests.functional import test_lifecycle
 from tests.functional import test_recovery
-from tests.fixtures.newer_methods import NewerMethods
 
 RESCUE = {'image_id': 'tools', 'name': 'Tools', 'disk_format': 'raw'}
 

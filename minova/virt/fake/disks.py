@@ -2,11 +2,11 @@
 """The disks of a fake host: records, with a content that is theirs alone."""
 
 import dataclasses
-from typing import Any
 from typing import cast
 
 from minova import clock
 from minova import exception
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
@@ -80,25 +80,25 @@ class FakeDisks(FakeHost):
         self._store.delete(f'{self.host}/disks/{uuid}')
 
     @fault_injectable
-    def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
-        """Note whom is invited, under a word that is a secret."""
+    def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
+        """Record a ticket; the same one for the same operation."""
         path = f'{self.host}/tickets/{spec.uuid}'
-        invited = self._store.get(path)
-        if invited is None or invited['operation'] != spec.operation:
-            invited = {'operation': spec.operation, 'token': clock.uuid4()}
-            self._store.put(path, invited)
-        return {'host': self.host, 'token': invited['token']}
+        ticket = self._store.get(path)
+        if ticket is None or ticket['operation'] != spec.operation:
+            ticket = {'operation': spec.operation, 'token': clock.uuid4()}
+            self._store.put(path, ticket)
+        return TransferTicket(host=self.host, **ticket)
 
     @fault_injectable
     def check_can_send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
         """Require the record, and to be invited."""
         self._check_can_send_disks(uuid, dest, transfer_ticket)
 
     @fault_injectable
     def send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> list[TransferProgress]:
         """Copy the record, in one step."""
         disk = self._check_can_send_disks(uuid, dest, transfer_ticket)
@@ -109,17 +109,17 @@ class FakeDisks(FakeHost):
         return [TransferProgress(size, size)]
 
     def _check_can_send_disks(
-        self, uuid: str, to: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Record | None:
         """Return what is to be copied, None when it has been."""
         if self._store.get(f'{self.host}/retained/{uuid}') is not None:
             return None
         disk = self._require_disks(uuid)
-        invited = self._store.get(f'{to.host}/tickets/{uuid}')
-        # A destination of the release before invites nobody.
-        if (invited and invited['token']) != transfer_ticket.get('token'):
+        ticket = self._store.get(f'{dest.host}/tickets/{uuid}')
+        if ticket is None or ticket['token'] != transfer_ticket.token:
             raise exception.DiskFailed(
-                instance_id=uuid, reason=f'{to.host} has not invited it'
+                instance_id=uuid,
+                reason=f'the transfer ticket of {dest.host} is not valid',
             )
         return disk
 

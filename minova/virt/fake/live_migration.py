@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live migration of a fake host: a guest is there when its time has passed."""
 
-from typing import Any
-
 from minova import exception
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt.driver import GuestSpec
@@ -25,46 +26,54 @@ class FakeLiveMigration(FakeHost):
     def check_can_live_migrate_destination(
         self,
         spec: GuestSpec,
-        source: dict[str, Any],
+        source: LiveMigrateSource,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
+        disk_over_commit: bool,
+    ) -> DestCheckData:
         """Accept every guest; fake hosts share no storage."""
         if block_migration is False:
             raise exception.InvalidLocalStorage(
                 path=spec.uuid, reason='fake hosts share no storage'
             )
-        return {'dest': self.host}
+        return DestCheckData(host=self.host)
 
     @fault_injectable
     def check_can_live_migrate_source(
         self,
         uuid: str,
-        dest_check_data: dict[str, Any],
+        dest_check_data: DestCheckData,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
+    ) -> LiveMigrateData:
         """Require the guest to run."""
         guest = self._get_guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.MigrationPreCheckError(
                 reason=f'guest {uuid} does not run at {self.host}'
             )
-        return dest_check_data | {'block_migration': True, 'source': self.host}
+        return LiveMigrateData(
+            source_host=self.host,
+            dest_host=dest_check_data.host,
+            block_migration=True,
+        )
 
     @fault_injectable
     def pre_live_migration(
-        self, spec: GuestSpec, plan: dict[str, Any], image: str | None = None
-    ) -> dict[str, Any]:
+        self,
+        spec: GuestSpec,
+        migrate_data: LiveMigrateData,
+        image: str | None = None,
+    ) -> LiveMigrateData:
         """Note that a guest may come."""
         with self._store.lock(spec.uuid):
             self._reserve_addresses(spec)
             if self._world.apply_due(self.host, spec.uuid) is None:
-                arriving = {'source': plan['source']}
+                arriving = {'source': migrate_data.source_host}
                 self._store.put(f'{self.host}/incoming/{spec.uuid}', arriving)
-        return {}
+        return migrate_data
 
     @fault_injectable
     def rollback_live_migration_at_destination(
-        self, uuid: str, plan: dict[str, Any]
+        self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
         """Forget it again, with what came of its disks."""
         with self._store.lock(uuid):
@@ -75,7 +84,7 @@ class FakeLiveMigration(FakeHost):
 
     @fault_injectable
     def start_live_migration(
-        self, uuid: str, dest: Peer, plan: dict[str, Any]
+        self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
         """Note when the guest will be there."""
         with self._locked_record(uuid) as record:
@@ -117,7 +126,7 @@ class FakeLiveMigration(FakeHost):
         )
 
     def tune_migration(
-        self, uuid: str, plan: dict[str, Any], elapsed_seconds: float
+        self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
         """What is acted out takes the time that it takes."""
 

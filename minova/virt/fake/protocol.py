@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from minova import exception
-from minova.objects.host import HostArtifact
+from minova.objects.base import Object
 from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
 from minova.virt.driver import Guest
@@ -53,8 +53,8 @@ def _guest(values: Json) -> Guest:
 
 _CLASSES: dict[str, Callable[[Json], object]] = {
     'Guest': _guest,
-    'HostArtifact': lambda values: HostArtifact(**values),
     'Inventory': lambda values: Inventory(**values),
+    'Object': lambda values: Object.from_wire(values['object']),
     'MigrationStatus': lambda values: MigrationStatus(**values),
     'Peer': lambda values: Peer(**values),
     'TransferProgress': lambda values: TransferProgress(**values),
@@ -71,8 +71,8 @@ def encode(value: Any) -> Any:
     name = type(value).__name__
     if isinstance(value, bytes):
         return {'base64': base64.b64encode(value).decode(), _CLASS: name}
-    if isinstance(value, HostArtifact):
-        return value.as_dict() | {_CLASS: name}
+    if isinstance(value, Object):
+        return {'object': value.to_wire(), _CLASS: 'Object'}
     if name in _CLASSES:
         return dataclasses.asdict(value) | {_CLASS: name}
     return value

@@ -12,6 +12,10 @@ from typing import cast
 from minova import clock
 from minova import exception
 from minova.objects.host import HostArtifact
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
+from minova.objects.transfer_ticket import TransferTicket
 from minova.states import PowerState
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
@@ -220,18 +224,18 @@ class RemoteDriver:
         """Ask."""
         self._call('remove_disks', uuid)
 
-    def prepare_disk_transfer(self, spec: GuestSpec) -> JsonDict:
+    def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
         """Ask."""
-        return cast(JsonDict, self._call('prepare_disk_transfer', spec))
+        return cast(TransferTicket, self._call('prepare_disk_transfer', spec))
 
     def check_can_send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: JsonDict
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
         """Ask."""
         self._call('check_can_send_disks', uuid, dest, transfer_ticket)
 
     def send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: JsonDict
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> list[TransferProgress]:
         """Ask; when it answers all is done."""
         return cast(
@@ -266,28 +270,33 @@ class RemoteDriver:
     # -- moves ---------------------------------------------------------------
 
     def check_can_live_migrate_destination(
-        self, spec: GuestSpec, source: JsonDict, block_migration: bool | None
-    ) -> JsonDict:
+        self,
+        spec: GuestSpec,
+        source: LiveMigrateSource,
+        block_migration: bool | None,
+        disk_over_commit: bool,
+    ) -> DestCheckData:
         """Ask."""
         return cast(
-            JsonDict,
+            DestCheckData,
             self._call(
                 'check_can_live_migrate_destination',
                 spec,
                 source,
                 block_migration,
+                disk_over_commit,
             ),
         )
 
     def check_can_live_migrate_source(
         self,
         uuid: str,
-        dest_check_data: JsonDict,
+        dest_check_data: DestCheckData,
         block_migration: bool | None,
-    ) -> JsonDict:
+    ) -> LiveMigrateData:
         """Ask."""
         return cast(
-            JsonDict,
+            LiveMigrateData,
             self._call(
                 'check_can_live_migrate_source',
                 uuid,
@@ -297,31 +306,37 @@ class RemoteDriver:
         )
 
     def pre_live_migration(
-        self, spec: GuestSpec, plan: JsonDict, image: str | None = None
-    ) -> JsonDict:
+        self,
+        spec: GuestSpec,
+        migrate_data: LiveMigrateData,
+        image: str | None = None,
+    ) -> LiveMigrateData:
         """Ask."""
         return cast(
-            JsonDict, self._call('pre_live_migration', spec, plan, image)
+            LiveMigrateData,
+            self._call('pre_live_migration', spec, migrate_data, image),
         )
 
     def rollback_live_migration_at_destination(
-        self, uuid: str, plan: JsonDict
+        self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
         """Ask."""
-        self._call('rollback_live_migration_at_destination', uuid, plan)
+        self._call(
+            'rollback_live_migration_at_destination', uuid, migrate_data
+        )
 
     def start_live_migration(
-        self, uuid: str, dest: Peer, plan: JsonDict
+        self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
         """Ask."""
-        self._call('start_live_migration', uuid, dest, plan)
+        self._call('start_live_migration', uuid, dest, migrate_data)
 
     def migration_status(self, uuid: str) -> MigrationStatus:
         """Ask."""
         return cast(MigrationStatus, self._call('migration_status', uuid))
 
     def tune_migration(
-        self, uuid: str, plan: JsonDict, elapsed_seconds: float
+        self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
         """What is acted out takes the time that it takes."""
 

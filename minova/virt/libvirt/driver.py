@@ -47,6 +47,13 @@ class LibvirtDriver:
         self.next_event = host.next_event
         self.close = host.close
 
+        self._bind_guests(guests, consoles)
+        self._bind_disks(disks)
+        self._bind_live_migration(live_migration)
+
+    def _bind_guests(
+        self, guests: GuestInterface, consoles: ConsoleInterface
+    ) -> None:
         self.guests = guests.guests
         self.guest = guests.guest
         self.define = guests.define
@@ -60,6 +67,10 @@ class LibvirtDriver:
         self.resume = guests.resume
         self.destroy = guests.destroy
 
+        self.console_output = consoles.console_output
+        self.vnc = consoles.vnc
+
+    def _bind_disks(self, disks: DiskInterface) -> None:
         self.create_disks = disks.create_disks
         self.images_in_use = disks.images_in_use
         self.has_disks = disks.has_disks
@@ -76,6 +87,9 @@ class LibvirtDriver:
         self.discard_disks = disks.discard_disks
         self.has_retained_disks = disks.has_retained_disks
 
+    def _bind_live_migration(
+        self, live_migration: LiveMigrationInterface
+    ) -> None:
         self.check_can_live_migrate_destination = (
             live_migration.check_can_live_migrate_destination
         )
@@ -91,9 +105,6 @@ class LibvirtDriver:
         self.tune_migration = live_migration.tune_migration
         self.abort_migration = live_migration.abort_migration
         self.force_complete = live_migration.force_complete
-
-        self.console_output = consoles.console_output
-        self.vnc = consoles.vnc
 
     def list_host_contents(self) -> list[HostArtifact]:
         """Return what libvirt and the disks' directory hold.

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from minova import exception
+from minova.objects.transfer_ticket import TransferEndpoint
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
 
@@ -27,14 +29,14 @@ _RETRYABLE_STATUSES = (408, 429, 502, 503, 504)
 class _PinnedConnection(http.client.HTTPSConnection):
     """A connection to whoever has one certificate."""
 
-    def __init__(self, address: str, port: int, fingerprint: str) -> None:
+    def __init__(self, endpoint: TransferEndpoint) -> None:
         super().__init__(
-            address,
-            port,
+            endpoint.address,
+            endpoint.port,
             timeout=_CONNECT_TIMEOUT,
             context=certificate.client_context(),
         )
-        self._fingerprint = fingerprint
+        self._fingerprint = endpoint.fingerprint
 
     def connect(self) -> None:
         super().connect()
@@ -52,6 +54,19 @@ class _CertificateMismatch(Exception):
     """Who answers is not the host that has invited."""
 
 
+def require_endpoint(
+    uuid: str, transfer_ticket: TransferTicket
+) -> TransferEndpoint:
+    """Return the endpoint of a ticket; DiskFailed without one."""
+    if transfer_ticket.endpoint is None:
+        raise exception.DiskFailed(
+            instance_id=uuid,
+            reason=f'{transfer_ticket.host} receives no disks over the '
+            'network; both hosts need the same driver',
+        )
+    return transfer_ticket.endpoint
+
+
 class ReceiverClient:
     """Requests about one guest, to the host that has invited it.
 
@@ -59,17 +74,12 @@ class ReceiverClient:
     DiskFailed for what it refuses.
     """
 
-    def __init__(self, uuid: str, transfer_ticket: dict[str, Any]) -> None:
+    def __init__(self, uuid: str, transfer_ticket: TransferTicket) -> None:
         self._uuid = uuid
-        self._host = str(transfer_ticket['host'])
-        self._token = str(transfer_ticket['token'])
-        self._endpoint = (
-            str(transfer_ticket['address']),
-            int(transfer_ticket['port']),
-        )
-        self._connection = _PinnedConnection(
-            *self._endpoint, str(transfer_ticket['fingerprint'])
-        )
+        self._host = transfer_ticket.host
+        self._token = transfer_ticket.token
+        self._endpoint = require_endpoint(uuid, transfer_ticket)
+        self._connection = _PinnedConnection(self._endpoint)
 
     def __enter__(self) -> 'ReceiverClient':
         return self
@@ -149,8 +159,10 @@ class ReceiverClient:
         raise self._failed(f'refuses: {words}')
 
     def _describe(self, text: str) -> str:
-        address, port = self._endpoint
-        return f'{self._host} at {address}, port {port}, {text}'
+        endpoint = self._endpoint
+        return (
+            f'{self._host} at {endpoint.address}, port {endpoint.port}, {text}'
+        )
 
     def _interrupted(self, text: str) -> exception.DiskTransferInterrupted:
         return exception.DiskTransferInterrupted(

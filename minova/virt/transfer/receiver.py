@@ -27,6 +27,7 @@ from typing import Protocol
 import orjson
 
 from minova import clock
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 
 #: Of these is what may come called; no directories are in it.
@@ -290,29 +291,28 @@ class Receiver:
 # -- invitations -------------------------------------------------------------
 
 
-def write_ticket(folder: str, transfer_ticket: dict[str, Any]) -> None:
-    """Let somebody hand over, in a directory that is there."""
+def write_ticket(folder: str, transfer_ticket: TransferTicket) -> None:
+    """Issue a ticket in a directory that exists."""
     os.makedirs(os.path.join(folder, 'files'), exist_ok=True)
     path = _ticket_path(folder)
     number = os.open(
         f'{path}.part', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
     )
     with os.fdopen(number, 'wb') as file:
-        file.write(orjson.dumps(transfer_ticket))
+        file.write(orjson.dumps(transfer_ticket.to_wire()))
         file.flush()
         os.fsync(number)
     os.replace(f'{path}.part', path)
     sync_directory(folder)
 
 
-def read_ticket(folder: str) -> dict[str, Any] | None:
-    """Return the transfer_ticket that holds; None when nobody is invited."""
+def read_ticket(folder: str) -> TransferTicket | None:
+    """Return the valid ticket; None when none is issued."""
     try:
         with open(_ticket_path(folder), 'rb') as file:
-            found: dict[str, Any] = orjson.loads(file.read())
+            return TransferTicket.from_wire(orjson.loads(file.read()))
     except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
-    return found
 
 
 def is_received(folder: str) -> bool:
@@ -346,9 +346,7 @@ class Receivers:
         with self._guard:
             if found is None:
                 self._receivers.pop(uuid, None)
-            elif hmac.compare_digest(
-                str(found['token']).encode(), token.encode()
-            ):
+            elif hmac.compare_digest(found.token.encode(), token.encode()):
                 known = self._receivers.get(uuid)
                 if known is None or known.token != token:
                     known = Receiver(uuid, token, self._storage)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import os
-from typing import Any
 
 from minova import exception
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.driver import TransferProgress
 from minova.virt.transfer import blocks
 from minova.virt.transfer.client import ReceiverClient
@@ -34,7 +34,7 @@ class FileSet:
 
 
 def send(
-    uuid: str, transfer_ticket: dict[str, Any], file_set: FileSet
+    uuid: str, transfer_ticket: TransferTicket, file_set: FileSet
 ) -> Iterator[TransferProgress]:
     """Hand over; the last step ends when the destination has it all, whole.
 
@@ -56,7 +56,7 @@ def send(
 
 
 def check(
-    uuid: str, transfer_ticket: dict[str, Any], file_set: FileSet
+    uuid: str, transfer_ticket: TransferTicket, file_set: FileSet
 ) -> None:
     """Tell the destination what will come; raises what ``send`` would."""
     with ReceiverClient(uuid, transfer_ticket) as client:

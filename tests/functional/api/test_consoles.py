@@ -13,9 +13,9 @@ from minova.compute import consoles as limits
 from minova.context import get_admin_context
 from minova.db import tables
 from minova.rpc.compute import ComputeClients
+from tests.fixtures.newer_methods import NewerMethods
 from tests.fixtures.vnc import token_of
 from tests.functional.api import base
-from tests.fixtures.newer_methods import NewerMethods
 
 VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
 NEVER = 'ffffffff-0000-4000-8000-ffffffffffff'

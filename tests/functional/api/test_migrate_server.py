@@ -4,6 +4,7 @@
 from minova import clock
 from minova import exception
 from minova.db.queries import operations
+from minova.objects.transfer_ticket import TransferTicket
 from tests.functional.api import base
 
 _LIVE = {'host': None, 'block_migration': True, 'disk_over_commit': False}
@@ -59,7 +60,7 @@ class ResizeTest(MigrateTestCase):
         last = self.cloud.operations(self.uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         (token,) = {
-            step.args['transfer_ticket']['token']
+            TransferTicket.from_wire(step.args['transfer_ticket']).token
             for step in steps
             if 'transfer_ticket' in step.args
         }

@@ -2,9 +2,9 @@
 """Suspend, rescue and forced live migrations, as clients ask for them."""
 
 from minova.db import tables
+from tests.fixtures.newer_methods import NewerMethods
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
-from tests.fixtures.newer_methods import NewerMethods
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 

@@ -18,6 +18,7 @@ from tests import base
 #: has changed: give it a new version, say how the old one is made from it
 #: (``obj_make_compatible``), and change its line.
 PINNED = {
+    'DestCheckData': '1.0-a833e135f886527fced60d769bc2a677',
     'DueStep': '1.0-923928f866b2c1e2e900645e78596186',
     'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
     'GuestReport': '1.0-cb3a053b70316bc7569649555d4ae9b2',
@@ -25,9 +26,17 @@ PINNED = {
     'HostReport': '1.0-413f043f95f067219ea4c4430c8357f0',
     'Instance': '1.0-eb83c3be485cb58f876a8445df45207a',
     'InstanceState': '1.0-3eb44aab94a2159db9413e9323689c34',
+    'LiveMigrateData': '1.0-7127c9c1caefe739dff389d565de6fdb',
+    'LiveMigrateSource': '1.0-4183634eead0a238a7dbdf02cbdc046d',
+    'MigrateDisk': '1.0-2a049471968ff5d3ec0b94f625625d4d',
     'Migration': '1.0-50fc800e017b909d94febdffe96597c3',
+    'QemuDestination': '1.0-f6d84a88b755517a017845674b952516',
+    'QemuMigrateData': '1.0-c69a2ca8b3d1c87d22db39adc951c99a',
     'StepAssignment': '1.0-2816261b1551f0da0b5c29283c275e3e',
     'StepResult': '1.0-80bbff82dbd404c2dc88de668054ca45',
+    'StorageProbe': '1.0-eb26d49023c7b7960ee038caa6a522f5',
+    'TransferEndpoint': '1.0-58614287be3891115fb2da7050f5b29c',
+    'TransferTicket': '1.0-01816e8c90fea50d37d95348759288eb',
     'Wakeup': '1.0-8eca4310cdf595bca5435898adb13a97',
 }
 

@@ -34,7 +34,7 @@ PINNED = {
     ('conductor', '1.0'): '8b90cc61adf5d82c',
     ('conductor', '1.4'): 'c0eafcf7b68b25f1',
     ('conductor', '1.6'): 'c0eafcf7b68b25f1',
-    ('compute', '1.0'): '1b29e296104c715b',
+    ('compute', '1.0'): '726126e0a48a2963',
 }
 
 

@@ -14,6 +14,7 @@ import fixtures
 
 from minova import clock
 from minova.conf import CONF
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
 from minova.virt.driver import GuestSpec
@@ -61,6 +62,18 @@ def drive_spec(uuid=UUID, hostname='web', **values):
         user_data='IyEvYmluL3NoCg==',
     )
     return spec(uuid, config_drive=emitted, **values)
+
+
+def migrate_data(source='a', dest='b', **values):
+    """Return what two hosts agree on that are not QEMU hosts."""
+    made = {
+        'source_host': source,
+        'dest_host': dest,
+        'block_migration': True,
+        'simulation_notice': None,
+        'qemu': None,
+    }
+    return LiveMigrateData(**(made | values))
 
 
 class ManualClock(clock.Clock):

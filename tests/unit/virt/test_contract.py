@@ -10,6 +10,7 @@ import threading
 import time
 
 from minova import exception
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.states import PowerState
 from minova.virt.driver import Peer
 from tests import base
@@ -18,19 +19,14 @@ from tests.unit.virt.rigs import EmbeddedRig
 from tests.unit.virt.rigs import FakeFilesRig
 from tests.unit.virt.rigs import FakeProcessRig
 from tests.unit.virt.rigs import FakeRig
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
 ON = (PowerState.RUNNING, PowerState.PAUSED)
 B = Peer('b', '127.0.0.1')
-SOURCE = {
-    'host': 'a',
-    'hypervisor_hostname': 'a',
-    'hypervisor_type': 'any',
-    'hypervisor_version': 1,
-    'cpu_info': {},
-}
+SOURCE = LiveMigrateSource(host='a', cpu_info={})
 #: The flags of a host artifact, by the word that the tests use.
 _ARTIFACT_FIELDS = {
     'incoming': 'is_incoming',
@@ -330,7 +326,7 @@ class Guests:
         self.a.pause(uuids[1])
         self.a.power_off(uuids[2])
         self.a.destroy(uuids[3])
-        self.b.pre_live_migration(spec(uuids[0]), {'source': 'a'})
+        self.b.pre_live_migration(spec(uuids[0]), migrate_data())
         for host in (self.a, self.b):
             alone = [host.guest(uuid) for uuid in uuids]
             expected = [guest for guest in alone if guest is not None]
@@ -583,8 +579,8 @@ class ConfigDrives:
         self.a.define(made)
         self.a.start(UUID)
         before = self.drive()
-        self.b.pre_live_migration(made, {'source': 'a'})
-        self.a.driver.start_live_migration(UUID, B, {'source': 'a'})
+        self.b.pre_live_migration(made, migrate_data())
+        self.a.driver.start_live_migration(UUID, B, migrate_data())
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assertEqual(PowerState.RUNNING, self.power(self.b))
         self.b.define(made)
@@ -601,21 +597,21 @@ class ConfigDrives:
 class LiveMigration:
     """Live migration."""
 
-    def plan(self):
-        """Check both ends; return the plan."""
+    def check_both_ends(self):
+        """Check both ends; return what they agree on."""
         answer = self.b.check_can_live_migrate_destination(
-            spec(), SOURCE, None
+            spec(), SOURCE, None, False
         )
         return self.a.check_can_live_migrate_source(UUID, answer, None)
 
     def prepared(self, seconds=0):
-        """Have a guest run and the destination ready; return the plan."""
+        """Run a guest, prepare the destination; return what they agree on."""
         self.rig.set_migration_seconds(seconds)
         self.running()
         self.rig.write('a', UUID, 'token')
-        plan = self.plan()
-        self.b.pre_live_migration(spec(), plan)
-        return plan
+        agreed = self.check_both_ends()
+        self.b.pre_live_migration(spec(), agreed)
+        return agreed
 
     def assert_migrated(self, power=PowerState.RUNNING):
         """The guest is at b and only there, with its disk."""
@@ -636,9 +632,9 @@ class LiveMigration:
 
     def test_checks(self):
         self.running()
-        plan = self.plan()
-        self.assertIs(True, plan['block_migration'])
-        self.assertEqual(('a', 'b'), (plan['source'], plan['dest']))
+        agreed = self.check_both_ends()
+        self.assertIs(True, agreed.block_migration)
+        self.assertEqual(('a', 'b'), (agreed.source_host, agreed.dest_host))
         self.assertIsNone(self.b.guest(UUID))
 
     def test_no_storage_is_shared(self):
@@ -648,11 +644,12 @@ class LiveMigration:
             spec(),
             SOURCE,
             False,
+            False,
         )
 
     def test_source_check_needs_a_running_guest(self):
         answer = self.b.check_can_live_migrate_destination(
-            spec(), SOURCE, None
+            spec(), SOURCE, None, False
         )
         for prepare in (lambda: None, self.defined):
             prepare()
@@ -678,34 +675,34 @@ class LiveMigration:
         )
 
     def test_pre_live_migration(self):
-        plan = self.prepared()
+        agreed = self.prepared()
         guest = self.b.guest(UUID)
         self.assertEqual((True, None), (guest.is_incoming, guest.boot))
-        self.b.pre_live_migration(spec(), plan)
+        self.b.pre_live_migration(spec(), agreed)
         self.assertEqual([guest], self.b.guests())
         for _ in range(2):
-            self.b.rollback_live_migration_at_destination(UUID, plan)
+            self.b.rollback_live_migration_at_destination(UUID, agreed)
             self.assertIsNone(self.b.guest(UUID))
             self.assertEqual([], self.b.guests())
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_completed(self):
-        plan = self.prepared()
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared()
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
         self.assertEqual('none', self.b.migration_status(UUID).state)
 
     def test_a_paused_guest_stays_paused(self):
-        plan = self.prepared()
+        agreed = self.prepared()
         self.a.pause(UUID)
-        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated(PowerState.PAUSED)
 
     def test_the_destination_makes_it_its_own(self):
-        plan = self.prepared()
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared()
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.b.define(spec(operation='operation-2', generation=2))
         self.assert_migrated()
@@ -717,13 +714,13 @@ class LiveMigration:
         self.assertFalse(self.a.has_disks(UUID))
         self.assert_migrated()
         # What comes too late changes nothing.
-        self.b.rollback_live_migration_at_destination(UUID, plan)
-        self.b.pre_live_migration(spec(), plan)
+        self.b.rollback_live_migration_at_destination(UUID, agreed)
+        self.b.pre_live_migration(spec(), agreed)
         self.assert_migrated()
 
     def test_progress(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         going = self.a.migration_status(UUID)
         self.assertEqual('running', going.state)
         self.assertEqual(64 << 20, going.memory_total)
@@ -739,24 +736,24 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_second_start_is_ignored(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.restart()
-        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('running', self.a.migration_status(UUID).state)
         self.rig.later(101)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
 
     def test_aborted(self):
-        plan = self.prepared(seconds=100)
+        agreed = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, agreed)
         self.rig.later(50)
         self.a.abort_migration(UUID)
         self.assertEqual('cancelled', self.a.migration_status(UUID).state)
-        self.b.rollback_live_migration_at_destination(UUID, plan)
+        self.b.rollback_live_migration_at_destination(UUID, agreed)
         self.rig.later(1000)
         self.assert_stayed(boot)
         self.assertEqual('cancelled', self.a.migration_status(UUID).state)
@@ -764,19 +761,19 @@ class LiveMigration:
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_aborted_and_restarted(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.abort_migration(UUID)
-        self.b.rollback_live_migration_at_destination(UUID, plan)
-        self.b.pre_live_migration(spec(), plan)
-        self.a.start_live_migration(UUID, B, plan)
+        self.b.rollback_live_migration_at_destination(UUID, agreed)
+        self.b.pre_live_migration(spec(), agreed)
+        self.a.start_live_migration(UUID, B, agreed)
         self.rig.later(101)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
 
     def test_abort_comes_too_late(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.rig.later(101)
         self.a.abort_migration(UUID)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
@@ -786,7 +783,7 @@ class LiveMigration:
         self.running()
         self.rig.write('a', UUID, 'token')
         boot = self.a.guest(UUID).boot
-        self.a.start_live_migration(UUID, B, self.plan())
+        self.a.start_live_migration(UUID, B, self.check_both_ends())
         ended = self.a.migration_status(UUID)
         self.assertEqual('failed', ended.state)
         self.assertIn('b', ended.error)
@@ -795,18 +792,18 @@ class LiveMigration:
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_destination_rolls_back_during_migration(self):
-        plan = self.prepared(seconds=100)
+        agreed = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.start_live_migration(UUID, B, plan)
-        self.b.rollback_live_migration_at_destination(UUID, plan)
+        self.a.start_live_migration(UUID, B, agreed)
+        self.b.rollback_live_migration_at_destination(UUID, agreed)
         self.rig.later(101)
         self.assertEqual('failed', self.a.migration_status(UUID).state)
         self.assert_stayed(boot)
         self.assertEqual([], self.b.guests())
 
     def test_switched_off_on_the_way(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.power_off(UUID)
         self.assertEqual('failed', self.a.migration_status(UUID).state)
         self.rig.later(101)
@@ -814,9 +811,9 @@ class LiveMigration:
         self.assertTrue(self.b.guest(UUID).is_incoming)
 
     def test_the_source_restarts_on_the_way(self):
-        plan = self.prepared(seconds=100)
+        agreed = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.restart()
         self.assertEqual('running', self.a.migration_status(UUID).state)
         self.assertEqual(boot, self.a.guest(UUID).boot)
@@ -825,17 +822,17 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_it_is_aborted_after_a_restart(self):
-        plan = self.prepared(seconds=100)
+        agreed = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
-        self.a.start_live_migration(UUID, B, plan)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.restart()
         self.a.abort_migration(UUID)
         self.assertEqual('cancelled', self.a.migration_status(UUID).state)
         self.assert_stayed(boot)
 
     def test_it_goes_on_without_the_source_service(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.rig.crash(self.a.driver)
         self.rig.later(101)
         self.assertEqual(PowerState.RUNNING, self.power(self.b))
@@ -844,8 +841,8 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_the_destination_restarts_on_the_way(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.b.restart()
         self.assertTrue(self.b.guest(UUID).is_incoming)
         self.rig.later(101)
@@ -853,8 +850,8 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_it_arrives_while_the_destination_service_is_away(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         self.rig.crash(self.b.driver)
         self.rig.later(101)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
@@ -863,8 +860,8 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_both_restart_after_migration(self):
-        plan = self.prepared()
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared()
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.a.restart()
         self.b.restart()
@@ -872,12 +869,12 @@ class LiveMigration:
         self.assert_migrated()
 
     def test_there_and_back(self):
-        plan = self.prepared()
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared()
+        self.a.start_live_migration(UUID, B, agreed)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
         self.rig.write('b', UUID, 'newer')
-        back = {'source': 'b', 'dest': 'a', 'block_migration': True}
+        back = migrate_data('b', 'a')
         self.a.pre_live_migration(spec(), back)
         self.b.start_live_migration(UUID, Peer('a', ''), back)
         self.assertEqual('completed', self.b.migration_status(UUID).state)
@@ -887,8 +884,8 @@ class LiveMigration:
         self.assertEqual('none', self.a.migration_status(UUID).state)
 
     def test_one_host_at_most_has_it(self):
-        plan = self.prepared(seconds=100)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.prepared(seconds=100)
+        self.a.start_live_migration(UUID, B, agreed)
         wrong, seen, done = [], set(), threading.Event()
 
         def watch():
@@ -1002,9 +999,9 @@ class HostContents:
     def test_incoming_guest(self):
         self.rig.set_migration_seconds(100)
         self.running()
-        self.b.pre_live_migration(spec(), {'source': 'a'})
+        self.b.pre_live_migration(spec(), migrate_data())
         self.assertEqual(['incoming'], self.artifact(self.b))
-        self.a.driver.start_live_migration(UUID, B, {'source': 'a'})
+        self.a.driver.start_live_migration(UUID, B, migrate_data())
         self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact())
         self.rig.later(101)
         self.assertEqual(
@@ -1013,7 +1010,7 @@ class HostContents:
         self.assertEqual([PowerState.RUNNING, 'disks'], self.artifact(self.b))
 
     def test_unused_incoming_reservation(self):
-        self.b.pre_live_migration(spec(), {'source': 'a'})
+        self.b.pre_live_migration(spec(), migrate_data())
         self.b.destroy(UUID)
         self.assertEqual([], self.b.list_host_contents())
 

@@ -11,6 +11,7 @@ from tests.unit.virt.rigs import EmbeddedRig
 from tests.unit.virt.rigs import FakeFilesRig
 from tests.unit.virt.rigs import FakeProcessRig
 from tests.unit.virt.rigs import FakeRig
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -184,12 +185,12 @@ class Forcing:
         self.rig.set_migration_seconds(1000)
         self.running()
         answer = self.b.check_can_live_migrate_destination(
-            spec(), SOURCE, None
+            spec(), SOURCE, None, False
         )
-        plan = self.a.check_can_live_migrate_source(UUID, answer, None)
-        self.b.pre_live_migration(spec(), plan)
-        self.a.start_live_migration(UUID, B, plan)
-        return plan
+        agreed = self.a.check_can_live_migrate_source(UUID, answer, None)
+        self.b.pre_live_migration(spec(), agreed)
+        self.a.start_live_migration(UUID, B, agreed)
+        return agreed
 
     def test_nothing_to_force(self):
         self.a.force_complete(UUID)
@@ -211,8 +212,8 @@ class Forcing:
         self.rig.set_migration_seconds(1000)
         self.running()
         self.a.pause(UUID)
-        self.b.pre_live_migration(spec(), {'source': 'a'})
-        self.a.start_live_migration(UUID, B, {'source': 'a'})
+        self.b.pre_live_migration(spec(), migrate_data())
+        self.a.start_live_migration(UUID, B, migrate_data())
         self.a.force_complete(UUID)
         self.rig.later(5)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
@@ -227,10 +228,10 @@ class Forcing:
         self.assertEqual(PowerState.RUNNING, self.power(self.b))
 
     def test_aborted_all_the_same_it_goes_on_here(self):
-        plan = self.moving()
+        agreed = self.moving()
         self.a.abort_migration(UUID)
         self.a.force_complete(UUID)
-        self.b.rollback_live_migration_at_destination(UUID, plan)
+        self.b.rollback_live_migration_at_destination(UUID, agreed)
         self.rig.later(5)
         self.assertEqual('cancelled', self.a.migration_status(UUID).state)
         self.assertEqual(PowerState.RUNNING, self.power())

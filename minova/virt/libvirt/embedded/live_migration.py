@@ -9,12 +9,13 @@ and the log, say that it is acted out. The rules of a real one hold: one host
 at most has the guest, and until it has gone it can be kept.
 """
 
-from typing import Any
-
 from oslo_log import log as logging
 
 from minova import exception
 from minova.conf import CONF
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import MigrationStatus
@@ -28,7 +29,7 @@ from minova.virt.libvirt.embedded.store import EmbeddedStore
 LOG = logging.getLogger(__name__)
 
 #: What the plan of each such migration says.
-SIMULATED_NOTICE = (
+SIMULATION_NOTICE = (
     'Both hosts are embedded: the guest is ended at the one and started at '
     'the other. No memory is moved.'
 )
@@ -56,9 +57,10 @@ class SimulatedLiveMigration:
     def check_can_live_migrate_destination(
         self,
         spec: GuestSpec,
-        source: dict[str, Any],
+        source: LiveMigrateSource,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
+        disk_over_commit: bool,
+    ) -> DestCheckData:
         """Accept the guests of all embedded hosts of this machine."""
         if block_migration is False:
             raise exception.InvalidLocalStorage(
@@ -66,23 +68,28 @@ class SimulatedLiveMigration:
                 reason='embedded hosts share no storage; ask for block '
                 'migration',
             )
-        self._require_known_host(source['host'])
-        return {'dest': self._host, 'simulated': SIMULATED_NOTICE}
+        self._require_known_host(source.host)
+        return DestCheckData(
+            host=self._host, simulation_notice=SIMULATION_NOTICE
+        )
 
     def pre_live_migration(
-        self, spec: GuestSpec, plan: dict[str, Any], image: str | None = None
-    ) -> dict[str, Any]:
+        self,
+        spec: GuestSpec,
+        migrate_data: LiveMigrateData,
+        image: str | None = None,
+    ) -> LiveMigrateData:
         """Make room, unless the guest has come already."""
         with self._guests.exclusive(spec.uuid):
             if self._guests.power(spec.uuid) is None:
                 self._store.put(
                     f'{self._host}/incoming/{spec.uuid}',
-                    {'source': plan['source']},
+                    {'source': migrate_data.source_host},
                 )
-        return {}
+        return migrate_data
 
     def rollback_live_migration_at_destination(
-        self, uuid: str, plan: dict[str, Any]
+        self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
         """Take the room back, and the disks unless the guest has come.
 
@@ -98,23 +105,25 @@ class SimulatedLiveMigration:
     def check_can_live_migrate_source(
         self,
         uuid: str,
-        dest_check_data: dict[str, Any],
+        dest_check_data: DestCheckData,
         block_migration: bool | None,
-    ) -> dict[str, Any]:
+    ) -> LiveMigrateData:
         """Require that the guest runs."""
-        self._require_known_host(dest_check_data['dest'])
+        self._require_known_host(dest_check_data.host)
         guest = self._guests.guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.MigrationPreCheckError(
                 reason=f'guest {uuid} does not run at {self._host}'
             )
-        return dest_check_data | {
-            'block_migration': True,
-            'source': self._host,
-        }
+        return LiveMigrateData(
+            source_host=self._host,
+            dest_host=dest_check_data.host,
+            block_migration=True,
+            simulation_notice=dest_check_data.simulation_notice,
+        )
 
     def start_live_migration(
-        self, uuid: str, dest: Peer, plan: dict[str, Any]
+        self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
         """Note when the guest will be there; one under way goes on."""
         with self._guests.exclusive(uuid):
@@ -135,7 +144,7 @@ class SimulatedLiveMigration:
                 self._host,
                 dest.host,
                 CONF.libvirt.embedded_migration_seconds,
-                SIMULATED_NOTICE,
+                SIMULATION_NOTICE,
             )
             self._handover.start(
                 uuid, dest.host, memory, self._disks.bytes_used(uuid)
@@ -163,7 +172,7 @@ class SimulatedLiveMigration:
         )
 
     def tune_migration(
-        self, uuid: str, plan: dict[str, Any], elapsed_seconds: float
+        self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
         """What is acted out takes the time that it takes."""
 

@@ -21,7 +21,6 @@ import contextlib
 import errno
 import fcntl
 import os
-from typing import Any
 import zlib
 
 import orjson
@@ -29,6 +28,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
@@ -140,13 +140,16 @@ class EmbeddedDisks(Disks):
             PlainFileBackend(),
         )
         self._store = store
+        self._host = host
 
-    def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
-        """Invite nobody: whoever runs a host of the machine may copy."""
-        return {}
+    def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
+        """Return a ticket without a secret: all hosts share one machine."""
+        return TransferTicket(
+            host=self._host, operation=spec.operation, token=''
+        )
 
     def check_can_send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
         """Require the disks, and that the other host is one of the machine."""
         if not self.has_retained_disks(uuid):
@@ -154,7 +157,7 @@ class EmbeddedDisks(Disks):
             self._require_known_host(uuid, dest)
 
     def send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> list[TransferProgress]:
         """Copy the disks into the directory of another host, in one step."""
         if self.has_retained_disks(uuid):

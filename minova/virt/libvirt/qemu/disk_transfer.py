@@ -16,12 +16,14 @@ from collections.abc import Iterator
 import contextlib
 import os
 import secrets
-from typing import Any
 
 from oslo_log import log as logging
 
 from minova import exception
 from minova.conf import CONF
+from minova.objects.live_migrate_data import StorageProbe
+from minova.objects.transfer_ticket import TransferEndpoint
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
@@ -39,6 +41,7 @@ from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
 from minova.virt.transfer import sender
 from minova.virt.transfer import socket
+from minova.virt.transfer.client import require_endpoint
 from minova.virt.transfer.receiver import Manifest
 from minova.virt.transfer.receiver import RequestRejected
 from minova.virt.transfer.server import TransferServer
@@ -78,39 +81,41 @@ class TransferableDisks(OwnedDisks):
 
     # -- at the destination --------------------------------------------------
 
-    def prepare_disk_transfer(self, spec: GuestSpec) -> dict[str, Any]:
-        """Make room for what comes; the same word for the same operation."""
+    def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
+        """Issue a ticket; the same one for the same operation.
+
+        Address, port and fingerprint are always those of the running server.
+        """
         uuid, folder = spec.uuid, self.incoming_directory(spec.uuid)
         with translate_os_errors(uuid):
             ticket = receiver.read_ticket(folder)
-            if ticket is None or ticket['operation'] != spec.operation:
+            if ticket is None or ticket.operation != spec.operation:
                 self._revoke_ticket(uuid)
-                ticket = {
-                    'operation': spec.operation,
-                    'token': secrets.token_urlsafe(32),
-                    'probe': f'.{uuid}.{secrets.token_hex(16)}.probe',
-                    'content': secrets.token_hex(16),
-                }
+                ticket = TransferTicket(
+                    host=self.host,
+                    operation=spec.operation,
+                    token=secrets.token_urlsafe(32),
+                    endpoint=self._new_endpoint(uuid),
+                )
                 os.makedirs(folder, mode=0o700, exist_ok=True)
                 write_owner(folder, self.host)
                 receiver.write_ticket(folder, ticket)
-            self._write_probe(ticket)
-        return {
-            'host': self.host,
-            'address': CONF.compute.transfer_address,
-            'port': self._server.port,
-            'fingerprint': self._fingerprint,
-            'token': ticket['token'],
-            'probe': ticket['probe'],
-            'content': ticket['content'],
-        }
+            endpoint = require_endpoint(uuid, ticket)
+            shared_storage.write_probe(self.directory, endpoint.probe)
+        current = self._new_endpoint(uuid).replace(probe=endpoint.probe)
+        return ticket.replace(endpoint=current)
 
-    def _write_probe(self, ticket: dict[str, Any]) -> None:
-        path = os.path.join(self.directory, ticket['probe'])
-        with open(path, 'w', encoding='ascii') as file:
-            file.write(ticket['content'])
-            file.flush()
-            os.fsync(file.fileno())
+    def _new_endpoint(self, uuid: str) -> TransferEndpoint:
+        """Return the endpoint of the running server with a new probe."""
+        return TransferEndpoint(
+            address=CONF.compute.transfer_address,
+            port=self._server.port,
+            fingerprint=self._fingerprint,
+            probe=StorageProbe(
+                name=f'.{uuid}.{secrets.token_hex(16)}.probe',
+                token=secrets.token_hex(16),
+            ),
+        )
 
     def commit_received_disks(self, uuid: str) -> None:
         """Require what was to come, and let nobody hand over any more."""
@@ -136,9 +141,8 @@ class TransferableDisks(OwnedDisks):
         """Forget who is invited, with what has come of what is not whole."""
         folder = self.incoming_directory(uuid)
         ticket = receiver.read_ticket(folder)
-        if ticket is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.directory, ticket['probe']))
+        if ticket is not None and ticket.endpoint is not None:
+            shared_storage.remove_probe(self.directory, ticket.endpoint.probe)
         if self._overlays is not None:
             self._remove_base_parts(self._overlays.cache, uuid)
         self._remove_directory(uuid, folder)
@@ -212,26 +216,26 @@ class TransferableDisks(OwnedDisks):
     # -- at the source -------------------------------------------------------
 
     def check_can_send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
         """See what would be sent, and ask the other host for room."""
-        _require_ticket(uuid, dest, transfer_ticket)
+        endpoint = require_endpoint(uuid, transfer_ticket)
         with translate_os_errors(uuid):
             if self.has_retained_disks(uuid):
                 return
             self.require_disks(uuid)
-            shared = self._is_shared_with(transfer_ticket)
+            shared = shared_storage.has_probe(self.directory, endpoint.probe)
             file_set = self._list_file_set(self.guest_directory(uuid), shared)
             if file_set.bases or not shared:
                 sender.check(uuid, transfer_ticket, file_set)
 
     def send_disks(
-        self, uuid: str, dest: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Iterator[TransferProgress]:
         """Send the files, or give them where the directory is shared."""
-        _require_ticket(uuid, dest, transfer_ticket)
+        endpoint = require_endpoint(uuid, transfer_ticket)
         with translate_os_errors(uuid):
-            if self._is_shared_with(transfer_ticket):
+            if shared_storage.has_probe(self.directory, endpoint.probe):
                 yield from self._transfer_ownership(
                     uuid, dest, transfer_ticket
                 )
@@ -240,16 +244,8 @@ class TransferableDisks(OwnedDisks):
                 file_set = self._list_file_set(self.guest_directory(uuid))
                 yield from sender.send(uuid, transfer_ticket, file_set)
 
-    def _is_shared_with(self, transfer_ticket: dict[str, Any]) -> bool:
-        """Tell whether the other host's probe is in the own directory."""
-        return shared_storage.contains_token(
-            self.directory,
-            str(transfer_ticket['probe']),
-            str(transfer_ticket['content']),
-        )
-
     def _transfer_ownership(
-        self, uuid: str, to: Peer, transfer_ticket: dict[str, Any]
+        self, uuid: str, to: Peer, transfer_ticket: TransferTicket
     ) -> Iterator[TransferProgress]:
         """Set a copy aside, then let the disks be the other host's."""
         if self.get_owner(uuid) == to.host and self.has_retained_disks(uuid):
@@ -285,15 +281,3 @@ class TransferableDisks(OwnedDisks):
                     bases[base.name] = self.base_path(base.name)
                     overlays[name] = (base.name, base.format)
         return sender.FileSet(files, bases, overlays, shared)
-
-
-def _require_ticket(
-    uuid: str, to: Peer, transfer_ticket: dict[str, Any]
-) -> None:
-    """Raise DiskFailed for what is no transfer_ticket of such a host."""
-    if 'probe' not in transfer_ticket:
-        raise exception.DiskFailed(
-            instance_id=uuid,
-            reason=f'{to.host} has not said how it is reached; does it run '
-            'the same release, and the same driver?',
-        )

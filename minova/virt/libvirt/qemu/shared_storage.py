@@ -1,51 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two hosts see the same directory: found out, never believed.
+"""A test by which two hosts find out whether they see the same directory.
 
-Each host keeps a file of its name in its directory of instances, with a token
-that was drawn when its driver was opened. Who is told the name and the token,
-and finds them in its own directory, sees the same one.
+Each host keeps a probe in its directory of instances: a file named after the
+host, with a token that is drawn when the driver is opened. Another host that
+knows name and token and finds them in its own directory sees the same one.
 """
 
+import contextlib
 import os
 
 from minova import clock
+from minova.objects.live_migrate_data import StorageProbe
 
-Probe = dict[str, str]
 
-
-class SharedStorageProbe:
-    """The directory of one host, as another one may see it too."""
+class SharedStorage:
+    """The directory of one host, which other hosts may see too."""
 
     def __init__(self, directory: str, host: str) -> None:
         self._directory = directory
-        self._name = f'.probe-{host}'
-        self._token = clock.uuid4()
+        self._probe = StorageProbe(name=f'.probe-{host}', token=clock.uuid4())
 
-    def probe(self) -> Probe:
-        """Put the file there, unless it is; return what to look for."""
-        if not self.is_visible({'name': self._name, 'token': self._token}):
-            path = os.path.join(self._directory, self._name)
-            part = f'{path}.{self._token}'
-            with open(part, 'w', encoding='ascii') as file:
-                file.write(self._token)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        return {'name': self._name, 'token': self._token}
+    def write_probe(self) -> StorageProbe:
+        """Write the own probe unless it is there; return it."""
+        if not self.has_probe(self._probe):
+            write_probe(self._directory, self._probe)
+        return self._probe
 
-    def is_visible(self, probe: Probe) -> bool:
-        """Tell whether what another host has put there is here."""
-        return contains_token(self._directory, probe['name'], probe['token'])
+    def has_probe(self, probe: StorageProbe) -> bool:
+        """Return whether the probe of another host is in this directory."""
+        return has_probe(self._directory, probe)
 
 
-def contains_token(directory: str, name: str, token: str) -> bool:
-    """Tell whether a file of a directory holds a token and nothing else.
+def write_probe(directory: str, probe: StorageProbe) -> None:
+    """Write a probe, durably and in one rename."""
+    path = os.path.join(directory, probe.name)
+    part = f'{path}.{probe.token}'
+    with open(part, 'w', encoding='ascii') as file:
+        file.write(probe.token)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
 
-    The name comes from another host; it says nothing but a name.
+
+def has_probe(directory: str, probe: StorageProbe) -> bool:
+    """Return whether a directory has a file with exactly the probe's token.
+
+    The name comes from another host; only its last component is used.
     """
-    path = os.path.join(directory, os.path.basename(name))
+    path = os.path.join(directory, os.path.basename(probe.name))
     try:
         with open(path, 'rb') as file:
-            return file.read(len(token) + 1) == token.encode()
+            return file.read(len(probe.token) + 1) == probe.token.encode()
     except FileNotFoundError:
         return False
+
+
+def remove_probe(directory: str, probe: StorageProbe) -> None:
+    """Remove a probe, and a part of it that a crash left."""
+    path = os.path.join(directory, probe.name)
+    for name in (path, f'{path}.{probe.token}'):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)

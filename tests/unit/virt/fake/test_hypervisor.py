@@ -16,10 +16,11 @@ from minova.virt.fake.remote import RemoteDriver
 from minova.virt.fake.remote import RemoteWorld
 from minova.virt.record_store import MemoryRecordStore
 from tests import base
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
-PLAN = {'source': 'a', 'dest': 'b', 'block_migration': True}
+AGREED = migrate_data()
 
 
 class HypervisorTestCase(base.TestCase):
@@ -64,8 +65,8 @@ class WitnessTest(HypervisorTestCase):
 
     def test_none(self):
         self.run_at(self.a)
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, Peer('b', ''), PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, Peer('b', ''), AGREED)
         self.assertEqual(['b'], self.world.running(UUID))
         self.assertEqual([], self.world.violations())
 
@@ -97,8 +98,8 @@ class WitnessTest(HypervisorTestCase):
     def test_due_migration_is_no_violation(self):
         # At the instant of the start the guest has left.
         self.run_at(self.a)
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, Peer('b', ''), PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, Peer('b', ''), AGREED)
         self.b.start(UUID)
         self.assertEqual([], self.world.violations())
 
@@ -164,8 +165,8 @@ class WholeCallsTest(HypervisorTestCase):
         self.world.set_migration_seconds(100)
         self.world.clear_faults()
         self.a.pause(UUID)
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, Peer('b', ''), PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, Peer('b', ''), AGREED)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
 
     def test_errors_are_passed_through(self):
@@ -187,7 +188,7 @@ class WholeCallsTest(HypervisorTestCase):
     def test_everything(self):
         self.run_at(self.a)
         self.a.retain_disks(UUID, copy=True)
-        self.b.pre_live_migration(spec(), PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
         found = {
             (host, kind)
             for host, kinds in self.world.dump().items()

@@ -18,15 +18,12 @@ from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.qemu import driver
 from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
 from tests import base
+from tests.unit.virt.libvirt.qemu.test_live_migration import qemu_data
 from tests.unit.virt.libvirt.test_connection import ConnectionTestCase
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import UUID
 
-PLAN = {
-    'uri': 'qemu://there',
-    'mode': 'live',
-    'block_migration': False,
-    'tls': False,
-}
+AGREED = migrate_data(block_migration=False, qemu=qemu_data())
 
 
 class DedicatedConnectionTest(ConnectionTestCase):
@@ -90,9 +87,9 @@ class LongCallsTest(base.TestCase):
         with mock.patch.object(
             QemuLiveMigration, '_migrate_params', return_value={}
         ):
-            self.moves.start_live_migration(UUID, mock.Mock(), PLAN)
+            self.moves.start_live_migration(UUID, mock.Mock(), AGREED)
         for thread in threading.enumerate():
-            if thread.name == f'move-{UUID[:8]}':
+            if thread.name == f'migrate-{UUID[:8]}':
                 thread.join()
         domain.migrateToURI3.assert_not_called()
         return self.moves.migration_status(UUID)

@@ -11,6 +11,9 @@ import stat
 import orjson
 
 from minova import exception
+from minova.objects.live_migrate_data import StorageProbe
+from minova.objects.transfer_ticket import TransferEndpoint
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
@@ -79,16 +82,19 @@ class TransferTestCase(base.TestCase):
         self.start()
 
     def create_ticket(self, uuid=UUID, token='secret'):
-        receiver.write_ticket(
-            self.place.incoming_directory(uuid), {'token': token}
+        ticket = TransferTicket(
+            host='b',
+            operation='operation-1',
+            token=token,
+            endpoint=TransferEndpoint(
+                address='127.0.0.1',
+                port=self.port,
+                fingerprint=self.fingerprint,
+                probe=StorageProbe(name='.probe', token='probe'),
+            ),
         )
-        return {
-            'host': 'b',
-            'address': '127.0.0.1',
-            'port': self.port,
-            'fingerprint': self.fingerprint,
-            'token': token,
-        }
+        receiver.write_ticket(self.place.incoming_directory(uuid), ticket)
+        return ticket
 
     def file(self, name, *pieces, size=0):
         """Write a file of the source."""
@@ -453,7 +459,7 @@ class TrustTest(TransferTestCase):
 
     def test_the_wrong_token(self):
         self.file('disk', (0, b'x' * MIB))
-        transfer_ticket = self.create_ticket() | {'token': 'another'}
+        transfer_ticket = self.create_ticket().replace(token='another')
         before = self.written()
         self.assert_failed('refuses', 'disk', transfer_ticket=transfer_ticket)
         for token in ('', 'another', 'secret2', 'SECRET'):
@@ -513,10 +519,13 @@ class TrustTest(TransferTestCase):
             return real(connection, body)
 
         self.patch(server._Connection, '_dispatch', ask)
+        other = transfer_ticket.replace(
+            endpoint=transfer_ticket.endpoint.replace(fingerprint='0' * 64)
+        )
         self.assert_failed(
             'another certificate',
             'disk',
-            transfer_ticket=transfer_ticket | {'fingerprint': '0' * 64},
+            transfer_ticket=other,
         )
         self.assertEqual([], received)
         self.send('disk', transfer_ticket=transfer_ticket)

@@ -16,12 +16,13 @@ from minova.states import PowerState
 from minova.virt.driver import Peer
 from tests import base
 from tests.unit.virt.rigs import EmbeddedRig
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
 ON = (PowerState.RUNNING, PowerState.PAUSED)
 B = Peer('b', '')
-PLAN = {'source': 'a', 'dest': 'b', 'block_migration': True}
+AGREED = migrate_data()
 
 #: The calls by which something on a disk becomes other than it was.
 EFFECTS = (
@@ -380,8 +381,8 @@ class LiveMigrationCrashTest(CrashTestCase):
         self.rig.set_migration_seconds(0)
         self.guest(PowerState.RUNNING)
         self.boot = self.a.guest(UUID).boot
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, B, PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, B, AGREED)
 
     def assert_migrated(self):
         self.assertEqual('completed', self.a.migration_status(UUID).state)
@@ -436,11 +437,11 @@ class LiveMigrationCrashTest(CrashTestCase):
         def before():
             self.rig.set_migration_seconds(1000)
             self.guest(PowerState.RUNNING)
-            self.b.pre_live_migration(spec(), PLAN)
+            self.b.pre_live_migration(spec(), AGREED)
 
         self.kill_everywhere(
             before,
-            lambda: self.a.start_live_migration(UUID, B, PLAN),
+            lambda: self.a.start_live_migration(UUID, B, AGREED),
             lambda: self.assertEqual(
                 'running', self.a.migration_status(UUID).state
             ),
@@ -462,20 +463,22 @@ class LiveMigrationCrashTest(CrashTestCase):
     def start_long_migration(self):
         self.rig.set_migration_seconds(1000)
         self.guest(PowerState.RUNNING)
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, B, PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, B, AGREED)
 
     def test_pre_live_migration(self):
         self.kill_everywhere(
             lambda: self.guest(PowerState.RUNNING),
-            lambda: self.b.pre_live_migration(spec(), PLAN),
+            lambda: self.b.pre_live_migration(spec(), AGREED),
             lambda: self.assertTrue(self.b.guest(UUID).is_incoming),
         )
 
     def test_rollback_at_destination(self):
         self.kill_everywhere(
             self.start_long_migration,
-            lambda: self.b.rollback_live_migration_at_destination(UUID, PLAN),
+            lambda: self.b.rollback_live_migration_at_destination(
+                UUID, AGREED
+            ),
             lambda: self.assertIsNone(self.b.guest(UUID)),
             lambda: self.assertEqual(PowerState.RUNNING, self.power()),
         )

@@ -11,18 +11,22 @@ import fixtures
 import libvirt
 
 from minova import exception
+from minova.objects.live_migrate_data import DestCheckData
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.states import PowerState
 from minova.virt.driver import Peer
 from minova.virt.libvirt.embedded import driver
 from minova.virt.libvirt.embedded import store
 from tests import base
 from tests.unit.virt.rigs import EmbeddedRig
+from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
 B = Peer('b', '')
-PLAN = {'source': 'a', 'dest': 'b', 'block_migration': True}
+AGREED = migrate_data()
+SOURCE = LiveMigrateSource(host='a', cpu_info={})
 
 
 class EmbeddedTestCase(base.TestCase):
@@ -195,7 +199,7 @@ class RestartTest(EmbeddedTestCase):
     def test_a_guest_that_vanishes_behind_our_back(self):
         self.running()
         self.running(OTHER)
-        self.a.start_live_migration(UUID, B, PLAN)
+        self.a.start_live_migration(UUID, B, AGREED)
         for uuid in (UUID, OTHER):
             self.domain(self.a, uuid).destroy()
             self.domain(self.a, uuid).undefine()
@@ -408,17 +412,17 @@ class LiveMigrationTest(EmbeddedTestCase):
 
     def begin(self, seconds=0):
         self.rig.set_migration_seconds(seconds)
-        self.b.pre_live_migration(spec(), PLAN)
-        self.a.start_live_migration(UUID, B, PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
+        self.a.start_live_migration(UUID, B, AGREED)
 
     def test_simulated_migration_is_logged(self):
         answer = self.b.check_can_live_migrate_destination(
-            spec(), {'host': 'a'}, None
+            spec(), SOURCE, None, False
         )
-        plan = self.a.check_can_live_migrate_source(UUID, answer, None)
-        self.assertIn('No memory is moved', plan['simulated'])
-        self.b.pre_live_migration(spec(), plan)
-        self.a.start_live_migration(UUID, B, plan)
+        agreed = self.a.check_can_live_migrate_source(UUID, answer, None)
+        self.assertIn('No memory is moved', agreed.simulation_notice)
+        self.b.pre_live_migration(spec(), agreed)
+        self.a.start_live_migration(UUID, B, agreed)
         self.a.migration_status(UUID)
         emitted = [t for t in self.log.output.splitlines() if UUID in t]
         self.assertEqual(2, len([t for t in emitted if 'acted out' in t]))
@@ -428,15 +432,16 @@ class LiveMigrationTest(EmbeddedTestCase):
             exception.MigrationPreCheckError,
             self.b.check_can_live_migrate_destination,
             spec(),
-            {'host': 'far-away'},
+            LiveMigrateSource(host='far-away', cpu_info={}),
             None,
+            False,
         )
         self.assertIn('far-away is no embedded host', str(error))
         self.assertRaises(
             exception.MigrationPreCheckError,
             self.a.check_can_live_migrate_source,
             UUID,
-            {'dest': 'far-away'},
+            DestCheckData(host='far-away'),
             None,
         )
 
@@ -473,7 +478,7 @@ class LiveMigrationTest(EmbeddedTestCase):
     def test_repeated_start_is_ignored(self):
         self.begin(100)
         self.rig.later(60)
-        self.a.start_live_migration(UUID, B, PLAN)
+        self.a.start_live_migration(UUID, B, AGREED)
         self.rig.later(60)
         self.assertEqual('completed', self.a.migration_status(UUID).state)
 
@@ -503,7 +508,7 @@ class LiveMigrationTest(EmbeddedTestCase):
             self.a.start_live_migration,
             UUID,
             B,
-            PLAN,
+            AGREED,
         )
         self.assertIn('off', str(error))
         self.assertEqual('none', self.a.migration_status(UUID).state)
@@ -550,11 +555,12 @@ class LiveMigrationTest(EmbeddedTestCase):
     def test_prepared_when_it_is_there(self):
         self.begin()
         self.a.migration_status(UUID)
-        self.b.pre_live_migration(spec(), PLAN)
+        self.b.pre_live_migration(spec(), AGREED)
         self.assertEqual(PowerState.RUNNING, self.b.guest(UUID).power)
         self.assertFalse(self.b.guest(UUID).is_incoming)
-        self.a.pre_live_migration(spec(), {'source': 'b'})
-        self.b.start_live_migration(UUID, Peer('a', ''), {'source': 'b'})
+        back = migrate_data('b', 'a')
+        self.a.pre_live_migration(spec(), back)
+        self.b.start_live_migration(UUID, Peer('a', ''), back)
         self.assertEqual('completed', self.b.migration_status(UUID).state)
         self.assertIsNone(self.b.guest(UUID))
 
@@ -569,7 +575,8 @@ from minova.conf import CONF
 import minova.virt.libvirt
 from minova.virt.driver import Peer
 from minova.virt.libvirt.embedded import driver as embedded_driver
-from tests.unit.virt.rigs import spec
+from tests.unit.virt.rigs import migrate_data
+from tests.unit.virt.rigs import migrate_data, spec
 CONF([], default_config_files=[])
 CONF.set_override('embedded_directory', sys.argv[1], 'libvirt')
 CONF.set_override('embedded_migration_seconds', 0.3, 'libvirt')
@@ -578,7 +585,9 @@ driver.create_disks(spec(), None)
 driver.define(spec(operation='there', generation=3))
 driver.start({UUID!r})
 if 'move' in sys.argv:
-    driver.start_live_migration({UUID!r}, Peer('a', ''), {{'source': 'far'}})
+    driver.start_live_migration(
+        {UUID!r}, Peer('a', ''), migrate_data('far', 'a')
+    )
 print('ready', flush=True)
 while True:
     driver.next_event(0.05)
@@ -612,7 +621,7 @@ while True:
         )
 
     def test_a_guest_comes_from_another_process(self):
-        self.a.pre_live_migration(spec(), {'source': 'far'})
+        self.a.pre_live_migration(spec(), migrate_data('far', 'a'))
         self.process('move')
         while not self.on(self.a):
             self.a.next_event(0.1)

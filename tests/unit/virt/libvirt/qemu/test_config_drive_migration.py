@@ -7,9 +7,10 @@ import os
 import fixtures
 
 from minova import exception
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.virt import configdrive
 from minova.virt.driver import ConfigDrive
-from minova.virt.libvirt.qemu import live_migration
+from minova.virt.libvirt.qemu import live_migration_checks
 from tests.unit.virt.libvirt.fake_libvirt import HostsTestCase
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -30,7 +31,7 @@ class ConfigDriveMigrationTest(HostsTestCase):
         super().setUp()
         self.useFixture(
             fixtures.MockPatchObject(
-                live_migration.qemu_version,
+                live_migration_checks.qemu_version,
                 'get_version',
                 lambda path: 10_000_000,
             )
@@ -42,7 +43,10 @@ class ConfigDriveMigrationTest(HostsTestCase):
 
     def plan(self, wanted):
         answer = self.b.moves.check_can_live_migrate_destination(
-            wanted, {}, None
+            wanted,
+            LiveMigrateSource(host='a', cpu_info={}),
+            None,
+            False,
         )
         return self.a.moves.check_can_live_migrate_source(UUID, answer, None)
 
@@ -54,7 +58,7 @@ class ConfigDriveMigrationTest(HostsTestCase):
     def receive(self, wanted):
         plan = self.plan(wanted)
         self.b.moves.pre_live_migration(wanted, plan)
-        return plan['config_drive_content']
+        return plan.qemu.config_drive
 
     def test_as_it_would_be_made_it_is_made(self):
         wanted = self.boot(metadata={'role': 'web', 'an': 'other'})
@@ -75,9 +79,15 @@ class ConfigDriveMigrationTest(HostsTestCase):
 
     def plan_without_check(self, wanted):
         """Return a plan of a source that knows nothing of drives."""
-        return {'block_migration': True, 'disks': [
-            {'name': 'disk', 'size': 1 << 30, 'format': 'qcow2', 'base': None}
-        ]}  # fmt: skip
+        answer = self.b.moves.check_can_live_migrate_destination(
+            wanted,
+            LiveMigrateSource(host='a', cpu_info={}),
+            None,
+            False,
+        )
+        answer = answer.replace(qemu=answer.qemu.replace(has_disks=False))
+        agreed = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        return agreed.replace(qemu=agreed.qemu.replace(config_drive=None))
 
     def test_the_largest_that_a_user_may_have(self):
         metadata = {f'{"k" * 250}{n:05d}': os.urandom(127).hex() for n in
@@ -91,9 +101,14 @@ class ConfigDriveMigrationTest(HostsTestCase):
     def test_destination_without_digest(self):
         wanted = self.boot()
         answer = self.b.moves.check_can_live_migrate_destination(
-            wanted, {}, None
+            wanted,
+            LiveMigrateSource(host='a', cpu_info={}),
+            None,
+            False,
         )
-        del answer['config_drive']
+        answer = answer.replace(
+            qemu=answer.qemu.replace(config_drive_digest=None)
+        )
         plan = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
         self.b.moves.pre_live_migration(wanted, plan)
         self.assertEqual(self.drive(self.a), self.drive(self.b))

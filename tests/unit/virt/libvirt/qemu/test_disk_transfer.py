@@ -10,6 +10,7 @@ import sys
 
 from minova import exception
 from minova.conf import CONF
+from minova.objects.transfer_ticket import TransferTicket
 from minova.virt import host_contents
 from minova.virt.driver import Peer
 from minova.virt.host_contents import DiskArtifacts
@@ -173,7 +174,7 @@ class SeparateStorageTest(RemoteTestCase):
         go = self.a.send_disks(UUID, B, first)
         next(go)
         second = self.create_ticket(operation='operation-2')
-        self.assertNotEqual(first['token'], second['token'])
+        self.assertNotEqual(first.token, second.token)
         self.assert_refused('transfer_ticket', list, go)
         self.send_disks(second)
         self.b.commit_received_disks(UUID)
@@ -240,22 +241,24 @@ class SeparateStorageTest(RemoteTestCase):
         mode = os.stat(self.b.incoming_directory(UUID)).st_mode
         self.assertEqual(0o700, stat.S_IMODE(mode))
 
-    def test_no_ticket(self):
+    def test_no_endpoint(self):
         self.made()
+        ticket = self.create_ticket().replace(endpoint=None)
         for call in (self.a.check_can_send_disks, self.a.send_disks):
             self.assert_refused(
-                'the same release', lambda c=call: list(c(UUID, B, {}) or ())
+                'b receives no disks over the network',
+                lambda c=call: list(c(UUID, B, ticket) or ()),
             )
 
     def test_the_port_is_remembered(self):
-        before = self.create_ticket()['port']
+        before = self.create_ticket().endpoint.port
         self.assertNotEqual(0, before)
         self.restart('b')
-        self.assertEqual(before, self.create_ticket()['port'])
+        self.assertEqual(before, self.create_ticket().endpoint.port)
 
     def test_the_port_is_taken(self):
         self.config(
-            group='compute', transfer_port=self.create_ticket()['port']
+            group='compute', transfer_port=self.create_ticket().endpoint.port
         )
         error = self.assertRaises(
             exception.ConfigInvalid,
@@ -279,7 +282,8 @@ from tests.unit.virt.libvirt.qemu.test_disk_transfer import open_disks
 from tests.unit.virt.rigs import spec
 import json
 disks = open_disks(sys.argv[1], 'b')
-print(json.dumps(disks.prepare_disk_transfer(spec())), flush=True)
+ticket = disks.prepare_disk_transfer(spec())
+print(json.dumps(ticket.to_wire()), flush=True)
 sys.stdin.read()
 """
 
@@ -298,7 +302,8 @@ sys.stdin.read()
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.addCleanup(process.stdin.close)
-        return process, json.loads(process.stdout.readline())
+        ticket = json.loads(process.stdout.readline())
+        return process, TransferTicket.from_wire(ticket)
 
     def test_killed_again_and_again(self):
         self.made()
@@ -340,7 +345,8 @@ sys.stdin.read()
             'from tests.unit.virt.libvirt.qemu '
             'import test_disk_transfer as t\n'
             "disks = t.open_disks(sys.argv[1], 'a')\n"
-            'go = disks.send_disks(t.UUID, t.B, json.loads(sys.argv[2]))\n'
+            'ticket = t.TransferTicket.from_wire(json.loads(sys.argv[2]))\n'
+            'go = disks.send_disks(t.UUID, t.B, ticket)\n'
             'for step in range(9):\n'
             '    next(go)\n'
             "print('here', flush=True)\n"
@@ -350,7 +356,7 @@ sys.stdin.read()
         with subprocess.Popen(
             [
                 sys.executable, '-c', code, self.directory,
-                json.dumps(transfer_ticket),
+                json.dumps(transfer_ticket.to_wire()),
             ],
             stdout=subprocess.PIPE,
         ) as process:  # fmt: skip
@@ -417,7 +423,7 @@ class SharedTest(RemoteTestCase):
         first = self.create_ticket()
         self.open('c')
         second = self.hosts['c'].prepare_disk_transfer(spec())
-        self.assertNotEqual(first['token'], second['token'])
+        self.assertNotEqual(first.token, second.token)
         list(self.a.send_disks(UUID, Peer('c', ''), second))
         self.a.retain_disks(UUID)
         self.hosts['c'].commit_received_disks(UUID)
@@ -527,7 +533,11 @@ class SharedTest(RemoteTestCase):
 
     def test_a_probe_that_is_not_seen_does_no_harm(self):
         self.made()
-        transfer_ticket = self.create_ticket() | {'content': 'another'}
+        ticket = self.create_ticket()
+        probe = ticket.endpoint.probe.replace(token='another')
+        transfer_ticket = ticket.replace(
+            endpoint=ticket.endpoint.replace(probe=probe)
+        )
         self.assert_refused('both hosts see', self.send_disks, transfer_ticket)
         self.assertEqual(b'token', self.read('a'))
         self.assertTrue(self.a.has_disks(UUID))

@@ -10,9 +10,14 @@ import libvirt
 
 from minova import clock
 from minova import exception
+from minova.objects.live_migrate_data import LiveMigrateSource
+from minova.objects.live_migrate_data import QemuDestination
+from minova.objects.live_migrate_data import QemuMigrateData
+from minova.objects.live_migrate_data import StorageProbe
 from minova.virt import qemu_version
 from minova.virt.driver import Peer
 from minova.virt.libvirt.qemu import live_migration
+from minova.virt.libvirt.qemu import live_migration_checks
 from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disk_ownership import OWNER_FILE
 from tests import base
@@ -25,7 +30,40 @@ from tests.unit.virt.rigs import UUID
 
 _GIB = 1 << 30
 OLD, NEW = 7_002_000, 10_000_002
-PLAN = {'mode': 'live', 'block_migration': True, 'tls': False}
+
+
+def destination(**values):
+    """Return what a QEMU host answers to the check of a destination."""
+    made = {
+        'virt_type': 'qemu',
+        'emulator': '',
+        'qemu_version': NEW,
+        'instances_path': '/instances',
+        'image_cache_path': '/images',
+        'vnc_listen': '127.0.0.1',
+        'live_migration_uri': 'qemu+tls://b/system',
+        'inbound_address': '192.0.2.1',
+        'probe': StorageProbe(name='.probe-b', token='token'),
+        'has_disks': False,
+        'missing_base': None,
+        'config_drive_digest': None,
+        'free_bytes': 1 << 40,
+        'disk_over_commit': False,
+    }
+    return QemuDestination(**(made | values))
+
+
+def qemu_data(**values):
+    """Return how a guest migrates between two QEMU hosts."""
+    made = {
+        'destination': destination(),
+        'disks': [],
+        'mode': 'live',
+        'tls': False,
+        'config_drive': None,
+        'incremental': False,
+    }
+    return QemuMigrateData(**(made | values))
 
 
 class ModeTest(base.TestCase):
@@ -41,9 +79,10 @@ class ModeTest(base.TestCase):
             f"<domain type='{kind}'><devices><emulator>{EMULATOR}"
             '</emulator></devices></domain>'
         )
-        answer = {'dest': 'b', 'virt_type': dest, 'version': there}
-        return live_migration._migration_mode(
-            ElementTree.fromstring(text), answer
+        return live_migration_checks._migration_mode(
+            ElementTree.fromstring(text),
+            'b',
+            destination(virt_type=dest, qemu_version=there),
         )
 
     def test_sound_at_both_ends(self):
@@ -75,11 +114,11 @@ class ModeTest(base.TestCase):
             error = self.assertRaises(
                 exception.MigrationPreCheckError, self.mode, NEW, NEW, *kinds
             )
-            self.assertIn(f'runs on {kinds[0]}', str(error))
+            self.assertIn(f'virt_type {kinds[0]}', str(error))
 
 
 class FlagsTest(base.TestCase):
-    """What libvirt is told of a plan."""
+    """What libvirt is told of a agreed."""
 
     ALWAYS = (
         libvirt.VIR_MIGRATE_PEER2PEER
@@ -89,9 +128,10 @@ class FlagsTest(base.TestCase):
     )
     LIVE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_AUTO_CONVERGE
 
-    def assert_flags(self, more, **plan):
+    def assert_flags(self, more, block_migration=True, **values):
         self.assertEqual(
-            self.ALWAYS | more, live_migration._flags(PLAN | plan)
+            self.ALWAYS | more,
+            live_migration._flags(qemu_data(**values), block_migration),
         )
 
     def test_disks(self):
@@ -166,10 +206,13 @@ class LiveMigrationTestCase(HostsTestCase):
             )
         )
 
-    def check(self, block=None, **emitted):
-        """Let both hosts agree on a plan."""
+    def check(self, block=None, cpu_info=None, disk_over_commit=False):
+        """Let both hosts check; return what they agree on."""
         answer = self.b.moves.check_can_live_migrate_destination(
-            spec(), emitted, block
+            spec(),
+            LiveMigrateSource(host='a', cpu_info=cpu_info or {}),
+            block,
+            disk_over_commit,
         )
         return self.a.moves.check_can_live_migrate_source(UUID, answer, block)
 
@@ -197,8 +240,9 @@ class DestinationCheckTest(LiveMigrationTestCase):
             f'b still has a guest {UUID}',
             self.b.moves.check_can_live_migrate_destination,
             spec(),
-            {},
+            LiveMigrateSource(host='a', cpu_info={}),
             None,
+            False,
         )
 
     def test_libvirt_refuses(self):
@@ -260,28 +304,30 @@ class ProcessorTest(LiveMigrationTestCase):
     def test_one_of_which_nothing_is_known(self):
         self.a.boot()
         self.b.connection.opened.compares = libvirt.VIR_CPU_COMPARE_ERROR
-        self.assertEqual('live', self.check(cpu_info={})['mode'])
+        self.assertEqual('live', self.check(cpu_info={}).qemu.mode)
 
 
 class SourceCheckTest(LiveMigrationTestCase):
     def test_it_is_not_there_or_off(self):
-        self.assert_refused('does not run at a', self.check)
+        self.assert_refused('does not run on a', self.check)
         self.a.boot()
         self.a.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
-        self.assert_refused('does not run at a', self.check)
+        self.assert_refused('does not run on a', self.check)
 
     def test_block(self):
         self.a.boot(ephemeral_gb=1)
         for block in (None, True):
-            plan = self.check(block)
-            self.assertTrue(plan['block_migration'])
-            self.assertEqual(('b', 'a'), (plan['dest'], plan['source']))
+            agreed = self.check(block)
+            self.assertTrue(agreed.block_migration)
+            self.assertEqual(
+                ('b', 'a'), (agreed.dest_host, agreed.source_host)
+            )
             self.assertEqual(
                 [('disk', 'qcow2'), ('disk.ephemeral', 'raw')],
-                [(disk['name'], disk['format']) for disk in plan['disks']],
+                [(disk.name, disk.format) for disk in agreed.qemu.disks],
             )
         self.assert_refused(
-            'is not on shared storage: b does not see it',
+            'is not on shared storage: b does not share',
             self.check,
             False,
             kind=exception.InvalidLocalStorage,
@@ -291,9 +337,9 @@ class SourceCheckTest(LiveMigrationTestCase):
         self.share()
         self.a.boot()
         for block in (None, False):
-            self.assertFalse(self.check(block)['block_migration'])
+            self.assertFalse(self.check(block).block_migration)
         self.assert_refused(
-            'is on shared storage: a and b see the same files',
+            'is on shared storage: a and b share',
             self.check,
             True,
             kind=exception.InvalidSharedStorage,
@@ -311,7 +357,7 @@ class SourceCheckTest(LiveMigrationTestCase):
         self.a.boot(ephemeral_gb=1)
         self.useFixture(
             fixtures.MockPatchObject(
-                live_migration.shutil,
+                live_migration_checks.shutil,
                 'disk_usage',
                 return_value=mock.Mock(free=_GIB),
             )
@@ -319,14 +365,14 @@ class SourceCheckTest(LiveMigrationTestCase):
         # The one is a whole GiB and nothing is in it.
         with mock.patch.object(Domain, 'blockInfo', return_value=[_GIB]):
             self.assert_refused(
-                f'b has {_GIB} bytes free, the disks of {UUID} need '
-                f'{2 * _GIB}',
+                f'the disks of {UUID} need {2 * _GIB} bytes, b has {_GIB} '
+                'bytes free',
                 self.check,
             )
             self.check(disk_over_commit=True)
         self.useFixture(
             fixtures.MockPatchObject(
-                live_migration.shutil,
+                live_migration_checks.shutil,
                 'disk_usage',
                 return_value=mock.Mock(free=1),
             )
@@ -337,9 +383,9 @@ class SourceCheckTest(LiveMigrationTestCase):
 
     def test_source_decides_tls(self):
         self.a.boot()
-        self.assertFalse(self.check()['tls'])
+        self.assertFalse(self.check().qemu.tls)
         self.config(group='libvirt', live_migration_with_native_tls=True)
-        self.assertTrue(self.check()['tls'])
+        self.assertTrue(self.check().qemu.tls)
 
 
 class PreLiveMigrationTest(LiveMigrationTestCase):
@@ -360,7 +406,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         return wanted
 
     def over_image(self):
-        """The same, with a plan for its move."""
+        """The same, with a agreed for its move."""
         wanted = self.boot_over_image()
         sizes = {'disk': _GIB, 'disk.swap': 1 << 20}
         with mock.patch.object(
@@ -371,10 +417,10 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
             return wanted, self.check()
 
     def test_over_the_same_image(self):
-        wanted, plan = self.over_image()
+        wanted, agreed = self.over_image()
         path = self.image(self.b)
         prepare = self.b.moves.pre_live_migration
-        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        self.assertTrue(prepare(wanted, agreed, path).qemu.incremental)
         folder = self.b.disks.guest_directory(UUID)
         disk = os.path.join(folder, 'disk')
         self.assertEqual(_GIB, qcow2.virtual_size(disk, 'qcow2'))
@@ -386,30 +432,32 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.assertEqual('b', self.b.disks.get_owner(UUID))
         # Asked again it finds what it has made.
         before = os.stat(disk).st_ino
-        self.assertEqual({'incremental': True}, prepare(wanted, plan, path))
+        self.assertTrue(prepare(wanted, agreed, path).qemu.incremental)
         self.assertEqual(before, os.stat(disk).st_ino)
         self.assertEqual(
             {'disk', 'disk.swap', OWNER_FILE}, set(os.listdir(folder))
         )
 
     def test_over_another_image_or_none(self):
-        wanted, plan = self.over_image()
+        wanted, agreed = self.over_image()
         for image in (None, self.image(self.b, 'image-2')):
-            made = self.b.moves.pre_live_migration(wanted, plan, image)
-            self.assertEqual({'incremental': False}, made)
+            made = self.b.moves.pre_live_migration(wanted, agreed, image)
+            self.assertFalse(made.qemu.incremental)
             disk = os.path.join(self.b.disks.guest_directory(UUID), 'disk')
             emitted = qcow2.image_info(disk, 'qcow2')
             self.assertNotIn('backing-filename', emitted)
             self.assertEqual(_GIB, emitted['virtual-size'])
-            self.b.moves.rollback_live_migration_at_destination(UUID, plan)
+            self.b.moves.rollback_live_migration_at_destination(UUID, agreed)
             self.assertFalse(
                 os.path.exists(self.b.disks.guest_directory(UUID))
             )
 
     def test_shared(self):
         self.share()
-        wanted, plan = self.over_image()
-        self.assertEqual({}, self.b.moves.pre_live_migration(wanted, plan))
+        wanted, agreed = self.over_image()
+        self.assertEqual(
+            agreed, self.b.moves.pre_live_migration(wanted, agreed)
+        )
         self.assertEqual('a', self.b.disks.get_owner(UUID))
 
     def test_shared_without_the_image(self):
@@ -434,41 +482,41 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.share()
         self.boot_over_image()
         answer = self.b.moves.check_can_live_migrate_destination(
-            spec(), {}, None
+            spec(), LiveMigrateSource(host='a', cpu_info={}), None, False
         )
-        self.assertIsNone(answer.pop('missing_base'))
-        plan = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
-        self.assertFalse(plan['block_migration'])
+        self.assertIsNone(answer.qemu.missing_base)
+        agreed = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        self.assertFalse(agreed.block_migration)
 
     def test_shared_without_the_image_any_more(self):
         self.share()
-        wanted, plan = self.over_image()
+        wanted, agreed = self.over_image()
         os.unlink(os.path.join(self.a.site.image_cache_path, 'image-1'))
         self.assert_refused(
             '[compute] image_cache_directory in common too',
             self.b.moves.pre_live_migration,
             wanted,
-            plan,
+            agreed,
             kind=exception.DiskMissing,
         )
 
     def test_shared_and_gone(self):
-        wanted, plan = self.over_image()
+        wanted, agreed = self.over_image()
         self.assert_refused(
             'b does not see',
             self.b.moves.pre_live_migration,
             wanted,
-            plan | {'block_migration': False},
+            agreed.replace(block_migration=False),
             kind=exception.DiskMissing,
         )
 
     def test_shared_disks_are_never_removed(self):
         self.share()
-        _, plan = self.over_image()
+        _, agreed = self.over_image()
         self.b.connection.opened.domain = Domain('<domain/>')
         # Whosever they are said to be.
         self.b.disks.set_owner(UUID, 'b')
-        self.b.moves.rollback_live_migration_at_destination(UUID, plan)
+        self.b.moves.rollback_live_migration_at_destination(UUID, agreed)
         self.assertIn(('undefine',), self.b.domain.told)
         self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
 
@@ -479,15 +527,13 @@ class UnderWayTest(LiveMigrationTestCase):
     def setUp(self):
         super().setUp()
         self.a.boot()
-        self.plan = self.check()
+        self.agreed = self.check()
         self.domain = self.a.domain
         self.domain.ends = clock.event()
         self.addCleanup(self.domain.ends.set)
 
-    def begin(self, **more):
-        self.a.moves.start_live_migration(
-            UUID, Peer('b', ''), self.plan | more
-        )
+    def begin(self):
+        self.a.moves.start_live_migration(UUID, Peer('b', ''), self.agreed)
 
     def state(self):
         return self.a.moves.migration_status(UUID).state
@@ -534,7 +580,7 @@ class UnderWayTest(LiveMigrationTestCase):
         (emitted,) = self.started()
         _, uri, words, flags = emitted
         self.assertEqual('qemu+tls://b/system', uri)
-        self.assertEqual(live_migration._flags(self.plan), flags)
+        self.assertEqual(live_migration._flags(self.agreed.qemu, True), flags)
         self.assertEqual(
             'tcp://192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_URI]
         )
@@ -618,7 +664,7 @@ class UnderWayTest(LiveMigrationTestCase):
 
     def test_tune_migration(self):
         for seconds in (0, 1, 10, 11):
-            self.a.moves.tune_migration(UUID, self.plan, seconds)
+            self.a.moves.tune_migration(UUID, self.agreed, seconds)
         self.assertEqual(
             [('downtime', 50), ('downtime', 100)], self.domain.told
         )
@@ -626,14 +672,16 @@ class UnderWayTest(LiveMigrationTestCase):
         self.assertEqual('none', self.state())
 
     def test_tune_migration_switches_to_post_copy_once(self):
-        plan = self.plan | {'mode': 'post-copy'}
+        agreed = self.agreed.replace(
+            qemu=self.agreed.qemu.replace(mode='post-copy')
+        )
         self.domain.errors['post-copy'] = refusal(
             libvirt.VIR_ERR_OPERATION_INVALID
         )
-        self.a.moves.tune_migration(UUID, plan, 1)
+        self.a.moves.tune_migration(UUID, agreed, 1)
         del self.domain.errors['post-copy']
         for seconds in (2, 3):
-            self.a.moves.tune_migration(UUID, plan, seconds)
+            self.a.moves.tune_migration(UUID, agreed, seconds)
         self.assertEqual(2, self.domain.told.count(('post-copy',)))
 
     def test_other_job_is_no_migration(self):

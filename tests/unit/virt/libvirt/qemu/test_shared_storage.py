@@ -4,7 +4,8 @@
 import os
 import shutil
 
-from minova.virt.libvirt.qemu.shared_storage import SharedStorageProbe
+from minova.objects.live_migrate_data import StorageProbe
+from minova.virt.libvirt.qemu.shared_storage import SharedStorage
 from tests import base
 
 
@@ -15,38 +16,40 @@ class SharingTest(base.TestCase):
         return path
 
     def test_the_same(self):
-        a, b = (SharedStorageProbe(self.folder('x'), name) for name in 'ab')
-        self.assertTrue(a.is_visible(b.probe()))
-        self.assertTrue(b.is_visible(a.probe()))
+        a, b = (SharedStorage(self.folder('x'), name) for name in 'ab')
+        self.assertTrue(a.has_probe(b.write_probe()))
+        self.assertTrue(b.has_probe(a.write_probe()))
         # Once more it is the same word, whoever asks meanwhile.
-        self.assertEqual(b.probe(), b.probe())
+        self.assertEqual(b.write_probe(), b.write_probe())
 
     def test_another_one(self):
-        a = SharedStorageProbe(self.folder('x'), 'a')
-        b = SharedStorageProbe(self.folder('y'), 'b')
-        self.assertFalse(a.is_visible(b.probe()))
+        a = SharedStorage(self.folder('x'), 'a')
+        b = SharedStorage(self.folder('y'), 'b')
+        self.assertFalse(a.has_probe(b.write_probe()))
 
     def test_a_copy_is_not_the_same(self):
-        SharedStorageProbe(self.folder('x'), 'b').probe()
+        SharedStorage(self.folder('x'), 'b').write_probe()
         shutil.copytree(self.folder('x'), os.path.join(self.directory, 'y'))
-        a = SharedStorageProbe(self.folder('y'), 'a')
+        a = SharedStorage(self.folder('y'), 'a')
         # The next start of b draws another word.
         self.assertFalse(
-            a.is_visible(SharedStorageProbe(self.folder('x'), 'b').probe())
+            a.has_probe(SharedStorage(self.folder('x'), 'b').write_probe())
         )
 
     def test_it_comes_back(self):
-        a, b = (SharedStorageProbe(self.folder('x'), name) for name in 'ab')
-        probe = b.probe()
-        os.unlink(os.path.join(self.folder('x'), probe['name']))
-        self.assertFalse(a.is_visible(probe))
-        self.assertEqual(probe, b.probe())
-        self.assertTrue(a.is_visible(probe))
-        self.assertEqual([probe['name']], os.listdir(self.folder('x')))
+        a, b = (SharedStorage(self.folder('x'), name) for name in 'ab')
+        probe = b.write_probe()
+        os.unlink(os.path.join(self.folder('x'), probe.name))
+        self.assertFalse(a.has_probe(probe))
+        self.assertEqual(probe, b.write_probe())
+        self.assertTrue(a.has_probe(probe))
+        self.assertEqual([probe.name], os.listdir(self.folder('x')))
 
     def test_names_do_not_lead_elsewhere(self):
         path = os.path.join(self.directory, 'word')
         with open(path, 'w', encoding='ascii') as file:
             file.write('word')
-        a = SharedStorageProbe(self.folder('x'), 'a')
-        self.assertFalse(a.is_visible({'name': '../word', 'token': 'word'}))
+        a = SharedStorage(self.folder('x'), 'a')
+        self.assertFalse(
+            a.has_probe(StorageProbe(name='../word', token='word'))
+        )
