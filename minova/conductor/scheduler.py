@@ -24,8 +24,8 @@ from minova.db.queries import hosts as db_hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
+from minova.engine.unit_of_work import UnitOfWork
 from minova.flows.base import JsonDict
-from minova.flows.base import UnitOfWork
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import LiveMigrateSource
@@ -167,11 +167,14 @@ class Scheduler:
         availability_zone: str | None = None,
         excluded_hosts: tuple[str, ...] = (),
     ) -> Host:
-        """Choose a host and claim room on it, to be held by ``holder``."""
+        """Select a host and claim its resources for ``consumer``.
+
+        Raises NoValidHost, which lists every excluded host with the reason.
+        """
         spec = RequestSpec(
             flavor, requested_host, availability_zone, excluded_hosts
         )
-        connection: sa.Connection = uow.connection  # type: ignore[attr-defined]
+        connection = uow.connection
         for fresh in (False, True):
             self._refresh_view(connection, fresh)
             for row in self._rank_hosts(spec):

@@ -38,7 +38,7 @@ T = TypeVar('T', records.Operation, records.Step)
 
 
 class UnitOfWork(NoticeBuffer):
-    """The page that one transaction writes; see ``flows.chain.Book``."""
+    """What one transaction changes of an instance and of one operation."""
 
     def __init__(
         self,
@@ -163,7 +163,12 @@ class UnitOfWork(NoticeBuffer):
         to_error: bool = False,
         end_event: str | None = None,
     ) -> None:
-        """End badly: as it was, or ``lost``: in error. Records a fault."""
+        """End with an error and record a fault.
+
+        The instance returns to its old vm_state, or goes to ``error`` with
+        ``to_error``. Every notification that was started gets its error, but
+        ``end_event`` its end.
+        """
         if self._may_release_instance():
             self._apply(
                 states.fail(self.operation.kind, self.instance, to_error)
@@ -222,7 +227,11 @@ class UnitOfWork(NoticeBuffer):
         undoes: str | None = None,
         **args: Any,
     ) -> None:
-        """Let a host, or any conductor, run ``step`` next."""
+        """Make ``step`` the next step of a host, or of any conductor.
+
+        A ``nested`` step gets no wake-up: the step that enqueues it calls it.
+        The operation does not wait for the end of a ``detached`` step.
+        """
         topic = (
             'compute' if issubclass(step, base.ComputeStep) else 'conductor'
         )

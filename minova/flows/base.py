@@ -1,301 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The language in which the stories are told.
+"""The base classes of flows and of their steps.
 
-A *story* is what happens for one kind of operation, as *steps* in their
-order, each of which one service runs on one host. A step has halves that run
-in different places:
+A *flow* defines one kind of operation: its *steps* in their order, each of
+which one service runs on one host. The methods of a compute step run in
+different places:
 
-========== ============ ====================================================
-half       where        what it does
-========== ============ ====================================================
-begins     conductor    in the transaction in which the step is taken
-work       the host     asks the hypervisor; may be cut short at any point
-                        and is then called again: look first, do the rest
-saved      conductor    in a transaction in the middle of ``work``
-ends       conductor    in the transaction in which the step is done: changes
-                        the instance, owes the next step
-fails      conductor    in the transaction in which the error is recorded
-undone     conductor    in the transaction in which the step is taken back
-========== ============ ====================================================
+============= ========= ====================================================
+method        runs on   when
+============= ========= ====================================================
+on_start      conductor in the transaction that starts the step
+run           the host  calls the hypervisor; may be interrupted anywhere and
+                        is then run again, so it checks what is already done
+on_checkpoint conductor in a transaction in the middle of ``run``
+on_success    conductor in the transaction that finishes the step: changes the
+                        instance and enqueues the next step
+on_failure    conductor in the transaction that records the error
+on_undo       conductor in the transaction that marks the step as undone
+============= ========= ====================================================
 
-A *decision* is a step of the conductor: one transaction, nothing else.
-Stories see a transaction as a ``Book``, a host as a ``Job``, the conductor's
-knowledge as a ``Desk``; they import neither database nor hypervisor.
+A *conductor step* is one transaction of a conductor. A flow sees a transaction
+as a ``UnitOfWork``, a running step on its host as a ``StepContext`` and the
+hosts that a conductor knows as a ``Scheduler``. It imports neither the
+database nor the hypervisor.
 """
 
-import datetime
-import math
 from typing import Any
 from typing import ClassVar
-from typing import Protocol
 from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from minova import exception
 from minova.exception import serialization
 from minova.objects import operation as records
-from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
-from minova.objects.migration import Migration
 
 if TYPE_CHECKING:
-    from minova.virt.driver import Driver
-    from minova.virt.driver import GuestSpec
-    from minova.virt.driver import Peer
+    from minova.compute import step_context
+    from minova.conductor import scheduler
+    from minova.engine import unit_of_work
 
 Error = exception.MinovaException
 JsonDict = dict[str, Any]
 
 
-class UnitOfWork(Protocol):
-    """An instance and an operation on it, open in one transaction."""
-
-    instance: Instance
-    operation: records.Operation
-    now: datetime.datetime
-
-    @property
-    def step(self) -> records.Step:
-        """The step that is being taken, saved, ended or decided."""
-
-    @property
-    def migration(self) -> Migration:
-        """The record of the move that the operation makes or ends."""
-
-    def steps(self) -> list[records.Step]:
-        """All steps of the operation so far, in the order they were owed."""
-
-    # -- the instance --
-
-    def set_task_state(self, task_state: str) -> None:
-        """Pass to the next task state; tells it."""
-
-    def update_instance(self, **fields: Any) -> None:
-        """Change fields of the instance other than its states."""
-
-    def set_vm_state(self, vm_state: str) -> None:
-        """Change the vm_state to what power reconciliation found."""
-
-    def finish(self, old_vm_state: str | None = None) -> None:
-        """End well: the instance is let go of in its new vm_state."""
-
-    def fail(
-        self,
-        error: Error,
-        to_error: bool = False,
-        end_event: str | None = None,
-    ) -> None:
-        """End badly: as it was, or ``lost``: in error. Records a fault.
-
-        What is still open is told as broken, but ``closing`` as ended.
-        """
-
-    # -- what is told --
-
-    def emit(self, event: str) -> None:
-        """Tell a moment."""
-
-    def emit_start(self, event: str, **extras: Any) -> None:
-        """Tell that something starts."""
-
-    def emit_end(self, event: str, **extras: Any) -> None:
-        """Tell that it has ended well."""
-
-    def emit_error(self, event: str, error: Error) -> None:
-        """Tell that it has ended badly."""
-
-    # -- what is owed --
-
-    def enqueue(
-        self,
-        step: 'type[ComputeStep] | type[ConductorStep]',
-        host: str | None = None,
-        nested: bool = False,
-        detached: bool = False,
-        **args: Any,
-    ) -> None:
-        """Let a host, or any conductor, run ``step`` next.
-
-        A ``nested`` one is not woken: the step that owes it calls it. For a
-        ``detached`` one the operation's course does not wait.
-        """
-
-    def restart(self) -> None:
-        """Having taken all back, go on instead of failing."""
-
-    def request_abort(self) -> None:
-        """Ask the operation that owns the instance to stop."""
-
-    def request_force(self) -> None:
-        """Ask the operation that owns the instance to end soon."""
-
-    # -- room on hosts, records of moves --
-
-    def claim(self, host: str, flavor: Flavor, consumer: str) -> bool:
-        """Take room on a host; False when there is not enough."""
-
-    def release(self, host: str, consumer: str | None = None) -> None:
-        """Give back the room on a host, all or what ``holder`` holds."""
-
-    def transfer_claim(self, host: str, consumer: str, to: str) -> None:
-        """Let another hold the room that ``holder`` holds on a host."""
-
-    def delete_console_tokens(self) -> None:
-        """Let nobody see the instance's consoles any more."""
-
-    def release_ports(self) -> None:
-        """Give back the instance's addresses: it is at its end."""
-
-    def begin_migration(
-        self,
-        kind: str,
-        dest_host: str,
-        dest_node: str,
-        dest_ip: str,
-        new_flavor: Flavor,
-    ) -> None:
-        """Write the record of a migration, or another destination to it."""
-
-    def advance_migration(self, status: str) -> None:
-        """Change the migration's status.
-
-        Raises IllegalTransition when ``migration_states`` does not allow it.
-        """
-
-    def end_migration(self, status: str) -> None:
-        """Change the status of a migration that there is and has not ended."""
-
-    def save_migration(self, **byte_counts: int | None) -> None:
-        """Change the migration's figures."""
-
-
-class SelectedHost(Protocol):
-    """A host that was chosen and on which room was claimed."""
-
-    @property
-    def host(self) -> str:
-        """The name by which the bus knows it."""
-
-    @property
-    def hypervisor_hostname(self) -> str:
-        """The name by which its hypervisor knows itself."""
-
-    @property
-    def address(self) -> str:
-        """Where other hosts reach it."""
-
-    @property
-    def availability_zone(self) -> str:
-        """The zone it lies in."""
-
-
-class Scheduler(Protocol):
-    """What a conductor knows and decides with."""
-
-    def select_host(
-        self,
-        uow: UnitOfWork,
-        flavor: Flavor,
-        consumer: str,
-        requested_host: str | None = None,
-        availability_zone: str | None = None,
-        excluded_hosts: tuple[str, ...] = (),
-    ) -> SelectedHost:
-        """Choose a host and claim room on it, to be held by ``holder``.
-
-        Raises NoValidHost, which says which hosts were left out and why.
-        """
-
-    def select_live_migration_host(
-        self,
-        instance: Instance,
-        params: JsonDict,
-        excluded_hosts: tuple[str, ...],
-    ) -> JsonDict:
-        """Ask hosts until one can receive the guest; return its answer.
-
-        The answer's ``host`` names it. Raises MigrationPreCheckError or
-        NoValidHost, which say why.
-        """
-
-
-class StepContext(Protocol):
-    """One step at work on one host."""
-
-    host: str
-    kind: str
-    instance: Instance
-    params: JsonDict
-    args: JsonDict
-    old_vm_state: str
-    #: An earlier start of the service began the step and did not end it.
-    is_resumed: bool
-    #: Milestones passed by an earlier start, with the facts saved there.
-    checkpoints: dict[str, JsonDict]
-    #: The work is to end soon, at the guest's cost.
-    force_requested: bool
-
-    @property
-    def driver(self) -> 'Driver':
-        """The hypervisor; Stale when another start has replaced this one."""
-
-    @property
-    def migration(self) -> Migration:
-        """The record of the move."""
-
-    def spec(
-        self, fetch_kernel: bool = False, rescue: JsonDict | None = None
-    ) -> 'GuestSpec':
-        """Return what the hypervisor is to know of the guest.
-
-        With ``fetched`` the kernel that it may have beside its disk is on
-        this host. ``rescue`` is what is known of the image it is to be
-        rescued with.
-        """
-
-    def peer(self) -> 'Peer':
-        """Return the other host of the move."""
-
-    def is_current_generation(self, generation: int | None) -> bool:
-        """Tell whether a guest was last defined by this operation."""
-
-    def fetch_image(self, image_id: str | None = None) -> str | None:
-        """Return the path of an image, the instance's own, on this host."""
-
-    def save_checkpoint(self, checkpoint: str, **facts: Any) -> None:
-        """Record that a point was passed; Stale when taken over."""
-
-    def call_step(
-        self,
-        step: 'type[ComputeStep]',
-        host: str,
-        timeout: float = math.inf,
-    ) -> JsonDict:
-        """Let another host run a nested step; return its result.
-
-        One that does not answer is asked again for ``patience`` seconds, and
-        as long as the work is wanted; then GuestMigrationFailed.
-        """
-
-    def request_abort(self, step: 'type[ComputeStep]') -> None:
-        """Let ``step`` of the same instance, at work here, stop."""
-
-    def request_force(self, step: 'type[ComputeStep]') -> bool:
-        """Let ``step``, as above, end soon; False when it is not at work."""
-
-    def get_power_state(self, host: str) -> int | None:
-        """Ask another host for the guest's power state, None: not there."""
-
-    def report_progress(self, **byte_counts: int) -> None:
-        """Tell how far a migration is."""
-
-    def check_cancelled(self) -> None:
-        """Raise Cancelled or Stale when the work is not wanted any more."""
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass; ``check`` afterwards."""
-
-    def seconds_left(self) -> float:
-        """Seconds until the operation's deadline."""
+#: The types that a flow works with. Their packages use this one, so they are
+#: names for annotations only.
+UnitOfWork: TypeAlias = 'unit_of_work.UnitOfWork'
+StepContext: TypeAlias = 'step_context.StepContext'
+Scheduler: TypeAlias = 'scheduler.Scheduler'
 
 
 class ComputeStep:
@@ -307,67 +59,67 @@ class ComputeStep:
     since: ClassVar[str] = '1.0'
     #: Seconds that a caller waits for the result; None: the method is a cast.
     reply_timeout: ClassVar[float | None] = None
-    #: The step that takes it back, on the same host.
+    #: The step that undoes it, on the same host.
     undo: ClassVar['type[ComputeStep] | None'] = None
-    #: There is no way back: it is tried again until it succeeds, or until
-    #: the operation's deadline leaves the instance in error.
+    #: The step cannot be undone: it is retried until it succeeds, or until
+    #: the deadline of the operation leaves the instance in error.
     retry_until_done: ClassVar[bool] = False
-    #: The checkpoint after which it insists.
+    #: The checkpoint after which it is retried until done.
     point_of_no_return: ClassVar[str | None] = None
-    #: It harms nothing when it is done late: nobody waits for a dead host.
+    #: A late run is harmless: the operation does not wait for a host that is
+    #: down.
     deferrable: ClassVar[bool] = False
-    #: It runs while another step of the instance does.
+    #: It may run while another step of the instance does.
     concurrent: ClassVar[bool] = False
-    #: The nested steps that its work calls on other hosts.
+    #: The nested steps that ``run`` calls on other hosts.
     nested_steps: 'ClassVar[tuple[type[ComputeStep], ...]]' = ()
-    #: ``finish_without_host`` does what the operation needs of a step whose
-    #: host is down.
+    #: ``finish_without_host`` ends the operation while the host is down.
     can_finish_without_host: ClassVar[bool] = False
-    #: When its host stays away past the deadline the operation fails, and
-    #: what is left is taken back when the host returns. Others wait.
+    #: The operation fails if the host is still down at the deadline, and the
+    #: undo runs when the host returns. Without it the operation waits on.
     fail_at_deadline: ClassVar[bool] = False
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Write what is true once the step is taken."""
+        """Write the start of the step."""
 
     def run(self, ctx: StepContext) -> JsonDict:
-        """Ask the hypervisor; return what the conductor is to know."""
+        """Call the hypervisor; return the result for ``on_success``."""
         return {}
 
     def on_checkpoint(
         self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
     ) -> None:
-        """Write what is true once ``work`` has passed ``checkpoint``."""
+        """Write that ``run`` has passed ``checkpoint``."""
 
     def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Write what is true once ``work`` is done."""
+        """Write the end of the step and enqueue the next one."""
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
-        """Write what is true once ``work`` has raised ``error``."""
+        """Write that ``run`` has raised ``error``."""
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Write what is true once ``step``, one of these, is taken back."""
+        """Write that ``step``, one of this class, is undone."""
 
     def must_succeed(self, step: records.Step) -> bool:
-        """Tell whether an error now leads to another try, not to undoing."""
-        unsettled = step.error is not None and isinstance(
+        """Tell whether an error now leads to a retry, not to an undo."""
+        uncertain = step.error is not None and isinstance(
             serialization.decode(step.error), exception.OutcomeUncertain
         )
         return (
             self.retry_until_done
-            or unsettled
+            or uncertain
             or self.point_of_no_return in step.checkpoints
         )
 
     def is_retryable(self, error: Error) -> bool:
-        """Tell whether it is tried again, though it may be taken back.
+        """Tell whether a step that can be undone is retried first.
 
-        That is until the operation's deadline; then it is taken back.
+        The retries end at the deadline of the operation; then it is undone.
         """
         return False
 
     def is_fatal(self, error: Error) -> bool:
-        """Tell whether trying again cannot help a step that insists."""
+        """Tell whether a retry of a step that must succeed is useless."""
         return False
 
     def finish_without_host(self, uow: UnitOfWork) -> None:
@@ -383,7 +135,7 @@ class ConductorStep:
     since: ClassVar[str] = '1.0'
     #: A conductor step is never called: the method is a cast.
     reply_timeout: ClassVar[None] = None
-    #: It cannot decide without having asked hosts.
+    #: ``run`` needs the answers of hosts, which ``precheck`` collects.
     needs_precheck: ClassVar[bool] = False
 
     def precheck(
@@ -393,33 +145,33 @@ class ConductorStep:
         params: JsonDict,
         instance: Instance,
     ) -> JsonDict:
-        """Ask hosts what must be known, before the transaction."""
+        """Call hosts before the transaction; return their answers."""
         return {}
 
     def run(
         self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
     ) -> JsonDict:
-        """Decide; return what ``undone`` will need to know."""
+        """Decide; return the result that ``on_undo`` needs."""
         return {}
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Write what is true once ``step``, one of these, is taken back."""
+        """Write that ``step``, one of this class, is undone."""
 
 
 class Flow:
-    """What happens for one kind of operation.
+    """The steps of one kind of operation.
 
-    ``steps`` are those it may owe, in the order they happen, then those that
-    take them back.
+    ``steps`` lists the steps in the order in which they run, then the steps
+    that undo them.
     """
 
     steps: ClassVar[tuple[type[ComputeStep] | type[ConductorStep], ...]] = ()
-    #: It makes or ends a move, of which a record is kept.
+    #: The operation has a migration record.
     has_migration: ClassVar[bool] = False
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Owe the first step, in the transaction that begins it all."""
+        """Enqueue the first step, in the transaction that begins it all."""
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
-        """Go on after everything was taken back; by default, fail."""
+        """Continue after the undo of all steps; by default, fail."""
         uow.fail(error)
