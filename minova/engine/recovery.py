@@ -14,7 +14,7 @@ from minova.db.queries import operations
 from minova.engine import operation_log
 from minova.engine import recovery_rules
 from minova.engine import unwind
-from minova.engine import wait_reason
+from minova.engine import waits
 from minova.engine.recovery_rules import AtDeadline
 from minova.engine.recovery_rules import WithoutHost
 from minova.engine.unit_of_work import UnitOfWork
@@ -47,7 +47,7 @@ def handle_host_down(
         _finish_without_host(uow, step_def, why)
     elif decision is WithoutHost.DETACH_UNDO:
         unwind.detach_undo(uow, f'host {uow.step.host} is down ({why})')
-        wait_reason.wait_for_host(uow, why)
+        waits.wait_for_host(uow, why)
     elif decision is WithoutHost.UNWIND:
         error = _host_lost(uow, why)
         uow.finish_step(records.PREEMPTED)
@@ -55,7 +55,7 @@ def handle_host_down(
     elif decision is WithoutHost.FAIL:
         unwind.fail_without_host(uow, _host_lost(uow, why))
     else:
-        wait_reason.wait_for_host(uow, why)
+        waits.wait_for_host(uow, why)
     return uow.flush()
 
 
@@ -93,7 +93,7 @@ def handle_host_return(
         step.incarnation == loaded.incarnation
     ):
         uow = _unit_of_work(connection, loaded, publisher)
-        wait_reason.clear_on_host_return(uow)
+        waits.clear_on_host_return(uow)
         uow.flush()
 
 
@@ -116,7 +116,7 @@ def handle_deadline(
     )
     if decision is AtDeadline.LET_FINISH:
         if uow.operation.wait_reason is None:
-            wait_reason.wait_for_end(uow)
+            waits.wait_for_end(uow)
         return uow.flush()
     error = _deadline_exceeded(uow)
     if decision is AtDeadline.DETACH_UNDO:

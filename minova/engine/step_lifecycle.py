@@ -17,7 +17,7 @@ from minova.db.queries import operations
 from minova.engine import operation_log
 from minova.engine import step_records
 from minova.engine import unwind
-from minova.engine import wait_reason
+from minova.engine import waits
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
@@ -60,7 +60,7 @@ def start(
         step_def.on_start(uow)
         step.started_at = uow.now
     again = step.state == records.RUNNING and step.incarnation != incarnation
-    wait_reason.clear_on_start(uow, again)
+    waits.clear_on_start(uow, again)
     step.state = records.RUNNING
     step.incarnation = incarnation
     uow.flush()
@@ -171,7 +171,7 @@ def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
     step.state = records.PENDING
     step.incarnation = None
     step.attempts += 1
-    wait_reason.wait_for_retry(uow, error, pause)
+    waits.wait_for_retry(uow, error, pause)
 
 
 # -- what all of them need ---------------------------------------------------

@@ -1,119 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operation waits for, and since when.
+"""The texts of what an operation waits for.
 
-An operation records one wait at a time: that of the first of its open steps
-to wait. The record lasts until this step starts or ends; then the wait of
-another step may take its place. The text begins with what the operation waits
-for. While that part is the same it is the same wait, whatever details follow.
+A text begins with the reason of one step. While that part is the same it is
+the same wait, whatever details follow.
 """
 
-import datetime
-from typing import TYPE_CHECKING
-
-from minova import exception
 from minova.engine import operation_log
 from minova.objects import operation as records
 
-if TYPE_CHECKING:
-    from minova.engine.unit_of_work import UnitOfWork
 
-
-def _host_return_text(step: records.Step) -> str:
+def host_return(step: records.Step) -> str:
+    """Return the reason of a step whose host is down."""
     return f'host {step.host} to return for {step.method}'
 
 
-def _retry_text(step: records.Step) -> str:
+def retry(step: records.Step) -> str:
+    """Return the reason of a step that failed and is retried."""
     return f'{operation_log.describe_step(step)} to succeed'
 
 
-def _end_text(step: records.Step) -> str:
+def end(step: records.Step) -> str:
+    """Return the reason of a step that still runs past the deadline."""
     return f'{operation_log.describe_step(step)} to finish'
-
-
-def wait_for_host(uow: 'UnitOfWork', why: str) -> None:
-    """Record that the open step waits for its host, which is down."""
-    _record(uow, _host_return_text(uow.step), f' ({why})')
-
-
-def wait_for_retry(
-    uow: 'UnitOfWork', error: exception.MinovaException, delay: float
-) -> None:
-    """Record that the open step failed and is retried in ``delay`` seconds."""
-    step = uow.step
-    step.not_before = uow.now + datetime.timedelta(seconds=delay)
-    failure = f'attempt {step.attempts} failed: {error}'
-    _record(uow, _retry_text(step), f'; {failure}', is_logged=False)
-    operation_log.log(
-        uow.connection,
-        uow.operation,
-        f'retries {operation_log.describe_step(step)} in {delay:.0f} s: '
-        f'{failure}',
-        operation_log.WARNING,
-    )
-
-
-def wait_for_end(uow: 'UnitOfWork') -> None:
-    """Record that the open step still runs past the deadline."""
-    _record(uow, _end_text(uow.step), ', although the deadline has passed')
-
-
-def _record(
-    uow: 'UnitOfWork', what: str, detail: str, is_logged: bool = True
-) -> None:
-    """Record a wait, unless another step's is recorded."""
-    operation = uow.operation
-    known = operation.wait_reason
-    if known == what + detail:
-        return
-    if known is not None and not belongs_to(uow.step, known):
-        return
-    if known is None or not known.startswith(what):
-        operation.waiting_since = uow.now
-    operation.wait_reason = what + detail
-    if is_logged:
-        operation_log.log(
-            uow.connection,
-            operation,
-            f'waits for {what}{detail}',
-            operation_log.WARNING,
-        )
 
 
 def belongs_to(step: records.Step, text: str) -> bool:
     """Tell whether ``text`` is the wait reason of this step."""
-    own = (_host_return_text(step), _retry_text(step), _end_text(step))
+    own = (host_return(step), retry(step), end(step))
     return text.startswith(own)
-
-
-def clear_on_start(uow: 'UnitOfWork', is_retaken: bool) -> None:
-    """End the wait for the host: the host starts the open step.
-
-    ``is_retaken`` says that an earlier start of the host's compute ran it. A
-    wait for a retry goes on: the step has not succeeded yet.
-    """
-    operation, step = uow.operation, uow.step
-    waited = (operation.wait_reason or '').startswith(_host_return_text(step))
-    if waited:
-        clear(operation, step)
-    if is_retaken:
-        event = f'resumes {step.method}: host {step.host} has restarted'
-    else:
-        event = f'starts {step.method}: host {step.host} has returned'
-    if waited or is_retaken:
-        operation_log.log(uow.connection, operation, event)
-
-
-def clear_on_host_return(uow: 'UnitOfWork') -> None:
-    """End the wait for a host that ran the step all the time."""
-    operation, step = uow.operation, uow.step
-    if (operation.wait_reason or '').startswith(_host_return_text(step)):
-        clear(operation, step)
-        operation_log.log(
-            uow.connection,
-            operation,
-            f'continues {step.method}: host {step.host} sends heartbeats '
-            'again',
-        )
 
 
 def clear(operation: records.Operation, step: records.Step) -> None:
