@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page tells the world: collected here, numbered when it is written.
+"""The notifications of one transaction, collected until it is written.
 
-A span that is started is noted with the step that started it, so that it is
-ended exactly once, whoever ends the step: by itself, by undoing, or by an
-operation that takes the instance over.
+A span is an event with a start and an end or error. The step that starts a
+span records it, so that the span ends exactly once, whichever ends the step:
+the step itself, its undo, or an operation that preempts it.
 """
 
 from typing import Any
-import uuid
 
 import sqlalchemy as sa
 
@@ -15,7 +14,7 @@ from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.db.queries import operations
-from minova.db.queries import outbox
+from minova.engine.outbox_rows import OutboxRows
 from minova.notifications import events
 from minova.notifications import payload
 from minova.objects import operation as records
@@ -25,7 +24,7 @@ _STATES_COMPARED = {'vm_and_task_state': 2, 'vm_state': 1, 'none': 0}
 
 
 class NoticeBuffer:
-    """The telling half of a book."""
+    """The part of a unit of work that emits notifications."""
 
     def __init__(
         self,
@@ -39,23 +38,22 @@ class NoticeBuffer:
         self.connection = connection
         self.instance = instance
         self.operation = operation
-        self.publisher = publisher
         self.now = clock.now()
         self._new_operation = new_operation
         self._step = step
         self._pending: list[records.Step] = []
         self._emitted_states = (instance.vm_state, instance.task_state)
-        self._notices: list[dict[str, Any]] = []
-        #: What was started and is to be ended in this very transaction.
+        self._rows = OutboxRows(instance, publisher, self.now)
+        #: Spans that this transaction starts without a step, and must end.
         self._unattached_events: list[str] = []
 
     @property
     def pending(self) -> list[records.Step]:
-        """The steps that are owed since the book is open."""
+        """The steps that this unit of work has enqueued."""
         return self._pending
 
     def steps(self) -> list[records.Step]:
-        """All steps of the operation so far, in the order they were owed."""
+        """Return all steps of the operation, in the order of enqueueing."""
         known = []
         if not self._new_operation:
             known = operations.list_steps(self.connection, self.operation.id)
@@ -65,17 +63,17 @@ class NoticeBuffer:
             for step in known
         ] + self._pending
 
-    # -- moments -------------------------------------------------------------
+    # -- single events -------------------------------------------------------
 
     def emit(self, event: str) -> None:
-        """Tell a moment."""
+        """Emit an event without phases."""
         self._emit(
             events.event_type(event),
             payload.exists_payload(self.instance, self.now),
         )
 
     def emit_update(self) -> None:
-        """Tell how the states have changed since they were told last."""
+        """Emit the change of the states since the last update."""
         before = self._emitted_states
         self._emitted_states = (
             self.instance.vm_state,
@@ -91,49 +89,46 @@ class NoticeBuffer:
     # -- spans ---------------------------------------------------------------
 
     def emit_start(self, event: str, **extras: Any) -> None:
-        """Tell that something starts."""
-        own = (
-            self._unattached_events
-            if self._step is None
-            else self._step.open_events
-        )
-        own.append(event)
+        """Emit the start of a span; ``extras`` join the payload."""
+        self._own_events().append(event)
         self._emit_phase(event, events.START, extras)
 
     def emit_end(self, event: str, **extras: Any) -> None:
-        """Tell that it has ended well.
+        """Emit the end of a span.
 
-        What nobody waits for any more was told as broken when the operation
-        went on without it: its late end is not told.
+        A detached step has had its spans ended with an error when the
+        operation continued without it: its late end is not emitted. Raises
+        ValueError for any other span that was not started.
         """
         if not self._remove_open_event(event):
             if self._step is not None and self._step.detached:
                 return
             raise ValueError(
-                f'{event} was not open_events by {self.operation.id}'
+                f'Operation {self.operation.id} has not started {event}'
             )
         self._emit_phase(event, events.END, extras)
 
     def emit_error(self, event: str, error: exception.MinovaException) -> None:
-        """Tell that it has ended badly."""
+        """Emit the error that ends a span."""
         self._remove_open_event(event)
         self._emit_phase(
             event, events.ERROR, payload.fault_payload(error, error.status)
         )
 
     def open_events(self) -> list[str]:
-        """Return all that the operation has started and not ended."""
+        """Return the spans that the operation has started and not ended."""
         return [*self._unattached_events] + [
             event for step in self.steps() for event in step.open_events
         ]
 
+    def _own_events(self) -> list[str]:
+        if self._step is None:
+            return self._unattached_events
+        return self._step.open_events
+
     def _remove_open_event(self, event: str) -> bool:
-        """Take note of an end; tell whether there was a start."""
-        own = (
-            self._unattached_events
-            if self._step is None
-            else self._step.open_events
-        )
+        """Record the end of a span; False when it was not started."""
+        own = self._own_events()
         if event in own:
             own.remove(event)
             return True
@@ -154,7 +149,7 @@ class NoticeBuffer:
             payload.instance_payload(self.instance) | extras,
         )
 
-    # -- the rows ------------------------------------------------------------
+    # -- rows of the outbox --------------------------------------------------
 
     def _emit(self, event_type: str, content: dict[str, Any]) -> None:
         self.add_notice(self.operation, event_type, content)
@@ -165,46 +160,17 @@ class NoticeBuffer:
         event_type: str,
         content: dict[str, Any],
     ) -> None:
-        """Tell something in the name of ``operation``."""
-        self._notices.append(
-            {
-                'instance_uuid': self.instance.uuid,
-                'operation_id': operation.id,
-                'event_type': event_type,
-                'publisher_id': self.publisher,
-                'priority': events.priority(event_type),
-                'payload': content,
-                'context': operation.context,
-                'created_at': self.now,
-                'published_at': None,
-            }
-        )
+        """Emit a notification of ``operation``, which may be another one."""
+        self._rows.add(event_type, content, operation.id, operation.context)
 
     def number_notices(self) -> int:
-        """Give each notice its number; return the instance's newest.
-
-        The instance's row is locked, so that no other gives the same.
-        """
+        """Number the notifications; return the instance's newest number."""
         if self._unattached_events:
             raise AssertionError(
-                f'{self._unattached_events} would never be ended'
+                f'No step could end the spans {self._unattached_events}'
             )
-        newest = self.instance.notification_seq
-        for notice in self._notices:
-            newest += 1
-            notice['seq'] = newest
-            notice['message_id'] = message_id(self.instance.uuid, newest)
-        return newest
+        return self._rows.number()
 
     def write_notices(self) -> None:
-        """Write what was told, to be published once this is committed."""
-        if self._notices:
-            outbox.insert(self.connection, self._notices)
-
-
-def message_id(instance_uuid: str, seq: int) -> str:
-    """Return the id of an instance's notification number ``seq``.
-
-    Made from the two (uuid5), so that a second publication bears the same.
-    """
-    return str(uuid.uuid5(uuid.UUID(instance_uuid), str(seq)))
+        """Write the notifications to the outbox."""
+        self._rows.write(self.connection)

@@ -154,7 +154,7 @@ def _retry_or_give_up(
     uow: UnitOfWork, step_def: ComputeStep, error: exception.MinovaException
 ) -> None:
     step, operation = uow.step, uow.operation
-    late = uow.now > operation.deadline
+    late = operation.owns_instance and uow.now > operation.deadline
     if step_def.is_fatal(error) or (late and not step_def.deferrable):
         step_def.on_failure(uow, error)
         uow.finish_step(records.FAILED)

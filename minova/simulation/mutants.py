@@ -26,6 +26,7 @@ from minova.db.queries import outbox
 from minova.db.queries import ports
 from minova.engine import begin
 from minova.engine import notice_buffer
+from minova.engine import outbox_rows
 from minova.engine import step_lifecycle
 from minova.engine import unit_of_work
 from minova.flows import delete
@@ -286,13 +287,13 @@ MUTANTS: Final = (
             ((relay.Relay, 'publish_some', _mark_before_publish),)),
     Mutant('new-message-id-on-retry', 'a second publication has another message_id', 'invariant 6',
             _ALL, ('stop',),
-            ((notice_buffer, 'message_id', lambda original: lambda uuid, seq: clock.uuid4()),)),
+            ((outbox_rows, 'message_id', lambda original: lambda uuid, seq: clock.uuid4()),)),
     Mutant('start-emitted-twice', 'a step that goes on tells its start again', 'invariant 5',
             _ALL, ('reboot_hard', 'resize'),
             ((operations, 'load', _load_as_new),)),
     Mutant('end-emitted-twice', 'it is forgotten that a span was closed', 'invariant 5',
             _ALL, ('resize_fails', 'delete_resizing'),
-            ((notice_buffer.NoticeBuffer, '_forget', _return_value(True)),)),
+            ((notice_buffer.NoticeBuffer, '_remove_open_event', _return_value(True)),)),
     Mutant('undo-missing', 'the guest at the destination is not removed', 'invariant 9',
             _ALL, ('resize_fails',),
             ((resize.FinishResize, 'undo', _replace_with(None)),)),

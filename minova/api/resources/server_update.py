@@ -7,6 +7,7 @@ consumers are told of it is written in the same transaction.
 """
 
 from collections.abc import Callable
+import datetime
 from typing import Any
 from typing import Final
 
@@ -16,8 +17,7 @@ from minova.api.http.request import ApiRequest
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import instances
-from minova.db.queries import outbox
-from minova.engine import notice_buffer
+from minova.engine.outbox_rows import OutboxRows
 from minova.notifications import events
 from minova.notifications import payload
 from minova.objects.instance import Instance
@@ -62,12 +62,21 @@ def _write(
     }
     if not changed:
         return
-    changed['updated_at'] = clock.now()
-    if _NOTIFIED_FIELDS & changed.keys() and _is_notified():
-        changed['notification_seq'] = instance.notification_seq + 1
+    now = clock.now()
+    changed['updated_at'] = now
     for name, value in changed.items():
         setattr(instance, name, value)
-    # The row is locked, so nobody has taken the instance over meanwhile.
+    rows = OutboxRows(instance, request.backend.publisher_id, now)
+    if _NOTIFIED_FIELDS & changed.keys() and _is_notified():
+        rows.add(
+            events.event_type('update'),
+            _update_payload(instance, old_name, now),
+            None,
+            request.context.to_dict(),
+        )
+        instance.notification_seq = rows.number()
+        changed['notification_seq'] = instance.notification_seq
+    # The row is locked: no operation has taken the instance meanwhile.
     instances.update(
         connection,
         instance.uuid,
@@ -75,37 +84,18 @@ def _write(
         generation=instance.generation,
         task_id=instance.task_id,
     )
-    if 'notification_seq' in changed:
-        _emit_update(connection, request, instance, old_name)
+    rows.write(connection)
 
 
 def _is_notified() -> bool:
     return bool(CONF.notifications.notify_on_state_change != 'none')
 
 
-def _emit_update(
-    connection: Connection,
-    request: ApiRequest,
-    instance: Instance,
-    old_name: str,
-) -> None:
-    event_type = events.event_type('update')
+def _update_payload(
+    instance: Instance, old_name: str, now: datetime.datetime
+) -> dict[str, Any]:
     states = (instance.vm_state, instance.task_state)
-    content = payload.update_payload(instance, states, clock.now())
+    content = payload.update_payload(instance, states, now)
     if old_name != instance.display_name:
         content['old_display_name'] = old_name
-    seq = instance.notification_seq
-    notice = {
-        'instance_uuid': instance.uuid,
-        'operation_id': None,
-        'seq': seq,
-        'message_id': notice_buffer.message_id(instance.uuid, seq),
-        'event_type': event_type,
-        'publisher_id': request.backend.publisher_id,
-        'priority': events.priority(event_type),
-        'payload': content,
-        'context': request.context.to_dict(),
-        'created_at': clock.now(),
-        'published_at': None,
-    }
-    outbox.insert(connection, [notice])
+    return content

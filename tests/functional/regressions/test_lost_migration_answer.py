@@ -23,7 +23,7 @@ class ForgetfulDriver:
     def __getattr__(self, name):
         return getattr(self._driver, name)
 
-    def migration(self, uuid):
+    def migration_status(self, uuid):
         found = self._driver.migration_status(uuid)
         if found.state in ('running', 'none'):
             return found

@@ -4,7 +4,7 @@
 import pathlib
 import runpy
 
-from minova.engine import notice_buffer
+from minova.engine import outbox_rows
 from tests import base
 
 INSTANCE = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
@@ -21,19 +21,19 @@ class DetectGapsTest(base.TestCase):
 
     def published(self, number):
         return {
-            'message_id': notice_buffer.message_id(INSTANCE, number),
+            'message_id': outbox_rows.message_id(INSTANCE, number),
             'payload': {'instance_id': INSTANCE},
         }
 
     def ids(self, *numbers):
         return {
-            notice_buffer.message_id(INSTANCE, number) for number in numbers
+            outbox_rows.message_id(INSTANCE, number) for number in numbers
         }
 
     def test_the_id_is_what_the_product_gives(self):
         for number in (1, 9, 10, 12345):
             self.assertEqual(
-                notice_buffer.message_id(INSTANCE, number),
+                outbox_rows.message_id(INSTANCE, number),
                 documented()['message_id'](INSTANCE, number),
             )
 
