@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit: what in the records and on the hosts breaks the invariants.
+"""The audit: compares the database, the hosts and the queues, and repairs.
 
-========= ==================================================================
-findings  the table of what may be found, and what is done about each
-view      the records and the stocks, and what explains what
-stock     rules about guests and disks
-rooms     rules about allocations
-addresses rules about ports, and their repairs
-courses   rules about operations, steps, task states and moves
-told      rules about notifications
-services  rules about services and their queues
-looks     two looks, so that what is in flight is not misreported
-repair    each repair, by the product's own means
-========= ==================================================================
+================== ===========================================================
+findings           the table of rules, and the class of a finding
+snapshot           the rows and host contents, and what explains a difference
+guest_rules        rules about guests and disks
+allocation_rules   rules about allocations
+port_rules         rules about ports
+operation_rules    rules about operations, steps, task states and migrations
+notification_rules rules about notifications
+service_rules      rules about services, hosts and queues
+examine            all rules, applied to one snapshot
+confirmed_scan     two scans, of which the second confirms the first
+preconditions      the check that a finding still holds, before its repair
+operation_repairs  repairs of operations, steps and migrations
+counter_repairs    repairs of allocations and sequence numbers
+port_repairs       repairs of ports
+repair             the repair of a finding, by name
+================== ===========================================================
 
-``examine`` is a pure function over rows and stocks, however these were
-gathered. It never writes; only ``repair`` does, under the locks and fences of
-every other writer.
+``examine`` is a pure function of a snapshot and never writes. Only ``repair``
+writes, under the same locks and fences as every other writer.
 """
 
 from minova.audit.examine import examine

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about allocations: who holds room where, and what it sums to.
+"""Rules about allocations: their consumers, amounts and sums.
 
-An allocation is explained by its consumer: the instance itself on its own host,
-an operation that runs, or a move that waits or is being confirmed or
-reverted; on any host by an open step there, whose end gives it back.
+An allocation is explained by its consumer: the instance itself on its own
+host, a running operation, or a migration that is unconfirmed or is being
+confirmed or reverted. An open step on the host explains it too: the end of
+the step releases it.
 """
 
 from collections.abc import Iterator
@@ -13,13 +14,11 @@ from minova.audit.findings import Finding
 from minova.audit.snapshot import Snapshot
 from minova.db.queries.audit_snapshot import Allocation
 from minova.db.queries.audit_snapshot import InstanceRow
-from minova.objects.flavor import Flavor
-
-Resources = tuple[int, int, int]
+from minova.db.queries.hosts import Resources
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Compare allocations with who needs them, and with their sums."""
+    """Compare allocations with their consumers, and usage with their sums."""
     for allocation in snapshot.database.allocations:
         found = _check_allocation(snapshot, allocation)
         if found is not None:
@@ -29,8 +28,8 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
         if row.used != row.allocated:
             yield Finding(
                 'host_usage_mismatch',
-                f'It is said to use {_describe(row.used)}; held are '
-                f'{_describe(row.allocated)}.',
+                f'The usage is {row.used}, the allocations sum to '
+                f'{row.allocated}.',
                 host=row.host,
             )
 
@@ -49,32 +48,29 @@ def _check_allocation(
         return None
     wanted = _expected_resources(snapshot, allocation, instance)
     if wanted is None:
-        return _orphan_finding(allocation, instance)
+        return _orphan_finding(snapshot, allocation, instance)
     if wanted == allocation.resources:
         return None
-    return Finding(
+    return snapshot.instance_finding(
         'allocation_mismatch',
-        f'Held are {_describe(allocation.resources)}, the flavor has {_describe(wanted)}.',
+        f'The allocation is {allocation.resources}, the flavor has {wanted}.',
+        uuid,
         host=host,
-        instance=uuid,
-        generation=instance.generation if instance else None,
         subject=allocation.consumer,
-        repair_args={
-            'consumer': allocation.consumer,
-            'resources': list(wanted),
-        },
+        resources=wanted,
     )
 
 
 def _expected_resources(
     snapshot: Snapshot, allocation: Allocation, instance: InstanceRow | None
 ) -> Resources | None:
-    """Return what its consumer needs there; None when it needs nothing."""
+    """Return what the consumer needs there; None if it needs nothing."""
     if instance is None or instance.vm_state == states.DELETED:
         return None
     if allocation.consumer == instance.uuid:
-        own = allocation.host == instance.host
-        return flavor_resources(instance.flavor) if own else None
+        if allocation.host != instance.host:
+            return None
+        return Resources.of_flavor(instance.flavor)
     for migration in snapshot.database.migrations:
         if (
             migration.uuid != allocation.consumer
@@ -83,34 +79,35 @@ def _expected_resources(
             continue
         waits = snapshot.waiting_migrations.get(instance.uuid) is migration
         if waits or snapshot.is_in_progress(migration):
-            return flavor_resources(migration.old_flavor)
+            return Resources.of_flavor(migration.old_flavor)
     return None
 
 
 def _orphan_finding(
-    allocation: Allocation, instance: InstanceRow | None
+    snapshot: Snapshot, allocation: Allocation, instance: InstanceRow | None
 ) -> Finding:
     if instance is None:
-        why = 'there is no such instance'
+        why = 'the instance is unknown'
     elif instance.vm_state == states.DELETED:
         why = 'the instance is deleted'
     elif allocation.consumer == instance.uuid:
         why = f'the instance is on {instance.host or "no host"}'
     else:
-        why = f'{allocation.consumer} is no operation that runs, nor a move that waits'
-    return Finding(
+        why = (
+            f'the consumer {allocation.consumer} is neither a running '
+            'operation nor an unconfirmed migration'
+        )
+    return snapshot.instance_finding(
         'allocation_orphan',
-        f'Held are {_describe(allocation.resources)}; {why}.',
+        f'The allocation is {allocation.resources}; {why}.',
+        allocation.instance_uuid,
         host=allocation.host,
-        instance=allocation.instance_uuid,
-        generation=instance.generation if instance else None,
         subject=allocation.consumer,
-        repair_args={'consumer': allocation.consumer},
     )
 
 
 def _check_missing(snapshot: Snapshot) -> Iterator[Finding]:
-    allocation = {
+    own_allocations = {
         (one.instance_uuid, one.host)
         for one in snapshot.database.allocations
         if one.consumer == one.instance_uuid
@@ -119,25 +116,15 @@ def _check_missing(snapshot: Snapshot) -> Iterator[Finding]:
         host = instance.host
         if host is None or host not in snapshot.database.hosts:
             continue
-        if (instance.uuid, host) in allocation or snapshot.get_owner(
-            instance
-        ) is not None:
+        if (instance.uuid, host) in own_allocations:
             continue
-        yield Finding(
+        if snapshot.get_owner(instance) is not None:
+            continue
+        wanted = Resources.of_flavor(instance.flavor)
+        yield snapshot.instance_finding(
             'allocation_missing',
-            f'Its flavor needs {_describe(flavor_resources(instance.flavor))}.',
+            f'The flavor needs {wanted}.',
+            instance.uuid,
             host=host,
-            instance=instance.uuid,
-            generation=instance.generation,
-            repair_args={'resources': list(flavor_resources(instance.flavor))},
+            resources=wanted,
         )
-
-
-def flavor_resources(flavor: Flavor) -> Resources:
-    """Return the room that a flavor takes."""
-    return flavor.vcpus, flavor.memory_mb, flavor.disk_gb
-
-
-def _describe(resources: Resources) -> str:
-    vcpus, memory_mb, disk_gb = resources
-    return f'{vcpus} vcpus, {memory_mb} MiB, {disk_gb} GiB'

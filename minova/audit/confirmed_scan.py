@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two looks: what is in flight is not a fault.
+"""Two scans, of which the second confirms the first.
 
-Rows and hosts are read one after the other while operations begin, move and
-end. So whatever is found is looked for again, rows first and then hosts,
-after a pause, and counts only when the same is found of the same generation.
-That is enough: each operation that owns an instance raises its generation.
-With the same generation in both readings of the rows, and no live operation
-in the first, none was live when the hosts were asked in between: what they
-had then was really nobody's.
+The auditor reads rows and hosts one after the other while operations begin
+and end. After a pause it therefore repeats the scan, rows first and then
+hosts; a finding counts only if both scans have it with the same generation.
+
+That suffices: each operation that owns an instance raises its generation. If
+both readings of the rows have the same generation, and no operation runs in
+the first one, then none ran while the hosts were read in between, and no
+operation explains what the hosts had.
 """
 
 from collections.abc import Callable
@@ -27,18 +28,18 @@ from minova.objects.host import HostArtifact
 from minova.rpc.compute import ComputeClients
 from minova.rpc.named_queue import QueueStats
 
-#: Seconds between the two; a step's end and its notifications lie within.
+#: Seconds between the scans: more than the end of a step takes.
 RESCAN_DELAY = 2.0
-#: How many hosts are asked at a time.
+#: The number of hosts read in parallel.
 _PARALLEL_HOSTS = 16
 
-#: Asks the broker about queues; None when it cannot tell.
+#: Returns the statistics of queues by name; None if the broker has none.
 QueueReader = Callable[[list[str]], Mapping[str, QueueStats | None] | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What was found, and what of it is sure to have been looked at."""
+    """The findings, the hosts that were read and those that were not."""
 
     findings: list[Finding]
     checked_hosts: list[str]
@@ -46,10 +47,10 @@ class Scan:
 
 
 class Auditor:
-    """Looks twice.
+    """Runs the scans.
 
-    Without ``computes`` hosts are neither asked nor missed, without
-    ``queues`` the broker is not.
+    Without ``computes`` no host is read and none is reported as unchecked;
+    without ``read_queues`` no queue is checked.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Auditor:
         self._rescan_delay = rescan_delay
 
     def scan(self) -> Scan:
-        """Return what is found twice, or is only told."""
+        """Return the confirmed findings, and those that are no faults."""
         first = self._scan_once()
         if not any(one.is_fault for one in first.findings):
             return first
@@ -80,30 +81,28 @@ class Auditor:
         return dataclasses.replace(second, findings=confirmed)
 
     def _scan_once(self) -> Scan:
-        records = self._database.read(audit_snapshot.read_snapshot)
+        rows = self._database.read(audit_snapshot.read_snapshot)
         artifacts: dict[str, list[HostArtifact]] = {}
         unchecked_hosts: dict[str, str] = {}
         if self._computes is not None:
-            artifacts, unchecked_hosts = self._read_hosts(
-                records, self._computes
-            )
+            artifacts, unchecked_hosts = self._read_hosts(rows, self._computes)
         now = clock.now()
         queues = None
         if self._read_queues is not None:
-            names = service_rules.expected_queues(records.services)
+            names = service_rules.expected_queues(rows.services)
             queues = self._read_queues(list(names))
-        findings = examine(records, artifacts, now, unchecked_hosts, queues)
+        findings = examine(rows, artifacts, now, unchecked_hosts, queues)
         return Scan(findings, sorted(artifacts), unchecked_hosts)
 
     def _read_hosts(
         self,
-        records: audit_snapshot.DatabaseSnapshot,
+        rows: audit_snapshot.DatabaseSnapshot,
         computes: ComputeClients,
     ) -> tuple[dict[str, list[HostArtifact]], dict[str, str]]:
-        found = {service.host: service for service in records.compute_services}
+        found = {service.host: service for service in rows.compute_services}
         artifacts: dict[str, list[HostArtifact]] = {}
         unchecked_hosts = dict.fromkeys(
-            records.hosts.keys() - found.keys(), 'it has no compute service'
+            rows.hosts.keys() - found.keys(), 'the host has no compute service'
         )
         pool = clock.pool('audit', _PARALLEL_HOSTS)
         try:
@@ -128,7 +127,7 @@ class Auditor:
 def _read_host(
     computes: ComputeClients, host: str
 ) -> list[HostArtifact] | str:
-    """Return what a host has, or why it does not say."""
+    """Return the contents of a host, or the error as text."""
     try:
         return computes.for_host(host).list_host_contents(get_admin_context())
     except exception.MinovaException as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repairs of numbers: room on hosts, counts of notifications."""
+"""Repairs of allocations, host usage and sequence numbers."""
 
 import sqlalchemy as sa
 
@@ -19,78 +19,72 @@ from minova.objects import operation as records
 def add_allocation(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Note the room that an instance takes on its host.
+    """Add the allocation of an instance on its host.
 
-    The guest is there: it is noted although the host may be full.
+    The guest uses the resources already, so the host's capacity is ignored.
     """
     instance, host = lock_instance(connection, finding), str(finding.host)
     free = instance.task_id is None and instance.vm_state != states.DELETED
-    if not free or instance.host != host:
-        raise stale_error(instance.uuid)
-    vcpus, memory_mb, disk_gb = finding.repair_args['resources']
-    resources = vcpus, memory_mb, disk_gb
+    if not free or instance.host != host or finding.resources is None:
+        raise stale_error(f'Instance {instance.uuid}')
     hosts.set_allocation(
-        connection, host, instance.uuid, instance.uuid, resources
+        connection, host, instance.uuid, instance.uuid, finding.resources
     )
-    return f'Room on {host} is held for it.'
+    return f'An allocation of {finding.resources} on {host} is added.'
 
 
 def remove_allocation(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Give back room that nobody needs."""
-    consumer, uuid = (
-        str(finding.repair_args['consumer']),
-        str(finding.instance),
-    )
+    """Remove an allocation that its consumer does not need."""
+    consumer, uuid = finding.subject, str(finding.instance)
     if finding.generation is not None:
         instance = lock_instance(connection, finding)
         owned = consumer == uuid and instance.host == finding.host
-        living = instance.vm_state != states.DELETED
-        if instance.task_id is not None or (owned and living):
-            raise stale_error(uuid)
+        exists = instance.vm_state != states.DELETED
+        if instance.task_id is not None or (owned and exists):
+            raise stale_error(f'Instance {uuid}')
     operation = operations.get(connection, consumer)
     if operation is not None and operation.state == records.RUNNING:
-        raise stale_error(uuid)
+        raise stale_error(f'Instance {uuid}')
     hosts.release(connection, uuid, finding.host, consumer)
-    return f'Room on {finding.host} is given back.'
+    return f'The allocation on {finding.host} is removed.'
 
 
 def resize_allocation(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Let what is held be of the flavor's size."""
+    """Resize an allocation to the flavor."""
     instance, host = lock_instance(connection, finding), str(finding.host)
-    if instance.task_id is not None:
-        raise stale_error(instance.uuid)
-    vcpus, memory_mb, disk_gb = finding.repair_args['resources']
-    resources = vcpus, memory_mb, disk_gb
-    consumer = str(finding.repair_args['consumer'])
-    hosts.set_allocation(connection, host, instance.uuid, consumer, resources)
-    return f'{vcpus} vcpus, {memory_mb} MiB, {disk_gb} GiB are held.'
+    if instance.task_id is not None or finding.resources is None:
+        raise stale_error(f'Instance {instance.uuid}')
+    hosts.set_allocation(
+        connection, host, instance.uuid, finding.subject, finding.resources
+    )
+    return f'The allocation is now {finding.resources}.'
 
 
 def recompute_host_usage(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Sum up what is held on a host."""
+    """Set the usage of a host to the sum of its allocations."""
     hosts.recompute_usage(connection, str(finding.host))
-    return 'Its allocations are summed up anew.'
+    return 'The usage is recomputed from the allocations.'
 
 
 def advance_notification_seq(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Let the next notification of an instance bear a number that is free."""
+    """Advance the sequence number of an instance to the outbox."""
     instance = lock_instance(connection, finding)
-    box = tables.outbox
+    outbox = tables.outbox
     newest = connection.execute(
-        sa.select(sa.func.max(box.c.seq)).where(
-            box.c.instance_uuid == instance.uuid
+        sa.select(sa.func.max(outbox.c.seq)).where(
+            outbox.c.instance_uuid == instance.uuid
         )
     ).scalar()
     if newest is None or newest <= instance.notification_seq:
-        raise stale_error(instance.uuid)
+        raise stale_error(f'Instance {instance.uuid}')
     values = {'notification_seq': newest, 'updated_at': clock.now()}
     if not instances.update(
         connection,
@@ -99,5 +93,5 @@ def advance_notification_seq(
         generation=instance.generation,
         task_id=instance.task_id,
     ):
-        raise stale_error(instance.uuid)
-    return f'The next one will be number {newest + 1}.'
+        raise stale_error(f'Instance {instance.uuid}')
+    return f'The sequence number is now {newest}.'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All rules over what was read once: a pure function."""
+"""All rules, applied to one snapshot: a pure function."""
 
 from collections.abc import Mapping
 import datetime
@@ -27,13 +27,15 @@ def examine(
     unchecked_hosts: Mapping[str, str] | None = None,
     queues: Mapping[str, QueueStats | None] | None = None,
 ) -> list[Finding]:
-    """Return what breaks the rules, the worst first.
+    """Return the violations of the rules, most severe first.
 
-    ``holdings`` has what each host has that was asked; of others nothing is
-    said but, with ``host_not_checked``, why they were not. ``queues`` has what the
-    broker says of each queue, None for one that it does not know.
+    ``host_contents`` has the contents of each host that was read,
+    ``unchecked_hosts`` the reason for each that was not; no rule about
+    artifacts applies to those. ``queues`` has None for a queue that the broker
+    does not know.
 
-    What was read while things moved may show what never was: see ``looks``.
+    A snapshot of a cloud at work may show violations that never existed; see
+    ``confirmed_scan``.
     """
     snapshot = Snapshot(database, host_contents, now)
     found = [

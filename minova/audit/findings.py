@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be found: one table of rules, and what a finding is."""
+"""Findings: the table of the audit's rules, and the class of one finding."""
 
 import dataclasses
 import enum
-from typing import Any
 from typing import Final
+
+from minova.db.queries.hosts import Resources
 
 
 class Severity(enum.Enum):
-    """How bad it is."""
+    """How severe a finding is."""
 
     CRITICAL = 'critical'
     ERROR = 'error'
     WARNING = 'warning'
-    #: No invariant is broken; an audit that finds only such has found nothing.
+    #: No invariant is violated; the audit does not count it as a fault.
     INFORMATION = 'information'
 
 
@@ -22,13 +23,13 @@ class Rule:
     """One row of the table."""
 
     name: str
-    #: The invariant that is broken; 0 where none is.
+    #: The number of the violated invariant; 0 for none.
     invariant: int
     severity: Severity
-    #: The repair of that name in ``audit.repair``; '' where there is none.
+    #: The name of a repair in ``audit.repair``; '' for none.
     repair: str
     summary: str
-    #: What the operator does about it, when nothing repairs it.
+    #: What the operator does without a repair.
     advice: str
 
 
@@ -39,288 +40,306 @@ _I: Final = Severity.INFORMATION
 
 # fmt: off
 _ROWS: Final = (
-    # name                   invariant severity repair
+    # name                      invariant, severity, repair
     ('duplicate_guest',            1, _C, 'cleanup_stale_guest'),
-    ('source_guest_running',         1, _C, ''),
-    ('stray_guest',            9, _E, 'cleanup_stale_guest'),
-    ('stray_disks',            9, _E, 'cleanup_stale_guest'),
-    ('stray_retained_disks',            9, _E, 'discard_disks'),
-    ('stray_incoming',          9, _W, 'cleanup_stale_guest'),
-    ('stray_reservation',      9, _W, 'cleanup_stale_guest'),
-    ('guest_of_deleted',       9, _E, 'cleanup_stale_guest'),
-    ('disks_of_deleted',       9, _E, 'cleanup_stale_guest'),
-    ('unknown_guest',          9, _E, 'destroy_unknown_guest'),
-    ('unknown_disks',          9, _E, 'destroy_unknown_guest'),
-    ('unknown_reservation',    9, _W, 'destroy_unknown_guest'),
-    ('guest_missing',          2, _E, ''),
-    ('disks_missing',          2, _C, ''),
-    ('power_mismatch',          0, _I, ''),
-    ('allocation_missing',     9, _E, 'claim'),
-    ('allocation_orphan',      9, _E, 'release'),
+    ('source_guest_running',       1, _C, ''),
+    ('stray_guest',                9, _E, 'cleanup_stale_guest'),
+    ('stray_disks',                9, _E, 'cleanup_stale_guest'),
+    ('stray_retained_disks',       9, _E, 'discard_disks'),
+    ('stray_incoming',             9, _W, 'cleanup_stale_guest'),
+    ('stray_reservation',          9, _W, 'cleanup_stale_guest'),
+    ('guest_of_deleted',           9, _E, 'cleanup_stale_guest'),
+    ('disks_of_deleted',           9, _E, 'cleanup_stale_guest'),
+    ('unknown_guest',              9, _E, 'destroy_unknown_guest'),
+    ('unknown_disks',              9, _E, 'destroy_unknown_guest'),
+    ('unknown_reservation',        9, _W, 'destroy_unknown_guest'),
+    ('guest_missing',              2, _E, ''),
+    ('disks_missing',              2, _C, ''),
+    ('power_mismatch',             0, _I, ''),
+    ('allocation_missing',         9, _E, 'add_allocation'),
+    ('allocation_orphan',          9, _E, 'remove_allocation'),
     ('allocation_mismatch',        9, _E, 'resize_allocation'),
-    ('host_usage_mismatch',              9, _E, 'recompute_host_usage'),
-    ('port_orphan',            9, _E, 'release_port'),
-    ('port_missing',           9, _E, 'restore_port'),
-    ('task_without_owner',     4, _E, 'release_instance'),
-    ('task_state_missing',          4, _W, ''),
-    ('build_without_owner',    3, _E, 'release_instance'),
-    ('resized_without_migration',   3, _E, ''),
-    ('operation_lost_instance',     4, _E, 'end_operation'),
-    ('operation_without_step', 3, _E, 'recount_steps'),
-    ('operation_step_count',   3, _E, 'recount_steps'),
-    ('operation_stuck',        3, _E, ''),
-    ('operation_waiting',        0, _I, ''),
-    ('step_left_open',         3, _E, 'close_steps'),
-    ('step_without_service',         3, _E, 'abandon_step'),
-    ('migration_left_open',         3, _W, 'close_migration'),
-    ('outbox_gap',             6, _E, ''),
-    ('outbox_seq_ahead',          6, _E, 'advance_notification_seq'),
-    ('outbox_unpublished',           6, _W, ''),
+    ('host_usage_mismatch',        9, _E, 'recompute_host_usage'),
+    ('port_orphan',                9, _E, 'release_port'),
+    ('port_missing',               9, _E, 'restore_port'),
+    ('task_without_owner',         4, _E, 'release_instance'),
+    ('task_state_missing',         4, _W, ''),
+    ('build_without_owner',        3, _E, 'release_instance'),
+    ('resized_without_migration',  3, _E, ''),
+    ('operation_lost_instance',    4, _E, 'end_operation'),
+    ('operation_without_step',     3, _E, 'recount_steps'),
+    ('operation_step_count',       3, _E, 'recount_steps'),
+    ('operation_stuck',            3, _E, ''),
+    ('operation_waiting',          0, _I, ''),
+    ('step_left_open',             3, _E, 'close_steps'),
+    ('step_without_service',       3, _E, 'abandon_step'),
+    ('migration_left_open',        3, _W, 'close_migration'),
+    ('outbox_gap',                 6, _E, ''),
+    ('outbox_seq_ahead',           6, _E, 'advance_notification_seq'),
+    ('outbox_unpublished',         6, _W, ''),
     ('outbox_out_of_order',        6, _E, ''),
-    ('event_left_open',         5, _E, ''),
+    ('event_left_open',            5, _E, ''),
     ('duplicate_hypervisor',       1, _W, ''),
-    ('host_unknown',           2, _E, ''),
-    ('host_down',            0, _I, ''),
-    ('host_not_checked',              0, _W, ''),
-    ('queue_missing',          3, _E, ''),
-    ('queue_without_consumer',             3, _E, ''),
-    ('queue_backlog',          3, _W, ''),
+    ('host_unknown',               2, _E, ''),
+    ('host_down',                  0, _I, ''),
+    ('host_not_checked',           0, _W, ''),
+    ('queue_missing',              3, _E, ''),
+    ('queue_without_consumer',     3, _E, ''),
+    ('queue_backlog',              3, _W, ''),
 )
 # fmt: on
 
 _TEXT: Final = {
-    # name: (what it is, what the operator does)
+    # name: (summary, advice to the operator)
     'duplicate_guest': (
-        'A guest runs on two hosts at once.',
+        'A guest runs on two hosts at the same time.',
         (
-            'Switch one off on its host at once. Look which of the two has '
-            'the newer data (generation), and remove the other by hand.'
+            'Power off one of the two on its host now. Compare their '
+            'generations to find the one with the newer data, and remove '
+            'the other by hand.'
         ),
     ),
     'source_guest_running': (
-        'The old guest of a resize that waits for its confirmation runs.',
+        'The source guest of an unconfirmed resize runs.',
         (
-            'Switch it off on that host (virsh destroy); its definition and'
-            ' disks stay there for a revert.'
+            'Power it off on that host (virsh destroy); keep its definition'
+            ' and disks for a revert.'
         ),
     ),
     'stray_guest': (
         'A host has a guest whose instance is on another host.',
         (
-            'Its own host does not have it whole, so this one may be the '
-            'only one: copy its disks before you remove it.'
+            "The instance's own host lacks the guest or its disks, so this "
+            'copy may be the only one: copy its disks before you remove it.'
         ),
     ),
     'stray_disks': (
         'A host has disks of an instance that is on another host.',
         (
-            'Its own host does not have it whole, so these may be the only '
-            'ones: copy them before you remove them.'
+            "The instance's own host lacks the guest or its disks, so this "
+            'copy may be the only one: copy the disks before you remove '
+            'them.'
         ),
     ),
     'stray_retained_disks': (
-        'Disks are set aside beside a guest that has no way back.',
-        'Remove them by hand once no operation is live.',
+        'A host retains old disks for a guest that cannot be reverted.',
+        'Remove them by hand after the running operation has ended.',
     ),
     'stray_incoming': (
-        'A host keeps room for a guest that does not come.',
-        'It is removed with --repair.',
+        'A host is prepared for an incoming guest that no operation sends.',
+        '--repair removes the preparation.',
     ),
     'stray_reservation': (
-        'A network of a host keeps an address for an instance not there.',
-        'It is removed with --repair.',
+        'A network of a host reserves an address for an instance elsewhere.',
+        '--repair removes the reservation.',
     ),
     'guest_of_deleted': (
-        'A host has a guest of an instance that is deleted.',
-        'It is removed with --repair.',
+        'A host has a guest of a deleted instance.',
+        '--repair removes it.',
     ),
     'disks_of_deleted': (
-        'A host has disks of an instance that is deleted.',
-        'They are removed with --repair.',
+        'A host has disks of a deleted instance.',
+        '--repair removes them.',
     ),
     'unknown_guest': (
-        'A host has a guest of ours that the database does not know.',
+        'A host has a guest of Minova that the database does not know.',
         (
-            'Is this the right database, and is it whole? If the guest is '
-            "really nobody's: --repair --instance ID removes it and its "
-            'disks.'
+            'Check that this is the right database and that it is complete.'
+            ' If the guest is to be removed with its disks, run --repair '
+            '--instance ID.'
         ),
     ),
     'unknown_disks': (
         'A host has disks that the database does not know.',
         (
-            'Is this the right database, and is it whole? If they are '
-            "really nobody's: --repair --instance ID removes them."
+            'Check that this is the right database and that it is complete.'
+            ' If the disks are to be removed, run --repair --instance ID.'
         ),
     ),
     'unknown_reservation': (
-        'A network keeps an address for what the database does not know.',
+        'A network reserves an address for an unknown instance.',
         (
-            'Is this the right database, and is it whole? If it is really '
-            "nobody's: --repair --instance ID removes it."
+            'Check that this is the right database and that it is complete.'
+            ' If the reservation is to be removed, run --repair --instance '
+            'ID.'
         ),
     ),
     'guest_missing': (
-        'The host of an instance has no guest of it; its disks are there.',
-        'A hard reboot defines and starts it anew.',
+        'The host of an instance has its disks but no guest.',
+        'A hard reboot defines and starts the guest again.',
     ),
     'disks_missing': (
         'The host of an instance does not have its disks.',
         (
-            'Look for them on other hosts and in backups. Without them '
-            'nothing but a delete is left; a hard reboot would make empty '
-            'ones.'
+            'Search for them on other hosts and in backups. Do not hard '
+            'reboot the instance, which would create empty disks; without '
+            'the disks, delete it.'
         ),
     ),
     'power_mismatch': (
-        'A guest is on or off otherwise than the database says.',
-        'Nothing: its compute reconciles it by itself.',
+        'The power state of a guest differs from the database.',
+        'No action: the compute service synchronizes it.',
     ),
     'allocation_missing': (
-        'An instance holds no room on its host.',
-        'It is claimed with --repair.',
+        'An instance has no allocation on its host.',
+        '--repair adds it.',
     ),
     'allocation_orphan': (
-        'Room on a host is held by nobody who needs it.',
-        'It is given back with --repair.',
+        'An allocation on a host has no consumer that needs it.',
+        '--repair removes it.',
     ),
     'allocation_mismatch': (
-        'The room that is held is not of the size of the flavor.',
-        'It is corrected with --repair.',
+        'An allocation differs from the flavor of its instance.',
+        '--repair resizes it.',
     ),
     'host_usage_mismatch': (
-        'What a host is said to use is not the sum of what is held there.',
-        'It is counted anew with --repair.',
+        'The usage of a host differs from the sum of its allocations.',
+        '--repair recomputes it.',
     ),
     'port_orphan': (
-        'An address is held for an instance that is gone or has it no more.',
-        'It is given back with --repair.',
+        'A port exists without an instance that has its address.',
+        '--repair deletes it.',
     ),
     'port_missing': (
-        'An instance has an address that is not held for it.',
+        'An instance has an address without a port.',
         (
-            'It is held with --repair, unless it was given to another one: '
-            'then delete one of the two.'
+            '--repair creates the port, unless another instance has the '
+            'address: then delete one of the two.'
         ),
     ),
     'task_without_owner': (
-        'An instance is in a task that no live operation owns.',
-        'It is let go of with --repair.',
+        'An instance has a task without a running operation.',
+        '--repair ends the task.',
     ),
     'task_state_missing': (
-        'An operation owns an instance that shows no task state.',
-        'Nothing: the end of the operation clears it.',
+        'A running operation owns an instance without a task state.',
+        'No action: the end of the operation clears it.',
     ),
     'build_without_owner': (
-        'An instance is building and no operation builds it.',
-        'It is put in error with --repair; it can then be deleted.',
+        'An instance is building without an operation.',
+        '--repair sets it to error; it can then be deleted.',
     ),
     'resized_without_migration': (
-        'An instance waits for a confirmation of a move that is not there.',
+        'An instance is resized without a migration to confirm.',
         (
-            'It can neither be confirmed nor reverted; save its data, '
+            'It can be neither confirmed nor reverted: save its data and '
             'delete it.'
         ),
     ),
     'operation_lost_instance': (
-        'An operation goes on as the owner of an instance that it lost.',
-        'It is ended with --repair.',
+        'An operation runs as the owner of an instance that it lost.',
+        '--repair ends it.',
     ),
     'operation_without_step': (
-        'An operation runs and nothing of it is owed by anybody.',
-        'It is ended with --repair.',
+        'An operation runs without an open step.',
+        '--repair ends it.',
     ),
     'operation_step_count': (
-        'An operation counts its open steps wrongly.',
-        'It is counted anew with --repair.',
+        'The open step count of an operation is wrong.',
+        '--repair recounts it.',
     ),
     'operation_stuck': (
-        'An operation is past its deadline and does not say why.',
+        'An operation is past its deadline without a wait reason.',
         (
-            'The sweeper ends it: see that a conductor runs and has no '
-            'errors in its log.'
+            'The sweeper ends it: check that a conductor runs and that its '
+            'log has no errors.'
         ),
     ),
     'operation_waiting': (
         'An operation waits.',
-        'It says for what.',
+        'See its wait reason.',
     ),
     'step_left_open': (
         'A step is open although its operation has ended.',
-        'It is closed with --repair.',
+        '--repair closes it.',
     ),
     'step_without_service': (
-        'A step is owed by a host that has no compute service.',
+        'A step is pending on a host without a compute service.',
         (
-            'Start a compute of that name, or wait for the deadline: the '
-            'operation then ends without it.'
+            'Start a compute service of that name, or wait for the '
+            'deadline: the operation then ends without the step.'
         ),
     ),
     'migration_left_open': (
-        'A migration is in progress and no operation makes it.',
-        'It is closed as an error with --repair.',
+        'A migration is in progress without an operation.',
+        '--repair sets it to error.',
     ),
     'outbox_gap': (
         'Notifications of an instance are missing.',
         (
-            'What is lost cannot be told: consumers must read the state of '
-            'the instance from the API. Look who deleted rows of the '
-            'outbox.'
+            'Lost notifications cannot be restored: consumers must read the'
+            ' state of the instance from the API. Find out who deleted rows'
+            ' of the outbox.'
         ),
     ),
     'outbox_seq_ahead': (
-        'Notifications bear numbers that were not given out.',
+        'The outbox is ahead of the sequence number of its instance.',
         (
-            'The instance cannot be changed until its count is put right, '
-            'which --repair does.'
+            'No operation can change the instance until --repair has '
+            'advanced its sequence number.'
         ),
     ),
     'outbox_unpublished': (
-        'Notifications are not published.',
-        'See that a conductor runs and reaches the notification broker.',
+        'Notifications remain unpublished.',
+        (
+            'Check that a conductor runs and that it reaches the '
+            'notification broker.'
+        ),
     ),
     'outbox_out_of_order': (
-        'A notification is published and one before it is not.',
+        'A notification is published before its predecessor.',
         (
-            'Consumers that mind the number put it right. Look who changed '
-            'rows of the outbox.'
+            'Consumers that check the sequence number recover. Find out who'
+            ' changed rows of the outbox.'
         ),
     ),
     'event_left_open': (
-        'The start of something was told and not its end.',
-        'Consumers that wait for it must be told by hand.',
+        'An event has a start notification and no end.',
+        'Tell its consumers by hand if they wait for the end.',
     ),
     'duplicate_hypervisor': (
-        'Two computes have a hypervisor of the same name.',
+        'Two compute services report a hypervisor of the same name.',
         (
-            'Two computes on one libvirt run each guest twice over: stop '
-            'one and delete its service. Or give the machines different '
-            'names.'
+            'Two compute services on one libvirt start each guest twice: '
+            'stop one of them and delete its service, or rename one of the '
+            'machines.'
         ),
     ),
     'host_unknown': (
         'Instances are on a host that is not registered.',
-        'Start its compute, or force-delete them if it is gone for good.',
+        (
+            'Start its compute service, or force-delete the instances if '
+            'the host is lost.'
+        ),
     ),
     'host_down': (
-        'A host with instances is silent.',
-        'See whether it is on; see doc "When something is down".',
+        'A host with instances is down.',
+        (
+            'Check the host; the page "Recovery" of the documentation lists'
+            ' what happens meanwhile.'
+        ),
     ),
     'host_not_checked': (
-        'A host was not asked what it has.',
-        'Make it answer, or leave the hosts out with --offline.',
+        'The contents of a host could not be read.',
+        (
+            'Make its compute service answer, or leave hosts out with '
+            '--offline.'
+        ),
     ),
     'queue_missing': (
         'A service that is up has no queue.',
-        'Restart it; it declares its queues when it starts.',
+        'Restart it; a service declares its queues at its start.',
     ),
     'queue_without_consumer': (
-        'Nobody listens to the queue of a service that is up.',
+        'The queue of a service that is up has no consumer.',
         'Restart the service.',
     ),
     'queue_backlog': (
-        'Messages pile up before a service that is up.',
-        'See whether it is busy or hangs; more workers may help.',
+        'Messages accumulate in the queue of a service that is up.',
+        (
+            'Check whether the service is overloaded or hangs; more workers'
+            ' may help.'
+        ),
     ),
 }
 
@@ -329,12 +348,13 @@ RULES: Final = {row[0]: Rule(*row, *_TEXT[row[0]]) for row in _ROWS}
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that breaks a rule, at one place.
+    """One violation of a rule, at one place.
 
-    ``generation`` is the instance's at the time. ``subject`` tells apart what
-    may be found several times of the same (a step, an allocation). ``facts``
-    are what the repair must know. One that is not ``repairable`` is left to
-    the operator although its rule has a repair.
+    ``generation`` is the instance's at the scan. ``subject`` distinguishes
+    several findings of a rule for one instance: the id of a step, a migration
+    or a port, the consumer of an allocation, a queue, an event. A finding
+    that is not ``is_repairable`` is left to the operator although its rule
+    has a repair. ``resources`` and ``guest_generation`` are for the repair.
     """
 
     name: str
@@ -344,10 +364,13 @@ class Finding:
     operation: str | None = None
     generation: int | None = None
     subject: str = ''
-    repair_args: dict[str, Any] = dataclasses.field(
-        default_factory=dict, compare=False
+    is_repairable: bool = True
+    resources: Resources | None = dataclasses.field(
+        default=None, compare=False
     )
-    repairable: bool = True
+    guest_generation: int | None = dataclasses.field(
+        default=None, compare=False
+    )
 
     @property
     def rule(self) -> Rule:
@@ -356,17 +379,17 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        """Tell whether something is to be done about it."""
+        """Whether it needs a repair or an action of the operator."""
         return self.rule.severity is not Severity.INFORMATION
 
     @property
     def repair(self) -> str:
-        """The name of its repair; '' when it is the operator's to repair."""
-        return self.rule.repair if self.repairable else ''
+        """The name of its repair; '' if it is left to the operator."""
+        return self.rule.repair if self.is_repairable else ''
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """What it is about: equal when the same thing is found again."""
+    def key(self) -> tuple[str | int | None, ...]:
+        """Its identity: equal if two scans find the same violation."""
         return (
             self.name,
             self.host,

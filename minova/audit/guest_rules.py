@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about guests, disks and reserved addresses: invariants 1, 2 and 9.
 
-What is another host's is put away only when nothing can be lost by it: the
-instance is deleted, or its own host was asked and has guest and disks, and
-runs the guest if the stray one runs.
+A stray artifact is repairable only when its removal cannot lose data: its
+instance is deleted, or the instance's own host was read and has guest and
+disks, and runs the guest if the stray guest runs.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from minova.audit.snapshot import Snapshot
 from minova.db.queries.audit_snapshot import InstanceRow
 from minova.objects.host import HostArtifact
 
-#: In these an instance has a guest and disks.
+#: The vm_states in which an instance has a guest and disks.
 _COMPLETE_STATES = (
     states.ACTIVE,
     states.PAUSED,
@@ -27,25 +27,25 @@ _COMPLETE_STATES = (
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Compare what hosts have with whose it is."""
+    """Compare the contents of hosts with the hosts of instances."""
     for host, artifacts in snapshot.host_contents.items():
         for artifact in artifacts:
             found = _check_artifact(snapshot, host, artifact)
             if found is not None:
                 yield found
     for instance in snapshot.list_existing():
-        if instance.host in snapshot.host_contents and not _is_moving(
+        if instance.host in snapshot.host_contents and not _is_in_operation(
             snapshot, instance
         ):
             yield from _find_missing(snapshot, instance, str(instance.host))
 
 
-def _is_moving(snapshot: Snapshot, instance: InstanceRow) -> bool:
-    busy = snapshot.get_owner(instance) is not None
-    return busy or snapshot.is_explained(instance.uuid, str(instance.host))
+def _is_in_operation(snapshot: Snapshot, instance: InstanceRow) -> bool:
+    owned = snapshot.get_owner(instance) is not None
+    return owned or snapshot.is_explained(instance.uuid, str(instance.host))
 
 
-# -- what is there -----------------------------------------------------------
+# -- stray and unknown artifacts ---------------------------------------------
 
 
 def _check_artifact(
@@ -84,7 +84,7 @@ def _check_unknown(
 ) -> Finding | None:
     if _has_guest(artifact):
         if artifact.generation is None and not _has_disks(artifact):
-            # Somebody else's guest on a machine that is not ours alone.
+            # A guest of another program: without Minova's metadata.
             return None
         return _artifact_finding(
             snapshot, 'unknown_guest', host, artifact, None
@@ -102,8 +102,8 @@ def _check_reservation(
     artifact: HostArtifact,
     instance: InstanceRow,
 ) -> Finding | None:
-    gone = instance.vm_state == states.DELETED
-    if not gone and instance.host == host:
+    deleted = instance.vm_state == states.DELETED
+    if not deleted and instance.host == host:
         return None
     if snapshot.is_resize_source(artifact.uuid, host):
         return None
@@ -118,25 +118,24 @@ def _check_own_host(
     artifact: HostArtifact,
     instance: InstanceRow,
 ) -> Finding | None:
-    # Without other ones they are its disks: its next start takes them back.
-    spare = artifact.has_retained_disks and artifact.has_disks
-    if spare and not snapshot.is_resize_source(artifact.uuid, host):
+    # Without other disks the next start of the guest restores them.
+    superseded = artifact.has_retained_disks and artifact.has_disks
+    if superseded and not snapshot.is_resize_source(artifact.uuid, host):
         if snapshot.get_owner(instance) is not None:
             return None
         return _artifact_finding(
             snapshot, 'stray_retained_disks', host, artifact, instance
         )
-    seen, known = artifact.power_state, instance.power_state
-    if seen is not None and seen != known and not snapshot.get_owner(instance):
-        words = [states.PowerState(power).name for power in (seen, known)]
-        return Finding(
-            'power_mismatch',
-            f'The guest is {words[0]}, the database says {words[1]}.',
-            host=host,
-            instance=instance.uuid,
-            generation=instance.generation,
-        )
-    return None
+    actual, recorded = artifact.power_state, instance.power_state
+    if actual in (None, recorded) or snapshot.get_owner(instance) is not None:
+        return None
+    return snapshot.instance_finding(
+        'power_mismatch',
+        f'The guest is {states.PowerState(actual).name}, the database has '
+        f'{states.PowerState(recorded).name}.',
+        instance.uuid,
+        host=host,
+    )
 
 
 def _stray_finding(
@@ -165,24 +164,23 @@ def _artifact_finding(
 ) -> Finding:
     text = f'Host {host} has {_describe(artifact)}'
     if instance is None:
-        text += '; there is no instance of that id.'
+        text += '; the instance is unknown.'
     elif instance.vm_state == states.DELETED:
         text += '; the instance is deleted.'
     elif instance.host == host:
-        text += '; no move waits to be confirmed.'
+        text += '; no migration waits for its confirmation.'
     else:
         text += f'; the instance is on {instance.host or "no host"}.'
     running = snapshot.list_running_hosts(artifact.uuid)
     if len(running) > 1:
-        text += f' It runs on {" and ".join(running)}.'
-    return Finding(
+        text += f' The guest runs on {" and ".join(running)}.'
+    return snapshot.instance_finding(
         name,
         text,
+        artifact.uuid,
         host=host,
-        instance=artifact.uuid,
-        generation=instance.generation if instance else None,
-        repair_args={'guest_generation': artifact.generation},
-        repairable=instance is None
+        guest_generation=artifact.generation,
+        is_repairable=instance is None
         or _is_safe_to_remove(snapshot, artifact, host),
     )
 
@@ -199,9 +197,9 @@ def _is_safe_to_remove(
         return instance.launched_at is None
     own = snapshot.artifacts.get((instance.host, artifact.uuid))
     if own is None or own.power_state is None or not own.has_disks:
-        # Room for a guest that does not come holds nobody's data.
+        # The preparation for an incoming guest has no data.
         return artifact.is_incoming and not _has_disks(artifact)
-    # Of an instance that is stopped too: what runs here wrote last.
+    # A running guest has the newest data, even of a stopped instance.
     return not is_running(artifact) or is_running(own)
 
 
@@ -228,29 +226,28 @@ def _is_only_reserved(artifact: HostArtifact) -> bool:
 
 
 def _describe(artifact: HostArtifact) -> str:
-    words = []
+    parts = []
     if artifact.power_state is not None:
-        mark = ''
+        details = [states.PowerState(artifact.power_state).name]
         if artifact.generation is not None:
-            mark = f' of generation {artifact.generation}'
-        power = states.PowerState(artifact.power_state).name
-        words.append(f'a guest{mark} that is {power}')
-    words += [
+            details.insert(0, f'generation {artifact.generation}')
+        parts.append(f'a guest ({", ".join(details)})')
+    parts += [
         text
         for has, text in (
-            (artifact.is_incoming, 'room for a guest that comes'),
-            (artifact.has_disks, 'its disks'),
-            (artifact.has_retained_disks, 'disks set aside'),
-            (artifact.has_partial_disks, 'parts of disks'),
+            (artifact.is_incoming, 'a prepared incoming guest'),
+            (artifact.has_disks, 'disks'),
+            (artifact.has_retained_disks, 'retained disks'),
+            (artifact.has_partial_disks, 'partial disks'),
             (artifact.has_config_drive, 'a config drive'),
-            (artifact.has_reserved_addresses, 'addresses kept by a network'),
+            (artifact.has_reserved_addresses, 'reserved addresses'),
         )
         if has
     ]
-    return ', '.join(words)
+    return ', '.join(parts)
 
 
-# -- what is not there -------------------------------------------------------
+# -- missing artifacts -------------------------------------------------------
 
 
 def _find_missing(
@@ -272,10 +269,9 @@ def _find_missing(
     text += 'no disks.' if lost else 'disks.'
     if elsewhere:
         text += f' But {"; ".join(elsewhere)}.'
-    yield Finding(
+    yield snapshot.instance_finding(
         'disks_missing' if lost else 'guest_missing',
         text,
+        instance.uuid,
         host=host,
-        instance=instance.uuid,
-        generation=instance.generation,
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about notifications: invariants 5 and 6.
 
-Old ones that are published are archived, the oldest first: numbers may begin
-anywhere, but then go on without a gap to the newest.
+The archiver takes published notifications, oldest first: the sequence numbers
+in the outbox may begin anywhere and have no gap up to the newest.
 """
 
 from collections.abc import Iterator
@@ -11,16 +11,15 @@ from typing import Final
 
 from minova.audit.findings import Finding
 from minova.audit.snapshot import Snapshot
-from minova.db.queries.audit_snapshot import InstanceRow
 from minova.db.queries.audit_snapshot import OutboxSummary
 from minova.notifications import events
 
-#: How long a notification may wait for a conductor and the broker.
+#: The time within which a notification must be published.
 _MAX_DELAY: Final = datetime.timedelta(minutes=5)
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Look for what was not told, or not in order."""
+    """Find missing, unpublished and misordered notifications."""
     for uuid, summary in snapshot.database.outbox.items():
         yield from _check_numbers(snapshot, uuid, summary)
         yield from _check_publication(snapshot, uuid, summary)
@@ -32,7 +31,7 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
             snapshot,
             unfinished.instance_uuid,
             'event_left_open',
-            f'{name} was started and neither ended nor failed.',
+            f'{name} has a start and neither an end nor an error.',
             operation=unfinished.operation_id,
             subject=name,
         )
@@ -50,15 +49,16 @@ def _check_numbers(
             snapshot,
             uuid,
             'outbox_gap',
-            f'{missing} of the numbers {summary.first} to '
-            f'{max(newest, summary.last)} are not there.',
+            f'{missing} of the notifications {summary.first} to '
+            f'{max(newest, summary.last)} are missing.',
         )
     if summary.last > newest:
         yield _finding(
             snapshot,
             uuid,
             'outbox_seq_ahead',
-            f'The newest is number {summary.last}, the instance says {newest}.',
+            f'The newest notification is {summary.last}, the sequence number '
+            f'of the instance is {newest}.',
         )
 
 
@@ -71,7 +71,7 @@ def _check_publication(
             snapshot,
             uuid,
             'outbox_out_of_order',
-            f'Number {last} is published and number {first} is not.',
+            f'Notification {last} is published, {first} is not.',
         )
     since = summary.oldest_unpublished_at
     if since is not None and snapshot.now - since > _MAX_DELAY:
@@ -79,7 +79,8 @@ def _check_publication(
             snapshot,
             uuid,
             'outbox_unpublished',
-            f'Number {first} waits since {since:%Y-%m-%d %H:%M:%S} UTC.',
+            f'Notification {first} is unpublished since '
+            f'{since:%Y-%m-%d %H:%M:%S} UTC.',
         )
 
 
@@ -91,13 +92,11 @@ def _finding(
     operation: str | None = None,
     subject: str = '',
 ) -> Finding:
-    row: InstanceRow | None = snapshot.database.instances.get(uuid)
-    return Finding(
+    return snapshot.instance_finding(
         name,
         text,
-        instance=uuid,
+        uuid,
         operation=operation,
-        generation=row.generation if row else None,
         subject=subject,
-        repairable=row is not None,
+        is_repairable=uuid in snapshot.database.instances,
     )

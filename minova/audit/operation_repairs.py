@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repairs of operations: who owns what, and what is still open."""
+"""Repairs of operations, steps and migrations."""
 
 from minova import clock
 from minova import exception
@@ -28,10 +28,10 @@ from minova.objects.operation import Operation
 def release_instance(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Free an instance from an owner that is not there; tell it."""
+    """Release an instance whose owner has ended; emit its update."""
     instance = lock_instance(connection, finding)
     if instance.task_id != finding.operation:
-        raise stale_error(instance.uuid)
+        raise stale_error(f'Instance {instance.uuid}')
     owner = None
     if instance.task_id is not None:
         owner = operations.get(connection, instance.task_id)
@@ -40,14 +40,14 @@ def release_instance(
         and owner.owns_instance
         and owner.state == records.RUNNING
     ):
-        raise stale_error(instance.uuid)
+        raise stale_error(f'Instance {instance.uuid}')
     kind = owner.kind if owner else None
-    before = f'{instance.vm_state}, {instance.task_state}'
+    before = f'vm_state {instance.vm_state}, task_state {instance.task_state}'
     _write_release(connection, instance, kind, owner, publisher)
     error = exception.OperationFailed(
         cause=kind or 'An operation',
-        reason=f'it ended without letting go of the instance ({before}); '
-        'an audit did',
+        reason=f'it ended without releasing the instance ({before}); an '
+        'audit released it',
     )
     instances.add_fault(
         connection,
@@ -57,7 +57,7 @@ def release_instance(
         instance.host,
         clock.now(),
     )
-    return f'It is let go of, and {instance.vm_state}; a fault says why.'
+    return f'The instance is released and {instance.vm_state}; see its fault.'
 
 
 def _write_release(
@@ -67,7 +67,7 @@ def _write_release(
     owner: Operation | None,
     publisher: str,
 ) -> None:
-    known = instance.generation, instance.task_id
+    generation, task_id = instance.generation, instance.task_id
     notices = NoticeBuffer(
         connection,
         instance,
@@ -82,7 +82,6 @@ def _write_release(
     notices.emit_update()
     change['notification_seq'] = notices.number_notices()
     change['updated_at'] = notices.now
-    generation, task_id = known
     if not instances.update(
         connection,
         instance.uuid,
@@ -90,12 +89,12 @@ def _write_release(
         generation=generation,
         task_id=task_id,
     ):
-        raise stale_error(instance.uuid)
+        raise stale_error(f'Instance {instance.uuid}')
     notices.write_notices()
 
 
 def _placeholder_operation(instance: Instance) -> Operation:
-    """Return an operation to speak for, where the true one is not known."""
+    """Return an operation for the notification of an unknown owner."""
     now = clock.now()
     number = instance.task_id or clock.uuid4()
     return Operation(
@@ -135,7 +134,7 @@ def end_operation(
     instance = lock_instance(connection, finding)
     operation = _require_running(connection, finding)
     if not operation.owns_instance or instance.task_id == operation.id:
-        raise stale_error(operation.id)
+        raise stale_error(f'Operation {operation.id}')
     error = exception.Preempted(operation=operation.kind, by='audit')
     uow = _unit_of_work(connection, instance, operation, publisher)
     for event in uow.open_events():
@@ -153,25 +152,24 @@ def end_operation(
 def recount_steps(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Count the open steps; end an operation that has none."""
+    """Recount the open steps; end an operation that has none."""
     instance = lock_instance(connection, finding)
     operation = _require_running(connection, finding)
     steps = operations.list_steps(connection, operation.id)
     count = sum(step.state in records.OPEN for step in steps)
     if count and count == operation.open_step_count:
-        raise stale_error(operation.id)
+        raise stale_error(f'Operation {operation.id}')
     uow = _unit_of_work(connection, instance, operation, publisher)
     operation.open_step_count = count
     if count == 0 and operation.owns_instance:
         error = exception.OperationFailed(
             cause=operation.kind,
-            reason='nothing of it was owed by anybody any more; an audit '
-            'ended it',
+            reason='it had no open step; an audit ended it',
         )
         uow.fail(error, to_error=True)
     uow.flush()
     if count:
-        return f'{operation.kind} {operation.id} counts {count}.'
+        return f'{operation.kind} {operation.id} has {count} open steps.'
     return f'{operation.kind} {operation.id} is ended as {operation.state}.'
 
 
@@ -197,13 +195,13 @@ def _unit_of_work(
     )
 
 
-# -- steps, moves ------------------------------------------------------------
+# -- steps, migrations -------------------------------------------------------
 
 
 def close_steps(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Close what is open of an operation that has ended."""
+    """Close the open steps of an operation that has ended."""
     lock_instance(connection, finding)
     number = str(finding.operation)
     found = operations.get(connection, number)
@@ -212,37 +210,37 @@ def close_steps(
     operations.close_open_steps(
         connection, number, records.PREEMPTED, clock.now()
     )
-    return 'It is closed as preempted.'
+    return 'The step is closed as preempted.'
 
 
 def abandon_step(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Wait no more for a host that is gone for good."""
+    """Close a step on a host without a compute service."""
     lock_instance(connection, finding)
     host = str(finding.host)
     if hosts.list_services(connection, operations.COMPUTE_BINARY, host):
         raise stale_error(f'Host {host}')
-    loaded = operations.lock_step(connection, str(finding.repair_args['step']))
+    loaded = operations.lock_step(connection, finding.subject)
     if loaded is None or loaded.step.state not in records.OPEN:
-        raise stale_error(f'Step {finding.repair_args["step"]}')
+        raise stale_error(f'Step {finding.subject}')
     uow = UnitOfWork.of(
         connection, loaded, events.publisher_id('conductor', publisher)
     )
     uow.finish_step(records.PREEMPTED)
     uow.flush()
     operator_actions.requeue_cleanup(connection, [loaded.step])
-    return f'{loaded.step.method} is not waited for any more.'
+    return f'The step {loaded.step.method} is closed as preempted.'
 
 
 def close_migration(
     connection: Connection, finding: Finding, publisher: str
 ) -> str:
-    """Let a migration that nobody makes be over."""
+    """Set a migration without an operation to error."""
     instance = lock_instance(connection, finding)
-    migration = migrations.get(connection, int(finding.repair_args['move']))
+    migration = migrations.get(connection, int(finding.subject))
     if migration is None or migration.status in migration_states.FINAL:
-        raise stale_error(f'Migration {finding.repair_args["move"]}')
+        raise stale_error(f'Migration {finding.subject}')
     running = [
         operation
         for operation in operations.list_by_instance(connection, instance.uuid)
@@ -253,4 +251,4 @@ def close_migration(
     migration_records.advance(
         connection, migration, migration_states.ERROR, clock.now()
     )
-    return f'Migration {migration.id} is closed as an error.'
+    return f'Migration {migration.id} is set to error.'

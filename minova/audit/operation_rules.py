@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about operations, their steps, task states and moves: invariants 3 and 4."""
+"""Rules about operations, steps, task states, migrations: invariants 3, 4."""
 
 import collections
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from minova.objects.operation import Step
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Compare what is to be done with who does it."""
+    """Compare operations with their steps, instances and migrations."""
     for instance in snapshot.list_existing():
         yield from _check_task(snapshot, instance)
     counts = collections.Counter(
@@ -41,51 +41,59 @@ def _check_task(
     owner = snapshot.get_owner(instance)
     if owner is not None:
         if instance.task_state is None:
-            yield _instance_finding(
-                instance, 'task_state_missing', f'Its owner is {owner.kind}.'
+            yield _task_finding(
+                snapshot,
+                instance,
+                'task_state_missing',
+                f'The owner is {owner.kind}.',
             )
         return
     if instance.task_id is not None or instance.task_state is not None:
-        task = instance.task_state or 'in no task state'
-        yield _instance_finding(
+        yield _task_finding(
+            snapshot,
             instance,
             'task_without_owner',
-            f'It is {task}, by operation {instance.task_id}: '
+            f'The task state is {instance.task_state or "none"}; '
             f'{_describe_operation(snapshot, instance.task_id)}.',
         )
         return
     if instance.vm_state == states.BUILDING:
-        yield _instance_finding(
-            instance, 'build_without_owner', 'It has no task.'
+        yield _task_finding(
+            snapshot,
+            instance,
+            'build_without_owner',
+            'The instance has no task.',
         )
-    waits = instance.uuid in snapshot.waiting_migrations
-    if instance.vm_state == states.RESIZED and not waits:
-        yield _instance_finding(
+    has_migration = instance.uuid in snapshot.waiting_migrations
+    if instance.vm_state == states.RESIZED and not has_migration:
+        yield _task_finding(
+            snapshot,
             instance,
             'resized_without_migration',
-            'No migration of it is finished.',
+            'No migration of the instance is finished.',
         )
 
 
 def _describe_operation(snapshot: Snapshot, task_id: str | None) -> str:
     if task_id is None:
-        return 'none is named'
+        return 'the instance names no operation'
     found = snapshot.database.operations.get(task_id)
     if found is None:
-        return 'there is none of that id'
+        return f'operation {task_id} is unknown'
     if found.state == records.RUNNING:
-        return f'that {found.kind} has let go of it'
-    return f'that {found.kind} is {found.state}'
+        return f'{found.kind} {task_id} runs but has released the instance'
+    return f'{found.kind} {task_id} is {found.state}'
 
 
-def _instance_finding(instance: InstanceRow, name: str, text: str) -> Finding:
-    return Finding(
+def _task_finding(
+    snapshot: Snapshot, instance: InstanceRow, name: str, text: str
+) -> Finding:
+    return snapshot.instance_finding(
         name,
         text,
+        instance.uuid,
         host=instance.host,
-        instance=instance.uuid,
         operation=instance.task_id,
-        generation=instance.generation,
     )
 
 
@@ -97,28 +105,23 @@ def _check_operation(
 ) -> Iterator[Finding]:
     what = f'{operation.kind} of generation {operation.generation}'
     row = snapshot.database.instances.get(operation.instance_uuid)
-    owned = row is not None and row.task_id == operation.id
-    if operation.owns_instance and not owned:
-        holder = row.task_id if row else None
+    owner = row.task_id if row else None
+    if operation.owns_instance and owner != operation.id:
         yield _operation_finding(
             snapshot,
             operation,
             'operation_lost_instance',
-            f'{what}: the instance is held by {holder or "nobody"}.',
+            f'{what}: the owner of the instance is operation {owner}.'
+            if owner
+            else f'{what}: the instance has no owner.',
         )
-    elif count == 0:
+    elif count != operation.open_step_count or count == 0:
         yield _operation_finding(
             snapshot,
             operation,
-            'operation_without_step',
-            f'{what} counts {operation.open_step_count} and has none.',
-        )
-    elif count != operation.open_step_count:
-        yield _operation_finding(
-            snapshot,
-            operation,
-            'operation_step_count',
-            f'{what} counts {operation.open_step_count} and has {count}.',
+            'operation_step_count' if count else 'operation_without_step',
+            f'{what} counts {operation.open_step_count} open steps and has '
+            f'{count}.',
         )
     elif operation.wait_reason is not None:
         yield _operation_finding(
@@ -128,17 +131,17 @@ def _check_operation(
             f'{what} waits for {operation.wait_reason}.',
         )
     elif snapshot.now > operation.deadline + _sweep_grace():
-        since = f'{operation.deadline:%Y-%m-%d %H:%M:%S} UTC'
         yield _operation_finding(
             snapshot,
             operation,
             'operation_stuck',
-            f'{what} should have ended at {since}.',
+            f'The deadline of {what} was '
+            f'{operation.deadline:%Y-%m-%d %H:%M:%S} UTC.',
         )
 
 
 def _sweep_grace() -> datetime.timedelta:
-    """Return the time in which a sweeper surely has seen to it."""
+    """Return the time within which a sweeper handles an expired deadline."""
     options = CONF.conductor
     return datetime.timedelta(
         seconds=2 * (options.sweep_interval + options.lease_time)
@@ -150,14 +153,13 @@ def _operation_finding(
     snapshot: Snapshot, operation: Operation, name: str, text: str
 ) -> Finding:
     row = snapshot.database.instances.get(operation.instance_uuid)
-    return Finding(
+    return snapshot.instance_finding(
         name,
         text,
+        operation.instance_uuid,
         host=row.host if row else None,
-        instance=operation.instance_uuid,
         operation=operation.id,
-        generation=row.generation if row else None,
-        repairable=row is not None,
+        is_repairable=row is not None,
     )
 
 
@@ -184,7 +186,7 @@ def _check_steps(snapshot: Snapshot) -> Iterator[Finding]:
                 step,
                 'step_without_service',
                 f'{step.method} of {operation.kind} is {step.state}.',
-                repairable=step.detached or not operation.owns_instance,
+                is_repairable=step.detached or not operation.owns_instance,
             )
 
 
@@ -193,23 +195,20 @@ def _step_finding(
     step: Step,
     name: str,
     text: str,
-    repairable: bool = True,
+    is_repairable: bool = True,
 ) -> Finding:
-    row = snapshot.database.instances.get(step.instance_uuid)
-    return Finding(
+    return snapshot.instance_finding(
         name,
         text,
+        step.instance_uuid,
         host=step.host,
-        instance=step.instance_uuid,
         operation=step.operation_id,
-        generation=row.generation if row else None,
         subject=step.id,
-        repair_args={'step': step.id},
-        repairable=repairable,
+        is_repairable=is_repairable,
     )
 
 
-# -- moves -------------------------------------------------------------------
+# -- migrations --------------------------------------------------------------
 
 
 def _check_migration(
@@ -217,19 +216,18 @@ def _check_migration(
 ) -> Iterator[Finding]:
     if snapshot.waiting_migrations.get(migration.instance_uuid) is migration:
         return
-    row = snapshot.database.instances.get(migration.instance_uuid)
     if snapshot.is_in_progress(migration):
         return
+    row = snapshot.database.instances.get(migration.instance_uuid)
     state = row.vm_state if row else 'unknown'
-    yield Finding(
+    yield snapshot.instance_finding(
         'migration_left_open',
-        f'The {migration.kind} from {migration.source_host} to {migration.dest_host} is '
-        f'{migration.status}; the instance is {state}.',
+        f'The {migration.kind} from {migration.source_host} to '
+        f'{migration.dest_host} is {migration.status}; the instance is '
+        f'{state}.',
+        migration.instance_uuid,
         host=row.host if row else None,
-        instance=migration.instance_uuid,
         operation=migration.operation_id,
-        generation=row.generation if row else None,
         subject=str(migration.id),
-        repair_args={'move': migration.id},
-        repairable=row is not None,
+        is_repairable=row is not None,
     )

@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about ports, and their repairs: whose an address is.
+"""Rules about ports: each address of an instance has one port.
 
-A port is written and deleted with the instance that has it. So one without
-the other was made by somebody else: a restored backup, a release that did not
-know of ports, an operator's hand.
+The transaction that writes or deletes an instance's addresses does the same
+to its ports. A difference has another cause: a restored backup, a release
+without ports, a change by hand.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 
-from minova import clock
-from minova import exception
 from minova import states
 from minova.audit.findings import Finding
-from minova.audit.preconditions import lock_instance
-from minova.audit.preconditions import stale_error
 from minova.audit.snapshot import Snapshot
-from minova.db.connections.engine import Connection
-from minova.db.queries import instances
-from minova.db.queries import networks
-from minova.db.queries import ports
 from minova.db.queries.ports import Port
 
 
@@ -29,21 +22,20 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
         for instance in snapshot.list_existing()
         for nic in instance.network_info
     }
-    held = set()
+    owned = set()
     for port in snapshot.database.ports:
-        held.add((port.instance_uuid, port.id))
+        owned.add((port.instance_uuid, port.id))
         if (port.instance_uuid, port.id) not in known:
             yield _orphan_finding(snapshot, port)
     for instance in snapshot.list_existing():
         for nic in instance.network_info:
-            if (instance.uuid, nic['id']) not in held:
-                yield Finding(
+            if (instance.uuid, nic['id']) not in owned:
+                yield snapshot.instance_finding(
                     'port_missing',
-                    f'{_address(nic)} of network {nic["label"]} may be given '
-                    'to another one.',
+                    f'The address {get_address(nic)} of network '
+                    f'{nic["label"]} may be allocated again.',
+                    instance.uuid,
                     host=instance.host,
-                    instance=instance.uuid,
-                    generation=instance.generation,
                     subject=nic['id'],
                 )
 
@@ -51,70 +43,21 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
 def _orphan_finding(snapshot: Snapshot, port: Port) -> Finding:
     instance = snapshot.database.instances.get(port.instance_uuid)
     if instance is None:
-        why = 'there is no such instance'
+        why = 'the instance is unknown'
     elif instance.vm_state == states.DELETED:
         why = 'the instance is deleted'
     else:
-        why = 'the instance has no such nic'
-    return Finding(
+        why = 'the instance has no such NIC'
+    return snapshot.instance_finding(
         'port_orphan',
-        f'{port.address} is held in network {port.network_id}; {why}.',
-        instance=port.instance_uuid,
-        generation=instance.generation if instance else None,
+        f'The port has {port.address} of network {port.network_id}; {why}.',
+        port.instance_uuid,
         subject=port.id,
     )
 
 
-def _address(nic: dict[str, object]) -> str:
+def get_address(nic: Mapping[str, object]) -> str:
+    """Return the first address of a NIC of ``network_info``."""
     found = nic['addresses']
     assert isinstance(found, list)
     return str(found[0]['address'])
-
-
-# -- repairs -----------------------------------------------------------------
-
-
-def release_port(
-    connection: Connection, finding: Finding, publisher: str
-) -> str:
-    """Give back an address that nobody has."""
-    uuid = str(finding.instance)
-    if finding.generation is not None:
-        instance = lock_instance(connection, finding)
-        nics = {nic['id'] for nic in instance.network_info}
-        living = instance.vm_state != states.DELETED
-        if living and finding.subject in nics:
-            raise stale_error(uuid)
-    elif instances.get(connection, uuid, deleted=True) is not None:
-        raise stale_error(uuid)
-    ports.release_port(connection, finding.subject)
-    return 'The address is given back.'
-
-
-def restore_port(
-    connection: Connection, finding: Finding, publisher: str
-) -> str:
-    """Note an address as the one of the instance that has it."""
-    instance = lock_instance(connection, finding)
-    found = [n for n in instance.network_info if n['id'] == finding.subject]
-    if not found or instance.vm_state == states.DELETED:
-        raise stale_error(instance.uuid)
-    nic, *_ = found
-    if networks.find(connection, nic['network_id'], lock=True) is None:
-        raise exception.NetworkNotFound(network_id=nic['network_id'])
-    port = Port(
-        id=nic['id'],
-        network_id=nic['network_id'],
-        instance_uuid=instance.uuid,
-        address=_address(nic),
-        mac=nic['mac'],
-        created_at=clock.now(),
-    )
-    other = ports.find_conflict(connection, port)
-    if other is not None:
-        raise exception.Conflict(
-            f'{other.address}, {other.mac} has been given to instance '
-            f'{other.instance_uuid}; delete one of the two.'
-        )
-    ports.insert(connection, [port])
-    return f'{port.address} is held for it.'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every repair asks first: is the instance still as it was found?"""
+"""The precondition of every repair: the instance is as the scan found it."""
 
 from minova import exception
 from minova.audit.findings import Finding
@@ -9,7 +9,7 @@ from minova.objects.instance import Instance
 
 
 def lock_instance(connection: Connection, finding: Finding) -> Instance:
-    """Lock the finding's instance; Stale unless it is as it was found."""
+    """Lock the finding's instance; raise Stale if it has changed since."""
     uuid = str(finding.instance)
     found = instances.get(connection, uuid, lock=True, deleted=True)
     if found is None:
@@ -18,12 +18,14 @@ def lock_instance(connection: Connection, finding: Finding) -> Instance:
 
 
 def require_unchanged(instance: Instance, finding: Finding) -> Instance:
-    """Return a locked instance; Stale unless it is as it was found."""
+    """Return a locked instance; raise Stale if it has changed since."""
     if instance.generation != finding.generation:
-        raise stale_error(instance.uuid)
+        raise stale_error(f'Instance {instance.uuid}')
     return instance
 
 
 def stale_error(what: str) -> exception.Stale:
-    """Return the error for a finding that is not true any more."""
-    return exception.Stale(what=what, holder='what was found')
+    """Return the error for a finding that no longer holds."""
+    return exception.Stale(
+        f'{what} has changed since the scan; run the audit again.'
+    )

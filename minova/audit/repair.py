@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repairs: by the product's own means, fenced and durable.
+"""The repair of a finding, by the name of the repair.
 
-What is on hosts is removed by operations, which the host owes until it is
-done. What is in the database is put right in one transaction that locks the
-instance, looks again, and does nothing when anything has moved on. Each says
-what it has done, or raises why it has not.
+Artifacts on hosts are removed by operations, which stay pending until the
+host has done them. Rows are repaired in one transaction, which locks the
+instance, checks the finding again and raises Stale if it no longer holds.
 """
 
 from collections.abc import Callable
@@ -16,9 +15,10 @@ from minova import exception
 from minova import states
 from minova.audit import counter_repairs
 from minova.audit import operation_repairs
-from minova.audit import port_rules
+from minova.audit import port_repairs
 from minova.audit.findings import Finding
 from minova.audit.preconditions import require_unchanged
+from minova.audit.preconditions import stale_error
 from minova.context import get_admin_context
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
@@ -31,24 +31,25 @@ from minova.objects.instance import Instance
 from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
 
-#: Seconds to wait for a host to work off what it owes from now on.
+#: Seconds to wait for the end of a clean-up on a host.
 TIMEOUT = 30.0
 _POLL_INTERVAL = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What has become of a finding: whether it is repaired, and how."""
+    """The result of a repair; ``text`` is what was or must be done."""
 
     is_repaired: bool
     text: str
 
 
 class Repairer:
-    """Repairs one finding after the other.
+    """Repairs findings, one at a time.
 
-    Without ``computes`` hosts are not woken, and find what they owe by
-    themselves. ``named`` is the instance that an operator asked for.
+    Without ``waker`` a host starts its clean-up at its next heartbeat.
+    ``instance_uuid`` is the instance that the operator named: a guest that the
+    database does not know is removed only if its uuid is named.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Repairer:
         self._timeout = timeout
 
     def repair(self, finding: Finding) -> Outcome:
-        """Repair a finding if that can be done; never raises."""
+        """Repair a finding if it has a repair; errors are in the outcome."""
         host_repair = _HOST_REPAIRS.get(finding.repair)
         database_repair = _DATABASE_REPAIRS.get(finding.repair)
         try:
@@ -88,11 +89,11 @@ class Repairer:
     # -- on hosts ------------------------------------------------------------
 
     def cleanup_stale_guest(self, finding: Finding) -> Outcome:
-        """Let a host remove what it has of an instance."""
+        """Begin the removal of an instance's artifacts from a host."""
         return self._begin(finding, retained_only=False)
 
     def discard_disks(self, finding: Finding) -> Outcome:
-        """Let an instance's host remove the disks that are set aside."""
+        """Begin the removal of an instance's retained disks."""
         return self._begin(finding, retained_only=True)
 
     def _begin(self, finding: Finding, retained_only: bool) -> Outcome:
@@ -114,18 +115,14 @@ class Repairer:
         )
         if self._waker is not None:
             self._waker.wake(get_admin_context(), begun.wakeups)
-        number = begun.operation.id
-        if self._has_ended(number):
-            return Outcome(
-                True, f'Operation cleanup_stale_guest {number} is done.'
-            )
+        operation = f'Operation cleanup_stale_guest {begun.operation.id}'
+        if self._wait_for_end(begun.operation.id):
+            return Outcome(True, f'{operation} has ended.')
         return Outcome(
-            True,
-            f'Operation cleanup_stale_guest {number} is begun; {host} does it when it '
-            'can.',
+            True, f'{operation} has begun; it waits for the host {host}.'
         )
 
-    def _has_ended(self, operation_id: str) -> bool:
+    def _wait_for_end(self, operation_id: str) -> bool:
         until = clock.monotonic() + self._timeout
         while True:
             found = self._database.read(
@@ -138,7 +135,7 @@ class Repairer:
             clock.sleep(_POLL_INTERVAL)
 
     def destroy_unknown_guest(self, finding: Finding) -> Outcome:
-        """Remove what nobody knows, if an operator has named it."""
+        """Remove an unknown guest with its disks, if the operator named it."""
         if self._instance_uuid != finding.instance or self._computes is None:
             return Outcome(False, finding.rule.advice)
         uuid = str(finding.instance)
@@ -146,35 +143,30 @@ class Repairer:
             lambda connection: instances.get(connection, uuid, deleted=True)
         )
         if known is not None:
-            raise exception.Stale(what=f'Instance {uuid}', holder='nobody')
+            raise stale_error(f'Instance {uuid}')
         self._computes.for_host(str(finding.host)).destroy_unknown_guest(
             get_admin_context(),
             instance_uuid=uuid,
-            generation=finding.repair_args['guest_generation'],
+            generation=finding.guest_generation,
         )
-        return Outcome(True, f'{finding.host} has removed it.')
+        return Outcome(True, f'The host {finding.host} has removed it.')
 
 
 def _require_unexplained(
     connection: Connection, instance: Instance, finding: Finding, host: str
 ) -> None:
-    """Raise Stale when something live accounts for it by now."""
+    """Raise Stale if an operation or migration now explains the artifacts."""
     require_unchanged(instance, finding)
-    if instance.task_id is not None:
-        raise exception.Stale(
-            what=f'Instance {instance.uuid}', holder='nobody'
-        )
     migration = migrations.get_unconfirmed(connection, instance.uuid)
-    kept = (
+    is_source = (
         migration is not None
         and migration.source_host == host
         and instance.vm_state == states.RESIZED
     )
     steps = operations.list_open_steps_of_instance(connection, instance.uuid)
-    if kept or any(step.host == host for step in steps):
-        raise exception.Stale(
-            what=f'Instance {instance.uuid}', holder='what was found'
-        )
+    has_step = any(step.host == host for step in steps)
+    if instance.task_id is not None or is_source or has_step:
+        raise stale_error(f'Instance {instance.uuid}')
 
 
 _HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
@@ -183,17 +175,17 @@ _HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
     'destroy_unknown_guest': Repairer.destroy_unknown_guest,
 }
 
-#: Each is one transaction; it returns what it has done.
+#: Each runs in one transaction and returns what it has done.
 _DATABASE_REPAIRS: Final[
     dict[str, Callable[[Connection, Finding, str], str]]
 ] = {
-    'claim': counter_repairs.add_allocation,
-    'release': counter_repairs.remove_allocation,
+    'add_allocation': counter_repairs.add_allocation,
+    'remove_allocation': counter_repairs.remove_allocation,
     'resize_allocation': counter_repairs.resize_allocation,
     'recompute_host_usage': counter_repairs.recompute_host_usage,
     'advance_notification_seq': counter_repairs.advance_notification_seq,
-    'release_port': port_rules.release_port,
-    'restore_port': port_rules.restore_port,
+    'release_port': port_repairs.release_port,
+    'restore_port': port_repairs.restore_port,
     'release_instance': operation_repairs.release_instance,
     'end_operation': operation_repairs.end_operation,
     'recount_steps': operation_repairs.recount_steps,

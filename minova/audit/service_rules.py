@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules about services, hosts and the queues that lead to them."""
+"""Rules about services, hosts and queues."""
 
 import collections
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ _TOPICS: Final = {
     db_operations.COMPUTE_BINARY: compute.TOPIC,
     'nova-conductor': conductor.TOPIC,
 }
-#: So many messages that wait are more than a burst.
+#: The number of waiting messages that is more than a burst.
 _BACKLOG: Final = 100
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Look for hosts that are silent, unknown or known twice."""
+    """Find hosts that are down, unregistered or registered twice."""
     counts = collections.Counter(row.host for row in snapshot.list_existing())
     computes = {
         service.host: service for service in snapshot.database.compute_services
@@ -36,12 +36,12 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
         found = computes.get(host)
         if found is None or host not in snapshot.database.hosts:
             yield Finding(
-                'host_unknown', f'{count} instances are there.', host=host
+                'host_unknown', f'The host has {count} instances.', host=host
             )
         elif (reason := service_liveness.down_reason(found)) is not None:
             yield Finding(
                 'host_down',
-                f'{reason}; {count} instances are there.',
+                f'{reason}; the host has {count} instances.',
                 host=host,
             )
     by_name = collections.defaultdict(list)
@@ -51,7 +51,7 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
         if len(hosts) > 1:
             yield Finding(
                 'duplicate_hypervisor',
-                f'{" and ".join(sorted(hosts))} both have {name}.',
+                f'The hosts {" and ".join(sorted(hosts))} report {name}.',
                 subject=name,
             )
 
@@ -60,7 +60,7 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def expected_queues(services: Iterable[Service]) -> dict[str, str]:
-    """Return the queues that must be listened to, each with its host."""
+    """Return the queues that must have a consumer, each with its host."""
     wanted = {}
     for service in services:
         topic = _TOPICS.get(service.binary)
@@ -72,9 +72,9 @@ def expected_queues(services: Iterable[Service]) -> dict[str, str]:
 def find_queue_faults(
     snapshot: Snapshot, queues: Mapping[str, QueueStats | None]
 ) -> Iterator[Finding]:
-    """Compare the queues of services that are up with who listens.
+    """Compare the queues of services that are up with the broker's.
 
-    ``queues`` has None for one that the broker does not know.
+    ``queues`` has None for a queue that the broker does not know.
     """
     for name, host in expected_queues(snapshot.database.services).items():
         if name not in queues:
@@ -82,19 +82,19 @@ def find_queue_faults(
         queue = queues[name]
         if queue is None:
             yield Finding(
-                'queue_missing', f'{name} is not there.', host, subject=name
+                'queue_missing', f'No queue {name}.', host, subject=name
             )
         elif queue.consumers == 0:
             yield Finding(
                 'queue_without_consumer',
-                f'{name} has no consumer; {queue.messages} messages wait.',
+                f'The queue {name} has {queue.messages} messages.',
                 host,
                 subject=name,
             )
         elif queue.messages >= _BACKLOG:
             yield Finding(
                 'queue_backlog',
-                f'{queue.messages} messages wait in {name}.',
+                f'The queue {name} has {queue.messages} messages.',
                 host,
                 subject=name,
             )

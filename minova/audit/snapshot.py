@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records and the stocks as rules look at them, and what explains what.
+"""The snapshot: rows and host contents, and what explains a difference.
 
-Something of an instance on a host that is not its own, or room held there, is
-no fault when it is explained:
+Artifacts of an instance, or an allocation, on a host other than the
+instance's own are no fault when they are explained by
 
-* by the live operation that owns the instance, on every host it has steps on
-  or that its move names;
-* by an open step of that host: it is being worked on, or cleaning up is owed;
-* by a move that waits to be confirmed: its source keeps the old guest, off,
-  and the disks set aside.
+* the running operation that owns the instance, on every host of its steps and
+  of its migration;
+* an open step on that host: work in progress or a pending clean-up;
+* an unconfirmed migration: its source keeps the old guest, powered off, and
+  the retained disks.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,10 @@ import datetime
 
 from minova import migration_states
 from minova import states
+from minova.audit.findings import Finding
 from minova.db.queries.audit_snapshot import DatabaseSnapshot
 from minova.db.queries.audit_snapshot import InstanceRow
+from minova.db.queries.hosts import Resources
 from minova.objects import operation as records
 from minova.objects.host import HostArtifact
 from minova.objects.migration import Migration
@@ -29,7 +31,7 @@ HostContents = Mapping[str, Sequence[HostArtifact]]
 
 
 class Snapshot:
-    """What rules ask; computed once from what was read."""
+    """The input of the rules, indexed once."""
 
     def __init__(
         self,
@@ -70,12 +72,12 @@ class Snapshot:
             for operation in self._running_by_instance.get(
                 migration.instance_uuid, ()
             ):
-                # Also one that confirms or reverts what another has moved.
+                # Also one that confirms or reverts another's migration.
                 if drives_migration([operation], migration):
-                    touched = self._hosts_by_operation.setdefault(
+                    hosts = self._hosts_by_operation.setdefault(
                         operation.id, set()
                     )
-                    touched.update(
+                    hosts.update(
                         {migration.source_host, str(migration.dest_host)}
                     )
 
@@ -100,7 +102,7 @@ class Snapshot:
     # -- instances -----------------------------------------------------------
 
     def list_existing(self) -> list[InstanceRow]:
-        """Return the instances that are not deleted."""
+        """Return the rows of the instances that are not deleted."""
         return [
             row
             for row in self.database.instances.values()
@@ -108,30 +110,53 @@ class Snapshot:
         ]
 
     def get_owner(self, instance: InstanceRow) -> Operation | None:
-        """Return the live operation that owns an instance."""
+        """Return the running operation that owns an instance."""
         found = self.running_operations.get(str(instance.task_id))
         return found if found is not None and found.owns_instance else None
 
-    def is_deleted(self, uuid: str) -> bool:
-        """Tell whether an instance is known and gone."""
-        row = self.database.instances.get(uuid)
-        return row is not None and row.vm_state == states.DELETED
-
     def is_in_progress(self, migration: Migration) -> bool:
-        """Tell whether a live operation makes, confirms or reverts a move."""
+        """Tell whether a running operation drives a migration."""
         return drives_migration(
             self._running_by_instance.get(migration.instance_uuid, ()),
             migration,
         )
 
-    # -- what explains -------------------------------------------------------
+    def instance_finding(
+        self,
+        name: str,
+        text: str,
+        uuid: str,
+        *,
+        host: str | None = None,
+        operation: str | None = None,
+        subject: str = '',
+        is_repairable: bool = True,
+        resources: Resources | None = None,
+        guest_generation: int | None = None,
+    ) -> Finding:
+        """Return a finding about an instance, with its generation."""
+        row = self.database.instances.get(uuid)
+        return Finding(
+            name,
+            text,
+            host=host,
+            instance=uuid,
+            operation=operation,
+            generation=row.generation if row else None,
+            subject=subject,
+            is_repairable=is_repairable,
+            resources=resources,
+            guest_generation=guest_generation,
+        )
+
+    # -- explanations --------------------------------------------------------
 
     def has_open_step(self, uuid: str, host: str) -> bool:
         """Tell whether a host has an open step of an instance."""
         return (uuid, host) in self._open_step_hosts
 
     def is_explained(self, uuid: str, host: str) -> bool:
-        """Tell whether something live accounts for what a host has."""
+        """Tell whether an operation explains the artifacts on a host."""
         if self.has_open_step(uuid, host):
             return True
         instance = self.database.instances.get(uuid)
@@ -141,14 +166,14 @@ class Snapshot:
         )
 
     def is_resize_source(self, uuid: str, host: str) -> bool:
-        """Tell whether a host is the source of a move that waits."""
+        """Tell whether a host is the source of an unconfirmed migration."""
         migration = self.waiting_migrations.get(uuid)
         return migration is not None and migration.source_host == host
 
     # -- guests --------------------------------------------------------------
 
     def list_running_hosts(self, uuid: str) -> list[str]:
-        """Return the hosts on which a guest uses its disks."""
+        """Return the hosts on which the guest of an instance runs."""
         return sorted(
             host
             for (host, other), artifact in self.artifacts.items()
@@ -159,7 +184,7 @@ class Snapshot:
 def drives_migration(
     running: Iterable[Operation], migration: Migration
 ) -> bool:
-    """Tell whether one of an instance's operations is about a move."""
+    """Tell whether an operation makes, confirms or reverts a migration."""
     return any(
         operation.id == migration.operation_id
         or operation.params.get('migration') == migration.id
@@ -168,5 +193,5 @@ def drives_migration(
 
 
 def is_running(artifact: HostArtifact) -> bool:
-    """Tell whether a holding's guest uses its disks."""
+    """Tell whether the guest is on, so that it may write to its disks."""
     return artifact.power_state in states.POWERED_ON

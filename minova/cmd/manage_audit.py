@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage audit: what breaks the invariants, and its repair."""
+"""minova-manage audit: find violations of the invariants and repair them."""
 
 import argparse
 import contextlib
 import dataclasses
 import functools
 import json
-from typing import Any
+from typing import TypedDict
 
 from minova import exception
 from minova.audit import confirmed_scan
@@ -25,9 +25,9 @@ from minova.rpc.named_queue import QueueStats
 from minova.rpc.oslo_bus import OsloBus
 from minova.rpc.wakeups import Waker
 
-_UNSUPPORTED_TRANSPORT = 'only a rabbit:// transport can tell who listens.'
+_UNSUPPORTED_TRANSPORT = 'only a rabbit:// transport_url reports consumers.'
 
-#: This repair wants the instance to be named.
+#: This repair requires --instance.
 _NEEDS_INSTANCE = 'destroy_unknown_guest'
 
 
@@ -35,22 +35,48 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_command('audit', run)
     parser.add_argument(
-        '--repair', action='store_true', help='repair what can be repaired'
+        '--repair', action='store_true', help='repair what is safe to repair'
     )
     parser.add_argument(
         '--json', action='store_true', help='print one JSON object'
     )
-    parser.add_argument('--host', help='only what is found at this host')
-    parser.add_argument('--instance', help='only what is found of this one')
+    parser.add_argument('--host', help='only findings on this host')
+    parser.add_argument('--instance', help='only findings of this instance')
     parser.add_argument(
         '--offline',
         action='store_true',
-        help='compare the database with itself; ask no host and no broker',
+        help='compare only the database; contact no host and no broker',
     )
 
 
+class _JsonFinding(TypedDict):
+    """A finding as --json prints it."""
+
+    rule: str
+    severity: str
+    invariant: int | None
+    host: str | None
+    instance: str | None
+    operation: str | None
+    generation: int | None
+    summary: str
+    text: str
+    repair: str | None
+    repaired: bool
+    outcome: str | None
+
+
+class _JsonReport(TypedDict):
+    """The object that --json prints."""
+
+    findings: list[_JsonFinding]
+    hosts_checked: list[str]
+    hosts_not_checked: dict[str, str]
+    unrepaired: int
+
+
 class _QueueReader:
-    """What the broker said of queues; remembers why it did not."""
+    """Reads queue statistics; keeps the reason for having none."""
 
     def __init__(self) -> None:
         self.unavailable_reason = ''
@@ -68,7 +94,7 @@ class _QueueReader:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find what breaks the invariants, on hosts and in the database; repair it."""
+    """Find violations of the invariants and repair them."""
     with contextlib.ExitStack() as stack:
         database = open_database()
         stack.callback(database.dispose)
@@ -124,18 +150,20 @@ def _report(
         print(json.dumps(_as_json(results, scan, unrepaired), indent=2))
         return 1 if unrepaired else 0
     if unavailable_reason:
-        print(f'The queues were not looked at: {unavailable_reason}')
-    queue_reader = (
-        'No host was asked' if arguments.offline else _describe_coverage(scan)
+        print(f'The queues were not checked: {unavailable_reason}')
+    coverage = (
+        'No host was checked'
+        if arguments.offline
+        else _describe_coverage(scan)
     )
     faults = sum(o is not None for _, o in results)
-    print(f'{queue_reader}. Found: {faults}, repaired: {faults - unrepaired}.')
+    print(f'{coverage}. Found: {faults}, repaired: {faults - unrepaired}.')
     return 1 if unrepaired else 0
 
 
 def _describe_coverage(scan: Scan) -> str:
-    every = len(scan.checked_hosts) + len(scan.unchecked_hosts)
-    return f'{len(scan.checked_hosts)} of {every} hosts were asked'
+    total = len(scan.checked_hosts) + len(scan.unchecked_hosts)
+    return f'{len(scan.checked_hosts)} of {total} hosts were checked'
 
 
 def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
@@ -160,7 +188,7 @@ def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
 
 def _as_json(
     results: list[tuple[Finding, Outcome | None]], scan: Scan, unrepaired: int
-) -> dict[str, Any]:
+) -> _JsonReport:
     return {
         'findings': [
             {
@@ -171,7 +199,7 @@ def _as_json(
                 'instance': finding.instance,
                 'operation': finding.operation,
                 'generation': finding.generation,
-                'what': finding.rule.summary,
+                'summary': finding.rule.summary,
                 'text': finding.text,
                 'repair': finding.repair or None,
                 'repaired': outcome is not None and outcome.is_repaired,

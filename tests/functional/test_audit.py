@@ -138,9 +138,9 @@ class GuestRulesTest(AuditTestCase):
         code, out = self.run_audit()
         self.assertEqual(0, code)
         self.assertEqual(
-            'The queues were not looked at: only a rabbit:// transport can '
-            'tell who listens.\n'
-            '2 of 2 hosts were asked. Found: 0, repaired: 0.\n',
+            'The queues were not checked: only a rabbit:// transport_url '
+            'reports consumers.\n'
+            '2 of 2 hosts were checked. Found: 0, repaired: 0.\n',
             out,
         )
 
@@ -275,17 +275,17 @@ class GuestRulesTest(AuditTestCase):
         self.change(self.uuid, power_state=4)
         code, out = self.run_audit()
         self.assertEqual(0, code)
-        self.assertIn('The guest is RUNNING, the database says SHUTDOWN.', out)
+        self.assertIn('The guest is RUNNING, the database has SHUTDOWN.', out)
 
     def test_a_host_that_does_not_answer(self):
         self.stop_compute('b')
         code, out = self.run_audit()
         self.assertEqual(1, code)
         self.assertIn('warning: host_not_checked\n  host:      b\n', out)
-        self.assertIn('1 of 2 hosts were asked', out)
+        self.assertIn('1 of 2 hosts were checked', out)
         code, out = self.run_audit('--offline')
         self.assertEqual(0, code)
-        self.assertEqual('No host was asked. Found: 0, repaired: 0.\n', out)
+        self.assertEqual('No host was checked. Found: 0, repaired: 0.\n', out)
 
     def test_a_host_that_is_too_old(self):
         self.useFixture(NewerMethods('list_host_contents'))
@@ -426,7 +426,7 @@ class RecordRulesTest(AuditTestCase):
     def test_orphan_allocation(self):
         self.cloud.database.write(
             lambda c: hosts.set_allocation(
-                c, 'b', self.uuid, NOBODY, (1, 2, 3)
+                c, 'b', self.uuid, NOBODY, hosts.Resources(1, 2, 3)
             )
         )
         self.assert_repaired('allocation_orphan')
@@ -437,7 +437,7 @@ class RecordRulesTest(AuditTestCase):
         self.cloud.delete(self.uuid)
         self.cloud.database.write(
             lambda c: hosts.set_allocation(
-                c, 'a', self.uuid, self.uuid, (1, 2, 3)
+                c, 'a', self.uuid, self.uuid, hosts.Resources(1, 2, 3)
             )
         )
         self.assert_repaired('allocation_orphan')
@@ -446,7 +446,7 @@ class RecordRulesTest(AuditTestCase):
     def test_allocation_size(self):
         self.cloud.database.write(
             lambda c: hosts.set_allocation(
-                c, 'a', self.uuid, self.uuid, (7, 7, 7)
+                c, 'a', self.uuid, self.uuid, hosts.Resources(7, 7, 7)
             )
         )
         self.assert_repaired('allocation_mismatch')
@@ -468,7 +468,7 @@ class RecordRulesTest(AuditTestCase):
             (instance.vm_state, instance.task_state, instance.task_id),
         )
         fault = self.cloud.fault(self.uuid)
-        self.assertIn('without letting go', fault['message'])
+        self.assertIn('without releasing', fault['message'])
         event, _, payload, _ = self.cloud.consumer.of_instance(self.uuid)[-1]
         self.assertEqual('compute.instance.update', event)
         self.assertEqual(
@@ -543,7 +543,7 @@ class RecordRulesTest(AuditTestCase):
             ('error', None), (instance.vm_state, instance.task_state)
         )
         fault = self.cloud.fault(self.uuid)
-        self.assertIn('nothing of it was owed', fault['message'])
+        self.assertIn('it had no open step', fault['message'])
 
     def test_an_operation_that_cannot_count(self):
         operation = self.held_up()

@@ -20,6 +20,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import migrations
 from minova.db.queries import ports
+from minova.db.queries.hosts import Resources
 from minova.db.queries.hosts import Service
 from minova.db.queries.operations import COMPUTE_BINARY
 from minova.db.queries.ports import Port
@@ -39,7 +40,6 @@ _n = tables.outbox
 
 #: The phases of an event, which end its type.
 _PHASES: Final = ('start', 'end', 'error')
-_RESOURCES: Final = ('vcpus', 'memory_mb', 'disk_gb')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,22 +72,22 @@ class Allocation:
     disk_gb: int
 
     @property
-    def resources(self) -> tuple[int, int, int]:
-        """vCPUs, MiB of memory, GiB of disk."""
-        return self.vcpus, self.memory_mb, self.disk_gb
+    def resources(self) -> Resources:
+        """The allocated resources."""
+        return Resources(self.vcpus, self.memory_mb, self.disk_gb)
 
 
 @dataclasses.dataclass(frozen=True)
 class HostRow:
     """A host: the usage in its row and the sum of its allocations.
 
-    Both are vCPUs, MiB of memory and GiB of disk, read at the same moment.
+    Both are read at the same moment.
     """
 
     host: str
     hypervisor_hostname: str
-    used: tuple[int, int, int]
-    allocated: tuple[int, int, int]
+    used: Resources
+    allocated: Resources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _hosts(connection: Connection) -> Iterator[HostRow]:
         .correlate(_h)
         .scalar_subquery()
         .label(f'sum_{name}')
-        for name in _RESOURCES
+        for name in Resources._fields
     ]
     for row in _rows(connection, sa.select(*_h.c, *sums).order_by(_h.c.id)):
         yield HostRow(
@@ -241,9 +241,8 @@ def _hosts(connection: Connection) -> Iterator[HostRow]:
         )
 
 
-def _resources(row: sa.RowMapping, form: str) -> tuple[int, int, int]:
-    vcpus, memory_mb, disk_gb = (int(row[form.format(n)]) for n in _RESOURCES)
-    return vcpus, memory_mb, disk_gb
+def _resources(row: sa.RowMapping, form: str) -> Resources:
+    return Resources(*(int(row[form.format(n)]) for n in Resources._fields))
 
 
 def _outbox(connection: Connection) -> Iterator[tuple[str, OutboxSummary]]:

@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import functools
 from typing import Any
+from typing import NamedTuple
 
 from oslo_db import exception as db_exception
 import sqlalchemy as sa
@@ -25,6 +26,22 @@ from minova.objects.host import HostReport
 _a = tables.allocations
 _h = tables.hosts
 _v = tables.services
+
+
+class Resources(NamedTuple):
+    """vCPUs, MiB of memory and GiB of disk: of a flavor or in use."""
+
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+    @classmethod
+    def of_flavor(cls, flavor: Flavor) -> 'Resources':
+        """Return the resources that a flavor needs."""
+        return cls(flavor.vcpus, flavor.memory_mb, flavor.disk_gb)
+
+    def __str__(self) -> str:
+        return f'{self.vcpus} vcpus, {self.memory_mb} MiB, {self.disk_gb} GiB'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,23 +284,34 @@ def claim(
     flavor: Flavor,
 ) -> bool:
     """Allocate a flavor on a host; False if its capacity does not suffice."""
-    wanted = {
-        'vcpus': flavor.vcpus,
-        'memory_mb': flavor.memory_mb,
-        'disk_gb': flavor.disk_gb,
+    wanted = Resources.of_flavor(flavor)
+    more = {
+        f'more_{name}': number for name, number in wanted._asdict().items()
     }
-    more = {f'more_{name}': number for name, number in wanted.items()}
     result = connection.execute(_CLAIM, {'the_host': host, **more})
     if result.rowcount != 1:
         return False
-    values = {
-        'host': host,
-        'instance_uuid': instance_uuid,
-        'consumer': consumer,
-        'created_at': clock.now(),
-    }
-    connection.execute(_INSERT_ALLOCATION, values | wanted)
+    _insert_allocation(connection, host, instance_uuid, consumer, wanted)
     return True
+
+
+def _insert_allocation(
+    connection: Connection,
+    host: str,
+    instance_uuid: str,
+    consumer: str,
+    resources: Resources,
+) -> None:
+    connection.execute(
+        _INSERT_ALLOCATION,
+        {
+            'host': host,
+            'instance_uuid': instance_uuid,
+            'consumer': consumer,
+            'created_at': clock.now(),
+            **resources._asdict(),
+        },
+    )
 
 
 def set_allocation(
@@ -291,12 +319,12 @@ def set_allocation(
     host: str,
     instance_uuid: str,
     consumer: str,
-    resources: tuple[int, int, int],
+    resources: Resources,
 ) -> None:
     """Record an allocation without a check of the host's capacity.
 
-    ``resources`` are vCPUs, MiB of memory and GiB of disk. The allocation
-    replaces the consumer's earlier one; the host's usage is recomputed.
+    The allocation replaces the consumer's earlier one; the host's usage is
+    recomputed.
     """
     _lock(connection, host)
     mine = (
@@ -305,17 +333,7 @@ def set_allocation(
         _a.c.consumer == consumer,
     )
     connection.execute(sa.delete(_a).where(*mine))
-    vcpus, memory_mb, disk_gb = resources
-    values = {
-        'host': host,
-        'instance_uuid': instance_uuid,
-        'consumer': consumer,
-        'vcpus': vcpus,
-        'memory_mb': memory_mb,
-        'disk_gb': disk_gb,
-        'created_at': clock.now(),
-    }
-    connection.execute(_INSERT_ALLOCATION, values)
+    _insert_allocation(connection, host, instance_uuid, consumer, resources)
     recompute_usage(connection, host)
 
 
@@ -328,7 +346,7 @@ def recompute_usage(connection: Connection, host: str) -> None:
     _lock(connection, host)
     sums = [
         sa.func.coalesce(sa.func.sum(_a.c[name]), 0).label(f'{name}_used')
-        for name in ('vcpus', 'memory_mb', 'disk_gb')
+        for name in Resources._fields
     ]
     query = sa.select(*sums).where(_a.c.host == host)
     found = connection.execute(query).mappings().one()
@@ -357,8 +375,7 @@ def release(
     for row in sorted(allocated, key=lambda row: str(row['host'])):
         deleted = connection.execute(_DELETE_ALLOCATION, {'the_id': row['id']})
         if deleted.rowcount:
-            sizes = ('vcpus', 'memory_mb', 'disk_gb')
-            less = {f'less_{name}': row[name] for name in sizes}
+            less = {f'less_{name}': row[name] for name in Resources._fields}
             connection.execute(_RELEASE, {'the_host': row['host']} | less)
 
 

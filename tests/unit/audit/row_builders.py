@@ -280,4 +280,5 @@ class Rows:
 
     def allocated(self, host):
         rows = [one.resources for one in self.allocations if one.host == host]
-        return tuple(map(sum, zip(*rows, strict=True))) if rows else (0, 0, 0)
+        sums = map(sum, zip(*rows, strict=True)) if rows else (0, 0, 0)
+        return hosts.Resources(*sums)

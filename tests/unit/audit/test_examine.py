@@ -8,6 +8,7 @@ from minova.audit import findings
 from minova.audit import repair
 from minova.audit.findings import Severity
 from minova.db.queries.audit_snapshot import UnfinishedEvent
+from minova.db.queries.hosts import Resources
 from minova.rpc.named_queue import QueueStats
 from tests import base
 from tests.unit.audit import row_builders
@@ -309,7 +310,9 @@ FAULTS = {
     'allocation_missing': _without_allocation,
     'allocation_orphan': lambda it: it.allocate('active', 'b', 'ended'),
     'allocation_mismatch': _oversized,
-    'host_usage_mismatch': lambda it: it.host_usage.update(a=(1, 2, 3)),
+    'host_usage_mismatch': lambda it: it.host_usage.update(
+        a=Resources(1, 2, 3)
+    ),
     'port_orphan': lambda it: it.ports.append(
         dataclasses.replace(it.ports[0], id='old', address='10.0.0.9')
     ),

@@ -446,7 +446,7 @@ class AuditTest(ManageTestCase):
     def test_an_empty_database(self):
         self.open()
         self.assertEqual(
-            'No host was asked. Found: 0, repaired: 0.\n',
+            'No host was checked. Found: 0, repaired: 0.\n',
             self.run_ok('audit', '--offline'),
         )
 
@@ -466,12 +466,11 @@ class AuditTest(ManageTestCase):
         self.assertEqual(
             'error: host_usage_mismatch, invariant 9\n'
             '  host:      a\n'
-            '  What a host is said to use is not the sum of what is held '
-            'there.\n'
-            '  It is said to use 3 vcpus, 512 MiB, 1 GiB; held are 1 vcpus, '
-            '512 MiB, 1 GiB.\n'
+            '  The usage of a host differs from the sum of its allocations.\n'
+            '  The usage is 3 vcpus, 512 MiB, 1 GiB, the allocations sum to '
+            '1 vcpus, 512 MiB, 1 GiB.\n'
             '  to do:     --repair (recompute_host_usage)\n'
-            'No host was asked. Found: 1, repaired: 0.\n',
+            'No host was checked. Found: 1, repaired: 0.\n',
             out,
         )
         out = self.run_ok('audit', '--offline', '--repair')
