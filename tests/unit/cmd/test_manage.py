@@ -643,7 +643,7 @@ class RefusalsTest(ManageTestCase):
         for text, words in (
             ('', '[database] connection is not set'),
             ('connection\n', 'Failed to parse'),
-            ('[api]\nport = high\n', 'port'),
+            ('[api]\nosapi_compute_listen_port = high\n', 'listen_port'),
             (
                 self.database_section('minova'),
                 'is not a database URL; the form is',

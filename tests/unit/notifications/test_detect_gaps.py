@@ -26,9 +26,7 @@ class DetectGapsTest(base.TestCase):
         }
 
     def ids(self, *numbers):
-        return {
-            outbox_rows.message_id(INSTANCE, number) for number in numbers
-        }
+        return {outbox_rows.message_id(INSTANCE, number) for number in numbers}
 
     def test_the_id_is_what_the_product_gives(self):
         for number in (1, 9, 10, 12345):
