@@ -99,7 +99,7 @@ class HttpServer:
         threads: int,
         max_request_body_size: int,
     ) -> None:
-        """``largest_body`` is in bytes; a larger one is cut off with 413."""
+        """Cut a body over ``max_request_body_size`` bytes off with a 413."""
         self._channels: dict[int, Any] = {}
         self._server = waitress_server.create_server(
             application,

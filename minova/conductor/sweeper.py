@@ -115,8 +115,8 @@ class Sweeper:
     def _wake_if_old(self, step: records.Step) -> None:
         now = clock.now()
         due = step.not_before is None or step.not_before <= now
-        owed = step.state == records.PENDING and not step.nested
-        if owed and due and _is_old(step):
+        pending = step.state == records.PENDING and not step.nested
+        if pending and due and _is_old(step):
             self._waker.wake(get_admin_context(), [wakeup_for(step)])
 
     def _handle_host_down(self, step: records.Step, why: str) -> None:

@@ -52,7 +52,7 @@ class AbandonResult:
 def retry(connection: Connection, operation_id: str) -> list[records.Step]:
     """Make what pauses after an error due at once; return these steps.
 
-    NoSuchOperation, or Conflict for an operation that has ended.
+    OperationNotFound, or Conflict for an operation that has ended.
     """
     operation = _open(connection, operation_id)
     paused = []
@@ -80,7 +80,7 @@ def abandon(
 ) -> AbandonResult:
     """End an operation; an instance that it owns is let go of in error.
 
-    Raises NoSuchOperation, or Conflict when it has ended or, without
+    Raises OperationNotFound, or Conflict when it has ended or, without
     ``force``, when a host that is up has a step of it at work.
     """
     operation = _open(connection, operation_id)

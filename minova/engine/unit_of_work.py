@@ -239,7 +239,7 @@ class UnitOfWork(NoticeBuffer):
             raise ValueError(f'{step.method} needs a host')
         self._last_number += 1
         self.operation.open_step_count += 1
-        owed = records.Step(
+        record = records.Step(
             id=clock.uuid4(),
             operation_id=self.operation.id,
             instance_uuid=self.instance.uuid,
@@ -263,9 +263,9 @@ class UnitOfWork(NoticeBuffer):
             started_at=None,
             finished_at=None,
         )
-        self._pending.append(owed)
+        self._pending.append(record)
         if not nested:
-            self.wakeups.append(step_records.wakeup_for(owed))
+            self.wakeups.append(step_records.wakeup_for(record))
 
     def finish_step(self, state: str) -> None:
         """Note that the open step has ended."""

@@ -97,7 +97,7 @@ def verify(
 ) -> VerifyReport:
     """Compare a log with what was told in a scope, read by instance.
 
-    ``told`` is not read before the log has ended. Raises NotALog.
+    ``told`` is not read before the log has ended. Raises InvalidLogLine.
     """
     log = _Log(scope)
     for number, line in enumerate(lines, 1):

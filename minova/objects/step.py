@@ -10,7 +10,7 @@ from minova.objects import migration as migration_object
 
 @base.register
 class StepAssignment(base.Object):
-    """The answer to ``begin_step``: everything that the step needs.
+    """The answer to ``start_step``: everything that the step needs.
 
     ``verdict`` is 'run'; 'first' when the compute must run the steps in
     ``prerequisites`` before; 'later' when the next attempt is not due yet;

@@ -49,7 +49,7 @@ class Storage:
         )
 
     def snapshot(self) -> bytes:
-        """Return all that is in it, to be put back by ``put_back``."""
+        """Return the content, for ``restore``."""
         return self.raw.serialize()
 
     def restore(self, content: bytes) -> None:

@@ -87,7 +87,7 @@ class SimulatedWorld(World):
         """Guests are looked at periodically; nobody waits for events."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all records, to be put back by ``put_back``."""
+        """Return all records, for ``restore``."""
         assert isinstance(self.store, SimulatedRecordStore)
         return self.store.snapshot()
 

@@ -123,11 +123,11 @@ def _boot_with_drive(user: User) -> None:
 def _lose_config_drive(user: User) -> None:
     """Let somebody remove the config drive."""
     path = f'{user.get_states()[2]}/disks/{user.server}'
-    shelf = user.cloud.world.store
-    disk = shelf.get(path)
+    store = user.cloud.world.store
+    disk = store.get(path)
     assert disk is not None
     del disk['config_drive']
-    shelf.put(path, disk)
+    store.put(path, disk)
 
 
 def _act(name: str, value: Any = None) -> Action:
@@ -200,10 +200,10 @@ def _force(user: User) -> None:
 def _lose_saved_memory(user: User) -> None:
     """Let what was saved of the guest's memory be lost."""
     path = f'{user.get_states()[2]}/guests/{user.server}'
-    shelf = user.cloud.world.store
-    record = shelf.get(path)
+    store = user.cloud.world.store
+    record = store.get(path)
     assert record is not None
-    shelf.put(path, record | {'saved': None})
+    store.put(path, record | {'saved': None})
 
 
 def _delete(user: User) -> None:
@@ -218,10 +218,10 @@ def _plant_stale_guest(user: User) -> None:
     """Let a copy of the guest turn up, switched off, where it is not."""
     host = user.get_states()[2]
     (other, *_) = [h for h in user.cloud.world.list_hosts() if h != host]
-    shelf = user.cloud.world.store
-    record = shelf.get(f'{host}/guests/{user.server}')
+    store = user.cloud.world.store
+    record = store.get(f'{host}/guests/{user.server}')
     assert record is not None
-    shelf.put(
+    store.put(
         f'{other}/guests/{user.server}',
         record | {'power': int(PowerState.SHUTDOWN)},
     )

@@ -46,7 +46,7 @@ class AuditTestCase(base.TestCase):
         self.config(transport_url=self.cloud.url)
         self.patch(confirmed_scan, 'RESCAN_DELAY', 0.1)
         self.patch(repair, 'TIMEOUT', 5.0)
-        self.shelf = self.cloud.world.store
+        self.store = self.cloud.world.store
 
     # -- the command ---------------------------------------------------------
 
@@ -106,20 +106,20 @@ class AuditTestCase(base.TestCase):
 
     def copy(self, kind, uuid, to='b', host='a', as_=None, **changes):
         """Let something of a host be at another one too."""
-        record = self.shelf.get(f'{host}/{kind}/{uuid}')
-        self.shelf.put(f'{to}/{kind}/{as_ or uuid}', record | changes)
+        record = self.store.get(f'{host}/{kind}/{uuid}')
+        self.store.put(f'{to}/{kind}/{as_ or uuid}', record | changes)
 
     def set_migration(self, *kinds, uuid, to='b', host='a'):
         for kind in kinds:
             self.copy(kind, uuid, to, host)
-            self.shelf.delete(f'{host}/{kind}/{uuid}')
+            self.store.delete(f'{host}/{kind}/{uuid}')
 
     def holds(self, host, uuid):
         """Return what a host has of an instance, as kinds of records."""
         return [
             kind
             for kind in ('guests', 'disks', 'retained', 'incoming')
-            if self.shelf.get(f'{host}/{kind}/{uuid}') is not None
+            if self.store.get(f'{host}/{kind}/{uuid}') is not None
         ]
 
     def stop_compute(self, host):
@@ -163,37 +163,37 @@ class GuestRulesTest(AuditTestCase):
 
     def test_disks_of_all_kinds(self):
         self.copy('disks', self.uuid)
-        record = self.shelf.get(f'b/disks/{self.uuid}')
-        self.shelf.put(f'b/retained/{self.uuid}', record)
+        record = self.store.get(f'b/disks/{self.uuid}')
+        self.store.put(f'b/retained/{self.uuid}', record)
         self.assert_repaired('stray_disks')
         self.assertEqual([], self.holds('b', self.uuid))
 
     def test_retained_disks_on_own_host(self):
-        record = self.shelf.get(f'a/disks/{self.uuid}')
-        self.shelf.put(f'a/retained/{self.uuid}', record)
+        record = self.store.get(f'a/disks/{self.uuid}')
+        self.store.put(f'a/retained/{self.uuid}', record)
         self.assert_repaired('stray_retained_disks')
         self.assertEqual(['guests', 'disks'], self.holds('a', self.uuid))
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
     def test_stale_incoming_reservation(self):
-        self.shelf.put(f'b/incoming/{self.uuid}', {'source': 'a'})
+        self.store.put(f'b/incoming/{self.uuid}', {'source': 'a'})
         self.assert_repaired('stray_incoming')
         self.assertEqual([], self.holds('b', self.uuid))
 
     def test_reservation_without_instance(self):
         kept = {'addresses': ['10.0.0.5']}
         # As its own host keeps them.
-        self.shelf.put(f'a/reserved/{self.uuid}', kept)
+        self.store.put(f'a/reserved/{self.uuid}', kept)
         self.assert_clean()
-        self.shelf.put(f'b/reserved/{self.uuid}', kept)
+        self.store.put(f'b/reserved/{self.uuid}', kept)
         self.assert_repaired('stray_reservation')
-        self.assertIsNotNone(self.shelf.get(f'a/reserved/{self.uuid}'))
+        self.assertIsNotNone(self.store.get(f'a/reserved/{self.uuid}'))
         self.cloud.delete(self.uuid)
         self.assert_clean()
-        self.assertIsNone(self.shelf.get(f'a/reserved/{self.uuid}'))
-        self.shelf.put(f'a/reserved/{self.uuid}', kept)
+        self.assertIsNone(self.store.get(f'a/reserved/{self.uuid}'))
+        self.store.put(f'a/reserved/{self.uuid}', kept)
         self.assert_repaired('stray_reservation')
-        self.shelf.put(f'b/reserved/{NOBODY}', kept)
+        self.store.put(f'b/reserved/{NOBODY}', kept)
         self.assert_left('unknown_reservation')
         self.assertEqual(
             [('unknown_reservation', True)],
@@ -203,15 +203,15 @@ class GuestRulesTest(AuditTestCase):
 
     def test_what_is_left_of_a_deleted_one(self):
         records = {
-            kind: self.shelf.get(f'a/{kind}/{self.uuid}')
+            kind: self.store.get(f'a/{kind}/{self.uuid}')
             for kind in ('guests', 'disks')
         }
         self.cloud.delete(self.uuid)
         self.assert_clean()
         for kind, record in records.items():
-            self.shelf.put(f'b/{kind}/{self.uuid}', record)
+            self.store.put(f'b/{kind}/{self.uuid}', record)
         self.assert_repaired('guest_of_deleted')
-        self.shelf.put(f'a/disks/{self.uuid}', records['disks'])
+        self.store.put(f'a/disks/{self.uuid}', records['disks'])
         self.assert_repaired('disks_of_deleted')
 
     def test_the_only_guest_is_never_removed(self):
@@ -266,7 +266,7 @@ class GuestRulesTest(AuditTestCase):
         )
 
     def test_a_guest_is_missing(self):
-        self.shelf.delete(f'a/guests/{self.uuid}')
+        self.store.delete(f'a/guests/{self.uuid}')
         self.assert_left('guest_missing')
         self.cloud.begin('reboot_hard', self.uuid)
         self.assert_clean()

@@ -39,16 +39,18 @@ class InvariantsTest(base.TestCase):
         self.cloud = self.useFixture(Cloud())
         self.world = WatchedWorld(self.cloud.world.store)
         self.heard = FakeListener(self.cloud.consumer)
-        self.laws = Invariants(self.cloud.database, self.world, self.heard)
+        self.invariants = Invariants(
+            self.cloud.database, self.world, self.heard
+        )
         self.uuid = self.cloud.boot(host='a')
 
     def settle(self):
-        self.cloud.wait_for(lambda: not self.laws.unsettled())
-        self.cloud.wait_for(lambda: not self.laws.unreceived())
+        self.cloud.wait_for(lambda: not self.invariants.unsettled())
+        self.cloud.wait_for(lambda: not self.invariants.unreceived())
 
     def violations(self):
         self.settle()
-        return [str(breach) for breach in self.laws.violations()]
+        return [str(breach) for breach in self.invariants.violations()]
 
     def write(self, table, **values):
         """Change the rows of the server behind everybody's back."""
@@ -62,7 +64,7 @@ class InvariantsTest(base.TestCase):
 
     def assert_violated(self, *texts):
         """So many invariants are broken, each in these words."""
-        found = [str(breach) for breach in self.laws.violations()]
+        found = [str(breach) for breach in self.invariants.violations()]
         self.assertEqual(len(texts), len(found), found)
         for text, breach in zip(texts, found, strict=True):
             self.assertIn(text, breach)
@@ -147,7 +149,7 @@ class InvariantsTest(base.TestCase):
         self.write('operations', finished_at=None, wait_reason='Godot')
         self.write('instances', task_id=clock.uuid4(), task_state='migrating')
         self.assert_violated('invariant 3', f'invariant 4: {self.uuid}: migr')
-        self.assertIn('waits for Godot', self.laws.unsettled()[0])
+        self.assertIn('waits for Godot', self.invariants.unsettled()[0])
 
     def test_reasons(self):
         self.settle()
@@ -162,7 +164,7 @@ class InvariantsTest(base.TestCase):
         received = self.cloud.consumer.received
         last = received.pop()
         self.assert_violated("not heard: ['7 compute.instance.create.end']")
-        self.assertEqual(1, len(self.laws.unreceived()))
+        self.assertEqual(1, len(self.invariants.unreceived()))
         received.insert(0, last)
         self.assert_violated("heard in this order: ['7 compute")
         received.append(received.pop(0))

@@ -82,7 +82,7 @@ class LedgerMixin:
         self.user.delete(third)
         self.user.delete(other)
         for uuid in (one, other, third):
-            self.told(uuid)
+            self.emitted(uuid)
         return one, other, third
 
     def test_ledger(self):
@@ -160,7 +160,7 @@ class LedgerMixin:
             went = [counts for one in pairs for counts in one.result()]
         self.assertEqual(2, sum(c.get('instances', 0) for c in went), went)
         self.user.wait(one, 'ACTIVE')
-        self.told(one)
+        self.emitted(one)
         code, out = self.run_it('archive', '--older-than', '0')
         self.assertEqual(0, code, out)
         left = self.database.read(

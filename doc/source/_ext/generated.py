@@ -52,12 +52,12 @@ def _contract(interface):
 
 def _steps():
     lines = []
-    told = set()
-    for kind, story in flows.FLOWS.items():
-        if story.steps in told or len(story.steps) < 2:
+    listed = set()
+    for kind, flow in flows.FLOWS.items():
+        if flow.steps in listed or len(flow.steps) < 2:
             continue
-        told.add(story.steps)
-        kinds = [k for k, s in flows.FLOWS.items() if s.steps == story.steps]
+        listed.add(flow.steps)
+        kinds = [k for k, f in flows.FLOWS.items() if f.steps == flow.steps]
         title = ', '.join(kinds)
         lines += [title, '~' * len(title), '', '.. graphviz::', '']
         lines += [
@@ -136,12 +136,12 @@ def _wishes(rows):
         '     - meaning',
         '     - becomes',
     ]
-    for wish in rows:
+    for spec in rows:
         lines += [
-            f'   * - ``{wish.name}``',
-            f'     - {wish.value_type.description}',
-            f'     - {wish.description}',
-            f'     - {wish.effect}',
+            f'   * - ``{spec.name}``',
+            f'     - {spec.value_type.description}',
+            f'     - {spec.description}',
+            f'     - {spec.effect}',
         ]
     return '\n'.join(lines)
 

@@ -36,7 +36,7 @@ class Consoles:
         storage: ConsoleStorage,
         no_vnc_reason: str | None = None,
     ) -> None:
-        """``no_screens`` says why guests have none, where they have none."""
+        """``no_vnc_reason`` says why guests have no VNC, if so."""
         self._connection = connection
         self._storage = storage
         self._no_vnc_reason = no_vnc_reason

@@ -147,15 +147,17 @@ class ReplyTest(RowsTestCase):
         self.assertRegex(row.reservation_id, '^r-[0-9a-f]{8}$')
 
     def test_images_that_want_a_config_drive(self):
-        for wish, expected in (
+        for value, expected in (
             ('mandatory', True),
             ('MANDATORY', True),
             ('optional', False),
             ('', False),
         ):
-            image = self.image_store.add(properties={'img_config_drive': wish})
+            image = self.image_store.add(
+                properties={'img_config_drive': value}
+            )
             row = self.made(imageRef=image.id)
-            self.assertIs(expected, row.config_drive, wish)
+            self.assertIs(expected, row.config_drive, value)
 
     def test_description_and_tags(self):
         row = self.cloud.instance(

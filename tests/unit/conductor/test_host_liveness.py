@@ -33,19 +33,19 @@ class HostLivenessTest(base.TestCase):
         self.patch(clock, 'monotonic', lambda: self.now)
         self.config('conductor', service_down_time=5)
         self.bus = HostPinger(self.passing)
-        self.hearing = HostLiveness('c0', 'this one', None, self.bus.ping)
+        self.liveness = HostLiveness('c0', 'this one', None, self.bus.ping)
 
     def passing(self, seconds):
         self.now += seconds
 
     def listen(self, seconds):
         for _ in range(seconds):
-            self.hearing.check()
+            self.liveness.check()
             self.passing(1)
-        self.hearing.check()
+        self.liveness.check()
 
     def down(self, silent, forced=False):
-        return self.hearing.down_reason(service(silent, forced))
+        return self.liveness.down_reason(service(silent, forced))
 
     def test_a_host_that_is_silent_too_long_is_down(self):
         self.listen(10)
@@ -69,13 +69,13 @@ class HostLivenessTest(base.TestCase):
         self.passing(6)
         self.assertIsNone(self.down(6.5))
         self.bus.away = True
-        self.hearing.check()
+        self.liveness.check()
         self.assertIsNone(self.down(12.5))
 
     def test_hosts_have_time_to_come_back_with_the_broker(self):
         self.listen(10)
         self.bus.away = True
-        self.hearing.check()
+        self.liveness.check()
         self.bus.away = False
         self.listen(4)
         self.assertIsNone(self.down(11.0))

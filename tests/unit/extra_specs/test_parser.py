@@ -40,21 +40,21 @@ class NamesTest(ParserTestCase):
 
     def test_no_name_twice(self):
         for rows in (table.EXTRA_SPECS, table.IMAGE_PROPERTIES):
-            names = [wish.name for wish in rows]
+            names = [spec.name for spec in rows]
             self.assertEqual(sorted(set(names)), sorted(names))
 
     def test_every_row_has_an_effect_or_is_marked(self):
         parts = {'cpu', 'most', 'disk', 'inbound', 'outbound'}
         fields = set(parser.GuestRequirements.__dataclass_fields__)
-        for wish in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
-            known = wish.field.partition('.')[0] in parts | fields
+        for spec in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
+            known = spec.field.partition('.')[0] in parts | fields
             self.assertEqual(
-                not known, wish.effect.startswith('nothing'), wish.name
+                not known, spec.effect.startswith('nothing'), spec.name
             )
 
     def test_every_extra_spec_is_in_a_namespace_of_ours(self):
-        for wish in table.EXTRA_SPECS:
-            self.assertIn(wish.name.partition(':')[0], table.NAMESPACES)
+        for spec in table.EXTRA_SPECS:
+            self.assertIn(spec.name.partition(':')[0], table.NAMESPACES)
 
     def test_names_of_others_have_no_effect(self):
         others = {
@@ -94,7 +94,7 @@ class NamesTest(ParserTestCase):
 
     def test_empty_properties_are_none(self):
         empty = dict.fromkeys(
-            (wish.name for wish in table.IMAGE_PROPERTIES), ''
+            (spec.name for spec in table.IMAGE_PROPERTIES), ''
         )
         self.assertEqual(self.granted(), self.granted({}, empty))
 
@@ -113,7 +113,7 @@ class NamesTest(ParserTestCase):
 
 
 class ValuesTest(ParserTestCase):
-    """What a wish takes."""
+    """The values that an extra spec accepts."""
 
     def test_numbers(self):
         for text in ('2', '10000', '0100'):
@@ -150,8 +150,8 @@ class ValuesTest(ParserTestCase):
         self.assertEqual(('pause', False), (made.watchdog, made.boot_menu))
 
     def test_any_text_in_any_extra_spec(self):
-        names = [wish.name for wish in table.EXTRA_SPECS]
-        properties = [wish.name for wish in table.IMAGE_PROPERTIES]
+        names = [spec.name for spec in table.EXTRA_SPECS]
+        properties = [spec.name for spec in table.IMAGE_PROPERTIES]
 
         @quickly
         @hypothesis.given(

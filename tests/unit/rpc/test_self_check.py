@@ -36,7 +36,7 @@ class SelfCheckTest(base.TestCase):
         self.given_up = []
         self.on_start = lambda: None
         self.pings = 0
-        self.hearing = self_check.RpcSelfCheck(
+        self.check = self_check.RpcSelfCheck(
             'Compute a', 'own', self.serve, self.ping, self.given_up.append
         )
 
@@ -53,12 +53,12 @@ class SelfCheckTest(base.TestCase):
 
     def listen(self, times=1):
         for _ in range(times):
-            self.hearing.check()
+            self.check.check()
 
     def test_check_passes(self):
         self.listen(3)
         self.assertEqual([], self.servers)
-        self.assertIsNotNone(self.hearing.reachable_span)
+        self.assertIsNotNone(self.check.reachable_span)
         self.assertEqual('', self.log.output)
 
     def test_failed_check_recreates_the_server(self):
@@ -67,13 +67,13 @@ class SelfCheckTest(base.TestCase):
             self.usual = trouble
             self.listen(self_check.MAX_MISSED - 1)
             self.assertEqual([], self.servers)
-            self.assertIsNone(self.hearing.reachable_span)
+            self.assertIsNone(self.check.reachable_span)
             self.listen()
             (server,) = self.servers
             self.assertEqual(1, server.started)
             self.usual = 'own'
             self.listen()
-            self.assertIsNotNone(self.hearing.reachable_span)
+            self.assertIsNotNone(self.check.reachable_span)
         said = self.log.output.splitlines()
         self.assertEqual(2, sum('is deaf' in line for line in said))
         self.assertEqual(2, sum('hears again' in line for line in said))
@@ -81,10 +81,10 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual([], self.given_up)
 
     def test_the_old_server_is_ended(self):
-        self.hearing._server = old = self.serve()
+        self.check._server = old = self.serve()
         self.usual = NOBODY
         self.listen(self_check.MAX_MISSED)
-        (retired,) = self.hearing._retired
+        (retired,) = self.check._retired
         retired.join(5)
         self.assertEqual(1, old.stopped)
         self.assertEqual(0, self.servers[-1].stopped)
@@ -93,7 +93,7 @@ class SelfCheckTest(base.TestCase):
         self.usual = AWAY
         self.listen(10)
         self.assertEqual([], self.servers)
-        self.assertIsNone(self.hearing.reachable_span)
+        self.assertIsNone(self.check.reachable_span)
         # Nor do rounds count that lie before it.
         self.answers = [NOBODY, NOBODY, AWAY, NOBODY, NOBODY]
         self.listen(5)
@@ -131,7 +131,7 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual([], self.given_up)
 
     def test_no_exit_when_not_allowed(self):
-        self.hearing._on_fatal = None
+        self.check._on_fatal = None
         self.usual = NOBODY
         self.listen(self_check.MAX_MISSED * (self_check.MAX_RESTARTS + 3))
         self.assertEqual(self_check.MAX_RESTARTS + 3, len(self.servers))
@@ -144,7 +144,7 @@ class SelfCheckTest(base.TestCase):
         self.usual = NOBODY
         for _ in range(self_check.MAX_RESTARTS):
             self.listen(self_check.MAX_MISSED - 1)
-            self.assertRaises(exception.Unavailable, self.hearing.check)
+            self.assertRaises(exception.Unavailable, self.check.check)
         self.on_start = lambda: None
         self.listen(self_check.MAX_MISSED)
         self.assertEqual(1, len(self.given_up))

@@ -43,10 +43,11 @@ class HostConfig:
         """
         path = self.emulator
         if not path:
-            told = conn.getDomainCapabilities(
+            capabilities = conn.getDomainCapabilities(
                 None, 'x86_64', None, self.virt_type
             )
-            root = ElementTree.fromstring(told)  # noqa: S314  libvirt wrote it
+            # libvirt wrote the text.
+            root = ElementTree.fromstring(capabilities)  # noqa: S314
             path = str(root.findtext('path'))
         return qemu_version.get_version(path)
 

@@ -38,7 +38,7 @@ class OverlayChecker:
     def find_base(self, path: str) -> BaseImage | None:
         """Return what a disk stands on; None for one that stands alone.
 
-        Raises NotOurs, or OSError in the words of qemu-img.
+        Raises ForeignBackingFile, or OSError in the words of qemu-img.
         """
         chain = qcow2.backing_chain(path)
         if len(chain) == 1:

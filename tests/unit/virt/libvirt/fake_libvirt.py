@@ -26,21 +26,21 @@ def refusal(code, text='no'):
 
 
 class Domain:
-    """A guest of libvirt's: what it is told is in ``told``."""
+    """A domain that records the calls of its methods in ``calls``."""
 
     def __init__(self, definition):
         self.definition = definition
         self.power = (libvirt.VIR_DOMAIN_RUNNING, 0)
         self.persistent = True
         self.job = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
-        self.told = []
+        self.calls = []
         #: By the name of a method: what it raises.
         self.errors = {}
         #: What the thread that migrates waits for.
         self.ends = None
 
     def _say(self, name, *words):
-        self.told.append((name, *words))
+        self.calls.append((name, *words))
         if name in self.errors:
             raise self.errors[name]
 
@@ -98,7 +98,7 @@ class Domain:
         self._say('post-copy')
 
     def migrateToURI3(self, uri, parameters, flags):
-        self.told.append(('migrate', uri, parameters, flags))
+        self.calls.append(('migrate', uri, parameters, flags))
         if self.ends is not None:
             self.ends.wait(10)
         if 'migrate' in self.errors:
@@ -212,7 +212,7 @@ class Host:
 
 
 class HostsTestCase(base.TestCase):
-    """Hosts a and b, of a QEMU that may be trusted unless told otherwise."""
+    """Hosts a and b, by default with a QEMU that is safe to migrate."""
 
     virt_type = 'qemu'
 

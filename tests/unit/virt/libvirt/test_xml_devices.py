@@ -27,7 +27,7 @@ NICS = (
     {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
     {'mac': 'fa:16:3e:00:00:02'},
 )
-#: A wish that has an effect with another one only.
+#: An extra spec that has an effect only together with another one.
 BESIDE = {
     'hw_rng:rate_period': {'hw_rng:rate_bytes': '10'},
     **{
@@ -58,9 +58,9 @@ QEMU = xml.GuestProfile(
 )
 
 
-def values(wish):
-    """Return texts that a wish takes, at its bounds."""
-    kind = wish.value_type
+def values(row):
+    """Return the values at the bounds of an extra spec."""
+    kind = row.value_type
     if isinstance(kind, Choice):
         return kind.values
     if isinstance(kind, Number):
@@ -70,12 +70,12 @@ def values(wish):
         return ('yes', 'no')
     if isinstance(kind, PageSize):
         return ('small', 'large', 'any', '2MB', '1GB')
-    return ('pc-q35-7.2',) if wish.field == 'machine' else ('words-1',)
+    return ('pc-q35-7.2',) if row.field == 'machine' else ('words-1',)
 
 
 def requirements(texts, **more):
-    """Return the spec of a guest with these wishes, of whatever side."""
-    known = {wish.name for wish in table.EXTRA_SPECS}
+    """Return a guest spec with these extra specs or image properties."""
+    known = {row.name for row in table.EXTRA_SPECS}
     made = {name: text for name, text in texts.items() if name in known}
     image = {name: text for name, text in texts.items() if name not in known}
     return spec(extra_specs=made, image=image, nics=NICS, **more)
@@ -99,7 +99,7 @@ def parsed(texts, profile=QEMU, **more):
 
 
 class WrittenTest(base.TestCase):
-    """What a wish becomes."""
+    """Extra specs and image properties in the XML of a guest."""
 
     def test_processors(self):
         root = parsed(
@@ -257,7 +257,7 @@ class WrittenTest(base.TestCase):
 
 
 class AcceptedTest(base.TestCase):
-    """libvirt takes every wish at its bounds."""
+    """libvirt accepts each extra spec at its bounds."""
 
     def setUp(self):
         super().setUp()
@@ -269,14 +269,14 @@ class AcceptedTest(base.TestCase):
         self.addCleanup(self.libvirt.close)
 
     def each(self):
-        """Yield each wish with each value that has an effect."""
-        for wish in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
-            for value in values(wish):
-                given = BESIDE.get(wish.name, {}) | {wish.name: value}
+        """Yield each extra spec with each value that has an effect."""
+        for row in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
+            for value in values(row):
+                given = BESIDE.get(row.name, {}) | {row.name: value}
                 more = {'memory_mb': 1024}
-                if wish.field.startswith('cpu.'):
+                if row.field.startswith('cpu.'):
                     more['vcpus'] = min(int(value), 64)
-                    given[wish.name] = str(more['vcpus'])
+                    given[row.name] = str(more['vcpus'])
                 made = requirements(given, **more)
                 found = parser.parse(
                     made.extra_specs, made.image, made.vcpus, made.memory_mb

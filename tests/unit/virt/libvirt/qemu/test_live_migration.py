@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration of QEMU hosts: what is agreed, refused, made and told."""
+"""Live migration between QEMU hosts: checks, refusals and libvirt calls."""
 
 import os
 from unittest import mock
@@ -118,7 +118,7 @@ class ModeTest(base.TestCase):
 
 
 class FlagsTest(base.TestCase):
-    """What libvirt is told of a agreed."""
+    """The parameters that libvirt gets for migrate data."""
 
     ALWAYS = (
         libvirt.VIR_MIGRATE_PEER2PEER
@@ -517,7 +517,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         # Whosever they are said to be.
         self.b.disks.set_owner(UUID, 'b')
         self.b.moves.rollback_live_migration_at_destination(UUID, agreed)
-        self.assertIn(('undefine',), self.b.domain.told)
+        self.assertIn(('undefine',), self.b.domain.calls)
         self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
 
 
@@ -548,7 +548,7 @@ class UnderWayTest(LiveMigrationTestCase):
         return self.a.moves.migration_status(UUID)
 
     def started(self):
-        return [one for one in self.domain.told if one[0] == 'migrate']
+        return [one for one in self.domain.calls if one[0] == 'migrate']
 
     def test_it_arrives(self):
         self.assertEqual('none', self.state())
@@ -620,7 +620,7 @@ class UnderWayTest(LiveMigrationTestCase):
         )
         self.begin()
         self.a.moves.abort_migration(UUID)
-        self.assertIn(('abortJob',), self.domain.told)
+        self.assertIn(('abortJob',), self.domain.calls)
         self.assertEqual('cancelled', self.end().state)
 
     def test_started_by_a_previous_process(self):
@@ -666,7 +666,7 @@ class UnderWayTest(LiveMigrationTestCase):
         for seconds in (0, 1, 10, 11):
             self.a.moves.tune_migration(UUID, self.agreed, seconds)
         self.assertEqual(
-            [('downtime', 50), ('downtime', 100)], self.domain.told
+            [('downtime', 50), ('downtime', 100)], self.domain.calls
         )
         # It is no move of this process: libvirt's job alone counts.
         self.assertEqual('none', self.state())
@@ -682,7 +682,7 @@ class UnderWayTest(LiveMigrationTestCase):
         del self.domain.errors['post-copy']
         for seconds in (2, 3):
             self.a.moves.tune_migration(UUID, agreed, seconds)
-        self.assertEqual(2, self.domain.told.count(('post-copy',)))
+        self.assertEqual(2, self.domain.calls.count(('post-copy',)))
 
     def test_other_job_is_no_migration(self):
         self.domain.job = {
@@ -694,19 +694,19 @@ class UnderWayTest(LiveMigrationTestCase):
     def test_force(self):
         force = self.a.moves.force_complete
         force(UUID)
-        self.assertEqual([], self.domain.told)
+        self.assertEqual([], self.domain.calls)
         self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED}
         force(UUID)
-        self.assertEqual([('suspend',)], self.domain.told)
+        self.assertEqual([('suspend',)], self.domain.calls)
         self.domain.power = (libvirt.VIR_DOMAIN_PAUSED, 1)
         force(UUID)
-        self.assertEqual([('suspend',)], self.domain.told)
+        self.assertEqual([('suspend',)], self.domain.calls)
         self.config(group='libvirt', live_migration_permit_post_copy=True)
         force(UUID)
-        self.assertEqual([('suspend',)], self.domain.told)
+        self.assertEqual([('suspend',)], self.domain.calls)
         self.domain.power = (libvirt.VIR_DOMAIN_RUNNING, 1)
         force(UUID)
-        self.assertEqual([('suspend',), ('post-copy',)], self.domain.told)
+        self.assertEqual([('suspend',), ('post-copy',)], self.domain.calls)
         self.domain.errors['post-copy'] = refusal(
             libvirt.VIR_ERR_OPERATION_INVALID, 'not enabled'
         )
