@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         help='say so after so many',
     )
     workers(more)
-    judged = command('planted', run_mutants)
+    judged = command('mutants', run_mutants)
     judged.add_argument(
         'name',
         nargs='*',

@@ -204,7 +204,7 @@ class Cloud:
             machine.pause(fault.seconds)
         elif fault.kind == 'stale_process' and process is machine.process:
             machine.leave_stale_process(fault.seconds)
-        elif fault.kind == 'gone':
+        elif fault.kind == 'host_lost':
             machine.is_lost = True
             machine.crash()
             self.world.lose_host(machine.name)

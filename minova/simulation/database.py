@@ -90,7 +90,7 @@ class SimulatedDatabase(engine.Database):
         result = self._run_atomically(work, writes, fault == 'deadlock')
         if writes:
             self.on_commit()
-            if fault == 'doubt':
+            if fault == 'commit_unknown':
                 raise exception.CommitUncertain(
                     what='The database', reason='it went away meanwhile'
                 )

@@ -151,7 +151,7 @@ def random_plan(number: int) -> Plan:
         who = None
         if kind in ('crash', 'pause', 'skew') and draw.random() < 0.5:
             who = draw.choice(('api', *CONDUCTORS, *HOSTS))
-        if kind == 'gone':
+        if kind == 'host_lost':
             who = draw.choice(HOSTS)
         seconds = draw.choice((0.5, RESTART_SOON, 20.0, RESTART_LATE))
         if kind == 'skew':
@@ -182,20 +182,20 @@ CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
     'stale_process': functools.partial(
         _plan_each_point, 'stale_process', RESTART_LATE, _allows_pause
     ),
-    'lose': functools.partial(
-        _plan_each_point, 'lose', RESTART_SOON, _is_sent
+    'drop': functools.partial(
+        _plan_each_point, 'drop', RESTART_SOON, _is_sent
     ),
-    'twice': functools.partial(
-        _plan_each_point, 'twice', RESTART_SOON, _is_sent
+    'duplicate': functools.partial(
+        _plan_each_point, 'duplicate', RESTART_SOON, _is_sent
     ),
-    'late': functools.partial(
-        _plan_each_point, 'late', RESTART_SOON, _is_sent
+    'delay': functools.partial(
+        _plan_each_point, 'delay', RESTART_SOON, _is_sent
     ),
     'deadlock': functools.partial(
         _plan_each_point, 'deadlock', RESTART_SOON, _is_commit
     ),
-    'doubt': functools.partial(
-        _plan_each_point, 'doubt', RESTART_SOON, _is_commit
+    'commit_unknown': functools.partial(
+        _plan_each_point, 'commit_unknown', RESTART_SOON, _is_commit
     ),
     'database': functools.partial(
         _plan_each_point, 'database', 30.0, _is_commit

@@ -62,14 +62,17 @@ KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     'skew': (_ALL_POINTS, 'the time of day of a machine jumps'),
     'broker': (_ALL_POINTS, 'the broker is down for a while'),
     'database': (_ALL_POINTS, 'the database is down for a while'),
-    'gone': (_ALL_POINTS, 'a host is lost for good with its guests'),
-    'lose': (frozenset({'send'}), 'this message is lost'),
-    'twice': (frozenset({'send'}), 'this message arrives twice'),
-    'late': (frozenset({'send'}), 'this message arrives late'),
+    'host_lost': (_ALL_POINTS, 'a host is lost for good with its guests'),
+    'drop': (frozenset({'send'}), 'this message is lost'),
+    'duplicate': (frozenset({'send'}), 'this message arrives twice'),
+    'delay': (frozenset({'send'}), 'this message arrives late'),
     'deadlock': (frozenset({'commit'}), 'this transaction is rolled back'),
-    'doubt': (frozenset({'commit'}), 'it is committed, and nobody is told'),
+    'commit_unknown': (
+        frozenset({'commit'}),
+        'it is committed, and nobody is told',
+    ),
     'fail': (frozenset({'call'}), 'the hypervisor refuses this'),
-    'full': (frozenset({'call'}), 'the disk is full'),
+    'disk_full': (frozenset({'call'}), 'the disk is full'),
 }
 
 
@@ -124,11 +127,11 @@ RECOVERABLE: Final = frozenset(
         'pause',
         'broker',
         'database',
-        'lose',
-        'twice',
-        'late',
+        'drop',
+        'duplicate',
+        'delay',
         'deadlock',
-        'doubt',
+        'commit_unknown',
     }
 )
 RECOVERABLE_SECONDS: Final = 30.0

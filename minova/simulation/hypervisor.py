@@ -163,7 +163,11 @@ class SimulatedDriver(FakeDriver):
         if self._scheduler.now - began > _KEEPALIVE:
             raise exception.GuestFailed('the connection to libvirt was lost')
         if fault is not None:
-            why = 'No space left on device' if fault == 'full' else 'injected'
+            why = (
+                'No space left on device'
+                if fault == 'disk_full'
+                else 'injected'
+            )
             raise _ERRORS[fault](instance_id='(any)', reason=why)
 
     def next_event(self, timeout: float) -> str | None:
@@ -174,5 +178,5 @@ class SimulatedDriver(FakeDriver):
 
 _ERRORS = {
     'fail': exception.GuestFailed,
-    'full': exception.DiskFailed,
+    'disk_full': exception.DiskFailed,
 }

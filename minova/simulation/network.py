@@ -130,7 +130,7 @@ class Network:
 
     def transmit(self, arrive: Callable[[], None], fault: str | None) -> None:
         """Let something arrive after a while, or as a fault orders."""
-        if fault == 'lose':
+        if fault == 'drop':
             return
         outages = self._outages
 
@@ -138,11 +138,11 @@ class Network:
             if self._outages == outages:
                 arrive()
 
-        for _ in range(2 if fault == 'twice' else 1):
+        for _ in range(2 if fault == 'duplicate' else 1):
             seconds = (
                 _LATENCY[0] + _LATENCY[1] * self.scheduler.random.random()
             )
-            if fault == 'late':
+            if fault == 'delay':
                 seconds += _EXTRA_DELAY
             self.scheduler.call_later(seconds, unless_lost)
 

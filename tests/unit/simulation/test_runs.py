@@ -87,7 +87,7 @@ class FaultsTest(SimulationTestCase):
                 for point in points[25:]
                 if point.kind in where and not explore.is_routine(point)
             )
-            who = 'b' if kind == 'gone' else None
+            who = 'b' if kind == 'host_lost' else None
             run = simulator.run(scenario, 0, [Fault(at, kind, who, 20.0)])
             self.assertEqual([], run.violations, str(run))
             changed = usual != [point.what for point in run.points]
