@@ -23,6 +23,7 @@ from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.instance import Instance
 from minova.objects.operation import Operation
+from minova.objects.operation_params import NoParams
 
 
 def release_instance(
@@ -112,7 +113,7 @@ def _placeholder_operation(instance: Instance) -> Operation:
         user_id=None,
         project_id=None,
         context=get_admin_context().to_dict(),
-        params={},
+        params=NoParams(),
         error=None,
         wait_reason=None,
         waiting_since=None,

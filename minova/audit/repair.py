@@ -28,6 +28,7 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.notifications import events
 from minova.objects.instance import Instance
+from minova.objects.operation_params import CleanupStaleGuestParams
 from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
 
@@ -101,9 +102,11 @@ class Repairer:
 
         def prepare(
             connection: Connection, instance: Instance
-        ) -> dict[str, object]:
+        ) -> CleanupStaleGuestParams:
             _require_unexplained(connection, instance, finding, host)
-            return {'host': host, 'retained_only': retained_only}
+            return CleanupStaleGuestParams(
+                host=host, retained_only=retained_only
+            )
 
         begun = begin.begin(
             self._database,

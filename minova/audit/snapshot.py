@@ -26,6 +26,7 @@ from minova.objects import operation as records
 from minova.objects.host import HostArtifact
 from minova.objects.migration import Migration
 from minova.objects.operation import Operation
+from minova.objects.operation_params import UnconfirmedResizeParams
 
 HostContents = Mapping[str, Sequence[HostArtifact]]
 
@@ -187,7 +188,10 @@ def drives_migration(
     """Tell whether an operation makes, confirms or reverts a migration."""
     return any(
         operation.id == migration.operation_id
-        or operation.params.get('migration') == migration.id
+        or (
+            isinstance(operation.params, UnconfirmedResizeParams)
+            and operation.params.migration_id == migration.id
+        )
         for operation in running
     )
 

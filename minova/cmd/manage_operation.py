@@ -23,7 +23,9 @@ from minova.engine import operator_actions
 from minova.engine.next_steps import NextStep
 from minova.exception import serialization
 from minova.objects import operation as records
+from minova.objects.base import Object
 from minova.objects.instance import Instance
+from minova.objects.operation_params import OperationParams
 
 _LINE = '{:<36}  {:<14}  {:<11}  {:<36}  {:<19}  {:<24}  {:<12}  {}'.format
 _HEADER = _LINE(
@@ -167,6 +169,15 @@ def _get_operation(name: str) -> records.Operation:
     return found[0]
 
 
+def _format_params(params: OperationParams) -> str:
+    values = {
+        name: value.as_dict() if isinstance(value, Object) else value
+        for name, value in params.as_dict().items()
+        if value is not None
+    }
+    return json.dumps(values, sort_keys=True)
+
+
 def _describe_operation(
     operation: records.Operation, instance: Instance
 ) -> Iterator[str]:
@@ -184,7 +195,7 @@ def _describe_operation(
         'request': operation.request_id or '-',
         'user': operation.user_id or '-',
         'project': operation.project_id or '-',
-        'parameters': json.dumps(operation.params, sort_keys=True),
+        'parameters': _format_params(operation.params),
         'began': next_steps.format_time(operation.started_at),
         'deadline': f'{next_steps.format_time(operation.deadline)}{passed}',
     }

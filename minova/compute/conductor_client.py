@@ -23,8 +23,8 @@ from minova.context import Context
 from minova.context import get_admin_context
 from minova.exception import serialization
 from minova.objects.step import DueStep
+from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
-from minova.objects.step import StepResult
 from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
 from minova.rpc.step_client import StepClient
@@ -151,7 +151,7 @@ class ConductorClient:
 
     def finish_step(
         self, context: Context, step: str, result: dict[str, Any]
-    ) -> StepResult:
+    ) -> StepAck:
         """End a step well."""
         return self._retry_until_answered(
             f'finish_step {step}',
@@ -169,7 +169,7 @@ class ConductorClient:
         step: str,
         error: Exception,
         facts: dict[str, Any],
-    ) -> StepResult:
+    ) -> StepAck:
         """End a step badly."""
         return self._retry_until_answered(
             f'fail_step {step}',

@@ -18,6 +18,8 @@ from minova.context import Context
 from minova.flows.base import ComputeStep
 from minova.flows.base import JsonDict
 from minova.objects.migration import Migration
+from minova.objects.operation_params import LiveMigrateParams
+from minova.objects.operation_params import RescueImage
 from minova.objects.step import StepAssignment
 from minova.virt import spec as specs
 from minova.virt.driver import Driver
@@ -61,7 +63,10 @@ class StepContext:
         self._request_abort = request_abort
         self._request_force = request_force
         #: Somebody may have asked for it while nobody was at work.
-        self.force_requested = bool(assignment.params.get('force_requested'))
+        self.force_requested = (
+            isinstance(assignment.params, LiveMigrateParams)
+            and assignment.params.force_requested is not None
+        )
         self._stopping = stopping
         self._nested = dict(assignment.nested_steps)
         self._deadline = clock.monotonic() + assignment.seconds_left
@@ -90,7 +95,7 @@ class StepContext:
     # -- what is to be made --------------------------------------------------
 
     def spec(
-        self, fetch_kernel: bool = False, rescue: JsonDict | None = None
+        self, fetch_kernel: bool = False, rescue: RescueImage | None = None
     ) -> GuestSpec:
         """Return what the hypervisor is to know of the guest.
 
@@ -101,7 +106,7 @@ class StepContext:
             self.instance,
             self._assignment.operation,
             self._assignment.generation,
-            rescue,
+            rescue.as_dict() if rescue else None,
         )
         if not fetch_kernel:
             return spec

@@ -26,8 +26,8 @@ from minova.context import Context
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
 from minova.flows.base import JsonDict
+from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
-from minova.objects.step import StepResult
 from minova.rpc.wakeups import Waker
 from minova.virt.driver import Driver
 
@@ -320,7 +320,7 @@ class StepRunner:
             return {}
         return {'power_state': int(guest.power)} if guest else {}
 
-    def _dispatch_wakeups(self, context: Context, answer: StepResult) -> None:
+    def _dispatch_wakeups(self, context: Context, answer: StepAck) -> None:
         remote_wakeups = []
         for wakeup in answer.wakeups:
             if wakeup.host == self._host:

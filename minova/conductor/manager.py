@@ -25,13 +25,18 @@ from minova.engine import step_lifecycle
 from minova.exception import serialization
 from minova.notifications import events
 from minova.notifications.relay import Relay
+from minova.objects.flavor import Flavor
 from minova.objects.host import GuestReport
 from minova.objects.host import HostReport
 from minova.objects.instance import Instance
 from minova.objects.instance import InstanceState
+from minova.objects.operation_params import LiveMigrateParams
+from minova.objects.operation_params import MigrateParams
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import ResizeParams
 from minova.objects.step import DueStep
+from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
-from minova.objects.step import StepResult
 from minova.objects.step import Wakeup
 from minova.rpc import contract
 from minova.rpc.compute import ComputeClients
@@ -41,11 +46,6 @@ from minova.rpc.wakeups import Waker
 LOG = logging.getLogger(__name__)
 
 #: What ``migrate_server`` passes on to the operation that it begins.
-_MIGRATE_SERVER_KINDS = {
-    (True, False): 'live_migrate',
-    (False, True): 'resize',
-    (False, False): 'migrate',
-}
 
 
 class ConductorManager(Conductor):
@@ -97,18 +97,26 @@ class ConductorManager(Conductor):
     ) -> None:
         """Decide where a server moves to, and begin the move."""
         if step is None:
+            host = scheduler_hint.get('host')
+            kind = 'migrate'
+            params: OperationParams = MigrateParams(host=host)
+            if live:
+                kind = 'live_migrate'
+                params = LiveMigrateParams(
+                    host=host,
+                    block_migration=block_migration,
+                    disk_over_commit=disk_over_commit,
+                )
+            elif flavor is not None:
+                kind = 'resize'
+                params = ResizeParams(host=host, flavor=Flavor(**flavor))
             begun = begin.begin(
                 self._database,
                 context,
-                _MIGRATE_SERVER_KINDS[live, flavor is not None],
+                kind,
                 _uuid_of(instance),
                 events.publisher_id('conductor', self._host),
-                lambda connection, found: {
-                    'host': scheduler_hint.get('host'),
-                    'flavor': flavor,
-                    'block_migration': block_migration,
-                    'disk_over_commit': disk_over_commit,
-                },
+                lambda connection, found: params,
             )
             step = begun.first_step
         self._run_conductor_step(context, step)
@@ -208,7 +216,7 @@ class ConductorManager(Conductor):
         step: str,
         incarnation: str,
         result: dict[str, Any],
-    ) -> StepResult:
+    ) -> StepAck:
         """End a step well."""
         wakeups = self._database.write(
             lambda connection: step_lifecycle.finish(
@@ -216,7 +224,7 @@ class ConductorManager(Conductor):
             )
         )
         self._relay.wake()
-        return StepResult(wakeups=self._run_own_wakeups(context, wakeups))
+        return StepAck(wakeups=self._run_own_wakeups(context, wakeups))
 
     def fail_step(
         self,
@@ -226,7 +234,7 @@ class ConductorManager(Conductor):
         incarnation: str,
         error: dict[str, Any],
         facts: dict[str, Any],
-    ) -> StepResult:
+    ) -> StepAck:
         """End a step badly."""
         reason = serialization.decode(error)
         wakeups = self._database.write(
@@ -235,7 +243,7 @@ class ConductorManager(Conductor):
             )
         )
         self._relay.wake()
-        return StepResult(wakeups=self._run_own_wakeups(context, wakeups))
+        return StepAck(wakeups=self._run_own_wakeups(context, wakeups))
 
     def report_progress(
         self, context: Context, *, migration: int, byte_counts: dict[str, int]

@@ -7,7 +7,6 @@ of the row, and nothing is written when the instance has moved on: when an
 operation is live, or when its generation is not the one that was compared.
 """
 
-from typing import Any
 from typing import Final
 
 from oslo_log import log as logging
@@ -25,6 +24,9 @@ from minova.engine import operator_actions
 from minova.notifications import events
 from minova.objects.host import GuestReport
 from minova.objects.instance import Instance
+from minova.objects.operation_params import NoParams
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import PowerSyncParams
 from minova.objects.step import Wakeup
 from minova.states import PowerState
 from minova.states import PowerSyncAction
@@ -109,13 +111,13 @@ def _apply_correction(
         PowerSyncAction.ENFORCE_STOP: 'enforce_stop',
         PowerSyncAction.ENFORCE_PAUSE: 'enforce_pause',
     }.get(correction)
-    params: dict[str, Any] = {}
+    params: OperationParams = NoParams()
     if correction in _ADOPTED_VM_STATES and guest.power_state is not None:
         operation = 'power_sync'
-        params = {
-            'vm_state': _ADOPTED_VM_STATES[correction],
-            'power_state': int(PowerState(guest.power_state)),
-        }
+        params = PowerSyncParams(
+            vm_state=_ADOPTED_VM_STATES[correction],
+            power_state=int(PowerState(guest.power_state)),
+        )
     if operation is None:
         return []
     LOG.info('%s of %s: %s.', operation, instance.uuid, correction.value)

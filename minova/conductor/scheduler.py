@@ -29,6 +29,7 @@ from minova.flows.base import JsonDict
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import LiveMigrateSource
+from minova.objects.operation_params import LiveMigrateParams
 from minova.rpc.compute import ComputeClients
 
 LOG = logging.getLogger(__name__)
@@ -247,7 +248,7 @@ class Scheduler:
     def select_live_migration_host(
         self,
         instance: Instance,
-        params: JsonDict,
+        params: LiveMigrateParams,
         excluded_hosts: tuple[str, ...],
     ) -> JsonDict:
         """Ask hosts until one can receive the guest; return its answer.
@@ -259,7 +260,7 @@ class Scheduler:
             lambda connection: self._refresh_view(connection, True)
         )
         source = self._require_source(instance)
-        wanted = params.get('host')
+        wanted = params.host
         if wanted is not None:
             dest = self._require_requested(instance, wanted, source)
             return self._check_destination(dest, instance, params, source)
@@ -323,15 +324,19 @@ class Scheduler:
         return dest.row
 
     def _check_destination(
-        self, dest: Host, instance: Instance, params: JsonDict, source: Host
+        self,
+        dest: Host,
+        instance: Instance,
+        params: LiveMigrateParams,
+        source: Host,
     ) -> JsonDict:
         migrate_data = self._computes.for_host(
             dest.host
         ).check_can_live_migrate_destination(
             get_admin_context(),
             instance=instance,
-            block_migration=params.get('block_migration'),
-            disk_over_commit=params.get('disk_over_commit'),
+            block_migration=params.block_migration,
+            disk_over_commit=params.disk_over_commit,
             source=_as_source(source),
         )
         return {

@@ -30,6 +30,7 @@ from minova.engine.step_records import wakeup_for
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.migration import Migration
+from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.periodic import PeriodicTask
 from minova.rpc.wakeups import Waker
 
@@ -200,7 +201,9 @@ class Sweeper:
                 'confirm_resize',
                 move.instance_uuid,
                 events.publisher_id('conductor', self._host),
-                lambda connection, instance: {'migration': move.id},
+                lambda connection, instance: UnconfirmedResizeParams(
+                    migration_id=move.id
+                ),
             )
         except exception.InstanceInvalidState as error:
             LOG.warning('Resize %s cannot be confirmed: %s', move.id, error)

@@ -93,7 +93,7 @@ operations = sa.Table(
     sa.Column('user_id', _Name),
     sa.Column('project_id', _Name),
     sa.Column('context', types.Json, nullable=False),
-    sa.Column('params', types.Json, nullable=False),
+    sa.Column('params', types.VersionedObject, nullable=False),
     sa.Column('error', types.Json),
     sa.Column('wait_reason', sa.Text),
     sa.Column('waiting_since', types.UtcDateTime),

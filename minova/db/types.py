@@ -15,6 +15,8 @@ from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 from sqlalchemy.sql import type_api
 
+from minova.objects.base import Object
+
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     """A time in microseconds: aware in Python, naive UTC in the database."""
@@ -64,6 +66,27 @@ class Json(sa.types.TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Deserialize a value."""
         return None if value is None else orjson.loads(value)
+
+
+class VersionedObject(Json):
+    """A versioned object, or a list of them, in the wire form."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write the wire form; None stays NULL."""
+        if isinstance(value, list):
+            wire: Any = [item.to_wire() for item in value]
+        else:
+            wire = None if value is None else value.to_wire()
+        return super().process_bind_param(wire, dialect)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read the wire form."""
+        wire = super().process_result_value(value, dialect)
+        if isinstance(wire, list):
+            return [Object.from_wire(item) for item in wire]
+        return None if wire is None else Object.from_wire(wire)
 
 
 #: A 64-bit row number; SQLite autoincrements plain INTEGER columns only.

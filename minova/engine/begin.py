@@ -35,11 +35,15 @@ from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
+from minova.objects.operation_params import CleanupStaleGuestParams
+from minova.objects.operation_params import DeleteParams
+from minova.objects.operation_params import NoParams
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
-Params = dict[str, Any]
 #: Reads what the operation needs to know; may raise to refuse.
-Prepare = Callable[[Connection, Instance], Params]
+Prepare = Callable[[Connection, Instance], OperationParams]
 #: Raises when the caller may not begin the operation.
 Authorize = Callable[[Instance], None]
 
@@ -88,7 +92,7 @@ def begin(
         if authorize is not None:
             authorize(instance)
         rule = states.check_begin(kind, instance)
-        params = prepare(connection, instance) if prepare else {}
+        params = prepare(connection, instance) if prepare else NoParams()
         return _begin_checked(
             connection, context, rule, instance, publisher, params
         )
@@ -102,7 +106,7 @@ def begin_locked(
     kind: str,
     instance: Instance,
     publisher: str,
-    params: Params,
+    params: OperationParams,
 ) -> Begun:
     """Begin ``kind`` on an instance whose row the transaction has locked."""
     rule = states.check_begin(kind, instance)
@@ -117,7 +121,7 @@ def _begin_checked(
     rule: states.Rule,
     instance: Instance,
     publisher: str,
-    params: Params,
+    params: OperationParams,
 ) -> Begun:
     rpc_pins.require_supported(rule.kind, instance.uuid)
     operation = _operation(context, rule, instance, params)
@@ -128,8 +132,9 @@ def _begin_checked(
         states.Ownership.PREEMPT,
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
-        operation.params['preempted'] = instance.task_id
-        operation.params['other_hosts'] = _preempt_owner(uow)
+        operation.params = DeleteParams.narrow(params).replace(
+            preempted=instance.task_id, other_hosts=_preempt_owner(uow)
+        )
     uow.begin()
     operation.generation = instance.generation
     flows.FLOWS[rule.kind].on_begin(uow)
@@ -146,7 +151,7 @@ def cleanup_stale_guest(
         'cleanup_stale_guest',
         instance,
         events.publisher_id('compute', host),
-        {'host': host},
+        CleanupStaleGuestParams(host=host),
     )
 
 
@@ -155,7 +160,7 @@ def create(
     context: Context,
     instance: Instance,
     publisher: str,
-    params: Params,
+    params: OperationParams,
 ) -> Begun:
     """Write a new instance and begin to build it."""
     rule = states.check_begin('create', instance)
@@ -207,8 +212,12 @@ def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
 
 
 def _operation(
-    context: Context, rule: states.Rule, instance: Instance, params: Params
+    context: Context,
+    rule: states.Rule,
+    instance: Instance,
+    params: OperationParams,
 ) -> records.Operation:
+    flows.FLOWS[rule.kind].params_class.narrow(params)
     now = clock.now()
     number = clock.uuid4()
     return records.Operation(
@@ -241,14 +250,15 @@ def _operation(
 # -- taking over -------------------------------------------------------------
 
 
-def delete_params(connection: Connection, instance: Instance) -> Params:
-    """Return what a delete must know: whether the host can do it."""
+def delete_params(connection: Connection, instance: Instance) -> DeleteParams:
+    """Return the parameters of a delete that preempts nothing yet."""
     if instance.host is None:
-        return {'host_down': True}
+        return DeleteParams(host_down=True, other_hosts=[])
     found = hosts.list_services(
         connection, operations.COMPUTE_BINARY, instance.host
     )
-    return {'host_down': not any(map(service_liveness.is_up, found))}
+    host_down = not any(map(service_liveness.is_up, found))
+    return DeleteParams(host_down=host_down, other_hosts=[])
 
 
 def _preempt_owner(uow: UnitOfWork) -> list[str]:
@@ -318,6 +328,6 @@ def _moves_of(
 ) -> list[Migration]:
     """Return the records of the move that an operation makes or ends."""
     found = [migrations.get_by_operation(connection, owner.id)]
-    if owner.params.get('migration') is not None:
-        found.append(migrations.get(connection, owner.params['migration']))
+    if isinstance(owner.params, UnconfirmedResizeParams):
+        found.append(migrations.get(connection, owner.params.migration_id))
     return [move for move in found if move is not None]

@@ -27,6 +27,7 @@ from minova.exception import serialization
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.instance import Instance
+from minova.objects.operation_params import UnconfirmedResizeParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _find_leftover_hosts(uow: UnitOfWork) -> list[str]:
     if operation.owns_instance:
         # Without a host of its own it was never built.
         found.add(uow.instance.host)
-        if operation.params.get('migration') is not None:
+        if isinstance(operation.params, UnconfirmedResizeParams):
             found |= {uow.migration.source_host, uow.migration.dest_host}
     return sorted(host for host in found if host is not None)
 

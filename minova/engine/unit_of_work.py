@@ -32,6 +32,7 @@ from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
+from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
 T = TypeVar('T', records.Operation, records.Step)
@@ -110,9 +111,11 @@ class UnitOfWork(NoticeBuffer):
     def find_migration(self) -> Migration | None:
         """Return the record of the operation's move, None without one."""
         if self._migration is None:
-            number = self.operation.params.get('migration')
-            if number is not None:
-                self._migration = migrations.get(self.connection, number)
+            params = self.operation.params
+            if isinstance(params, UnconfirmedResizeParams):
+                self._migration = migrations.get(
+                    self.connection, params.migration_id
+                )
             elif not self._new_operation:
                 self._migration = migrations.get_by_operation(
                     self.connection, self.operation.id
@@ -306,20 +309,20 @@ class UnitOfWork(NoticeBuffer):
 
     def request_abort(self) -> None:
         """Ask the operation that owns the instance to stop."""
-        self._set_owner_param('abort_requested')
+        self._set_owner_params(abort_requested=self.operation.id)
 
     def request_force(self) -> None:
         """Ask the operation that owns the instance to end soon."""
-        self._set_owner_param('force_requested')
+        self._set_owner_params(force_requested=self.operation.id)
 
-    def _set_owner_param(self, name: str) -> None:
+    def _set_owner_params(self, **changes: str) -> None:
         assert self.instance.task_id is not None
         owner = operations.get(self.connection, self.instance.task_id)
         assert owner is not None
         operations.update(
             self.connection,
             owner.id,
-            {'params': owner.params | {name: self.operation.id}},
+            {'params': owner.params.replace(**changes)},
         )
 
     # -- room on hosts, records of moves -------------------------------------

@@ -34,7 +34,7 @@ FLOWS: Final[dict[str, Flow]] = {
     'unrescue': rescue.Unrescue(),
     'reboot_soft': lifecycle.Reboot(),
     'reboot_hard': lifecycle.Reboot(),
-    'resize': resize.ResizeOrMigrate(),
+    'resize': resize.Resize(),
     'migrate': resize.ResizeOrMigrate(),
     'confirm_resize': resize.Confirm(),
     'revert_resize': resize.Revert(),

@@ -33,6 +33,8 @@ from minova import exception
 from minova.exception import serialization
 from minova.objects import operation as records
 from minova.objects.instance import Instance
+from minova.objects.operation_params import NoParams
+from minova.objects.operation_params import OperationParams
 
 if TYPE_CHECKING:
     from minova.compute import step_context
@@ -142,7 +144,7 @@ class ConductorStep:
         self,
         scheduler: Scheduler,
         step: records.Step,
-        params: JsonDict,
+        params: OperationParams,
         instance: Instance,
     ) -> JsonDict:
         """Call hosts before the transaction; return their answers."""
@@ -166,6 +168,8 @@ class Flow:
     """
 
     steps: ClassVar[tuple[type[ComputeStep] | type[ConductorStep], ...]] = ()
+    #: The class of the parameters of its operations.
+    params_class: ClassVar[type[OperationParams]] = NoParams
     #: The operation has a migration record.
     has_migration: ClassVar[bool] = False
 

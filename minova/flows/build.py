@@ -28,6 +28,7 @@ from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
+from minova.objects.operation_params import CreateParams
 
 # -- in a conductor ----------------------------------------------------------
 
@@ -41,13 +42,13 @@ class BuildInstances(ConductorStep):
         self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
     ) -> JsonDict:
         """Make the chosen host the owner."""
-        params = uow.operation.params
+        params = CreateParams.narrow(uow.operation.params)
         selected = scheduler.select_host(
             uow,
             uow.instance.flavor,
             consumer=uow.instance.uuid,
-            requested_host=params.get('host'),
-            availability_zone=params.get('zone'),
+            requested_host=params.host,
+            availability_zone=params.availability_zone,
             excluded_hosts=tuple(uow.step.args.get('excluded', ())),
         )
         uow.update_instance(
@@ -93,8 +94,8 @@ class BuildAndRunInstance(ComputeStep):
 
         What takes time is all ``spawning``: the image, disks and guest.
         """
-        image_name = uow.operation.params.get('image_name', '')
-        uow.emit_start('create', image_name=image_name)
+        params = CreateParams.narrow(uow.operation.params)
+        uow.emit_start('create', image_name=params.image_name)
         uow.set_task_state('networking')
         uow.set_task_state('block_device_mapping')
         uow.set_task_state('spawning')
@@ -133,6 +134,7 @@ class BuildAndRunInstance(ComputeStep):
 class Create(Flow):
     """Find a host and make the guest there."""
 
+    params_class = CreateParams
     steps = (BuildInstances, BuildAndRunInstance, UnbuildInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:

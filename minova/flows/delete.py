@@ -25,6 +25,8 @@ from minova.flows.base import Flow
 from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
+from minova.objects.operation_params import CleanupStaleGuestParams
+from minova.objects.operation_params import DeleteParams
 
 
 class CleanupStaleGuest(ComputeStep):
@@ -147,25 +149,28 @@ def _delete_in_database(uow: UnitOfWork) -> None:
 
 def _other_hosts(uow: UnitOfWork) -> list[str]:
     """Return the other hosts that have something of the instance."""
-    others = uow.operation.params['other_hosts']
-    return [host for host in others if host != uow.instance.host]
+    params = DeleteParams.narrow(uow.operation.params)
+    return [host for host in params.other_hosts if host != uow.instance.host]
 
 
 def _hosts_to_recheck(uow: UnitOfWork) -> list[str]:
     """Return the other hosts that preempted work may still reach."""
-    return _other_hosts(uow) if uow.operation.params['preempted'] else []
+    params = DeleteParams.narrow(uow.operation.params)
+    return [] if params.preempted is None else _other_hosts(uow)
 
 
 class Delete(Flow):
     """Remove the guest, then the instance."""
 
+    params_class = DeleteParams
     steps = (TerminateInstance, CleanupStaleGuest)
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Let the host do it, or, with the host down, do without."""
         for host in _other_hosts(uow):
             _enqueue_cleanup(uow, host)
-        if uow.instance.host is None or uow.operation.params['host_down']:
+        params = DeleteParams.narrow(uow.operation.params)
+        if uow.instance.host is None or params.host_down:
             _delete_in_database(uow)
         else:
             uow.enqueue(
@@ -178,6 +183,7 @@ class Delete(Flow):
 class ForceDelete(Flow):
     """Remove the instance; the guest goes when its host can."""
 
+    params_class = DeleteParams
     steps = (CleanupStaleGuest,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
@@ -190,10 +196,10 @@ class ForceDelete(Flow):
 class CleanupStaleGuestFlow(Flow):
     """Remove a guest that a host has and should not have."""
 
+    params_class = CleanupStaleGuestParams
     steps = (CleanupStaleGuest,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Let the host remove it; of its own, with ``aside``, only that."""
-        params = uow.operation.params
-        aside = bool(params.get('retained_only'))
-        _enqueue_cleanup(uow, params['host'], retained_only=aside)
+        params = CleanupStaleGuestParams.narrow(uow.operation.params)
+        _enqueue_cleanup(uow, params.host, retained_only=params.retained_only)

@@ -26,6 +26,7 @@ from minova.flows.base import Flow
 from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
+from minova.objects.operation_params import PowerSyncParams
 from minova.states import POWERED_ON
 from minova.states import PowerState
 
@@ -292,7 +293,10 @@ class Reboot(SingleStepFlow):
 class PowerSync(Flow):
     """Take over what was done to a guest behind our back."""
 
+    params_class = PowerSyncParams
+
     def on_begin(self, uow: UnitOfWork) -> None:
         """Correct the row; there is nothing to do on the host."""
-        uow.update_instance(power_state=uow.operation.params['power_state'])
-        uow.set_vm_state(uow.operation.params['vm_state'])
+        params = PowerSyncParams.narrow(uow.operation.params)
+        uow.update_instance(power_state=params.power_state)
+        uow.set_vm_state(params.vm_state)

@@ -41,6 +41,8 @@ from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.operation_params import LiveMigrateParams
+from minova.objects.operation_params import OperationParams
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
@@ -62,12 +64,14 @@ class MigrateServer(ConductorStep):
         self,
         scheduler: Scheduler,
         step: records.Step,
-        params: JsonDict,
+        params: OperationParams,
         instance: Instance,
     ) -> JsonDict:
         """Ask hosts, and the source, before anything is claimed."""
         return scheduler.select_live_migration_host(
-            instance, params, (str(instance.host),)
+            instance,
+            LiveMigrateParams.narrow(params),
+            (str(instance.host),),
         )
 
     def run(
@@ -279,7 +283,8 @@ def _migrate(ctx: StepContext, dest: str) -> None:
     Raises Cancelled or GuestMigrationFailed; the guest then runs here.
     """
     # Somebody may have asked for its end while nobody watched.
-    cancelled = ctx.params.get('abort_requested')
+    params = LiveMigrateParams.narrow(ctx.params)
+    cancelled = params.abort_requested is not None
     if not (ctx.is_resumed and _is_in_progress(ctx, dest)):
         if cancelled:
             raise exception.Cancelled(operation='live migration')
@@ -345,6 +350,7 @@ def _start_migration(
 class LiveMigrate(Flow):
     """Move the guest without stopping it."""
 
+    params_class = LiveMigrateParams
     has_migration = True
     steps = (
         MigrateServer,

@@ -25,6 +25,9 @@ from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects.instance import Instance
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import RescueImage
+from minova.objects.operation_params import RescueParams
 from minova.states import POWERED_ON
 from minova.states import PowerState
 
@@ -32,14 +35,13 @@ if TYPE_CHECKING:
     from minova.virt.driver import GuestSpec
 
 
-def _rescue_image(params: JsonDict, instance: Instance) -> JsonDict:
-    """Return what is known of the rescue image; by default its own."""
-    found: JsonDict | None = params.get('rescue')
-    return found or {
-        'image_id': instance.image_ref,
-        'name': instance.image_ref,
-        'disk_format': instance.image_meta.get('disk_format'),
-    }
+def _rescue_image(params: OperationParams, instance: Instance) -> RescueImage:
+    """Return the rescue image, by default the instance's own."""
+    return RescueParams.narrow(params).image or RescueImage(
+        image_id=instance.image_ref,
+        name=instance.image_ref,
+        disk_format=instance.image_meta.get('disk_format'),
+    )
 
 
 def _rescue_spec(ctx: StepContext) -> 'GuestSpec':
@@ -104,14 +106,15 @@ class RescueInstance(ComputeStep):
         """Make the disk; switch the guest off, and on from it."""
         if not power_actions.is_already_started(ctx):
             spec = _rescue_spec(ctx)
-            assert spec.rescue is not None
             if not ctx.driver.has_disks(spec.uuid):
                 raise exception.DiskFailed(
                     instance_id=spec.uuid,
                     reason=f'its disks are not on {ctx.host}, so there is '
                     'nothing to rescue',
                 )
-            image = ctx.fetch_image(spec.rescue['image_id'])
+            image = ctx.fetch_image(
+                _rescue_image(ctx.params, ctx.instance).image_id
+            )
             ctx.driver.create_rescue_disk(spec, image)
             power_actions.power_off(ctx)
             power_actions.define_and_start(ctx, spec)
@@ -126,7 +129,7 @@ class RescueInstance(ComputeStep):
     def _extras(self, uow: UnitOfWork) -> JsonDict:
         image = _rescue_image(uow.operation.params, uow.instance)
         return {
-            'rescue_image_name': image['name'],
+            'rescue_image_name': image.name,
             'fixed_ips': payload.fixed_ips(uow.instance),
         }
 
@@ -181,6 +184,7 @@ class UnrescueInstance(ComputeStep):
 class Rescue(Flow):
     """Let the guest start from another system."""
 
+    params_class = RescueParams
     steps = (RescueInstance, UndoRescueInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:
@@ -191,6 +195,7 @@ class Rescue(Flow):
 class Unrescue(Flow):
     """Let the guest start from its own system again."""
 
+    params_class = RescueParams
     steps = (UnrescueInstance, UndoUnrescueInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:

@@ -32,6 +32,7 @@ the moment the guest is off it is either finished or taken back to the source,
 the guest at the destination always removed before the old one is started.
 """
 
+from typing import ClassVar
 from typing import TYPE_CHECKING
 
 from minova import clock
@@ -50,7 +51,10 @@ from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
-from minova.objects.flavor import Flavor
+from minova.objects.operation_params import MigrateParams
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import ResizeParams
+from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.transfer_ticket import TransferTicket
 
 if TYPE_CHECKING:
@@ -76,11 +80,12 @@ class MigrateServer(ConductorStep):
         self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
     ) -> JsonDict:
         """Begin, or begin anew, the record of the move."""
-        instance, params = uow.instance, uow.operation.params
-        resize = uow.operation.kind == 'resize'
-        flavor = (
-            Flavor.from_dict(params['flavor']) if resize else instance.flavor
-        )
+        instance = uow.instance
+        params = MigrateParams.narrow(uow.operation.params)
+        flavor = instance.flavor
+        resize = isinstance(params, ResizeParams)
+        if isinstance(params, ResizeParams):
+            flavor = params.flavor
         excluded = tuple(uow.step.args.get('excluded', ()))
         if not (resize and CONF.scheduler.allow_resize_to_same_host):
             excluded += (str(instance.host),)
@@ -88,7 +93,7 @@ class MigrateServer(ConductorStep):
             uow,
             flavor,
             consumer=uow.operation.id,
-            requested_host=params.get('host'),
+            requested_host=params.host,
             excluded_hosts=excluded,
         )
         cold = migration_states.COLD_MIGRATION
@@ -336,8 +341,9 @@ class FinishResize(ComputeStep):
 
 
 class ResizeOrMigrate(Flow):
-    """Resize, or migrate with the same flavor."""
+    """Migrate with the same flavor; ``Resize`` does so with another."""
 
+    params_class: ClassVar[type[OperationParams]] = MigrateParams
     has_migration = True
     steps = (
         MigrateServer,
@@ -370,8 +376,14 @@ class ResizeOrMigrate(Flow):
         uow.fail(error)
 
 
+class Resize(ResizeOrMigrate):
+    """Resize."""
+
+    params_class = ResizeParams
+
+
 def _is_host_requested(uow: UnitOfWork) -> bool:
-    return uow.operation.params.get('host') is not None
+    return MigrateParams.narrow(uow.operation.params).host is not None
 
 
 # -- confirm -----------------------------------------------------------------
@@ -409,6 +421,7 @@ class ConfirmResize(ComputeStep):
 class Confirm(Flow):
     """The user is free at once; the source cleans up when it can."""
 
+    params_class = UnconfirmedResizeParams
     has_migration = True
     steps = (ConfirmResize,)
 
@@ -487,6 +500,7 @@ class FinishRevertResize(ComputeStep):
 class Revert(Flow):
     """Back to the source, to the old size and the old disk."""
 
+    params_class = UnconfirmedResizeParams
     has_migration = True
     steps = (RevertResize, FinishRevertResize)
 

@@ -4,20 +4,22 @@
 A test pins the fingerprint of each class to its version. Importing the
 package registers every class, so that each wire form can be decoded.
 
-========= ====================================================================
 module    what it holds
-========= ====================================================================
-base      the base class, and ``register``
-fields    the field types
-flavor    Flavor
-instance  Instance; InstanceState, its extract for power synchronization
-migration Migration: the record of a resize or a migration
-host      the reports of a compute: HostReport, GuestReport, HostArtifact
-operation Operation and Step, as the database holds them (no versioned object)
-live_migrate_data what the hosts of a live migration tell each other
-transfer_ticket TransferTicket: the permission to send disks
-step      what conductor and compute exchange about a step
-========= ====================================================================
+================= ============================================================
+module            what it holds
+================= ============================================================
+base              the base class, and ``register``
+fields            the field types, made from annotations
+flavor            Flavor
+instance          Instance; InstanceState: its extract for power_sync
+migration         Migration: the record of a resize or a migration
+host              the reports of a compute: of its host, guests and artifacts
+operation         Operation and Step as the database holds them; not versioned
+operation_params  the parameters of operations, a class for each kind
+step              the messages of a conductor and a compute about a step
+live_migrate_data the messages of the hosts of a live migration
+transfer_ticket   TransferTicket: the permission to send disks
+================= ============================================================
 """
 
 from minova.objects import flavor
@@ -28,7 +30,7 @@ from minova.objects import migration
 from minova.objects import step
 from minova.objects import transfer_ticket
 
-StepResult = step.StepResult
+StepAck = step.StepAck
 DestCheckData = live_migrate_data.DestCheckData
 DueStep = step.DueStep
 Flavor = flavor.Flavor
@@ -64,8 +66,8 @@ __all__ = [
     'Migration',
     'QemuDestination',
     'QemuMigrateData',
+    'StepAck',
     'StepAssignment',
-    'StepResult',
     'StorageProbe',
     'TransferEndpoint',
     'TransferTicket',

@@ -8,6 +8,8 @@ import dataclasses
 import datetime
 from typing import Any
 
+from minova.objects.operation_params import OperationParams
+
 Json = dict[str, Any]
 
 # -- the states of an operation ---------------------------------------------
@@ -51,7 +53,7 @@ class Operation:
     user_id: str | None
     project_id: str | None
     context: Json
-    params: Json
+    params: OperationParams
     error: Json | None
     wait_reason: str | None
     waiting_since: datetime.datetime | None

@@ -6,6 +6,7 @@ from typing import Any
 from minova.objects import base
 from minova.objects import instance as instance_object
 from minova.objects import migration as migration_object
+from minova.objects.operation_params import OperationParams
 
 
 @base.register
@@ -38,7 +39,7 @@ class StepAssignment(base.Object):
     operation: str
     generation: int
     request_context: dict[str, Any]
-    params: dict[str, Any]
+    params: OperationParams
     old_vm_state: str
     seconds_left: float
     instance: instance_object.Instance
@@ -58,7 +59,7 @@ class Wakeup(base.Object):
 
 
 @base.register
-class StepResult(base.Object):
+class StepAck(base.Object):
     """The answer to the end of a step: the wake-ups that the caller sends."""
 
     VERSION = '1.0'

@@ -24,8 +24,8 @@ from minova.objects.host import HostReport
 from minova.objects.instance import Instance
 from minova.objects.instance import InstanceState
 from minova.objects.step import DueStep
+from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
-from minova.objects.step import StepResult
 from minova.rpc import bus
 from minova.rpc import contract
 
@@ -113,7 +113,7 @@ class Conductor(Protocol):
         step: str,
         incarnation: str,
         result: dict[str, Any],
-    ) -> StepResult:
+    ) -> StepAck:
         """Finish a step; return the wake-ups that the compute sends."""
 
     @contract.call()
@@ -125,7 +125,7 @@ class Conductor(Protocol):
         incarnation: str,
         error: dict[str, Any],
         facts: dict[str, Any],
-    ) -> StepResult:
+    ) -> StepAck:
         """Fail a step with a serialized error; return the wake-ups to send."""
 
     @contract.cast()

@@ -13,6 +13,7 @@ from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.operation_params import CreateParams
 from minova.states import PowerState
 from minova.virt import loader
 from minova.virt.libvirt.embedded import live_migration
@@ -67,7 +68,9 @@ class EmbeddedCloud(Cloud):
             **values,
         )
         begun = self.database.write(
-            lambda c: begin.create(c, context, instance, 'api.api', {})
+            lambda c: begin.create(
+                c, context, instance, 'api.api', CreateParams()
+            )
         )
         self.waker.wake(context, begun.wakeups)
         self.settle(instance.uuid)

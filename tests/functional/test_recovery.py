@@ -20,6 +20,7 @@ from minova.engine import service_liveness
 from minova.engine import step_lifecycle
 from minova.flows import interfaces
 from minova.flows import lifecycle
+from minova.objects.operation_params import CreateParams
 from minova.rpc.compute import ComputeClients
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -214,7 +215,9 @@ class CrashTest(RecoveryTestCase):
             image_ref='',
         )
         self.cloud.database.write(
-            lambda c: begin.create(c, context, instance, 'api.api', {})
+            lambda c: begin.create(
+                c, context, instance, 'api.api', CreateParams()
+            )
         )
         found = self.cloud.settle(instance.uuid)
         self.assertEqual(states.ACTIVE, found.vm_state)

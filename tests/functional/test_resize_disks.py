@@ -337,5 +337,7 @@ class SecretTest(DiskTransferTestCase):
         self.assertNotEqual([], received)
         self.assertNotIn(token, repr(received))
         self.assertNotIn(
-            token, orjson.dumps(last.error or {}).decode() + str(last.params)
+            token,
+            orjson.dumps(last.error or {}).decode()
+            + str(last.params.to_wire()),
         )

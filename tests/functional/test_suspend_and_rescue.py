@@ -9,12 +9,13 @@ from minova import exception
 from minova import states
 from minova.db.queries import operations
 from minova.engine import begin
+from minova.objects.operation_params import RescueImage
 from minova.states import PowerState
 from tests.fixtures.newer_methods import NewerMethods
 from tests.functional import test_lifecycle
 from tests.functional import test_recovery
 
-RESCUE = {'image_id': 'tools', 'name': 'Tools', 'disk_format': 'raw'}
+RESCUE = RescueImage(image_id='tools', name='Tools', disk_format='raw')
 
 
 class SuspendTest(test_lifecycle.FlowTestCase):
@@ -166,7 +167,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
         uuid, host, _, since = self.booted()
         launched = self.cloud.instance(uuid).launched_at
         content = self.cloud.world.get_disks('a', uuid)['content']
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         self.assert_emitted(
             f"""
             update(None>rescuing) [api.api]
@@ -186,7 +187,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
             self.assertEqual('Tools', payload['rescue_image_name'])
             self.assertEqual([], payload['fixed_ips'])
         since = self.count(uuid)
-        self.cloud.begin('unrescue', uuid, rescue=RESCUE)
+        self.cloud.begin('unrescue', uuid, image=RESCUE)
         self.assert_emitted(
             f"""
             update(None>unrescuing) [api.api]
@@ -206,7 +207,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
     def test_a_stopped_one_is_active_afterwards(self):
         uuid, *_ = self.booted()
         self.cloud.begin('stop', uuid)
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         self.assert_ended(uuid, states.RESCUED)
         self.cloud.begin('unrescue', uuid)
         self.assert_ended(uuid, states.ACTIVE)
@@ -218,7 +219,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
         self.cloud.world.inject_fault(
             'a', 'create_rescue_disk', 'disk full', kind='DiskFailed'
         )
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         self.assert_emitted(
             f"""
             update(None>rescuing) [api.api]
@@ -241,7 +242,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
                 self.cloud.begin('stop', uuid)
             before = self.cloud.instance(uuid).vm_state
             self.cloud.world.inject_fault('a', 'start', 'no boot sector')
-            self.cloud.begin('rescue', uuid, rescue=RESCUE)
+            self.cloud.begin('rescue', uuid, image=RESCUE)
             instance = self.assert_ended(uuid, before, 'rolled_back')
             self.assertEqual(power, instance.power_state)
             self.assertIsNone(self.rescue_disk(uuid))
@@ -251,23 +252,23 @@ class RescueTest(test_lifecycle.FlowTestCase):
 
     def test_what_does_not_start_by_itself_is_rescued_again(self):
         uuid, *_ = self.booted()
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         disk = self.rescue_disk(uuid)
         self.cloud.world.inject_fault('a', 'start', 'no boot sector')
-        self.cloud.begin('unrescue', uuid, rescue=RESCUE)
+        self.cloud.begin('unrescue', uuid, image=RESCUE)
         self.assert_ended(uuid, states.RESCUED, 'rolled_back')
         self.assertEqual('tools', self.runs_from(uuid))
         self.assertEqual(disk, self.rescue_disk(uuid))
-        self.cloud.begin('unrescue', uuid, rescue=RESCUE)
+        self.cloud.begin('unrescue', uuid, image=RESCUE)
         self.assert_ended(uuid, states.ACTIVE)
 
     def test_unrescue_point_of_no_return(self):
         uuid, *_ = self.booted()
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         self.cloud.world.inject_fault(
             'a', 'remove_rescue_disk', kind='DiskFailed'
         )
-        self.cloud.begin('unrescue', uuid, rescue=RESCUE)
+        self.cloud.begin('unrescue', uuid, image=RESCUE)
         self.assert_ended(uuid, states.ACTIVE)
         self.assertEqual('', self.runs_from(uuid))
         self.assertIsNone(self.rescue_disk(uuid))
@@ -276,7 +277,7 @@ class RescueTest(test_lifecycle.FlowTestCase):
         uuid, *_ = self.booted()
         self.cloud.begin('stop', uuid)
         self.cloud.driver('a').remove_disks(uuid)
-        self.cloud.begin('rescue', uuid, rescue=RESCUE)
+        self.cloud.begin('rescue', uuid, image=RESCUE)
         self.assert_ended(uuid, states.STOPPED, 'rolled_back')
         text = self.cloud.fault(uuid)['message']
         self.assertIn('there is nothing to rescue', text)

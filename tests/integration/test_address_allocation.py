@@ -20,6 +20,7 @@ from minova.db.queries import ports
 from minova.engine import begin
 from minova.engine.unit_of_work import UnitOfWork
 from minova.network import definition
+from minova.objects.operation_params import CreateParams
 from tests import base
 from tests.fixtures import servers
 from tests.unit.audit.row_builders import flavor
@@ -77,7 +78,7 @@ class NetworksMixin:
                 reservation_id='r-1',
                 image_ref='',
             )
-            begin.create(connection, who, made, 'api.api', {})
+            begin.create(connection, who, made, 'api.api', CreateParams())
             return uuid
 
         return ports.write_with_retry(self.database, work)

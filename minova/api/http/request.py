@@ -15,6 +15,8 @@ from minova.db.queries import instances
 from minova.db.queries import server_queries
 from minova.engine import begin as engine_begin
 from minova.objects.instance import Instance
+from minova.objects.operation_params import NoParams
+from minova.objects.operation_params import OperationParams
 from minova.policy import Policy
 
 _SERVERS = 'os_compute_api:servers'
@@ -162,14 +164,14 @@ class ApiRequest:
 
         def require_host(
             connection: Any, instance: Instance
-        ) -> engine_begin.Params:
+        ) -> OperationParams:
             if instance.host is None and kind not in _KINDS_WITHOUT_HOST:
                 # It never had one: the operation that created it failed.
                 verb = states.TABLE[kind].api_verb
                 raise exception.Conflict(
                     f"Cannot '{verb}' instance {uuid}: it is on no host"
                 )
-            return prepare(connection, instance) if prepare else {}
+            return prepare(connection, instance) if prepare else NoParams()
 
         return engine_begin.begin(
             self.database,

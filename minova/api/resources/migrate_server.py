@@ -23,7 +23,12 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.engine import begin
+from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
+from minova.objects.operation_params import LiveMigrateParams
+from minova.objects.operation_params import MigrateParams
+from minova.objects.operation_params import ResizeParams
+from minova.objects.operation_params import UnconfirmedResizeParams
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +39,7 @@ def resize(request: ApiRequest, server_id: str) -> None:
     """Begin to give a server another flavor, on another host."""
     requested = request.body['resize']
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+    def prepare(connection: Connection, instance: Instance) -> ResizeParams:
         old = instance.flavor
         new = flavor_lookup.get_usable(
             connection, request, str(requested['flavorRef'])
@@ -48,14 +53,15 @@ def resize(request: ApiRequest, server_id: str) -> None:
         boot_images.require_properties_fit(instance.image_meta, new)
         quotas.require_available(connection, instance.project_id, [new], [old])
         _save_disk_config(connection, instance, requested)
-        return {'flavor': new.as_dict(), 'host': None}
+        return ResizeParams(flavor=new)
 
     if quotas.has_limits():
         quotas.prepare_lock(
             request.database, request.get_server(server_id).project_id
         )
     begun = request.begin('resize', server_id, prepare)
-    _call_conductor(request, begun, live=False)
+    params = ResizeParams.narrow(begun.operation.params)
+    _call_conductor(request, begun, live=False, flavor=params.flavor)
 
 
 def _save_disk_config(
@@ -78,12 +84,12 @@ def migrate(request: ApiRequest, server_id: str) -> None:
     if host is not None:
         request.require(f'{_MIGRATE}:migrate:host')
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+    def prepare(connection: Connection, instance: Instance) -> MigrateParams:
         _require_other_host(instance, host)
-        return {'host': host}
+        return MigrateParams(host=host)
 
     begun = request.begin('migrate', server_id, prepare)
-    _call_conductor(request, begun, live=False)
+    _call_conductor(request, begun, live=False, host=host)
 
 
 def _require_other_host(instance: Instance, host: str | None) -> None:
@@ -102,41 +108,53 @@ def migrate_live(request: ApiRequest, server_id: str) -> None:
     if requested['host'] is not None:
         request.require(f'{_MIGRATE}:migrate_live:host')
     block_migration = requested['block_migration']
-    params = {
-        'host': requested['host'],
-        'block_migration': (
+    params = LiveMigrateParams(
+        host=requested['host'],
+        block_migration=(
             None
             if block_migration == 'auto'
             else types.to_bool(block_migration)
         ),
-        'disk_over_commit': (
+        disk_over_commit=(
             types.to_bool(requested['disk_over_commit'])
             if 'disk_over_commit' in requested
             else None
         ),
-    }
-    begun = request.begin('live_migrate', server_id, lambda c, i: dict(params))
+    )
+    begun = request.begin('live_migrate', server_id, lambda c, i: params)
     if request.version >= 34:
         request.wake(begun)
     else:
-        _call_conductor(request, begun, live=True)
+        _call_conductor(
+            request,
+            begun,
+            live=True,
+            host=params.host,
+            block_migration=params.block_migration,
+            disk_over_commit=params.disk_over_commit,
+        )
 
 
 def _call_conductor(
-    request: ApiRequest, begun: begin.Begun, live: bool
+    request: ApiRequest,
+    begun: begin.Begun,
+    live: bool,
+    host: str | None = None,
+    flavor: Flavor | None = None,
+    block_migration: bool | None = None,
+    disk_over_commit: bool | None = None,
 ) -> None:
-    """Ask a conductor where to; raise what it answers in time."""
-    params = begun.operation.params
+    """Let a conductor choose the destination; raise its error, if in time."""
 
     def migrate_server() -> None:
         request.backend.conductor.migrate_server(
             request.context,
             instance=begun.instance,
-            scheduler_hint={'host': params['host']},
+            scheduler_hint={'host': host},
             live=live,
-            flavor=params.get('flavor'),
-            block_migration=params.get('block_migration'),
-            disk_over_commit=params.get('disk_over_commit'),
+            flavor=flavor.as_dict() if flavor else None,
+            block_migration=block_migration,
+            disk_over_commit=disk_over_commit,
             step=begun.first_step,
         )
 
@@ -169,7 +187,7 @@ def revert_resize(request: ApiRequest, server_id: str) -> None:
 
 def _require_finished_migration(
     connection: Connection, instance: Instance
-) -> begin.Params:
+) -> UnconfirmedResizeParams:
     migration = migrations.get_unconfirmed(connection, instance.uuid)
     if migration is None:
         raise exception.InstanceInvalidState(
@@ -180,4 +198,4 @@ def _require_finished_migration(
             needed='only what was resized or migrated is confirmed or '
             'reverted',
         )
-    return {'migration': migration.id}
+    return UnconfirmedResizeParams(migration_id=migration.id)

@@ -22,9 +22,9 @@ from minova.api.views import migrations as views
 from minova.db.connections.engine import Connection
 from minova.db.queries import api_history
 from minova.db.queries import migrations
-from minova.engine import begin
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
+from minova.objects.operation_params import NoParams
 
 _LIST: Final = queries.QuerySchema(
     {
@@ -108,7 +108,7 @@ def show(request: ApiRequest, server_id: str, migration_id: str) -> Any:
 def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
     """Ask a live migration to stop."""
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+    def prepare(connection: Connection, instance: Instance) -> NoParams:
         migration = _find(connection, server_id, migration_id)
         abortable = {'running'}
         if request.version >= 65:
@@ -122,7 +122,7 @@ def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
                 f'{migration.status}. Cannot abort_live_migrate while the '
                 'migration is in this state.'
             )
-        return {}
+        return NoParams()
 
     request.wake(request.begin('abort_live_migrate', server_id, prepare))
 
@@ -132,7 +132,7 @@ def force_complete(
 ) -> None:
     """Ask a live migration to end soon."""
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+    def prepare(connection: Connection, instance: Instance) -> NoParams:
         migration = _find(connection, server_id, migration_id)
         if (
             migration.kind != migration_states.LIVE_MIGRATION
@@ -143,7 +143,7 @@ def force_complete(
                 f'{migration.status}. Cannot force_complete while the migration '
                 'is in this state.'
             )
-        return {}
+        return NoParams()
 
     request.wake(request.begin('force_live_migrate', server_id, prepare))
 

@@ -9,9 +9,10 @@ from minova.api.http.request import ApiRequest
 from minova.api.resources import boot_images
 from minova.db.connections.engine import Connection
 from minova.db.queries import operations
-from minova.engine import begin
 from minova.images import Image
 from minova.objects.instance import Instance
+from minova.objects.operation_params import RescueImage
+from minova.objects.operation_params import RescueParams
 
 
 def rescue(request: ApiRequest, server_id: str) -> Any:
@@ -26,18 +27,18 @@ def rescue(request: ApiRequest, server_id: str) -> Any:
         request, image_ref, request.get_server(server_id).image_ref
     )
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
+    def prepare(connection: Connection, instance: Instance) -> RescueParams:
         if image is None:
-            return {}
+            return RescueParams()
         image_meta = {'min_ram': image.min_ram}
         boot_images.require_properties_fit(image_meta, instance.flavor)
-        return {
-            'rescue': {
-                'image_id': image.id,
-                'name': image.name or image.id,
-                'disk_format': image.disk_format,
-            }
-        }
+        return RescueParams(
+            image=RescueImage(
+                image_id=image.id,
+                name=image.name or image.id,
+                disk_format=image.disk_format,
+            )
+        )
 
     request.wake(request.begin('rescue', server_id, prepare))
     return {
@@ -63,13 +64,14 @@ def _find_rescue_image(
 def unrescue(request: ApiRequest, server_id: str) -> None:
     """Begin to start a server from its own disk again."""
 
-    def prepare(connection: Connection, instance: Instance) -> begin.Params:
-        # What is needed when it has to be rescued again.
+    def prepare(connection: Connection, instance: Instance) -> RescueParams:
+        # The undo of a failed unrescue starts the guest from this image.
         for operation in operations.list_by_instance(
             connection, instance.uuid
         ):
-            if operation.kind == 'rescue' and 'rescue' in operation.params:
-                return {'rescue': operation.params['rescue']}
-        return {}
+            params = operation.params
+            if isinstance(params, RescueParams) and params.image is not None:
+                return RescueParams(image=params.image)
+        return RescueParams()
 
     request.wake(request.begin('unrescue', server_id, prepare))

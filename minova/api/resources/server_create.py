@@ -32,6 +32,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import ports
 from minova.engine import begin
 from minova.images import Image
+from minova.objects.operation_params import CreateParams
 
 Server = dict[str, Any]
 
@@ -61,11 +62,11 @@ def create(request: ApiRequest) -> Any:
         quotas.require_available(connection, project, [flavor] * count)
         key = key_pairs.fields_for_server(connection, request, server)
         nics = _allocate_networks(connection, project, requested, count)
-        params = {
-            'image_name': image.name or '',
-            'host': destination.node or destination.host,
-            'zone': destination.zone,
-        }
+        params = CreateParams(
+            image_name=image.name or '',
+            host=destination.node or destination.host,
+            availability_zone=destination.zone,
+        )
         return [
             begin.create(
                 connection,

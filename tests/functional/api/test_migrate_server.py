@@ -174,8 +174,8 @@ class LiveMigrateTest(MigrateTestCase):
         ):
             self.live(version, host='nowhere', **changes)
             params = self.cloud.operations(self.uuid)[-1].params
-            self.assertEqual(block, params['block_migration'])
-            self.assertEqual(disk, params['disk_over_commit'])
+            self.assertEqual(block, params.block_migration)
+            self.assertEqual(disk, params.disk_over_commit)
 
     def test_prechecks_are_synchronous_before_2_34(self):
         for host, text in (

@@ -12,6 +12,7 @@ from minova.objects.host import HostArtifact
 from minova.objects.migration import Migration
 from minova.objects.operation import Operation
 from minova.objects.operation import Step
+from minova.objects.operation_params import NoParams
 from minova.rpc.named_queue import QueueStats
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -73,7 +74,7 @@ def operation(number, uuid, **values):
         'user_id': None,
         'project_id': None,
         'context': {},
-        'params': {},
+        'params': NoParams(),
         'error': None,
         'wait_reason': None,
         'waiting_since': None,

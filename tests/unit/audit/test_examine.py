@@ -9,6 +9,7 @@ from minova.audit import repair
 from minova.audit.findings import Severity
 from minova.db.queries.audit_snapshot import UnfinishedEvent
 from minova.db.queries.hosts import Resources
+from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.rpc.named_queue import QueueStats
 from tests import base
 from tests.unit.audit import row_builders
@@ -86,7 +87,7 @@ def _confirmed(it):
         owns_instance=False,
         wait_reason='host a to return',
         deadline=ago(days=1),
-        params={'migration': 3},
+        params=UnconfirmedResizeParams(migration_id=3),
     )
     it.migrations.append(
         row_builders.migration(3, 'gone', 'confirmed', 'confirming')
@@ -108,7 +109,12 @@ def _reverting(it):
         task_state='resize_reverting',
         task_id='revert',
     )
-    it.begin('revert', 'reverting', 'b', params={'migration': 4})
+    it.begin(
+        'revert',
+        'reverting',
+        'b',
+        params=UnconfirmedResizeParams(migration_id=4),
+    )
     it.migrations.append(
         row_builders.migration(4, 'gone', 'reverting', 'reverting')
     )

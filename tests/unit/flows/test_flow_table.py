@@ -15,6 +15,9 @@ from minova.flows import rescue
 from minova.flows import resize
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
+from minova.objects.operation_params import NoParams
+from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import PowerSyncParams
 from tests import base
 
 MODULES = (
@@ -33,6 +36,16 @@ class FlowTableTest(base.TestCase):
 
     def test_every_kind_has_a_flow(self):
         self.assertEqual(set(states.TABLE), set(flows.FLOWS))
+
+    def test_params_classes(self):
+        """Each kind has parameters of its own class, or none."""
+        for kind, flow in flows.FLOWS.items():
+            self.assertTrue(issubclass(flow.params_class, OperationParams))
+            other = NoParams()
+            if flow.params_class is NoParams:
+                other = PowerSyncParams(vm_state='active', power_state=1)
+            self.assertRaises(TypeError, flow.params_class.narrow, other)
+            self.assertIn(kind, states.TABLE)
 
     def test_flows_name_their_pending_steps(self):
         """Whatever a story owes, calls or undoes stands in ``steps``."""

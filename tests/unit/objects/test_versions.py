@@ -18,6 +18,9 @@ from tests import base
 #: has changed: give it a new version, say how the old one is made from it
 #: (``obj_make_compatible``), and change its line.
 PINNED = {
+    'CleanupStaleGuestParams': '1.0-730315c21f3f72af553e5dcc99dab5d7',
+    'CreateParams': '1.0-8c8347a0d6411530d3e2a93a23d932e5',
+    'DeleteParams': '1.0-8a29bebd8427ae08733aece79bee0131',
     'DestCheckData': '1.0-a833e135f886527fced60d769bc2a677',
     'DueStep': '1.0-923928f866b2c1e2e900645e78596186',
     'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
@@ -27,16 +30,25 @@ PINNED = {
     'Instance': '1.0-eb83c3be485cb58f876a8445df45207a',
     'InstanceState': '1.0-3eb44aab94a2159db9413e9323689c34',
     'LiveMigrateData': '1.0-7127c9c1caefe739dff389d565de6fdb',
+    'LiveMigrateParams': '1.0-be5599e60bec01aa87632c9d7e2d06a2',
     'LiveMigrateSource': '1.0-4183634eead0a238a7dbdf02cbdc046d',
     'MigrateDisk': '1.0-2a049471968ff5d3ec0b94f625625d4d',
+    'MigrateParams': '1.0-1674fe7e0c784c95a1278ace23dee950',
     'Migration': '1.0-50fc800e017b909d94febdffe96597c3',
+    'NoParams': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
+    'OperationParams': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
+    'PowerSyncParams': '1.0-0a60541aeaf1e25c40728abe9092819a',
     'QemuDestination': '1.0-f6d84a88b755517a017845674b952516',
     'QemuMigrateData': '1.0-c69a2ca8b3d1c87d22db39adc951c99a',
-    'StepAssignment': '1.0-2816261b1551f0da0b5c29283c275e3e',
-    'StepResult': '1.0-80bbff82dbd404c2dc88de668054ca45',
+    'RescueImage': '1.0-5ace26739c6ca30b55c97c8a079375a3',
+    'RescueParams': '1.0-66e7aa29d402bbe0dc083c552aa552ae',
+    'ResizeParams': '1.0-175b8bf1e232d8cd63f2e46301c5d21a',
+    'StepAck': '1.0-80bbff82dbd404c2dc88de668054ca45',
+    'StepAssignment': '1.0-57617881d0e7aa62ecc7099b924d11af',
     'StorageProbe': '1.0-eb26d49023c7b7960ee038caa6a522f5',
     'TransferEndpoint': '1.0-58614287be3891115fb2da7050f5b29c',
     'TransferTicket': '1.0-01816e8c90fea50d37d95348759288eb',
+    'UnconfirmedResizeParams': '1.0-7eb427f627591c9635326ed106d8c509',
     'Wakeup': '1.0-8eca4310cdf595bca5435898adb13a97',
 }
 

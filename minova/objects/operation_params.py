@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of operations: one class for each kind that has any.
+
+The row of an operation holds them in their wire form. ``params_class`` of a
+flow (``minova.flows``) names the class of its kind.
+"""
+
+from minova.objects import base
+from minova.objects.flavor import Flavor
+
+
+@base.register
+class OperationParams(base.Object):
+    """The base class of all parameters."""
+
+    VERSION = '1.0'
+
+
+@base.register
+class NoParams(OperationParams):
+    """A kind that needs no parameters."""
+
+    VERSION = '1.0'
+
+
+@base.register
+class CreateParams(OperationParams):
+    """create: the name of the image, and the requested host or zone."""
+
+    VERSION = '1.0'
+
+    image_name: str = ''
+    host: str | None = None
+    availability_zone: str | None = None
+
+
+@base.register
+class MigrateParams(OperationParams):
+    """migrate: the requested destination, None for any."""
+
+    VERSION = '1.0'
+
+    host: str | None = None
+
+
+@base.register
+class ResizeParams(MigrateParams):
+    """resize: the new flavor."""
+
+    VERSION = '1.0'
+
+    flavor: Flavor
+
+
+@base.register
+class UnconfirmedResizeParams(OperationParams):
+    """confirm_resize, revert_resize: the id of the finished migration."""
+
+    VERSION = '1.0'
+
+    migration_id: int
+
+
+@base.register
+class LiveMigrateParams(OperationParams):
+    """live_migrate: the request, and what later operations ask of it.
+
+    ``block_migration`` None: copy the disks unless both hosts share them.
+    ``abort_requested`` and ``force_requested`` are the ids of the operations
+    that ask for the abort and for the forced completion.
+    """
+
+    VERSION = '1.0'
+
+    host: str | None = None
+    block_migration: bool | None = None
+    disk_over_commit: bool | None = None
+    abort_requested: str | None = None
+    force_requested: str | None = None
+
+
+@base.register
+class DeleteParams(OperationParams):
+    """delete, force_delete: the state of the instance when it is deleted.
+
+    ``host_down``: the compute of the instance's host is down. ``preempted`` is
+    the id of the operation that the delete preempted, ``other_hosts`` are the
+    hosts other than the instance's own that may hold parts of the instance.
+    """
+
+    VERSION = '1.0'
+
+    host_down: bool
+    preempted: str | None = None
+    other_hosts: list[str]
+
+
+@base.register
+class CleanupStaleGuestParams(OperationParams):
+    """cleanup_stale_guest: the host that removes what it has.
+
+    ``retained_only``: the host owns the instance and removes nothing but the
+    retained disks of a resize that can no longer be reverted.
+    """
+
+    VERSION = '1.0'
+
+    host: str
+    retained_only: bool = False
+
+
+@base.register
+class PowerSyncParams(OperationParams):
+    """power_sync: the states that the instance takes over from its guest."""
+
+    VERSION = '1.0'
+
+    vm_state: str
+    power_state: int
+
+
+@base.register
+class RescueImage(base.Object):
+    """The image from which a guest starts while it is rescued."""
+
+    VERSION = '1.0'
+
+    image_id: str
+    name: str
+    disk_format: str | None
+
+
+@base.register
+class RescueParams(OperationParams):
+    """rescue, unrescue: the rescue image, None for the instance's own."""
+
+    VERSION = '1.0'
+
+    image: RescueImage | None = None
