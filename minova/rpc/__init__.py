@@ -1,7 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services may ask of each other, and what carries it.
+"""RPC between the services: interfaces, clients, servers and the bus.
 
-Each method that crosses a process is declared here once, with its version and
-its timeout; client and server are made from that declaration. Nothing here
-decides or acts.
+=============== =============================================================
+module          what it holds
+=============== =============================================================
+contract        the declaration of a method, and the client and server of it
+conductor       the interface of the conductor, without steps
+compute         the interface of the compute, without steps
+step_client     the client of step methods
+wakeups         casts that start steps and may be lost
+serializer      values as JSON
+bus             the interface of the message bus
+oslo_bus        the bus over oslo.messaging
+rabbit_listener acknowledgements of messages from RabbitMQ
+memory          the oslo.messaging driver for transports in one process
+self_check      the check that a service receives its own messages
+named_queue     one queue of the notification broker, by name
+queue_stats     messages and consumers of queues
+=============== =============================================================
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message bus: the seam that a simulator replaces.
+"""The interface of the message bus, which the simulator implements too.
 
-A bus carries one JSON message to one service. The real one is in ``oslo.py``.
+A bus carries one JSON message to one service. ``oslo_bus`` is the bus over
+RabbitMQ.
 """
 
 from collections.abc import Callable
@@ -10,13 +11,13 @@ from typing import Any
 from typing import Protocol
 
 Json = dict[str, Any]
-#: Method, context, arguments -> the answer, None where none is expected.
+#: Method, context, arguments -> the answer, None for a cast.
 Dispatch = Callable[[str, Json, Json], Json | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """One message: to any server of ``topic``, or to ``server`` of it."""
+    """A message to any server of ``topic``, or to the one named ``server``."""
 
     topic: str
     server: str | None
@@ -28,27 +29,27 @@ class Message:
 
 
 class Server(Protocol):
-    """Somebody who answers messages."""
+    """A server that answers the messages of a topic."""
 
     def start(self) -> None:
-        """Begin to take messages."""
+        """Start to receive messages."""
 
     def stop(self) -> None:
-        """Take no more, and end when what was taken is answered."""
+        """Receive no more; return when every received message is answered."""
 
 
 class Bus(Protocol):
-    """What carries messages."""
+    """Carries messages between services."""
 
     def call(self, message: Message) -> Json:
-        """Send and wait for the answer.
+        """Send a message and return the answer.
 
-        Raises NoConsumer, RpcTimeout when none came in time (it may or may
-        not have been acted on), or Unavailable when the bus itself is away.
+        Raises NoConsumer; RpcTimeout without an answer in time, when the
+        method may have run or not; or Unavailable when the broker is down.
         """
 
     def cast(self, message: Message) -> None:
-        """Send and do not wait; Unavailable when that is not possible."""
+        """Send a message without an answer; Unavailable when that fails."""
 
     def serve(
         self,
@@ -61,18 +62,18 @@ class Bus(Protocol):
     ) -> Server:
         """Return a server of the messages for a topic and this server.
 
-        ``kept``: what a server had in hand when its process died is given to
-        another one of the topic, or to its next start, where a broker can do
-        that. For methods that may be asked twice.
+        With ``late_ack`` the broker redelivers a message whose server died
+        before its answer to another server of the topic, or to the next
+        incarnation. Every method must then be safe to run twice.
         """
 
     def publish(
         self, exchange: str, topic: str, context: Json, body: Json
     ) -> None:
-        """Hand a notification to the broker, and be sure that it has it.
+        """Publish a notification and wait for the broker's confirmation.
 
-        Raises Unavailable when it is not sure.
+        Raises Unavailable without the confirmation.
         """
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""

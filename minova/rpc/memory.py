@@ -3,23 +3,23 @@
 
 The transport of the all-in-one and of functional tests. A call costs two
 thread switches, because the thread that sends a message also puts it into the
-server's pool. It is no broker for other processes and keeps nothing for later.
+server's pool. Other processes cannot reach it, and it stores no message.
 
-``memory://`` is one broker, ``memory://NAME/`` (or ``memory:///NAME``) another
-that knows nothing of the first. Drivers of one name share their broker.
+``memory://`` is one broker and ``memory://NAME/`` (or ``memory:///NAME``) a
+separate one. Drivers of one name share their broker.
 
-The rule: what arrives is what would have come over a wire. Message, context
-and answer are JSON between the two sides, so nothing mutable is shared.
+Message, context and answer are JSON between the two sides, as over a network,
+so they share no mutable value.
 
-* An RPC message waits for a server that listens and has not started yet, never
-  for one that does not listen: a cast to nobody is dropped, a call to nobody
-  times out, and with ``at_least_once`` both raise MessageUndeliverable. What a
-  server has not taken when it stops goes to the others of its topic, or is
-  dropped if it was addressed to that server. A fanout to nobody is no error.
-* A notification waits for late listeners, at most 10,000 for each (exchange,
-  topic) and as many for each pool of it; then the oldest is dropped, which is
-  counted and logged once per thousand. A pool gets copies of what was sent
-  since it was first listened for; listeners without a pool share one copy.
+* An RPC message waits for a listener that has not started yet. Without a
+  listener a cast is dropped and a call times out; with ``at_least_once`` both
+  raise MessageUndeliverable. The messages that a server has not received when
+  it stops go to the other servers of its topic, or are dropped if they were
+  addressed to that server. A fanout without a listener is no error.
+* A notification waits for later listeners. Each (exchange, topic) and each of
+  its pools keeps at most 10,000, then drops the oldest and logs the count once
+  per thousand. A pool gets copies of all notifications since its first
+  listener; listeners without a pool share one copy.
 """
 
 import collections
@@ -50,8 +50,8 @@ MAX_NOTIFICATIONS = 10_000
 _Json = dict[str, Any]
 _Seconds = float | None
 _Target: TypeAlias = oslo_messaging.Target
-# What comes back to a caller: None is a heartbeat, else the result or the
-# failure, as JSON. A SimpleQueue blocks in C, cheaper than a Condition.
+# The replies to a caller: None is a heartbeat, else the result or the failure,
+# as JSON. A SimpleQueue blocks in C, which is cheaper than a Condition.
 _Replies = queue.SimpleQueue[tuple[str, str | None] | None]
 
 
@@ -66,7 +66,7 @@ class _Envelope:
 
 
 def _to_json(what: str, value: object) -> str:
-    """Return ``value`` as it would go over a wire, or raise ValueError."""
+    """Return ``value`` as JSON, or raise ValueError."""
     try:
         return str(jsonutils.dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
@@ -74,7 +74,7 @@ def _to_json(what: str, value: object) -> str:
 
 
 class _Incoming(base.RpcIncomingMessage):
-    """A message as its receiver sees it."""
+    """A message as the receiver gets it."""
 
     def __init__(self, envelope: _Envelope, origin: '_Queue') -> None:
         context, message = jsonutils.loads(envelope.text)
@@ -84,7 +84,7 @@ class _Incoming(base.RpcIncomingMessage):
         self._origin = origin
 
     def reply(self, reply: object = None, failure: Any = None) -> None:
-        """Send the answer, or the ``sys.exc_info()`` there is instead."""
+        """Send the answer, or the ``sys.exc_info()`` of a failure."""
         replies = self._envelope.replies
         if replies is None:
             return
@@ -96,33 +96,33 @@ class _Incoming(base.RpcIncomingMessage):
                 what = f'The answer to {self.message.get("method")}'
                 replies.put((_to_json(what, reply), None))
         except Exception:
-            # The server only logs this. Tell the caller as well, who else
-            # would wait for nothing until its timeout.
+            # The server only logs this error. Without a reply the caller
+            # would wait until its timeout.
             text = common.serialize_remote_exception(sys.exc_info())
             replies.put(('', text))
             raise
 
     def heartbeat(self) -> None:
-        """Tell the caller that its call is still being worked on."""
+        """Report to the caller that its call is still running."""
         if self._envelope.replies is not None:
             self._envelope.replies.put(None)
 
     def requeue(self) -> None:
-        """Put the message back where it came from, before all others."""
+        """Put the message back at the front of its queue."""
         self._origin.put(self._envelope, first=True)
 
 
 class _Queue:
-    """One address: who listens to it, in turn, and what waits for them.
+    """One address: its listeners, served in turn, and its messages.
 
-    A message is handed over under the queue's lock. This keeps the order, and
-    nothing more arrives after ``leave``. So the receiver must not block until
-    another thread sends to this address; oslo.messaging's servers do not, they
-    put the message into their pool.
+    A message is delivered under the queue's lock, which keeps the order and
+    lets no message arrive after ``leave``. A receiver must therefore not block
+    until another thread sends to this address; the servers of oslo.messaging
+    only put the message into their pool.
     """
 
     def __init__(self, name: str, max_waiting: int) -> None:
-        """Make a queue that keeps so many messages while nobody listens."""
+        """Keep at most ``max_waiting`` messages without a listener."""
         self._name = name
         self._max_waiting = max_waiting
         self._lock = threading.RLock()
@@ -132,7 +132,7 @@ class _Queue:
         self._dropped = 0
 
     def put(self, envelope: _Envelope, first: bool = False) -> bool:
-        """Hand over or keep a message; tell whether somebody may get it."""
+        """Deliver or keep a message; False when it is dropped."""
         dropped = 0
         with self._lock:
             if not self._listeners and not self._max_waiting:
@@ -146,25 +146,25 @@ class _Queue:
                 self._waiting.popleft()
                 self._dropped += 1
                 dropped = self._dropped
-        # Not under the lock: a log handler may itself send notifications.
+        # Outside the lock: a log handler may itself send notifications.
         if dropped % 1000 == 1:
-            text = 'Nobody takes the notifications %s: %d dropped so far'
+            text = 'Notifications %s: no consumer; %d dropped so far'
             LOG.warning(text, self._name, dropped)
         return True
 
     def join(self, listener: '_Listener') -> None:
-        """Let messages wait for ``listener``."""
+        """Add a listener that has not started; messages wait for it."""
         with self._lock:
             self._listeners.add(listener)
 
     def start(self, listener: '_Listener') -> None:
-        """Give ``listener`` its share, beginning with what waits."""
+        """Deliver to ``listener`` from now on, first what waits."""
         with self._lock:
             self._ready.append(listener)
             self._drain()
 
     def leave(self, listener: '_Listener') -> None:
-        """Give ``listener`` nothing more; it may have left before."""
+        """Remove ``listener``, which may have left before."""
         with self._lock:
             self._listeners.discard(listener)
             if listener in self._ready:
@@ -173,7 +173,7 @@ class _Queue:
                 self._waiting.clear()
 
     def listeners(self) -> list['_Listener']:
-        """Return who has joined."""
+        """Return the listeners that have joined."""
         with self._lock:
             return list(self._listeners)
 
@@ -190,9 +190,9 @@ class _Queue:
 
 
 class _Listener(base.Listener):
-    """Calls the server back in the thread that sends.
+    """Calls the server in the thread of the sender.
 
-    A batch is what waits already: waiting for more would save nothing here.
+    A batch holds the messages that wait already, and never waits for more.
     """
 
     def __init__(
@@ -205,24 +205,24 @@ class _Listener(base.Listener):
             each.join(self)
 
     def start(self, on_incoming_callback: Callable[..., None]) -> None:
-        """Take every message, beginning with those that wait."""
+        """Receive every message, first those that wait."""
         super().start(on_incoming_callback)
         for each in self._queues:
             each.start(self)
 
     def stop(self) -> None:
-        """Take nothing more, from the moment this returns."""
+        """Receive nothing after the return of this method."""
         self.cleanup()
         super().stop()
 
     def cleanup(self) -> None:
-        """Let go of the queues."""
+        """Leave the queues."""
         for each in self._queues:
             each.leave(self)
 
 
-# By name of the broker; then by exchange, topic and what a queue of it keeps;
-# then by server or pool, None being the queue they have in common.
+# By name of the broker; then by exchange, topic and size of the queues; then
+# by server or pool, None for the common queue.
 _Topics = dict[tuple[str, str, int], dict[str | None, _Queue]]
 _brokers: dict[str, _Topics] = {}
 _brokers_lock = threading.Lock()
@@ -232,7 +232,7 @@ _ids = itertools.count(1)
 def reset(name: str | None = None) -> None:
     """Forget the broker of this name, or the one of ``memory://``.
 
-    Drivers made before go on among themselves; those made later start anew.
+    Older drivers stay connected with each other; newer ones get a new broker.
     """
     with _brokers_lock:
         _brokers.pop(name or '', None)
@@ -244,7 +244,7 @@ def _wait(
     timeout: _Seconds,
     call_monitor_timeout: _Seconds,
 ) -> tuple[str, str | None]:
-    """Return what is answered; ``silence`` is the longest between beats."""
+    """Return the reply; the monitor timeout is that between heartbeats."""
     end = math.inf if timeout is None else clock.monotonic() + timeout
     while True:
         left = max(
@@ -254,14 +254,15 @@ def _wait(
             reply = replies.get(timeout=None if left == math.inf else left)
         except queue.Empty:
             raise oslo_messaging.MessagingTimeout(
-                f'No answer to {call} (timeout {timeout}, monitor {call_monitor_timeout})'
+                f'No answer to {call} (timeout {timeout}, monitor '
+                f'{call_monitor_timeout})'
             ) from None
         if reply is not None:
             return reply
 
 
 class MemoryDriver(base.BaseDriver):
-    """What oslo.messaging loads for ``memory://``."""
+    """The driver that oslo.messaging loads for ``memory://``."""
 
     def __init__(
         self,
@@ -278,7 +279,7 @@ class MemoryDriver(base.BaseDriver):
         self._listeners: weakref.WeakSet[_Listener] = weakref.WeakSet()
 
     def require_features(self, requeue: bool = False) -> None:
-        """Accept: there is nothing in oslo.messaging that this has not."""
+        """Accept: the driver has every feature of oslo.messaging."""
 
     def send(
         self,
@@ -293,9 +294,9 @@ class MemoryDriver(base.BaseDriver):
     ) -> Any:
         """Send an RPC message; return its answer if ``wait_for_reply``.
 
-        Raise ValueError for what cannot be sent as JSON, MessageUndeliverable
-        if nobody listens and the options forbid it, MessagingTimeout if no
-        answer, or no heartbeat, comes in time, and what the server raised.
+        Raise ValueError for a value that is not JSON, MessageUndeliverable
+        without a listener if the options require one, MessagingTimeout if no
+        answer, or no heartbeat, comes in time, and the error of the server.
         """
         call = f'{message.get("method")} of {target}'
         envelope = self._pack(call, ctxt, message)
@@ -304,7 +305,7 @@ class MemoryDriver(base.BaseDriver):
         required = transport_options and transport_options.at_least_once
         if not self._deliver(target, envelope) and required:
             raise oslo_messaging.MessageUndeliverable(
-                LookupError(f'Nobody listens for {call}'),
+                LookupError(f'No listener for {call}'),
                 target.exchange or self._default_exchange,
                 '.'.join(filter(None, (target.topic, target.server))),
                 envelope.text,
@@ -328,9 +329,9 @@ class MemoryDriver(base.BaseDriver):
         version: float,
         retry: int | None = None,
     ) -> None:
-        """Give a notification to each pool, now or when it listens.
+        """Send a notification to each pool, now or to its next listener.
 
-        Raise ValueError for what cannot be sent as JSON.
+        Raise ValueError for a value that is not JSON.
         """
         what = f'{message.get("event_type")} to {target}'
         envelope = self._pack(what, ctxt, message)
@@ -343,7 +344,7 @@ class MemoryDriver(base.BaseDriver):
     def listen(
         self, target: _Target, batch_size: int | None, batch_timeout: _Seconds
     ) -> base.Listener:
-        """Return a listener to a topic and to one server of it."""
+        """Return a listener of a topic and of one server of the topic."""
         queues = self._queues(target, target.topic, target.server)
         mine = {queues[None], queues[target.server]}
         return self._listener(mine, batch_size)
@@ -355,7 +356,7 @@ class MemoryDriver(base.BaseDriver):
         batch_size: int | None,
         batch_timeout: _Seconds,
     ) -> base.Listener:
-        """Return a listener to topics, each in some of its priorities."""
+        """Return a listener of topics and priorities."""
         mine = set()
         for target, priority in targets_and_priorities:
             topic = f'{target.topic}.{priority}'
@@ -364,7 +365,7 @@ class MemoryDriver(base.BaseDriver):
         return self._listener(mine, batch_size)
 
     def cleanup(self) -> None:
-        """Take the listeners of this driver out of their queues."""
+        """Remove the listeners of this driver from their queues."""
         for listener in list(self._listeners):
             listener.cleanup()
 
@@ -375,7 +376,7 @@ class MemoryDriver(base.BaseDriver):
         name: str | None,
         max_waiting: int = 0,
     ) -> dict[str | None, _Queue]:
-        """Return a topic's queues; the common one, and ``name``, exist."""
+        """Return the queues of a topic; create the common one and ``name``."""
         exchange = target.exchange or self._default_exchange or ''
         with _brokers_lock:
             queues = self._topics.setdefault(

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One queue of the notifications' broker, written to by its name.
+"""One queue of the notification broker, addressed by its name.
 
-oslo.messaging publishes to topics, which everybody may listen to, and declares
-queues only as its settings say. Here a queue that is there is taken as it is,
-however its consumer has declared it, and one that is not is declared by the
-same settings as oslo.messaging's own, so that a message has a place to wait
-before anybody listens. Messages go through RabbitMQ's default exchange, whose
-routing keys are queues' names: no other queue gets them.
+oslo.messaging publishes to topics, which any consumer can read, and declares
+queues with its own settings only. This module uses an existing queue as its
+consumer has declared it. It declares a missing queue with the settings of
+oslo.messaging, so that messages wait there for the first consumer. Messages go
+through the default exchange of RabbitMQ, whose routing keys are names of
+queues: no other queue gets them.
 
-With a transport that is not RabbitMQ the name is a topic, without a priority.
+With a transport that is not RabbitMQ the name is a topic without a priority.
 """
 
 import contextlib
@@ -26,24 +26,24 @@ from minova import exception
 from minova.conf import CONF
 from minova.rpc.bus import Json
 
-#: Seconds in which a broker that is there confirms a message.
+#: Seconds to wait for the confirmation of a message.
 _CONFIRM = 60.0
-#: How AMQP says that there is no such queue.
+#: The AMQP reply code for a missing queue.
 _NOT_FOUND = 404
 
 
 @dataclasses.dataclass(frozen=True)
 class QueueStats:
-    """A queue: what waits in it, and how many listen."""
+    """The number of messages and consumers of a queue."""
 
     messages: int
     consumers: int
 
 
 def inspect_queue(broker: Any, channel: Any, name: str) -> QueueStats | None:
-    """Return what a queue has, None when there is none of that name.
+    """Return the figures of a queue, None for a missing one.
 
-    ``channel`` is one of kombu's connection ``broker``.
+    ``channel`` belongs to the kombu connection ``broker``.
     """
     try:
         found = channel.queue_declare(name, passive=True)
@@ -56,7 +56,7 @@ def inspect_queue(broker: Any, channel: Any, name: str) -> QueueStats | None:
 
 
 class NamedQueue:
-    """A way into a queue; a context manager that closes it."""
+    """A connection to one queue; a context manager that closes it."""
 
     def __init__(self, transport: Any, name: str) -> None:
         """Find or declare the queue; Unavailable when that is not possible."""
@@ -65,10 +65,10 @@ class NamedQueue:
         self._open = contextlib.ExitStack()
         self._producer: Any = None
         if isinstance(transport._driver, impl_rabbit.RabbitDriver):
-            with contextlib.ExitStack() as taken_back:
-                self._open = taken_back
+            with contextlib.ExitStack() as on_error:
+                self._open = on_error
                 self._translate_errors(self._connect)
-                self._open = taken_back.pop_all()
+                self._open = on_error.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -82,14 +82,14 @@ class NamedQueue:
         self.close()
 
     def send(self, context: Json, body: Json) -> None:
-        """Put a notification into the queue, and be sure that it is there.
+        """Send a notification and wait for the broker's confirmation.
 
-        Raises Unavailable when it is not sure.
+        Raises Unavailable without the confirmation.
         """
         self._translate_errors(lambda: self._send(context, dict(body)))
 
     def close(self) -> None:
-        """Let go of the connection; the queue stays."""
+        """Close the connection; the queue stays."""
         self._open.close()
 
     def _translate_errors(self, work: Any) -> None:
@@ -98,8 +98,7 @@ class NamedQueue:
         except exception.Unavailable:
             raise
         except Exception as error:
-            # oslo.messaging's, kombu's, amqp's and the socket's own, as in
-            # OsloBus.publish.
+            # Errors of oslo.messaging, kombu, amqp and the socket.
             raise exception.Unavailable(
                 what=f'The queue {self._name} of the notification broker',
                 reason=f'{type(error).__name__}: {error}',
@@ -108,9 +107,9 @@ class NamedQueue:
     def _connect(self) -> None:
         driver = self._transport._driver
         with driver._get_connection(common.PURPOSE_SEND, retry=0) as held:
-            # It knows how to get there: hosts, certificates, confirmations.
+            # It has all settings: hosts, certificates, confirmations.
             settings = held.connection
-            # Nobody would send heartbeats while the database is asked.
+            # No thread sends heartbeats while the caller reads the database.
             connection = settings.connection.clone(heartbeat=0)
         self._open.callback(connection.release)
         connection.ensure_connection(max_retries=0)
@@ -158,5 +157,5 @@ class NamedQueue:
     def _returned(self, *reason: Any) -> None:
         raise exception.Unavailable(
             what=f'The queue {self._name}',
-            reason='somebody has deleted it',
+            reason='the queue was deleted',
         )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The message bus over oslo.messaging: rabbit://, memory:// and fake://.
 
-What goes wrong on the way is always an Unavailable that says what; how an
-answer tells an error is the contract's business, not the bus's. Messages are
-sent so that a missing queue is an error at once, and never queued for a
-service that is not there when the broker can tell.
+Every failure of the transport is an Unavailable with the reason; an error in
+an answer belongs to the contract. A message for a missing queue fails at once
+when the broker reports it, and does not wait for the service.
 """
 
 from collections.abc import Callable
@@ -29,30 +28,29 @@ LOG = logging.getLogger(__name__)
 #: The exchange of our RPC; notifications go to another (conf/notifications).
 EXCHANGE = 'minova'
 
-#: Seconds that a service which ends waits for answers, and between two looks
-#: at who still does.
+#: Seconds that a stopping service still waits for answers, and the interval
+#: of the check for calls that are still open.
 _ABORT_DELAY = 5.0
 _POLL_INTERVAL = 0.2
 
-#: Transports that lead nowhere else.
+#: Transports inside one process.
 _LOCAL = ('memory', 'fake')
 
-#: How a service of an older release says that it does not know a method.
+#: The errors of a service of an older release without the method.
 _UNKNOWN_METHOD = ('NoSuchMethod', 'UnsupportedVersion')
 
 
 class OsloServer:
-    """An oslo.messaging RPC server under the bus's verbs."""
+    """An oslo.messaging RPC server as a ``bus.Server``."""
 
     def __init__(self, server: Any, brokers: str) -> None:
         self._server = server
         self._brokers = brokers
 
     def start(self) -> None:
-        """Declare the queues and begin to take messages.
+        """Declare the queues and start to receive messages.
 
-        Waits for a broker that is away; Unavailable when it is there and
-        refuses.
+        Waits for a broker that is down; Unavailable when the broker refuses.
         """
         LOG.info('Connecting to the message broker %s.', self._brokers)
         try:
@@ -66,20 +64,20 @@ class OsloServer:
             ) from error
 
     def stop(self) -> None:
-        """Take no more; return when what was taken is answered."""
+        """Receive no more; return when every received message is answered."""
         self._server.stop()
         self._server.wait()
 
 
 class OsloBus:
-    """One process's connections to its broker."""
+    """The connections of one process to the brokers."""
 
     def __init__(self, url: str | None = None, threads: int = 16) -> None:
-        """Read ``transport_url`` of the configuration, or take ``url``.
+        """Use ``url``, or the option ``transport_url``; connect later.
 
-        ``threads`` is how many messages each server works on at a time, if
-        ``executor_thread_pool_size`` is not configured. Does not connect yet.
-        Raises ConfigInvalid for a URL that no driver takes.
+        ``threads`` is the number of messages that each server handles at a
+        time, unless ``executor_thread_pool_size`` is set. Raises ConfigInvalid
+        for a URL without a driver.
         """
         self._threads = threads
         self._closed = clock.event()
@@ -94,7 +92,7 @@ class OsloBus:
         except (
             oslo_messaging.DriverLoadFailure,
             oslo_messaging.InvalidTransportURL,
-            ValueError,  # a port that is no number
+            ValueError,  # a port that is not a number
         ) as error:
             raise exception.ConfigInvalid(
                 reason=f'transport_url is not usable: {error}'
@@ -111,11 +109,11 @@ class OsloBus:
 
     @classmethod
     def check(cls) -> None:
-        """Raise ConfigInvalid for a transport that cannot be used."""
+        """Raise ConfigInvalid for a transport without a driver."""
         cls().close()
 
     def call(self, message: Message) -> Json:
-        """Send and wait for the answer."""
+        """Send a message and return the answer."""
         answer = None
         if not self._calls_aborted:
             context = self._prepare(message)
@@ -129,12 +127,12 @@ class OsloBus:
             raise exception.Unavailable(
                 what=message.topic,
                 reason=f'no answer to {message.method} before this service '
-                'ended',
+                'stopped',
             )
         return cast(Json, answer)
 
     def cast(self, message: Message) -> None:
-        """Send and do not wait."""
+        """Send a message without an answer."""
         context = self._prepare(message)
         _translate_errors(
             message,
@@ -169,16 +167,16 @@ class OsloBus:
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
         install_late_ack(made, late_ack)
-        # oslo's own default makes 64 threads before it uses one twice.
+        # The default of oslo.messaging is 64 threads.
         CONF.set_default('executor_thread_pool_size', self._threads)
         return OsloServer(made, self._brokers)
 
     def publish(
         self, exchange: str, topic: str, context: Json, body: Json
     ) -> None:
-        """Hand a notification to the broker, and be sure that it has it."""
-        # The public Notifier swallows every error; this is what its own
-        # messagingv2 driver calls, and it raises.
+        """Publish a notification and wait for the broker's confirmation."""
+        # The public Notifier hides every error. Its messagingv2 driver calls
+        # this method, which raises them.
         target = oslo_messaging.Target(exchange=exchange, topic=topic)
         try:
             self._notifications._send_notification(
@@ -192,29 +190,29 @@ class OsloBus:
 
     @property
     def is_local(self) -> bool:
-        """Whether what is published stays inside this process."""
+        """Whether notifications stay inside this process."""
         return self._notifications._driver._url.transport in _LOCAL
 
     def named_queue(self, name: str) -> NamedQueue:
-        """Return the queue of that name on the notifications' broker.
+        """Return a queue of the notification broker, for the caller to close.
 
-        To be closed; Unavailable when the broker is away.
+        Raises Unavailable when the broker is down.
         """
         return NamedQueue(self._notifications, name)
 
     def abort_calls_soon(self) -> None:
-        """Let nobody wait for an answer when the service is about to end.
+        """Fail all calls that are open a few seconds from now.
 
-        Who waits in a few seconds' time, or asks then, gets Unavailable: the
-        other side may have ended too, and a timeout would be waited for.
+        A service that stops calls this, because the called service may have
+        stopped too. The calls, and later ones, raise Unavailable.
         """
-        clock.spawn('hang-up', self._abort_calls)
+        clock.spawn('abort-calls', self._abort_calls)
 
     def _abort_calls(self) -> None:
         self._closed.wait(_ABORT_DELAY)
         self._calls_aborted = True
         while not self._closed.wait(_POLL_INTERVAL):
-            # The library knows no way to give up a call.
+            # The library has no method to cancel a call.
             waiter = getattr(self._transport._driver, '_waiter', None)
             if waiter is None:
                 continue
@@ -224,14 +222,14 @@ class OsloBus:
                 )
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._closed.set()
         self._transport.cleanup()
         self._notifications.cleanup()
 
 
 def _describe_brokers(url: Any) -> str:
-    """Return where a transport URL leads, without its secrets."""
+    """Return the hosts of a transport URL, without its secrets."""
     named = [
         f'{host.hostname}:{host.port}' if host.port else f'{host.hostname}'
         for host in url.hosts
@@ -240,7 +238,7 @@ def _describe_brokers(url: Any) -> str:
 
 
 def _endpoint(target: Any, methods: list[str], dispatch: Dispatch) -> object:
-    """Return an object with the methods that oslo.messaging looks for."""
+    """Return an oslo.messaging endpoint with a function per method."""
 
     def answer(name: str) -> Callable[..., Json | None]:
         def method(
@@ -265,12 +263,12 @@ def _translate_errors(message: Message, send: Callable[[], Any]) -> Any:
         reason = f'no answer to {message.method} in {message.timeout} s'
         raise exception.RpcTimeout(what=where, reason=reason) from error
     except oslo_messaging.MessageUndeliverable as error:
-        reason = 'nobody listens there'
+        reason = 'the queue has no consumer'
         raise exception.NoConsumer(what=where, reason=reason) from error
     except oslo_messaging.RemoteError as error:
         if error.exc_type not in _UNKNOWN_METHOD:
             raise
-        reason = f'it is of a release that has no {message.method}'
+        reason = f'its release has no method {message.method}'
         raise exception.UnsupportedVersion(
             what=where, reason=reason
         ) from error

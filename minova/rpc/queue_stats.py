@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who listens to a queue, and how much waits in it: what AMQP itself tells.
+"""The number of messages and consumers of queues, from RabbitMQ.
 
-A queue that is declared passively is not made; the broker answers with its
-messages and consumers, or that it is not there. No plugin is needed. Other
-transports cannot tell.
+A passive declaration does not create a queue; the broker answers with the
+figures of the queue, or that there is none. This needs no plugin of the
+broker. Other transports do not have the figures.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ from minova.rpc.rabbit_listener import is_outage
 def get_queue_stats(
     names: Iterable[str], url: str | None = None
 ) -> dict[str, QueueStats | None] | None:
-    """Return what the broker knows of each queue, None for one it does not.
+    """Return the figures of each queue, None for a queue that is missing.
 
-    None altogether when the transport cannot tell. Raises Unavailable when
-    the broker is away, or does not let this user look.
+    Returns None for a transport without figures. Raises Unavailable when the
+    broker is down, or refuses the user.
     """
     oslo_messaging.set_transport_defaults(EXCHANGE)
     transport = oslo_messaging.get_rpc_transport(CONF, url)
@@ -33,9 +33,9 @@ def get_queue_stats(
         driver = transport._driver
         if not isinstance(driver, impl_rabbit.RabbitDriver):
             return None
-        # The library's connection knows all that is configured of the way to
-        # the broker: nodes, TLS, logins. A copy is used, since a thread of
-        # the library listens to the original and would take our answers.
+        # The library's connection has all settings: nodes, TLS, logins. A
+        # thread of the library reads from it and would take the answers, so
+        # this uses a copy.
         with driver._get_connection(retry=1) as connection:
             broker = connection.connection.connection.clone()
         with broker:

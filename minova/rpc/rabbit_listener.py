@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a server takes its messages from RabbitMQ, so that none is lost.
+"""Reception of messages from RabbitMQ without loss.
 
-oslo.messaging acknowledges a message when it has come, and drops some when a
-server stops. What is below mends both in its listener, which runs in one
-thread; the connection to the broker is that thread's alone.
+oslo.messaging acknowledges a message on arrival, and drops messages when a
+server stops. The listeners of this module correct both. A listener and its
+connection to the broker belong to one thread.
 """
 
 from typing import Any
@@ -14,46 +14,45 @@ from oslo_messaging._drivers import amqpdriver
 
 LOG = logging.getLogger(__name__)
 
-# Who listens to RabbitMQ looks up after so many seconds without a message,
-# then after twice as many, up to five, to send acknowledgements; after the
-# next message all this begins again. With oslo.messaging's one millisecond
-# that is most of what a message costs.
+# Seconds without a message after which a listener wakes up to send
+# acknowledgements; the interval doubles up to five seconds and starts again
+# after a message. The default of one millisecond causes most of the cost of a
+# message.
 amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.1
 
-#: Whose errors mean that the bus is away.
+#: The libraries whose errors mean that the broker is down.
 _LIBRARIES: Final = ('amqp', 'kombu', 'oslo_messaging')
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell whether an error is the broker's and not one of ours.
+    """Tell whether an error comes from the messaging libraries.
 
-    The libraries below let errors of their own through: kombu's
-    OperationalError and amqp's are no MessagingException. One of ours, as for
-    a value that JSON cannot carry, is nobody's outage.
+    kombu's OperationalError and the errors of amqp are no MessagingException.
+    An error of another module, as for a value that is not JSON, is no outage.
     """
     return type(error).__module__.partition('.')[0] in _LIBRARIES
 
 
 class _DrainingListener(amqpdriver.RpcAMQPListener):
-    """Leaves its queues when it stops.
+    """Cancels its consumers when it stops.
 
-    The library stops to read and stays a consumer. What the broker goes on to
-    send it acknowledges while it closes the channel, and drops it.
+    The library stops to read but stays a consumer. It acknowledges the
+    messages that still arrive and drops them when it closes the channel.
     """
 
     _consumers_cancelled = False
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what has come; once it is to stop, have nothing come."""
+        """Return received messages; cancel the consumers after the stop."""
         if self._shutdown.is_set() and not self._consumers_cancelled:
             self._consumers_cancelled = True
             self._cancel_consumers()
         return super().poll(*args, **kwargs)
 
     def _cancel_consumers(self) -> None:
-        """Have the broker give what comes from now on to others, at once.
+        """Let the broker send new messages to other consumers.
 
-        What was on its way is taken meanwhile, and answered.
+        Messages that are on their way still arrive and are answered.
         """
         try:
             for consumer, tag in self.conn._consumers.items():
@@ -61,15 +60,15 @@ class _DrainingListener(amqpdriver.RpcAMQPListener):
         except Exception as error:
             if not is_outage(error) and not isinstance(error, OSError):
                 raise
-            # What was on its way goes to others with the connection.
-            LOG.warning('The message broker is away: %s', error)
+            # The broker redelivers the messages when the connection closes.
+            LOG.warning('Message broker: consumers not cancelled: %s', error)
 
 
 class _LateAckMessage(amqpdriver.AMQPIncomingMessage):
-    """A message that the broker keeps until it is answered."""
+    """A message that is acknowledged after its answer."""
 
     def reply(self, reply: Any = None, failure: Any = None) -> None:
-        """Answer, also where nobody waits; then the broker forgets it."""
+        """Send the answer, which a cast discards, and acknowledge."""
         try:
             super().reply(reply, failure)
         finally:
@@ -81,26 +80,27 @@ class _LateAckMessage(amqpdriver.AMQPIncomingMessage):
         try:
             self.message.acknowledge()
         except Exception as error:
-            # Its connection is lost, and others have it now.
-            LOG.debug('Message %s is kept: %s', self.unique_id, error)
+            # The connection is lost and the broker has redelivered it.
+            LOG.debug(
+                'Message %s: not acknowledged: %s', self.unique_id, error
+            )
 
 
 class _LateAckListener(_DrainingListener):
-    """Leaves every message with the broker until it is answered.
+    """Acknowledges a message after its answer.
 
-    When this process dies, or is not heard by the broker for a while, another
-    one gets what it had in hand. So a message may come twice, also to one
-    process whose connection was lost.
+    When the process dies, or its connection is lost, the broker redelivers
+    its messages. A message may therefore arrive twice, also in one process.
     """
 
     message_cls = _LateAckMessage
     use_cache = False
 
     def __call__(self, message: Any) -> None:
-        """Take a message, without an acknowledgement if it is the first time.
+        """Receive a message; acknowledge a redelivered one at once.
 
-        Whoever had taken it before has died: if of the message, then not all
-        are to die of it.
+        The message may have killed the process that received it first, and
+        must not kill every process.
         """
         if message._raw_message.delivery_info['redelivered']:
             super().__call__(message)
@@ -108,7 +108,7 @@ class _LateAckListener(_DrainingListener):
             amqpdriver.AMQPListener.__call__(self, message)
 
     def cleanup(self) -> None:
-        """Send the last acknowledgements, then let go of the connection."""
+        """Send the last acknowledgements, then close the connection."""
         operations = self._message_operations_handler
         operations.stop()
         operations._shutdown_thread.join()
@@ -117,14 +117,14 @@ class _LateAckListener(_DrainingListener):
 
 
 def install_late_ack(server: Any, late_ack: bool) -> None:
-    """Let a server of oslo.messaging take its messages as said above.
+    """Give an oslo.messaging server a listener of this module.
 
-    ``kept``: nothing is acknowledged before it is answered. Over a transport
-    that is not RabbitMQ nothing changes.
+    With ``late_ack`` a message is acknowledged after its answer. A transport
+    that is not RabbitMQ stays as it is.
     """
     create = server._create_listener
 
-    def mended() -> Any:
+    def create_listener() -> Any:
         adapter = create()
         listener = getattr(adapter, '_poll_style_listener', None)
         if isinstance(listener, amqpdriver.RpcAMQPListener):
@@ -133,4 +133,4 @@ def install_late_ack(server: Any, late_ack: bool) -> None:
             )
         return adapter
 
-    server._create_listener = mended
+    server._create_listener = create_listener

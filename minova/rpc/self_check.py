@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a service hears what is sent to it, and what it does if not.
+"""The check that a service receives its own RPC messages.
 
-A service can be deaf without knowing: its queue was deleted or unbound, a
-broker that failed over has forgotten its consumer, the thread that reads died.
-It goes on sending, so to itself and to all others it looks well. So it sends
-to itself, as often as it gives signs of life, and waits for its own answer.
+A service may not notice that it is unreachable: its queue was deleted or
+unbound, a broker lost its consumer in a failover, or the thread that reads
+died. The service can still send. So it sends a message to itself with every
+heartbeat and waits for the answer.
 
-What cannot even be sent says nothing of hearing: the broker is away, and the
-library connects again by itself. What is sent and not heard, several times in
-a row, is answered by a new server in place of the old one: queues and bindings
-are declared again, another thread reads. When that does not help either the
-process ends, and its master starts another.
+A message that cannot be sent says nothing about reception: the broker is down
+and the library reconnects. If messages are sent but not received several times
+in a row, the check recreates the RPC server: a new thread declares queues and
+bindings again and reads from them. If that does not help either, the process
+exits and its parent starts another.
 """
 
 from collections.abc import Callable
@@ -25,19 +25,19 @@ from minova.rpc.bus import Server
 
 LOG = logging.getLogger(__name__)
 
-#: Rounds in a row that are not heard before the server is made anew.
+#: Failed checks in a row after which the server is recreated.
 MAX_MISSED = 3
-#: How often it is made anew before the process is given up.
+#: Recreated servers after which the process exits.
 MAX_RESTARTS = 3
-#: Pings of one round while others of the same name answer, in turn with this
-#: one: workers of one host, or a start that is about to end.
+#: Pings of one check while other processes of the same name answer in turn:
+#: workers of one host, or an incarnation that is about to stop.
 _PINGS_PER_ROUND = 32
-#: Seconds for which servers that were replaced may end what they have taken.
+#: Seconds for a replaced server to answer its messages.
 _RETIRE_TIMEOUT = 5.0
 
 
 class RpcSelfCheck:
-    """A service's RPC server, which it listens to itself."""
+    """The RPC server of a service, checked by the service itself."""
 
     def __init__(
         self,
@@ -47,11 +47,10 @@ class RpcSelfCheck:
         ping: Callable[[], object],
         on_fatal: Callable[[str], None] | None = None,
     ) -> None:
-        """Make nothing yet.
+        """``serve`` creates a server and ``ping`` returns an incarnation.
 
-        ``serve`` makes a server. ``ping`` asks whoever listens under the
-        service's name for its incarnation. ``give_up`` ends the process and
-        says why; without it servers are made anew for as long as it takes.
+        ``on_fatal`` logs the reason and exits the process; without it the
+        server is recreated without limit.
         """
         self._name = name
         self._incarnation = incarnation
@@ -60,25 +59,25 @@ class RpcSelfCheck:
         self._on_fatal = on_fatal
         self._server: Server | None = None
         self._retired: list[clock.Thread] = []
-        #: When it began to hear, and when it last surely did.
+        #: The first and the last success since the last failure.
         self._reachable_span: tuple[float, float] | None = None
         self._is_failing = False
         self._missed = 0
         self._restarts = 0
         self._loop = PeriodicTask(
-            f'hearing of {name}',
+            f'self-check of {name}',
             self.check,
             lambda: CONF.heartbeat_interval,
         )
 
     def start(self) -> None:
-        """Take messages, and listen whether they come."""
+        """Start the server and the periodic check."""
         self._server = self._serve()
         self._server.start()
         self._loop.start()
 
     def stop(self) -> None:
-        """Take no more; return when what was taken is answered."""
+        """Receive no more; return when every received message is answered."""
         self._loop.stop()
         if self._server is not None:
             self._server.stop()
@@ -87,18 +86,18 @@ class RpcSelfCheck:
 
     @property
     def reachable_span(self) -> tuple[float, float] | None:
-        """From when to when it surely heard, None when it does not."""
+        """The span in which the checks succeeded, None after a failure."""
         return self._reachable_span
 
     def check(self) -> None:
-        """Ask once; an answer after none begins a new span of hearing."""
+        """Check once; a success after a failure starts a new span."""
         asked = clock.monotonic()
         try:
-            trouble = None if self._ping_self() else 'others answer for it'
+            trouble = None if self._ping_self() else 'another process answers'
         except (exception.NoConsumer, exception.RpcTimeout) as error:
             trouble = str(error)
         except exception.Unavailable as error:
-            # It cannot even send: that is no sign of being deaf.
+            # The message was not sent, which says nothing about reception.
             self._missed = 0
             self._on_failure(str(error))
             return
@@ -118,7 +117,7 @@ class RpcSelfCheck:
 
     def _on_success(self, asked: float) -> None:
         if self._is_failing:
-            LOG.warning('%s hears again.', self._name)
+            LOG.warning('%s: self-check succeeds again', self._name)
         self._is_failing = False
         self._missed = self._restarts = 0
         began, _ = self._reachable_span or (asked, asked)
@@ -126,26 +125,26 @@ class RpcSelfCheck:
 
     def _on_failure(self, trouble: str) -> None:
         if not self._is_failing:
-            LOG.warning('%s does not hear itself: %s', self._name, trouble)
+            LOG.warning('%s: self-check failed: %s', self._name, trouble)
         self._is_failing = True
         self._reachable_span = None
 
     def _recreate_server(self, trouble: str) -> None:
         if self._on_fatal is not None and self._restarts >= MAX_RESTARTS:
             self._on_fatal(
-                f'{self._name} is deaf and listening anew does not help: '
-                f'{trouble}'
+                f'{self._name}: self-check failed with '
+                f'{self._restarts} recreated RPC servers: {trouble}'
             )
         self._restarts += 1
         LOG.error(
-            '%s is deaf: it can send, and nothing reaches it (%s). It listens '
-            'anew.',
+            '%s: self-check failed %d times; recreating the RPC server: %s',
             self._name,
+            MAX_MISSED,
             trouble,
         )
         made = self._serve()
         made.start()
         old, self._server = self._server, made
         if old is not None:
-            # Beside: what is deaf may not be able to end.
+            # In a thread: the old server may never stop.
             self._retired.append(clock.spawn('retire', old.stop))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How values look on the wire: JSON, objects in their versioned form.
+"""Values as JSON: versioned objects, and lists of them.
 
-Errors are written by ``minova.exception.serialization``.
+``minova.exception.serialization`` encodes errors.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _OBJECT = 'minova_object.name'
 
 
 def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
-    """Return ``value`` as JSON can carry it; objects in lists too.
+    """Return ``value`` as JSON, with its objects in their wire form.
 
     ``versions`` as for ``Object.to_wire``.
     """
@@ -25,7 +25,7 @@ def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what ``encode`` was given."""
+    """Return the value that ``encode`` got."""
     if isinstance(value, dict) and _OBJECT in value:
         return Object.from_wire(value)
     if isinstance(value, list):

@@ -122,7 +122,7 @@ class Network:
         self._require_up(topic)
         if not self.find_servers(topic, envelope.server):
             raise exception.NoConsumer(
-                what=topic, reason='nobody listens there'
+                what=topic, reason='the queue has no consumer'
             )
         self.transmit(lambda: self.deliver(topic, envelope), fault)
         self.points.reach('sent', envelope.label)

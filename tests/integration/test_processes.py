@@ -348,7 +348,7 @@ class WaitingTest(base.TestCase):
         service.wait_for(f"cannot start: [Errno 20] Not a directory: '{path}")
         self.assertNotIn('Traceback', service.log_text())
         os.unlink(path)
-        service.wait_for('nobody listens there')
+        service.wait_for('the queue has no consumer')
         self.assertEqual(0, service.terminate())
 
 

@@ -82,12 +82,13 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
             ('Compute n0', self.service('compute', 'n0')),
             ('Conductor c0', self.service('conductor', 'c0')),
         ):
-            service.wait_for(f'{name} is deaf')
+            service.wait_for(f'{name}: self-check failed 3 times')
             service.wait_for(
-                f'{name} hears again',
-                times=service.log_text().count(f'{name} does not hear'),
+                f'{name}: self-check succeeds again',
+                times=service.log_text().count(f'{name}: self-check failed: '),
             )
-            self.assertEqual(1, service.log_text().count('is deaf'), name)
+            recreated = service.log_text().count('recreating the RPC server')
+            self.assertEqual(1, recreated, name)
         self.assertLess(self.fastest(uuid), AT_ONCE)
 
     def _unbind_for_good(self, uuid):
@@ -100,7 +101,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
 
         self.wait_for(is_given_up)
         self.assertEqual(
-            1 + 3, compute.log_text().count('is deaf: it can send')
+            1 + 3, compute.log_text().count('recreating the RPC server')
         )
         compute.wait_for('Compute n0 is ready.', times=2)
         self.assertIn('exited with status 1', compute.log_text())

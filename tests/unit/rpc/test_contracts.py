@@ -404,7 +404,7 @@ class OverTheBusTest(base.TestCase):
                 lines=None,
             )
             self.assertEqual(501, error.status)
-            self.assertIn('no get_console_output', str(error))
+            self.assertIn('no method get_console_output', str(error))
             self.assertEqual(
                 1, client.guest_power_state(Context(), instance_uuid='u')
             )

@@ -445,7 +445,7 @@ class TestUndeliverable(Case):
             self.assertEqual('minova', error.exchange)
             self.assertEqual(key, error.routing_key)
             self.assertIn('note', error.message)
-            self.assertIn('Nobody listens', str(error.exception))
+            self.assertIn('No listener', str(error.exception))
 
     def test_no_such_topic(self):
         self.server()
@@ -907,7 +907,7 @@ class TestNotifications(Case):
         ]
         self.assertEqual(3, len(warnings))
         for line, count in zip(warnings, (1, 1001, 2001), strict=True):
-            self.assertIn(f'minova.n.info: {count} dropped', line)
+            self.assertIn(f'minova.n.info: no consumer; {count} dropped', line)
         got = []
         self.raw_listener(got.extend)
         self.assertEqual(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service does that does not hear itself."""
+"""The self-check of a service that does not receive its messages."""
 
 from minova import exception
 from minova.rpc import self_check
@@ -75,9 +75,9 @@ class SelfCheckTest(base.TestCase):
             self.listen()
             self.assertIsNotNone(self.check.reachable_span)
         said = self.log.output.splitlines()
-        self.assertEqual(2, sum('is deaf' in line for line in said))
-        self.assertEqual(2, sum('hears again' in line for line in said))
-        self.assertEqual(2, sum('does not hear' in line for line in said))
+        self.assertEqual(2, sum('recreating' in line for line in said))
+        self.assertEqual(2, sum('succeeds again' in line for line in said))
+        self.assertEqual(2, sum('check failed: ' in line for line in said))
         self.assertEqual([], self.given_up)
 
     def test_the_old_server_is_ended(self):
@@ -100,13 +100,13 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual([], self.servers)
         self.usual = 'own'
         self.listen()
-        self.assertIn('hears again', self.log.output)
+        self.assertIn('succeeds again', self.log.output)
 
     def test_another_of_the_same_name_does_not_answer_for_it(self):
         self.usual = 'another'
         self.listen(self_check.MAX_MISSED)
         self.assertEqual(1, len(self.servers))
-        self.assertIn('others answer for it', self.log.output)
+        self.assertIn('another process answers', self.log.output)
 
     def test_workers_take_turns(self):
         self.answers = ['another', True, 'own'] * 5
@@ -120,7 +120,7 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual(self_check.MAX_RESTARTS, len(self.servers))
         self.assertEqual([], self.given_up)
         self.listen(self_check.MAX_MISSED)
-        self.assertIn('Compute a is deaf', self.given_up[0])
+        self.assertIn('Compute a: self-check failed', self.given_up[0])
 
     def test_counter_resets_after_recovery(self):
         for _ in range(self_check.MAX_RESTARTS + 2):
