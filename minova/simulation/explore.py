@@ -43,7 +43,7 @@ PAIRED_SCENARIOS: Final = (
     'revert_resize',
 )
 #: What happens all the time, whatever a user asks for.
-_ROUTINE: Final = ('ping', 'heartbeat', 'Relay.', 'take.renew', 'register')
+_ROUTINE: Final = ('ping', 'heartbeat', 'Relay.', 'acquire.renew', 'register')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Planted faults: the invariants' judges are judged.
+"""Mutants: the code without one of its guards, to test the simulation itself.
 
-Each takes out one of the things that keep a invariant, by putting something else in
-its place. The campaigns named with it must find that out; a fault that nobody
-finds says that the proof has a hole.
+Each mutant replaces one function that an invariant depends on. The campaigns
+of the mutant must find a violation; a mutant that survives shows a gap in the
+checks.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+from types import ModuleType
 from typing import Any
 from typing import Final
 
@@ -37,17 +38,16 @@ from minova.notifications import relay
 from minova.objects import operation as records
 from minova.objects.transfer_ticket import TransferTicket
 
-#: An object, the name of what is replaced, and what makes its replacement
-#: from the original.
-Patch = tuple[Any, str, Callable[[Any], Any]]
+#: A module or class, the name of the attribute to replace, and a function that
+#: returns the replacement of the original.
+Patch = tuple[ModuleType | type, str, Callable[[Any], Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One fault of our own making.
+    """A planted fault: the patches, and the campaigns that must detect it.
 
-    ``campaigns`` and ``scenarios`` are where it is looked for, ``invariant`` is
-    what it breaks.
+    ``invariant`` names the invariants that it violates.
     """
 
     name: str
@@ -59,18 +59,18 @@ class Mutant:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Have it in the code for a while."""
-        with contextlib.ExitStack() as taken_back:
+        """Apply the patches; restore the originals at the end."""
+        with contextlib.ExitStack() as restored:
             for owner, name, make in self.patches:
-                # As it stands there, not as the class would hand it out.
+                # The stored attribute, not a bound one.
                 original = vars(owner)[name]
                 setattr(owner, name, make(original))
-                taken_back.callback(setattr, owner, name, original)
+                restored.callback(setattr, owner, name, original)
             yield
 
 
 def _do_nothing(original: Any) -> Any:
-    """Return what does nothing."""
+    """Return a function without effect."""
     return lambda *args, **kwargs: None
 
 
@@ -82,11 +82,11 @@ def _replace_with(value: Any) -> Callable[[Any], Any]:
     return lambda original: value
 
 
-# -- what is put in the place of things --------------------------------------
+# -- replacements ------------------------------------------------------------
 
 
 def _any_incarnation(original: Any) -> Any:
-    """Load a step as if whoever asks were the newest start."""
+    """Load a step whose incarnation equals that of every caller."""
 
     def load(connection: Any, step_id: str) -> Any:
         loaded = original(connection, step_id)
@@ -101,7 +101,7 @@ def _any_incarnation(original: Any) -> Any:
 
 
 class _EqualsAny(str):
-    """A name that is everybody's."""
+    """A string that equals every other."""
 
     __slots__ = ()
 
@@ -115,7 +115,7 @@ class _EqualsAny(str):
 
 
 def _update_unfenced(original: Any) -> Any:
-    """Write an instance whoever owns it."""
+    """Update an instance regardless of its owner."""
 
     def update(
         connection: Any,
@@ -134,22 +134,22 @@ def _update_unfenced(original: Any) -> Any:
 
 
 def _insert_later(original: Any) -> Any:
-    """Write notifications in a transaction that comes a moment later."""
+    """Insert notifications in a later transaction."""
 
     def insert(connection: Any, rows: Any) -> None:
         def write() -> None:
             clock.sleep(0.001)
-            with connection.engine.begin() as another:
-                original(another, kept)
+            with connection.engine.begin() as later:
+                original(later, copied)
 
-        kept = list(rows)
+        copied = list(rows)
         clock.spawn('outbox', write)
 
     return insert
 
 
 def _begin_later(original: Any) -> Any:
-    """Accept an operation, and write it a moment later."""
+    """Accept an operation before a later transaction writes it."""
 
     def begin_(database: Any, *args: Any) -> Any:
         def write() -> None:
@@ -163,21 +163,21 @@ def _begin_later(original: Any) -> Any:
 
 
 class _RollbackDatabase:
-    """A database that takes back what it has written."""
+    """A database that rolls back every write."""
 
     def __init__(self, database: Any) -> None:
         self._database = database
 
     def write(self, work: Any) -> Any:
-        """Run a transaction and undo it."""
+        """Run a transaction and roll it back."""
 
-        def undone(connection: Any) -> Any:
+        def rolled_back(connection: Any) -> Any:
             with connection.begin_nested() as nested:
                 result = work(connection)
                 nested.rollback()
             return result
 
-        return self._database.write(undone)
+        return self._database.write(rolled_back)
 
 
 def _reverse_order(original: Any) -> Any:
@@ -185,9 +185,9 @@ def _reverse_order(original: Any) -> Any:
 
 
 def _mark_before_publish(original: Any) -> Any:
-    """Note notifications as published, then publish them."""
+    """Mark notifications as published before they are published."""
 
-    def publish_some(self: Any) -> bool:
+    def publish_batch(self: Any) -> bool:
         limit = CONF.notifications.relay_batch
         notices = self._database.read(
             lambda connection: outbox.list_unpublished(connection, limit)
@@ -201,11 +201,11 @@ def _mark_before_publish(original: Any) -> Any:
             self._publish(notice)
         return bool(notices)
 
-    return publish_some
+    return publish_batch
 
 
 def _load_as_new(original: Any) -> Any:
-    """Take a step as if for the first time."""
+    """Load a running step as if it had not started."""
 
     def load(connection: Any, step_id: str) -> Any:
         loaded = original(connection, step_id)
@@ -217,134 +217,124 @@ def _load_as_new(original: Any) -> Any:
 
 
 def _set_end_state_at_begin(original: Any) -> Any:
-    """Be in the state that an operation leads to when it begins."""
+    """Set the success state of an operation already at its begin."""
 
-    def begin_(kind: str, row: Any, task_id: str) -> states.StateChange:
-        change: states.StateChange = original(kind, row, task_id)
-        ends = states.TABLE[kind].success_state
-        if (
-            ends not in states.NOT_DELETED
-            or not states.TABLE[kind].owns_instance
-        ):
+    def begin_(
+        rule: states.Rule, row: Any, task_id: str
+    ) -> states.StateChange:
+        change: states.StateChange = original(rule, row, task_id)
+        state = rule.success_state
+        if state not in states.NOT_DELETED or not rule.owns_instance:
             return change
-        return dataclasses.replace(change, vm_state=ends)
+        return dataclasses.replace(change, vm_state=state)
 
     return begin_
 
 
 def _keep_task_state(original: Any) -> Any:
-    """Leave the task state when an operation has ended."""
+    """Keep the task state at the end of an operation."""
 
-    def finish(kind: str, row: Any, origin: str | None = None) -> Any:
-        change = original(kind, row, origin)
+    def succeed(kind: str, row: Any, old_vm_state: str | None = None) -> Any:
+        change = original(kind, row, old_vm_state)
         return dataclasses.replace(change, task_state=row.task_state)
 
-    return finish
+    return succeed
 
 
 def _claim_always(original: Any) -> Any:
-    return lambda connection, host, uuid, holder, flavor: True
-
-
-def _return_at_once(original: Any) -> Any:
-    """Take a guest for moved as soon as it is on its way."""
-
-    def watch(ctx: Any, dest: str) -> None:
-        return None
-
-    return watch
+    return lambda connection, host, uuid, consumer, flavor: True
 
 
 def _trust_error(original: Any) -> Any:
-    """Take an error about a guest that moves for the end of its move."""
-    return lambda ctx, ask: ask(ctx.instance.uuid)
+    """Treat an error of the hypervisor as the end of the migration."""
+    return lambda ctx, call: call(ctx.instance.uuid)
 
 
-# -- the faults --------------------------------------------------------------
+# -- mutants -----------------------------------------------------------------
 
 _ALL: Final = ('crash',)
 _LIVE: Final = ('live_migrate',)
 
 # fmt: off
 MUTANTS: Final = (
-    Mutant('no-incarnation-fence', 'an older start of a service may save', 'invariant 8',
+    Mutant('no-incarnation-fence', 'an older incarnation of a service may write', 'invariant 8',
             ('stale_process',), ('reboot_hard', 'resize', 'create'),
-            ((operations, 'load', _any_incarnation),)),
-    Mutant('no-generation-fence', 'an operation that was taken over may save', 'invariants 4, 7, 9',
+            ((operations, 'lock_step', _any_incarnation),)),
+    Mutant('no-generation-fence', 'a preempted operation may write', 'invariants 4, 7, 9',
             ('pause', 'delay'), ('force_delete_resizing', 'delete_resizing'),
             ((instances, 'update', _update_unfenced), (step_lifecycle, '_require_live', _do_nothing), (operations, 'close_open_steps', _do_nothing))),
-    Mutant('outbox-outside-transaction', 'notifications are not written in the same transaction', 'invariant 6',
+    Mutant('outbox-outside-transaction', 'notifications are written in another transaction', 'invariant 6',
             _ALL, ('stop', 'create'),
             ((outbox, 'insert', _insert_later),)),
-    Mutant('accepted-before-commit', 'a request is accepted before that is written', 'invariant 3',
+    Mutant('accepted-before-commit', 'a request is accepted before its operation is committed', 'invariant 3',
             _ALL, ('stop',),
             ((begin, 'begin', _begin_later),)),
     Mutant('published-out-of-order', 'the newest notification is published first', 'invariant 6',
             _ALL, ('stop',),
-            ((outbox, 'unpublished', _reverse_order),)),
-    Mutant('marked-before-publish', 'notifications are noted as published too early', 'invariant 6',
+            ((outbox, 'list_unpublished', _reverse_order),)),
+    Mutant('marked-before-publish', 'notifications are marked as published too early', 'invariant 6',
             _ALL, ('stop',),
-            ((relay.Relay, 'publish_some', _mark_before_publish),)),
-    Mutant('new-message-id-on-retry', 'a second publication has another message_id', 'invariant 6',
+            ((relay.Relay, 'publish_batch', _mark_before_publish),)),
+    Mutant('new-message-id-on-retry', 'a repeated publication has a new message_id', 'invariant 6',
             _ALL, ('stop',),
             ((outbox_rows, 'message_id', lambda original: lambda uuid, seq: clock.uuid4()),)),
-    Mutant('start-emitted-twice', 'a step that goes on tells its start again', 'invariant 5',
+    Mutant('start-emitted-twice', 'a resumed step emits its start again', 'invariant 5',
             _ALL, ('reboot_hard', 'resize'),
-            ((operations, 'load', _load_as_new),)),
-    Mutant('end-emitted-twice', 'it is forgotten that a span was closed', 'invariant 5',
+            ((operations, 'lock_step', _load_as_new),)),
+    Mutant('end-emitted-twice', 'a closed event stays open', 'invariant 5',
             _ALL, ('resize_fails', 'delete_resizing'),
             ((notice_buffer.NoticeBuffer, '_remove_open_event', _return_value(True)),)),
     Mutant('undo-missing', 'the guest at the destination is not removed', 'invariant 9',
             _ALL, ('resize_fails',),
             ((resize.FinishResize, 'undo', _replace_with(None)),)),
-    Mutant('host-not-restored', 'the source does not own the guest that was taken back', 'invariants 2, 9',
+    Mutant('host-not-restored', 'an undone resize does not restore the host of the instance', 'invariants 2, 9',
             _ALL, ('resize_fails',),
-            ((resize.ResizeInstance, 'undone', _do_nothing),)),
-    Mutant('allocation-not-released', 'the room of a move that failed is kept', 'invariant 9',
+            ((resize.ResizeInstance, 'on_undo', _do_nothing),)),
+    Mutant('allocation-not-released', 'a failed migration keeps its allocation', 'invariant 9',
             _ALL, ('resize_fails', 'live_migrate_fails'),
             ((hosts, 'release', _do_nothing),)),
     Mutant('ports-not-released', 'a deleted server keeps its addresses', 'invariant 9',
             _ALL, ('delete', 'force_delete_resizing'),
             ((unit_of_work.UnitOfWork, 'release_ports', _do_nothing),)),
-    Mutant('port-not-recorded', 'an address is given out and not noted as taken', 'invariant 9',
+    Mutant('port-not-recorded', 'an address is allocated without a port', 'invariant 9',
             _ALL, ('create',),
             ((ports, 'insert', _do_nothing),)),
-    Mutant('allocation-not-claimed', 'an instance is placed without room for it', 'invariant 9',
+    Mutant('allocation-not-claimed', 'an instance is scheduled without a claim', 'invariant 9',
             _ALL, ('create',),
             ((hosts, 'claim', _claim_always),)),
-    Mutant('arrival-not-checked', 'a guest counts as moved before it has arrived', 'invariants 1, 9',
+    Mutant('arrival-not-checked', 'a guest counts as migrated before its arrival', 'invariants 1, 9',
             _ALL, _LIVE,
-            ((migration_monitor, 'watch', _return_at_once), (migration_monitor, 'require_arrived', _do_nothing))),
-    Mutant('unwound-too-early', 'an error while a guest moves has its move taken back', 'invariants 2, 9',
+            ((migration_monitor, 'monitor', _do_nothing), (migration_monitor, 'require_arrived', _do_nothing))),
+    Mutant('unwound-too-early', 'an error during a live migration unwinds it at once', 'invariants 2, 9',
             ('fail',), _LIVE,
-            ((migration_monitor, 'ask', _trust_error),)),
-    Mutant('stale-process-continues', 'a start that slept and was replaced goes on', 'invariant 9',
+            ((migration_monitor, 'query', _trust_error),)),
+    Mutant('stale-process-continues', 'a paused and replaced incarnation continues', 'invariant 9',
             ('stale_process',), ('resize_unwound', 'resize', 'resize_fails', 'create_rescheduled'),
             ((conductor_client.ConductorClient, 'require_newest', _do_nothing),)),
-    Mutant('half-retained', 'what was cut short in the middle is not looked for', 'invariant 9',
+    Mutant('half-retained', 'an interrupted hand-over of disks is not resumed', 'invariant 9',
             _ALL, ('resize',),
-            ((resize.ResizeInstance, 'work', lambda original: _send_disks_once),)),
-    Mutant('no-sweeper', 'no wake-up is repeated and nobody asks what he owes', 'invariant 3',
+            ((resize.ResizeInstance, 'run', lambda original: _send_disks_once),)),
+    Mutant('no-sweeper', 'no wake-up is repeated and no compute is given its due steps', 'invariant 3',
             ('drop',), ('stop', 'create'),
-            ((manager, '_duties', _return_value([])), (sweeper, '_is_old', _return_value(False)))),
-    Mutant('vm-state-too-early', 'the vm_state changes when an operation begins', 'invariant 7',
+            ((manager, '_due_steps', _return_value([])), (sweeper, '_is_old', _return_value(False)))),
+    Mutant('vm-state-too-early', 'the vm_state changes at the begin of an operation', 'invariant 7',
             _ALL, ('stop', 'pause'),
             ((states, 'begin', _set_end_state_at_begin),)),
-    Mutant('task-state-not-cleared', 'the task state stays when an operation has ended', 'invariant 4',
+    Mutant('task-state-not-cleared', 'an ended operation keeps the task state', 'invariant 4',
             _ALL, ('stop',),
-            ((states, 'finish', _keep_task_state),)),
-    Mutant('no-preemption', 'a force-delete leaves what runs alone', 'invariants 4, 10',
+            ((states, 'succeed', _keep_task_state),)),
+    Mutant('no-preemption', 'a force-delete does not preempt the running operation', 'invariants 4, 10',
             _ALL, ('force_delete_resizing', 'force_delete_migrating'),
-            ((begin, '_take_over', _return_value([])),)),
-    Mutant('no-cleanup-elsewhere', 'what a deleted guest has elsewhere is not removed', 'invariant 9',
+            ((begin, '_preempt_owner', _return_value([])),)),
+    Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
-            ((delete, '_others', _return_value([])), (delete, '_again', _return_value([])))),
+            ((delete, '_other_hosts', _return_value([])), (delete, '_hosts_to_recheck', _return_value([])))),
 )
 # fmt: on
 
 
 def _send_disks_once(self: Any, ctx: Any) -> Any:
-    """Hand over as ``resize_instance`` did when a crash left half of it."""
+    """Run ``resize_instance`` without the retry of ``retain_disks``."""
     power_actions.power_off(ctx)
     if not ctx.driver.has_retained_disks(ctx.instance.uuid):
         transfer_ticket = TransferTicket.from_wire(ctx.args['transfer_ticket'])

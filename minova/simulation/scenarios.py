@@ -336,7 +336,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('resize_revert',          'revert_resize',      'active',   _RESIZE, _wait_until_idle, _act('revertResize')),
     ('live_migrate',           'live_migrate',       'active',   _MIGRATE_LIVE),
     ('live_migrate_paused',    'live_migrate',       'paused',   _MIGRATE_LIVE),
-    ('live_migrate_fails',     'live_migrate',       'active',   _fail_here('migrate'), _MIGRATE_LIVE),
+    ('live_migrate_fails',     'live_migrate',       'active',   _fail_here('start_live_migration'), _MIGRATE_LIVE),
     ('live_migrate_refused',   'live_migrate',       'active',   _fail_elsewhere('pre_live_migration'), _MIGRATE_LIVE),
     ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
     ('force_live_migrate',     'force_live_migrate', 'active',   *_MIGRATING, _force),

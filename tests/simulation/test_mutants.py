@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof is proved: every fault that is planted in our code is found."""
+"""Each mutant is detected by its campaigns."""
 
 from minova.simulation import explore
 from minova.simulation.mutants import MUTANTS
@@ -9,28 +9,28 @@ from tests import base
 
 
 class MutantsTest(base.TestCase):
-    """One test for each."""
+    """One test for each mutant."""
 
     def _require_no_threads(self, before):
-        """Threads that carry tasks are kept for the next simulation."""
+        """Worker threads are kept for the next simulation."""
 
-    def kill_mutant(self, fault):
+    def kill_mutant(self, mutant):
         simulator = Simulator()
-        found = explore.kill_mutant(simulator, fault)
+        found = explore.kill_mutant(simulator, mutant)
         self.assertIsNotNone(
-            found, f'{fault.name} ({fault.what}) is not found'
+            found, f'{mutant.name} ({mutant.description}) survives'
         )
-        # It was taken out again.
-        for name in fault.scenarios:
+        # The patches are reverted.
+        for name in mutant.scenarios:
             run = simulator.run(SCENARIOS[name])
             self.assertEqual([], run.violations)
 
 
-def _add(fault):
+def _add(mutant):
     def test(self):
-        self.find(fault)
+        self.kill_mutant(mutant)
 
-    name = f'test_{fault.name.replace("-", "_")}'
+    name = f'test_{mutant.name.replace("-", "_")}'
     setattr(MutantsTest, name, test)
 
 

@@ -12,7 +12,9 @@ from minova import states
 from minova.cmd import simulate
 from minova.simulation import explore
 from minova.simulation import faults
+from minova.simulation.explore import CAMPAIGNS
 from minova.simulation.faults import Fault
+from minova.simulation.mutants import MUTANTS
 from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import SCENARIOS
 from tests import base
@@ -155,3 +157,21 @@ class CommandTest(SimulationTestCase):
         )
         self.assertEqual(0, code, out)
         self.assertIn('4 schedules, 0 broken', out)
+
+
+class MutantsTest(base.TestCase):
+    """The table of mutants, without a run."""
+
+    def test_every_patch_replaces_an_existing_attribute(self):
+        missing = [
+            (mutant.name, name)
+            for mutant in MUTANTS
+            for owner, name, _ in mutant.patches
+            if name not in vars(owner)
+        ]
+        self.assertEqual([], missing)
+
+    def test_every_campaign_and_scenario_exists(self):
+        for mutant in MUTANTS:
+            self.assertLessEqual(set(mutant.campaigns), set(CAMPAIGNS))
+            self.assertLessEqual(set(mutant.scenarios), set(SCENARIOS))
