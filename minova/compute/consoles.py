@@ -3,7 +3,6 @@
 
 import ipaddress
 import re
-from typing import Any
 from typing import Final
 
 from minova import machine_id
@@ -33,7 +32,7 @@ def decode_output(output: bytes, lines: int | None) -> str:
     return '\n'.join(whole.removesuffix('\n').split('\n')[-lines:])
 
 
-def get_connect_info(endpoint: VncEndpoint) -> dict[str, Any]:
+def get_connect_info(endpoint: VncEndpoint) -> dict[str, str | int | None]:
     """Return how a proxy reaches a screen, and from which machine alone."""
     if endpoint.socket is not None:
         return _connect_info(
@@ -70,5 +69,5 @@ def _address(
 
 def _connect_info(
     host: str | None, port: int | None, socket: str | None, only: str | None
-) -> dict[str, Any]:
+) -> dict[str, str | int | None]:
     return {'host': host, 'port': port, 'socket': socket, 'machine': only}

@@ -21,7 +21,6 @@ import contextlib
 import hashlib
 import os
 import re
-from typing import Any
 from typing import IO
 from typing import NamedTuple
 
@@ -114,8 +113,7 @@ class ImageStore:
         """Return what was written down, None if nothing that makes sense."""
         try:
             with open(self._checksum_path(image_id), 'rb') as file:
-                found: Any = orjson.loads(file.read())
-            return Checksum(found['size'], found['mtime_ns'], found['sha256'])
+                return Checksum(**orjson.loads(file.read()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

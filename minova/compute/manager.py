@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server of the compute interface: steps, and ``rpc.compute.Compute``."""
 
-from typing import Any
-
 from oslo_log import log as logging
 
 from minova import exception
@@ -114,7 +112,7 @@ class ComputeManager(Compute):
 
     def get_vnc_console(
         self, context: Context, *, instance_uuid: str
-    ) -> dict[str, Any]:
+    ) -> dict[str, str | int | None]:
         """Return the VNC endpoint and the machine that can connect to it."""
         return consoles.get_connect_info(self._driver.vnc(instance_uuid))
 

@@ -2,7 +2,6 @@
 """What a conductor answers: the contract of ``rpc.conductor``, one by one."""
 
 import functools
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -11,6 +10,7 @@ from minova import exception
 from minova.conductor import power_sync
 from minova.conductor.scheduler import Scheduler
 from minova.context import Context
+from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
 from minova.db.queries import console_tokens as console_rows
 from minova.db.queries import hosts
@@ -38,6 +38,7 @@ from minova.objects.step import DueStep
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
 from minova.objects.step import Wakeup
+from minova.rpc import bus as buses
 from minova.rpc import contract
 from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
@@ -87,10 +88,10 @@ class ConductorManager(Conductor):
         self,
         context: Context,
         *,
-        instance: Instance | dict[str, Any],
-        scheduler_hint: dict[str, Any],
+        instance: Instance | buses.Json,
+        scheduler_hint: dict[str, str | None],
         live: bool,
-        flavor: dict[str, Any] | None,
+        flavor: buses.Json | None,
         block_migration: bool | None,
         disk_over_commit: bool | None,
         step: str | None = None,
@@ -161,7 +162,9 @@ class ConductorManager(Conductor):
 
     # -- asked by a proxy of consoles ----------------------------------------
 
-    def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
+    def check_console(
+        self, context: Context, *, token: str
+    ) -> dict[str, str | int | None]:
         """Look the token up, then ask the host of its instance."""
         found = console_tokens.validate(self._database, token)
         return console_tokens.get_connect_info(self._computes, context, found)
@@ -198,7 +201,7 @@ class ConductorManager(Conductor):
         step: str,
         incarnation: str,
         checkpoint: str,
-        facts: dict[str, Any],
+        facts: buses.Json,
     ) -> dict[str, str]:
         """Note that a step has passed a checkpoint."""
         nested = self._database.write(
@@ -215,7 +218,7 @@ class ConductorManager(Conductor):
         *,
         step: str,
         incarnation: str,
-        result: dict[str, Any],
+        result: buses.Json,
     ) -> StepAck:
         """End a step well."""
         wakeups = self._database.write(
@@ -232,8 +235,8 @@ class ConductorManager(Conductor):
         *,
         step: str,
         incarnation: str,
-        error: dict[str, Any],
-        facts: dict[str, Any],
+        error: buses.Json,
+        facts: buses.Json,
     ) -> StepAck:
         """End a step badly."""
         reason = serialization.decode(error)
@@ -265,7 +268,7 @@ class ConductorManager(Conductor):
     ) -> list[DueStep]:
         """Note that a compute has started."""
 
-        def work(connection: Any) -> list[DueStep]:
+        def work(connection: Connection) -> list[DueStep]:
             hosts.register_service(
                 connection,
                 operations.COMPUTE_BINARY,
@@ -284,7 +287,7 @@ class ConductorManager(Conductor):
     ) -> list[DueStep]:
         """Note that a compute lives."""
 
-        def work(connection: Any) -> list[DueStep]:
+        def work(connection: Connection) -> list[DueStep]:
             if not hosts.record_heartbeat(
                 connection, operations.COMPUTE_BINARY, host, incarnation
             ):
@@ -313,13 +316,13 @@ class ConductorManager(Conductor):
         self._relay.wake()
 
 
-def _uuid_of(instance: Instance | dict[str, Any]) -> str:
+def _uuid_of(instance: Instance | buses.Json) -> str:
     if isinstance(instance, dict):
         return str(instance['uuid'])
     return instance.uuid
 
 
-def _replaced_error(connection: Any, host: str) -> exception.Stale:
+def _replaced_error(connection: Connection, host: str) -> exception.Stale:
     """Return what is said to a start of a compute that is not the newest."""
     found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
     silent = any(
@@ -329,7 +332,7 @@ def _replaced_error(connection: Any, host: str) -> exception.Stale:
     return kind(what=f'Host {host}', holder='this start')
 
 
-def _due_steps(connection: Any, host: str) -> list[DueStep]:
+def _due_steps(connection: Connection, host: str) -> list[DueStep]:
     now = clock.now()
     return [
         DueStep(

@@ -9,7 +9,6 @@ to the new host, and never to another guest that has got the old port.
 import datetime
 import hashlib
 import secrets
-from typing import Any
 
 from minova import clock
 from minova import exception
@@ -58,7 +57,7 @@ def get_connect_info(
     computes: ComputeClients,
     context: Context,
     found: console_tokens.TokenTarget,
-) -> dict[str, Any]:
+) -> dict[str, str | int | None]:
     """Return what a proxy must know to show what was redeemed."""
     if found.host is None:
         raise exception.InstanceNotReady(

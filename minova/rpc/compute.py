@@ -11,7 +11,6 @@ The step classes of ``minova.flows`` declare the methods of steps, and
 ``minova.flows.interfaces`` joins the two.
 """
 
-from typing import Any
 from typing import cast
 from typing import Protocol
 
@@ -90,7 +89,7 @@ class Compute(Protocol):
     @contract.call(timeout=20)
     def get_vnc_console(
         self, context: Context, *, instance_uuid: str
-    ) -> dict[str, Any]:
+    ) -> dict[str, str | int | None]:
         """Return the current address of a guest's VNC server.
 
         Keys: ``host`` and ``port``, or ``socket``; ``machine`` is the id of

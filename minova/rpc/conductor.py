@@ -13,7 +13,6 @@ The step classes of ``minova.flows`` declare the methods of steps, and
 ``minova.flows.interfaces`` joins the two.
 """
 
-from typing import Any
 from typing import cast
 from typing import Protocol
 
@@ -26,7 +25,7 @@ from minova.objects.instance import InstanceState
 from minova.objects.step import DueStep
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
-from minova.rpc import bus
+from minova.rpc import bus as buses
 from minova.rpc import contract
 
 TOPIC = 'conductor'
@@ -48,10 +47,10 @@ class Conductor(Protocol):
         self,
         context: Context,
         *,
-        instance: Instance | dict[str, Any],
-        scheduler_hint: dict[str, Any],
+        instance: Instance | buses.Json,
+        scheduler_hint: dict[str, str | None],
         live: bool,
-        flavor: dict[str, Any] | None,
+        flavor: buses.Json | None,
         block_migration: bool | None,
         disk_over_commit: bool | None,
         step: str | None = None,
@@ -68,7 +67,9 @@ class Conductor(Protocol):
     # -- the console proxy --
 
     @contract.call(timeout=30)
-    def check_console(self, context: Context, *, token: str) -> dict[str, Any]:
+    def check_console(
+        self, context: Context, *, token: str
+    ) -> dict[str, str | int | None]:
         """Validate a console token; return the console and its address.
 
         Keys: ``instance_uuid``, ``console_type``, ``compute`` (the host of
@@ -98,7 +99,7 @@ class Conductor(Protocol):
         step: str,
         incarnation: str,
         checkpoint: str,
-        facts: dict[str, Any],
+        facts: buses.Json,
     ) -> dict[str, str]:
         """Record a checkpoint of a running step; Stale after a takeover.
 
@@ -112,7 +113,7 @@ class Conductor(Protocol):
         *,
         step: str,
         incarnation: str,
-        result: dict[str, Any],
+        result: buses.Json,
     ) -> StepAck:
         """Finish a step; return the wake-ups that the compute sends."""
 
@@ -123,8 +124,8 @@ class Conductor(Protocol):
         *,
         step: str,
         incarnation: str,
-        error: dict[str, Any],
-        facts: dict[str, Any],
+        error: buses.Json,
+        facts: buses.Json,
     ) -> StepAck:
         """Fail a step with a serialized error; return the wake-ups to send."""
 
@@ -168,7 +169,7 @@ class Conductor(Protocol):
 INTERFACE = contract.Interface(Conductor, TOPIC, '1.6', late_ack=True)
 
 
-def client(bus: bus.Bus, server: str | None = None) -> Conductor:
+def client(bus: buses.Bus, server: str | None = None) -> Conductor:
     """Return a client of any conductor, or of those on one host."""
     pin = CONF.upgrade_levels.conductor
     return cast(

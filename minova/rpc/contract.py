@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import inspect
+import typing
 from typing import Any
+from typing import ParamSpec
 from typing import Self
 from typing import TypeVar
 
@@ -30,7 +32,8 @@ from minova.rpc import serializer
 
 LOG = logging.getLogger(__name__)
 
-F = TypeVar('F', bound=Callable[..., Any])
+P = ParamSpec('P')
+R = TypeVar('R')
 
 _MARK = '_rpc'
 
@@ -57,10 +60,10 @@ def call(
     since: str = '1.0',
     timeout: float = 30,
     objects_since: str | None = None,
-) -> Callable[[F], F]:
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a method whose caller waits for the result."""
 
-    def declare(function: F) -> F:
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
         declared = Method(
             function.__name__,
             True,
@@ -75,10 +78,12 @@ def call(
     return declare
 
 
-def cast(since: str = '1.0') -> Callable[[F], F]:
+def cast(
+    since: str = '1.0',
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a method whose caller does not wait."""
 
-    def declare(function: F) -> F:
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
         declared = Method(
             function.__name__, False, since, None, None, _summary(function)
         )
@@ -203,18 +208,18 @@ class Client:
     ) -> buses.Json | None:
         """Send a step's method; return the result, None for a cast."""
         method = self._interface.steps[name]
-        result: buses.Json | None = self._send(method, context, {'step': step})
-        return result
+        result = self._send(method, context, {'step': step})
+        return typing.cast(buses.Json | None, result)
 
-    def _sender(self, method: Method) -> Callable[..., Any]:
-        def send(context: Context, **arguments: Any) -> Any:
+    def _sender(self, method: Method) -> Callable[..., object]:
+        def send(context: Context, **arguments: object) -> object:
             return self._send(method, context, arguments)
 
         return send
 
     def _send(
         self, method: Method, context: Context, arguments: buses.Json
-    ) -> Any:
+    ) -> object:
         if not self.can_send(method.since):
             raise exception.UnsupportedVersion(
                 what=f'{self._interface.topic}.{method.name}',
@@ -257,7 +262,7 @@ class Client:
         return serializer.decode(reply['result'])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return an object as the plain dict of older versions."""
     encoded = serializer.encode(value)
     if isinstance(encoded, dict) and 'minova_object.data' in encoded:
@@ -268,7 +273,7 @@ def _plain(value: Any) -> Any:
     return encoded
 
 
-def _plain_data(value: Any) -> Any:
+def _plain_data(value: object) -> object:
     if isinstance(value, dict) and 'minova_object.data' in value:
         return value['minova_object.data']
     return value
@@ -339,7 +344,7 @@ class Dispatcher:
 
     def _call(
         self, method: Method, context: Context, arguments: buses.Json
-    ) -> Any:
+    ) -> object:
         step = self.interface.steps.get(method.name)
         if step is not None and set(arguments) == {'step'}:
             assert self._handle_step is not None

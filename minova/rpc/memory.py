@@ -31,10 +31,12 @@ import math
 import queue
 import sys
 import threading
-from typing import Any
+from types import TracebackType
 from typing import TypeAlias
 import weakref
 
+from oslo_config import cfg
+from oslo_context.context import RequestContext
 from oslo_log import log as logging
 import oslo_messaging
 from oslo_messaging._drivers import base
@@ -42,12 +44,14 @@ from oslo_messaging._drivers import common
 from oslo_serialization import jsonutils
 
 from minova import clock
+from minova.rpc.bus import Json
 
 LOG = logging.getLogger(__name__)
 
 MAX_NOTIFICATIONS = 10_000
 
-_Json = dict[str, Any]
+_Context: TypeAlias = RequestContext | Json
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 _Seconds = float | None
 _Target: TypeAlias = oslo_messaging.Target
 # The replies to a caller: None is a heartbeat, else the result or the failure,
@@ -83,7 +87,9 @@ class _Incoming(base.RpcIncomingMessage):
         self._envelope = envelope
         self._origin = origin
 
-    def reply(self, reply: object = None, failure: Any = None) -> None:
+    def reply(
+        self, reply: object = None, failure: _ExcInfo | None = None
+    ) -> None:
         """Send the answer, or the ``sys.exc_info()`` of a failure."""
         replies = self._envelope.replies
         if replies is None:
@@ -266,7 +272,7 @@ class MemoryDriver(base.BaseDriver):
 
     def __init__(
         self,
-        conf: Any,
+        conf: cfg.ConfigOpts,
         url: oslo_messaging.TransportURL,
         default_exchange: str | None = None,
         allowed_remote_exmods: list[str] | None = None,
@@ -284,14 +290,14 @@ class MemoryDriver(base.BaseDriver):
     def send(
         self,
         target: _Target,
-        ctxt: Any,
-        message: _Json,
+        ctxt: _Context,
+        message: Json,
         wait_for_reply: bool | None = None,
         timeout: _Seconds = None,
         call_monitor_timeout: _Seconds = None,
         retry: int | None = None,
         transport_options: oslo_messaging.TransportOptions | None = None,
-    ) -> Any:
+    ) -> object:
         """Send an RPC message; return its answer if ``wait_for_reply``.
 
         Raise ValueError for a value that is not JSON, MessageUndeliverable
@@ -324,8 +330,8 @@ class MemoryDriver(base.BaseDriver):
     def send_notification(
         self,
         target: _Target,
-        ctxt: Any,
-        message: _Json,
+        ctxt: _Context,
+        message: Json,
         version: float,
         retry: int | None = None,
     ) -> None:
@@ -388,7 +394,7 @@ class MemoryDriver(base.BaseDriver):
                     queues[each] = _Queue(full_name, max_waiting)
             return queues
 
-    def _pack(self, what: str, ctxt: Any, message: _Json) -> _Envelope:
+    def _pack(self, what: str, ctxt: _Context, message: Json) -> _Envelope:
         context = ctxt if isinstance(ctxt, dict) else ctxt.to_dict()
         text = _to_json(what, [context, message])
         return _Envelope(str(next(_ids)), text)

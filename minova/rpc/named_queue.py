@@ -11,13 +11,14 @@ queues: no other queue gets them.
 With a transport that is not RabbitMQ the name is a topic without a priority.
 """
 
+from collections.abc import Callable
 import contextlib
 import dataclasses
 from types import TracebackType
 from typing import Any
 from typing import Self
 
-from oslo_messaging import Target
+import oslo_messaging
 from oslo_messaging._drivers import amqp as rpc_amqp
 from oslo_messaging._drivers import common
 from oslo_messaging._drivers import impl_rabbit
@@ -58,7 +59,7 @@ def inspect_queue(broker: Any, channel: Any, name: str) -> QueueStats | None:
 class NamedQueue:
     """A connection to one queue; a context manager that closes it."""
 
-    def __init__(self, transport: Any, name: str) -> None:
+    def __init__(self, transport: oslo_messaging.Transport, name: str) -> None:
         """Find or declare the queue; Unavailable when that is not possible."""
         self._transport = transport
         self._name = name
@@ -92,7 +93,7 @@ class NamedQueue:
         """Close the connection; the queue stays."""
         self._open.close()
 
-    def _translate_errors(self, work: Any) -> None:
+    def _translate_errors(self, work: Callable[[], None]) -> None:
         try:
             work()
         except exception.Unavailable:
@@ -121,7 +122,9 @@ class NamedQueue:
             connection.channel(), on_return=self._returned
         )
 
-    def _declare(self, connection: Any, settings: Any) -> None:
+    def _declare(
+        self, connection: Any, settings: impl_rabbit.Connection
+    ) -> None:
         with connection.channel() as channel:
             channel.queue_declare(
                 self._name,
@@ -138,7 +141,7 @@ class NamedQueue:
 
     def _send(self, context: Json, body: Json) -> None:
         if self._producer is None:
-            target = Target(
+            target = oslo_messaging.Target(
                 exchange=CONF.notifications.exchange, topic=self._name
             )
             self._transport._send_notification(
@@ -154,7 +157,7 @@ class NamedQueue:
             confirm_timeout=_CONFIRM,
         )
 
-    def _returned(self, *reason: Any) -> None:
+    def _returned(self, *reason: object) -> None:
         raise exception.Unavailable(
             what=f'The queue {self._name}',
             reason='the queue was deleted',

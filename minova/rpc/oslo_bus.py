@@ -9,6 +9,7 @@ when the broker reports it, and does not wait for the service.
 from collections.abc import Callable
 from typing import Any
 from typing import cast
+from typing import TypeVar
 
 from oslo_log import log as logging
 import oslo_messaging
@@ -24,6 +25,8 @@ from minova.rpc.rabbit_listener import install_late_ack
 from minova.rpc.rabbit_listener import is_outage
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
 
 #: The exchange of our RPC; notifications go to another (conf/notifications).
 EXCHANGE = 'minova'
@@ -43,7 +46,9 @@ _UNKNOWN_METHOD = ('NoSuchMethod', 'UnsupportedVersion')
 class OsloServer:
     """An oslo.messaging RPC server as a ``bus.Server``."""
 
-    def __init__(self, server: Any, brokers: str) -> None:
+    def __init__(
+        self, server: oslo_messaging.MessageHandlingServer, brokers: str
+    ) -> None:
         self._server = server
         self._brokers = brokers
 
@@ -228,7 +233,7 @@ class OsloBus:
         self._notifications.cleanup()
 
 
-def _describe_brokers(url: Any) -> str:
+def _describe_brokers(url: oslo_messaging.TransportURL) -> str:
     """Return the hosts of a transport URL, without its secrets."""
     named = [
         f'{host.hostname}:{host.port}' if host.port else f'{host.hostname}'
@@ -237,23 +242,25 @@ def _describe_brokers(url: Any) -> str:
     return ', '.join(named) or f'{url.transport}://'
 
 
-def _endpoint(target: Any, methods: list[str], dispatch: Dispatch) -> object:
+def _endpoint(
+    target: oslo_messaging.Target, methods: list[str], dispatch: Dispatch
+) -> object:
     """Return an oslo.messaging endpoint with a function per method."""
 
     def answer(name: str) -> Callable[..., Json | None]:
         def method(
-            self: object, context: Json, **arguments: Any
+            self: object, context: Json, **arguments: object
         ) -> Json | None:
             return dispatch(name, context, arguments)
 
         return method
 
-    members: dict[str, Any] = {name: answer(name) for name in methods}
+    members: dict[str, object] = {name: answer(name) for name in methods}
     members['target'] = oslo_messaging.Target(version=target.version)
     return type('Endpoint', (), members)()
 
 
-def _translate_errors(message: Message, send: Callable[[], Any]) -> Any:
+def _translate_errors(message: Message, send: Callable[[], T]) -> T:
     where = message.topic
     if message.server is not None:
         where = f'{message.topic} on {message.server}'

@@ -6,11 +6,13 @@ server stops. The listeners of this module correct both. A listener and its
 connection to the broker belong to one thread.
 """
 
-from typing import Any
 from typing import Final
 
 from oslo_log import log as logging
+import oslo_messaging
 from oslo_messaging._drivers import amqpdriver
+from oslo_messaging._drivers import base
+from oslo_messaging._drivers import impl_rabbit
 
 LOG = logging.getLogger(__name__)
 
@@ -42,12 +44,17 @@ class _DrainingListener(amqpdriver.RpcAMQPListener):
 
     _consumers_cancelled = False
 
-    def poll(self, *args: Any, **kwargs: Any) -> Any:
+    def poll(
+        self, *args: float | None, **kwargs: float | None
+    ) -> list[amqpdriver.AMQPIncomingMessage]:
         """Return received messages; cancel the consumers after the stop."""
         if self._shutdown.is_set() and not self._consumers_cancelled:
             self._consumers_cancelled = True
             self._cancel_consumers()
-        return super().poll(*args, **kwargs)
+        found: list[amqpdriver.AMQPIncomingMessage] = super().poll(
+            *args, **kwargs
+        )
+        return found
 
     def _cancel_consumers(self) -> None:
         """Let the broker send new messages to other consumers.
@@ -67,7 +74,7 @@ class _DrainingListener(amqpdriver.RpcAMQPListener):
 class _LateAckMessage(amqpdriver.AMQPIncomingMessage):
     """A message that is acknowledged after its answer."""
 
-    def reply(self, reply: Any = None, failure: Any = None) -> None:
+    def reply(self, reply: object = None, failure: object = None) -> None:
         """Send the answer, which a cast discards, and acknowledge."""
         try:
             super().reply(reply, failure)
@@ -96,7 +103,7 @@ class _LateAckListener(_DrainingListener):
     message_cls = _LateAckMessage
     use_cache = False
 
-    def __call__(self, message: Any) -> None:
+    def __call__(self, message: impl_rabbit.RabbitMessage) -> None:
         """Receive a message; acknowledge a redelivered one at once.
 
         The message may have killed the process that received it first, and
@@ -116,7 +123,9 @@ class _LateAckListener(_DrainingListener):
         super().cleanup()
 
 
-def install_late_ack(server: Any, late_ack: bool) -> None:
+def install_late_ack(
+    server: oslo_messaging.MessageHandlingServer, late_ack: bool
+) -> None:
     """Give an oslo.messaging server a listener of this module.
 
     With ``late_ack`` a message is acknowledged after its answer. A transport
@@ -124,7 +133,7 @@ def install_late_ack(server: Any, late_ack: bool) -> None:
     """
     create = server._create_listener
 
-    def create_listener() -> Any:
+    def create_listener() -> base.Listener:
         adapter = create()
         listener = getattr(adapter, '_poll_style_listener', None)
         if isinstance(listener, amqpdriver.RpcAMQPListener):

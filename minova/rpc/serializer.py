@@ -5,14 +5,13 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from minova.objects.base import Object
 
 _OBJECT = 'minova_object.name'
 
 
-def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
+def encode(value: object, versions: Mapping[str, str] | None = None) -> object:
     """Return ``value`` as JSON, with its objects in their wire form.
 
     ``versions`` as for ``Object.to_wire``.
@@ -24,7 +23,7 @@ def encode(value: Any, versions: Mapping[str, str] | None = None) -> Any:
     return value
 
 
-def decode(value: Any) -> Any:
+def decode(value: object) -> object:
     """Return the value that ``encode`` got."""
     if isinstance(value, dict) and _OBJECT in value:
         return Object.from_wire(value)
