@@ -3,7 +3,7 @@
 
 Writes, before the pages are read: the two state tables with their diagrams,
 the steps of each flow, the two RPC contracts, the microversions, the findings
-of an audit, the extra specs and the image properties.
+of an audit, the mutants, the extra specs and the image properties.
 """
 
 import pathlib
@@ -12,54 +12,63 @@ from minova import flows
 from minova.api.http import microversion
 from minova.audit import findings
 from minova.cmd import diagrams
-from minova.extra_specs import table as wishes
+from minova.extra_specs import table as extra_specs
 from minova.flows import interfaces
 from minova.simulation.mutants import MUTANTS
 
 
-def _contract(interface):
-    rows = []
-    for name, method in sorted(interface.methods().items()):
-        way = 'call' if method.reply else 'cast'
-        wait = f'{method.timeout:g} s' if method.reply else ''
-        parameters = interface.parameters(name)
-        rows.append(
-            (name, way, method.since, wait, parameters, method.summary)
-        )
+def _table(columns, rows):
+    """Return a list table; ``columns`` maps each heading to its width."""
+    widths = ' '.join(map(str, columns.values()))
     lines = [
         '.. list-table::',
         '   :header-rows: 1',
-        '   :widths: 26 6 6 8 28 40',
+        f'   :widths: {widths}',
         '',
-        '   * - method',
-        '     - way',
-        '     - since',
-        '     - timeout',
-        '     - arguments',
-        '     - what it does',
     ]
-    for name, way, since, wait, parameters, text in rows:
+    for row in (columns, *rows):
+        marks = ('   * -', *['     -'] * (len(columns) - 1))
         lines += [
-            f'   * - ``{name}``',
-            f'     - {way}',
-            f'     - {since}',
-            f'     - {wait}',
-            f'     - {", ".join(parameters)}',
-            f'     - {text}',
+            f'{mark} {cell}'.rstrip()
+            for mark, cell in zip(marks, row, strict=True)
         ]
     return '\n'.join(lines)
 
 
+def _contract(interface):
+    return _table(
+        {
+            'method': 26,
+            'way': 6,
+            'since': 6,
+            'timeout': 8,
+            'arguments': 28,
+            'what it does': 40,
+        },
+        (
+            (
+                f'``{name}``',
+                'call' if method.reply else 'cast',
+                method.since,
+                f'{method.timeout:g} s' if method.reply else '',
+                ', '.join(interface.parameters(name)),
+                method.summary,
+            )
+            for name, method in sorted(interface.methods().items())
+        ),
+    )
+
+
 def _steps():
     lines = []
-    listed = set()
+    drawn = set()
     for kind, flow in flows.FLOWS.items():
-        if flow.steps in listed or len(flow.steps) < 2:
+        if flow.steps in drawn or len(flow.steps) < 2:
             continue
-        listed.add(flow.steps)
+        drawn.add(flow.steps)
         kinds = [k for k, f in flows.FLOWS.items() if f.steps == flow.steps]
         title = ', '.join(kinds)
-        lines += [title, '~' * len(title), '', '.. graphviz::', '']
+        lines += [title, '=' * len(title), '', '.. graphviz::', '']
         lines += [
             f'   {line}' for line in diagrams.flow_diagram(kind).splitlines()
         ]
@@ -67,83 +76,63 @@ def _steps():
     return '\n'.join(lines)
 
 
-def _planted():
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 24 46 14 16',
-        '',
-        '   * - fault',
-        '     - what is wrong then',
-        '     - breaks',
-        '     - looked for by',
-    ]
-    for one in MUTANTS:
-        lines += [
-            f'   * - ``{one.name}``',
-            f'     - {one.what}',
-            f'     - {one.invariant}',
-            f'     - {", ".join(one.campaigns)}',
-        ]
-    return '\n'.join(lines)
+def _mutants():
+    return _table(
+        {'mutant': 24, 'effect': 46, 'invariant': 14, 'campaigns': 16},
+        (
+            (
+                f'``{mutant.name}``',
+                mutant.description,
+                mutant.invariant,
+                ', '.join(mutant.campaigns),
+            )
+            for mutant in MUTANTS
+        ),
+    )
 
 
 def _microversions():
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 10 90',
-        '',
-        '   * - version',
-        '     - what it changes here',
-    ]
-    for number, text in microversion.HISTORY.items():
-        lines += [f'   * - 2.{number}', f'     - {text}']
-    return '\n'.join(lines)
+    return _table(
+        {'version': 10, 'change': 90},
+        ((f'2.{n}', text) for n, text in microversion.HISTORY.items()),
+    )
 
 
 def _audit():
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 22 6 10 36 26',
-        '',
-        '   * - finding',
-        '     - invariant',
-        '     - severity',
-        '     - what it is',
-        '     - repair',
-    ]
-    for name, rule in findings.RULES.items():
-        lines += [
-            f'   * - ``{name}``',
-            f'     - {rule.invariant or ""}',
-            f'     - {rule.severity.value}',
-            f'     - {rule.what}',
-            f'     - {(rule.repair and f"``{rule.repair}``") or rule.advice}',
-        ]
-    return '\n'.join(lines)
+    return _table(
+        {
+            'finding': 22,
+            'invariant': 6,
+            'severity': 10,
+            'meaning': 36,
+            'repair, or what to do': 26,
+        },
+        (
+            (
+                f'``{name}``',
+                rule.invariant or '',
+                rule.severity.value,
+                rule.summary,
+                (rule.repair and f'``{rule.repair}``') or rule.advice,
+            )
+            for name, rule in findings.RULES.items()
+        ),
+    )
 
 
-def _wishes(rows):
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 26 24 30 20',
-        '',
-        '   * - name',
-        '     - values',
-        '     - meaning',
-        '     - becomes',
-    ]
-    for spec in rows:
-        lines += [
-            f'   * - ``{spec.name}``',
-            f'     - {spec.value_type.description}',
-            f'     - {spec.description}',
-            f'     - {spec.effect}',
-        ]
-    return '\n'.join(lines)
+def _extra_specs(rows):
+    return _table(
+        {'name': 26, 'values': 24, 'meaning': 30, 'effect': 20},
+        (
+            (
+                f'``{row.name}``',
+                row.value_type.description,
+                row.description,
+                row.effect,
+            )
+            for row in rows
+        ),
+    )
 
 
 def write(app):
@@ -161,9 +150,9 @@ def write(app):
         'compute.rst': _contract(interfaces.COMPUTE),
         'microversions.rst': _microversions(),
         'audit.rst': _audit(),
-        'planted.rst': _planted(),
-        'extra_specs.rst': _wishes(wishes.EXTRA_SPECS),
-        'image_properties.rst': _wishes(wishes.IMAGE_PROPERTIES),
+        'mutants.rst': _mutants(),
+        'extra_specs.rst': _extra_specs(extra_specs.EXTRA_SPECS),
+        'image_properties.rst': _extra_specs(extra_specs.IMAGE_PROPERTIES),
     }.items():
         path = folder / name
         if not path.exists() or path.read_text() != text + '\n':

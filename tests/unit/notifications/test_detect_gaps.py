@@ -13,7 +13,7 @@ INSTANCE = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
 def documented():
     """Return what the snippet defines."""
     root = pathlib.Path(base.minova.__file__).parent.parent
-    return runpy.run_path(root / 'doc/source/admin/detect_gaps.py')
+    return runpy.run_path(root / 'doc/source/notifications/detect_gaps.py')
 
 
 class DetectGapsTest(base.TestCase):

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded chains of the documentation are what the services do.
+
+Each test runs one chain in a cloud of fake hosts and compares what
+``minova-manage timeline`` prints with ``doc/source/recorded/``: which step
+runs on which host, what is emitted, in which order. Times are not compared.
+The pages and the diagrams are made of these files. To record them again::
+
+    MINOVA_RECORD=1 stestr --test-path tests/functional run test_chains
+"""
+
+import argparse
+import contextlib
+import datetime
+import io
+import os
+import pathlib
+import re
+import uuid
+
+from minova import states
+from minova.cmd import manage_operation
+from minova.cmd.commands import Commands
+from minova.db.queries import hosts
+from minova.engine import service_liveness
+from minova.engine import timeline
+from minova.states import PowerState
+from tests.functional.test_lifecycle import FlowTestCase
+
+RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
+
+_UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+_DURATION = re.compile(r' +[0-9]+(\.[0-9])? ms')
+_DATE = re.compile(r'20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}')
+
+
+def _without_times(text):
+    return _DURATION.sub('', text).split('\n')
+
+
+def _with_examples(text):
+    """Replace ids and dates by ones that are the same in each run."""
+    known = {}
+    for found in _UUID.findall(text):
+        example = uuid.uuid5(uuid.NAMESPACE_URL, f'example {len(known)}')
+        known.setdefault(found, str(example))
+    text = _UUID.sub(lambda match: known[match[0]], text)
+    return _DATE.sub(f'{datetime.datetime(2026, 11, 21, 15, 30)}', text)
+
+
+class ChainTestCase(FlowTestCase):
+    """Three hosts; ``host1`` has the instance, ``host2`` is chosen next."""
+
+    hosts = ('host1', 'host2', 'host3')
+
+    def booted_on_host1(self):
+        """Return an instance on host1."""
+        return self.cloud.boot(host='host1')
+
+    def take_down(self, host):
+        """Stop the compute of a host, until the host counts as down."""
+        self.config(group='conductor', service_down_time=1.0)
+        self.cloud.stop(self.cloud.computes[host])
+        self.cloud.wait_for(
+            lambda: service_liveness.is_silent(
+                self.cloud.read(hosts.list_services, 'nova-compute', host)[
+                    0
+                ].heartbeat_age
+            )
+        )
+
+    def big(self):
+        """Return a flavor to resize to."""
+        return self.cloud.flavor('big', id=2, memory_mb=1024)
+
+    def fail_once(self, host, method, error, kind='GuestFailed'):
+        """Let the next call of a driver's method fail."""
+        self.cloud.world.inject_fault(host, method, error, 1, kind)
+
+    def check(self, name, uuid, *kinds):
+        """Compare operations of an instance with a recording, or record."""
+        lines = []
+        for operation, entries in self.cloud.database.read(
+            lambda c: list(timeline.of_instance(c, uuid, kinds))
+        ):
+            lines += [*timeline.render(operation, entries), '']
+        self.compare(f'{name}.timeline', '\n'.join(lines[:-1]) + '\n')
+
+    def compare(self, name, output):
+        """Compare an output with a recording, or record it."""
+        text = _with_examples(output)
+        path = RECORDED / name
+        if os.environ.get('MINOVA_RECORD'):
+            path.write_text(text)
+        self.assertEqual(
+            _without_times(path.read_text()), _without_times(text)
+        )
+
+
+class OneHostTest(ChainTestCase):
+    """Chains that stay on one host."""
+
+    def test_create(self):
+        uuid = self.booted_on_host1()
+        self.check('create', uuid, 'create')
+
+    def test_create_on_the_next_host(self):
+        self.fail_once('host1', 'start', 'no memory')
+        uuid = self.cloud.boot()
+        self.check('create_next_host', uuid, 'create')
+
+    def test_stop_and_start(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('stop', uuid)
+        self.cloud.begin('start', uuid)
+        self.check('stop', uuid, 'stop')
+        self.check('start', uuid, 'start')
+
+    def test_stop_that_fails(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host1', 'shutdown', 'the domain is locked')
+        self.cloud.begin('stop', uuid)
+        self.check('stop_failed', uuid, 'stop')
+
+    def test_suspend_and_resume(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('suspend', uuid)
+        self.cloud.begin('resume', uuid)
+        self.check('suspend_resume', uuid, 'suspend', 'resume')
+
+    def test_reboot(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('reboot_soft', uuid)
+        self.cloud.begin('reboot_hard', uuid)
+        self.check('reboot_soft', uuid, 'reboot_soft')
+        self.check('reboot_hard', uuid, 'reboot_hard')
+
+    def test_reboot_that_fails(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host1', 'define', 'no such machine type')
+        self.cloud.begin('reboot_hard', uuid)
+        self.check('reboot_failed', uuid, 'reboot_hard')
+
+    def test_delete(self):
+        uuid = self.booted_on_host1()
+        self.cloud.delete(uuid)
+        self.check('delete', uuid, 'delete')
+
+
+class PowerSyncTest(ChainTestCase):
+    """The hypervisor and the database differ."""
+
+    def test_guest_shuts_itself_down(self):
+        uuid = self.booted_on_host1()
+        self.cloud.world.set_power('host1', uuid, PowerState.SHUTDOWN)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.STOPPED
+        )
+        self.cloud.settle(uuid)
+        self.check('power_sync_stop', uuid, 'stop')
+
+    def test_stopped_guest_starts(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('stop', uuid)
+        self.cloud.world.set_power('host1', uuid, PowerState.RUNNING)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.ACTIVE
+        )
+        self.cloud.settle(uuid)
+        self.check('power_sync_adopt', uuid, 'power_sync')
+
+    def test_stopped_guest_is_stopped_again(self):
+        self.config(
+            group='conductor', unexpected_running_instance_action='stop'
+        )
+        uuid = self.booted_on_host1()
+        self.cloud.begin('stop', uuid)
+        self.cloud.world.set_power('host1', uuid, PowerState.RUNNING)
+        self.cloud.wait_for(lambda: not self.cloud.world.running(uuid))
+        self.cloud.settle(uuid)
+        self.check('power_sync_enforce', uuid, 'enforce_stop')
+
+
+class ResizeTest(ChainTestCase):
+    """Resize, confirm, revert, and what fails."""
+
+    def test_resize_and_confirm(self):
+        uuid = self.booted_on_host1()
+        self.cloud.resize(uuid, self.big())
+        self.cloud.confirm(uuid)
+        self.check('resize', uuid, 'resize')
+        self.check('resize_confirm', uuid, 'confirm_resize')
+
+    def test_revert(self):
+        uuid = self.booted_on_host1()
+        self.cloud.resize(uuid, self.big())
+        self.cloud.revert(uuid)
+        self.check('resize_revert', uuid, 'revert_resize')
+
+    def test_next_destination(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host2', 'guest', 'libvirt is not reachable')
+        self.cloud.begin('migrate', uuid)
+        self.check('resize_next_host', uuid, 'migrate')
+
+    def test_undo(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host2', 'start', 'no memory')
+        self.cloud.resize(uuid, self.big())
+        self.check('resize_undone', uuid, 'resize')
+
+    def test_confirm_with_the_source_down(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('migrate', uuid)
+        self.take_down('host1')
+        self.cloud.confirm(uuid, wait=False)
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
+        self.cloud.start_compute('host1')
+        self.cloud.settle(uuid)
+        self.check(
+            'resize_confirm_source_down', uuid, 'confirm_resize', 'reboot_hard'
+        )
+
+
+class LiveMigrationTest(ChainTestCase):
+    """Live migration, its rollback, abort and force-complete."""
+
+    def migrating(self):
+        """Return an instance whose migration takes an hour."""
+        self.config(group='fake', migration_seconds=3600)
+        uuid = self.booted_on_host1()
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('host1')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
+        return uuid
+
+    def test_live_migration(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('live_migrate', uuid)
+        self.check('live_migrate', uuid, 'live_migrate')
+
+    def test_rollback(self):
+        uuid = self.booted_on_host1()
+        self.fail_once(
+            'host1',
+            'start_live_migration',
+            'unsupported configuration',
+            'GuestMigrationFailed',
+        )
+        self.cloud.begin('live_migrate', uuid)
+        self.check('live_migrate_rollback', uuid, 'live_migrate')
+
+    def test_abort(self):
+        uuid = self.migrating()
+        self.cloud.begin('abort_live_migrate', uuid)
+        self.check('live_migrate_aborted', uuid, 'live_migrate')
+        self.check('live_migrate_abort', uuid, 'abort_live_migrate')
+
+    def test_force_complete(self):
+        uuid = self.migrating()
+        self.cloud.begin('force_live_migrate', uuid)
+        self.check('live_migrate_force', uuid, 'force_live_migrate')
+
+    def test_source_compute_restarts(self):
+        self.config(group='fake', migration_seconds=1)
+        uuid = self.booted_on_host1()
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('host1')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
+        self.cloud.stop(self.cloud.computes['host1'])
+        self.cloud.start_compute('host1')
+        self.cloud.settle(uuid)
+        self.check('live_migrate_restart', uuid, 'live_migrate')
+
+
+class OperatorTest(ChainTestCase):
+    """What an operator reads while an operation waits for a host."""
+
+    def manage(self, *words):
+        """Return what a minova-manage command prints, after its line."""
+        parser = argparse.ArgumentParser()
+        manage_operation.add_commands(Commands(parser))
+        arguments = parser.parse_args(words)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(0, arguments.run(arguments))
+        return f'$ minova-manage {" ".join(words)}\n{out.getvalue()}'
+
+    def test_operation_commands(self):
+        url = self.cloud.database.engine.url.render_as_string(False)
+        self.config(group='database', connection=url)
+        self.config(group='conductor', service_down_time=1.0)
+        self.config(group='fake', migration_seconds=3600)
+        uuid = self.booted_on_host1()
+        begun = self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('host1')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
+        self.cloud.stop(self.cloud.computes['host1'])
+        self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].wait_reason
+        )
+        name = begun.operation.id
+        output = [
+            self.manage('operation', 'list', '--waiting'),
+            self.manage('operation', 'show', name),
+            self.manage(
+                'operation', 'abandon', name, '--reason', 'rack-4-burnt'
+            ),
+        ]
+        self.compare('operation_commands.console', '\n'.join(output))
