@@ -1,19 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations: an action is a durable record, not a thread in some process.
+"""The workflow engine: an action is a durable record, not a thread.
 
-========= ==================================================================
-begin     in one transaction: the state table is asked, the instance taken,
-          the first step owed, the notifications written
-baton     a step is taken, saved in the middle, ended; the next one is owed
-unwind    a failed operation is taken back, the newest step first
-overdue   what nobody works on: dead hosts, deadlines
-waiting   for what an operation waits, and since when
-outlook   what happens next, read from the records
-intervene what operators may do: retry, abandon
-journal   what was decided beside the plain course, in the log
-book      an instance and an operation, open in one transaction
-========= ==================================================================
+================= ============================================================
+begin             the begin of an operation, in one transaction
+step_lifecycle    a compute step: start, checkpoints, finish or failure
+conductor_steps   a conductor step, in one transaction
+unit_of_work      what one transaction changes of an instance and an operation
+notice_buffer     the notifications of one transaction
+outbox_rows       the rows of the outbox
+migration_records the records of migrations and the one writer of their status
+step_records      steps: how they are locked, and the wake-ups for them
+unwind            the rollback of a failed operation, the newest step first
+recovery          steps of hosts that are down, operations past their deadline
+recovery_rules    what happens to a step without its host, or past the deadline
+service_liveness  when a service is down
+waits             the waits of an operation: recorded, logged, ended
+wait_reason       the texts of what an operation waits for
+operation_log     what an operator reads about an operation in the log
+next_steps        what happens next to an open operation, as text
+operator_actions  what operators may do to it: retry, abandon
+timeline          what happened to an instance, read from the records
+console_tokens    tokens that open a console
+rpc_pins          operations whose steps a pinned compute does not have
+================= ============================================================
 
-The row is the truth, a message is only a wake-up: whoever is woken twice, or
-late, or by mistake finds the step taken or fenced and does nothing.
+The row of a step is the truth, a message only a wake-up: a service that is
+woken twice, late or by mistake finds the step started or fenced and does
+nothing.
 """

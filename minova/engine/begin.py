@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The beginning of an operation: one transaction, then there is no way out.
+"""The begin of an operation, in one transaction.
 
-What is refused here leaves no trace; what is accepted will end.
+A refused request leaves no trace. An accepted operation ends: done, rolled
+back, failed or preempted.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,7 @@ from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
-#: Reads what the operation needs to know; may raise to refuse.
+#: Returns the parameters of the operation; may raise to refuse it.
 Prepare = Callable[[Connection, Instance], OperationParams]
 #: Raises when the caller may not begin the operation.
 Authorize = Callable[[Instance], None]
@@ -50,7 +51,7 @@ Authorize = Callable[[Instance], None]
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """An operation that has begun, and whom its beginner is to wake."""
+    """An operation that has begun, and the wake-ups that the caller sends."""
 
     operation: records.Operation
     instance: Instance
@@ -58,7 +59,7 @@ class Begun:
 
     @property
     def first_step(self) -> str:
-        """The id of the step that was owed first."""
+        """The id of the step that was enqueued first."""
         return self.wakeups[0].step
 
 
@@ -144,7 +145,10 @@ def _begin_checked(
 def cleanup_stale_guest(
     connection: Connection, instance: Instance, host: str
 ) -> Begun:
-    """Let a host remove what it has of an instance whose row is locked."""
+    """Begin the removal of a guest from a host that should not have it.
+
+    The transaction has locked the row of the instance.
+    """
     return begin_locked(
         connection,
         get_admin_context(),
@@ -162,7 +166,7 @@ def create(
     publisher: str,
     params: OperationParams,
 ) -> Begun:
-    """Write a new instance and begin to build it."""
+    """Insert a new instance and begin its build."""
     rule = states.check_begin('create', instance)
     operation = _operation(context, rule, instance, params)
     uow = UnitOfWork(
@@ -247,7 +251,7 @@ def _operation(
     )
 
 
-# -- taking over -------------------------------------------------------------
+# -- preemption --------------------------------------------------------------
 
 
 def delete_params(connection: Connection, instance: Instance) -> DeleteParams:
@@ -262,7 +266,7 @@ def delete_params(connection: Connection, instance: Instance) -> DeleteParams:
 
 
 def _preempt_owner(uow: UnitOfWork) -> list[str]:
-    """End whatever holds the instance; return the hosts it has touched."""
+    """End the owner of the instance; return the hosts that it has used."""
     instance = uow.instance
     touched: list[str] = []
     if instance.task_id is not None:
@@ -270,14 +274,14 @@ def _preempt_owner(uow: UnitOfWork) -> list[str]:
         assert owner is not None
         touched += _preempt(uow, owner)
     if instance.vm_state == states.RESIZED:
-        move = migrations.get_unconfirmed(uow.connection, instance.uuid)
-        if move is not None:
-            touched.append(move.source_host)
+        migration = migrations.get_unconfirmed(uow.connection, instance.uuid)
+        if migration is not None:
+            touched.append(migration.source_host)
             migration_records.advance(
-                uow.connection, move, migration_states.CONFIRMED, uow.now
+                uow.connection, migration, migration_states.CONFIRMED, uow.now
             )
-    # Where an operation that was abandoned has left something, its room is
-    # still held.
+    # An abandoned operation keeps its claims on the hosts that may still have
+    # something of the instance.
     held = hosts.list_allocations(uow.connection, instance.uuid)
     touched += [
         row['host'] for row in held if row['consumer'] != instance.uuid
@@ -313,21 +317,21 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     operations.update(uow.connection, owner.id, difference(before, owner))
     operation_log.log_end(uow.connection, owner)
     touched = [step.host for step in steps if step.host is not None]
-    for move in _moves_of(uow.connection, owner):
+    for migration in _migrations_of(uow.connection, owner):
         migration_records.end(
-            uow.connection, move, migration_states.CANCELLED, uow.now
+            uow.connection, migration, migration_states.CANCELLED, uow.now
         )
-        # Room there is held before it owes a step.
-        if move.dest_host is not None:
-            touched.append(move.dest_host)
+        # The destination has a claim before it has a step.
+        if migration.dest_host is not None:
+            touched.append(migration.dest_host)
     return touched
 
 
-def _moves_of(
+def _migrations_of(
     connection: Connection, owner: records.Operation
 ) -> list[Migration]:
-    """Return the records of the move that an operation makes or ends."""
+    """Return the migrations that an operation makes, confirms or reverts."""
     found = [migrations.get_by_operation(connection, owner.id)]
     if isinstance(owner.params, UnconfirmedResizeParams):
         found.append(migrations.get(connection, owner.params.migration_id))
-    return [move for move in found if move is not None]
+    return [migration for migration in found if migration is not None]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions: the steps of the conductor, one transaction each.
+"""The steps of the conductor, one transaction each.
 
-Any replica may run any of them, two at once too: the one that comes second
-finds the step ended, changes nothing, and wakes whoever the first one may have
-died before it woke.
+Any replica may run any step, and two may run the same step at once. The second
+finds the step ended and changes nothing, but returns the wake-ups once more:
+the first may have died before it sent them.
 """
 
 from typing import Any
@@ -28,10 +28,10 @@ from minova.objects.step import Wakeup
 def run(
     database: Database, step_id: str, scheduler: Scheduler, host: str
 ) -> list[Wakeup]:
-    """Run a decision; return whom the conductor is to wake.
+    """Run a conductor step; return the wake-ups that the caller sends.
 
-    When nothing fits, the operation is taken back and the reason raised; it
-    is raised again to whoever asks again.
+    When the step fails, the operation is rolled back and the error raised; a
+    further call raises the same error.
     """
     try:
         outcome = database.write(
@@ -40,7 +40,7 @@ def run(
             )
         )
         if isinstance(outcome, UnitOfWork):
-            # Hosts must be asked first, which no transaction waits for.
+            # Hosts are asked outside of a transaction.
             prechecked = _conductor_step(
                 outcome.operation, outcome.step
             ).precheck(
@@ -57,7 +57,7 @@ def run(
         assert not isinstance(outcome, UnitOfWork)
         return outcome
     except (exception.Stale, exception.Unavailable):
-        # Taken over, or to be tried again by whoever finds it owed.
+        # Another conductor has run the step, or the sweeper retries it.
         raise
     except exception.MinovaException as error:
         reason = error
@@ -76,7 +76,7 @@ def _run_in_transaction(
     prechecked: dict[str, Any] | None,
     host: str,
 ) -> list[Wakeup] | UnitOfWork:
-    """Decide; return the book as it was read when advice is missing."""
+    """Run the step; return the unit of work when a precheck is missing."""
     loaded = step_records.load(connection, step_id)
     uow = _open_unit_of_work(connection, loaded, host)
     if uow is None:
@@ -112,9 +112,9 @@ def _write_failure(
 def _open_unit_of_work(
     connection: sa.Connection, loaded: operations.LockedStep, host: str
 ) -> UnitOfWork | None:
-    """Open the book, or return None when there is nothing to decide.
+    """Return the unit of work, None when the step or operation has ended.
 
-    Raises the error of a decision that was made and failed.
+    Raises the error of a step that has failed.
     """
     if loaded.step.state != records.PENDING:
         if loaded.step.error is not None:

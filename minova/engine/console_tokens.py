@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens of consoles, from whoever may see a screen to whoever shows it.
+"""Console tokens: the API issues them, the console proxy redeems them.
 
-A token says of which instance the screen may be seen, not where it is. That
-the instance's host is asked each time: after a migration the same token leads
-to the new host, and never to another guest that has got the old port.
+A token names an instance, not a host or a port. The host of the instance is
+asked for the port each time: after a migration the same token leads to the new
+host, and never to another guest that reuses the old port.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from minova.rpc.compute import ComputeClients
 def issue(database: Database, instance_uuid: str, console_type: str) -> str:
     """Return a new token for an instance's console.
 
-    It counts for ``[vnc] token_ttl`` seconds.
+    The token is valid for ``[vnc] token_ttl`` seconds.
     """
     token = secrets.token_urlsafe(32)
     now = clock.now()
@@ -40,9 +40,9 @@ def issue(database: Database, instance_uuid: str, console_type: str) -> str:
 
 
 def validate(database: Database, token: str) -> console_tokens.TokenTarget:
-    """Return instance_uuid, console_type and host that a token is for.
+    """Return the instance_uuid, console_type and host of a token.
 
-    ConsoleTokenNotFound for one that does not count.
+    Raises ConsoleTokenNotFound for an unknown or expired token.
     """
     number, now = _hash_of(token), clock.now()
     found = database.read(
@@ -58,7 +58,7 @@ def get_connect_info(
     context: Context,
     found: console_tokens.TokenTarget,
 ) -> dict[str, str | int | None]:
-    """Return what a proxy must know to show what was redeemed."""
+    """Return the address of the console and what the proxy logs of it."""
     if found.host is None:
         raise exception.InstanceNotReady(
             instance_id=found.instance_uuid, reason='it is on no host'
@@ -74,5 +74,5 @@ def get_connect_info(
 
 
 def _hash_of(token: str) -> str:
-    # It is random and long: nobody finds it by trying, so no salt is needed.
+    # The token has 256 random bits, which makes a salt useless.
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators may do to an operation that is open.
+"""What operators may do to an open operation.
 
-To *retry* makes a step that pauses after an error due at once. To *abandon*
-ends an operation that nobody wants to wait for any more: in one transaction,
-fenced like every other, so that whoever still works on it is refused. What a
-host has done of it is not known then, and not touched.
+*Retry* makes a step that waits for its next attempt due at once. *Abandon*
+ends an operation in one transaction, fenced like every other: a service that
+still runs a step of it is refused. The state on the hosts is unknown then, and
+they are not touched.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ from minova.objects.operation_params import UnconfirmedResizeParams
 
 @dataclasses.dataclass(frozen=True)
 class AbandonResult:
-    """How an operation was abandoned.
+    """The result of abandoning an operation.
 
-    ``left`` names the hosts that may still have something of the instance,
-    ``held`` those on which its room is kept, ``looking`` those that look once
-    more for what they have of it, as they would have done later.
+    ``leftover_hosts`` may still have a guest or disks of the instance,
+    ``claimed_hosts`` keep the claims of the instance, and ``cleanup_hosts``
+    check again for stale guests of it.
     """
 
     operation: records.Operation
@@ -51,9 +51,9 @@ class AbandonResult:
 
 
 def retry(connection: Connection, operation_id: str) -> list[records.Step]:
-    """Make what pauses after an error due at once; return these steps.
+    """Make the steps that wait for an attempt due; return these steps.
 
-    OperationNotFound, or Conflict for an operation that has ended.
+    Raises OperationNotFound, or Conflict for an operation that has ended.
     """
     operation = _open(connection, operation_id)
     paused = []
@@ -79,10 +79,10 @@ def abandon(
     force: bool,
     publisher: str,
 ) -> AbandonResult:
-    """End an operation; an instance that it owns is let go of in error.
+    """End an operation; an instance that it owns goes to error.
 
-    Raises OperationNotFound, or Conflict when it has ended or, without
-    ``force``, when a host that is up has a step of it at work.
+    Raises OperationNotFound, or Conflict when the operation has ended or,
+    without ``force``, when a host that is up runs a step of it.
     """
     operation = _open(connection, operation_id)
     instance = instances.get(
@@ -124,7 +124,7 @@ def abandon(
 
 
 def _open(connection: Connection, operation_id: str) -> records.Operation:
-    """Lock an operation, behind its instance as everybody does."""
+    """Lock an operation after its instance, the order of every lock."""
     found = operations.get(connection, operation_id)
     if found is None:
         raise exception.OperationNotFound(name=operation_id)
@@ -134,7 +134,8 @@ def _open(connection: Connection, operation_id: str) -> records.Operation:
     if operation.finished_at is not None:
         raise exception.Conflict(
             f'{operation_log.describe(operation)} has ended at '
-            f'{next_steps.format_time(operation.finished_at)}: {operation.state}.'
+            f'{next_steps.format_time(operation.finished_at)}: '
+            f'{operation.state}.'
         )
     return operation
 
@@ -145,15 +146,15 @@ def _require_idle(
     for prediction in predictions:
         if prediction.is_running:
             raise exception.Conflict(
-                f'{operation_log.describe(operation)} cannot be abandoned now: '
-                f'{prediction.step.method} is at work on host '
-                f'{prediction.step.host}, which is up; it would be cut off in '
-                'the middle. Wait for its end, or use --force.'
+                f'{operation_log.describe(operation)} cannot be abandoned: '
+                f'host {prediction.step.host} is up and runs '
+                f'{prediction.step.method}. Wait for the end of the step, or '
+                'use --force to interrupt it.'
             )
 
 
 def _fail_operation(uow: UnitOfWork, error: exception.Abandoned) -> None:
-    """End the operation, its move and all that it has told the start of."""
+    """End the operation, its migration and its open spans."""
     operation = uow.operation
     uow.end_migration(migration_states.ERROR)
     if operation.owns_instance:
@@ -175,10 +176,10 @@ def _preempt(uow: UnitOfWork, steps: list[records.Step]) -> None:
 def requeue_cleanup(
     connection: Connection, abandoned_steps: list[records.Step]
 ) -> list[str]:
-    """Let hosts look that were to do so after steps which are given up.
+    """Begin the checks that abandoned steps would have enqueued.
 
-    Returns these hosts. What a host that is lost may have handed to them
-    before (``flows.delete``) would stay there for ever.
+    Returns the hosts that check. A lost host may have sent them something of
+    the instance (``flows.delete``), which only this check removes.
     """
     known = {
         service.host
@@ -206,7 +207,7 @@ def requeue_cleanup(
 def _find_leftover_hosts(uow: UnitOfWork) -> list[str]:
     """Return the hosts that may have something of the instance.
 
-    Of an operation that owns nothing: those that were to remove something.
+    For an operation that owns nothing: the hosts with an open step.
     """
     operation = uow.operation
     found = {
@@ -215,7 +216,7 @@ def _find_leftover_hosts(uow: UnitOfWork) -> list[str]:
         if (_may_have_left if operation.owns_instance else _is_open)(step)
     }
     if operation.owns_instance:
-        # Without a host of its own it was never built.
+        # An instance that was never built has no host.
         found.add(uow.instance.host)
         if isinstance(operation.params, UnconfirmedResizeParams):
             found |= {uow.migration.source_host, uow.migration.dest_host}
@@ -235,20 +236,21 @@ def _may_have_left(step: records.Step) -> bool:
 
 def _describe_leftovers(operation: records.Operation, left: list[str]) -> str:
     names = ', '.join(left) or 'no host'
-    text = f'What it was to remove is left on: {names}.'
+    text = f'The guest or disks that it removes stay on: {names}.'
     if operation.owns_instance:
         text = f'The guest or disks of the instance may be on: {names}.'
     if operation.error is not None:
         before = serialization.decode(operation.error)
-        text += f' It was being taken back because: {before}'
+        text += f' The operation was rolling back because: {before}'
     return text
 
 
 def _settle_claims(uow: UnitOfWork, left: list[str], owned: bool) -> list[str]:
-    """Keep the room that may be in use; return on which hosts.
+    """Keep the claims that may be in use; return their hosts.
 
-    The owner host's is the instance's own, what others keep the operation's:
-    a delete of the instance finds it by that and clears these hosts too.
+    The consumer of a claim on the instance's host is the instance, that of
+    another claim the operation: a delete finds these hosts by it and clears
+    them too.
     """
     instance, operation = uow.instance, uow.operation
     rows = hosts.list_allocations(uow.connection, instance.uuid)
@@ -278,11 +280,11 @@ def _has_own_claim(rows: list[dict[str, object]], host: str) -> bool:
 
 
 def disk_location_unknown(connection: Connection, instance: Instance) -> bool:
-    """Tell whether nobody knows which host has the newest disk.
+    """Tell whether it is unknown which host has the newest disk.
 
-    That is so from when an operator abandoned an operation, or a move could
-    go neither forward nor back, until something succeeds. What was tried
-    since and failed has not changed what hosts hold.
+    The location is unknown after an operator has abandoned an operation, or a
+    migration has failed without a rollback, until another operation succeeds.
+    A failed operation in between changes nothing on the hosts.
     """
     if instance.vm_state != states.ERROR:
         return False
@@ -294,9 +296,9 @@ def disk_location_unknown(connection: Connection, instance: Instance) -> bool:
         if operation.error is None:
             continue
         error = serialization.decode(operation.error)
-        moved = flows.FLOWS[operation.kind].has_migration
+        migrates = flows.FLOWS[operation.kind].has_migration
         if isinstance(error, exception.Abandoned) or (
-            moved and operation.state == records.FAILED
+            migrates and operation.state == records.FAILED
         ):
             return True
     return False

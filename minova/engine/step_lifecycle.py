@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The baton: a step is taken, saved in the middle, ended; the next is owed.
+"""The life cycle of a compute step: start, checkpoints, finish or failure.
 
-Each function is one transaction on behalf of a compute and may be asked again
-when its answer was lost: it then answers as before and writes nothing. A
-compute that no longer holds the step is told so by Stale.
+Each function is one transaction on behalf of a compute. A compute calls it
+again when the answer was lost: the answer is the same and nothing is written.
+Stale tells a compute that it no longer holds the step.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from minova.objects import operation as records
 from minova.objects.step import StepAssignment
 from minova.objects.step import Wakeup
 
-#: Seconds before a step that must succeed is tried again: doubled each time.
+#: Seconds before a retry; the pause doubles with each attempt.
 _MIN_RETRY_DELAY = 1.0
 _MAX_RETRY_DELAY = 60.0
 
@@ -34,9 +34,9 @@ _MAX_RETRY_DELAY = 60.0
 def start(
     connection: sa.Connection, step_id: str, host: str, incarnation: str
 ) -> StepAssignment:
-    """Let the newest start of ``host``'s compute run a step.
+    """Start a step on the newest incarnation of ``host``'s compute.
 
-    Raises Stale when the step is not there to be run by this one.
+    Raises Stale when the step is not for this compute, or has been preempted.
     """
     loaded = step_records.load(connection, step_id)
     step = loaded.step
@@ -59,8 +59,10 @@ def start(
     if not is_resumed:
         step_def.on_start(uow)
         step.started_at = uow.now
-    again = step.state == records.RUNNING and step.incarnation != incarnation
-    waits.clear_on_start(uow, again)
+    is_retaken = (
+        step.state == records.RUNNING and step.incarnation != incarnation
+    )
+    waits.clear_on_start(uow, is_retaken)
     step.state = records.RUNNING
     step.incarnation = incarnation
     uow.flush()
@@ -74,9 +76,9 @@ def save_checkpoint(
     checkpoint: str,
     facts: dict[str, Any],
 ) -> dict[str, str]:
-    """Note that a step has passed a checkpoint, once ever.
+    """Record that a step has passed a checkpoint; repeats change nothing.
 
-    Returns the nested steps that it may call, by method.
+    Returns the ids of the nested steps that the step may call, by method.
     """
     loaded = _load_held(connection, step_id, incarnation)
     step_def = _compute_step(loaded)
@@ -94,7 +96,7 @@ def finish(
     incarnation: str,
     result: dict[str, Any],
 ) -> list[Wakeup]:
-    """Note that a step is done; return who is to be woken for the next."""
+    """Record that a step is done; return the wake-ups for the next steps."""
     loaded = step_records.load(connection, step_id)
     step = loaded.step
     if step.state == records.DONE and step.incarnation == incarnation:
@@ -117,9 +119,9 @@ def fail(
     error: exception.MinovaException,
     facts: dict[str, Any],
 ) -> list[Wakeup]:
-    """Note that a step has failed; return who is to be woken.
+    """Record that a step has failed; return the wake-ups that follow.
 
-    ``facts`` may hold the guest's ``power_state`` as it was found afterwards.
+    ``facts`` may hold the guest's ``power_state`` after the failure.
     """
     loaded = step_records.load(connection, step_id)
     step = loaded.step
@@ -174,7 +176,7 @@ def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
     waits.wait_for_retry(uow, error, pause)
 
 
-# -- what all of them need ---------------------------------------------------
+# -- common parts ------------------------------------------------------------
 
 
 def _load_held(
@@ -193,7 +195,7 @@ def _require_held(loaded: operations.LockedStep, incarnation: str) -> None:
 
 
 def _require_live(loaded: operations.LockedStep) -> None:
-    """Raise Stale unless the operation is the one that may change things."""
+    """Raise Stale unless step and operation are live."""
     step, operation = loaded.step, loaded.operation
     if step.state not in records.OPEN or operation.state != records.RUNNING:
         raise _stale_step(step)
@@ -234,7 +236,7 @@ def _assignment(
     step, operation = uow.step, uow.operation
     step_def = flows.get_step(operation.kind, step.method)
     assert isinstance(step_def, ComputeStep)
-    moves = flows.FLOWS[operation.kind].has_migration
+    migrates = flows.FLOWS[operation.kind].has_migration
     return StepAssignment(
         step=step.id,
         method=step.method,
@@ -256,5 +258,5 @@ def _assignment(
         old_vm_state=operation.old_vm_state,
         seconds_left=(operation.deadline - uow.now).total_seconds(),
         instance=uow.instance,
-        migration=uow.find_migration() if moves else None,
+        migration=uow.find_migration() if migrates else None,
     )

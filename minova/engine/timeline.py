@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened to an instance, read from the records and told in order.
+"""The timeline of an instance: operations, steps, notifications in order.
 
-Nothing is kept for it: operations, steps and notifications are the story.
+It is read from their records; nothing is stored for it.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from minova.objects import operation as records
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One thing that happened, at one moment, in one service."""
+    """One event of one service."""
 
     at: datetime.datetime
     service: str
@@ -37,7 +37,7 @@ def of_instance(
 ) -> Iterator[tuple[records.Operation, list[Entry]]]:
     """Return each operation with its entries, the oldest first.
 
-    ``kinds`` restricts it to operations of these kinds.
+    ``kinds`` restricts the timeline to operations of these kinds.
     """
     notices = outbox.list_by_instance(connection, instance_uuid)
     for operation in reversed(
@@ -53,7 +53,7 @@ def of_instance(
 def describe_archived(
     connection: Connection, instance_uuid: str
 ) -> str | None:
-    """Return a line about what is archived of an instance; None for none."""
+    """Return a line about the archived rows of an instance, None for none."""
     gone = archive.summarize_instance(connection, instance_uuid)
     parts = []
     if gone.last_finished_at is not None:
@@ -73,7 +73,7 @@ def _merged(
     steps: Iterable[records.Step],
     notices: Iterable[outbox.Notice],
 ) -> list[Entry]:
-    # At one moment: a step is taken, what it tells, it ends, what is owed.
+    # At equal times: a step starts, its notifications, the step finishes.
     entries = [(1, n.seq, _of_notice(n)) for n in notices]
     for step in steps:
         if step.started_at is not None:
@@ -136,7 +136,7 @@ def render(
 ) -> Iterator[str]:
     """Return the lines of a table of one operation.
 
-    ``prospects`` are what happens next to an open one.
+    ``predictions`` say what happens next to an open operation.
     """
     began = operation.started_at
     title = f'{operation.kind} {operation.state} ({operation.request_id})'

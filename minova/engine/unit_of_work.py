@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance and an operation on it, open in one transaction.
+"""What one transaction changes of an instance and of one operation on it.
 
-The stories write on it what is true from now on; ``flush`` writes all of it,
-each row fenced by what it was read as.
+A flow collects its changes here; ``flush`` writes all of them. The row of the
+instance and that of the step are fenced: an update whose row is not as it was
+read changes nothing and raises Stale.
 """
 
 import dataclasses
@@ -52,11 +53,10 @@ class UnitOfWork(NoticeBuffer):
         new_operation: bool = False,
         new_instance: bool = False,
     ) -> None:
-        """Open the page.
+        """Collect changes from now on.
 
-        ``newest`` is the number of the operation's newest step. ``beginning``
-        says that the operation, ``unborn`` that the instance is not in the
-        database yet.
+        ``last_number`` is the number of the operation's newest step. The
+        database does not have a ``new_operation``, or a ``new_instance``, yet.
         """
         super().__init__(
             connection, instance, operation, step, publisher, new_operation
@@ -77,7 +77,7 @@ class UnitOfWork(NoticeBuffer):
         loaded: operations.LockedStep,
         publisher: str,
     ) -> Self:
-        """Open the page of a step that was loaded, with all it belongs to."""
+        """Return the unit of work of a step that was locked."""
         return cls(
             connection,
             loaded.instance,
@@ -87,29 +87,31 @@ class UnitOfWork(NoticeBuffer):
             loaded.last_number,
         )
 
-    # -- what is open --------------------------------------------------------
+    # -- step, rule, migration -----------------------------------------------
 
     @property
     def step(self) -> records.Step:
-        """The step that is being taken, saved, ended or decided."""
+        """The step that starts, saves a checkpoint, finishes or is undone."""
         assert self._step is not None
         return self._step
 
     @property
     def rule(self) -> states.Rule:
-        """The row of the state table that the operation follows."""
+        """The row of the state table for the operation."""
         return states.TABLE[self.operation.kind]
 
     @property
     def migration(self) -> Migration:
-        """The record of the move that the operation makes or ends."""
-        move = self.find_migration()
-        if move is None:
-            raise LookupError(f'{self.operation.id} has no record of a move')
-        return move
+        """The migration that the operation makes, confirms or reverts."""
+        found = self.find_migration()
+        if found is None:
+            raise LookupError(
+                f'Operation {self.operation.id} has no migration'
+            )
+        return found
 
     def find_migration(self) -> Migration | None:
-        """Return the record of the operation's move, None without one."""
+        """Return the operation's migration, None when it has none."""
         if self._migration is None:
             params = self.operation.params
             if isinstance(params, UnconfirmedResizeParams):
@@ -125,13 +127,13 @@ class UnitOfWork(NoticeBuffer):
     # -- the instance --------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the instance for the operation, after ``check_begin``."""
+        """Take the instance for the operation; ``check_begin`` is passed."""
         self._apply(states.begin(self.rule, self.instance, self.operation.id))
         if self.rule.owns_instance:
             self.emit_update()
 
     def set_task_state(self, task_state: str) -> None:
-        """Pass to the next task state; tells it."""
+        """Change the task state and emit the update."""
         self._apply(
             states.advance(self.operation.kind, self.instance, task_state)
         )
@@ -144,12 +146,12 @@ class UnitOfWork(NoticeBuffer):
         self._changed_fields.update(fields)
 
     def set_vm_state(self, vm_state: str) -> None:
-        """Change the vm_state to what power reconciliation found."""
+        """Change the vm_state for power reconciliation."""
         self._apply(states.set_vm_state(self.instance, vm_state))
         self.emit_update()
 
     def finish(self, old_vm_state: str | None = None) -> None:
-        """End well: the instance is let go of in its new vm_state."""
+        """Succeed: release the instance in its new vm_state."""
         if self._may_release_instance():
             self._apply(
                 states.succeed(
@@ -166,11 +168,11 @@ class UnitOfWork(NoticeBuffer):
         to_error: bool = False,
         end_event: str | None = None,
     ) -> None:
-        """End with an error and record a fault.
+        """Fail: release the instance and record a fault.
 
-        The instance returns to its old vm_state, or goes to ``error`` with
-        ``to_error``. Every notification that was started gets its error, but
-        ``end_event`` its end.
+        The instance returns to its old vm_state, or goes to error with
+        ``to_error``. Every open span gets its error, but ``end_event`` its
+        end.
         """
         if self._may_release_instance():
             self._apply(
@@ -219,7 +221,7 @@ class UnitOfWork(NoticeBuffer):
             self.now,
         )
 
-    # -- what is owed --------------------------------------------------------
+    # -- steps ---------------------------------------------------------------
 
     def enqueue(
         self,
@@ -271,14 +273,14 @@ class UnitOfWork(NoticeBuffer):
             self.wakeups.append(step_records.wakeup_for(record))
 
     def finish_step(self, state: str) -> None:
-        """Note that the open step has ended."""
+        """End the step of this unit of work in ``state``."""
         self.step.state = state
         self.step.finished_at = self.now
         self.operation.open_step_count -= 1
         wait_reason.clear(self.operation, self.step)
 
     def finish_other_step(self, step: records.Step, state: str) -> None:
-        """Note that another open step has ended."""
+        """End another open step in ``state``."""
         self.operation.open_step_count -= 1
         wait_reason.clear(self.operation, step)
         self.set_step_state(step, state)
@@ -298,7 +300,7 @@ class UnitOfWork(NoticeBuffer):
             raise step_records.stale(self.operation)
 
     def restart(self) -> None:
-        """Having taken all back, go on instead of failing."""
+        """Begin again after the unwinding, instead of failing."""
         operation_log.log(
             self.connection, self.operation, 'tries another host'
         )
@@ -308,11 +310,11 @@ class UnitOfWork(NoticeBuffer):
         self.emit_update()
 
     def request_abort(self) -> None:
-        """Ask the operation that owns the instance to stop."""
+        """Ask the owner of the instance to abort."""
         self._set_owner_params(abort_requested=self.operation.id)
 
     def request_force(self) -> None:
-        """Ask the operation that owns the instance to end soon."""
+        """Ask the owner of the instance to complete at the guest's cost."""
         self._set_owner_params(force_requested=self.operation.id)
 
     def _set_owner_params(self, **changes: str) -> None:
@@ -325,32 +327,34 @@ class UnitOfWork(NoticeBuffer):
             {'params': owner.params.replace(**changes)},
         )
 
-    # -- room on hosts, records of moves -------------------------------------
+    # -- resources -----------------------------------------------------------
 
     def claim(self, host: str, flavor: Flavor, consumer: str) -> bool:
-        """Take room on a host; False when there is not enough."""
+        """Claim a flavor's resources on a host; False when it lacks them."""
         uuid = self.instance.uuid
         return hosts.claim(self.connection, host, uuid, consumer, flavor)
 
     def release(self, host: str, consumer: str | None = None) -> None:
-        """Give back the room on a host, all or what ``holder`` holds."""
+        """Release what is claimed on a host, by ``consumer`` if given."""
         hosts.release(self.connection, self.instance.uuid, host, consumer)
 
     def transfer_claim(self, host: str, consumer: str, to: str) -> None:
-        """Let another hold the room that ``holder`` holds on a host."""
+        """Make ``to`` the consumer of what ``consumer`` claimed on a host."""
         hosts.transfer_claim(
             self.connection, self.instance.uuid, host, consumer, to
         )
 
     def delete_console_tokens(self) -> None:
-        """Let nobody see the instance's consoles any more."""
+        """Revoke the tokens of the instance's consoles."""
         console_tokens.delete_by_instance(self.connection, self.instance.uuid)
 
     def release_ports(self) -> None:
-        """Give back the instance's addresses: it is at its end."""
+        """Release the ports and addresses of an instance that is deleted."""
         if self.instance.network_info:
             network.load().release(self.connection, self.instance.uuid)
             self.update_instance(network_info=[])
+
+    # -- the migration -------------------------------------------------------
 
     def begin_migration(
         self,
@@ -360,7 +364,7 @@ class UnitOfWork(NoticeBuffer):
         dest_ip: str,
         new_flavor: Flavor,
     ) -> None:
-        """Write the record of a migration, or another destination to it."""
+        """Write the record of a migration, or its next destination."""
         known = self.find_migration()
         if known is None:
             migration_records.begin(
@@ -389,13 +393,13 @@ class UnitOfWork(NoticeBuffer):
         )
 
     def end_migration(self, status: str) -> None:
-        """Change the status of a migration that there is and has not ended."""
+        """Change the status, if there is a migration that has not ended."""
         known = self.find_migration()
         if known is not None:
             migration_records.end(self.connection, known, status, self.now)
 
     def save_migration(self, **byte_counts: int | None) -> None:
-        """Change the migration's figures."""
+        """Change the byte counts of the migration."""
         migration_records.save(
             self.connection, self.migration, self.now, **byte_counts
         )
@@ -403,10 +407,10 @@ class UnitOfWork(NoticeBuffer):
     # -- writing -------------------------------------------------------------
 
     def flush(self) -> list[Wakeup]:
-        """Write everything; return whom the writer is to wake.
+        """Write all changes; return the wake-ups that the caller sends.
 
-        Raises Stale, and the transaction writes nothing, when another one
-        has taken over the instance or the step.
+        Raises Stale when another operation has taken the instance, or another
+        service the step; the transaction then writes nothing.
         """
         self._write_instance()
         if self._step is not None:
@@ -453,8 +457,8 @@ class UnitOfWork(NoticeBuffer):
         if operation.open_step_count == 0:
             if operation.owns_instance:
                 raise AssertionError(
-                    f'{operation.kind} {operation.id} owns its instance and '
-                    'owes nothing: a story ended without an end'
+                    f'{operation_log.describe(operation)}: the flow ended '
+                    'without releasing the instance'
                 )
             operation.state = operation.outcome or records.DONE
             operation.finished_at = self.now
@@ -470,7 +474,7 @@ class UnitOfWork(NoticeBuffer):
 
 
 def _copy_of(step: records.Step) -> records.Step:
-    """Return a copy that does not change with what is changed in place."""
+    """Return a copy with own containers for the fields changed in place."""
     return dataclasses.replace(
         step,
         checkpoints=dict(step.checkpoints),

@@ -357,7 +357,7 @@ class AbandonTest(OperatorActionsTestCase):
         self.assertRegex(
             self.cloud.fault(uuid)['message'],
             r'^The migrate was abandoned by an operator\. .* '
-            r'It was being taken back because: .*no memory',
+            r'The operation was rolling back because: .*no memory',
         )
 
     def test_abandon_pending_cleanup(self):
@@ -456,8 +456,7 @@ class AbandonTest(OperatorActionsTestCase):
         )
         error = self.assertRaises(exception.Conflict, self.abandon, operation)
         self.assertIn(
-            'stop_instance is at work on host a, which is up; it would be '
-            'cut off in the middle',
+            'cannot be abandoned: host a is up and runs stop_instance. Wait',
             str(error),
         )
         self.assertEqual('running', self.last_operation(uuid).state)

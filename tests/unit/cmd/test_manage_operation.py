@@ -331,7 +331,7 @@ class OperatorActionsTest(OperationTestCase):
             started_at=stop.started_at,
         )
         line = self.run_refused(1, 'operation', 'abandon', stop.id)
-        self.assertIn('stop_instance is at work on host a', line)
+        self.assertIn('host a is up and runs stop_instance', line)
         self.assertIn('--force', line)
         self.assertEqual('powering-off', self.instance(stop).task_state)
         _, others = self.sections(self.run_ok('operation', 'show', stop.id))
