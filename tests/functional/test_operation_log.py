@@ -4,6 +4,7 @@
 import re
 
 from minova import clock
+from minova.engine import begin
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -75,7 +76,7 @@ class OperationLogTest(base.TestCase):
         self.known = len(self.log.output)
         self.cloud.world.inject_delay('a', 'shutdown', 2)
         stop = self.cloud.begin('stop', uuid, wait=False).operation
-        self.cloud.begin('force_delete', uuid)
+        self.cloud.begin('force_delete', uuid, begin.delete_params)
         delete = self.cloud.operations(uuid)[-1]
         lines = [
             line.partition(f'Operation {stop.id} stop instance={uuid}: ')[2]

@@ -464,7 +464,7 @@ class AbandonTest(OperatorActionsTestCase):
         self.assert_released(uuid, states.ERROR)
         # It is refused when it comes to tell that it is done.
         self.cloud.wait_for(
-            lambda: 'stop_instance is cut off here' in self.log.output
+            lambda: 'step stop_instance on a stops: ' in self.log.output
         )
         self.assert_released(uuid, states.ERROR)
         self.assertEqual('failed', self.last_operation(uuid).state)
