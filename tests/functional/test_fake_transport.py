@@ -8,7 +8,7 @@ here does not lean on what memory:// is kind enough to do.
 from minova import states
 from tests import base
 from tests.fixtures.cloud import Cloud
-from tests.functional.test_lifecycle import format_notifications
+from tests.fixtures.cloud import format_notifications
 
 #: What is told of an instance that is created on a, migrated to b, resized
 #: back to a, confirmed and deleted.

@@ -16,10 +16,10 @@ from minova.engine import begin
 from minova.engine import next_steps
 from minova.engine import operation_log
 from minova.engine import operator_actions
-from tests.functional.test_recovery import RecoveryTestCase
+from tests.functional import base
 
 
-class OperatorActionsTestCase(RecoveryTestCase):
+class OperatorActionsTestCase(base.RecoveryTestCase):
     """Two hosts, and what an operator sees and does."""
 
     def setUp(self):

@@ -7,7 +7,7 @@ from minova.objects.host import GuestReport
 from minova.states import PowerState
 from tests import base
 from tests.fixtures.cloud import Cloud
-from tests.functional.test_lifecycle import format_notifications
+from tests.fixtures.cloud import format_notifications
 
 
 class PowerSyncTest(base.TestCase):

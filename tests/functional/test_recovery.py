@@ -16,99 +16,18 @@ from minova.context import get_admin_context
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
-from minova.engine import service_liveness
 from minova.engine import step_lifecycle
 from minova.flows import interfaces
 from minova.flows import lifecycle
 from minova.objects.operation_params import CreateParams
-from minova.rpc.compute import ComputeClients
-from tests import base
+from tests import base as test_base
 from tests.fixtures.cloud import Cloud
+from tests.fixtures.cloud import format_notifications
 from tests.fixtures.cloud import NoImages
-from tests.functional.test_lifecycle import format_notifications
+from tests.functional import base
 
 
-class Crash(BaseException):
-    """The process ends at this very point."""
-
-
-class CrashingDriver:
-    """A driver whose process dies when it comes to a given method."""
-
-    def __init__(self, driver, method, before=True):
-        self._driver = driver
-        self._method = method
-        self._before = before
-        self.crashed = clock.event()
-
-    def __getattr__(self, name):
-        method = getattr(self._driver, name)
-        if name != self._method:
-            return method
-
-        def dies(*args, **kwargs):
-            if not self._before:
-                method(*args, **kwargs)
-            self.crashed.set()
-            raise Crash(name)
-
-        return dies
-
-
-class RecoveryTestCase(base.TestCase):
-    """Two hosts, one of which will die."""
-
-    def setUp(self):
-        super().setUp()
-        self.cloud = self.useFixture(Cloud())
-
-    def crash_at(self, host, method, before=True):
-        """Let the compute of ``host`` be one that dies at ``method``."""
-        self.cloud.stop(self.cloud.computes[host])
-        crashing = CrashingDriver(self.cloud.driver(host), method, before)
-        service = ComputeService(host, self.cloud.bus, crashing, NoImages())
-        service.start()
-        self.cloud.register_compute(host, service)
-        self.cloud.wait_registered(host)
-        return crashing
-
-    def restart(self, host):
-        """Start the compute of a host anew."""
-        self.cloud.stop(self.cloud.computes[host])
-        self.cloud.start_compute(host)
-
-    def stop_polling(self):
-        """Let nothing be found from now on by asking what is owed."""
-        self.config(heartbeat_interval=60)
-        self.config(group='conductor', sweep_interval=60)
-        # Whoever waits to ask goes by the interval of before.
-        clock.sleep(1)
-
-    def take_down(self, host):
-        """Let a host be down, and known to be."""
-        self.cloud.stop(self.cloud.computes[host])
-        self.cloud.wait_for(
-            lambda: service_liveness.is_silent(
-                self.cloud.read(hosts.list_services, 'nova-compute', host)[
-                    0
-                ].heartbeat_age,
-                1.0,
-            )
-        )
-
-    def assert_spans_paired(self, uuid):
-        """Each start is followed by exactly one end or error (invariant 5)."""
-        open_ = []
-        for event, _, _, _ in self.cloud.consumer.of_instance(uuid):
-            name, _, phase = event.rpartition('.')
-            if phase == 'start':
-                open_.append(name)
-            elif phase in ('end', 'error') and name in open_:
-                open_.remove(name)
-        self.assertEqual([], open_)
-
-
-class CrashTest(RecoveryTestCase):
+class CrashTest(base.RecoveryTestCase):
     """A compute dies at some point and is started again."""
 
     def test_build_goes_on_where_it_was(self):
@@ -363,7 +282,7 @@ class CrashTest(RecoveryTestCase):
         self.assert_spans_paired(uuid)
 
 
-class StartTest(RecoveryTestCase):
+class StartTest(base.RecoveryTestCase):
     """A compute is woken, and asked, before it has registered."""
 
     def setUp(self):
@@ -420,15 +339,18 @@ class StartTest(RecoveryTestCase):
         )
 
     def test_nested_step_refused(self):
-        compute = ComputeClients(self.cloud.bus).for_host('a')
+        steps = interfaces.step_client(self.cloud.bus)
         refused = []
 
         def ask():
             error = self.assertRaises(
                 exception.Unavailable,
-                compute.pre_live_migration,
+                steps.send,
                 get_admin_context(),
-                step='any',
+                'compute',
+                'a',
+                'pre_live_migration',
+                'any',
             )
             refused.append(str(error))
 
@@ -437,7 +359,7 @@ class StartTest(RecoveryTestCase):
         self.assertIn('about to start', refused[0])
 
 
-class RepeatedWakeupTest(RecoveryTestCase):
+class RepeatedWakeupTest(base.RecoveryTestCase):
     """A conductor dies when it has decided and woken nobody."""
 
     def test_lost_wakeup(self):
@@ -467,7 +389,7 @@ class RepeatedWakeupTest(RecoveryTestCase):
         self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
 
 
-class HostDownTest(RecoveryTestCase):
+class HostDownTest(base.RecoveryTestCase):
     """A host is down and is not coming back soon."""
 
     def setUp(self):
@@ -582,7 +504,7 @@ class HostDownTest(RecoveryTestCase):
         self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
 
 
-class DeadlineTest(base.TestCase):
+class DeadlineTest(test_base.TestCase):
     """No operation stays for ever, not even with a fault in our own code."""
 
     def setUp(self):

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RPC methods above the pinned release are refused."""
+
+from minova import exception
+from minova import states
+from tests.fixtures.newer_methods import NewerMethods
+from tests.functional import base
+
+
+class PinnedReleaseTest(base.FlowTestCase):
+    """Computes of the release before are not asked for what came later."""
+
+    hosts = ('a',)
+
+    def test_it_is_refused_before_anything_changes(self):
+        uuid, _, _, since = self.booted()
+        self.useFixture(NewerMethods('suspend_instance', 'rescue_instance'))
+        self.config(group='upgrade_levels', compute='1.0')
+        for kind in ('suspend', 'rescue'):
+            error = self.assertRaises(
+                exception.Conflict, self.cloud.begin, kind, uuid
+            )
+            self.assertIn('Remove the pin', str(error))
+            self.assertIn(f'{kind}_instance came with 1.1', str(error))
+        self.assertEqual(since, self.count(uuid))
+        self.assertIsNone(self.cloud.instance(uuid).task_state)
+        self.cloud.begin('pause', uuid)
+        self.assert_ended(uuid, states.PAUSED)
