@@ -1,6 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute: acts, on one host, on what that host owes.
+"""The compute service: runs the steps of one host.
 
-It has no database. What it needs of a step it is told when it takes the step,
-what it has done it tells the conductor, until it has an answer.
+A compute has no database. The conductor assigns a step with all its data, and
+the compute reports the result to the conductor until it is answered.
+
+================ ============================================================
+module           what it holds
+================ ============================================================
+service          the service: its parts, start, heartbeats, stop
+manager          the server of the compute's RPC interface
+step_runner      the threads and locks in which steps run
+step_context     one running step, as the flows see it
+conductor_client calls to conductors and to other computes, with retries
+power_sync       the comparison of the guests' power states with the database
+consoles         console output and VNC addresses for clients
+image_cache      the images of the host: download, use and expiry
+image_store      the files, locks and marks of the image cache
+================ ============================================================
 """

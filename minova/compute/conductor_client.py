@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking the conductor until it has answered.
+"""Calls to conductors and to other computes.
 
-What a compute tells a conductor must arrive: each question names its step and
-this start of the service, so that asking twice is answered once.
+The calls about steps are repeated until a conductor answers. Each names its
+step and the incarnation of the compute, so that a repeated call takes effect
+once.
 
-Here is also known whether this start of the service is still the newest of
-its host. Who has not heard so for a while (a process that was stopped, a host
-that was cut off) may have been replaced, and must ask before it acts.
+The client also knows whether its incarnation is still the newest of the host.
+A process that was suspended, or a host without network, may have been
+replaced: without a recent confirmation the client calls the conductor before
+the compute changes a guest.
 """
 
 from collections.abc import Callable
@@ -33,16 +35,16 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
-#: Seconds between two tries, growing to the second figure.
+#: The first and the longest delay between two calls, in seconds.
 _RETRY_DELAYS = (0.2, 5.0)
 
 
 class ServiceStopping(Exception):
-    """The service ends; what is not answered stays owed."""
+    """The service stops; unanswered calls stay open for its next start."""
 
 
 class ConductorClient:
-    """A compute's questions to conductors and to other computes."""
+    """The calls of a compute to conductors and to other computes."""
 
     def __init__(
         self,
@@ -59,11 +61,11 @@ class ConductorClient:
         self._incarnation = incarnation
         self._stopping = clock.event()
         self._confirmed_at = -math.inf
-        #: How often this start was told that another one has its place.
+        #: How often a conductor has reported a newer incarnation.
         self.times_replaced = 0
 
     def stop(self) -> None:
-        """Let whoever waits for an answer give up."""
+        """Stop all retries."""
         self._stopping.set()
 
     def _retry_until_answered(self, what: str, call: Callable[[], T]) -> T:
@@ -75,16 +77,16 @@ class ConductorClient:
             except exception.Unavailable as error:
                 away = str(error)
             if away != last_logged:
-                LOG.warning('%s is asked until answered: %s', what, away)
+                LOG.warning('%s: retrying until answered: %s', what, away)
                 last_logged = away
             if self._stopping.wait(pause):
                 raise ServiceStopping(what)
             pause = min(pause * 2, longest)
 
-    # -- this start of the service -------------------------------------------
+    # -- the incarnation -----------------------------------------------------
 
     def heartbeat(self) -> list[DueStep]:
-        """Give a sign of life, return what is owed; Stale when replaced."""
+        """Send a heartbeat; return the due steps; Stale when replaced."""
         asked_at = clock.monotonic()
         try:
             due_steps = self._conductor.heartbeat(
@@ -99,28 +101,26 @@ class ConductorClient:
         return due_steps
 
     def require_newest(self, times_replaced: int) -> None:
-        """Raise Stale when another start of the service has registered.
+        """Raise Stale when another incarnation has registered.
 
-        That is, since ``self.replaced`` was what is given here, even if this
-        one has its place again. Asks when it was not confirmed within two
-        heartbeats.
+        ``times_replaced`` is an earlier value of the attribute: a difference
+        is a replacement since then, even if this incarnation has registered
+        again. Sends a heartbeat if none was confirmed within two intervals.
         """
         trusted = 2 * CONF.heartbeat_interval
         if self.times_replaced == times_replaced and (
             clock.monotonic() - self._confirmed_at > trusted
         ):
-            self._retry_until_answered(
-                'whether this start is the newest', self.heartbeat
-            )
+            self._retry_until_answered('heartbeat', self.heartbeat)
         if self.times_replaced != times_replaced:
             raise exception.Stale(
-                what=f'Host {self._host}', holder='this start'
+                what=f'Host {self._host}', holder='this incarnation'
             )
 
     # -- steps ---------------------------------------------------------------
 
     def start_step(self, context: Context, step: str) -> StepAssignment:
-        """Take a step."""
+        """Start a step."""
         asked_at = clock.monotonic()
         assignment = self._retry_until_answered(
             f'start_step {step}',
@@ -137,9 +137,9 @@ class ConductorClient:
     def save_checkpoint(
         self, context: Context, step: str, checkpoint: str, facts: Any
     ) -> dict[str, str]:
-        """Pass a checkpoint."""
+        """Record a checkpoint."""
         return self._retry_until_answered(
-            f'save {checkpoint} of {step}',
+            f'save_checkpoint {checkpoint} of {step}',
             lambda: self._conductor.save_checkpoint(
                 context,
                 step=step,
@@ -152,7 +152,7 @@ class ConductorClient:
     def finish_step(
         self, context: Context, step: str, result: dict[str, Any]
     ) -> StepAck:
-        """End a step well."""
+        """Finish a step."""
         return self._retry_until_answered(
             f'finish_step {step}',
             lambda: self._conductor.finish_step(
@@ -170,7 +170,7 @@ class ConductorClient:
         error: Exception,
         facts: dict[str, Any],
     ) -> StepAck:
-        """End a step badly."""
+        """Fail a step."""
         return self._retry_until_answered(
             f'fail_step {step}',
             lambda: self._conductor.fail_step(
@@ -182,30 +182,32 @@ class ConductorClient:
             ),
         )
 
-    # -- once ----------------------------------------------------------------
+    # -- without retries -----------------------------------------------------
 
     def report_progress(
         self, context: Context, migration: int, byte_counts: dict[str, int]
     ) -> None:
-        """Tell how far a migration is, if a conductor listens."""
+        """Report the progress of a migration, once."""
         try:
             self._conductor.report_progress(
                 context, migration=migration, byte_counts=byte_counts
             )
         except exception.Unavailable as error:
-            LOG.debug('Progress of %s is not told: %s', migration, error)
+            LOG.debug(
+                'Migration %s: progress not reported: %s', migration, error
+            )
 
     def call_step(
         self, context: Context, host: str, method: str, step: str
     ) -> dict[str, Any]:
-        """Let another host run a nested step."""
+        """Run a nested step on another host; return its result."""
         result = self._steps.send(context, 'compute', host, method, step)
         return result or {}
 
     def guest_power_state(
         self, context: Context, host: str, instance_uuid: str
     ) -> int | None:
-        """Ask another host for a guest's power state."""
+        """Return the power state of a guest on another host."""
         return self._computes.for_host(host).guest_power_state(
             context, instance_uuid=instance_uuid
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hypervisor says of a guest's consoles, as others can use it."""
+"""Console output and VNC addresses in the form for clients and proxies."""
 
 import ipaddress
 import re
@@ -9,20 +9,20 @@ from minova import machine_id
 from minova.conf import CONF
 from minova.virt.driver import VncEndpoint
 
-#: How much of a console is told, in bytes: it travels in one message.
+#: Bytes of console output in one answer, which is one message.
 MAX_OUTPUT_BYTES: Final = 100 * 1024
 
-#: What XML cannot hold, and a client's screen should not be sent.
+#: Characters that XML does not allow; a terminal may act on them.
 _UNWRITABLE = re.compile(
     '[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]'
 )
 
 
 def decode_output(output: bytes, lines: int | None) -> str:
-    """Return what a guest said as text, the last ``lines`` of it or all.
+    """Return console output as text: the last ``lines`` lines, or all.
 
-    What is no UTF-8 is shown as a replacement character, what clients cannot
-    take is left out. An end of line at the very end is none of the lines.
+    Bytes that are not UTF-8 become replacement characters, and characters
+    that XML does not allow are removed. A newline at the end starts no line.
     """
     whole = _UNWRITABLE.sub('', output.decode(errors='replace'))
     if lines is None:
@@ -33,7 +33,7 @@ def decode_output(output: bytes, lines: int | None) -> str:
 
 
 def get_connect_info(endpoint: VncEndpoint) -> dict[str, str | int | None]:
-    """Return how a proxy reaches a screen, and from which machine alone."""
+    """Return the address of a VNC server for a proxy, as the RPC answer."""
     if endpoint.socket is not None:
         return _connect_info(
             None, None, endpoint.socket, machine_id.mount_namespace_id()
@@ -41,7 +41,7 @@ def get_connect_info(endpoint: VncEndpoint) -> dict[str, str | int | None]:
     assert endpoint.host is not None
     address = _address(endpoint.host)
     if address is not None and address.is_unspecified:
-        # It listens on all; this one is known to lead here from elsewhere.
+        # It listens on all addresses; other machines use this one.
         return _connect_info(
             CONF.my_ip, endpoint.port, None, _local_machine_id(CONF.my_ip)
         )
@@ -68,6 +68,6 @@ def _address(
 
 
 def _connect_info(
-    host: str | None, port: int | None, socket: str | None, only: str | None
+    host: str | None, port: int | None, socket: str | None, machine: str | None
 ) -> dict[str, str | int | None]:
-    return {'host': host, 'port': port, 'socket': socket, 'machine': only}
+    return {'host': host, 'port': port, 'socket': socket, 'machine': machine}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images that this host has fetched, one file each, and for how long.
+"""The image cache of a host: one file for each downloaded image.
 
-A file is used while a step is at work with it, and as long as a disk is made
-on it. It is looked at, every byte, when a process uses it for the first time;
-one that is not what was fetched is fetched anew. One that nobody has used for
-``[compute] image_cache_max_age`` seconds is removed.
+A file is in use while a step uses it, and as long as a disk has it as its
+backing file. The first use in a process verifies the checksum of the file; a
+damaged file is downloaded again. A file without use for ``[compute]
+image_cache_max_age`` seconds is removed.
 """
 
 import collections
@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 
 class ImageCache:
-    """Fetches an image once, however many ask for it at the same time."""
+    """Downloads each image once, also for concurrent users."""
 
     def __init__(
         self, images: ImageService, directory: str, host: str
@@ -41,18 +41,19 @@ class ImageCache:
         self._guard = clock.lock()
         self._locks: dict[str, clock.Lock] = {}
         self._lock_users: collections.Counter[str] = collections.Counter()
-        #: What this process has looked at, byte by byte.
+        #: The checksums that this process has verified.
         self._verified: dict[str, Checksum] = {}
 
     # -- using ---------------------------------------------------------------
 
     @contextlib.contextmanager
     def use(self, context: CallerContext, image_id: str) -> Iterator[str]:
-        """Give the path of the image's data, which stays while it is used.
+        """Yield the path of an image, which stays during the context.
 
-        A disk that is made on it meanwhile keeps it from then on. Raises
-        ImageNotFound, Unavailable or OperationFailed as ``Images`` does;
-        OperationFailed also for an image that must not be used as a disk.
+        A disk that is created on the image in the context keeps it longer.
+        Raises ImageNotFound, Unavailable or OperationFailed as the image
+        service does; OperationFailed also for an image that is unsafe as a
+        disk.
         """
         with contextlib.ExitStack() as held:
             try:
@@ -61,8 +62,8 @@ class ImageCache:
                 held.enter_context(
                     self._store.locked(image_id, 'use', shared=True)
                 )
-                # Before anything is made of it: should this process end, the
-                # host is still known to use it.
+                # Marked before a disk is created: after a crash the host is
+                # still known to use the image.
                 self._store.mark_used(image_id)
                 held.callback(self._mark_used, image_id)
                 self._ensure_fetched(context, image_id)
@@ -77,13 +78,11 @@ class ImageCache:
         try:
             self._store.mark_used(image_id)
         except OSError as error:
-            # It was marked when it began; it only looks less used.
-            LOG.warning(
-                'The use of image %s is not noted: %s', image_id, error
-            )
+            # The mark of the start of the use remains.
+            LOG.warning('Image %s: use not recorded: %s', image_id, error)
 
     def _ensure_fetched(self, context: CallerContext, image_id: str) -> None:
-        """Have the data in its place, as it was fetched."""
+        """Download the image unless a verified file exists."""
         with self._lock_image(image_id):
             if self._is_verified(image_id):
                 return
@@ -92,7 +91,7 @@ class ImageCache:
                     self._verified[image_id] = self._fetch(context, image_id)
 
     def _is_verified(self, image_id: str) -> bool:
-        """Tell whether the file is still the one that was looked at."""
+        """Tell whether the file is unchanged since its verification."""
         verified = self._verified.get(image_id)
         if verified is None:
             return False
@@ -103,7 +102,7 @@ class ImageCache:
         return (state.st_size, state.st_mtime_ns) == verified[:2]
 
     def _verify(self, image_id: str) -> bool:
-        """Look at the file, byte by byte."""
+        """Compare the checksum of the file with the recorded one."""
         path = self._store.path(image_id)
         known = self._store.read_checksum(image_id)
         if not os.path.exists(path):
@@ -114,7 +113,7 @@ class ImageCache:
                 self._verified[image_id] = found
                 return True
         LOG.warning(
-            'Image %s in %s is not what was fetched; it is fetched anew.',
+            'Image %s in %s: checksum mismatch; downloading it again',
             image_id,
             self._store.directory,
         )
@@ -123,7 +122,7 @@ class ImageCache:
     def _fetch(self, context: CallerContext, image_id: str) -> Checksum:
         self._store.remove_parts(image_id)
         image = self._images.show(context, image_id)
-        self._require_room(image_id, image.size or 0)
+        self._require_free_space(image_id, image.size or 0)
         part = self._store.new_part_path(image_id)
         try:
             self._images.download(context, image_id, part)
@@ -133,7 +132,7 @@ class ImageCache:
             self._store.remove_parts(image_id)
             raise
 
-    def _require_room(self, image_id: str, size: int) -> None:
+    def _require_free_space(self, image_id: str, size: int) -> None:
         free = shutil.disk_usage(self._store.directory).free
         if size > free:
             raise exception.OperationFailed(
@@ -144,7 +143,7 @@ class ImageCache:
 
     @contextlib.contextmanager
     def _lock_image(self, image_id: str) -> Iterator[None]:
-        """Let one thread of this process look for the image at a time."""
+        """Let one thread of this process download or verify an image."""
         with self._guard:
             lock = self._locks.setdefault(image_id, clock.lock())
             self._lock_users[image_id] += 1
@@ -157,24 +156,23 @@ class ImageCache:
                 if not self._lock_users[image_id]:
                     del self._lock_users[image_id], self._locks[image_id]
 
-    # -- ageing --------------------------------------------------------------
+    # -- expiry --------------------------------------------------------------
 
     def remove_expired(self, in_use: Callable[[], set[str]]) -> list[str]:
-        """Remove what nobody uses, and what crashes have left; return it.
+        """Remove unused images and partial downloads; return the images.
 
-        ``in_use`` returns the paths of the files on which disks of this host
-        are made; it is asked again before anything is removed.
+        ``in_use`` returns the backing files of the host's disks; it is called
+        again before each removal.
         """
         try:
             removed = self._remove_unused(in_use)
         except OSError as error:
             raise exception.OperationFailed(
-                cause=f'A look at {self._store.directory}', reason=str(error)
+                cause=f'Expiry of images in {self._store.directory}',
+                reason=str(error),
             ) from error
         if removed:
-            LOG.info(
-                'Images that nobody uses were removed: %s', ', '.join(removed)
-            )
+            LOG.debug('Images removed after expiry: %s', ', '.join(removed))
         return removed
 
     def _remove_unused(self, in_use: Callable[[], set[str]]) -> list[str]:
@@ -185,8 +183,8 @@ class ImageCache:
         used = self._images_in_use(in_use)
         removed = []
         for image_id in images:
-            with self._try_lock_all(image_id) as mine:
-                if not mine:
+            with self._try_lock_all(image_id) as is_locked:
+                if not is_locked:
                     continue
                 self._store.remove_parts(image_id)
                 if image_id in used:
@@ -200,7 +198,7 @@ class ImageCache:
 
     @contextlib.contextmanager
     def _try_lock_all(self, image_id: str) -> Iterator[bool]:
-        """Have both locks of an image alone, if nobody has one."""
+        """Take both locks of an image; yield False if one is taken."""
         with contextlib.ExitStack() as held:
             for what in ('use', 'fetch'):
                 file = self._store.try_lock(image_id, what)
@@ -213,14 +211,15 @@ class ImageCache:
     def _is_expired(
         self, image_id: str, in_use: Callable[[], set[str]]
     ) -> bool:
-        """Tell whether neither this host nor another one uses an image."""
+        """Tell whether no host uses an image any more."""
         longest = CONF.compute.image_cache_max_age
         if not longest:
             return False
         last = self._store.last_used(image_id)
         now = clock.now().timestamp()
         if last is not None:
-            # It may have been used since it was asked, not since it is ours.
+            # Disks may have been created since the first list, but not since
+            # the locks were taken.
             if now - last >= longest and image_id not in self._images_in_use(
                 in_use
             ):
@@ -231,20 +230,20 @@ class ImageCache:
             return False
         idle = self._store.idle_since(image_id)
         if idle is None:
-            # Data of which nobody knows who used it, or when: from now on.
+            # Without a record of its use the image counts as used now.
             self._store.mark_used(image_id)
             return False
-        # Disks may have gone to another host that has not looked since.
+        # Another host may have received disks since its last expiry run.
         pause = 2 * float(CONF.compute.image_cache_manager_interval)
         return now - idle >= pause
 
     def _mark_in_use(self, image_id: str) -> None:
-        """Let other hosts know that there are disks on it here."""
+        """Record for other hosts that disks of this host use the image."""
         if self._store.last_used(image_id) is None:
             self._store.mark_used(image_id)
 
     def _images_in_use(self, in_use: Callable[[], set[str]]) -> set[str]:
-        """Return the images on which disks are made."""
+        """Return the images that are backing files of disks."""
         found = set()
         for path in in_use():
             folder, name = os.path.split(os.path.realpath(path))
@@ -254,7 +253,7 @@ class ImageCache:
 
 
 def _inspect(path: str, image_id: str, disk_format: str | None) -> None:
-    """Raise OperationFailed for data that is dangerous as a disk."""
+    """Raise OperationFailed for data that is unsafe as a disk."""
     with open(path, 'rb') as file:
         head = file.read(qcow2.HEADER_BYTES)
     try:

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory of the image cache: names, locks, sums and marks.
+"""The directory of the image cache: names, locks, checksums and marks.
 
-Below the directory, which all hosts of a machine may have in common::
+Several hosts of one machine may share the directory::
 
-    IMAGE                the data, whole and looked at
-    .IMAGE.X.part        data that is being fetched, or was when it was cut off
-    .facts/IMAGE         size, time and SHA-256 of the data
-    .marks/IMAGE@HOST    a host uses the image; when it did last is the time
-                         of the file
-    .locks/IMAGE.use     shared: the image is being used, alone: it may go
-    .locks/IMAGE.fetch   the image is being fetched or looked at
+    IMAGE                the complete data
+    .IMAGE.X.part        a download that is running or was interrupted
+    .checksums/IMAGE     size, time and SHA-256 of the data
+    .marks/IMAGE@HOST    a host uses the image; the time of the file is that
+                         of the last use
+    .locks/IMAGE.use     shared: in use; exclusive: the image may be removed
+    .locks/IMAGE.fetch   the image is being downloaded or verified
 
-The kernel gives the locks of a process back when it ends, however it ends.
-They are asked for again and again, not waited for in the kernel, so that time
-may be virtual.
+The kernel releases the locks of a process when it exits for any reason. The
+code polls for a lock instead of blocking in the kernel, so that the simulator
+can replace the clock.
 """
 
 from collections.abc import Iterator
@@ -30,18 +30,18 @@ from minova import clock
 from minova import exception
 from minova import lockfile
 
-#: Seconds between two looks whether a lock is free.
+#: Seconds between two attempts to take a lock.
 _POLL_INTERVAL = 0.1
 _CHUNK_BYTES = 1 << 20
 _ID = re.compile('[0-9A-Za-z-]{1,64}')
-#: The service that writes data to a part makes a part of it in its turn.
+#: The image service may write a part of its own next to a part.
 _PART = re.compile(
     r'\.{1,2}(?P<image>[0-9A-Za-z-]{1,64})(\.[0-9a-f-]{36}\.part){1,2}'
 )
 
 
 class Checksum(NamedTuple):
-    """What is known of data that was looked at."""
+    """The checksum of a verified file."""
 
     size: int
     mtime_ns: int
@@ -49,23 +49,24 @@ class Checksum(NamedTuple):
 
 
 class ImageStore:
-    """The files of the cache, as one host sees them. OSError from all."""
+    """The files of the cache for one host; every method raises OSError."""
 
     def __init__(self, directory: str, host: str) -> None:
         self.directory = os.path.abspath(directory)
         self._host = host
 
     def prepare(self) -> None:
-        """Make the directories."""
-        for name in ('.facts', '.marks', '.locks'):
+        """Create the directories."""
+        for name in ('.checksums', '.marks', '.locks'):
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
 
     # -- data ----------------------------------------------------------------
 
     def path(self, image_id: str) -> str:
-        """Return where the data of an image is, or is to be.
+        """Return the path of the data of an image, which may not exist.
 
-        ImageNotFound for what is nobody's id: it would be part of a path.
+        Raises ImageNotFound for a text that is no image id, because the id is
+        part of the path.
         """
         if not _ID.fullmatch(image_id):
             raise exception.ImageNotFound(image_id=image_id[:64])
@@ -75,11 +76,11 @@ class ImageStore:
         return os.path.join(self.directory, name)
 
     def new_part_path(self, image_id: str) -> str:
-        """Return a name for data that is being fetched."""
+        """Return a new path for a download."""
         return self._inside(f'.{image_id}.{clock.uuid4()}.part')
 
     def images(self) -> list[str]:
-        """Return the images that something is here of, in their order."""
+        """Return the images with any file in the directory, sorted."""
         if not os.path.isdir(self.directory):
             return []
         found = set(filter(_ID.fullmatch, os.listdir(self.directory)))
@@ -88,13 +89,13 @@ class ImageStore:
         return sorted(found)
 
     def remove_parts(self, image_id: str) -> None:
-        """Remove what is left of fetching; who fetches must be alone."""
+        """Remove partial downloads; the caller has the ``fetch`` lock."""
         for match in self._parts():
             if match['image'] == image_id:
                 _unlink(self._inside(match.string))
 
     def remove(self, image_id: str) -> None:
-        """Remove the data and what is known of it."""
+        """Remove the data and its checksum."""
         _unlink(self.path(image_id))
         _unlink(self._checksum_path(image_id))
 
@@ -107,10 +108,10 @@ class ImageStore:
         folder = os.path.join(self.directory, kind)
         return os.listdir(folder) if os.path.isdir(folder) else []
 
-    # -- what is known -------------------------------------------------------
+    # -- checksums -----------------------------------------------------------
 
     def read_checksum(self, image_id: str) -> Checksum | None:
-        """Return what was written down, None if nothing that makes sense."""
+        """Return the recorded checksum, None without a valid record."""
         try:
             with open(self._checksum_path(image_id), 'rb') as file:
                 return Checksum(**orjson.loads(file.read()))
@@ -118,16 +119,16 @@ class ImageStore:
             return None
 
     def publish(self, image_id: str, part: str) -> Checksum:
-        """Give data its name; what is known of it is written down before.
+        """Record the checksum of a download, then give it its final name.
 
-        Should it be cut off between the two, the old data is seen not to be
-        what is known, and fetched anew.
+        After an interruption between the two the old data does not match the
+        checksum and is downloaded again.
         """
-        facts = checksum_file(part)
+        checksum = checksum_file(part)
         path = self._checksum_path(image_id)
         scrap = self.new_part_path(image_id)
         with open(scrap, 'wb') as file:
-            file.write(orjson.dumps(facts._asdict()))
+            file.write(orjson.dumps(checksum._asdict()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(scrap, path)
@@ -137,40 +138,40 @@ class ImageStore:
             os.fsync(directory)
         finally:
             os.close(directory)
-        return facts
+        return checksum
 
     def _checksum_path(self, image_id: str) -> str:
-        return os.path.join(self.directory, '.facts', image_id)
+        return os.path.join(self.directory, '.checksums', image_id)
 
     # -- marks ---------------------------------------------------------------
 
     def mark_used(self, image_id: str) -> None:
-        """Note that this host uses the image now."""
+        """Record a use of the image by this host."""
         path = self._mark_path(image_id)
         now = clock.now().timestamp()
         with open(path, 'ab'):
             os.utime(path, (now, now))
 
     def last_used(self, image_id: str) -> float | None:
-        """Return when this host has used the image last, in seconds."""
+        """Return the time of the last use by this host, in seconds."""
         try:
             return os.stat(self._mark_path(image_id)).st_mtime
         except FileNotFoundError:
             return None
 
     def remove_mark(self, image_id: str) -> None:
-        """Note that this host does not use the image any more."""
+        """Record that this host uses the image no more."""
         _unlink(self._mark_path(image_id))
 
     def mark_idle(self, image_id: str) -> None:
-        """Note that the last host that used the image does not any more."""
+        """Record that the last host uses the image no more."""
         path = self._checksum_path(image_id)
         now = clock.now().timestamp()
         if os.path.exists(path):
             os.utime(path, (now, now))
 
     def idle_since(self, image_id: str) -> float | None:
-        """Return since when nobody uses an image, None if nobody knows."""
+        """Return since when no host uses an image, None if unknown."""
         try:
             return os.stat(self._checksum_path(image_id)).st_mtime
         except FileNotFoundError:
@@ -190,27 +191,27 @@ class ImageStore:
     def try_lock(
         self, image_id: str, what: str, shared: bool = False
     ) -> IO[str] | None:
-        """Have a lock until the file is closed; None when it is not free."""
+        """Take a lock until the file is closed; None when it is taken."""
         path = self._lock_path(image_id, what)
         while True:
             file = lockfile.acquire(path, shared)
             if file is None or _is_at(file, path):
                 return file
-            # Who had it before has removed it.
+            # The previous holder has removed the file.
             file.close()
 
     @contextlib.contextmanager
     def locked(
         self, image_id: str, what: str, shared: bool = False
     ) -> Iterator[None]:
-        """Have a lock, wait for it first."""
+        """Wait for a lock and hold it."""
         while (file := self.try_lock(image_id, what, shared)) is None:
             clock.sleep(_POLL_INTERVAL)
         with file:
             yield
 
     def forget_locks(self, image_id: str) -> None:
-        """Remove the lock files; the caller has both locks, alone."""
+        """Remove the lock files; the caller has both locks exclusively."""
         for what in ('use', 'fetch'):
             _unlink(self._lock_path(image_id, what))
 
@@ -219,7 +220,7 @@ class ImageStore:
 
 
 def checksum_file(path: str) -> Checksum:
-    """Read a whole file and return what it is."""
+    """Read a whole file and return its checksum."""
     found = hashlib.sha256()
     with open(path, 'rb') as file:
         while piece := file.read(_CHUNK_BYTES):

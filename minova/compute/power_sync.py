@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power reconciliation, the seeing half: where hypervisor and rows differ.
+"""Power synchronisation on the host: guests that differ from the database.
 
-The rows are asked for before the guests are looked at, and a difference is
-reported with the generation of the row it was seen against: an instance that
-moves in between is found to have moved on by the conductor, which decides.
+The compute reads the rows before the guests and reports a difference with the
+generation of its row. The conductor ignores the report when an operation has
+changed the generation since.
 """
 
 from oslo_log import log as logging
@@ -23,13 +23,12 @@ from minova.virt.driver import Guest
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a change of a guest is waited for before it is looked
-#: whether the service stops.
+#: Seconds to wait for a guest event before the check for a stop.
 EVENT_POLL_TIMEOUT = 0.5
 
 
 class Reconciler:
-    """Compares, at once when a guest changes and periodically."""
+    """Compares after each guest event and periodically."""
 
     def __init__(
         self, host: str, driver: Driver, conductor: Conductor
@@ -43,37 +42,37 @@ class Reconciler:
         self._listener: clock.Thread | None = None
 
     def start(self) -> None:
-        """Begin, with a first comparison at once."""
+        """Start, with a first comparison at once."""
         self._loop.start()
         self._listener = clock.spawn(f'events-{self._host}', self._listen)
 
     def stop(self) -> None:
-        """Compare no more."""
+        """Stop both threads."""
         self._stopping = True
         self._loop.stop()
         if self._listener is not None:
             self._listener.join()
 
     def reconcile_soon(self) -> None:
-        """Compare without waiting for the next round."""
+        """Compare now instead of at the next interval."""
         self._loop.wake()
 
     def _interval(self) -> float:
         wanted = CONF.compute.sync_power_state_interval
-        # Without a period only events lead to a comparison.
+        # With interval 0 only events start a comparison.
         return float(wanted) if wanted > 0 else 86400.0
 
     def _listen(self) -> None:
         while not self._stopping:
             if self._driver.next_event(timeout=EVENT_POLL_TIMEOUT) is None:
                 continue
-            # More events may follow, and a guest that restarts is off for a
-            # moment: one comparison a little later sees what has come of it.
+            # More events may follow, and a guest that reboots is off for a
+            # moment: the comparison waits for the final state.
             clock.sleep(CONF.compute.lifecycle_event_delay)
             self.reconcile_soon()
 
     def reconcile(self) -> None:
-        """Compare all guests of the host with all its rows."""
+        """Compare all guests of the host with its instances."""
         context = get_admin_context()
         rows = {
             row.uuid: row
@@ -83,8 +82,8 @@ class Reconciler:
         }
         guests = {guest.uuid: guest for guest in self._driver.guests()}
         if len(rows) != len(guests):
-            LOG.info(
-                'Host %s has %d guests and the database %d instances on it.',
+            LOG.debug(
+                'Host %s: %d guests, %d instances in the database',
                 self._host,
                 len(guests),
                 len(rows),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One compute: what it is made of and how it lives."""
+"""The compute service of one host: its parts, start, heartbeats and stop."""
 
 from collections.abc import Callable
 
@@ -36,8 +36,8 @@ LOG = logging.getLogger(__name__)
 class ComputeService:
     """The compute of ``host``; each start of it is an incarnation.
 
-    Only the newest incarnation may take steps: one that is woken after a long
-    sleep finds itself replaced and stops acting.
+    Only the newest incarnation may run steps. A process that was suspended
+    for long finds that it was replaced and runs no more steps.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ComputeService:
         images: ImageService,
         on_fatal: Callable[[str], None] | None = None,
     ) -> None:
-        """``give_up`` ends the process when it cannot be made to hear."""
+        """``on_fatal`` exits the process after failed RPC self-checks."""
         self._bus = bus
         self.host = host
         self.driver = driver
@@ -88,7 +88,7 @@ class ComputeService:
         )
         self.reconciler = Reconciler(host, driver, self._conductor)
         self._heartbeats = PeriodicTask(
-            f'beat-{host}',
+            f'heartbeat-{host}',
             self._heartbeat,
             lambda: CONF.heartbeat_interval,
         )
@@ -100,10 +100,10 @@ class ComputeService:
         self._registered = clock.event()
 
     def start(self) -> None:
-        """Answer, register, take up what is owed, watch the guests.
+        """Start the RPC server and the heartbeats.
 
-        Registering goes on in the background until the hypervisor can be
-        used and a conductor answers.
+        The first heartbeat registers the host, in the background and until
+        the hypervisor works and a conductor answers; then due steps start.
         """
         self.self_check.start()
         self._heartbeats.start()
@@ -112,18 +112,18 @@ class ComputeService:
 
     @property
     def is_registered(self) -> bool:
-        """Whether a conductor knows the host."""
+        """Whether the host is registered with a conductor."""
         return self._registered.is_set()
 
     def wait_until_ready(self, timeout: float = 30) -> None:
-        """Wait until a conductor knows the host; Unavailable after timeout."""
+        """Wait for the registration; Unavailable after ``timeout`` seconds."""
         if not self._registered.wait(timeout):
             raise exception.Unavailable(
                 what=f'Compute {self.host}', reason='no conductor answers'
             )
 
     def stop(self) -> None:
-        """Finish what is quick, leave the rest owed to the next start."""
+        """Stop; the next incarnation resumes the unfinished steps."""
         self.self_check.stop()
         self._heartbeats.stop()
         self._image_expiry.stop()
@@ -133,7 +133,7 @@ class ComputeService:
         self.driver.close()
         LOG.info('Compute %s has stopped.', self.host)
 
-    # -- signs of life -------------------------------------------------------
+    # -- heartbeats ----------------------------------------------------------
 
     def _heartbeat(self) -> None:
         if not self._registered.is_set():
@@ -151,15 +151,15 @@ class ComputeService:
             due_steps = self._conductor_client.heartbeat()
         except exception.Superseded:
             LOG.warning(
-                'Another start of the compute %s had registered and is not '
-                'heard of; this one takes its place again.',
+                'Compute %s: a newer incarnation sends no heartbeats; '
+                'registering again',
                 self.host,
             )
             due_steps = self._register(self.driver.inventory())
         except exception.Stale:
             LOG.error(
-                'Another start of the compute %s has registered; this one '
-                'takes no more steps. Two hosts must not share a name.',
+                'Compute %s: a newer incarnation has registered; this one '
+                'runs no more steps. Two hosts must not have the same name.',
                 self.host,
             )
             return

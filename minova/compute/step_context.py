@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step at work on this host; see ``flows.chain.Job``."""
+"""One running step on this host, as the flows see it."""
 
 from collections.abc import Callable
 import contextlib
@@ -28,12 +28,12 @@ from minova.virt.driver import Peer
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two tries to reach another host.
+#: Seconds between two calls to a host that does not answer.
 _RETRY_DELAY = 1.0
 
 
 class StepContext:
-    """What a step's work sees: its ticket, the host, the conductor."""
+    """The assignment of a step, with its host and the conductor."""
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class StepContext:
         self._times_replaced = conductor.times_replaced
         self._request_abort = request_abort
         self._request_force = request_force
-        #: Somebody may have asked for it while nobody was at work.
+        #: The migration must end soon, at the cost of the guest. The request
+        #: may be older than this start of the step.
         self.force_requested = (
             isinstance(assignment.params, LiveMigrateParams)
             and assignment.params.force_requested is not None
@@ -76,31 +77,31 @@ class StepContext:
 
     @property
     def driver(self) -> Driver:
-        """The hypervisor; Stale for a start of the service that is replaced.
+        """The hypervisor; Stale when another incarnation has registered.
 
-        So who was stopped for a while does not touch guests that another
-        start has changed since.
+        A process that was suspended must not change guests that a newer
+        incarnation has changed since.
         """
         self._conductor.require_newest(self._times_replaced)
         return self._driver
 
     @property
     def migration(self) -> Migration:
-        """The record of the move."""
+        """The migration record of the operation."""
         move = self._assignment.migration
         if move is None:
-            raise LookupError(f'{self.kind} makes no move')
+            raise LookupError(f'{self.kind} has no migration')
         return move
 
-    # -- what is to be made --------------------------------------------------
+    # -- the guest -----------------------------------------------------------
 
     def spec(
         self, fetch_kernel: bool = False, rescue: RescueImage | None = None
     ) -> GuestSpec:
-        """Return what the hypervisor is to know of the guest.
+        """Return the definition of the guest for the hypervisor.
 
-        With ``fetched`` the kernel and its ramdisk, if it has any, are on
-        this host, for disks to be made with.
+        With ``fetch_kernel`` the kernel and ramdisk of the image, if any, are
+        on this host. ``rescue`` is the image of a rescue disk.
         """
         spec = specs.from_instance(
             self.instance,
@@ -117,11 +118,14 @@ class StepContext:
         )
 
     def fetch_image(self, image_id: str | None = None) -> str | None:
-        """Return the path of an image, the instance's own, on this host."""
+        """Return the local path of an image, by default the instance's.
+
+        None for a driver without images, or an instance without image.
+        """
         return self._fetch(image_id or self.instance.image_ref)
 
     def _fetch(self, image_id: str) -> str | None:
-        """Have an image on this host until the work ends; return its path."""
+        """Keep an image on this host until the step ends; return its path."""
         if not self._driver.uses_images or not image_id:
             return None
         if image_id not in self._local_paths:
@@ -131,25 +135,25 @@ class StepContext:
         return self._local_paths[image_id]
 
     def close(self) -> None:
-        """Let go of the images: the work has ended."""
+        """Release the images: the step has ended."""
         self._local_paths.clear()
         self._image_uses.close()
 
     def peer(self) -> Peer:
-        """Return the other host of the move."""
+        """Return the other host of the migration."""
         move = self.migration
         if move.source_host == self.host:
             return Peer(str(move.dest_host), str(move.dest_ip))
         return Peer(move.source_host, '')
 
     def is_current_generation(self, generation: int | None) -> bool:
-        """Tell whether a guest was last defined by this operation."""
+        """Tell whether this operation defined the guest last."""
         return generation == self._assignment.generation
 
     # -- the conductor and other hosts ---------------------------------------
 
     def save_checkpoint(self, checkpoint: str, **facts: Any) -> None:
-        """Record that a point was passed; Stale when taken over."""
+        """Record a checkpoint with its data; Stale after a takeover."""
         self._nested |= self._conductor.save_checkpoint(
             self.context, self._assignment.step, checkpoint, facts
         )
@@ -158,7 +162,12 @@ class StepContext:
     def call_step(
         self, step: type[ComputeStep], host: str, timeout: float = math.inf
     ) -> JsonDict:
-        """Let another host run a nested step; return its result."""
+        """Run a nested step on another host; return its result.
+
+        Repeats the call while the host does not answer, for ``timeout``
+        seconds and as long as the step is not cancelled; then raises
+        GuestMigrationFailed.
+        """
         number = self._nested[step.method]
         until = clock.monotonic() + timeout
         last_logged = None
@@ -172,7 +181,7 @@ class StepContext:
             if clock.monotonic() >= until:
                 raise exception.GuestMigrationFailed(
                     instance_id=self.instance.uuid,
-                    reason=f'{host} did not do its part: {away}',
+                    reason=f'{step.method} on {host}: {away}',
                 ) from away
             last_logged = self._log_once(
                 f'{step.method} on {host}: {away}', last_logged
@@ -184,7 +193,10 @@ class StepContext:
                 self.check_cancelled()
 
     def get_power_state(self, host: str) -> int | None:
-        """Ask another host for the guest's power state until it answers."""
+        """Return the power state of the guest on another host, None: no guest.
+
+        Repeats the call until the host answers.
+        """
         last_logged = None
         while True:
             try:
@@ -194,14 +206,14 @@ class StepContext:
             except exception.Unavailable as error:
                 away = error
             last_logged = self._log_once(
-                f'whether the guest runs at {host} is asked again: {away}',
+                f'power state of the guest on {host}: retrying: {away}',
                 last_logged,
             )
             self.wait(_RETRY_DELAY)
             self._check_stale()
 
     def _log_once(self, text: str, last_logged: str | None) -> str:
-        """Log why it is tried again, unless it is what was told before."""
+        """Log a reason for a retry once; return it."""
         if text != last_logged:
             LOG.warning(
                 '%s %s of %s: %s',
@@ -213,28 +225,28 @@ class StepContext:
         return text
 
     def report_progress(self, **byte_counts: int) -> None:
-        """Tell how far a migration is."""
+        """Report the progress of the migration, in bytes."""
         self._conductor.report_progress(
             self.context, self.migration.id, byte_counts
         )
 
-    # -- whether it is wanted ------------------------------------------------
+    # -- cancellation --------------------------------------------------------
 
     def request_abort(self, step: type[ComputeStep]) -> None:
-        """Let ``step`` of the same instance, at work here, stop."""
+        """Cancel ``step`` of the same instance if it runs on this host."""
         self._request_abort(self.instance.uuid, step.method)
 
     def request_force(self, step: type[ComputeStep]) -> bool:
-        """Let ``step``, as above, end soon; False when it is not at work."""
+        """Set ``force_requested`` of such a step; False if none runs."""
         return self._request_force(self.instance.uuid, step.method)
 
     def stop(self, reason: exception.MinovaException) -> None:
-        """Let the work end at its next look; Stale outlasts Cancelled."""
+        """Stop the step at its next check; Stale outranks Cancelled."""
         if not isinstance(self._stop_reason, exception.Stale):
             self._stop_reason = reason
 
     def check_cancelled(self) -> None:
-        """Raise Cancelled or Stale when the work is not wanted any more."""
+        """Raise Cancelled or Stale when the step must stop."""
         if self._stop_reason is not None:
             raise self._stop_reason
 
@@ -243,14 +255,14 @@ class StepContext:
             raise self._stop_reason
 
     def wait(self, seconds: float) -> None:
-        """Let time pass; ``check`` afterwards.
+        """Wait; the caller calls ``check_cancelled`` afterwards.
 
-        When the service ends the work ends here, and is gone on with by the
-        next start of the service.
+        Raises ServiceStopping when the service stops; the next incarnation
+        then resumes the step.
         """
         if self._stopping.wait(seconds):
             raise ServiceStopping(self._assignment.method)
 
     def seconds_left(self) -> float:
-        """Seconds until the operation's deadline."""
+        """Return the seconds until the deadline of the operation."""
         return self._deadline - clock.monotonic()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running steps: the one place where a host does what it owes.
+"""The execution of steps on a host.
 
-A step is taken from the conductor, worked on, and its end told; who is to be
-woken next is in the answer. One step of an instance runs at a time here (but
-for those that run beside others), and a step of a newer operation ends an
-older one's. A wake-up for a step that is at work, or that is not there any
-more, does nothing.
+The runner starts a step with the conductor, runs it, reports the result and
+sends the wake-ups of the answer. One step of an instance runs at a time,
+except concurrent ones, and a step of a newer operation stops an older one. A
+wake-up for a step that is running, or that does not exist any more, has no
+effect.
 """
 
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds before it is asked again whether an earlier step is over, growing
-#: to the second figure.
+#: The first and the longest delay, in seconds, between two attempts to start a
+#: step that waits for an earlier one.
 _EARLIER_STEP_DELAYS = (0.05, 5.0)
 
 
 @dataclasses.dataclass
 class _RunningStep:
-    """A step that this process has in hand."""
+    """A step that this process runs."""
 
     ended: clock.Event
     context: StepContext | None = None
@@ -69,13 +69,13 @@ class StepRunner:
         self._running: dict[str, _RunningStep] = {}
         self._locks: dict[str, tuple[clock.Lock, int]] = {}
         self._stopping = clock.event()
-        #: What this start was woken for before it had registered; then None.
+        #: Wake-ups before the registration of this incarnation; then None.
         self._early_wakeups: dict[str, Context] | None = {}
 
-    # -- being asked ---------------------------------------------------------
+    # -- requests ------------------------------------------------------------
 
     def wake(self, context: Context, step: str) -> None:
-        """Run a step soon, unless it is at work or the service ends."""
+        """Start a step, unless it runs already or the service stops."""
         if self._stopping.is_set():
             return
         with self._guard:
@@ -87,9 +87,9 @@ class StepRunner:
         self._pool.submit(self._run_in_background, context, step)
 
     def accept_steps(self) -> None:
-        """Take steps from now on: this start has registered.
+        """Run steps from now on: this incarnation has registered.
 
-        Before, it would be refused each, as not the newest one.
+        The conductor refuses steps to an incarnation before that.
         """
         with self._guard:
             early, self._early_wakeups = self._early_wakeups or {}, None
@@ -97,13 +97,13 @@ class StepRunner:
             self.wake(context, step)
 
     def run_nested(self, context: Context, step: str) -> JsonDict:
-        """Run a nested step and return its result; raises its error.
+        """Run a nested step and return its result, or raise its error.
 
-        Raises Unavailable when this start has not registered yet.
+        Raises Unavailable before the registration of this incarnation.
         """
         if self._early_wakeups is not None:
             raise exception.Unavailable(
-                what=f'Compute {self._host}', reason='it is about to start'
+                what=f'Compute {self._host}', reason='it is starting'
             )
         while True:
             with self._claim_step(step) as (mine, other):
@@ -112,12 +112,12 @@ class StepRunner:
             other.wait()
 
     def request_abort(self, instance_uuid: str, method: str) -> None:
-        """Let a step of an instance that is at work stop."""
+        """Cancel a running step of an instance."""
         for ctx in self._find_contexts(instance_uuid, method):
             ctx.stop(exception.Cancelled(operation=ctx.kind))
 
     def request_force(self, instance_uuid: str, method: str) -> bool:
-        """Let a step of an instance end soon; False: it is not at work."""
+        """Set ``force_requested`` of a running step; False if none runs."""
         contexts = self._find_contexts(instance_uuid, method)
         for ctx in contexts:
             ctx.force_requested = True
@@ -125,17 +125,17 @@ class StepRunner:
 
     @contextlib.contextmanager
     def hold_idle_guest(self, instance_uuid: str) -> Iterator[None]:
-        """Have a guest that no step is at work on; Stale when one is."""
-        at_work = self._find_contexts(instance_uuid)
-        if at_work:
+        """Lock a guest without a running step; Stale when one runs."""
+        running = self._find_contexts(instance_uuid)
+        if running:
             raise exception.Stale(
-                what=f'Guest {instance_uuid}', holder=at_work[0].kind
+                what=f'Guest {instance_uuid}', holder=running[0].kind
             )
         with self._lock_instance(instance_uuid):
             yield
 
     def stop(self) -> None:
-        """Finish what is quick, leave the rest owed, take no more."""
+        """Stop the running steps at their next wait; start no more."""
         self._stopping.set()
         self._conductor.stop()
         self._pool.shutdown()
@@ -144,7 +144,7 @@ class StepRunner:
 
     @contextlib.contextmanager
     def _claim_step(self, step: str) -> Iterator[tuple[bool, clock.Event]]:
-        """Have a step to oneself: tell if so, and what to wait for if not."""
+        """Claim a step: yield whether it was free, and its end event."""
         with self._guard:
             found = self._running.get(step)
             mine = found is None
@@ -160,7 +160,7 @@ class StepRunner:
 
     @contextlib.contextmanager
     def _lock_instance(self, uuid: str) -> Iterator[None]:
-        """Have an instance's guest to oneself."""
+        """Lock the guest of an instance."""
         with self._guard:
             lock, users = self._locks.get(uuid, (clock.lock(), 0))
             self._locks[uuid] = lock, users + 1
@@ -179,12 +179,12 @@ class StepRunner:
     ) -> list[StepContext]:
         with self._guard:
             return [
-                at_work.context
-                for at_work in self._running.values()
-                if at_work.context is not None
-                and at_work.assignment is not None
-                and at_work.context.instance.uuid == instance_uuid
-                and method in (None, at_work.assignment.method)
+                running.context
+                for running in self._running.values()
+                if running.context is not None
+                and running.assignment is not None
+                and running.context.instance.uuid == instance_uuid
+                and method in (None, running.assignment.method)
             ]
 
     # -- running -------------------------------------------------------------
@@ -195,8 +195,8 @@ class StepRunner:
                 if mine:
                     self._run(context, step)
         except (ServiceStopping, exception.MinovaException) as error:
-            # What it means was logged where the step was at work; one that
-            # was never taken is found again by asking what is owed.
+            # The failure of a started step is logged already. A step that
+            # was not started comes again with the next heartbeat.
             LOG.debug('Step %s: %s', step, error)
         except Exception:
             LOG.exception('Step %s failed unexpectedly; retrying', step)
@@ -223,7 +223,7 @@ class StepRunner:
             raise serialization.decode(assignment.error or {})
         if assignment.verdict == 'later':
             raise exception.Unavailable(
-                what=assignment.method, reason='it is tried again later'
+                what=assignment.method, reason='its retry is not due yet'
             )
         return self._execute(assignment)
 
@@ -256,7 +256,7 @@ class StepRunner:
             self._running[assignment.step].assignment = assignment
 
     def _stop_older(self, assignment: StepAssignment) -> None:
-        """Tell the work of an older operation that it has been taken over."""
+        """Stop the steps of older operations of the instance."""
         for ctx in self._find_contexts(assignment.instance.uuid):
             if not ctx.is_current_generation(assignment.generation):
                 ctx.stop(
@@ -284,8 +284,7 @@ class StepRunner:
             self._log(assignment, f'stops: {error}')
             raise
         except Exception as error:
-            # An end that the conductor cannot write is a failure too: the
-            # step is then taken back like any other.
+            # A result that the conductor cannot write fails the step too.
             if not isinstance(error, exception.MinovaException):
                 LOG.exception(
                     '%s failed unexpectedly', self._describe(assignment)
@@ -308,7 +307,7 @@ class StepRunner:
         self._dispatch_wakeups(ctx.context, answer)
 
     def _read_power_state(self, assignment: StepAssignment) -> dict[str, Any]:
-        """Return what the hypervisor says of the guest after a failure."""
+        """Return the power state of the guest after a failure, if known."""
         try:
             guest = self._driver.guest(assignment.instance.uuid)
         except exception.MinovaException as error:

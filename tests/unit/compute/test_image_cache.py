@@ -147,7 +147,7 @@ class FetchedTest(CacheTestCase):
             file.write(DATA)
         self.assertEqual(DATA, self.use(image))
         for damage in (b'{', b'[]', b'{"size": 1}'):
-            with open(f'{self.folder}/.facts/{image}', 'wb') as file:
+            with open(f'{self.folder}/.checksums/{image}', 'wb') as file:
                 file.write(damage)
             self.assertEqual(DATA, self.use(image, self.open()))
         self.assertEqual(4, len(self.service.fetched))
@@ -197,7 +197,7 @@ class FetchedTest(CacheTestCase):
         self.assertEqual([], self.service.fetched)
 
     def test_unknown_files(self):
-        for name in ('../a', '.facts', 'a/b', '', 'a' * 65, 'a\n'):
+        for name in ('../a', '.checksums', 'a/b', '', 'a' * 65, 'a\n'):
             self.assertRaises(exception.ImageNotFound, self.use, name)
         self.assertFalse(os.path.exists(self.folder))
 
