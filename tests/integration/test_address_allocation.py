@@ -213,20 +213,20 @@ class NetworksMixin:
             )
 
     def test_conflict_is_retried(self):
-        # As where two may hold one lock: nobody sees what others take.
+        # As if the lock had two holders: neither reads what the other wrote.
         seen = []
         real = ports.list_used_addresses
 
-        def taken(connection, network_id, among=None):
+        def used(connection, network_id, candidates=None):
             seen.append(1)
-            found = real(connection, network_id, among)
+            found = real(connection, network_id, candidates)
             return set() if len(seen) < 3 else found
 
         self.network = self.make('small', '10.0.2.0/24')
         wanted = [network.NetworkRequest(self.network.id)]
         for _ in range(self.POOL - 1):
             self.create(wanted)
-        self.patch(ports, 'taken', taken)
+        self.patch(ports, 'list_used_addresses', used)
         # Blind, it finds the only free address now and then.
         self.create(wanted)
         self.assert_whole(self.POOL)

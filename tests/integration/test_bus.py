@@ -26,7 +26,7 @@ def take(method, context, arguments):
 
 CONF([], project='minova', default_config_files=[])
 bus = OsloBus(sys.argv[1])
-bus.serve('topic', 'first', '1.0', ['ask'], take, kept=True).start()
+bus.serve('topic', 'first', '1.0', ['ask'], take, late_ack=True).start()
 print('ready', flush=True)
 time.sleep(600)
 """
@@ -50,7 +50,7 @@ class BusTestCase(base.TestCase):
         self.addCleanup(made.close)
         return made
 
-    def serve(self, name, kept=False):
+    def serve(self, name, late_ack=False):
         """Have somebody listen who answers with its name."""
 
         def answer(method, context, arguments):
@@ -60,7 +60,7 @@ class BusTestCase(base.TestCase):
                 self.go_on.wait()
             return {'name': name}
 
-        server = self.bus().serve('topic', name, '1.0', ['ask'], answer, kept)
+        server = self.bus().serve('topic', name, '1.0', ['ask'], answer, late_ack)
         server.start()
         return server
 
@@ -91,11 +91,11 @@ class EndingTest(BusTestCase):
             ending.result(10)
         self.assertEqual('first', slow.result())
 
-    def stops_under_load(self, kept):
+    def stops_under_load(self, late_ack):
         asking = self.bus()
-        first = self.serve('first', kept)
+        first = self.serve('first', late_ack)
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
-            self.addCleanup(self.serve('second', kept).stop)
+            self.addCleanup(self.serve('second', late_ack).stop)
             asked = [pool.submit(self.call, asking) for _ in range(200)]
             first.stop()
             asked += [pool.submit(self.call, asking) for _ in range(50)]
@@ -105,10 +105,10 @@ class EndingTest(BusTestCase):
         self.assertEqual(sorted(names), sorted(self.heard))
 
     def test_received_message_is_answered(self):
-        self.stops_under_load(kept=False)
+        self.stops_under_load(late_ack=False)
 
     def test_late_acked_message_is_answered_once(self):
-        self.stops_under_load(kept=True)
+        self.stops_under_load(late_ack=True)
 
 
 class DyingTest(BusTestCase):
@@ -148,7 +148,7 @@ class DyingTest(BusTestCase):
         crashing = self.serve_in_process()
         self.call_in_thread()
         self.assert_taken(crashing)
-        self.addCleanup(self.serve('second', kept=True).stop)
+        self.addCleanup(self.serve('second', late_ack=True).stop)
         crashing.kill()
         self.assertEqual('second', self.answers.get(timeout=5))
 
@@ -159,7 +159,7 @@ class DyingTest(BusTestCase):
         second = self.serve_in_process()
         first.kill()
         self.assert_taken(second)
-        self.addCleanup(self.serve('third', kept=True).stop)
+        self.addCleanup(self.serve('third', late_ack=True).stop)
         second.kill()
         second.wait()
         # What it left would come before.
