@@ -60,7 +60,9 @@ class BusTestCase(base.TestCase):
                 self.go_on.wait()
             return {'name': name}
 
-        server = self.bus().serve('topic', name, '1.0', ['ask'], answer, late_ack)
+        server = self.bus().serve(
+            'topic', name, '1.0', ['ask'], answer, late_ack
+        )
         server.start()
         return server
 

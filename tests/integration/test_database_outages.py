@@ -22,7 +22,7 @@ from tests.fixtures import servers
 
 #: Seconds for which an answer is waited for. Some are counted in whole ones:
 #: by mysqlclient, and by psycopg those for making a connection.
-PATIENCE = 1.4
+TIMEOUT = 1.4
 #: Seconds in which it must be told that the database is away.
 PROMPTLY = 3.5
 
@@ -49,11 +49,11 @@ class FailureModes:
             )
         )
 
-    def connect(self, patience=PATIENCE, **options):
+    def connect(self, timeout=TIMEOUT, **options):
         """Return another way to the database, as of another process."""
         usual = {'max_pool_size': 5, 'max_overflow': 5}
         self.config('database', **usual | options)
-        made = engine.connect(CONF, self.url, patience)
+        made = engine.connect(CONF, self.url, timeout)
         self.addCleanup(made.dispose)
         return made
 
@@ -154,7 +154,7 @@ class FailureModes:
         began = clock.monotonic()
         for _ in range(50):
             self.assert_away()
-        self.assertLess(clock.monotonic() - began, PATIENCE)
+        self.assertLess(clock.monotonic() - began, TIMEOUT)
         asking.join()
 
     def way_frozen_at_the_commit(self):
@@ -195,7 +195,7 @@ class FailureModes:
             self.server.start()
 
         # No answer was awaited meanwhile, so it has its full time.
-        self.database = self.connect(patience=60)
+        self.database = self.connect(timeout=60)
         self.database.write(self.once(restart, self.raise_value(2)))
         self.assertEqual((1, 1), (self.value(1), self.value(2)))
 
@@ -207,7 +207,7 @@ class FailureModes:
 
     def way_a_deadlock(self):
         # PostgreSQL looks for one after a second.
-        self.database = self.connect(patience=6)
+        self.database = self.connect(timeout=6)
         meeting = threading.Barrier(2)
 
         def cross(first, second):
@@ -233,7 +233,7 @@ class FailureModes:
     @contextlib.contextmanager
     def held(self):
         """Let another one hold the lock of the first row."""
-        with self.connect(patience=None).engine.begin() as other:
+        with self.connect(timeout=None).engine.begin() as other:
             self.raise_value()(other)
             yield
 
@@ -248,8 +248,8 @@ class FailureModes:
     def way_a_statement_that_takes_too_long(self):
         slow = sa.text(self.slow)
         self.assert_away(lambda c: c.execute(slow))
-        # With patience for ever it may take its time, as a migration does.
-        self.connect(patience=None).write(lambda c: c.execute(slow))
+        # With timeout for ever it may take its time, as a migration does.
+        self.connect(timeout=None).write(lambda c: c.execute(slow))
 
     def way_frozen_client_blocks_others_briefly(self):
         frozen = self.connect()
@@ -257,7 +257,7 @@ class FailureModes:
         connection.begin()
         self.raise_value()(connection)
         self.assert_away()
-        clock.sleep(PATIENCE * 2)
+        clock.sleep(TIMEOUT * 2)
         self.database.write(self.raise_value())
         self.assertEqual(1, self.value())
         connection.invalidate()
@@ -273,7 +273,7 @@ class FailureModes:
     def way_the_server_takes_no_more_connections(self):
         with contextlib.ExitStack() as taken:
             self.database.dispose()
-            full = self.connect(patience=None, max_pool_size=200)
+            full = self.connect(timeout=None, max_pool_size=200)
             with contextlib.suppress(*error_classes.DATABASE_ERRORS):
                 while True:
                     taken.enter_context(full.engine.connect())

@@ -19,8 +19,8 @@ from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
 from minova.virt.transfer import receiver
 from tests import base
-from tests.unit.virt import test_contract
-from tests.unit.virt.libvirt.embedded.test_crashes import CrashPoint
+from tests.unit.virt import test_driver
+from tests.unit.virt.libvirt.embedded.test_driver_crashes import CrashPoint
 from tests.unit.virt.rigs import Rig
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -766,7 +766,7 @@ class RemoteRig(Rig):
         return os.path.getsize(self.path(host, uuid)) / (1 << 30)
 
 
-class RemoteContract(test_contract.Disks):
+class RemoteContract(test_driver.Disks):
     """What every driver keeps of what is promised about disks."""
 
     def rig_class(self):
@@ -775,11 +775,11 @@ class RemoteContract(test_contract.Disks):
         return rig
 
 
-class RemoteContractTest(RemoteContract, test_contract.ContractTestCase):
+class RemoteContractTest(RemoteContract, test_driver.ContractTestCase):
     """Plainly."""
 
 
-class RemoteRepeatedTest(RemoteContract, test_contract.ContractTestCase):
+class RemoteRepeatedTest(RemoteContract, test_driver.ContractTestCase):
     """With a crash after each call."""
 
     repeating = True

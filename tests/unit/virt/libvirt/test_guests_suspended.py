@@ -8,7 +8,7 @@ import libvirt
 from minova import exception
 from minova.states import PowerState
 from tests.unit.virt.libvirt import test_guests
-from tests.unit.virt.libvirt.embedded import test_crashes
+from tests.unit.virt.libvirt.embedded import test_driver_crashes
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
@@ -121,7 +121,7 @@ def _no_domain():
     return error
 
 
-class CrashTest(test_crashes.CrashTestCase):
+class CrashTest(test_driver_crashes.CrashTestCase):
     """An embedded host is killed at every point."""
 
     def test_suspend(self):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every driver keeps of suspending, rescuing and forced moves.
 
-As in ``test_contract``: on every driver, plainly and with each call cut short
+As in ``test_driver``: on every driver, plainly and with each call cut short
 and made again.
 """
 
@@ -15,9 +15,9 @@ from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
-from tests.unit.virt.test_contract import B
-from tests.unit.virt.test_contract import ContractTestCase
-from tests.unit.virt.test_contract import SOURCE
+from tests.unit.virt.test_driver import B
+from tests.unit.virt.test_driver import ContractTestCase
+from tests.unit.virt.test_driver import SOURCE
 
 RESCUE = {'image_id': 'rescue', 'name': 'rescue', 'disk_format': 'raw'}
 
