@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-allinone: a cloud in one process, for a laptop."""
+"""minova-allinone: a cloud in one process, for development and trials."""
 
 import argparse
 import functools
@@ -25,12 +25,12 @@ Minova is ready at {url} with {hosts} hosts. Try:
     openstack flavor list
     openstack hypervisor list
 
-What happens is told by: minova-manage --config-file {directory}/minova.conf \
+The history of a server: minova-manage --config-file {directory}/minova.conf \
 timeline SERVER_ID
 """
 
 _GUESTS = """
-Guests run on when this ends. All of them, and their hosts, are ended by:
+Guests and their hosts continue to run after minova-allinone ends. To end them:
 
     minova-rig --directory {directory} down
 """
@@ -48,46 +48,48 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--data-dir',
         default=default_data_directory(),
-        help='where everything is kept (%(default)s)',
+        help='the directory of all data (%(default)s)',
     )
     parser.add_argument(
         '--hosts',
         type=bounded_int(1, 100),
         default=2,
-        help='how many hosts there are (%(default)s)',
+        help='the number of hosts, 1 to 100 (%(default)s)',
     )
     parser.add_argument(
         '--hypervisor',
         choices=('test', 'fake', 'qemu'),
         default='test',
-        help="libvirt's test driver, guests that are only records, or real "
-        'guests under libvirt and QEMU (%(default)s)',
+        help="test: libvirt's test driver; fake: records instead of guests; "
+        'qemu: guests under libvirt and QEMU (%(default)s)',
     )
     parser.add_argument(
-        '--listen', default='127.0.0.1', help='the address (%(default)s)'
+        '--listen',
+        default='127.0.0.1',
+        help='the address of the API and the console proxy (%(default)s)',
     )
     parser.add_argument(
         '--port',
         type=bounded_int(0, 65535),
         default=8774,
-        help='the port; 0 takes a free one (%(default)s)',
+        help='the port of the API; 0: a free port (%(default)s)',
     )
     parser.add_argument(
         '--vnc-port',
         type=bounded_int(0, 65535),
         default=0,
-        help='the port that shows the screens of guests; 0 takes a free one '
-        '(%(default)s)',
+        help='the port of the console proxy; 0: a free port (%(default)s)',
     )
     parser.add_argument(
         '--config-file',
         action='append',
         default=[],
         metavar='FILE',
-        help='further options; what makes it an all-in-one is not changed',
+        help='a file with more options; it cannot change the options that '
+        'minova-allinone sets; repeatable',
     )
     parser.add_argument(
-        '--debug', action='store_true', help='tell more in the log'
+        '--debug', action='store_true', help='log at DEBUG level'
     )
     return parser
 
@@ -105,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     settings.apply(directory, arguments.hosts, arguments.hypervisor)
     with service.exit_on_config_error(PROG):
         try:
-            held = allinone.lock_directory(directory)
+            directory_lock = allinone.lock_directory(directory)
         except OSError as error:
             raise exception.ConfigInvalid(
                 reason=f'--data-dir {directory}: {error.strerror}'
@@ -128,16 +130,16 @@ def main(argv: list[str] | None = None) -> int:
     build = functools.partial(
         allinone.AllInOne, directory, found, sock, vnc_sock
     )
-    with held:
+    with directory_lock:
         on_terminate = functools.partial(_refuse_connections, sock, vnc_sock)
         return service.run(
             PROG, build, ready_message=ready_message, on_terminate=on_terminate
         )
 
 
-def _refuse_connections(*sock: socket.socket) -> None:
-    for one in sock:
-        http_server.refuse_connections(one)
+def _refuse_connections(*sockets: socket.socket) -> None:
+    for sock in sockets:
+        http_server.refuse_connections(sock)
 
 
 if __name__ == '__main__':

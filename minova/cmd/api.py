@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-api: answers HTTP and begins operations."""
+"""minova-api: serves the Compute API and begins operations."""
 
 import functools
 import socket
@@ -18,13 +18,13 @@ PROG = 'minova-api'
 
 
 class Api:
-    """The process: a database, a bus, an HTTP server."""
+    """The process: a database, a message bus, an HTTP server."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
     def start(self) -> None:
-        """Connect, then answer."""
+        """Connect to the database and the broker, then serve HTTP."""
         self._database = schema.connect(CONF, CONF.api.database_timeout)
         self._bus = OsloBus()
         self._backend = backend.build_backend(
@@ -39,7 +39,7 @@ class Api:
         self._http.start()
 
     def stop(self) -> None:
-        """Answer what was asked, wake who is to be woken, then let go."""
+        """Finish requests, send pending wake-ups, then disconnect."""
         self._http.stop()
         self._backend.close()
         self._bus.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands are given: times, numbers, where data is by default."""
+"""Types of command arguments: times, numbers; the default data directory."""
 
 import argparse
 from collections.abc import Callable
@@ -8,18 +8,18 @@ import os
 
 
 def default_data_directory(*names: str) -> str:
-    """Return where a user's data of that name belongs (XDG directories)."""
+    """Return the XDG data directory of Minova, or a directory inside it."""
     home = os.path.expanduser('~/.local/share')
     data = os.environ.get('XDG_DATA_HOME') or home
     return os.path.join(data, 'minova', *names)
 
 
 def bounded_int(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Return what reads a number in these bounds, both included."""
+    """Return a parser of integers from ``minimum`` to ``maximum``."""
 
     def read(text: str) -> int:
-        is_one = text.isascii() and text.isdecimal() and len(text) < 20
-        if is_one and minimum <= int(text) <= maximum:
+        is_number = text.isascii() and text.isdecimal() and len(text) < 20
+        if is_number and minimum <= int(text) <= maximum:
             return int(text)
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a number from {minimum} to {maximum}'
@@ -29,7 +29,7 @@ def bounded_int(minimum: int, maximum: int) -> Callable[[str], int]:
 
 
 def utc_time(text: str) -> datetime.datetime:
-    """Read an ISO 8601 date or time; UTC unless it says otherwise."""
+    """Parse an ISO 8601 date or time; without an offset it is UTC."""
     try:
         found = datetime.datetime.fromisoformat(text)
         if found.tzinfo is None:
@@ -37,6 +37,6 @@ def utc_time(text: str) -> datetime.datetime:
         return found.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is no date or time such as 2026-01-31 or '
+            f'{text!r} is not a date or time such as 2026-01-31 or '
             '2026-01-31T12:00:00'
         ) from None

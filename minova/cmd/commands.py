@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands with commands of their own, as minova-manage has them.
+"""Commands with sub-commands, as minova-manage has them.
 
-A module of a group of commands has a function ``add``, which puts them into
-the parser. A command is a function of its arguments: it prints, and returns
-the exit code.
+A module with commands has a function ``add_commands``, which adds them to the
+parser. A command is a function of the parsed arguments: it prints its output
+and returns the exit code.
 """
 
 import argparse
@@ -13,7 +13,7 @@ CommandFunction = Callable[[argparse.Namespace], int]
 
 
 class Commands:
-    """A place in the parser to which commands are added."""
+    """A parser's sub-commands."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._subparsers = parser.add_subparsers(
@@ -23,11 +23,11 @@ class Commands:
     def add_command(
         self, name: str, run: CommandFunction, needs_conf: bool = True
     ) -> argparse.ArgumentParser:
-        """Add a command, helped by the docstring of ``run``."""
+        """Add a command; its help is the docstring of ``run``."""
         parser = self._subparsers.add_parser(name, help=run.__doc__)
         parser.set_defaults(run=run, needs_conf=needs_conf)
         return parser
 
     def add_group(self, name: str, help_text: str) -> 'Commands':
-        """Add a group, to which commands are added."""
+        """Add a group of commands."""
         return Commands(self._subparsers.add_parser(name, help=help_text))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-compute: acts on the hypervisor of the host it runs on."""
+"""minova-compute: runs the guests of its host."""
 
 import contextlib
 import os
@@ -19,16 +19,16 @@ PROG = 'minova-compute'
 
 
 class Compute:
-    """The process: a bus, a hypervisor, a compute."""
+    """The process: a message bus, a hypervisor driver, a compute service."""
 
     def start(self) -> None:
-        """Open the hypervisor, then take up what is owed."""
+        """Connect to the hypervisor, then start the pending steps."""
         with contextlib.ExitStack() as cleanup:
             self._host_lock = cleanup.enter_context(_acquire_host_lock())
             self._bus = OsloBus()
             cleanup.callback(self._bus.close)
             driver = loader.load_driver(CONF.host)
-            # Or the next try would find the host taken, by this one.
+            # Otherwise the next attempt would find its own lock.
             cleanup.callback(driver.close)
             self._compute = ComputeService(
                 CONF.host,
@@ -41,7 +41,7 @@ class Compute:
             cleanup.pop_all()
 
     def stop(self) -> None:
-        """Finish what is quick, leave the rest owed."""
+        """Finish short steps; the others stay pending."""
         self._bus.abort_calls_soon()
         self._compute.stop()
         self._bus.close()
@@ -49,18 +49,18 @@ class Compute:
 
 
 def _acquire_host_lock() -> IO[str]:
-    """Make sure that no other process acts for this host; until closed.
+    """Lock this host against another compute process, until closed.
 
-    Two that do so at the same time could run one guest twice. Raises
-    Unavailable while there is another.
+    Two processes that act for one host could run a guest twice. Raises
+    Unavailable while another process has the lock.
     """
     name = CONF.host.replace(os.sep, '_')
     path = os.path.join(CONF.state_path, f'compute-{name}.lock')
     try:
         os.makedirs(CONF.state_path, exist_ok=True)
-        held = lockfile.acquire(path)
-        if held is not None:
-            return held
+        lock = lockfile.acquire(path)
+        if lock is not None:
+            return lock
         other = lockfile.holder(path)
     except OSError as error:
         raise exception.ConfigInvalid(
@@ -68,7 +68,8 @@ def _acquire_host_lock() -> IO[str]:
         ) from error
     raise exception.Unavailable(
         what=f'Host {CONF.host}',
-        reason=f'process {other} is its compute and has not ended',
+        reason=f'process {other} already runs its compute service; stop that '
+        'process first',
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-conductor: decides, owns the operations, publishes notifications."""
+"""minova-conductor: drives operations and publishes notifications."""
 
 import contextlib
 import sys
@@ -15,10 +15,10 @@ PROG = 'minova-conductor'
 
 
 class Conductor:
-    """The process: a database, a bus, a conductor."""
+    """The process: a database, a message bus, a conductor service."""
 
     def start(self) -> None:
-        """Connect, then answer."""
+        """Connect to the database and the broker, then serve messages."""
         with contextlib.ExitStack() as cleanup:
             self._database = schema.connect(
                 CONF, CONF.conductor.database_timeout
@@ -33,7 +33,7 @@ class Conductor:
             cleanup.pop_all()
 
     def stop(self) -> None:
-        """Answer what was asked, then let go."""
+        """Finish messages, then disconnect."""
         self._bus.abort_calls_soon()
         self._conductor.stop()
         self._bus.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database that a command looks into."""
+"""The database connection of minova-manage."""
 
 from minova.conf import CONF
 from minova.db import schema
@@ -7,5 +7,5 @@ from minova.db.connections import engine
 
 
 def open_database() -> engine.Database:
-    """Return the database; Unavailable when its schema is too old."""
+    """Connect to the database; raise Unavailable for an old schema."""
     return schema.connect(CONF)

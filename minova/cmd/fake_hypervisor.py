@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-fake-hypervisor: all fake hosts, in a process that outlives computes.
+"""minova-fake-hypervisor: the fake hosts of several computes in one process.
 
-For tests and trials: computes whose ``[fake] socket`` names its socket may be
-killed, frozen and started again while their guests run on here. It keeps them
-in its memory, or in ``[fake] directory`` when that is set.
+For tests and trials: computes whose ``[fake] socket`` names its socket can be
+killed, frozen and restarted while their guests continue to run. The records
+of guests are in memory, or in ``[fake] directory`` if set.
 """
 
 import signal
@@ -36,7 +36,9 @@ def main() -> int:
     service.configure(sys.argv[1:], PROG)
     with service.exit_on_config_error(PROG):
         if not CONF.fake.socket:
-            raise exception.ConfigInvalid(reason='[fake] socket is not set')
+            raise exception.ConfigInvalid(
+                reason='[fake] socket is not set; set the path of a socket'
+            )
         hypervisor = Hypervisor(_open_record_store(), CONF.fake.socket)
         hypervisor.listen()
     signal.signal(signal.SIGTERM, _exit_on_signal)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage: what an operator does beside the API.
+"""minova-manage: the operator's commands beside the API.
 
-Each group of commands has a module of its own; here they are put together.
+Each group of commands has a module of its own; this module combines them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from minova.conf import CONF
 from minova.conf import libraries
 
 PROG = 'minova-manage'
-_DESCRIPTION = 'What an operator does beside the API.'
+_DESCRIPTION = 'Commands of the operator, beside the API.'
 
 #: In the order of the help.
 _GROUPS = (
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='FILE',
-        help='a configuration file; may be given again',
+        help='a configuration file; repeatable',
     )
     commands = Commands(parser)
     for group in _GROUPS:
@@ -58,10 +58,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _configure(files: list[str]) -> None:
-    """Read the configuration; what is logged goes beside the output."""
+    """Read the configuration; log to stderr, beside the output."""
     logging.register_options(CONF)
     CONF.set_default('use_stderr', True)
-    # What was done is printed; only what should be kept is logged beside.
+    # A command prints its results; the log has warnings only.
     libraries.set_log_levels()
     levels = CONF.default_log_levels
     if 'minova=WARNING' not in levels:
@@ -75,7 +75,11 @@ def _configure(files: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run minova-manage; 0 when done, 1 when not, 2 for wrong words."""
+    """Run minova-manage.
+
+    Returns 0 for success, 1 for a failure, 2 for invalid arguments or
+    configuration.
+    """
     arguments = _parser().parse_args(argv)
     try:
         if arguments.needs_conf:
@@ -92,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'{PROG}: interrupted', file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Who read it, a pager, has seen enough; Python would flush again.
+        # The reader, such as a pager, has quit; Python would flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage archive: what is over makes room."""
+"""minova-manage archive: archive finished rows, purge old archived ones."""
 
 import argparse
 import collections
@@ -14,14 +14,14 @@ from minova.cmd.commands import Commands
 from minova.cmd.database import open_database
 from minova.notifications import retention
 
-#: What people call the tables' rows, in the order in which they are told.
+#: The names of the rows of each table, in the order of the output.
 _NAMES = {
     'outbox': 'notifications',
     'operations': 'operations',
     'steps': 'steps',
     'instances': 'deleted servers',
-    'faults': 'faults of theirs',
-    'migrations': 'migrations of theirs',
+    'faults': 'faults of deleted servers',
+    'migrations': 'migrations of deleted servers',
 }
 
 
@@ -33,36 +33,38 @@ def add_commands(commands: Commands) -> None:
         '--before',
         type=utc_time,
         metavar='DATE',
-        help='what was over before it (2026-01-31, or a time; UTC)',
+        help='rows finished before this date or time (2026-01-31; UTC)',
     )
     age.add_argument(
         '--older-than',
         type=_parse_days,
         metavar='DAYS',
-        help='what has been over for so many days',
+        help='rows finished more than DAYS days ago',
     )
     parser.add_argument(
         '--batch',
         type=bounded_int(1, 10000),
         default=500,
         metavar='N',
-        help='how many things go in one transaction (%(default)s)',
+        help='rows per transaction, 1 to 10000 (%(default)s)',
     )
     parser.add_argument(
         '--purge',
         action='store_true',
-        help='delete for good what is so old in the archive; nothing is '
-        'archived',
+        help='delete such rows from the archive for good, instead of '
+        'archiving rows',
     )
     parser.add_argument(
-        '--dry-run', action='store_true', help='only say what would go'
+        '--dry-run', action='store_true', help='only count the rows'
     )
 
 
 def _parse_days(text: str) -> datetime.timedelta:
-    # More than a million days are before the first of the calendar.
+    # The calendar begins less than a million days ago.
     if not re.fullmatch('[0-9]{1,6}', text):
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of days')
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number of days from 0 to 999999'
+        )
     return datetime.timedelta(days=int(text))
 
 
@@ -78,14 +80,14 @@ def _cutoff(arguments: argparse.Namespace) -> datetime.datetime:
 
 
 def archive(arguments: argparse.Namespace) -> int:
-    """Put what has long been over into the archive, or out of it."""
+    """Archive finished rows, or purge old archived ones."""
     database = open_database()
     before = _cutoff(arguments)
     total: collections.Counter[str] = collections.Counter()
     if arguments.dry_run:
         for counts in retention.preview(database, before, arguments.purge):
             total.update(counts)
-        _print_counts('Would go', before, arguments.purge, total)
+        _print_counts('Would be', before, arguments.purge, total)
         return 0
     work = retention.run(database, before, arguments.batch, arguments.purge)
     try:
@@ -93,20 +95,20 @@ def archive(arguments: argparse.Namespace) -> int:
             total.update(counts)
     except (KeyboardInterrupt, exception.MinovaException):
         _print_counts(
-            'Before it was interrupted, went', before, arguments.purge, total
+            'Before the interruption', before, arguments.purge, total
         )
         raise
-    _print_counts('Went', before, arguments.purge, total)
+    _print_counts('Were', before, arguments.purge, total)
     return 0
 
 
 def _print_counts(
-    what: str,
+    intro: str,
     before: datetime.datetime,
     purge: bool,
     total: collections.Counter[str],
 ) -> None:
-    way = 'out of the archive, for good' if purge else 'into the archive'
-    print(f'{what} {way}, over before {before:%Y-%m-%d %H:%M:%S} UTC:')
+    action = 'purged' if purge else 'archived'
+    print(f'{intro} {action}, finished before {before:%Y-%m-%d %H:%M:%S} UTC:')
     for table, name in _NAMES.items():
         print(f'{total[table]:>10} {name}')

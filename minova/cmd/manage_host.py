@@ -12,9 +12,9 @@ from minova.engine import service_liveness
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    """Print the hosts, whether they are up and what of them is promised."""
+    """List the hosts with their state and allocated resources."""
     database = open_database()
-    # Hosts first: one that registers meanwhile is not missed among services.
+    # Hosts first, so that the service of each is among the services read next.
     rows, services = database.read(
         lambda connection: (
             hosts.list_hosts(connection),
@@ -49,9 +49,9 @@ def show_list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _format_usage(used: int, most: float) -> str:
-    """Return what is promised of what a claim may reach."""
-    return f'{used}/{math.floor(most)}'
+def _format_usage(used: int, capacity: float) -> str:
+    """Return the allocated amount and the most that can be allocated."""
+    return f'{used}/{math.floor(capacity)}'
 
 
 def add_commands(commands: Commands) -> None:

@@ -17,12 +17,12 @@ _PORT = '{:<39}  {:<17}  {:<36}  {}'.format
 _ATTACHMENTS = {
     networks.BRIDGE: 'bridge {}',
     networks.LIBVIRT: 'libvirt network {}',
-    networks.USER: 'user network of QEMU',
+    networks.USER: 'QEMU user network',
 }
 
 
 def create(arguments: argparse.Namespace) -> int:
-    """Make a network."""
+    """Create a network."""
     network = definition.define(
         arguments.name,
         cidr=arguments.cidr,
@@ -36,19 +36,19 @@ def create(arguments: argparse.Namespace) -> int:
         project=arguments.project,
     )
     definition.create(open_database(), network)
-    print(f'Network {network.name} is made: {network.id}')
+    print(f'Network {network.name} is created: {network.id}')
     return 0
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    """Print the networks, and how many addresses of each are in use."""
+    """List the networks, with their used addresses."""
     rows, used = open_database().read(
         lambda connection: (
             networks.list_all(connection),
             ports.count_by_network(connection),
         )
     )
-    print(_LINE('ID', 'NAME', 'CIDR', 'BY', 'IN USE', 'PROJECT'))
+    print(_LINE('ID', 'NAME', 'CIDR', 'ATTACHMENT', 'IN USE', 'PROJECT'))
     for network in rows:
         print(
             _LINE(
@@ -64,31 +64,31 @@ def show_list(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print a network and who has which of its addresses."""
+    """Print a network and its used addresses with their instances."""
 
     def read(connection: Connection) -> tuple[Network, list[ports.Port]]:
         found = definition.find(connection, arguments.network)
         return found, ports.list_all(connection, found.id)
 
-    network, held = open_database().read(read)
+    network, used = open_database().read(read)
     for name, value in (
         ('id', network.id),
         ('name', network.name),
         ('project', network.project_id or 'all'),
-        ('by', _describe_attachment(network)),
+        ('attached', _describe_attachment(network)),
         ('cidr', network.cidr),
         ('gateway', network.gateway or 'none'),
         ('dns', ' '.join(network.dns) or 'none'),
-        ('mtu', network.mtu or "the host's"),
+        ('mtu', network.mtu or 'of the host'),
         ('pool', f'{network.pool_first}-{network.pool_last}'),
-        ('in use', f'{len(held)} of {_pool_size(network)}'),
-        ('made', f'{network.created_at:%Y-%m-%d %H:%M:%S} UTC'),
+        ('in use', f'{len(used)} of {_pool_size(network)}'),
+        ('created', f'{network.created_at:%Y-%m-%d %H:%M:%S} UTC'),
     ):
         print(f'{name:<8} {value}')
-    if held:
+    if used:
         print()
         print(_PORT('ADDRESS', 'MAC', 'INSTANCE', 'SINCE (UTC)'))
-    for port in sorted(held, key=lambda p: ipaddress.ip_address(p.address)):
+    for port in sorted(used, key=lambda p: ipaddress.ip_address(p.address)):
         print(
             _PORT(
                 port.address,
@@ -102,8 +102,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def delete(arguments: argparse.Namespace) -> int:
     """Delete a network that no server uses."""
-    gone = definition.delete(open_database(), arguments.network)
-    print(f'Network {gone.name} is deleted: {gone.id}')
+    network = definition.delete(open_database(), arguments.network)
+    print(f'Network {network.name} is deleted: {network.id}')
     return 0
 
 
@@ -112,7 +112,7 @@ def _describe_attachment(network: Network) -> str:
 
 
 def _pool_size(network: Network) -> int:
-    """Return how many addresses the pool has to give out."""
+    """Return the number of addresses that can be allocated."""
     first, last = (
         ipaddress.ip_address(end)
         for end in (network.pool_first, network.pool_last)
@@ -126,20 +126,20 @@ def add_commands(commands: Commands) -> None:
     """Add the commands."""
     group = commands.add_group('network', 'networks of servers')
     parser = group.add_command('create', create)
-    parser.add_argument('name', help='what users see; no other one has it')
-    plug = parser.add_mutually_exclusive_group(required=True)
-    plug.add_argument(
-        '--bridge', metavar='NAME', help='a bridge that every host has'
+    parser.add_argument('name', help='its unique name, which users see')
+    attachment = parser.add_mutually_exclusive_group(required=True)
+    attachment.add_argument(
+        '--bridge', metavar='NAME', help='a bridge that exists on every host'
     )
-    plug.add_argument(
+    attachment.add_argument(
         '--libvirt-network',
         metavar='NAME',
-        help="a network that every host's libvirt has",
+        help='a libvirt network that exists on every host',
     )
-    plug.add_argument(
+    attachment.add_argument(
         '--user',
         action='store_true',
-        help="QEMU's user network: for trials, each guest is alone on it",
+        help="QEMU's user network, separate for each guest; for trials",
     )
     parser.add_argument(
         '--cidr',
@@ -148,25 +148,28 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         '--gateway',
         metavar='ADDRESS',
-        help='the way out, or "none"; by default the first of the CIDR',
+        help='the default gateway, or "none"; by default the first address '
+        'of the CIDR',
     )
     parser.add_argument(
         '--dns',
         action='append',
         default=[],
         metavar='ADDRESS',
-        help='a DNS server; may be given again',
+        help='a DNS server; repeatable',
     )
-    parser.add_argument('--mtu', help="the links' MTU; by default the host's")
+    parser.add_argument(
+        '--mtu', help='its MTU in bytes; by default that of the host'
+    )
     parser.add_argument(
         '--pool',
         metavar='FIRST-LAST',
-        help='what is given out; by default all but the gateway',
+        help='the addresses to allocate; by default all but the gateway',
     )
     parser.add_argument(
         '--project',
         metavar='ID',
-        help='the only one that may use it; by default all',
+        help='the only project that may use it; by default every project',
     )
     group.add_command('list', show_list)
     for name, run in (('show', show), ('delete', delete)):

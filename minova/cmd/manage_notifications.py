@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage notifications: what was told, told again, compared."""
+"""minova-manage notifications: list, replay and verify notifications."""
 
 import argparse
 from collections.abc import Callable
@@ -30,42 +30,46 @@ _PROG = 'minova-manage notifications'
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.add_group('notifications', 'what was told')
-    shown = _add_command(group, 'list', show)
-    _add_scope(shown)
-    shown.add_argument(
-        '--unpublished', action='store_true', help='only what still waits'
+    group = commands.add_group('notifications', 'emitted notifications')
+    parser = _add_command(group, 'list', show)
+    _add_scope(parser)
+    parser.add_argument(
+        '--unpublished', action='store_true', help='only unpublished ones'
     )
-    shown.add_argument(
+    parser.add_argument(
         '--json',
         action='store_true',
-        help='one message a line, as consumers get it',
+        help='print one message per line, as consumers receive it',
     )
-    again = _add_command(group, 'replay', replay)
-    _add_scope(again)
-    again.add_argument('--all', action='store_true', help='all of it')
-    again.add_argument(
+    parser = _add_command(group, 'replay', replay)
+    _add_scope(parser)
+    parser.add_argument(
+        '--all', action='store_true', help='all published notifications'
+    )
+    parser.add_argument(
         '--to-queue',
         type=_parse_queue,
         metavar='NAME',
-        help='only to this queue, which is made if there is none',
+        help='publish to this queue only; it is created if missing',
     )
-    again.add_argument(
+    parser.add_argument(
         '--after',
         type=_parse_marker,
         metavar='UUID:NUMBER',
-        help='go on behind this one, as an interrupted replay says',
+        help='continue after this one; an interrupted replay prints it',
     )
-    again.add_argument(
-        '--dry-run', action='store_true', help='only say how many'
+    parser.add_argument(
+        '--dry-run', action='store_true', help='only count them'
     )
-    compared = _add_command(group, 'verify', verify_log)
-    compared.add_argument(
-        'file', metavar='FILE', help='one notification a line; - reads stdin'
+    parser = _add_command(group, 'verify', verify_log)
+    parser.add_argument(
+        'file',
+        metavar='FILE',
+        help='the log, one notification per line; -: stdin',
     )
-    _add_scope(compared)
-    compared.add_argument(
-        '--json', action='store_true', help='the whole result, for machines'
+    _add_scope(parser)
+    parser.add_argument(
+        '--json', action='store_true', help='print one JSON object'
     )
 
 
@@ -82,19 +86,20 @@ def _add_scope(command: argparse.ArgumentParser) -> None:
         '--instance',
         type=_parse_uuid,
         metavar='UUID',
-        help='only of this server',
+        help='only of this instance',
     )
     command.add_argument(
         '--since',
         type=utc_time,
         metavar='TIME',
-        help='only what was told then (2026-01-31T12:00, UTC) or later',
+        help='only those emitted at this time (2026-01-31T12:00, UTC) or '
+        'later',
     )
     command.add_argument(
         '--until',
         type=utc_time,
         metavar='TIME',
-        help='only what was told before',
+        help='only those emitted before this time',
     )
 
 
@@ -102,13 +107,15 @@ def _parse_uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is no UUID') from None
+        raise argparse.ArgumentTypeError(f'{text!r} is not a UUID') from None
 
 
 def _parse_queue(text: str) -> str:
-    # What AMQP can say: a short string; the broker's own begin with amq.
+    # A short string of AMQP; names with amq. are reserved for the broker.
     if not 0 < len(text.encode()) < 256 or text.startswith('amq.'):
-        raise argparse.ArgumentTypeError(f'{text!r} is no name for a queue')
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a queue name: 1 to 255 bytes, not with amq.'
+        )
     return text
 
 
@@ -132,7 +139,7 @@ def _scope(arguments: argparse.Namespace) -> Scope:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """List what was told."""
+    """List emitted notifications."""
     database = open_database()
     scope = _scope(arguments)
     order: tuple[str, ...] = ledger_queries.AS_WRITTEN
@@ -151,37 +158,38 @@ def _warn_purged(retained: ledger_queries.RetainedRange) -> None:
     first = retained.first or (retained.last or 0) + 1
     if first > 1:
         print(
-            f'Numbers 1 to {first - 1} were purged from the archive.',
+            f'The notifications 1 to {first - 1} were purged from the '
+            'archive.',
             file=sys.stderr,
         )
 
 
 def _line(entry: ledger_queries.Entry, with_instance: bool) -> str:
-    state = 'published' if entry.published_at else 'waiting'
+    state = 'published' if entry.published_at else 'unpublished'
     if entry.archived:
         state = 'archived'
-    words = [
+    fields = [
         f'{entry.seq:>5}',
         f'{entry.created_at:%Y-%m-%d %H:%M:%S.%f}',
         f'{entry.event_type:<45}',
         f'{entry.publisher_id:<20}',
-        f'{state:<9}',
+        f'{state:<11}',
         entry.message_id,
     ]
     if with_instance:
-        words.insert(0, entry.instance_uuid)
-    return ' '.join(words)
+        fields.insert(0, entry.instance_uuid)
+    return ' '.join(fields)
 
 
 # -- replay ------------------------------------------------------------------
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Publish again what was published, with the same message_ids."""
+    """Publish published notifications again, with the same message_id."""
     scope = _scope(arguments)
     if not (scope.instance or scope.since or arguments.all):
         print(
-            f'{_PROG} replay: say which: --instance, --since or --all',
+            f'{_PROG} replay: --instance, --since or --all is required',
             file=sys.stderr,
         )
         return 2
@@ -203,11 +211,11 @@ def replay(arguments: argparse.Namespace) -> int:
             ledger.replay(database, scope, send, progress, arguments.after)
     except (KeyboardInterrupt, exception.Unavailable):
         _print_count(
-            'were replayed before it was interrupted', progress.replayed
+            'were replayed before the interruption', progress.replayed
         )
         if progress.last is not None:
             instance, number = progress.last.instance_uuid, progress.last.seq
-            print(f'To go on, add: --after {instance}:{number}')
+            print(f'To continue, add: --after {instance}:{number}')
         raise
     _print_count('were replayed', progress.replayed)
     _print_unpublished(progress.unpublished)
@@ -221,8 +229,8 @@ def _print_count(what: str, count: int) -> None:
 def _print_unpublished(count: int) -> None:
     if count:
         print(
-            f'{count} are not published yet; the relay, which keeps their '
-            'order, will.'
+            f'{count} are unpublished and not replayed; the relay publishes '
+            'them in order.'
         )
 
 
@@ -230,15 +238,15 @@ def _print_unpublished(count: int) -> None:
 def _open_sender(
     queue: str | None,
 ) -> Iterator[Callable[[outbox.Notice], None]]:
-    """Return what sends: to everybody, or to one queue."""
+    """Give a function that publishes: to the topic, or to one queue."""
     from minova.rpc.oslo_bus import OsloBus
 
     bus = OsloBus()
     with contextlib.closing(bus):
         if bus.is_local:
             raise exception.ConfigInvalid(
-                reason='nobody is reached from here by a transport_url that '
-                'stays within one process'
+                reason='transport_url is limited to one process; replay '
+                'requires a message broker'
             )
         if queue is None:
             yield functools.partial(envelope.publish, bus)
@@ -253,7 +261,7 @@ def _open_sender(
 
 
 def verify_log(arguments: argparse.Namespace) -> int:
-    """Compare a consumer's log with what was told."""
+    """Compare the log of a consumer with the emitted notifications."""
     database = open_database()
     scope = _scope(arguments)
     if scope.instance is not None:

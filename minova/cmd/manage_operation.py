@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage operation: what is going on, and what may be done about it."""
+"""minova-manage operation: list, explain, retry and abandon operations."""
 
 import argparse
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ _STEP = '{:>3}  {:<40} {:<12} {:<9} {:<20} {:<20} {:>8}'.format
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    """Print the open operations, the oldest first."""
+    """List the running operations, oldest first."""
 
     def read(connection: Connection) -> list[str]:
         found = operations.list_operations(
@@ -70,7 +70,7 @@ def show_list(arguments: argparse.Namespace) -> int:
 def _require_known(
     connection: Connection, arguments: argparse.Namespace
 ) -> None:
-    """Raise for a host or an instance that there is not: a slip, perhaps."""
+    """Raise an error for an unknown host or instance in the arguments."""
     host, uuid = arguments.host, arguments.instance
     if host is not None and not hosts.list_hosts(connection, host):
         raise exception.HostNotFound(host=host)
@@ -86,9 +86,9 @@ def _format_rows(
     )
     for operation in found:
         own = [s for s in steps.get(operation.id, ()) if not s.nested]
-        waits = operation.wait_reason or ''
+        wait_reason = operation.wait_reason or ''
         if operation.waiting_since is not None:
-            waits += (
+            wait_reason += (
                 f', since {next_steps.format_time(operation.waiting_since)}'
             )
         yield _LINE(
@@ -99,7 +99,7 @@ def _format_rows(
             _format_time(operation.started_at),
             _join_unique(step.method for step in own) or '-',
             _join_unique(step.host or 'a conductor' for step in own) or '-',
-            waits or '-',
+            wait_reason or '-',
         )
 
 
@@ -108,7 +108,7 @@ def _join_unique(words: Iterable[str]) -> str:
 
 
 def _display_state(operation: records.Operation) -> str:
-    """Return its state in a word; an open one is at one of three things."""
+    """Return the state; a running operation may be cleaning or undoing."""
     if operation.state != records.RUNNING:
         return operation.state
     if not operation.owns_instance:
@@ -124,7 +124,7 @@ def _format_time(value: datetime.datetime | None) -> str:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print all that is known of an operation, and what happens next."""
+    """Print an operation, its steps, what is next and what you can do."""
     database = open_database()
     operation = _get_operation(arguments.operation)
 
@@ -148,9 +148,9 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _get_operation(name: str) -> records.Operation:
-    """Return the operation of that id or request; Conflict for several.
+    """Return the operation with this id or begun by this request.
 
-    Several are printed, so that one of them can be named.
+    Raises Conflict if a request began several, after printing them.
     """
     database = open_database()
     found = database.read(
@@ -163,8 +163,8 @@ def _get_operation(name: str) -> records.Operation:
         for row in database.read(lambda c: list(_format_rows(c, found))):
             print(row)
         raise exception.Conflict(
-            f'{name} began {len(found)} operations; name one of them by its '
-            'id.'
+            f'{name} began {len(found)} operations; repeat the command with '
+            'the id of one of them.'
         )
     return found[0]
 
@@ -202,7 +202,7 @@ def _describe_operation(
     if operation.finished_at is not None:
         facts['ended'] = next_steps.format_time(operation.finished_at)
     if operation.error is not None:
-        facts['because'] = str(serialization.decode(operation.error))
+        facts['error'] = str(serialization.decode(operation.error))
     if operation.wait_reason is not None:
         facts['waits for'] = operation.wait_reason
     if operation.waiting_since is not None:
@@ -216,9 +216,9 @@ def _describe_steps(steps: list[records.Step]) -> Iterator[str]:
     for step in steps:
         name = step.method
         if step.nested:
-            name += ' (called)'
+            name += ' (nested)'
         elif step.undoes is not None:
-            name += ' (undoes)'
+            name += ' (undo)'
         yield _STEP(
             step.number,
             name,
@@ -235,47 +235,45 @@ def _describe_steps(steps: list[records.Step]) -> Iterator[str]:
 def _describe_next_steps(
     operation: records.Operation, predictions: list[NextStep]
 ) -> Iterator[str]:
-    """Return what happens next to each open step."""
+    """Return the next event of each open step."""
     if predictions:
         yield ''
-        yield 'What happens next'
-    for prospect in predictions:
-        yield f'  {prospect.step.method}: {prospect.action}'
-        if prospect.at_deadline:
-            yield (
-                f'    if it is open at {next_steps.format_time(operation.deadline)}: '
-                f'{prospect.at_deadline}'
-            )
+        yield 'Next'
+    deadline = next_steps.format_time(operation.deadline)
+    for prediction in predictions:
+        yield f'  {prediction.step.method}: {prediction.action}'
+        if prediction.at_deadline:
+            yield f'    if open at {deadline}: {prediction.at_deadline}'
 
 
 def _describe_actions(
     operation: records.Operation, predictions: list[NextStep]
 ) -> Iterator[str]:
-    """Return what the operator may do."""
+    """Return the commands that the operator may use."""
     if not predictions:
         return
     yield ''
-    yield 'What you may do'
-    if any(prospect.step.not_before for prospect in predictions):
+    yield 'Available commands'
+    if any(prediction.step.not_before for prediction in predictions):
         yield f'  minova-manage operation retry {operation.id}'
-        yield '    the next attempt is made at once'
-    running = [prospect for prospect in predictions if prospect.is_running]
+        yield '    starts the next attempt now'
+    running = [one for one in predictions if one.is_running]
     force = ' --force' if running else ''
     yield f'  minova-manage operation abandon{force} {operation.id}'
     if operation.owns_instance:
-        yield '    ends it now; the instance is left in error'
+        yield '    ends it now; the instance goes to error'
     else:
-        yield '    ends it now; what was to be removed stays where it is'
-    for prospect in running:
-        step = prospect.step
-        yield f'    {step.method} would be cut off at work on {step.host}'
+        yield '    ends it now; the clean-up is not done'
+    for prediction in running:
+        step = prediction.step
+        yield f'    {step.method} is interrupted on {step.host}'
 
 
 # -- retry, abandon ----------------------------------------------------------
 
 
 def retry(arguments: argparse.Namespace) -> int:
-    """Let what pauses after an error be tried again at once."""
+    """Start the next attempt of an operation now, without its backoff."""
     database = open_database()
     operation = _get_operation(arguments.operation)
     paused = database.write(
@@ -283,19 +281,19 @@ def retry(arguments: argparse.Namespace) -> int:
     )
     if paused:
         names = _join_unique(step.method for step in paused)
-        print(f'Due at once: {names}.')
+        print(f'Due now: {names}.')
     else:
-        print('No step of it pauses before another attempt.')
+        print('No step waits for its next attempt.')
     predictions = database.read(
         lambda connection: next_steps.predict(connection, operation)
     )
-    for prospect in predictions:
-        print(f'{prospect.step.method}: {prospect.action}.')
+    for prediction in predictions:
+        print(f'{prediction.step.method}: {prediction.action}.')
     return 0
 
 
 def abandon(arguments: argparse.Namespace) -> int:
-    """End an operation that nobody wants to wait for any more."""
+    """End an operation now; its instance goes to error."""
     database = open_database()
     operation = _get_operation(arguments.operation)
     ending = database.write(
@@ -315,59 +313,64 @@ def abandon(arguments: argparse.Namespace) -> int:
 def _describe_ending(ending: operator_actions.AbandonResult) -> Iterator[str]:
     operation = ending.operation
     yield f'{operation_log.describe(operation)} has ended: {operation.state}.'
-    left = ', '.join(ending.leftover_hosts)
+    hosts_left = ', '.join(ending.leftover_hosts)
     if ending.was_owner:
-        yield 'The instance is in error and free for other operations.'
-    if not left:
-        yield 'Nothing of it is left on any host.'
+        yield 'The instance is in error; other operations can begin.'
+    if not hosts_left:
+        yield 'No host has anything left of it.'
     elif ending.was_owner:
-        yield f'Its guest or disks may be on: {left}.'
-        yield 'Look there before it is started again. Deleting it clears them.'
+        yield f'Its guest or disks may be on: {hosts_left}.'
+        yield (
+            'Check these hosts before you start the instance. A delete '
+            'removes the guest and disks.'
+        )
     else:
-        yield f'What was to be removed is left on: {left}.'
+        yield f'The clean-up was not done on: {hosts_left}.'
     if ending.cleanup_hosts:
-        looking = ', '.join(ending.cleanup_hosts)
-        yield f'Once more what there is of it is removed on: {looking}.'
+        cleaned = ', '.join(ending.cleanup_hosts)
+        yield f'A new clean-up is pending on: {cleaned}.'
     if ending.claimed_hosts:
-        yield f'Its room is kept on: {", ".join(ending.claimed_hosts)}.'
+        yield f'Its allocations stay on: {", ".join(ending.claimed_hosts)}.'
 
 
-# -- the words ---------------------------------------------------------------
+# -- commands ----------------------------------------------------------------
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.add_group('operation', 'what is going on')
+    group = commands.add_group('operation', 'operations of instances')
     parser = group.add_command('list', show_list)
     parser.add_argument(
         '--all',
         action='store_true',
-        help='also those that have ended, the newest first',
+        help='also the ended ones, newest first',
     )
     parser.add_argument(
         '--waiting',
         action='store_true',
-        help='only those that wait for something',
+        help='only those with a wait reason',
     )
-    parser.add_argument('--host', help='only those that need this host')
+    parser.add_argument('--host', help='only those with a step on this host')
     parser.add_argument('--instance', help='only those of this instance')
     parser.add_argument(
         '--limit',
         type=bounded_int(1, 100000),
         default=100,
         metavar='N',
-        help='how many at most; 100 if not given',
+        help='the largest number to list, 1 to 100000 (%(default)s)',
     )
     for name, run in (('show', show), ('retry', retry), ('abandon', abandon)):
         parser = group.add_command(name, run)
         parser.add_argument(
-            'operation', help='its id, or that of its request (req-...)'
+            'operation', help='the id of it or of its request (req-...)'
         )
     parser.add_argument(
-        '--reason', metavar='TEXT', help='why; users read it in the fault'
+        '--reason',
+        metavar='TEXT',
+        help='the reason, which users see in the fault of the instance',
     )
     parser.add_argument(
         '--force',
         action='store_true',
-        help='also when a host that is up has it at work',
+        help='also while a step runs on a host that is up',
     )

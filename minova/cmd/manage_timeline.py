@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage timeline: what happened to an instance."""
+"""minova-manage timeline: the history of an instance."""
 
 import argparse
 
@@ -13,7 +13,7 @@ from minova.engine import timeline
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print what happened to an instance, operation by operation."""
+    """Print the operations of an instance with their steps and events."""
     database = open_database()
     uuid = arguments.instance
     found = database.read(
@@ -44,11 +44,11 @@ def show(arguments: argparse.Namespace) -> int:
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_command('timeline', show)
-    parser.add_argument('instance', help='its id')
+    parser.add_argument('instance', help='the uuid of the instance')
     parser.add_argument(
         '--kind',
         action='append',
         choices=tuple(states.TABLE),
         metavar='KIND',
-        help='only operations of this kind; may be given again',
+        help='only operations of this kind; repeatable',
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-novncproxy: shows the screens of guests in browsers."""
+"""minova-novncproxy: shows VNC consoles of guests in browsers."""
 
 import functools
 import socket
@@ -16,19 +16,19 @@ PROG = 'minova-novncproxy'
 
 
 class NovncProxy:
-    """The process: a bus, and a server of pages and screens."""
+    """The process: a message bus, and a server of noVNC and consoles."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
     def start(self) -> None:
-        """Answer; a conductor is asked when somebody comes."""
+        """Serve; a conductor validates the token of each connection."""
         self._bus = OsloBus()
         self._proxy = VncProxy(self._sock, conductor.client(self._bus))
         self._proxy.start()
 
     def stop(self) -> None:
-        """Hang up on everybody."""
+        """Close all consoles and disconnect."""
         self._bus.abort_calls_soon()
         self._proxy.stop()
         self._bus.close()

@@ -19,43 +19,43 @@ PROG = 'minova-rig'
 
 
 def up(arguments: argparse.Namespace) -> int:
-    """Bring up hosts; those that are up stay as they are."""
+    """Start hosts; running ones stay unchanged."""
     _show(hosts.up(arguments.directory, arguments.hosts))
     return 0
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show the hosts and how many guests they run; 1 when one is down."""
+    """List the hosts and their guests; exit with 1 if a host is down."""
     found = hosts.list_hosts(arguments.directory)
     _show(found)
     if not found:
-        print(f'There are no hosts in {arguments.directory}.')
+        print(f'The directory {arguments.directory} has no hosts.')
     return 0 if found and all(map(hosts.is_answering, found)) else 1
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """End all hosts and their guests, and remove what they had."""
+    """Stop all hosts and guests, and remove their files."""
     count = len(hosts.list_hosts(arguments.directory))
     hosts.down(arguments.directory)
-    print(f'{count} hosts are gone.')
+    print(f'{count} hosts are stopped and removed.')
     return 0
 
 
 def build_guest(arguments: argparse.Namespace) -> int:
-    """Make a tiny guest that counts on its console; needs apt and busybox."""
-    made = guest.build(os.path.join(arguments.directory, 'guest'))
-    print(f'kernel        {made.kernel}')
-    print(f'ramdisk       {made.ramdisk}')
+    """Build a tiny guest that counts on its console; needs apt, busybox."""
+    built = guest.build(os.path.join(arguments.directory, 'guest'))
+    print(f'kernel        {built.kernel}')
+    print(f'ramdisk       {built.ramdisk}')
     print(f'command line  {guest.COMMAND_LINE}')
     return 0
 
 
 def build_image(arguments: argparse.Namespace) -> int:
-    """Make a Debian with cloud-init, an image that boots by itself."""
+    """Build a bootable Debian image with cloud-init."""
     folder = os.path.join(arguments.directory, 'image')
     if not os.path.exists(image.image_path(folder)):
         sys.stderr.write(
-            'Installing Debian into an image; this takes minutes.\n'
+            'Installing Debian into an image; this takes several minutes.\n'
         )
     print(f'disk    {image.build(folder)}')
     print('format  qcow2')
@@ -65,7 +65,7 @@ def build_image(arguments: argparse.Namespace) -> int:
 
 
 def show_emulator(arguments: argparse.Namespace) -> int:
-    """Say which QEMU to use; fetches a sound one if the system's is not."""
+    """Print the QEMU to use; download a safe one if the system's is not."""
     print(emulator.ensure_safe_emulator(arguments.directory))
     return 0
 
@@ -84,14 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--directory',
         default=default_data_directory('rig'),
-        help='where the hosts have everything (%(default)s)',
+        help='the directory of all files of the hosts (%(default)s)',
     )
     command = Commands(parser).add_command
     command('up', up).add_argument(
         '--hosts',
         type=bounded_int(1, 50),
         default=2,
-        help='how many (%(default)s)',
+        help='the number of hosts, 1 to 50 (%(default)s)',
     )
     command('status', status)
     command('down', down)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-simulate: the whole cloud in one process, with faults to order.
+"""minova-simulate: a simulated cloud with injected faults.
 
-Exit codes: 0 when all invariants held, 1 when one was broken, 2 for wrong words.
+Exit codes: 0 all invariants held, 1 an invariant was violated, 2 invalid
+arguments.
 """
 
 import argparse
@@ -27,23 +28,22 @@ _MAX_SHOWN = 10
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    """Print the scenarios, the faults and the campaigns."""
-    print('Scenarios, with the operation that each is about:')
+    """List the scenarios, the faults and the campaigns."""
+    print('Scenarios, each with its operation and the initial server:')
     for scenario in SCENARIOS.values():
         print(
-            f'  {scenario.name:<24} {scenario.kind:<20} '
-            f'begins {scenario.starts_from}'
+            f'  {scenario.name:<28} {scenario.kind:<20} {scenario.starts_from}'
         )
-    print('\nFaults, ordered as NUMBER:FAULT[ WHO][:SECONDS]:')
-    for name, (_, what) in faults.KINDS.items():
-        print(f'  {name:<24} {what}')
+    print('\nFaults, in the form POINT:FAULT[ PROCESS][:SECONDS]:')
+    for name, (_, description) in faults.KINDS.items():
+        print(f'  {name:<24} {description}')
     print('\nCampaigns:')
     print('  ' + ', '.join(explore.CAMPAIGNS))
     return 0
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Make one run and print all that happened."""
+    """Repeat one run and print its trace."""
     simulator = Simulator()
     run = simulator.run(
         SCENARIOS[arguments.scenario],
@@ -59,29 +59,29 @@ def replay(arguments: argparse.Namespace) -> int:
 
 def _print_violations(run: Run) -> int:
     for violation in run.violations:
-        print(f'BROKEN: {violation}')
+        print(f'VIOLATED: {violation}')
     if not run.violations:
         print('All invariants held.')
     return 1 if run.violations else 0
 
 
 def idle(arguments: argparse.Namespace) -> int:
-    """Let a cloud do what it does by itself, for hours of virtual time."""
+    """Run a cloud without requests for hours of virtual time."""
     began = clock.monotonic()
     violations = Simulator().run_idle(arguments.hours * 3600.0, arguments.seed)
     seconds = clock.monotonic() - began
     print(f'{arguments.hours} hours were simulated in {seconds:.0f} s.')
     for violation in violations:
-        print(f'BROKEN: {violation}')
+        print(f'VIOLATED: {violation}')
     if not violations:
         print('All invariants held.')
     return 1 if violations else 0
 
 
 def run_campaigns(arguments: argparse.Namespace) -> int:
-    """Make every run of campaigns, and print how many of each."""
+    """Run campaigns and print the number of runs and violations of each."""
     code = 0
-    print(f'{"campaign":<14}{"runs":>8}{"broken":>8}{"seconds":>9}')
+    print(f'{"campaign":<16}{"runs":>8}{"violated":>10}{"seconds":>9}')
     for campaign in arguments.campaign or explore.SINGLE_FAULT_CAMPAIGNS:
         runs = explore.run_campaigns(
             [campaign],
@@ -89,58 +89,58 @@ def run_campaigns(arguments: argparse.Namespace) -> int:
             arguments.seed,
             arguments.workers,
         )
-        broken, count, seconds = _count(runs)
-        print(f'{campaign:<14}{count:>8}{len(broken):>8}{seconds:>9.0f}')
-        code = _show(broken) or code
+        violated, count, seconds = _count(runs)
+        print(f'{campaign:<16}{count:>8}{len(violated):>10}{seconds:>9.0f}')
+        code = _show(violated) or code
     return code
 
 
 def random_walk(arguments: argparse.Namespace) -> int:
-    """Make runs with random faults."""
+    """Run schedules with random faults."""
     runs = explore.random_walk(
         arguments.first, arguments.count, arguments.workers
     )
-    broken, count, seconds = _count(runs, every=arguments.every)
-    print(f'{count} schedules, {len(broken)} broken, {seconds:.0f} s')
-    return _show(broken)
+    violated, count, seconds = _count(runs, every=arguments.every)
+    print(f'{count} schedules, {len(violated)} violated, {seconds:.0f} s')
+    return _show(violated)
 
 
 def _count(
     runs: Iterable[Run], every: int = 0
 ) -> tuple[list[Run], int, float]:
-    began, count, broken = clock.monotonic(), 0, []
+    began, count, violated = clock.monotonic(), 0, []
     for count, run in enumerate(runs, 1):
         if run.violations:
-            broken.append(run)
-            print(f'broken: {run}', file=sys.stderr)
+            violated.append(run)
+            print(f'violated: {run}', file=sys.stderr)
         if every and count % every == 0:
             seconds = clock.monotonic() - began
-            print(f'{count} done, {len(broken)} broken, {seconds:.0f} s')
+            print(f'{count} done, {len(violated)} violated, {seconds:.0f} s')
             sys.stdout.flush()
-    return broken, count, clock.monotonic() - began
+    return violated, count, clock.monotonic() - began
 
 
-def _show(broken: list[Run]) -> int:
-    for run in broken[:_MAX_SHOWN]:
+def _show(violated: list[Run]) -> int:
+    for run in violated[:_MAX_SHOWN]:
         print(f'  {run}')
         for violation in run.violations[:3]:
             print(f'    {violation}')
-    if len(broken) > _MAX_SHOWN:
-        print(f'  and {len(broken) - _MAX_SHOWN} more')
+    if len(violated) > _MAX_SHOWN:
+        print(f'  and {len(violated) - _MAX_SHOWN} more')
     sys.stdout.flush()
-    return 1 if broken else 0
+    return 1 if violated else 0
 
 
 def run_mutants(arguments: argparse.Namespace) -> int:
-    """Plant one fault after the other in our own code, and look for it."""
-    simulator, missed = Simulator(), 0
-    wanted = arguments.name or [one.name for one in MUTANTS]
-    for one in [one for one in MUTANTS if one.name in wanted]:
-        found = explore.kill_mutant(simulator, one)
-        print(f'{one.name:<24} {found or "NOT FOUND"}')
+    """Run the campaigns of each mutant; exit with 1 if one survives."""
+    simulator, survivors = Simulator(), 0
+    wanted = arguments.name or [mutant.name for mutant in MUTANTS]
+    for mutant in [one for one in MUTANTS if one.name in wanted]:
+        found = explore.kill_mutant(simulator, mutant)
+        print(f'{mutant.name:<28} {found or "SURVIVED"}')
         sys.stdout.flush()
-        missed += found is None
-    return 1 if missed else 0
+        survivors += found is None
+    return 1 if survivors else 0
 
 
 def _parse_fault(text: str) -> Fault:
@@ -153,52 +153,100 @@ def _parse_fault(text: str) -> Fault:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
     command = Commands(parser).add_command
-
-    def workers(made: argparse.ArgumentParser) -> None:
-        made.add_argument(
-            '--workers',
-            type=bounded_int(1, 1000),
-            default=os.cpu_count(),
-            help='how many processes (%(default)s)',
-        )
-
     command('list', show_list)
-    one = command('replay', replay)
-    one.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO')
-    one.add_argument('--seed', type=int, default=0)
-    one.add_argument('--fault', type=_parse_fault, action='append', default=[])
-    one.add_argument('--all', action='store_true', help='signs of life too')
-    quiet = command('idle', idle)
-    quiet.add_argument('--hours', type=bounded_int(1, 10000), default=24)
-    quiet.add_argument('--seed', type=int, default=0)
-    many = command('explore', run_campaigns)
-    many.add_argument('campaign', nargs='*', choices=[[], *explore.CAMPAIGNS])
-    many.add_argument(
-        '--scenario', action='append', choices=SCENARIOS, metavar='SCENARIO'
+    _add_replay(command('replay', replay))
+    idle_parser = command('idle', idle)
+    idle_parser.add_argument(
+        '--hours',
+        type=bounded_int(1, 10000),
+        default=24,
+        help='virtual hours, 1 to 10000 (%(default)s)',
     )
-    many.add_argument('--seed', type=int, default=0)
-    workers(many)
-    more = command('random', random_walk)
-    most = 10**9
-    more.add_argument(
-        '--first', type=bounded_int(0, most), default=0, help='its number'
-    )
-    more.add_argument('--count', type=bounded_int(1, most), default=1000)
-    more.add_argument(
-        '--every',
-        type=bounded_int(0, most),
-        default=0,
-        help='say so after so many',
-    )
-    workers(more)
-    judged = command('mutants', run_mutants)
-    judged.add_argument(
+    _add_seed(idle_parser)
+    _add_explore(command('explore', run_campaigns))
+    _add_random(command('random', random_walk))
+    command('mutants', run_mutants).add_argument(
         'name',
         nargs='*',
-        choices=[[], *(one.name for one in MUTANTS)],
-        help='only these',
+        choices=[[], *(mutant.name for mutant in MUTANTS)],
+        help='only these mutants',
     )
     return parser
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO')
+    _add_seed(parser)
+    parser.add_argument(
+        '--fault',
+        type=_parse_fault,
+        action='append',
+        default=[],
+        help='a fault, as POINT:FAULT[ PROCESS][:SECONDS]; repeatable',
+    )
+    parser.add_argument(
+        '--all', action='store_true', help='also print heartbeats'
+    )
+
+
+def _add_explore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'campaign',
+        nargs='*',
+        choices=[[], *explore.CAMPAIGNS],
+        help='a campaign; by default all of one fault per run',
+    )
+    parser.add_argument(
+        '--scenario',
+        action='append',
+        choices=SCENARIOS,
+        metavar='SCENARIO',
+        help='only this scenario; repeatable',
+    )
+    _add_seed(parser)
+    _add_workers(parser)
+
+
+def _add_random(parser: argparse.ArgumentParser) -> None:
+    highest = 10**9
+    parser.add_argument(
+        '--first',
+        type=bounded_int(0, highest),
+        default=0,
+        help='the number of the first schedule (%(default)s)',
+    )
+    parser.add_argument(
+        '--count',
+        type=bounded_int(1, highest),
+        default=1000,
+        help='the number of schedules (%(default)s)',
+    )
+    parser.add_argument(
+        '--every',
+        type=bounded_int(0, highest),
+        default=0,
+        help='print the progress after each N schedules; 0: never',
+        metavar='N',
+    )
+    _add_workers(parser)
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='the seed of the order of events (%(default)s)',
+    )
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--workers',
+        type=bounded_int(1, 1000),
+        default=os.cpu_count(),
+        help='the number of processes (%(default)s)',
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

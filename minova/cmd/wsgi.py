@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``minova.cmd.wsgi:application``, for uwsgi, granian and their like.
+"""The API as ``minova.cmd.wsgi:application``, for a WSGI server.
 
-Everything is read from the configuration, /etc/minova/minova.conf or what
-``MINOVA_CONFIG`` names, and made at the first request: a server that forks
-after loading shares no connection between its workers. While the database is
-away requests are answered with 503 and the next one tries again.
+The configuration is /etc/minova/minova.conf or the file that
+``MINOVA_CONFIG`` names. The first request creates the connections, so that a
+server that forks after loading shares none between its workers. While the
+database is unavailable requests fail with 503; each request tries again.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from minova.rpc.oslo_bus import OsloBus
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a request waits for another one that makes everything.
+#: Seconds that a request waits for another one that connects.
 _LOCK_TIMEOUT = 4.0
 
 _lock = clock.lock()
@@ -39,17 +39,17 @@ _application: auth.Application | None = None
 def application(
     environ: dict[str, Any], start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
-    """Answer one request."""
+    """Handle one request."""
     try:
         made = _application or _get_application()
     except exception.Unavailable as error:
-        LOG.warning('Nothing can be answered yet: %s', error)
+        LOG.warning('Requests fail with 503: %s', error)
         return _unavailable(start_response)
     return made(environ, start_response)
 
 
 def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    text = 'The service starts, and waits for what it needs. Try again later.'
+    text = 'The service is starting. Try again later.'
     body = json.dumps(errors.error_body(503, text)).encode()
     start_response(
         '503 Service Unavailable',
@@ -65,7 +65,7 @@ def _get_application() -> auth.Application:
     global _application
     if not _lock.acquire(timeout=_LOCK_TIMEOUT):
         raise exception.Unavailable(
-            what='The database', reason='another request waits for it'
+            what='The database', reason='another request is connecting to it'
         )
     try:
         if _application is None:
@@ -77,9 +77,9 @@ def _get_application() -> auth.Application:
 
 
 @functools.cache
-def _configure(named: str | None) -> None:
-    """Read the configuration, which can be done once only."""
-    service.configure(['--config-file', named] if named else [], 'minova-api')
+def _configure(path: str | None) -> None:
+    """Read the configuration, which is possible once per process."""
+    service.configure(['--config-file', path] if path else [], 'minova-api')
 
 
 def _backend() -> backend.Backend:

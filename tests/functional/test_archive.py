@@ -56,8 +56,8 @@ class ArchiveTest(LedgerTestCase):
                 'operations': 5,
                 'steps': before['steps'][0],
                 'deleted servers': 1,
-                'faults of theirs': 0,
-                'migrations of theirs': 0,
+                'faults of deleted servers': 0,
+                'migrations of deleted servers': 0,
             },
             went,
         )
@@ -103,8 +103,8 @@ class ArchiveTest(LedgerTestCase):
             self.assertEqual((1, 0), self.sizes()['migrations'])
             cloud.delete(uuid)
             went = self.archive(age='0')
-        self.assertEqual(1, went['faults of theirs'])
-        self.assertEqual(1, went['migrations of theirs'])
+        self.assertEqual(1, went['faults of deleted servers'])
+        self.assertEqual(1, went['migrations of deleted servers'])
         self.assertEqual((0, 1), self.sizes()['instances'])
 
     def test_sequence_numbers_continue(self):
@@ -235,7 +235,8 @@ class ArchiveTest(LedgerTestCase):
         last = sum(1 for line in emitted if one in line)
         self.assertEqual((0, ''), (code, out))
         self.assertEqual(
-            f'Numbers 1 to {last} were purged from the archive.\n', err
+            f'The notifications 1 to {last} were purged from the archive.\n',
+            err,
         )
         self.run_refused(1, 'notifications', 'list', '--instance', other)
 
@@ -262,7 +263,7 @@ class ArchiveTest(LedgerTestCase):
             'minova-manage: The database is unavailable at this time: gone\n',
             err,
         )
-        self.assertIn('Before it was interrupted', out)
+        self.assertIn('Before the interruption', out)
         self.assertRegex(out, r'(?m)^ +2 operations$')
         sizes = self.sizes()
         self.assertEqual((3, 2), sizes['operations'])

@@ -183,7 +183,9 @@ class ReplayTest(LedgerTestCase):
                 'notifications', 'replay', '--instance', one, *words
             )
             self.assertRegex(out, r'\A7 notifications w')
-            self.assertIn(f'\n{left} are not published yet; the relay', out)
+            self.assertIn(
+                f'\n{left} are unpublished and not replayed; the relay', out
+            )
         self.wait_for(lambda: len(consumer.received) == 7)
         self.assertEqual(
             [row.message_id for row in self.rows(one)[:7]],
@@ -208,8 +210,8 @@ class ReplayTest(LedgerTestCase):
         code, out, err = self.run_manage('notifications', 'replay', '--all')
         self.assertEqual(1, code)
         self.assertEqual(
-            '5 notifications were replayed before it was interrupted.\n'
-            f'To go on, add: --after {one}:5\n',
+            '5 notifications were replayed before the interruption.\n'
+            f'To continue, add: --after {one}:5\n',
             out,
         )
         self.assertEqual(

@@ -379,11 +379,11 @@ class EndTest(test_cluster.ClusterTestCase):
         # They write to the same log.
         second = self.cluster.start('compute', 'n', wait=False)
         second.wait_for(
-            f'waits: Host n is unavailable at this time: process {pid} is '
-            'its compute and has not ended'
+            f'waits: Host n is unavailable at this time: process {pid} '
+            'already runs its compute service'
         )
         first.freeze()
-        second.wait_for('has not ended', times=2)
+        second.wait_for('already runs its compute', times=2)
         first.kill()
         second.wait_for('is ready.', times=2)
         self.assertNotIn('Traceback', second.log_text())

@@ -105,7 +105,7 @@ class RigTest(base.TestCase):
     def test_up_and_down(self):
         code, said = self.run_it('status')
         self.assertEqual(1, code)
-        self.assertIn(f'There are no hosts in {self.directory}', said)
+        self.assertIn(f'The directory {self.directory} has no hosts', said)
         code, said = self.run_it('up')
         self.assertEqual(0, code, said)
         pids = [
@@ -124,10 +124,14 @@ class RigTest(base.TestCase):
         self.assertEqual(0, code)
         self.assertIn('host3  up, 0 guests at 127.0.0.13', said)
         code, said = self.run_it('down')
-        self.assertEqual((0, '3 hosts are gone.\n'), (code, said))
+        self.assertEqual(
+            (0, '3 hosts are stopped and removed.\n'), (code, said)
+        )
         self.assertEqual([], process.users_of(self.directory))
         self.assertEqual([], os.listdir(self.directory))
-        self.assertEqual((0, '0 hosts are gone.\n'), self.run_it('down'))
+        self.assertEqual(
+            (0, '0 hosts are stopped and removed.\n'), self.run_it('down')
+        )
 
     def test_accounts_of_its_own(self):
         # The machine may have no user of the number that a host runs as.

@@ -101,19 +101,19 @@ class DatabaseTest(ManageTestCase):
     """minova-manage db."""
 
     def test_before_and_after_sync(self):
-        needs = f'(this release needs {schema.HEAD})'
+        needs = f'(this release requires {schema.HEAD})'
         self.assertEqual(
             (1, f'empty {needs}\n', ''), self.run_manage('db', 'version')
         )
         self.assertEqual(
-            f'The schema went from nothing to {schema.HEAD}.\n',
+            f'The schema is upgraded from none to {schema.HEAD}.\n',
             self.run_ok('db', 'sync'),
         )
         self.assertEqual(
             f'{schema.HEAD} {needs}\n', self.run_ok('db', 'version')
         )
         self.assertEqual(
-            f'The schema is at {schema.HEAD} already.\n',
+            f'The schema is at revision {schema.HEAD} already.\n',
             self.run_ok('db', 'sync'),
         )
 
@@ -124,10 +124,11 @@ class DatabaseTest(ManageTestCase):
             )
         )
         self.assertEqual(
-            f'The schema is at {NEWER} already.\n', self.run_ok('db', 'sync')
+            f'The schema is at revision {NEWER} already.\n',
+            self.run_ok('db', 'sync'),
         )
         self.assertEqual(
-            f'{NEWER} (this release needs {schema.HEAD})\n',
+            f'{NEWER} (this release requires {schema.HEAD})\n',
             self.run_ok('db', 'version'),
         )
 
@@ -138,7 +139,7 @@ class DatabaseTest(ManageTestCase):
         code, out, err = self.run_manage('db', 'sync')
         self.assertEqual(0, code)
         self.assertEqual(
-            f'The schema went from nothing to {schema.HEAD}.\n', out
+            f'The schema is upgraded from none to {schema.HEAD}.\n', out
         )
         self.assertIn('Running upgrade', err)
 
@@ -517,13 +518,14 @@ class NetworkTest(ManageTestCase):
             *('--dns', '9.9.9.9', '--dns', '1.1.1.1', '--mtu', '1400'),
             *('--pool', '10.0.0.5-10.0.0.10', '--project', 'p'),
         )
-        made = re.fullmatch('Network private is made: (.{36})\n', out)
+        made = re.fullmatch('Network private is created: (.{36})\n', out)
         self.assertIsNotNone(made, out)
         number = made[1]
         self.hold(number, '10.0.0.7')
         head, line = self.run_ok('network', 'list').splitlines()
         self.assertEqual(
-            ['ID', 'NAME', 'CIDR', 'BY', 'IN', 'USE', 'PROJECT'], head.split()
+            ['ID', 'NAME', 'CIDR', 'ATTACHMENT', 'IN', 'USE', 'PROJECT'],
+            head.split(),
         )
         self.assertEqual(
             [number, 'private', '10.0.0.0/24', 'bridge', 'br0', '1/5', 'p'],
@@ -533,7 +535,7 @@ class NetworkTest(ManageTestCase):
             shown = self.run_ok('network', 'show', named)
             for text in (
                 f'id       {number}',
-                'by       bridge br0',
+                'attached bridge br0',
                 'gateway  10.0.0.9',
                 'dns      9.9.9.9 1.1.1.1',
                 'mtu      1400',
@@ -558,10 +560,10 @@ class NetworkTest(ManageTestCase):
         self.run_ok('network', 'create', 'trial', '--user')
         out = self.run_ok('network', 'list')
         self.assertIn('libvirt network default', out)
-        self.assertIn('user network of QEMU', out)
+        self.assertIn('QEMU user network', out)
         self.assertIn('10.0.2.0/24', out)
         out = self.run_ok('network', 'show', 'private')
-        for text in ('dns      none', "mtu      the host's", 'of 253'):
+        for text in ('dns      none', 'mtu      of the host', 'of 253'):
             self.assertIn(text, out)
 
     def test_refusals(self):

@@ -199,18 +199,16 @@ class ShowTest(OperationTestCase):
         self.assertEqual('2026-01-31 12:00:00 UTC', facts['since'])
         (step,) = others['']
         self.assertRegex(step, r'^ +1  stop_instance +a +running .* 1$')
-        what, late = others['What happens next']
+        what, late = others['Next']
         self.assertEqual(
             '  stop_instance: the step starts when the compute of a registers '
             'again',
             what,
         )
-        self.assertRegex(
-            late, 'if it is open at .*: the operation keeps waiting'
-        )
+        self.assertRegex(late, 'if open at .*: the operation keeps waiting')
         self.assertEqual(
             f'  minova-manage operation abandon {stop.id}',
-            others['What you may do'][0],
+            others['Available commands'][0],
         )
         # The timeline says the same.
         emitted = self.run_ok('timeline', stop.instance_uuid, '--kind', 'stop')
@@ -226,11 +224,11 @@ class ShowTest(OperationTestCase):
         self.assertEqual(
             f'  stop_instance: attempt 3 at {later:%Y-%m-%d %H:%M:%S} UTC, '
             'at the next heartbeat of a',
-            others['What happens next'][0],
+            others['Next'][0],
         )
         self.assertEqual(
             f'  minova-manage operation retry {stop.id}',
-            others['What you may do'][0],
+            others['Available commands'][0],
         )
 
     def test_one_that_has_ended(self):
@@ -255,8 +253,8 @@ class ShowTest(OperationTestCase):
             [line.split()[0] for line in out.splitlines()[1:]],
         )
         self.assertEqual(
-            f'minova-manage: {first.request_id} began 2 operations; name one '
-            'of them by its id.\n',
+            f'minova-manage: {first.request_id} began 2 operations; repeat '
+            'the command with the id of one of them.\n',
             err,
         )
 
@@ -269,7 +267,7 @@ class OperatorActionsTest(OperationTestCase):
         self.down('a', down=False)
         out = self.run_ok('operation', 'retry', stop.id)
         self.assertEqual(
-            'No step of it pauses before another attempt.\n'
+            'No step waits for its next attempt.\n'
             'stop_instance: attempt 1 at the next heartbeat of a.\n',
             out,
         )
@@ -277,7 +275,7 @@ class OperatorActionsTest(OperationTestCase):
         self.step(stop, attempts=2, not_before=later)
         out = self.run_ok('operation', 'retry', stop.request_id)
         self.assertEqual(
-            'Due at once: stop_instance.\n'
+            'Due now: stop_instance.\n'
             'stop_instance: attempt 3 at the next heartbeat of a.\n',
             out,
         )
@@ -298,10 +296,11 @@ class OperatorActionsTest(OperationTestCase):
         self.assertEqual(
             f'Operation {stop.id} stop instance={stop.instance_uuid} has '
             'ended: failed.\n'
-            'The instance is in error and free for other operations.\n'
+            'The instance is in error; other operations can begin.\n'
             'Its guest or disks may be on: a.\n'
-            'Look there before it is started again. Deleting it clears them.\n'
-            'Its room is kept on: a.\n',
+            'Check these hosts before you start the instance. A delete '
+            'removes the guest and disks.\n'
+            'Its allocations stay on: a.\n',
             out,
         )
         # One line of it stays in the log.
@@ -316,7 +315,7 @@ class OperatorActionsTest(OperationTestCase):
         line = self.run_refused(1, 'operation', 'retry', stop.id)
         self.assertRegex(line, 'has ended at .*: failed')
         facts, _ = self.sections(self.run_ok('operation', 'show', stop.id))
-        self.assertIn('abandoned by an operator: rack 4', facts['because'])
+        self.assertIn('abandoned by an operator: rack 4', facts['error'])
 
     def test_abandon_running_step(self):
         (stop,) = self.leave('stop')
@@ -337,7 +336,7 @@ class OperatorActionsTest(OperationTestCase):
         _, others = self.sections(self.run_ok('operation', 'show', stop.id))
         self.assertEqual(
             f'  minova-manage operation abandon --force {stop.id}',
-            others['What you may do'][0],
+            others['Available commands'][0],
         )
         code, _, _ = self.run_manage(
             'operation', 'abandon', '--force', stop.id

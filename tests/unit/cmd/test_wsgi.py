@@ -48,4 +48,4 @@ class WsgiTest(base.TestCase):
             self.assertEqual(503, emitted['code'])
             self.assertIn('Try again', emitted['message'])
         with open(f'{path}.log', encoding='utf-8') as log:
-            self.assertEqual(2, log.read().count('Nothing can be answered'))
+            self.assertEqual(2, log.read().count('Requests fail with 503'))

@@ -156,7 +156,7 @@ class CommandTest(SimulationTestCase):
             'random', '--count', '4', '--workers', '1'
         )
         self.assertEqual(0, code, out)
-        self.assertIn('4 schedules, 0 broken', out)
+        self.assertIn('4 schedules, 0 violated', out)
 
 
 class MutantsTest(base.TestCase):
