@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor: decides where things go, owns what is owed, sweeps up.
+"""The conductor: it schedules, runs transactions for computes and recovers.
 
-Any number of equal replicas. What only one of them does at a time (publishing
-notifications, sweeping) is held by a lease in the database.
+============= ================================================================
+service       one conductor: its parts, its start and stop
+manager       the methods of the RPC interface
+scheduler     filters and weighers that select a host
+power_sync    what a difference between hypervisor and database leads to
+host_liveness which hosts this conductor takes to be down
+sweeper       periodic recovery of open steps and overdue operations
+============= ================================================================
+
+Any number of equal replicas run. A lease in the database holds the work that
+one replica does at a time: publishing notifications and sweeping.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conductor answers: the contract of ``rpc.conductor``, one by one."""
+"""The methods of the RPC interface ``rpc.conductor``."""
 
 import functools
 
@@ -46,11 +46,11 @@ from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
 
-#: What ``migrate_server`` passes on to the operation that it begins.
+#: The kind of operation that ``migrate_server`` begins: (live, with flavor).
 
 
 class ConductorManager(Conductor):
-    """Answers in the name of any conductor; keeps nothing in memory."""
+    """The endpoint of a conductor; it keeps no state in memory."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ConductorManager(Conductor):
         disk_over_commit: bool | None,
         step: str | None = None,
     ) -> None:
-        """Decide where a server moves to, and begin the move."""
+        """Select the destination of a migration, and begin it if needed."""
         if step is None:
             host = scheduler_hint.get('host')
             kind = 'migrate'
@@ -122,16 +122,16 @@ class ConductorManager(Conductor):
             step = begun.first_step
         self._run_conductor_step(context, step)
 
-    # -- decisions -----------------------------------------------------------
+    # -- conductor steps -----------------------------------------------------
 
     def try_conductor_step(self, context: Context, step: str) -> None:
-        """Run a decision that nobody waits for; a refusal is recorded."""
+        """Run a conductor step; the step records its failure."""
         try:
             self._run_conductor_step(context, step)
         except exception.Unavailable as error:
-            LOG.warning('Step %s is decided later: %s', step, error)
+            LOG.warning('Step %s: the sweeper retries it: %s', step, error)
         except exception.MinovaException as error:
-            # The journal has told it, or another conductor was faster.
+            # The step has logged it, or another conductor was faster.
             LOG.debug('Step %s: %s', step, error)
 
     def _run_conductor_step(self, context: Context, step: str) -> None:
@@ -146,13 +146,13 @@ class ConductorManager(Conductor):
     def dispatch_wakeups(
         self, context: Context, wakeups: list[Wakeup]
     ) -> None:
-        """Run what conductors owe now; wake the hosts for the rest."""
+        """Run the conductor steps here and wake the hosts of the others."""
         self._waker.wake(context, self._run_own_wakeups(context, wakeups))
 
     def _run_own_wakeups(
         self, context: Context, wakeups: list[Wakeup]
     ) -> list[Wakeup]:
-        """Run what conductors owe now; return what hosts owe."""
+        """Run the conductor steps here; return the wake-ups for hosts."""
         for wakeup in wakeups:
             if wakeup.topic == 'conductor':
                 self._pool.submit(
@@ -160,19 +160,19 @@ class ConductorManager(Conductor):
                 )
         return [wakeup for wakeup in wakeups if wakeup.topic != 'conductor']
 
-    # -- asked by a proxy of consoles ----------------------------------------
+    # -- for the console proxy -----------------------------------------------
 
     def check_console(
         self, context: Context, *, token: str
     ) -> dict[str, str | int | None]:
-        """Look the token up, then ask the host of its instance."""
+        """Validate a token and ask the host for the console's address."""
         found = console_tokens.validate(self._database, token)
         return console_tokens.get_connect_info(self._computes, context, found)
 
     def closed_consoles(
         self, context: Context, *, instances: list[str]
     ) -> list[str]:
-        """Return those that are deleted."""
+        """Return those of ``instances`` that are deleted."""
         living = self._database.read(
             lambda connection: console_rows.filter_existing(
                 connection, instances
@@ -180,12 +180,12 @@ class ConductorManager(Conductor):
         )
         return [uuid for uuid in instances if uuid not in living]
 
-    # -- asked by a compute at work on a step --------------------------------
+    # -- for a compute that runs a step --------------------------------------
 
     def start_step(
         self, context: Context, *, step: str, host: str, incarnation: str
     ) -> StepAssignment:
-        """Let a compute take a step."""
+        """Start a step on a compute."""
         assignment = self._database.write(
             lambda connection: step_lifecycle.start(
                 connection, step, host, incarnation
@@ -203,7 +203,7 @@ class ConductorManager(Conductor):
         checkpoint: str,
         facts: buses.Json,
     ) -> dict[str, str]:
-        """Note that a step has passed a checkpoint."""
+        """Record that a step has passed a checkpoint."""
         nested = self._database.write(
             lambda connection: step_lifecycle.save_checkpoint(
                 connection, step, incarnation, checkpoint, facts
@@ -220,7 +220,7 @@ class ConductorManager(Conductor):
         incarnation: str,
         result: buses.Json,
     ) -> StepAck:
-        """End a step well."""
+        """Record that a step is done."""
         wakeups = self._database.write(
             lambda connection: step_lifecycle.finish(
                 connection, step, incarnation, result
@@ -238,7 +238,7 @@ class ConductorManager(Conductor):
         error: buses.Json,
         facts: buses.Json,
     ) -> StepAck:
-        """End a step badly."""
+        """Record that a step has failed."""
         reason = serialization.decode(error)
         wakeups = self._database.write(
             lambda connection: step_lifecycle.fail(
@@ -251,7 +251,7 @@ class ConductorManager(Conductor):
     def report_progress(
         self, context: Context, *, migration: int, byte_counts: dict[str, int]
     ) -> None:
-        """Note how far a migration is."""
+        """Record the progress of a migration."""
         total = byte_counts.get('memory_total', 0)
         left = byte_counts.get('memory_remaining', 0)
         progress = round(100 * (total - left) / total) if total else 0
@@ -261,12 +261,12 @@ class ConductorManager(Conductor):
             )
         )
 
-    # -- asked by a compute about its host -----------------------------------
+    # -- for a compute, about its host ---------------------------------------
 
     def register_host(
         self, context: Context, *, report: HostReport
     ) -> list[DueStep]:
-        """Note that a compute has started."""
+        """Register an incarnation of a compute; return its open steps."""
 
         def work(connection: Connection) -> list[DueStep]:
             hosts.register_service(
@@ -279,13 +279,13 @@ class ConductorManager(Conductor):
             hosts.save_host_report(connection, report)
             return _due_steps(connection, report.host)
 
-        LOG.info('Compute %s started.', report.host)
+        LOG.info('Compute %s has registered.', report.host)
         return self._database.write(work)
 
     def heartbeat(
         self, context: Context, *, host: str, incarnation: str
     ) -> list[DueStep]:
-        """Note that a compute lives."""
+        """Record a heartbeat; return the steps that are due."""
 
         def work(connection: Connection) -> list[DueStep]:
             if not hosts.record_heartbeat(
@@ -299,7 +299,7 @@ class ConductorManager(Conductor):
     def instances_on_host(
         self, context: Context, *, host: str
     ) -> list[InstanceState]:
-        """Return what power reconciliation needs."""
+        """Return the states of the instances on a host."""
         return self._database.read(
             lambda connection: instances.list_states_on_host(connection, host)
         )
@@ -307,7 +307,7 @@ class ConductorManager(Conductor):
     def report_power_states(
         self, context: Context, *, host: str, guests: list[GuestReport]
     ) -> None:
-        """Correct what differs between a hypervisor and the database."""
+        """Act on differences between a hypervisor and the database."""
         for guest in guests:
             work = functools.partial(
                 power_sync.reconcile_guest, host=host, guest=guest
@@ -323,7 +323,7 @@ def _uuid_of(instance: Instance | buses.Json) -> str:
 
 
 def _replaced_error(connection: Connection, host: str) -> exception.Stale:
-    """Return what is said to a start of a compute that is not the newest."""
+    """Return the error for an incarnation that is not the newest."""
     found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
     silent = any(
         service_liveness.is_silent(service.heartbeat_age) for service in found

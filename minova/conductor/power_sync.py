@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power reconciliation, the deciding half: what a difference leads to.
+"""Power reconciliation on the conductor: what a difference leads to.
 
-A compute has compared its hypervisor with the rows it asked for; the rows may
-have changed since. So each difference is looked at again here, under the lock
-of the row, and nothing is written when the instance has moved on: when an
-operation is live, or when its generation is not the one that was compared.
+A compute compares its hypervisor with rows that may change meanwhile. So each
+difference is checked again here, under the lock of the row. Nothing is written
+when an operation is live, or when the generation of the instance is not the
+one that the compute has compared.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ from minova.states import PowerSyncAction
 
 LOG = logging.getLogger(__name__)
 
-#: What an instance is called from then on, where only the row is corrected.
+#: The new vm_state, where only the row is corrected.
 _ADOPTED_VM_STATES: Final = {
     PowerSyncAction.MARK_ACTIVE: states.ACTIVE,
     PowerSyncAction.MARK_STOPPED: states.STOPPED,
@@ -43,10 +43,14 @@ _ADOPTED_VM_STATES: Final = {
 def reconcile_guest(
     connection: sa.Connection, host: str, guest: GuestReport
 ) -> list[Wakeup]:
-    """Act on what a host says of one guest; return whom to wake."""
+    """Act on the report of one guest; return the wake-ups to send."""
     instance = instances.get(connection, guest.uuid, lock=True, deleted=True)
     if instance is None:
-        LOG.info('Host %s runs %s, which is none of ours.', host, guest.uuid)
+        LOG.debug(
+            'Host %s: domain %s is not managed by Minova; ignored',
+            host,
+            guest.uuid,
+        )
         return []
     if instance.task_id is not None:
         return []
@@ -96,7 +100,8 @@ def _apply_correction(
         or correction in _ADOPTED_VM_STATES
     ):
         LOG.warning(
-            'Instance %s is %s, its guest on %s is %s%s: %s.',
+            'Instance %s: vm_state is %s, the guest on host %s is %s%s; '
+            'decision: %s',
             instance.uuid,
             instance.vm_state,
             host,
@@ -120,7 +125,12 @@ def _apply_correction(
         )
     if operation is None:
         return []
-    LOG.info('%s of %s: %s.', operation, instance.uuid, correction.value)
+    LOG.info(
+        'Instance %s: begins %s; decision: %s',
+        instance.uuid,
+        operation,
+        correction.value,
+    )
     return begin.begin_locked(
         connection,
         get_admin_context(),
@@ -137,14 +147,14 @@ def _unowned_guest(
     guest: GuestReport,
     instance: Instance,
 ) -> list[Wakeup]:
-    """Deal with a guest that is not this host's, or whose row says deleted."""
+    """Decide about a guest of another host or of a deleted instance."""
     if guest.power_state is None:
         return []
     if instance.host == host and instance.vm_state != states.DELETED:
         return []
     move = migrations.get_unconfirmed(connection, instance.uuid)
     if move is not None and move.source_host == host:
-        # It is kept for a way back.
+        # The source keeps the old guest until the resize is confirmed.
         return []
     if any(
         step.host == host
@@ -155,22 +165,22 @@ def _unowned_guest(
         return []
     if operator_actions.disk_location_unknown(connection, instance):
         LOG.warning(
-            'Host %s has a guest of %s, which is in error: left, '
-            'for nobody knows which host has its newest disk.',
+            'Host %s: stale guest of instance %s is kept: it is not known '
+            'which host has the newest disk',
             host,
             instance.uuid,
         )
         return []
     LOG.warning(
-        'Host %s has a guest of %s, which is %s: %s.',
+        'Host %s: stale guest of instance %s, which is %s; decision: %s',
         host,
         instance.uuid,
         instance.vm_state
         if instance.vm_state == states.DELETED
-        else f'on {instance.host}',
-        'removed'
+        else f'on host {instance.host}',
+        'remove the guest'
         if CONF.conductor.running_deleted_instance_action == 'reap'
-        else 'left',
+        else 'keep the guest',
     )
     if CONF.conductor.running_deleted_instance_action != 'reap':
         return []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scheduling: filters and weighers over what is known of the hosts.
+"""The scheduler: filters and weighers over a view of the hosts.
 
-The view of the hosts may be a second old and another conductor may choose at
-the same moment: what counts is the claim, which the database checks. A host
-whose claim fails is passed over; when all fail the view is renewed once.
+The view may be a second old and another conductor may select at the same time.
+The claim decides, which the database checks. A host whose claim fails is
+skipped; when every claim fails the view is refreshed once.
 """
 
 from collections.abc import Callable
@@ -41,13 +41,13 @@ class Candidate:
 
     row: Host
     service: Service
-    #: Why its compute is taken to be down, None when it is not.
+    #: Why its compute is down, None when it is up.
     down_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class RequestSpec:
-    """What is looked for."""
+    """The requirements for a host."""
 
     flavor: Flavor
     requested_host: str | None = None
@@ -55,7 +55,7 @@ class RequestSpec:
     excluded_hosts: tuple[str, ...] = ()
 
 
-#: Returns why a host does not do, None when it does.
+#: Returns why a host is filtered out, None when it passes.
 Filter = Callable[[Candidate, RequestSpec], str | None]
 
 
@@ -73,14 +73,14 @@ def _compute_is_enabled(candidate: Candidate, spec: RequestSpec) -> str | None:
 def _not_excluded(candidate: Candidate, spec: RequestSpec) -> str | None:
     if candidate.row.host not in spec.excluded_hosts:
         return None
-    return 'it has the server now, or was tried before'
+    return 'it has the server, or failed before'
 
 
 def _is_requested_host(candidate: Candidate, spec: RequestSpec) -> str | None:
     names = (candidate.row.host, candidate.row.hypervisor_hostname)
     if spec.requested_host is None or spec.requested_host in names:
         return None
-    return f'{spec.requested_host} is wanted'
+    return f'host {spec.requested_host} is requested'
 
 
 def _in_availability_zone(
@@ -92,15 +92,15 @@ def _in_availability_zone(
 
 
 def _has_resources(candidate: Candidate, spec: RequestSpec) -> str | None:
-    room = free_resources(candidate.row)
+    free = free_resources(candidate.row)
     flavor = spec.flavor
     for name, need, unit in (
         ('vcpus', flavor.vcpus, 'vcpus'),
         ('memory_mb', flavor.memory_mb, 'MiB of memory'),
         ('disk_gb', flavor.disk_gb, 'GiB of disk'),
     ):
-        if need > room[name]:
-            return f'{room[name]:.0f} of {need} {unit} are free'
+        if need > free[name]:
+            return f'{free[name]:.0f} of {need} {unit} are free'
     return None
 
 
@@ -115,7 +115,7 @@ FILTERS: tuple[Filter, ...] = (
 
 
 def free_resources(row: Host) -> dict[str, float]:
-    """Return what of a host can still be promised."""
+    """Return the resources of a host that can still be claimed."""
     memory = (
         row.memory_mb - row.reserved_memory_mb
     ) * row.ram_allocation_ratio
@@ -128,8 +128,8 @@ def free_resources(row: Host) -> dict[str, float]:
 
 
 def _weigh(row: Host, maxima: dict[str, float]) -> float:
-    """Return how good a host is: its free room against the best one's."""
-    room, options = free_resources(row), CONF.scheduler
+    """Return the weight of a host; 1 for each resource it has most of."""
+    free, options = free_resources(row), CONF.scheduler
     parts = (
         ('memory_mb', options.ram_weight_multiplier),
         ('vcpus', options.cpu_weight_multiplier),
@@ -138,12 +138,12 @@ def _weigh(row: Host, maxima: dict[str, float]) -> float:
     weight = 0.0
     for name, factor in parts:
         if maxima[name] > 0:
-            weight += factor * room[name] / maxima[name]
+            weight += factor * free[name] / maxima[name]
     return weight
 
 
 class Scheduler:
-    """What one conductor knows of the hosts, and decides with."""
+    """The view that one conductor has of the hosts, and the selection."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Scheduler:
         self._view: dict[str, Candidate] = {}
         self._refreshed_at = float('-inf')
 
-    # -- placing -------------------------------------------------------------
+    # -- selection -----------------------------------------------------------
 
     def select_host(
         self,
@@ -203,21 +203,23 @@ class Scheduler:
         self._refreshed_at = now
 
     def _rank_hosts(self, spec: RequestSpec) -> list[Host]:
-        """Return the hosts that pass, the best first."""
-        fit = [
+        """Return the hosts that pass the filters, the heaviest first."""
+        passing = [
             candidate.row
             for candidate in list(self._view.values())
             if not any(check(candidate, spec) for check in FILTERS)
         ]
-        free_by_host = [free_resources(row) for row in fit]
-        most = {
-            name: max((room[name] for room in free_by_host), default=0)
+        free_by_host = [free_resources(row) for row in passing]
+        maxima = {
+            name: max((free[name] for free in free_by_host), default=0)
             for name in ('vcpus', 'memory_mb', 'disk_gb')
         }
-        return sorted(fit, key=lambda row: (-_weigh(row, most), row.host))
+        return sorted(
+            passing, key=lambda row: (-_weigh(row, maxima), row.host)
+        )
 
     def _count_claim(self, row: Host, flavor: Flavor) -> None:
-        """Count the claim in the view, so that the next one goes elsewhere."""
+        """Count the claim in the view, for the next selection."""
         known = self._view[row.host]
         claimed = dataclasses.replace(
             known.row,
@@ -241,7 +243,7 @@ class Scheduler:
                     yield f'{candidate.row.host}: {reason}'
                     break
         if all(_is_requested_host(c, spec) for c in self._view.values()):
-            yield f'{spec.requested_host}: there is no such host'
+            yield f'{spec.requested_host}: no host has this name'
 
     # -- live migration ------------------------------------------------------
 
@@ -253,22 +255,21 @@ class Scheduler:
     ) -> JsonDict:
         """Ask hosts until one can receive the guest; return its answer.
 
-        NoValidHost when they refuse; Unavailable, to be asked again, when
-        not one of them has answered.
+        Raises NoValidHost when every host refuses, and Unavailable, for a
+        retry, when no host answers.
         """
         self._database.read(
             lambda connection: self._refresh_view(connection, True)
         )
         source = self._require_source(instance)
-        wanted = params.host
-        if wanted is not None:
-            dest = self._require_requested(instance, wanted, source)
+        if params.host is not None:
+            dest = self._require_requested(instance, params.host, source)
             return self._check_destination(dest, instance, params, source)
         spec = RequestSpec(instance.flavor, excluded_hosts=excluded_hosts)
         refusals = []
         answered = False
-        most = CONF.scheduler.max_live_migration_candidates
-        for row in self._rank_hosts(spec)[:most]:
+        limit = CONF.scheduler.max_live_migration_candidates
+        for row in self._rank_hosts(spec)[:limit]:
             try:
                 _require_like_source(row, source)
                 return self._check_destination(row, instance, params, source)
@@ -276,19 +277,25 @@ class Scheduler:
                 exception.MigrationPreCheckError,
                 exception.Unavailable,
             ) as error:
-                uuid = instance.uuid
-                LOG.info('%s cannot receive %s: %s', row.host, uuid, error)
+                LOG.debug(
+                    'Host %s cannot receive instance %s: %s',
+                    row.host,
+                    instance.uuid,
+                    error,
+                )
                 refusals.append(f'{row.host}: {error}')
                 answered |= isinstance(error, exception.MigrationPreCheckError)
         why = '; '.join(refusals) or self._no_host_reason(spec)
         if refusals and not answered:
-            raise exception.Unavailable(what='Any destination', reason=why)
+            raise exception.Unavailable(
+                what='Every candidate destination', reason=why
+            )
         raise exception.NoValidHost(reason=why)
 
     def _require_source(self, instance: Instance) -> Host:
         if instance.power_state not in states.POWERED_ON:
             raise exception.MigrationPreCheckError(
-                reason=f'the guest of {instance.uuid} does not run'
+                reason=f'the guest of instance {instance.uuid} does not run'
             )
         source = self._view.get(str(instance.host))
         if source is None or source.down_reason:
@@ -317,8 +324,8 @@ class Scheduler:
         lacking = _has_resources(dest, spec)
         if lacking:
             raise exception.MigrationPreCheckError(
-                reason=f'Unable to migrate {instance.uuid} to {requested_host}: '
-                f'{lacking}'
+                reason=f'Unable to migrate {instance.uuid} to '
+                f'{requested_host}: {lacking}'
             )
         _require_like_source(dest.row, source)
         return dest.row

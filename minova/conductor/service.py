@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One conductor: what it is made of and how it lives."""
+"""One conductor: its parts, its start and stop."""
 
 from collections.abc import Callable
 
@@ -27,12 +27,12 @@ from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
 
-#: The name that clients of the Compute API know conductors by.
+#: The binary of conductors in the Compute API.
 BINARY = 'nova-conductor'
 
 
 class ConductorService:
-    """A conductor at ``host``; several may run beside each other."""
+    """A conductor on ``host``; several may run at once."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ConductorService:
         host: str,
         on_fatal: Callable[[str], None] | None = None,
     ) -> None:
-        """``give_up`` ends the process when it cannot be made to hear."""
+        """Build the parts; ``on_fatal`` ends a process that is unreachable."""
         self._bus = bus
         self._database = database
         self._host = host
@@ -79,11 +79,11 @@ class ConductorService:
             database, self.manager, waker, self.liveness, holder, host
         )
         self._heartbeats = PeriodicTask(
-            'beat', self._heartbeat, lambda: CONF.heartbeat_interval
+            'heartbeat', self._heartbeat, lambda: CONF.heartbeat_interval
         )
 
     def start(self) -> None:
-        """Make configured networks, register, answer, publish, sweep."""
+        """Create the networks, register, then serve, publish and sweep."""
         definition.create_configured(self._database)
         self._database.write(
             lambda connection: hosts.register_service(
@@ -101,7 +101,7 @@ class ConductorService:
         LOG.info('Conductor %s is ready.', self._host)
 
     def stop(self) -> None:
-        """Answer what was asked, then stop; leases are given back."""
+        """Answer the requests at hand, then stop and release the leases."""
         self.liveness.stop()
         self._heartbeats.stop()
         self.sweeper.stop()

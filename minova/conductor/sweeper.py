@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sweeper: finds what nobody works on and sees to it.
+"""The sweeper: periodic recovery of open steps and overdue operations.
 
-One conductor at a time does it, the holder of the lease. It acts on what
-stands in the database, so it does not matter which one.
+One conductor sweeps at a time, the holder of a lease. The sweeper acts on the
+database alone, so any conductor can.
 """
 
 import datetime
@@ -40,7 +40,7 @@ _LEASE = 'sweeper'
 
 
 class Sweeper:
-    """Looks periodically at everything that is open."""
+    """A periodic task over all open steps."""
 
     def __init__(
         self,
@@ -62,22 +62,22 @@ class Sweeper:
         )
 
     def start(self) -> None:
-        """Begin to sweep."""
+        """Start the periodic task."""
         self._loop.start()
 
     def stop(self) -> None:
-        """Sweep no more, and let another one do it."""
+        """Stop sweeping and release the lease."""
         self._loop.stop()
         leases.release(self._database, _LEASE, self._holder)
 
     def _run_round(self) -> None:
-        # Held for longer than a round takes, so that nobody sweeps beside.
+        # The lease outlasts a round: no other conductor sweeps meanwhile.
         span = CONF.conductor.sweep_interval + CONF.conductor.lease_time
         if leases.acquire(self._database, _LEASE, self._holder, span):
             self.sweep()
 
     def sweep(self) -> None:
-        """See once to all that is open."""
+        """Check all open steps once."""
         self._recover_steps()
         self._recover_overdue()
         if CONF.conductor.resize_confirm_window > 0:
@@ -146,7 +146,7 @@ class Sweeper:
         self._manager.dispatch_wakeups(get_admin_context(), wakeups)
 
     def _find_down_hosts(self, connection: Connection) -> dict[str, str]:
-        """Return the hosts whose compute is taken to be down, and why."""
+        """Return the hosts whose compute is down, each with the reason."""
         return {
             service.host: why
             for service in hosts.list_services(
@@ -158,10 +158,10 @@ class Sweeper:
     def _find_overdue_steps(
         self, connection: Connection, moment: datetime.datetime
     ) -> list[tuple[records.Step, bool]]:
-        """Return what is open of operations past their deadline.
+        """Return the open steps of operations past their deadline.
 
-        Each with whether the service that should do it has it at work. What a
-        host that is down owes is not listed: that waits for the host.
+        Each comes with whether the current incarnation of its service runs
+        it. A step whose host is down is left out: it waits for the host.
         """
         down = self._find_down_hosts(connection)
         starts = {
@@ -189,41 +189,50 @@ class Sweeper:
         waiting = self._database.read(
             lambda connection: migrations.list_unconfirmed(connection, moment)
         )
-        for move in waiting:
-            self._confirm(move)
+        for migration in waiting:
+            self._confirm(migration)
 
-    def _confirm(self, move: Migration) -> None:
+    def _confirm(self, migration: Migration) -> None:
         context = get_admin_context()
         try:
             begun = begin.begin(
                 self._database,
                 context,
                 'confirm_resize',
-                move.instance_uuid,
+                migration.instance_uuid,
                 events.publisher_id('conductor', self._host),
                 lambda connection, instance: UnconfirmedResizeParams(
-                    migration_id=move.id
+                    migration_id=migration.id
                 ),
             )
         except exception.InstanceInvalidState as error:
-            LOG.warning('Resize %s cannot be confirmed: %s', move.id, error)
+            LOG.warning(
+                'Migration %s of instance %s cannot be confirmed: %s',
+                migration.id,
+                migration.instance_uuid,
+                error,
+            )
             self._database.write(
                 lambda connection: migration_records.advance(
-                    connection, move, migration_states.ERROR, clock.now()
+                    connection, migration, migration_states.ERROR, clock.now()
                 )
             )
             return
         except exception.NotFound:
-            LOG.info('Resize %s: its instance is gone.', move.id)
+            LOG.debug(
+                'Migration %s: instance %s is deleted',
+                migration.id,
+                migration.instance_uuid,
+            )
             return
         self._manager.dispatch_wakeups(context, begun.wakeups)
 
     # -- consoles ------------------------------------------------------------
 
     def _delete_expired_tokens(self) -> None:
-        """Remove the tokens of consoles that have expired."""
+        """Delete the console tokens that have expired."""
         now = clock.now()
-        # A look first: most rounds find none, and a look holds up nobody.
+        # Most rounds find none; a read does not block other writers.
         if self._database.read(lambda c: console_tokens.has_expired(c, now)):
             self._database.write(
                 lambda c: console_tokens.delete_expired(c, now)

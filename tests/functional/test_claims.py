@@ -119,13 +119,13 @@ class ClaimsTest(base.TestCase):
         self.cloud.database.write(disable)
         uuid = self.cloud.boot(host='a')
         self.assertIn(
-            'a: it is disabled (new fan); b: a is wanted',
+            'a: it is disabled (new fan); b: host a is requested',
             self.cloud.fault(uuid)['message'],
         )
         self.assertEqual('b', self.cloud.instance(self.cloud.boot()).host)
         uuid = self.cloud.boot(host='nowhere')
         self.assertIn(
-            'nowhere: there is no such host',
+            'nowhere: no host has this name',
             self.cloud.fault(uuid)['message'],
         )
 

@@ -71,7 +71,7 @@ _MISTAKES = (
      '400: * Unable to migrate instance * to current host ({host})'),
     ('server migrate --live-migration --shared-migration one',
      '400: * is not on shared storage'),
-    ('server migrate --host none one', '400: * none: there is no such host'),
+    ('server migrate --host none one', '400: * none: no host has this name'),
     ('server migration abort one 77', "409: * Cannot 'abort' instance"),
     ('server event show one req-none',
      'Action for request_id req-none on instance * not found'),

@@ -123,7 +123,7 @@ class MigrateTest(MigrateTestCase):
         reply = self.admin.at_version('2.56').act(
             self.uuid, 'migrate', {'host': 'nowhere'}
         )
-        self.assert_refused(400, 'nowhere: there is no such host', reply)
+        self.assert_refused(400, 'nowhere: no host has this name', reply)
         self.cloud.settle(self.uuid)
         self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
 
