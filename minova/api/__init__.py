@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Compute API v2.1 over HTTP: what a request asks, and what it is told.
+"""The OpenStack Compute API v2.1 over HTTP.
 
 ================ ===========================================================
+http             the framework: routes, requests, errors, authentication,
+                 microversions
+schemas          the bodies and queries that requests may have
+resources        the handlers, one module per resource
+views            the documents in replies
+backend          the database, the clients and the image service that
+                 handlers use
 app              the composition: middleware, resources, routes
-routes           an endpoint is one row: method, path, handler, policy
-ask              what a handler sees of a request
-wsgi             the one map from error to HTTP reply
-auth             who is asking: Keystone, the embedded identity, or nobody
-microversion     which versions are spoken, and what each one changes
-schemas          what a request may hold
-views            how things are shown
-edits            what is changed without an operation: names, metadata, tags
 ================ ===========================================================
 
-The other modules are the resources, one file each. A handler is a function
-of an ``Ask`` that returns what is to be shown. It catches nothing; it changes
-an instance through ``operations.begin`` or ``edits`` and in no other way.
+A handler is a function of an ``ApiRequest`` that returns the document of the
+reply. It has no ``except``: ``http/errors.py`` maps every error to a reply. It
+changes an instance through ``engine.begin`` or ``server_update`` only.
 """

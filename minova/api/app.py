@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application, put together: middleware in its order, then the routes.
+"""The WSGI application: middleware in its order, then the routes.
 
-A request gets its ids, then a caller, then a microversion; the routes are
-those of the resources below and, where Minova brings its own identity and
-image services, of these.
+A request first gets its ids, then its caller, then its microversion. The
+routes are those of ``resources`` and, where the embedded identity and image
+services run, those of these services.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-from typing import Any
 from typing import Final
 
 import falcon
@@ -76,10 +75,11 @@ def open_images() -> image_service.ImageService:
 
 
 def make_app_from_configuration(backend: Backend) -> auth.Application:
-    """Return what a WSGI server serves, as ``[api] auth_strategy`` wants it.
+    """Return the WSGI application for the ``[api] auth_strategy`` in use.
 
-    With our own identity service and, if the backend's images are our own,
-    with these beside it; with Keystone, protected by it.
+    With ``embedded`` the application includes the identity service, and the
+    image service if the backend's images are embedded. With ``keystone``,
+    keystonemiddleware protects it.
     """
     identity = None
     if CONF.api.auth_strategy == 'embedded':
@@ -98,10 +98,10 @@ def make_app(
 ) -> errors.App:
     """Return the application.
 
-    With ``identity`` and ``images`` it answers for these services too, under
-    /identity and /image. ConfigInvalid when ``[api] auth_strategy`` is
-    ``embedded`` and ``identity`` is missing. With Keystone, serve it as
-    ``auth.protect`` returns it.
+    With ``identity`` and ``images`` the application also serves these
+    services, under /identity and /image. ConfigInvalid when ``[api]
+    auth_strategy`` is ``embedded`` and ``identity`` is missing. With Keystone,
+    serve it as ``auth.protect`` returns it.
     """
     policy = Policy(CONF)
     public = auth.PUBLIC
@@ -129,7 +129,7 @@ def make_app(
     _add_resources(
         app, routes.build_resources(ROUTES, backend, policy), '/v2.1'
     )
-    # Slashes at the end are cut, so what has one is what has none.
+    # The router strips slashes at the end, so a path with one is a duplicate.
     _add_resources(
         app, {p: r for p, r in companions if not p.endswith('/')}, ''
     )
@@ -142,7 +142,7 @@ def _first_path_segments(routes: Iterable[Route]) -> frozenset[str]:
 
 
 def _add_resources(
-    app: errors.App, resources: Mapping[str, Any], prefix: str
+    app: errors.App, resources: Mapping[str, object], prefix: str
 ) -> None:
     for path, resource in resources.items():
         app.add_route(prefix + path, resource)

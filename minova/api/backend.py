@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the application is made from."""
+"""The database, the clients and the image service that handlers use."""
 
 from collections.abc import Callable
 import dataclasses
@@ -21,10 +21,10 @@ T = TypeVar('T')
 
 
 class TimedCalls:
-    """Asks from threads of its own, and waits only so long."""
+    """Runs calls in threads of its own and waits for them with a timeout."""
 
     def __init__(self, size: int = 16) -> None:
-        self._pool = clock.pool('beside', size)
+        self._pool = clock.pool('timed-calls', size)
 
     def call(
         self,
@@ -32,10 +32,10 @@ class TimedCalls:
         func: Callable[[], T],
         callee: str = 'A conductor',
     ) -> T:
-        """Return what ``ask`` does, or raise its error.
+        """Return the result of ``func``, or raise its error.
 
-        Raises RpcTimeout after ``seconds``, of ``who`` is asked; ``ask`` may
-        then still be done.
+        Raises RpcTimeout, which names ``callee``, after ``timeout`` seconds;
+        ``func`` may still complete after that.
         """
         ended = clock.event()
 
@@ -49,23 +49,23 @@ class TimedCalls:
         if not ended.wait(timeout):
             future.cancel()
             raise exception.RpcTimeout(
-                what=callee, reason=f'no answer in {timeout} s'
+                what=callee, reason=f'no reply within {timeout} s'
             )
         answer: T = future.result()
         return answer
 
     def close(self) -> None:
-        """Take no more; what nobody waits for is not waited for."""
+        """Accept no more calls; do not wait for abandoned ones."""
         self._pool.shutdown(wait=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """Everything behind the API; made by whoever serves it.
+    """Everything that handlers use; the serving process creates it.
 
-    ``waker`` sends from threads of its own, and what must be answered is
-    asked ``beside``, so that a broker that hangs holds no request. ``host``
-    is the name under which the API tells what it has done.
+    ``waker`` sends wake-ups from threads of its own and calls with a reply go
+    through ``timed_calls``, so that an unresponsive broker blocks no request.
+    ``host`` is the host in the publisher id of notifications.
     """
 
     database: Database
@@ -82,7 +82,7 @@ class Backend:
         return events.publisher_id('api', self.host)
 
     def close(self) -> None:
-        """Wake who is still to be woken, then let go."""
+        """Send the pending wake-ups, then close."""
         self.waker.close()
         self.timed_calls.close()
 
@@ -90,10 +90,10 @@ class Backend:
 def build_backend(
     database: Database, bus: Bus, images: ImageService, host: str = ''
 ) -> Backend:
-    """Return what reaches everything by ``database`` and ``bus``.
+    """Return a backend over ``database`` and ``bus``.
 
-    ``host`` is, if nothing else is said, ``[notifications]
-    default_publisher_id`` or else ``[DEFAULT] host``.
+    ``host`` defaults to ``[notifications] default_publisher_id``, then to
+    ``[DEFAULT] host``.
     """
     return Backend(
         database=database,

@@ -61,7 +61,7 @@ def get_connect_info(
     """Return the address of the console and what the proxy logs of it."""
     if found.host is None:
         raise exception.InstanceNotReady(
-            instance_id=found.instance_uuid, reason='it is on no host'
+            instance_id=found.instance_uuid, reason='it has no host'
         )
     connect_info = computes.for_host(found.host).get_vnc_console(
         context, instance_uuid=found.instance_uuid

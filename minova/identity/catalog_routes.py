@@ -76,7 +76,7 @@ class Collection:
             req,
             resp,
             resource_type.plural,
-            resource_type.rows(self._store, http_io.novncproxy_base_url(req)),
+            resource_type.rows(self._store, http_io.get_base_url(req)),
         )
 
 
@@ -95,10 +95,9 @@ class Member:
         """Show it."""
         caller = http_io.get_caller(req)
         resource_type = self._resource_type
-        novncproxy_base_url = http_io.novncproxy_base_url(req)
+        base_url = http_io.get_base_url(req)
         found = {
-            row['id']: row
-            for row in resource_type.rows(self._store, novncproxy_base_url)
+            row['id']: row for row in resource_type.rows(self._store, base_url)
         }
         row = found.get(row_id)
         if not (
@@ -114,7 +113,7 @@ class Member:
             )
         _link(
             row,
-            f'{novncproxy_base_url}/identity/v3/{resource_type.plural}/{row_id}',
+            f'{base_url}/identity/v3/{resource_type.plural}/{row_id}',
         )
         resp.media = {resource_type.singular: row}
 
@@ -166,10 +165,10 @@ class RoleAssignments:
             'role_id': req.params.get('role.id'),
         }
         named = req.params.get('include_names', 'false') not in ('false', '0')
-        novncproxy_base_url = http_io.novncproxy_base_url(req)
+        base_url = http_io.get_base_url(req)
         resp.media = {
             'role_assignments': [
-                self._row(one, novncproxy_base_url, named)
+                self._row(one, base_url, named)
                 for one in self._store.accounts.assignments
                 if all(
                     value in (None, getattr(one, field))
@@ -182,7 +181,7 @@ class RoleAssignments:
     def _row(
         self,
         one: records.RoleAssignment,
-        novncproxy_base_url: str,
+        base_url: str,
         named: bool,
     ) -> _Row:
         known = self._store.accounts
@@ -203,7 +202,7 @@ class RoleAssignments:
             'scope': {'project': project},
             'role': role,
             'links': {
-                'assignment': f'{novncproxy_base_url}/identity/v3/projects/'
+                'assignment': f'{base_url}/identity/v3/projects/'
                 f'{one.project_id}/users/{one.user_id}/roles/{one.role_id}'
             },
         }
@@ -217,9 +216,9 @@ def _send_list(
 ) -> None:
     """Answer with those of the rows that the parameters ask for."""
     found = [row for row in rows if _matches(row, req.params)]
-    novncproxy_base_url = http_io.novncproxy_base_url(req)
+    base_url = http_io.get_base_url(req)
     for row in found:
-        _link(row, f'{novncproxy_base_url}/identity/v3/{plural}/{row["id"]}')
+        _link(row, f'{base_url}/identity/v3/{plural}/{row["id"]}')
     resp.media = {plural: found, 'links': _links(req)}
 
 
@@ -248,7 +247,7 @@ def _link(row: _Row, url: str) -> None:
 def _links(req: falcon.Request) -> _Row:
     path = req.relative_uri.removeprefix(req.root_path)
     return {
-        'self': http_io.novncproxy_base_url(req) + path,
+        'self': http_io.get_base_url(req) + path,
         'previous': None,
         'next': None,
     }
@@ -313,9 +312,7 @@ def _roles(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
     )
 
 
-def _services(
-    store: embedded.Identity, novncproxy_base_url: str
-) -> Iterable[_Row]:
+def _services(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
     return (
         {
             'id': service['id'],
@@ -324,16 +321,14 @@ def _services(
             'description': '',
             'enabled': True,
         }
-        for service in store.catalog(novncproxy_base_url)
+        for service in store.catalog(base_url)
     )
 
 
-def _endpoints(
-    store: embedded.Identity, novncproxy_base_url: str
-) -> Iterable[_Row]:
+def _endpoints(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
     return (
         {**endpoint, 'service_id': service['id'], 'enabled': True}
-        for service in store.catalog(novncproxy_base_url)
+        for service in store.catalog(base_url)
         for endpoint in service['endpoints']
     )
 

@@ -25,17 +25,15 @@ _UNSET = (
 )
 
 
-def write_client_files(
-    directory: str, novncproxy_base_url: str, password: str
-) -> None:
+def write_client_files(directory: str, base_url: str, password: str) -> None:
     """Write ``clouds.yaml`` and ``openrc`` for admin into a directory.
 
-    Both mode 0600, as they hold the password. ``novncproxy_base_url`` is the URL of the
+    Both mode 0600, as they hold the password. ``base_url`` is the URL of the
     application, without a slash last. In clouds.yaml the cloud is ``minova``.
     """
     atomic_files.make_directory(directory)
     auth = {
-        'auth_url': f'{novncproxy_base_url}/identity/v3',
+        'auth_url': f'{base_url}/identity/v3',
         'username': 'admin',
         'password': password,
         'project_name': 'admin',

@@ -197,8 +197,8 @@ class Identity:
         """Take a token back; Unauthorized if it is not good."""
         self._revoked.add(self._verify_claims(token))
 
-    def catalog(self, novncproxy_base_url: str) -> list[dict[str, Any]]:
-        """Return the service catalog of the application at ``novncproxy_base_url``."""
+    def catalog(self, base_url: str) -> list[dict[str, Any]]:
+        """Return the service catalog of the application at ``base_url``."""
         region = conf.CONF.identity.region
         return [
             {
@@ -211,7 +211,7 @@ class Identity:
                         'interface': interface,
                         'region': region,
                         'region_id': region,
-                        'url': novncproxy_base_url + path,
+                        'url': base_url + path,
                     }
                     for interface in _INTERFACES
                 ],

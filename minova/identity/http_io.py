@@ -43,7 +43,7 @@ def get_caller(req: falcon.Request) -> Caller:
     return cast(Caller, found)
 
 
-def novncproxy_base_url(req: falcon.Request) -> str:
+def get_base_url(req: falcon.Request) -> str:
     """Return the URL that clients reach the application by, no slash last."""
     return (conf.CONF.api.compute_link_prefix or req.prefix).rstrip('/')
 

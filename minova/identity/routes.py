@@ -123,7 +123,7 @@ class Tokens:
             ]
             if 'nocatalog' not in req.params:
                 shown['catalog'] = self._store.catalog(
-                    http_io.novncproxy_base_url(req)
+                    http_io.get_base_url(req)
                 )
         resp.set_header('X-Subject-Token', text)
         resp.set_header('Vary', 'X-Auth-Token')
@@ -143,12 +143,10 @@ class Catalog:
                 'The catalog needs a token for a project; this one is '
                 'unscoped.'
             )
-        novncproxy_base_url = http_io.novncproxy_base_url(req)
+        base_url = http_io.get_base_url(req)
         resp.media = {
-            'catalog': self._store.catalog(novncproxy_base_url),
-            'links': {
-                'self': f'{novncproxy_base_url}/identity/v3/auth/catalog'
-            },
+            'catalog': self._store.catalog(base_url),
+            'links': {'self': f'{base_url}/identity/v3/auth/catalog'},
         }
 
 
@@ -160,7 +158,7 @@ def _version(req: falcon.Request) -> dict[str, Any]:
         'links': [
             {
                 'rel': 'self',
-                'href': f'{http_io.novncproxy_base_url(req)}/identity/v3/',
+                'href': f'{http_io.get_base_url(req)}/identity/v3/',
             }
         ],
         'media-types': [

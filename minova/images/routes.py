@@ -70,7 +70,7 @@ class Versions:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the list."""
-        url = f'{http_io.novncproxy_base_url(req)}/image/v2/'
+        url = f'{http_io.get_base_url(req)}/image/v2/'
         resp.status = self._status
         resp.media = {
             'versions': [
@@ -113,7 +113,7 @@ class Collection:
         self._store.add(image)
         resp.status = falcon.HTTP_201
         resp.location = (
-            f'{http_io.novncproxy_base_url(req)}/image/v2/images/{image.id}'
+            f'{http_io.get_base_url(req)}/image/v2/images/{image.id}'
         )
         resp.media = _view(image)
 

@@ -95,9 +95,9 @@ _NOT_OFFERED = (
     ('server evacuate one', '400: * There is no such action: evacuate.'),
     ('server image create one', '400: * no such action: createImage.'),
     ('console url show one', '400: * There is no novnc console here'),
-    ('server group list', '404: * nothing is offered at this URL'),
-    ('server volume list one', '404: * nothing is offered at this URL'),
-    ('usage list', '404: * nothing is offered at this URL'),
+    ('server group list', '404: * this URL has no endpoint'),
+    ('server volume list one', '404: * this URL has no endpoint'),
+    ('usage list', '404: * this URL has no endpoint'),
     ('aggregate create x', '405: * The method is not allowed'),
     ('quota set --instances 3 admin', '405: * The method is not allowed'),
 )

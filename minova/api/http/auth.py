@@ -2,13 +2,13 @@
 """Authentication, by the strategy that ``[api] auth_strategy`` names.
 
 ============ ===============================================================
-keystone     keystonemiddleware stands around the application and checks the
-             token; its headers are believed, and only then
-embedded     our own identity service is asked
-noauth2      the token is ``USER:PROJECT``, nobody is checked: for tests
+keystone     keystonemiddleware validates the token and sets headers, which
+             clients cannot set themselves
+embedded     the embedded identity service validates the token
+noauth2      the token is ``USER:PROJECT``, without a check: for tests only
 ============ ===============================================================
 
-Whether somebody is an administrator is a matter of policy, not of these.
+Policy, and not the strategy, decides which callers are administrators.
 """
 
 from collections.abc import Callable
@@ -33,23 +33,23 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Endpoint = tuple[str, str]
 Creds = dict[str, Any]
 
-#: What is shown to whoever asks: which versions there are.
+#: Endpoints without authentication: the version documents.
 PUBLIC: Final = frozenset({('GET', '/'), ('GET', '/v2.1'), ('GET', '/v2.1/')})
 _TOKEN: Final = re.compile('([^:]{1,255}):([^:]{1,255})')
 
 
 class Strategy(Protocol):
-    """Finds out who is asking."""
+    """Authenticates the caller of a request."""
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return what a context is made from; None for nobody known."""
+        """Return the arguments of the caller's context, or None."""
 
 
 class KeystoneAuth:
-    """Believes the headers of keystonemiddleware, which has set them."""
+    """Trusts the headers of keystonemiddleware around the application."""
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return whom a token that was found good is for."""
+        """Return the owner of the token that keystonemiddleware validated."""
         if req.get_header('X-Identity-Status') != 'Confirmed':
             return None
         roles = req.get_header('X-Roles') or ''
@@ -67,13 +67,13 @@ class KeystoneAuth:
 
 
 class EmbeddedAuth:
-    """Asks the identity service that comes with Minova."""
+    """Validates tokens with the embedded identity service."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return whom a good token is for."""
+        """Return the owner of a valid token."""
         token = self._identity.find_token(req.get_header('X-Auth-Token') or '')
         if token is None:
             return None
@@ -89,10 +89,10 @@ class EmbeddedAuth:
 
 
 class NoAuth:
-    """Believes everybody."""
+    """Accepts every token of the form USER:PROJECT."""
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return whom the token names; ``admin`` is an administrator."""
+        """Return the user of the token; ``admin`` is an administrator."""
         match = _TOKEN.fullmatch(req.get_header('X-Auth-Token') or '')
         if match is None:
             return None
@@ -121,14 +121,16 @@ def load_strategy(identity: Identity | None) -> Strategy:
         return KeystoneAuth()
     if identity is None:
         raise exception.ConfigInvalid(
-            reason='[api] auth_strategy is embedded, and this process has no '
-            'identity service'
+            reason=(
+                '[api] auth_strategy is embedded, but this process runs no '
+                'identity service'
+            )
         )
     return EmbeddedAuth(identity)
 
 
 class AuthMiddleware:
-    """Middleware: notes the caller, turns away who is nobody."""
+    """Sets the caller of each request; refuses requests without one."""
 
     def __init__(
         self, strategy: Strategy, policy: Policy, public: frozenset[Endpoint]
@@ -140,14 +142,14 @@ class AuthMiddleware:
     def process_request(
         self, req: falcon.Request, resp: falcon.Response
     ) -> None:
-        """Put the context of the caller into the request's."""
+        """Create the caller's context from its credentials."""
         req.context.caller = None
         if (req.method, req.path) in self._public:
             return
         creds = self._strategy.authenticate(req)
         if creds is None or not creds['user_id']:
             raise exception.Unauthorized
-        # Logging finds the newest context of its thread.
+        # The context registers itself for log records of this thread.
         req.context.caller = Context(
             **creds,
             is_admin=self._policy.is_admin(creds),
@@ -158,29 +160,31 @@ class AuthMiddleware:
 
 
 def set_challenge(req: falcon.Request, resp: falcon.Response) -> None:
-    """Tell a caller who is nobody where to get a token."""
+    """Name the identity service to a caller without a token."""
     if CONF.api.auth_strategy == 'keystone':
-        return  # keystonemiddleware does, which knows where Keystone is
+        return  # keystonemiddleware sets it, with the URL of Keystone
     prefix = (CONF.api.compute_link_prefix or req.prefix).rstrip('/')
     resp.set_header('WWW-Authenticate', f'Keystone uri="{prefix}/identity/v3"')
 
 
 def protect(app: Application) -> Application:
-    """Return the application as it is served.
+    """Return the application with keystonemiddleware around it, if needed.
 
-    With Keystone, that is with keystonemiddleware around it, which reads the
-    group ``keystone_authtoken``. ConfigInvalid if that is not installed.
+    keystonemiddleware reads the group ``keystone_authtoken``. ConfigInvalid if
+    it is not installed.
     """
     if CONF.api.auth_strategy != 'keystone':
         return app
-    # It brings 17 MB that nobody else needs.
+    # It uses 17 MB, which only this strategy needs.
     try:
         module = importlib.import_module('keystonemiddleware.auth_token')
     except ImportError as error:
         raise exception.ConfigInvalid(
-            reason='[api] auth_strategy is keystone, which needs the package '
-            'keystonemiddleware, which the extra minova[keystone] brings: '
-            f'{error}'
+            reason=(
+                '[api] auth_strategy is keystone, which needs the package '
+                'keystonemiddleware; install the extra minova[keystone]: '
+                f'{error}'
+            )
         ) from error
     options = {'oslo_config_config': CONF, 'delay_auth_decision': True}
     protected: Application = module.AuthProtocol(app, options)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one map from error to HTTP reply. Nothing else in the API catches.
+"""The one map from an error to an HTTP reply. Nothing else in the API catches.
 
-What is refused tells why. What is unexpected tells only the request id; the
-log has the rest.
+A refusal (4xx) gives its reason. An unexpected error gives the request id
+only; the log has the details.
 """
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from typing import Any
 from typing import Final
 
 import falcon
@@ -16,16 +15,16 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova.api.http import auth
+from minova.api.views import Document
 from minova.api.views import servers as views
 
 LOG = logging.getLogger(__name__)
 
-Json = dict[str, Any]
 App = falcon.App[falcon.Request, falcon.Response]
-#: Makes the body of an error of status and text.
-ErrorBody = Callable[[int, str], Json]
+#: Makes the body of an error from a status and a text.
+ErrorBody = Callable[[int, str], Document]
 
-#: What the Compute API calls an error of a status.
+#: The names of errors in the Compute API, by status.
 ERROR_NAMES: Final = {
     400: 'badRequest',
     401: 'unauthorized',
@@ -42,16 +41,17 @@ ERROR_NAMES: Final = {
 _DEFAULT_ERROR_NAME: Final = 'computeFault'
 
 
-def error_body(status: int, message: str) -> Json:
-    """Return how the Compute API tells an error."""
+def error_body(status: int, message: str) -> Document:
+    """Return the body of an error in the Compute API."""
     name = ERROR_NAMES.get(status, _DEFAULT_ERROR_NAME)
     return {name: {'code': status, 'message': message}}
 
 
 def install_error_handlers(app: App, mounted: Mapping[str, ErrorBody]) -> None:
-    """Let ``app`` answer every error.
+    """Handle every error in ``app``.
 
-    ``mounted`` are the paths of what comes with its own way to tell one.
+    ``mounted`` maps the path prefixes of other services to the function that
+    makes their error bodies.
     """
     replies = _ErrorHandlers(mounted)
     app.add_error_handler(Exception, replies.handle_unexpected)
@@ -60,7 +60,7 @@ def install_error_handlers(app: App, mounted: Mapping[str, ErrorBody]) -> None:
 
 
 class _ErrorHandlers:
-    """Writes an error into a reply."""
+    """Writes errors into replies."""
 
     def __init__(self, mounted: Mapping[str, ErrorBody]) -> None:
         self._mounted = mounted
@@ -70,9 +70,9 @@ class _ErrorHandlers:
         req: falcon.Request,
         resp: falcon.Response,
         error: exception.MinovaException,
-        params: Json,
+        params: Mapping[str, str],
     ) -> None:
-        """Tell an error of ours, with its own status."""
+        """Reply with the status and the text of an error of Minova."""
         if error.status == 500:
             self._reply_unexpected(req, resp, error)
             return
@@ -92,9 +92,9 @@ class _ErrorHandlers:
         req: falcon.Request,
         resp: falcon.Response,
         error: falcon.HTTPError,
-        params: Json,
+        params: Mapping[str, str],
     ) -> None:
-        """Tell an error that the framework found in the request."""
+        """Reply with an error that falcon found in the request."""
         status = falcon.http_status_to_code(error.status)
         if error.headers is not None:
             resp.set_headers(error.headers)
@@ -105,9 +105,9 @@ class _ErrorHandlers:
         req: falcon.Request,
         resp: falcon.Response,
         error: Exception,
-        params: Json,
+        params: Mapping[str, str],
     ) -> None:
-        """Tell that something is wrong with us."""
+        """Reply with 500."""
         self._reply_unexpected(req, resp, error)
 
     def _reply_unexpected(
@@ -118,8 +118,8 @@ class _ErrorHandlers:
         )
         number = getattr(req.context, 'request_id', '')
         text = (
-            'Something unexpected went wrong. The log of the service tells '
-            f'more under the request id {number}.'
+            'Unexpected API error. The log of minova-api has the details '
+            f'under the request id {number}.'
         )
         self._reply(req, resp, 500, text)
 
@@ -142,26 +142,23 @@ class _ErrorHandlers:
 def _unavailable_text(
     error: exception.MinovaException, req: falcon.Request
 ) -> str:
-    """Return what is away, not where it was looked for."""
-    what = error.kwargs.get('what', 'Something that is needed')
+    """Return a text without internal addresses."""
+    what = error.kwargs.get('what', 'A required service')
     if isinstance(error, exception.CommitUncertain):
         number = getattr(req.context, 'request_id', '')
         return (
-            f'{what} did not confirm in time what was asked for: it was '
-            'accepted wholly or not at all. Look before you ask again: if it '
-            f'was accepted, the request id {number} stands among the '
-            "server's actions (GET /servers/ID/os-instance-actions, "
-            '"openstack server event list ID"); a new server is in the list '
-            'of servers.'
+            f'{what} did not confirm the request in time. The request may '
+            "have been committed; check the server's actions before you "
+            f'retry: if it was committed, the request id {number} is in them '
+            '(GET /servers/ID/os-instance-actions, "openstack server event '
+            'list ID"), and a new server is in the list of servers.'
         )
     return f'{what} is unavailable at this time. Try again later.'
 
 
 def _falcon_text(error: falcon.HTTPError, status: int) -> str:
     if status == 404:
-        return (
-            'The resource could not be found: nothing is offered at this URL.'
-        )
+        return 'The resource could not be found: this URL has no endpoint.'
     if status == 405:
         return 'The method is not allowed for this resource.'
     return error.description or error.title or str(error.status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to every request before it is routed, and to every reply."""
+"""Middleware: request ids, and the microversion and project of a request."""
 
 import re
 from typing import Final
@@ -12,43 +12,43 @@ from minova.context import Context
 from minova.context import generate_request_id
 
 _GLOBAL_ID: Final = re.compile('req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-#: What the id of a project looks like.
+#: The form of a project id.
 _PROJECT: Final = re.compile('[0-9a-f-]{8,64}')
 _ROOT: Final = '/v2.1'
 
 
 class RequestIds:
-    """Gives each request an id, and notes the one that its client has."""
+    """Generates the request id and keeps the client's global request id."""
 
     def process_request(
         self, req: falcon.Request, resp: falcon.Response
     ) -> None:
-        """Choose an id; take the client's as global, if it is one."""
+        """Set both ids; ignore a global id that is malformed."""
         number = generate_request_id()
         req.context.request_id = number
         given = req.get_header('X-OpenStack-Request-ID') or ''
         req.context.global_request_id = (
             given if _GLOBAL_ID.fullmatch(given) else None
         )
-        # Set now, so that every reply has them, whatever happens.
+        # Set now, so that error replies have them too.
         resp.set_header('X-OpenStack-Request-ID', number)
         resp.set_header('X-Compute-Request-ID', number)
 
 
 class Microversion:
-    """The microversion, and the project that a URL may name."""
+    """Reads the microversion, and the project that a URL may contain."""
 
     def __init__(self, first_segments: frozenset[str]) -> None:
-        """Take what may stand first in a path below the version."""
+        """Take the first path segments of all endpoints."""
         self._first_segments = first_segments
 
     def process_request(
         self, req: falcon.Request, resp: falcon.Response
     ) -> None:
-        """Read both; take the project out of the path that is routed."""
+        """Set the version and remove the project from the path for routing."""
         if '\x00' in req.path:
             raise exception.InvalidInput(
-                'Malformed request URL: it holds a NUL character.'
+                'Malformed request URL: it contains a NUL character.'
             )
         req.context.project = ''
         req.context.version = microversion.MINIMUM
@@ -64,7 +64,8 @@ class Microversion:
     def _require_project(self, caller: Context) -> None:
         if caller.project_id is None and not caller.is_admin:
             raise exception.Forbidden(
-                'This needs a token for a project; the one given is for none.'
+                'This request needs a token with a project scope; the token '
+                'has none.'
             )
 
     def _strip_project(self, req: falcon.Request, caller: Context) -> None:

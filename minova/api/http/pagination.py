@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages: how long one is, and the link to the next."""
+"""Pages of a list: their size, and the link to the next page."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 from typing import TypeVar
 
 from minova.api.http.request import ApiRequest
+from minova.api.views.links import Link
 from minova.conf import CONF
 
 T = TypeVar('T')
@@ -23,12 +23,12 @@ def paginate(
     request: ApiRequest,
     path: str,
     found: Sequence[T],
-    marker: Callable[[T], Any],
-) -> tuple[Sequence[T], list[dict[str, str]]]:
-    """Return a page and the links behind it, [] for the last page.
+    marker: Callable[[T], str | int],
+) -> tuple[Sequence[T], list[Link]]:
+    """Return a page and its links, [] for the last page.
 
-    ``found`` is one entry longer than the page if there are more;
-    ``marker`` names an entry.
+    ``found`` has one entry more than the page if there are more entries;
+    ``marker`` returns the id of an entry.
     """
     size = get_page_size(request)
     if len(found) <= size or size == 0:

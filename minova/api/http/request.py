@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a handler sees of a request: who asks, for what, in which version."""
+"""``ApiRequest``, the only argument of every handler."""
 
 from typing import Any
+from typing import Protocol
 
 from minova import exception
 from minova import states
@@ -11,6 +12,7 @@ from minova.api.views import servers as server_views
 from minova.api.views.links import Links
 from minova.conf import CONF
 from minova.context import Context
+from minova.db.connections.engine import Connection
 from minova.db.queries import instances
 from minova.db.queries import server_queries
 from minova.engine import begin as engine_begin
@@ -23,8 +25,13 @@ _SERVERS = 'os_compute_api:servers'
 _KINDS_WITHOUT_HOST = frozenset({'delete', 'force_delete'})
 
 
+class _Owned(Protocol):
+    project_id: str
+    user_id: str
+
+
 class ApiRequest:
-    """One request to one endpoint, checked and ready to be answered."""
+    """One request to one endpoint, authenticated and validated."""
 
     def __init__(
         self,
@@ -35,7 +42,7 @@ class ApiRequest:
         links: Links,
         rule: str | None,
     ) -> None:
-        """Take what does not depend on the body and the query."""
+        """Take everything that does not depend on the body and the query."""
         self.backend = backend
         self.database = backend.database
         self.policy = policy
@@ -44,29 +51,30 @@ class ApiRequest:
         self.links = links
         #: The policy rule of the endpoint.
         self.rule = rule
-        #: The body, which its schema has let through.
+        #: The body, as the schema of the endpoint allows it.
         self.body: Any = None
-        #: The parameters, by name, as values, and as they were given.
+        #: The parsed query parameters by name, and the raw ones.
         self.query: dict[str, Any] = {}
         self.raw_query: queries.RawQuery = {}
-        #: To be set in the reply.
+        #: Headers of the reply.
         self.headers: dict[str, str] = {}
-        #: The reply's status, if it is not the endpoint's usual one.
+        #: The status of the reply, if it is not the endpoint's default.
         self.status: int | None = None
 
     # -- who may -------------------------------------------------------------
 
     @property
     def scope(self) -> str | None:
-        """The project whose things are seen; None for all."""
+        """The project whose resources are visible; None for all projects."""
         return None if self.context.is_admin else self.project
 
     @property
     def project(self) -> str:
-        """The project that is asked for; Forbidden without one."""
+        """The project of the token; Forbidden without one."""
         if not self.context.project_id:
             raise exception.Forbidden(
-                'This needs a token for a project; the one given is for none.'
+                'This request needs a token with a project scope; the token '
+                'has none.'
             )
         return str(self.context.project_id)
 
@@ -76,7 +84,7 @@ class ApiRequest:
         project_id: str | None = None,
         user_id: str | None = None,
     ) -> bool:
-        """Tell whether the caller may, with what is of that project."""
+        """Return whether policy allows ``rule`` on that owner's resource."""
         return self.policy.is_allowed(self.context, rule, project_id, user_id)
 
     def require(
@@ -85,23 +93,25 @@ class ApiRequest:
         project_id: str | None = None,
         user_id: str | None = None,
     ) -> None:
-        """Raise Forbidden unless the caller may."""
+        """Raise Forbidden unless policy allows ``rule``."""
         self.policy.authorize(self.context, rule, project_id, user_id)
 
-    def require_owner(self, thing: Any) -> None:
-        """Raise Forbidden unless the endpoint is for the thing's owner."""
+    def require_owner(self, thing: _Owned) -> None:
+        """Raise Forbidden unless the endpoint's rule allows this resource."""
         assert self.rule is not None
         self.require(self.rule, thing.project_id, thing.user_id)
 
     # -- servers -------------------------------------------------------------
 
-    def get_server(self, uuid: str, deleted: bool = False) -> Any:
-        """Return the row of a server that the caller sees and may ask about.
+    def get_server(
+        self, uuid: str, deleted: bool = False
+    ) -> server_views.ServerRow:
+        """Return the row of a server that is visible to the caller.
 
         InstanceNotFound, or Forbidden by the endpoint's rule.
         """
         scope = self.scope
-        row = self.database.read(
+        row: server_views.ServerRow | None = self.database.read(
             lambda connection: server_queries.find(
                 connection, uuid, scope, deleted=deleted
             )
@@ -114,7 +124,7 @@ class ApiRequest:
     def make_server_view(
         self, project_id: str | None = None
     ) -> server_views.ServerView:
-        """Return how servers (of that project) are shown to the caller."""
+        """Return the view of servers (of that project) for the caller."""
         down_time = None
         if self.shows_host_status():
             down_time = CONF.conductor.service_down_time
@@ -129,17 +139,19 @@ class ApiRequest:
         )
 
     def shows_host(self) -> bool:
-        """Tell whether servers are shown with where they are."""
+        """Return whether servers include their host."""
         return self.allows('os_compute_api:os-extended-server-attributes')
 
     def shows_host_status(self) -> bool:
-        """Tell whether servers are shown with the state of their host."""
+        """Return whether servers include the state of their host."""
         return self.version >= 16 and self.allows(
             f'{_SERVERS}:show:host_status'
         )
 
-    def get_faults(self, *rows: Any) -> dict[str, dict[str, Any]]:
-        """Return what went wrong with servers in error, by uuid."""
+    def get_faults(
+        self, *rows: server_views.ServerRow
+    ) -> dict[str, server_views.Fault]:
+        """Return the latest faults of servers in error, by uuid."""
         uuids = [
             row.uuid
             for row in rows
@@ -147,9 +159,17 @@ class ApiRequest:
         ]
         if not uuids:
             return {}
-        return self.database.read(
+        found = self.database.read(
             lambda connection: instances.get_latest_faults(connection, uuids)
         )
+        return {
+            uuid: server_views.Fault(
+                code=fault['code'],
+                created_at=fault['created_at'],
+                message=fault['message'],
+            )
+            for uuid, fault in found.items()
+        }
 
     # -- operations ----------------------------------------------------------
 
@@ -158,18 +178,18 @@ class ApiRequest:
     ) -> engine_begin.Begun:
         """Begin an operation on a server that the caller may change.
 
-        ``prepare`` is called when the endpoint's rule and the state table
-        allow the operation; see ``engine.begin``.
+        ``prepare`` as for ``engine.begin``: it runs after the endpoint's rule
+        and the state table have allowed the operation.
         """
 
         def require_host(
-            connection: Any, instance: Instance
+            connection: Connection, instance: Instance
         ) -> OperationParams:
             if instance.host is None and kind not in _KINDS_WITHOUT_HOST:
-                # It never had one: the operation that created it failed.
+                # The build failed before a host was selected.
                 verb = states.TABLE[kind].api_verb
                 raise exception.Conflict(
-                    f"Cannot '{verb}' instance {uuid}: it is on no host"
+                    f"Cannot '{verb}' instance {uuid}: it has no host"
                 )
             return prepare(connection, instance) if prepare else NoParams()
 
@@ -185,5 +205,5 @@ class ApiRequest:
         )
 
     def wake(self, begun: engine_begin.Begun) -> None:
-        """Wake whoever owes the first step of what has begun."""
+        """Wake the services that have the first steps of an operation."""
         self.backend.waker.wake(self.context, begun.wakeups)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Endpoints: each is one row, and all are answered in the same way.
+"""Endpoints: each is one row, and one function handles all of them.
 
-An answer goes: which row holds at this microversion (404 if none does); may
-the caller (for a server, its handler asks once it knows whose it is); are
-query and body what they may be; then the handler.
+Handling a request: select the row for the microversion (404 if there is none);
+authorize the caller (a handler of a server does this after it has loaded the
+server); validate query and body; call the handler.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,14 @@ from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.schemas import queries
 from minova.api.schemas.bodies import BodySchema
+from minova.api.views import Document
 from minova.api.views.links import Links
 from minova.conf import CONF
 from minova.context import Context
 from minova.policy import Policy
 
-#: Returns the document of the reply, None for a reply without one.
-Handler = Callable[..., Any]
+#: Returns the document of the reply, or None for an empty reply.
+Handler = Callable[..., Document | None]
 
 _JSON: Final = 'application/json'
 _NO_CONTENT: Final = 204
@@ -35,12 +36,12 @@ _NO_CONTENT: Final = 204
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """One endpoint, from one microversion to another."""
+    """One endpoint, for a range of microversions."""
 
     method: str
     path: str
     handler: Handler
-    #: The policy rule; None for what everybody may see.
+    #: The policy rule; None for a public endpoint.
     rule: str | None
     status: int = 200
     query: queries.QuerySchema = queries.NO_PARAMS
@@ -50,7 +51,7 @@ class Route:
 
     @property
     def is_server_route(self) -> bool:
-        """Whether the rule is asked once it is known whose the server is."""
+        """Return whether the handler authorizes, by the server's owner."""
         return '{server_id}' in self.path
 
 
@@ -133,7 +134,7 @@ def _handle(
 
 
 def get_base_url(req: falcon.Request) -> str:
-    """Return the URL by which clients reach the application, no slash last."""
+    """Return the base URL of the application, without a slash at the end."""
     endpoint: str | None = CONF.api.compute_link_prefix
     return (endpoint or req.prefix).rstrip('/')
 
@@ -141,9 +142,9 @@ def get_base_url(req: falcon.Request) -> str:
 def read_json_body(req: falcon.Request) -> Any:
     """Return the JSON document in a body.
 
-    InvalidInput if it is none, TooLarge above ``[api]
-    max_request_body_size``, 415 for another media type. NUL characters are
-    refused: not every database can store them.
+    InvalidInput for malformed JSON and for NUL characters, which not every
+    database can store; TooLarge above ``[api] max_request_body_size``; 415 for
+    another media type.
     """
     media_type = (req.content_type or _JSON).partition(';')[0].strip().lower()
     if media_type != _JSON:
@@ -153,7 +154,7 @@ def read_json_body(req: falcon.Request) -> Any:
     content = _read_body(req)
     if not content:
         raise exception.InvalidInput(
-            'The request has no body; it must be a JSON document.'
+            'The request has no body; send a JSON document.'
         )
     try:
         found = orjson.loads(content)
@@ -163,7 +164,7 @@ def read_json_body(req: falcon.Request) -> Any:
         ) from error
     if b'\\u0000' in content and _has_nul(found):
         raise exception.InvalidInput(
-            'Malformed request body: it must not hold NUL characters.'
+            'Malformed request body: it contains NUL characters.'
         )
     return found
 
@@ -172,7 +173,7 @@ def _read_body(req: falcon.Request) -> bytes:
     limit = CONF.api.max_request_body_size
     if (req.content_length or 0) > limit:
         raise exception.TooLarge(limit=limit)
-    # A body without a length can be read where the server ends it for us.
+    # The WSGI server ends a body without a length only with this flag.
     ended = req.env.get('wsgi.input_terminated')
     stream = req.stream if ended else req.bounded_stream
     content: bytes = stream.read(limit + 1)
@@ -181,7 +182,7 @@ def _read_body(req: falcon.Request) -> bytes:
     return content
 
 
-def _has_nul(value: Any) -> bool:
+def _has_nul(value: object) -> bool:
     if isinstance(value, str):
         return '\x00' in value
     if isinstance(value, dict):

@@ -1,2 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-MAP."""
+"""The handlers of the API, one module per resource.
+
+====================== =====================================================
+servers                list, show, update and delete servers; addresses
+server_create          POST /servers
+requested_host         the zone or host in the body of a create or migration
+requested_networks     the networks in the body of a create
+boot_images            the image of a server: checks, and the copied fields
+server_filters         filters and sort keys of server lists
+server_update          changes of a server without an operation
+server_metadata        the metadata of a server
+server_tags            the tags of a server
+server_actions         POST /servers/{id}/action: the table of actions
+migrate_server         resize, cold and live migration, confirm, revert
+rescue                 rescue and unrescue
+consoles               console output, remote consoles, console tokens
+instance_actions       the operations of a server and their events
+migrations             migrations; abort and force-complete of a live one
+flavors                flavors
+flavor_extra_specs     the extra specs of a flavor
+flavor_lookup          the flavors that a caller may see and use
+key_pairs              key pairs
+key_material           public keys: formats, fingerprints, generation
+quotas                 checks of quotas, in the transaction that uses them
+limits                 limits and quota sets
+services               compute services and conductors
+hypervisors            hypervisors and their totals
+availability_zones     availability zones
+aggregates             host aggregates, of which there are none
+networks               os-networks, read only
+versions               the version documents
+====================== =====================================================
+"""

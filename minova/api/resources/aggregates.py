@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host aggregates: there are none, which stock clients ask for and accept.
+"""Host aggregates: an empty list, which common clients need.
 
-Hosts are put into availability zones by their own configuration.
+The configuration of a host sets its availability zone; there is no aggregate.
 """
 
-from typing import Any
 from typing import Final
 
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.views import Document
 
 
-def index(request: ApiRequest) -> Any:
-    """List none."""
+def index(request: ApiRequest) -> Document:
+    """Return an empty list."""
     return {'aggregates': []}
 
 
-def show(request: ApiRequest, aggregate_id: str) -> Any:
-    """Say that there is none."""
+def show(request: ApiRequest, aggregate_id: str) -> Document:
+    """Raise NotFound."""
     raise exception.NotFound(
         f'Aggregate {aggregate_id[:64]} could not be found.'
     )

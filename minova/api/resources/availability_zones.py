@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Availability zones: into which hosts are put by their configuration."""
+"""Availability zones; the configuration of each host sets its zone."""
 
-from typing import Any
+from collections.abc import Iterable
 from typing import Final
 
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.resources import services
+from minova.api.views import Document
 from minova.api.views import times
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
 
+#: The services in a zone, by host and binary.
+Hosts = dict[str, dict[str, Document]]
 
-def index(request: ApiRequest) -> Any:
-    """List the zones that hosts are in."""
+
+def index(request: ApiRequest) -> Document:
+    """List the zones of compute hosts."""
     known = _services_by_zone(request)
     known.pop(services.INTERNAL_ZONE, None)
     return _make_response(
@@ -24,8 +28,8 @@ def index(request: ApiRequest) -> Any:
     )
 
 
-def detail(request: ApiRequest) -> Any:
-    """List all zones with the services in them."""
+def detail(request: ApiRequest) -> Document:
+    """List all zones with their services."""
     return _make_response(
         _zone(name, _is_available(found), _hosts(found))
         for name, found in _services_by_zone(request).items()
@@ -51,8 +55,8 @@ def _is_available(found: list[Service]) -> bool:
     return any(not service.disabled for service in found)
 
 
-def _hosts(found: list[Service]) -> Any:
-    result: dict[str, Any] = {}
+def _hosts(found: list[Service]) -> Hosts:
+    result: Hosts = {}
     for service in found:
         result.setdefault(service.host, {})[service.binary] = {
             'available': service_liveness.is_up(service),
@@ -62,7 +66,7 @@ def _hosts(found: list[Service]) -> Any:
     return result
 
 
-def _zone(name: str, available: bool, found: Any) -> Any:
+def _zone(name: str, available: bool, found: Hosts | None) -> Document:
     return {
         'zoneName': name,
         'zoneState': {'available': available},
@@ -70,7 +74,7 @@ def _zone(name: str, available: bool, found: Any) -> Any:
     }
 
 
-def _make_response(zones: Any) -> Any:
+def _make_response(zones: Iterable[Document]) -> Document:
     return {'availabilityZoneInfo': list(zones)}
 
 

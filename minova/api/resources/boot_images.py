@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image that a server is made from: whether it can be, and what is kept.
+"""The image of a server: checks, and the fields that the instance copies.
 
-What is kept is a copy: an image that is changed or deleted later does not
-change the servers made from it.
+An instance keeps a copy of the image's properties, so a later change or
+deletion of the image does not affect it.
 """
 
 from collections.abc import Mapping
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -19,11 +18,11 @@ _GIB: Final = 1024**3
 
 
 def get_bootable_image(request: ApiRequest, image_id: str) -> Image:
-    """Return an image that can be booted; InvalidInput if it cannot."""
+    """Return a bootable image; InvalidInput for another one."""
     try:
         image = request.backend.images.show(request.context, image_id)
     except exception.ImageNotFound as error:
-        # Not what the URL names, so not a 404.
+        # The URL does not name the image, so the status is not 404.
         raise exception.InvalidInput(str(error)) from error
     _require_active(image)
     for name in ('kernel_id', 'ramdisk_id'):
@@ -34,9 +33,10 @@ def get_bootable_image(request: ApiRequest, image_id: str) -> Image:
 def _require_referenced_image(
     request: ApiRequest, image: Image, name: str
 ) -> None:
-    """Raise InvalidInput unless what an image names is there for the caller.
+    """Raise InvalidInput unless the caller can use the images that it names.
 
-    An image may name any other, also one that its user must not see.
+    An image can name any image as its kernel, even one that is hidden from the
+    caller.
     """
     image_id = image.properties.get(name)
     if not image_id:
@@ -55,11 +55,11 @@ def _require_active(image: Image) -> None:
 
 
 def require_image_fits(image: Image, flavor: Flavor) -> None:
-    """Raise InvalidInput for an image that the flavor is too small for."""
+    """Raise InvalidInput if the flavor is too small for the image."""
     _require_memory(image.min_ram, flavor)
     _require_satisfiable(image.properties, flavor)
     if flavor.root_gb == 0:
-        return  # the disk is as large as the image
+        return  # the disk has the size of the image
     size = max(image.size or 0, image.virtual_size or 0)
     if size > flavor.root_gb * _GIB:
         raise exception.FlavorDiskTooSmall(
@@ -74,20 +74,20 @@ def require_image_fits(image: Image, flavor: Flavor) -> None:
 
 
 def require_properties_fit(
-    image_meta: Mapping[str, Any], flavor: Flavor
+    image_meta: Mapping[str, str], flavor: Flavor
 ) -> None:
-    """Raise InvalidInput for a new flavor that the image cannot do with.
+    """Raise InvalidInput if the flavor does not meet the image properties.
 
-    ``kept`` is what the instance has kept of its image.
+    ``image_meta`` is the instance's copy of them.
     """
     _require_memory(int(image_meta.get('min_ram') or 0), flavor)
     _require_satisfiable(image_meta, flavor)
 
 
 def _require_satisfiable(
-    properties: Mapping[str, Any], flavor: Flavor
+    properties: Mapping[str, str], flavor: Flavor
 ) -> None:
-    """Raise InvalidInput when a host could not do what both ask for."""
+    """Raise InvalidInput if no host can satisfy flavor and image together."""
     parser.validate(
         flavor.extra_specs, properties, flavor.vcpus, flavor.memory_mb
     )
@@ -102,13 +102,13 @@ def _require_memory(needed: int, flavor: Flavor) -> None:
 
 
 def needs_config_drive(image: Image) -> bool:
-    """Tell whether whoever made the image wants servers to have one."""
+    """Return whether the image requires a config drive."""
     setting = image.properties.get('img_config_drive', '')
     return str(setting).lower() == 'mandatory'
 
 
-def instance_fields(image: Image) -> dict[str, Any]:
-    """Return what an instance keeps of its image."""
+def instance_fields(image: Image) -> dict[str, object]:
+    """Return the fields of an instance that come from its image."""
     properties = image.properties
     meta = dict(properties)
     meta['base_image_ref'] = image.id
@@ -129,5 +129,5 @@ def instance_fields(image: Image) -> dict[str, Any]:
 
 
 def _fit_column(value: str | None, max_length: int) -> str | None:
-    """Return what fits the column; anybody may write properties."""
+    """Return None for a value that is too long: users write properties."""
     return value if value is None or len(value) <= max_length else None

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers say on their consoles, and URLs that show their screens.
+"""Console output of servers, and URLs of remote consoles.
 
-Nothing is begun here: the host is asked at once, and the reply waits for it.
+These requests begin no operation: the host replies while the request waits.
 """
 
 from collections.abc import Callable
-from typing import Any
 from typing import Final
 from typing import TypeVar
 import urllib.parse
@@ -14,6 +13,7 @@ from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.schemas import consoles as schemas
+from minova.api.views import Document
 from minova.conf import CONF
 from minova.db.queries import instances
 from minova.engine import console_tokens
@@ -22,15 +22,15 @@ from minova.rpc.compute import Compute
 
 T = TypeVar('T')
 
-#: The one way to a screen that there is.
+#: The only supported type of console.
 _PROTOCOL: Final = 'vnc'
 _TYPE: Final = 'novnc'
-#: From which version on tokens of other types than rdp-html5 are told of.
+#: The version since which tokens of every console type are visible.
 _ALL_TYPES_SINCE: Final = 31
 
 
-def get_console_output(request: ApiRequest, server_id: str) -> dict[str, Any]:
-    """Return the end of what a server said on its first serial port."""
+def get_console_output(request: ApiRequest, server_id: str) -> Document:
+    """Return the end of the output on the first serial port."""
     length = request.body['os-getConsoleOutput'].get('length')
     lines = None if length is None or int(length) < 0 else int(length)
     text = _call_host(
@@ -43,15 +43,15 @@ def get_console_output(request: ApiRequest, server_id: str) -> dict[str, Any]:
     return {'output': text}
 
 
-def get_vnc_console(request: ApiRequest, server_id: str) -> dict[str, Any]:
-    """Return a URL that shows a server's screen, as before 2.6."""
+def get_vnc_console(request: ApiRequest, server_id: str) -> Document:
+    """Return the URL of a server's console, as before 2.6."""
     kind = request.body['os-getVNCConsole']['type']
     url = _make_url(request, server_id, _PROTOCOL, kind)
     return {'console': {'type': kind, 'url': url}}
 
 
-def create_console(request: ApiRequest, server_id: str) -> dict[str, Any]:
-    """Return a URL that shows a server's screen."""
+def create_console(request: ApiRequest, server_id: str) -> Document:
+    """Return the URL of a server's console."""
     requested = request.body['remote_console']
     url = _make_url(
         request, server_id, requested['protocol'], requested['type']
@@ -66,11 +66,13 @@ def _make_url(
     if (protocol, kind) != (_PROTOCOL, _TYPE):
         raise exception.ConsoleTypeUnavailable(
             console_type=kind,
-            reason=f'not by protocol {protocol}. There are consoles of type '
-            f'{_TYPE} by protocol {_PROTOCOL}.',
+            reason=(
+                f'not by protocol {protocol}. Minova has consoles of type '
+                f'{_TYPE} by protocol {_PROTOCOL}.'
+            ),
         )
-    # Whoever gets a URL shall find a screen there, so it is asked for now;
-    # where it is is asked again by whoever shows it.
+    # Check now that the guest has a console; minova-novncproxy asks for the
+    # address again when it connects.
     _call_host(
         request,
         instance,
@@ -79,19 +81,19 @@ def _make_url(
         ),
     )
     token = console_tokens.issue(request.database, server_id, kind)
-    # noVNC takes the path of the websocket from the page's query.
+    # noVNC reads the path of the websocket from the query of the page.
     query = urllib.parse.urlencode({'path': f'?token={token}'})
     base = CONF.vnc.novncproxy_base_url
     return f'{base}{"&" if "?" in base else "?"}{query}'
 
 
-def show_token(request: ApiRequest, console_token: str) -> dict[str, Any]:
-    """Tell where the screen is that a token lets somebody see."""
+def show_token(request: ApiRequest, console_token: str) -> Document:
+    """Show the address of the console that a token gives access to."""
     found = console_tokens.validate(request.database, console_token)
     if request.version < _ALL_TYPES_SINCE:
         raise exception.Unauthorized(
-            f'Before microversion 2.{_ALL_TYPES_SINCE} nothing is told of consoles '
-            f'of type {found.console_type}.'
+            f'Before microversion 2.{_ALL_TYPES_SINCE} consoles of type '
+            f'{found.console_type} are not visible.'
         )
     endpoint = request.backend.timed_calls.call(
         CONF.api.compute_timeout,
@@ -111,7 +113,7 @@ def show_token(request: ApiRequest, console_token: str) -> dict[str, Any]:
 
 
 def _get_instance(request: ApiRequest, server_id: str) -> Instance:
-    """Return a server that the caller sees and may ask about."""
+    """Return a server that is visible to the caller."""
     scope = request.scope
     instance = request.database.read(
         lambda connection: instances.get(connection, server_id, scope)
@@ -125,10 +127,10 @@ def _get_instance(request: ApiRequest, server_id: str) -> Instance:
 def _call_host(
     request: ApiRequest, instance: Instance, call: Callable[[Compute], T]
 ) -> T:
-    """Ask a server's host; RpcTimeout when it takes too long."""
+    """Call a server's host; RpcTimeout after ``[api] compute_timeout``."""
     if instance.host is None:
         raise exception.InstanceNotReady(
-            instance_id=instance.uuid, reason='it is on no host'
+            instance_id=instance.uuid, reason='it has no host'
         )
     compute = request.backend.computes.for_host(instance.host)
     return request.backend.timed_calls.call(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The extra specs of a flavor: what hosts and hypervisors are told by it."""
+"""The extra specs of a flavor: requirements for hosts and hypervisors."""
 
-from typing import Any
+from collections.abc import Callable
 from typing import Final
 
 from minova import exception
@@ -10,6 +10,8 @@ from minova.api.http.routes import Route
 from minova.api.resources import flavor_lookup
 from minova.api.resources import flavors as flavor_routes
 from minova.api.schemas import flavors as schemas
+from minova.api.schemas.types import Json
+from minova.api.views import Document
 from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
 from minova.extra_specs import parser
@@ -17,38 +19,38 @@ from minova.extra_specs import parser
 Specs = dict[str, str]
 
 
-def index(request: ApiRequest, flavor_id: str) -> Any:
-    """List them."""
+def index(request: ApiRequest, flavor_id: str) -> Document:
+    """List the extra specs."""
     return {
         'extra_specs': flavor_routes.get_flavor(request, flavor_id).extra_specs
     }
 
 
-def show(request: ApiRequest, flavor_id: str, key: str) -> Any:
-    """Show one."""
+def show(request: ApiRequest, flavor_id: str, key: str) -> Document:
+    """Show one extra spec."""
     found = flavor_routes.get_flavor(request, flavor_id).extra_specs
     _require(flavor_id, found, key)
     return {key: found[key]}
 
 
-def create(request: ApiRequest, flavor_id: str) -> Any:
-    """Add some, in place of those of the same names."""
+def create(request: ApiRequest, flavor_id: str) -> Document:
+    """Add extra specs; existing keys get the new values."""
     given = _parse_specs(request, request.body['extra_specs'])
     _write(request, flavor_id, lambda old: old | given)
     return {'extra_specs': given}
 
 
-def update(request: ApiRequest, flavor_id: str, key: str) -> Any:
-    """Set one, which the body must name as the URL does."""
+def update(request: ApiRequest, flavor_id: str, key: str) -> Document:
+    """Set one extra spec; its key is in the body and in the URL."""
     given = _parse_specs(request, request.body)
     if list(given) != [key]:
         raise exception.InvalidInput('Request body and URI mismatch')
     _write(request, flavor_id, lambda old: old | given)
-    return given
+    return dict(given)
 
 
 def delete(request: ApiRequest, flavor_id: str, key: str) -> None:
-    """Remove one."""
+    """Delete one extra spec."""
 
     def without(old: Specs) -> Specs:
         _require(flavor_id, old, key)
@@ -57,10 +59,10 @@ def delete(request: ApiRequest, flavor_id: str, key: str) -> None:
     _write(request, flavor_id, without)
 
 
-def _parse_specs(request: ApiRequest, specs: dict[str, Any]) -> Specs:
-    """Return what is to be written; from 2.86 on it must have an effect.
+def _parse_specs(request: ApiRequest, specs: Json) -> Specs:
+    """Return the specs; from 2.86 on each must be known and valid.
 
-    Before, it is refused when a server is to be made with it.
+    Before 2.86 the creation of a server validates them.
     """
     given = {name: str(specs[name]) for name in specs}
     if request.version >= _VALIDATED_SINCE:
@@ -75,7 +77,9 @@ def _require(flavor_id: str, specs: Specs, key: str) -> None:
         )
 
 
-def _write(request: ApiRequest, flavor_id: str, change: Any) -> None:
+def _write(
+    request: ApiRequest, flavor_id: str, change: Callable[[Specs], Specs]
+) -> None:
     def work(connection: Connection) -> None:
         flavor = flavor_lookup.get_visible(connection, request, flavor_id)
         changed = {'extra_specs': change(flavor.extra_specs)}
@@ -84,7 +88,7 @@ def _write(request: ApiRequest, flavor_id: str, change: Any) -> None:
     request.database.write(work)
 
 
-#: The version from which on extra specs are looked at when written.
+#: The version since which a write validates extra specs.
 _VALIDATED_SINCE: Final = 86
 _RULE: Final = 'os_compute_api:os-flavor-extra-specs'
 _ALL: Final = '/flavors/{flavor_id}/os-extra_specs'

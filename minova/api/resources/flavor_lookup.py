@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which flavors somebody sees and may use."""
+"""The flavors that a caller may see and use."""
 
 from minova import exception
 from minova.api.http.request import ApiRequest
@@ -7,19 +7,19 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
 from minova.objects.flavor import Flavor
 
-#: Who sees flavors that are not public.
+#: The rule of the flavors that are not public.
 RULE = 'os_compute_api:os-flavor-access'
 
 
 def is_visible(request: ApiRequest, flavor: Flavor) -> bool:
-    """Tell whether the caller sees a flavor."""
+    """Return whether a flavor is visible to the caller."""
     return flavor.is_public or request.allows(RULE)
 
 
 def get_visible(
     connection: Connection, request: ApiRequest, flavorid: str
 ) -> Flavor:
-    """Return a flavor that the caller sees; FlavorNotFound."""
+    """Return a visible flavor, or raise FlavorNotFound."""
     flavor = flavors.get(connection, flavorid)
     if flavor is None or not is_visible(request, flavor):
         raise exception.FlavorNotFound(flavor_id=flavorid)
@@ -29,9 +29,9 @@ def get_visible(
 def get_usable(
     connection: Connection, request: ApiRequest, flavorid: str
 ) -> Flavor:
-    """Return a flavor that the caller may make servers with.
+    """Return a flavor for a new server.
 
-    InvalidInput when there is none: it is not what the URL names.
+    InvalidInput if there is none: the URL does not name the flavor.
     """
     flavor = flavors.get(connection, flavorid)
     if flavor is None or flavor.disabled or not is_visible(request, flavor):

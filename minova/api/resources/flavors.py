@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flavors: the sizes that servers are made in.
+"""Flavors.
 
-A flavor that is changed or deleted does not change the servers made with it:
-they keep a copy. Flavors that are not public are for administrators; access
-to one cannot be given to single projects.
+A change or deletion of a flavor does not affect existing servers: they keep a
+copy. Flavors that are not public are for administrators; there is no access
+list per project.
 """
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 from typing import Final
 
 from oslo_db import exception as db_exception
@@ -22,6 +21,7 @@ from minova.api.resources import flavor_lookup
 from minova.api.schemas import flavors as schemas
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
+from minova.api.views import Document
 from minova.api.views import flavors as views
 from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
@@ -29,7 +29,7 @@ from minova.objects.flavor import Flavor
 
 _SPECS: Final = 'os_compute_api:os-flavor-extra-specs:index'
 
-#: What flavors may be sorted by, and the attribute that is.
+#: The sort keys, and the attributes they sort by.
 _SORT_KEYS: Final = {
     'flavorid': 'flavorid',
     'id': 'id',
@@ -47,7 +47,7 @@ _SORT_KEYS: Final = {
 
 
 def _parse_is_public(value: str) -> bool | None:
-    """Take true, false or none, which means both."""
+    """Accept true, false or none; none selects both."""
     return (
         None
         if value.strip().lower() == 'none'
@@ -68,7 +68,7 @@ _LIST: Final = queries.QuerySchema(
 )
 
 
-def index(request: ApiRequest) -> Any:
+def index(request: ApiRequest) -> Document:
     """List flavors: ids and names."""
     return _list(
         request,
@@ -77,8 +77,8 @@ def index(request: ApiRequest) -> Any:
     )
 
 
-def detail(request: ApiRequest) -> Any:
-    """List flavors with all there is of them."""
+def detail(request: ApiRequest) -> Document:
+    """List flavors in full."""
     specs = _shows_specs(request)
     return _list(
         request,
@@ -89,13 +89,13 @@ def detail(request: ApiRequest) -> Any:
     )
 
 
-def show(request: ApiRequest, flavor_id: str) -> Any:
+def show(request: ApiRequest, flavor_id: str) -> Document:
     """Show a flavor."""
     return _make_response(request, get_flavor(request, flavor_id))
 
 
 def get_flavor(request: ApiRequest, flavor_id: str) -> Flavor:
-    """Return a flavor that the caller sees; FlavorNotFound."""
+    """Return a visible flavor, or raise FlavorNotFound."""
     return request.database.read(
         lambda connection: flavor_lookup.get_visible(
             connection, request, flavor_id
@@ -103,36 +103,41 @@ def get_flavor(request: ApiRequest, flavor_id: str) -> Flavor:
     )
 
 
-def create(request: ApiRequest) -> Any:
-    """Make a flavor."""
+def create(request: ApiRequest) -> Document:
+    """Create a flavor."""
     given = request.body['flavor']
     number = given.get('id')
     if number is None or number == 'auto':
         number = clock.uuid4()
+    flavor_id, name = str(number), given['name']
     values = schemas.flavor_columns(given) | {
-        'flavorid': str(number),
+        'flavorid': flavor_id,
         'disabled': False,
         'extra_specs': {},
         'created_at': clock.now(),
     }
-    request.database.write(lambda connection: _insert(connection, values))
-    return _make_response(request, get_flavor(request, str(number)))
+    request.database.write(
+        lambda connection: _insert(connection, flavor_id, name, values)
+    )
+    return _make_response(request, get_flavor(request, flavor_id))
 
 
-def _insert(connection: Connection, values: dict[str, Any]) -> None:
-    if flavors.get(connection, values['flavorid']) is not None:
-        raise exception.FlavorExists(flavor_id=values['flavorid'])
-    if flavors.get_by_name(connection, values['name']) is not None:
-        raise exception.FlavorNameExists(name=values['name'])
+def _insert(
+    connection: Connection, flavor_id: str, name: str, values: Document
+) -> None:
+    if flavors.get(connection, flavor_id) is not None:
+        raise exception.FlavorExists(flavor_id=flavor_id)
+    if flavors.get_by_name(connection, name) is not None:
+        raise exception.FlavorNameExists(name=name)
     try:
         flavors.insert(connection, values)
     except db_exception.DBDuplicateEntry as error:
-        # Somebody made it a moment ago.
-        raise exception.FlavorExists(flavor_id=values['flavorid']) from error
+        # Another request created it after the check.
+        raise exception.FlavorExists(flavor_id=flavor_id) from error
 
 
-def update(request: ApiRequest, flavor_id: str) -> Any:
-    """Describe a flavor."""
+def update(request: ApiRequest, flavor_id: str) -> Document:
+    """Update the description of a flavor."""
     changes = {'description': request.body['flavor']['description']}
 
     def work(connection: Connection) -> None:
@@ -144,7 +149,7 @@ def update(request: ApiRequest, flavor_id: str) -> Any:
 
 
 def delete(request: ApiRequest, flavor_id: str) -> None:
-    """Remove a flavor."""
+    """Delete a flavor."""
 
     def work(connection: Connection) -> None:
         flavor = flavor_lookup.get_visible(connection, request, flavor_id)
@@ -153,8 +158,8 @@ def delete(request: ApiRequest, flavor_id: str) -> None:
     request.database.write(work)
 
 
-def list_access(request: ApiRequest, flavor_id: str) -> Any:
-    """List the projects that may use a flavor which is not public: none."""
+def list_access(request: ApiRequest, flavor_id: str) -> Document:
+    """List the projects with access to a private flavor: always none."""
     flavor = get_flavor(request, flavor_id)
     if flavor.is_public:
         raise exception.NotFound(
@@ -163,10 +168,10 @@ def list_access(request: ApiRequest, flavor_id: str) -> Any:
     return {'flavor_access': []}
 
 
-# -- what they need ----------------------------------------------------------
+# -- helpers ----------------------------------------------------------------
 
 
-def _make_response(request: ApiRequest, flavor: Flavor) -> Any:
+def _make_response(request: ApiRequest, flavor: Flavor) -> Document:
     specs = _shows_specs(request)
     return {
         'flavor': views.detail(flavor, request.version, request.links, specs)
@@ -178,20 +183,20 @@ def _shows_specs(request: ApiRequest) -> bool:
 
 
 def _list(
-    request: ApiRequest, path: str, view: Callable[[Flavor], Any]
-) -> Any:
+    request: ApiRequest, path: str, view: Callable[[Flavor], Document]
+) -> Document:
     found = _after_marker(request, _sort(request, _read_filtered(request)))
     page, links = pagination.paginate(
         request, path, found, lambda flavor: flavor.flavorid
     )
-    result: dict[str, Any] = {'flavors': [view(flavor) for flavor in page]}
+    result: Document = {'flavors': [view(flavor) for flavor in page]}
     if links:
         result['flavors_links'] = links
     return result
 
 
 def _read_filtered(request: ApiRequest) -> list[Flavor]:
-    # There are few flavors; filtering them here is no slower.
+    # There are few flavors, so filters in Python are fast enough.
     found = request.database.read(flavors.list_all)
     public: bool | None = True
     if request.allows(flavor_lookup.RULE):
@@ -210,8 +215,8 @@ def _sort(request: ApiRequest, found: list[Flavor]) -> list[Flavor]:
     name = _SORT_KEYS[request.query.get('sort_key', 'flavorid')]
     descending = request.query.get('sort_dir') == 'desc'
 
-    def key(flavor: Flavor) -> tuple[Any, int]:
-        value = getattr(flavor, name)
+    def key(flavor: Flavor) -> tuple[str | int, int]:
+        value: str | int | None = getattr(flavor, name)
         return ('' if value is None else value, flavor.id)
 
     return sorted(found, key=key, reverse=descending)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypervisors: one on each host that has ever reported."""
+"""Hypervisors: one for each host whose compute service has reported."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -12,8 +12,10 @@ from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
+from minova.api.views import Document
 from minova.api.views import hypervisors as views
 from minova.api.views.hypervisors import Hypervisor
+from minova.api.views.links import Link
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import operations
@@ -35,17 +37,17 @@ _ONE_QUERY: Final = queries.QuerySchema(
 )
 
 
-def index(request: ApiRequest) -> Any:
+def index(request: ApiRequest) -> Document:
     """List hypervisors: ids and names."""
     return _list(request, 'os-hypervisors', views.brief)
 
 
-def detail(request: ApiRequest) -> Any:
-    """List hypervisors with all that is known of them."""
+def detail(request: ApiRequest) -> Document:
+    """List hypervisors in full."""
     return _list(request, 'os-hypervisors/detail', views.detail)
 
 
-def show(request: ApiRequest, hypervisor_id: str) -> Any:
+def show(request: ApiRequest, hypervisor_id: str) -> Document:
     """Show a hypervisor."""
     found = _find(request, hypervisor_id)
     result = views.detail(found, request.version)
@@ -54,24 +56,27 @@ def show(request: ApiRequest, hypervisor_id: str) -> Any:
     return {'hypervisor': result}
 
 
-def uptime(request: ApiRequest, hypervisor_id: str) -> Any:
-    """Tell how long it is up, which no hypervisor tells.
+def uptime(request: ApiRequest, hypervisor_id: str) -> Document:
+    """Raise NotSupported: no hypervisor reports its uptime.
 
-    Clients that show a hypervisor ask, and go on without it after a 501 only.
+    Clients that show a hypervisor also call this; they continue without the
+    uptime only after a 501.
     """
     found = _find(request, hypervisor_id)
     raise exception.NotSupported(
-        reason=f'The uptime of {found.host.hypervisor_hostname} is not known: '
-        'its hypervisor does not report it.'
+        reason=(
+            f'The uptime of {found.host.hypervisor_hostname} is unknown: its '
+            'hypervisor does not report it.'
+        )
     )
 
 
-def statistics(request: ApiRequest) -> Any:
-    """Show the sums over all hypervisors."""
+def statistics(request: ApiRequest) -> Document:
+    """Show the totals of all hypervisors."""
     return {'hypervisor_statistics': views.statistics(_read_all(request))}
 
 
-def search(request: ApiRequest, hypervisor_id: str) -> Any:
+def search(request: ApiRequest, hypervisor_id: str) -> Document:
     """Find hypervisors by a part of their names."""
     found = _require_matching(_read_all(request), hypervisor_id)
     return {
@@ -79,8 +84,8 @@ def search(request: ApiRequest, hypervisor_id: str) -> Any:
     }
 
 
-def servers(request: ApiRequest, hypervisor_id: str) -> Any:
-    """List the servers on the hypervisors found so."""
+def servers(request: ApiRequest, hypervisor_id: str) -> Document:
+    """List the servers on the hypervisors whose name contains a pattern."""
     result = []
     for one in _require_matching(_read_all(request), hypervisor_id):
         document = views.brief(one, request.version)
@@ -90,7 +95,7 @@ def servers(request: ApiRequest, hypervisor_id: str) -> Any:
     return {'hypervisors': result}
 
 
-# -- what they need ----------------------------------------------------------
+# -- helpers ----------------------------------------------------------------
 
 
 def _read_all(request: ApiRequest, servers: bool = True) -> list[Hypervisor]:
@@ -105,7 +110,9 @@ def _read(connection: Connection, servers: bool) -> list[Hypervisor]:
             connection, operations.COMPUTE_BINARY
         )
     }
-    servers_by_host: dict[str, list[Any]] = {row.host: [] for row in rows}
+    servers_by_host: dict[str, list[views.HostedServer]] = {
+        row.host: [] for row in rows
+    }
     if servers:
         for row in server_queries.list_on_hosts(
             connection, list(servers_by_host)
@@ -135,7 +142,7 @@ def _find(request: ApiRequest, hypervisor_id: str) -> Hypervisor:
 def _require_matching(
     found: Iterable[Hypervisor], pattern: str
 ) -> Sequence[Hypervisor]:
-    """Return those whose name has the pattern in it; NotFound for none."""
+    """Return the hypervisors whose name contains the pattern, or NotFound."""
     wanted = pattern.lower()
     matching = [
         one for one in found if wanted in one.host.hypervisor_hostname.lower()
@@ -147,12 +154,16 @@ def _require_matching(
     return matching
 
 
-def _list(request: ApiRequest, path: str, view: Any) -> Any:
+def _list(
+    request: ApiRequest,
+    path: str,
+    view: Callable[[Hypervisor, int], Document],
+) -> Document:
     with_servers = request.query.get('with_servers', False)
     found: Sequence[Hypervisor] = _read_all(
         request, with_servers or view is views.detail
     )
-    links: list[dict[str, str]] = []
+    links: list[Link] = []
     pattern = request.query.get(_PATTERN)
     if pattern is not None:
         if request.query.keys() & {'limit', 'marker'}:
@@ -168,7 +179,7 @@ def _list(request: ApiRequest, path: str, view: Any) -> Any:
             _after_marker(request, found),
             lambda one: views.get_id(one, request.version),
         )
-    result: dict[str, Any] = {
+    result: Document = {
         'hypervisors': [
             _add_servers_if(view(one, request.version), one, with_servers)
             for one in found
@@ -179,7 +190,9 @@ def _list(request: ApiRequest, path: str, view: Any) -> Any:
     return result
 
 
-def _add_servers_if(document: Any, one: Hypervisor, wanted: bool) -> Any:
+def _add_servers_if(
+    document: Document, one: Hypervisor, wanted: bool
+) -> Document:
     return views.add_servers(document, one) if wanted else document
 
 

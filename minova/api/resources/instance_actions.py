@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was done to a server: its operations, and their steps as events."""
+"""The operations of a server as actions, and their steps as events."""
 
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -10,7 +9,9 @@ from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
+from minova.api.views import Document
 from minova.api.views import instance_actions as views
+from minova.api.views.links import Link
 from minova.db.queries import api_history
 
 _RULE: Final = 'os_compute_api:os-instance-actions'
@@ -26,8 +27,8 @@ _LIST: Final = queries.QuerySchema(
 )
 
 
-def index(request: ApiRequest, server_id: str) -> Any:
-    """List what was done, the newest first."""
+def index(request: ApiRequest, server_id: str) -> Document:
+    """List the actions of a server, newest first."""
     request.get_server(server_id, deleted=request.version >= 21)
     period = {
         name: request.query[name] for name in _PERIOD if name in request.query
@@ -43,7 +44,7 @@ def index(request: ApiRequest, server_id: str) -> Any:
             request.query.get('marker'),
         )
     )
-    links: list[dict[str, str]] = []
+    links: list[Link] = []
     if paged:
         path = f'servers/{server_id}/os-instance-actions'
         page, links = pagination.paginate(
@@ -51,7 +52,7 @@ def index(request: ApiRequest, server_id: str) -> Any:
         )
         found = list(page)
     admin = bool(request.context.is_admin)
-    result: dict[str, Any] = {
+    result: Document = {
         'instanceActions': [
             views.action(operation, request.version, admin)
             for operation in found
@@ -62,8 +63,8 @@ def index(request: ApiRequest, server_id: str) -> Any:
     return result
 
 
-def show(request: ApiRequest, server_id: str, request_id: str) -> Any:
-    """Show what one request did, with its events as far as they are seen."""
+def show(request: ApiRequest, server_id: str, request_id: str) -> Document:
+    """Show the action of one request, with the events that are visible."""
     row = request.get_server(server_id, deleted=request.version >= 21)
     found = request.database.read(
         lambda connection: api_history.get_action(

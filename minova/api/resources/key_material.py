@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys themselves: what a public key must look like, fingerprints, new ones.
+"""Public keys: formats, fingerprints, generation.
 
-A fingerprint is shown as the API always has: of an ssh key the MD5 digest of
-its binary form, of a certificate its SHA-1 digest, in hexadecimal pairs. It is
-for people to compare; nothing is trusted because of it.
+A fingerprint has the form that the API always had: the MD5 digest of the
+binary form of an ssh key, the SHA-1 digest of a certificate, in hexadecimal
+pairs. It is for comparison by people; nothing relies on its security.
 """
 
 import base64
@@ -23,22 +23,22 @@ X509 = 'x509'
 _FIELD = 'Invalid input for field/attribute keypair.public_key'
 _EXPONENT = 65537
 _BITS = 3072
-#: What stands behind a generated public key.
+#: The comment of a generated public key.
 _COMMENT = 'Generated-by-Minova'
 
 
 def fingerprint(kind: str, public_key: str) -> str:
-    """Return the fingerprint of a public key; InvalidInput if it is none."""
+    """Return the fingerprint of a public key, or InvalidInput."""
     if kind == X509:
         return _hex_pairs(_certificate_digest(public_key))
     return _hex_pairs(_ssh_digest(public_key))
 
 
 def generate() -> tuple[str, str]:
-    """Return a new ssh key: the public half, and the private one in PEM.
+    """Return a new ssh key: the public key, and the private key in PEM.
 
-    RSA, which every ssh server and client knows, in the form that old clients
-    read too.
+    RSA, which every ssh server and client supports, in the form that old
+    clients can read.
     """
     private = rsa.generate_private_key(_EXPONENT, _BITS)
     public = private.public_key().public_bytes(
@@ -53,17 +53,17 @@ def generate() -> tuple[str, str]:
 
 
 def _ssh_digest(public_key: str) -> bytes:
-    """Return the digest of a line as in OpenSSH's ``authorized_keys``.
+    """Return the digest of a line in the form of ``authorized_keys``.
 
-    Kinds of keys that are newer than this code are taken as well: the binary
-    form is a row of fields, each behind its length, and the first is the name
-    of the kind (RFC 4253, 6.6), which must be the first word of the line.
+    Unknown key types are valid too: the binary form is a sequence of fields,
+    each after its length, and the first one is the type (RFC 4253, 6.6), which
+    must equal the first word of the line.
     """
     words = public_key.strip(' \n\r\t').split(' ', 2)
     if '\n' in public_key.strip() or len(words) < 2:
         raise exception.InvalidInput(
-            f'{_FIELD}: must be one line, "KIND BASE64 [COMMENT]", as in the '
-            'file that ssh-keygen writes beside the private key.'
+            f'{_FIELD}: must be one line, "TYPE BASE64 [COMMENT]", as in the '
+            '.pub file that ssh-keygen writes.'
         )
     kind, text = words[0], words[1]
     try:
@@ -80,14 +80,14 @@ def _ssh_digest(public_key: str) -> bytes:
 
 
 def _fields(content: bytes) -> list[bytes]:
-    """Return the fields of a key; struct.error or ValueError if it is none."""
+    """Return the fields of a key; struct.error or ValueError if malformed."""
     found = []
     offset = 0
     while offset < len(content):
         (length,) = struct.unpack_from('>I', content, offset)
         offset += 4 + length
         if offset > len(content):
-            raise ValueError('the last field is cut off')
+            raise ValueError('the last field is incomplete')
         found.append(content[offset - length : offset])
     return found
 

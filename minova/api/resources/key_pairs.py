@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Key pairs: by their public halves servers let their users in.
+"""Key pairs: servers accept the public key for the login of their users.
 
-They are a user's own, in whatever project; administrators may name another
-user. A private key that is generated is in the reply and kept nowhere.
+A key pair belongs to a user, in all projects; administrators may name another
+user. The private key of a generated pair is in the reply and stored nowhere.
 """
 
-from typing import Any
+import dataclasses
 from typing import Final
 
 from oslo_db import exception as db_exception
@@ -19,14 +19,15 @@ from minova.api.resources import key_material
 from minova.api.schemas import key_pairs as schemas
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
+from minova.api.schemas.types import Json
+from minova.api.views import Document
 from minova.api.views import times
+from minova.api.views.links import Link
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import key_pairs
 from minova.db.queries import quota_usage
 from minova.db.queries.key_pairs import KeyPair
-
-Document = dict[str, Any]
 
 _USER: Final = Param(since=10)
 _ONE_QUERY: Final = queries.QuerySchema({'user_id': _USER}, strict_since=75)
@@ -40,8 +41,8 @@ _LIST_QUERY: Final = queries.QuerySchema(
 )
 
 
-def index(request: ApiRequest) -> Any:
-    """List the key pairs of a user, from 2.35 on in pages."""
+def index(request: ApiRequest) -> Document:
+    """List the key pairs of a user; in pages from 2.35 on."""
     user = _get_user_id(request, request.query.get('user_id'))
     paged = request.version >= 35
     marker = request.query.get('marker')
@@ -55,7 +56,7 @@ def index(request: ApiRequest) -> Any:
     )
     if found is None:
         raise exception.InvalidInput(f'marker [{marker}] not found')
-    links: list[dict[str, str]] = []
+    links: list[Link] = []
     result = found
     if paged:
         page, links = pagination.paginate(
@@ -70,7 +71,7 @@ def index(request: ApiRequest) -> Any:
     return reply
 
 
-def show(request: ApiRequest, name: str) -> Any:
+def show(request: ApiRequest, name: str) -> Document:
     """Show a key pair."""
     user = _get_user_id(request, request.query.get('user_id'))
     pair = request.database.read(
@@ -89,8 +90,8 @@ def show(request: ApiRequest, name: str) -> Any:
     return {'keypair': result}
 
 
-def create(request: ApiRequest) -> Any:
-    """Import a public key, or make a new pair."""
+def create(request: ApiRequest) -> Document:
+    """Import a public key, or generate a pair."""
     given = request.body['keypair']
     user = _get_user_id(request, given.get('user_id'))
     name, kind = given['name'], given.get('type', key_material.SSH)
@@ -101,28 +102,31 @@ def create(request: ApiRequest) -> Any:
         public_key, secret = key_material.generate()
     else:
         raise exception.InvalidInput(
-            'Invalid input for field/attribute keypair.public_key: '
-            'certificates are not generated; make one and import it.'
+            'Invalid input for field/attribute keypair.public_key: Minova '
+            'does not generate certificates; create one and import it.'
         )
-    values = {
-        'user_id': user,
-        'name': name,
-        'type': kind,
-        'public_key': public_key,
-        'fingerprint': key_material.fingerprint(kind, public_key),
-        'created_at': clock.now(),
-    }
-    _insert(request, values)
+    pair = KeyPair(
+        id=0,
+        user_id=user,
+        name=name,
+        type=kind,
+        public_key=public_key,
+        fingerprint=key_material.fingerprint(kind, public_key),
+        created_at=clock.now(),
+    )
+    _insert(request, pair)
     if request.version >= 2:
         request.status = 201
-    result = _brief(request, KeyPair(id=0, **values)) | {'user_id': user}
+    result = _brief(request, pair) | {'user_id': user}
     if secret is not None:
         result['private_key'] = secret
     return {'keypair': result}
 
 
-def _insert(request: ApiRequest, values: dict[str, Any]) -> None:
-    user, name = values['user_id'], values['name']
+def _insert(request: ApiRequest, pair: KeyPair) -> None:
+    user, name = pair.user_id, pair.name
+    values = dataclasses.asdict(pair)
+    del values['id']
     limit = CONF.quota.key_pairs
     if limit >= 0:
         quota_usage.ensure_lock(request.database, _quota_lock_name(user))
@@ -137,19 +141,19 @@ def _insert(request: ApiRequest, values: dict[str, Any]) -> None:
         try:
             key_pairs.insert(connection, values)
         except db_exception.DBDuplicateEntry as error:
-            # Somebody made it a moment ago.
+            # Another request created it after the check.
             raise exception.KeyPairExists(name=name) from error
 
     request.database.write(work)
 
 
 def _quota_lock_name(user_id: str) -> str:
-    # Locks are named after projects; no project's id has a blank.
+    # Lock names are project ids; no project id contains a blank.
     return f'key pairs of {user_id}'
 
 
 def delete(request: ApiRequest, name: str) -> None:
-    """Remove a key pair; servers made with it keep its public key."""
+    """Delete a key pair; its servers keep the public key."""
     user = _get_user_id(request, request.query.get('user_id'))
     if not request.database.write(
         lambda connection: key_pairs.delete(connection, user, name)
@@ -159,11 +163,11 @@ def delete(request: ApiRequest, name: str) -> None:
 
 
 def fields_for_server(
-    connection: Connection, request: ApiRequest, server: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what an instance keeps of the key pair that it is made with.
+    connection: Connection, request: ApiRequest, server: Json
+) -> dict[str, object]:
+    """Return the fields of an instance that come from its key pair.
 
-    InvalidInput when its user has none of that name.
+    InvalidInput if the user has no key pair of that name.
     """
     name = server.get('key_name')
     if name is None:
@@ -178,22 +182,22 @@ def fields_for_server(
     return {'key_name': pair.name, 'key_data': pair.public_key}
 
 
-# -- what they need ----------------------------------------------------------
+# -- helpers ----------------------------------------------------------------
 
 
 def _get_user_id(request: ApiRequest, named: str | None) -> str:
-    """Return whose key pairs are asked for; Forbidden if not the caller's."""
+    """Return the owner of the key pairs; Forbidden for another user's."""
     user = named or request.context.user_id
     if not user:
         raise exception.Forbidden(
-            'This needs a token of a user; the one given is of none.'
+            'This request needs a token with a user; the token has none.'
         )
     request.require(str(request.rule), user_id=user)
     return str(user)
 
 
 def _brief(request: ApiRequest, pair: KeyPair) -> Document:
-    result = {
+    result: Document = {
         'name': pair.name,
         'public_key': pair.public_key,
         'fingerprint': pair.fingerprint,

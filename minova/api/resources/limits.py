@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits and quotas: what a project may use and what it uses.
+"""Limits and quota sets: the limits of a project and its usage.
 
-Quotas are the same for all projects and stand in the configuration; here they
-can only be looked at. Of what is not offered (server groups, floating
-addresses, files) a project may have 0. Key pairs are a user's, so a project
-uses none.
+The configuration sets the same quotas for all projects; the API only shows
+them. The quota of unsupported resources (server groups, floating addresses,
+files) is 0. Key pairs belong to users, so the usage of a project is 0.
 """
 
 import dataclasses
-from typing import Any
 from typing import Final
 
 from minova.api.http.request import ApiRequest
@@ -16,10 +14,11 @@ from minova.api.http.routes import Route
 from minova.api.resources import quotas
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
+from minova.api.views import Document
 from minova.conf import CONF
 from minova.db.queries import quota_usage
 
-#: Names of limits of what is not offered, until which version they stand.
+#: Limits of unsupported resources, and the last version that has them.
 _ALWAYS: Final = 999
 _UNSUPPORTED_LIMITS: Final = {
     'maxServerGroups': _ALWAYS,
@@ -51,8 +50,8 @@ _QUERY: Final = queries.QuerySchema(
 _OTHER: Final = 'os_compute_api:limits:other_project'
 
 
-def show_limits(request: ApiRequest) -> Any:
-    """Show the limits of a project and what it uses."""
+def show_limits(request: ApiRequest) -> Document:
+    """Show the limits and the usage of a project."""
     project = request.query.get('tenant_id')
     if project is None:
         project = request.project
@@ -74,25 +73,25 @@ def show_limits(request: ApiRequest) -> Any:
     return {'limits': {'rate': [], 'absolute': absolute}}
 
 
-def show_quota_set(request: ApiRequest, project_id: str) -> Any:
+def show_quota_set(request: ApiRequest, project_id: str) -> Document:
     """Show the quotas of a project."""
     request.require(str(request.rule), project_id)
     return {'quota_set': {'id': project_id, **_read_limits(request)}}
 
 
-def show_quota_set_detail(request: ApiRequest, project_id: str) -> Any:
-    """Show the quotas of a project and what it uses of them."""
+def show_quota_set_detail(request: ApiRequest, project_id: str) -> Document:
+    """Show the quotas of a project and its usage."""
     request.require(str(request.rule), project_id)
     used = dataclasses.asdict(_read_usage(request, project_id))
-    result: dict[str, Any] = {'id': project_id}
+    result: Document = {'id': project_id}
     for name, limit in _read_limits(request).items():
         in_use = used.get(name, 0)
         result[name] = {'limit': limit, 'in_use': in_use, 'reserved': 0}
     return {'quota_set': result}
 
 
-def show_quota_defaults(request: ApiRequest, project_id: str) -> Any:
-    """Show the quotas of a project of which nothing is said."""
+def show_quota_defaults(request: ApiRequest, project_id: str) -> Document:
+    """Show the default quotas, which apply to every project."""
     return {'quota_set': {'id': project_id, **_read_limits(request)}}
 
 

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resize and migration: a server changes its size or its host.
+"""Resize, cold migration and live migration; confirm and revert.
 
-The move begins here, durably; then a conductor is asked where to, and the
-reply waits for its answer, because "there is no place" is an answer that the
-user shall have at once. When no conductor answers in time the move goes on
-all the same, as soon as one is back.
+The operation begins here and is durable. Then a conductor selects the host,
+and the reply waits for it, so that "no valid host" reaches the caller. When no
+conductor replies in time, the operation continues without this request.
 """
-
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -18,6 +15,7 @@ from minova.api.resources import boot_images
 from minova.api.resources import flavor_lookup
 from minova.api.resources import quotas
 from minova.api.schemas import types
+from minova.api.schemas.types import Json
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import instances
@@ -36,7 +34,7 @@ _MIGRATE = 'os_compute_api:os-migrate-server'
 
 
 def resize(request: ApiRequest, server_id: str) -> None:
-    """Begin to give a server another flavor, on another host."""
+    """Begin a resize to another flavor."""
     requested = request.body['resize']
 
     def prepare(connection: Connection, instance: Instance) -> ResizeParams:
@@ -65,7 +63,7 @@ def resize(request: ApiRequest, server_id: str) -> None:
 
 
 def _save_disk_config(
-    connection: Connection, instance: Instance, requested: dict[str, Any]
+    connection: Connection, instance: Instance, requested: Json
 ) -> None:
     if 'OS-DCF:diskConfig' in requested:
         automatic = requested['OS-DCF:diskConfig'] == 'AUTO'
@@ -79,7 +77,7 @@ def _save_disk_config(
 
 
 def migrate(request: ApiRequest, server_id: str) -> None:
-    """Begin to move a server that is off meanwhile."""
+    """Begin a cold migration."""
     host = (request.body['migrate'] or {}).get('host')
     if host is not None:
         request.require(f'{_MIGRATE}:migrate:host')
@@ -100,7 +98,7 @@ def _require_other_host(instance: Instance, host: str | None) -> None:
 
 
 def migrate_live(request: ApiRequest, server_id: str) -> None:
-    """Begin to move a server that runs on.
+    """Begin a live migration.
 
     From 2.34 on the reply does not wait for the checks.
     """
@@ -144,7 +142,7 @@ def _call_conductor(
     block_migration: bool | None = None,
     disk_over_commit: bool | None = None,
 ) -> None:
-    """Let a conductor choose the destination; raise its error, if in time."""
+    """Have a conductor select the host; raise the error of its reply."""
 
     def migrate_server() -> None:
         request.backend.conductor.migrate_server(
@@ -164,7 +162,8 @@ def _call_conductor(
         )
     except exception.Unavailable as error:
         LOG.warning(
-            'The %s of %s has begun and waits for a conductor: %s',
+            'Operation %s instance=%s: no conductor replied in time; the '
+            'operation continues without the request: %s',
             begun.operation.kind,
             begun.instance.uuid,
             error,
@@ -172,14 +171,14 @@ def _call_conductor(
 
 
 def confirm_resize(request: ApiRequest, server_id: str) -> None:
-    """Confirm a resize or a migration."""
+    """Confirm a resize or a cold migration."""
     request.wake(
         request.begin('confirm_resize', server_id, _require_finished_migration)
     )
 
 
 def revert_resize(request: ApiRequest, server_id: str) -> None:
-    """Take a resize or a migration back."""
+    """Revert a resize or a cold migration."""
     request.wake(
         request.begin('revert_resize', server_id, _require_finished_migration)
     )

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations: all of them for administrators, and the live ones of a server.
+"""Migrations, and the live migrations of a server.
 
-Of a server only live migrations that are in progress are shown. One of them
-can be aborted; its guest then goes on where it is. One that does not come to
-an end by itself can be made to, at the cost of the guest.
+The migrations of a server include live migrations in progress only. An abort
+leaves the guest on the source. A force-complete ends a migration that does not
+converge; it pauses the guest or switches to post-copy.
 """
 
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -18,6 +17,7 @@ from minova.api.schemas import queries
 from minova.api.schemas import server_actions as schemas
 from minova.api.schemas import types
 from minova.api.schemas.queries import Param
+from minova.api.views import Document
 from minova.api.views import migrations as views
 from minova.db.connections.engine import Connection
 from minova.db.queries import api_history
@@ -45,10 +45,10 @@ _LIST: Final = queries.QuerySchema(
 )
 
 
-def index(request: ApiRequest) -> Any:
-    """List migrations, the newest first."""
+def index(request: ApiRequest) -> Document:
+    """List migrations, newest first."""
     size = pagination.get_page_size(request)
-    # None is ever hidden.
+    # No migration is ever hidden.
     if request.query.get('hidden') or size == 0:
         return {'migrations': []}
     found = request.database.read(
@@ -59,7 +59,7 @@ def index(request: ApiRequest) -> Any:
     page, links = pagination.paginate(
         request, 'os-migrations', found, lambda m: m.uuid
     )
-    result: dict[str, Any] = {
+    result: Document = {
         'migrations': [
             views.list_entry(migration, request.version, request.links)
             for migration in page
@@ -70,7 +70,7 @@ def index(request: ApiRequest) -> Any:
     return result
 
 
-def list_for_server(request: ApiRequest, server_id: str) -> Any:
+def list_for_server(request: ApiRequest, server_id: str) -> Document:
     """List the live migrations of a server that are in progress."""
     request.get_server(server_id)
     found = request.database.read(
@@ -86,8 +86,8 @@ def list_for_server(request: ApiRequest, server_id: str) -> Any:
     }
 
 
-def show(request: ApiRequest, server_id: str, migration_id: str) -> Any:
-    """Show one of them."""
+def show(request: ApiRequest, server_id: str, migration_id: str) -> Document:
+    """Show a live migration in progress."""
     request.get_server(server_id)
     migration = request.database.read(
         lambda connection: _find(connection, server_id, migration_id)
@@ -106,7 +106,7 @@ def show(request: ApiRequest, server_id: str, migration_id: str) -> Any:
 
 
 def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
-    """Ask a live migration to stop."""
+    """Request the abort of a live migration."""
 
     def prepare(connection: Connection, instance: Instance) -> NoParams:
         migration = _find(connection, server_id, migration_id)
@@ -130,7 +130,7 @@ def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
 def force_complete(
     request: ApiRequest, server_id: str, migration_id: str
 ) -> None:
-    """Ask a live migration to end soon."""
+    """Request the completion of a live migration."""
 
     def prepare(connection: Connection, instance: Instance) -> NoParams:
         migration = _find(connection, server_id, migration_id)
@@ -140,8 +140,8 @@ def force_complete(
         ):
             raise exception.InvalidInput(
                 f'Migration {migration.id} state of instance {server_id} is '
-                f'{migration.status}. Cannot force_complete while the migration '
-                'is in this state.'
+                f'{migration.status}. Cannot force_complete while the '
+                'migration is in this state.'
             )
         return NoParams()
 

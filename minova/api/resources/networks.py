@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks as clients look them up that know of no network service.
+"""os-networks, for clients that use no network service.
 
-Read only, and of the versions before 2.36, to which such clients keep. What
-users may not know, and what Minova's networks do not have, is null.
+Read only, and only before 2.36. Values that are hidden from users or that
+Minova's networks do not have are null.
 """
 
 import ipaddress
-from typing import Any
 from typing import Final
 
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.views import Document
 from minova.db.queries import networks
 from minova.db.queries.networks import Network
 
@@ -25,13 +25,13 @@ _NULL: Final = (
 )
 
 
-def index(request: ApiRequest) -> Any:
+def index(request: ApiRequest) -> Document:
     """List the networks that a project may use."""
     return {'networks': [_view(one) for one in _read_usable(request)]}
 
 
-def show(request: ApiRequest, network_id: str) -> Any:
-    """Show one of them."""
+def show(request: ApiRequest, network_id: str) -> Document:
+    """Show a network."""
     for one in _read_usable(request, [network_id]):
         return {'network': _view(one)}
     raise exception.NotFound(f'Network {network_id[:64]} could not be found.')
@@ -47,8 +47,8 @@ def _read_usable(
     )
 
 
-def _view(network: Network) -> dict[str, Any]:
-    result: dict[str, Any] = dict.fromkeys(_NULL.split())
+def _view(network: Network) -> Document:
+    result: Document = dict.fromkeys(_NULL.split())
     result |= {'id': network.id, 'label': network.name}
     for number, server in enumerate(network.dns[:2], 1):
         result[f'dns{number}'] = server

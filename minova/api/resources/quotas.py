@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quotas: what a project may use, checked where it begins to use it.
+"""Checks of quotas, in the transaction that uses them.
 
-A check is part of the transaction that creates or resizes, and no two of a
-project run at the same time, so the limits hold exactly.
+Transactions of the same project that check quotas are serialized, so the
+limits are exact.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from minova.objects.flavor import Flavor
 
 
 def get_limits() -> dict[str, int]:
-    """Return the limits of every project; -1 is without limit."""
+    """Return the limits of every project; -1 means unlimited."""
     names = [
         field.name for field in dataclasses.fields(quota_usage.QuotaUsage)
     ]
@@ -25,12 +25,12 @@ def get_limits() -> dict[str, int]:
 
 
 def has_limits() -> bool:
-    """Tell whether there is any limit at all."""
+    """Return whether any limit is set."""
     return bool(_active_limits())
 
 
 def prepare_lock(database: Database, project_id: str) -> None:
-    """Do what ``require`` needs before its transaction."""
+    """Create the lock that ``require_available`` takes."""
     if _active_limits():
         quota_usage.ensure_lock(database, project_id)
 
@@ -41,9 +41,9 @@ def require_available(
     new: Iterable[Flavor],
     old: Iterable[Flavor] = (),
 ) -> None:
-    """Raise QuotaExceeded unless a project may have ``new`` for ``old``.
+    """Raise QuotaExceeded unless a project may exchange ``old`` for ``new``.
 
-    What gets smaller or stays as it is is always allowed.
+    A change that reduces the usage or keeps it is always allowed.
     """
     limited = _active_limits()
     if not limited:

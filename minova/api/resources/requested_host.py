@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a user wants a server: in a zone, or on a host that is named."""
+"""The zone or host that a request names."""
 
 import dataclasses
-from typing import Any
 from typing import Final
 
 from minova import exception
 from minova.api.http.request import ApiRequest
+from minova.api.schemas.types import Json
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 
@@ -16,17 +16,15 @@ _REQUESTED: Final = 'compute:servers:create:requested_destination'
 
 @dataclasses.dataclass(frozen=True)
 class RequestedHost:
-    """What was asked for; None for what was not."""
+    """The parsed destination; None for parts that are not set."""
 
     zone: str | None = None
     host: str | None = None
     node: str | None = None
 
 
-def parse_requested_host(
-    request: ApiRequest, server: dict[str, Any]
-) -> RequestedHost:
-    """Return the place that a body names; Forbidden to name a host."""
+def parse_requested_host(request: ApiRequest, server: Json) -> RequestedHost:
+    """Return the destination in a body; Forbidden to name a host."""
     parts = (server.get('availability_zone') or '').split(':')
     if len(parts) > 3:
         raise exception.InvalidInput(
@@ -40,8 +38,8 @@ def parse_requested_host(
         request.require(_REQUESTED)
         if host or node:
             raise exception.InvalidInput(
-                'A host is named in availability_zone and again in host or '
-                'hypervisor_hostname; name it once.'
+                'availability_zone names a host, and so does host or '
+                'hypervisor_hostname; name the host once.'
             )
         host = server.get('host', '')
         node = server.get('hypervisor_hostname', '')
@@ -49,14 +47,14 @@ def parse_requested_host(
 
 
 def require_exists(connection: Connection, requested: RequestedHost) -> None:
-    """Raise InvalidInput for a place that does not exist."""
+    """Raise InvalidInput for an unknown zone or host."""
     if requested == RequestedHost():
         return
     known = hosts.list_hosts(connection)
     if requested.zone not in {None, *(row.availability_zone for row in known)}:
         raise exception.InvalidInput(
-            f'The requested availability zone is not available: {requested.zone} '
-            'has no host; see GET /os-availability-zone.'
+            'The requested availability zone is not available: '
+            f'{requested.zone} has no host; see GET /os-availability-zone.'
         )
     matching = [
         row
@@ -66,5 +64,6 @@ def require_exists(connection: Connection, requested: RequestedHost) -> None:
     ]
     if not matching:
         raise exception.InvalidInput(
-            f'Compute host {requested.host or requested.node} could not be found.'
+            f'Compute host {requested.host or requested.node} could not be '
+            'found.'
         )

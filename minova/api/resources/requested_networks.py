@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a body says of the networks that a server is to be attached to."""
+"""The networks in the body of a create."""
 
 import ipaddress
 import re
-from typing import Any
 from typing import Final
 
 from minova import exception
 from minova.api.schemas import types
+from minova.api.schemas.types import Json
 from minova.network import NetworkRequest
 
-#: More nics than this no guest is given.
+#: The maximum number of nics of a guest.
 _MAX_NICS: Final = 16
 
 
-def parse_networks(
-    server: dict[str, Any], count: int
-) -> list[NetworkRequest] | None:
-    """Return the nics that a body names, None: the only network there is.
+def parse_networks(server: Json, count: int) -> list[NetworkRequest] | None:
+    """Return the nics in a body; None selects the only network.
 
-    ``count`` is how many servers shall be like this. Raises InvalidInput.
+    ``count`` is the number of servers in the request. Raises InvalidInput.
     """
     named = server.get('networks')
     if named == 'none':
@@ -37,23 +35,23 @@ def parse_networks(
     if count > 1 and any(one.address for one in found):
         raise _invalid_input(
             'networks',
-            'one fixed_ip cannot be given to several servers; leave it out '
-            'or ask for one server at a time',
+            'several servers cannot have the same fixed_ip; omit it or create '
+            'one server at a time',
         )
     return found
 
 
-def _parse_network(network: dict[str, Any], path: str) -> NetworkRequest:
+def _parse_network(network: Json, path: str) -> NetworkRequest:
     if network.get('port') is not None:
         raise _invalid_input(
             f'{path}.port',
-            'ports are made with their servers here and cannot be named; '
-            'name a network, and its fixed_ip if that matters',
+            'Minova creates a port with its server, so a port cannot be '
+            'named; name a network, and its fixed_ip if needed',
         )
     uuid = network.get('uuid')
     if uuid is None:
         raise _invalid_input(
-            f'{path}.uuid', 'the UUID of a network must be there'
+            f'{path}.uuid', 'must contain the UUID of a network'
         )
     if not re.match(types.UUID['pattern'], uuid):
         raise _invalid_input(
@@ -62,8 +60,7 @@ def _parse_network(network: dict[str, Any], path: str) -> NetworkRequest:
     address = network.get('fixed_ip')
     if address is not None:
         try:
-            # A zone, as in fe80::1%eth0, is no part of an address that we
-            # may give.
+            # A scope id, as in fe80::1%eth0, is not part of a valid address.
             address = str(ipaddress.ip_address(address.replace('%', ' ')))
         except ValueError as error:
             raise _invalid_input(

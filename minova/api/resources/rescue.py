@@ -2,11 +2,11 @@
 """Rescue: a server starts from another image, to repair its own disk."""
 
 import secrets
-from typing import Any
 
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.resources import boot_images
+from minova.api.views import Document
 from minova.db.connections.engine import Connection
 from minova.db.queries import operations
 from minova.images import Image
@@ -15,11 +15,11 @@ from minova.objects.operation_params import RescueImage
 from minova.objects.operation_params import RescueParams
 
 
-def rescue(request: ApiRequest, server_id: str) -> Any:
-    """Begin to start a server from a rescue image, by default its own.
+def rescue(request: ApiRequest, server_id: str) -> Document:
+    """Begin to start a server from a rescue image; the default is its own.
 
-    The password is only told, as that of a new server: an image that wants
-    one must be made so.
+    The password is in the reply only, as for a new server: the image itself
+    must accept it.
     """
     requested = request.body['rescue'] or {}
     image_ref = requested.get('rescue_image_ref')
@@ -30,7 +30,7 @@ def rescue(request: ApiRequest, server_id: str) -> Any:
     def prepare(connection: Connection, instance: Instance) -> RescueParams:
         if image is None:
             return RescueParams()
-        image_meta = {'min_ram': image.min_ram}
+        image_meta = {'min_ram': str(image.min_ram)}
         boot_images.require_properties_fit(image_meta, instance.flavor)
         return RescueParams(
             image=RescueImage(
@@ -49,9 +49,10 @@ def rescue(request: ApiRequest, server_id: str) -> Any:
 def _find_rescue_image(
     request: ApiRequest, image_ref: str | None, own_image_ref: str
 ) -> Image | None:
-    """Return the image to rescue with; None for its own that is gone.
+    """Return the rescue image; None for the server's image that is deleted.
 
-    The host may still have that one; if not, the rescue is taken back.
+    The host may still have that image in its cache; if not, the operation is
+    rolled back.
     """
     if image_ref is not None:
         return boot_images.get_bootable_image(request, image_ref)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers/{id}/action: one table, from a name to what it begins."""
+"""POST /servers/{id}/action: one table from an action to its handler."""
 
 from collections.abc import Callable
 import dataclasses
@@ -15,15 +15,16 @@ from minova.api.resources import migrate_server
 from minova.api.resources import rescue
 from minova.api.schemas import server_actions as schemas
 from minova.api.schemas.bodies import BodySchema
+from minova.api.views import Document
 from minova.engine import begin
 
-#: Returns the document of the reply, None for a reply without one.
-ActionHandler = Callable[[ApiRequest, str], dict[str, Any] | None]
+#: Returns the document of the reply, or None for an empty reply.
+ActionHandler = Callable[[ApiRequest, str], Document | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What may be asked under one name."""
+    """One action: its policy rule, body schema and handler."""
 
     rule: str
     body: BodySchema
@@ -35,7 +36,7 @@ class Action:
 def _begin_handler(
     kind: str, prepare: begin.Prepare | None = None
 ) -> ActionHandler:
-    """Return what begins an operation of one kind and wakes its host."""
+    """Return a handler that begins an operation and wakes its first step."""
 
     def run(request: ApiRequest, server_id: str) -> None:
         request.wake(request.begin(kind, server_id, prepare))
@@ -55,7 +56,7 @@ def _action(
     status: int = 202,
     until: int = microversion.MAXIMUM,
 ) -> Action:
-    """Return an action that begins a kind of operation, or runs a function."""
+    """Return an action that begins an operation or calls a function."""
     run = (
         _begin_handler(handler_or_kind)
         if isinstance(handler_or_kind, str)
@@ -111,8 +112,8 @@ ACTIONS: Final = {
 }
 
 
-def run_action(request: ApiRequest, server_id: str) -> dict[str, Any] | None:
-    """Do what the body's one key names."""
+def run_action(request: ApiRequest, server_id: str) -> Document | None:
+    """Run the action that the single key of the body names."""
     name = _get_action_name(request.body)
     action = ACTIONS[name]
     if request.version > action.until:
@@ -127,22 +128,22 @@ def run_action(request: ApiRequest, server_id: str) -> dict[str, Any] | None:
 
 
 def _get_action_name(body: Any) -> str:
-    """Return the action's name; InvalidInput unless there is one we know."""
+    """Return the action's name; InvalidInput for an unknown one."""
     known = ', '.join(sorted(ACTIONS))
     if not isinstance(body, dict) or len(body) != 1:
         raise exception.InvalidInput(
             'Malformed request body: it must be an object with one key, the '
-            f'action; there are {known}.'
+            f'action; the actions are {known}.'
         )
     (name,) = body
     if name not in ACTIONS:
         raise exception.InvalidInput(
-            f'There is no such action: {name[:64]}. There are {known}.'
+            f'There is no action {name[:64]}. The actions are {known}.'
         )
     return str(name)
 
 
-#: Of any shape: the schema depends on the action.
+#: Any body: the schema depends on the action.
 _ANY_BODY: Final = BodySchema({1: {}})
 
 ROUTES: Final = (

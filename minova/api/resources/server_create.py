@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers: one server or several, all of them or none.
+"""POST /servers: one server or several, in one transaction.
 
-Everything that can be refused is refused before anything is written. Hints
-for the scheduler (``same_host``, ``different_host``, ``query``,
-``build_near_host_ip``, ``different_cell``, ``target_cell``, ``reservation``)
-are accepted and have no effect. Which host takes the servers is decided
-after the reply.
+All refusals happen before the first write. The scheduler hints ``same_host``,
+``different_host``, ``query``, ``build_near_host_ip``, ``different_cell``,
+``target_cell`` and ``reservation`` are accepted and have no effect. A
+conductor selects the host after the reply.
 """
 
 from collections.abc import Sequence
 import re
 import secrets
-from typing import Any
 from typing import Final
 
 from minova import clock
@@ -27,6 +25,8 @@ from minova.api.resources import requested_host
 from minova.api.resources import requested_networks
 from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
+from minova.api.schemas.types import Json
+from minova.api.views import Document
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import ports
@@ -34,14 +34,14 @@ from minova.engine import begin
 from minova.images import Image
 from minova.objects.operation_params import CreateParams
 
-Server = dict[str, Any]
+Server = Json
 
 _RULE: Final = 'os_compute_api:servers:create'
 _MAX_HOSTNAME_LENGTH: Final = 63
 
 
-def create(request: ApiRequest) -> Any:
-    """Begin to make what the body describes."""
+def create(request: ApiRequest) -> Document:
+    """Begin to create the servers of a body."""
     server = request.body['server']
     project = request.project
     _refuse_unsupported(request.body)
@@ -94,7 +94,7 @@ def create(request: ApiRequest) -> Any:
     return _make_response(request, server, begun[0].instance.uuid)
 
 
-def _make_response(request: ApiRequest, server: Server, uuid: str) -> Any:
+def _make_response(request: ApiRequest, server: Server, uuid: str) -> Document:
     links = request.links.resource_links('servers', uuid)
     request.headers['Location'] = links[0]['href']
     return {
@@ -108,12 +108,12 @@ def _make_response(request: ApiRequest, server: Server, uuid: str) -> Any:
     }
 
 
-# -- what the instance is ----------------------------------------------------
+# -- fields of the instance --------------------------------------------------
 
 
 def _instance_fields(
     server: Server, image: Image, number: int, count: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     name = server['name']
     if count > 1:
         name = f'{name}-{number + 1}'
@@ -133,16 +133,16 @@ def _instance_fields(
         or boot_images.needs_config_drive(image),
         'auto_disk_config': _disk_config(server) == 'AUTO',
     }
-    # What the user calls nothing is called like the server.
+    # A server without a description has null, not its name.
     found.setdefault('display_description', None)
     return found
 
 
 def sanitize_hostname(name: str) -> str:
-    """Return the host name that is made of a server's name.
+    """Return the host name for a server's name.
 
-    Letters, digits and hyphens, in lower case: blanks, ``_`` and ``.`` become
-    hyphens, everything else is left out.
+    Lower-case letters, digits and hyphens: blanks, ``_`` and ``.`` become
+    hyphens, other characters are removed.
     """
     plain = re.sub('[ _.]', '-', name).encode('ascii', 'ignore').decode()
     plain = re.sub('[^a-z0-9-]', '', plain.lower())
@@ -154,8 +154,8 @@ def _allocate_networks(
     project: str,
     requested: Sequence[network.NetworkRequest] | None,
     count: int,
-) -> list[dict[str, Any]]:
-    """Give ports to servers that are to be; return the fields of each."""
+) -> list[dict[str, object]]:
+    """Allocate ports for new servers; return the fields of each server."""
     service = network.load()
     chosen = service.select(connection, project, requested)
     uuids = [clock.uuid4() for _ in range(count)]
@@ -175,7 +175,7 @@ def _deduplicate(tags: list[str]) -> list[str]:
 
 
 def _server_count(server: Server) -> int:
-    """Return how many servers are wanted: as many as may be."""
+    """Return the number of servers: the maximum that the body allows."""
     min_count, max_count = (
         types.to_int(server[name], types.integer_schema(1), f'server.{name}')
         if name in server
@@ -191,15 +191,15 @@ def _server_count(server: Server) -> int:
     count = max_count or min_count or 1
     if count > CONF.api.max_servers_per_request:
         raise exception.InvalidInput(
-            'Invalid input for field/attribute server.max_count: at most '
-            f'{CONF.api.max_servers_per_request} servers are created with '
-            'one request.'
+            'Invalid input for field/attribute server.max_count: one request '
+            f'creates at most {CONF.api.max_servers_per_request} servers; see '
+            '[api] max_servers_per_request.'
         )
     return count
 
 
 def _image_ref(server: Server) -> str:
-    """Return the image's id, from the reference or from the one disk."""
+    """Return the id of the image, from imageRef or from the root disk."""
     image_ref = server.get('imageRef') or ''
     disk = _root_disk(server.get('block_device_mapping_v2', []))
     if image_ref and disk and image_ref != disk:
@@ -209,15 +209,15 @@ def _image_ref(server: Server) -> str:
         )
     if not (image_ref or disk):
         raise exception.InvalidInput(
-            'Invalid imageRef provided: a server is made from an image here.'
+            'Invalid imageRef provided: a server needs an image.'
         )
     return str(image_ref or disk)
 
 
-# -- what is not offered -----------------------------------------------------
+# -- unsupported parts of a body ---------------------------------------------
 
 
-def _refuse_unsupported(body: dict[str, Any]) -> None:
+def _refuse_unsupported(body: Json) -> None:
     server = body['server']
     hints = body.get('os:scheduler_hints') or {}
     hints = hints | (body.get('OS-SCH-HNT:scheduler_hints') or {})
@@ -226,28 +226,28 @@ def _refuse_unsupported(body: dict[str, Any]) -> None:
     refusals = (
         (
             any(name != 'default' for name in groups),
-            'security_groups: there is only "default" in this release.',
+            'security_groups: Minova has the group "default" only.',
         ),
         (
             server.get('personality'),
-            'personality: files are not injected; user_data can write them.',
+            'personality: Minova does not inject files; use user_data.',
         ),
         (
             server.get('block_device_mapping'),
-            'block_device_mapping: volumes are not offered in this release.',
+            'block_device_mapping: Minova does not support volumes.',
         ),
         (
             server.get('trusted_image_certificates'),
             (
-                'trusted_image_certificates: signatures of images are not '
-                'checked in this release.'
+                'trusted_image_certificates: Minova does not verify image '
+                'signatures.'
             ),
         ),
         (
             'group' in hints,
             (
-                'os:scheduler_hints.group: server groups are not offered in '
-                'this release.'
+                'os:scheduler_hints.group: Minova does not support server '
+                'groups.'
             ),
         ),
         (
@@ -262,8 +262,8 @@ def _refuse_unsupported(body: dict[str, Any]) -> None:
             )
 
 
-def _root_disk(disks: list[dict[str, Any]]) -> str | None:
-    """Return the image of the root disk; there is no other disk."""
+def _root_disk(disks: list[Json]) -> str | None:
+    """Return the image of the root disk, the only supported disk."""
     found = None
     for disk in disks:
         local = (
@@ -274,10 +274,10 @@ def _root_disk(disks: list[dict[str, Any]]) -> str | None:
         if not local or found is not None:
             raise exception.InvalidInput(
                 'Invalid input for field/attribute block_device_mapping_v2: '
-                'only a root disk from an image is offered in this release: '
+                'Minova supports a root disk from an image only: '
                 '[{"boot_index": 0, "source_type": "image", '
-                '"destination_type": "local", "uuid": IMAGE}]. Ephemeral '
-                'disks and swap come with the flavor.'
+                '"destination_type": "local", "uuid": IMAGE}]. '
+                'Ephemeral disks and swap come with the flavor.'
             )
         found = disk.get('uuid') or disk.get('image_id')
     return found

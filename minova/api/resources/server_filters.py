@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a list of servers may be filtered and sorted by, and by whom.
+"""Filters and sort keys of server lists.
 
-A user who may not use all filters (``servers:allow_all_filters``) has those
-that ``_FOR_ALL`` lists; others are ignored, as Nova documents it. Without
-``all_tenants`` everybody sees only the servers of the own project.
+A caller without ``servers:allow_all_filters`` may use the filters in
+``_USER_FILTERS``; others are ignored, as in Nova. Without ``all_tenants`` a
+list contains the servers of the caller's project only.
 """
 
 import datetime
@@ -22,9 +22,12 @@ from minova.db.queries import flavors
 from minova.db.queries import paging
 from minova.db.queries import server_queries
 
+#: Values of filters, by the database's names.
+Filters = dict[str, Any]
+
 _SERVERS: Final = 'os_compute_api:servers'
 
-#: How filters are called in the database, where they are called otherwise.
+#: The names of filters in the database, where they differ.
 _RENAMED: Final = {
     'image': 'image_ref',
     'display_name': 'name',
@@ -41,7 +44,7 @@ _pattern: Final = Param(patterns.parse_regex)
 def _parse_tags(value: str) -> list[str]:
     found = [tag for tag in queries.parse_text(value).split(',') if tag]
     if not found:
-        raise ValueError('must name tags, with "," between them')
+        raise ValueError('must be a comma-separated list of tags')
     return found
 
 
@@ -93,7 +96,7 @@ LIST_QUERY: Final = queries.QuerySchema(
 )
 
 _NEVER: Final = microversion.MAXIMUM + 1
-#: From which version on everybody may use a filter.
+#: The version since which all users may use a filter.
 _USER_FILTERS: Final = {
     name: since
     for since, names in (
@@ -111,14 +114,14 @@ _USER_FILTERS: Final = {
 }
 
 _PAGING: Final = frozenset({'limit', 'marker', 'sort_key', 'sort_dir'})
-#: Sorting by these tells where servers are.
+#: Sort keys that reveal the hosts of servers.
 _HOST_KEYS: Final = frozenset({'host', 'node'})
 
 
-def parse_filters(request: ApiRequest, detail: bool) -> dict[str, Any] | None:
-    """Return the filters of a list in the database's terms.
+def parse_filters(request: ApiRequest, detail: bool) -> Filters | None:
+    """Return the filters by their database names.
 
-    None when nothing can pass them.
+    None when no server can match.
     """
     given = _allowed_params(request)
     all_projects = _all_projects(request, given, detail)
@@ -140,8 +143,8 @@ def parse_filters(request: ApiRequest, detail: bool) -> dict[str, Any] | None:
 _KNOWN_FILTERS: Final = {*server_queries.FILTERS, *_RENAMED} - {'all_projects'}
 
 
-def _allowed_params(request: ApiRequest) -> dict[str, Any]:
-    """Return the parameters that the caller may use."""
+def _allowed_params(request: ApiRequest) -> Filters:
+    """Return the query parameters that the caller may use."""
     if request.allows(f'{_SERVERS}:allow_all_filters'):
         return dict(request.query)
     return {
@@ -152,12 +155,10 @@ def _allowed_params(request: ApiRequest) -> dict[str, Any]:
     }
 
 
-def _all_projects(
-    request: ApiRequest, given: dict[str, Any], detail: bool
-) -> bool:
-    """Tell whether the servers of all projects are asked for.
+def _all_projects(request: ApiRequest, given: Filters, detail: bool) -> bool:
+    """Return whether the list includes all projects.
 
-    Forbidden when they are and the caller may not.
+    Forbidden when it does and the caller may not.
     """
     project = given.pop('tenant_id', None)
     if project is not None:
@@ -172,8 +173,8 @@ def _all_projects(
     return all_projects
 
 
-def _parse_status(request: ApiRequest, found: dict[str, Any]) -> bool:
-    """Check the words; tell whether any server can have one of them."""
+def _parse_status(request: ApiRequest, found: Filters) -> bool:
+    """Check the statuses; return whether any server can have one of them."""
     if 'status' not in found:
         return True
     words = [w for w in found['status'] if states.vm_states_for_status(w)]
@@ -191,8 +192,8 @@ def _parse_status(request: ApiRequest, found: dict[str, Any]) -> bool:
     return True
 
 
-def _parse_flavor(request: ApiRequest, found: dict[str, Any]) -> bool:
-    """Put the flavor's number in the place of its id."""
+def _parse_flavor(request: ApiRequest, found: Filters) -> bool:
+    """Replace the id of the flavor by its database id."""
     if 'flavor' not in found:
         return True
     flavorid = found['flavor']
@@ -203,11 +204,11 @@ def _parse_flavor(request: ApiRequest, found: dict[str, Any]) -> bool:
     return True
 
 
-def _has_period(found: dict[str, Any]) -> bool:
+def _has_period(found: Filters) -> bool:
     return 'changes-since' in found or 'changes-before' in found
 
 
-def _require_order(found: dict[str, Any]) -> None:
+def _require_order(found: Filters) -> None:
     never = datetime.datetime.max.replace(tzinfo=datetime.UTC)
     since = found.get('changes-since')
     if since is not None and since > found.get('changes-before', never):
@@ -218,7 +219,7 @@ def _require_order(found: dict[str, Any]) -> None:
 
 
 def parse_sort(request: ApiRequest) -> list[paging.SortKey]:
-    """Return what the list is sorted by; [] for the usual order."""
+    """Return the sort keys of the list; [] for the default order."""
     names = request.query.get('sort_key', [])
     directions = request.query.get('sort_dir', [])
     if len(directions) > len(names):
@@ -229,13 +230,13 @@ def parse_sort(request: ApiRequest) -> list[paging.SortKey]:
     directions = directions or ['desc'] * len(names)
     keys: dict[str, paging.SortKey] = {}
     for name, direction in zip(names, directions, strict=True):
-        keys.setdefault(
-            name, paging.SortKey(_column(request, name), direction == 'desc')
-        )
+        keys.setdefault(name, _sort_key(request, name, direction == 'desc'))
     return list(keys.values())
 
 
-def _column(request: ApiRequest, name: str) -> Any:
+def _sort_key(
+    request: ApiRequest, name: str, descending: bool
+) -> paging.SortKey:
     column = server_queries.SORT_KEYS.get(name)
     if column is None or (name == 'locked' and request.version < 73):
         known = ', '.join(sorted(server_queries.SORT_KEYS))
@@ -247,4 +248,4 @@ def _column(request: ApiRequest, name: str) -> Any:
         raise exception.Forbidden(
             f'Only administrators can sort servers by {name}'
         )
-    return column
+    return paging.SortKey(column, descending)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata of a server: what its owner notes of it."""
+"""The metadata of a server."""
 
-from typing import Any
+from collections.abc import Callable
 from typing import Final
 
 import orjson
@@ -12,17 +12,18 @@ from minova.api.http.routes import Route
 from minova.api.resources import quotas
 from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
+from minova.api.views import Document
 from minova.objects.instance import Instance
 
 Items = dict[str, str]
 
 
-def index(request: ApiRequest, server_id: str) -> Any:
-    """Show all items."""
+def index(request: ApiRequest, server_id: str) -> Document:
+    """List all items."""
     return {'metadata': _items(request, server_id)}
 
 
-def show(request: ApiRequest, server_id: str, key: str) -> Any:
+def show(request: ApiRequest, server_id: str, key: str) -> Document:
     """Show one item."""
     found = _items(request, server_id)
     _require(found, key)
@@ -34,20 +35,20 @@ def _items(request: ApiRequest, server_id: str) -> Items:
     return items
 
 
-def create(request: ApiRequest, server_id: str) -> Any:
-    """Add items, in place of those of the same names."""
+def create(request: ApiRequest, server_id: str) -> Document:
+    """Add items; existing keys get the new values."""
     given = request.body['metadata']
     return {'metadata': _write(request, server_id, lambda old: old | given)}
 
 
-def update_all(request: ApiRequest, server_id: str) -> Any:
+def update_all(request: ApiRequest, server_id: str) -> Document:
     """Replace all items."""
     given = request.body['metadata']
     return {'metadata': _write(request, server_id, lambda old: given)}
 
 
-def update(request: ApiRequest, server_id: str, key: str) -> Any:
-    """Set one item, which the body must name as the URL does."""
+def update(request: ApiRequest, server_id: str, key: str) -> Document:
+    """Set one item; its key is in the body and in the URL."""
     given = request.body['meta']
     if list(given) != [key]:
         raise exception.InvalidInput('Request body and URI mismatch')
@@ -56,7 +57,7 @@ def update(request: ApiRequest, server_id: str, key: str) -> Any:
 
 
 def delete(request: ApiRequest, server_id: str, key: str) -> None:
-    """Remove one item."""
+    """Delete one item."""
 
     def without(old: Items) -> Items:
         _require(old, key)
@@ -70,8 +71,10 @@ def _require(items: Items, key: str) -> None:
         raise exception.NotFound(f'Metadata item {key[:64]} was not found')
 
 
-def _write(request: ApiRequest, server_id: str, change: Any) -> Items:
-    def change_instance(instance: Instance) -> dict[str, Any]:
+def _write(
+    request: ApiRequest, server_id: str, change: Callable[[Items], Items]
+) -> Items:
+    def change_instance(instance: Instance) -> server_update.Changes:
         items = change(instance.metadata)
         quotas.require_metadata(len(items))
         return {'metadata': items}

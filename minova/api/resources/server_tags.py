@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tags of a server: words it can be found by, at most 50."""
+"""The tags of a server, at most 50."""
 
 from collections.abc import Callable
-from typing import Any
 from typing import Final
 
 import orjson
@@ -14,6 +13,7 @@ from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
+from minova.api.views import Document
 from minova.objects.instance import Instance
 
 Tags = list[str]
@@ -22,13 +22,13 @@ _MAX_TAGS: Final[int] = types.TAGS['maxItems']
 _TAG: Final = BodySchema({1: types.TAG})
 
 
-def index(request: ApiRequest, server_id: str) -> Any:
+def index(request: ApiRequest, server_id: str) -> Document:
     """List the tags."""
     return {'tags': _tags(request, server_id)}
 
 
 def show(request: ApiRequest, server_id: str, tag: str) -> None:
-    """Tell whether the server has a tag: 204, or 404."""
+    """Check that a server has a tag: 204, or 404."""
     _require(server_id, _tags(request, server_id), tag)
 
 
@@ -37,14 +37,14 @@ def _tags(request: ApiRequest, server_id: str) -> Tags:
     return tags
 
 
-def update_all(request: ApiRequest, server_id: str) -> Any:
+def update_all(request: ApiRequest, server_id: str) -> Document:
     """Replace all tags."""
     given = list(dict.fromkeys(request.body['tags']))
     return {'tags': _write(request, server_id, lambda old: given)}
 
 
 def update(request: ApiRequest, server_id: str, tag: str) -> None:
-    """Give the server a tag: 201, or 204 if it has it."""
+    """Add a tag: 201, or 204 if the server has it already."""
     _TAG.validate(tag, request.version)
     known = False
 
@@ -64,7 +64,7 @@ def update(request: ApiRequest, server_id: str, tag: str) -> None:
 
 
 def delete(request: ApiRequest, server_id: str, tag: str) -> None:
-    """Take a tag away."""
+    """Delete a tag."""
 
     def without(old: Tags) -> Tags:
         _require(server_id, old, tag)
@@ -74,7 +74,7 @@ def delete(request: ApiRequest, server_id: str, tag: str) -> None:
 
 
 def delete_all(request: ApiRequest, server_id: str) -> None:
-    """Take all tags away."""
+    """Delete all tags."""
     _write(request, server_id, lambda old: [])
 
 
@@ -86,7 +86,7 @@ def _require(server_id: str, tags: Tags, tag: str) -> None:
 def _write(
     request: ApiRequest, server_id: str, change: Callable[[Tags], Tags]
 ) -> Tags:
-    def change_instance(instance: Instance) -> dict[str, Any]:
+    def change_instance(instance: Instance) -> server_update.Changes:
         return {'tags': change(instance.tags)}
 
     return server_update.update_instance(

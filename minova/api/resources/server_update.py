@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is changed of a server without an operation.
+"""Changes of a server without an operation.
 
-Names, descriptions, metadata and tags are only said of a server: no
-host has to do anything, and they may change while an operation goes on. What
-consumers are told of it is written in the same transaction.
+Names, descriptions, metadata and tags need no action of a host, so they can
+change during an operation. The notification of a change is written in the
+same transaction.
 """
 
 from collections.abc import Callable
 import datetime
-from typing import Any
 from typing import Final
 
 from minova import clock
@@ -22,19 +21,21 @@ from minova.notifications import events
 from minova.notifications import payload
 from minova.objects.instance import Instance
 
-#: Returns the fields to be changed; may raise to refuse.
-ChangeFunction = Callable[[Instance], dict[str, Any]]
+#: New values of an instance, by field.
+Changes = dict[str, object]
+#: Returns the changes of an instance; raises to refuse.
+ChangeFunction = Callable[[Instance], Changes]
 
-#: Only these are told.
+#: The fields whose changes are notified.
 _NOTIFIED_FIELDS: Final = frozenset({'display_name', 'metadata'})
 
 
 def update_instance(
     request: ApiRequest, uuid: str, change: ChangeFunction
 ) -> Instance:
-    """Change a server that the caller may change; return it.
+    """Apply ``change`` to a server and return the instance.
 
-    ``change`` is called with the row locked. InstanceNotFound, Forbidden.
+    ``change`` runs with the row locked. InstanceNotFound, Forbidden.
     """
 
     def work(connection: Connection) -> Instance:
@@ -52,7 +53,7 @@ def _write(
     connection: Connection,
     request: ApiRequest,
     instance: Instance,
-    values: dict[str, Any],
+    values: Changes,
 ) -> None:
     old_name = instance.display_name
     changed = {
@@ -93,7 +94,7 @@ def _is_notified() -> bool:
 
 def _update_payload(
     instance: Instance, old_name: str, now: datetime.datetime
-) -> dict[str, Any]:
+) -> dict[str, object]:
     states = (instance.vm_state, instance.task_state)
     content = payload.update_payload(instance, states, now)
     if old_name != instance.display_name:

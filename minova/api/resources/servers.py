@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers: listed, shown, changed, deleted. ``creation`` makes them."""
+"""Servers: list, show, update, delete. ``server_create`` creates them."""
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -14,12 +13,15 @@ from minova.api.http.routes import Route
 from minova.api.resources import server_filters
 from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
+from minova.api.views import Document
 from minova.api.views import servers as views
+from minova.api.views.links import Link
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.db.queries import server_queries
+from minova.db.queries.hosts import Service
 from minova.engine import begin
 
 _RULE: Final = 'os_compute_api:servers'
@@ -28,15 +30,15 @@ _RULE: Final = 'os_compute_api:servers'
 # -- lists -------------------------------------------------------------------
 
 
-def index(request: ApiRequest) -> Any:
+def index(request: ApiRequest) -> Document:
     """List servers: ids and names."""
     rows, links = _read_page(request, '/servers', detail=False)
     view = request.make_server_view()
     return _make_list([view.brief(row) for row in rows], links)
 
 
-def detail(request: ApiRequest) -> Any:
-    """List servers with all that is seen of them."""
+def detail(request: ApiRequest) -> Document:
+    """List servers in full."""
     rows, links = _read_page(request, '/servers/detail', detail=True)
     view = request.make_server_view()
     if rows and request.shows_host_status():
@@ -46,7 +48,7 @@ def detail(request: ApiRequest) -> Any:
     return _make_list(result, links)
 
 
-def _read_services(request: ApiRequest) -> dict[str, Any]:
+def _read_services(request: ApiRequest) -> dict[str, Service]:
     found = request.database.read(
         lambda connection: hosts.list_services(
             connection, operations.COMPUTE_BINARY
@@ -57,7 +59,7 @@ def _read_services(request: ApiRequest) -> dict[str, Any]:
 
 def _read_page(
     request: ApiRequest, path: str, detail: bool
-) -> tuple[Sequence[Any], list[dict[str, str]]]:
+) -> tuple[Sequence[views.ServerRow], list[Link]]:
     filters = server_filters.parse_filters(request, detail)
     order = server_filters.parse_sort(request)
     size = pagination.get_page_size(request)
@@ -78,17 +80,17 @@ def _read_page(
     return pagination.paginate(request, path[1:], found, lambda row: row.uuid)
 
 
-def _make_list(result: list[Any], links: list[dict[str, str]]) -> Any:
-    found: dict[str, Any] = {'servers': result}
+def _make_list(result: list[Document], links: list[Link]) -> Document:
+    found: Document = {'servers': result}
     if links:
         found['servers_links'] = links
     return found
 
 
-# -- one ---------------------------------------------------------------------
+# -- one server --------------------------------------------------------------
 
 
-def show(request: ApiRequest, server_id: str) -> Any:
+def show(request: ApiRequest, server_id: str) -> Document:
     """Show a server."""
     row = _get_row(request, server_id)
     request.require_owner(row)
@@ -97,13 +99,13 @@ def show(request: ApiRequest, server_id: str) -> Any:
     return {'server': view.detail(row, fault, groups=True)}
 
 
-def _get_row(request: ApiRequest, server_id: str) -> Any:
+def _get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
     scope = request.scope
     with_host, with_host_status = (
         request.shows_host(),
         request.shows_host_status(),
     )
-    row = request.database.read(
+    row: views.ServerRow | None = request.database.read(
         lambda connection: server_queries.find(
             connection, server_id, scope, with_host, with_host_status
         )
@@ -113,11 +115,11 @@ def _get_row(request: ApiRequest, server_id: str) -> Any:
     return row
 
 
-def update(request: ApiRequest, server_id: str) -> Any:
-    """Rename a server, describe it, change what else is only said of it."""
+def update(request: ApiRequest, server_id: str) -> Document:
+    """Update the name, description and others without an operation."""
     changes = schemas.instance_changes(request.body['server'])
     server_update.update_instance(request, server_id, lambda instance: changes)
-    # Read again: what is shown is what is written.
+    # Read the row again, so that the reply shows the written values.
     row = _get_row(request, server_id)
     view = request.make_server_view(row.project_id)
     return {
@@ -128,7 +130,7 @@ def update(request: ApiRequest, server_id: str) -> Any:
 
 
 def delete(request: ApiRequest, server_id: str) -> None:
-    """Begin to delete a server; nothing when that is going on already."""
+    """Begin to delete a server, unless its deletion is in progress."""
 
     def work(connection: Connection) -> begin.Begun | None:
         instance = instances.get(
@@ -156,25 +158,27 @@ def delete(request: ApiRequest, server_id: str) -> None:
 # -- addresses ---------------------------------------------------------------
 
 
-def list_addresses(request: ApiRequest, server_id: str) -> Any:
+def list_addresses(request: ApiRequest, server_id: str) -> Document:
     """List the addresses of a server by network."""
     row = request.get_server(server_id)
     return {'addresses': _plain_addresses(row)}
 
 
-def show_addresses(request: ApiRequest, server_id: str, network: str) -> Any:
-    """List its addresses in one network."""
+def show_addresses(
+    request: ApiRequest, server_id: str, network: str
+) -> Document:
+    """List the addresses of a server in one network."""
     found = _plain_addresses(request.get_server(server_id))
     if network not in found:
         raise exception.NotFound(f'Instance is not a member of {network[:64]}')
     return {network: found[network]}
 
 
-def _plain_addresses(row: Any) -> dict[str, Any]:
+def _plain_addresses(row: views.ServerRow) -> Document:
     result = views.addresses_by_network(row)
     return {
         network: [
-            {name: one[name] for name in ('version', 'addr')} for one in found
+            {'version': one['version'], 'addr': one['addr']} for one in found
         ]
         for network, found in result.items()
     }

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services: computes and conductors, whether they live, whether they may.
+"""Services: liveness and state of computes and conductors.
 
-A disabled compute gets no more instances; one that is forced down is taken
-for dead although it may live. Before 2.53 a service is known by its number
-and changed under the name of what is done to it; from then on by its uuid.
+A disabled compute gets no new instances. A service that is forced down counts
+as down even if it runs. Before 2.53 a service has a number as id, and the URL
+of a change names the action; since then its id is a uuid.
 """
 
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -17,6 +16,8 @@ from minova.api.schemas import services as schemas
 from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
 from minova.api.schemas.queries import Param
+from minova.api.schemas.types import Json
+from minova.api.views import Document
 from minova.api.views import times
 from minova.db.connections.engine import Connection
 from minova.db.queries import host_removal
@@ -25,14 +26,14 @@ from minova.db.queries import operations
 from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
 
-#: The zone of what is no compute.
+#: The zone of services other than computes.
 INTERNAL_ZONE: Final = 'internal'
 
 _LIST: Final = queries.QuerySchema(
     {'host': Param(), 'binary': Param()}, strict_since=75
 )
 
-# -- how one is shown --------------------------------------------------------
+# -- view -------------------------------------------------------------------
 
 
 def read_zones(connection: Connection) -> dict[str, str]:
@@ -42,9 +43,9 @@ def read_zones(connection: Connection) -> dict[str, str]:
     }
 
 
-def _view(service: Service, zones: dict[str, str], version: int) -> Any:
+def _view(service: Service, zones: dict[str, str], version: int) -> Document:
     compute = service.binary == operations.COMPUTE_BINARY
-    result: dict[str, Any] = {
+    result: Document = {
         'id': service.uuid if version >= 53 else service.id,
         'binary': service.binary,
         'host': service.host,
@@ -62,14 +63,14 @@ def _view(service: Service, zones: dict[str, str], version: int) -> Any:
 
 
 def status(service: Service) -> str:
-    """Return whether a service may take instances."""
+    """Return whether a service may get instances."""
     return 'disabled' if service.disabled else 'enabled'
 
 
 # -- list --------------------------------------------------------------------
 
 
-def index(request: ApiRequest) -> Any:
+def index(request: ApiRequest) -> Document:
     """List services."""
     binary, host = request.query.get('binary'), request.query.get('host')
     found, known = request.database.read(
@@ -84,8 +85,8 @@ def index(request: ApiRequest) -> Any:
 # -- change ------------------------------------------------------------------
 
 
-def update_by_name(request: ApiRequest, service_id: str) -> Any:
-    """Do to a service, named in the body, what the URL says."""
+def update_by_name(request: ApiRequest, service_id: str) -> Document:
+    """Apply the action in the URL to the service in the body."""
     if service_id not in _LEGACY_ACTIONS:
         raise exception.NotFound('Unknown action')
     since, body = _LEGACY_ACTIONS[service_id]
@@ -93,7 +94,7 @@ def update_by_name(request: ApiRequest, service_id: str) -> Any:
         raise exception.NotFound('Unknown action')
     body.validate(request.body, request.version)
     given = request.body
-    values = _values(service_id, given)
+    values = _changes(service_id, given)
 
     def work(connection: Connection) -> None:
         found = hosts.list_services(connection, given['binary'], given['host'])
@@ -122,7 +123,7 @@ _LEGACY_ACTIONS: Final[dict[str, tuple[int, BodySchema]]] = {
 }
 
 
-def _values(action: str, given: dict[str, Any]) -> dict[str, Any]:
+def _changes(action: str, given: Json) -> dict[str, object]:
     if action == 'force-down':
         return {'forced_down': types.to_bool(given['forced_down'])}
     return {
@@ -131,7 +132,7 @@ def _values(action: str, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def update(request: ApiRequest, service_id: str) -> Any:
+def update(request: ApiRequest, service_id: str) -> Document:
     """Enable, disable or force down the service with this uuid."""
     given = request.body
     if 'disabled_reason' in given and given.get('status') != 'disabled':
@@ -139,14 +140,14 @@ def update(request: ApiRequest, service_id: str) -> Any:
             "Specifying disabled_reason when status is 'enabled' or missing "
             'is invalid.'
         )
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     if 'status' in given:
         values['disabled'] = given['status'] == 'disabled'
         values['disabled_reason'] = given.get('disabled_reason')
     if 'forced_down' in given:
         values['forced_down'] = types.to_bool(given['forced_down'])
 
-    def work(connection: Connection) -> Any:
+    def work(connection: Connection) -> Document:
         service = _find(connection, request, service_id)
         if service.binary != operations.COMPUTE_BINARY:
             raise exception.InvalidInput(
@@ -161,18 +162,18 @@ def update(request: ApiRequest, service_id: str) -> Any:
 
 
 def delete(request: ApiRequest, service_id: str) -> None:
-    """Forget a service that does not run, and its host if it has no servers.
+    """Delete a service that is down, and its host if it has no servers.
 
-    A compute that lives would not come back by itself, and one with servers
-    or moves on it is needed.
+    A running compute would not register again, and one with servers,
+    migrations or pending clean-up is still needed.
     """
 
     def work(connection: Connection) -> None:
         service = _find(connection, request, service_id)
         if service_liveness.is_up(service):
             raise exception.Conflict(
-                f'{service.binary} on {service.host} is up. Stop it, or force '
-                'it down, before it is deleted.'
+                f'{service.binary} on {service.host} is up. Stop it or force '
+                'it down before you delete it.'
             )
         if service.binary == operations.COMPUTE_BINARY:
             _require_unused(connection, service.host)
@@ -197,8 +198,8 @@ def _require_unused(connection: Connection, host: str) -> None:
         )
     if used.steps:
         raise exception.Conflict(
-            f'{host} still owes the removal of guests. Start it once more, '
-            'so that nothing of them is left there.'
+            f'{host} has pending clean-up of guests; start its compute '
+            'service first.'
         )
 
 
@@ -222,7 +223,7 @@ ROUTES: Final = (
         _ONE,
         update_by_name,
         f'{_RULE}:update',
-        body=BodySchema({1: {}}),  # which schema depends on the name
+        body=BodySchema({1: {}}),  # the schema depends on the action
         until=52,
     ),
     Route(

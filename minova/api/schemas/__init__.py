@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may hold.
+"""The schemas of request bodies and queries.
 
-``bodies`` checks JSON documents, ``queries`` what stands behind the ``?``;
-``types`` are the values that occur in several places. The rest of the modules
-are the schemas, one for each noun. Keys, types and bounds are those that the
-Compute API reference documents.
+================= ==========================================================
+types             JSON Schema types that several bodies use
+bodies            validation of bodies; one schema per microversion range
+queries           parsing and validation of query parameters
+patterns          regular expressions in filters, portable and bounded
+servers           create and update of a server, metadata and tags
+server_actions    the actions of a server and of a live migration
+flavors           flavors and extra specs
+key_pairs         key pairs
+consoles          remote consoles
+services          compute services
+================= ==========================================================
+
+Keys, types and bounds are those of the Compute API reference.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies: a JSON Schema for each range of microversions, compiled once.
 
-What does not fit is refused with a text that names the place and what may be
-there. The text never quotes a value: it may be a password.
+An invalid body is refused with a text that names the field and the valid
+values. The text never quotes the value: it may be a password.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,11 @@ from typing import Final
 import jsonschema
 
 from minova import exception
+from minova.api.schemas.types import Json
 
-Json = dict[str, Any]
 
-
-def _is_integer(checker: Any, value: object) -> bool:
-    # JSON Schema takes 1.0 for a whole number; a database may not.
+def _is_integer(checker: jsonschema.TypeChecker, value: object) -> bool:
+    # JSON Schema accepts 1.0 as an integer; a database may not.
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -46,11 +45,11 @@ def _is_ipv6(value: object) -> bool:
 
 
 def object_schema(
-    properties: Mapping[str, Any],
+    properties: Mapping[str, Json],
     required: Iterable[str] = (),
-    **more: Any,
+    **more: object,
 ) -> Json:
-    """Return the schema of an object with these fields and no others."""
+    """Return the schema of an object with exactly these fields."""
     return {
         'type': 'object',
         'properties': dict(properties),
@@ -61,31 +60,28 @@ def object_schema(
 
 
 def single_field(name: str, schema: Json) -> Json:
-    """Return the schema of a document whose one field is ``name``."""
+    """Return the schema of an object with the single field ``name``."""
     return object_schema({name: schema}, [name])
 
 
 class BodySchema:
-    """What a body may be, from which microversion on."""
+    """The schemas of a body, by microversion."""
 
     def __init__(self, schemas: Mapping[int, Json]) -> None:
-        """Take schemas by the first version they hold for.
-
-        There is one for version 1.
-        """
+        """Take schemas by the first microversion of each; one is for 2.1."""
         newest_first = sorted(schemas, reverse=True)
-        self._validators = [
+        self._validators: list[tuple[int, jsonschema.protocols.Validator]] = [
             (since, _Validator(schemas[since], format_checker=_formats))
             for since in newest_first
         ]
         self.schemas = dict(schemas)
 
     def validate(self, content: Any, version: int) -> None:
-        """Raise InvalidInput unless ``content`` is what may be sent."""
+        """Raise InvalidInput unless ``content`` matches the schema."""
         for error in self._validator(version).iter_errors(content):
             raise exception.InvalidInput(self._error_text(error, version))
 
-    def _validator(self, version: int) -> Any:
+    def _validator(self, version: int) -> jsonschema.protocols.Validator:
         for since, validator in self._validators:
             if version >= since:
                 return validator
@@ -101,13 +97,13 @@ class BodySchema:
         if error.validator == 'additionalProperties':
             later = self._find_later_version(error, version)
             if later is not None:
-                text += f' It came with microversion 2.{later}.'
+                text += f'The field exists since microversion 2.{later}.'
         return text
 
     def _find_later_version(
         self, error: jsonschema.ValidationError, version: int
     ) -> int | None:
-        """Return the version from which on an unknown field is known."""
+        """Return the first later version that knows the unknown field."""
         name = _unknown_field(error)
         for since in sorted(self.schemas):
             if since <= version:
@@ -124,7 +120,7 @@ class BodySchema:
 
 
 def describe_path(path: list[str]) -> str:
-    """Return how a text names the place at ``path`` in a body."""
+    """Return the prefix of an error text for the field at ``path``."""
     if not path:
         return 'Invalid request body'
     return f'Invalid input for field/attribute {".".join(path)}'
@@ -143,7 +139,7 @@ def _unknown_field(error: jsonschema.ValidationError) -> str:
 
 
 def _describe_requirement(error: jsonschema.ValidationError) -> str:
-    """Say what a schema asks for without quoting what came instead."""
+    """Describe the requirement without a quote of the actual value."""
     schema: Any = error.schema
     if 'explain' in schema:
         return f'must be {schema["explain"]}'
@@ -173,7 +169,7 @@ def _describe_requirement(error: jsonschema.ValidationError) -> str:
         case 'maxItems' | 'maxProperties':
             return f'must not have more than {expected} entries'
         case 'uniqueItems':
-            return 'must not name anything twice'
+            return 'must not contain duplicates'
     return f'must match {expected}'
 
 
@@ -182,9 +178,9 @@ def _describe_unknown_field(error: jsonschema.ValidationError) -> str:
     name = _unknown_field(error)
     known = ', '.join(sorted(schema.get('properties', {})))
     if known:
-        return f'there is no field {name[:64]!r} here; there are {known}'
+        return f'there is no field {name[:64]!r} here; the fields are {known}'
     return (
-        f'{name[:64]!r} is no name; it must match '
+        f'{name[:64]!r} is not a valid name; it must match '
         f'{", ".join(schema.get("patternProperties", {}))}'
     )
 

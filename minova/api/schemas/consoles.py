@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be said of a console that is asked for."""
+"""The schema of a remote console."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ def _remote(protocols: tuple[str, ...], kinds: tuple[str, ...]) -> Json:
     return single_field('remote_console', object_schema(known, known))
 
 
-#: Which of these there are is for the host to say.
+#: The host decides which of these types it has.
 REMOTE_CONSOLE: Final = BodySchema(
     {
         1: _remote(_PROTOCOLS, _TYPES),

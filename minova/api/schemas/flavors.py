@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a flavor may be made and changed with."""
+"""The schemas of flavors and extra specs."""
 
-from typing import Any
 from typing import Final
 
 from minova.api.schemas import types
@@ -83,8 +82,8 @@ SPEC: Final = BodySchema(
 )
 
 
-def flavor_columns(flavor: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that the body of a new flavor stands for."""
+def flavor_columns(flavor: Json) -> dict[str, object]:
+    """Return the database columns for the body of a new flavor."""
     numbers = (
         ('ram', 'memory_mb', _RAM),
         ('vcpus', 'vcpus', _VCPUS),
@@ -92,7 +91,7 @@ def flavor_columns(flavor: dict[str, Any]) -> dict[str, Any]:
         ('OS-FLV-EXT-DATA:ephemeral', 'ephemeral_gb', _DISK),
         ('swap', 'swap_mb', _DISK),
     )
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         column: types.to_int(flavor.get(key, 0), schema, f'flavor.{key}')
         for key, column, schema in numbers
     }

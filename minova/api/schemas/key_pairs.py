@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a key pair may be made with."""
+"""The schemas of key pairs."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from minova.api.schemas.bodies import object_schema
 from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
-#: What fits the column in any encoding.
+#: The size of the column in any encoding.
 _MAX_KEY_LENGTH: Final = 16000
 
 
@@ -23,7 +23,7 @@ _NAME: Final[Json] = {
 
 
 def _create_schemas() -> dict[int, Json]:
-    """Return the schemas, each a change of the one before."""
+    """Return the schemas by microversion, each derived from the last."""
     pair: Json = {
         'name': _NAME,
         'public_key': {

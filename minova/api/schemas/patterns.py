@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Regular expressions that users filter by.
+"""Regular expressions in filters.
 
-The database runs them, and three databases take three dialects of which one
-may run for hours. What all of them take and none is slow with passes: text,
-``.``, sets, anchors, alternatives, groups, and repetitions of one character.
+The database evaluates them. The three databases have different dialects, and
+one of them may evaluate an expression for hours. Allowed is the subset that
+all of them support and none evaluates slowly: text, ``.``, sets, anchors,
+alternatives, groups, and repetitions of one character.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from typing import Final
 
 _MAX_LENGTH: Final = 255
-#: More than these without an end make some databases try for minutes.
+#: With more unbounded repetitions some databases backtrack for minutes.
 _MAX_UNBOUNDED: Final = 4
 
 _parser: Any = re._parser  # type: ignore[attr-defined]
@@ -27,7 +28,7 @@ _REQUIREMENT: Final = 'must be a simple regular expression'
 
 
 def parse_regex(value: str) -> str:
-    """Take a pattern; ValueError for one that is none or not simple."""
+    """Return a valid pattern; ValueError for an invalid or complex one."""
     if len(value) > _MAX_LENGTH:
         raise ValueError(f'must not be longer than {_MAX_LENGTH} characters')
     try:
@@ -44,7 +45,7 @@ def parse_regex(value: str) -> str:
             _parser.SUBPATTERN,
         }:
             raise ValueError(
-                f'{_REQUIREMENT}, without references and looks ahead'
+                f'{_REQUIREMENT}, without back-references and lookahead'
             )
     if unbounded > _MAX_UNBOUNDED:
         raise ValueError(
@@ -54,7 +55,7 @@ def parse_regex(value: str) -> str:
 
 
 def _count_unbounded(kind: Any, argument: Any) -> int:
-    """Count a repetition of one character; ValueError for another one."""
+    """Return 1 for an unbounded repetition; ValueError for a complex one."""
     _, maximum, repeated = argument
     if kind is _parser.MIN_REPEAT:
         raise ValueError(f'{_REQUIREMENT}, without "*?", "+?" and "??"')

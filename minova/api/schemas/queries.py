@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may stand behind the ``?`` of a URL.
+"""Query parameters.
 
-A parameter is known from one microversion on, perhaps until another. Before
-the version at which an endpoint became strict, what is unknown is ignored.
+Each parameter is valid for a range of microversions. Before the version at
+which an endpoint became strict, unknown parameters are ignored.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from minova import exception
 from minova.api.http import microversion
 from minova.api.schemas import types
 
-#: Turns the text into a value; ValueError with what it must be.
+#: Parses a value; ValueError with the requirement.
 Parser = Callable[[str], Any]
 RawQuery = Mapping[str, str | list[str]]
 
@@ -27,21 +27,21 @@ _MAX_LENGTH: Final = 255
 
 
 def parse_text(value: str) -> str:
-    """Take any text that a column may hold."""
+    """Accept a text that fits a column."""
     if len(value) > _MAX_LENGTH:
         raise ValueError(f'must not be longer than {_MAX_LENGTH} characters')
     return value
 
 
 def parse_number(value: str) -> int:
-    """Take a whole number, not negative."""
+    """Accept a non-negative integer."""
     if not _DIGITS.fullmatch(value) or int(value) > types.MAX_INT:
         raise ValueError(f'must be a whole number from 0 to {types.MAX_INT}')
     return int(value)
 
 
 def parse_positive(value: str) -> int:
-    """Take a whole number above 0."""
+    """Accept a positive integer."""
     found = parse_number(value)
     if found == 0:
         raise ValueError('must be a whole number above 0')
@@ -49,7 +49,7 @@ def parse_positive(value: str) -> int:
 
 
 def parse_boolean(value: str) -> bool:
-    """Take true or false, in the usual ways to write them."""
+    """Accept true or false in their usual spellings."""
     lowered = value.strip().lower()
     if lowered in ('1', 't', 'true', 'on', 'y', 'yes'):
         return True
@@ -59,12 +59,12 @@ def parse_boolean(value: str) -> bool:
 
 
 def parse_flag(value: str) -> bool:
-    """Take true or false; a name without a value is true."""
+    """Accept true or false; a name without a value is true."""
     return parse_boolean(value) if value else True
 
 
 def parse_time(value: str) -> datetime.datetime:
-    """Take a time in ISO 8601, UTC if it does not say otherwise."""
+    """Accept an ISO 8601 time, in UTC if it has no offset."""
     # A plus sign that the client did not encode arrives as a blank.
     plain = value.strip().replace(' ', '+') if 'T' in value else value
     if not _TIME.fullmatch(plain):
@@ -81,7 +81,7 @@ def parse_time(value: str) -> datetime.datetime:
 
 
 def one_of(*values: str) -> Parser:
-    """Return a parser that takes one of these words."""
+    """Return a parser that accepts one of these values."""
 
     def parse(value: str) -> str:
         if value not in values:
@@ -93,12 +93,12 @@ def one_of(*values: str) -> Parser:
 
 @dataclasses.dataclass(frozen=True)
 class Param:
-    """One parameter: how it is read, and at which versions it is known."""
+    """One parameter: its parser and its range of microversions."""
 
     parse: Parser = parse_text
     since: int = microversion.MINIMUM
     until: int = microversion.MAXIMUM
-    #: It may stand there more than once; its value is a list.
+    #: The parameter may be repeated; its value is a list.
     is_repeatable: bool = False
 
 
@@ -112,13 +112,13 @@ class QuerySchema:
     ) -> None:
         """Take the parameters by name.
 
-        From ``strict_since`` on an unknown one is refused, None: never.
+        From ``strict_since`` on an unknown parameter is refused; None: never.
         """
         self.params = dict(params)
         self._strict_since = strict_since
 
     def parse(self, raw: RawQuery, version: int) -> dict[str, Any]:
-        """Return the values by name; InvalidInput for one that is no sense."""
+        """Return the values by name; InvalidInput for an invalid one."""
         found: dict[str, Any] = {}
         for name, given in raw.items():
             param = self.params.get(name)
@@ -131,7 +131,7 @@ class QuerySchema:
                     _parse_value(name, param, one) for one in values
                 ]
             elif len(values) > 1:
-                raise _invalid_input(name, 'must not be given more than once')
+                raise _invalid_input(name, 'must not be repeated')
             else:
                 found[name] = _parse_value(name, param, values[0])
         return found
@@ -155,7 +155,7 @@ class QuerySchema:
 
 def _parse_value(name: str, param: Param, value: str) -> Any:
     if '\x00' in value:
-        raise _invalid_input(name, 'must not hold a NUL character')
+        raise _invalid_input(name, 'must not contain a NUL character')
     try:
         return param.parse(value)
     except ValueError as error:
@@ -168,6 +168,6 @@ def _invalid_input(name: str, demand: str) -> exception.InvalidInput:
     )
 
 
-#: What every list that comes in pages takes.
+#: The parameters of every list with pages.
 PAGE_PARAMS: Final = {'limit': Param(parse_number), 'marker': Param()}
 NO_PARAMS: Final = QuerySchema({})

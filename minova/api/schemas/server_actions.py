@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the actions on a server may hold."""
+"""The schemas of the actions of a server and of a live migration."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from minova.api.schemas.bodies import object_schema
 from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
-#: What many actions hold: nothing. Clients send null, {} or "".
+#: The body of many actions is empty: clients send null, {} or "".
 _EMPTY: Final[Json] = {
     'type': ['null', 'object', 'string'],
     'maxProperties': 0,
@@ -96,7 +96,7 @@ RESCUE: Final = BodySchema(
     }
 )
 
-#: What may be done to a live migration.
+#: The actions of a live migration.
 FORCE_COMPLETE: Final = _empty_action('force_complete')
 
 RESIZE: Final = BodySchema(

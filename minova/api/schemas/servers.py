@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server may be made and changed with."""
+"""The schemas of servers, their metadata and their tags."""
 
 import ipaddress
-from typing import Any
 from typing import Final
 
 from minova.api.schemas import types
@@ -33,7 +32,7 @@ def _networks_or_word(tag: bool) -> Json:
     return {
         **_networks(tag),
         'type': ['array', 'string'],
-        # Without "enum": it would be asked of a list too.
+        # No "enum", which would apply to a list too.
         'pattern': r'^(auto|none)\Z',
         'explain': '"auto", "none" or a list of networks',
     }
@@ -124,7 +123,7 @@ def _create(server: Json, *required: str) -> Json:
 
 
 def _create_schemas() -> dict[int, Json]:
-    """Return the schemas, each a change of the one before."""
+    """Return the schemas by microversion, each derived from the last."""
     networks = 'networks'
     disks = 'block_device_mapping_v2'
     server = dict(_SERVER)
@@ -192,8 +191,8 @@ META: Final = BodySchema(
 TAGS: Final = BodySchema({1: single_field('tags', types.TAGS)})
 
 
-def instance_changes(server: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an instance that a change of a server is to."""
+def instance_changes(server: Json) -> dict[str, object]:
+    """Return the new values of an instance for the body of an update."""
     names = {'name': 'display_name', 'description': 'display_description'}
     found = {names[key]: server[key] for key in names if key in server}
     addresses = {'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6'}

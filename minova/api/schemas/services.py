@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service may be changed with."""
+"""The schemas of compute services."""
 
 from typing import Final
 

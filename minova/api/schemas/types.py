@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that occur in several bodies, and what is made of them.
+"""JSON Schema types that several bodies use, and their conversions.
 
-``explain`` is a keyword of our own: how a refusal says what a value must be,
-where the pattern says it to nobody.
+``explain`` is a keyword of Minova: the requirement in an error text, where the
+pattern itself is hard to read.
 """
 
 from typing import Any
@@ -12,10 +12,10 @@ from minova import exception
 
 Json = dict[str, Any]
 
-#: What fits an integer column.
+#: The maximum of an integer column.
 MAX_INT: Final = 0x7FFFFFFF
 
-#: Printable, no blanks at the ends, no control characters.
+#: Printable characters, no blanks at the ends, no control characters.
 _PRINTABLE: Final = r'^(?![\s])[^\x00-\x1f\x7f\u2028\u2029]*(?<!\s)\Z'
 
 NAME: Final[Json] = {
@@ -66,15 +66,15 @@ BOOLEAN: Final[Json] = {
 }
 
 
-def to_bool(value: Any) -> bool:
-    """Return what a value that BOOLEAN has let through means."""
+def to_bool(value: object) -> bool:
+    """Return the boolean for a value that matches BOOLEAN."""
     return value in _TRUE
 
 
 def integer_schema(minimum: int, maximum: int = MAX_INT) -> Json:
-    """Return the schema of a whole number, also as a string of digits.
+    """Return the schema of an integer or a string of digits.
 
-    Whoever uses it turns it into a number with ``whole``.
+    ``to_int`` converts the value.
     """
     return {
         'type': ['integer', 'string'],
@@ -86,9 +86,10 @@ def integer_schema(minimum: int, maximum: int = MAX_INT) -> Json:
 
 
 def to_int(value: int | str, schema: Json, path: str) -> int:
-    """Return the number that a value let through by ``number`` stands for.
+    """Return the integer for a value that matches ``integer_schema``.
 
-    InvalidInput for digits that make a number out of its range.
+    InvalidInput for digits outside of the range, which the schema cannot
+    check.
     """
     found = int(value)
     if not schema['minimum'] <= found <= schema['maximum']:
@@ -126,7 +127,7 @@ TAG: Final[Json] = {
 }
 TAGS: Final[Json] = {'type': 'array', 'items': TAG, 'maxItems': 50}
 
-#: '' takes the address away.
+#: '' removes the address.
 IPV4: Final[Json] = {
     'type': 'string',
     'format': 'ipv4',

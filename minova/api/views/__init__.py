@@ -1,7 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How things are shown: from rows to the documents that clients know.
+"""The documents in replies, as the Compute API reference describes them.
 
-Nothing here asks a database or a policy; whoever makes a view says what may
-be seen. Documents hold exactly the keys that the Compute API documents for
-the microversion, because clients check them strictly.
+================== =========================================================
+links              links to resources and to the next page of a list
+times              times in the format of the API
+flavors            flavors, and the flavor inside a server
+servers            servers: status, host, addresses, faults
+instance_actions   the actions of a server and their events
+migrations         migrations, and live migrations in progress
+hypervisors        hypervisors and their totals
+================== =========================================================
+
+A view is a function of typed objects and of database rows; it reads nothing
+itself.
 """
+
+#: The document of a reply, or an object in it.
+Document = dict[str, object]

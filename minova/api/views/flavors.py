@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a flavor is shown."""
+"""Flavors, and the flavor inside a server."""
 
-from typing import Any
-
+from minova.api.views import Document
 from minova.api.views.links import Links
 from minova.objects.flavor import Flavor
 
-Document = dict[str, Any]
-
 
 def brief(flavor: Flavor, version: int, links: Links) -> Document:
-    """Return what a plain list shows."""
+    """Return the flavor for a list."""
     result: Document = {
         'id': flavor.flavorid,
         'name': flavor.name,
@@ -24,7 +21,7 @@ def brief(flavor: Flavor, version: int, links: Links) -> Document:
 def detail(
     flavor: Flavor, version: int, links: Links, extra_specs: bool
 ) -> Document:
-    """Return all of a flavor; the specs only if they are to be seen."""
+    """Return the flavor in full."""
     no_swap = 0 if version >= 75 else ''
     result = brief(flavor, version, links) | {
         'ram': flavor.memory_mb,

@@ -1,42 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a hypervisor is shown: what it has, and what of it is promised."""
+"""Hypervisors and their totals."""
 
 from collections.abc import Iterable
 import dataclasses
 import json
-from typing import Any
+from typing import Protocol
 
+from minova.api.views import Document
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
 
-Document = dict[str, Any]
+
+class HostedServer(Protocol):
+    """A row of ``server_queries.list_on_hosts``."""
+
+    host: str
+    uuid: str
+    display_name: str
+    task_state: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Hypervisor:
-    """A host, its service if it is known, and the servers on it.
-
-    ``servers`` are rows of uuid, display_name and task_state.
-    """
+    """A host, its service if there is one, and the servers on it."""
 
     host: Host
     service: Service | None
     is_up: bool
-    servers: tuple[Any, ...] = ()
+    servers: tuple[HostedServer, ...] = ()
 
     @property
     def workload(self) -> int:
-        """How many of its servers are being worked on."""
+        """Return the number of servers with an operation in progress."""
         return sum(row.task_state is not None for row in self.servers)
 
 
 def get_id(found: Hypervisor, version: int) -> str | int:
-    """Return the id under which a hypervisor is known."""
+    """Return the id of a hypervisor at this microversion."""
     return found.host.uuid if version >= 53 else found.host.id
 
 
 def brief(found: Hypervisor, version: int) -> Document:
-    """Return what a plain list shows."""
+    """Return the hypervisor for a list."""
     disabled = found.service is None or found.service.disabled
     return {
         'id': get_id(found, version),
@@ -47,9 +52,9 @@ def brief(found: Hypervisor, version: int) -> Document:
 
 
 def detail(found: Hypervisor, version: int) -> Document:
-    """Return all that is known of it."""
+    """Return the hypervisor in full."""
     host, service = found.host, found.service
-    cpu_info: Any = host.cpu_info
+    cpu_info: object = host.cpu_info
     if version < 28:
         cpu_info = json.dumps(cpu_info)
     result = brief(found, version) | _totals([found])
@@ -74,7 +79,7 @@ def _service_id(service: Service | None, version: int) -> str | int:
 
 
 def add_servers(result: Document, found: Hypervisor) -> Document:
-    """Add the servers on it."""
+    """Add the servers on it to ``result``."""
     result['servers'] = [
         {'uuid': row.uuid, 'name': row.display_name} for row in found.servers
     ]
@@ -82,7 +87,7 @@ def add_servers(result: Document, found: Hypervisor) -> Document:
 
 
 def statistics(found: Iterable[Hypervisor]) -> Document:
-    """Return the sums over hypervisors."""
+    """Return the totals of hypervisors."""
     return _totals(list(found))
 
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations and steps, as the actions and events that clients know."""
+"""Operations and steps, as the actions and events of the API."""
 
 from collections.abc import Mapping
-from typing import Any
 from typing import Final
 
 from minova import states
+from minova.api.views import Document
 from minova.api.views import servers
 from minova.api.views import times
 from minova.exception import serialization
 from minova.objects import operation as records
 
-#: In these a step or an operation has not succeeded.
+#: The states of a failed step or operation.
 _FAILED_STATES: Final = frozenset(
     {records.FAILED, records.PREEMPTED, records.ROLLED_BACK}
 )
@@ -19,9 +19,9 @@ _FAILED_STATES: Final = frozenset(
 
 def action(
     operation: records.Operation, version: int, is_admin: bool
-) -> dict[str, Any]:
+) -> Document:
     """Return an action without its events."""
-    result = {
+    result: Document = {
         'action': states.TABLE[operation.kind].action_name,
         'instance_uuid': operation.instance_uuid,
         'request_id': operation.request_id,
@@ -41,12 +41,13 @@ def event(
     project_id: str,
     with_host: bool,
     with_details: bool,
-) -> dict[str, Any]:
-    """Return an event; ``full`` with traceback and host, ``more`` details.
+) -> Document:
+    """Return an event.
 
-    There is no traceback: the error with its class stands for it.
+    ``with_host`` adds the traceback and the host, ``with_details`` the
+    details. The traceback is the class and text of the error.
     """
-    result = {
+    result: Document = {
         'event': f'{step.topic}_{step.method}',
         'start_time': times.strtime(step.started_at or step.created_at),
         'finish_time': times.strtime(step.finished_at),
@@ -69,14 +70,14 @@ def _result_word(step: records.Step) -> str | None:
 
 
 def _error_message(
-    form: Mapping[str, Any] | None, is_admin: bool
+    form: Mapping[str, object] | None, is_admin: bool
 ) -> str | None:
     if form is None:
         return None
     return servers.redact(str(serialization.decode(form)), is_admin)
 
 
-def _traceback(form: Mapping[str, Any] | None) -> str | None:
+def _traceback(form: Mapping[str, object] | None) -> str | None:
     if form is None:
         return None
     error = serialization.decode(form)

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The URLs in documents: of things, and of the next page."""
+"""Links to resources and to the next page of a list."""
 
 from collections.abc import Mapping
-from typing import Any
 from urllib import parse
 
 Link = dict[str, str]
 
 
 class Links:
-    """Makes links for one request."""
+    """Makes the links of one request."""
 
-    def __init__(self, novncproxy_base_url: str, project: str = '') -> None:
-        """Take the URL of the application, without a slash last.
+    def __init__(self, base_url: str, project: str = '') -> None:
+        """Take the base URL of the application, without a slash at the end.
 
-        ``project`` is the part of the path that names the project, with a
-        slash last, when the client's URL had it.
+        ``project`` is the project in the path of the request's URL, with a
+        slash at the end, or '' if the URL has none.
         """
-        self._version = f'{novncproxy_base_url}/v2.1/{project}'
-        self._bookmark = f'{novncproxy_base_url}/{project}'
+        self._version = f'{base_url}/v2.1/{project}'
+        self._bookmark = f'{base_url}/{project}'
 
     def resource_links(self, collection: str, resource_id: str) -> list[Link]:
-        """Return the links of a thing."""
+        """Return the links of a resource."""
         path = f'{collection}/{resource_id}'
         return [
             {'rel': 'self', 'href': self._version + path},
@@ -29,7 +28,7 @@ class Links:
         ]
 
     def bookmark_links(self, collection: str, resource_id: str) -> list[Link]:
-        """Return the link to a thing that another one is made with."""
+        """Return the link to a resource that another resource refers to."""
         href = f'{self._bookmark}{collection}/{resource_id}'
         return [{'rel': 'bookmark', 'href': href}]
 
@@ -38,9 +37,9 @@ class Links:
         return self._version + path
 
     def next_page(
-        self, path: str, params: Mapping[str, Any], marker: str
+        self, path: str, params: Mapping[str, object], marker: str
     ) -> list[Link]:
-        """Return the link to the page behind ``marker``."""
+        """Return the link to the page after ``marker``."""
         named = {**params, 'marker': marker}
         query = parse.urlencode(named, doseq=True)
         return [{'rel': 'next', 'href': f'{self._version}{path}?{query}'}]

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moves, as the two kinds of document in which clients know migrations."""
-
-from typing import Any
+"""Migrations, and live migrations in progress."""
 
 from minova import migration_states
+from minova.api.views import Document
 from minova.api.views import times
 from minova.api.views.links import Links
 from minova.objects.migration import Migration
 
-Document = dict[str, Any]
-
 
 def list_entry(migration: Migration, version: int, links: Links) -> Document:
-    """Return what a list of all migrations shows of one."""
+    """Return a migration for the list of all migrations."""
     result = _common(migration, version) | {
         'instance_uuid': migration.instance_uuid,
         'old_instance_type_id': migration.old_flavor.id,
@@ -32,7 +29,7 @@ def list_entry(migration: Migration, version: int, links: Links) -> Document:
 
 
 def in_progress(migration: Migration, version: int) -> Document:
-    """Return what is shown of a live migration while it goes on."""
+    """Return a live migration in progress."""
     return _common(migration, version) | {
         'server_uuid': migration.instance_uuid,
         'memory_total_bytes': migration.memory_total,

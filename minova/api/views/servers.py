@@ -1,79 +1,165 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a server is shown, at each microversion and to each kind of caller."""
+"""Servers, at each microversion and for each kind of caller."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
+import datetime
 import functools
 import hashlib
-from typing import Any
 from typing import Final
+from typing import Protocol
+from typing import TypedDict
 
 import orjson
 
 from minova import states
+from minova.api.views import Document
 from minova.api.views import times
 from minova.api.views.links import Links
+from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
 
-#: A row of ``db.listings``: what is JSON in there is text.
-Row = Any
-Document = dict[str, Any]
 
-#: In these a server shows how far it is.
+class ServerRow(Protocol):
+    """A row of ``server_queries``; its JSON columns are text.
+
+    A row has the attributes of the columns that its query selects.
+    """
+
+    id: int
+    uuid: str
+    display_name: str
+    display_description: str | None
+    project_id: str
+    user_id: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    progress: int | None
+    locked: bool
+    locked_reason: str | None
+    metadata: str
+    tags: str
+    network_info: str
+    flavor: str
+    image_ref: str
+    key_name: str | None
+    config_drive: bool
+    auto_disk_config: bool
+    availability_zone: str | None
+    access_ip_v4: str | None
+    access_ip_v6: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+    launched_at: datetime.datetime | None
+    terminated_at: datetime.datetime | None
+    # The host of the server and its names there.
+    host: str | None
+    node: str | None
+    hostname: str | None
+    reservation_id: str | None
+    launch_index: int
+    kernel_id: str | None
+    ramdisk_id: str | None
+    root_device_name: str | None
+    user_data: str | None
+    # The service of its host, and the database's time.
+    now: datetime.datetime
+    last_seen_at: datetime.datetime | None
+    forced_down: bool
+    disabled: bool
+
+
+class Fault(TypedDict):
+    """The latest fault of a server."""
+
+    code: int
+    created_at: datetime.datetime
+    message: str
+
+
+#: An address of a server in a reply.
+Address = TypedDict(
+    'Address',
+    {
+        'addr': str,
+        'version': int,
+        'OS-EXT-IPS:type': str,
+        'OS-EXT-IPS-MAC:mac_addr': str,
+    },
+)
+
+
+class _FlavorFields(TypedDict):
+    """The flavor in the row of a server."""
+
+    flavorid: str
+    name: str
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int
+    swap_mb: int
+    extra_specs: dict[str, str]
+
+
+#: The statuses in which a server has a progress.
 _PROGRESS_STATUSES: Final = frozenset(
     {'ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING'}
 )
-#: In these it shows what went wrong.
+#: The vm_states in which a server has a fault.
 FAULT_STATES: Final = frozenset({states.ERROR, states.DELETED})
 
 
 @functools.lru_cache(maxsize=4096)
 def host_id(project_id: str, host: str | None) -> str:
-    """Return what tells a project its hosts apart without naming them."""
+    """Return the hostId: different for each host, without its name."""
     if not host:
         return ''
     return hashlib.sha224((project_id + host).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=1024)
-def _flavor(text: str) -> Mapping[str, Any]:
-    """Return the flavor in a row; most rows have the same few."""
-    flavor: Mapping[str, Any] = orjson.loads(text)
+def _flavor(text: str) -> _FlavorFields:
+    """Return the flavor of a row; many rows have the same text."""
+    flavor: _FlavorFields = orjson.loads(text)
     return flavor
 
 
 @dataclasses.dataclass(frozen=True)
 class ServerView:
-    """How servers are shown in one reply.
+    """The view of the servers in one reply.
 
-    What many servers of a reply have in common, an image or a flavor, is
-    made once.
+    Parts that many servers share, such as images and flavors, are serialized
+    once.
     """
 
     version: int
     links: Links
-    #: The caller sees faults in full.
+    #: Faults are complete.
     is_admin: bool = False
-    #: The caller sees where a server is.
+    #: Servers include their host.
     shows_host: bool = False
-    #: ``service_down_time``, if the state of a server's host is seen.
+    #: ``service_down_time``, or None: servers have no host_status.
     down_time: float | None = None
-    #: The services by host; without it the rows say what there is to say.
-    services: Mapping[str, Any] | None = None
+    #: The services by host; None if the rows have these columns.
+    services: Mapping[str, Service] | None = None
     shows_extra_specs: bool = True
-    _cache: dict[str, Any] = dataclasses.field(default_factory=dict)
+    _cache: dict[str, orjson.Fragment] = dataclasses.field(
+        default_factory=dict
+    )
 
-    def brief(self, row: Row) -> Document:
-        """Return what a plain list shows."""
+    def brief(self, row: ServerRow) -> Document:
+        """Return the server for a list."""
         return {
             'id': row.uuid,
             'name': row.display_name,
             'links': self.links.resource_links('servers', row.uuid),
         }
 
-    def update_response(self, row: Row, fault: Document | None) -> Document:
-        """Return what the reply to a change shows."""
+    def update_response(self, row: ServerRow, fault: Fault | None) -> Document:
+        """Return the server for the reply to an update."""
         if self.version >= 75:
             return self.detail(row, fault, groups=True)
         result = self._common(row, fault)
@@ -81,12 +167,9 @@ class ServerView:
         return result
 
     def detail(
-        self, row: Row, fault: Document | None = None, groups: bool = False
+        self, row: ServerRow, fault: Fault | None = None, groups: bool = False
     ) -> Document:
-        """Return all that is seen of a server.
-
-        A list leaves the ``groups`` out.
-        """
+        """Return the server in full; lists omit the ``groups``."""
         result = self._common(row, fault)
         task_state = row.task_state
         result['OS-EXT-AZ:availability_zone'] = row.availability_zone or ''
@@ -105,9 +188,9 @@ class ServerView:
         self._add_by_microversion(result, row, groups)
         return result
 
-    def _common(self, row: Row, fault: Document | None) -> Document:
+    def _common(self, row: ServerRow, fault: Fault | None) -> Document:
         status = states.api_status(row.vm_state, row.task_state)
-        result = {
+        result: Document = {
             'id': row.uuid,
             'name': row.display_name,
             'status': status,
@@ -131,7 +214,9 @@ class ServerView:
             result['fault'] = self._fault(fault)
         return result
 
-    def _cached(self, key: str, make: Callable[[str], Any]) -> Any:
+    def _cached(
+        self, key: str, make: Callable[[str], Document | str]
+    ) -> orjson.Fragment:
         made = self._cache.get(key)
         if made is None:
             made = self._cache[key] = orjson.Fragment(orjson.dumps(make(key)))
@@ -153,7 +238,7 @@ class ServerView:
                 'id': number,
                 'links': self.links.bookmark_links('flavors', number),
             }
-        result = {
+        result: Document = {
             'original_name': flavor['name'],
             'vcpus': flavor['vcpus'],
             'ram': flavor['memory_mb'],
@@ -165,14 +250,14 @@ class ServerView:
             result['extra_specs'] = flavor['extra_specs']
         return result
 
-    def _fault(self, fault: Mapping[str, Any]) -> Document:
+    def _fault(self, fault: Fault) -> Document:
         return {
             'code': fault['code'],
             'created': times.isotime(fault['created_at']),
             'message': redact(fault['message'], self.is_admin),
         }
 
-    def _add_host(self, result: Document, row: Row) -> None:
+    def _add_host(self, result: Document, row: ServerRow) -> None:
         result['OS-EXT-SRV-ATTR:host'] = row.host
         result['OS-EXT-SRV-ATTR:hypervisor_hostname'] = row.node
         result['OS-EXT-SRV-ATTR:instance_name'] = f'instance-{row.id:08x}'
@@ -185,8 +270,8 @@ class ServerView:
             result['OS-EXT-SRV-ATTR:root_device_name'] = row.root_device_name
             result['OS-EXT-SRV-ATTR:user_data'] = row.user_data
 
-    def _host_status(self, row: Row, down_time: float) -> str:
-        """Return in what state the service on a server's host is."""
+    def _host_status(self, row: ServerRow, down_time: float) -> str:
+        """Return the state of the service on the server's host."""
         if row.host is None:
             return ''
         service = row if self.services is None else self.services.get(row.host)
@@ -196,16 +281,16 @@ class ServerView:
             return 'DOWN'
         if service.disabled:
             return 'MAINTENANCE'
-        if self.services is None:
-            silent = (row.now - row.last_seen_at).total_seconds()
-        else:
+        if isinstance(service, Service):
             silent = service.heartbeat_age
+        else:
+            silent = (row.now - service.last_seen_at).total_seconds()
         if service_liveness.is_silent(silent, down_time):
             return 'UNKNOWN'
         return 'UP'
 
     def _add_by_microversion(
-        self, result: Document, row: Row, groups: bool
+        self, result: Document, row: ServerRow, groups: bool
     ) -> None:
         version = self.version
         if version >= 9:
@@ -222,9 +307,9 @@ class ServerView:
             result['locked_reason'] = row.locked_reason
 
 
-def addresses_by_network(row: Row) -> Document:
+def addresses_by_network(row: ServerRow) -> dict[str, list[Address]]:
     """Return the addresses of a server by network."""
-    found: Document = {}
+    found: dict[str, list[Address]] = {}
     if row.network_info == '[]':
         return found
     for nic in orjson.loads(row.network_info):
@@ -240,14 +325,14 @@ def addresses_by_network(row: Row) -> Document:
     return found
 
 
-#: After this a scheduler's refusal lists the hosts and what they lack.
+#: The scheduler's error text continues with hosts and their reasons.
 _NO_VALID_HOST: Final = 'There are not enough hosts available'
 
 
 def redact(message: str, is_admin: bool) -> str:
-    """Return what a caller sees of a failure's text.
+    """Return the part of an error text that a caller may see.
 
-    Which hosts there are and how full they are is for administrators.
+    The names and the usage of hosts are for administrators.
     """
     head, found, _ = message.partition(_NO_VALID_HOST)
     return message if is_admin or not found else f'{head}{found}.'

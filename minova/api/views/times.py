@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forms in which the Compute API writes a time; all of them are UTC.
+"""Times in the formats of the Compute API; all of them are UTC.
 
-Cut from ``isoformat``, which is ten times as fast as ``strftime``: a list of
-a thousand servers has three thousand times in it.
+The functions cut ``isoformat``, which is ten times as fast as ``strftime``: a
+list of a thousand servers contains three thousand times.
 """
 
 import datetime

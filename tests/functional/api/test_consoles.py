@@ -118,7 +118,7 @@ class OutputTest(ConsoleTestCase):
 
     def test_on_no_host(self):
         self.set(host=None)
-        self.assert_refused(409, 'it is on no host', self.output())
+        self.assert_refused(409, 'it has no host', self.output())
 
     def test_stopped_it_is_still_read(self):
         self.user.act(self.uuid, 'os-stop')
@@ -250,7 +250,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.cloud.settle(self.uuid)
         self.assert_refused(409, 'does not run', self.request())
         self.set(host=None)
-        self.assert_refused(409, 'it is on no host', self.request())
+        self.assert_refused(409, 'it has no host', self.request())
 
     def test_policy(self):
         self.assert_refused(404, NEVER, self.request(uuid=NEVER))

@@ -93,7 +93,9 @@ class RulesTest(base.ApiTestCase):
         auth._strategy = Unscoped()
         for path in ('/servers', f'/servers/{self.uuid}', '/flavors'):
             reply = self.user.get(path)
-            self.assert_refused(403, 'needs a token for a project', reply)
+            self.assert_refused(
+                403, 'needs a token with a project scope', reply
+            )
         self.assertEqual(200, self.user.get('/').status)
 
 

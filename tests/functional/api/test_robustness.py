@@ -39,7 +39,7 @@ class BodiesTest(base.ApiTestCase):
             f'/servers/{uuid.uuid4()}/os-interface',
         ):
             reply = self.user.at_version(LATEST).get(path)
-            self.assert_refused(404, 'nothing is offered at this URL', reply)
+            self.assert_refused(404, 'this URL has no endpoint', reply)
 
     def test_broken_json(self):
         for raw in (

@@ -277,7 +277,7 @@ class RefusalTest(base.ApiTestCase):
             ('reboot', {'type': 'HARD'}),
         ):
             reply = self.user.act(self.uuid, action, content)
-            self.assert_refused(409, 'it is on no host', reply)
+            self.assert_refused(409, 'it has no host', reply)
         self.assertEqual(202, self.user.act(self.uuid, 'forceDelete').status)
 
     def test_confirm_without_a_resize(self):
