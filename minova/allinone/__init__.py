@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything in one process, for a laptop: no broker, no server of databases.
+"""minova-allinone: a cloud in one process, without broker or database server.
 
-The services are the real ones. What stands in for the rest of a cloud is the
-in-memory bus, SQLite, embedded hypervisors, and small identity and image
-services on the API's own port. All of it lives below one data directory and
-is found there by the next start.
+================ ===========================================================
+service          the services of the all-in-one: start and stop
+settings         the options that differ from the defaults
+hosts            the compute hosts: fake, embedded, or with QEMU
+default_flavors  the flavors of an empty cloud
+================ ===========================================================
+
+The services are the real ones. The in-memory bus, SQLite, embedded hypervisors
+and the embedded identity and image services replace the rest of a cloud. One
+data directory contains everything; the next start uses it again.
 """

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an empty cloud is given so that it can be tried at once."""
+"""The flavors of an empty cloud."""
 
 from minova import clock
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
 from minova.db.queries import flavors
 
-#: Name, processors, MiB, GiB; the ids count from 1.
+#: Name, vCPUs, MiB, GiB; the ids start at 1.
 FLAVORS = (
     ('m1.nano', 1, 64, 1),
     ('m1.tiny', 1, 512, 1),
@@ -17,7 +17,7 @@ FLAVORS = (
 
 
 def create_default_flavors(database: Database) -> None:
-    """Make some flavors in a database that has none."""
+    """Create the flavors in a database without flavors."""
 
     def work(connection: Connection) -> None:
         if flavors.list_all(connection):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hosts of an all-in-one: by name, and what drives each.
+"""The compute hosts of an all-in-one, and their drivers.
 
-Embedded and fake hosts are opened as the configuration says. Those with real
-guests are hosts of a rig below the data directory: they and their guests live
-on when the all-in-one ends, and are found again by its next start.
+Embedded and fake hosts are opened as configured. Hosts with QEMU are those of
+a rig below the data directory: they and their guests survive the end of the
+all-in-one, and its next start finds them.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
 
-#: By the name of a host: what opens its driver.
+#: The function that opens the driver of a host, by the host's name.
 Hosts = dict[str, Callable[[], Driver]]
 
 
 def configured_hosts(count: int) -> Hosts:
-    """Return hosts whose drivers the configuration names."""
+    """Return hosts with the configured driver."""
     names = [f'node{number + 1}' for number in range(count)]
     return {name: _opener(name) for name in names}
 
@@ -35,14 +35,14 @@ def _opener(name: str) -> Callable[[], Driver]:
 
 
 def rig_directory(directory: str) -> str:
-    """Return where the rig of a data directory is."""
+    """Return the directory of the rig."""
     return os.path.join(directory, 'rig')
 
 
 def start_qemu_hosts(directory: str, count: int, tools: str) -> Hosts:
-    """Bring up hosts with QEMU; ``tools`` is where an emulator may be put.
+    """Start hosts with QEMU; ``tools`` is a directory for an emulator.
 
-    Raises ConfigInvalid when this machine cannot run them.
+    Raises ConfigInvalid if this machine cannot run them.
     """
     program = _find_emulator(tools)
     found = rig.up(rig_directory(directory), count)
@@ -54,8 +54,8 @@ def _find_emulator(tools: str) -> str:
         return emulator.ensure_safe_emulator(tools)
     except (exception.ConfigInvalid, OSError) as error:
         LOG.warning(
-            'Guests get the QEMU that libvirt chooses; if it is older than '
-            'version 10, they are not moved while they run: %s',
+            'Guests use the QEMU that libvirt selects; if it is older than '
+            'version 10, they do not migrate live: %s',
             error,
         )
         return ''

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The all-in-one: what it is made of and how it lives."""
+"""The services of the all-in-one: start and stop."""
 
 from collections.abc import Iterable
 import os
@@ -32,22 +32,24 @@ _URL = 'memory://'
 
 
 def lock_directory(directory: str) -> IO[str]:
-    """Make the data directory this process's own, until the file is closed.
+    """Lock the data directory until the file is closed.
 
-    Raises ConfigInvalid when another all-in-one has it.
+    Raises ConfigInvalid when another all-in-one uses it.
     """
     os.makedirs(directory, mode=0o700, exist_ok=True)
     held = lockfile.acquire(os.path.join(directory, 'lock'))
     if held is None:
         raise exception.ConfigInvalid(
-            reason=f'another minova-allinone runs in {directory}; stop it or '
-            'give another --data-dir'
+            reason=(
+                f'another minova-allinone uses {directory}; stop it or set '
+                'another --data-dir'
+            )
         )
     return held
 
 
 class AllInOne:
-    """An api, a conductor, a compute for each host, a proxy of screens."""
+    """An api, a conductor, a compute for each host, and minova-novncproxy."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class AllInOne:
         self._base_url = http_server.socket_url(api_socket)
 
     def start(self) -> None:
-        """Make what is missing, start all, say how to use it."""
+        """Create missing data, start all services, print the usage."""
         image_url = f'{self._base_url}/image/v2'
         CONF.set_override('image_url', image_url, 'notifications')
         page = f'{http_server.socket_url(self._vnc_socket)}/vnc_auto.html'
@@ -111,7 +113,7 @@ class AllInOne:
         self._http.start()
 
     def stop(self) -> None:
-        """Stop all, side by side; the guests stay."""
+        """Stop all services in parallel; the guests continue to run."""
         self._http.stop()
         self._proxy.stop()
         self._backend.close()
@@ -122,11 +124,11 @@ class AllInOne:
 
 class _Stoppable(Protocol):
     def stop(self) -> None:
-        """End."""
+        """Exit."""
 
 
 def _stop_concurrently(services: Iterable[_Stoppable]) -> None:
-    """Stop them side by side: each waits a moment for its own threads."""
+    """Stop services in parallel: each waits for its own threads."""
     threads = [clock.spawn('stop', one.stop) for one in services]
     for thread in threads:
         thread.join()

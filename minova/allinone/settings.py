@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the options are set when everything runs in one process."""
+"""The options of an all-in-one that differ from the defaults."""
 
 import os
 from typing import Any
 
 from minova.conf import CONF
 
-#: What is set whatever the configuration says: it makes the all-in-one.
+#: Options that have these values whatever the configuration says.
 _FIXED: dict[str | None, dict[str, Any]] = {
     'api': {'auth_strategy': 'embedded'},
     'image': {'service': 'embedded'},
@@ -20,25 +20,25 @@ def apply(directory: str, hosts: int, hypervisor: str) -> None:
     for group, options in _FIXED.items():
         for name, value in options.items():
             CONF.set_override(name, value, group)
-    # The only host there is must do.
+    # A resize in a cloud with one host needs the same host.
     CONF.set_override('allow_resize_to_same_host', hosts == 1, 'scheduler')
     if hypervisor == 'fake':
         CONF.set_override('compute_driver', 'fake', 'compute')
     else:
         CONF.set_override('compute_driver', 'libvirt', 'compute')
-        # Of QEMU hosts each has one of its own, see ``hosts``; and they are
-        # several at one address.
+        # The hosts share an address, so each needs a port of its own.
+        # ``hosts`` sets the URI of QEMU hosts.
         CONF.set_override('transfer_port', 0, 'compute')
         CONF.set_override('connection_uri', 'test:///', 'libvirt')
 
 
 def database_url(directory: str) -> str:
-    """Return the URL of the all-in-one's database."""
+    """Return the URL of the database."""
     return f'sqlite:///{os.path.join(directory, "minova.sqlite")}'
 
 
 def write_configuration(directory: str) -> str:
-    """Write what minova-manage needs to look at it; return the path."""
+    """Write a configuration for minova-manage; return its path."""
     path = os.path.join(directory, 'minova.conf')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proxy through which browsers reach the screens of guests.
+"""minova-novncproxy: the consoles of guests in a browser.
 
-It knows neither database nor hypervisor: of each token it asks a conductor
-what it is good for and where that is, and then carries bytes.
+=============  ==============================================================
+proxy          the server: pages and websockets, checks of origin and token
+vnc_relay      one connection between a websocket and a guest's VNC server
+origins        the origins whose pages may connect
+novnc_files    the files of the noVNC client
+=============  ==============================================================
+
+The proxy uses neither the database nor the hypervisor: a conductor validates
+each token and returns the address of the guest's VNC server.
 """

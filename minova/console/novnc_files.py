@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of the noVNC client, from where a package has put them."""
+"""The files of the noVNC client."""
 
 import http
 import mimetypes
@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from minova.conf import CONF
 
-#: Types that not every machine's table has, or has as browsers refuse them.
+#: Types that some platforms lack or define in a form that browsers refuse.
 _TYPES: Final = {
     '.js': 'text/javascript; charset=utf-8',
     '.mjs': 'text/javascript; charset=utf-8',
@@ -25,16 +25,17 @@ _TYPES: Final = {
 }
 
 _MISSING: Final = """\
-The noVNC client is not installed here: there is no directory {web}.
-Install it (on Debian: apt-get install novnc), or say in [vnc] web where it is.
+The noVNC client is not installed: directory {web} does not exist.
+Install it (on Debian: apt-get install novnc), or set [vnc] web.
 """
 
 
 def serve(method: str, path: str) -> Response:
-    """Return the reply to a request for a file; ``path`` is without query."""
+    """Return the reply to a request for a file; ``path`` has no query."""
     if method not in ('GET', 'HEAD'):
         return text_response(
-            http.HTTPStatus.METHOD_NOT_ALLOWED, 'Pages are only read here.\n'
+            http.HTTPStatus.METHOD_NOT_ALLOWED,
+            'The proxy supports GET and HEAD only.\n',
         )
     found = _read_page(path)
     if method == 'HEAD':
@@ -68,14 +69,14 @@ def _read_page(path: str) -> Response:
 
 
 def text_response(status: http.HTTPStatus, text: str) -> Response:
-    """Return a reply that is a sentence."""
+    """Return a reply with a text."""
     return _response(status, 'text/plain; charset=utf-8', text.encode())
 
 
 def _find_file(web: str, path: str) -> str | None:
-    """Return the file that a path names below ``web``; None for no other.
+    """Return the file of a path below ``web``, or None.
 
-    A package may have put links there that lead elsewhere: these are its own.
+    Symbolic links of the package may lead elsewhere; they are followed.
     """
     names = path.split('/')[1:]
     if '\0' in path or any(name.startswith('.') for name in names):
@@ -91,7 +92,7 @@ def _response(status: http.HTTPStatus, kind: str, content: bytes) -> Response:
             ('Content-Length', str(len(content))),
             ('Connection', 'close'),
             ('X-Content-Type-Options', 'nosniff'),
-            # The page's URL has a token in it.
+            # The URL of the page contains a token.
             ('Referrer-Policy', 'no-referrer'),
         ]
     )

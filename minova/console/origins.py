@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From which pages a browser may connect.
+"""The origins whose pages may connect.
 
-A browser lets any page open a websocket to anywhere, but says in ``Origin``
-whose page it is (RFC 6455, 10.2). What is no browser sends none: it cannot be
-lured, and needs its token all the same.
+A browser lets any page open a websocket to any server, but names the page's
+origin in ``Origin`` (RFC 6455, 10.2). Other clients send no ``Origin``: no
+page can misuse them, and they need a token too.
 """
 
 import urllib.parse
@@ -16,7 +16,7 @@ HostAndPort = tuple[str, int | None]
 
 
 def is_allowed(origin: str | None, host: str | None) -> bool:
-    """Tell whether a request may be from a page of ``origin``.
+    """Return whether a page of ``origin`` may connect.
 
     ``host`` is the request's Host header.
     """
@@ -35,7 +35,7 @@ def is_allowed(origin: str | None, host: str | None) -> bool:
 
 
 def _origin_parts(url: str) -> tuple[str, HostAndPort] | None:
-    """Return scheme and place of a URL; None of what is none, as 'null'."""
+    """Return scheme, host and port of a URL; None for another text."""
     scheme = urllib.parse.urlsplit(url).scheme
     host_and_port = _host_and_port(url)
     if scheme not in _PORTS or host_and_port is None:
@@ -44,7 +44,7 @@ def _origin_parts(url: str) -> tuple[str, HostAndPort] | None:
 
 
 def _host_and_port(url: str) -> HostAndPort | None:
-    """Return host and port of a URL, the port that its scheme has if none."""
+    """Return host and port of a URL; the port defaults to the scheme's."""
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port

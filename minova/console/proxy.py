@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server of noVNC's pages and of websockets that lead to guests' screens.
+"""The server of minova-novncproxy: noVNC's pages, and websockets to guests.
 
-It is made of the threaded server of the library ``websockets``. websockify,
-which is what noVNC is mostly used with, forks a process for each connection:
-that does not go with a worker that has threads and a message bus, and it
-brings numpy, redis and more.
+It uses the threaded server of the library ``websockets``. websockify, the
+usual choice for noVNC, forks a process for each connection, which is
+incompatible with a worker with threads and a message bus, and it needs numpy,
+redis and more.
 
-A websocket's request is answered in this order: is the page it comes from one
-of ours; is there a token; what does a conductor say of it; is the screen at an
-address that leads there from this machine. Only then the handshake is made and
-the guest connected to. What is refused gets an HTTP status and a sentence. A
+A websocket request passes these checks in order: the origin of its page; the
+number of connections; the token, which a conductor validates; whether the
+guest's address is reachable from this machine. Then the handshake and the
+connection to the guest follow. A refusal has an HTTP status and a text. A
 token is never logged.
 """
 
@@ -41,20 +41,20 @@ from minova.rpc.conductor import Conductor
 
 LOG = logging.getLogger(__name__)
 
-#: What older clients name, and the only thing VNC can be.
+#: The subprotocol of older clients; VNC is always binary.
 _BINARY: Final = Subprotocol('binary')
-#: Seconds in which a browser may agree to the end of a connection.
+#: Seconds for which a browser may delay the end of a connection.
 _CLOSE_TIMEOUT: Final = 2.0
 
 
 class ConsoleConnection(ServerConnection):
-    """A connection, and where it was let through to."""
+    """A connection and its endpoint."""
 
     endpoint: dict[str, Any]
 
 
 class VncProxy:
-    """Serves pages and screens on a socket that listens."""
+    """Serves pages and consoles on a listening socket."""
 
     def __init__(self, bound: Any, conductor: Conductor) -> None:
         self._conductor = conductor
@@ -67,54 +67,61 @@ class VncProxy:
             create_connection=ConsoleConnection,
             subprotocols=[_BINARY],
             select_subprotocol=_select_subprotocol,
-            # What VNC sends is compressed already.
+            # VNC data is compressed already.
             compression=None,
             server_header='minova-novncproxy',
             close_timeout=_CLOSE_TIMEOUT,
         )
         self._session_check = PeriodicTask(
-            'vnc-watch', self._close_deleted, lambda: CONF.vnc.watch_interval
+            'vnc-session-check',
+            self._close_deleted,
+            lambda: CONF.vnc.watch_interval,
         )
         self._thread: clock.Thread | None = None
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve."""
         self._thread = clock.spawn('novncproxy', self._server.serve_forever)
         self._session_check.start()
 
     def stop(self) -> None:
-        """Accept nobody more, and hang up on everybody."""
+        """Accept no more connections and close the existing ones."""
         self._session_check.stop()
         _close_all(
             self._open_relays(), CloseCode.GOING_AWAY, 'the proxy is stopped'
         )
-        # Those, too, who came meanwhile.
+        # This also closes connections that were accepted meanwhile.
         self._server.shutdown()
         if self._thread is not None:
             self._thread.join()
 
-    # -- who is let in -------------------------------------------------------
+    # -- checks
+    # -----------------------------------------------------------------
 
     def _process_request(
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
-        """Return the reply to a request, None to let a websocket through."""
+        """Return the reply to a request, or None to accept a websocket."""
         path, _, query = request.path.partition('?')
         if (_header(request, 'Upgrade') or '').lower() != 'websocket':
             return novnc_files.serve(request.method, path)
         origin = _header(request, 'Origin')
         if not origins.is_allowed(origin, _header(request, 'Host')):
-            LOG.warning('A page of %s may not connect.', origin)
+            LOG.warning(
+                'Connection refused: origin %s is not in [vnc] '
+                'allowed_origins',
+                origin,
+            )
             return novnc_files.text_response(
                 http.HTTPStatus.FORBIDDEN,
                 'Pages of this origin may not connect; see [vnc] '
                 'allowed_origins.\n',
             )
         if len(self._open_relays()) >= CONF.vnc.max_connections:
-            LOG.warning('[vnc] max_connections are connected already.')
+            LOG.warning('Connection refused: [vnc] max_connections is reached')
             return novnc_files.text_response(
                 http.HTTPStatus.SERVICE_UNAVAILABLE,
-                'Too many screens are being shown. Try again later.\n',
+                'Too many consoles are open. Try again later.\n',
             )
         tokens = urllib.parse.parse_qs(query).get('token', [''])
         try:
@@ -125,53 +132,54 @@ class VncProxy:
             return _error_response(error)
         if endpoint['machine'] not in (None, _local_machine(endpoint)):
             LOG.error(
-                'The screen of %s listens at %s of its host %s, which leads '
-                'elsewhere from here. Set [vnc] server_listen there to an '
-                'address that this machine reaches.',
+                'Console of %s: the VNC server listens at %s of host %s, '
+                'which this machine cannot reach; set [vnc] server_listen on '
+                'that host to an address that it reaches',
                 endpoint['instance_uuid'],
                 endpoint['socket'] or endpoint['host'],
                 endpoint['compute'],
             )
             return novnc_files.text_response(
                 http.HTTPStatus.BAD_GATEWAY,
-                'The screen of this server cannot be reached from here.\n',
+                'The proxy cannot reach the console of this server.\n',
             )
         assert isinstance(connection, ConsoleConnection)
         connection.endpoint = endpoint
         return None
 
-    # -- those who are -------------------------------------------------------
+    # -- connections
+    # ------------------------------------------------------------
 
     def _relay_console(self, connection: ServerConnection) -> None:
-        """Show a screen until somebody hangs up."""
+        """Relay a console until one end closes."""
         assert isinstance(connection, ConsoleConnection)
         endpoint = connection.endpoint
         uuid = endpoint['instance_uuid']
         try:
             guest = connect(endpoint, CONF.vnc.connect_timeout)
         except OSError as error:
-            LOG.warning('The screen of %s cannot be reached: %s', uuid, error)
+            LOG.warning('Console of %s: cannot connect: %s', uuid, error)
             connection.close(
-                CloseCode.INTERNAL_ERROR, 'the screen cannot be reached'
+                CloseCode.INTERNAL_ERROR, 'the proxy cannot reach the console'
             )
             return
         relay = VncRelay(connection, guest)
         with self._lock:
             self._relays[relay] = uuid
-        LOG.info('The screen of %s is shown.', uuid)
+        LOG.info('Console of %s: connected', uuid)
         try:
             relay.run()
         finally:
             with self._lock:
                 del self._relays[relay]
-            LOG.info('The screen of %s is not shown any more.', uuid)
+            LOG.info('Console of %s: disconnected', uuid)
 
     def _open_relays(self) -> dict[VncRelay, str]:
         with self._lock:
             return dict(self._relays)
 
     def _close_deleted(self) -> None:
-        """Hang up on those whose instance is gone."""
+        """Close the consoles of deleted instances."""
         shown = self._open_relays()
         if not shown:
             return
@@ -188,9 +196,9 @@ class VncProxy:
 
 
 def _close_all(relays: Iterable[VncRelay], code: int, reason: str) -> None:
-    """End them side by side: each may wait a moment for its browser."""
+    """Close connections in parallel: each may wait for its browser."""
     threads = [
-        clock.spawn('vnc-end', one.close, code, reason) for one in relays
+        clock.spawn('vnc-close', one.close, code, reason) for one in relays
     ]
     for thread in threads:
         thread.join()
@@ -199,12 +207,12 @@ def _close_all(relays: Iterable[VncRelay], code: int, reason: str) -> None:
 def _select_subprotocol(
     connection: ServerConnection, offered: Any
 ) -> Subprotocol | None:
-    """Agree to the one subprotocol; clients need not name it."""
+    """Accept the only subprotocol; clients may omit it."""
     return _BINARY if _BINARY in offered else None
 
 
 def _header(request: Request, name: str) -> str | None:
-    """Return a header; of one that is sent twice, all, which fits nothing."""
+    """Return a header; a repeated one in full, which matches nothing."""
     return ', '.join(request.headers.get_all(name)) or None
 
 
@@ -217,7 +225,7 @@ def _local_machine(endpoint: dict[str, Any]) -> str:
 
 
 def _error_response(error: exception.MinovaException) -> Response:
-    """Return how a browser is told what a conductor or a host has said."""
+    """Return the reply for an error of a conductor or a host."""
     if isinstance(error, exception.ConsoleTokenNotFound):
         return novnc_files.text_response(
             http.HTTPStatus.FORBIDDEN, f'{error}\n'
@@ -228,8 +236,9 @@ def _error_response(error: exception.MinovaException) -> Response:
         return novnc_files.text_response(
             http.HTTPStatus(error.status), f'{error}\n'
         )
-    LOG.warning('A token cannot be checked: %s', error)
+    LOG.warning('Cannot validate a console token: %s', error)
     return novnc_files.text_response(
         http.HTTPStatus.SERVICE_UNAVAILABLE,
-        'Where the screen is cannot be told at this time. Try again later.\n',
+        'The address of the console is unavailable at this time. Try again '
+        'later.\n',
     )

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection: a browser's websocket here, a guest's VNC there.
+"""One connection between a browser's websocket and a guest's VNC server.
 
-Each direction has a thread of its own, and whichever end hangs up ends both.
-Who does not take what is sent for a while is hung up on, so that nobody holds
-a thread for ever.
+Each direction has a thread, and the end that closes ends both. An end that
+accepts no data for a while is disconnected, so that it blocks no thread.
 """
 
 import contextlib
@@ -19,14 +18,14 @@ from websockets.sync.server import ServerConnection
 from minova import clock
 
 _CHUNK_BYTES: Final = 65536
-#: Seconds in which an end must take something of what is sent to it.
+#: Seconds in which an end must accept some of the data.
 _SEND_TIMEOUT: Final = 20
-#: Seconds in which a browser may agree to the end.
+#: Seconds for which a browser may delay the end of a connection.
 _CLOSE_TIMEOUT: Final = 2.0
 
 
 def connect(endpoint: dict[str, Any], timeout: float) -> socket.socket:
-    """Return a connection to the screen that ``way`` leads to; OSError."""
+    """Return a connection to the VNC server of ``endpoint``, or OSError."""
     if endpoint['socket'] is not None:
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(timeout)
@@ -44,7 +43,7 @@ def connect(endpoint: dict[str, Any], timeout: float) -> socket.socket:
 
 
 class VncRelay:
-    """Carries bytes between a websocket and a guest until one hangs up."""
+    """Relays data between a websocket and a guest until one end closes."""
 
     def __init__(
         self, browser: ServerConnection, guest: socket.socket
@@ -56,7 +55,7 @@ class VncRelay:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
     def run(self) -> None:
-        """Return when it is over, with both ends closed."""
+        """Relay until one end closes; both are closed afterwards."""
         copier = clock.spawn('vnc-guest', self._copy_from_guest)
         try:
             self._copy_to_guest()
@@ -66,10 +65,10 @@ class VncRelay:
             self._guest.close()
 
     def close(self, code: int, reason: str) -> None:
-        """Hang up on both, on the browser with a reason; from any thread."""
-        closing = clock.spawn('vnc-end', self._browser.close, code, reason)
+        """Close both ends, the browser's with a reason; from any thread."""
+        closing = clock.spawn('vnc-close', self._browser.close, code, reason)
         closing.join(_CLOSE_TIMEOUT)
-        # It waits for a browser that neither listens nor goes.
+        # The close waits for a browser that does not reply.
         with contextlib.suppress(OSError):
             self._browser.socket.shutdown(socket.SHUT_RDWR)
         self._shutdown_guest()
@@ -89,7 +88,9 @@ class VncRelay:
         with contextlib.suppress(ConnectionClosed, OSError):
             while chunk := self._guest.recv(_CHUNK_BYTES):
                 self._browser.send(chunk)
-        self._browser.close(CloseCode.NORMAL_CLOSURE, 'the guest has hung up')
+        self._browser.close(
+            CloseCode.NORMAL_CLOSURE, 'the guest closed the connection'
+        )
 
     def _shutdown_guest(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a crash leaves either as they were or as they were to become.
+"""Files that a crash leaves either unchanged or complete.
 
-For the embedded identity and image services. Not a lock: two writers of one
-file each leave a whole one, and the later one wins.
+The embedded identity and image services use it. It is not a lock: of two
+concurrent writers of a file each writes a complete one, and the later wins.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from typing import BinaryIO
 from minova import clock
 from minova import exception
 
-#: How the name of a file ends that is still being written.
+#: The suffix of files that are being written.
 PARTIAL_SUFFIX = '.part'
 
 
 @contextlib.contextmanager
 def atomic_write(path: str, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Give an empty file that becomes ``path`` if the block ends well.
+    """Yield an empty file that becomes ``path`` if the block succeeds.
 
-    On disk before this returns. If the block raises, ``path`` is untouched
-    and the new file is gone; after a crash ``sweep`` removes it.
+    The file is on disk before this returns. If the block raises, ``path`` is
+    unchanged and the new file is removed; after a crash ``sweep`` removes it.
     """
     directory, name = os.path.split(os.path.abspath(path))
     part = os.path.join(directory, f'.{name}.{clock.uuid4()}{PARTIAL_SUFFIX}')
@@ -33,7 +33,7 @@ def atomic_write(path: str, mode: int = 0o600) -> Iterator[BinaryIO]:
     )
     try:
         with os.fdopen(descriptor, 'wb') as file:
-            # The umask may have taken bits away that the reader needs.
+            # The umask may have removed permissions that readers need.
             os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
@@ -47,20 +47,20 @@ def atomic_write(path: str, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Make ``content`` the content of ``path``."""
+    """Write ``content`` to ``path``."""
     with atomic_write(path, mode) as file:
         file.write(content)
 
 
 def write_json(path: str, content: Any) -> None:
-    """Make ``content`` the JSON document in ``path``, for its owner only."""
+    """Write ``content`` to ``path`` as JSON, readable for the owner only."""
     write_bytes(path, json.dumps(content, indent=1).encode() + b'\n')
 
 
 def read_json(path: str) -> Any:
     """Return the JSON document in ``path``.
 
-    FileNotFoundError if there is none, ConfigInvalid if it is no JSON.
+    FileNotFoundError if there is none, ConfigInvalid for malformed JSON.
     """
     with open(path, 'rb') as file:
         content = file.read()
@@ -73,9 +73,9 @@ def read_json(path: str) -> Any:
 
 
 def remove(path: str) -> None:
-    """Remove a file, if it is there, so that a crash does not bring it back.
+    """Remove a file, if it exists, durably.
 
-    A file that is being read goes on being readable to who has it open.
+    A process that has the file open can still read it.
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -83,14 +83,14 @@ def remove(path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory for its owner only, unless it is there."""
+    """Create a directory for its owner only, unless it exists."""
     os.makedirs(path, mode=0o700, exist_ok=True)
 
 
 def remove_partial_files(path: str) -> None:
-    """Remove what a crash left of half-written files in a directory.
+    """Remove incomplete files of a crashed writer from a directory.
 
-    Only while nobody writes there.
+    Call it only while no process writes there.
     """
     for name in os.listdir(path):
         if name.startswith('.') and name.endswith(PARTIAL_SUFFIX):
@@ -98,7 +98,7 @@ def remove_partial_files(path: str) -> None:
 
 
 def _fsync_directory(path: str) -> None:
-    """Bring names in a directory to disk: fsync of a file does not."""
+    """Sync the names in a directory; fsync of a file does not do this."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

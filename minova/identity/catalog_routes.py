@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded Identity v3 over HTTP: what only lists what there is.
+"""The embedded Identity v3 over HTTP: read-only lists.
 
-A member sees itself, its projects, and what stands in every catalog; an
-administrator sees everything. Nothing can be added or changed.
+A member sees itself, its projects and the catalog; an administrator sees
+everything. There are no changes.
 """
 
 from collections.abc import Callable
@@ -22,22 +22,24 @@ from minova.identity import records
 _Row = dict[str, Any]
 
 
+def _is_never_visible(caller: http_io.Caller, row: _Row) -> bool:
+    return False
+
+
 @dataclasses.dataclass(frozen=True)
 class ResourceType:
-    """One sort of thing that is listed."""
+    """A listed type of resource."""
 
     plural: str
     singular: str
     rows: Callable[[embedded.Identity, str], Iterable[_Row]]
-    """All of them, made from the store and the base URL."""
+    """Return the rows, from the store and the base URL."""
 
-    is_visible: Callable[[http_io.Caller, _Row], bool] = lambda _caller, _row: (
-        False
-    )
-    """Whether somebody who is no administrator sees one of them."""
+    is_visible: Callable[[http_io.Caller, _Row], bool] = _is_never_visible
+    """Return whether a caller who is no administrator sees a row."""
 
     is_listable: bool = False
-    """Whether somebody who is no administrator may list what they see."""
+    """Whether a caller who is no administrator may list the visible rows."""
 
 
 def routes(store: embedded.Identity) -> list[tuple[str, object]]:
@@ -56,7 +58,7 @@ def routes(store: embedded.Identity) -> list[tuple[str, object]]:
 
 
 class Collection:
-    """All things of a kind."""
+    """The collection of a type."""
 
     def __init__(
         self, store: embedded.Identity, resource_type: ResourceType
@@ -65,7 +67,7 @@ class Collection:
         self._resource_type = resource_type
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them; a parameter that names a field keeps what has it so."""
+        """List the rows; a parameter with the name of a field is a filter."""
         caller = http_io.get_caller(req)
         resource_type = self._resource_type
         if not (caller.is_admin or resource_type.is_listable):
@@ -81,7 +83,7 @@ class Collection:
 
 
 class Member:
-    """One thing of a kind."""
+    """One row of a type."""
 
     def __init__(
         self, store: embedded.Identity, resource_type: ResourceType
@@ -92,7 +94,7 @@ class Member:
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
-        """Show it."""
+        """Show the row."""
         caller = http_io.get_caller(req)
         resource_type = self._resource_type
         base_url = http_io.get_base_url(req)
@@ -103,7 +105,7 @@ class Member:
         if not (
             caller.is_admin or (row and resource_type.is_visible(caller, row))
         ):
-            # Also for what is not there: a member shall not learn it.
+            # Same status for an unknown row, so that members cannot probe ids.
             raise exception.Forbidden(
                 action=f'identity:get_{resource_type.singular}'
             )
@@ -119,13 +121,13 @@ class Member:
 
 
 class OwnProjects:
-    """The projects for which the caller can have a token."""
+    """The projects for which the caller can get a token."""
 
     def __init__(self, store: embedded.Identity) -> None:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them."""
+        """List the projects."""
         found = self._store.projects_of(http_io.get_caller(req).user_id)
         _send_list(req, resp, 'projects', map(_project, found))
 
@@ -139,7 +141,7 @@ class UserProjects:
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
-        """List them, to the user or an administrator."""
+        """List the projects, for the user or an administrator."""
         caller = http_io.get_caller(req)
         if not caller.is_admin and caller.user_id != row_id:
             raise exception.Forbidden(action='identity:list_user_projects')
@@ -150,13 +152,13 @@ class UserProjects:
 
 
 class RoleAssignments:
-    """Who has which role on which project."""
+    """The roles of users on projects."""
 
     def __init__(self, store: embedded.Identity) -> None:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List them, to an administrator; ``include_names`` adds names."""
+        """List them, for an administrator; ``include_names`` adds names."""
         if not http_io.get_caller(req).is_admin:
             raise exception.Forbidden(action='identity:list_role_assignments')
         wanted = {
@@ -214,7 +216,7 @@ def _send_list(
     plural: str,
     rows: Iterable[_Row],
 ) -> None:
-    """Answer with those of the rows that the parameters ask for."""
+    """Reply with the rows that match the query."""
     found = [row for row in rows if _matches(row, req.params)]
     base_url = http_io.get_base_url(req)
     for row in found:
@@ -223,7 +225,7 @@ def _send_list(
 
 
 def _matches(row: _Row, params: Mapping[str, str | list[str]]) -> bool:
-    """Tell whether each parameter that names a field has its value."""
+    """Return whether each parameter that names a field has its value."""
     for field, wanted in params.items():
         if field not in row:
             continue

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ``openstack`` client needs to log in: clouds.yaml and openrc."""
+"""clouds.yaml and openrc for the ``openstack`` client."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import shlex
 from minova import conf
 from minova.identity import atomic_files
 
-#: What an earlier openrc may have left that would win over ours.
+#: Variables that another openrc may have set, and that would take precedence.
 _UNSET = (
     'OS_CLOUD',
     'OS_TOKEN',
@@ -28,8 +28,9 @@ _UNSET = (
 def write_client_files(directory: str, base_url: str, password: str) -> None:
     """Write ``clouds.yaml`` and ``openrc`` for admin into a directory.
 
-    Both mode 0600, as they hold the password. ``base_url`` is the URL of the
-    application, without a slash last. In clouds.yaml the cloud is ``minova``.
+    Both have mode 0600, because they contain the password. ``base_url`` is the
+    URL of the application, without a slash at the end. The cloud in
+    clouds.yaml is ``minova``.
     """
     atomic_files.make_directory(directory)
     auth = {
@@ -50,7 +51,7 @@ def write_client_files(directory: str, base_url: str, password: str) -> None:
 
 
 def _clouds(auth: dict[str, str], region: str) -> str:
-    # A JSON string is a YAML scalar, whatever stands in it.
+    # Every JSON string is a valid YAML scalar.
     lines = [
         '# Written by minova-allinone at each start.',
         'clouds:',

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded identity service, without its HTTP: who is who, and tokens.
+"""The embedded identity service, without HTTP: users, projects and tokens.
 
-It knows users and gives tokens; it decides nothing about what they may do.
-A token is good while it is signed with our secret, has not expired, was not
-taken back, and its user still has a role on its project.
+It authenticates; policy authorizes. A token is valid if its signature is
+valid, it has not expired or been revoked, and its user still has a role on its
+project.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from minova import exception
 from minova.identity import records
 from minova.identity import tokens
 
-#: type, name and path of what the catalog lists.
+#: type, name and path of the services in the catalog.
 SERVICES = (
     ('compute', 'minova', '/v2.1'),
     ('image', 'minova-image', '/image'),
@@ -30,10 +30,10 @@ _INTERFACES = ('public', 'internal', 'admin')
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """A good token: who has it, for what, until when.
+    """A valid token: its user, scope and times.
 
-    ``roles`` are names, implied ones included. An unscoped token has no
-    project (None) and no roles.
+    ``roles`` are names, implied ones included. An unscoped token has project
+    None and no roles.
     """
 
     user_id: str
@@ -52,20 +52,20 @@ class Token:
 
     @property
     def audit_id(self) -> str:
-        """The id under which logs may name the token."""
+        """The id of the token for logs."""
         return self.audit_ids[0]
 
     @property
     def is_admin(self) -> bool:
-        """Whether the role admin is among the roles."""
+        """Return whether the roles include admin."""
         return 'admin' in self.roles
 
 
 class Identity:
-    """Users, projects and tokens in a directory, made at the first use.
+    """Users, projects and tokens in a directory, created at the first use.
 
-    For one process at a time: a second one would not see what the first
-    takes back. Safe to use from many threads.
+    Only one process may use it: another process would not see revocations. It
+    is safe to use from many threads.
     """
 
     def __init__(self, directory: str) -> None:
@@ -78,16 +78,16 @@ class Identity:
         )
 
     accounts: records.Accounts
-    """Who there is."""
+    """The users, projects and roles."""
 
     initial_passwords: Mapping[str, str]
-    """User name to password if this object made the directory, else empty.
+    """The passwords by user name if this object created the directory.
 
-    The only moment at which the password of ``demo`` can be learnt.
+    Otherwise it is empty: the password of ``demo`` is available only once.
     """
 
     def admin_password(self) -> str:
-        """Return the password of admin; ConfigInvalid if its file is gone."""
+        """Return the password of admin, or ConfigInvalid."""
         return records.read_admin_password(self._directory)
 
     def find_user(
@@ -142,9 +142,9 @@ class Identity:
     def authenticate(
         self, user: records.User | None, password: str
     ) -> records.User:
-        """Return the user if it is the password; Unauthorized if not.
+        """Return the user if the password is correct, or raise Unauthorized.
 
-        None stands for a user that does not exist, and takes as long.
+        None stands for an unknown user, and takes the same time.
         """
         good = records.verify_password(user, password)
         if user is None or not good:
@@ -160,8 +160,8 @@ class Identity:
     ) -> str:
         """Return a new token for a user, on a project or (None) unscoped.
 
-        One that is got with a ``parent`` token expires with it. Unauthorized
-        if the user has no role on the project.
+        A token from a ``parent`` token expires with it. Unauthorized if the
+        user has no role on the project.
         """
         now = clock.now()
         audit_ids: tuple[str, ...] = (tokens.new_audit_id(),)
@@ -183,18 +183,18 @@ class Identity:
         return tokens.encode_token(claims, self.accounts.secret)
 
     def validate_token(self, token: str) -> Token:
-        """Return what a token stands for; Unauthorized if it is not good."""
+        """Return a valid token, or raise Unauthorized."""
         return self._build_token(self._verify_claims(token))
 
     def find_token(self, token: str) -> Token | None:
-        """Return what a token stands for, None if it is not good."""
+        """Return a valid token, or None."""
         try:
             return self.validate_token(token)
         except exception.Unauthorized:
             return None
 
     def revoke_token(self, token: str) -> None:
-        """Take a token back; Unauthorized if it is not good."""
+        """Revoke a token; Unauthorized if it is invalid."""
         self._revoked.add(self._verify_claims(token))
 
     def catalog(self, base_url: str) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ class Identity:
         return claims
 
     def _build_token(self, claims: tokens.Claims) -> Token:
-        """Look up what claims stand for now; Unauthorized if nothing."""
+        """Return the token of these claims, or raise Unauthorized."""
         user = self.accounts.users.get(claims.user_id)
         if user is None:
             raise exception.Unauthorized
@@ -259,5 +259,5 @@ class Identity:
 
 
 def stable_id(*parts: str) -> str:
-    """Return an id that is the same at every start, in Keystone's form."""
+    """Return a stable id in Keystone's form."""
     return hashlib.sha256('/'.join(parts).encode()).hexdigest()[:32]

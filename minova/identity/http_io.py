@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the two companion services read from a request, and refuse in it.
+"""Reading and validation of requests to the embedded services.
 
-Everything a client can send that is no sense ends here or in the schema it is
-checked against, as InvalidInput with a text that names the place. The text
-never quotes a value: it may be a password.
+Every malformed request ends here, or in the schema that validates it, as
+InvalidInput with a text that names the field. The text never quotes a value:
+it may be a password.
 """
 
 from http import HTTPStatus
@@ -20,7 +20,7 @@ from minova import exception
 
 
 class Caller(Protocol):
-    """Who is asking, as the application's auth middleware found out."""
+    """The caller, as the authentication middleware sets it."""
 
     @property
     def user_id(self) -> str:
@@ -28,15 +28,15 @@ class Caller(Protocol):
 
     @property
     def project_id(self) -> str | None:
-        """The project the token is for; None if it is unscoped."""
+        """The project of the token; None if it is unscoped."""
 
     @property
     def is_admin(self) -> bool:
-        """Whether policy counts the caller as an administrator."""
+        """Whether policy regards the caller as an administrator."""
 
 
 def get_caller(req: falcon.Request) -> Caller:
-    """Return who is asking; Unauthorized if the middleware found nobody."""
+    """Return the caller, or raise Unauthorized."""
     found = getattr(req.context, 'caller', None)
     if found is None:
         raise exception.Unauthorized
@@ -44,12 +44,12 @@ def get_caller(req: falcon.Request) -> Caller:
 
 
 def get_base_url(req: falcon.Request) -> str:
-    """Return the URL that clients reach the application by, no slash last."""
+    """Return the base URL of the application, without a slash at the end."""
     return (conf.CONF.api.compute_link_prefix or req.prefix).rstrip('/')
 
 
 def status_phrase(status: int) -> str:
-    """Return what HTTP calls a status; the number for one it does not know."""
+    """Return the HTTP phrase of a status, or the number if it is unknown."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -61,8 +61,8 @@ def read_json(
 ) -> Any:
     """Return the JSON document in the body of a request.
 
-    InvalidInput if it is none or of another media type, TooLarge if it is
-    larger than ``[api] max_request_body_size``.
+    InvalidInput for malformed JSON or another media type, TooLarge above
+    ``[api] max_request_body_size``.
     """
     given = (req.content_type or '').partition(';')[0].strip().lower()
     if given != media_type:
@@ -75,7 +75,7 @@ def read_json(
         raise exception.TooLarge(limit=limit)
     try:
         found = json.loads(content)
-        # A lone surrogate can be written in JSON but never be sent back.
+        # JSON can contain a lone surrogate, but a reply cannot.
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise exception.InvalidInput(
@@ -87,13 +87,13 @@ def read_json(
 def body_stream(req: falcon.Request) -> Any:
     """Return the body as a file that ends where the body ends."""
     if req.env.get('wsgi.input_terminated'):
-        # Bodies without a length can be read here and only here.
+        # The WSGI server ends a body without a length only with this flag.
         return req.stream
     return req.bounded_stream
 
 
 def validate(validator: jsonschema.Draft202012Validator, content: Any) -> None:
-    """Raise InvalidInput, naming the place, unless the schema is met."""
+    """Raise InvalidInput, with the field, unless the schema matches."""
     for error in validator.iter_errors(content):
         path = '/'.join(str(part)[:64] for part in error.absolute_path)
         raise exception.InvalidInput(
@@ -102,7 +102,7 @@ def validate(validator: jsonschema.Draft202012Validator, content: Any) -> None:
 
 
 def _describe_requirement(error: jsonschema.ValidationError) -> str:
-    """Say what a schema asks for without quoting what came instead."""
+    """Describe the requirement without a quote of the actual value."""
     expected: Any = error.validator_value
     instance: Any = error.instance
     match error.validator:
@@ -129,4 +129,4 @@ def _describe_requirement(error: jsonschema.ValidationError) -> str:
             return f'must not have more than {expected} entries'
         case 'pattern' | 'format':
             return f'must match {expected}'
-    return f'does not meet "{error.validator}" of the schema'
+    return f'does not match "{error.validator}" of the schema'

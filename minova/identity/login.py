@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the body of ``POST /v3/auth/tokens`` to a token.
+"""POST /v3/auth/tokens: from a body to a token.
 
-Methods ``password`` and ``token``; scope a project or none. What else
-Keystone has (domain and system scope, trusts, TOTP, application credentials)
-is refused by name. A body that does not fit is 400; a name or password that
-is wrong is 401, with one text for all of them.
+Supported are the methods ``password`` and ``token`` and the scope of a project
+or none. Other features of Keystone (domain and system scope, trusts, TOTP,
+application credentials) are refused with a text that names them. A malformed
+body is 400; a wrong name or password is 401, with the same text.
 """
 
 from collections.abc import Mapping
@@ -76,8 +76,8 @@ _BODY = jsonschema.Draft202012Validator(
 def issue_token(store: embedded.Identity, body: Any) -> str:
     """Return a new token for the login in a request's body.
 
-    InvalidInput if the body does not fit, Unauthorized if the user is not
-    who they say, has no role on the project or asks for what is not offered.
+    InvalidInput for a malformed body; Unauthorized for a wrong user or
+    password, a user without a role on the project, or an unsupported feature.
     """
     http_io.validate(_BODY, body)
     identity = body['auth']['identity']
@@ -86,8 +86,8 @@ def issue_token(store: embedded.Identity, body: Any) -> str:
     for method in dict.fromkeys(identity['methods']):
         if method not in ('password', 'token'):
             raise exception.Unauthorized(
-                'The embedded identity service knows the methods password '
-                'and token; another one was asked for.'
+                'The embedded identity service supports the methods password '
+                'and token; the request has another one.'
             )
         if method not in identity:
             raise exception.InvalidInput(
@@ -124,14 +124,14 @@ def _authenticate_password(
 def _project_id(
     store: embedded.Identity, scope: str | Mapping[str, Any]
 ) -> str | None:
-    """Return the project that is asked for, None for an unscoped token."""
+    """Return the requested project, or None for an unscoped token."""
     if isinstance(scope, str):
         return None
     if 'project' not in scope:
         raise exception.Unauthorized(
-            'The embedded identity service gives tokens for a project, or '
-            'unscoped ones; another scope (a domain, the system, a trust) '
-            'was asked for.'
+            'The embedded identity service has tokens for a project and '
+            'unscoped ones; the request has another scope (a domain, the '
+            'system, a trust).'
         )
     project = scope['project']
     _require_reference(project, 'auth/scope/project')
@@ -144,12 +144,14 @@ def _project_id(
 
 
 def _require_reference(one: Mapping[str, Any], path: str) -> None:
-    """Refuse what has neither an id nor a name in a domain."""
+    """Raise InvalidInput unless there is an id, or a name and a domain."""
     if 'id' in one:
         return
     domain = one.get('domain', {})
     if 'name' not in one or not ('id' in domain or 'name' in domain):
         raise exception.InvalidInput(
-            reason=f'{path} needs an id, or a name and a domain with an id '
-            'or a name.'
+            reason=(
+                f'{path} needs an id, or a name and a domain with an id or a '
+                'name.'
+            )
         )

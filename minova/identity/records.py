@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who there is: the users, projects and roles of the embedded identity.
+"""The users, projects and roles of the embedded identity service.
 
-Made once, at the first start, and read ever after; nothing here changes them.
-Passwords are stored as scrypt hashes (RFC 7914), except the one of ``admin``:
-the all-in-one writes it into clouds.yaml at each start, so it stands in a file
-of its own that only the owner can read.
+The first start creates them; nothing changes them later. Passwords are stored
+as scrypt hashes (RFC 7914), except that of ``admin``: the all-in-one writes it
+into clouds.yaml at each start, so a file that only the owner can read contains
+it.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,11 @@ from minova import clock
 from minova import exception
 from minova.identity import atomic_files
 
-#: About 12 ms and 4 MiB a try. More would not help: the passwords are drawn
-#: with 144 bits, and each thread that answers logins keeps that memory.
+#: About 12 ms and 4 MiB for an attempt. A higher cost has no benefit: the
+#: passwords have 144 random bits, and each thread that handles logins uses
+#: that memory.
 _SCRYPT_COST = {'n': 2**12, 'r': 8, 'p': 1}
-#: What a role gives besides itself, as a deployment of Keystone has it.
+#: The implied roles of a role, as in Keystone.
 _IMPLIED_ROLES = {'admin': ('member', 'reader'), 'member': ('reader',)}
 _PASSWORD_FILE = 'admin-password'  # noqa: S105
 
@@ -38,7 +39,7 @@ class Domain:
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """What owns servers and images."""
+    """The owner of servers and images."""
 
     id: str
     name: str
@@ -48,7 +49,7 @@ class Project:
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """Somebody with a password."""
+    """A user with a password."""
 
     id: str
     name: str
@@ -59,7 +60,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """What somebody may be on a project."""
+    """A role of users on projects."""
 
     id: str
     name: str
@@ -76,7 +77,7 @@ class RoleAssignment:
 
 @dataclasses.dataclass(frozen=True)
 class Accounts:
-    """All of it, by id, and the secret that signs tokens."""
+    """All records by id, and the secret that signs tokens."""
 
     secret: bytes
     domains: Mapping[str, Domain]
@@ -104,9 +105,9 @@ def hash_password(password: str, salt: str) -> str:
 
 
 def verify_password(user: User | None, password: str) -> bool:
-    """Tell whether it is the user's password; for None, no, as slowly.
+    """Return whether the password is correct; for None False, as slowly.
 
-    The time taken does not tell whether the user exists.
+    The duration does not reveal whether the user exists.
     """
     salt, wanted = (
         ('00' * 16, '')
@@ -120,10 +121,10 @@ def verify_password(user: User | None, password: str) -> bool:
 
 
 def open_accounts(directory: str) -> tuple[Accounts, Mapping[str, str]]:
-    """Return what a directory holds, and the passwords if it was just made.
+    """Return the records of a directory, and the passwords if it is new.
 
-    Of two processes that make it at once one does. The password file is
-    written first: a crash between the two leaves nothing that counts.
+    Of two processes that create it at once one succeeds. The password file is
+    written first: a crash between the two files leaves no valid directory.
     """
     atomic_files.make_directory(directory)
     path = os.path.join(directory, 'identity.json')
@@ -142,20 +143,23 @@ def open_accounts(directory: str) -> tuple[Accounts, Mapping[str, str]]:
 
 
 def read_admin_password(directory: str) -> str:
-    """Return the password of admin; ConfigInvalid if its file is gone."""
+    """Return the password of admin; ConfigInvalid if its file is missing."""
     path = os.path.join(directory, _PASSWORD_FILE)
     try:
         with open(path, encoding='utf-8') as file:
             return file.read().strip()
     except (OSError, ValueError) as error:
         raise exception.ConfigInvalid(
-            reason=f'the password of admin cannot be read from {path} '
-            f'({error}); without it, remove the directory to start anew.'
+            reason=(
+                f'the password of admin cannot be read from {path} ({error}); '
+                'restore the file, or remove the directory to create new '
+                'users.'
+            )
         ) from error
 
 
 def new_id() -> str:
-    """Return a new id in the form that Keystone gives: 32 hex digits."""
+    """Return a new id in Keystone's form: 32 hex digits."""
     return clock.uuid4().replace('-', '')
 
 
@@ -208,7 +212,7 @@ def _initial_document() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _read_accounts(path: str) -> Accounts:
-    """Return the records in a file; ConfigInvalid if they do not fit."""
+    """Return the records of a file; ConfigInvalid if they are damaged."""
     document = atomic_files.read_json(path)
     try:
         if document['version'] != 1:
@@ -232,5 +236,7 @@ def _read_accounts(path: str) -> Accounts:
             reason=f'{path} is damaged: {error!r}'
         ) from error
     if len(found.secret) < 32:
-        raise exception.ConfigInvalid(reason=f'{path}: the secret is short.')
+        raise exception.ConfigInvalid(
+            reason=(f'{path}: the secret is too short.')
+        )
     return found

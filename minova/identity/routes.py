@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded Identity v3 over HTTP: versions and tokens.
+"""The embedded Identity v3 over HTTP, under ``/identity``.
 
-Under ``/identity``. What only lists what there is stands in ``lists.py``.
-Nothing is caught here: the application renders what is raised with
-``error_body``.
+This module has versions and tokens, ``catalog_routes`` the lists. Handlers
+catch nothing: the application renders errors with ``error_body``.
 """
 
 import datetime
@@ -17,7 +16,7 @@ from minova.identity import embedded
 from minova.identity import http_io
 from minova.identity import login
 
-#: What the auth middleware lets through without asking for a token.
+#: Endpoints without authentication.
 PUBLIC = frozenset(
     {
         ('GET', '/identity'),
@@ -43,7 +42,7 @@ def routes(store: embedded.Identity) -> list[tuple[str, object]]:
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
-    """Return how Keystone tells an error."""
+    """Return the body of an error in Keystone's form."""
     return {
         'error': {
             'code': status,
@@ -54,51 +53,51 @@ def error_body(status: int, message: str) -> dict[str, Any]:
 
 
 class Versions:
-    """Which versions of the Identity API there are: one."""
+    """The versions of the Identity API."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer with the list, and 300 as Keystone does."""
+        """Reply with the list, and 300 as Keystone does."""
         resp.status = falcon.HTTP_300
         resp.media = {'versions': {'values': [_version(req)]}}
 
 
 class Version:
-    """What version 3 is."""
+    """Version 3 of the Identity API."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer with the version document."""
+        """Reply with the version document."""
         resp.media = {'version': _version(req)}
 
 
 class Tokens:
-    """Tokens: got, looked at, taken back."""
+    """Tokens: issue, show, check, revoke."""
 
     def __init__(self, store: embedded.Identity) -> None:
         self._store = store
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Log in."""
+        """Issue a token."""
         text = login.issue_token(self._store, http_io.read_json(req))
         resp.status = falcon.HTTP_201
         self._show(req, resp, text)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show what the token in X-Subject-Token stands for."""
+        """Show the token in X-Subject-Token."""
         self._show(req, resp, self._subject(req))
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Tell whether the token in X-Subject-Token is good."""
+        """Check the token in X-Subject-Token."""
         self._subject(req)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the token in X-Subject-Token back."""
+        """Revoke the token in X-Subject-Token."""
         self._store.revoke_token(self._subject(req))
         resp.status = falcon.HTTP_204
 
     def _subject(self, req: falcon.Request) -> str:
-        """Return the token that is asked about, which is good.
+        """Return the subject token, if it is valid.
 
-        NotFound if it is not: 401 would say that of the one who asks.
+        NotFound otherwise: 401 would refer to the caller's own token.
         """
         caller = http_io.get_caller(req)
         text = req.get_header('X-Subject-Token') or ''
@@ -137,10 +136,10 @@ class Catalog:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show the catalog to whoever has a token for a project."""
+        """Show the catalog to a caller with a project scope."""
         if http_io.get_caller(req).project_id is None:
             raise exception.Forbidden(
-                'The catalog needs a token for a project; this one is '
+                'The catalog needs a token with a project scope; this one is '
                 'unscoped.'
             )
         base_url = http_io.get_base_url(req)
@@ -171,7 +170,7 @@ def _version(req: falcon.Request) -> dict[str, Any]:
 
 
 def _token(token: embedded.Token) -> dict[str, Any]:
-    """Return a token in Keystone's form, but for roles and catalog."""
+    """Return a token in Keystone's form, without roles and catalog."""
     shown: dict[str, Any] = {
         'methods': list(token.methods),
         'user': {

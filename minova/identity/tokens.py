@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token: what it says, how it is sealed, how it is taken back.
+"""Signed tokens, and the list of revoked ones.
 
-A token is ``payload.signature``, both base64url: the payload says who, on
-which project, from when, until when; the signature is HMAC-SHA256 (RFC 2104)
-over it with the secret of the directory. Nothing is stored of a token but the
-id of one that was taken back, until it would have expired. Names and roles
-are not in it: they are looked up when it is read.
+A token is ``payload.signature``, both base64url: the payload has user,
+project, issue and expiry time; the signature is HMAC-SHA256 (RFC 2104) over it
+with the secret of the directory. Only the ids of revoked tokens are stored,
+until they expire. Names and roles are not in a token: they are read when a
+token is validated.
 """
 
 import base64
@@ -23,17 +23,17 @@ from minova.identity import atomic_files
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
-#: Signed along with the payload, so that a signature made for another purpose
-#: with the same secret is no token.
+#: The signature covers this too: a signature for another purpose with the same
+#: secret is not a valid token.
 _PURPOSE = b'minova token 1:'
 
 
 @dataclasses.dataclass(frozen=True)
 class Claims:
-    """What a token says about itself."""
+    """The content of a token."""
 
     audit_ids: tuple[str, ...]
-    """Its own id; after it, the one of the token it was got with."""
+    """Its own id; after it, the id of its parent token."""
 
     user_id: str
     project_id: str | None
@@ -43,12 +43,12 @@ class Claims:
 
 
 def new_audit_id() -> str:
-    """Return a new id of a token, in Keystone's form: 22 characters."""
+    """Return a new token id in Keystone's form: 22 characters."""
     return _b64encode(bytes.fromhex(clock.uuid4().replace('-', '')))
 
 
 def encode_token(claims: Claims, secret: bytes) -> str:
-    """Return the token that says this."""
+    """Return the token with this content."""
     payload = json.dumps(
         [
             claims.audit_ids,
@@ -64,9 +64,9 @@ def encode_token(claims: Claims, secret: bytes) -> str:
 
 
 def decode_token(token: str, secret: bytes) -> Claims:
-    """Return what a token says; Unauthorized if it is not one of ours.
+    """Return the content of a token; Unauthorized for a wrong signature.
 
-    Whether it has expired is for the caller to see.
+    The caller checks the expiry.
     """
     first, _, second = token.partition('.')
     try:
@@ -75,7 +75,7 @@ def decode_token(token: str, secret: bytes) -> Claims:
         raise exception.Unauthorized from error
     if not hmac.compare_digest(signature, _signature(payload, secret)):
         raise exception.Unauthorized
-    # From here on it is our own writing.
+    # The signature is valid, so the payload is well-formed.
     audit_ids, user_id, project_id, methods, issued, expires = json.loads(
         payload
     )
@@ -90,7 +90,7 @@ def decode_token(token: str, secret: bytes) -> Claims:
 
 
 class Revocations:
-    """The tokens that were taken back before their time, kept in a file."""
+    """The revoked tokens that have not expired, in a file."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -105,7 +105,7 @@ class Revocations:
         return audit_id in self._expiry
 
     def add(self, claims: Claims) -> None:
-        """Take a token back. On disk before this returns."""
+        """Revoke a token, durably."""
         with self._lock:
             now = _to_microseconds(clock.now())
             kept = {

@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images: what the rest of Minova may ask of them, and what it gets.
+"""Images: the interface of the image service, and its implementations.
 
-Two things implement ``Images``: ``embedded`` over a directory of our own,
-``glance`` over HTTP. Nobody outside this package says which; they ask
-``load``. An image cannot be made or changed through the interface: that is
-the image service's business (``routes`` for the embedded one).
+================ ===========================================================
+glance           the client of Glance
+embedded         the embedded image service: a directory, without HTTP
+routes           HTTP of the embedded image service
+attributes       create and patch of an image, and the published schema
+documents        an image as an Image v2 document, and back
+listing          filters, order and pages of an image list
+streams          image data, written with checksums and verified
+qcow2            the header of a qcow2 file, and refused files
+================ ===========================================================
+
+Two classes implement ``ImageService``; ``load`` returns the configured one.
+The interface does not create or change images: this is a task of the image
+service itself.
 """
 
 from collections.abc import Mapping
@@ -18,33 +28,33 @@ from minova import conf
 
 
 class CallerContext(Protocol):
-    """For whom an image is wanted: a request context, or an API caller."""
+    """The caller: a request context, or a caller of the API."""
 
     @property
     def project_id(self) -> str | None:
-        """The project asked for; None has no images of its own."""
+        """The project; None has no images."""
 
     @property
     def is_admin(self) -> bool | None:
-        """Whether everything may be seen."""
+        """Whether all images are visible."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """What the image service says about an image at one moment."""
+    """An image of the image service at one moment."""
 
     id: str
     name: str | None
     status: str
-    """``active`` if it can be booted; ``queued`` before its data is there."""
+    """``active`` if it can be booted; ``queued`` before the upload."""
 
     disk_format: str | None
     container_format: str | None
     size: int | None
-    """Bytes of the data; None before it is there."""
+    """Bytes of the data; None before the upload."""
 
     virtual_size: int | None
-    """Bytes of the disk in it, where that is known."""
+    """Bytes of the disk in it, if known."""
 
     min_disk: int
     """GiB."""
@@ -63,33 +73,34 @@ class Image:
     hidden: bool
     tags: tuple[str, ...]
     properties: Mapping[str, str]
-    """Everything else: ``kernel_id``, ``ramdisk_id``, ``hw_*``, ``os_*``."""
+    """All other properties: ``kernel_id``, ``ramdisk_id``, ``hw_*``, ``os_*``.
+    """
 
     created_at: datetime.datetime
     updated_at: datetime.datetime
 
 
 class ImageService(Protocol):
-    """What is asked of images."""
+    """The interface of an image service."""
 
     def show(self, context: CallerContext, image_id: str) -> Image:
-        """Return an image; ImageNotFound also if the asker may not see it."""
+        """Return an image; ImageNotFound also if the caller cannot see it."""
 
     def download(
         self, context: CallerContext, image_id: str, path: str
     ) -> None:
-        """Write the data of an image to ``path``, whole and verified.
+        """Write the data of an image to ``path``, complete and verified.
 
-        The asker must be able to see it: an image may name others, such as
-        its kernel, that it has no right to. Until all is there ``path`` is
-        not touched. ImageNotFound, ImageNotActive, Unavailable if the service
-        does not answer, OperationFailed if the data is not what the service
-        says it is or cannot be written.
+        The image must be visible to the caller, because an image can name any
+        other, for example as its kernel. ``path`` is unchanged until the data
+        is complete. ImageNotFound, ImageNotActive; Unavailable if the service
+        does not reply; OperationFailed if the data does not match the image's
+        checksum or cannot be written.
         """
 
 
 def is_visible(image: Image, context: CallerContext) -> bool:
-    """Tell whether an image is public, of the asker's project, or all are."""
+    """Return whether an image is public or of the caller's project."""
     if context.is_admin or image.visibility in ('public', 'community'):
         return True
     return image.owner is not None and image.owner == context.project_id
@@ -98,10 +109,10 @@ def is_visible(image: Image, context: CallerContext) -> bool:
 def load() -> ImageService:
     """Return the image service that ``[image] service`` names.
 
-    Nothing is asked of it yet. Raises ConfigInvalid if it could not be asked.
+    This sends no request. ConfigInvalid if the options are incomplete.
     """
     service = conf.CONF.image.service
-    # Glance's client brings keystoneauth, which the embedded one never needs.
+    # Only Glance's client needs keystoneauth.
     module = importlib.import_module(f'minova.images.{service}')
     if service == 'glance':
         module.check()

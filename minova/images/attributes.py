@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be said of an image, by whom: made anew, or patched.
+"""Create and patch of an image: one table of its attributes.
 
-One table says of each attribute what it may be. It is both what
-``/v2/schemas/image`` publishes and what a request is checked against.
+``/v2/schemas/image`` publishes the table, and requests are validated against
+it.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ _COUNT = {'type': 'integer', 'minimum': 0, 'maximum': 2**31 - 1}
 _SIZE = {'type': ['integer', 'null'], 'readOnly': True}
 _READ_ONLY_STRING = {'type': 'string', 'readOnly': True}
 _CHECKSUM = {'type': ['string', 'null'], 'readOnly': True}
-#: Attribute, as it is called in a document, to what it may be.
+#: The attributes of a document and their schemas.
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     'id': {
         'type': 'string',
-        # A pattern's end also matches before a line feed.
+        # Python's $ also matches before a line feed at the end.
         'maxLength': 36,
         'pattern': f'^{embedded.ID_PATTERN.pattern}$',
     },
@@ -74,7 +74,7 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     'self': _READ_ONLY_STRING,
     'schema': _READ_ONLY_STRING,
 }
-#: Of anything that is not named above.
+#: The schema of all other properties.
 PROPERTY = {'type': 'string', 'maxLength': 65535}
 
 _READ_ONLY = frozenset(
@@ -116,10 +116,10 @@ _PATCH = jsonschema.Draft202012Validator(
 
 
 def parse_new(content: Any, context: images.CallerContext) -> images.Image:
-    """Return the queued image that the body of a POST asks for.
+    """Return the queued image for the body of a POST.
 
-    InvalidInput if it does not fit, Forbidden for what the asker must not
-    say.
+    InvalidInput for an invalid body, Forbidden for attributes that the caller
+    may not set.
     """
     http_io.validate(_DOCUMENT, content)
     for name in content:
@@ -136,8 +136,8 @@ def apply_patch(
 ) -> images.Image:
     """Return an image after a JSON patch (RFC 6902) of its document.
 
-    Of the operations add, replace and remove; all of them or none. Conflict
-    if one replaces or removes what is not there.
+    The operations are add, replace and remove, and apply all or none. Conflict
+    for a replace or remove of a missing member.
     """
     http_io.validate(_PATCH, operations)
     before = {
@@ -176,16 +176,16 @@ def _build_image(
     owner: str | None,
     visibility: str,
 ) -> images.Image:
-    """Return the image in a document that is checked, if the asker may."""
+    """Return the image of a valid document, if the caller may write it."""
     if not context.is_admin:
         if document['owner'] != owner:
             raise exception.Forbidden(
-                'Only an administrator may give an image to another project.'
+                'Only an administrator may set the owner to another project.'
             )
         wanted = document['visibility']
         if wanted == 'public' and wanted != visibility:
             raise exception.Forbidden(
-                'Only an administrator may make an image public.'
+                'Only an administrator may set an image public.'
             )
     own = [name for name in document if name not in documents.RESERVED]
     if len(own) > MAX_PROPERTIES:
@@ -194,13 +194,13 @@ def _build_image(
         )
     if not all(0 < len(name) < 256 for name in own):
         raise exception.InvalidInput(
-            reason='the name of a property has 1 to 255 characters.'
+            reason='the name of a property must have 1 to 255 characters.'
         )
     now = clock.now().isoformat()
     return documents.from_document(
         {
             **document,
-            # JSON's 1.0 is a whole number too.
+            # 1.0 is an integer in JSON too.
             'min_disk': int(document['min_disk']),
             'min_ram': int(document['min_ram']),
             'tags': list(dict.fromkeys(document['tags'])),
@@ -214,7 +214,7 @@ def _build_image(
 def _apply_operation(
     document: dict[str, Any], operation: Mapping[str, Any]
 ) -> None:
-    """Carry out one operation of a patch on a document."""
+    """Apply one operation of a patch to a document."""
     name, *rest = _pointer_parts(operation['path'])
     kind = operation['op']
     if kind != 'remove' and 'value' not in operation:
@@ -225,7 +225,9 @@ def _apply_operation(
     if rest:
         if name != 'tags' or len(rest) > 1:
             raise exception.InvalidInput(
-                reason=f'the path of {kind} leads into what has no parts.'
+                reason=(
+                    f'the path of {kind} leads into a value without members.'
+                )
             )
         _apply_to_tags(document['tags'], rest[0], operation)
         return
@@ -244,9 +246,9 @@ def _apply_operation(
 def _apply_to_tags(
     tags: Any, position: str, operation: Mapping[str, Any]
 ) -> None:
-    """Carry out one operation on one of the tags."""
+    """Apply one operation to one of the tags."""
     kind = operation['op']
-    # An earlier operation may have put anything in the place of the list.
+    # An earlier operation may have replaced the list by another value.
     count = len(tags) if isinstance(tags, list) else -1
     if kind == 'add' and position == '-':
         index = count

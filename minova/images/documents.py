@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An image as an Image v2 document, and back.
 
-The form that Glance sends, that we send, and that the embedded service keeps
-on disk: named attributes and free properties side by side in one object.
+Glance, the embedded service and its files use this form: attributes and free
+properties together in one object.
 """
 
 from collections.abc import Mapping
@@ -11,30 +11,30 @@ from typing import Any
 
 from minova import images
 
-#: Where an attribute is called otherwise in a document.
+#: Attributes with another name in a document.
 _RENAMED = {
     'hidden': 'os_hidden',
     'hash_algo': 'os_hash_algo',
     'hash_value': 'os_hash_value',
 }
-#: The attributes, as they are called in a document.
+#: The attributes, by their names in a document.
 ATTRIBUTES = frozenset(
     _RENAMED.get(name, name)
     for name in images.Image.__dataclass_fields__
     if name != 'properties'
 )
-#: What stands beside them in a document and is no property either.
+#: Other members of a document that are no properties.
 _LINKS = frozenset(
     {'self', 'file', 'schema', 'direct_url', 'locations', 'stores'}
 )
-#: No free property may be called like one of these.
+#: Names that a free property may not have.
 RESERVED = ATTRIBUTES | _LINKS
 
 
 def to_document(
     image: images.Image, timespec: str = 'microseconds'
 ) -> dict[str, Any]:
-    """Return an image as a document, without the links in it."""
+    """Return an image as a document, without links."""
     found: dict[str, Any] = dict(image.properties)
     for name in images.Image.__dataclass_fields__:
         if name != 'properties':
@@ -47,9 +47,9 @@ def to_document(
 
 
 def from_document(document: Mapping[str, Any]) -> images.Image:
-    """Return the image that a document tells of.
+    """Return the image of a document.
 
-    KeyError, TypeError or ValueError if it is none.
+    KeyError, TypeError or ValueError if it is malformed.
     """
     hashed = document.get('os_hash_value')
     return images.Image(
@@ -82,7 +82,7 @@ def from_document(document: Mapping[str, Any]) -> images.Image:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f'{value!r} is no string')
+        raise TypeError(f'{value!r} is not a string')
     return value
 
 
@@ -90,7 +90,7 @@ def _number(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{value!r} is no whole number')
+        raise TypeError(f'{value!r} is not an integer')
     return value
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded image service, without its HTTP: a directory of images.
+"""The embedded image service, without HTTP: a directory of images.
 
-Of each image there is ``ID.json`` (its document) and, once it is active,
-``ID.data``. Both only ever appear whole, and the document says ``active``
-only after the data is on disk: whatever a crash leaves, an image that is
-active has its data. One process writes, from any number of threads; others
-may read the same directory meanwhile.
+An image is ``ID.json`` (its document) and, once it is active, ``ID.data``.
+Both appear atomically, and the document becomes ``active`` after the data is
+on disk: an active image has its data after any crash. One process writes, with
+any number of threads; other processes may read the directory.
 
-It knows which images an asker sees. Who may write is for ``routes`` to say.
+This module decides which images a caller sees; ``routes`` decides who may
+write.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from minova.images import streams
 
 LOG = log.getLogger(__name__)
 
-#: Ids become file names, so nothing else is taken for one.
+#: Ids become file names, so other strings are never used as ids.
 ID_PATTERN = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 
@@ -44,9 +44,9 @@ class EmbeddedImages:
         self._uploading: set[str] = set()
 
     def recover(self) -> None:
-        """Remove what a crash left behind.
+        """Remove incomplete files of a crash.
 
-        For the process that writes, before it begins to.
+        Call it in the writing process, before its first write.
         """
         with _store_errors():
             atomic_files.remove_partial_files(self._directory)
@@ -59,7 +59,7 @@ class EmbeddedImages:
     def show(
         self, context: images.CallerContext, image_id: str
     ) -> images.Image:
-        """Return an image; ImageNotFound also if the asker may not see it."""
+        """Return an image; ImageNotFound also if the caller cannot see it."""
         image = self._with_upload_status(self._load(image_id))
         if not images.is_visible(image, context):
             raise exception.ImageNotFound(image_id=image_id[:64])
@@ -68,7 +68,7 @@ class EmbeddedImages:
     def list_visible(
         self, context: images.CallerContext
     ) -> list[images.Image]:
-        """Return all images that the asker may see, in no order."""
+        """Return all images that are visible to the caller, unordered."""
         found = []
         for name in os.listdir(self._directory):
             image_id, suffix = os.path.splitext(name)
@@ -79,30 +79,28 @@ class EmbeddedImages:
             except exception.ImageNotFound:
                 continue  # deleted since
             except exception.Failed as error:
-                LOG.warning('An image is left out of the list: %s', error)
+                LOG.warning('Image %s is damaged; not listed', error)
                 continue
             if images.is_visible(image, context):
                 found.append(image)
         return found
 
     def add(self, image: images.Image) -> None:
-        """Keep a new image; Conflict if there is one with its id."""
+        """Add a new image; Conflict if its id exists."""
         with self._lock, _store_errors():
-            # While its data comes in, an id that was deleted is not free.
+            # During an upload the id of a deleted image is not free.
             taken = os.path.exists(self._path(image.id, '.json'))
             if taken or image.id in self._uploading:
-                raise exception.Conflict(
-                    reason=f'there already is an image {image.id}.'
-                )
+                raise exception.Conflict(reason=f'image {image.id} exists.')
             self._store(image)
 
     def update(
         self, image_id: str, change: Callable[[images.Image], images.Image]
     ) -> images.Image:
-        """Replace an image by what ``change`` makes of it; return that.
+        """Replace an image by the result of ``change`` and return it.
 
-        Nobody else changes it meanwhile. If ``change`` raises nothing is
-        changed.
+        There is no other change at the same time. If ``change`` raises, the
+        image is unchanged.
         """
         with self._lock, _store_errors():
             before = self._load(image_id)
@@ -121,7 +119,7 @@ class EmbeddedImages:
                 raise exception.Forbidden(
                     f'Image {image_id} is protected and cannot be deleted.'
                 )
-            # The document first: data without one is removed at the start.
+            # The document first: ``recover`` removes data without a document.
             atomic_files.remove(self._path(image_id, '.json'))
             atomic_files.remove(self._path(image_id, '.data'))
 
@@ -131,11 +129,11 @@ class EmbeddedImages:
         source: streams.Readable,
         length: int | None = None,
     ) -> images.Image:
-        """Take in the data of a queued image, which then is active.
+        """Store the data of a queued image, which becomes active.
 
-        ``length`` is how many bytes were announced, if any were. Conflict if
-        the image is not queued; TooLarge above ``[image] max_upload_bytes``;
-        InvalidInput if the data is not what it is said to be. After any
+        ``length`` is the announced number of bytes, if any. Conflict if the
+        image is not queued; TooLarge above ``[image] max_upload_bytes``;
+        InvalidInput if the data does not match its announcement. After a
         failure the image is queued as before.
         """
         with self._claim_upload(image_id) as image, _store_errors():
@@ -154,20 +152,20 @@ class EmbeddedImages:
     def open_data(self, image: images.Image) -> BinaryIO:
         """Return the data of an active image, open for reading.
 
-        It stays whole even if the image is deleted meanwhile.
+        The data stays readable even if the image is deleted meanwhile.
         """
         try:
             return open(self._path(image.id, '.data'), 'rb')
         except FileNotFoundError as error:
             self._load(image.id)
             raise exception.OperationFailed(
-                cause=f'Image {image.id}', reason='its data is lost.'
+                cause='its data is missing.', reason='its data is lost.'
             ) from error
 
     def download(
         self, context: images.CallerContext, image_id: str, path: str
     ) -> None:
-        """Write the data of an image to ``path``: see ``images.Images``."""
+        """Write image data to ``path``: see ``images.ImageService``."""
         image = self.show(context, image_id)
         if image.status != 'active':
             raise exception.ImageNotActive(image_id=image_id)
@@ -182,18 +180,22 @@ class EmbeddedImages:
 
     @contextlib.contextmanager
     def _claim_upload(self, image_id: str) -> Iterator[images.Image]:
-        """Let one upload of an image go on at a time."""
+        """Allow one upload of an image at a time."""
         with self._lock:
             image = self._with_upload_status(self._load(image_id))
             if image.status != 'queued':
                 raise exception.Conflict(
-                    reason=f'image {image_id} is {image.status}; data is '
-                    'taken for a queued one.'
+                    reason=(
+                        f'image {image_id} is {image.status}; only a queued '
+                        'image accepts data.'
+                    )
                 )
             if image.disk_format is None or image.container_format is None:
                 raise exception.InvalidInput(
-                    reason='disk_format and container_format must be set '
-                    'before data is uploaded.'
+                    reason=(
+                        'set disk_format and container_format before you '
+                        'upload data.'
+                    )
                 )
             self._uploading.add(image_id)
         try:
@@ -205,7 +207,7 @@ class EmbeddedImages:
     def _activate(
         self, image_id: str, received: streams.ReceivedData
     ) -> images.Image:
-        """Say of an image that its data, which is on disk, is there."""
+        """Mark an image as active; its data is on disk."""
         try:
             before = self._load(image_id)
         except exception.ImageNotFound:
@@ -221,7 +223,7 @@ class EmbeddedImages:
         return after
 
     def _with_upload_status(self, image: images.Image) -> images.Image:
-        """Return an image as others see it while data comes in."""
+        """Return an image as others see it during an upload."""
         if image.status == 'queued' and image.id in self._uploading:
             return dataclasses.replace(image, status='saving')
         return image
@@ -232,10 +234,10 @@ class EmbeddedImages:
         except exception.ImageNotFound:
             return False
         except exception.Failed:
-            return True  # of a damaged document the data is all that is left
+            return True  # only the data of a damaged image is readable
 
     def _load(self, image_id: str) -> images.Image:
-        """Return an image; ImageNotFound, or Failed if it is damaged."""
+        """Return an image; ImageNotFound, OperationFailed if damaged."""
         if not ID_PATTERN.fullmatch(image_id):
             raise exception.ImageNotFound(image_id=image_id[:64])
         path = self._path(image_id, '.json')
@@ -264,7 +266,7 @@ def open_images() -> EmbeddedImages:
 
 @contextlib.contextmanager
 def _store_errors() -> Iterator[None]:
-    """Turn a full or failing disk into what a client can be told."""
+    """Raise Unavailable for a full or failing disk."""
     try:
         yield
     except OSError as error:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of a real Glance, over keystoneauth.
+"""The client of Glance, over keystoneauth.
 
-It logs in with the service user of the option group ``[image]``, not with the
-user's token: what an operation needs may be needed long after that token has
-expired. So it decides by itself, from whose project the asker is, whether the
-asker sees an image. What Glance does not answer now it is asked again a few
-times; then the whole is Unavailable.
+It logs in with the service user of the group ``[image]`` and not with the
+user's token: an operation may need an image after the token has expired. So
+this module decides, by the caller's project, which images a caller sees.
+Failed requests are retried a few times; then the error is Unavailable.
 """
 
 from collections.abc import Callable
@@ -35,14 +34,14 @@ _Result = TypeVar('_Result')
 
 
 class _RetryableError(Exception):
-    """It may go better the next time."""
+    """A temporary failure; the request is retried."""
 
 
 def options() -> list[Any]:
     """Return keystoneauth's options of the group ``[image]``.
 
-    With our defaults, also for the sample configuration. What an
-    authentication plugin adds (``username`` and so on) is not among them.
+    They have Minova's defaults, also in the sample configuration. The options
+    of the authentication plugin (``username`` and so on) are not included.
     """
     found = [
         *loading.get_auth_common_conf_options(),
@@ -68,7 +67,7 @@ class GlanceImages:
     def show(
         self, context: images.CallerContext, image_id: str
     ) -> images.Image:
-        """Return an image: see ``images.Images``."""
+        """Return an image: see ``images.ImageService``."""
         image = _retry(lambda: self._show(image_id))
         if images.is_visible(image, context):
             return image
@@ -81,7 +80,7 @@ class GlanceImages:
     def download(
         self, context: images.CallerContext, image_id: str, path: str
     ) -> None:
-        """Write the data of an image to ``path``: see ``images.Images``."""
+        """Write image data to ``path``: see ``images.ImageService``."""
         image = self.show(context, image_id)
         if image.status != 'active':
             raise exception.ImageNotActive(image_id=image_id)
@@ -108,7 +107,7 @@ class GlanceImages:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise exception.Unavailable(
                 what=_SERVICE,
-                reason=f'what it answers is no image ({error!r}).',
+                reason=f'its reply is not an image ({error!r}).',
             ) from error
 
     def _is_member(self, image_id: str, project_id: str) -> bool:
@@ -119,23 +118,25 @@ class GlanceImages:
         return True
 
     def _data(self, image_id: str, deadline: float) -> Generator[bytes]:
-        """Give the data of an image as it comes; Unavailable if too slowly."""
+        """Yield the data of an image; Unavailable if it is too slow."""
         with self._get(image_id, '/file', stream=True) as response:
             for chunk in response.iter_content(streams.CHUNK_BYTES):
                 if clock.monotonic() > deadline:
                     raise exception.Unavailable(
                         what=_SERVICE,
-                        reason=f'image {image_id} did not arrive in time; '
-                        'see download_timeout in [image].',
+                        reason=(
+                            f'image {image_id} did not arrive in time; see '
+                            '[image] download_timeout.'
+                        ),
                     )
                 yield chunk
 
     def _get(
         self, image_id: str, suffix: str = '', stream: bool = False
     ) -> requests.Response:
-        """Ask once; ImageNotFound, Unavailable or _TryAgainError."""
+        """Send one request; ImageNotFound, Unavailable or _TryAgainError."""
         if not re.fullmatch('[0-9A-Za-z-]{1,64}', image_id):
-            # An id is part of the path, and this is nobody's id.
+            # The id is part of the path, and no image has such an id.
             raise exception.ImageNotFound(image_id=image_id[:64])
         try:
             response: requests.Response = self._get_adapter().get(
@@ -164,13 +165,15 @@ class GlanceImages:
         if url is None:
             raise exception.Unavailable(
                 what=_SERVICE,
-                reason='the catalog has no endpoint for it; see '
-                'valid_interfaces and region_name in [image].',
+                reason=(
+                    'the catalog has no endpoint for it; see [image] '
+                    'valid_interfaces and region_name.'
+                ),
             )
         return re.sub(r'(/v\d+(\.\d+)?)?/*$', '', url)
 
     def _get_adapter(self) -> Any:
-        """Return the adapter, made at the first use; asks nobody yet."""
+        """Return the adapter, created at the first use without a request."""
         with self._lock:
             if self._adapter is None:
                 self._adapter = _make_adapter()
@@ -178,7 +181,7 @@ class GlanceImages:
 
 
 def open_images() -> GlanceImages:
-    """Return the Glance of the group ``[image]``."""
+    """Return the Glance client of the group ``[image]``."""
     return GlanceImages()
 
 
@@ -188,7 +191,7 @@ def check() -> None:
 
 
 def _make_adapter() -> Any:
-    """Return what the options say; ConfigInvalid if they say too little."""
+    """Return the authentication and session; ConfigInvalid if incomplete."""
     conf.CONF.register_opts(options(), group=_GROUP)
     try:
         auth = loading.load_auth_from_conf_options(conf.CONF, _GROUP)
@@ -202,28 +205,30 @@ def _make_adapter() -> Any:
         raise exception.ConfigInvalid(reason=f'[image]: {error}') from error
     if auth is None:
         raise exception.ConfigInvalid(
-            reason='[image] auth_type is not set; images come from Glance '
-            'and the service user must log in.'
+            reason=(
+                '[image] auth_type is not set; set it and the options of the '
+                'service user, which logs in to Glance.'
+            )
         )
     return adapter
 
 
 def _raise_for_status(status: int, image_id: str) -> requests.Response:
-    """Raise what an answer with no image in it means."""
+    """Raise the error for a reply without an image."""
     if status in (403, 404):
         raise exception.ImageNotFound(image_id=image_id)
     if status in _RETRYABLE_STATUSES:
-        raise _RetryableError(f'it answers {status}.')
+        raise _RetryableError(f'its reply is {status}.')
     if status == 204:
         raise exception.ImageNotActive(image_id=image_id)
     hint = '; see the credentials in [image]' if status == 401 else ''
     raise exception.Unavailable(
-        what=_SERVICE, reason=f'it answers {status}{hint}.'
+        what=_SERVICE, reason=f'its reply is {status}{hint}.'
     )
 
 
 def _retry(func: Callable[[], _Result]) -> _Result:
-    """Ask until there is an answer, as often as ``[image] attempts`` says."""
+    """Retry a request, up to ``[image] attempts`` times."""
     attempts = conf.CONF.image.attempts
     for attempt in range(1, attempts + 1):
         try:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The query of an image list: which images, in which order, from where on.
+"""The query of an image list: filters, order and pages.
 
-A parameter that is nothing else is taken for a free property that must have
-that value, as Glance does.
+An unknown parameter filters by a free property with this value, as in Glance.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,7 @@ _SORT_KEYS = (
     'min_disk',
     'min_ram',
 )
-#: Filters that also take ``in:one,two``.
+#: Filters that also accept ``in:one,two``.
 _CHOICES = ('id', 'name', 'status', 'container_format', 'disk_format')
 _EXACT = ('visibility', 'owner', 'checksum', 'os_hash_value')
 _OPERATORS = {
@@ -44,7 +43,7 @@ _OPERATORS = {
     'eq': operator.eq,
     'neq': operator.ne,
 }
-#: What says which page is wanted, not which images.
+#: Parameters that select the page, not the images.
 _PAGING = ('limit', 'marker', 'sort', 'sort_key', 'sort_dir')
 _IGNORED = ('member_status',)
 
@@ -52,10 +51,9 @@ _IGNORED = ('member_status',)
 def select_page(
     found: Sequence[images.Image], params: _Params
 ) -> tuple[list[images.Image], str | None]:
-    """Return the page that is asked for, and the id to go on after, if any.
+    """Return the requested page, and the marker of the next one, if any.
 
-    InvalidInput if a parameter makes no sense or the marker is not among
-    ``found``.
+    InvalidInput for an invalid parameter or a marker that is not in ``found``.
     """
     tests = _make_tests(params)
     limit = _page_size(params)
@@ -65,7 +63,7 @@ def select_page(
         places = [image.id for image in order]
         if marker not in places:
             raise exception.InvalidInput(
-                reason='there is no image with the id given as marker.'
+                reason='there is no image with the id of the marker.'
             )
         order = order[places.index(marker) + 1 :]
     fitting = [image for image in order if all(test(image) for test in tests)]
@@ -75,7 +73,7 @@ def select_page(
 
 
 def page_path(params: _Params, marker: str | None = None) -> str:
-    """Return the path of a page of the same list, from ``marker`` on."""
+    """Return the path of the page after ``marker`` of the same list."""
     kept = {name: params[name] for name in params if name != 'marker'}
     if marker is not None:
         kept['marker'] = marker
@@ -84,12 +82,12 @@ def page_path(params: _Params, marker: str | None = None) -> str:
 
 
 def _make_tests(params: _Params) -> list[_Test]:
-    """Return what an image must pass to be listed."""
+    """Return the predicates of the filters."""
     tests = [_make_test(name, params) for name in params]
     if 'os_hidden' not in params:
         tests.append(lambda image: not image.hidden)
     if 'visibility' not in params:
-        # Community images are for those who know of them.
+        # Community images are listed on request only.
         tests.append(lambda image: image.visibility != 'community')
     return [test for test in tests if test is not None]
 
@@ -133,13 +131,13 @@ def _single_value(params: _Params, name: str) -> str | None:
     value = params.get(name)
     if isinstance(value, list):
         raise exception.InvalidInput(
-            reason=f'{name[:64]} is given more than once.'
+            reason=f'{name[:64]} must not be repeated.'
         )
     return value
 
 
 def _parse_choices(text: str) -> frozenset[str]:
-    """Return the values that a filter allows: one, or a quotable list."""
+    """Return the values of a filter: one, or a list with quotes."""
     if not text.startswith('in:'):
         return frozenset({text})
     return frozenset(
@@ -160,7 +158,7 @@ def _parse_flag(name: str, text: str) -> bool:
 def _parse_number(name: str, text: str) -> int:
     if not re.fullmatch('[0-9]{1,18}', text):
         raise exception.InvalidInput(
-            reason=f'{name} must be a whole number, not negative.'
+            reason=f'{name} must be a non-negative integer.'
         )
     return int(text)
 
@@ -176,8 +174,10 @@ def _parse_time(
         moment = datetime.datetime.fromisoformat(rest)
     except ValueError as error:
         raise exception.InvalidInput(
-            reason=f'{name} must be a time in ISO 8601, after one of '
-            f'{", ".join(_OPERATORS)} and a colon.'
+            reason=(
+                f'{name} must be an ISO 8601 time after one of '
+                f'{", ".join(_OPERATORS)} and a colon.'
+            )
         ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
@@ -193,7 +193,7 @@ def _page_size(params: _Params) -> int:
 
 
 def _parse_sort(params: _Params) -> list[tuple[str, bool]]:
-    """Return the keys to sort by, the first first, and which go down."""
+    """Return the sort keys, the first first, and which are descending."""
     given = _single_value(params, 'sort')
     if given is not None:
         if 'sort_key' in params or 'sort_dir' in params:
@@ -222,7 +222,7 @@ def _parse_sort(params: _Params) -> list[tuple[str, bool]]:
                 reason=f'images are sorted by {", ".join(_SORT_KEYS)}, asc '
                 'or desc.'
             )
-    # Pages need one order, also of images that are alike.
+    # Pages need a total order, also of equal images.
     return [
         *((key, direction == 'desc') for key, direction in pairs),
         ('id', pairs[-1][1] == 'desc'),
@@ -237,7 +237,7 @@ def _values(params: _Params, name: str) -> list[str]:
 def _sort(
     found: Sequence[images.Image], order: list[tuple[str, bool]]
 ) -> list[images.Image]:
-    """Return images in an order; what has no value comes before the rest."""
+    """Return sorted images; missing values sort first."""
     ordered = list(found)
     for key, down in reversed(order):
         ordered.sort(key=_sort_value(key), reverse=down)

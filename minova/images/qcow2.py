@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the header of a qcow2 file says, and which files are refused for it.
+"""The header of a qcow2 file, and refused files.
 
 The format is QEMU's ``docs/interop/qcow2.txt``; numbers are big-endian. A
-guest's disk must consist of the uploaded bytes alone: a file that names
-another one (a backing file, an external data file) would have the hypervisor
-open whatever its author named, on the host.
+guest's disk must consist of the uploaded data alone: with a file that names
+another one (a backing file, an external data file) the hypervisor would open
+any file of the host that the author names.
 """
 
 import struct
@@ -12,7 +12,7 @@ import struct
 from minova import exception
 
 MAGIC = b'QFI\xfb'
-#: How many bytes ``virtual_size`` wants to see of a file.
+#: The number of bytes that ``virtual_size`` needs.
 HEADER_BYTES = 104
 
 _BASIC = struct.Struct('>4sIQIIQI')
@@ -26,9 +26,9 @@ _KNOWN = 0b11111
 
 
 def virtual_size(head: bytes) -> int:
-    """Return the size in bytes of the disk that a file begins like this.
+    """Return the size in bytes of the disk in a file with this header.
 
-    InvalidInput if it is no qcow2 file, or one that is not taken.
+    InvalidInput for another format, or a refused qcow2 file.
     """
     if len(head) < _V2_BYTES or not head.startswith(MAGIC):
         raise _invalid_input('the data is not in the format qcow2.')
@@ -55,7 +55,7 @@ def virtual_size(head: bytes) -> int:
 
 
 def _check_features(features: int) -> None:
-    """Refuse what a reader must understand and we do not want."""
+    """Raise InvalidInput for refused or unknown incompatible features."""
     if features & _EXTERNAL_DATA:
         raise _invalid_input(
             'a qcow2 image must not have an external data file.'
@@ -63,9 +63,7 @@ def _check_features(features: int) -> None:
     if features & _CORRUPT:
         raise _invalid_input('the qcow2 image is marked as corrupt.')
     if features & ~_KNOWN:
-        raise _invalid_input(
-            'the qcow2 image needs features that are not known.'
-        )
+        raise _invalid_input('the qcow2 image needs unknown features.')
 
 
 def _invalid_input(reason: str) -> exception.InvalidInput:

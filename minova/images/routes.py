@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded Image v2 over HTTP, under ``/image``.
 
-Everybody sees public images and those of their project; only the owner or an
-administrator changes one. Not offered: members, import, staging, several
-stores. Nothing is caught here: the application renders what is raised with
+Users see public images and those of their project; only the owner or an
+administrator changes one. There are no members, no import, no staging and no
+stores. Handlers catch nothing: the application renders errors with
 ``error_body``.
 """
 
@@ -20,7 +20,7 @@ from minova.images import documents
 from minova.images import embedded
 from minova.images import listing
 
-#: What the auth middleware lets through without asking for a token.
+#: Endpoints without authentication.
 PUBLIC = frozenset(
     {('GET', '/image'), ('GET', '/image/'), ('GET', '/image/versions')}
 )
@@ -54,7 +54,7 @@ def routes(store: embedded.EmbeddedImages) -> list[tuple[str, object]]:
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
-    """Return how an error is told."""
+    """Return the body of an error."""
     return {
         'code': status,
         'title': http_io.status_phrase(status),
@@ -63,13 +63,13 @@ def error_body(status: int, message: str) -> dict[str, Any]:
 
 
 class Versions:
-    """Which versions of the Image API there are."""
+    """The versions of the Image API."""
 
     def __init__(self, status: str) -> None:
         self._status = status
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer with the list."""
+        """Reply with the list."""
         url = f'{http_io.get_base_url(req)}/image/v2/'
         resp.status = self._status
         resp.media = {
@@ -91,7 +91,7 @@ class Collection:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List a page of those that the caller sees."""
+        """List a page of the visible images."""
         found = self._store.list_visible(http_io.get_caller(req))
         shown, marker = listing.select_page(found, req.params)
         resp.media = {
@@ -103,11 +103,12 @@ class Collection:
             resp.media['next'] = listing.page_path(req.params, marker)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Make one without data."""
+        """Create an image without data."""
         caller = http_io.get_caller(req)
         if caller.project_id is None:
             raise exception.Forbidden(
-                'An image needs a token for a project; this one is unscoped.'
+                'An image needs a token with a project scope; this one is '
+                'unscoped.'
             )
         image = attributes.parse_new(http_io.read_json(req), caller)
         self._store.add(image)
@@ -127,13 +128,13 @@ class Member:
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
-        """Show it."""
+        """Show the image."""
         resp.media = _view(self._store.show(http_io.get_caller(req), image_id))
 
     def on_patch(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
-        """Change what is said of it."""
+        """Patch the image."""
         caller = http_io.get_caller(req)
         _check_writable(self._store, caller, image_id, 'modify_image')
         operations = http_io.read_json(req, _PATCH_TYPE)
@@ -149,7 +150,7 @@ class Member:
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
-        """Remove it and its data."""
+        """Delete the image and its data."""
         _check_writable(
             self._store, http_io.get_caller(req), image_id, 'delete_image'
         )
@@ -166,7 +167,7 @@ class Data:
     def on_put(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
-        """Take it in, once."""
+        """Store the data."""
         _check_writable(
             self._store, http_io.get_caller(req), image_id, 'upload_image'
         )
@@ -181,7 +182,7 @@ class Data:
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
-        """Give it out; 204 if there is none yet."""
+        """Return the data; 204 if there is none yet."""
         image = self._store.show(http_io.get_caller(req), image_id)
         if image.status != 'active':
             resp.status = falcon.HTTP_204
@@ -204,7 +205,7 @@ class Tag:
         image_id: str,
         tag: str,
     ) -> None:
-        """Give the image the tag, unless it has it."""
+        """Add the tag."""
         self._patch(req, image_id, {'op': 'add', 'path': '/tags/-'}, tag)
         resp.status = falcon.HTTP_204
 
@@ -215,7 +216,7 @@ class Tag:
         image_id: str,
         tag: str,
     ) -> None:
-        """Take the tag away; NotFound if the image does not have it."""
+        """Remove the tag; NotFound if the image does not have it."""
         image = self._store.show(http_io.get_caller(req), image_id)
         if tag not in image.tags:
             raise exception.NotFound(
@@ -242,21 +243,21 @@ class Tag:
 
 
 class Schema:
-    """A JSON schema that says what a document looks like."""
+    """A JSON schema of a document."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show it."""
+        """Show the schema."""
         resp.media = self._schema
 
 
 class ImportMethods:
-    """The ways to import an image besides PUT: none."""
+    """The import methods besides PUT: none."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show that there is none."""
+        """Show an empty list."""
         resp.media = {
             'import-methods': {
                 'description': 'Import methods available.',
@@ -272,7 +273,7 @@ def _check_writable(
     image_id: str,
     action: str,
 ) -> None:
-    """Refuse who does not see an image, and who sees it but has no right."""
+    """Raise ImageNotFound for a hidden image, else Forbidden."""
     image = store.show(caller, image_id)
     own = image.owner is not None and image.owner == caller.project_id
     if not (caller.is_admin or own):
@@ -280,7 +281,7 @@ def _check_writable(
 
 
 def _length(req: falcon.Request) -> int | None:
-    """Return how many bytes the client says are coming, if it does."""
+    """Return the announced number of bytes, or None."""
     announced = req.get_header('X-OpenStack-Image-Size')
     if announced is None:
         return req.content_length
@@ -292,7 +293,7 @@ def _length(req: falcon.Request) -> int | None:
 
 
 def _view(image: images.Image) -> dict[str, Any]:
-    """Return an image as it is shown: to the second, with its links."""
+    """Return an image as a document, with links."""
     path = f'/v2/images/{image.id}'
     return {
         **documents.to_document(image, 'seconds'),

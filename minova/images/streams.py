@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image data in motion: taken in with its sums, given out verified.
+"""Image data: stored with checksums, and verified when it is copied.
 
-Never more than a chunk of it is in memory.
+At most one chunk is in memory.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ from minova import images
 from minova.identity import atomic_files
 from minova.images import qcow2
 
-#: Bytes in memory of an image at a time.
+#: Bytes of an image in memory at a time.
 CHUNK_BYTES = 1 << 20
 
-#: The sums that everybody can make; those of variable length are not for this.
+#: The hash algorithms of every platform, without those of variable length.
 _HASH_ALGORITHMS = {
     name for name in hashlib.algorithms_guaranteed if 'shake' not in name
 }
@@ -33,7 +33,7 @@ class Readable(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ReceivedData:
-    """What was found out about data while it was taken in."""
+    """The size and the checksums of stored data."""
 
     size: int
     virtual_size: int | None
@@ -49,10 +49,10 @@ def receive(
     limit: int,
     length: int | None = None,
 ) -> ReceivedData:
-    """Copy a body to a file and return what it is.
+    """Copy a body to a file and return its size and checksums.
 
     TooLarge above ``limit`` bytes; InvalidInput if it ends before ``length``,
-    is empty, or is not in the format it is said to be in.
+    is empty, or has another format than announced.
     """
     if length is not None and length > limit:
         raise exception.TooLarge(limit=limit)
@@ -72,7 +72,7 @@ def receive(
         chunk = _read(source, CHUNK_BYTES)
     if length is not None and size != length:
         raise exception.InvalidInput(
-            reason=f'the body has {size} bytes, {length} were announced.'
+            reason=f'the body has {size} bytes, but {length} were announced.'
         )
     return ReceivedData(
         size=size,
@@ -86,14 +86,14 @@ def receive(
 def write_verified(
     image: images.Image, chunks: Iterable[bytes], path: str
 ) -> None:
-    """Write data to ``path`` if it is what the image service says it is.
+    """Write data to ``path`` if it matches the image.
 
-    OperationFailed if it is not; ``path`` is then untouched.
+    OperationFailed if it does not; ``path`` is then unchanged.
     """
     algorithm, wanted = _expected_hash(image)
     found = hashlib.new(algorithm, usedforsecurity=False)
     size = 0
-    # Readable for the hypervisor, which runs as another user.
+    # The hypervisor, which runs as another user, reads the file.
     with atomic_files.atomic_write(path, 0o644) as file:
         for chunk in chunks:
             size += len(chunk)
@@ -102,15 +102,17 @@ def write_verified(
             found.update(chunk)
             file.write(chunk)
         if image.size is not None and size != image.size:
-            raise _corrupt_error(image, 'its size is not the recorded one')
+            raise _corrupt_error(
+                image, 'its size differs from the recorded one'
+            )
         if wanted is not None and found.hexdigest() != wanted.lower():
             raise _corrupt_error(
-                image, f'its {algorithm} is not the recorded one'
+                image, f'its {algorithm} differs from the recorded one'
             )
 
 
 def _expected_hash(image: images.Image) -> tuple[str, str | None]:
-    """Return the best sum that is known of an image, and how it is made."""
+    """Return the strongest checksum of an image, and its algorithm."""
     algorithm = (image.hash_algo or '').lower()
     if image.hash_value and algorithm in _HASH_ALGORITHMS:
         return algorithm, image.hash_value
@@ -122,31 +124,33 @@ def _corrupt_error(
 ) -> exception.OperationFailed:
     return exception.OperationFailed(
         cause=f'Download of image {image.id}',
-        reason=f'the data was discarded, as {what}.',
+        reason=f'the data was discarded: {what}.',
     )
 
 
 def inspect_header(head: bytes, disk_format: str) -> int | None:
-    """Return the disk's size where the header tells; refuse some data.
+    """Return the size of the disk, if the header has it.
 
-    InvalidInput for a body that is empty, is not what it is said to be, or
-    names other files.
+    InvalidInput for an empty body, another format than announced, or a file
+    that names other files.
     """
     if not head:
         raise exception.InvalidInput(reason='the body is empty.')
     if disk_format == 'qcow2':
         return qcow2.virtual_size(head)
     if head.startswith(qcow2.MAGIC):
-        # A hypervisor that guessed the format would follow its header.
+        # A hypervisor that probes the format would follow its header.
         raise exception.InvalidInput(
-            reason=f'the image is said to be {disk_format}, and the data is '
-            'in the format qcow2.'
+            reason=(
+                f'the disk_format of the image is {disk_format}, but the data '
+                'is in the format qcow2.'
+            )
         )
     return None
 
 
 def _read_head(source: Readable) -> bytes:
-    """Return the beginning of a body, header whole unless it ends there."""
+    """Return the beginning of a body, with the complete header if possible."""
     head = b''
     while len(head) < qcow2.HEADER_BYTES:
         more = _read(source, CHUNK_BYTES)
@@ -161,5 +165,5 @@ def _read(source: Readable, size: int) -> bytes:
         return source.read(size)
     except OSError as error:
         raise exception.InvalidInput(
-            reason=f'the body broke off: {error}.'
+            reason=f'the body ended early: {error}.'
         ) from error

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks: what instances are attached to, and the addresses they have.
+"""Networks: the interface of the network service.
 
-What the rest of Minova asks of a network service stands here and is as narrow
-as that: to choose networks for a request, to give out ports in them, to take
-the ports of an instance back. The one service there is, ``embedded``, keeps
-all of it in Minova's own database.
+The interface is narrow: select networks for a request, allocate ports in them,
+release the ports of an instance. Its only implementation, ``embedded``, keeps
+networks and ports in Minova's database.
 
 ==========  =================================================================
-embedded    networks and ports in the database
-definition  what a network may be, and the commands' and options' words for it
+definition  networks: validation, creation, deletion, the configured ones
+embedded    the embedded network service: ports and addresses
 ==========  =================================================================
 
-A service that keeps ports elsewhere cannot give them out in a transaction of
-ours. Behind this interface it chooses by asking, gives out nothing in
-``allocate``, and makes its ports in a step of the create, which is recorded
-and taken back like any other.
+A service that keeps ports elsewhere cannot allocate them in Minova's
+transaction. Behind this interface it checks in ``select``, allocates nothing
+in ``allocate``, and creates its ports in a step of the create, which is
+recorded and undone like any other step.
 """
 
 from collections.abc import Sequence
@@ -25,18 +24,18 @@ from typing import Protocol
 from minova.db.connections.engine import Connection
 from minova.db.queries.networks import Network
 
-#: A nic as ``Instance.network_info`` holds it. ``id`` is its port's, ``mac``
-#: is its own for as long as the instance lives, ``label`` and ``network_id``
-#: are the network's name and id, ``mtu`` is None where the host decides.
-#: Exactly one of ``bridge``, ``libvirt_network`` and ``user`` says how it is
-#: plugged in. ``addresses`` are told to consumers as they are, ``subnets``
-#: say what a guest must know to use them; ``tag`` is there if it was given.
+#: A nic in ``Instance.network_info``. ``id`` is its port, ``mac`` stays the
+#: same for the lifetime of the instance, ``label`` and ``network_id`` are the
+#: network's name and id, ``mtu`` is None where the host decides. Exactly one
+#: of ``bridge``, ``libvirt_network`` and ``user`` is the attachment.
+#: Notifications contain ``addresses`` unchanged; ``subnets`` has the settings
+#: that a guest needs; ``tag`` is present if the user set it.
 Nic = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkRequest:
-    """One nic that a user asks for; None where he does not mind."""
+    """A requested nic; None for values that the user does not set."""
 
     network_id: str
     address: str | None = None
@@ -45,7 +44,7 @@ class NetworkRequest:
 
 @dataclasses.dataclass(frozen=True)
 class SelectedNetwork:
-    """One nic that is to be: its network, and what was asked for."""
+    """A nic to be created: its network and the requested values."""
 
     network: Network
     address: str | None = None
@@ -63,8 +62,8 @@ class NetworkService(Protocol):
     ) -> list[SelectedNetwork]:
         """Return the nics that each server of a request gets.
 
-        ``wanted`` is what the user names, None: the one network there is, if
-        there is one. Raises NetworkNotFound, AddressNotUsable or
+        ``requested`` is the user's list; None selects the only network, if
+        there is exactly one. Raises NetworkNotFound, AddressNotUsable or
         NetworkAmbiguous.
         """
 
@@ -74,22 +73,22 @@ class NetworkService(Protocol):
         selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:
-        """Give each instance its ports, in the transaction that begins it.
+        """Allocate ports for instances, in the transaction that creates them.
 
-        Raises AddressInUse or NoMoreAddresses. The transaction is run by
-        ``db.ports.allocating``.
+        Raises AddressInUse or NoMoreAddresses. ``ports.write_with_retry`` runs
+        the transaction.
         """
 
     def release(self, connection: Connection, instance_uuid: str) -> None:
-        """Take the ports of an instance back; nothing when it has none.
+        """Release the ports of an instance, if it has any.
 
-        It is part of the transaction in which the instance ends.
+        This is part of the transaction that deletes the instance.
         """
 
 
 def load() -> NetworkService:
     """Return the network service."""
-    # Not above: it is made of what is declared here.
+    # Here because the module imports this one.
     from minova.network import embedded
 
     return embedded.EmbeddedNetworks()

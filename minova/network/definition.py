@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network may be, and how it comes into being and goes.
+"""Networks: validation, creation, deletion, the configured ones.
 
-Operators make networks, with ``minova-manage network`` or by naming them in
-``[network] network``. What is wrong with one is said before it is made, in
-words for them.
+Operators create networks with ``minova-manage network`` or the option
+``[network] network``. An error text names the invalid setting.
 """
 
 from collections.abc import Sequence
@@ -28,26 +27,26 @@ from minova.network.embedded import is_host
 
 LOG = logging.getLogger(__name__)
 
-#: What QEMU's own network is when nothing else is said, and which of its
-#: addresses are its own: https://wiki.qemu.org/Documentation/Networking.
+#: The defaults of QEMU's user network, and its own addresses:
+#: https://wiki.qemu.org/Documentation/Networking.
 USER_CIDR: Final = '10.0.2.0/24'
 _USER_GATEWAY: Final = 2
 _USER_DNS: Final = 3
 _USER_POOL_FIRST: Final = 15
 
-#: The least that IPv4 and IPv6 ask of a link, and what an MTU can be at most.
+#: The minimum MTU of IPv4 and IPv6, and the maximum of a device.
 _MIN_MTU: Final = {4: 68, 6: 1280}
 _MAX_MTU: Final = 65535
 
-#: A kernel takes no longer name of a device.
+#: The maximum length of a device name in Linux.
 _DEVICE_PATTERN: Final = re.compile(r'[^\s/:]{1,15}')
 _NAME_PATTERN: Final = re.compile(
     r'[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*\S)?'
 )
 
-#: How a network is said to have no gateway.
+#: The value for a network without a gateway.
 NO_GATEWAY: Final = 'none'
-#: How many of the servers that use a network are named.
+#: The number of servers that an error text names.
 _MAX_SERVERS_NAMED: Final = 5
 
 
@@ -64,14 +63,14 @@ def define(
     pool: str | None = None,
     project: str | None = None,
 ) -> Network:
-    """Return the network that these words describe; InvalidInput if none.
+    """Return the network with these settings, or raise InvalidInput.
 
-    The gateway is the first address of the CIDR unless another one is named,
-    or ``none``. The pool, written FIRST-LAST, is all the rest.
+    The gateway defaults to the first address of the CIDR; ``none`` means no
+    gateway. The pool, FIRST-LAST, defaults to all other addresses.
     """
     if not _NAME_PATTERN.fullmatch(name) or len(name) > 255:
         raise _invalid_input(
-            f'{name!r} is no name: 1 to 255 printable characters'
+            f'{name!r} is not a valid name: use 1 to 255 printable characters'
         )
     kind, device = _parse_plug(bridge, libvirt_network, user)
     if cidr is None and kind == networks.USER:
@@ -79,7 +78,7 @@ def define(
     subnet = _parse_subnet(cidr)
     if subnet.version == 6 and kind != networks.BRIDGE:
         raise _invalid_input(
-            f'{subnet}: only a network over a bridge may be IPv6'
+            f'{subnet}: only a network over a bridge supports IPv6'
         )
     gateway_address = _parse_gateway(subnet, gateway, kind)
     servers = [str(_parse_address(one, 'a DNS server')) for one in dns]
@@ -120,17 +119,20 @@ def _parse_plug(
     ]
     if len(given) != 1:
         raise _invalid_input(
-            'say how guests are plugged in, in one way: into a bridge of the '
-            'hosts, a network of libvirt there, or a user network of QEMU'
+            'set exactly one of bridge (a bridge of the hosts), '
+            'libvirt_network (a network of their libvirt) and user (a user '
+            'network of QEMU)'
         )
     kind, device = given[0]
     if kind == networks.BRIDGE and not _DEVICE_PATTERN.fullmatch(device):
         raise _invalid_input(
-            f'{device!r} is no bridge: 1 to 15 characters without blanks, '
-            '"/" and ":"'
+            f'{device!r} is not a valid bridge: use 1 to 15 characters '
+            'without blanks, "/" and ":"'
         )
     if kind == networks.LIBVIRT and not (_NAME_PATTERN.fullmatch(device)):
-        raise _invalid_input(f'{device!r} is no name of a libvirt network')
+        raise _invalid_input(
+            f'{device!r} is not a valid name of a libvirt network'
+        )
     return kind, device
 
 
@@ -139,7 +141,7 @@ def _parse_subnet(cidr: str | None) -> Cidr:
         found = ipaddress.ip_network(cidr or '')
     except ValueError as error:
         raise _invalid_input(
-            f'{cidr or ""!r} is no CIDR such as 192.168.1.0/24 ({error})'
+            f'{cidr or ""!r} is not a CIDR such as 192.168.1.0/24 ({error})'
         ) from error
     if found.num_addresses < 4:
         raise _invalid_input(f'{found} is too small for a gateway and guests')
@@ -152,10 +154,10 @@ def _parse_address(text: str, what: str) -> Address:
     try:
         found = ipaddress.ip_address(text.strip())
         if found.version == 6 and found.scope_id is not None:
-            raise ValueError('it has a zone')
+            raise ValueError('it has a scope id')
     except ValueError as error:
         raise _invalid_input(
-            f'{text!r} is no address of {what}: {error}'
+            f'{text!r} is not a valid address of {what}: {error}'
         ) from error
     return found
 
@@ -164,7 +166,7 @@ def _parse_host_address(subnet: Cidr, text: str, what: str) -> Address:
     found = _parse_address(text, what)
     if found not in subnet or not is_host(subnet, found):
         raise _invalid_input(
-            f'{found} cannot be {what}: no host in {subnet} has it'
+            f'{found} cannot be {what}: it is not a host address of {subnet}'
         )
     return found
 
@@ -191,19 +193,19 @@ def _parse_pool(
         ends = pool.split('-')
         if len(ends) != 2:
             raise _invalid_input(
-                f'{pool!r} is no pool such as 10.0.0.10-10.0.0.99'
+                f'{pool!r} is not a pool such as 10.0.0.10-10.0.0.99'
             )
         first, last = (
             _parse_host_address(subnet, end, 'in the pool') for end in ends
         )
     else:
         first = subnet[_USER_POOL_FIRST if kind == networks.USER else 1]
-        # The last of IPv4 means everybody.
+        # The last address of an IPv4 network is its broadcast address.
         last = subnet[-2 if subnet.version == 4 else -1]
     if int(first) > int(last):
         raise _invalid_input(f'the pool {first}-{last} ends before it begins')
     if str(first) == str(last) == gateway:
-        raise _invalid_input(f'the pool has only the gateway, {gateway}')
+        raise _invalid_input(f'the pool contains the gateway, {gateway}, only')
     return str(first), str(last)
 
 
@@ -211,19 +213,19 @@ def _parse_mtu(mtu: str | None, subnet: Cidr, kind: str) -> int | None:
     if mtu is None:
         return None
     if kind == networks.USER:
-        raise _invalid_input('the MTU of a user network cannot be chosen')
+        raise _invalid_input('the MTU of a user network cannot be set')
     minimum = _MIN_MTU[subnet.version]
     is_one = mtu.isascii() and mtu.isdecimal() and len(mtu) < 6
     if is_one and minimum <= int(mtu) <= _MAX_MTU:
         return int(mtu)
-    raise _invalid_input(f'{mtu!r} is no MTU from {minimum} to {_MAX_MTU}')
+    raise _invalid_input(f'{mtu!r} is not an MTU from {minimum} to {_MAX_MTU}')
 
 
-# -- coming and going --------------------------------------------------------
+# -- create and delete --------------------------------------------------------
 
 
 def create(database: Database, network: Network) -> None:
-    """Write a new network; Conflict when it cannot be beside the others."""
+    """Insert a network; Conflict if its name or its addresses are in use."""
 
     def work(connection: Connection) -> None:
         for other in networks.list_all(connection):
@@ -235,19 +237,19 @@ def create(database: Database, network: Network) -> None:
     try:
         database.write(work)
     except db_exception.DBDuplicateEntry as error:
-        # Another one made it a moment ago.
+        # Another transaction inserted it after the check.
         raise _name_conflict(network) from error
 
 
 def _name_conflict(network: Network) -> exception.Conflict:
     return exception.Conflict(
-        f'There is a network {network.name} already; give another name.'
+        f'Network {network.name} exists; use another name.'
     )
 
 
 def _require_no_overlap(network: Network, other: Network) -> None:
     if networks.USER in (network.kind, other.kind):
-        # What a guest has for itself alone meets nobody's addresses.
+        # User networks are private to a guest, so their addresses may overlap.
         return
     if network.subnet.overlaps(other.subnet):
         raise exception.Conflict(
@@ -257,7 +259,7 @@ def _require_no_overlap(network: Network, other: Network) -> None:
 
 
 def delete(database: Database, name_or_id: str) -> Network:
-    """Remove the network of that id or name; Conflict when it is used."""
+    """Delete the network of that id or name; Conflict if it is in use."""
 
     def work(connection: Connection) -> Network:
         found = find(connection, name_or_id, lock=True)
@@ -281,14 +283,14 @@ def delete(database: Database, name_or_id: str) -> Network:
 def find(
     connection: Connection, name_or_id: str, lock: bool = False
 ) -> Network:
-    """Return the network of that id or name; NetworkNotFound without one."""
+    """Return the network of that id or name, or NetworkNotFound."""
     found = networks.find(connection, name_or_id, lock)
     if found is None:
         raise exception.NetworkNotFound(network_id=name_or_id)
     return found
 
 
-# -- those that the configuration names --------------------------------------
+# -- configured networks ------------------------------------------------------
 
 _KEYS: Final = (
     'name cidr bridge libvirt_network user gateway dns mtu pool project'
@@ -296,7 +298,7 @@ _KEYS: Final = (
 
 
 def parse_option(line: str) -> Network:
-    """Return the network that a line of the configuration describes.
+    """Return the network of a line of the configuration.
 
     Raises ConfigInvalid.
     """
@@ -315,12 +317,14 @@ def _parse_option(line: str) -> Network:
         if key not in _KEYS.split() or key in given:
             known = ', '.join(_KEYS.split())
             raise _invalid_input(
-                f'{key!r} is none of {known}, or is there twice'
+                f'{key!r} is not one of {known}, or is repeated'
             )
         given[key] = value
     user = given.pop('user', None)
     if user not in (None, '', 'yes', 'true'):
-        raise _invalid_input(f'user = {user} means nothing; say only "user"')
+        raise _invalid_input(
+            f'user = {user} is invalid; write "user" without a value'
+        )
     dns = given.pop('dns', '').split()
     name = given.pop('name', '')
     empty = [key for key, value in given.items() if not value]
@@ -330,10 +334,9 @@ def _parse_option(line: str) -> Network:
 
 
 def create_configured(database: Database) -> None:
-    """Make the networks that the configuration names and that are missing.
+    """Create the configured networks that do not exist.
 
-    One that is there stays as it is. Raises ConfigInvalid for one that cannot
-    be made.
+    Existing networks are not changed. Raises ConfigInvalid for an invalid one.
     """
     for network in [parse_option(line) for line in CONF.network.network]:
         found = _find_by_name(database, network.name) or _create_or_find(
@@ -341,8 +344,8 @@ def create_configured(database: Database) -> None:
         )
         if _comparable_fields(found) != _comparable_fields(network):
             LOG.warning(
-                'Network %s is in the database and differs from what '
-                '[network] network says of it; it stays as it is.',
+                'Network %s in the database differs from [network] network; '
+                'not changed',
                 network.name,
             )
 
@@ -351,14 +354,14 @@ def _create_or_find(database: Database, network: Network) -> Network:
     try:
         create(database, network)
     except exception.Conflict as error:
-        # Perhaps another conductor has just made the very same.
+        # Another conductor may have created the same one.
         found = _find_by_name(database, network.name)
         if found is None:
             raise exception.ConfigInvalid(
                 reason=f'[network] network, {network.name}: {error}'
             ) from error
         return found
-    LOG.info('Network %s is made, as configured.', network.name)
+    LOG.info('Network %s created from [network] network', network.name)
     return network
 
 

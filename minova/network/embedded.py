@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded network service: ports are rows beside the instances.
+"""The embedded network service: ports are rows of the database.
 
-An address is given out under a lock on its network and in the transaction in
-which its instance begins: both are there or neither. It is taken back in the
-transaction in which the instance ends. So nothing in between can lose one,
-and what is in use is known exactly.
+The transaction that creates an instance also allocates its addresses, under a
+lock on the network, and the transaction that deletes the instance releases
+them. So no crash leaks an address, and the list of used ones is exact.
 """
 
 from collections.abc import Sequence
@@ -24,18 +23,18 @@ from minova.network import NetworkRequest
 from minova.network import Nic
 from minova.network import SelectedNetwork
 
-#: The first half of every MAC: the range that OpenStack clouds use, of those
-#: that are locally administered.
+#: The first half of every MAC: the locally administered range of OpenStack.
 _MAC_PREFIX: Final = 'fa:16:3e'
 
-#: Up to this size a pool is looked at as a whole.
+#: Up to this size the free addresses of a pool are listed.
 _SMALL_POOL: Final = 1024
-#: Of a larger one so many addresses are tried, and again, before it is.
+#: In a larger pool this many random addresses are tried, repeatedly, before
+#: they are listed.
 _EXTRA_TRIES: Final = (16, 128)
 
 
 class EmbeddedNetworks:
-    """Networks and ports in the database; see ``network.Networks``."""
+    """Networks and ports in the database; see ``network.NetworkService``."""
 
     def select(
         self,
@@ -73,7 +72,7 @@ class EmbeddedNetworks:
         selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:
-        """Write ports with addresses that are free."""
+        """Insert ports with free addresses."""
         if not selected:
             return [[] for _ in instance_uuids]
         addresses = [
@@ -102,12 +101,12 @@ class EmbeddedNetworks:
         return list(nics_by_instance.values())
 
     def release(self, connection: Connection, instance_uuid: str) -> None:
-        """Delete the rows."""
+        """Delete the ports."""
         ports.release(connection, instance_uuid)
 
 
 def build_nic(network: Network, port: Port, tag: str | None = None) -> Nic:
-    """Return what an instance keeps of a port and of its network."""
+    """Return the nic of an instance for a port and its network."""
     version = network.subnet.version
     found: Nic = {
         'id': port.id,
@@ -116,7 +115,7 @@ def build_nic(network: Network, port: Port, tag: str | None = None) -> Nic:
         'network_id': network.id,
         'mtu': network.mtu,
         **_plug_fields(network),
-        # Told to consumers with these keys, and with no others.
+        # Notifications contain exactly these keys.
         'addresses': [
             {
                 'address': port.address,
@@ -159,17 +158,17 @@ def _build_port(
     )
 
 
-# -- which MACs --------------------------------------------------------------
+# -- MACs --------------------------------------------------------------------
 
 
 def _assign_macs(
     connection: Connection, plugs: Sequence[tuple[Network, str]]
 ) -> list[str]:
-    """Return a MAC for each address: the one it had the last time.
+    """Return a MAC for each address: always the same one.
 
-    A DHCP server keeps an address for the MAC to which it gave it last,
-    after the guest is gone too, until the lease ends: it would give another
-    one to whoever has the address next. Neighbours have it in mind likewise.
+    A DHCP server keeps an address for the MAC that leased it until the lease
+    ends, even after the guest is deleted: another MAC with this address would
+    get another address from it. ARP caches of neighbours work likewise.
     """
     found: list[str] = []
     first = {_derive_mac(*plug, 0) for plug in plugs}
@@ -178,7 +177,7 @@ def _assign_macs(
         for number in itertools.count():
             mac = _derive_mac(*plug, number)
             if number:
-                # Hardly ever: another address has led to the same.
+                # Rare: two addresses have the same hash.
                 taken |= ports.list_used_macs(connection, [mac])
             if mac not in taken:
                 break
@@ -193,7 +192,7 @@ def _derive_mac(network: Network, address: str, number: int) -> str:
     return ':'.join((_MAC_PREFIX, *(digits[at : at + 2] for at in (0, 2, 4))))
 
 
-# -- which networks ----------------------------------------------------------
+# -- networks ----------------------------------------------------------------
 
 
 def _select_only_network(
@@ -206,7 +205,7 @@ def _select_only_network(
 
 
 def _require_usable(network: Network, address: str | None) -> str | None:
-    """Return an address as it is written here; AddressNotUsable if not."""
+    """Return an address in canonical form, or raise AddressNotUsable."""
     if address is None:
         return None
     found = ipaddress.ip_address(address)
@@ -228,10 +227,10 @@ def _not_usable_error(
 
 
 def is_host(subnet: networks.Cidr, address: networks.Address) -> bool:
-    """Tell whether an address of a subnet may be a host's.
+    """Return whether an address of a subnet may belong to a host.
 
-    The first is the subnet's own name and the last of IPv4 means everybody,
-    unless there are no more than these two (RFC 3021, RFC 6164).
+    The first address is the subnet itself and the last of IPv4 is broadcast,
+    unless the subnet has two addresses or one (RFC 3021, RFC 6164).
     """
     if subnet.num_addresses <= 2:
         return True
@@ -240,7 +239,7 @@ def is_host(subnet: networks.Cidr, address: networks.Address) -> bool:
     return subnet.version == 6 or address != subnet.broadcast_address
 
 
-# -- which addresses ---------------------------------------------------------
+# -- addresses ---------------------------------------------------------------
 
 
 def _assign_addresses(
@@ -277,7 +276,7 @@ def _assign_addresses(
 def _require_free(
     connection: Connection, network: Network, named: list[str], count: int
 ) -> None:
-    """Raise AddressInUse for a named address that is not free, or twice."""
+    """Raise AddressInUse for a requested address in use or requested twice."""
     if not named:
         return
     used = ports.list_used_addresses(connection, network.id, named)
@@ -289,10 +288,10 @@ def _require_free(
 def _pick_free(
     connection: Connection, network: Network, count: int, excluded: set[str]
 ) -> list[str]:
-    """Return so many free addresses of the pool, in no order.
+    """Return ``count`` free addresses of the pool in random order.
 
-    In no order, so that what was given back rests: neighbours may still have
-    it in mind.
+    Random, so that released addresses rest: neighbours may have their MACs in
+    a cache.
     """
     if not count:
         return []
@@ -313,7 +312,8 @@ def _pick_free(
             if len(found) >= count:
                 return _pick_random(found, count)
         if size > 1 << 20:
-            # So dense a pool has never been; to list it would take for ever.
+            # Such a dense pool is implausible, and listing it would take too
+            # long.
             raise exception.NoMoreAddresses(network=network.name)
     used = ports.list_used_addresses(connection, network.id) | excluded
     candidates = (str(first + number) for number in range(size))
@@ -324,12 +324,12 @@ def _pick_free(
 
 
 def _pick_random(found: list[str], count: int) -> list[str]:
-    """Return ``count`` of them, by chance."""
+    """Return ``count`` random ones."""
     selected = []
     for _ in range(count):
         last = len(found) - 1
         number = min(int(clock.uniform(0, len(found))), last)
-        # The last one takes the place of the one that is taken.
+        # The last candidate replaces the chosen one.
         found[number], found[last] = found[last], found[number]
         selected.append(found.pop())
     return selected

@@ -198,7 +198,7 @@ class RefusedTest(ProxyTestCase):
         self.useFixture(
             fixtures.MonkeyPatch('minova.machine_id._BOOT_ID_PATH', elsewhere)
         )
-        self.assert_refused(502, 'cannot be reached from here', url)
+        self.assert_refused(502, 'cannot reach the console', url)
         self.assertIn('server_listen', self.log.output)
         self.assertEqual([], self.screen.connections)
 
@@ -271,7 +271,7 @@ class EndedTest(ProxyTestCase):
         self.screen.kill()
         browser = self.connect_browser(url)
         self.assert_ended(browser, 1011)
-        self.assertIn('cannot be reached', self.log.output)
+        self.assertIn('cannot connect', self.log.output)
 
     def test_the_proxy_stops(self):
         browser = self.greeted()

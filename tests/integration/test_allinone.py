@@ -250,7 +250,7 @@ class StartTest(AllInOneTestCase):
     def _one_of_a_kind(self, url):
         """Neither the directory nor the port is shared."""
         line = self.refused(f'--data-dir={self.data}', '--port=0')
-        self.assertIn(f'another minova-allinone runs in {self.data}', line)
+        self.assertIn(f'another minova-allinone uses {self.data}', line)
         self.assertIn('give another --data-dir', line)
         port = url.rpartition(':')[2]
         other = f'{self.data}-2'

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TypeVar
 
+from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.views.links import Link
 from minova.conf import CONF
@@ -17,6 +18,22 @@ def get_page_size(request: ApiRequest) -> int:
     max_limit: int = CONF.api.max_limit
     requested: int = request.query.get('limit', max_limit)
     return min(requested, max_limit)
+
+
+def after_marker(
+    request: ApiRequest, found: Sequence[T], get_id: Callable[[T], str | int]
+) -> Sequence[T]:
+    """Return the entries after the one that the query names as marker.
+
+    InvalidInput when no entry has this id.
+    """
+    marker = request.query.get('marker')
+    if marker is None:
+        return found
+    for position, entry in enumerate(found):
+        if str(get_id(entry)) == marker:
+            return found[position + 1 :]
+    raise exception.InvalidInput(f'marker [{marker}] not found')
 
 
 def paginate(

@@ -7,7 +7,6 @@ list per project.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Final
 
 from oslo_db import exception as db_exception
@@ -185,7 +184,11 @@ def _shows_specs(request: ApiRequest) -> bool:
 def _list(
     request: ApiRequest, path: str, view: Callable[[Flavor], Document]
 ) -> Document:
-    found = _after_marker(request, _sort(request, _read_filtered(request)))
+    found = pagination.after_marker(
+        request,
+        _sort(request, _read_filtered(request)),
+        lambda flavor: flavor.flavorid,
+    )
     page, links = pagination.paginate(
         request, path, found, lambda flavor: flavor.flavorid
     )
@@ -220,18 +223,6 @@ def _sort(request: ApiRequest, found: list[Flavor]) -> list[Flavor]:
         return ('' if value is None else value, flavor.id)
 
     return sorted(found, key=key, reverse=descending)
-
-
-def _after_marker(
-    request: ApiRequest, found: list[Flavor]
-) -> Sequence[Flavor]:
-    marker = request.query.get('marker')
-    if marker is None:
-        return found
-    for number, flavor in enumerate(found):
-        if flavor.flavorid == marker:
-            return found[number + 1 :]
-    raise exception.InvalidInput(f'marker [{marker}] not found')
 
 
 _RULE: Final = 'os_compute_api:flavors'

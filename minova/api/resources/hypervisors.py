@@ -173,11 +173,15 @@ def _list(
             )
         found = _require_matching(found, pattern)
     elif request.version >= 33:
+
+        def get_id(one: Hypervisor) -> str | int:
+            return views.get_id(one, request.version)
+
         found, links = pagination.paginate(
             request,
             path,
-            _after_marker(request, found),
-            lambda one: views.get_id(one, request.version),
+            pagination.after_marker(request, found, get_id),
+            get_id,
         )
     result: Document = {
         'hypervisors': [
@@ -194,18 +198,6 @@ def _add_servers_if(
     document: Document, one: Hypervisor, wanted: bool
 ) -> Document:
     return views.add_servers(document, one) if wanted else document
-
-
-def _after_marker(
-    request: ApiRequest, found: Sequence[Hypervisor]
-) -> Sequence[Hypervisor]:
-    marker = request.query.get('marker')
-    if marker is None:
-        return found
-    for position, one in enumerate(found):
-        if str(views.get_id(one, request.version)) == marker:
-            return found[position + 1 :]
-    raise exception.InvalidInput(f'marker [{marker}] not found')
 
 
 _RULE: Final = 'os_compute_api:os-hypervisors'

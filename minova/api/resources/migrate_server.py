@@ -193,8 +193,7 @@ def _require_finished_migration(
             operation=states.TABLE['confirm_resize'].api_verb,
             instance_id=instance.uuid,
             attribute='vm_state',
-            state=f'{instance.vm_state} without a finished move',
-            needed='only what was resized or migrated is confirmed or '
-            'reverted',
+            state=f'{instance.vm_state} without a finished migration',
+            needed='resize or migrate the server first',
         )
     return UnconfirmedResizeParams(migration_id=migration.id)

@@ -6,6 +6,7 @@ leaves the guest on the source. A force-complete ends a migration that does not
 converge; it pauses the guest or switches to post-copy.
 """
 
+from collections.abc import Set
 from typing import Final
 
 from minova import exception
@@ -113,15 +114,7 @@ def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
         abortable = {'running'}
         if request.version >= 65:
             abortable |= {'queued', 'preparing'}
-        if (
-            migration.kind != migration_states.LIVE_MIGRATION
-            or migration.status not in abortable
-        ):
-            raise exception.InvalidInput(
-                f'Migration {migration.id} state of instance {server_id} is '
-                f'{migration.status}. Cannot abort_live_migrate while the '
-                'migration is in this state.'
-            )
+        _require_status(migration, abortable, 'abort_live_migrate')
         return NoParams()
 
     request.wake(request.begin('abort_live_migrate', server_id, prepare))
@@ -134,18 +127,24 @@ def force_complete(
 
     def prepare(connection: Connection, instance: Instance) -> NoParams:
         migration = _find(connection, server_id, migration_id)
-        if (
-            migration.kind != migration_states.LIVE_MIGRATION
-            or migration.status != 'running'
-        ):
-            raise exception.InvalidInput(
-                f'Migration {migration.id} state of instance {server_id} is '
-                f'{migration.status}. Cannot force_complete while the '
-                'migration is in this state.'
-            )
+        _require_status(migration, {'running'}, 'force_complete')
         return NoParams()
 
     request.wake(request.begin('force_live_migrate', server_id, prepare))
+
+
+def _require_status(
+    migration: Migration, statuses: Set[str], action: str
+) -> None:
+    if (
+        migration.kind != migration_states.LIVE_MIGRATION
+        or migration.status not in statuses
+    ):
+        raise exception.InvalidInput(
+            f'Migration {migration.id} state of instance '
+            f'{migration.instance_uuid} is {migration.status}. Cannot '
+            f'{action} while the migration is in this state.'
+        )
 
 
 def _find(

@@ -138,7 +138,7 @@ def _get_action_name(body: Any) -> str:
     (name,) = body
     if name not in ACTIONS:
         raise exception.InvalidInput(
-            f'There is no action {name[:64]}. The actions are {known}.'
+            f'There is no such action: {name[:64]}. The actions are {known}.'
         )
     return str(name)
 

@@ -14,7 +14,6 @@ from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
 from minova.api.views import Document
-from minova.objects.instance import Instance
 
 Tags = list[str]
 
@@ -86,12 +85,10 @@ def _require(server_id: str, tags: Tags, tag: str) -> None:
 def _write(
     request: ApiRequest, server_id: str, change: Callable[[Tags], Tags]
 ) -> Tags:
-    def change_instance(instance: Instance) -> server_update.Changes:
-        return {'tags': change(instance.tags)}
-
-    return server_update.update_instance(
-        request, server_id, change_instance
-    ).tags
+    instance = server_update.update_instance(
+        request, server_id, lambda found: {'tags': change(found.tags)}
+    )
+    return instance.tags
 
 
 _RULE: Final = 'os_compute_api:os-server-tags'

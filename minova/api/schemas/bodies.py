@@ -97,7 +97,7 @@ class BodySchema:
         if error.validator == 'additionalProperties':
             later = self._find_later_version(error, version)
             if later is not None:
-                text += f'The field exists since microversion 2.{later}.'
+                text += f' The field exists since microversion 2.{later}.'
         return text
 
     def _find_later_version(

@@ -146,10 +146,11 @@ class QuerySchema:
         ]
         raise exception.InvalidInput(
             f'Additional properties are not allowed: there is no parameter '
-            f'{name[:64]!r} here; there are {", ".join(sorted(known))}.'
+            f'{name[:64]!r} here; the parameters are '
+            f'{", ".join(sorted(known))}.'
             if known
             else f'Additional properties are not allowed: {name[:64]!r}; '
-            'there are no parameters here.'
+            'the endpoint has no parameters.'
         )
 
 

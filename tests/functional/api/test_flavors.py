@@ -191,7 +191,7 @@ class ManageTest(FlavorsTestCase):
 
     def test_description_from_2_55_on(self):
         reply = self.create(self.admin.at_version('2.54'), description='d')
-        self.assert_refused(400, 'It came with microversion 2.55.', reply)
+        self.assert_refused(400, 'exists since microversion 2.55.', reply)
         reply = self.create(
             self.admin.at_version('2.55'), id='1', description='d'
         )

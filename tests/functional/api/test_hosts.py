@@ -258,7 +258,7 @@ class ServicesTest(HostsTestCase):
         self.write(tables.migrations.update().values(status='confirmed'))
         self.write(tables.steps.update().values(host='a', state='pending'))
         reply = self.admin.delete(path)
-        self.assert_refused(409, 'still owes the removal', reply)
+        self.assert_refused(409, 'has pending clean-up', reply)
         self.write(tables.steps.update().values(state='done'))
         self.assertEqual(204, self.admin.delete(path).status)
 

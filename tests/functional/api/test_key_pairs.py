@@ -255,7 +255,7 @@ class RefusedTest(KeyPairsTestCase):
         self.assert_refused(400, 'must be an X.509 certificate', reply)
         body = {'keypair': {'name': 'a', 'type': 'x509'}}
         reply = user.post('/os-keypairs', body)
-        self.assert_refused(400, 'certificates are not generated', reply)
+        self.assert_refused(400, 'does not generate certificates', reply)
         reply = self.add(client=user, type='pgp')
         self.assert_refused(400, 'must be one of ssh, x509', reply)
 

@@ -169,7 +169,7 @@ class BodiesTest(base.ApiTestCase):
         reply = self.post(orjson.dumps({'server': self.server(), 'x': 1}))
         self.assert_refused(
             400,
-            "Invalid request body: there is no field 'x' here; there are "
+            "Invalid request body: there is no field 'x' here; the fields are "
             'OS-SCH-HNT:scheduler_hints, os:scheduler_hints, server.',
             reply,
         )

@@ -291,7 +291,7 @@ class RefusalTest(base.ApiTestCase):
             )
         self.set(vm_state=states.RESIZED)
         reply = self.user.act(self.uuid, 'confirmResize')
-        self.assert_refused(409, 'without a finished move', reply)
+        self.assert_refused(409, 'without a finished migration', reply)
 
     def test_resize(self):
         self.make_flavor('tiny', disk=0)

@@ -312,7 +312,7 @@ class RefusalTest(RowsTestCase):
         uuid = self.image
         disk = {'boot_index': 0, 'uuid': uuid}
         for changes, text in (
-            ({'personality': [{}]}, 'files are not injected'),
+            ({'personality': [{}]}, 'does not inject files'),
             ({'security_groups': [{'name': 'web'}]}, 'only "default"'),
             ({'block_device_mapping': [{}]}, 'volumes are not offered'),
             (
@@ -404,8 +404,8 @@ class RefusalTest(RowsTestCase):
         for changes, text in (
             ({'name': ''}, 'server.name'),
             ({'name': 7}, 'server.name'),
-            ({'metadata': {'': 'x'}}, 'is no name'),
-            ({'metadata': {'a' * 256: 'x'}}, 'is no name'),
+            ({'metadata': {'': 'x'}}, 'is not a valid name'),
+            ({'metadata': {'a' * 256: 'x'}}, 'is not a valid name'),
             ({'metadata': {'a': 'x' * 256}}, 'server.metadata.a'),
             ({'metadata': {'a': 1}}, 'must be of type string'),
             ({'user_data': long}, 'server.user_data: must be at most 65535'),

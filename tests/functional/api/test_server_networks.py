@@ -320,8 +320,8 @@ class AddressTest(NetworksTestCase):
             (one | {'fixed_ip': 'fe80::1%e'}, 'must be an IP address'),
             ({'uuid': UNKNOWN}, f'Network {UNKNOWN} could not be found'),
             ({'uuid': 'private'}, 'networks[0].uuid: must be a UUID'),
-            ({}, 'networks[0].uuid: the UUID of a network must be there'),
-            ({'port': UNKNOWN}, 'networks[0].port: ports are made with'),
+            ({}, 'networks[0].uuid: must contain the UUID of a network'),
+            ({'port': UNKNOWN}, 'networks[0].port: Minova creates a port'),
             (one | {'tag': ''}, 'tag'),
         ):
             self.refused(400, text, [named])

@@ -464,7 +464,8 @@ class ListTest(RowsTestCase):
         ):
             self.assertEqual(found, set(self.ids(user, query)), query)
         reply = user.get('/servers?not-tags=')
-        self.assert_refused(400, 'not-tags: must name tags', reply)
+        text = 'not-tags: must be a comma-separated list of tags'
+        self.assert_refused(400, text, reply)
         old = self.user.at_version('2.25')
         self.assertEqual(3, len(self.ids(old, '?tags=red,blue')))
 
@@ -613,7 +614,7 @@ class UpdateTest(RowsTestCase):
         uuid = self.row()
         reply = self.put(uuid, description='x')
         self.assert_refused(400, "no field 'description'", reply)
-        self.assertIn('It came with microversion 2.19.', reply.message)
+        self.assertIn('exists since microversion 2.19.', reply.message)
         reply = self.put(uuid, self.user.at_version('2.19'), description='x')
         self.assertEqual('x', reply.body['server']['description'])
         reply = self.put(uuid, self.user.at_version('2.19'), description=None)

@@ -93,7 +93,7 @@ class QemuTest(base.TestCase):
                 hosts.emulator, 'ensure_safe_emulator', ensure_safe_emulator
             )
             self.assertEqual('', self.configs()['host1'].emulator)
-            self.assertIn('the QEMU that libvirt chooses', self.log.output)
+            self.assertIn('the QEMU that libvirt selects', self.log.output)
             self.assertIn(str(error), self.log.output)
 
     def test_a_machine_that_cannot_run_them(self):

@@ -46,7 +46,7 @@ class BodyTest(base.TestCase):
             ({'minLength': 2}, 'a', 'must have at least 2 characters'),
             ({'minItems': 2}, [1], 'must have at least 2 entries'),
             ({'maxItems': 1}, [1, 2], 'must not have more than 1 entries'),
-            ({'uniqueItems': True}, [1, 1], 'must not name anything twice'),
+            ({'uniqueItems': True}, [1, 1], 'must not contain duplicates'),
             ({'pattern': '^a'}, 'b', 'must match ^a'),
             ({'pattern': '^a', 'explain': 'an a'}, 'b', 'must be an a'),
             ({'required': ['a', 'b']}, {}, 'lacks a, b'),
@@ -73,10 +73,10 @@ class BodyTest(base.TestCase):
         new = bodies.single_field(
             'a', bodies.object_schema({'b': {}, 'c': {}})
         )
-        text = "there is no field 'c' here; there are b."
+        text = "there is no field 'c' here; the fields are b."
         self.assertEqual(
-            f'Invalid input for field/attribute a: {text} It came with '
-            'microversion 2.7.',
+            f'Invalid input for field/attribute a: {text} The field '
+            'exists since microversion 2.7.',
             self.refusal({1: old, 7: new}, {'a': {'c': 1}}, 6),
         )
         self.assertEqual(
@@ -87,7 +87,7 @@ class BodyTest(base.TestCase):
 
     def test_names_that_match_no_pattern(self):
         self.assertIn(
-            "'ä' is no name; it must match",
+            "'ä' is not a valid name; it must match",
             self.refusal(types.METADATA, {'a': 'b', 'ä': 'c'}),
         )
 
@@ -177,7 +177,9 @@ class QueryTest(base.TestCase):
         self.assertEqual({'new': 'a', 'old': 'b'}, query.parse(raw, 5))
         self.assertEqual({'new': 'a'}, query.parse(raw, 6))
         error = self.assertRaises(exception.InvalidInput, query.parse, raw, 7)
-        self.assertIn("no parameter 'old' here; there are new", str(error))
+        self.assertIn(
+            "no parameter 'old' here; the parameters are new", str(error)
+        )
 
 
 class PatternTest(base.TestCase):
@@ -206,7 +208,7 @@ class PatternTest(base.TestCase):
             ('(ab)*', 'repeats single characters only'),
             ('.*a.*b.*c.*d.*e', 'at most 4 repetitions'),
             ('a*?', 'without'),
-            ('(?=a)', 'looks ahead'),
+            ('(?=a)', 'lookahead'),
             (r'(a)\1', 'references'),
             ('((((a*)))*)', 'repeats single characters only'),
         ):

@@ -575,7 +575,7 @@ class NetworkTest(ManageTestCase):
         )
         self.run_ok(*self.CREATE, '--bridge', 'br0')
         self.assertIn(
-            'There is a network private already',
+            'Network private exists',
             self.run_refused(1, *self.CREATE, '--bridge', 'br0'),
         )
         for name in ('show', 'delete'):

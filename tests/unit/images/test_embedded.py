@@ -318,7 +318,7 @@ class UploadTest(base.TestCase):
             self.add(),
             base.qcow2(backing=(104, 11)),
         )
-        self.assertIn('said to be raw', text)
+        self.assertIn('disk_format of the image is raw', text)
 
     def test_too_large(self):
         self.config.config(group='image', max_upload_bytes=1000)

@@ -252,7 +252,7 @@ class ShowTest(GlanceTestCase):
                 base.ADMIN,
                 image_id,
             )
-            self.assertIn('no image', str(error))
+            self.assertIn('not an image', str(error))
 
     def test_what_is_forbidden_is_not_there(self):
         image = self.add()

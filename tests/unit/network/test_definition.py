@@ -69,39 +69,45 @@ class DefineTest(base.TestCase):
     def test_invalid_values(self):
         plug = {'bridge': None}
         for words, text in (
-            ({'cidr': None}, "'' is no CIDR such as"),
-            ({'cidr': 'x'}, "'x' is no CIDR such as"),
+            ({'cidr': None}, "'' is not a CIDR such as"),
+            ({'cidr': 'x'}, "'x' is not a CIDR such as"),
             ({'cidr': '10.0.0.1/24'}, 'has host bits set'),
             ({'cidr': '10.0.0.0/31'}, 'too small for a gateway'),
             ({'cidr': '224.0.0.0/24'}, 'cannot be used on a network'),
             ({'cidr': '127.0.0.0/8'}, 'cannot be used on a network'),
-            ({'gateway': '10.0.1.1'}, '10.0.1.1 cannot be the gateway: no'),
-            ({'gateway': '10.0.0.0'}, 'no host in 10.0.0.0/24 has it'),
-            ({'gateway': '10.0.0.255'}, 'no host in 10.0.0.0/24 has it'),
-            ({'gateway': 'x'}, "'x' is no address of the gateway"),
-            ({'dns': ['x']}, "'x' is no address of a DNS server"),
-            ({'dns': ['fe80::1%e']}, 'it has a zone'),
-            ({'pool': '10.0.0.5'}, 'is no pool such as'),
+            ({'gateway': '10.0.1.1'}, '10.0.1.1 cannot be the gateway: it'),
+            ({'gateway': '10.0.0.0'}, 'not a host address of 10.0.0.0/24'),
+            ({'gateway': '10.0.0.255'}, 'not a host address of 10.0.0.0/24'),
+            ({'gateway': 'x'}, "'x' is not a valid address of the gateway"),
+            ({'dns': ['x']}, "'x' is not a valid address of a DNS server"),
+            ({'dns': ['fe80::1%e']}, 'it has a scope id'),
+            ({'pool': '10.0.0.5'}, 'is not a pool such as'),
             ({'pool': '10.0.0.9-10.0.0.5'}, 'ends before it begins'),
             ({'pool': '10.0.0.9-10.0.1.5'}, '10.0.1.5 cannot be in the pool'),
-            ({'pool': '10.0.0.1-10.0.0.1'}, 'only the gateway, 10.0.0.1'),
-            ({'mtu': '67'}, "'67' is no MTU from 68 to 65535"),
-            ({'mtu': 'big'}, "'big' is no MTU from 68 to 65535"),
+            ({'pool': '10.0.0.1-10.0.0.1'}, 'the gateway, 10.0.0.1, only'),
+            ({'mtu': '67'}, "'67' is not an MTU from 68 to 65535"),
+            ({'mtu': 'big'}, "'big' is not an MTU from 68 to 65535"),
             ({'cidr': 'fd00::/64', 'mtu': '1000'}, 'from 1280 to'),
-            ({'bridge': 'b' * 16}, 'is no bridge: 1 to 15 characters'),
-            ({'bridge': 'a/b'}, 'is no bridge'),
-            (plug, 'say how guests are plugged in'),
-            ({'libvirt_network': 'default'}, 'in one way'),
-            (plug | {'libvirt_network': ''}, 'no name of a libvirt network'),
+            (
+                {'bridge': 'b' * 16},
+                'is not a valid bridge: use 1 to 15 characters',
+            ),
+            ({'bridge': 'a/b'}, 'is not a valid bridge'),
+            (plug, 'set exactly one of bridge'),
+            ({'libvirt_network': 'default'}, 'set exactly one of'),
+            (
+                plug | {'libvirt_network': ''},
+                'not a valid name of a libvirt network',
+            ),
             (
                 plug | {'libvirt_network': 'n', 'cidr': 'fd00::/64'},
-                'only a network over a bridge may be IPv6',
+                'only a network over a bridge supports IPv6',
             ),
             (
                 plug | {'user': True, 'gateway': '10.0.0.1'},
                 'is always 10.0.0.2',
             ),
-            (plug | {'user': True, 'mtu': '1400'}, 'cannot be chosen'),
+            (plug | {'user': True, 'mtu': '1400'}, 'cannot be set'),
         ):
             error = self.assertRaises(
                 exception.InvalidInput, self.define, **words
@@ -153,7 +159,7 @@ class SeveralNetworksTest(DatabaseTestCase):
         error = self.assertRaises(
             exception.Conflict, self.make, 'one', '10.1.0.0/24'
         )
-        self.assertIn('There is a network one already', str(error))
+        self.assertIn('Network one exists', str(error))
 
     def test_a_name_that_was_taken_in_the_same_moment(self):
         self.make('one', '10.0.0.0/24')
@@ -161,7 +167,7 @@ class SeveralNetworksTest(DatabaseTestCase):
         error = self.assertRaises(
             exception.Conflict, self.make, 'one', '10.1.0.0/24'
         )
-        self.assertIn('There is a network one already', str(error))
+        self.assertIn('Network one exists', str(error))
 
     def test_an_id_is_meant_before_a_name(self):
         first = self.make('one', '10.0.0.0/24')
@@ -222,7 +228,7 @@ class ConfiguredTest(DatabaseTestCase):
         with fixtures.FakeLogger(level=logging.WARNING) as log:
             self.configure('name=private, cidr=10.0.0.0/16, bridge=br0')
         self.assertEqual(before, self.known())
-        self.assertIn('Network private is in the database and', log.output)
+        self.assertIn('Network private in the database differs', log.output)
 
     def test_another_conductor_is_faster(self):
         real = definition.create
@@ -245,13 +251,13 @@ class ConfiguredTest(DatabaseTestCase):
 
     def test_invalid_values(self):
         for line, text in (
-            ('', "'' is none of name, cidr, "),
-            ('name=a, cider=x', "'cider' is none of name, cidr, "),
-            ('name=a, name=b', 'or is there twice'),
-            ('name=a, user=maybe', 'user = maybe means nothing'),
+            ('', "'' is not one of name, cidr, "),
+            ('name=a, cider=x', "'cider' is not one of name, cidr, "),
+            ('name=a, name=b', 'or is repeated'),
+            ('name=a, user=maybe', 'user = maybe is invalid'),
             ('name=a, user, pool=', 'pool has no value'),
-            ('user', "'' is no name"),
-            ('name=a, bridge=br0, cidr=x', "'x' is no CIDR"),
+            ('user', "'' is not a valid name"),
+            ('name=a, bridge=br0, cidr=x', "'x' is not a CIDR"),
         ):
             error = self.assertRaises(
                 exception.ConfigInvalid, self.configure, line
