@@ -13,19 +13,14 @@ from tests import base
 class Bus:
     """Keeps the messages, or refuses them."""
 
-    def __init__(self, error=None, reply=None):
+    def __init__(self, error=None):
         self.error = error
-        self.reply = reply
         self.sent = []
 
     def cast(self, message):
         if self.error is not None:
             raise self.error
         self.sent.append(message)
-
-    def call(self, message):
-        self.sent.append(message)
-        return self.reply
 
 
 def wakeup(method, topic, host=None):
@@ -62,31 +57,6 @@ class WakerTest(base.TestCase):
         self.wake(bus, wakeup('start_instance', 'compute', 'a'))
         self.assertIn('wake-up not delivered', self.log.output)
         self.assertIn('start_instance on a', self.log.output)
-
-
-class StepClientTest(base.TestCase):
-    """What the client of steps returns."""
-
-    def test_a_nested_step_replies(self):
-        bus = Bus(reply={'result': {'port': 1}})
-        result = interfaces.step_client(bus).send(
-            Context(), 'compute', 'a', 'pre_live_migration', 's1'
-        )
-        self.assertEqual({'port': 1}, result)
-        self.assertEqual(60, bus.sent[0].timeout)
-
-    def test_the_pin_excludes_a_newer_step(self):
-        self.config(group='upgrade_levels', conductor='1.3')
-        client = interfaces.step_client(Bus())
-        self.assertRaises(
-            exception.UnsupportedVersion,
-            client.send,
-            Context(),
-            'conductor',
-            None,
-            'migrate_server',
-            's1',
-        )
 
 
 class StepDispatchTest(base.TestCase):
