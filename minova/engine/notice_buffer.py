@@ -6,8 +6,6 @@ span records it, so that the span ends exactly once, whichever ends the step:
 the step itself, its undo, or an operation that preempts it.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from minova import clock
@@ -88,12 +86,12 @@ class NoticeBuffer:
 
     # -- spans ---------------------------------------------------------------
 
-    def emit_start(self, event: str, **extras: Any) -> None:
+    def emit_start(self, event: str, **extras: payload.Value) -> None:
         """Emit the start of a span; ``extras`` join the payload."""
         self._own_events().append(event)
         self._emit_phase(event, events.START, extras)
 
-    def emit_end(self, event: str, **extras: Any) -> None:
+    def emit_end(self, event: str, **extras: payload.Value) -> None:
         """Emit the end of a span.
 
         A detached step has had its spans ended with an error when the
@@ -142,7 +140,7 @@ class NoticeBuffer:
         return False
 
     def _emit_phase(
-        self, event: str, phase: str, extras: dict[str, Any]
+        self, event: str, phase: str, extras: payload.Payload
     ) -> None:
         self._emit(
             events.event_type(event, phase),
@@ -151,14 +149,14 @@ class NoticeBuffer:
 
     # -- rows of the outbox --------------------------------------------------
 
-    def _emit(self, event_type: str, content: dict[str, Any]) -> None:
+    def _emit(self, event_type: str, content: payload.Payload) -> None:
         self.add_notice(self.operation, event_type, content)
 
     def add_notice(
         self,
         operation: records.Operation,
         event_type: str,
-        content: dict[str, Any],
+        content: payload.Payload,
     ) -> None:
         """Emit a notification of ``operation``, which may be another one."""
         self._rows.add(event_type, content, operation.id, operation.context)

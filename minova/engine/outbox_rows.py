@@ -13,13 +13,14 @@ import uuid
 from minova.db.connections.engine import Connection
 from minova.db.queries import outbox
 from minova.notifications import events
+from minova.notifications.payload import Payload
 from minova.objects.instance import Instance
 
 
 @dataclasses.dataclass(frozen=True)
 class _Notice:
     event_type: str
-    payload: Mapping[str, object]
+    payload: Payload
     operation_id: str | None
     context: Mapping[str, object]
 
@@ -39,7 +40,7 @@ class OutboxRows:
     def add(
         self,
         event_type: str,
-        payload: Mapping[str, object],
+        payload: Payload,
         operation_id: str | None,
         context: Mapping[str, object],
     ) -> None:

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The legacy payload: the keys and formats that consumers read."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import datetime
-from typing import Any
+from typing import TypeAlias
 
 from minova.conf import CONF
 from minova.objects.instance import Instance
 
+#: What JSON can hold.
+Value: TypeAlias = (
+    str | int | float | Sequence['Value'] | Mapping[str, 'Value'] | None
+)
+Payload: TypeAlias = dict[str, Value]
 
-def instance_payload(instance: Instance) -> dict[str, Any]:
+
+def instance_payload(instance: Instance) -> Payload:
     """Return what stands in every ``compute.instance`` notification.
 
     Formats differ on purpose: ``created_at`` has a blank and an offset, the
@@ -56,7 +64,7 @@ def instance_payload(instance: Instance) -> dict[str, Any]:
     }
 
 
-def fixed_ips(instance: Instance) -> list[dict[str, Any]]:
+def fixed_ips(instance: Instance) -> list[Mapping[str, Value]]:
     """Return the addresses, in the form of the key ``fixed_ips``."""
     return [
         {**address, 'label': nic['label'], 'vif_mac': nic['mac']}
@@ -69,7 +77,7 @@ def update_payload(
     instance: Instance,
     old_states: tuple[str | None, str | None],
     now: datetime.datetime,
-) -> dict[str, Any]:
+) -> Payload:
     """Return the payload of an update.
 
     ``before`` is the vm_state and the task_state that were.
@@ -84,9 +92,7 @@ def update_payload(
     }
 
 
-def exists_payload(
-    instance: Instance, now: datetime.datetime
-) -> dict[str, Any]:
+def exists_payload(instance: Instance, now: datetime.datetime) -> Payload:
     """Return the payload of an ``exists`` for the current period."""
     return instance_payload(instance) | {
         'audit_period_beginning': _format_plain(_period_begin(now)),
@@ -94,7 +100,7 @@ def exists_payload(
     }
 
 
-def fault_payload(error: Exception, code: int) -> dict[str, Any]:
+def fault_payload(error: Exception, code: int) -> Payload:
     """Return what an ``.error`` tells beside the instance."""
     text = str(error)
     return {

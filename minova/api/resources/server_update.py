@@ -94,7 +94,7 @@ def _is_notified() -> bool:
 
 def _update_payload(
     instance: Instance, old_name: str, now: datetime.datetime
-) -> dict[str, object]:
+) -> payload.Payload:
     states = (instance.vm_state, instance.task_state)
     content = payload.update_payload(instance, states, now)
     if old_name != instance.display_name:
