@@ -28,7 +28,7 @@ class StepClient:
         method: str,
         step: str,
     ) -> buses.Json | None:
-        """Send ``method`` of a step to a host, or to any with host None.
+        """Send ``method`` of a step to a host; None: any host of the topic.
 
         Returns the result of a step whose method is a call, else None.
         Raises Unavailable, or the error of the step.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wake-ups: casts that may be lost.
 
-A pending step is a row of the database, and each service asks for its due
-steps with every heartbeat. A wake-up that cannot be sent is therefore logged
-and dropped: the step starts later.
+A pending step is a row of the database. A compute gets its due steps with
+every heartbeat, and conductors find theirs in every sweep. A wake-up that
+cannot be sent is therefore logged and dropped: the step starts later.
 """
 
 from collections.abc import Iterable
@@ -50,10 +50,11 @@ class Waker:
         except exception.Unavailable as error:
             LOG.warning(
                 'Step %s %s on %s: wake-up not delivered; the step starts at '
-                'the next heartbeat: %s',
+                'the next %s: %s',
                 wakeup.step,
                 wakeup.method,
                 wakeup.host or 'a conductor',
+                'heartbeat' if wakeup.host else 'sweep',
                 error,
             )
 
