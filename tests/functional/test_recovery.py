@@ -356,7 +356,7 @@ class StartTest(base.RecoveryTestCase):
 
         self.before_it_registers(ask)
         self.cloud.wait_for(lambda: self.service.is_registered)
-        self.assertIn('about to start', refused[0])
+        self.assertIn('it is starting', refused[0])
 
 
 class RepeatedWakeupTest(base.RecoveryTestCase):

@@ -232,7 +232,7 @@ class QueueTest(base.TestCase):
             queue.send({}, {'message_id': 'one'})
             with kombu.Connection(self.url) as connection:
                 connection.channel().queue_delete('mine')
-            self.assertIn('somebody has deleted it', self.refused(queue.send))
+            self.assertIn('the queue was deleted', self.refused(queue.send))
 
     def test_the_broker_goes_and_comes_back(self):
         with self.bus.named_queue('mine') as queue:
