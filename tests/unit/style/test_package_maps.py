@@ -18,35 +18,33 @@ _BORDER = re.compile(r'=+(?: +=+)+')
 #: A name in the prose of the root: ``api/`` or ``states.py``.
 _LITERAL = re.compile(r'``(\w+)(?:/|\.py)``')
 #: Packages without a map.
-_PENDING: set[str] = set(
-    [
-        'minova',
-        'minova/allinone',
-        'minova/api',
-        'minova/api/http',
-        'minova/api/resources',
-        'minova/api/schemas',
-        'minova/api/views',
-        'minova/cmd',
-        'minova/compute',
-        'minova/conductor',
-        'minova/console',
-        'minova/extra_specs',
-        'minova/flows',
-        'minova/identity',
-        'minova/images',
-        'minova/notifications',
-        'minova/rig',
-        'minova/simulation',
-        'minova/virt',
-        'minova/virt/configdrive',
-        'minova/virt/fake',
-        'minova/virt/libvirt',
-        'minova/virt/libvirt/embedded',
-        'minova/virt/libvirt/qemu',
-        'minova/virt/transfer',
-    ]
-)
+_PENDING: set[str] = {
+    'minova',
+    'minova/allinone',
+    'minova/api',
+    'minova/api/http',
+    'minova/api/resources',
+    'minova/api/schemas',
+    'minova/api/views',
+    'minova/cmd',
+    'minova/compute',
+    'minova/conductor',
+    'minova/console',
+    'minova/extra_specs',
+    'minova/flows',
+    'minova/identity',
+    'minova/images',
+    'minova/notifications',
+    'minova/rig',
+    'minova/simulation',
+    'minova/virt',
+    'minova/virt/configdrive',
+    'minova/virt/fake',
+    'minova/virt/libvirt',
+    'minova/virt/libvirt/embedded',
+    'minova/virt/libvirt/qemu',
+    'minova/virt/transfer',
+}
 
 
 def packages():

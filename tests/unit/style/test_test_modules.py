@@ -20,6 +20,7 @@ _OTHER = {
     'objects/test_versions.py': 'the fingerprints of all objects',
     'test_devstack.py': 'devstack/',
     'tools/test_install.py': 'tools/install.sh',
+    'test_pre_commit.py': '.pre-commit-config.yaml',
     'test_samples.py': 'etc/',
 }
 #: Where the modules are that a package of tests is about, if not in minova.
