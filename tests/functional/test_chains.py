@@ -18,9 +18,14 @@ import pathlib
 import re
 import uuid
 
+import sqlalchemy as sa
+
 from minova import states
+from minova.audit import confirmed_scan
+from minova.cmd import manage_audit
 from minova.cmd import manage_operation
 from minova.cmd.commands import Commands
+from minova.db import tables
 from minova.db.queries import hosts
 from minova.engine import service_liveness
 from minova.engine import timeline
@@ -284,7 +289,11 @@ class OperatorTest(ChainTestCase):
     def manage(self, *words):
         """Return what a minova-manage command prints, after its line."""
         parser = argparse.ArgumentParser()
-        manage_operation.add_commands(Commands(parser))
+        commands = Commands(parser)
+        manage_operation.add_commands(commands)
+        manage_audit.add_commands(commands)
+        url = self.cloud.database.engine.url.render_as_string(False)
+        self.config(group='database', connection=url)
         arguments = parser.parse_args(words)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
@@ -292,8 +301,6 @@ class OperatorTest(ChainTestCase):
         return f'$ minova-manage {" ".join(words)}\n{out.getvalue()}'
 
     def test_operation_commands(self):
-        url = self.cloud.database.engine.url.render_as_string(False)
-        self.config(group='database', connection=url)
         self.config(group='conductor', service_down_time=1.0)
         self.config(group='fake', migration_seconds=3600)
         uuid = self.booted_on_host1()
@@ -315,3 +322,20 @@ class OperatorTest(ChainTestCase):
             ),
         ]
         self.compare('operation_commands.console', '\n'.join(output))
+
+    def test_audit(self):
+        self.config(transport_url=self.cloud.url)
+        self.patch(confirmed_scan, 'RESCAN_DELAY', 0.1)
+        uuid = self.booted_on_host1()
+        store = self.cloud.world.store
+        for kind in ('guests', 'disks'):
+            record = store.get(f'host1/{kind}/{uuid}')
+            store.put(f'host2/{kind}/{uuid}', record)
+        self.cloud.database.write(
+            lambda c: c.execute(
+                sa.update(tables.hosts)
+                .where(tables.hosts.c.host == 'host1')
+                .values(vcpus_used=9)
+            )
+        )
+        self.compare('audit.console', self.manage('audit', '--repair'))
