@@ -30,7 +30,7 @@ from minova.db.queries import hosts
 from minova.engine import service_liveness
 from minova.engine import timeline
 from minova.states import PowerState
-from tests.functional.test_lifecycle import FlowTestCase
+from tests.functional.base import FlowTestCase
 
 RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
 
