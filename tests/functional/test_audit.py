@@ -133,7 +133,7 @@ class GuestRulesTest(AuditTestCase):
         super().setUp()
         self.uuid = self.cloud.boot(host='a')
 
-    def test_nothing_is_wrong(self):
+    def test_no_findings(self):
         self.assert_clean()
         code, out = self.run_audit()
         self.assertEqual(0, code)
@@ -201,7 +201,7 @@ class GuestRulesTest(AuditTestCase):
         )
         self.assert_clean()
 
-    def test_what_is_left_of_a_deleted_one(self):
+    def test_leftovers_of_deleted_instance(self):
         records = {
             kind: self.store.get(f'a/{kind}/{self.uuid}')
             for kind in ('guests', 'disks')
@@ -640,7 +640,7 @@ class RecordRulesTest(AuditTestCase):
         # It was the end of what had been started.
         self.assert_left('event_left_open', 'outbox_gap')
 
-    def test_what_was_archived_is_no_gap(self):
+    def test_archived_rows_are_no_gap(self):
         n = tables.outbox
         self.delete_rows(
             n, sa.and_(n.c.instance_uuid == self.uuid, n.c.seq < 3)

@@ -69,7 +69,7 @@ class InvariantsTest(base.TestCase):
         for text, breach in zip(texts, found, strict=True):
             self.assertIn(text, breach)
 
-    def test_nothing_is_wrong(self):
+    def test_no_violations(self):
         for kind in ('stop', 'start', 'pause', 'live_migrate', 'unpause'):
             self.cloud.begin(kind, self.uuid)
         self.cloud.begin('migrate', self.cloud.boot(host='b'))
@@ -94,7 +94,7 @@ class InvariantsTest(base.TestCase):
             'its guests at b',
         )
 
-    def test_what_is_left_or_lost_on_hosts(self):
+    def test_leftover_and_missing_artifacts(self):
         self.settle()
         store = self.world.store
         store.put(f'b/retained/{self.uuid}', {})

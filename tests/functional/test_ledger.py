@@ -18,7 +18,7 @@ from tests.unit.cmd.test_manage import NOBODY
 class ListTest(LedgerTestCase):
     """minova-manage notifications list."""
 
-    def test_one_server(self):
+    def test_list_of_one_server(self):
         one, _ = self.make_history()
         rows = self.rows(one)
         lines = self.run_ok(
@@ -173,7 +173,7 @@ class ReplayTest(LedgerTestCase):
         self.wait_for(lambda: len(consumer.received) == 2 * len(rows))
         self.assertEqual([], consumer.of_instance(one))
 
-    def test_what_waits_is_left_to_the_relay(self):
+    def test_unpublished_rows_are_not_replayed(self):
         one, _ = self.make_history()
         self.unpublish(one, 8)
         left = len(self.rows(one)) - 7
@@ -337,7 +337,7 @@ class VerifyTest(LedgerTestCase):
             report['missing'][0]['message_id'],
         )
 
-    def test_what_waits_is_not_missing(self):
+    def test_unpublished_rows_are_not_missing(self):
         self.unpublish(self.one, 9)
         waiting = len(self.rows(self.one)) - 8
         lines = [

@@ -146,7 +146,7 @@ class TimeLimitTest(base.RecoveryTestCase):
         guest = self.cloud.driver(host).guest(uuid)
         self.assertEqual(PowerState.RUNNING, guest.power)
 
-    def test_it_is_aborted(self):
+    def test_timeout_aborts(self):
         uuid = self.migrating(live_migration_timeout=0.3)
         self.assert_is_at('a', uuid)
         self.assertEqual('error', self.cloud.last_migration(uuid).status)
@@ -157,7 +157,7 @@ class TimeLimitTest(base.RecoveryTestCase):
         )
         self.assertIsNone(self.cloud.driver('b').guest(uuid))
 
-    def test_it_is_forced(self):
+    def test_timeout_forces_completion(self):
         uuid = self.migrating(
             live_migration_timeout=0.3,
             live_migration_timeout_action='force_complete',

@@ -191,7 +191,7 @@ class NotificationsTest(base.TestCase):
         )
         self.assertIn('published again', self.log.output)
 
-    def test_one_relay_at_a_time(self):
+    def test_single_active_relay(self):
         self.config(group='conductor', lease_time=1.0)
         # The conductor's own has it, and has published.
         self.cloud.boot()

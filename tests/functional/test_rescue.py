@@ -112,7 +112,7 @@ class RescueTest(base.FlowTestCase):
             self.assertEqual(power, guest['power'])
             self.assertIsNone(guest['spec']['rescue'])
 
-    def test_what_does_not_start_by_itself_is_rescued_again(self):
+    def test_rescue_image_that_does_not_start(self):
         uuid, *_ = self.booted()
         self.cloud.begin('rescue', uuid, image=RESCUE)
         disk = self.rescue_disk(uuid)
@@ -162,7 +162,7 @@ class RescueTest(base.FlowTestCase):
             )
             self.assertIn('vm_state rescued', str(error))
 
-    def test_nothing_stays_when_it_is_deleted(self):
+    def test_delete_removes_rescue_disk(self):
         for kind in ('delete', 'force_delete'):
             uuid, *_ = self.booted()
             self.cloud.begin('rescue', uuid)

@@ -51,7 +51,7 @@ class SuspendTest(base.FlowTestCase):
         self.assertEqual(boot, self.guest(uuid).boot)
         self.assertFalse(self.cloud.driver('a').has_managed_save(uuid))
 
-    def test_what_cannot_be_suspended_runs_on(self):
+    def test_failed_suspend_keeps_guest_running(self):
         uuid, host, _, since = self.booted()
         self.cloud.world.inject_fault(
             'a', 'suspend', 'No space left on device'
@@ -108,7 +108,7 @@ class SuspendTest(base.FlowTestCase):
         self.cloud.driver('a').power_off(uuid)
         self.assertFalse(self.cloud.driver('a').has_managed_save(uuid))
 
-    def test_nothing_stays_when_it_is_deleted(self):
+    def test_delete_removes_saved_memory(self):
         for kind in ('delete', 'force_delete'):
             uuid, *_ = self.booted()
             self.cloud.begin('suspend', uuid)

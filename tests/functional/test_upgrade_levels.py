@@ -12,7 +12,7 @@ class PinnedReleaseTest(base.FlowTestCase):
 
     hosts = ('a',)
 
-    def test_it_is_refused_before_anything_changes(self):
+    def test_newer_methods_are_refused(self):
         uuid, _, _, since = self.booted()
         self.useFixture(NewerMethods('suspend_instance', 'rescue_instance'))
         self.config(group='upgrade_levels', compute='1.0')

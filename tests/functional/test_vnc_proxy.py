@@ -153,7 +153,7 @@ class RefusedTest(ProxyTestCase):
         clock.sleep(1.1)
         self.assert_refused(403, 'has expired', url)
 
-    def test_one_of_a_deleted_server(self):
+    def test_token_of_deleted_server(self):
         url = self.url()
         self.user.delete(f'/servers/{self.uuid}')
         self.cloud.settle(self.uuid)
@@ -343,7 +343,7 @@ class PagesTest(ProxyTestCase):
             self.assertEqual(kind, headers['Content-Type'])
             self.assertEqual('no-referrer', headers['Referrer-Policy'])
 
-    def test_nothing_else(self):
+    def test_other_paths_are_404(self):
         self.put('vnc.html')
         self.put('../secret')
         self.put('.hidden')

@@ -422,7 +422,7 @@ class StockClientTest(AllInOneTestCase):
         server = self.cloud.compute.find_server(name, ignore_missing=False)
         return self.wait(self.cloud, server, status)
 
-    def test_what_a_user_does(self):
+    def test_user_commands(self):
         self._list_resources()
         self.image()
         self._make_two()
@@ -617,7 +617,7 @@ class StockClientTest(AllInOneTestCase):
             self.cloud.compute.wait_for_delete(server, interval=0.1)
         self.assertEqual([], self.shell.table('server list'))
 
-    def test_what_a_user_gets_wrong(self):
+    def test_user_errors(self):
         self.image()
         self.shell.table(
             'server create --image tiny --flavor m1.small --nic none one'

@@ -289,7 +289,7 @@ class KillTest(ClusterTestCase):
     def test_destination_while_it_finishes(self):
         self._resize_and_kill('define', None)
 
-    def test_one_of_two_conductors(self):
+    def test_kill_one_of_two_conductors(self):
         self._resize_and_kill('send_disks', 'c0', 'conductor')
 
     def test_both_conductors(self):

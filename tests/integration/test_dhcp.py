@@ -221,7 +221,7 @@ class NetworkTest(base.TestCase):
         what = networks.Reservation(mac, name, f'10.0.1.{number}')
         networks.NetworkConfig(self.network, 0, flags).update(command, what)
 
-    def test_one_side_alone(self):
+    def test_persistent_or_live_definition_only(self):
         self.network.create()
         now = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
         later = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG

@@ -223,11 +223,11 @@ class SpawnTest(FailureCaseTestCase):
         ((self.host, _, _),) = self.world.calls_in_progress()
         self.kill(self.host)
 
-    def test_it_is_started_again(self):
+    def test_host_restarts(self):
         self.restart(self.host)
         self.assert_at(self.host)
 
-    def test_it_stays_away(self):
+    def test_host_stays_down(self):
         self.assert_waits_for(f'host {self.host} to return')
         server = self.user.show(self.uuid)
         self.assertEqual('BUILD', server['status'])

@@ -143,7 +143,7 @@ class WrongConfigurationTest(base.TestCase):
         self.assertEqual(1, len(emitted), lines)
         self.assertIn(text, emitted[0])
 
-    def test_one_line_names_what_is_wrong(self):
+    def test_error_is_one_line(self):
         for case, (code, lines) in self.run_each(self.in_the_master):
             module, _, text = case
             self.assertEqual((2, 1), (code, len(lines)), f'{case} {lines}')

@@ -17,7 +17,7 @@ class LockfileTest(base.TestCase):
         directory = self.useFixture(fixtures.TempDir()).path
         self.path = os.path.join(directory, 'lock')
 
-    def test_one_has_it(self):
+    def test_lock_is_exclusive(self):
         mine = lockfile.acquire(self.path)
         self.assertIsNone(lockfile.acquire(self.path))
         self.assertEqual(str(os.getpid()), lockfile.holder(self.path))
@@ -25,7 +25,7 @@ class LockfileTest(base.TestCase):
         with lockfile.acquire(self.path) as again:
             self.assertIsNotNone(again)
 
-    def test_what_an_earlier_holder_wrote_is_gone(self):
+    def test_earlier_content_is_removed(self):
         with open(self.path, 'w', encoding='ascii') as file:
             file.write('1234567890\n')
         with lockfile.acquire(self.path):

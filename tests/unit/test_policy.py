@@ -93,7 +93,7 @@ class PolicyTest(base.TestCase):
         self.clock.forward(seconds=6)
         self.assertFalse(self.policy.is_allowed(who(), _RULE))
 
-    def test_what_is_remembered_is_bounded(self):
+    def test_cache_is_bounded(self):
         self.patch(policy, '_CACHE_MAX_ENTRIES', 10)
         for number in range(100):
             self.policy.is_allowed(who(), _RULE, f'p{number}')

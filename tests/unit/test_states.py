@@ -52,7 +52,7 @@ class TableTest(base.TestCase):
             if rule.owns_instance:
                 self.assertTrue(rule.task_states, rule.kind)
 
-    def test_what_is_deleted_stays_deleted(self):
+    def test_deleted_is_final(self):
         for rule in states.TABLE.values():
             if states.DELETED in rule.from_states:
                 self.assertEqual(Ownership.CONCURRENT, rule.ownership)

@@ -33,16 +33,16 @@ class ProgramsTest(base.TestCase):
         )
         self.assertEqual('sh: exit code 3', str(error))
 
-    def test_one_that_is_not_there(self):
+    def test_program_not_found(self):
         self.assertRaises(OSError, subprocesses.run, '/no/such/program')
 
-    def test_one_that_may_not_be_run_is_not_missing(self):
+    def test_program_not_executable(self):
         path = os.path.join(self.directory, 'qemu')
         with open(path, 'w'):
             error = self.assertRaises(PermissionError, subprocesses.run, path)
         self.assertIn(path, str(error))
 
-    def test_one_that_hangs_is_killed(self):
+    def test_timeout_kills_the_process(self):
         path = os.path.join(self.directory, 'pid')
         error = self.assertRaises(
             OSError,

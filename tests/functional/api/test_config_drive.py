@@ -112,7 +112,7 @@ class ConfigDriveTest(base.ApiTestCase):
         host = self.cloud.instance(uuid).host
         return self.cloud.world.get_disks(host, uuid)['content']
 
-    def test_it_follows_the_guest(self):
+    def test_config_drive_follows_the_guest(self):
         uuid = self.boot_with_drive()
         before, host = self.drive(uuid), self.cloud.instance(uuid).host
         self.act(uuid, 'resize', {'flavorRef': 'big'})
@@ -129,7 +129,7 @@ class ConfigDriveTest(base.ApiTestCase):
         self.assertNotEqual(host, self.cloud.instance(uuid).host)
         self.assertEqual(before, self.drive(uuid))
 
-    def test_it_is_removed_on_delete(self):
+    def test_delete_removes_config_drive(self):
         uuid = self.boot_with_drive()
         self.user.delete(f'/servers/{uuid}')
         self.cloud.settle(uuid)

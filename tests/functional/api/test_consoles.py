@@ -89,7 +89,7 @@ class OutputTest(ConsoleTestCase):
             self.assertEqual(expected, self.read(length=length), length)
         self.assertEqual('one\ntwo\nthree\n', self.read())
 
-    def test_what_clients_cannot_take_is_left_out(self):
+    def test_control_characters_are_removed(self):
         self.write_console('\x1b[31mr\u00e9d\x1b[0m\x00\r\n\x07\x7f\ufffe!')
         self.assertEqual('[31mr\u00e9d[0m\r\n!', self.read())
 
@@ -259,7 +259,7 @@ class VncConsoleTest(ConsoleTestCase):
         token = token_of(self.url())
         self.assertEqual(403, self.closed(token, client=self.user).status)
 
-    def test_what_a_token_is_good_for(self):
+    def test_token_lookup(self):
         token = token_of(self.url())
         reply = self.closed(token)
         self.assertEqual(200, reply.status, reply.body)
@@ -288,7 +288,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertNotIn(one, repr(self.tokens()))
         self.assertNotIn(one, self.log.output)
 
-    def test_they_expire_and_are_swept_up(self):
+    def test_expired_tokens_are_deleted(self):
         self.config('vnc', token_ttl=100)
         token = token_of(self.url())
         (row,) = self.tokens()
@@ -309,7 +309,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.cloud.wait_for(lambda: len(self.tokens()) == 1)
         self.assertEqual(200, self.closed(lasting).status)
 
-    def test_they_go_with_their_server(self):
+    def test_delete_removes_tokens(self):
         for kind in ('delete', 'forceDelete'):
             uuid = self.boot()
             reply = self.request(uuid=uuid)

@@ -135,6 +135,6 @@ class QuotaSetsTest(base.ApiTestCase):
             self.assert_refused(403, 'os-quota-sets', reply)
             self.quotas(_OTHER + path, self.admin.at_version(LATEST))
 
-    def test_they_cannot_be_changed(self):
+    def test_quotas_are_read_only(self):
         reply = self.admin.put(f'/os-quota-sets/{self.mine}', {})
         self.assert_refused(405, 'not allowed', reply)

@@ -106,7 +106,7 @@ class ReplyTest(RowsTestCase):
         reply = self.create(adminPass='secret')
         self.assertEqual('secret', reply.body['server']['adminPass'])
 
-    def test_what_is_kept_of_the_image(self):
+    def test_image_properties_are_stored(self):
         self.image_store.add(id='k')
         image = self.image_store.add(
             min_ram=64,

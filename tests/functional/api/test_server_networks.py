@@ -71,7 +71,7 @@ class PortLifecycleTest(NetworksTestCase):
         self.assertEqual(first['mac'], nic['mac'])
         self.assertNotEqual(first['id'], nic['id'])
 
-    def test_what_it_is_given(self):
+    def test_requested_networks(self):
         uuid = self.boot()
         (port,) = self.held()
         self.assertRegex(port.mac, r'\Afa:16:3e(:[0-9a-f]{2}){3}\Z')
@@ -481,7 +481,7 @@ class NetworkRemovalTest(NetworksTestCase):
 
     hosts = ()
 
-    def test_one_in_use_stays(self):
+    def test_used_network_is_not_deleted(self):
         network = self.make_network()
         uuid = self.made('auto')
         error = self.assertRaises(

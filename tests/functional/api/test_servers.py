@@ -43,7 +43,7 @@ class RowsTestCase(base.ApiTestCase):
 class ShowTest(RowsTestCase):
     """GET /servers/{id}."""
 
-    def test_what_a_user_sees(self):
+    def test_attributes_for_users(self):
         uuid = self.row(metadata={'a': 'b'})
         shown = self.show(uuid)
         self.assertEqual(uuid, shown['id'])
@@ -63,7 +63,7 @@ class ShowTest(RowsTestCase):
         self.assertNotIn('OS-EXT-SRV-ATTR:host', shown)
         self.assertNotIn('fault', shown)
 
-    def test_what_only_an_administrator_sees(self):
+    def test_attributes_for_administrators(self):
         uuid = self.row(host='a', node='node-a')
         shown = self.show(uuid, self.admin)
         self.assertEqual('a', shown['OS-EXT-SRV-ATTR:host'])
@@ -187,7 +187,7 @@ class AttributesTest(RowsTestCase):
             after = self.keys(self.admin, version, uuid)
             self.assertEqual(for_all | for_admin, after - before, version)
 
-    def test_nothing_else_changes(self):
+    def test_other_attributes_are_unchanged(self):
         uuid = self.row(host='a')
         versions = {1, *(version for version, _, _ in self.ADDED)}
         newest = int(LATEST.partition('.')[2])

@@ -42,7 +42,7 @@ class SuspendTest(base.ApiTestCase):
             [one['action'] for one in reply.body['instanceActions']],
         )
 
-    def test_what_it_forbids(self):
+    def test_actions_forbidden_while_rescued(self):
         reply = self.act('resume', 409)
         self.assert_refused(
             409, f"Cannot 'resume' instance {self.uuid} while it", reply
@@ -117,7 +117,7 @@ class RescueTest(base.ApiTestCase):
         ]
         self.assertEqual(['tools', 'tools'], names)
 
-    def test_what_does_not_start_is_rescued_with_the_same_again(self):
+    def test_rescue_image_that_does_not_start(self):
         tools = self.image_store.add(name='tools').id
         self.rescue({'rescue_image_ref': tools})
         self.cloud.world.inject_fault('a', 'start', 'no boot sector')
@@ -204,7 +204,7 @@ class ForceCompleteTest(base.ApiTestCase):
             path, content or {'force_complete': {}}
         )
 
-    def test_it_ends(self):
+    def test_force_complete(self):
         host, path = self.migrating()
         reply = self.force(path, content={'force_complete': None})
         self.assertEqual((202, None), (reply.status, reply.body))

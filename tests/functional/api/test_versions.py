@@ -52,7 +52,7 @@ class VersionsTest(base.ApiTestCase):
             reply.body['version']['links'][0]['href'],
         )
 
-    def test_what_is_not_there_is_404_in_the_usual_form(self):
+    def test_unknown_path_is_404(self):
         for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-cells'):
             reply = self.user.get(path)
             self.assert_refused(404, 'could not be found', reply)
@@ -176,7 +176,7 @@ class RequestIdTest(base.ApiTestCase):
         for reply in replies:
             self.assertEqual('application/json', reply.headers['Content-Type'])
 
-    def test_one_of_the_client_is_noted_and_not_used(self):
+    def test_client_request_id_is_logged(self):
         self.make_flavor()
         given = f'req-{uuid.uuid4()}'
         reply = self.user.post(
@@ -190,7 +190,7 @@ class RequestIdTest(base.ApiTestCase):
         self.assertEqual(own, operation.request_id)
         self.assertEqual(given, operation.context['global_request_id'])
 
-    def test_one_that_is_malformed_is_not_noted(self):
+    def test_malformed_request_id_is_ignored(self):
         self.make_flavor()
         reply = self.user.post(
             '/servers',
@@ -235,7 +235,7 @@ class ProjectInUrlTest(base.ApiTestCase):
                 400, "URL's project_id '33333333cccccccc' doesn't", reply
             )
 
-    def test_what_is_no_project_is_404(self):
+    def test_invalid_project_is_404(self):
         reply = self.user.get('/nothing-known/servers')
         self.assert_refused(404, 'could not be found', reply)
 

@@ -221,7 +221,7 @@ class PatternTest(base.TestCase):
 class HistoryTest(base.TestCase):
     """The table of microversions."""
 
-    def test_it_has_no_gaps(self):
+    def test_versions_have_no_gaps(self):
         self.assertEqual(
             list(range(1, microversion.MAXIMUM + 1)),
             sorted(microversion.HISTORY),

@@ -391,7 +391,7 @@ class RulesTest(ExamineTestCase):
     def test_a_clean_cloud(self):
         self.assertEqual(TOLD, self.names(clean()))
 
-    def test_one_fault_is_one_finding(self):
+    def test_fault_yields_one_finding(self):
         for name, spoil in FAULTS.items():
             it = clean()
             spoil(it)
@@ -482,7 +482,7 @@ class ExplanationTest(ExamineTestCase):
             self.names(it),
         )
 
-    def test_one_that_does_not_own_explains_open_steps_alone(self):
+    def test_operation_without_instance_explains_open_steps(self):
         it = self.spoil()
         it.steps.append(
             row_builders.step('x', 'confirm', 'confirmed', 'c', state='done')
@@ -611,7 +611,7 @@ class SafetyTest(ExamineTestCase):
         self.assertEqual('', one.repair)
         self.assertIn('copy its disks', one.rule.advice)
 
-    def test_it_runs_on_two_hosts_and_neither_is_its_own(self):
+    def test_guest_runs_on_two_other_hosts(self):
         it = clean()
         _drop('all', 'active')(it)
         it.add_artifacts('b', artifact('active'))

@@ -132,7 +132,7 @@ class DatabaseTest(ManageTestCase):
             self.run_ok('db', 'version'),
         )
 
-    def test_what_is_logged_goes_beside_the_output(self):
+    def test_log_goes_to_stderr(self):
         more = '[DEFAULT]\ndefault_log_levels = alembic=INFO\n'
         with open(self.file, 'a') as file:
             file.write(more)
@@ -371,7 +371,7 @@ class TimelineTest(ManageTestCase):
             chapters.append((title, lines))
         return chapters
 
-    def test_what_happened(self):
+    def test_timeline(self):
         uuid = self.make_history()
         emitted = self.chapters(self.run_ok('timeline', uuid))
         self.assertEqual(

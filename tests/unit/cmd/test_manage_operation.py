@@ -115,7 +115,7 @@ class ListTest(OperationTestCase):
     def ids(self, *words):
         return [row[0] for row in self.listed(*words)]
 
-    def test_what_is_open(self):
+    def test_list_open_operations(self):
         stop, pause = self.leave('stop', 'pause')
         noon = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
         self.wait_for_host(stop, noon)
@@ -177,7 +177,7 @@ class ShowTest(OperationTestCase):
     def show(self, name):
         return self.sections(self.run_ok('operation', 'show', name))
 
-    def test_one_that_waits_for_a_host(self):
+    def test_show_waiting_for_host(self):
         (stop,) = self.leave('stop')
         self.step(
             stop,
@@ -231,7 +231,7 @@ class ShowTest(OperationTestCase):
             others['Available commands'][0],
         )
 
-    def test_one_that_has_ended(self):
+    def test_show_ended_operation(self):
         (stop,) = self.leave('stop')
         create = self.database.read(
             lambda c: operations.list_by_instance(c, stop.instance_uuid)

@@ -75,7 +75,7 @@ class MachineTest(base.TestCase):
 class TextTest(base.TestCase):
     """What was said, as clients can show it."""
 
-    def test_what_is_no_utf8(self):
+    def test_invalid_utf8(self):
         # As where a piece begins in the middle of a character.
         self.assertEqual(
             '\N{REPLACEMENT CHARACTER}x',

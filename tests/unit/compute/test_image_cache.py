@@ -228,7 +228,7 @@ class AgeingTest(CacheTestCase):
         self.let_pass(2 * CONF.compute.image_cache_manager_interval)
         return self.age(**options)
 
-    def test_it_goes_when_its_time_is_over(self):
+    def test_unused_image_expires(self):
         self.let_pass(DAY - 60)
         self.assertEqual([], self.age())
         self.let_pass(60)
@@ -310,7 +310,7 @@ class AgeingTest(CacheTestCase):
         self.assertEqual([], self.age())
         self.assertTrue(os.path.exists(self.path('1234')))
 
-    def test_what_crashes_have_left(self):
+    def test_leftovers_of_crashes(self):
         number = clock.uuid4()
         names = [
             f'.{self.image}.{number}.part',
@@ -324,7 +324,7 @@ class AgeingTest(CacheTestCase):
         self.assertEqual([], self.parts())
         self.assertFalse(self.gone())
 
-    def test_what_is_being_fetched_is_not_left(self):
+    def test_download_in_progress_is_kept(self):
         image = self.service.add(b'other' + DATA)
         seen = []
 
@@ -361,7 +361,7 @@ class AgeingTest(CacheTestCase):
         )
         self.assertFalse(self.gone())
 
-    def test_nothing_was_ever_fetched(self):
+    def test_empty_cache(self):
         empty = image_cache.ImageCache(
             self.service, os.path.join(self.directory, 'none'), 'a'
         )
@@ -418,7 +418,7 @@ class ProcessesTest(CacheTestCase):
         self.addCleanup(process.kill)
         return process
 
-    def test_one_of_them_fetches(self):
+    def test_one_process_fetches(self):
         processes = [self.run_('1234') for _ in range(3)]
         waiting = {p.stdout.fileno(): p for p in processes}
         said = []
@@ -444,7 +444,7 @@ class ProcessesTest(CacheTestCase):
                 process.stdin.write('\n')
                 process.stdin.flush()
 
-    def test_one_is_killed_while_it_fetches(self):
+    def test_crash_while_fetching(self):
         image = self.service.add()
         process = self.run_(image)
         self.assertEqual('fetches\n', process.stdout.readline())
@@ -457,7 +457,7 @@ class ProcessesTest(CacheTestCase):
         self.assertEqual(DATA, self.use(image))
         self.assertEqual([], self.parts())
 
-    def test_one_is_killed_while_it_uses(self):
+    def test_crash_while_using(self):
         image = self.service.add()
         self.use(image)
         process = self.run_(image, 'holds')

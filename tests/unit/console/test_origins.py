@@ -42,7 +42,7 @@ class OriginsTest(base.TestCase):
                 expected, origins.is_allowed(origin, host), (origin, host)
             )
 
-    def test_what_is_allowed(self):
+    def test_allowed_origins(self):
         self.config('vnc', allowed_origins=['https://a.org', 'http://b:81'])
         self.assertTrue(origins.is_allowed('https://a.org', 'proxy'))
         self.assertTrue(origins.is_allowed('http://b:81', 'proxy'))

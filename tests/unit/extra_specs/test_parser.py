@@ -207,7 +207,7 @@ class TopologyTest(ParserTestCase):
             {'hw_cpu_sockets': '4'},
         )
 
-    def test_what_does_not_multiply(self):
+    def test_topology_must_multiply(self):
         for specs, vcpus in (
             ({'sockets': '3'}, 4),
             ({'sockets': '2', 'cores': '2', 'threads': '2'}, 4),

@@ -49,7 +49,7 @@ class UnderWayTest(base.TestCase):
             get_power_state=lambda host: there,
         )
 
-    def test_one_that_is_on_here(self):
+    def test_guest_runs_at_source(self):
         for state, moves in (
             ('running', True),
             ('none', False),
@@ -61,7 +61,7 @@ class UnderWayTest(base.TestCase):
                 ctx = self.job(power, state, None)
                 self.assertIs(moves, live_migration._is_in_progress(ctx, 'b'))
 
-    def test_one_that_is_off_here_is_there_or_lost(self):
+    def test_guest_off_at_source(self):
         for here in (PowerState.SHUTDOWN, PowerState.CRASHED, None):
             for there in (PowerState.RUNNING, PowerState.SHUTDOWN):
                 ctx = self.job(here, 'none', int(there))
@@ -78,7 +78,7 @@ class UnderWayTest(base.TestCase):
 class ArrivedTest(base.TestCase):
     """Whether a guest that left has arrived, running or not."""
 
-    def test_it_is_there(self):
+    def test_guest_at_destination(self):
         for power in (
             PowerState.RUNNING,
             PowerState.SHUTDOWN,
@@ -89,7 +89,7 @@ class ArrivedTest(base.TestCase):
             )
             migration_monitor.require_arrived(ctx, 'b')
 
-    def test_it_is_not(self):
+    def test_guest_not_at_destination(self):
         ctx = SimpleNamespace(
             get_power_state=lambda host: None,
             instance=SimpleNamespace(uuid='1'),

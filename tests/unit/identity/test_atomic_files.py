@@ -37,7 +37,7 @@ class AtomicFilesTest(base.TestCase):
             self.assertEqual(b'one', file.read())
         self.assertEqual(['a'], os.listdir(self.path))
 
-    def test_nothing_is_seen_before_the_end(self):
+    def test_readers_see_only_complete_files(self):
         with atomic_files.atomic_write(self.file('a')) as file:
             file.write(b'half')
             self.assertNotIn('a', os.listdir(self.path))

@@ -73,7 +73,7 @@ class ClientFilesTest(base.TestCase):
         for name in ('clouds.yaml', 'openrc'):
             self.assertEqual('0o600', self.mode(name))
 
-    def test_they_are_written_again(self):
+    def test_files_are_rewritten(self):
         client_files.write_client_files(self.path, URL, 'new')
         with open(self.file('clouds.yaml'), encoding='utf-8') as file:
             cloud = yaml.safe_load(file)['clouds']['minova']

@@ -18,7 +18,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class FirstStartTest(base.TestCase):
-    def test_what_there_is(self):
+    def test_initial_contents(self):
         known = embedded.Identity(self.path).accounts
         self.assertEqual(['default'], list(known.domains))
         self.assertEqual(
@@ -280,14 +280,14 @@ class TokenTest(StoreTestCase):
             self.store.validate_token(two).audit_id,
         )
 
-    def test_it_survives_a_restart(self):
+    def test_token_survives_restart(self):
         text = self.store.issue_token(self.demo.id)
         self.assertEqual(
             self.store.validate_token(text),
             embedded.Identity(self.path).validate_token(text),
         )
 
-    def test_it_expires(self):
+    def test_token_expires(self):
         self.config.config(group='identity', token_ttl=60)
         text = self.store.issue_token(self.demo.id)
         self.clock.forward(seconds=55)
@@ -295,7 +295,7 @@ class TokenTest(StoreTestCase):
         self.clock.forward(seconds=5)
         self._assert_bad(text)
 
-    def test_one_got_with_another_ends_with_it(self):
+    def test_derived_token_expires_with_its_parent(self):
         first = self.store.validate_token(self.store.issue_token(self.demo.id))
         self.clock.forward(hours=1)
         second = self.store.validate_token(
@@ -342,7 +342,7 @@ class TokenTest(StoreTestCase):
             put = 'A' if text[place] != 'A' else 'B'
             self._assert_bad(text[:place] + put + text[place + 1 :])
 
-    def test_what_is_no_token(self):
+    def test_invalid_token(self):
         payload = base64.urlsafe_b64encode(
             json.dumps([['x'], self.admin.id, None, [], 0, 2**60]).encode()
         ).decode()

@@ -203,7 +203,7 @@ class LoginTest(RoutesTestCase):
                 'The request you have made requires authentication.', message
             )
 
-    def test_what_is_not_offered_is_named(self):
+    def test_unsupported_method_is_named(self):
         for scope in (
             {'domain': {'id': 'default'}},
             {'system': {'all': True}},
@@ -233,7 +233,7 @@ class LoginTest(RoutesTestCase):
             }
             self.assert_error(401, self.login(body))
 
-    def test_what_does_not_fit_is_400_and_names_the_place(self):
+    def test_invalid_body_is_400_with_path(self):
         no_password = self.body()
         del no_password['auth']['identity']['password']['user']['password']
         no_domain = self.body()
@@ -287,7 +287,7 @@ class LoginTest(RoutesTestCase):
             self.assertNotIn('12345', answer.text)
             self.assertNotIn('secret', answer.text)
 
-    def test_what_is_no_json_is_400(self):
+    def test_invalid_json_is_400(self):
         for content in (
             b'',
             b'{',
@@ -549,7 +549,7 @@ class ErrorBodyTest(base.TestCase):
 
 
 class RouteTableTest(RoutesTestCase):
-    def test_what_is_public_exists(self):
+    def test_public_paths_exist(self):
         templates = {template for template, _ in routes.routes(self.store)}
         self.assertLessEqual({path for _, path in routes.PUBLIC}, templates)
 

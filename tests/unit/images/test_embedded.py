@@ -37,7 +37,7 @@ class DocumentTest(identity_base.TestCase):
             image, documents.from_document(documents.to_document(image))
         )
 
-    def test_what_glance_sends_besides_is_no_property(self):
+    def test_glance_attributes_are_no_properties(self):
         document = documents.to_document(base.image())
         document.update(
             file='/f',
@@ -53,7 +53,7 @@ class DocumentTest(identity_base.TestCase):
             documents.from_document(document).properties,
         )
 
-    def test_what_is_no_image(self):
+    def test_invalid_image(self):
         good = documents.to_document(base.image())
         for change in (
             {'id': None},
@@ -155,7 +155,7 @@ class VisibleTest(base.TestCase):
 
 
 class ChangeTest(base.TestCase):
-    def test_it_outlives_the_process(self):
+    def test_change_survives_restart(self):
         image = self.add(properties={'a': 'b'})
         again = embedded.EmbeddedImages(self.file('images'))
         self.assertEqual(image, again.show(base.OWNER, image.id))
@@ -222,7 +222,7 @@ class ChangeTest(base.TestCase):
         self.assertRaises(exception.Forbidden, self.store.delete, image.id)
         self.store.download(base.OWNER, image.id, self.file('copy'))
 
-    def test_what_is_read_stays_whole_when_it_is_deleted(self):
+    def test_delete_during_download(self):
         image = self.add(base.RAW)
         with self.store.open_data(image) as file:
             self.store.delete(image.id)
@@ -433,7 +433,7 @@ class ConcurrencyTest(base.TestCase):
         self.thread.join(10)
         return self.outcome[0]
 
-    def test_it_is_seen(self):
+    def test_image_is_shown_during_upload(self):
         shown = self.store.show(base.OWNER, self.image.id)
         self.assertEqual('saving', shown.status)
         self.assertEqual([shown], self.store.list_visible(base.OWNER))
@@ -595,7 +595,7 @@ class DownloadTest(base.TestCase):
         self.assertEqual(data, self.read('copy'))
         self.assertEqual('0o644', self.mode('copy'))
 
-    def test_it_replaces_what_is_there(self):
+    def test_download_replaces_file(self):
         image = self.add(base.RAW)
         atomic_files.write_bytes(self.file('copy'), b'older')
         self.store.download(base.OWNER, image.id, self.file('copy'))
@@ -614,7 +614,7 @@ class DownloadTest(base.TestCase):
                 text, self._refused(exception.OperationFailed, image)
             )
 
-    def test_what_was_there_stays(self):
+    def test_failed_download_keeps_file(self):
         image = self.add(base.RAW)
         self._damage(image, b'!' * len(base.RAW))
         atomic_files.write_bytes(self.file('copy'), b'older')

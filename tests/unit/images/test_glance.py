@@ -232,7 +232,7 @@ class ShowTest(GlanceTestCase):
                     image.id,
                 )
 
-    def test_what_is_not_there(self):
+    def test_image_not_found(self):
         for image_id in (clock.uuid4(), 'x', '', '../x', 'x' * 99, 'a/b', 'é'):
             self.assertRaises(
                 exception.ImageNotFound,
@@ -242,7 +242,7 @@ class ShowTest(GlanceTestCase):
             )
         self.assertEqual(2, len(self.requests()))
 
-    def test_what_answers_is_no_glance(self):
+    def test_answer_of_another_service(self):
         image_id = clock.uuid4()
         for body in (b'', b'<html>', b'[]', b'null', b'{}', b'{"id": 5}'):
             self.trouble.next = [answering('200 OK', body)]
@@ -254,14 +254,14 @@ class ShowTest(GlanceTestCase):
             )
             self.assertIn('not an image', str(error))
 
-    def test_what_is_forbidden_is_not_there(self):
+    def test_forbidden_image_is_not_found(self):
         image = self.add()
         self.trouble.next = [answering('403 No')]
         self.assertRaises(
             exception.ImageNotFound, self.images.show, base.OWNER, image.id
         )
 
-    def test_it_is_loaded_by_its_name(self):
+    def test_lookup_by_name(self):
         image = self.add()
         self.assertEqual(image.id, images.load().show(base.OWNER, image.id).id)
 
@@ -351,7 +351,7 @@ class OutageTest(GlanceTestCase):
         )
         self.assertEqual([1.0, 2.0], self.clock.slept)
 
-    def test_what_passes_is_tried_again(self):
+    def test_temporary_errors_are_retried(self):
         for status in ('500 No', '502 No', '503 No', '504 No', '429 No'):
             self.trouble.next = [answering(status)] * 2
             shown = self.images.show(base.OWNER, self.image.id)
@@ -359,7 +359,7 @@ class OutageTest(GlanceTestCase):
             self.assertEqual([1.0, 2.0], self.clock.slept)
             self.clock.slept.clear()
 
-    def test_what_does_not_pass(self):
+    def test_permanent_outage(self):
         self.trouble.next = [answering('503 No')] * 9
         error = self.assertRaises(
             exception.Unavailable,
@@ -370,7 +370,7 @@ class OutageTest(GlanceTestCase):
         self.assertIn('503', str(error))
         self.assertEqual(6, len(self.trouble.next))
 
-    def test_what_is_an_answer_is_not_tried_again(self):
+    def test_answers_are_not_retried(self):
         for status in ('400 No', '409 No'):
             self.trouble.next = [answering(status)]
             self.assertRaises(
@@ -392,7 +392,7 @@ class OutageTest(GlanceTestCase):
         )
         self.assertEqual([1.0, 2.0, 4.0, 8.0, 10.0, 10.0], self.clock.slept)
 
-    def test_one_that_does_not_answer(self):
+    def test_timeout(self):
         release = clock.event()
         self.addCleanup(release.set)
 

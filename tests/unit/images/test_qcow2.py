@@ -36,7 +36,7 @@ class Qcow2Test(identity_base.TestCase):
             head = base.qcow2(features=features)
             self.assertIn('external data file', self._refused(head))
 
-    def test_what_cannot_be_used(self):
+    def test_unsupported_features(self):
         for text, head in (
             ('encrypted', base.qcow2(encryption=1)),
             ('encrypted', base.qcow2(encryption=2)),
@@ -52,7 +52,7 @@ class Qcow2Test(identity_base.TestCase):
         ):
             self.assertIn(text, self._refused(head))
 
-    def test_what_is_something_else(self):
+    def test_other_formats(self):
         for head in (
             b'',
             b'QFI\xfb',

@@ -108,7 +108,7 @@ class VersionTest(RoutesTestCase):
                 current[0]['links'],
             )
 
-    def test_what_is_public_exists(self):
+    def test_public_paths_exist(self):
         templates = {template for template, _ in routes.routes(self.store)}
         self.assertLessEqual({path for _, path in routes.PUBLIC}, templates)
 
@@ -207,7 +207,7 @@ class CreateTest(RoutesTestCase):
         image = self.made()
         self.assert_error(409, self.create(id=image['id']))
 
-    def test_what_does_not_fit_is_400_and_names_the_place(self):
+    def test_invalid_create_is_400_with_path(self):
         for place, content in (
             ('name', {'name': 5}),
             ('name', {'name': 'x' * 256}),
@@ -250,7 +250,7 @@ class CreateTest(RoutesTestCase):
             self.assertIn(place, message)
         self.assertEqual([], os.listdir(self.file('images')))
 
-    def test_what_is_no_object_is_400(self):
+    def test_body_must_be_an_object(self):
         for body in (
             b'',
             b'[]',
@@ -281,7 +281,7 @@ class CreateTest(RoutesTestCase):
         self.config.config(group='api', max_request_body_size=1024)
         self.assert_error(413, self.create(name='x' * 1024))
 
-    def test_what_is_read_only_is_403(self):
+    def test_read_only_attributes_are_403(self):
         for name in (
             'status',
             'size',
@@ -301,7 +301,7 @@ class CreateTest(RoutesTestCase):
             message = self.assert_error(403, self.create(**{name: value}))
             self.assertIn(name, message)
 
-    def test_what_is_the_administrators_is_403(self):
+    def test_administrator_attributes_are_403(self):
         for content in ({'visibility': 'public'}, {'owner': 'theirs'}):
             self.assert_error(403, self.create(**content))
             image = self.made('admin', **content)
@@ -315,7 +315,7 @@ class CreateTest(RoutesTestCase):
 
 
 class ShowTest(RoutesTestCase):
-    def test_what_others_see(self):
+    def test_visibility_to_other_projects(self):
         for who, visibility, status in (
             ('owner', 'private', 404),
             ('owner', 'shared', 404),
@@ -326,7 +326,7 @@ class ShowTest(RoutesTestCase):
             self.assertEqual(status, self.show(image, 'other').status_code)
             self.assertEqual(200, self.show(image, 'admin').status_code)
 
-    def test_what_is_not_there(self):
+    def test_image_not_found(self):
         for image_id in (clock.uuid4(), 'x', '..', '%ff', '%00'):
             self.assert_error(404, self.show({'id': image_id}))
 
@@ -415,7 +415,7 @@ class PatchTest(RoutesTestCase):
         after['updated_at'] = before['updated_at']
         self.assertEqual({**before, 'a': 'b'}, after)
 
-    def test_what_does_not_fit_is_400(self):
+    def test_invalid_update_is_400(self):
         image = self.made(tags=['x'])
         add = {'op': 'add', 'path': '/a', 'value': 'b'}
         for operation in (
@@ -449,7 +449,7 @@ class PatchTest(RoutesTestCase):
             self.assert_error(400, self.patch(image, body=body))
         self.assertEqual(image, self.show(image).json)
 
-    def test_what_is_not_there_is_409(self):
+    def test_missing_target_is_409(self):
         image = self.made(tags=['x'])
         for operation in (
             {'op': 'replace', 'path': '/a', 'value': 'b'},
@@ -475,7 +475,7 @@ class PatchTest(RoutesTestCase):
                 )
                 self.assert_error(409, answer)
 
-    def test_what_must_not_change_is_403(self):
+    def test_immutable_attributes_are_403(self):
         image = self.made()
         for operation in (
             {'op': 'replace', 'path': '/id', 'value': clock.uuid4()},
@@ -585,7 +585,7 @@ class DataTest(RoutesTestCase):
             'active', self.assert_error(409, self.upload(image, b'x'))
         )
 
-    def test_what_is_refused_stays_queued(self):
+    def test_refused_upload_stays_queued(self):
         image = self.made(disk_format='qcow2')
         for data, text in (
             (base.RAW, 'not in the format qcow2'),
@@ -671,7 +671,7 @@ class ListTest(RoutesTestCase):
         found = self.list(who, **params)['images']
         return ''.join(by_id[image['id']] for image in found)
 
-    def test_what_is_seen(self):
+    def test_list_visibility(self):
         self.assertEqual('gfcba', self.names())
         self.assertEqual('g', self.names('other'))
         self.assertEqual('gfcba', self.names('admin'))
@@ -766,7 +766,7 @@ class ListTest(RoutesTestCase):
                 ).json
             self.assertEqual(whole, found)
 
-    def test_what_is_alike_has_an_order_too(self):
+    def test_equal_sort_keys_have_an_order(self):
         found = [base.image(name='same') for _ in range(5)]
         shown, _ = listing.select_page(found, {'sort': 'name:asc'})
         self.assertEqual(

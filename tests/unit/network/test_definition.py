@@ -142,7 +142,7 @@ class DatabaseTestCase(base.TestCase):
 class SeveralNetworksTest(DatabaseTestCase):
     """Networks beside each other."""
 
-    def test_they_do_not_overlap(self):
+    def test_networks_do_not_overlap(self):
         made = self.make('one', '10.0.0.0/16')
         error = self.assertRaises(
             exception.Conflict, self.make, 'two', '10.0.7.0/24'
@@ -222,7 +222,7 @@ class ConfiguredTest(DatabaseTestCase):
         self.assertEqual([one, two], self.known())
         self.assertEqual('', log.output)
 
-    def test_one_that_differs_stays(self):
+    def test_changed_network_is_kept(self):
         self.configure(self.LINE)
         before = self.known()
         with fixtures.FakeLogger(level=logging.WARNING) as log:
@@ -241,7 +241,7 @@ class ConfiguredTest(DatabaseTestCase):
         self.configure(self.LINE)
         self.assertEqual(['private'], [one.name for one in self.known()])
 
-    def test_one_that_cannot_be_made(self):
+    def test_invalid_configured_network(self):
         self.make('one', '10.0.0.0/16')
         error = self.assertRaises(
             exception.ConfigInvalid, self.configure, self.LINE

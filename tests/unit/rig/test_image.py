@@ -101,14 +101,14 @@ class ImageTest(ProgramsTestCase):
         for name in ('fakeroot', 'mke2fs', 'newuidmap', 'qemu-img', 'tar'):
             self.act(name, 'exit 3')
 
-    def test_what_is_missing_is_named(self):
+    def test_missing_programs_are_named(self):
         error = self.assertRaises(
             exception.ConfigInvalid, image.build, self.folder
         )
         self.assertIn('mmdebstrap is missing (Debian package', str(error))
         self.assertFalse(os.path.exists(self.folder))
 
-    def test_one_that_is_there(self):
+    def test_existing_image_is_reused(self):
         os.mkdir(self.folder)
         path = image.image_path(self.folder)
         with open(path, 'wb'):

@@ -22,7 +22,7 @@ class ProgramsTest(base.TestCase):
             'libvirtd is missing (Debian package libvirt-daemon)', str(error)
         )
 
-    def test_what_it_prints_and_reads(self):
+    def test_input_and_output(self):
         self.assertEqual(
             b'x\n', subprocesses.run('sh', '-c', 'cat', stdin=b'x\n')
         )
@@ -31,7 +31,7 @@ class ProgramsTest(base.TestCase):
             subprocesses.run('sh', '-c', 'echo $X', environment={'X': 'y'}),
         )
 
-    def test_what_it_fails_with(self):
+    def test_failure(self):
         error = self.assertRaises(
             exception.ConfigInvalid,
             subprocesses.run,

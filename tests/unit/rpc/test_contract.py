@@ -206,7 +206,7 @@ class ObjectVersionsTest(base.TestCase):
             )
             self.assertEqual(expected, self.versions(answer['result']), pin)
 
-    def test_what_has_changed_is_said(self):
+    def test_fingerprint_error_names_the_method(self):
         """Each object beyond 1.0 stands with the version it came with."""
         said = {}
         for interface in (conductor.INTERFACE, compute.INTERFACE):
@@ -269,7 +269,7 @@ class ClientTest(base.TestCase):
         self.assertNotIn('minova_object.name', repr(sent))
         self.assertIsInstance(sent['created_at'], str)
 
-    def test_what_came_later_is_not_sent_when_pinned(self):
+    def test_newer_arguments_are_not_sent_when_pinned(self):
         self.config(group='upgrade_levels', conductor='1.3')
         bus = Recorder()
         client = conductor.client(bus)

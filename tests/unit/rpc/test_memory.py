@@ -494,7 +494,7 @@ class TestStop(Case):
         names = {client.call(CTXT, 'name_of') for _ in range(6)}
         self.assertEqual({'two'}, names)
 
-    def test_what_was_taken_is_finished(self):
+    def test_received_messages_are_finished(self):
         begun, go_on = threading.Event(), threading.Event()
         self.addCleanup(go_on.set)
 
@@ -513,7 +513,7 @@ class TestStop(Case):
         server.wait()
         self.assertEqual([0, 1, 2], endpoint.seen)
 
-    def test_what_was_not_taken_goes_to_others(self):
+    def test_queued_messages_go_to_other_servers(self):
         got = []
         first, second = self.listener('one'), self.listener('two')
         for number in range(5):
@@ -649,7 +649,7 @@ class TestThreads(Case):
                 [f'{number}.{turn}' for turn in range(50)], answers[number]
             )
 
-    def test_nothing_is_lost_or_doubled_when_servers_come_and_go(self):
+    def test_messages_survive_server_changes(self):
         endpoint = Endpoint()
         self.server('stays', endpoint)
         client = self.client().prepare(transport_options=MUST_ARRIVE)
@@ -734,7 +734,7 @@ class TestBrokers(Case):
         listener.stop()
         return bool(got)
 
-    def test_one_name_is_one_broker(self):
+    def test_broker_is_shared_by_name(self):
         for url, other in (
             ('memory://', 'memory://'),
             ('memory://', 'memory:///'),

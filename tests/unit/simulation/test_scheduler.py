@@ -169,7 +169,7 @@ class SchedulerTest(base.TestCase):
         scheduler.wait(1.0)
         self.assertEqual([100.0], seen)
 
-    def test_what_a_task_ends_with_is_kept(self):
+    def test_result_of_task_is_kept(self):
         scheduler = self.begin()
 
         def work():

@@ -46,7 +46,7 @@ class InstallTest(base.TestCase):
         self.assertRegex(said, r'\n +\d+ s  c\n')
         self.assertNotIn('b', said)
 
-    def test_it_ends_at_its_limit(self):
+    def test_time_limit(self):
         code, said = self.bash(
             'install_limit=1\nwith_progress "Making a" sleep 20'
         )

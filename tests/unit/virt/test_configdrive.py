@@ -319,7 +319,7 @@ class ImageTest(base.TestCase):
         self.assertIn('LABEL=config-2', emitted)
         self.assertIn('TYPE=iso9660', emitted)
 
-    def test_it_is_the_same_whenever_and_wherever_it_is_made(self):
+    def test_image_is_reproducible(self):
         made = drive(key_name='k' * 255, key_data=KEY, nics=(NIC,))
         self.at('UTC')
         first = configdrive.build_image(made)

@@ -156,7 +156,7 @@ class Host:
         self.assertEqual(PowerState.SHUTDOWN, self.power())
         self.assertEqual(PowerState.RUNNING, self.power(uuid=OTHER))
 
-    def test_what_stopped_behind_our_back_stays_off(self):
+    def test_externally_stopped_guest_stays_off(self):
         self.running()
         self.rig.stop_outside_driver(self.a.driver, UUID)
         self.assertEqual(PowerState.SHUTDOWN, self.power())
@@ -561,7 +561,7 @@ class ConfigDrives:
         self.assertEqual(before, self.drive())
         self.assertEqual('token', self.rig.read('a', UUID))
 
-    def test_it_goes_along(self):
+    def test_config_drive_is_sent(self):
         self.a.create_disks(drive_spec(), None)
         before = self.drive()
         transfer_ticket = self.b.prepare_disk_transfer(drive_spec())
@@ -573,7 +573,7 @@ class ConfigDrives:
         self.a.restore_disks(UUID)
         self.assertEqual(before, self.drive())
 
-    def test_it_goes_along_with_a_guest_that_runs(self):
+    def test_config_drive_follows_live_migration(self):
         made = drive_spec()
         self.a.create_disks(made, None)
         self.a.define(made)
@@ -821,7 +821,7 @@ class LiveMigration:
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
 
-    def test_it_is_aborted_after_a_restart(self):
+    def test_abort_after_restart(self):
         agreed = self.prepared(seconds=100)
         boot = self.a.guest(UUID).boot
         self.a.start_live_migration(UUID, B, agreed)
@@ -830,7 +830,7 @@ class LiveMigration:
         self.assertEqual('cancelled', self.a.migration_status(UUID).state)
         self.assert_stayed(boot)
 
-    def test_it_goes_on_without_the_source_service(self):
+    def test_migration_without_source_service(self):
         agreed = self.prepared(seconds=100)
         self.a.start_live_migration(UUID, B, agreed)
         self.rig.crash(self.a.driver)
@@ -849,7 +849,7 @@ class LiveMigration:
         self.assertEqual('completed', self.a.migration_status(UUID).state)
         self.assert_migrated()
 
-    def test_it_arrives_while_the_destination_service_is_away(self):
+    def test_migration_without_destination_service(self):
         agreed = self.prepared(seconds=100)
         self.a.start_live_migration(UUID, B, agreed)
         self.rig.crash(self.b.driver)
@@ -883,7 +883,7 @@ class LiveMigration:
         self.assertEqual('newer', self.rig.read('a', UUID))
         self.assertEqual('none', self.a.migration_status(UUID).state)
 
-    def test_one_host_at_most_has_it(self):
+    def test_guest_is_on_one_host_at_most(self):
         agreed = self.prepared(seconds=100)
         self.a.start_live_migration(UUID, B, agreed)
         wrong, seen, done = [], set(), threading.Event()

@@ -51,7 +51,7 @@ class Suspending:
         self.a.resume(UUID)
         self.assertEqual(PowerState.RUNNING, self.power())
 
-    def test_it_outlives_the_driver(self):
+    def test_state_survives_restart(self):
         self.suspended()
         for _ in range(2):
             self.a.restart()
@@ -62,7 +62,7 @@ class Suspending:
         self.assertEqual(PowerState.RUNNING, self.power())
         self.assertFalse(self.a.has_managed_save(UUID))
 
-    def test_what_cannot_be_suspended(self):
+    def test_suspend_refused(self):
         self.assert_refused(exception.GuestFailed, self.a.driver.suspend, UUID)
         self.defined()
         error = self.assert_refused(
@@ -71,7 +71,7 @@ class Suspending:
         self.assertIn('nothing of its memory', error.kwargs['reason'])
         self.assertEqual(PowerState.SHUTDOWN, self.power())
 
-    def test_what_cannot_be_resumed(self):
+    def test_resume_refused(self):
         self.assertFalse(self.a.has_managed_save(UUID))
         self.assert_refused(exception.GuestFailed, self.a.driver.resume, UUID)
         self.defined()
@@ -153,7 +153,7 @@ class Rescuing:
         self.a.create_rescue_disk(spec(rescue=RESCUE), None)
         self.assertEqual(first, self.rig.rescue_disk('a', UUID))
 
-    def test_it_outlives_the_driver(self):
+    def test_state_survives_restart(self):
         self.rescued()
         self.a.restart()
         self.assertEqual(PowerState.RUNNING, self.power())
@@ -170,7 +170,7 @@ class Rescuing:
         self.a.remove_rescue_disk(UUID)
         self.assertFalse(self.rig.has_rescue_disk('a', UUID))
 
-    def test_it_goes_with_the_disks(self):
+    def test_rescue_disk_is_removed_with_disks(self):
         self.rescued()
         self.a.destroy(UUID)
         self.a.remove_disks(UUID)
@@ -192,14 +192,14 @@ class Forcing:
         self.a.start_live_migration(UUID, B, agreed)
         return agreed
 
-    def test_nothing_to_force(self):
+    def test_force_complete_without_migration(self):
         self.a.force_complete(UUID)
         self.running()
         self.a.force_complete(UUID)
         self.assertEqual(PowerState.RUNNING, self.power())
         self.assertEqual('none', self.a.migration_status(UUID).state)
 
-    def test_it_is_there_soon(self):
+    def test_forced_migration_completes(self):
         self.moving()
         self.assertEqual('running', self.a.migration_status(UUID).state)
         self.a.force_complete(UUID)
@@ -290,7 +290,7 @@ class EmbeddedTest(Suspending, Rescuing, Forcing, ContractTestCase):
             ['disk.rescue', 'disk'], self.rig.disks_of(self.a.driver, UUID)
         )
 
-    def test_what_is_left_of_a_disk_goes_too(self):
+    def test_partial_rescue_disk_is_removed(self):
         self.defined()
         part = self.rig.rescue_path('a', UUID).replace(
             'disk.rescue', '.disk.rescue.part'

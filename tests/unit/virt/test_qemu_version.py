@@ -37,14 +37,14 @@ class EmulatorsTest(base.TestCase):
             path = self.emulator(said, said[-6:].strip('()'))
             self.assertEqual(version, qemu_version.get_version(path))
 
-    def test_one_that_is_replaced(self):
+    def test_replaced_emulator(self):
         path = self.emulator('QEMU emulator version 7.2.0')
         self.assertEqual(7_002_000, qemu_version.get_version(path))
         self.emulator('QEMU emulator version 10.0.0')
         os.utime(path, ns=(1, 1))
         self.assertEqual(10_000_000, qemu_version.get_version(path))
 
-    def test_one_that_says_nothing(self):
+    def test_emulator_without_output(self):
         path = self.emulator('hello')
         error = self.assertRaises(OSError, qemu_version.get_version, path)
         self.assertIn(f'{path} --version says no version: hello', str(error))

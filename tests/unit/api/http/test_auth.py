@@ -105,7 +105,7 @@ class KeystoneTest(AuthTestCase):
             # keystonemiddleware says where to get a token.
             self.assertNotIn('WWW-Authenticate', result.headers)
 
-    def test_it_stands_around_the_application(self):
+    def test_middleware_wraps_the_application(self):
         class Protocol:
             def __init__(self, app, conf):
                 self.app, self.conf = app, conf
@@ -248,7 +248,7 @@ class EmbeddedTest(AuthTestCase):
 class WsgiAppTest(base.TestCase):
     """The application for other servers."""
 
-    def test_it_is_made_once_at_the_first_request(self):
+    def test_application_is_built_once(self):
         made = []
 
         def answer(environ, start_response):

@@ -224,7 +224,7 @@ class InterruptedDriver(RemoteDriver):
 class AwayTest(HypervisorTestCase):
     """The hypervisor's own end and return."""
 
-    def test_it_returns(self):
+    def test_hypervisor_returns(self):
         self.run_at(self.a)
         before = self.a.guest(UUID)
         self.hypervisor.stop()

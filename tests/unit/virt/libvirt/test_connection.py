@@ -53,7 +53,7 @@ class OpeningTest(ConnectionTestCase):
         made = self.connection()
         self.assertIs(made.get(), made.get())
 
-    def test_what_libvirt_refuses(self):
+    def test_refused_call(self):
         made = self.connection('test:///no/such/file.xml')
         error = self.assertRaises(exception.GuestFailed, made.get)
         self.assertIn('libvirt at test:///no/such/file.xml: ', str(error))
@@ -219,7 +219,7 @@ class OpeningTest(ConnectionTestCase):
         made.close()
         late.close.assert_called_once_with()
 
-    def test_one_thread_for_all_while_any_is_open(self):
+    def test_connections_share_one_event_loop(self):
         self.assertEqual(0, len(loops()))
         first, second = self.connection(), self.connection()
         first.get()
@@ -233,7 +233,7 @@ class OpeningTest(ConnectionTestCase):
         third.get()
         self.assertEqual(1, len(loops()))
 
-    def test_nothing_is_printed(self):
+    def test_errors_are_not_printed(self):
         code = (
             'from minova.virt.libvirt.connection import *\n'
             f'c = Connection({self.uri!r})\n'

@@ -84,7 +84,7 @@ class VncEndpointTest(GuestsTestCase):
                 VncEndpoint('127.0.0.1', 5907), self.consoles.vnc(UUID)
             )
 
-    def test_one_that_was_defined_without(self):
+    def test_guest_defined_without_vnc(self):
         domain = self.running()
         text = DOMAIN.format('')
         with mock.patch.object(type(domain), 'XMLDesc', lambda self: text):
@@ -93,7 +93,7 @@ class VncEndpointTest(GuestsTestCase):
             )
         self.assertIn('without VNC', str(error))
 
-    def test_one_that_is_off(self):
+    def test_stopped_guest(self):
         self.running().destroy()
         self.assertRaises(exception.InstanceNotReady, self.consoles.vnc, UUID)
 
@@ -132,7 +132,7 @@ class LogTest(GuestsTestCase):
         os.unlink(self.path)
         self.assertEqual(b'012', self.end(10))
 
-    def test_one_that_was_cut(self):
+    def test_truncated_log(self):
         self.write(b'much that was said')
         self.write(b'now')
         self.assertEqual(b'now', self.end(10))
@@ -142,7 +142,7 @@ class LogTest(GuestsTestCase):
         os.rmdir(os.path.dirname(self.path))
         self.assertEqual(b'', self.end(10))
 
-    def test_one_that_cannot_be_read(self):
+    def test_unreadable_log(self):
         os.mkdir(self.path)
         error = self.assertRaises(exception.GuestFailed, self.end, 10)
         self.assertIn(self.path, str(error))

@@ -216,7 +216,7 @@ class ContentTest(DisksTestCase):
         self.disks.retain_disks(UUID, copy=True)
         self.assertEqual(['fsync', 'fsync', 'rename'], done)
 
-    def test_what_the_disks_take(self):
+    def test_disk_usage(self):
         self.disks.create_disks(spec(), self.image((0, b'x' * MIB)))
         self.assertGreaterEqual(self.disks.bytes_used(UUID), MIB)
         self.assertLess(self.disks.bytes_used(UUID), 2 * MIB)
@@ -288,7 +288,7 @@ class ImagesInUseTest(DisksTestCase):
 class KernelTest(DisksTestCase):
     """A kernel beside the disks."""
 
-    def test_it_is_copied_once(self):
+    def test_kernel_is_copied_once(self):
         kernel = self.image((0, b'first'))
         image = {'kernel_id': 'k'}
         made = spec(kernel=kernel, ramdisk=kernel, image=image)
@@ -342,7 +342,7 @@ class CopyTest(DisksTestCase):
         self.check((0, data), (20 * MIB, data), (40 * MIB, b'z'))
         self.assertLess(self.check((20 * MIB, b'x'), size=40 * MIB), MIB)
 
-    def test_it_became_shorter_meanwhile(self):
+    def test_file_shrinks_during_copy(self):
         source = self.image((0, b'x' * (9 * MIB)))
         path = os.path.join(self.directory, 'copy')
         real = os.pread
@@ -434,7 +434,7 @@ class FailureTest(DisksTestCase):
         self.assertFalse(self.disks.has_retained_disks(UUID))
         self.assertTrue(self.disks.has_disks(UUID))
 
-    def test_it_may_not_be_removed(self):
+    def test_removal_not_permitted(self):
         def refuse(*args):
             raise PermissionError(13, 'Permission denied')
 

@@ -171,7 +171,7 @@ class CallsTest(GuestsTestCase):
         self.guests.guests()
         self.assertEqual(4, self.calls.count('virDomainGetMetadata'))
 
-    def test_what_is_read_during_a_change_is_not_kept(self):
+    def test_read_during_change_is_not_cached(self):
         self.metadata_reads()
         self.guests._invalidate(None)
         domain = self.guests.find(self.uuids[0])
@@ -234,7 +234,7 @@ class OthersTest(GuestsTestCase):
         with mock.patch.object(kind, 'state', gone):
             self.assertIsNone(self.guests.guest(UUID))
 
-    def test_it_goes_off_while_its_power_is_cut(self):
+    def test_guest_stops_during_power_off(self):
         self.running()
         kind = type(self.guests.find(UUID))
         real = kind.destroy
@@ -247,7 +247,7 @@ class OthersTest(GuestsTestCase):
             self.guests.power_off(UUID)
         self.assertEqual(PowerState.SHUTDOWN, self.guests.guest(UUID).power)
 
-    def test_it_goes_off_while_it_is_defined(self):
+    def test_guest_stops_during_define(self):
         domain = self.running()
         kind = type(domain)
         real = kind.setMetadata

@@ -32,7 +32,7 @@ class SurprisesTest(test_guests.GuestsTestCase):
         self.assertEqual(PowerState.SHUTDOWN, self.guests.guest(UUID).power)
         self.assertTrue(self.guests.has_managed_save(UUID))
 
-    def test_it_goes_off_instead_of_being_saved(self):
+    def test_guest_stops_during_suspend(self):
         domain = self.running()
         kind = type(domain)
         real = kind.managedSave
@@ -48,7 +48,7 @@ class SurprisesTest(test_guests.GuestsTestCase):
         self.assertIn('not running', str(error))
         self.assertFalse(self.guests.has_managed_save(UUID))
 
-    def test_it_cannot_be_saved(self):
+    def test_save_fails(self):
         kind = type(self.running())
 
         def full(domain, flags):
@@ -61,7 +61,7 @@ class SurprisesTest(test_guests.GuestsTestCase):
         self.assertIn('No space left', str(error))
         self.assertEqual(PowerState.RUNNING, self.guests.guest(UUID).power)
 
-    def test_what_is_saved_and_cannot_be_read_is_kept(self):
+    def test_unreadable_saved_memory_is_kept(self):
         kind = type(self.running())
         self.guests.suspend(UUID)
 
@@ -77,7 +77,7 @@ class SurprisesTest(test_guests.GuestsTestCase):
         self.guests.resume(UUID)
         self.assertEqual(PowerState.RUNNING, self.guests.guest(UUID).power)
 
-    def test_it_is_found_paused_and_goes_on(self):
+    def test_paused_guest_is_resumed(self):
         domain = self.running()
         domain.suspend()
         self.guests.resume(UUID)

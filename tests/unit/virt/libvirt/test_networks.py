@@ -144,7 +144,7 @@ class ReservationsTest(NetworksTestCase):
             {UUID}, networks.guests_with_reservations(self.connection)
         )
 
-    def test_what_is_out_of_date_is_replaced(self):
+    def test_outdated_reservation_is_replaced(self):
         self.connect(nic(5, 1))
         self.connect(nic(6, 1))
         self.assertEqual({('fa:16:3e:00:00:01', '10.0.0.6')}, self.reserved())
@@ -182,7 +182,7 @@ class ReservationsTest(NetworksTestCase):
             networks.remove_reservations(self.connection, UUID)
         self.assertEqual(set(), self.reserved())
 
-    def test_what_libvirt_does_not_remove(self):
+    def test_failed_removal(self):
         self.connect(nic())
         error = libvirt.libvirtError('busy')
         with mock.patch.object(
@@ -263,7 +263,7 @@ class SidesTest(base.TestCase):
         self.assertEqual(set(), networks.guests_with_reservations(connection))
         return found
 
-    def test_what_one_of_them_lacks_is_made_and_removed(self):
+    def test_missing_side_is_repaired(self):
         for now, later in (
             ((), ()),
             ((self.ours,), ()),
@@ -275,11 +275,11 @@ class SidesTest(base.TestCase):
                 {1: [self.ours], 2: [self.ours]}, self.held(network)
             )
 
-    def test_one_that_does_not_last(self):
+    def test_transient_network(self):
         network = TwoSided(later=None)
         self.assertEqual({1: [self.ours], 2: None}, self.held(network))
 
-    def test_one_that_is_off_forgets_too(self):
+    def test_inactive_network(self):
         network = TwoSided(None, (self.ours,))
         connection = self.connection(network)
         self.assertEqual({UUID}, networks.guests_with_reservations(connection))
@@ -295,7 +295,7 @@ class MissingTest(NetworksTestCase):
             'libvirt has no network lan; define it', nic(network='lan')
         )
 
-    def test_one_that_is_not_active(self):
+    def test_network_is_not_active(self):
         self.network().destroy()
         self.refused('network default of the host', nic())
         self.refused('virsh net-start default', nic())

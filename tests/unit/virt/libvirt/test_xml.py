@@ -243,7 +243,7 @@ class AcceptedTest(base.TestCase):
 
         accepted()
 
-    def test_what_can_be_written_is_shown_as_it_is(self):
+    def test_valid_characters_are_unchanged(self):
         title = 'Gr\xfc\xdfe, "\u4e16\u754c" <&> \U0001f600 ]]>'
         defined = self.libvirt.defineXML(domain(spec(title=title)))
         shown = ElementTree.fromstring(defined.XMLDesc()).findtext('title')

@@ -224,7 +224,7 @@ class WrittenTest(base.TestCase):
         self.assertEqual('a <b> & "c"', root.findtext('os/cmdline'))
         self.assertIsNone(parsed({}).find('os/kernel'))
 
-    def test_what_cannot_be_granted_has_no_effect_on_old_guests(self):
+    def test_unsupported_specs_are_ignored_for_old_guests(self):
         strange = {
             'hw:cpu_policy': 'dedicated',
             'hw:numa_nodes': '2',
@@ -235,7 +235,7 @@ class WrittenTest(base.TestCase):
             written(requirements({})), written(requirements(strange))
         )
 
-    def test_what_the_host_is_like(self):
+    def test_host_capabilities(self):
         root = parsed({})
         self.assertEqual('q35', root.find('os/type').get('machine'))
         cpu = root.find('cpu')

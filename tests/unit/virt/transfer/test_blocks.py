@@ -61,7 +61,7 @@ class BlocksTest(base.TestCase):
         file = self.file((0, b'abc'))
         self.assertEqual(b'abc\0\0', blocks.read_block(file, 5, 0))
 
-    def test_what_is_as_it_should_be_is_not_written(self):
+    def test_equal_blocks_are_not_written(self):
         size = BLOCK
         file = self.file((0, b'a' * 10), size=size)
         block = bytearray(blocks.read_block(file, size, 0))
@@ -96,6 +96,6 @@ class BlocksTest(base.TestCase):
         self.assertEqual(bytes(block), blocks.unpack(cells, body, size))
         self.assertLessEqual(len(body), len(places) * CELL)
 
-    def test_what_is_no_block(self):
+    def test_invalid_block(self):
         for cells, body in ((1, b''), (0, b'x'), (2, b'x' * (CELL + 1))):
             self.assertRaises(ValueError, blocks.unpack, cells, body, 2 * CELL)

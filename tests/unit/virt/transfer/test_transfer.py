@@ -280,7 +280,7 @@ class BrokenTest(TransferTestCase):
             next(go)
         go.close()
 
-    def test_what_has_come_is_not_sent_again(self):
+    def test_received_blocks_are_not_resent(self):
         self.file('disk', (0, os.urandom(9 * MIB)))
         transfer_ticket = self.create_ticket()
         self.cut(6, transfer_ticket)
@@ -292,7 +292,7 @@ class BrokenTest(TransferTestCase):
         )
         self.assert_same('disk')
 
-    def test_what_was_lost_is_sent_again(self):
+    def test_lost_blocks_are_resent(self):
         self.file('disk', (0, os.urandom(9 * MIB)))
         transfer_ticket = self.create_ticket()
         self.cut(6, transfer_ticket)
@@ -335,7 +335,7 @@ class BrokenTest(TransferTestCase):
         self.send('disk')
         self.assert_same('disk')
 
-    def test_nothing_is_named_that_was_not_compared(self):
+    def test_commit_needs_comparison(self):
         self.file('disk', (0, b'x' * MIB))
         transfer_ticket = self.create_ticket()
         with sender.ReceiverClient(UUID, transfer_ticket) as link:
@@ -352,7 +352,7 @@ class BrokenTest(TransferTestCase):
             self.assertEqual(['files/disk'], link.finish())
         self.assertFalse(os.path.exists(self.arrived('')))
 
-    def test_it_grows_while_it_is_sent(self):
+    def test_file_grows_during_transfer(self):
         path = self.file('disk', (0, b'x' * MIB))
         times = []
         go = sender.send(UUID, self.create_ticket(), self.file_set('disk'))
@@ -364,7 +364,7 @@ class BrokenTest(TransferTestCase):
         self.assertEqual(2 * MIB, os.path.getsize(self.arrived('disk')))
         self.assert_same('disk')
 
-    def test_it_grows_for_ever(self):
+    def test_file_never_stops_growing(self):
         path = self.file('disk', (0, b'x' * MIB))
 
         def grow():
@@ -633,7 +633,7 @@ class CertificateTest(base.TestCase):
         super().setUp()
         self.path = os.path.join(self.directory, 'transfer.pem')
 
-    def test_it_stays_the_same(self):
+    def test_certificate_is_reused(self):
         first = certificate.ensure_certificate(self.path, 'b')
         self.assertEqual(first, certificate.ensure_certificate(self.path, 'b'))
         self.assertEqual(64, len(first))

@@ -186,7 +186,7 @@ class RestartTest(EmbeddedTestCase):
         self.assertEqual(2, self.a.guest(UUID).boot)
         self.assertEqual([2], [guest.boot for guest in self.a.guests()])
 
-    def test_what_changed_behind_our_back_is_written_down(self):
+    def test_external_change_is_stored(self):
         self.running()
         while self.a.next_event(0.05):
             continue
@@ -278,7 +278,7 @@ class RefusedTest(EmbeddedTestCase):
             file.write(record)
         self.a = self.rig.open('a')
 
-    def test_it_is_off_and_the_others_run(self):
+    def test_refused_guest_is_shut_down(self):
         first, second = sorted(self.a.guests(), key=lambda g: g.uuid)
         self.assertEqual(
             (UUID, PowerState.SHUTDOWN), (first.uuid, first.power)
@@ -289,14 +289,14 @@ class RefusedTest(EmbeddedTestCase):
             (OTHER, PowerState.RUNNING), (second.uuid, second.power)
         )
 
-    def test_it_is_logged_once(self):
+    def test_refused_guest_is_logged_once(self):
         for _ in range(3):
             self.a.guests()
             self.a.guest(UUID)
             self.a.next_event(0.01)
         self.assertEqual(1, self.log.output.count('It stays off at a'))
 
-    def test_it_cannot_be_switched(self):
+    def test_refused_guest_cannot_change_power(self):
         self.a.power_off(UUID)
         for call in (self.a.start, self.a.pause, self.a.shutdown):
             self.assertRaises(exception.GuestFailed, call, UUID)
@@ -312,13 +312,13 @@ class RefusedTest(EmbeddedTestCase):
         self.restart()
         self.assertEqual(guest, self.a.guest(UUID))
 
-    def test_it_does_not_come_back(self):
+    def test_refused_guest_stays_off_after_restart(self):
         self.a.define(spec(generation=2))
         self.domain(self.a).undefine()
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual(1, len(self.a.guests()))
 
-    def test_it_can_be_destroyed(self):
+    def test_refused_guest_can_be_destroyed(self):
         self.a.destroy(UUID)
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual([OTHER], [guest.uuid for guest in self.a.guests()])
@@ -458,7 +458,7 @@ class LiveMigrationTest(EmbeddedTestCase):
         self.assertEqual(PowerState.RUNNING, self.b.guest(UUID).power)
         self.assertEqual((False, True), (self.on(self.a), self.on(self.b)))
 
-    def test_it_is_nowhere_while_it_changes_host(self):
+    def test_guest_is_on_no_host_during_switch(self):
         seen = []
         real = os.replace
 
@@ -513,7 +513,7 @@ class LiveMigrationTest(EmbeddedTestCase):
         self.assertIn('off', str(error))
         self.assertEqual('none', self.a.migration_status(UUID).state)
 
-    def test_it_stops_by_itself_on_the_way(self):
+    def test_guest_stops_during_migration(self):
         self.begin(100)
         self.domain(self.a).destroy()
         self.rig.later(101)
@@ -541,7 +541,7 @@ class LiveMigrationTest(EmbeddedTestCase):
         self.assertIn('disks', ended.error)
         self.assertEqual(PowerState.RUNNING, self.a.guest(UUID).power)
 
-    def test_it_is_not_rebooted(self):
+    def test_migration_does_not_reboot(self):
         self.a.power_off(UUID)
         self.a.start(UUID)
         self.begin()

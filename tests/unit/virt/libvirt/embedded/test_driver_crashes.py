@@ -501,7 +501,7 @@ class LiveMigrationCrashTest(CrashTestCase):
             crashed,
         )
 
-    def test_what_is_left_at_the_source(self):
+    def test_leftovers_at_the_source(self):
         def before():
             self.start_migration()
             self.assertEqual('completed', self.a.migration_status(UUID).state)

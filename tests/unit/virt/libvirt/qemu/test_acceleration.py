@@ -20,7 +20,7 @@ SOURCE = os.path.join(os.path.dirname(acceleration.__file__), 'probe.S')
 class ProbeTest(base.TestCase):
     """The probe guest."""
 
-    def test_it_is_what_its_source_says(self):
+    def test_binary_matches_its_source(self):
         made, linked = (
             os.path.join(self.directory, name) for name in ('made', 'linked')
         )
@@ -35,7 +35,7 @@ class ProbeTest(base.TestCase):
         with open(linked, 'rb') as file:
             self.assertEqual(file.read(), acceleration.boot_sector())
 
-    def test_it_runs(self):
+    def test_probe_runs(self):
         emulator = acceleration.find_emulator()
         acceleration.run_probe_guest(emulator, 'tcg', '-cpu', 'max')
 
@@ -74,7 +74,7 @@ class VirtTypeTest(base.TestCase):
         with open(self.device, 'w'):
             return acceleration.detect_virt_type(self.emulator(script))
 
-    def test_it_works(self):
+    def test_complete_output(self):
         self.assertEqual('kvm', self.chosen('printf R6T'))
         with open(os.path.join(self.directory, 'emulator.words')) as file:
             words = file.read()
@@ -87,7 +87,7 @@ class VirtTypeTest(base.TestCase):
         self.assertFalse(os.path.exists(f'{emulator}.words'))
         self.assertIn(f'there is no {self.device}', self.log.output)
 
-    def test_it_says_less(self):
+    def test_incomplete_output(self):
         self.assertEqual('qemu', self.chosen('printf R6'))
         self.assertIn("it said 'R6', not 'R6T'", self.log.output)
 
@@ -98,7 +98,7 @@ class VirtTypeTest(base.TestCase):
         self.assertIn('emulator: no MSR', self.log.output)
         self.assertIn('[libvirt] virt_type', self.log.output)
 
-    def test_it_hangs(self):
+    def test_probe_hangs(self):
         emulator = self.emulator('exec sleep 600')
         error = self.assertRaises(
             OSError, acceleration.run_probe_guest, emulator, 'kvm', timeout=1
@@ -128,7 +128,7 @@ class OptionTest(base.TestCase):
         self.asked.append(emulator)
         return 'kvm'
 
-    def test_what_is_said_is_not_tried(self):
+    def test_configured_type_is_not_probed(self):
         for said in ('qemu', 'kvm'):
             self.config(group='libvirt', virt_type=said)
             self.assertEqual(said, sites.from_config('a').virt_type)

@@ -385,7 +385,7 @@ class SharedTest(RemoteTestCase):
         self.a.retain_disks(UUID)
         return transfer_ticket
 
-    def test_nothing_is_sent(self):
+    def test_shared_disks_are_not_sent(self):
         self.patch(receiver.Receiver, 'accept_manifest', None)
         self.sent()
         self.assertTrue(self.b.has_disks(UUID))

@@ -27,11 +27,11 @@ class DiskOwnershipTest(HostsTestCase):
         self.b.guests.define(spec())
         return self.b.disks.get_owner(UUID)
 
-    def test_it_came_running(self):
+    def test_guest_arrived_running(self):
         self.assertEqual('b', self.owner_after(libvirt.VIR_DOMAIN_RUNNING))
         self.assertEqual('b', self.owner_after(libvirt.VIR_DOMAIN_PAUSED))
 
-    def test_it_has_not_come_yet(self):
+    def test_guest_has_not_arrived(self):
         owner = self.owner_after(
             libvirt.VIR_DOMAIN_PAUSED,
             libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
@@ -39,10 +39,10 @@ class DiskOwnershipTest(HostsTestCase):
         )
         self.assertEqual('a', owner)
 
-    def test_it_is_off(self):
+    def test_guest_is_off(self):
         self.assertEqual('a', self.owner_after(libvirt.VIR_DOMAIN_SHUTOFF))
 
-    def test_it_is_not_there(self):
+    def test_guest_is_missing(self):
         self.b.connection.opened.domain = None
         self.b.guests.define(spec())
         self.assertEqual('a', self.b.disks.get_owner(UUID))

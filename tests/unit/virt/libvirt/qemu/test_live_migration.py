@@ -96,7 +96,7 @@ class ModeTest(base.TestCase):
             )
             self.assertIn('tcg_migration_policy', str(error))
 
-    def test_what_the_operator_wants_instead(self):
+    def test_tcg_migration_policy(self):
         for setting, mode in (
             ('pause', 'pause'),
             ('post-copy', 'post-copy'),
@@ -267,7 +267,7 @@ class ProcessorTest(LiveMigrationTestCase):
         'features': ['avx2', 'vmx'],
     }
 
-    def test_one_that_can_do_it(self):
+    def test_compatible_processor(self):
         self.a.boot()
         opened = self.b.connection.opened
         for result in (
@@ -288,7 +288,7 @@ class ProcessorTest(LiveMigrationTestCase):
             ['avx2', 'vmx'], [one.get('name') for one in cpu.iter('feature')]
         )
 
-    def test_one_that_cannot(self):
+    def test_incompatible_processor(self):
         for result in (
             libvirt.VIR_CPU_COMPARE_INCOMPATIBLE,
             libvirt.VIR_CPU_COMPARE_ERROR,
@@ -301,14 +301,14 @@ class ProcessorTest(LiveMigrationTestCase):
                 cpu_info=self.TOLD,
             )
 
-    def test_one_of_which_nothing_is_known(self):
+    def test_unknown_processor(self):
         self.a.boot()
         self.b.connection.opened.compares = libvirt.VIR_CPU_COMPARE_ERROR
         self.assertEqual('live', self.check(cpu_info={}).qemu.mode)
 
 
 class SourceCheckTest(LiveMigrationTestCase):
-    def test_it_is_not_there_or_off(self):
+    def test_guest_missing_or_off(self):
         self.assert_refused('does not run on a', self.check)
         self.a.boot()
         self.a.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
@@ -550,7 +550,7 @@ class UnderWayTest(LiveMigrationTestCase):
     def started(self):
         return [one for one in self.domain.calls if one[0] == 'migrate']
 
-    def test_it_arrives(self):
+    def test_migration_completes(self):
         self.assertEqual('none', self.state())
         self.begin()
         # Before libvirt has a job the thread stands for it.
@@ -604,7 +604,7 @@ class UnderWayTest(LiveMigrationTestCase):
         (emitted,) = self.started()
         self.assertEqual(7, emitted[2][libvirt.VIR_MIGRATE_PARAM_BANDWIDTH])
 
-    def test_it_fails(self):
+    def test_migration_fails(self):
         self.domain.errors['migrate'] = refusal(
             libvirt.VIR_ERR_OPERATION_FAILED, 'the other side is gone'
         )
@@ -614,7 +614,7 @@ class UnderWayTest(LiveMigrationTestCase):
             ('failed', 'the other side is gone'), (ended.state, ended.error)
         )
 
-    def test_it_is_aborted(self):
+    def test_migration_is_aborted(self):
         self.domain.errors['migrate'] = refusal(
             libvirt.VIR_ERR_OPERATION_ABORTED
         )
@@ -644,12 +644,12 @@ class UnderWayTest(LiveMigrationTestCase):
         error = self.assertRaises(exception.GuestFailed, self.state)
         self.assertIn('cut off', str(error))
 
-    def test_one_that_is_off_does_not_begin(self):
+    def test_stopped_guest_does_not_migrate(self):
         self.domain.power = (libvirt.VIR_DOMAIN_SHUTOFF, 0)
         self.assertRaises(exception.GuestMigrationFailed, self.begin)
         self.assertEqual('none', self.state())
 
-    def test_nothing_to_abort(self):
+    def test_abort_without_migration(self):
         self.domain.errors['abortJob'] = refusal(
             libvirt.VIR_ERR_OPERATION_INVALID
         )

@@ -36,7 +36,7 @@ class SharingTest(base.TestCase):
             a.has_probe(SharedStorage(self.folder('x'), 'b').write_probe())
         )
 
-    def test_it_comes_back(self):
+    def test_storage_returns(self):
         a, b = (SharedStorage(self.folder('x'), name) for name in 'ab')
         probe = b.write_probe()
         os.unlink(os.path.join(self.folder('x'), probe.name))
