@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time, threads, locks and ids: the seam that a simulator replaces.
+"""Time, threads, locks and ids: the seam that the simulation replaces.
 
-Nothing else in Minova calls ``time.sleep``, ``time.time``, ``uuid.uuid4`` or
-``threading.Thread`` (a test walks the code for them). Whoever needs one of
-them asks here, and so runs unchanged under a virtual clock.
+No other module calls ``time.sleep``, ``time.time``, ``uuid.uuid4`` or
+``threading.Thread`` (a test checks the code), so that every service runs
+unchanged under a virtual clock.
 """
 
 from collections.abc import Callable
@@ -13,35 +13,39 @@ import random
 import threading
 import time
 import types
-from typing import Any
+from typing import ParamSpec
 from typing import Protocol
+from typing import TypeVar
 import uuid
+
+P = ParamSpec('P')
+T = TypeVar('T')
 
 
 class Event(Protocol):
-    """A flag to wait for, as threading.Event."""
+    """A flag to wait for, like threading.Event."""
 
     def is_set(self) -> bool:
-        """Tell whether the flag is up."""
+        """Tell whether the flag is set."""
 
     def set(self) -> None:
-        """Raise the flag and wake all who wait."""
+        """Set the flag and wake all waiting threads."""
 
     def clear(self) -> None:
-        """Lower the flag."""
+        """Clear the flag."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the flag, at most ``timeout`` seconds; tell if it is up."""
+        """Wait at most ``timeout`` seconds; tell whether the flag is set."""
 
 
 class Lock(Protocol):
-    """A lock that may be held across a message or a sleep."""
+    """A lock that may be held while a thread sends a message or sleeps."""
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; tell whether it was taken."""
+        """Acquire the lock; tell whether it was acquired."""
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
 
     def __enter__(self) -> bool: ...
 
@@ -61,34 +65,34 @@ class Thread(Protocol):
         """Wait for its end, at most ``timeout`` seconds."""
 
     def is_alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Tell whether it is running."""
 
 
 class Pool(Protocol):
-    """Workers of a bounded number."""
+    """A pool with a fixed number of workers."""
 
     def submit(
-        self, fn: Callable[..., Any], /, *args: Any
-    ) -> 'futures.Future[Any]':
-        """Run ``fn(*args)`` when a worker is free."""
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> 'futures.Future[T]':
+        """Call ``fn`` when a worker is free."""
 
     def shutdown(self, wait: bool = True) -> None:
-        """Take no more work; with ``wait``, finish what was taken."""
+        """Accept no more calls; with ``wait``, finish the accepted ones."""
 
 
 class Clock:
-    """The real thing: the machine's time and threads."""
+    """The clock and the threads of the machine."""
 
     def now(self) -> datetime.datetime:
-        """Return the time of day, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.datetime.now(datetime.UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return a number of seconds that never decreases."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+        """Sleep for ``seconds``."""
         time.sleep(seconds)
 
     def uuid4(self) -> str:
@@ -96,35 +100,43 @@ class Clock:
         return str(uuid.uuid4())
 
     def uniform(self, low: float, high: float) -> float:
-        """Return any number between the two."""
+        """Return a random number from ``low`` to ``high``."""
         return random.uniform(low, high)
 
     def event(self) -> Event:
-        """Return a lowered flag."""
+        """Return a cleared event."""
         return threading.Event()
 
     def lock(self) -> Lock:
         """Return a free lock."""
         return threading.Lock()
 
-    def spawn(self, name: str, fn: Callable[..., None], *args: Any) -> Thread:
-        """Run ``fn(*args)`` beside the caller, in a daemon thread."""
-        thread = threading.Thread(target=fn, args=args, name=name, daemon=True)
+    def spawn(
+        self,
+        name: str,
+        fn: Callable[P, None],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Thread:
+        """Call ``fn`` in a new daemon thread."""
+        thread = threading.Thread(
+            target=fn, args=args, kwargs=kwargs, name=name, daemon=True
+        )
         thread.start()
         return thread
 
     def pool(self, name: str, size: int) -> Pool:
-        """Return ``size`` workers."""
+        """Return a pool of ``size`` workers."""
         return futures.ThreadPoolExecutor(size, thread_name_prefix=name)
 
 
 _clock = Clock()
-#: What ``now`` adds to the machine's time of day.
+#: What ``now`` adds to the machine's time.
 _offset = datetime.timedelta(0)
 
 
 def install(clock: Clock) -> Clock:
-    """Make ``clock`` the one everybody asks; return the one before."""
+    """Use ``clock`` from now on; return the previous one."""
     global _clock, _offset
     before, _clock = _clock, clock
     _offset = datetime.timedelta(0)
@@ -132,32 +144,32 @@ def install(clock: Clock) -> Clock:
 
 
 def set_offset(offset: datetime.timedelta) -> None:
-    """Count the time of day by a clock that is ahead of this machine's.
+    """Correct ``now`` by an offset to this machine's clock.
 
-    So that services whose machines' clocks differ have one time of day, the
-    database's (``db/daytime.py``).
+    ``db.connections.clock_offset`` sets it, so that services on machines with
+    different clocks have the time of the database.
     """
     global _offset
     _offset = offset
 
 
 def offset() -> datetime.timedelta:
-    """Return how far ``now`` is ahead of this machine's clock."""
+    """Return the offset of ``now`` to this machine's clock."""
     return _offset
 
 
 def now() -> datetime.datetime:
-    """Return the time of day, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return _clock.now() + _offset
 
 
 def monotonic() -> float:
-    """Return seconds since some fixed moment; never goes back."""
+    """Return a number of seconds that never decreases."""
     return _clock.monotonic()
 
 
 def sleep(seconds: float) -> None:
-    """Let ``seconds`` pass."""
+    """Sleep for ``seconds``."""
     _clock.sleep(seconds)
 
 
@@ -167,12 +179,12 @@ def uuid4() -> str:
 
 
 def uniform(low: float, high: float) -> float:
-    """Return any number between the two."""
+    """Return a random number from ``low`` to ``high``."""
     return _clock.uniform(low, high)
 
 
 def event() -> Event:
-    """Return a lowered flag."""
+    """Return a cleared event."""
     return _clock.event()
 
 
@@ -181,11 +193,13 @@ def lock() -> Lock:
     return _clock.lock()
 
 
-def spawn(name: str, fn: Callable[..., None], *args: Any) -> Thread:
-    """Run ``fn(*args)`` beside the caller, in a daemon thread."""
-    return _clock.spawn(name, fn, *args)
+def spawn(
+    name: str, fn: Callable[P, None], *args: P.args, **kwargs: P.kwargs
+) -> Thread:
+    """Call ``fn`` in a new daemon thread."""
+    return _clock.spawn(name, fn, *args, **kwargs)
 
 
 def pool(name: str, size: int) -> Pool:
-    """Return ``size`` workers that share the work submitted to them."""
+    """Return a pool of ``size`` workers."""
     return _clock.pool(name, size)

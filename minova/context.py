@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks, and on behalf of which operation.
+"""The request context: the caller and the operation it began.
 
-A context goes with every message and stands in every notification (as
-``_context_*``), so that a consumer can join what belongs to one request.
+Every message and every notification (as ``_context_*``) has the context, so
+that a consumer can relate what belongs to one request.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from minova import clock
 
 
 class Context(context.RequestContext):
-    """oslo's request context plus the operation that is at work.
+    """The request context of oslo.context plus the operation.
 
-    ``task_id`` and ``generation`` name the operation; a receiver that knows a
-    newer generation of the instance does nothing.
+    ``task_id`` is the operation's id. A receiver that knows a newer
+    ``generation`` of the instance ignores the message.
     """
 
     FROM_DICT_EXTRA_KEYS = ['task_id', 'generation', 'timestamp']
@@ -37,32 +37,32 @@ class Context(context.RequestContext):
         self.timestamp = timestamp or clock.now().isoformat()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form that travels and stands in notifications."""
+        """Return the form for messages and notifications."""
         values: dict[str, Any] = super().to_dict()
         values['task_id'] = self.task_id
         values['generation'] = self.generation
         values['timestamp'] = self.timestamp
-        # The names that consumers of notifications know them by.
+        # The names that consumers of notifications expect.
         values['user_id'] = self.user_id
         values['user_name'] = self.user_name
         values['tenant'] = self.project_id
         values['project_name'] = self.project_name
-        # A token is a secret; it is neither sent nor kept.
+        # A token is a secret; it is neither sent nor stored.
         values.pop('auth_token', None)
         return values
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> 'Context':
-        """Return the context that ``to_dict`` turned into ``values``."""
-        made: Context = cls.from_dict(dict(values))
-        return made
+        """Return the context of the values that ``to_dict`` returned."""
+        context: Context = cls.from_dict(dict(values))
+        return context
 
 
 def generate_request_id() -> str:
-    """Return a fresh request id, ``req-`` and a uuid."""
+    """Return a new request id, ``req-`` and a uuid."""
     return f'req-{clock.uuid4()}'
 
 
 def get_admin_context() -> Context:
-    """Return the context in which Minova acts by itself."""
+    """Return the context of actions that Minova begins itself."""
     return Context(is_admin=True, request_id=generate_request_id())

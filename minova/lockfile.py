@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lock files: what only one process of a machine may have.
+"""Lock files between processes of one machine.
 
-The kernel gives a lock back when its process ends, however it ends, and not
-while the process is merely stopped.
+The kernel releases a lock when its process ends for any reason, but not while
+the process is stopped.
 """
 
 import fcntl
@@ -11,13 +11,13 @@ from typing import IO
 
 
 def acquire(path: str, shared: bool = False) -> IO[str] | None:
-    """Have a lock until the file is closed; None when another has it.
+    """Lock a file until it is closed; None if another process has the lock.
 
-    A ``shared`` one may be had by several at a time. Else the file says the
-    number of the process. Raises OSError when it cannot be written.
+    Several processes may have a ``shared`` lock. The file of an exclusive
+    lock has the id of its process. Raises OSError if it cannot be written.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    file = open(path, 'a+', encoding='ascii')  # noqa: SIM115  held
+    file = open(path, 'a+', encoding='ascii')  # noqa: SIM115  stays open
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -32,6 +32,6 @@ def acquire(path: str, shared: bool = False) -> IO[str] | None:
 
 
 def holder(path: str) -> str:
-    """Return the number of the process that has a lock, as far as is known."""
+    """Return the id of the process with the lock, or 'unknown'."""
     with open(path, encoding='ascii') as file:
         return file.read().strip() or 'unknown'

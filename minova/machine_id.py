@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which machine this is, for what can be reached from nowhere else.
+"""The identity of a machine, for addresses that are valid only on it.
 
-A loopback address or the path of a socket means something else on every
-machine, and in every container. Two processes that get the same name here
-reach the same things by them.
+A loopback address or the path of a socket is valid on one machine, in one
+container. Two processes with the same id here reach the same target by the
+same address or path.
 """
 
 import os
@@ -12,12 +12,12 @@ _BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'
 
 
 def network_namespace_id() -> str:
-    """Return the name of what this process reaches by loopback addresses."""
+    """Return the id of the network namespace, for loopback addresses."""
     return _namespace_id('net')
 
 
 def mount_namespace_id() -> str:
-    """Return the name of what this process reaches by paths."""
+    """Return the id of the mount namespace, for paths."""
     return _namespace_id('mnt')
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thing done again and again beside everything else, until told to stop."""
+"""Periodic tasks, each in a thread of its own."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ LOG = logging.getLogger(__name__)
 
 
 class PeriodicTask:
-    """Calls ``work`` every ``interval()`` seconds and whenever it is woken.
+    """Calls ``work`` every ``interval()`` seconds and at each wake-up.
 
-    What ``work`` raises is logged, a known error as one line, and it is called
-    again: a loop ends only by ``stop``.
+    An error of ``work`` is logged, a MinovaException as one line, and the task
+    continues: only ``stop`` ends it.
     """
 
     def __init__(
@@ -32,35 +32,39 @@ class PeriodicTask:
         self._thread: clock.Thread | None = None
 
     def start(self) -> None:
-        """Begin, with a first call at once."""
+        """Start the task; the first call is immediate."""
         self._thread = clock.spawn(self._name, self._run)
 
     def wake(self) -> None:
-        """Have ``work`` called again as soon as it is not being called."""
+        """Call ``work`` again as soon as no call is in progress."""
         self._wake_event.set()
 
     def stop(self) -> None:
-        """End after the call that is under way, and wait for that."""
+        """End the task after the call in progress; wait for the end."""
         self._stopping = True
         self._wake_event.set()
         if self._thread is not None:
             self._thread.join()
 
     def _run_once(self) -> exception.MinovaException | None:
-        """Call ``work``; return what kept it from ending, if it is known."""
+        """Call ``work``; return its MinovaException, log another error."""
         try:
             self._work()
         except exception.MinovaException as error:
             return error
         except Exception:
-            LOG.exception('%s failed; it is tried again', self._name)
+            LOG.exception(
+                'Periodic task %s failed unexpectedly; retrying', self._name
+            )
         return None
 
     def _run(self) -> None:
         while not self._stopping:
             error = self._run_once()
             if error is not None:
-                LOG.warning('%s: %s', self._name, error)
+                LOG.warning(
+                    'Periodic task %s failed; retrying: %s', self._name, error
+                )
             if not self._stopping:
                 self._wake_event.wait(self._interval())
             self._wake_event.clear()

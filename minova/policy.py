@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may: the rules, with the names that operators know from Nova.
+"""The policy rules of the API, with Nova's names.
 
-A rule is asked with the caller and the project and user that a thing belongs
-to. Operators change rules in ``policy.yaml``; a change is seen within a few
-seconds. Which instances a caller can see at all is not a matter of policy:
-those of the own project, or all for whom ``context_is_admin`` holds.
+A check takes the caller, and the project and user that own the target.
+Operators change rules in ``policy.yaml``; a change applies within a few
+seconds. No rule decides which instances a caller can see: those of the
+caller's project, or all if ``context_is_admin`` holds.
 """
 
 from collections.abc import Mapping
@@ -18,40 +18,38 @@ from minova import clock
 from minova import exception
 from minova.context import Context
 
-#: Seconds for which a decision is remembered, and so until a changed file is
-#: seen.
+#: Seconds for which a decision is cached, so until a changed file applies.
 _CACHE_SECONDS: Final = 5.0
-#: How many decisions are remembered; whoever asks with very many projects
-#: makes it start anew.
+#: The number of cached decisions at which the cache is cleared.
 _CACHE_MAX_ENTRIES: Final = 10000
 
 ADMIN: Final = 'rule:admin_api'
 ADMIN_OR_OWNER: Final = 'rule:admin_or_owner'
 ADMIN_OR_USER: Final = 'rule:admin_or_user'
 
-#: Who is meant by a default, for the text of a refusal.
+#: The callers that a default allows, for the error text.
 _AUDIENCES: Final = {
     ADMIN: 'administrators',
     ADMIN_OR_OWNER: 'members of the project and administrators',
-    ADMIN_OR_USER: 'the user whose it is and administrators',
+    ADMIN_OR_USER: 'the owning user and administrators',
 }
 
 _BASE: Final = (
     (
         'context_is_admin',
         'role:admin',
-        'Who is an administrator: sees the instances of all projects.',
+        'An administrator, who sees the instances of all projects.',
     ),
-    ('admin_api', 'is_admin:True', 'The default of what administrators may.'),
+    ('admin_api', 'is_admin:True', 'The default of administrative requests.'),
     (
         'admin_or_owner',
         'is_admin:True or project_id:%(project_id)s',
-        'The default of what the members of a project may.',
+        'The default of requests by members of the owning project.',
     ),
     (
         'admin_or_user',
         'is_admin:True or user_id:%(user_id)s',
-        'The default of what users may with what is theirs alone.',
+        'The default of requests by the owning user.',
     ),
 )
 
@@ -60,23 +58,23 @@ _ACTION: Final = f'POST {_ID}/action'
 _SERVERS: Final = 'os_compute_api:servers'
 
 # fmt: off
-#: Name, default, what it lets one do, the requests that ask for it.
+#: Name, default, description, the requests that check it.
 _RULES: Final = (
     (f'{_SERVERS}:index', ADMIN_OR_OWNER, 'List servers', 'GET /servers'),
     (f'{_SERVERS}:detail', ADMIN_OR_OWNER, 'List servers with details', 'GET /servers/detail'),
     (f'{_SERVERS}:index:get_all_tenants', ADMIN, 'List servers of all projects', 'GET /servers'),
     (f'{_SERVERS}:detail:get_all_tenants', ADMIN, 'List servers of all projects with details', 'GET /servers/detail'),
-    (f'{_SERVERS}:allow_all_filters', ADMIN, 'Filter servers by anything, also by where they are', 'GET /servers', 'GET /servers/detail'),
+    (f'{_SERVERS}:allow_all_filters', ADMIN, 'Filter servers by every filter, also by host', 'GET /servers', 'GET /servers/detail'),
     (f'{_SERVERS}:show', ADMIN_OR_OWNER, 'Show a server', f'GET {_ID}'),
-    (f'{_SERVERS}:show:host_status', ADMIN, 'See in what state the host of a server is', f'GET {_ID}', 'GET /servers/detail'),
+    (f'{_SERVERS}:show:host_status', ADMIN, 'See the status of the host of a server', f'GET {_ID}', 'GET /servers/detail'),
     (f'{_SERVERS}:show:flavor-extra-specs', ADMIN_OR_OWNER, 'See the extra specs of the flavor in a server', f'GET {_ID}', 'GET /servers/detail', f'PUT {_ID}'),
-    ('os_compute_api:os-extended-server-attributes', ADMIN, 'See where a server is and what it is called there', f'GET {_ID}', 'GET /servers/detail'),
+    ('os_compute_api:os-extended-server-attributes', ADMIN, 'See the host of a server and its name there', f'GET {_ID}', 'GET /servers/detail'),
     (f'{_SERVERS}:create', ADMIN_OR_OWNER, 'Create a server', 'POST /servers'),
     (f'{_SERVERS}:create:forced_host', ADMIN, 'Create a server on a host named in the availability zone', 'POST /servers'),
-    ('compute:servers:create:requested_destination', ADMIN, 'Create a server on a host that is named', 'POST /servers'),
+    ('compute:servers:create:requested_destination', ADMIN, 'Create a server on a requested host', 'POST /servers'),
     (f'{_SERVERS}:update', ADMIN_OR_OWNER, 'Rename or describe a server', f'PUT {_ID}'),
     (f'{_SERVERS}:delete', ADMIN_OR_OWNER, 'Delete a server', f'DELETE {_ID}'),
-    ('os_compute_api:os-deferred-delete:force', ADMIN_OR_OWNER, 'Delete a server at once, whatever it is doing', f'{_ACTION} (forceDelete)'),
+    ('os_compute_api:os-deferred-delete:force', ADMIN_OR_OWNER, 'Force-delete a server during any operation', f'{_ACTION} (forceDelete)'),
     (f'{_SERVERS}:start', ADMIN_OR_OWNER, 'Start a server', f'{_ACTION} (os-start)'),
     (f'{_SERVERS}:stop', ADMIN_OR_OWNER, 'Stop a server', f'{_ACTION} (os-stop)'),
     (f'{_SERVERS}:reboot', ADMIN_OR_OWNER, 'Reboot a server', f'{_ACTION} (reboot)'),
@@ -89,13 +87,13 @@ _RULES: Final = (
     (f'{_SERVERS}:resize', ADMIN_OR_OWNER, 'Resize a server', f'{_ACTION} (resize)'),
     (f'{_SERVERS}:confirm_resize', ADMIN_OR_OWNER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
     (f'{_SERVERS}:revert_resize', ADMIN_OR_OWNER, 'Revert a resize', f'{_ACTION} (revertResize)'),
-    ('os_compute_api:os-migrate-server:migrate', ADMIN, 'Migrate a server that is off meanwhile', f'{_ACTION} (migrate)'),
-    ('os_compute_api:os-migrate-server:migrate:host', ADMIN, 'Migrate a server to a host that is named', f'{_ACTION} (migrate)'),
-    ('os_compute_api:os-migrate-server:migrate_live', ADMIN, 'Migrate a server while it runs', f'{_ACTION} (os-migrateLive)'),
-    ('os_compute_api:os-migrate-server:migrate_live:host', ADMIN, 'Migrate a server while it runs to a host that is named', f'{_ACTION} (os-migrateLive)'),
-    ('os_compute_api:os-console-output', ADMIN_OR_OWNER, 'Read what a server says on its console', f'{_ACTION} (os-getConsoleOutput)'),
-    ('os_compute_api:os-remote-consoles', ADMIN_OR_OWNER, 'Get a URL that shows the screen of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
-    ('os_compute_api:os-console-auth-tokens', ADMIN, 'Ask what a token for a console is good for', 'GET /os-console-auth-tokens/{console_token}'),
+    ('os_compute_api:os-migrate-server:migrate', ADMIN, 'Cold migrate a server', f'{_ACTION} (migrate)'),
+    ('os_compute_api:os-migrate-server:migrate:host', ADMIN, 'Cold migrate a server to a requested host', f'{_ACTION} (migrate)'),
+    ('os_compute_api:os-migrate-server:migrate_live', ADMIN, 'Live migrate a server', f'{_ACTION} (os-migrateLive)'),
+    ('os_compute_api:os-migrate-server:migrate_live:host', ADMIN, 'Live migrate a server to a requested host', f'{_ACTION} (os-migrateLive)'),
+    ('os_compute_api:os-console-output', ADMIN_OR_OWNER, 'Read the console output of a server', f'{_ACTION} (os-getConsoleOutput)'),
+    ('os_compute_api:os-remote-consoles', ADMIN_OR_OWNER, 'Get the URL of the console of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
+    ('os_compute_api:os-console-auth-tokens', ADMIN, 'Show the connection of a console token', 'GET /os-console-auth-tokens/{console_token}'),
     ('os_compute_api:server-metadata:index', ADMIN_OR_OWNER, 'List the metadata of a server', f'GET {_ID}/metadata'),
     ('os_compute_api:server-metadata:show', ADMIN_OR_OWNER, 'Show one item of metadata', f'GET {_ID}/metadata/{{key}}'),
     ('os_compute_api:server-metadata:create', ADMIN_OR_OWNER, 'Add or change metadata', f'POST {_ID}/metadata'),
@@ -103,27 +101,27 @@ _RULES: Final = (
     ('os_compute_api:server-metadata:update_all', ADMIN_OR_OWNER, 'Replace the metadata', f'PUT {_ID}/metadata'),
     ('os_compute_api:server-metadata:delete', ADMIN_OR_OWNER, 'Remove one item of metadata', f'DELETE {_ID}/metadata/{{key}}'),
     ('os_compute_api:os-server-tags:index', ADMIN_OR_OWNER, 'List the tags of a server', f'GET {_ID}/tags'),
-    ('os_compute_api:os-server-tags:show', ADMIN_OR_OWNER, 'Ask whether a server has a tag', f'GET {_ID}/tags/{{tag}}'),
-    ('os_compute_api:os-server-tags:update', ADMIN_OR_OWNER, 'Give a server a tag', f'PUT {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:show', ADMIN_OR_OWNER, 'Check whether a server has a tag', f'GET {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:update', ADMIN_OR_OWNER, 'Add a tag to a server', f'PUT {_ID}/tags/{{tag}}'),
     ('os_compute_api:os-server-tags:update_all', ADMIN_OR_OWNER, 'Replace the tags', f'PUT {_ID}/tags'),
-    ('os_compute_api:os-server-tags:delete', ADMIN_OR_OWNER, 'Take a tag away', f'DELETE {_ID}/tags/{{tag}}'),
-    ('os_compute_api:os-server-tags:delete_all', ADMIN_OR_OWNER, 'Take all tags away', f'DELETE {_ID}/tags'),
+    ('os_compute_api:os-server-tags:delete', ADMIN_OR_OWNER, 'Remove a tag', f'DELETE {_ID}/tags/{{tag}}'),
+    ('os_compute_api:os-server-tags:delete_all', ADMIN_OR_OWNER, 'Remove all tags', f'DELETE {_ID}/tags'),
     ('os_compute_api:ips:index', ADMIN_OR_OWNER, 'List the addresses of a server', f'GET {_ID}/ips'),
     ('os_compute_api:ips:show', ADMIN_OR_OWNER, 'List its addresses in one network', f'GET {_ID}/ips/{{network}}'),
-    ('os_compute_api:os-instance-actions:list', ADMIN_OR_OWNER, 'List what was done to a server', f'GET {_ID}/os-instance-actions'),
-    ('os_compute_api:os-instance-actions:show', ADMIN_OR_OWNER, 'Show one thing that was done', f'GET {_ID}/os-instance-actions/{{request_id}}'),
+    ('os_compute_api:os-instance-actions:list', ADMIN_OR_OWNER, 'List the actions of a server', f'GET {_ID}/os-instance-actions'),
+    ('os_compute_api:os-instance-actions:show', ADMIN_OR_OWNER, 'Show an action of a server', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events', ADMIN, 'See the events of an action before 2.51, and from then on their tracebacks and hosts', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events:details', ADMIN, 'See details of the events of an action', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     (f'{_SERVERS}:migrations:index', ADMIN, 'List the live migrations of a server in progress', f'GET {_ID}/migrations'),
     (f'{_SERVERS}:migrations:show', ADMIN, 'Show a live migration in progress', f'GET {_ID}/migrations/{{migration_id}}'),
-    (f'{_SERVERS}:migrations:force_complete', ADMIN, 'Make a live migration end', f'POST {_ID}/migrations/{{migration_id}}/action (force_complete)'),
+    (f'{_SERVERS}:migrations:force_complete', ADMIN, 'Force a live migration to complete', f'POST {_ID}/migrations/{{migration_id}}/action (force_complete)'),
     (f'{_SERVERS}:migrations:delete', ADMIN, 'Abort a live migration', f'DELETE {_ID}/migrations/{{migration_id}}'),
     ('os_compute_api:os-migrations:index', ADMIN, 'List migrations', 'GET /os-migrations'),
     ('os_compute_api:flavors', ADMIN_OR_OWNER, 'List and show flavors', 'GET /flavors', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-manage:create', ADMIN, 'Create a flavor', 'POST /flavors'),
     ('os_compute_api:os-flavor-manage:update', ADMIN, 'Describe a flavor', 'PUT /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-manage:delete', ADMIN, 'Delete a flavor', 'DELETE /flavors/{flavor_id}'),
-    ('os_compute_api:os-flavor-access', ADMIN, 'List who may use a flavor that is not public, and see such flavors', 'GET /flavors/{flavor_id}/os-flavor-access', 'GET /flavors'),
+    ('os_compute_api:os-flavor-access', ADMIN, 'List the access to a flavor that is not public, and see such flavors', 'GET /flavors/{flavor_id}/os-flavor-access', 'GET /flavors'),
     ('os_compute_api:os-flavor-extra-specs:index', ADMIN_OR_OWNER, 'List the extra specs of a flavor', 'GET /flavors/{flavor_id}/os-extra_specs', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-extra-specs:show', ADMIN_OR_OWNER, 'Show one extra spec', 'GET /flavors/{flavor_id}/os-extra_specs/{key}'),
     ('os_compute_api:os-flavor-extra-specs:create', ADMIN, 'Add or change extra specs', 'POST /flavors/{flavor_id}/os-extra_specs'),
@@ -140,7 +138,7 @@ _RULES: Final = (
     ('os_compute_api:os-hypervisors:list-detail', ADMIN, 'List hypervisors with details', 'GET /os-hypervisors/detail'),
     ('os_compute_api:os-hypervisors:show', ADMIN, 'Show a hypervisor', 'GET /os-hypervisors/{hypervisor_id}'),
     ('os_compute_api:os-hypervisors:statistics', ADMIN, 'Show the sums over all hypervisors', 'GET /os-hypervisors/statistics'),
-    ('os_compute_api:os-hypervisors:uptime', ADMIN, 'Show how long a hypervisor is up', 'GET /os-hypervisors/{hypervisor_id}/uptime'),
+    ('os_compute_api:os-hypervisors:uptime', ADMIN, 'Show the uptime of a hypervisor', 'GET /os-hypervisors/{hypervisor_id}/uptime'),
     ('os_compute_api:os-hypervisors:search', ADMIN, 'Find hypervisors by name', 'GET /os-hypervisors/{pattern}/search'),
     ('os_compute_api:os-hypervisors:servers', ADMIN, 'List the servers on hypervisors', 'GET /os-hypervisors/{pattern}/servers'),
     ('os_compute_api:os-networks:list', ADMIN_OR_OWNER, 'List networks', 'GET /os-networks'),
@@ -152,7 +150,7 @@ _RULES: Final = (
     ('os_compute_api:limits', ADMIN_OR_OWNER, 'Show the limits of the own project', 'GET /limits'),
     ('os_compute_api:limits:other_project', ADMIN, 'Show the limits of another project', 'GET /limits'),
     ('os_compute_api:os-quota-sets:show', ADMIN_OR_OWNER, 'Show the quotas of a project', 'GET /os-quota-sets/{project_id}'),
-    ('os_compute_api:os-quota-sets:detail', ADMIN_OR_OWNER, 'Show the quotas of a project and what is used', 'GET /os-quota-sets/{project_id}/detail'),
+    ('os_compute_api:os-quota-sets:detail', ADMIN_OR_OWNER, 'Show the quotas and the usage of a project', 'GET /os-quota-sets/{project_id}/detail'),
     ('os_compute_api:os-quota-sets:defaults', ADMIN_OR_OWNER, 'Show the default quotas', 'GET /os-quota-sets/{project_id}/defaults'),
 )
 # fmt: on
@@ -180,7 +178,7 @@ def list_rules() -> list[policy.RuleDefault]:
 
 
 class Policy:
-    """Decides; one an application. Safe to ask from many threads."""
+    """Checks rules; one per application, for any number of threads."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._enforcer = policy.Enforcer(conf)
@@ -190,10 +188,10 @@ class Policy:
         self._cache_expires = clock.monotonic() + _CACHE_SECONDS
 
     def is_admin(self, creds: Mapping[str, Any]) -> bool:
-        """Tell whether somebody is an administrator.
+        """Tell whether a caller is an administrator.
 
-        ``creds`` holds user_id, project_id, roles and whatever else a rule
-        may ask for.
+        ``creds`` has user_id, project_id, roles and every other value that a
+        rule may check.
         """
         return self._authorize('context_is_admin', creds, {})
 
@@ -204,10 +202,9 @@ class Policy:
         project_id: str | None = None,
         user_id: str | None = None,
     ) -> bool:
-        """Tell whether ``rule`` holds for the caller.
+        """Tell whether ``rule`` allows the caller.
 
-        ``project_id`` and ``user_id`` say whose the thing is; by default the
-        caller's own.
+        ``project_id`` and ``user_id`` own the target; by default the caller's.
         """
         creds = {
             'user_id': context.user_id,
@@ -230,12 +227,12 @@ class Policy:
         project_id: str | None = None,
         user_id: str | None = None,
     ) -> None:
-        """Raise Forbidden unless ``allows``."""
+        """Raise Forbidden unless ``rule`` allows the caller."""
         if not self.is_allowed(context, rule, project_id, user_id):
-            who = _AUDIENCES[_DEFAULTS[rule]]
+            audience = _AUDIENCES[_DEFAULTS[rule]]
             raise exception.Forbidden(
-                f"Policy doesn't allow {rule} to be performed. By default it "
-                f'is for {who}.'
+                f"Policy doesn't allow {rule} to be performed. By default "
+                f'it is allowed for {audience}.'
             )
 
     def _authorize(
@@ -255,7 +252,7 @@ class Policy:
         )
         allowed = self._cache.get(key)
         if allowed is None:
-            # Reads the policy file again if it has changed.
+            # oslo.policy reads the file again if it has changed.
             allowed = bool(
                 self._enforcer.authorize(rule, dict(target), dict(creds))
             )

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a process lives: it reads its configuration, starts, runs and stops.
+"""The life of a service process: configure, start, run, stop.
 
-Every process of ours is a master with one or more workers (oslo.service's
-threading backend). The master has no connections: it checks what can be
-checked without any, and starts a worker again when it dies. A worker makes
-everything it needs in ``start``, waits there for a broker or a database that
-is away, and ends on SIGTERM when what it has in hand is done or left owed.
+Every process is a master with one or more workers (the threading backend of
+oslo.service). The master has no connections: it checks the configuration and
+restarts a worker that has died. A worker creates its connections in
+``start``, retries there while the broker or the database is unavailable, and
+ends on SIGTERM after its work is done or left pending.
 
-A worker that cannot go on ends with 1 by itself (``give_up``).
+A worker that cannot continue ends itself with 1 (``exit_worker``).
 
-Exit codes: 0 after SIGTERM, 1 after SIGINT or when a worker did not stop in
-``graceful_shutdown_timeout``, 2 for a configuration that cannot work.
+Exit codes: 0 after SIGTERM, 1 after SIGINT or if a worker did not stop within
+``graceful_shutdown_timeout``, 2 for an invalid configuration.
 """
 
 from collections.abc import Callable
@@ -37,26 +37,26 @@ from minova.conf import libraries
 
 LOG = logging.getLogger(__name__)
 
-#: What is raised for a configuration that cannot work.
+#: The errors of an invalid configuration.
 CONFIG_ERRORS = (exception.ConfigInvalid, cfg.Error)
-#: Seconds between two tries to start.
+#: Seconds between two attempts to start.
 _RETRY_SECONDS = 2.0
 
 
 class Runnable(Protocol):
-    """What a worker runs."""
+    """The service that a worker runs."""
 
     def start(self) -> None:
-        """Make connections and begin; Unavailable when that must wait."""
+        """Connect and start; raise Unavailable for a later attempt."""
 
     def stop(self) -> None:
-        """End, with nothing half done silently."""
+        """Finish or hand back the work in progress, then disconnect."""
 
 
 class Worker(oslo_service.Service):
-    """A worker process around what it runs.
+    """A worker process that runs one service.
 
-    Holds nothing live until ``start``: it is made in the master.
+    The master creates it, so it has no connection or thread until ``start``.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Worker(oslo_service.Service):
 
     @property
     def has_config_error(self) -> bool:
-        """Whether the configuration turned out not to work; for the master."""
+        """Whether a worker found the configuration invalid; for the master."""
         return bool(self._config_error.value)
 
     def start(self) -> None:
-        """Build and start; again and again while something is away."""
-        LOG.info('%s %s starts.', self._name, version.release())
+        """Build and start the service; retry while it raises Unavailable."""
+        LOG.info('Service %s %s is starting', self._name, version.release())
         while not self._stopping:
             try:
                 unavailable = self._start_once()
@@ -86,32 +86,41 @@ class Worker(oslo_service.Service):
                 self._stop_master(error)
                 return
             except OSError as error:
-                # The master starts another worker, which may have more luck.
-                LOG.warning('%s cannot start: %s', self._name, error)
+                # The master starts another worker.
+                LOG.warning(
+                    'Service %s cannot start; restarting the worker: %s',
+                    self._name,
+                    error,
+                )
                 sys.exit(1)
             if unavailable is None:
                 if self._ready_message:
                     sys.stdout.write(f'{self._ready_message}\n')
-                    sys.stdout.flush()  # whoever waits may read a pipe
+                    sys.stdout.flush()  # stdout may be a pipe
                 return
-            LOG.warning('%s waits: %s', self._name, unavailable)
+            LOG.warning(
+                'Service %s cannot start yet; retrying in %.0f s: %s',
+                self._name,
+                _RETRY_SECONDS,
+                unavailable,
+            )
             clock.sleep(_RETRY_SECONDS)
 
     def _start_once(self) -> exception.Unavailable | None:
-        """Build and start; return what is away, if something is."""
+        """Build and start the service; return its Unavailable, if any."""
         try:
-            made = self._build()
-            made.start()
+            runnable = self._build()
+            runnable.start()
         except exception.Unavailable as error:
             return error
-        self._runnable = made
-        # What is there now stays: it need not be looked through for garbage.
+        self._runnable = runnable
+        # The objects created so far live as long as the process.
         gc.collect()
         gc.freeze()
         return None
 
     def _stop_master(self, error: Exception) -> None:
-        """End the master, too: another worker would fare no better."""
+        """End the master too: another worker would fail the same way."""
         with self._config_error.get_lock():
             if not self._config_error.value:
                 sys.stderr.write(f'{self._name}: {error}\n')
@@ -120,19 +129,19 @@ class Worker(oslo_service.Service):
             os.kill(self._master, signal.SIGTERM)
 
     def stop(self, graceful: bool = False) -> None:
-        """Stop what runs."""
+        """Stop the service."""
         self._stopping = True
         if self._runnable is not None:
             self._runnable.stop()
-        LOG.info('%s has stopped.', self._name)
+        LOG.info('Service %s has stopped', self._name)
         super().stop(graceful)
 
 
 def configure(argv: list[str], prog: str) -> None:
     """Read options from the command line and configuration files.
 
-    By default /etc/minova/minova.conf; ``--config-file`` names others. Ends
-    the process with 2 and one line on stderr when they cannot be read.
+    The default file is /etc/minova/minova.conf; ``--config-file`` names
+    others. An error ends the process with 2 and one line on stderr.
     """
     logging.register_options(CONF)
     libraries.set_log_levels()
@@ -143,7 +152,7 @@ def configure(argv: list[str], prog: str) -> None:
 
 
 def _validate_options() -> None:
-    """Read every option once, so that a wrong value is found at the start."""
+    """Read every option once, so that an invalid value fails the start."""
     for module in conf.GROUPS:
         group = CONF[module.GROUP] if module.GROUP else CONF
         for option in module.OPTIONS:
@@ -152,7 +161,7 @@ def _validate_options() -> None:
 
 @contextlib.contextmanager
 def exit_on_config_error(prog: str) -> Iterator[None]:
-    """End the process with 2 and one line for an error of configuration."""
+    """End the process with 2 and one line for an invalid configuration."""
     try:
         yield
     except CONFIG_ERRORS as error:
@@ -163,10 +172,10 @@ def exit_on_config_error(prog: str) -> Iterator[None]:
 def exit_worker(reason: str) -> None:
     """End this worker at once with 1, so that the master starts another.
 
-    What it had in hand is taken up by that one, as after any crash: to stop
-    in good order is not to be relied on where something does not work.
+    The new worker recovers the work in progress as after any crash: a graceful
+    stop may hang in a broken process.
     """
-    LOG.critical('%s. This worker ends, another one is started.', reason)
+    LOG.critical('%s. This worker exits; the master starts another', reason)
     std_logging.shutdown()
     os._exit(1)
 
@@ -178,19 +187,19 @@ def run(
     ready_message: str = '',
     on_terminate: Callable[[], None] | None = None,
 ) -> int:
-    """Run workers until told to stop; return the exit code.
+    """Run workers until a signal stops them; return the exit code.
 
-    ``ready`` is what a worker says on stdout when it has started. ``ending``
-    is called in the master before the workers are told to stop.
+    A started worker prints ``ready_message`` on stdout. The master calls
+    ``on_terminate`` before it stops the workers.
     """
     worker = Worker(name, build, ready_message)
     with exit_on_config_error(name):
-        # This reads the options of the libraries, too.
+        # This reads the options of the libraries too.
         launcher = oslo_service.launch(
             CONF, worker, workers=workers, restart_method='mutate'
         )
     if on_terminate is not None:
-        # The library under oslo.service has hooks, oslo.service none.
+        # Only cotyledon, which oslo.service uses, has hooks.
         launcher._manager.register_hooks(on_terminate=on_terminate)
     code = int(launcher.wait() or 0)
     return 2 if worker.has_config_error else code

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of this machine, run to their end: qemu-img, mkfs, apt and others.
+"""Programs that run to their end: qemu-img, mkfs, apt and others.
 
-Errors name the Debian package of a program that is missing, and repeat the
-last words of one that fails.
+An error names the Debian package of a missing program, or has the last line
+that a failed program printed.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,11 @@ from typing import Final
 
 from oslo_concurrency import processutils
 
-#: Where programs are; those of the system's administration are not on
-#: everybody's path.
+#: The search path; the PATH of a user may lack the sbin directories.
 PATH: Final = os.pathsep.join(
     (os.environ.get('PATH', os.defpath), '/usr/sbin', '/sbin')
 )
-#: The Debian package of each program that is asked for by its name.
+#: The Debian package of each program that is run by its name.
 PACKAGES: Final[Mapping[str, str]] = {
     'apt-cache': 'apt',
     'apt-config': 'apt',
@@ -41,17 +40,15 @@ PACKAGES: Final[Mapping[str, str]] = {
     'tar': 'tar',
     'unshare': 'util-linux',
 }
-#: Seconds for which a program is waited for unless more is said: those that
-#: read and write headers and tables hang on their storage when they take
-#: longer.
+#: The default timeout in seconds. A program that reads or writes headers and
+#: tables takes longer only if its storage hangs.
 DEFAULT_TIMEOUT: Final = 60
 
 
 def find(name: str) -> str:
-    """Return where a program is; OSError names its package.
+    """Return the path of a program; raise OSError with its package.
 
-    One that is named by its path is there; what keeps it from running is said
-    when it is run.
+    A ``name`` that is a path is returned as it is; ``run`` reports its errors.
     """
     if os.path.dirname(name):
         return name
@@ -72,13 +69,12 @@ def run(
     limits: processutils.ProcessLimits | None = None,
     timeout: int | None = DEFAULT_TIMEOUT,
 ) -> bytes:
-    """Run a program to its end and return what it says.
+    """Run a program to its end and return its output.
 
-    ``given`` is what it reads; ``environment`` its whole environment, by
-    default this process's with the words of locale C.
-
-    OSError with its own last words if it fails, cannot be run, or has not
-    ended within ``patience`` seconds, when it is killed.
+    ``env`` is its whole environment, by default that of this process with the
+    locale C. Raises OSError with the last line of its error output if it
+    fails, if it cannot be run, or if it has not ended within ``timeout``
+    seconds; it is killed then.
     """
     if env is None:
         env = os.environ | {'PATH': PATH, 'LC_ALL': 'C'}
@@ -95,7 +91,7 @@ def run(
             binary=True,
         )
     except processutils.ProcessExecutionError as error:
-        # Text, although bytes were asked for.
+        # processutils returns text here, also with binary=True.
         lines = str(error.stderr or '').strip().splitlines()
         last = lines[-1] if lines else f'exit code {error.exit_code}'
         short = os.path.basename(name)
@@ -109,7 +105,7 @@ def run(
 
 
 def _kill(process: 'subprocess.Popen[bytes]') -> None:
-    """End a program that was not waited for to its end."""
+    """End a program after its timeout."""
     if process.poll() is None:
         process.kill()
         process.communicate()

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock that the services ask in a simulation: all of it is virtual."""
+"""The virtual clock of a simulation: time, events, locks and pools."""
 
 import collections
 from collections.abc import Callable
 from concurrent import futures
 import datetime
 import types
-from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
 import uuid
 
 from minova import clock
@@ -14,7 +15,10 @@ from minova.simulation.scheduler import Scheduler
 from minova.simulation.scheduler import Task
 from minova.simulation.scheduler import Waiter
 
-#: When every simulation begins.
+P = ParamSpec('P')
+T = TypeVar('T')
+
+#: The time at which every simulation begins.
 EPOCH = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -27,22 +31,22 @@ class Event:
         self._waiters: list[Waiter] = []
 
     def is_set(self) -> bool:
-        """Tell whether the flag is up."""
+        """Tell whether the flag is set."""
         return self._flag
 
     def set(self) -> None:
-        """Raise the flag and wake all who wait."""
+        """Set the flag and wake all waiting tasks."""
         self._flag = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             self._scheduler.wake(waiter)
 
     def clear(self) -> None:
-        """Lower the flag."""
+        """Clear the flag."""
         self._flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the flag, at most ``timeout`` seconds; tell if it is up."""
+        """Wait at most ``timeout`` seconds; tell whether the flag is set."""
         self._scheduler.raise_if_killed()
         if self._flag:
             return True
@@ -52,7 +56,7 @@ class Event:
 
 
 class Lock:
-    """A lock, given to those who wait in the order they came."""
+    """A lock, granted in the order of the waiting tasks."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -60,7 +64,7 @@ class Lock:
         self._waiters: collections.deque[Waiter] = collections.deque()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; tell whether it was taken."""
+        """Acquire the lock; tell whether it was acquired."""
         self._scheduler.raise_if_killed()
         while self._held:
             if not blocking:
@@ -74,7 +78,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._held = False
         while self._waiters:
             if self._scheduler.wake(self._waiters.popleft()):
@@ -93,7 +97,7 @@ class Lock:
 
 
 class Thread:
-    """A task as those see it who wait for its end."""
+    """A task behind the interface of a thread."""
 
     def __init__(self, scheduler: Scheduler, task: Task) -> None:
         self._scheduler = scheduler
@@ -104,12 +108,12 @@ class Thread:
         self._scheduler.join(self._task, timeout)
 
     def is_alive(self) -> bool:
-        """Tell whether it still runs."""
+        """Tell whether it is running."""
         return not self._task.is_ended
 
 
 class Pool:
-    """Workers of a bounded number, made when there is work."""
+    """A pool of at most ``size`` workers, which exist while there is work."""
 
     def __init__(self, scheduler: Scheduler, name: str, size: int) -> None:
         self._scheduler = scheduler
@@ -120,18 +124,18 @@ class Pool:
         self._closed = False
 
     def submit(
-        self, fn: Callable[..., Any], /, *args: Any
-    ) -> 'futures.Future[Any]':
-        """Run ``fn(*args)`` when a worker is free."""
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> 'futures.Future[T]':
+        """Call ``fn`` when a worker is free."""
         if self._closed:
-            raise RuntimeError(f'{self._name} takes no more work')
-        future: futures.Future[Any] = futures.Future()
+            raise RuntimeError(f'the pool {self._name} is shut down')
+        future: futures.Future[T] = futures.Future()
 
         def job() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(fn(*args))
+                future.set_result(fn(*args, **kwargs))
             except Exception as error:
                 future.set_exception(error)
 
@@ -152,29 +156,29 @@ class Pool:
             self._workers.pop(me, None)
 
     def shutdown(self, wait: bool = True) -> None:
-        """Take no more work; with ``wait``, finish what was taken."""
+        """Accept no more calls; with ``wait``, finish the accepted ones."""
         self._closed = True
         while wait and self._workers:
             self._scheduler.join(next(iter(self._workers)))
 
 
 class SimulatedClock(clock.Clock):
-    """Virtual time, tasks for threads, ids from the seed."""
+    """Virtual time, tasks instead of threads, ids from the seed."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
 
     def now(self) -> datetime.datetime:
-        """Return the time of day as the current task's machine has it."""
+        """Return the time of the current task's machine, with its skew."""
         skew = self._scheduler.current.process.skew
         return EPOCH + datetime.timedelta(seconds=self._scheduler.now + skew)
 
     def monotonic(self) -> float:
-        """Return the seconds since the simulation began."""
+        """Return the virtual seconds since the begin of the simulation."""
         return self._scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+        """Sleep for ``seconds`` of virtual time."""
         self._scheduler.wait(seconds)
 
     def uuid4(self) -> str:
@@ -183,11 +187,11 @@ class SimulatedClock(clock.Clock):
         return str(uuid.UUID(int=bits, version=4))
 
     def uniform(self, low: float, high: float) -> float:
-        """Draw a number between the two from the seed."""
+        """Return a number from ``low`` to ``high`` drawn from the seed."""
         return self._scheduler.random.uniform(low, high)
 
     def event(self) -> clock.Event:
-        """Return a lowered flag."""
+        """Return a cleared event."""
         return Event(self._scheduler)
 
     def lock(self) -> clock.Lock:
@@ -195,13 +199,19 @@ class SimulatedClock(clock.Clock):
         return Lock(self._scheduler)
 
     def spawn(
-        self, name: str, fn: Callable[..., None], *args: Any
+        self,
+        name: str,
+        fn: Callable[P, None],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> clock.Thread:
-        """Run ``fn(*args)`` as a task of the current process."""
+        """Call ``fn`` in a task of the current process."""
         process = self._scheduler.current.process
-        task = self._scheduler.spawn(name, process, lambda: fn(*args))
+        task = self._scheduler.spawn(
+            name, process, lambda: fn(*args, **kwargs)
+        )
         return Thread(self._scheduler, task)
 
     def pool(self, name: str, size: int) -> clock.Pool:
-        """Return ``size`` workers of the current process."""
+        """Return a pool of ``size`` workers of the current process."""
         return Pool(self._scheduler, name, size)

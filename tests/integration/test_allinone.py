@@ -194,7 +194,7 @@ class StartTest(AllInOneTestCase):
             (('--hypervisor=xen',), "choose from 'test', 'fake'"),
             (('--port=99999',), "'99999' is not a number from 0 to 65535"),
             ((f'--data-dir={file}',), f'--data-dir {file}: File exists'),
-            ((here, '--listen=192.0.2.1'), 'see --listen and --port'),
+            ((here, '--listen=192.0.2.1'), 'check --listen and --port'),
             ((here, '--config-file=/nowhere'), 'config files: /nowhere'),
         )
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -218,7 +218,7 @@ class StartTest(AllInOneTestCase):
         self._keeps_secrets()
         self._one_of_a_kind(url)
         self.assertEqual(0, service.terminate())
-        self.assertIn('minova-allinone has stopped.', service.log_text())
+        self.assertIn('minova-allinone has stopped', service.log_text())
         self.assertNotIn('Traceback', service.log_text())
 
     def _run_printed_commands(self, said):
@@ -256,7 +256,7 @@ class StartTest(AllInOneTestCase):
         other = f'{self.data}-2'
         line = self.refused(f'--data-dir={other}', f'--port={port}')
         self.assertIn(f'cannot listen on 127.0.0.1:{port}', line)
-        self.assertIn('see --listen and --port', line)
+        self.assertIn('check --listen and --port', line)
 
     def test_an_address_of_version_6(self):
         try:

@@ -267,7 +267,9 @@ class WaitingTest(base.TestCase):
             'conductor', 'lost', wait=False
         )
         for service in (stranger, lost):
-            service.wait_for('waits: The message broker is unavailable', 2)
+            service.wait_for(
+                'retrying in 2 s: The message broker is unavailable', 2
+            )
         self.assertIn('ACCESS_REFUSED', stranger.log_text())
         self.assertNotIn('wrong', stranger.log_text())
         self.assert_ends_promptly(stranger)
@@ -287,7 +289,9 @@ class WaitingTest(base.TestCase):
             cluster.start('api', 'api', wait=False),
         ]
         for service in (impatient, *waiting):
-            service.wait_for('waits: The database is unavailable', times=2)
+            service.wait_for(
+                'retrying in 2 s: The database is unavailable', times=2
+            )
             self.assertIn('Connection refused', service.log_text())
         self.assert_ends_promptly(impatient)
         database.start()
@@ -326,7 +330,7 @@ class WaitingTest(base.TestCase):
             (stranger, "Access denied for user 'stranger'"),
         ):
             service.wait_for(text, times=2)
-            self.assertIn('waits: The database', service.log_text())
+            self.assertIn('retrying in 2 s: The database', service.log_text())
         self.assertNotIn('SECRET', stranger.log_text())
         self.assert_ends_promptly(stranger)
         self.addCleanup(database.drop, 'processes')
@@ -369,7 +373,7 @@ class EndTest(test_cluster.ClusterTestCase):
             # It also looks for processes that are left behind.
             self.assertEqual(0, service.terminate())
             self.assertLess(base.clock.monotonic() - began, 15)
-            self.assertIn('has stopped.', service.log_text())
+            self.assertIn('has stopped', service.log_text())
             self.assertNotIn('Traceback', service.log_text())
 
     def test_two_computes_of_one_host(self):
@@ -379,7 +383,7 @@ class EndTest(test_cluster.ClusterTestCase):
         # They write to the same log.
         second = self.cluster.start('compute', 'n', wait=False)
         second.wait_for(
-            f'waits: Host n is unavailable at this time: process {pid} '
+            f'retrying in 2 s: Host n is unavailable at this time: process {pid} '
             'already runs its compute service'
         )
         first.freeze()

@@ -105,7 +105,7 @@ class PolicyTest(base.TestCase):
         )
         self.assertEqual(
             f"Policy doesn't allow {_RULE} to be performed. By default it is "
-            'for members of the project and administrators.',
+            'allowed for members of the project and administrators.',
             str(error),
         )
 

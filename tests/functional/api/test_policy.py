@@ -55,7 +55,7 @@ class RulesTest(base.ApiTestCase):
             self.assert_refused(
                 403,
                 f"Policy doesn't allow {route.rule} to be performed. By "
-                'default it is for administrators.',
+                'default it is allowed for administrators.',
                 reply,
             )
             self.assertEqual(['forbidden'], list(reply.body))

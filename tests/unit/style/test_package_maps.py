@@ -19,14 +19,12 @@ _BORDER = re.compile(r'=+(?: +=+)+')
 _LITERAL = re.compile(r'``(\w+)(?:/|\.py)``')
 #: Packages without a map.
 _PENDING: set[str] = {
-    'minova',
     'minova/allinone',
     'minova/api',
     'minova/api/http',
     'minova/api/resources',
     'minova/api/schemas',
     'minova/api/views',
-    'minova/cmd',
     'minova/compute',
     'minova/conductor',
     'minova/console',
