@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test stands on: its own configuration, a time limit, no trace.
+"""The base class of all tests: own configuration, time limit, no leftovers.
 
-A test that leaves a thread behind fails, one that takes too long fails, and a
-warning from our own code is an error.
+A test fails if it leaves a thread behind or exceeds the time limit. A warning
+from the code of Minova is an error.
 """
 
 import logging
@@ -19,13 +19,13 @@ import minova
 from minova import clock
 from minova.conf import CONF
 
-#: Seconds after which a test counts as hanging. It is no measure of speed: a
-#: test that takes ten seconds may take minutes on a machine that is busy.
+#: Seconds after which a test counts as hanging. The limit does not measure
+#: speed: a test of ten seconds may take minutes on a busy machine.
 TIME_LIMIT = 300
-#: Seconds in which threads that are on their way out may end.
+#: Seconds that ending threads get at the end of a test.
 _GRACE = 5.0
 
-# An idle worker of an RPC server waits this long before it sees that its
+# The interval in which an idle worker of an RPC server checks whether its
 # server has stopped.
 futurist._thread.ThreadWorker.MAX_IDLE_FOR = 0.02
 
@@ -47,7 +47,7 @@ class TestCase(testtools.TestCase):
         self.conf.conf([], project='minova', default_config_files=[])
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.config(state_path=self.directory)
-        # Not found out anew by a guest in each test.
+        # Otherwise each test would probe KVM with a guest.
         self.config(group='libvirt', virt_type='qemu')
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
 
@@ -64,7 +64,7 @@ class TestCase(testtools.TestCase):
         super().patch(obj, attribute, value)
 
     def _require_no_threads(self, before):
-        """Fail for threads that were started and have not ended."""
+        """Fail for threads that the test started and that still run."""
         until = time.monotonic() + _GRACE
         while True:
             left = [t for t in threading.enumerate() if t not in before]

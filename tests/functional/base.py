@@ -12,7 +12,7 @@ from tests.fixtures.cloud import NoImages
 
 
 class FlowTestCase(test_base.TestCase):
-    """A cloud of two hosts and a consumer."""
+    """A cloud of two hosts with a consumer of notifications."""
 
     hosts = ('a', 'b')
 
@@ -21,17 +21,17 @@ class FlowTestCase(test_base.TestCase):
         self.cloud = self.useFixture(Cloud(self.hosts))
 
     def emitted(self, uuid, since=0):
-        """Return what was heard of an instance, without the first lines."""
+        """Return an instance's notifications after the first ``since``."""
         return list(
             format_notifications(self.cloud.consumer.of_instance(uuid))
         )[since:]
 
     def count(self, uuid):
-        """Return how much was heard of an instance."""
+        """Return the number of notifications of an instance."""
         return len(self.cloud.consumer.of_instance(uuid))
 
     def booted(self, **options):
-        """Return an instance, its host, the other one, what was heard."""
+        """Return instance, host, other host and number of notifications."""
         uuid = self.cloud.boot(**options)
         host = self.cloud.instance(uuid).host
         other = 'b' if host == 'a' else 'a'
@@ -43,7 +43,7 @@ class FlowTestCase(test_base.TestCase):
         self.assertEqual(wanted, self.emitted(uuid, since))
 
     def assert_ended(self, uuid, vm_state, state='done'):
-        """The last operation ended so, and the instance is free."""
+        """The last operation has this state and releases the instance."""
         instance = self.cloud.instance(uuid)
         self.assertEqual(vm_state, instance.vm_state)
         self.assertIsNone(instance.task_state)
@@ -55,11 +55,11 @@ class FlowTestCase(test_base.TestCase):
 
 
 class Crash(BaseException):
-    """The process ends at this very point."""
+    """The end of the process at this point."""
 
 
 class CrashingDriver:
-    """A driver whose process dies when it comes to a given method."""
+    """A driver whose process crashes at a call of a given method."""
 
     def __init__(self, driver, method, before=True):
         self._driver = driver
@@ -82,14 +82,14 @@ class CrashingDriver:
 
 
 class RecoveryTestCase(test_base.TestCase):
-    """Two hosts, one of which will die."""
+    """Two hosts with computes that a test crashes and restarts."""
 
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
 
     def crash_at(self, host, method, before=True):
-        """Let the compute of ``host`` be one that dies at ``method``."""
+        """Start a compute on ``host`` that crashes at ``method``."""
         self.cloud.stop(self.cloud.computes[host])
         crashing = CrashingDriver(self.cloud.driver(host), method, before)
         service = ComputeService(host, self.cloud.bus, crashing, NoImages())
@@ -99,19 +99,19 @@ class RecoveryTestCase(test_base.TestCase):
         return crashing
 
     def restart(self, host):
-        """Start the compute of a host anew."""
+        """Restart the compute of a host."""
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.start_compute(host)
 
     def stop_polling(self):
-        """Let nothing be found from now on by asking what is owed."""
+        """Keep computes and conductors from polling for due steps."""
         self.config(heartbeat_interval=60)
         self.config(group='conductor', sweep_interval=60)
-        # Whoever waits to ask goes by the interval of before.
+        # A poll that already waits has the earlier interval.
         clock.sleep(1)
 
     def take_down(self, host):
-        """Let a host be down, and known to be."""
+        """Stop a host and wait until it counts as down."""
         self.cloud.stop(self.cloud.computes[host])
         self.cloud.wait_for(
             lambda: service_liveness.is_silent(
@@ -134,7 +134,7 @@ class RecoveryTestCase(test_base.TestCase):
         self.assertEqual([], open_)
 
     def crash_around(self, kind, method, *before):
-        """Let the compute die on either side of a driver's method."""
+        """Crash the compute before and after a driver's method."""
         for early in (True, False):
             uuid = self.cloud.boot(host='a')
             for one in before:

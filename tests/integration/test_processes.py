@@ -383,8 +383,8 @@ class EndTest(test_cluster.ClusterTestCase):
         # They write to the same log.
         second = self.cluster.start('compute', 'n', wait=False)
         second.wait_for(
-            f'retrying in 2 s: Host n is unavailable at this time: process {pid} '
-            'already runs its compute service'
+            'retrying in 2 s: Host n is unavailable at this time: '
+            f'process {pid} already runs its compute service'
         )
         first.freeze()
         second.wait_for('already runs its compute', times=2)
