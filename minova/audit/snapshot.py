@@ -23,6 +23,7 @@ from minova.db.queries.audit_snapshot import DatabaseSnapshot
 from minova.db.queries.audit_snapshot import InstanceRow
 from minova.db.queries.hosts import Resources
 from minova.objects import operation as records
+from minova.objects import step_args
 from minova.objects.host import HostArtifact
 from minova.objects.migration import Migration
 from minova.objects.operation import Operation
@@ -92,7 +93,7 @@ class Snapshot:
             or step.operation_id not in self.running_operations
         ):
             return
-        hosts = {step.host, *step.args.get('recheck_hosts', ())}
+        hosts = {step.host, *step_args.recheck_hosts(step.args)}
         self._hosts_by_operation.setdefault(step.operation_id, set()).update(
             hosts
         )

@@ -13,7 +13,6 @@ the compute changes a guest.
 
 from collections.abc import Callable
 import math
-from typing import Any
 from typing import TypeVar
 
 from oslo_log import log as logging
@@ -24,9 +23,11 @@ from minova.conf import CONF
 from minova.context import Context
 from minova.context import get_admin_context
 from minova.exception import serialization
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.step import DueStep
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
+from minova.objects.step_results import StepResult
 from minova.rpc.compute import ComputeClients
 from minova.rpc.conductor import Conductor
 from minova.rpc.step_client import StepClient
@@ -135,22 +136,21 @@ class ConductorClient:
         return assignment
 
     def save_checkpoint(
-        self, context: Context, step: str, checkpoint: str, facts: Any
+        self, context: Context, step: str, checkpoint: Checkpoint
     ) -> dict[str, str]:
         """Record a checkpoint."""
         return self._retry_until_answered(
-            f'save_checkpoint {checkpoint} of {step}',
+            f'save_checkpoint {checkpoint.obj_name()} of {step}',
             lambda: self._conductor.save_checkpoint(
                 context,
                 step=step,
                 incarnation=self._incarnation,
                 checkpoint=checkpoint,
-                facts=facts,
             ),
         )
 
     def finish_step(
-        self, context: Context, step: str, result: dict[str, Any]
+        self, context: Context, step: str, result: StepResult
     ) -> StepAck:
         """Finish a step."""
         return self._retry_until_answered(
@@ -168,7 +168,7 @@ class ConductorClient:
         context: Context,
         step: str,
         error: Exception,
-        facts: dict[str, Any],
+        power_state: int | None,
     ) -> StepAck:
         """Fail a step."""
         return self._retry_until_answered(
@@ -178,7 +178,7 @@ class ConductorClient:
                 step=step,
                 incarnation=self._incarnation,
                 error=serialization.encode(error),
-                facts=facts,
+                power_state=power_state,
             ),
         )
 
@@ -199,10 +199,11 @@ class ConductorClient:
 
     def call_step(
         self, context: Context, host: str, method: str, step: str
-    ) -> dict[str, Any]:
+    ) -> StepResult:
         """Run a nested step on another host; return its result."""
-        result = self._steps.send(context, 'compute', host, method, step)
-        return result or {}
+        return StepResult.narrow(
+            self._steps.send(context, 'compute', host, method, step)
+        )
 
     def guest_power_state(
         self, context: Context, host: str, instance_uuid: str

@@ -12,7 +12,7 @@ from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import DestCheckData
 from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.live_migrate_data import LiveMigrateSource
-from minova.rpc import bus as buses
+from minova.objects.step_results import StepResult
 from minova.rpc import contract
 from minova.rpc.compute import Compute
 from minova.rpc.compute import ComputeClients
@@ -41,7 +41,7 @@ class ComputeManager(Compute):
 
     def handle_step(
         self, context: Context, method: contract.Method, step: str
-    ) -> buses.Json | None:
+    ) -> StepResult | None:
         """Run a nested step and return its result, or start a step."""
         if method.reply:
             return self._runner.run_nested(context, step)

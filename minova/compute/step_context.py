@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 from typing import Any
+from typing import cast
 
 from oslo_log import log as logging
 
@@ -15,8 +16,11 @@ from minova.compute.conductor_client import ConductorClient
 from minova.compute.conductor_client import ServiceStopping
 from minova.compute.image_cache import ImageCache
 from minova.context import Context
+from minova.flows.base import AnyComputeStep
 from minova.flows.base import ComputeStep
-from minova.flows.base import JsonDict
+from minova.flows.base import ResultT
+from minova.objects import checkpoints
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.migration import Migration
 from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.operation_params import RescueImage
@@ -50,10 +54,9 @@ class StepContext:
         self.kind = assignment.kind
         self.instance = assignment.instance
         self.params = assignment.params
-        self.args = assignment.args
         self.old_vm_state = assignment.old_vm_state
         self.is_resumed = assignment.is_resumed
-        self.checkpoints = dict(assignment.checkpoints)
+        self._checkpoints = list(assignment.checkpoints)
         self.context = Context.from_values(assignment.request_context)
         self._assignment = assignment
         self._driver = driver
@@ -152,16 +155,25 @@ class StepContext:
 
     # -- the conductor and other hosts ---------------------------------------
 
-    def save_checkpoint(self, checkpoint: str, **facts: Any) -> None:
-        """Record a checkpoint with its data; Stale after a takeover."""
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Record a checkpoint; Stale after a takeover."""
         self._nested |= self._conductor.save_checkpoint(
-            self.context, self._assignment.step, checkpoint, facts
+            self.context, self._assignment.step, checkpoint
         )
-        self.checkpoints[checkpoint] = facts
+        self._checkpoints.append(checkpoint)
+
+    def find_checkpoint(
+        self, kind: type[checkpoints.CheckpointT]
+    ) -> checkpoints.CheckpointT | None:
+        """Return the checkpoint of a class that was passed, or None."""
+        return checkpoints.find(self._checkpoints, kind)
 
     def call_step(
-        self, step: type[ComputeStep], host: str, timeout: float = math.inf
-    ) -> JsonDict:
+        self,
+        step: type[ComputeStep[Any, ResultT]],
+        host: str,
+        timeout: float = math.inf,
+    ) -> ResultT:
         """Run a nested step on another host; return its result.
 
         Repeats the call while the host does not answer, for ``timeout``
@@ -173,9 +185,10 @@ class StepContext:
         last_logged = None
         while True:
             try:
-                return self._conductor.call_step(
+                result = self._conductor.call_step(
                     self.context, host, step.method, number
                 )
+                return cast(ResultT, result)
             except exception.Unavailable as error:
                 away = error
             if clock.monotonic() >= until:
@@ -232,11 +245,11 @@ class StepContext:
 
     # -- cancellation --------------------------------------------------------
 
-    def request_abort(self, step: type[ComputeStep]) -> None:
+    def request_abort(self, step: type[AnyComputeStep]) -> None:
         """Cancel ``step`` of the same instance if it runs on this host."""
         self._request_abort(self.instance.uuid, step.method)
 
-    def request_force(self, step: type[ComputeStep]) -> bool:
+    def request_force(self, step: type[AnyComputeStep]) -> bool:
         """Set ``force_requested`` of such a step; False if none runs."""
         return self._request_force(self.instance.uuid, step.method)
 

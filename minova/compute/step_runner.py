@@ -11,7 +11,6 @@ effect.
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -24,10 +23,11 @@ from minova.compute.image_cache import ImageCache
 from minova.compute.step_context import StepContext
 from minova.context import Context
 from minova.exception import serialization
+from minova.flows.base import AnyComputeStep
 from minova.flows.base import ComputeStep
-from minova.flows.base import JsonDict
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
+from minova.objects.step_results import StepResult
 from minova.rpc.wakeups import Waker
 from minova.virt.driver import Driver
 
@@ -96,7 +96,7 @@ class StepRunner:
         for step, context in early.items():
             self.wake(context, step)
 
-    def run_nested(self, context: Context, step: str) -> JsonDict:
+    def run_nested(self, context: Context, step: str) -> StepResult:
         """Run a nested step and return its result, or raise its error.
 
         Raises Unavailable before the registration of this incarnation.
@@ -201,7 +201,7 @@ class StepRunner:
         except Exception:
             LOG.exception('Step %s failed unexpectedly; retrying', step)
 
-    def _run(self, context: Context, step: str) -> JsonDict:
+    def _run(self, context: Context, step: str) -> StepResult:
         assignment = self._conductor.start_step(context, step)
         if assignment.verdict == 'first':
             self._log(
@@ -218,7 +218,8 @@ class StepRunner:
             pause = min(pause * 2, longest)
             assignment = self._conductor.start_step(context, step)
         if assignment.verdict == 'done':
-            return assignment.result or {}
+            assert assignment.result is not None
+            return assignment.result
         if assignment.verdict in ('failed', 'undone'):
             raise serialization.decode(assignment.error or {})
         if assignment.verdict == 'later':
@@ -227,7 +228,7 @@ class StepRunner:
             )
         return self._execute(assignment)
 
-    def _execute(self, assignment: StepAssignment) -> JsonDict:
+    def _execute(self, assignment: StepAssignment) -> StepResult:
         step = flows.get_step(assignment.kind, assignment.method)
         assert isinstance(step, ComputeStep)
         ctx = StepContext(
@@ -267,11 +268,14 @@ class StepRunner:
                 )
 
     def _execute_locked(
-        self, step: ComputeStep, ctx: StepContext, assignment: StepAssignment
-    ) -> JsonDict:
+        self,
+        step: AnyComputeStep,
+        ctx: StepContext,
+        assignment: StepAssignment,
+    ) -> StepResult:
         self._log(assignment, 'starts', logging.DEBUG)
         try:
-            result = step.run(ctx)
+            result = StepResult.narrow(step.run(ctx, assignment.args))
             answer = self._conductor.finish_step(
                 ctx.context, assignment.step, result
             )
@@ -306,7 +310,7 @@ class StepRunner:
         )
         self._dispatch_wakeups(ctx.context, answer)
 
-    def _read_power_state(self, assignment: StepAssignment) -> dict[str, Any]:
+    def _read_power_state(self, assignment: StepAssignment) -> int | None:
         """Return the power state of the guest after a failure, if known."""
         try:
             guest = self._driver.guest(assignment.instance.uuid)
@@ -316,8 +320,8 @@ class StepRunner:
                 self._describe(assignment),
                 error,
             )
-            return {}
-        return {'power_state': int(guest.power)} if guest else {}
+            return None
+        return int(guest.power) if guest else None
 
     def _dispatch_wakeups(self, context: Context, answer: StepAck) -> None:
         remote_wakeups = []

@@ -25,6 +25,7 @@ from minova.engine import step_lifecycle
 from minova.exception import serialization
 from minova.notifications import events
 from minova.notifications.relay import Relay
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.flavor import Flavor
 from minova.objects.host import GuestReport
 from minova.objects.host import HostReport
@@ -38,6 +39,7 @@ from minova.objects.step import DueStep
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
 from minova.objects.step import Wakeup
+from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import contract
 from minova.rpc.compute import ComputeClients
@@ -200,13 +202,12 @@ class ConductorManager(Conductor):
         *,
         step: str,
         incarnation: str,
-        checkpoint: str,
-        facts: buses.Json,
+        checkpoint: Checkpoint,
     ) -> dict[str, str]:
         """Record that a step has passed a checkpoint."""
         nested = self._database.write(
             lambda connection: step_lifecycle.save_checkpoint(
-                connection, step, incarnation, checkpoint, facts
+                connection, step, incarnation, checkpoint
             )
         )
         self._relay.wake()
@@ -218,7 +219,7 @@ class ConductorManager(Conductor):
         *,
         step: str,
         incarnation: str,
-        result: buses.Json,
+        result: StepResult,
     ) -> StepAck:
         """Record that a step is done."""
         wakeups = self._database.write(
@@ -236,13 +237,13 @@ class ConductorManager(Conductor):
         step: str,
         incarnation: str,
         error: buses.Json,
-        facts: buses.Json,
+        power_state: int | None,
     ) -> StepAck:
         """Record that a step has failed."""
         reason = serialization.decode(error)
         wakeups = self._database.write(
             lambda connection: step_lifecycle.fail(
-                connection, step, incarnation, reason, facts
+                connection, step, incarnation, reason, power_state
             )
         )
         self._relay.wake()

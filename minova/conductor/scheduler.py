@@ -25,14 +25,22 @@ from minova.db.queries import operations
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
 from minova.engine.unit_of_work import UnitOfWork
-from minova.flows.base import JsonDict
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.objects.operation_params import LiveMigrateParams
 from minova.rpc.compute import ComputeClients
 
 LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveMigrationTarget:
+    """A host that can receive a guest, and its agreement with the source."""
+
+    host: Host
+    migrate_data: LiveMigrateData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,7 +260,7 @@ class Scheduler:
         instance: Instance,
         params: LiveMigrateParams,
         excluded_hosts: tuple[str, ...],
-    ) -> JsonDict:
+    ) -> LiveMigrationTarget:
         """Ask hosts until one can receive the guest; return its answer.
 
         Raises NoValidHost when every host refuses, and Unavailable, for a
@@ -336,7 +344,7 @@ class Scheduler:
         instance: Instance,
         params: LiveMigrateParams,
         source: Host,
-    ) -> JsonDict:
+    ) -> LiveMigrationTarget:
         migrate_data = self._computes.for_host(
             dest.host
         ).check_can_live_migrate_destination(
@@ -346,12 +354,7 @@ class Scheduler:
             disk_over_commit=params.disk_over_commit,
             source=_as_source(source),
         )
-        return {
-            'host': dest.host,
-            'node': dest.hypervisor_hostname,
-            'address': dest.address,
-            'migrate_data': migrate_data.to_wire(),
-        }
+        return LiveMigrationTarget(dest, migrate_data)
 
 
 def _require_like_source(dest: Host, source: Host) -> None:

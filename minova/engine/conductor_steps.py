@@ -6,8 +6,6 @@ finds the step ended and changes nothing, but returns the wake-ups once more:
 the first may have died before it sent them.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from minova import exception
@@ -18,7 +16,9 @@ from minova.engine import step_records
 from minova.engine import unwind
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
+from minova.flows.base import AnyConductorStep
 from minova.flows.base import ConductorStep
+from minova.flows.base import Prechecked
 from minova.flows.base import Scheduler
 from minova.notifications import events
 from minova.objects import operation as records
@@ -73,7 +73,7 @@ def _run_in_transaction(
     connection: sa.Connection,
     step_id: str,
     scheduler: Scheduler,
-    prechecked: dict[str, Any] | None,
+    prechecked: Prechecked,
     host: str,
 ) -> list[Wakeup] | UnitOfWork:
     """Run the step; return the unit of work when a precheck is missing."""
@@ -86,7 +86,7 @@ def _run_in_transaction(
     if step_def.needs_precheck and prechecked is None:
         return uow
     step.started_at = uow.now
-    step.result = step_def.run(uow, scheduler, prechecked or {})
+    step.result = step_def.run(uow, scheduler, step.args, prechecked)
     uow.finish_step(records.DONE)
     return uow.flush()
 
@@ -132,7 +132,7 @@ def _open_unit_of_work(
 
 def _conductor_step(
     operation: records.Operation, step: records.Step
-) -> ConductorStep:
+) -> AnyConductorStep:
     found = flows.get_step(operation.kind, step.method)
     assert isinstance(found, ConductorStep)
     return found

@@ -20,7 +20,8 @@ from minova.engine import recovery_rules
 from minova.engine import service_liveness
 from minova.engine.recovery_rules import AtDeadline
 from minova.engine.recovery_rules import WithoutHost
-from minova.flows.base import ComputeStep
+from minova.flows.base import AnyComputeStep
+from minova.flows.base import AnyStep
 from minova.flows.base import ConductorStep
 from minova.objects import operation as records
 
@@ -147,7 +148,7 @@ def _predict_step(
 def _at_deadline(
     step: records.Step,
     operation: records.Operation,
-    step_def: ComputeStep | ConductorStep,
+    step_def: AnyStep,
     is_running: bool,
 ) -> str:
     if step.detached or not operation.owns_instance:
@@ -159,7 +160,7 @@ def _at_deadline(
 
 def _when_host_up(
     step: records.Step,
-    step_def: ComputeStep,
+    step_def: AnyComputeStep,
     is_running: bool,
     others: list[records.Step],
 ) -> str:

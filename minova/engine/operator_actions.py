@@ -26,6 +26,7 @@ from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.notifications import events
 from minova.objects import operation as records
+from minova.objects import step_args
 from minova.objects.instance import Instance
 from minova.objects.operation_params import UnconfirmedResizeParams
 
@@ -189,7 +190,7 @@ def requeue_cleanup(
     }
     looking: set[str] = set()
     for step in abandoned_steps:
-        for host in step.args.get('recheck_hosts', ()):
+        for host in step_args.recheck_hosts(step.args):
             if host not in known or host in looking:
                 continue
             instance = instances.get(

@@ -19,8 +19,9 @@ from minova.engine.recovery_rules import AtDeadline
 from minova.engine.recovery_rules import WithoutHost
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
+from minova.flows.base import AnyComputeStep
+from minova.flows.base import AnyStep
 from minova.flows.base import ComputeStep
-from minova.flows.base import ConductorStep
 from minova.notifications import events
 from minova.objects import operation as records
 from minova.objects.step import Wakeup
@@ -60,7 +61,7 @@ def handle_host_down(
 
 
 def _finish_without_host(
-    uow: UnitOfWork, step_def: ComputeStep, why: str
+    uow: UnitOfWork, step_def: AnyComputeStep, why: str
 ) -> None:
     operation_log.log(
         uow.connection,
@@ -163,5 +164,5 @@ def _unit_of_work(
     )
 
 
-def _step_def(uow: UnitOfWork) -> ComputeStep | ConductorStep:
+def _step_def(uow: UnitOfWork) -> AnyStep:
     return flows.get_step(uow.operation.kind, uow.step.method)

@@ -8,7 +8,8 @@ what an operator reads is what the sweeper does. Nothing is read or written.
 import datetime
 import enum
 
-from minova.flows.base import ComputeStep
+from minova.flows.base import AnyComputeStep
+from minova.flows.base import AnyStep
 from minova.flows.base import ConductorStep
 from minova.objects import operation as records
 
@@ -35,7 +36,7 @@ class AtDeadline(enum.Enum):
 
 
 def without_host(
-    step_def: ComputeStep,
+    step_def: AnyComputeStep,
     step: records.Step,
     operation: records.Operation,
     now: datetime.datetime,
@@ -58,7 +59,7 @@ def without_host(
 
 
 def at_deadline(
-    step_def: ComputeStep | ConductorStep,
+    step_def: AnyStep,
     step: records.Step,
     operation: records.Operation,
     is_running: bool,

@@ -6,8 +6,6 @@ again when the answer was lost: the answer is the same and nothing is written.
 Stale tells a compute that it no longer holds the step.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from minova import clock
@@ -20,11 +18,15 @@ from minova.engine import unwind
 from minova.engine import waits
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
+from minova.flows.base import AnyComputeStep
 from minova.flows.base import ComputeStep
 from minova.notifications import events
+from minova.objects import checkpoints
 from minova.objects import operation as records
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.step import StepAssignment
 from minova.objects.step import Wakeup
+from minova.objects.step_results import StepResult
 
 #: Seconds before a retry; the pause doubles with each attempt.
 _MIN_RETRY_DELAY = 1.0
@@ -73,8 +75,7 @@ def save_checkpoint(
     connection: sa.Connection,
     step_id: str,
     incarnation: str,
-    checkpoint: str,
-    facts: dict[str, Any],
+    checkpoint: Checkpoint,
 ) -> dict[str, str]:
     """Record that a step has passed a checkpoint; repeats change nothing.
 
@@ -83,9 +84,10 @@ def save_checkpoint(
     loaded = _load_held(connection, step_id, incarnation)
     step_def = _compute_step(loaded)
     uow = _unit_of_work(connection, loaded)
-    if checkpoint not in loaded.step.checkpoints:
-        step_def.on_checkpoint(uow, checkpoint, facts)
-        loaded.step.checkpoints[checkpoint] = facts
+    passed = loaded.step.checkpoints
+    if checkpoints.find(passed, type(checkpoint)) is None:
+        step_def.on_checkpoint(uow, checkpoint)
+        passed.append(checkpoint)
         uow.flush()
     return _nested_step_ids(uow, step_def)
 
@@ -94,7 +96,7 @@ def finish(
     connection: sa.Connection,
     step_id: str,
     incarnation: str,
-    result: dict[str, Any],
+    result: StepResult,
 ) -> list[Wakeup]:
     """Record that a step is done; return the wake-ups for the next steps."""
     loaded = step_records.load(connection, step_id)
@@ -117,11 +119,11 @@ def fail(
     step_id: str,
     incarnation: str,
     error: exception.MinovaException,
-    facts: dict[str, Any],
+    power_state: int | None,
 ) -> list[Wakeup]:
     """Record that a step has failed; return the wake-ups that follow.
 
-    ``facts`` may hold the guest's ``power_state`` after the failure.
+    ``power_state`` is that of the guest after the failure, None if unknown.
     """
     loaded = step_records.load(connection, step_id)
     step = loaded.step
@@ -134,8 +136,8 @@ def fail(
     uow = _unit_of_work(connection, loaded)
     step_def = _compute_step(loaded)
     step.error = serialization.encode(error)
-    if 'power_state' in facts and loaded.instance.host == step.host:
-        uow.update_instance(power_state=facts['power_state'])
+    if power_state is not None and loaded.instance.host == step.host:
+        uow.update_instance(power_state=power_state)
     if step_def.must_succeed(step):
         _retry_or_give_up(uow, step_def, error)
     elif step_def.is_retryable(error) and uow.now < loaded.operation.deadline:
@@ -153,7 +155,7 @@ def fail(
 
 
 def _retry_or_give_up(
-    uow: UnitOfWork, step_def: ComputeStep, error: exception.MinovaException
+    uow: UnitOfWork, step_def: AnyComputeStep, error: exception.MinovaException
 ) -> None:
     step, operation = uow.step, uow.operation
     late = operation.owns_instance and uow.now > operation.deadline
@@ -207,7 +209,7 @@ def _stale_step(step: records.Step) -> exception.Stale:
     return exception.Stale(what=f'Step {step.method}', holder=step.host)
 
 
-def _compute_step(loaded: operations.LockedStep) -> ComputeStep:
+def _compute_step(loaded: operations.LockedStep) -> AnyComputeStep:
     step_def = flows.get_step(loaded.operation.kind, loaded.step.method)
     assert isinstance(step_def, ComputeStep)
     return step_def
@@ -220,7 +222,9 @@ def _unit_of_work(
     return UnitOfWork.of(connection, loaded, publisher)
 
 
-def _nested_step_ids(uow: UnitOfWork, step_def: ComputeStep) -> dict[str, str]:
+def _nested_step_ids(
+    uow: UnitOfWork, step_def: AnyComputeStep
+) -> dict[str, str]:
     if not step_def.nested_steps:
         return {}
     steps = uow.pending or uow.steps()

@@ -29,6 +29,7 @@ from minova.engine import wait_reason
 from minova.engine.notice_buffer import NoticeBuffer
 from minova.exception import serialization
 from minova.flows import base
+from minova.flows.base import ArgsT
 from minova.objects import operation as records
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -225,12 +226,12 @@ class UnitOfWork(NoticeBuffer):
 
     def enqueue(
         self,
-        step: type[base.ComputeStep] | type[base.ConductorStep],
+        step: type[base.BaseStep[ArgsT, Any]],
+        args: ArgsT,
         host: str | None = None,
         nested: bool = False,
         detached: bool = False,
         undoes: str | None = None,
-        **args: Any,
     ) -> None:
         """Make ``step`` the next step of a host, or of any conductor.
 
@@ -258,7 +259,7 @@ class UnitOfWork(NoticeBuffer):
             nested=nested,
             detached=detached,
             incarnation=None,
-            checkpoints={},
+            checkpoints=[],
             open_events=[],
             attempts=0,
             result=None,
@@ -477,7 +478,7 @@ def _copy_of(step: records.Step) -> records.Step:
     """Return a copy with own containers for the fields changed in place."""
     return dataclasses.replace(
         step,
-        checkpoints=dict(step.checkpoints),
+        checkpoints=list(step.checkpoints),
         open_events=list(step.open_events),
     )
 

@@ -38,7 +38,7 @@ def proceed(uow: UnitOfWork) -> None:
         step_def = flows.get_step(uow.operation.kind, step.method)
         if isinstance(step_def, ComputeStep) and step_def.undo is not None:
             uow.enqueue(
-                step_def.undo, host=step.host, undoes=step.id, **step.args
+                step_def.undo, step.args, host=step.host, undoes=step.id
             )
             return
         _mark_undone(uow, step)
@@ -81,10 +81,10 @@ def fail_without_host(
     if step_def.undo is not None:
         uow.enqueue(
             step_def.undo,
+            step.args,
             host=step.host,
             undoes=step.id,
             detached=True,
-            **step.args,
         )
     uow.fail(error, to_error=True)
 

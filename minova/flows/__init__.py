@@ -1,25 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stories, one file each; this is their table of contents.
+"""The flows: the steps of each kind of operation, one module each.
 
-``chain`` says what stories and steps are made of. ``power`` and ``watching``
-are parts of several steps: power states, and a live migration under way.
+================= ===========================================================
+module            what it holds
+================= ===========================================================
+base              the base classes of flows and steps
+build             create
+delete            delete, force_delete, cleanup_stale_guest
+lifecycle         start, stop, pause, suspend, reboot and their opposites;
+                  power_sync
+rescue            rescue, unrescue
+resize            resize, migrate
+confirm_resize    confirm_resize
+revert_resize     revert_resize
+live_migration    live_migrate
+abort             abort_live_migrate
+force_complete    force_live_migrate
+power_actions     parts of steps: power actions on a guest
+migration_monitor parts of steps: the monitor of a running live migration
+interfaces        the RPC interfaces with the methods of all steps
+================= ===========================================================
 """
 
 from typing import Final
 
 from minova.flows import abort
 from minova.flows import build
+from minova.flows import confirm_resize
 from minova.flows import delete
 from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
 from minova.flows import rescue
 from minova.flows import resize
-from minova.flows.base import ComputeStep
-from minova.flows.base import ConductorStep
+from minova.flows import revert_resize
+from minova.flows.base import AnyStep
 from minova.flows.base import Flow
 
-#: What happens for each kind of operation of the state table.
+#: The flow of each kind of operation in the state table.
 FLOWS: Final[dict[str, Flow]] = {
     'create': build.Create(),
     'start': lifecycle.Start(),
@@ -36,8 +54,8 @@ FLOWS: Final[dict[str, Flow]] = {
     'reboot_hard': lifecycle.Reboot(),
     'resize': resize.Resize(),
     'migrate': resize.ResizeOrMigrate(),
-    'confirm_resize': resize.Confirm(),
-    'revert_resize': resize.Revert(),
+    'confirm_resize': confirm_resize.Confirm(),
+    'revert_resize': revert_resize.Revert(),
     'live_migrate': live_migration.LiveMigrate(),
     'abort_live_migrate': abort.Abort(),
     'force_live_migrate': force_complete.ForceComplete(),
@@ -48,11 +66,11 @@ FLOWS: Final[dict[str, Flow]] = {
 }
 
 _STEPS: Final = {
-    kind: {step.method: step() for step in story.steps}
-    for kind, story in FLOWS.items()
+    kind: {step.method: step() for step in flow.steps}
+    for kind, flow in FLOWS.items()
 }
 
 
-def get_step(kind: str, method: str) -> ComputeStep | ConductorStep:
-    """Return the step that ``method`` is in an operation of ``kind``."""
+def get_step(kind: str, method: str) -> AnyStep:
+    """Return the step whose method is ``method`` in the flow of ``kind``."""
     return _STEPS[kind][method]

@@ -1,51 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Abort: a live migration is made to stop; its guest stays where it is.
+"""Abort of a live migration: the guest stays on its host.
 
 = ====================================== ========= ========================
-# step                                   where     taken back by
+# step                                   where     undone by
 = ====================================== ========= ========================
-1 live_migration_abort                   source    nothing to take back
+1 live_migration_abort                   source    nothing to undo
 = ====================================== ========= ========================
 
-An operation that runs beside the migration. It notes the wish with it, so
-that whoever takes the migration up again after a restart knows of it, and
-tells the step that watches it now. That one has the hypervisor stop it.
+The operation runs beside the live migration. It records the request in the
+parameters of the live migration, for a source that resumes it after a restart,
+and signals the step ``live_migration`` that runs now, which aborts the job of
+the hypervisor.
 """
 
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.flows.live_migration import LiveMigration
+from minova.objects.step_args import NoArgs
+from minova.objects.step_results import NoResult
 
 
-class LiveMigrationAbort(ComputeStep):
-    """Let the migration at work here stop."""
+class LiveMigrationAbort(ComputeStep[NoArgs, NoResult]):
+    """Signal the abort to the live migration that runs on the host."""
 
     method = 'live_migration_abort'
     concurrent = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it is asked to stop."""
+        """Emit the start of the abort."""
         uow.emit_start('live.migration.abort')
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Ask the step that watches it."""
+    def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
+        """Signal the running step."""
         ctx.request_abort(LiveMigration)
-        return {}
+        return NoResult()
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Tell that it was asked; how it ends, the migration tells."""
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Emit the end of the abort; the live migration ends on its own."""
         uow.emit_end('live.migration.abort')
 
 
 class Abort(Flow):
-    """Ask a live migration to stop."""
+    """Request the abort of a live migration."""
 
     steps = (LiveMigrationAbort,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Note it with the migration, so that a restart knows; tell it."""
+        """Record the request with the live migration; signal its host."""
         uow.request_abort()
-        uow.enqueue(LiveMigrationAbort, host=uow.instance.host)
+        uow.enqueue(LiveMigrationAbort, NoArgs(), host=uow.instance.host)

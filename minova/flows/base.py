@@ -26,15 +26,21 @@ database nor the hypervisor.
 
 from typing import Any
 from typing import ClassVar
+from typing import Generic
 from typing import TYPE_CHECKING
 from typing import TypeAlias
+from typing import TypeVar
 
 from minova import exception
 from minova.exception import serialization
+from minova.objects import checkpoints
 from minova.objects import operation as records
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.instance import Instance
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
+from minova.objects.step_args import StepArgs
+from minova.objects.step_results import StepResult
 
 if TYPE_CHECKING:
     from minova.compute import step_context
@@ -44,37 +50,50 @@ if TYPE_CHECKING:
 Error = exception.MinovaException
 JsonDict = dict[str, Any]
 
+ArgsT = TypeVar('ArgsT', bound=StepArgs)
+ResultT = TypeVar('ResultT', bound=StepResult)
 
 #: The types that a flow works with. Their packages use this one, so they are
 #: names for annotations only.
 UnitOfWork: TypeAlias = 'unit_of_work.UnitOfWork'
 StepContext: TypeAlias = 'step_context.StepContext'
 Scheduler: TypeAlias = 'scheduler.Scheduler'
+LiveMigrationTarget: TypeAlias = 'scheduler.LiveMigrationTarget'
+#: None for a step that needs no answers of hosts.
+Prechecked: TypeAlias = 'scheduler.LiveMigrationTarget | None'
 
 
-class ComputeStep:
-    """A step that a compute runs."""
+class BaseStep(Generic[ArgsT, ResultT]):
+    """A step, with the classes of its arguments and of its result."""
 
     #: The RPC method of the step: its wake-up, or the call of a nested step.
     method: ClassVar[str]
-    #: The version of the compute interface that added the method.
+    #: The version of the interface of its service that added the method.
     since: ClassVar[str] = '1.0'
+
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
+        """Write that ``step``, one of this class, is undone."""
+
+
+class ComputeStep(BaseStep[ArgsT, ResultT]):
+    """A step that a compute runs."""
+
     #: Seconds that a caller waits for the result; None: the method is a cast.
     reply_timeout: ClassVar[float | None] = None
     #: The step that undoes it, on the same host.
-    undo: ClassVar['type[ComputeStep] | None'] = None
+    undo: 'type[ComputeStep[ArgsT, Any]] | None' = None
     #: The step cannot be undone: it is retried until it succeeds, or until
     #: the deadline of the operation leaves the instance in error.
     retry_until_done: ClassVar[bool] = False
     #: The checkpoint after which it is retried until done.
-    point_of_no_return: ClassVar[str | None] = None
+    point_of_no_return: ClassVar[type[Checkpoint] | None] = None
     #: A late run is harmless: the operation does not wait for a host that is
     #: down.
     deferrable: ClassVar[bool] = False
     #: It may run while another step of the instance does.
     concurrent: ClassVar[bool] = False
     #: The nested steps that ``run`` calls on other hosts.
-    nested_steps: 'ClassVar[tuple[type[ComputeStep], ...]]' = ()
+    nested_steps: 'ClassVar[tuple[type[AnyComputeStep], ...]]' = ()
     #: ``finish_without_host`` ends the operation while the host is down.
     can_finish_without_host: ClassVar[bool] = False
     #: The operation fails if the host is still down at the deadline, and the
@@ -84,23 +103,18 @@ class ComputeStep:
     def on_start(self, uow: UnitOfWork) -> None:
         """Write the start of the step."""
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(self, ctx: StepContext, args: ArgsT) -> ResultT:
         """Call the hypervisor; return the result for ``on_success``."""
-        return {}
+        raise NotImplementedError
 
-    def on_checkpoint(
-        self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
-    ) -> None:
+    def on_checkpoint(self, uow: UnitOfWork, checkpoint: Checkpoint) -> None:
         """Write that ``run`` has passed ``checkpoint``."""
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
+    def on_success(self, uow: UnitOfWork, result: ResultT) -> None:
         """Write the end of the step and enqueue the next one."""
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Write that ``run`` has raised ``error``."""
-
-    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Write that ``step``, one of this class, is undone."""
 
     def must_succeed(self, step: records.Step) -> bool:
         """Tell whether an error now leads to a retry, not to an undo."""
@@ -110,7 +124,15 @@ class ComputeStep:
         return (
             self.retry_until_done
             or uncertain
-            or self.point_of_no_return in step.checkpoints
+            or self.has_passed_point_of_no_return(step)
+        )
+
+    def has_passed_point_of_no_return(self, step: records.Step) -> bool:
+        """Tell whether ``step`` has passed the checkpoint of this class."""
+        point = self.point_of_no_return
+        return (
+            point is not None
+            and checkpoints.find(step.checkpoints, point) is not None
         )
 
     def is_retryable(self, error: Error) -> bool:
@@ -128,13 +150,9 @@ class ComputeStep:
         """Finish the operation in place of a host that is down."""
 
 
-class ConductorStep:
+class ConductorStep(BaseStep[ArgsT, ResultT]):
     """A step that any conductor runs, in one transaction."""
 
-    #: The RPC method that wakes a conductor to the step.
-    method: ClassVar[str]
-    #: The version of the conductor interface that added the method.
-    since: ClassVar[str] = '1.0'
     #: A conductor step is never called: the method is a cast.
     reply_timeout: ClassVar[None] = None
     #: ``run`` needs the answers of hosts, which ``precheck`` collects.
@@ -146,18 +164,25 @@ class ConductorStep:
         step: records.Step,
         params: OperationParams,
         instance: Instance,
-    ) -> JsonDict:
-        """Call hosts before the transaction; return their answers."""
-        return {}
+    ) -> LiveMigrationTarget:
+        """Call hosts before the transaction; return the one that agreed."""
+        raise NotImplementedError
 
     def run(
-        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
-    ) -> JsonDict:
+        self,
+        uow: UnitOfWork,
+        scheduler: Scheduler,
+        args: ArgsT,
+        prechecked: Prechecked,
+    ) -> ResultT:
         """Decide; return the result that ``on_undo`` needs."""
-        return {}
+        raise NotImplementedError
 
-    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Write that ``step``, one of this class, is undone."""
+
+AnyComputeStep: TypeAlias = ComputeStep[Any, Any]
+AnyConductorStep: TypeAlias = ConductorStep[Any, Any]
+AnyStep: TypeAlias = AnyComputeStep | AnyConductorStep
+StepClass: TypeAlias = type[AnyComputeStep] | type[AnyConductorStep]
 
 
 class Flow:
@@ -167,7 +192,7 @@ class Flow:
     that undo them.
     """
 
-    steps: ClassVar[tuple[type[ComputeStep] | type[ConductorStep], ...]] = ()
+    steps: ClassVar[tuple[StepClass, ...]] = ()
     #: The class of the parameters of its operations.
     params_class: ClassVar[type[OperationParams]] = NoParams
     #: The operation has a migration record.

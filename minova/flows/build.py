@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Create: an instance comes into being.
+"""Create: the scheduler selects a host, which builds and starts the guest.
 
 = ======================== ========= ===================== ==================
-# step                     where     task states           taken back by
+# step                     where     task states           undone by
 = ======================== ========= ===================== ==================
-1 build_instances          conductor scheduling            releasing the room
+1 build_instances          conductor scheduling            release of the claim
 2 build_and_run_instance   the host  networking,           unbuild_instance
                                      block_device_mapping,
                                      spawning
 = ======================== ========= ===================== ==================
 
-A host that fails is cleaned and another is tried, ``[scheduler]
-max_attempts`` in all; then the instance is in error.
+When a host fails, its leftovers are removed and the scheduler selects another
+one, up to ``[scheduler] max_attempts`` hosts; then the instance goes to error.
 """
 
 from minova import exception
@@ -22,26 +22,35 @@ from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
+from minova.flows.base import Prechecked
 from minova.flows.base import Scheduler
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
 from minova.objects.operation_params import CreateParams
+from minova.objects.step_args import NoArgs
+from minova.objects.step_args import SelectHostArgs
+from minova.objects.step_results import GuestBuilt
+from minova.objects.step_results import HostSelected
+from minova.objects.step_results import NoResult
 
-# -- in a conductor ----------------------------------------------------------
+# -- on a conductor ----------------------------------------------------------
 
 
-class BuildInstances(ConductorStep):
-    """Choose a host and claim room there."""
+class BuildInstances(ConductorStep[SelectHostArgs, HostSelected]):
+    """Select a host and claim its resources."""
 
     method = 'build_instances'
 
     def run(
-        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
-    ) -> JsonDict:
-        """Make the chosen host the owner."""
+        self,
+        uow: UnitOfWork,
+        scheduler: Scheduler,
+        args: SelectHostArgs,
+        prechecked: Prechecked,
+    ) -> HostSelected:
+        """Make the selected host the owner of the instance."""
         params = CreateParams.narrow(uow.operation.params)
         selected = scheduler.select_host(
             uow,
@@ -49,50 +58,51 @@ class BuildInstances(ConductorStep):
             consumer=uow.instance.uuid,
             requested_host=params.host,
             availability_zone=params.availability_zone,
-            excluded_hosts=tuple(uow.step.args.get('excluded', ())),
+            excluded_hosts=tuple(args.excluded_hosts),
         )
         uow.update_instance(
             host=selected.host,
             node=selected.hypervisor_hostname,
             availability_zone=selected.availability_zone,
         )
-        uow.enqueue(BuildAndRunInstance, host=selected.host)
-        return {'host': selected.host}
+        uow.enqueue(BuildAndRunInstance, NoArgs(), host=selected.host)
+        return HostSelected(host=selected.host)
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Let the host go."""
-        if step.result:
-            uow.release(step.result['host'])
+        """Release the claim on the host."""
+        if step.result is not None:
+            uow.release(HostSelected.narrow(step.result).host)
             uow.update_instance(host=None, node=None)
 
 
 # -- on the host -------------------------------------------------------------
 
 
-class UnbuildInstance(ComputeStep):
-    """Remove whatever a failed build has left."""
+class UnbuildInstance(ComputeStep[NoArgs, NoResult]):
+    """Remove everything that a failed build has left."""
 
     method = 'unbuild_instance'
     retry_until_done = True
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
         """Remove guest and disks."""
         ctx.driver.destroy(ctx.instance.uuid)
         ctx.driver.remove_disks(ctx.instance.uuid)
-        return {}
+        return NoResult()
 
 
-class BuildAndRunInstance(ComputeStep):
-    """Make the disks and the guest, and start it."""
+class BuildAndRunInstance(ComputeStep[NoArgs, GuestBuilt]):
+    """Create the disks and the guest, and start it."""
 
     method = 'build_and_run_instance'
     undo = UnbuildInstance
     fail_at_deadline = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell; networks are the database's, and there are no volumes.
+        """Emit the start, and pass through the task states of a build.
 
-        What takes time is all ``spawning``: the image, disks and guest.
+        The API has allocated the networks, and there are no volumes, so all
+        the work on the host happens in ``spawning``.
         """
         params = CreateParams.narrow(uow.operation.params)
         uow.emit_start('create', image_name=params.image_name)
@@ -100,22 +110,28 @@ class BuildAndRunInstance(ComputeStep):
         uow.set_task_state('block_device_mapping')
         uow.set_task_state('spawning')
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Make what is missing.
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestBuilt:
+        """Create what is missing and start the guest.
 
-        A host that gives each guest a config drive says so in the result:
-        the guest has one from then on, wherever it is moved.
+        With ``[compute] force_config_drive`` of this host the guest gets a
+        config drive, which it keeps on every host it migrates to.
         """
         if CONF.compute.force_config_drive:
             ctx.instance.config_drive = True
         ctx.driver.create_disks(ctx.spec(fetch_kernel=True), ctx.fetch_image())
         power_actions.power_on(ctx)
-        drive = {'config_drive': ctx.instance.config_drive}
-        return power_actions.read_power_state(ctx) | drive
+        return GuestBuilt(
+            power_state=power_actions.read_power_state(ctx).power_state,
+            config_drive=ctx.instance.config_drive,
+        )
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """The instance is the user's now."""
-        uow.update_instance(launched_at=uow.now, **result)
+    def on_success(self, uow: UnitOfWork, result: GuestBuilt) -> None:
+        """Release the instance to its user as active."""
+        uow.update_instance(
+            launched_at=uow.now,
+            power_state=result.power_state,
+            config_drive=result.config_drive,
+        )
         uow.finish()
         uow.emit_end(
             'create',
@@ -124,45 +140,47 @@ class BuildAndRunInstance(ComputeStep):
         )
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
-        """Tell of this host's failure; there may be another host."""
+        """Emit the failure of this host; another host may follow."""
         uow.emit_error('create', error)
 
 
-# -- the story ---------------------------------------------------------------
+# -- the flow ----------------------------------------------------------------
 
 
 class Create(Flow):
-    """Find a host and make the guest there."""
+    """Build an instance on a host that the scheduler selects."""
 
     params_class = CreateParams
     steps = (BuildInstances, BuildAndRunInstance, UnbuildInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let a conductor choose."""
-        uow.enqueue(BuildInstances)
+        """Enqueue the selection of a host."""
+        uow.enqueue(BuildInstances, SelectHostArgs(excluded_hosts=[]))
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
-        """Try another host, unless that cannot help."""
-        tries = [
+        """Try another host, unless another host cannot help."""
+        attempts = [
             step
             for step in uow.steps()
             if step.method == BuildAndRunInstance.method
         ]
-        tried = [step.host for step in tries]
-        hopeless = isinstance(error, exception.Refused)
-        if hopeless or len(tried) >= CONF.scheduler.max_attempts:
-            uow.fail(_explain_failure(error, tries))
-        else:
-            uow.restart()
-            uow.enqueue(BuildInstances, excluded=tried)
+        refused = isinstance(error, exception.Refused)
+        if refused or len(attempts) >= CONF.scheduler.max_attempts:
+            uow.fail(_explain_failure(error, attempts))
+            return
+        uow.restart()
+        failed_hosts = [str(step.host) for step in attempts]
+        uow.enqueue(
+            BuildInstances, SelectHostArgs(excluded_hosts=failed_hosts)
+        )
 
 
-def _explain_failure(error: Error, tries: list[records.Step]) -> Error:
-    """Say of hosts that were tried why they failed, not that none is left."""
-    if not tries or not isinstance(error, exception.NoValidHost):
+def _explain_failure(error: Error, attempts: list[records.Step]) -> Error:
+    """Return why each host failed instead of "no host is left"."""
+    if not attempts or not isinstance(error, exception.NoValidHost):
         return error
     reasons = '; '.join(
-        f'{step.host}: it was tried: {_reason(step)}' for step in tries
+        f'{step.host}: it was tried: {_reason(step)}' for step in attempts
     )
     return exception.NoValidHost(
         reason=f'There are not enough hosts available: {reasons}'
@@ -171,5 +189,5 @@ def _explain_failure(error: Error, tries: list[records.Step]) -> Error:
 
 def _reason(step: records.Step) -> str:
     error = serialization.decode(step.error or {})
-    # Of which server is known; a text that was given whole says it all.
+    # Without the uuid of the instance, which the reader knows.
     return str(error.message or error.kwargs.get('reason') or error)

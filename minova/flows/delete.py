@@ -1,67 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delete and force-delete: an instance goes, whatever else is going on.
+"""Delete and force-delete: the instance goes, whatever else it is doing.
 
 = ==================== ========= =============================================
 # step                 where     what
 = ==================== ========= =============================================
-1 terminate_instance   the host  removes guest and disks; with the host down
-                                 the database goes first and 2 is owed
-2 cleanup_stale_guest  any host  removes what is there of an instance that is
-                                 not this host's: preempted moves, old sources
+1 terminate_instance   the host  removes guest and disks; while the host is
+                                 down the database goes first and 2 is pending
+2 cleanup_stale_guest  any host  removes everything of an instance that is not
+                                 this host's: of preempted migrations, of the
+                                 source of a resize
 = ==================== ========= =============================================
 
-Force-delete changes the database alone, at once, and owes 2 to every host.
-Nobody waits for 2: the host does it when it can.
+Force-delete changes only the database, at once, and enqueues 2 on every host.
+The operation does not wait for 2, which runs as soon as its host is up.
 
-What was preempted may still be at work on the owner's host for a moment and
-reach out to another one (a disk handed over, a guest that moves). So the
-others put away what they have at once, and again when the owner's host has
-removed the guest, which it does only after that work has ended.
+The preempted operation may still run on the owner's host for a moment and
+send a disk or the guest to another host. Hence the other hosts clean up twice:
+at once, and again when the owner's host has removed the guest, which it does
+only after the preempted step has ended.
 """
 
 from minova import states
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.objects.operation_params import CleanupStaleGuestParams
 from minova.objects.operation_params import DeleteParams
+from minova.objects.step_args import CleanupStaleGuestArgs
+from minova.objects.step_args import RecheckArgs
+from minova.objects.step_results import NoResult
 
 
-class CleanupStaleGuest(ComputeStep):
-    """Remove what a host has of an instance that is not its own."""
+class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
+    """Remove everything of an instance that another host owns."""
 
     method = 'cleanup_stale_guest'
     retry_until_done = True
     deferrable = True
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Remove guest and disks, unless the instance has come here.
+    def run(self, ctx: StepContext, args: CleanupStaleGuestArgs) -> NoResult:
+        """Remove guest and disks, unless this host owns the instance now.
 
-        Then only, with the argument ``aside``, the disks of a way back that
-        is closed.
+        The owner, with ``retained_only``, removes the retained disks of a
+        resize that can no longer be reverted.
         """
         instance = ctx.instance
-        gone = instance.vm_state == states.DELETED
-        if gone or instance.host != ctx.host:
+        deleted = instance.vm_state == states.DELETED
+        if deleted or instance.host != ctx.host:
             _destroy_guest(ctx)
-        elif (
-            ctx.args.get('retained_only')
-            and instance.vm_state != states.RESIZED
-        ):
+        elif args.retained_only and instance.vm_state != states.RESIZED:
             ctx.driver.discard_disks(instance.uuid)
-        return {}
+        return NoResult()
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Give back the room that what was removed took."""
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Release the claims of the removed guest."""
         instance, host = uow.instance, str(uow.step.host)
         if instance.vm_state == states.DELETED or instance.host != host:
             uow.release(host)
         _enqueue_rechecks(uow)
 
 
-class TerminateInstance(ComputeStep):
+class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
     """Remove the guest and its disks."""
 
     method = 'terminate_instance'
@@ -69,23 +69,23 @@ class TerminateInstance(ComputeStep):
     can_finish_without_host = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it goes."""
+        """Emit the start of the delete."""
         uow.emit_start('delete')
         uow.emit_start('shutdown')
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Remove everything."""
+    def run(self, ctx: StepContext, args: RecheckArgs) -> NoResult:
+        """Remove guest, disks and retained disks."""
         _destroy_guest(ctx)
-        return {}
+        return NoResult()
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """It is gone."""
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Mark the instance as deleted."""
         uow.release(str(uow.step.host))
         _mark_deleted(uow)
         _enqueue_rechecks(uow)
 
     def finish_without_host(self, uow: UnitOfWork) -> None:
-        """Delete it in the database; the host removes the guest later."""
+        """Delete the instance in the database; the host cleans up later."""
         if uow.step.started_at is None:
             self.on_start(uow)
         _enqueue_cleanup(
@@ -123,21 +123,22 @@ def _enqueue_cleanup(
 ) -> None:
     uow.enqueue(
         CleanupStaleGuest,
+        CleanupStaleGuestArgs(
+            recheck_hosts=recheck_hosts or [], retained_only=retained_only
+        ),
         host=host,
         detached=True,
-        recheck_hosts=recheck_hosts or [],
-        retained_only=retained_only,
     )
 
 
 def _enqueue_rechecks(uow: UnitOfWork) -> None:
-    """Have the hosts look again that the ended step names."""
-    for host in uow.step.args['recheck_hosts']:
+    """Enqueue another clean-up on the hosts that the ended step names."""
+    for host in RecheckArgs.narrow(uow.step.args).recheck_hosts:
         _enqueue_cleanup(uow, host)
 
 
 def _delete_in_database(uow: UnitOfWork) -> None:
-    """Delete the instance without asking its host."""
+    """Delete the instance without its host."""
     uow.emit_start('delete')
     uow.emit_start('shutdown')
     if uow.instance.host is not None:
@@ -148,13 +149,13 @@ def _delete_in_database(uow: UnitOfWork) -> None:
 
 
 def _other_hosts(uow: UnitOfWork) -> list[str]:
-    """Return the other hosts that have something of the instance."""
+    """Return the other hosts that may have parts of the instance."""
     params = DeleteParams.narrow(uow.operation.params)
     return [host for host in params.other_hosts if host != uow.instance.host]
 
 
 def _hosts_to_recheck(uow: UnitOfWork) -> list[str]:
-    """Return the other hosts that preempted work may still reach."""
+    """Return the other hosts that a preempted step may still reach."""
     params = DeleteParams.narrow(uow.operation.params)
     return [] if params.preempted is None else _other_hosts(uow)
 
@@ -166,7 +167,7 @@ class Delete(Flow):
     steps = (TerminateInstance, CleanupStaleGuest)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let the host do it, or, with the host down, do without."""
+        """Enqueue the removal on the host, or finish without a host down."""
         for host in _other_hosts(uow):
             _enqueue_cleanup(uow, host)
         params = DeleteParams.narrow(uow.operation.params)
@@ -175,31 +176,31 @@ class Delete(Flow):
         else:
             uow.enqueue(
                 TerminateInstance,
+                RecheckArgs(recheck_hosts=_hosts_to_recheck(uow)),
                 host=uow.instance.host,
-                recheck_hosts=_hosts_to_recheck(uow),
             )
 
 
 class ForceDelete(Flow):
-    """Remove the instance; the guest goes when its host can."""
+    """Remove the instance; its host removes the guest when it can."""
 
     params_class = DeleteParams
     steps = (CleanupStaleGuest,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """It is gone for the user at once."""
+        """Delete the instance for its user at once."""
         for host in _other_hosts(uow):
             _enqueue_cleanup(uow, host)
         _delete_in_database(uow)
 
 
 class CleanupStaleGuestFlow(Flow):
-    """Remove a guest that a host has and should not have."""
+    """Remove a stale guest, or stale disks, from a host."""
 
     params_class = CleanupStaleGuestParams
     steps = (CleanupStaleGuest,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let the host remove it; of its own, with ``aside``, only that."""
+        """Enqueue the clean-up."""
         params = CleanupStaleGuestParams.narrow(uow.operation.params)
         _enqueue_cleanup(uow, params.host, retained_only=params.retained_only)

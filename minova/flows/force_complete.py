@@ -1,60 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Force-complete: a live migration is made to end, at the guest's cost.
+"""Forced completion of a live migration, at a cost for the guest.
 
 = ====================================== ========= ========================
-# step                                   where     taken back by
+# step                                   where     undone by
 = ====================================== ========= ========================
-1 live_migration_force_complete          source    nothing to take back
+1 live_migration_force_complete          source    nothing to undo
 = ====================================== ========= ========================
 
-An operation that runs beside the migration. It notes the wish with it, so
-that whoever takes the migration up again after a restart knows of it, and
-tells the step that watches it now. That one has the hypervisor do it: pause
-the guest until it is there, or let it run there before all of it has come.
+The operation runs beside the live migration. It records the request in the
+parameters of the live migration, for a source that resumes it after a restart,
+and signals the step ``live_migration`` that runs now. The hypervisor then
+pauses the guest until its memory is copied, or switches to post-copy.
 """
 
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.flows.live_migration import LiveMigration
+from minova.objects.step_args import NoArgs
+from minova.objects.step_results import NoResult
 
-#: How often, and after how many seconds again, the step that watches is
-#: looked for: it may have read the operation already, and not begun its work.
+#: Attempts to find the running step, and the seconds between them: it may
+#: have read the operation before the request and may not be registered yet.
 _ATTEMPTS = 5
 _RETRY_DELAY = 0.5
 
 
-class LiveMigrationForceComplete(ComputeStep):
-    """Let the migration at work here end soon."""
+class LiveMigrationForceComplete(ComputeStep[NoArgs, NoResult]):
+    """Signal the forced completion to the live migration on the host."""
 
     method = 'live_migration_force_complete'
     concurrent = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it is asked for."""
+        """Emit the start of the request."""
         uow.emit_start('live.migration.force.complete')
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Tell the step that watches it."""
+    def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
+        """Signal the running step."""
         for _ in range(_ATTEMPTS):
             if ctx.request_force(LiveMigration):
                 break
             ctx.wait(_RETRY_DELAY)
-        return {}
+        return NoResult()
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Tell that it was asked; how it ends, the migration tells."""
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Emit the end of the request; the live migration ends on its own."""
         uow.emit_end('live.migration.force.complete')
 
 
 class ForceComplete(Flow):
-    """Ask a live migration to end soon."""
+    """Request the forced completion of a live migration."""
 
     steps = (LiveMigrationForceComplete,)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Note it with the migration; tell the host."""
+        """Record the request with the live migration; signal its host."""
         uow.request_force()
-        uow.enqueue(LiveMigrationForceComplete, host=uow.instance.host)
+        uow.enqueue(
+            LiveMigrationForceComplete, NoArgs(), host=uow.instance.host
+        )

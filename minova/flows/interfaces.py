@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from minova import flows
+from minova.flows.base import AnyComputeStep
+from minova.flows.base import AnyConductorStep
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.rpc import bus as buses
@@ -15,7 +17,7 @@ from minova.rpc.step_client import StepClient
 
 
 def _methods(
-    service: type[ComputeStep] | type[ConductorStep],
+    service: type[AnyComputeStep] | type[AnyConductorStep],
 ) -> Iterator[contract.Method]:
     for flow in flows.FLOWS.values():
         for step in flow.steps:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stories of one step: on one host, nobody else involved.
+"""The flows of one step: on one host, without any other.
 
-==================== ================== =========== =====================
-operation            step               told        when it fails
-==================== ================== =========== =====================
-start                start_instance     power_on    as before
-stop, enforce_stop     stop_instance      power_off   as before
-pause, enforce_pause   pause_instance     pause       as before
-unpause              unpause_instance   unpause     as before
-suspend              suspend_instance   suspend     as before
-resume               resume_instance    resume      as before
-reboot_soft, _hard   reboot_instance    reboot      in error
-==================== ================== =========== =====================
+==================== ================== ============ =====================
+operation            step               notification on failure
+==================== ================== ============ =====================
+start                start_instance     power_on     as before
+stop, enforce_stop   stop_instance      power_off    as before
+pause, enforce_pause pause_instance     pause        as before
+unpause              unpause_instance   unpause      as before
+suspend              suspend_instance   suspend      as before
+resume               resume_instance    resume       as before
+reboot_soft, _hard   reboot_instance    reboot       instance in error
+==================== ================== ============ =====================
 
-Told: update to the first task state by whoever began it; then at the host
-``X.start``, the task states on the way, update to the new vm_state, ``X.end``.
+Notifications: the service that begins the operation emits an update to the
+first task state. The host emits ``X.start``, updates for the task states in
+between, the update to the new vm_state, and ``X.end``.
 """
 
 from oslo_log import log as logging
@@ -23,28 +24,31 @@ from minova import exception
 from minova.flows import power_actions
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
+from minova.objects.checkpoints import Checkpoint
+from minova.objects.checkpoints import RebootStarted
 from minova.objects.operation_params import PowerSyncParams
+from minova.objects.step_args import NoArgs
+from minova.objects.step_results import GuestState
 from minova.states import POWERED_ON
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
 
 
-class SingleSpanStep(ComputeStep):
-    """A step that is told as one span around its work."""
+class SingleSpanStep(ComputeStep[NoArgs, GuestState]):
+    """A step whose notifications are one pair, around its work."""
 
     span = ''
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it starts."""
+        """Emit the start."""
         uow.emit_start(self.span)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Note the power state, let go of the instance, tell."""
-        uow.update_instance(**result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Write the power state, release the instance, emit the end."""
+        uow.update_instance(power_state=result.power_state)
         uow.finish()
         uow.emit_end(self.span)
 
@@ -55,8 +59,8 @@ class StartInstance(SingleSpanStep):
     method = 'start_instance'
     span = 'power_on'
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Define and start it; nothing when an earlier try did."""
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Define and start it, unless an earlier attempt did."""
         power_actions.power_on(ctx)
         return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
@@ -67,8 +71,8 @@ class StopInstance(SingleSpanStep):
     method = 'stop_instance'
     span = 'power_off'
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Ask the guest, then cut the power."""
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Shut the guest down; power it off when it does not stop."""
         power_actions.power_off(ctx)
         return power_actions.power_state_or(ctx, PowerState.SHUTDOWN)
 
@@ -79,19 +83,19 @@ class PauseInstance(SingleSpanStep):
     method = 'pause_instance'
     span = 'pause'
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
         """Pause it."""
         ctx.driver.pause(ctx.instance.uuid)
         return power_actions.power_state_or(ctx, PowerState.PAUSED)
 
 
 class UnpauseInstance(SingleSpanStep):
-    """Let the guest's processors go on."""
+    """Resume the guest's processors."""
 
     method = 'unpause_instance'
     span = 'unpause'
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
         """Unpause it."""
         ctx.driver.unpause(ctx.instance.uuid)
         return power_actions.power_state_or(ctx, PowerState.RUNNING)
@@ -103,11 +107,10 @@ class SuspendInstance(SingleSpanStep):
     method = 'suspend_instance'
     span = 'suspend'
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Suspend it; nothing when an earlier try did.
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Suspend it, unless an earlier attempt did.
 
-        An error may hide that it is being saved, which goes on without us:
-        the guest is paused for it.
+        The save may continue in spite of an error, and pauses the guest.
         """
         try:
             ctx.driver.suspend(ctx.instance.uuid)
@@ -121,16 +124,16 @@ class SuspendInstance(SingleSpanStep):
 
 
 class ResumeInstance(SingleSpanStep):
-    """Let the guest go on where it was suspended."""
+    """Resume the guest where it was suspended."""
 
     method = 'resume_instance'
     span = 'resume'
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Resume it; without anything to go on from, start it anew.
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Resume it; boot it when there is no saved memory.
 
-        What is saved and cannot be used is not dropped: that the host lacks
-        memory just now is no reason to lose the guest's.
+        A failed resume keeps the saved memory: the cause may pass, such as a
+        host that lacks memory.
         """
         uuid = ctx.instance.uuid
         guest = ctx.driver.guest(uuid)
@@ -150,22 +153,21 @@ def _resume_saved(ctx: StepContext) -> None:
         if seen in POWERED_ON:
             raise _outcome_uncertain(ctx, error) from error
         kept = (
-            ', which is kept: resume it again, or reboot it hard, which drops '
-            'that memory and starts it anew'
+            ', which is kept: resume it again, or hard reboot it, which drops '
+            'the saved memory and boots it'
         )
         raise exception.GuestFailed(
             instance_id=ctx.instance.uuid,
-            reason='it cannot go on from its saved memory'
+            reason='it cannot resume from its saved memory'
             f'{kept if saved else ""} ({error})',
         ) from error
 
 
 def _start_without_memory(ctx: StepContext) -> None:
     LOG.warning(
-        'Nothing is left on %s of what was saved of the memory of guest %s; '
-        'it is started anew.',
-        ctx.host,
+        'Guest %s has no saved memory on %s; booting it',
         ctx.instance.uuid,
+        ctx.host,
     )
     try:
         power_actions.power_on(ctx)
@@ -179,7 +181,7 @@ def _start_without_memory(ctx: StepContext) -> None:
 def _read_outcome(
     ctx: StepContext, trouble: exception.GuestFailed
 ) -> tuple[PowerState | None, bool]:
-    """Return what has become of a guest, and whether memory is saved.
+    """Return the power state of a guest, and whether its memory is saved.
 
     Raises OutcomeUncertain when the hypervisor does not answer.
     """
@@ -194,7 +196,7 @@ def _read_outcome(
 def _outcome_uncertain(
     ctx: StepContext, trouble: Exception
 ) -> exception.OutcomeUncertain:
-    """Return the error after which the step is tried again."""
+    """Return the error after which the step is retried."""
     return exception.OutcomeUncertain(
         instance_id=ctx.instance.uuid,
         operation=ctx.kind,
@@ -203,34 +205,30 @@ def _outcome_uncertain(
 
 
 class RebootInstance(SingleSpanStep):
-    """Restart the guest: softly if asked and possible, else hard."""
+    """Restart the guest: softly if requested and possible, else hard."""
 
     method = 'reboot_instance'
     span = 'reboot'
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it starts."""
+        """Emit the start; the reboot is pending."""
         super().on_start(uow)
         uow.set_task_state(_reboot_task_state(uow, 'reboot_pending'))
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Restart; the number of the boot that ends is saved before."""
-        if 'started' in ctx.checkpoints:
-            boot = ctx.checkpoints['started']['boot']
-        else:
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Restart it, after a checkpoint with the number of its boot."""
+        started = ctx.find_checkpoint(RebootStarted)
+        if started is None:
             guest = ctx.driver.guest(ctx.instance.uuid)
-            boot = guest.boot if guest else None
-            ctx.save_checkpoint('started', boot=boot)
-        if ctx.kind != 'reboot_soft' or not power_actions.reboot_soft(
-            ctx, boot
-        ):
+            started = RebootStarted(boot=guest.boot if guest else None)
+            ctx.save_checkpoint(started)
+        soft = ctx.kind == 'reboot_soft'
+        if not (soft and power_actions.reboot_soft(ctx, started.boot)):
             power_actions.reboot_hard(ctx)
         return power_actions.read_power_state(ctx)
 
-    def on_checkpoint(
-        self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
-    ) -> None:
-        """Tell that the guest is asked now."""
+    def on_checkpoint(self, uow: UnitOfWork, checkpoint: Checkpoint) -> None:
+        """Pass to the task state of a reboot that has started."""
         uow.set_task_state(_reboot_task_state(uow, 'reboot_started'))
 
 
@@ -240,63 +238,63 @@ def _reboot_task_state(uow: UnitOfWork, task_state: str) -> str:
 
 
 class SingleStepFlow(Flow):
-    """A story whose only step runs where the instance is."""
+    """A flow whose only step runs on the host of the instance."""
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let the instance's host do it."""
+        """Enqueue the step."""
         (step,) = self.steps
-        uow.enqueue(step, host=uow.instance.host)
+        uow.enqueue(step, NoArgs(), host=uow.instance.host)
 
 
 class Start(SingleStepFlow):
-    """Switch on."""
+    """Start: the guest boots."""
 
     steps = (StartInstance,)
 
 
 class Stop(SingleStepFlow):
-    """Switch off."""
+    """Stop: the guest shuts down."""
 
     steps = (StopInstance,)
 
 
 class Pause(SingleStepFlow):
-    """Pause."""
+    """Pause: the processors stop."""
 
     steps = (PauseInstance,)
 
 
 class Unpause(SingleStepFlow):
-    """Go on."""
+    """Unpause: the processors run again."""
 
     steps = (UnpauseInstance,)
 
 
 class Suspend(SingleStepFlow):
-    """Save to disk."""
+    """Suspend: the memory goes to disk."""
 
     steps = (SuspendInstance,)
 
 
 class Resume(SingleStepFlow):
-    """Go on from there."""
+    """Resume: the memory comes back from disk."""
 
     steps = (ResumeInstance,)
 
 
 class Reboot(SingleStepFlow):
-    """Restart."""
+    """Reboot, soft or hard."""
 
     steps = (RebootInstance,)
 
 
 class PowerSync(Flow):
-    """Take over what was done to a guest behind our back."""
+    """Record a power change that did not come from Minova."""
 
     params_class = PowerSyncParams
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Correct the row; there is nothing to do on the host."""
+        """Correct the instance; the host has nothing to do."""
         params = PowerSyncParams.narrow(uow.operation.params)
         uow.update_instance(power_state=params.power_state)
         uow.set_vm_state(params.vm_state)

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration: a guest changes host while it runs.
+"""Live migration: a guest changes its host while it runs.
 
 = ====================================== ========= ========================
-# step                                   where     taken back by
+# step                                   where     undone by
 = ====================================== ========= ========================
-1 migrate_server                         conductor releasing the room
-2 live_migration                         source    nothing to take back
+1 migrate_server                         conductor release of the claim
+2 live_migration                         source    nothing to undo
 3 pre_live_migration (called by 2)       dest      rollback_live_migration\
                                                    _at_destination
-4 post_live_migration_at_destination     dest      no way back
+4 post_live_migration_at_destination     dest      cannot be undone
   (called by 2)
 = ====================================== ========= ========================
 
-The task state is ``migrating`` until 4 ends. The database names the source as
-the owner until the hypervisor reports success and the destination from then
-on: the checkpoint ``migrated`` of step 2. Before it, every failure leaves the
-guest running at the source; after it, every failure is worked off until the
-destination has it.
+The task state is ``migrating`` until 4 ends. The source owns the instance
+until the hypervisor reports success and step 2 passes the checkpoint
+GuestMigrated; from then on the destination owns it. An error before the
+checkpoint leaves the guest running on the source; after the checkpoint the
+steps are retried until the destination has the guest.
 
-To abort it and to force it are operations of their own that run beside:
+The operations that abort and force a live migration run beside it: see
 ``abort`` and ``force_complete``.
 """
 
@@ -33,28 +33,37 @@ from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
+from minova.flows.base import LiveMigrationTarget
+from minova.flows.base import Prechecked
 from minova.flows.base import Scheduler
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
+from minova.objects.checkpoints import Checkpoint
+from minova.objects.checkpoints import GuestMigrated
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.operation_params import OperationParams
+from minova.objects.step_args import LiveMigrateArgs
+from minova.objects.step_args import NoArgs
+from minova.objects.step_results import GuestState
+from minova.objects.step_results import HostSelected
+from minova.objects.step_results import LiveMigrationPrepared
+from minova.objects.step_results import NoResult
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a destination that does not answer is waited for: longer
-#: than it takes to start a compute, a broker or a database again.
+#: Seconds to wait for a destination that does not answer: longer than the
+#: restart of a compute service, a broker or a database takes.
 _DESTINATION_TIMEOUT = 300.0
 
-# -- in a conductor ----------------------------------------------------------
+# -- on a conductor ----------------------------------------------------------
 
 
-class MigrateServer(ConductorStep):
+class MigrateServer(ConductorStep[NoArgs, HostSelected]):
     """Find a destination that can receive the guest."""
 
     method = 'migrate_server'
@@ -66,201 +75,218 @@ class MigrateServer(ConductorStep):
         step: records.Step,
         params: OperationParams,
         instance: Instance,
-    ) -> JsonDict:
-        """Ask hosts, and the source, before anything is claimed."""
+    ) -> LiveMigrationTarget:
+        """Let hosts and the source check the migration, before any claim."""
         return scheduler.select_live_migration_host(
-            instance,
-            LiveMigrateParams.narrow(params),
-            (str(instance.host),),
+            instance, LiveMigrateParams.narrow(params), (str(instance.host),)
         )
 
     def run(
-        self, uow: UnitOfWork, scheduler: Scheduler, prechecked: JsonDict
-    ) -> JsonDict:
-        """Claim room at the destination and let the source begin."""
-        instance = uow.instance
-        dest = prechecked['host']
-        if not uow.claim(dest, instance.flavor, uow.operation.id):
+        self,
+        uow: UnitOfWork,
+        scheduler: Scheduler,
+        args: NoArgs,
+        prechecked: Prechecked,
+    ) -> HostSelected:
+        """Claim the destination and enqueue the migration on the source."""
+        assert prechecked is not None
+        instance, dest = uow.instance, prechecked.host
+        if not uow.claim(dest.host, instance.flavor, uow.operation.id):
             raise exception.NoValidHost(
-                reason=f'Host {dest} passed the checks, but another instance '
-                'took its room meanwhile.'
+                reason=f'Host {dest.host} passed the checks, but another '
+                'instance has claimed its resources since.'
             )
         uow.begin_migration(
             migration_states.LIVE_MIGRATION,
-            dest_host=dest,
-            dest_node=prechecked['node'],
-            dest_ip=prechecked['address'],
+            dest_host=dest.host,
+            dest_node=dest.hypervisor_hostname,
+            dest_ip=dest.address,
             new_flavor=instance.flavor,
         )
         uow.enqueue(
             LiveMigration,
+            LiveMigrateArgs(migrate_data=prechecked.migrate_data),
             host=instance.host,
-            migrate_data=prechecked['migrate_data'],
         )
-        return {'host': dest}
+        return HostSelected(host=dest.host)
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Give the room back."""
-        if step.result:
-            uow.release(step.result['host'], consumer=uow.operation.id)
+        """Release the claim."""
+        if step.result is not None:
+            host = HostSelected.narrow(step.result).host
+            uow.release(host, consumer=uow.operation.id)
 
 
 # -- on the destination ------------------------------------------------------
 
 
-class RollbackLiveMigrationAtDestination(ComputeStep):
-    """Remove what was made ready, and a guest that did not arrive."""
+class RollbackLiveMigrationAtDestination(
+    ComputeStep[LiveMigrateArgs, NoResult]
+):
+    """Remove the preparations, and a guest that did not arrive."""
 
     method = 'rollback_live_migration_at_destination'
     retry_until_done = True
     deferrable = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that the destination cleans up."""
-        uow.emit_start('live_migration.rollback.dest', **_fixed_ips(uow))
+        """Emit the start of the clean-up."""
+        _emit_start(uow, 'live_migration.rollback.dest')
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(self, ctx: StepContext, args: LiveMigrateArgs) -> NoResult:
         """Clean up."""
         ctx.driver.rollback_live_migration_at_destination(
-            ctx.instance.uuid, migration_monitor.read_migrate_data(ctx)
+            ctx.instance.uuid, args.migrate_data
         )
-        return {}
+        return NoResult()
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Tell that nothing is left."""
-        uow.emit_end('live_migration.rollback.dest', **_fixed_ips(uow))
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Emit the end of the clean-up."""
+        _emit_end(uow, 'live_migration.rollback.dest')
 
 
-class PreLiveMigration(ComputeStep):
-    """Make ready what the guest will need."""
+class PreLiveMigration(ComputeStep[LiveMigrateArgs, LiveMigrationPrepared]):
+    """Prepare the destination for the guest."""
 
     method = 'pre_live_migration'
     reply_timeout = 60
     undo = RollbackLiveMigrationAtDestination
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that the destination prepares."""
-        uow.emit_start('live_migration.pre', **_fixed_ips(uow))
+        """Emit the start of the preparation."""
+        _emit_start(uow, 'live_migration.pre')
 
-    def run(self, ctx: StepContext) -> JsonDict:
+    def run(
+        self, ctx: StepContext, args: LiveMigrateArgs
+    ) -> LiveMigrationPrepared:
         """Prepare."""
-        migrate_data = migration_monitor.read_migrate_data(ctx)
         spec = ctx.spec(fetch_kernel=True)
-        image = _fetch_image(ctx) if migrate_data.block_migration else None
-        prepared = ctx.driver.pre_live_migration(spec, migrate_data, image)
-        return {'migrate_data': prepared.to_wire()}
+        block_migration = args.migrate_data.block_migration
+        image = _fetch_image(ctx) if block_migration else None
+        return LiveMigrationPrepared(
+            migrate_data=ctx.driver.pre_live_migration(
+                spec, args.migrate_data, image
+            )
+        )
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """The guest may come."""
+    def on_success(
+        self, uow: UnitOfWork, result: LiveMigrationPrepared
+    ) -> None:
+        """Pass the migration to running."""
         uow.advance_migration(migration_states.RUNNING)
-        uow.emit_end('live_migration.pre', **_fixed_ips(uow))
+        _emit_end(uow, 'live_migration.pre')
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
-        """Tell that it cannot come."""
+        """Emit the failure of the preparation."""
         uow.emit_error('live_migration.pre', error)
 
 
-class PostLiveMigrationAtDestination(ComputeStep):
-    """Make the guest that arrived this host's own."""
+class PostLiveMigrationAtDestination(ComputeStep[NoArgs, GuestState]):
+    """Make the destination's definition of the guest persistent."""
 
     method = 'post_live_migration_at_destination'
     reply_timeout = 60
     retry_until_done = True
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that the destination takes over."""
-        uow.emit_start('live_migration.post.dest', **_fixed_ips(uow))
+        """Emit the start of the takeover."""
+        _emit_start(uow, 'live_migration.post.dest')
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Make its definition last, under this host's own word."""
+    def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
+        """Define the guest as this host configures its guests."""
         ctx.driver.define(ctx.spec())
         return power_actions.read_power_state(ctx)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """The instance is let go of; the source still cleans up."""
-        uow.update_instance(progress=None, **result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Release the instance; the source still has to clean up."""
+        uow.update_instance(progress=None, power_state=result.power_state)
         uow.finish()
         uow.advance_migration(migration_states.COMPLETED)
-        uow.emit_end('live_migration.post.dest', **_fixed_ips(uow))
+        _emit_end(uow, 'live_migration.post.dest')
 
 
 # -- on the source -----------------------------------------------------------
 
 
-class LiveMigration(ComputeStep):
-    """Move the guest, watch it go, hand over, clean up."""
+class LiveMigration(ComputeStep[LiveMigrateArgs, NoResult]):
+    """Migrate the guest, monitor it, and clean up."""
 
     method = 'live_migration'
-    point_of_no_return = 'migrated'
+    point_of_no_return = GuestMigrated
     nested_steps = (PreLiveMigration, PostLiveMigrationAtDestination)
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Let the destination prepare, when it is called."""
-        move = uow.migration
+        """Enqueue the preparation of the destination, as a nested step."""
         uow.enqueue(
             PreLiveMigration,
-            host=move.dest_host,
+            LiveMigrateArgs.narrow(uow.step.args),
+            host=uow.migration.dest_host,
             nested=True,
-            migrate_data=uow.step.args['migrate_data'],
         )
         uow.advance_migration(migration_states.PREPARING)
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Begin or find again the move; after success hand over."""
+    def run(self, ctx: StepContext, args: LiveMigrateArgs) -> NoResult:
+        """Start or resume the migration; after success let the dest finish."""
         dest = str(ctx.migration.dest_host)
-        if 'migrated' not in ctx.checkpoints:
-            _migrate_or_resume(ctx, dest)
-            ctx.save_checkpoint('migrated')
+        if ctx.find_checkpoint(GuestMigrated) is None:
+            _migrate_or_unpause(ctx, dest, args.migrate_data)
+            ctx.save_checkpoint(GuestMigrated())
         ctx.call_step(PostLiveMigrationAtDestination, host=dest)
         ctx.driver.destroy(ctx.instance.uuid)
-        if migration_monitor.read_migrate_data(ctx).block_migration:
+        if args.migrate_data.block_migration:
             ctx.driver.remove_disks(ctx.instance.uuid)
-        return {}
+        return NoResult()
 
-    def on_checkpoint(
-        self, uow: UnitOfWork, checkpoint: str, facts: JsonDict
-    ) -> None:
-        """The guest has moved, and with it the instance."""
-        move, instance = uow.migration, uow.instance
-        uow.emit_start('live_migration._post', **_fixed_ips(uow))
-        uow.update_instance(host=move.dest_host, node=move.dest_node)
+    def on_checkpoint(self, uow: UnitOfWork, checkpoint: Checkpoint) -> None:
+        """Make the destination the owner of the instance."""
+        migration, instance = uow.migration, uow.instance
+        _emit_start(uow, 'live_migration._post')
+        uow.update_instance(host=migration.dest_host, node=migration.dest_node)
         uow.transfer_claim(
-            move.source_host, instance.uuid, to=uow.operation.id
+            migration.source_host, instance.uuid, to=uow.operation.id
         )
         uow.transfer_claim(
-            str(move.dest_host), uow.operation.id, to=instance.uuid
+            str(migration.dest_host), uow.operation.id, to=instance.uuid
         )
         uow.enqueue(
-            PostLiveMigrationAtDestination, host=move.dest_host, nested=True
+            PostLiveMigrationAtDestination,
+            NoArgs(),
+            host=migration.dest_host,
+            nested=True,
         )
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Nothing of it is left at the source."""
-        source = uow.migration.source_host
-        uow.release(source, consumer=uow.operation.id)
-        uow.emit_end('live_migration._post', **_fixed_ips(uow))
+    def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
+        """Release the claim on the source."""
+        uow.release(uow.migration.source_host, consumer=uow.operation.id)
+        _emit_end(uow, 'live_migration._post')
 
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
-        """End the record; before the guest has moved, begin the rollback."""
+        """End the record; before the checkpoint, begin the rollback."""
         uow.update_instance(progress=None)
-        if self.point_of_no_return in uow.step.checkpoints:
+        if self.has_passed_point_of_no_return(uow.step):
             uow.end_migration(migration_states.ERROR)
             return
         cancelled = isinstance(error, exception.Cancelled)
         uow.advance_migration(
             migration_states.CANCELLED if cancelled else migration_states.ERROR
         )
-        uow.emit_start('live_migration._rollback', **_fixed_ips(uow))
+        _emit_start(uow, 'live_migration._rollback')
 
 
-def _fixed_ips(uow: UnitOfWork) -> JsonDict:
-    return {'fixed_ips': payload.fixed_ips(uow.instance)}
+def _emit_start(uow: UnitOfWork, event: str) -> None:
+    uow.emit_start(event, fixed_ips=payload.fixed_ips(uow.instance))
 
 
-def _migrate_or_resume(ctx: StepContext, dest: str) -> None:
-    """Move the guest; one that stays runs on, also when it was forced."""
+def _emit_end(uow: UnitOfWork, event: str) -> None:
+    uow.emit_end(event, fixed_ips=payload.fixed_ips(uow.instance))
+
+
+def _migrate_or_unpause(
+    ctx: StepContext, dest: str, migrate_data: LiveMigrateData
+) -> None:
+    """Migrate the guest; unpause a guest that stays on this host."""
     try:
-        _migrate(ctx, dest)
+        _migrate(ctx, dest, migrate_data)
     except (exception.Stale, exception.OutcomeUncertain):
         raise
     except exception.MinovaException:
@@ -269,51 +295,52 @@ def _migrate_or_resume(ctx: StepContext, dest: str) -> None:
 
 
 def _unpause_if_needed(ctx: StepContext) -> None:
-    """Let a guest go on that was paused to be moved, and was not moved."""
-    wanted_on = ctx.instance.vm_state == states.ACTIVE
-    if wanted_on and migration_monitor.may_be_forced(ctx):
+    """Unpause a guest that a forced completion has paused here."""
+    should_run = ctx.instance.vm_state == states.ACTIVE
+    if should_run and migration_monitor.may_be_forced(ctx):
         guest = migration_monitor.query(ctx, ctx.driver.guest)
         if guest is not None and guest.power is PowerState.PAUSED:
             migration_monitor.query(ctx, ctx.driver.unpause)
 
 
-def _migrate(ctx: StepContext, dest: str) -> None:
-    """Move the guest and return when it runs at ``dest``.
+def _migrate(
+    ctx: StepContext, dest: str, migrate_data: LiveMigrateData
+) -> None:
+    """Migrate the guest and return when it runs on ``dest``.
 
     Raises Cancelled or GuestMigrationFailed; the guest then runs here.
     """
-    # Somebody may have asked for its end while nobody watched.
+    # An abort may have been requested while this service was down.
     params = LiveMigrateParams.narrow(ctx.params)
-    cancelled = params.abort_requested is not None
+    aborted = params.abort_requested is not None
     if not (ctx.is_resumed and _is_in_progress(ctx, dest)):
-        if cancelled:
+        if aborted:
             raise exception.Cancelled(operation='live migration')
         prepared = ctx.call_step(
             PreLiveMigration, host=dest, timeout=_DESTINATION_TIMEOUT
         )
         ctx.check_cancelled()
         if ctx.is_resumed:
-            # One that is paused when it begins to move arrives paused.
+            # A guest that is paused at the start arrives paused.
             _unpause_if_needed(ctx)
-        _start_migration(
-            ctx, dest, LiveMigrateData.from_wire(prepared['migrate_data'])
-        )
-    elif cancelled:
+        _start_migration(ctx, dest, prepared.migrate_data)
+    elif aborted:
         migration_monitor.query(ctx, ctx.driver.abort_migration)
-    migration_monitor.monitor(ctx, dest)
+    migration_monitor.monitor(ctx, dest, migrate_data)
 
 
 def _fetch_image(ctx: StepContext) -> str | None:
-    """Return the guest's image at the destination, None without it.
+    """Return the path of the guest's image on the destination, or None.
 
-    Everything is copied then, and not only what differs from the image.
+    Without the image the block migration copies whole disks, and not only the
+    differences from the image.
     """
     try:
         return ctx.fetch_image()
     except exception.MinovaException as error:
         LOG.warning(
-            'The disk of %s is copied as a whole: its image is not to be '
-            'had: %s',
+            'Guest %s: image unavailable, block migration copies whole '
+            'disks: %s',
             ctx.instance.uuid,
             error,
         )
@@ -321,15 +348,15 @@ def _fetch_image(ctx: StepContext) -> str | None:
 
 
 def _is_in_progress(ctx: StepContext, dest: str) -> bool:
-    """Tell whether the guest moves, or has moved, as it was told before."""
-    # In this order: a guest that is still on afterwards did not end a move
-    # between the two.
-    moves = (
-        migration_monitor.query(ctx, ctx.driver.migration_status).state
-        == 'running'
-    )
+    """Tell whether an earlier attempt has started the migration.
+
+    Raises GuestMigrationFailed when the guest runs on neither host.
+    """
+    # The status first: a guest that is still on after it was not the end of
+    # a migration between the two queries.
+    status = migration_monitor.query(ctx, ctx.driver.migration_status)
     if migration_monitor.is_on(ctx):
-        return moves
+        return status.state == 'running'
     migration_monitor.require_arrived(ctx, dest)
     return True
 
@@ -337,7 +364,7 @@ def _is_in_progress(ctx: StepContext, dest: str) -> bool:
 def _start_migration(
     ctx: StepContext, dest: str, migrate_data: LiveMigrateData
 ) -> None:
-    """Begin the move; an error may hide that it has begun."""
+    """Start the migration; it may have started in spite of an error."""
     try:
         ctx.driver.start_live_migration(
             ctx.instance.uuid, ctx.peer(), migrate_data
@@ -348,7 +375,7 @@ def _start_migration(
 
 
 class LiveMigrate(Flow):
-    """Move the guest without stopping it."""
+    """Migrate the guest while it runs."""
 
     params_class = LiveMigrateParams
     has_migration = True
@@ -361,11 +388,11 @@ class LiveMigrate(Flow):
     )
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let a conductor find a destination."""
-        uow.enqueue(MigrateServer)
+        """Enqueue the selection of a destination."""
+        uow.enqueue(MigrateServer, NoArgs())
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
-        """The guest never stopped at the source."""
-        # The record of a migration that the source did not end itself.
+        """Fail; the guest has kept running on the source."""
+        # The source ends the record only of a migration that it has begun.
         uow.end_migration(migration_states.ERROR)
         uow.fail(error, end_event='live_migration._rollback')

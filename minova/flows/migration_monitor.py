@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live migration under way, watched by its source until it has ended.
+"""The monitor of a running live migration, on its source host.
 
-The hypervisor moves the guest; this looks at it again and again, tells how far
-it is, and has it stopped or forced when that is wanted or takes too long.
+The hypervisor copies the guest. The monitor polls its job until the end,
+reports the progress, and aborts or forces the migration on request or after a
+timeout.
 """
 
 from collections.abc import Callable
@@ -27,15 +28,15 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
-#: Seconds between two looks at a running migration: short at first, because
-#: an idle guest moves at once, then longer.
+#: Seconds between two polls of a running migration: short at first, because
+#: an idle guest migrates at once, then longer.
 _POLL_INTERVALS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-#: Seconds between two reports of how far it is.
+#: Seconds between two reports of the progress.
 _REPORT_INTERVAL = 1.0
 
 
 def query(ctx: StepContext, call: Callable[[str], T]) -> T:
-    """Ask the hypervisor of a guest that may be moving.
+    """Call the hypervisor about a guest that may be migrating.
 
     Raises OutcomeUncertain when the hypervisor does not answer: the
     preparations must stay until the location of the guest is known.
@@ -51,15 +52,15 @@ def query(ctx: StepContext, call: Callable[[str], T]) -> T:
 
 
 def is_on(ctx: StepContext) -> bool:
-    """Tell whether the guest is here, and not what a move has left of it."""
+    """Tell whether the guest is on, and not a leftover of a migration."""
     guest = query(ctx, ctx.driver.guest)
     return guest is not None and guest.power in POWERED_ON
 
 
 def require_arrived(ctx: StepContext, dest: str) -> None:
-    """Make sure that a guest which is not on here any more is at ``dest``.
+    """Raise GuestMigrationFailed unless ``dest`` has the guest.
 
-    It may be off there: whatever became of it since, it has arrived.
+    The guest may be off there: it has arrived all the same.
     """
     if ctx.get_power_state(dest) is None:
         raise exception.GuestMigrationFailed(
@@ -68,20 +69,16 @@ def require_arrived(ctx: StepContext, dest: str) -> None:
         )
 
 
-def read_migrate_data(ctx: StepContext) -> LiveMigrateData:
-    """Return what the two hosts agreed on, from the arguments of a step."""
-    return LiveMigrateData.from_wire(ctx.args['migrate_data'])
+def monitor(
+    ctx: StepContext, dest: str, migrate_data: LiveMigrateData
+) -> None:
+    """Return when the guest has arrived on ``dest``.
 
-
-def monitor(ctx: StepContext, dest: str) -> None:
-    """Return when the guest has arrived at ``dest``.
-
-    Raises Cancelled, DeadlineExceeded or GuestMigrationFailed; the guest then
-    runs here. OutcomeUncertain: it is not known.
+    Raises Cancelled, DeadlineExceeded or GuestMigrationFailed when the guest
+    runs here, OutcomeUncertain when its location is not known.
     """
     reported = waited = 0.0
-    migrate_data = read_migrate_data(ctx)
-    forcing, limit = _ForceCompletion(ctx), _Timeout(ctx)
+    force, limit = _ForceCompletion(ctx), _Timeout(ctx)
     for interval in _poll_intervals():
         status = query(ctx, ctx.driver.migration_status)
         if status.state == 'completed':
@@ -90,8 +87,8 @@ def monitor(ctx: StepContext, dest: str) -> None:
             require_arrived(ctx, dest)
             return
         if status.state != 'running':
-            # The word may have been lost on the way, as with a connection
-            # that broke; the guest itself cannot be wrong.
+            # A broken connection may have hidden the success: the location
+            # of the guest decides.
             if not is_on(ctx) and ctx.get_power_state(dest) is not None:
                 return
             raise _error_from(ctx, status, limit)
@@ -101,7 +98,7 @@ def monitor(ctx: StepContext, dest: str) -> None:
             ctx.driver.tune_migration(ctx.instance.uuid, migrate_data, waited)
         _abort_if_unwanted(ctx)
         limit.check()
-        forcing.check()
+        force.check()
         ctx.wait(interval)
         waited += interval
 
@@ -146,7 +143,7 @@ def _poll_intervals() -> Iterator[float]:
 
 
 def _abort_if_unwanted(ctx: StepContext) -> None:
-    """Stop the move when it is not wanted any more or its time is up."""
+    """Abort the migration on request, after a takeover or the deadline."""
     try:
         ctx.check_cancelled()
     except exception.Cancelled:
@@ -159,20 +156,20 @@ def _abort_if_unwanted(ctx: StepContext) -> None:
 
 
 class _Timeout:
-    """Ends a move that takes longer than the host's configuration allows.
+    """Ends a migration that takes longer than ``live_migration_timeout``.
 
-    The time counts from when this watching began.
+    The time counts from the start of this monitor.
     """
 
     def __init__(self, ctx: StepContext) -> None:
-        self._job = ctx
+        self._ctx = ctx
         self._began = clock.monotonic()
-        #: The seconds for which the move is aborted, None while it is not.
+        #: The limit in seconds that led to the abort, None without an abort.
         self.exceeded: float | None = None
 
     def check(self) -> None:
-        """Abort or force the move if it is time; aborted at each look."""
-        ctx, limit = self._job, CONF.compute.live_migration_timeout
+        """Abort or force the migration after its time; abort at each poll."""
+        ctx, limit = self._ctx, CONF.compute.live_migration_timeout
         if not limit or clock.monotonic() - self._began <= limit:
             return
         if CONF.compute.live_migration_timeout_action == 'abort':
@@ -180,8 +177,8 @@ class _Timeout:
             query(ctx, ctx.driver.abort_migration)
         elif not ctx.force_requested:
             LOG.info(
-                'The live migration of %s is forced: it took more than %g s '
-                '([compute] live_migration_timeout).',
+                'Live migration of %s exceeded [compute] '
+                'live_migration_timeout of %g s; forcing its completion',
                 ctx.instance.uuid,
                 limit,
             )
@@ -189,9 +186,9 @@ class _Timeout:
 
 
 def may_be_forced(ctx: StepContext) -> bool:
-    """Tell whether a move was forced, also before a restart of the service.
+    """Tell whether the migration was forced, also before a restart.
 
-    A user's wish is kept with the operation, that of the configuration is not.
+    The operation keeps a user's request, but not that of the configuration.
     """
     options = CONF.compute
     return ctx.force_requested or (
@@ -202,16 +199,16 @@ def may_be_forced(ctx: StepContext) -> bool:
 
 
 class _ForceCompletion:
-    """Lets the move end soon, once that is wanted."""
+    """Forces the completion once it is requested."""
 
     def __init__(self, ctx: StepContext) -> None:
-        self._job = ctx
+        self._ctx = ctx
         self._done = False
         self._last_error: str | None = None
 
     def check(self) -> None:
-        """Force the move if it is to be; one that refuses, at each look."""
-        ctx = self._job
+        """Force the completion on request; retry a refusal at each poll."""
+        ctx = self._ctx
         if self._done or not ctx.force_requested:
             return
         try:
@@ -221,7 +218,7 @@ class _ForceCompletion:
             reason = str(error)
             if reason != self._last_error:
                 LOG.warning(
-                    'The live migration of %s cannot be forced yet: %s',
+                    'Live migration of %s cannot be forced yet: %s',
                     ctx.instance.uuid,
                     reason,
                 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Switching a guest on and off, as several stories need it."""
+"""Power actions on a guest, which several flows share."""
 
 from typing import TYPE_CHECKING
 
@@ -7,8 +7,8 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova.conf import CONF
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
+from minova.objects.step_results import GuestState
 from minova.states import PowerState
 
 if TYPE_CHECKING:
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE)
-#: Seconds between two looks at a guest that was asked for something.
+#: Seconds between two polls of a guest that shuts down.
 _POLL_INTERVAL = 0.2
 
 
-def read_power_state(ctx: StepContext) -> JsonDict:
-    """Return the guest's power state as a step's result has it."""
+def read_power_state(ctx: StepContext) -> GuestState:
+    """Return the guest's power state as the result of a step."""
     guest = ctx.driver.guest(ctx.instance.uuid)
     power = guest.power if guest else PowerState.NOSTATE
-    return {'power_state': int(power)}
+    return GuestState(power_state=int(power))
 
 
-def power_state_or(ctx: StepContext, expected: PowerState) -> JsonDict:
-    """Return what ``state`` does of a guest that was brought to ``made``.
+def power_state_or(ctx: StepContext, expected: PowerState) -> GuestState:
+    """Return the guest's power state, or ``expected`` without an answer.
 
-    A hypervisor that has done it and then does not answer has still done it.
+    The hypervisor has already confirmed the action that led to it.
     """
     try:
         return read_power_state(ctx)
     except exception.GuestFailed as error:
         LOG.warning(
-            'Guest %s is taken to be %s, as it was told: %s',
+            'Guest %s: power state unknown, assuming %s: %s',
             ctx.instance.uuid,
             expected.name,
             error,
         )
-        return {'power_state': int(expected)}
+        return GuestState(power_state=int(expected))
 
 
 def power_off(ctx: StepContext) -> None:
-    """Switch the guest off: ask it first, then insist."""
+    """Shut the guest down; power it off after ``shutdown_timeout``."""
     uuid = ctx.instance.uuid
     guest = ctx.driver.guest(uuid)
     if guest is None or guest.power in _OFF:
@@ -55,8 +55,8 @@ def power_off(ctx: StepContext) -> None:
         ctx.driver.shutdown(uuid)
         if _wait_until_off(ctx, CONF.compute.shutdown_timeout):
             return
-        LOG.info(
-            'Guest %s did not switch itself off within %s s; power is cut.',
+        LOG.warning(
+            'Guest %s did not shut down within %s s; powering it off',
             uuid,
             CONF.compute.shutdown_timeout,
         )
@@ -76,29 +76,29 @@ def _wait_until_off(ctx: StepContext, seconds: float) -> bool:
 
 
 def power_on(ctx: StepContext) -> None:
-    """Define the guest from what the database says and start it.
+    """Define the guest from the database and start it.
 
-    What the hypervisor remembers of the guest is replaced. Missing disks are
-    made again before. Raises GuestFailed; no half-made guest is left.
+    Replaces the definition that the hypervisor has, and creates missing disks
+    before. Raises GuestFailed; leaves no partial guest.
     """
     spec = ctx.spec()
     if not ctx.driver.has_disks(spec.uuid) and ctx.driver.has_retained_disks(
         spec.uuid
     ):
-        # What a move that ended badly has left here.
-        LOG.warning('The disks of guest %s were set aside.', spec.uuid)
+        # A failed resize has left them.
+        LOG.warning('Guest %s: restoring its retained disks', spec.uuid)
         ctx.driver.restore_disks(spec.uuid)
     if not ctx.driver.has_disks(spec.uuid):
-        LOG.warning('The disks of guest %s are missing; made anew.', spec.uuid)
+        LOG.warning('Guest %s: disks missing; creating them', spec.uuid)
         ctx.driver.create_disks(ctx.spec(fetch_kernel=True), ctx.fetch_image())
     elif spec.config_drive is not None:
-        # The root disk is there, so no image is needed for what is not.
+        # Only the config drive may be missing, which needs no image.
         ctx.driver.create_disks(spec, None)
     define_and_start(ctx, spec)
 
 
 def define_and_start(ctx: StepContext, spec: 'GuestSpec') -> None:
-    """Define a guest that is off as ``spec`` says, and start it."""
+    """Define a guest that is off, and start it."""
     ctx.driver.define(spec)
     ctx.driver.start(spec.uuid)
     _require_running(ctx)
@@ -110,15 +110,15 @@ def _require_running(ctx: StepContext) -> None:
         was = guest.power.name if guest else 'unknown to the hypervisor'
         raise exception.GuestFailed(
             instance_id=ctx.instance.uuid,
-            reason=f'it was started and is {was}',
+            reason=f'its power state is {was} after its start',
         )
 
 
 def is_already_started(ctx: StepContext) -> bool:
-    """Tell whether the guest runs as an earlier start of the step left it.
+    """Tell whether an earlier attempt of the step has started the guest.
 
-    It is defined only while it is off: one that runs and was defined by this
-    operation runs as this operation wants it.
+    A guest is defined only while it is off. Hence a running guest that this
+    operation has defined runs with the definition that the operation wants.
     """
     guest = ctx.driver.guest(ctx.instance.uuid)
     return (
@@ -130,9 +130,9 @@ def is_already_started(ctx: StepContext) -> bool:
 
 
 def reboot_hard(ctx: StepContext) -> None:
-    """Cut the power and start the guest as the database describes it.
+    """Power the guest off and start it from the database.
 
-    What was saved of its memory, of one that is suspended, is dropped.
+    Drops the saved memory of a suspended guest.
     """
     if is_already_started(ctx):
         return
@@ -143,14 +143,14 @@ def reboot_hard(ctx: StepContext) -> None:
 def reboot_soft(ctx: StepContext, boot: int | None) -> bool:
     """Let the guest restart by itself; False when it did not.
 
-    ``boot`` is the number of the boot that is to end. Whatever goes wrong is
-    no error: the caller cuts the power then.
+    ``boot`` is the number of the boot that is to end. An error of the
+    hypervisor is logged, not raised: the caller then reboots hard.
     """
     uuid = ctx.instance.uuid
     try:
         guest = ctx.driver.guest(uuid)
         if guest is None or guest.power is not PowerState.RUNNING:
-            # Only a restart of ours may find it off: it obeyed meanwhile.
+            # It shut down while this service was restarting.
             return ctx.is_resumed and _restart(ctx)
         if guest.boot != boot:
             return True
@@ -158,7 +158,9 @@ def reboot_soft(ctx: StepContext, boot: int | None) -> bool:
         return _wait_for_restart(ctx, boot)
     except exception.GuestFailed as error:
         trouble = error
-    LOG.warning('Soft reboot of %s failed, going on hard: %s', uuid, trouble)
+    LOG.warning(
+        'Guest %s: soft reboot failed, rebooting hard: %s', uuid, trouble
+    )
     return False
 
 
@@ -174,7 +176,11 @@ def _wait_for_restart(ctx: StepContext, boot: int | None) -> bool:
             return True
         ctx.wait(_POLL_INTERVAL)
         waited += _POLL_INTERVAL
-    LOG.info('Guest %s did not restart by itself.', ctx.instance.uuid)
+    LOG.warning(
+        'Guest %s did not restart by itself within %s s; rebooting hard',
+        ctx.instance.uuid,
+        CONF.compute.wait_soft_reboot_seconds,
+    )
     return False
 
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rescue: a guest starts from another system, to repair its own.
+"""Rescue: a guest boots from a rescue image, to repair its own disk.
 
 =========== ====================== ========== ==========================
-operation   step                   where      taken back by
+operation   step                   where      undone by
 =========== ====================== ========== ==========================
 rescue      rescue_instance        the host   undo_rescue_instance
 unrescue    unrescue_instance      the host   undo_unrescue_instance
 =========== ====================== ========== ==========================
 
-The rescue disk is made of an image while the guest still is what it was; only
-then the guest goes off and starts from it, its own disks beside. On the way
-back the rescue disk is removed once the guest runs from its own again: until
-then there is a way back to the rescue.
+The host creates the rescue disk while the guest still runs as before. Then it
+powers the guest off and starts it from the rescue disk, with the guest's own
+disks attached. Unrescue removes the rescue disk only after the guest has
+started from its own disk: until then it can be rescued again.
 """
 
 from typing import TYPE_CHECKING
@@ -20,14 +20,16 @@ from minova import exception
 from minova.flows import power_actions
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
-from minova.flows.base import JsonDict
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
+from minova.objects.checkpoints import UnrescuedGuestStarted
 from minova.objects.instance import Instance
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import RescueImage
 from minova.objects.operation_params import RescueParams
+from minova.objects.step_args import RescueArgs
+from minova.objects.step_results import GuestState
 from minova.states import POWERED_ON
 from minova.states import PowerState
 
@@ -49,15 +51,18 @@ def _rescue_spec(ctx: StepContext) -> 'GuestSpec':
 
 
 def _restore_guest(
-    ctx: StepContext, spec: 'GuestSpec', was_shut_down: bool = False
+    ctx: StepContext,
+    spec: 'GuestSpec',
+    was_on: bool,
+    was_shut_down: bool = False,
 ) -> None:
-    """Let a guest be again as ``spec`` says, on if it was on.
+    """Define the guest as ``spec``, and start it if it was on before.
 
-    One that runs and was not defined by this operation was not touched yet,
-    unless it was ``asked`` to go off: then it would, a little later.
+    A running guest that this operation has not defined is still unchanged.
+    With ``was_shut_down`` it has been asked to shut down and may do so late,
+    so it is restarted nevertheless.
     """
     guest = ctx.driver.guest(spec.uuid)
-    was_on = ctx.args['was_on']
     if guest is None and not was_on:
         return
     if (
@@ -74,36 +79,40 @@ def _restore_guest(
         ctx.driver.define(spec)
 
 
-class UndoRescueInstance(ComputeStep):
-    """Let a guest that could not be rescued be as it was."""
+class UndoRescueInstance(ComputeStep[RescueArgs, GuestState]):
+    """Restore the guest after a failed rescue."""
 
     method = 'undo_rescue_instance'
     retry_until_done = True
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Define and start it as its own; remove the rescue disk."""
-        _restore_guest(ctx, ctx.spec())
+    def run(self, ctx: StepContext, args: RescueArgs) -> GuestState:
+        """Start it from its own disk; remove the rescue disk."""
+        _restore_guest(ctx, ctx.spec(), args.was_on)
         ctx.driver.remove_rescue_disk(ctx.instance.uuid)
         return power_actions.read_power_state(ctx)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Note that it runs, or is off as it was."""
-        uow.update_instance(**result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Write the power state."""
+        uow.update_instance(power_state=result.power_state)
 
 
-class RescueInstance(ComputeStep):
-    """Start the guest from a disk that is made of the rescue image."""
+class RescueInstance(ComputeStep[RescueArgs, GuestState]):
+    """Start the guest from a disk with the rescue image."""
 
     method = 'rescue_instance'
     undo = UndoRescueInstance
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell what exists until now, and that it will change."""
+        """Emit the usage until now, and the start."""
         uow.emit('exists')
-        uow.emit_start('rescue', **self._extras(uow))
+        uow.emit_start(
+            'rescue',
+            rescue_image_name=_image_name(uow),
+            fixed_ips=payload.fixed_ips(uow.instance),
+        )
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Make the disk; switch the guest off, and on from it."""
+    def run(self, ctx: StepContext, args: RescueArgs) -> GuestState:
+        """Create the disk; restart the guest from it."""
         if not power_actions.is_already_started(ctx):
             spec = _rescue_spec(ctx)
             if not ctx.driver.has_disks(spec.uuid):
@@ -120,90 +129,95 @@ class RescueInstance(ComputeStep):
             power_actions.define_and_start(ctx, spec)
         return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """It is rescued; consumers count from now."""
-        uow.update_instance(launched_at=uow.now, **result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Write the new launch time; release the instance as rescued."""
+        uow.update_instance(
+            launched_at=uow.now, power_state=result.power_state
+        )
         uow.finish()
-        uow.emit_end('rescue', **self._extras(uow))
-
-    def _extras(self, uow: UnitOfWork) -> JsonDict:
-        image = _rescue_image(uow.operation.params, uow.instance)
-        return {
-            'rescue_image_name': image.name,
-            'fixed_ips': payload.fixed_ips(uow.instance),
-        }
+        uow.emit_end(
+            'rescue',
+            rescue_image_name=_image_name(uow),
+            fixed_ips=payload.fixed_ips(uow.instance),
+        )
 
 
-class UndoUnrescueInstance(ComputeStep):
-    """Let a guest that did not start from its own disk be rescued again."""
+def _image_name(uow: UnitOfWork) -> str:
+    return _rescue_image(uow.operation.params, uow.instance).name
+
+
+class UndoUnrescueInstance(ComputeStep[RescueArgs, GuestState]):
+    """Return the guest to the rescue after a failed unrescue."""
 
     method = 'undo_unrescue_instance'
     retry_until_done = True
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Define and start it from the rescue disk, which is still there.
+    def run(self, ctx: StepContext, args: RescueArgs) -> GuestState:
+        """Restart it from the rescue disk, which still exists.
 
-        Anew, since the first thing that was done was to ask it to go off.
+        The failed unrescue has asked the guest to shut down.
         """
-        _restore_guest(ctx, _rescue_spec(ctx), was_shut_down=True)
+        _restore_guest(ctx, _rescue_spec(ctx), args.was_on, was_shut_down=True)
         return power_actions.read_power_state(ctx)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """Note that it runs, or is off as it was."""
-        uow.update_instance(**result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Write the power state."""
+        uow.update_instance(power_state=result.power_state)
 
 
-class UnrescueInstance(ComputeStep):
+class UnrescueInstance(ComputeStep[RescueArgs, GuestState]):
     """Start the guest from its own disk, and remove the rescue disk."""
 
     method = 'unrescue_instance'
     undo = UndoUnrescueInstance
-    point_of_no_return = 'started'
+    point_of_no_return = UnrescuedGuestStarted
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Tell that it starts."""
+        """Emit the start."""
         uow.emit_start('unrescue', fixed_ips=payload.fixed_ips(uow.instance))
 
-    def run(self, ctx: StepContext) -> JsonDict:
-        """Switch it off, and on from its own disk."""
-        if 'started' not in ctx.checkpoints:
+    def run(self, ctx: StepContext, args: RescueArgs) -> GuestState:
+        """Restart it from its own disk; remove the rescue disk."""
+        if ctx.find_checkpoint(UnrescuedGuestStarted) is None:
             if not power_actions.is_already_started(ctx):
                 power_actions.power_off(ctx)
                 power_actions.define_and_start(ctx, ctx.spec())
-            ctx.save_checkpoint('started')
+            ctx.save_checkpoint(UnrescuedGuestStarted())
         ctx.driver.remove_rescue_disk(ctx.instance.uuid)
         return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
-    def on_success(self, uow: UnitOfWork, result: JsonDict) -> None:
-        """It is its own again."""
-        uow.update_instance(**result)
+    def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
+        """Release the instance as active."""
+        uow.update_instance(power_state=result.power_state)
         uow.finish()
         uow.emit_end('unrescue', fixed_ips=payload.fixed_ips(uow.instance))
 
 
 class Rescue(Flow):
-    """Let the guest start from another system."""
+    """Boot the guest from a rescue image."""
 
     params_class = RescueParams
     steps = (RescueInstance, UndoRescueInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let the instance's host do it."""
+        """Enqueue the step on the instance's host."""
         _enqueue(uow, RescueInstance)
 
 
 class Unrescue(Flow):
-    """Let the guest start from its own system again."""
+    """Boot the guest from its own disk again."""
 
     params_class = RescueParams
     steps = (UnrescueInstance, UndoUnrescueInstance)
 
     def on_begin(self, uow: UnitOfWork) -> None:
-        """Let the instance's host do it."""
+        """Enqueue the step on the instance's host."""
         _enqueue(uow, UnrescueInstance)
 
 
-def _enqueue(uow: UnitOfWork, step: type[ComputeStep]) -> None:
-    """Let the host do a step, which knows whether the guest is on."""
+def _enqueue(
+    uow: UnitOfWork, step: type[ComputeStep[RescueArgs, GuestState]]
+) -> None:
+    """Enqueue a step on the instance's host."""
     was_on = uow.instance.power_state in POWERED_ON
-    uow.enqueue(step, host=uow.instance.host, was_on=was_on)
+    uow.enqueue(step, RescueArgs(was_on=was_on), host=uow.instance.host)

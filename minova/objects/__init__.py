@@ -16,6 +16,9 @@ migration         Migration: the record of a resize or a migration
 host              the reports of a compute: of its host, guests and artifacts
 operation         Operation and Step as the database holds them; not versioned
 operation_params  the parameters of operations, a class for each kind
+step_args         the arguments of steps, a class for each step
+step_results      the results of steps, a class for each step
+checkpoints       the checkpoints of steps, with the facts they save
 step              the messages of a conductor and a compute about a step
 live_migrate_data the messages of the hosts of a live migration
 transfer_ticket   TransferTicket: the permission to send disks

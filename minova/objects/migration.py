@@ -44,3 +44,8 @@ class Migration(base.Object):
     disk_remaining: int | None
     created_at: datetime.datetime | None
     updated_at: datetime.datetime | None
+
+    @property
+    def is_same_host(self) -> bool:
+        """Tell whether source and destination are one host."""
+        return self.source_host == self.dest_host

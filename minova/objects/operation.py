@@ -8,7 +8,10 @@ import dataclasses
 import datetime
 from typing import Any
 
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.operation_params import OperationParams
+from minova.objects.step_args import StepArgs
+from minova.objects.step_results import StepResult
 
 Json = dict[str, Any]
 
@@ -84,16 +87,16 @@ class Step:
     method: str
     topic: str
     host: str | None
-    args: Json
+    args: StepArgs
     state: str
     undoes: str | None
     nested: bool
     detached: bool
     incarnation: str | None
-    checkpoints: dict[str, Json]
+    checkpoints: list[Checkpoint]
     open_events: list[str]
     attempts: int
-    result: Json | None
+    result: StepResult | None
     error: Json | None
     not_before: datetime.datetime | None
     created_at: datetime.datetime

@@ -6,7 +6,10 @@ from typing import Any
 from minova.objects import base
 from minova.objects import instance as instance_object
 from minova.objects import migration as migration_object
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.operation_params import OperationParams
+from minova.objects.step_args import StepArgs
+from minova.objects.step_results import StepResult
 
 
 @base.register
@@ -29,12 +32,12 @@ class StepAssignment(base.Object):
     method: str
     verdict: str
     prerequisites: list[str]
-    result: dict[str, Any] | None
+    result: StepResult | None
     error: dict[str, Any] | None
     nested_steps: dict[str, str]
     is_resumed: bool
-    checkpoints: dict[str, dict[str, Any]]
-    args: dict[str, Any]
+    checkpoints: list[Checkpoint]
+    args: StepArgs
     kind: str
     operation: str
     generation: int

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from minova.conf import CONF
 from minova.context import Context
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.host import GuestReport
 from minova.objects.host import HostReport
 from minova.objects.instance import Instance
@@ -25,6 +26,7 @@ from minova.objects.instance import InstanceState
 from minova.objects.step import DueStep
 from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
+from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import contract
 
@@ -98,8 +100,7 @@ class Conductor(Protocol):
         *,
         step: str,
         incarnation: str,
-        checkpoint: str,
-        facts: buses.Json,
+        checkpoint: Checkpoint,
     ) -> dict[str, str]:
         """Record a checkpoint of a running step; Stale after a takeover.
 
@@ -113,7 +114,7 @@ class Conductor(Protocol):
         *,
         step: str,
         incarnation: str,
-        result: buses.Json,
+        result: StepResult,
     ) -> StepAck:
         """Finish a step; return the wake-ups that the compute sends."""
 
@@ -125,7 +126,7 @@ class Conductor(Protocol):
         step: str,
         incarnation: str,
         error: buses.Json,
-        facts: buses.Json,
+        power_state: int | None,
     ) -> StepAck:
         """Fail a step with a serialized error; return the wake-ups to send."""
 

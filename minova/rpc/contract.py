@@ -27,6 +27,7 @@ from oslo_log import log as logging
 from minova import exception
 from minova.context import Context
 from minova.exception import serialization
+from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import serializer
 
@@ -205,11 +206,11 @@ class Client:
 
     def send_step(
         self, context: Context, name: str, step: str
-    ) -> buses.Json | None:
+    ) -> StepResult | None:
         """Send a step's method; return the result, None for a cast."""
         method = self._interface.steps[name]
         result = self._send(method, context, {'step': step})
-        return typing.cast(buses.Json | None, result)
+        return typing.cast(StepResult | None, result)
 
     def _sender(self, method: Method) -> Callable[..., object]:
         def send(context: Context, **arguments: object) -> object:
@@ -280,7 +281,7 @@ def _plain_data(value: object) -> object:
 
 
 #: Runs a step for its method; returns the result, None for a cast.
-StepHandler = Callable[[Context, Method, str], buses.Json | None]
+StepHandler = Callable[[Context, Method, str], StepResult | None]
 
 
 class Dispatcher:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from minova.conf import CONF
 from minova.context import Context
+from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import contract
 
@@ -27,7 +28,7 @@ class StepClient:
         host: str | None,
         method: str,
         step: str,
-    ) -> buses.Json | None:
+    ) -> StepResult | None:
         """Send ``method`` of a step to a host; None: any host of the topic.
 
         Returns the result of a step whose method is a call, else None.

@@ -36,7 +36,8 @@ from minova.flows import power_actions
 from minova.flows import resize
 from minova.notifications import relay
 from minova.objects import operation as records
-from minova.objects.transfer_ticket import TransferTicket
+from minova.objects.step_args import ResizeInstanceArgs
+from minova.objects.step_results import DisksSent
 
 #: A module or class, the name of the attribute to replace, and a function that
 #: returns the replacement of the original.
@@ -333,15 +334,15 @@ MUTANTS: Final = (
 # fmt: on
 
 
-def _send_disks_once(self: Any, ctx: Any) -> Any:
+def _send_disks_once(self: Any, ctx: Any, args: ResizeInstanceArgs) -> Any:
     """Run ``resize_instance`` without the retry of ``retain_disks``."""
     power_actions.power_off(ctx)
     if not ctx.driver.has_retained_disks(ctx.instance.uuid):
-        transfer_ticket = TransferTicket.from_wire(ctx.args['transfer_ticket'])
         list(
             ctx.driver.send_disks(
-                ctx.instance.uuid, ctx.peer(), transfer_ticket
+                ctx.instance.uuid, ctx.peer(), args.transfer_ticket
             )
         )
         ctx.driver.retain_disks(ctx.instance.uuid)
-    return power_actions.read_power_state(ctx)
+    power_state = power_actions.read_power_state(ctx).power_state
+    return DisksSent(power_state=power_state)

@@ -37,6 +37,13 @@ class FlowTestCase(test_base.TestCase):
         other = 'b' if host == 'a' else 'a'
         return uuid, f'compute.{host}', f'compute.{other}', self.count(uuid)
 
+    def resized(self, **options):
+        """Return a resized instance; the rest as ``booted``."""
+        uuid, source, dest, since = self.booted()
+        big = self.cloud.flavor('big', id=2, memory_mb=1024, root_gb=5)
+        self.cloud.resize(uuid, big, **options)
+        return uuid, source, dest, since
+
     def assert_emitted(self, expected, uuid, since=0):
         """Compare with the documented sequence, given as indented text."""
         wanted = [line.strip() for line in expected.strip().splitlines()]

@@ -12,8 +12,8 @@ from minova.compute.service import ComputeService
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
-from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.operation_params import CreateParams
+from minova.objects.step_args import LiveMigrateArgs
 from minova.states import PowerState
 from minova.virt import loader
 from minova.virt.libvirt.embedded import live_migration
@@ -294,9 +294,9 @@ class EmbeddedHostsTest(base.TestCase):
         last = self.cloud.operations(uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         agreed = [
-            LiveMigrateData.from_wire(step.args['migrate_data'])
+            step.args.migrate_data
             for step in steps
-            if 'migrate_data' in step.args
+            if isinstance(step.args, LiveMigrateArgs)
         ]
         self.assertEqual(
             {live_migration.SIMULATION_NOTICE},

@@ -46,7 +46,7 @@ class RebootTest(base.FlowTestCase):
             since,
         )
         self.assert_ended(uuid, states.ACTIVE)
-        self.assertIn('going on hard', self.log.output)
+        self.assertIn('rebooting hard', self.log.output)
 
     def test_reboot_soft_timeout_becomes_hard(self):
         self.config(group='fake', shutdown_seconds=3600)

@@ -20,6 +20,8 @@ from minova.engine import step_lifecycle
 from minova.flows import interfaces
 from minova.flows import lifecycle
 from minova.objects.operation_params import CreateParams
+from minova.objects.step_results import GuestState
+from minova.objects.step_results import NoResult
 from tests import base as test_base
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.cloud import format_notifications
@@ -175,14 +177,14 @@ class CrashTest(base.RecoveryTestCase):
                 exception.Stale,
                 self.cloud.database.write,
                 lambda c, own=incarnation: step_lifecycle.finish(
-                    c, step, own, {}
+                    c, step, own, NoResult()
                 ),
             )
             self.assertRaises(
                 exception.Stale,
                 self.cloud.database.write,
                 lambda c, own=incarnation: step_lifecycle.fail(
-                    c, step, own, exception.Failed('no'), {}
+                    c, step, own, exception.Failed('no'), None
                 ),
             )
         self.assertEqual(states.PAUSED, self.cloud.instance(uuid).vm_state)
@@ -205,7 +207,7 @@ class CrashTest(base.RecoveryTestCase):
         answers = [
             write(
                 lambda c: step_lifecycle.finish(
-                    c, step, own, {'power_state': 3}
+                    c, step, own, GuestState(power_state=3)
                 )
             )
             for _ in range(3)

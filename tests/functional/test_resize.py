@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resize and cold migration: confirm, revert, and failures at each end.
+"""Resize and cold migration, and failures at each end.
 
 Each test compares the whole sequence of notifications with the documented
 one: a notification too many, too few or out of order is a failure.
@@ -11,13 +11,7 @@ from tests.functional import base
 
 
 class ResizeTest(base.FlowTestCase):
-    """Resize and cold migration, and what follows."""
-
-    def resized(self, **options):
-        uuid, source, dest, since = self.booted()
-        big = self.cloud.flavor('big', id=2, memory_mb=1024, root_gb=5)
-        self.cloud.resize(uuid, big, **options)
-        return uuid, source, dest, since
+    """Resize and cold migration."""
 
     def test_resize(self):
         uuid, source, dest, since = self.resized()
@@ -62,59 +56,6 @@ class ResizeTest(base.FlowTestCase):
             received[-1][2]['launched_at'], received[0][2]['launched_at']
         )
 
-    def test_confirm(self):
-        uuid, source, _, _ = self.resized()
-        since = self.count(uuid)
-        move = self.cloud.unconfirmed_migration(uuid)
-        self.cloud.confirm(uuid)
-        self.assert_emitted(
-            f"""
-            update(None>None) resized>active [api.api]
-            resize.confirm.start [{source}]
-            resize.confirm.end [{source}]
-            """,
-            uuid,
-            since,
-        )
-        self.assert_ended(uuid, states.ACTIVE)
-        self.assertEqual(
-            {(move.dest_host, True): 1}, self.cloud.allocations(uuid)
-        )
-        self.assertIsNone(self.cloud.world.guest(move.source_host, uuid))
-        self.assertIsNone(
-            self.cloud.world.get_disks(move.source_host, uuid, retained=True)
-        )
-        self.assertEqual([move.dest_host], self.cloud.world.running(uuid))
-
-    def test_revert(self):
-        uuid, source, dest, _ = self.booted()
-        host = self.cloud.instance(uuid).host
-        before = self.cloud.world.get_disks(host, uuid)
-        big = self.cloud.flavor('big', id=2, memory_mb=1024, root_gb=5)
-        self.cloud.resize(uuid, big)
-        since = self.count(uuid)
-        self.cloud.revert(uuid)
-        self.assert_emitted(
-            f"""
-            update(None>resize_reverting) [api.api]
-            exists [{dest}]
-            resize.revert.start [{source}]
-            update(resize_reverting>None) resized>active [{source}]
-            resize.revert.end [{source}]
-            """,
-            uuid,
-            since,
-        )
-        instance = self.assert_ended(uuid, states.ACTIVE)
-        self.assertEqual(host, instance.host)
-        self.assertEqual('small', instance.flavor.name)
-        self.assertEqual(before, self.cloud.world.get_disks(host, uuid))
-        self.assertEqual([host], self.cloud.world.running(uuid))
-        self.assertEqual({(host, True): 1}, self.cloud.allocations(uuid))
-        other = dest.removeprefix('compute.')
-        self.assertIsNone(self.cloud.world.guest(other, uuid))
-        self.assertIsNone(self.cloud.world.get_disks(other, uuid))
-
     def test_a_stopped_one_stays_stopped(self):
         uuid, _, _, _ = self.booted()
         self.cloud.begin('stop', uuid)
@@ -130,14 +71,6 @@ class ResizeTest(base.FlowTestCase):
         self.cloud.begin('start', uuid)
         host = self.cloud.instance(uuid).host
         self.assertEqual([host], self.cloud.world.running(uuid))
-
-    def test_revert_of_a_stopped_one(self):
-        uuid, _, _, _ = self.booted()
-        self.cloud.begin('stop', uuid)
-        self.cloud.begin('migrate', uuid)
-        self.cloud.revert(uuid)
-        self.assert_ended(uuid, states.STOPPED)
-        self.assertEqual([], self.cloud.world.running(uuid))
 
     def test_failure_while_sending_disks(self):
         uuid, source, dest, since = self.booted()

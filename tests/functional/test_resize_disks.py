@@ -15,7 +15,7 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.db.queries import operations
-from minova.objects.transfer_ticket import TransferTicket
+from minova.objects.step_args import ResizeInstanceArgs
 from minova.virt import host_contents
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.libvirt.disks import PlainFileBackend
@@ -326,9 +326,9 @@ class SecretTest(DiskTransferTestCase):
         last = self.cloud.operations(uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         (token,) = {
-            TransferTicket.from_wire(step.args['transfer_ticket']).token
+            step.args.transfer_ticket.token
             for step in steps
-            if 'transfer_ticket' in step.args
+            if isinstance(step.args, ResizeInstanceArgs)
         }
         self.assertGreater(len(token), 30)
         self.assertIn('resize_instance', log.output)

@@ -4,7 +4,7 @@
 from minova import clock
 from minova import exception
 from minova.db.queries import operations
-from minova.objects.transfer_ticket import TransferTicket
+from minova.objects.step_args import ResizeInstanceArgs
 from tests.functional.api import base
 
 _LIVE = {'host': None, 'block_migration': True, 'disk_over_commit': False}
@@ -60,9 +60,9 @@ class ResizeTest(MigrateTestCase):
         last = self.cloud.operations(self.uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         (token,) = {
-            TransferTicket.from_wire(step.args['transfer_ticket']).token
+            step.args.transfer_ticket.token
             for step in steps
-            if 'transfer_ticket' in step.args
+            if isinstance(step.args, ResizeInstanceArgs)
         }
         actions = f'/servers/{self.uuid}/os-instance-actions'
         for path in (

@@ -13,6 +13,7 @@ from minova.objects.migration import Migration
 from minova.objects.operation import Operation
 from minova.objects.operation import Step
 from minova.objects.operation_params import NoParams
+from minova.objects.step_args import NoArgs
 from minova.rpc.named_queue import QueueStats
 
 NOW = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -96,13 +97,13 @@ def step(number, operation_id, uuid, host, **values):
         'method': 'pause_instance',
         'topic': 'compute',
         'host': host,
-        'args': {},
+        'args': NoArgs(),
         'state': 'pending',
         'undoes': None,
         'nested': False,
         'detached': False,
         'incarnation': None,
-        'checkpoints': {},
+        'checkpoints': [],
         'open_events': [],
         'attempts': 0,
         'result': None,

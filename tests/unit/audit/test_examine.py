@@ -10,6 +10,7 @@ from minova.audit.findings import Severity
 from minova.db.queries.audit_snapshot import UnfinishedEvent
 from minova.db.queries.hosts import Resources
 from minova.objects.operation_params import UnconfirmedResizeParams
+from minova.objects.step_args import RecheckArgs
 from minova.rpc.named_queue import QueueStats
 from tests import base
 from tests.unit.audit import row_builders
@@ -168,7 +169,7 @@ def _deleted(it):
     it.begin(
         'delete', 'deleted', 'a', kind='force_delete', owns_instance=False
     )
-    it.steps[-1].args['recheck_hosts'] = ['b']
+    it.steps[-1].args = RecheckArgs(recheck_hosts=['b'])
     it.add_artifacts('a', artifact('deleted'))
     it.add_artifacts('b', empty_contents('deleted', has_disks=True))
     it.add('gone', allocated=False, vm_state='deleted')

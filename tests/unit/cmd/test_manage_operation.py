@@ -10,7 +10,7 @@ from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.engine import begin
-from minova.objects.transfer_ticket import TransferTicket
+from minova.objects.step_args import ResizeInstanceArgs
 from tests.fixtures.cloud import Cloud
 from tests.unit.cmd.test_manage import ManageTestCase
 from tests.unit.cmd.test_manage import NOBODY
@@ -386,9 +386,9 @@ class SecretTest(OperationTestCase):
             lambda c: operations.list_steps(c, found.id)
         )
         tokens = {
-            TransferTicket.from_wire(step.args['transfer_ticket']).token
+            step.args.transfer_ticket.token
             for step in steps
-            if 'transfer_ticket' in step.args
+            if isinstance(step.args, ResizeInstanceArgs)
         }
         self.assertEqual(1, len(tokens))
         shown = self.run_ok('operation', 'show', found.id)

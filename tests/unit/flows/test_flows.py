@@ -7,12 +7,14 @@ import re
 from minova import flows
 from minova import states
 from minova.flows import build
+from minova.flows import confirm_resize
 from minova.flows import delete
 from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
 from minova.flows import rescue
 from minova.flows import resize
+from minova.flows import revert_resize
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
 from minova.objects.operation_params import NoParams
@@ -22,12 +24,14 @@ from tests import base
 
 MODULES = (
     build,
+    confirm_resize,
     delete,
     force_complete,
     lifecycle,
     live_migration,
     rescue,
     resize,
+    revert_resize,
 )
 
 

@@ -29,7 +29,6 @@ _PENDING: set[str] = {
     'minova/conductor',
     'minova/console',
     'minova/extra_specs',
-    'minova/flows',
     'minova/identity',
     'minova/images',
     'minova/notifications',

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of steps: a class for each step that has any.
+
+``run`` of a step returns the result, ``on_success`` reads it, and the row of
+the step holds it in its wire form.
+"""
+
+from minova.objects import base
+from minova.objects.live_migrate_data import LiveMigrateData
+from minova.objects.transfer_ticket import TransferTicket
+
+
+@base.register
+class StepResult(base.Object):
+    """The base class of all results."""
+
+    VERSION = '1.0'
+
+
+@base.register
+class NoResult(StepResult):
+    """A step whose end says everything."""
+
+    VERSION = '1.0'
+
+
+@base.register
+class HostSelected(StepResult):
+    """build_instances, migrate_server: the host with the new claim."""
+
+    VERSION = '1.0'
+
+    host: str
+
+
+@base.register
+class GuestState(StepResult):
+    """The power state of the guest at the end of the step."""
+
+    VERSION = '1.0'
+
+    power_state: int
+
+
+@base.register
+class GuestBuilt(GuestState):
+    """build_and_run_instance: whether the guest got a config drive."""
+
+    VERSION = '1.0'
+
+    config_drive: bool
+
+
+@base.register
+class DestinationPrepared(StepResult):
+    """prep_resize: the permission to send disks; None on the same host."""
+
+    VERSION = '1.0'
+
+    transfer_ticket: TransferTicket | None = None
+
+
+@base.register
+class DisksSent(GuestState):
+    """resize_instance: the bytes of the disks that were sent.
+
+    The counts are None when no disks were sent, or when an earlier attempt
+    sent them.
+    """
+
+    VERSION = '1.0'
+
+    disk_total: int | None = None
+    disk_processed: int | None = None
+    disk_remaining: int | None = None
+
+
+@base.register
+class LiveMigrationPrepared(StepResult):
+    """pre_live_migration: the agreement, completed by the destination."""
+
+    VERSION = '1.0'
+
+    migrate_data: LiveMigrateData
