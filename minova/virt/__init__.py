@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hypervisors: what can be asked of one, and those that answer.
+"""Hypervisor drivers: the interface and its implementations.
 
-A driver is asked; it never calls back, knows no operation and no database.
-Whatever it does may be asked again after a crash at any point inside: each
-method looks first and does what is missing.
+A driver is called and never calls back; it knows no operations and no
+database. A caller may repeat every method after a crash at any point: each
+method reads the state first and does what is missing.
 
-* ``driver``: what can be asked; ``spec``: what it is told of a guest
-* ``load``: which driver a host has, by its options
-* ``libvirt/``: QEMU hosts, and embedded ones without real machines
-* ``fake/``: guests that are only records
-* ``transfer/``, ``configdrive/``: disks on their way between hosts, and the
-  one by which a guest learns what it is
-* ``shelf``, ``stock``: records on a disk; what a host says that it has
+============= ================================================================
+module        what it holds
+============= ================================================================
+driver        the interface of all drivers, and its data classes
+spec          the GuestSpec of an instance
+loader        the choice of the driver, by the configuration
+libvirt       QEMU hosts, and embedded hosts without real guests
+fake          hosts and guests that are only records
+transfer      the transfer of disks from host to host
+configdrive   the disk that tells a guest its configuration
+host_contents what a host holds: guests, disks, reserved addresses
+record_store  small JSON records, in memory or in a directory
+qemu_version  the version of a QEMU program
+============= ================================================================
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every hypervisor driver can be asked.
+"""The interface of hypervisor drivers.
 
-Narrow interfaces: the host, its guests, their disks, their moves, and all of
-it at one look. The same contract tests run on every driver. All methods may
-be called again after they were cut short, and all raise GuestFailed,
-DiskFailed or GuestMigrationFailed with the hypervisor's own words.
+Narrow interfaces for the host, its guests, their disks, live migration,
+consoles and the contents of the host. The same contract tests run with every
+driver. A caller may repeat every method after an interruption. Methods raise
+GuestFailed, DiskFailed or GuestMigrationFailed with the hypervisor's message.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from minova.states import PowerState
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """What a host has, and what runs on it.
+    """The resources and the hypervisor of a host.
 
-    ``version`` is a number that grows, as libvirt's 9000000 for 9.0.0.
+    ``version`` is a growing number, as libvirt's 9000000 for 9.0.0.
     """
 
     hypervisor_hostname: str
@@ -38,10 +38,10 @@ class Inventory:
 
 @dataclasses.dataclass(frozen=True)
 class ConfigDrive:
-    """What a guest is told by its config drive, beside what Spec has.
+    """The content of a config drive that is not in GuestSpec.
 
-    ``user_data`` is in base64, as the user gave it. Plain data, so that it
-    can be sent and compared.
+    ``user_data`` is the user's, in base64. Plain data that can be encoded and
+    compared.
     """
 
     hostname: str
@@ -56,13 +56,13 @@ class ConfigDrive:
 
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
-    """All a hypervisor must know to define a guest.
+    """All that a hypervisor needs to define a guest.
 
-    ``operation`` and ``generation`` are kept with the definition, so that a
-    stale guest can be told from a wanted one. ``config_drive`` is None for a
-    guest without one. ``rescue`` is what is known of the image that the guest
-    is rescued with, None for one that starts from its own root disk:
-    ``image_id``, ``name``, ``disk_format``.
+    ``operation`` and ``generation`` are stored with the definition and
+    distinguish a stale guest from a current one. ``config_drive`` is None for
+    a guest without one. ``rescue`` describes the rescue image with
+    ``image_id``, ``name`` and ``disk_format``; None for a guest that boots its
+    own root disk.
     """
 
     uuid: str
@@ -82,8 +82,8 @@ class GuestSpec:
     nics: tuple[dict[str, Any], ...] = ()
     extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
     image: dict[str, Any] = dataclasses.field(default_factory=dict)
-    #: Paths of the kernel that is started instead of the disk, and of its
-    #: ramdisk, where disks are to be made; they are copied.
+    #: The paths of the kernel and the ramdisk that ``create_disks`` copies,
+    #: for a guest that boots a kernel directly.
     kernel: str | None = None
     ramdisk: str | None = None
     config_drive: ConfigDrive | None = None
@@ -92,11 +92,11 @@ class GuestSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """A guest as the hypervisor sees it now.
+    """A guest as the hypervisor reports it.
 
-    ``boot`` changes each time the guest is started anew; None when it is off.
-    ``arriving`` says that it is being received and not yet run here.
-    ``trouble`` tells why it does not run when it should, as an I/O error.
+    ``boot`` changes with each start; None when the guest is off.
+    ``is_incoming`` means that the guest is being received. ``fault`` says why
+    a guest does not run although it should, for example an I/O error.
     """
 
     uuid: str
@@ -110,7 +110,7 @@ class Guest:
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """Another host, as moves need it: its name and where it is reached."""
+    """The other host of a migration: its name and its address."""
 
     host: str
     address: str
@@ -118,11 +118,11 @@ class Peer:
 
 @dataclasses.dataclass(frozen=True)
 class MigrationStatus:
-    """How a live migration that was started here goes.
+    """The progress of a live migration that was started on this host.
 
-    ``state`` is 'running', 'completed', 'failed', 'cancelled' or 'none' (no
-    such job is known here, which says nothing about the guest). Figures are
-    bytes.
+    ``state`` is 'running', 'completed', 'failed', 'cancelled' or 'none'.
+    'none' means that no migration is known and says nothing about the guest.
+    Figures are bytes.
     """
 
     state: str
@@ -137,10 +137,10 @@ class MigrationStatus:
 
 @dataclasses.dataclass(frozen=True)
 class VncEndpoint:
-    """Where a guest's screen is reached by VNC just now.
+    """The VNC server of a guest.
 
-    Either a ``host`` and a ``port`` or a Unix ``socket`` of the hypervisor's
-    machine. ``host`` may be a loopback address or one that stands for all.
+    Either ``host`` and ``port`` or a Unix ``socket`` on the hypervisor's
+    machine. ``host`` may be a loopback or a wildcard address.
     """
 
     host: str | None
@@ -150,7 +150,7 @@ class VncEndpoint:
 
 @dataclasses.dataclass(frozen=True)
 class TransferProgress:
-    """How far a hand-over of disks is, in bytes."""
+    """The progress of a disk transfer, in bytes."""
 
     total: int
     done: int
@@ -159,176 +159,175 @@ class TransferProgress:
 class HostInterface(Protocol):
     """The host itself."""
 
-    #: Whether disks are made from the data of images.
+    #: Whether the driver creates disks from image files.
     uses_images: bool
 
     def inventory(self) -> Inventory:
-        """Tell what the host has."""
+        """Return the resources of the host."""
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait for a guest to change; return its uuid, None after timeout.
+        """Wait for a change of a guest; return its uuid, None after timeout.
 
-        Events are hints: one may be lost, and a repeated one says nothing
-        new. What is true is asked of ``guest``. Never raises: a hypervisor
-        that is away has no events.
+        Events are hints: one may be lost or repeated; ``guest`` returns the
+        state. Never raises: an unreachable hypervisor has no events.
         """
 
     def close(self) -> None:
-        """Let go of the hypervisor; its guests run on."""
+        """Close the connection to the hypervisor; guests keep running."""
 
 
 class GuestInterface(Protocol):
     """The guests of a host."""
 
     def guests(self) -> list[Guest]:
-        """Return all guests, asking the hypervisor once."""
+        """Return all guests with one call to the hypervisor."""
 
     def guest(self, uuid: str) -> Guest | None:
         """Return one guest, None when the hypervisor does not know it."""
 
     def define(self, spec: GuestSpec) -> None:
-        """Make or replace the lasting definition; does not start it.
+        """Create or replace the persistent definition; does not start it.
 
-        Networks of the host that give out addresses keep those of its nics
-        for it until it is removed. A guest that is rescued starts from the
-        rescue disk; its own disks follow in their order.
+        DHCP servers of host networks reserve the addresses of its nics until
+        ``destroy``. A rescued guest boots the rescue disk; its own disks
+        follow in their order.
         """
 
     def start(self, uuid: str) -> None:
-        """Start a defined guest; nothing when it runs, resumed if paused.
+        """Start a defined guest; resume a paused one.
 
-        It starts anew: what was saved of its memory is dropped.
+        The guest boots: a managed save is discarded.
         """
 
     def shutdown(self, uuid: str) -> None:
-        """Ask the guest to switch itself off; it need not obey."""
+        """Request a shutdown, which the guest may ignore."""
 
     def power_off(self, uuid: str) -> None:
-        """Switch the guest off now; nothing when it is off."""
+        """Power the guest off unless it is off."""
 
     def pause(self, uuid: str) -> None:
-        """Stop its processors, keep its memory."""
+        """Stop the processors; the memory stays."""
 
     def unpause(self, uuid: str) -> None:
-        """Let its processors go on."""
+        """Resume the processors."""
 
     def suspend(self, uuid: str) -> None:
-        """Save the memory of a guest to the host's disk, switch it off.
+        """Save the memory of a guest to the host's disk and power it off.
 
-        Nothing when that was done before. Raises GuestFailed for a guest
-        that is off and of which nothing is saved.
+        Nothing for a suspended guest. Raises GuestFailed for a guest that is
+        off without a managed save.
         """
 
     def has_managed_save(self, uuid: str) -> bool:
-        """Tell whether memory of a guest that is off is saved here."""
+        """Return whether a guest that is off has a managed save."""
 
     def resume(self, uuid: str) -> None:
-        """Let a guest go on from what ``suspend`` saved, which is used up.
+        """Resume a guest from its managed save, which is deleted.
 
-        Nothing when it runs. Raises GuestFailed when nothing is saved, and
-        when what is saved cannot be used; it is then kept.
+        Nothing for a running guest. Raises GuestFailed without a managed save,
+        or when the managed save is unusable; it then stays.
         """
 
     def destroy(self, uuid: str) -> None:
-        """Switch the guest off and forget it; its disks stay.
+        """Power the guest off and delete its definition; its disks stay.
 
-        What was saved of its memory is dropped, and its addresses are kept
-        for it no longer, also when the guest itself is gone already.
+        Also deletes its managed save and its reserved addresses, even when
+        the definition is gone already.
         """
 
 
 class DiskInterface(Protocol):
-    """The disks of guests, in one place a guest."""
+    """The disks of guests, in one place per guest."""
 
     def create_disks(self, spec: GuestSpec, image: str | None) -> None:
-        """Make what is missing of the disks, the root one from ``image``.
+        """Create the missing disks, the root disk from ``image``.
 
         ``image`` is the path of the image's file, None for an empty disk. The
-        config drive is one of them, for a guest that has one.
+        config drive is one of the disks.
         """
 
     def images_in_use(self) -> set[str]:
-        """Return the paths of the images' files that disks are made on.
+        """Return the paths of the image files that disks are based on.
 
-        Those of all disks that are here, also aside, of whatever guest. They
-        are as ``create_disks`` was given them. Raises DiskFailed rather than
-        leaving one out.
+        Covers all disks on the host, retained ones as well, of any guest. The
+        paths are those that ``create_disks`` received. Raises DiskFailed when
+        the result would be incomplete.
         """
 
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether the guest's disks are here."""
+        """Return whether the disks of the guest exist."""
 
     def grow_disks(self, spec: GuestSpec) -> None:
-        """Make the disks as large as ``spec`` says; never smaller."""
+        """Grow the disks to the sizes in ``spec``; never shrink them."""
 
     def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
-        """Make the disk that a rescued guest starts from, from ``image``.
+        """Create the rescue disk from ``image``, with the image's size.
 
-        As large as the image. One that is there stays what it is.
+        An existing rescue disk stays.
         """
 
     def remove_rescue_disk(self, uuid: str) -> None:
-        """Remove the disk that a rescued guest starts from, if there is."""
+        """Remove the rescue disk if it exists."""
 
     def remove_disks(self, uuid: str) -> None:
-        """Remove the guest's disks, not those that are set aside."""
+        """Remove the disks of the guest; retained disks stay."""
 
     def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
-        """At the destination: invite another host to hand disks over.
+        """At the destination: issue a ticket to send disks here.
 
-        The transfer_ticket goes to that host by the bus alone: it may hold a
-        secret. It holds until the disks are accepted or removed.
+        The ticket may hold a secret: it travels over the message bus alone. It
+        is valid until the disks are committed or removed.
         """
 
     def check_can_send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
-        """At the source: make sure, while the guest runs, that it can begin.
+        """At the source: check the transfer while the guest runs.
 
-        Raises as ``hand_over`` does.
+        Raises as ``send_disks`` does.
         """
 
     def send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Iterable[TransferProgress]:
-        """At the source: give the disks of a guest that is off to a host.
+        """At the source: send the disks of a guest that is off.
 
-        The work is done while the answer is gone through, and may be left
-        between two steps of it; it goes on when it is asked for again. After
-        the last step the disks are there, whole. Nothing when the own ones
-        are set aside: it was done before. Raises DiskTransferInterrupted when
-        the other host does not answer.
+        A generator does the work; the caller may stop between two steps, and a
+        repeated call continues. After the last step the destination has all
+        disks, verified. Nothing when the own disks are retained, which proves
+        that they were sent. Raises DiskTransferInterrupted when the
+        destination does not answer.
         """
 
     def commit_received_disks(self, uuid: str) -> None:
-        """At the destination: have what was handed over; invite no more.
+        """At the destination: use the received disks; revoke the ticket.
 
-        Raises DiskFailed when it has not arrived, whole.
+        Raises DiskFailed when the transfer is incomplete.
         """
 
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
-        """Keep the disks as they are for a way back.
+        """Retain the disks as they are, for a revert.
 
-        With ``copy`` the guest's own stay in place too. What was set aside
-        before stays what it is.
+        With ``copy`` the guest also keeps its disks. Disks that are retained
+        already stay as they are.
         """
 
     def restore_disks(self, uuid: str) -> None:
-        """Make the disks that were set aside the guest's again.
+        """Make the retained disks the disks of the guest again.
 
-        Nothing when none are set aside and the guest has its disks; raises
-        DiskMissing when both are missing.
+        Nothing when none are retained and the guest has disks; DiskMissing
+        when both are missing.
         """
 
     def discard_disks(self, uuid: str) -> None:
-        """Remove the disks that were set aside."""
+        """Remove the retained disks."""
 
     def has_retained_disks(self, uuid: str) -> bool:
-        """Tell whether disks of the guest are set aside here."""
+        """Return whether disks of the guest are retained."""
 
 
 class LiveMigrationInterface(Protocol):
-    """Live migration, seen from both ends."""
+    """Live migration, for source and destination."""
 
     def check_can_live_migrate_destination(
         self,
@@ -369,19 +368,19 @@ class LiveMigrationInterface(Protocol):
     def rollback_live_migration_at_destination(
         self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
-        """At the destination: remove what was prepared and an incoming guest."""
+        """At the destination: remove what was prepared, and the guest."""
 
     def start_live_migration(
         self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
-        """At the source: begin to move the guest; return at once.
+        """At the source: start the migration; return at once.
 
-        One that is being moved goes on. Raises GuestFailed for a guest that
-        is not here, or is off.
+        A running migration continues. Raises GuestFailed for a guest that is
+        not here or is off.
         """
 
     def migration_status(self, uuid: str) -> MigrationStatus:
-        """At the source: tell how the move goes, also after a restart."""
+        """At the source: return the progress, also after a restart."""
 
     def tune_migration(
         self,
@@ -389,51 +388,52 @@ class LiveMigrationInterface(Protocol):
         migrate_data: LiveMigrateData,
         elapsed_seconds: float,
     ) -> None:
-        """At the source: help a move that is under way since ``seconds``.
+        """At the source: help a migration to converge.
 
-        A guest that changes its memory as fast as it is copied never gets
-        done by itself. Never raises.
+        ``elapsed_seconds`` have passed since it started. A guest that changes
+        its memory faster than it is copied never converges by itself. Errors
+        of the hypervisor are logged.
         """
 
     def abort_migration(self, uuid: str) -> None:
-        """At the source: ask the move to stop; the guest stays here."""
+        """At the source: abort the migration; the guest stays here."""
 
     def force_complete(self, uuid: str) -> None:
-        """At the source: let the move end soon, whatever the guest does.
+        """At the source: let the migration complete soon.
 
-        The guest may be paused until it is there, or be run there before all
-        of it has come: the driver decides. Of a move that fails all the same
-        it may be left paused here. Nothing when it is not being moved.
+        The driver may pause the guest until it arrives, or switch to
+        post-copy. A guest whose migration fails nevertheless may stay paused
+        here. Nothing without a migration.
         """
 
 
 class ConsoleInterface(Protocol):
-    """What guests say and show."""
+    """The consoles of guests."""
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
-        """Return the end of what the guest said on its first serial port.
+        """Return the end of the output of the guest's first serial port.
 
-        Empty when it has said nothing yet, or nothing was kept.
+        Empty without output.
         """
 
     def vnc(self, uuid: str) -> VncEndpoint:
-        """Tell where the guest's screen is.
+        """Return the VNC endpoint of the guest.
 
-        Raises InstanceNotReady for a guest that is off or not known,
-        ConsoleTypeUnavailable where guests have no screen.
+        Raises InstanceNotReady for an unknown guest and one that is off,
+        ConsoleTypeUnavailable when guests have no VNC.
         """
 
 
 class HostContentsInterface(Protocol):
-    """All of it at one look, for whoever compares it with the records."""
+    """All contents of a host, for the audit."""
 
     def list_host_contents(self) -> list[HostArtifact]:
-        """Return what is here of every guest, by uuid, in their order.
+        """Return the artifacts of every guest on the host, ordered by uuid.
 
-        Also what nobody knows any more: disks without a guest, what a crash
-        has left of a copy, addresses that a network keeps for a guest that
-        is gone. Guests that are not Minova's have no mark. What changes
-        meanwhile may be seen as before or as after.
+        Includes leftovers: disks without a guest, parts of an interrupted
+        copy, reserved addresses of a deleted guest. Guests that Minova did not
+        define have no operation. Concurrent changes may or may not be
+        included.
         """
 
 
@@ -446,4 +446,4 @@ class Driver(
     HostContentsInterface,
     Protocol,
 ):
-    """A hypervisor."""
+    """A hypervisor driver."""

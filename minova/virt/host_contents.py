@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host has, put together: guests, disks, reserved addresses."""
+"""The contents of a host: guests, disks, reserved addresses."""
 
 from collections.abc import Collection
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from minova.virt.driver import Guest
 
 @dataclasses.dataclass
 class DiskArtifacts:
-    """What is found of the disks of one guest; see ``Holding``."""
+    """The disks of one guest on a host; see HostArtifact."""
 
     has_disks: bool = False
     has_retained_disks: bool = False
@@ -25,9 +25,9 @@ def build(
     disk_artifacts: Mapping[str, DiskArtifacts],
     reserved: Collection[str] = (),
 ) -> list[HostArtifact]:
-    """Return a holding for each uuid that has something.
+    """Return an artifact for each uuid that has something on the host.
 
-    ``reserved`` are those for which networks keep addresses.
+    ``reserved`` has the uuids with reserved addresses in networks.
     """
     by_uuid = {guest.uuid: guest for guest in guests}
     return [

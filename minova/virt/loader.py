@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which driver a host gets: the one place that knows all of them."""
+"""The choice of the driver of a host, by the configuration."""
 
 import importlib
 from types import ModuleType
@@ -19,9 +19,8 @@ _EMBEDDED_URI = 'test:///'
 def load_driver(host: str) -> Driver:
     """Return the driver of ``host`` that ``[compute] compute_driver`` names.
 
-    Raises ConfigInvalid when the configuration asks for what is not there,
-    or when another process runs the host; Unavailable when the hypervisor is
-    a process that does not answer yet.
+    Raises ConfigInvalid for an invalid configuration or a host that another
+    process runs, and Unavailable when the fake hypervisor does not answer.
     """
     if CONF.compute.compute_driver == 'fake':
         if CONF.fake.socket:
@@ -33,14 +32,14 @@ def load_driver(host: str) -> Driver:
 def _load_libvirt(host: str, uri: str) -> Driver:
     if uri.startswith('test:') and uri != _EMBEDDED_URI:
         raise exception.ConfigInvalid(
-            reason=f'[libvirt] connection_uri is {uri}. Of the test driver '
-            f'only {_EMBEDDED_URI} can be used; what it stands for is kept in '
-            '[libvirt] embedded_directory.'
+            reason=f'[libvirt] connection_uri = {uri} is not supported; the '
+            f'only URI of the test driver is {_EMBEDDED_URI}. It runs '
+            'embedded hosts, stored in [libvirt] embedded_directory.'
         )
     if uri != _EMBEDDED_URI and not uri.startswith('qemu'):
         raise exception.ConfigInvalid(
-            reason=f'[libvirt] connection_uri is {uri}. There are drivers for '
-            f'QEMU (qemu:///system and the like) and for {_EMBEDDED_URI}.'
+            reason=f'[libvirt] connection_uri = {uri} is not supported; use a '
+            f'URI of QEMU, such as qemu:///system, or {_EMBEDDED_URI}.'
         )
     module = import_libvirt_module(
         'embedded.driver' if uri == _EMBEDDED_URI else 'qemu.driver'
@@ -51,14 +50,14 @@ def _load_libvirt(host: str, uri: str) -> Driver:
 def import_libvirt_module(name: str) -> ModuleType:
     """Return a module of ``virt.libvirt``.
 
-    libvirt-python is large and an extra; who does not drive libvirt does
-    without it. Raises ConfigInvalid when it is not there.
+    libvirt-python is an optional dependency. Raises ConfigInvalid when it is
+    not installed.
     """
     try:
         importlib.import_module('libvirt')
     except ImportError as error:
         raise exception.ConfigInvalid(
-            reason='The libvirt driver needs the package libvirt-python, '
-            f'which the extra minova[libvirt] brings: {error}'
+            reason='[compute] driver = libvirt needs the package '
+            f'libvirt-python; install minova[libvirt]: {error}'
         ) from error
     return importlib.import_module(f'minova.virt.libvirt.{name}')

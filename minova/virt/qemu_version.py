@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which QEMU a program is, and from which on one may be trusted with moves.
+"""The version of a QEMU program, and the first one that migrates TCG safely.
 
-QEMU 7.2, Debian 12's, corrupts the memory of guests with emulated processors
-that change it while they are moved. QEMU 10 was not seen to.
+QEMU 7.2, which Debian 12 has, corrupts the memory of guests with emulated
+processors that change it during a live migration. QEMU 10 does not.
 """
 
 import functools
@@ -12,16 +12,16 @@ from typing import Final
 
 from minova import subprocesses
 
-#: The first that is known to be sound, as versions are counted here.
+#: The first version that is known to be safe.
 MIN_SAFE_VERSION: Final = 10_000_000
 
 
 def get_version(path: str) -> int:
     """Return the version of an emulator as libvirt counts: 7.2.1 is 7002001.
 
-    OSError when it does not say.
+    OSError when the program does not report a version.
     """
-    # What is at a path may be replaced while this process lives.
+    # The file may be replaced while this process runs.
     return _version(path, os.stat(path).st_mtime_ns)
 
 
@@ -30,6 +30,6 @@ def _version(path: str, changed: int) -> int:
     said = subprocesses.run(path, '--version').decode()
     found = re.search(r'version (\d+)\.(\d+)(?:\.(\d+))?', said)
     if found is None:
-        raise OSError(f'{path} --version says no version: {said[:100]}')
+        raise OSError(f'{path} --version reports no version: {said[:100]}')
     major, minor, micro = (int(part or 0) for part in found.groups())
     return major * 1_000_000 + minor * 1_000 + micro

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where hypervisors without a daemon keep records that outlive them.
+"""Stores for small JSON records that outlive the code that uses them.
 
-A shelf holds small JSON records by path; each change of one record is atomic.
-One in memory is for one process, one over a directory for many.
+Records have paths; each change of one record is atomic. The store in memory
+serves one process, the store in a directory many.
 """
 
 from collections.abc import Iterator
@@ -22,25 +22,25 @@ Record = dict[str, Any]
 
 
 class RecordStore(Protocol):
-    """Records by path, as ``host/guests/uuid``."""
+    """Records by path, for example ``host/guests/uuid``."""
 
     def get(self, path: str) -> Record | None:
-        """Return a record, None when there is none."""
+        """Return a record, None without one."""
 
     def put(self, path: str, record: Record) -> None:
         """Write a record."""
 
     def delete(self, path: str) -> None:
-        """Remove a record; nothing when there is none."""
+        """Delete a record if it exists."""
 
     def rename(self, path: str, new_path: str) -> None:
-        """Let a record be at another path, in one instant."""
+        """Move a record to another path, atomically."""
 
     def list_names(self, folder: str) -> list[str]:
-        """Return the names of the records in a folder, sorted."""
+        """Return the sorted names of the records in a folder."""
 
     def lock(self, name: str) -> 'contextlib.AbstractContextManager[None]':
-        """Keep everybody else from what ``name`` stands for."""
+        """Hold the lock ``name``."""
 
 
 class MemoryRecordStore:
@@ -102,7 +102,7 @@ class DirectoryRecordStore:
         return record
 
     def put(self, path: str, record: Record) -> None:
-        """Write a record beside and put it in its place."""
+        """Write a temporary file and rename it."""
         whole = self._path(path)
         folder = os.path.dirname(whole)
         os.makedirs(folder, exist_ok=True)
@@ -131,7 +131,7 @@ class DirectoryRecordStore:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a file's lock; it is free again when its holder dies."""
+        """Hold a lock on a file; the kernel releases it with its process."""
         path = os.path.join(self._directory, '.locks', name)
         with open(path, 'w', encoding='ascii') as file:
             fcntl.flock(file, fcntl.LOCK_EX)

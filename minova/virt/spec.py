@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the database's instance to the hypervisor's spec, purely."""
+"""The GuestSpec of an instance."""
 
 from typing import Any
 
@@ -14,10 +14,7 @@ def from_instance(
     generation: int,
     rescue: dict[str, Any] | None = None,
 ) -> GuestSpec:
-    """Return what a hypervisor must know to define the instance's guest.
-
-    ``rescue`` as in the spec.
-    """
+    """Return the GuestSpec of an instance; ``rescue`` is GuestSpec's."""
     flavor = instance.flavor
     return GuestSpec(
         uuid=instance.uuid,

@@ -302,7 +302,7 @@ class EmbeddedHostsTest(base.TestCase):
             {live_migration.SIMULATION_NOTICE},
             {one.simulation_notice for one in agreed},
         )
-        self.assertIn('acted out', self.log.output)
+        self.assertIn('simulated live migration', self.log.output)
         # And back again.
         self.cloud.begin('live_migrate', uuid)
         host, guest = self.assert_runs(uuid)

@@ -18,7 +18,7 @@ from minova.db.queries import operations
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.virt import host_contents
 from minova.virt.fake.driver import FakeDriver
-from minova.virt.libvirt.disks import PlainFileBackend
+from minova.virt.libvirt.plain_files import PlainFileBackend
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
 from tests import base
 from tests.fixtures.cloud import Cloud

@@ -12,7 +12,7 @@ import libvirt
 from minova.rig import hosts
 from minova.states import PowerState
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.qemu import driver
+from minova.virt.libvirt.qemu.guests import QemuGuests
 from tests import base
 from tests.fixtures.rig import Rig
 
@@ -53,7 +53,7 @@ class FrozenHypervisorTest(base.TestCase):
     def test_hypervisors_that_are_frozen(self):
         usual = self.connection.get()
         uuids = [domain.UUIDString() for domain in self.domains(usual)]
-        guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        guests = QemuGuests(self.connection, mock.Mock(), mock.Mock())
         frozen = hosts.find_guests(self.rig.hosts['host1'])
         self.assertEqual(_COUNT, len(frozen))
         for pid in frozen:

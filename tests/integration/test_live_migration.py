@@ -6,7 +6,7 @@ import subprocess
 
 import libvirt
 
-from minova.virt.libvirt import connection
+from minova.virt.libvirt import events
 from tests.fixtures import certificates
 from tests.integration.qemu import QemuTestCase
 
@@ -301,8 +301,8 @@ class ConvergeTest(LiveMigrationTestCase):
 
     def wait_for_console(self, host):
         """Return where what happens to guests of a host is noted."""
-        connection._loop.acquire()
-        self.addCleanup(connection._loop.release)
+        events.event_loop.acquire()
+        self.addCleanup(events.event_loop.release)
         opened = libvirt.open(self.rig.hosts[host].live_migration_uri)
         self.addCleanup(opened.close)
         received = []

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The config drive: a small disk by which a guest is told what it is.
+"""The config drive: a small disk that tells a guest its configuration.
 
-Pure: from a Spec to the bytes of a disk image, the same bytes for the same
-Spec, whenever and wherever it is made. So a drive that is lost is made again,
-and no host has to remember it.
+Pure functions: a GuestSpec becomes the bytes of a disk image, always the same
+bytes for the same GuestSpec. A drive that is lost is therefore built again, on
+any host. The format is the one that cloud-init and cloudbase-init find by the
+label ``config-2``: https://docs.openstack.org/nova/latest/user/metadata.html
 
-``documents`` says what stands in its files, ``network`` how the network is
-described there, ``iso`` makes an ISO 9660 image of them. The format is the
-one that cloud-init and cloudbase-init look for by the label ``config-2``:
-https://docs.openstack.org/nova/latest/user/metadata.html
+========= ====================================================================
+module    what it holds
+========= ====================================================================
+documents the files on the drive
+network   network_data.json
+iso       the ISO 9660 image of the files
+========= ====================================================================
 """
 
 from minova.virt.configdrive import documents
 from minova.virt.configdrive import iso
 from minova.virt.driver import GuestSpec
 
-#: The label by which guests find the drive.
+#: The volume label, by which guests find the drive.
 LABEL = 'config-2'
 
 

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in the files of a config drive, by their paths.
+"""The files on a config drive, by their paths.
 
 ::
 
-    openstack/latest/meta_data.json     who the guest is, its key, its metadata
-    openstack/latest/network_data.json  its devices and addresses
-    openstack/latest/vendor_data.json   {}: the operator adds nothing
-    openstack/latest/user_data          as the user gave it; only if given
+    openstack/latest/meta_data.json     identity, key and metadata
+    openstack/latest/network_data.json  devices and addresses
+    openstack/latest/vendor_data.json   {}: no vendor data
+    openstack/latest/user_data          user data, if any
     openstack/2018-08-27/               the same
     ec2/latest/meta-data.json, ec2/latest/user-data
 
-cloud-init takes the newest dated directory that it knows and falls back on
-``latest``. What is written here has been in the format since that date.
+cloud-init uses the newest dated directory that it knows and falls back to
+``latest``. All files here are in the format of that date.
 
-Two things of the format are left out. ``admin_pass``: the password in the
-reply to whoever creates a server is kept nowhere, so it is not known here.
-``random_seed``: it would be another one each time the drive is made, and
-guests have a random number generator as a device.
+Two parts of the format are left out. ``admin_pass``: the API returns the
+password once and does not store it. ``random_seed``: it would differ each time
+the drive is built, and guests have a random number generator.
 """
 
 import base64
@@ -28,7 +27,7 @@ from minova.virt.configdrive import network
 from minova.virt.driver import ConfigDrive
 from minova.virt.driver import GuestSpec
 
-#: The version of the format that is written.
+#: The version of the format.
 VERSION = '2018-08-27'
 
 _CERTIFICATE = '-----BEGIN CERTIFICATE-----'
@@ -48,7 +47,7 @@ def build_files(spec: GuestSpec) -> dict[str, bytes]:
     }
     ec2 = {'meta-data.json': _to_json(_ec2_meta_data(spec, drive))}
     if drive.user_data is not None:
-        # Blanks of any alphabet may stand in it; the API takes them.
+        # The API accepts any Unicode whitespace here.
         content = base64.b64decode(''.join(drive.user_data.split()))
         documents['user_data'] = ec2['user-data'] = content
     found = {f'ec2/latest/{name}': ec2[name] for name in ec2}
@@ -88,7 +87,7 @@ def _key_type(data: str) -> str:
 
 
 def _ec2_meta_data(spec: GuestSpec, drive: ConfigDrive) -> Json:
-    """Return what cloud-init takes for the names of disks and the like."""
+    """Return the EC2 metadata, such as the names of disks."""
     found: Json = {
         'instance-id': spec.uuid,
         'instance-type': spec.flavor,

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as an ISO 9660 image, with Rock Ridge and Joliet, always the same.
+"""An ISO 9660 image with Rock Ridge and Joliet, always the same bytes.
 
-Made by pycdlib: pure Python, typed, with releases for every Python that is
-supported, and nothing to be installed beside; genisoimage, which does the
-same, has not been maintained for many years and would be a process more.
+pycdlib builds it: pure Python, typed, available for every supported Python and
+without another package to install; genisoimage is unmaintained.
 
-Linux shows the names of Rock Ridge, Windows those of Joliet; the plain names
-between are numbers, nobody sees them. pycdlib writes the time at which, and
-the time zone in which, an image is made. Each of its times is therefore
-overwritten, where the standards say that it stands: ECMA-119 for volumes and
-directories, the Rock Ridge Interchange Protocol (``TF``) for files.
+Linux shows the Rock Ridge names, Windows the Joliet names; the ISO 9660 names
+are numbers. pycdlib writes the current time and time zone into an image, so
+each of its times is overwritten at its place in the standards: ECMA-119 for
+volumes and directories, the Rock Ridge Interchange Protocol (``TF``) for
+files.
 """
 
 from collections.abc import Iterator
@@ -20,26 +19,25 @@ import struct
 import pycdlib
 
 _SECTOR = 2048
-#: The first volume descriptor, and what the last one is marked with.
+#: The offset of the first volume descriptor, and the type of the last one.
 _FIRST = 16
 _LAST = 255
 _PRIMARY, _JOLIET = 1, 2
-#: ECMA-119 8.4.26: four times from here, the third of them is when the volume
-#: expires.
+#: ECMA-119 8.4.26: the offset of four times; the third is the expiration.
 _VOLUME_TIMES = 813
 _ROOT = 156
 _IS_DIRECTORY = 2
-#: Where a directory record has its time, and where its name begins.
+#: The offsets of the time and of the name in a directory record.
 _RECORD_TIME, _RECORD_NAME = 18, 33
 _LONG = 0x80
-#: 2000-01-01 00:00 UTC, in the long form and the short one.
+#: 2000-01-01 00:00 UTC, in the long and the short form.
 _TIME = b'2000010100000000\0'
 _SHORT_TIME = bytes((100, 1, 1, 0, 0, 0, 0))
 _NO_TIME = b'0' * 16 + b'\0'
 
 
 def build_image(label: str, files: Mapping[str, bytes]) -> bytes:
-    """Return an image of ``files``, by their paths without a first slash."""
+    """Return an image of ``files``, by paths without a leading slash."""
     disc = pycdlib.PyCdlib()
     disc.new(
         interchange_level=3,
@@ -72,7 +70,7 @@ def build_image(label: str, files: Mapping[str, bytes]) -> bytes:
 def _add_directories(
     disc: pycdlib.PyCdlib, files: Mapping[str, bytes]
 ) -> dict[str, str]:
-    """Make the directories of the files; return their plain paths."""
+    """Add the directories of the files; return their ISO 9660 paths."""
     plain = {'': ''}
     for path in files:
         for folder in _folders(path):
@@ -113,14 +111,14 @@ def _set_times(data: bytearray) -> None:
 
 
 def _set_times_below(data: bytearray, record: int) -> None:
-    """Set the times in the directory of a record, and of those below."""
+    """Set the times in the directory of a record and below it."""
     (first,) = struct.unpack_from('<I', data, record + 2)
     (length,) = struct.unpack_from('<I', data, record + 10)
     place, end = first * _SECTOR, first * _SECTOR + length
     while place < end:
         size = data[place]
         if size == 0:
-            # No record crosses the end of a sector; the rest is empty.
+            # No record crosses a sector boundary; the rest is zero.
             place += _SECTOR - place % _SECTOR
             continue
         _set_time_of_record(data, place)
@@ -139,9 +137,9 @@ def _set_time_of_record(data: bytearray, record: int) -> None:
 
 
 def _set_times_of_file(data: bytearray, place: int, end: int) -> None:
-    """Set the times that Rock Ridge has between two places."""
-    # Each entry is two letters, its length and a version. None goes on
-    # elsewhere (CE): Joliet takes no name that is too long for one record.
+    """Set the Rock Ridge times between two offsets."""
+    # An entry has two letters, a length and a version. No entry continues
+    # elsewhere (CE), because Joliet limits the length of names.
     while place + 4 <= end and data[place + 2] >= 4:
         kind, size = bytes(data[place : place + 2]), data[place + 2]
         if kind == b'TF':

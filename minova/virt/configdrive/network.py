@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of a guest as ``network_data.json`` describes it.
+"""The network of a guest in the form of ``network_data.json``.
 
-A *link* is a device, found by its MAC; a *network* is one address of a link
-with what belongs to it: mask, routes, name servers. An address without a
-subnet that it lies in, and a device of which the hypervisor's own network
-takes care (``user``), are to be asked for by DHCP.
+A *link* is a device, identified by its MAC; a *network* is one address of a
+link with its mask, routes and name servers. A device uses DHCP when its
+address is in no subnet, or when it is on the hypervisor's own network
+(``user``).
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-#: How the way to everywhere else is written, by version of IP.
+#: The destination of the default route, by IP version.
 _DEFAULT_ROUTE = {
     4: ('0.0.0.0', '0.0.0.0'),  # noqa: S104  nothing listens there
     6: ('::', '::'),
@@ -41,7 +41,7 @@ def network_data(nics: Iterable[Json]) -> Json:
 
 
 def _link(nic: Json) -> Json:
-    # cloud-init takes the id for a device's name where it finds no MAC, and
+    # cloud-init uses the id as a device name when it finds no MAC, and
     # such a name has at most 15 characters.
     link = {
         'id': f'tap{nic["id"][:11]}',

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake hypervisor: guests and disks that are only records.
+"""The fake hypervisor: hosts and guests that are only records.
 
-It behaves as a real one would: guests outlive the compute, a guest moves to
-another host in one instant, what was begun and not finished is found so. It
-can be told what to break and what to take time over. Tests, simulations and
-benchmarks run on it.
+Tests and simulations use it, in one process or as a process of its own. It
+runs the same contract tests as the real drivers and can inject faults and
+delays.
 
-* ``driver``: one host, made of ``host``, ``disks`` and ``moves``
-* ``world``: all hosts, and what is done to them from outside
-* ``hypervisor``, ``remote``, ``wire``: the same in a process of its own
+============== ===============================================================
+module         what it holds
+============== ===============================================================
+world          all fake hosts, and what happens to them from outside
+host           a fake host: its records, faults and delays
+disks          its disks
+live_migration its live migrations
+driver         its driver
+protocol       the messages between a compute service and the hypervisor
+hypervisor     the hypervisor as a process of its own
+remote         the driver that talks to that process
+============== ===============================================================
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of a fake host: records, with a content that is theirs alone."""
+"""The disks of a fake host: records with unique content."""
 
 import dataclasses
 from typing import cast
@@ -16,13 +16,13 @@ from minova.virt.record_store import Record
 
 
 class FakeDisks(FakeHost):
-    """Disks as a driver is asked for them."""
+    """The disks of a fake host; see ``driver.DiskInterface``."""
 
     uses_images = False
 
     @fault_injectable
     def create_disks(self, spec: GuestSpec, image: str | None) -> None:
-        """Make the disks, with a content that is theirs alone."""
+        """Create the record, with unique content."""
         path = f'{self.host}/disks/{spec.uuid}'
         disk = self._store.get(path)
         if disk is None:
@@ -43,12 +43,12 @@ class FakeDisks(FakeHost):
 
     @fault_injectable
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether there is a record."""
+        """Return whether a record exists."""
         return self._store.get(f'{self.host}/disks/{uuid}') is not None
 
     @fault_injectable
     def grow_disks(self, spec: GuestSpec) -> None:
-        """Make the root disk larger."""
+        """Raise the size of the root disk."""
         disk = self._require_disks(spec.uuid)
         if spec.root_gb > disk['root_gb']:
             disk['root_gb'] = spec.root_gb
@@ -56,7 +56,7 @@ class FakeDisks(FakeHost):
 
     @fault_injectable
     def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
-        """Note it with the other disks, with a content of its own."""
+        """Add a rescue disk to the record, with unique content."""
         disk = self._require_disks(spec.uuid)
         if not disk.get('rescue'):
             rescue = spec.rescue or {}
@@ -68,20 +68,20 @@ class FakeDisks(FakeHost):
 
     @fault_injectable
     def remove_rescue_disk(self, uuid: str) -> None:
-        """Note that there is none."""
+        """Remove the rescue disk from the record."""
         disk = self._store.get(f'{self.host}/disks/{uuid}')
         if disk is not None and disk.pop('rescue', None):
             self._store.put(f'{self.host}/disks/{uuid}', disk)
 
     @fault_injectable
     def remove_disks(self, uuid: str) -> None:
-        """Remove the record; nobody is invited any more."""
+        """Delete the record and the ticket."""
         self._store.delete(f'{self.host}/tickets/{uuid}')
         self._store.delete(f'{self.host}/disks/{uuid}')
 
     @fault_injectable
     def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
-        """Record a ticket; the same one for the same operation."""
+        """Issue a ticket; the same one for the same operation."""
         path = f'{self.host}/tickets/{spec.uuid}'
         ticket = self._store.get(path)
         if ticket is None or ticket['operation'] != spec.operation:
@@ -93,14 +93,14 @@ class FakeDisks(FakeHost):
     def check_can_send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
-        """Require the record, and to be invited."""
+        """Require the record and a valid ticket."""
         self._check_can_send_disks(uuid, dest, transfer_ticket)
 
     @fault_injectable
     def send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> list[TransferProgress]:
-        """Copy the record, in one step."""
+        """Copy the record in one step."""
         disk = self._check_can_send_disks(uuid, dest, transfer_ticket)
         if disk is None:
             return []
@@ -111,7 +111,7 @@ class FakeDisks(FakeHost):
     def _check_can_send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Record | None:
-        """Return what is to be copied, None when it has been."""
+        """Return the record to copy, None when it was copied before."""
         if self._store.get(f'{self.host}/retained/{uuid}') is not None:
             return None
         disk = self._require_disks(uuid)
@@ -125,46 +125,46 @@ class FakeDisks(FakeHost):
 
     @fault_injectable
     def commit_received_disks(self, uuid: str) -> None:
-        """Require the record, and forget who was invited."""
+        """Require the record; delete the ticket."""
         self._require_disks(uuid)
         self._store.delete(f'{self.host}/tickets/{uuid}')
 
     @fault_injectable
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Move or copy the record."""
-        aside = f'{self.host}/retained/{uuid}'
+        retained = f'{self.host}/retained/{uuid}'
         disk = self._store.get(f'{self.host}/disks/{uuid}')
-        if self._store.get(aside) is None:
+        if self._store.get(retained) is None:
             if disk is None:
                 self._require_disks(uuid)
-            self._store.put(aside, cast(Record, disk))
+            self._store.put(retained, cast(Record, disk))
         if not copy:
             self._store.delete(f'{self.host}/disks/{uuid}')
 
     @fault_injectable
     def restore_disks(self, uuid: str) -> None:
-        """Put the record back in its place."""
-        aside = self._store.get(f'{self.host}/retained/{uuid}')
-        if aside is None:
+        """Move the retained record back."""
+        retained = self._store.get(f'{self.host}/retained/{uuid}')
+        if retained is None:
             self._require_disks(uuid)
             return
-        self._store.put(f'{self.host}/disks/{uuid}', aside)
+        self._store.put(f'{self.host}/disks/{uuid}', retained)
         self._store.delete(f'{self.host}/retained/{uuid}')
 
     @fault_injectable
     def discard_disks(self, uuid: str) -> None:
-        """Remove the record that was set aside."""
+        """Delete the retained record."""
         self._store.delete(f'{self.host}/retained/{uuid}')
 
     @fault_injectable
     def has_retained_disks(self, uuid: str) -> bool:
-        """Tell whether there is a record set aside."""
+        """Return whether a record is retained."""
         return self._store.get(f'{self.host}/retained/{uuid}') is not None
 
     def _require_disks(self, uuid: str) -> Record:
         disk = self._store.get(f'{self.host}/disks/{uuid}')
         if disk is None:
             raise exception.DiskMissing(
-                instance_id=uuid, reason=f'its disks are not at {self.host}'
+                instance_id=uuid, reason=f'the disks are not on {self.host}'
             )
         return disk

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One fake host, asked as any hypervisor is."""
+"""The driver of one fake host."""
 
 import collections
 import queue
@@ -20,7 +20,7 @@ from minova.virt.fake.live_migration import FakeLiveMigration
 from minova.virt.fake.world import now_seconds
 from minova.virt.record_store import Record
 
-#: What a guest says when it boots, as long as somebody may want to read it.
+#: The console output of a boot, and the number of lines to keep.
 _BOOT_MESSAGE = (
     '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
 )
@@ -28,13 +28,13 @@ _MAX_CONSOLE_LINES = 100
 
 
 class FakeDriver(FakeDisks, FakeLiveMigration):
-    """One fake host: itself, its guests, what is kept of them."""
+    """One fake host: itself, its guests and their disks."""
 
     # -- the host ------------------------------------------------------------
 
     @fault_injectable
     def inventory(self) -> Inventory:
-        """Tell what the configuration says of every fake host."""
+        """Return the resources that the configuration sets for fake hosts."""
         return Inventory(
             hypervisor_hostname=self.host,
             hypervisor_type='fake',
@@ -46,14 +46,14 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
         )
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait for a change that was made from outside, in this process."""
+        """Wait for a change from outside, in this process."""
         try:
             return self._world.event_queue(self.host).get(timeout=timeout)
         except queue.Empty:
             return None
 
     def close(self) -> None:
-        """Let go; the records stay."""
+        """Do nothing; the records stay."""
 
     # -- guests --------------------------------------------------------------
 
@@ -72,7 +72,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     @fault_injectable
     def define(self, spec: GuestSpec) -> None:
-        """Write the definition; a running guest goes on as it is."""
+        """Store the definition; a running guest keeps running."""
         with self._store.lock(spec.uuid):
             self._reserve_addresses(spec)
             record = self._world.apply_due(self.host, spec.uuid) or {
@@ -93,11 +93,13 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             disk = self._store.get(f'{self.host}/disks/{uuid}')
             if not disk:
                 raise exception.DiskFailed(
-                    instance_id=uuid, reason='its disks are missing'
+                    instance_id=uuid,
+                    reason='its disks are missing on this host',
                 )
             if record['spec'].get('rescue') and not disk.get('rescue'):
                 raise exception.DiskFailed(
-                    instance_id=uuid, reason='its rescue disk is missing'
+                    instance_id=uuid,
+                    reason='its rescue disk is missing on this host',
                 )
             if record['power'] != PowerState.PAUSED:
                 record['boot'] += 1
@@ -110,14 +112,14 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     @fault_injectable
     def shutdown(self, uuid: str) -> None:
-        """Let the guest be off a little later."""
+        """Let the guest be off after a configured time."""
         with self._locked_record(uuid) as record:
             if record['power'] == PowerState.RUNNING:
                 record['off_at'] = now_seconds() + CONF.fake.shutdown_seconds
 
     @fault_injectable
     def power_off(self, uuid: str) -> None:
-        """Switch off; a move that was under way ends."""
+        """Power off; a running migration fails."""
         if self._get_guest(uuid) is None:
             return
         with self._locked_record(uuid) as record:
@@ -132,7 +134,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     @fault_injectable
     def unpause(self, uuid: str) -> None:
-        """Let a paused guest run."""
+        """Unpause a paused guest."""
         self._transition(uuid, PowerState.PAUSED, PowerState.RUNNING)
 
     def _transition(
@@ -142,14 +144,14 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             if record['power'] not in (before, after):
                 raise exception.GuestFailed(
                     instance_id=uuid,
-                    reason=f'it is {PowerState(record["power"]).name}, not '
-                    f'{before.name}',
+                    reason='the power state is '
+                    f'{PowerState(record["power"]).name}, not {before.name}',
                 )
             record['power'] = int(after)
 
     @fault_injectable
     def suspend(self, uuid: str) -> None:
-        """Switch off; the number of the boot is what is remembered."""
+        """Power off; the count of boots stands for the memory."""
         with self._locked_record(uuid) as record:
             if record['power'] in POWERED_ON:
                 record |= {
@@ -160,30 +162,30 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             elif not record.get('saved'):
                 raise exception.GuestFailed(
                     instance_id=uuid,
-                    reason='it is off, and nothing of its memory is saved',
+                    reason='the guest is off and its memory is not saved',
                 )
 
     @fault_injectable
     def has_managed_save(self, uuid: str) -> bool:
-        """Tell whether it is noted."""
+        """Return whether the record is marked as saved."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
         return record is not None and bool(record.get('saved'))
 
     @fault_injectable
     def resume(self, uuid: str) -> None:
-        """Switch on; it is the boot that it was."""
+        """Power on with the same count of boots."""
         with self._locked_record(uuid) as record:
             if record['power'] not in POWERED_ON and not record.get('saved'):
                 raise exception.GuestFailed(
                     instance_id=uuid,
-                    reason='nothing of its memory is saved',
+                    reason='the memory of the guest is not saved',
                 )
             record |= {'power': int(PowerState.RUNNING), 'saved': False}
 
     @fault_injectable
     def destroy(self, uuid: str) -> None:
-        """Forget a guest."""
+        """Delete a guest."""
         with self._store.lock(uuid):
             self._world.apply_due(self.host, uuid)
             for kind in ('guests', 'incoming', 'migrated', 'reserved'):
@@ -192,7 +194,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
     # -- consoles ------------------------------------------------------------
 
     def _log_boot(self, uuid: str, record: Record) -> None:
-        """Let a guest that boots say so."""
+        """Add the messages of a boot to the console."""
         said = _BOOT_MESSAGE.format(
             uuid=uuid,
             number=record['boot'],
@@ -204,7 +206,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     @fault_injectable
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
-        """Return what the guest said at its boots."""
+        """Return the messages of the boots."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid) or {}
         said = '\n'.join(record.get('console', ())).encode()
@@ -212,16 +214,16 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     @fault_injectable
     def vnc(self, uuid: str) -> VncEndpoint:
-        """Tell where a test plays the screens of guests, if one does."""
+        """Return the endpoint that a test has set, if any."""
         guest = self._get_guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.InstanceNotReady(
-                instance_id=uuid, reason='its guest does not run'
+                instance_id=uuid, reason='the guest does not run'
             )
         screen = self._world.vnc_endpoint()
         if screen is None:
             raise exception.ConsoleTypeUnavailable(
-                console_type='novnc', reason='fake guests have no screen.'
+                console_type='novnc', reason='fake guests have no VNC server.'
             )
         return screen
 
@@ -229,7 +231,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
     def list_host_contents(self) -> list[HostArtifact]:
         """Return what the records hold of every guest.
 
-        Disks are looked at last: a guest that comes meanwhile brings them.
+        Disks are listed last: a guest that arrives meanwhile has its disks.
         """
         guests = self.guests()
         found: dict[str, host_contents.DiskArtifacts] = (

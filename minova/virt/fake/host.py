@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all parts of a fake host stand on: records, and orders to fail."""
+"""A fake host: its records, and the faults and delays of its calls."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ R = TypeVar('R')
 def fault_injectable(
     method: 'Callable[Concatenate[H, P], R]',
 ) -> 'Callable[Concatenate[H, P], R]':
-    """Let a method fail or take time when that was ordered."""
+    """Apply the injected delay and fault of a method."""
 
     @functools.wraps(method)
     def wrapped(self: H, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,13 +52,13 @@ class FakeHost:
         self._store.put(f'hosts/{host}', {})
 
     def apply_delay(self, method: str, after: bool = False) -> None:
-        """Take the time that was ordered, before or after the call."""
+        """Wait for the injected delay, before or after the call."""
         seconds = self._world.delay(self.host, method, after)
         if seconds:
             clock.sleep(seconds)
 
     def raise_injected_fault(self, method: str) -> None:
-        """Raise the error that was ordered."""
+        """Raise the injected fault."""
         path = f'{self.host}/faults/{method}'
         fault = self._store.get(path)
         if fault is None:
@@ -75,12 +75,12 @@ class FakeHost:
     # -- its guests ----------------------------------------------------------
 
     def _get_guest(self, uuid: str) -> Guest | None:
-        """Return a guest, as it is now."""
+        """Return the current state of a guest."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
-            arriving = self._store.get(f'{self.host}/incoming/{uuid}')
+            incoming = self._store.get(f'{self.host}/incoming/{uuid}')
         if record is None:
-            if arriving is None:
+            if incoming is None:
                 return None
             return Guest(
                 uuid, PowerState.PAUSED, None, None, None, is_incoming=True
@@ -97,7 +97,7 @@ class FakeHost:
         )
 
     def _reserve_addresses(self, spec: GuestSpec) -> None:
-        """Note what networks of libvirt would keep for a guest."""
+        """Record the addresses that libvirt networks would reserve."""
         found = [
             address['address']
             for nic in spec.nics
@@ -110,13 +110,13 @@ class FakeHost:
 
     @contextlib.contextmanager
     def _locked_record(self, uuid: str) -> Iterator[Record]:
-        """Have a guest's record to oneself; write it back when it is well."""
+        """Yield the record of a guest under its lock; store it afterwards."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
             if record is None:
                 raise exception.GuestFailed(
                     instance_id=uuid,
-                    reason=f'host {self.host} does not know it',
+                    reason=f'host {self.host} has no guest with this uuid',
                 )
             yield record
             self._store.put(f'{self.host}/guests/{uuid}', record)

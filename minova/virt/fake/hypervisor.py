@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake hypervisor as a process of its own, which outlives the computes.
+"""The fake hypervisor as a process of its own, which outlives the services.
 
-All fake hosts live here and one call at a time acts on them, so a call is
-done whole or not at all, whatever becomes of the compute that made it: one
-whose asker hangs up while it takes its time is not done. Time is this
-process's. After every call it is looked whether a guest runs at more than one
-host; that never happens, and when it does it is kept who did it.
+All fake hosts are in this process and one call at a time changes them, so a
+call is done completely or not at all, whatever happens to its caller: a call
+whose caller disconnects during its delay is not done. Time is the time of this
+process. After every call the process checks whether a guest runs on more than
+one host, and records such a violation.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ from minova.virt.record_store import RecordStore
 
 LOG = logging.getLogger(__name__)
 
-#: What may be asked of a host.
+#: The calls of a host.
 DRIVER_CALLS = frozenset(
     name
     for base in Driver.__mro__
     for name in vars(base)
     if not name.startswith('_') and name not in ('uses_images', 'close')
 )
-#: Those of them that change nothing.
+#: The calls of a host that change nothing.
 _READ_ONLY_CALLS = frozenset((
     'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks',
     'has_retained_disks', 'list_host_contents', 'migration_status',
@@ -46,7 +46,7 @@ _READ_ONLY_CALLS = frozenset((
     'check_can_send_disks', 'images_in_use', 'next_event', 'console_output',
     'vnc',
 ))  # fmt: skip
-#: What may be asked of the world.
+#: The calls of the world.
 _WORLD_CALLS = frozenset((
     'running', 'guest', 'get_disks', 'dump', 'violations', 'calls_in_progress',
     'set_power', 'notify_change', 'inject_fault', 'inject_delay',
@@ -55,11 +55,11 @@ _WORLD_CALLS = frozenset((
 
 
 class ClientDisconnected(Exception):
-    """Whoever asked has hung up; what was asked for is not done."""
+    """The caller disconnected; its call is not done."""
 
 
 class WatchedWorld(World):
-    """All fake hosts, and a witness of guests that run twice."""
+    """All fake hosts, with a witness of guests that run twice."""
 
     def __init__(self, store: RecordStore) -> None:
         super().__init__(store)
@@ -67,12 +67,12 @@ class WatchedWorld(World):
         self._calls_in_progress: dict[int, list[str]] = {}
 
     def calls_in_progress(self) -> list[list[str]]:
-        """Return the calls that take their time: host, call, uuid."""
+        """Return the delayed calls: host, call, uuid."""
         return list(self._calls_in_progress.values())
 
     @contextlib.contextmanager
     def delayed_call(self, host: str, call: str, uuid: str) -> Iterator[None]:
-        """Show a call as one that takes its time."""
+        """Show a call in ``calls_in_progress``."""
         entry = [host, call, uuid]
         self._calls_in_progress[id(entry)] = entry
         try:
@@ -81,12 +81,12 @@ class WatchedWorld(World):
             del self._calls_in_progress[id(entry)]
 
     def violations(self) -> list[Record]:
-        """Return when a guest ran at more than one host, the first first."""
+        """Return the records of guests on more than one host, in order."""
         found = self._records('violations')
         return [found[name] for name in sorted(found)]
 
     def witness(self, uuid: str, call: str) -> None:
-        """Look at how many hosts a guest runs, now that ``call`` is done."""
+        """Check on how many hosts a guest runs after ``call``."""
         hosts = self.running(uuid)
         if len(hosts) < 2:
             self._running_twice.pop(uuid, None)
@@ -100,18 +100,18 @@ class WatchedWorld(World):
                 'call': call,
             }
             self.store.put(f'violations/{number:06d}', record)
-            LOG.error('Guest %s runs at %s after %s.', uuid, hosts, call)
+            LOG.error('Guest %s runs on %s after %s', uuid, hosts, call)
 
 
 class _UndelayedHost(FakeDriver):
-    """A host whose calls take their time before it is their turn."""
+    """A host whose calls are delayed before they take the lock."""
 
     def apply_delay(self, method: str, after: bool = False) -> None:
-        """Do nothing: that time was, or will be, taken by ``Hypervisor``."""
+        """Do nothing: ``Hypervisor`` applies the delays."""
 
 
 class Hypervisor:
-    """The hosts behind a socket."""
+    """The fake hosts behind a socket."""
 
     def __init__(self, store: RecordStore, path: str) -> None:
         self.world = WatchedWorld(store)
@@ -125,7 +125,7 @@ class Hypervisor:
     # -- the process ---------------------------------------------------------
 
     def listen(self) -> None:
-        """Take the socket; ConfigInvalid when that cannot be."""
+        """Listen on the socket; ConfigInvalid when that fails."""
         self._listener = socket.socket(socket.AF_UNIX)
         try:
             self._remove_stale()
@@ -139,7 +139,7 @@ class Hypervisor:
             ) from error
 
     def _remove_stale(self) -> None:
-        """Remove what an earlier start left; OSError when it still runs."""
+        """Remove the socket of a process that ended; OSError if it runs."""
         with socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.connect(self.path)
@@ -148,15 +148,15 @@ class Hypervisor:
             except ConnectionRefusedError:
                 os.unlink(self.path)
                 return
-        raise OSError('another process listens there')
+        raise OSError('another process listens on it')
 
     def serve(self) -> None:
-        """Answer until ``stop``."""
+        """Serve connections until ``stop``."""
         while True:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                # It was shut by ``stop``.
+                # ``stop`` closed the socket.
                 return
             with self._guard:
                 self._connections.add(connection)
@@ -168,7 +168,7 @@ class Hypervisor:
                 )
 
     def stop(self) -> None:
-        """Hang up on everybody; return when nothing is being done."""
+        """Close all connections; return when no call is running."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -189,7 +189,7 @@ class Hypervisor:
             while (frame := protocol.receive(connection)) is not None:
                 protocol.send(connection, self._handle(connection, frame))
         except (OSError, ClientDisconnected) as error:
-            LOG.debug('Whoever asked is gone: %s', error)
+            LOG.debug('A client disconnected: %s', error)
         finally:
             with self._guard:
                 self._connections.remove(connection)
@@ -210,8 +210,8 @@ class Hypervisor:
         except exception.MinovaException as error:
             return protocol.encode_error(error)
         except (LookupError, TypeError, ValueError) as error:
-            # A question that cannot be meant; the asker is told of it.
-            LOG.exception('%s failed', frame['call'])
+            # An invalid request; its caller gets the error.
+            LOG.exception('Call %s failed', frame['call'])
             cause, reason = type(error).__name__, str(error)
             return protocol.encode_error(
                 exception.OperationFailed(cause=cause, reason=reason)
@@ -219,9 +219,9 @@ class Hypervisor:
         return {'answer': protocol.encode(value)}
 
     def _delay(self, connection: socket.socket, span: float) -> None:
-        """Let time pass; Gone as soon as the asker hangs up.
+        """Wait; raise ClientDisconnected as soon as the caller disconnects.
 
-        One that waits for an answer says nothing, so whatever can be read is
+        A caller that waits for a response sends nothing, so readable data is
         the end of its connection.
         """
         if span and select.select([connection], [], [], span)[0]:
@@ -231,13 +231,13 @@ class Hypervisor:
 
     def _call_world(self, call: str, args: Any, kwargs: Any) -> Any:
         if call not in _WORLD_CALLS:
-            raise LookupError(f'{call} cannot be asked of the world')
+            raise LookupError(f'the world has no call {call}')
         with self._call_lock:
             if call != 'set_power':
                 return getattr(self.world, call)(*args, **kwargs)
             host, uuid, power = args
             self.world.set_power(host, uuid, PowerState(power))
-            self.world.witness(uuid, f'set_power at {host} from outside')
+            self.world.witness(uuid, f'set_power on {host} from outside')
             return None
 
     def _call_host(
@@ -249,7 +249,7 @@ class Hypervisor:
     ) -> Any:
         host, call = frame['host'], frame['call']
         if call not in DRIVER_CALLS:
-            raise LookupError(f'{call} cannot be asked of a host')
+            raise LookupError(f'a host has no call {call}')
         if call == 'next_event':
             return self._next_event(host, *args)
         uuid = str(getattr(args[0], 'uuid', args[0])) if args else ''
@@ -264,7 +264,7 @@ class Hypervisor:
                 )
 
     def _next_event(self, host: str, timeout: float) -> str | None:
-        # Not in turn: it waits for what the others do.
+        # Without the lock: it waits for the other calls.
         try:
             return self.world.event_queue(host).get(timeout=timeout)
         except queue.Empty:
@@ -278,14 +278,14 @@ class Hypervisor:
         method = getattr(self._hosts[host], call)
         if call in _READ_ONLY_CALLS:
             return method(*args, **kwargs)
-        # What was due before the call has happened before it.
+        # Apply what was due before the call.
         self.world.running(uuid)
         outcome = 'done'
         try:
             return method(*args, **kwargs)
         except exception.MinovaException as error:
-            outcome = f'refused: {error}'
+            outcome = f'failed: {error}'
             raise
         finally:
-            LOG.info('%s %s %s: %s', host, call, uuid, outcome)
-            self.world.witness(uuid, f'{call} at {host}')
+            LOG.debug('%s %s %s: %s', host, call, uuid, outcome)
+            self.world.witness(uuid, f'{call} on {host}')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration of a fake host: a guest is there when its time has passed."""
+"""Live migration of a fake host: a guest arrives after a set time."""
 
 from minova import exception
 from minova.objects.live_migrate_data import DestCheckData
@@ -15,12 +15,12 @@ from minova.virt.fake.host import fault_injectable
 from minova.virt.fake.world import now_seconds
 
 _MIB = 1 << 20
-#: Seconds after which a guest that is forced to move is there.
+#: Seconds after which a forced migration completes.
 _FORCED_SECONDS = 1.0
 
 
 class FakeLiveMigration(FakeHost):
-    """Live migration as a driver is asked for it."""
+    """Live migration of a fake host; see ``driver``."""
 
     @fault_injectable
     def check_can_live_migrate_destination(
@@ -44,11 +44,11 @@ class FakeLiveMigration(FakeHost):
         dest_check_data: DestCheckData,
         block_migration: bool | None,
     ) -> LiveMigrateData:
-        """Require the guest to run."""
+        """Require a running guest."""
         guest = self._get_guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.MigrationPreCheckError(
-                reason=f'guest {uuid} does not run at {self.host}'
+                reason=f'guest {uuid} does not run on {self.host}'
             )
         return LiveMigrateData(
             source_host=self.host,
@@ -63,19 +63,19 @@ class FakeLiveMigration(FakeHost):
         migrate_data: LiveMigrateData,
         image: str | None = None,
     ) -> LiveMigrateData:
-        """Note that a guest may come."""
+        """Record the incoming guest."""
         with self._store.lock(spec.uuid):
             self._reserve_addresses(spec)
             if self._world.apply_due(self.host, spec.uuid) is None:
-                arriving = {'source': migrate_data.source_host}
-                self._store.put(f'{self.host}/incoming/{spec.uuid}', arriving)
+                incoming = {'source': migrate_data.source_host}
+                self._store.put(f'{self.host}/incoming/{spec.uuid}', incoming)
         return migrate_data
 
     @fault_injectable
     def rollback_live_migration_at_destination(
         self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
-        """Forget it again, with what came of its disks."""
+        """Delete the incoming record and received disks."""
         with self._store.lock(uuid):
             self._store.delete(f'{self.host}/incoming/{uuid}')
             self._store.delete(f'{self.host}/reserved/{uuid}')
@@ -86,11 +86,12 @@ class FakeLiveMigration(FakeHost):
     def start_live_migration(
         self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
-        """Note when the guest will be there."""
+        """Record when the guest arrives."""
         with self._locked_record(uuid) as record:
             if record['power'] not in POWERED_ON:
                 raise exception.GuestFailed(
-                    instance_id=uuid, reason='it is off and cannot be moved'
+                    instance_id=uuid,
+                    reason='the guest is off and cannot migrate live',
                 )
             if record['move'] and record['move']['state'] == 'running':
                 return
@@ -104,7 +105,7 @@ class FakeLiveMigration(FakeHost):
 
     @fault_injectable
     def migration_status(self, uuid: str) -> MigrationStatus:
-        """Tell how far the move is."""
+        """Return the progress as a share of the set time."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
             moved = self._store.get(f'{self.host}/migrated/{uuid}')
@@ -128,11 +129,11 @@ class FakeLiveMigration(FakeHost):
     def tune_migration(
         self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
-        """What is acted out takes the time that it takes."""
+        """Do nothing: a fake migration takes its set time."""
 
     @fault_injectable
     def abort_migration(self, uuid: str) -> None:
-        """End the move if it still runs."""
+        """End a running migration."""
         if self._get_guest(uuid) is None:
             return
         with self._locked_record(uuid) as record:
@@ -141,7 +142,7 @@ class FakeLiveMigration(FakeHost):
 
     @fault_injectable
     def force_complete(self, uuid: str) -> None:
-        """Pause the guest; it is there soon, and goes on there."""
+        """Pause the guest; it arrives soon and runs there."""
         if self._get_guest(uuid) is None:
             return
         with self._locked_record(uuid) as record:

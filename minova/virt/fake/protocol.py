@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What crosses the socket between a compute and the fake hypervisor.
+"""The messages between a compute service and the fake hypervisor.
 
-A frame is its length, four bytes, the highest first, and so many bytes of
-JSON. A question is ``{"host": H, "call": C, "args": [...], "kwargs": {...}}``,
-without a host for one that is put to the world and not to a host. Its answer
-is ``{"answer": V}``, or ``{"error": CLASS, "kwargs": {...}}`` with a class of
-``minova.exception``. One question is asked at a time on a connection.
+A frame is a length of four bytes, big-endian, and that many bytes of JSON. A
+request is ``{"host": H, "call": C, "args": [...], "kwargs": {...}}``; host is
+null for a call of the world. The response is ``{"answer": V}``, or ``{"error":
+CLASS, "kwargs": {...}}`` with a class of ``minova.exception``. A connection
+has one request at a time.
 """
 
 import base64
@@ -32,7 +32,7 @@ from minova.virt.driver import VncEndpoint
 Json = dict[str, Any]
 
 _LENGTH = struct.Struct('>I')
-#: Marks an object of one of the classes below.
+#: The key that names the class of an object.
 _CLASS = '~'
 
 
@@ -65,7 +65,7 @@ _CLASSES: dict[str, Callable[[Json], object]] = {
 
 
 def encode(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value in its JSON form."""
     if isinstance(value, list | tuple):
         return [encode(one) for one in value]
     name = type(value).__name__
@@ -79,7 +79,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what ``encode`` was given; a list for a tuple."""
+    """Return the value of a JSON form; a list for a tuple."""
     if isinstance(value, list):
         return [decode(one) for one in value]
     if isinstance(value, dict) and _CLASS in value:
@@ -89,26 +89,26 @@ def decode(value: Any) -> Any:
 
 
 def encode_error(error: exception.MinovaException) -> Json:
-    """Return the answer that an error is."""
+    """Return the response for an error."""
     return {'error': type(error).__name__, 'kwargs': error.kwargs}
 
 
 def unpack_answer(answer: Json) -> Any:
-    """Return the value of an answer, or raise its error."""
+    """Return the value of a response, or raise its error."""
     if 'error' in answer:
         raise getattr(exception, answer['error'])(**answer['kwargs'])
     return decode(answer['answer'])
 
 
 def send(connection: socket.socket, frame: Json) -> None:
-    """Send a frame; OSError when the other side is gone."""
-    # Enums go as their numbers.
+    """Send a frame; OSError when the connection ended."""
+    # Enums are encoded as their numbers.
     body = orjson.dumps(frame)
     connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
 def receive(connection: socket.socket) -> Json | None:
-    """Wait for a frame; None when the other side has hung up."""
+    """Wait for a frame; None when the connection ended."""
     head = _read(connection, _LENGTH.size)
     body = head and _read(connection, _LENGTH.unpack(head)[0])
     if not body:
@@ -118,7 +118,7 @@ def receive(connection: socket.socket) -> Json | None:
 
 
 def _read(connection: socket.socket, size: int) -> bytes | None:
-    """Read so many bytes; None when the connection ends before."""
+    """Read ``size`` bytes; None when the connection ends before."""
     found = bytearray()
     while len(found) < size:
         more = connection.recv(size - len(found))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake hypervisor from another process, through its socket.
+"""The client of the fake hypervisor's process.
 
-Nothing is kept here: whoever asks may be killed or frozen at any point, and
-what it asked for is then done or not done. ``hypervisor`` is the other side.
+It keeps no state: a caller may be killed or frozen at any point, and its call
+is then done or not done. ``hypervisor`` is the server.
 """
 
 import socket
@@ -31,7 +31,7 @@ JsonDict = dict[str, Any]
 
 
 class ConnectionPool:
-    """Connections to a hypervisor: as many as questions at one time."""
+    """Connections to the hypervisor, one per concurrent call."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -39,10 +39,10 @@ class ConnectionPool:
         self._idle: list[socket.socket] = []
 
     def call(self, frame: protocol.Json) -> Any:
-        """Ask and return the answer; OSError when nobody answers.
+        """Send a request and return its answer; OSError without one.
 
-        Every question may be put again, so one on a connection that has
-        ended meanwhile is put again on a new one.
+        Every request may be repeated, so a request on a connection that ended
+        meanwhile is repeated on a new one.
         """
         with self._guard:
             connection = self._idle.pop() if self._idle else None
@@ -52,7 +52,7 @@ class ConnectionPool:
         if answer is None:
             answer = self._exchange(self._connect(), frame)
         if answer is None:
-            raise ConnectionError(f'{self.path} has hung up')
+            raise ConnectionError(f'{self.path} closed the connection')
         return protocol.unpack_answer(answer)
 
     def _connect(self) -> socket.socket:
@@ -67,13 +67,13 @@ class ConnectionPool:
     def _exchange(
         self, connection: socket.socket, frame: protocol.Json
     ) -> protocol.Json | None:
-        """Put a question; None when the connection ended before an answer."""
+        """Send a request; None when the connection ended before the answer."""
         answer = None
         try:
             protocol.send(connection, frame)
             answer = protocol.receive(connection)
         except ConnectionError:
-            # As one that is idle since a hypervisor that is no more.
+            # For example an idle connection to a hypervisor that ended.
             answer = None
         finally:
             if answer is None:
@@ -84,7 +84,7 @@ class ConnectionPool:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all idle connections."""
         with self._guard:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -92,7 +92,7 @@ class ConnectionPool:
 
 
 class RemoteDriver:
-    """One fake host, in the hypervisor's process."""
+    """The driver of a fake host in the process of the hypervisor."""
 
     uses_images = False
 
@@ -122,18 +122,18 @@ class RemoteDriver:
             about = args[0] if args else '(any)'
             raise exception.GuestFailed(
                 instance_id=getattr(about, 'uuid', about),
-                reason=f'{call}: the fake hypervisor at {self.connections.path} '
-                f'does not answer: {error}',
+                reason=f'{call}: the fake hypervisor at '
+                f'{self.connections.path} does not answer: {error}',
             ) from error
 
     # -- the host ------------------------------------------------------------
 
     def inventory(self) -> Inventory:
-        """Ask."""
+        """Return the resources of the host."""
         return cast(Inventory, self._call('inventory'))
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait at the hypervisor; when it is away, just as long here."""
+        """Wait at the hypervisor, or as long here when it is unreachable."""
         try:
             return cast('str | None', self._call('next_event', timeout))
         except exception.GuestFailed:
@@ -141,63 +141,63 @@ class RemoteDriver:
             return None
 
     def close(self) -> None:
-        """Hang up; the guests run on."""
+        """Close the connections; the guests keep running."""
         self.connections.close()
 
     # -- guests --------------------------------------------------------------
 
     def guests(self) -> list[Guest]:
-        """Ask."""
+        """Return all guests."""
         return cast(list[Guest], self._call('guests'))
 
     def guest(self, uuid: str) -> Guest | None:
-        """Ask."""
+        """Return one guest."""
         return cast('Guest | None', self._call('guest', uuid))
 
     def define(self, spec: GuestSpec) -> None:
-        """Ask."""
+        """Define a guest."""
         self._call('define', spec)
 
     def start(self, uuid: str) -> None:
-        """Ask."""
+        """Start a guest."""
         self._call('start', uuid)
 
     def shutdown(self, uuid: str) -> None:
-        """Ask."""
+        """Shut a guest down."""
         self._call('shutdown', uuid)
 
     def power_off(self, uuid: str) -> None:
-        """Ask."""
+        """Power a guest off."""
         self._call('power_off', uuid)
 
     def pause(self, uuid: str) -> None:
-        """Ask."""
+        """Pause a guest."""
         self._call('pause', uuid)
 
     def unpause(self, uuid: str) -> None:
-        """Ask."""
+        """Unpause a guest."""
         self._call('unpause', uuid)
 
     def suspend(self, uuid: str) -> None:
-        """Ask."""
+        """Suspend a guest."""
         self._call('suspend', uuid)
 
     def has_managed_save(self, uuid: str) -> bool:
-        """Ask."""
+        """Return whether a guest is suspended."""
         return cast(bool, self._call('has_managed_save', uuid))
 
     def resume(self, uuid: str) -> None:
-        """Ask."""
+        """Resume a guest."""
         self._call('resume', uuid)
 
     def destroy(self, uuid: str) -> None:
-        """Ask."""
+        """Destroy a guest."""
         self._call('destroy', uuid)
 
     # -- disks ---------------------------------------------------------------
 
     def create_disks(self, spec: GuestSpec, image: str | None) -> None:
-        """Ask."""
+        """Create disks."""
         self._call('create_disks', spec, image)
 
     def images_in_use(self) -> set[str]:
@@ -205,69 +205,69 @@ class RemoteDriver:
         return set()
 
     def has_disks(self, uuid: str) -> bool:
-        """Ask."""
+        """Return whether disks exist."""
         return cast(bool, self._call('has_disks', uuid))
 
     def grow_disks(self, spec: GuestSpec) -> None:
-        """Ask."""
+        """Grow disks."""
         self._call('grow_disks', spec)
 
     def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
-        """Ask."""
+        """Create a rescue disk."""
         self._call('create_rescue_disk', spec, image)
 
     def remove_rescue_disk(self, uuid: str) -> None:
-        """Ask."""
+        """Remove a rescue disk."""
         self._call('remove_rescue_disk', uuid)
 
     def remove_disks(self, uuid: str) -> None:
-        """Ask."""
+        """Remove disks."""
         self._call('remove_disks', uuid)
 
     def prepare_disk_transfer(self, spec: GuestSpec) -> TransferTicket:
-        """Ask."""
+        """Issue a transfer ticket."""
         return cast(TransferTicket, self._call('prepare_disk_transfer', spec))
 
     def check_can_send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
-        """Ask."""
+        """Check a disk transfer."""
         self._call('check_can_send_disks', uuid, dest, transfer_ticket)
 
     def send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> list[TransferProgress]:
-        """Ask; when it answers all is done."""
+        """Send the disks; the answer arrives when all is done."""
         return cast(
             list[TransferProgress],
             self._call('send_disks', uuid, dest, transfer_ticket),
         )
 
     def commit_received_disks(self, uuid: str) -> None:
-        """Ask."""
+        """Commit received disks."""
         self._call('commit_received_disks', uuid)
 
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
-        """Ask."""
+        """Retain disks."""
         self._call('retain_disks', uuid, copy=copy)
 
     def restore_disks(self, uuid: str) -> None:
-        """Ask."""
+        """Restore retained disks."""
         self._call('restore_disks', uuid)
 
     def discard_disks(self, uuid: str) -> None:
-        """Ask."""
+        """Discard retained disks."""
         self._call('discard_disks', uuid)
 
     def has_retained_disks(self, uuid: str) -> bool:
-        """Ask."""
+        """Return whether disks are retained."""
         return cast(bool, self._call('has_retained_disks', uuid))
 
     def list_host_contents(self) -> list[HostArtifact]:
-        """Ask."""
+        """Return the contents of the host."""
         return cast(list[HostArtifact], self._call('list_host_contents'))
 
-    # -- moves ---------------------------------------------------------------
+    # -- live migration ------------------------------------------------------
 
     def check_can_live_migrate_destination(
         self,
@@ -276,7 +276,7 @@ class RemoteDriver:
         block_migration: bool | None,
         disk_over_commit: bool,
     ) -> DestCheckData:
-        """Ask."""
+        """Check the destination of a migration."""
         return cast(
             DestCheckData,
             self._call(
@@ -294,7 +294,7 @@ class RemoteDriver:
         dest_check_data: DestCheckData,
         block_migration: bool | None,
     ) -> LiveMigrateData:
-        """Ask."""
+        """Check the source of a migration."""
         return cast(
             LiveMigrateData,
             self._call(
@@ -311,7 +311,7 @@ class RemoteDriver:
         migrate_data: LiveMigrateData,
         image: str | None = None,
     ) -> LiveMigrateData:
-        """Ask."""
+        """Prepare the destination of a migration."""
         return cast(
             LiveMigrateData,
             self._call('pre_live_migration', spec, migrate_data, image),
@@ -320,7 +320,7 @@ class RemoteDriver:
     def rollback_live_migration_at_destination(
         self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
-        """Ask."""
+        """Roll back the destination of a migration."""
         self._call(
             'rollback_live_migration_at_destination', uuid, migrate_data
         )
@@ -328,39 +328,39 @@ class RemoteDriver:
     def start_live_migration(
         self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
-        """Ask."""
+        """Start a migration."""
         self._call('start_live_migration', uuid, dest, migrate_data)
 
     def migration_status(self, uuid: str) -> MigrationStatus:
-        """Ask."""
+        """Return the progress of a migration."""
         return cast(MigrationStatus, self._call('migration_status', uuid))
 
     def tune_migration(
         self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
-        """What is acted out takes the time that it takes."""
+        """Do nothing: a fake migration takes its configured time."""
 
     def abort_migration(self, uuid: str) -> None:
-        """Ask."""
+        """Abort a migration."""
         self._call('abort_migration', uuid)
 
     def force_complete(self, uuid: str) -> None:
-        """Ask."""
+        """Let a migration complete soon."""
         self._call('force_complete', uuid)
 
     # -- consoles ------------------------------------------------------------
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
-        """Ask."""
+        """Return the end of the console output."""
         return cast(bytes, self._call('console_output', uuid, max_bytes))
 
     def vnc(self, uuid: str) -> VncEndpoint:
-        """Ask."""
+        """Return the VNC endpoint."""
         return cast(VncEndpoint, self._call('vnc', uuid))
 
 
 class RemoteWorld:
-    """All fake hosts from outside; each method is ``world.World``'s."""
+    """All fake hosts from outside; each method is that of ``World``."""
 
     def __init__(self, path: str) -> None:
         self._connections = ConnectionPool(path)
@@ -370,7 +370,7 @@ class RemoteWorld:
         return self._connections.call(frame)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._connections.close()
 
     def running(self, uuid: str) -> list[str]:
@@ -390,54 +390,54 @@ class RemoteWorld:
         )
 
     def dump(self) -> dict[str, dict[str, dict[str, Record]]]:
-        """Return all that is on the hosts: host, kind, uuid, record."""
+        """Return all records: host, kind, uuid, record."""
         return cast(dict[str, Any], self._call('dump'))
 
     def violations(self) -> list[Record]:
-        """Return when a guest ran at more than one host, the first first.
+        """Return the records of guests on more than one host, in order.
 
-        Each with ``at`` (seconds of the hypervisor's time of day), ``uuid``,
-        ``hosts``, and the ``call`` with which it began.
+        Each has ``at`` (seconds of the hypervisor's time of day), ``uuid``,
+        ``hosts``, and the ``call`` after which it was found.
         """
         return cast(list[Record], self._call('violations'))
 
     def calls_in_progress(self) -> list[list[str]]:
-        """Return the calls that take their time: host, call, uuid."""
+        """Return the delayed calls: host, call, uuid."""
         return cast(list[list[str]], self._call('calls_in_progress'))
 
     def set_power(self, host: str, uuid: str, power: PowerState) -> None:
-        """Let a guest change by itself, or by somebody on its host."""
+        """Change the power of a guest from outside."""
         self._call('set_power', host, uuid, int(power))
 
     def notify_change(self, host: str, uuid: str) -> None:
-        """Tell the compute of a host that a guest changed."""
+        """Notify the driver of a host that a guest changed."""
         self._call('notify_change', host, uuid)
 
     def inject_fault(
         self,
         host: str,
         method: str,
-        error: str = 'ordered by a test',
+        error: str = 'injected fault',
         times: int = 1,
         kind: str = 'GuestFailed',
     ) -> None:
-        """Let the next ``times`` calls of a driver method on a host fail."""
+        """Let the next ``times`` calls of a driver method fail."""
         self._call('inject_fault', host, method, error, times, kind)
 
     def inject_delay(
         self, host: str, method: str, seconds: float, after: bool = False
     ) -> None:
-        """Let every call of a driver method on a host take so long."""
+        """Delay every call of a driver method on a host."""
         self._call('inject_delay', host, method, seconds, after)
 
     def set_migration_seconds(self, seconds: float) -> None:
-        """Let live migrations that begin from now on take so long."""
+        """Set the duration of live migrations that start from now on."""
         self._call('set_migration_seconds', seconds)
 
     def set_vnc_endpoint(self, host: str, port: int) -> None:
-        """Let the screens of all guests be there."""
+        """Set the VNC endpoint of all guests."""
         self._call('set_vnc_endpoint', host, port)
 
     def clear_faults(self) -> None:
-        """Take back every fault and delay that was ordered."""
+        """Remove all injected faults and delays."""
         self._call('clear_faults')

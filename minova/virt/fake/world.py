@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All fake hosts: what is on them, and what the world outside does to them.
+"""All fake hosts: their records, and changes from outside.
 
-Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID`` (disks
-kept for a way back), ``HOST/incoming/UUID`` (room for a guest that comes),
-``HOST/tickets/UUID`` (who may hand disks over, see ``prepare_disk_transfer``),
-``HOST/reserved/UUID`` (the addresses that networks of libvirt would keep),
-``HOST/migrated/UUID`` (a guest that went), ``HOST/faults/METHOD``,
-``HOST/delays/METHOD``, ``orders/migration`` and ``orders/screens``. Times in
-them are seconds of the clock's time of day; what is due is done by whoever
-looks next.
+Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID``
+(retained disks), ``HOST/incoming/UUID`` (an incoming guest),
+``HOST/tickets/UUID`` (see ``prepare_disk_transfer``), ``HOST/reserved/UUID``
+(addresses that libvirt networks would reserve), ``HOST/migrated/UUID`` (a
+guest that left), ``HOST/faults/METHOD``, ``HOST/delays/METHOD``,
+``orders/migration`` and ``orders/screens``. Times are seconds of the clock's
+time of day; the next access to a guest applies what is due.
 """
 
 import os
@@ -30,7 +29,7 @@ def now_seconds() -> float:
 
 
 def open_record_store() -> RecordStore:
-    """Return the shelf that the configuration names."""
+    """Return the configured record store."""
     directory = CONF.fake.directory
     return DirectoryRecordStore(
         directory or os.path.join(CONF.state_path, 'fake')
@@ -38,9 +37,9 @@ def open_record_store() -> RecordStore:
 
 
 class World:
-    """All fake hosts; what tests and simulations see and do from outside."""
+    """All fake hosts, as tests and simulations see and change them."""
 
-    #: What a host can have of a guest.
+    #: The kinds of records of a guest on a host.
     RECORD_KINDS = (
         'guests',
         'disks',
@@ -66,7 +65,7 @@ class World:
         ]
 
     def list_hosts(self) -> list[str]:
-        """Return the hosts that have been used."""
+        """Return the hosts that were opened."""
         return self.store.list_names('hosts')
 
     def guest(self, host: str, uuid: str) -> Record | None:
@@ -83,9 +82,9 @@ class World:
         )
 
     def dump(self) -> dict[str, dict[str, dict[str, Record]]]:
-        """Return all that is on the hosts: host, kind, uuid, record.
+        """Return all records: host, kind, uuid, record.
 
-        Kinds are those of ``KINDS``.
+        Kinds are ``RECORD_KINDS``.
         """
         for host in self.list_hosts():
             for uuid in self.store.list_names(f'{host}/guests'):
@@ -108,7 +107,7 @@ class World:
     # -- done from outside ---------------------------------------------------
 
     def set_power(self, host: str, uuid: str, power: PowerState) -> None:
-        """Let a guest change by itself, or by somebody on its host."""
+        """Change the power of a guest from outside."""
         with self.store.lock(uuid):
             record = self.apply_due(host, uuid)
             if record is None:
@@ -123,35 +122,34 @@ class World:
         self,
         host: str,
         method: str,
-        error: str = 'ordered by a test',
+        error: str = 'injected fault',
         times: int = 1,
         kind: str = 'GuestFailed',
     ) -> None:
         """Let the next ``times`` calls of a driver method on a host fail."""
-        order = {'error': error, 'times': times, 'kind': kind}
-        self.store.put(f'{host}/faults/{method}', order)
+        setting = {'error': error, 'times': times, 'kind': kind}
+        self.store.put(f'{host}/faults/{method}', setting)
 
     def inject_delay(
         self, host: str, method: str, seconds: float, after: bool = False
     ) -> None:
-        """Let every call of a driver method on a host take so long.
+        """Delay every call of a driver method on a host.
 
-        It takes its time and then acts; with ``after`` it acts at once and
-        takes its time to answer.
+        The delay comes before the call, or with ``after`` before its answer.
         """
-        order = {'seconds': seconds, 'after': after}
-        self.store.put(f'{host}/delays/{method}', order)
+        setting = {'seconds': seconds, 'after': after}
+        self.store.put(f'{host}/delays/{method}', setting)
 
     def set_migration_seconds(self, seconds: float) -> None:
-        """Let live migrations that begin from now on take so long."""
+        """Set the duration of live migrations that start from now on."""
         self.store.put('orders/migration', {'seconds': seconds})
 
     def set_vnc_endpoint(self, host: str, port: int) -> None:
-        """Let the screens of all guests be where somebody plays VNC."""
+        """Set the VNC endpoint of all guests."""
         self.store.put('orders/screens', {'host': host, 'port': port})
 
     def clear_faults(self) -> None:
-        """Take back every fault and delay that was ordered."""
+        """Remove all injected faults and delays."""
         for host in self.list_hosts():
             for kind in ('faults', 'delays'):
                 for name in self.store.list_names(f'{host}/{kind}'):
@@ -161,28 +159,30 @@ class World:
     # -- what was ordered ----------------------------------------------------
 
     def delay(self, host: str, method: str, after: bool) -> float:
-        """Return how long a call takes, before or after it acts."""
-        order = self.store.get(f'{host}/delays/{method}')
-        if order is None or order.get('after', False) != after:
+        """Return the delay of a call, before or after it."""
+        setting = self.store.get(f'{host}/delays/{method}')
+        if setting is None or setting.get('after', False) != after:
             return 0.0
-        return float(order['seconds'])
+        return float(setting['seconds'])
 
     def migration_seconds(self) -> float:
-        """Return how long a live migration takes."""
-        order = self.store.get('orders/migration')
-        if order is not None:
-            return float(order['seconds'])
+        """Return the duration of a live migration."""
+        setting = self.store.get('orders/migration')
+        if setting is not None:
+            return float(setting['seconds'])
         return float(CONF.fake.migration_seconds)
 
     def vnc_endpoint(self) -> VncEndpoint | None:
-        """Return where the screens of guests are, if they are anywhere."""
-        order = self.store.get('orders/screens')
-        return VncEndpoint(order['host'], order['port']) if order else None
+        """Return the VNC endpoint of all guests, if one is set."""
+        setting = self.store.get('orders/screens')
+        return (
+            VncEndpoint(setting['host'], setting['port']) if setting else None
+        )
 
     # -- events --------------------------------------------------------------
 
     def notify_change(self, host: str, uuid: str) -> None:
-        """Tell the driver of a host in this process that a guest changed."""
+        """Notify the driver of a host in this process of a changed guest."""
         self.event_queue(host).put(uuid)
 
     def event_queue(self, host: str) -> 'queue.SimpleQueue[str]':
@@ -192,19 +192,19 @@ class World:
     # -- what is due ---------------------------------------------------------
 
     def apply_due(self, host: str, uuid: str) -> Record | None:
-        """Do what is due of a guest; return its record. Needs its lock."""
-        arriving = self.store.get(f'{host}/incoming/{uuid}')
-        if arriving is not None:
-            self._migrate_if_due(arriving['source'], uuid)
+        """Apply what is due for a guest; return its record. Needs its lock."""
+        incoming = self.store.get(f'{host}/incoming/{uuid}')
+        if incoming is not None:
+            self._migrate_if_due(incoming['source'], uuid)
         self._migrate_if_due(host, uuid)
         record = self.store.get(f'{host}/guests/{uuid}')
         if record is None:
             return None
-        if arriving is not None:
-            # It has come; what it went through is the other host's to tell.
+        if incoming is not None:
+            # The guest has arrived; the source reports the migration.
             self.store.delete(f'{host}/incoming/{uuid}')
             if (record['move'] or {}).get('paused'):
-                # Only until it was here.
+                # A forced migration pauses the guest until it arrives.
                 record['power'] = int(PowerState.RUNNING)
             record['move'] = None
             self.store.put(f'{host}/guests/{uuid}', record)
@@ -217,7 +217,7 @@ class World:
         return record
 
     def _migrate_if_due(self, source: str, uuid: str) -> None:
-        """Let a guest whose migration is over be at its destination."""
+        """Move a guest to its destination when its migration is due."""
         record = self.store.get(f'{source}/guests/{uuid}')
         move = record.get('move') if record else None
         if record is None or not move or move['state'] != 'running':
@@ -226,14 +226,20 @@ class World:
             return
         dest = move['dest']
         if dest == source:
-            # It has just come; who looks next forgets how.
+            # The guest has just arrived; ``apply_due`` clears the rest.
             return
         if record['power'] not in POWERED_ON:
-            move |= {'state': 'failed', 'error': 'it went off on the way'}
+            move |= {
+                'state': 'failed',
+                'error': 'the guest went off during the migration',
+            }
             self.store.put(f'{source}/guests/{uuid}', record)
             return
         if self.store.get(f'{dest}/incoming/{uuid}') is None:
-            move |= {'state': 'failed', 'error': f'{dest} does not receive it'}
+            move |= {
+                'state': 'failed',
+                'error': f'{dest} is not prepared to receive the guest',
+            }
             self.store.put(f'{source}/guests/{uuid}', record)
             return
         disk = self.store.get(f'{source}/disks/{uuid}')

@@ -1,36 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts that are driven through libvirt.
 
-General, for every hypervisor that libvirt knows:
+The modules here serve every hypervisor of libvirt; they import nothing from
+the packages below. Importing this package does not need libvirt-python,
+importing its modules does.
 
-* ``connection``: opening, reopening, events, errors
-* ``xml``: what a guest is, in libvirt's language; ``hardware``, ``elements``:
-  parts of it
-* ``guests``, ``host``: the guests and the host as a driver is asked for them
-* ``disks``: files in a directory a guest; ``owned``: whose a directory is;
-  ``backing``: what a disk is over, by its header
-* ``consoles``: what guests say, and where their screens are
-* ``driver``: the parts put together
-
-For QEMU, with real machines:
-
-* ``qemu``: the driver of a host; ``site``: what a host is by its options;
-  ``acceleration``: whether KVM works there
-* ``profiles``: what its guests are like by the options; ``emulators``: which
-  QEMU runs them
-* ``qemu_disks``: its disks; of these ``qcow2`` makes and grows files,
-  ``overlays`` checks what they stand on, ``remote`` hands them to other hosts
-* ``moves``: live migration; ``sharing``: whether two hosts see one directory
-* ``networks``: what guests are plugged into
-
-For libvirt's test driver alone, which has no real machines and forgets its
-guests with the process:
-
-* ``embedded``: a host that outlives its process
-* ``embedded_guests``: its guests, in libvirt and written down
-* ``records``: what it keeps, in a directory
-* ``passage``: how a guest goes from one such host to another
-* ``acted``: live migration between them, acted out
-
-Importing this package does not need libvirt-python; its modules do.
+================== ===========================================================
+module             what it holds
+================== ===========================================================
+driver             the parts of a host behind one interface
+host               the host: resources, events
+guests             the guests
+disks              the disks: files, in one directory per guest
+plain_files        disks that are plain sparse files
+sparse_files       copying and extending files with holes
+qcow2_header       the backing file of a qcow2 disk, from its header
+consoles           console logs and VNC endpoints
+networks           host networks, bridges and DHCP reservations
+xml                the XML of a guest
+xml_devices        the parts that extra specs and image properties change
+xml_elements       elements whose content is always valid XML
+connection         the connection to libvirt
+connection_attempt one attempt to open it
+events             libvirt's event loop, and the guests that changed
+errors             libvirt's errors, and the exceptions for them
+qemu               QEMU hosts, with real guests
+embedded           hosts on libvirt's test driver, without real guests
+================== ===========================================================
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guests of a libvirt say, and where their screens are.
+"""The console logs of guests and the endpoints of their VNC servers.
 
-What a guest says on its first serial port is in a file of the host, which
-libvirt's virtlogd or QEMU itself writes. virtlogd puts a file that grew large
-aside as ``console.log.0`` and the older ones as ``.1``, ``.2`` and so on.
+virtlogd, or QEMU itself, writes the output of the first serial port to a file
+on the host. virtlogd renames a large file to ``console.log.0``, the older ones
+to ``.1``, ``.2`` and so on.
 """
 
 import os
@@ -13,22 +13,22 @@ from xml.etree import ElementTree
 from minova import exception
 from minova.virt.driver import VncEndpoint
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import lookup_domain
-from minova.virt.libvirt.connection import translate_errors
+from minova.virt.libvirt.errors import lookup_domain
+from minova.virt.libvirt.errors import translate_errors
 
-#: How many older files are looked into; virtlogd keeps three.
+#: The number of rotated files to read; virtlogd keeps three.
 _MAX_ROTATED = 3
 
 
 class ConsoleStorage(Protocol):
-    """What must be known of where a guest's files are."""
+    """The place of console logs."""
 
     def console_log(self, uuid: str) -> str:
-        """Return the file that keeps what the guest says."""
+        """Return the path of the log of the first serial port."""
 
 
 class Consoles:
-    """The consoles of the guests that the libvirt of ``connection`` has."""
+    """The consoles of the guests of ``connection``."""
 
     def __init__(
         self,
@@ -36,15 +36,15 @@ class Consoles:
         storage: ConsoleStorage,
         no_vnc_reason: str | None = None,
     ) -> None:
-        """``no_vnc_reason`` says why guests have no VNC, if so."""
+        """``no_vnc_reason`` says why no guest has VNC, None if they have."""
         self._connection = connection
         self._storage = storage
         self._no_vnc_reason = no_vnc_reason
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
-        """Read the end of the guest's log, and of what was put aside of it.
+        """Read the end of the log and of its rotated files.
 
-        GuestFailed when a file is there and cannot be read.
+        GuestFailed when a file exists and cannot be read.
         """
         path = self._storage.console_log(uuid)
         try:
@@ -52,11 +52,11 @@ class Consoles:
         except OSError as error:
             raise exception.GuestFailed(
                 instance_id=uuid,
-                reason=f'its console log cannot be read: {error}',
+                reason=f'the console log cannot be read: {error}',
             ) from error
 
     def vnc(self, uuid: str) -> VncEndpoint:
-        """Read in the running guest's definition where it listens."""
+        """Return the VNC endpoint in the definition of the running guest."""
         domain = lookup_domain(self._connection.get(), uuid)
         with translate_errors(uuid):
             text = (
@@ -66,7 +66,7 @@ class Consoles:
             )
         if text is None:
             raise exception.InstanceNotReady(
-                instance_id=uuid, reason='its guest does not run'
+                instance_id=uuid, reason='the guest does not run'
             )
         if self._no_vnc_reason is not None:
             raise exception.ConsoleTypeUnavailable(
@@ -82,9 +82,9 @@ class Consoles:
 
 
 def parse_vnc_endpoint(definition: str) -> VncEndpoint | None:
-    """Return where a running guest's definition says that its VNC is.
+    """Return the VNC endpoint in the definition of a running guest.
 
-    None when it has none, or no port yet.
+    None without VNC or before a port is assigned.
     """
     root = ElementTree.fromstring(definition)  # noqa: S314  libvirt wrote it
     graphics = root.find("./devices/graphics[@type='vnc']")
@@ -99,14 +99,14 @@ def parse_vnc_endpoint(definition: str) -> VncEndpoint | None:
     port = graphics.get('port', '')
     if not port.isdecimal() or port == '0':
         return None
-    # Of type network it has an address once the guest runs.
+    # The type network gets an address when the guest runs.
     addresses = [a for one in listens if (a := one.get('address'))]
     host = addresses[0] if addresses else graphics.get('listen')
     return VncEndpoint(host or '127.0.0.1', int(port))
 
 
 def _read_log_tail(path: str, size: int) -> bytes:
-    """Return the last ``size`` bytes of a log and of its older files."""
+    """Return the last ``size`` bytes of a log and its rotated files."""
     found = b''
     for name in (
         path,
@@ -119,12 +119,12 @@ def _read_log_tail(path: str, size: int) -> bytes:
 
 
 def _read_tail(path: str, size: int) -> bytes:
-    """Return at most ``size`` bytes; none of a file that is not there."""
+    """Return at most ``size`` bytes; none of a missing file."""
     try:
         with open(path, 'rb') as file:
             length = os.fstat(file.fileno()).st_size
             file.seek(max(0, length - size))
-            # It may have grown or been cut since.
+            # The file may have grown or been truncated meanwhile.
             return file.read(size)
     except FileNotFoundError:
         return b''

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of guests: files, in one directory a guest.
+"""The disks of guests: files, in one directory per guest.
 
-Below the directory of a host's instances::
+Below the directory of instances of a host::
 
-    UUID/disk          the root disk: where it is, all disks are
+    UUID/disk                   the root disk, created last
     UUID/disk.ephemeral, UUID/disk.swap
-    UUID/kernel, UUID/ramdisk  what is started instead of the root disk
-    UUID/disk.config    the config drive, of guests that have one
-    UUID/disk.rescue   what it starts from while it is rescued
-    UUID/console.log   what the guest said on its first serial port
-    UUID_resize/       the disks that are set aside for a way back
-    .UUID.part/        a copy that is being made, or was when it was cut short
-    .UUID.gone/        what is being removed
-    .UUID.HOST.coming/ what comes to a host from another, see ``remote``
+    UUID/kernel, UUID/ramdisk   for a guest that boots a kernel directly
+    UUID/disk.config            the config drive
+    UUID/disk.rescue            the boot disk of a rescued guest
+    UUID/console.log            the output of the first serial port
+    UUID_resize/                disks that are retained for a revert
+    .UUID.part/                 an unfinished copy
+    .UUID.deleting/             a directory that is being removed
+    .UUID.HOST.incoming/        disks that another host sends, see
+                                ``qemu.disk_transfer``
 
-Each change is one rename: what has a final name is whole. What a crash leaves
-under the other names is removed when the change is made again, or when the
-disks are removed.
+Each change is one rename, so a file or directory with a final name is
+complete. A crash leaves the other names; the repeated change or the removal of
+the disks cleans them up.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,6 @@ from collections.abc import Iterator
 import contextlib
 import os
 import re
-import shutil
 import stat
 from typing import Protocol
 
@@ -34,28 +34,27 @@ from minova.virt.driver import GuestSpec
 from minova.virt.host_contents import DiskArtifacts
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.qcow2_header import read_backing_file
+from minova.virt.libvirt.sparse_files import copy_sparse
+from minova.virt.libvirt.sparse_files import remove_tree
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
-from minova.virt.transfer.blocks import extents
 
-#: The names that are made here, and what they stand for.
+#: The names of the directories: uuid of the guest, kind of directory.
 _ARTIFACT_NAME = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
-    r'(?P<suffix>|_resize|\.part|\.gone|\..+\.coming)'
+    r'(?P<suffix>|_resize|\.part|\.deleting|\..+\.incoming)'
 )
-#: The disk by which a guest is told what it is, where there is one.
+#: The file of the config drive.
 CONFIG_DRIVE = 'disk.config'
 RESCUE_DISK = 'disk.rescue'
 _GIB = 1 << 30
 _MIB = 1 << 20
-#: Bytes that are copied at a time.
-_COPY_SIZE = 4 * _MIB
 
 
 class DiskBackend(Protocol):
-    """How disk files are made: what differs between kinds of hosts."""
+    """How one kind of host creates disk files."""
 
     def format_of(self, name: str, spec: GuestSpec) -> str:
-        """Return the format of a disk of that name, 'raw' or 'qcow2'."""
+        """Return the format of the disk ``name``: raw or qcow2."""
 
     def make(
         self,
@@ -65,55 +64,14 @@ class DiskBackend(Protocol):
         size: int,
         image: str | None,
     ) -> None:
-        """Make a file that holds the disk ``name``, of ``size`` bytes.
+        """Create the file of the disk ``name`` with ``size`` bytes.
 
-        With ``image`` it begins with what that file holds, and is never
-        smaller.
+        With ``image`` the disk starts with the data of that file and is never
+        smaller than it.
         """
 
     def grow(self, path: str, size: int) -> None:
-        """Make a disk as large as ``size`` bytes, unless it is larger."""
-
-
-class PlainFileBackend:
-    """Disks that are sparse files with the image's data, taken as it is.
-
-    They cost what was written to them, whatever size they have. Nobody looks
-    into them: of a qcow2 image the file grows, not the disk it describes.
-    """
-
-    def format_of(self, name: str, spec: GuestSpec) -> str:
-        """Trust the image service for what came from it, never the file.
-
-        A guest could write anything to a raw disk, also the beginning of a
-        qcow2 file that names files of the host.
-        """
-        images = {'disk': spec.image, RESCUE_DISK: spec.rescue or {}}
-        if images.get(name, {}).get('disk_format') == 'qcow2':
-            return 'qcow2'
-        return 'raw'
-
-    def make(
-        self,
-        spec: GuestSpec,
-        name: str,
-        path: str,
-        size: int,
-        image: str | None,
-    ) -> None:
-        """Copy the image's data, add nothing up to ``size``."""
-        if image is None:
-            with open(path, 'wb') as file:
-                extend_file(file.fileno(), size)
-                os.fsync(file.fileno())
-        else:
-            copy_sparse(image, path, size)
-
-    def grow(self, path: str, size: int) -> None:
-        """Add nothing up to ``size``."""
-        with open(path, 'r+b') as file:
-            extend_file(file.fileno(), size)
-            os.fsync(file.fileno())
+        """Grow a disk to ``size`` bytes unless it is larger."""
 
 
 class Disks:
@@ -124,12 +82,12 @@ class Disks:
         self._backend = backend
         os.makedirs(directory, exist_ok=True)
 
-    # -- what a definition must know -----------------------------------------
+    # -- for the definition of a guest ---------------------------------------
 
     def list_disks(self, spec: GuestSpec) -> tuple[xml.Disk, ...]:
-        """Return the disks that a guest has, the one it starts from first.
+        """Return the disks of a guest, the boot disk first.
 
-        That is the rescue disk of one that is rescued, else the root disk.
+        A rescued guest boots the rescue disk, any other guest its root disk.
         """
         folder = self.guest_directory(spec.uuid)
         rescue = [] if spec.rescue is None else [RESCUE_DISK]
@@ -143,14 +101,14 @@ class Disks:
             for letter, name in zip('abcd', names, strict=False)
         ]
         if spec.config_drive is not None:
-            # No CD-ROM drive: what a guest boots from it has a driver for,
-            # and kernels for clouds leave the one of SATA out.
+            # A disk, not a CD-ROM drive: the guest has a driver for its boot
+            # disk; kernels of cloud images often lack the one for SATA.
             path = os.path.join(folder, CONFIG_DRIVE)
             found.append(xml.Disk(path, 'raw', 'vdz', readonly=True))
         return tuple(found)
 
     def kernel_boot(self, spec: GuestSpec) -> DirectKernelBoot | None:
-        """Return the kernel that a guest has beside its disks, if any."""
+        """Return the kernel that the guest boots directly, if any."""
         requirements = xml.requirements_of(spec)
         if requirements.kernel_id is None:
             return None
@@ -163,7 +121,7 @@ class Disks:
         )
 
     def console_log(self, uuid: str) -> str:
-        """Return the file that keeps what the guest says."""
+        """Return the path of the log of the first serial port."""
         return os.path.join(self.guest_directory(uuid), 'console.log')
 
     def guest_directory(self, uuid: str) -> str:
@@ -171,38 +129,38 @@ class Disks:
         return os.path.join(self.directory, uuid)
 
     def require_disks(self, uuid: str) -> None:
-        """Raise DiskMissing unless the disks are here."""
+        """Raise DiskMissing unless the disks exist."""
         if not self.has_disks(uuid):
             raise exception.DiskMissing(
                 instance_id=uuid,
-                reason=f'its disks are not in {self.guest_directory(uuid)}',
+                reason=f'the disks are not in {self.guest_directory(uuid)}',
             )
 
     def bytes_used(self, uuid: str) -> int:
-        """Return the bytes that the disks take on the host's own disk."""
+        """Return the bytes that the disks occupy on the host."""
         with (
             translate_os_errors(uuid),
             os.scandir(self.guest_directory(uuid)) as files,
         ):
-            # st_blocks counts 512 bytes, whatever the file system's are.
+            # st_blocks counts units of 512 bytes on every file system.
             return sum(file.stat().st_blocks * 512 for file in files)
 
     # -- the interface -------------------------------------------------------
 
     def create_disks(self, spec: GuestSpec, image: str | None) -> None:
-        """Make what is missing, the root disk last."""
+        """Create the missing disks, the root disk last."""
         with translate_os_errors(spec.uuid):
             self._create_missing(spec, image)
 
     def images_in_use(self) -> set[str]:
-        """Return what the headers of all disks name, whoever's they are."""
+        """Return the backing files of all disks in the directory."""
         with translate_os_errors('(any)'):
             while True:
                 try:
                     return self._all_backing_files()
                 except FileNotFoundError:
-                    # It was removed, or has another name now: begin again,
-                    # as a disk that is left out may lose its image.
+                    # A disk was removed or renamed meanwhile. Start over:
+                    # an image whose disk is missed could be deleted.
                     continue
 
     def _all_backing_files(self) -> set[str]:
@@ -213,17 +171,17 @@ class Disks:
             folder = os.path.join(self.directory, name)
             for file in os.listdir(folder):
                 path = os.path.join(folder, file)
-                # What is no file, as a socket, is no disk either.
+                # Sockets and directories are no disks.
                 if stat.S_ISREG(os.stat(path).st_mode):
                     found.add(read_backing_file(path))
         return {path for path in found if path is not None}
 
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether the root disk is there."""
+        """Return whether the root disk exists."""
         return os.path.exists(self._root_disk(uuid))
 
     def grow_disks(self, spec: GuestSpec) -> None:
-        """Make the disks larger, and those that the guest did not have."""
+        """Grow the disks and create those that are new in the flavor."""
         self.require_disks(spec.uuid)
         with translate_os_errors(spec.uuid):
             self._create_missing(spec, None)
@@ -232,13 +190,13 @@ class Disks:
                 self._backend.grow(os.path.join(folder, name), size)
 
     def create_rescue_disk(self, spec: GuestSpec, image: str | None) -> None:
-        """Make it beside the others."""
+        """Create the rescue disk beside the other disks."""
         self.require_disks(spec.uuid)
         with translate_os_errors(spec.uuid):
             self._create_disk(spec, RESCUE_DISK, 0, image)
 
     def remove_rescue_disk(self, uuid: str) -> None:
-        """Remove it, and what is left of one that was not made whole."""
+        """Remove the rescue disk and an unfinished one."""
         folder = self.guest_directory(uuid)
         with translate_os_errors(uuid):
             for name in (RESCUE_DISK, f'.{RESCUE_DISK}.part'):
@@ -246,20 +204,21 @@ class Disks:
                     os.unlink(os.path.join(folder, name))
 
     def remove_disks(self, uuid: str) -> None:
-        """Remove the disks, and what is left of a copy of them."""
+        """Remove the disks and an unfinished copy of them."""
         with translate_os_errors(uuid):
             self._remove_directory(uuid, self.guest_directory(uuid))
             remove_tree(self._partial_directory(uuid))
 
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
-        """Rename the disks' directory, or copy it under the other name."""
+        """Rename the directory, or copy it under the other name."""
         folder, retained = (
             self.guest_directory(uuid),
             self._retained_directory(uuid),
         )
         with translate_os_errors(uuid):
             if self.has_retained_disks(uuid):
-                # From an earlier try; with a copy the own ones may be left.
+                # Retained by an earlier call, which a crash interrupted. After
+                # a copy the guest's own directory can still exist.
                 if not copy:
                     self._remove_directory(uuid, folder)
                 return
@@ -270,7 +229,7 @@ class Disks:
                 os.rename(folder, retained)
 
     def restore_disks(self, uuid: str) -> None:
-        """Rename the directory back, in the place of what is there."""
+        """Rename the retained directory back, replacing the current one."""
         folder, retained = (
             self.guest_directory(uuid),
             self._retained_directory(uuid),
@@ -283,15 +242,15 @@ class Disks:
             os.rename(retained, folder)
 
     def discard_disks(self, uuid: str) -> None:
-        """Remove the directory that was set aside."""
+        """Remove the retained directory."""
         with translate_os_errors(uuid):
             self._remove_directory(uuid, self._retained_directory(uuid))
 
     def list_artifacts(self) -> dict[str, DiskArtifacts]:
-        """Return what the directory holds, by the uuid that it is of.
+        """Return the contents of the directory by the uuid of the guest.
 
-        What has no uuid in its name is nobody's guest, and left out. Raises
-        DiskFailed when the directory cannot be read.
+        Names without a uuid are ignored. Raises DiskFailed when the directory
+        cannot be read.
         """
         found: dict[str, DiskArtifacts] = {}
         try:
@@ -320,14 +279,14 @@ class Disks:
         return found
 
     def has_retained_disks(self, uuid: str) -> bool:
-        """Tell whether that directory is there."""
+        """Return whether the retained directory exists."""
         return os.path.isdir(self._retained_directory(uuid))
 
     def create_auxiliary_files(self, spec: GuestSpec) -> None:
-        """Make what is missing of what is read beside the disks.
+        """Create the missing config drive, kernel and ramdisk.
 
-        It is made from what is known of the guest alone, so a host that
-        receives the guest makes its own.
+        Their content depends on ``spec`` alone, so the destination of a
+        migration creates its own.
         """
         folder = self.guest_directory(spec.uuid)
         if spec.config_drive is not None:
@@ -343,20 +302,12 @@ class Disks:
                 os.rename(part, path)
 
     def is_owned(self, name: str) -> bool:
-        """Tell whether a name in the directory stands for this host's.
+        """Return whether a name in the directory belongs to this host.
 
-        Here all do. Where other hosts see the same directory, theirs do not.
+        Here every name does. In a directory that several hosts share, the
+        names of the other hosts do not; see ``qemu.disk_ownership``.
         """
         return True
-
-    # -- from another host of the machine ------------------------------------
-
-    def copy_from(self, uuid: str, folder: str) -> None:
-        """Copy the disks in ``folder``, in the place of what is here."""
-        with translate_os_errors(uuid):
-            part = self._copy_directory(uuid, folder)
-            self._remove_directory(uuid, self.guest_directory(uuid))
-            os.rename(part, self.guest_directory(uuid))
 
     # -- how -----------------------------------------------------------------
 
@@ -371,7 +322,7 @@ class Disks:
     def _create_disk(
         self, spec: GuestSpec, name: str, size: int, image: str | None
     ) -> None:
-        """Make a disk unless it is there."""
+        """Create a disk unless it exists."""
         path = os.path.join(self.guest_directory(spec.uuid), name)
         if os.path.exists(path):
             return
@@ -380,7 +331,7 @@ class Disks:
         os.rename(part, path)
 
     def _copy_directory(self, uuid: str, folder: str) -> str:
-        """Return a copy of a directory of disks, without a final name."""
+        """Copy a directory of disks; return the temporary name."""
         part = self._partial_directory(uuid)
         remove_tree(part)
         os.mkdir(part)
@@ -392,14 +343,14 @@ class Disks:
         return part
 
     def _remove_directory(self, uuid: str, folder: str) -> None:
-        """Remove a directory such that no half of it keeps its name."""
+        """Remove a directory; a partly removed one loses its name first."""
         if not self.is_owned(os.path.basename(folder)):
             return
-        gone = os.path.join(self.directory, f'.{uuid}.gone')
-        remove_tree(gone)
+        deleting = os.path.join(self.directory, f'.{uuid}.deleting')
+        remove_tree(deleting)
         with contextlib.suppress(FileNotFoundError):
-            os.rename(folder, gone)
-            remove_tree(gone)
+            os.rename(folder, deleting)
+            remove_tree(deleting)
 
     def _root_disk(self, uuid: str) -> str:
         return os.path.join(self.guest_directory(uuid), 'disk')
@@ -412,7 +363,7 @@ class Disks:
 
 
 def _disk_sizes(spec: GuestSpec) -> dict[str, int]:
-    """Return the bytes of each disk, by name, the root one first."""
+    """Return the size of each disk in bytes by name, root disk first."""
     sizes = {
         'disk': spec.root_gb * _GIB,
         'disk.ephemeral': spec.ephemeral_gb * _GIB,
@@ -424,7 +375,7 @@ def _disk_sizes(spec: GuestSpec) -> dict[str, int]:
 
 
 def write_config_drive(folder: str, content: Callable[[], bytes]) -> None:
-    """Write the config drive that is missing; one that is there stays."""
+    """Write the config drive unless it exists."""
     path = os.path.join(folder, CONFIG_DRIVE)
     if os.path.exists(path):
         return
@@ -438,7 +389,7 @@ def write_config_drive(folder: str, content: Callable[[], bytes]) -> None:
 
 @contextlib.contextmanager
 def translate_os_errors(uuid: str) -> Iterator[None]:
-    """Raise what the system refuses as an error of the guest's disks."""
+    """Raise OSError as DiskFailed."""
     try:
         yield
     except OSError as error:
@@ -447,41 +398,4 @@ def translate_os_errors(uuid: str) -> Iterator[None]:
         ) from error
 
 
-def remove_tree(folder: str) -> None:
-    """Remove a directory; nothing when there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-
-
 # -- files -------------------------------------------------------------------
-
-
-def copy_sparse(source: str, path: str, size: int = 0) -> None:
-    """Copy a file, its holes as holes, and make it as large as ``size``.
-
-    It is on the disk, not only in memory, when this returns. What was at
-    ``path`` is overwritten.
-    """
-    with open(source, 'rb') as old, open(path, 'wb') as new:
-        before, after = old.fileno(), new.fileno()
-        length = os.fstat(before).st_size
-        for start, end in extents(before, length):
-            _copy_extent(before, after, start, end)
-        os.ftruncate(after, max(length, size))
-        os.fsync(after)
-
-
-def _copy_extent(before: int, after: int, start: int, end: int) -> None:
-    os.lseek(after, start, os.SEEK_SET)
-    while start < end:
-        piece = os.pread(before, min(_COPY_SIZE, end - start), start)
-        if not piece:
-            # It became shorter while it was read.
-            return
-        start += os.write(after, piece)
-
-
-def extend_file(file: int, size: int) -> None:
-    """Make an open file at least as large as ``size`` bytes."""
-    if os.fstat(file).st_size < size:
-        os.ftruncate(file, size)

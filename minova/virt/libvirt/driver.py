@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A libvirt driver: five parts that answer as one.
+"""A libvirt driver: the parts of a host behind one interface.
 
-It adds nothing to them but one look at guests and disks together. Which parts
-a host is made of is decided where it is opened: ``embedded.open_driver`` for
-an embedded host.
+The module of the host chooses the parts: ``qemu.driver`` or
+``embedded.driver``.
 """
 
 from typing import Protocol
@@ -23,11 +22,11 @@ class ListableDisks(DiskInterface, Protocol):
     """Disks that can be listed."""
 
     def list_artifacts(self) -> dict[str, host_contents.DiskArtifacts]:
-        """Return what there is of disks, by the uuid of the guest."""
+        """Return the artifacts of disks by the uuid of the guest."""
 
 
 class LibvirtDriver:
-    """A host, its guests, their disks, their moves and their consoles."""
+    """A host with its guests, disks, migrations and consoles."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class LibvirtDriver:
         live_migration: LiveMigrationInterface,
         consoles: ConsoleInterface,
     ) -> None:
-        #: For tests, and for whoever looks over the driver's shoulder.
+        #: For tests and diagnostics.
         self.connection = connection
 
         self._disks = disks
@@ -107,9 +106,9 @@ class LibvirtDriver:
         self.force_complete = live_migration.force_complete
 
     def list_host_contents(self) -> list[HostArtifact]:
-        """Return what libvirt and the disks' directory hold.
+        """Return what libvirt and the directory of disks hold.
 
-        Disks are looked at last: a guest that comes meanwhile brings them.
+        Disks are listed last: a guest that arrives meanwhile has its disks.
         """
         guests = self.guests()
         reserved = networks.guests_with_reservations(self.connection)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests of one libvirt, asked and told what the interface wants.
+"""The guests of one libvirt.
 
-Every method looks first and does what is missing, so that it may be called
-again after it was cut short. Nothing is remembered here that libvirt does not
-know better, but for the marks of the guests, which are kept until libvirt
-says that a guest changed.
+Every method reads the state first and does what is missing, so a caller can
+repeat a call that was interrupted. The only state kept here is the metadata of
+the guests, until libvirt reports a change.
 """
 
 import contextlib
@@ -21,14 +20,14 @@ from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import error_message
-from minova.virt.libvirt.connection import guest_failed
-from minova.virt.libvirt.connection import has_error_code
-from minova.virt.libvirt.connection import lookup_domain
-from minova.virt.libvirt.connection import translate_errors
+from minova.virt.libvirt.errors import error_message
+from minova.virt.libvirt.errors import guest_failed
+from minova.virt.libvirt.errors import has_error_code
+from minova.virt.libvirt.errors import lookup_domain
+from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
 
-# A guest that is going down runs until it is off.
+# A guest that shuts down counts as running until it is off.
 _POWER_STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
     libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
@@ -40,34 +39,34 @@ _POWER_STATES = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
 }
 
-#: Why a guest is as nobody wanted it, by libvirt's state and reason.
+#: The fault of a guest by libvirt's state and reason.
 _FAULTS = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR): (
         'a disk could not be read or written'
     ),
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_WATCHDOG): (
-        'its watchdog has paused it'
+        'the watchdog paused the guest'
     ),
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED): (
-        'its system crashed'
+        'the operating system of the guest crashed'
     ),
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): (
-        'its memory was lost on the way from another host'
+        'a post-copy migration failed and lost memory of the guest'
     ),
     (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED): (
-        'its hypervisor or its system crashed'
+        'QEMU or the operating system of the guest crashed'
     ),
     (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_FAILED): (
-        'it could not be started'
+        'the last start failed'
     ),
 }
 
-#: Why a guest that is being received stands still.
+#: Why libvirt pauses an incoming guest.
 _INCOMING_REASONS = (
     libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
 )
-#: What libvirt keeps of a guest beside its definition.
+#: Undefine also the managed save and the snapshots of a guest.
 _UNDEFINE_FLAGS = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -75,19 +74,19 @@ _UNDEFINE_FLAGS = (
 
 
 class DiskStorage(Protocol):
-    """What a definition must know of the disks."""
+    """What the definition of a guest contains about its disks."""
 
     def list_disks(self, spec: GuestSpec) -> tuple[xml.Disk, ...]:
-        """Return the disks that a guest has."""
+        """Return the disks of a guest."""
 
     def console_log(self, uuid: str) -> str:
-        """Return the file that keeps what the guest says."""
+        """Return the path of the log of the first serial port."""
 
     def kernel_boot(self, spec: GuestSpec) -> DirectKernelBoot | None:
-        """Return the kernel that a guest has beside its disks."""
+        """Return the kernel that the guest boots directly."""
 
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether the disks are there."""
+        """Return whether the disks exist."""
 
 
 class Guests:
@@ -106,14 +105,14 @@ class Guests:
         self._change_count = 0
         connection.add_listener(self._invalidate)
 
-    # -- looking -------------------------------------------------------------
+    # -- reading -------------------------------------------------------------
 
     def guests(self) -> list[Guest]:
-        """Return all guests by one call.
+        """Return all guests with one call.
 
-        getAllDomainStats gives the state of each with its id. To list the
-        domains and to ask each for its state is a call more for every guest,
-        and these may wait for a hypervisor that hangs; this one does not.
+        getAllDomainStats returns the state and the id of each guest. Listing
+        the domains and reading the state of each takes one call per guest, and
+        each of these waits for a hypervisor that hangs; this one does not.
         """
         conn = self._connection.get()
         try:
@@ -136,7 +135,7 @@ class Guests:
         return found
 
     def guest(self, uuid: str) -> Guest | None:
-        """Return one guest, its mark as libvirt has it now."""
+        """Return one guest; read its metadata from libvirt."""
         domain = self.find(uuid)
         metadata = None if domain is None else self._read_metadata(domain)
         if metadata is None:
@@ -150,27 +149,27 @@ class Guests:
             raise guest_failed(uuid, error) from error
 
     def find(self, uuid: str) -> Any:
-        """Return libvirt's domain, None when it does not know it."""
+        """Return libvirt's domain, None when it is unknown."""
         return lookup_domain(self._connection.get(), uuid)
 
     def require(self, uuid: str) -> Any:
-        """Return libvirt's domain; GuestFailed without it."""
+        """Return libvirt's domain; GuestFailed when it is unknown."""
         domain = self.find(uuid)
         if domain is None:
             raise exception.GuestFailed(
-                instance_id=uuid, reason='libvirt does not know it'
+                instance_id=uuid, reason='libvirt has no domain with this uuid'
             )
         return domain
 
-    # -- marks ---------------------------------------------------------------
+    # -- metadata ------------------------------------------------------------
 
     def _read_metadata(self, domain: Any) -> xml.GuestMetadata | None:
-        """Read a guest's mark; None when the guest is gone."""
+        """Read the metadata of a guest; None when the guest is gone."""
         uuid = domain.UUIDString()
         heard = self._change_count
         try:
-            # Of a guest that is on, the running one's: what was defined
-            # since counts when its mark is there.
+            # For a running guest this is the live metadata, which changes
+            # after the definition.
             text = domain.metadata(
                 libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml.NAMESPACE
             )
@@ -182,7 +181,7 @@ class Guests:
             metadata = xml.GuestMetadata(None, None)
         else:
             metadata = xml.parse_metadata(text)
-        # What was read while a change was told may be older than that.
+        # A change was reported meanwhile: the text may be older.
         if heard == self._change_count:
             self._metadata[uuid] = metadata
         return metadata
@@ -197,11 +196,10 @@ class Guests:
     # -- changing ------------------------------------------------------------
 
     def define(self, spec: GuestSpec) -> None:
-        """Make or replace the lasting definition.
+        """Create or replace the persistent definition.
 
-        A running guest goes on as it is but for its mark, which is changed
-        after the definition: a new mark on it means that the definition is
-        new too.
+        A running guest only gets new metadata, after the definition: new
+        metadata on a running guest proves that its definition is new as well.
         """
         text = xml.domain_xml(
             spec,
@@ -229,12 +227,13 @@ class Guests:
                     libvirt.VIR_DOMAIN_AFFECT_LIVE,
                 )
         except libvirt.libvirtError:
-            # It may have gone off meanwhile; then the definition's counts.
+            # A guest that went off meanwhile has the metadata of its
+            # definition.
             if domain.isActive():
                 raise
 
     def start(self, uuid: str) -> None:
-        """Start a guest that is off, let a paused one go on."""
+        """Start a guest that is off; resume a paused one."""
         domain = self.require(uuid)
         with translate_errors(uuid):
             power = _power(domain)
@@ -244,16 +243,16 @@ class Guests:
                 return
         if not self._storage.has_disks(uuid):
             raise exception.DiskFailed(
-                instance_id=uuid, reason='its disks are missing'
+                instance_id=uuid, reason='its disks are missing on this host'
             )
         with translate_errors(uuid):
             if domain.hasManagedSaveImage():
-                # libvirt would go on from it.
+                # libvirt would resume the guest from it.
                 domain.managedSaveRemove()
             self._create_domain(domain)
 
     def shutdown(self, uuid: str) -> None:
-        """Ask a running guest to switch itself off."""
+        """Send a running guest the request to shut down."""
         domain = self.require(uuid)
         with translate_errors(uuid):
             if _power(domain) is PowerState.RUNNING:
@@ -261,7 +260,7 @@ class Guests:
                     dom.shutdown()
 
     def power_off(self, uuid: str) -> None:
-        """Cut the power of a guest that is on."""
+        """Destroy the domain of a guest that is on."""
         domain = self.find(uuid)
         if domain is not None:
             with translate_errors(uuid, ignore_missing=True):
@@ -277,7 +276,7 @@ class Guests:
                 dom.suspend()
 
     def unpause(self, uuid: str) -> None:
-        """Let a paused guest run."""
+        """Resume a paused guest."""
         domain = self.require(uuid)
         if self._needs_transition(
             domain, uuid, PowerState.PAUSED, PowerState.RUNNING
@@ -286,7 +285,7 @@ class Guests:
                 self._resume_domain(domain)
 
     def suspend(self, uuid: str) -> None:
-        """Let libvirt save the guest's memory and end it."""
+        """Save the memory of a guest with managedSave, which ends it."""
         domain = self.require(uuid)
         with translate_errors(uuid):
             if _power(domain) in POWERED_ON:
@@ -296,21 +295,21 @@ class Guests:
                 return
         raise exception.GuestFailed(
             instance_id=uuid,
-            reason='it is off, and nothing of its memory is saved',
+            reason='the guest is off and its memory is not saved',
         )
 
     def _managed_save(self, domain: Any) -> None:
-        """Save the memory of a domain that is on; it ends with that."""
+        """Save the memory of a domain that is on, and end it."""
         try:
             with self.dedicated(domain) as dom:
                 dom.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
         except libvirt.libvirtError:
-            # An earlier call may have gone on without whoever made it.
+            # An earlier, interrupted call may have saved the memory.
             if domain.isActive() or not domain.hasManagedSaveImage():
                 raise
 
     def has_managed_save(self, uuid: str) -> bool:
-        """Ask libvirt, for a guest that is off."""
+        """Return whether a guest that is off has a managed save."""
         domain = self.find(uuid)
         if domain is None:
             return False
@@ -320,14 +319,14 @@ class Guests:
         return bool(found)
 
     def resume(self, uuid: str) -> None:
-        """Start the guest, which goes on from what libvirt has saved."""
+        """Start a guest from its managed save."""
         domain = self.require(uuid)
         with translate_errors(uuid):
             if not domain.isActive():
                 if not domain.hasManagedSaveImage():
                     raise exception.GuestFailed(
                         instance_id=uuid,
-                        reason='nothing of its memory is saved',
+                        reason='the memory of the guest is not saved',
                     )
                 self._create_domain(domain)
             if _power(domain) is PowerState.PAUSED:
@@ -336,18 +335,18 @@ class Guests:
     def _needs_transition(
         self, domain: Any, uuid: str, before: PowerState, after: PowerState
     ) -> bool:
-        """Tell whether there is something to do; refuse what cannot be."""
+        """Return whether the power has to change; reject other states."""
         with translate_errors(uuid):
             power = _power(domain)
         if power not in (before, after):
             raise exception.GuestFailed(
                 instance_id=uuid,
-                reason=f'it is {power.name}, not {before.name}',
+                reason=f'the power state is {power.name}, not {before.name}',
             )
         return power is before
 
     def destroy(self, uuid: str) -> None:
-        """Cut the power and forget the guest."""
+        """Destroy and undefine the domain."""
         domain = self.find(uuid)
         if domain is None:
             return
@@ -359,10 +358,10 @@ class Guests:
     # -- calls that wait for a hypervisor ------------------------------------
 
     def dedicated(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
-        """Return a domain for a call that takes long, or hangs.
+        """Return a domain for one call that takes long or may hang.
 
-        So does every call that has its hypervisor do something: that may
-        stand still. Here there is none.
+        Every call that makes a hypervisor act may hang. Here there is no
+        hypervisor process; ``qemu.guests`` opens a connection of its own.
         """
         return contextlib.nullcontext(domain)
 
@@ -382,7 +381,7 @@ class Guests:
             with self.dedicated(domain) as dom:
                 dom.destroy()
         except libvirt.libvirtError:
-            # It may have gone off by itself meanwhile.
+            # The guest may have gone off meanwhile.
             if domain.isActive():
                 raise
 
@@ -393,7 +392,8 @@ def _guest(
     power = _POWER_STATES.get(state, PowerState.NOSTATE)
     on = power in (PowerState.RUNNING, PowerState.PAUSED, PowerState.SUSPENDED)
     number = domain.ID()
-    # libvirt makes a definition last before it lets what was received run.
+    # libvirt makes the definition of an incoming guest persistent before
+    # the guest runs here.
     arriving = (
         state == libvirt.VIR_DOMAIN_PAUSED
         and reason in _INCOMING_REASONS

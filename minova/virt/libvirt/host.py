@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One libvirt host: what it has, and word of what changes on it."""
+"""One libvirt host: its resources and the events of its guests."""
 
 import shutil
 from typing import Any
@@ -11,9 +11,9 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.virt.driver import Inventory
-from minova.virt.libvirt.connection import ChangedGuests
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import error_message
+from minova.virt.libvirt.errors import error_message
+from minova.virt.libvirt.events import ChangedGuests
 
 LOG = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 class Host:
     """The host whose libvirt ``connection`` reaches.
 
-    ``directory`` is where the disks of its guests are.
+    ``directory`` holds the disks of its guests.
     """
 
     uses_images = True
@@ -34,7 +34,7 @@ class Host:
         connection.add_listener(self._changes.put)
 
     def inventory(self) -> Inventory:
-        """Ask libvirt what the host has."""
+        """Read the resources of the host from libvirt."""
         conn = self._connection.get()
         try:
             processor, memory_mb, vcpus, *_ = conn.getInfo()
@@ -53,16 +53,15 @@ class Host:
             ) from error
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait for libvirt to tell of a guest; never raises.
+        """Wait for an event of a guest; never raises.
 
-        A connection that died is opened again on the way, because a dead one
-        tells nothing.
+        Reopens a dead connection, because a dead connection has no events.
         """
         try:
             self._connection.get()
         except exception.GuestFailed as error:
             if self._last_error != str(error):
-                LOG.error('No events are heard: %s', error)
+                LOG.error('No events of guests arrive; retrying: %s', error)
                 self._last_error = str(error)
             clock.sleep(timeout)
             return None
@@ -79,7 +78,7 @@ class Host:
         return str(conn.getHostname())
 
     def _version(self, conn: Any) -> int:
-        """The hypervisor's, to which a guest is bound, not libvirt's."""
+        """Return the hypervisor's version, which limits migrations."""
         return int(conn.getVersion())
 
     def _disk_gb(self) -> int:
@@ -87,10 +86,10 @@ class Host:
 
 
 def cpu_info(capabilities: str, arch: str) -> dict[str, Any]:
-    """Return what libvirt's capabilities tell of the host's processor.
+    """Return the host's processor from libvirt's capabilities.
 
-    Keys: arch, model, vendor, topology and features; model and vendor are
-    None, and topology is empty, where libvirt does not say.
+    Keys: arch, model, vendor, topology and features. model and vendor are
+    None and topology is empty when libvirt does not report them.
     """
     root = ElementTree.fromstring(capabilities)  # noqa: S314  libvirt's
     cpu = root.find('./host/cpu')

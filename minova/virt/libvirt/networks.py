@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host must have for the nics of a guest, and what is kept there.
+"""The host networks and bridges of a guest, and its DHCP reservations.
 
-A nic on a network of libvirt gets its address from that network's DHCP
-server, if it has one. So that it is the one that Minova gave, the network is
-told: a ``<host>`` of its ``<dhcp>`` names the MAC, the address, and, for us,
-the guest (https://libvirt.org/formatnetwork.html). These reservations are a
-host's own, like definitions and disks. They are made before a guest starts
-and removed with it, by whoever asks: each function first looks, and does
-what is missing. It looks at what the network does now and at what it will do
-when it is started again: somebody may have changed one of the two.
+A nic on a libvirt network gets its address from the DHCP server of the
+network, if there is one. The host reserves the address that Minova assigned: a
+``<host>`` element in the ``<dhcp>`` of the network names the MAC, the address
+and the guest (https://libvirt.org/formatnetwork.html). Reservations
+belong to a host, like definitions and disks: they are created before the guest
+starts and removed with the guest. Each function reads both the live and the
+persistent configuration of the network and changes what is missing, since
+others may have changed one of the two.
 
-A nic on a bridge needs the bridge and nothing else; one on QEMU's user
-network needs nothing. Bridges, networks and their DHCP servers are made by
-operators.
+A nic on a bridge needs the bridge only; a nic on QEMU's user network needs
+nothing. The operator creates bridges, networks and their DHCP servers.
 """
 
 from collections.abc import Iterable
@@ -30,22 +29,22 @@ import libvirt
 
 from minova import exception
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import guest_failed
-from minova.virt.libvirt.connection import has_error_code
-from minova.virt.libvirt.connection import translate_errors
+from minova.virt.libvirt.errors import guest_failed
+from minova.virt.libvirt.errors import has_error_code
+from minova.virt.libvirt.errors import translate_errors
 
 Nic = dict[str, Any]
 
-#: What names a reservation as ours: the guest's uuid, and the end of the MAC,
-#: because a guest may have several and libvirt takes no name twice. DHCP
-#: tells it to the guest as its host name, and so it has the form of one.
+#: The name of a reservation of ours: the uuid of the guest and the end of the
+#: MAC, because a guest may have several and names are unique. The DHCP server
+#: sends it to the guest as a host name, so it has the form of one.
 _RESERVATION_NAME: Final = re.compile(
     r'minova-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9a-f]{6}'
 )
 
 
 class Reservation(NamedTuple):
-    """An address that a network of libvirt keeps for a MAC."""
+    """An address that a libvirt network reserves for a MAC."""
 
     mac: str
     name: str
@@ -53,19 +52,19 @@ class Reservation(NamedTuple):
 
     @property
     def guest(self) -> str | None:
-        """The uuid of the guest that it is for; None when it is not ours."""
+        """The uuid of the guest; None for a reservation of others."""
         found = _RESERVATION_NAME.fullmatch(self.name)
         return found[1] if found else None
 
     def collides(self, other: 'Reservation') -> bool:
-        """Tell whether a network would not have both."""
+        """Return whether a network rejects both reservations together."""
         return any(
             mine == its and mine != ''
             for mine, its in zip(self, other, strict=True)
         )
 
     def xml(self) -> str:
-        """Return it as libvirt wants it."""
+        """Return the element for libvirt."""
         values = {'mac': self.mac, 'name': self.name, 'ip': self.address}
         given = {name: value for name, value in values.items() if value}
         element = ElementTree.Element('host', given)
@@ -73,19 +72,19 @@ class Reservation(NamedTuple):
 
 
 class NetworkConfig(NamedTuple):
-    """What a network does now, or what it will do when it is started again."""
+    """The live or the persistent configuration of a network."""
 
     network: Any
-    #: The flags by which it is read, and by which it is changed.
+    #: The flags to read and to change the configuration.
     read_flags: int
     update_flags: int
 
     def reservations(self) -> list[Reservation]:
-        """Return what it reserves."""
+        """Return the reservations."""
         try:
             text = self.network.XMLDesc(self.read_flags)
         except libvirt.libvirtError as error:
-            # libvirt's test driver does not tell the two apart.
+            # libvirt's test driver has one configuration.
             if not has_error_code(error, libvirt.VIR_ERR_INVALID_ARG):
                 raise
             text = self.network.XMLDesc()
@@ -100,7 +99,7 @@ class NetworkConfig(NamedTuple):
         ]
 
     def update(self, command: int, what: Reservation) -> None:
-        """Change what it reserves."""
+        """Change a reservation."""
         self.network.update(
             command,
             libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
@@ -111,7 +110,7 @@ class NetworkConfig(NamedTuple):
 
 
 def network_configs(network: Any) -> list[NetworkConfig]:
-    """Return the sides that a network has: one, or both."""
+    """Return the configurations of a network: one or two."""
     found = []
     if network.isActive():
         now = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
@@ -127,11 +126,10 @@ def network_configs(network: Any) -> list[NetworkConfig]:
 def ensure_reservations(
     connection: Connection, uuid: str, nics: Iterable[Nic]
 ) -> None:
-    """See that the host has what a guest's nics are plugged into.
+    """Require the networks of a guest's nics; reserve their addresses.
 
-    Makes the reservations that are missing. Raises GuestFailed, which says
-    what is missing or in the way; what was reserved stays, for ``disconnect``
-    to remove or for another try.
+    Raises GuestFailed with what is missing or in the way. The reservations
+    that were made stay; ``remove_reservations`` removes them.
     """
     nics = list(nics)
     _require_bridges(connection, uuid, nics)
@@ -147,7 +145,7 @@ def ensure_reservations(
 
 
 def remove_reservations(connection: Connection, uuid: str) -> None:
-    """Remove all reservations of a guest; nothing when there are none."""
+    """Remove all reservations of a guest."""
     with translate_errors(uuid):
         for config in _all_configs(connection):
             for found in config.reservations():
@@ -156,7 +154,7 @@ def remove_reservations(connection: Connection, uuid: str) -> None:
 
 
 def guests_with_reservations(connection: Connection) -> set[str]:
-    """Return the uuids of the guests that have reservations on the host."""
+    """Return the uuids of the guests with reservations on the host."""
     try:
         return {
             found.guest
@@ -166,7 +164,7 @@ def guests_with_reservations(connection: Connection) -> set[str]:
         }
     except libvirt.libvirtError as error:
         raise exception.GuestFailed(
-            f'libvirt at {connection.uri}: its networks cannot be read: '
+            f'libvirt at {connection.uri}: the networks cannot be read: '
             f'{error}'
         ) from error
 
@@ -177,10 +175,10 @@ def guests_with_reservations(connection: Connection) -> set[str]:
 def _require_bridges(
     connection: Connection, uuid: str, nics: Iterable[Nic]
 ) -> None:
-    """Raise GuestFailed for a bridge that the host does not have.
+    """Raise GuestFailed for a bridge that the host lacks.
 
-    Only of a libvirt on this machine can that be told; others tell when the
-    guest starts.
+    Works for a libvirt on this machine only; with another one the start of
+    the guest fails.
     """
     uri = urllib.parse.urlsplit(connection.uri)
     if uri.scheme not in ('qemu', 'kvm') or uri.netloc or uri.query:
@@ -192,8 +190,8 @@ def _require_bridges(
             raise _guest_failed(
                 uuid,
                 f'the host has no bridge {bridge}, which network '
-                f'{nic["label"]} needs; make it there, or place the server '
-                'on a host that has it',
+                f'{nic["label"]} needs; create the bridge, or place the '
+                'server on a host that has it',
             )
 
 
@@ -204,7 +202,7 @@ def _networks(connection: Connection) -> list[Any]:
     try:
         return list(connection.get().listAllNetworks())
     except libvirt.libvirtError as error:
-        # A libvirt without networks keeps nothing in them.
+        # A libvirt without networks has no reservations.
         if has_error_code(error, libvirt.VIR_ERR_NO_SUPPORT):
             return []
         raise
@@ -216,7 +214,7 @@ def _all_configs(connection: Connection) -> Iterator[NetworkConfig]:
 
 
 def _network(conn: Any, uuid: str, name: str) -> Any:
-    """Return a network that guests can be plugged into."""
+    """Return a network that is active."""
     try:
         network = conn.networkLookupByName(name)
     except libvirt.libvirtError as error:
@@ -240,7 +238,7 @@ def _network(conn: Any, uuid: str, name: str) -> Any:
 def _required_reservations(
     network: Any, uuid: str, nic: Nic
 ) -> Iterator[Reservation]:
-    """Yield what the DHCP server of a network must know of a nic."""
+    """Yield the reservations that a nic needs."""
     root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314
     subnets = [
         (_subnet(element), element.find('dhcp') is not None)
@@ -257,8 +255,8 @@ def _required_reservations(
             raise _guest_failed(
                 uuid,
                 f"network {network.name()} of the host's libvirt has {has}, "
-                f'and {address} of network {nic["label"]} is not in it; let '
-                'both have the same CIDR',
+                f'and {address} of network {nic["label"]} is outside of it; '
+                'configure the same CIDR for both',
             )
         if any(fitting):
             mac = nic['mac'].lower()
@@ -276,7 +274,7 @@ def _subnet(element: ElementTree.Element) -> ipaddress.IPv4Network:
 
 
 def _reserve(config: NetworkConfig, uuid: str, wanted: Reservation) -> None:
-    """Make a reservation; what is in its way and ours is out of date."""
+    """Make a reservation; replace an outdated one of ours."""
     present = config.reservations()
     if wanted in present:
         return
@@ -288,12 +286,12 @@ def _reserve(config: NetworkConfig, uuid: str, wanted: Reservation) -> None:
                 uuid,
                 f"network {config.network.name()} of the host's libvirt "
                 f'reserves {found.address or found.name} for '
-                f'{found.mac or "another"}, and {wanted.address} is to be for '
-                f'{wanted.mac}; remove the reservation (virsh net-update), or '
-                'give out other addresses',
+                f'{found.mac or "another"}, which collides with '
+                f'{wanted.address} for {wanted.mac}; remove the reservation '
+                '(virsh net-update), or assign other addresses',
             )
-        # The database gives an address to one guest at a time: the other one
-        # is gone and could not be tidied up yet.
+        # The database assigns an address to one guest at a time: the other
+        # guest is gone and its reservation is left over.
         _remove(config, uuid, found)
     config.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted)
 
@@ -302,7 +300,7 @@ def _remove(config: NetworkConfig, uuid: str, found: Reservation) -> None:
     try:
         config.update(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, found)
     except libvirt.libvirtError as error:
-        # Another one may have removed it meanwhile.
+        # The reservation may have been removed meanwhile.
         if found in config.reservations():
             raise guest_failed(uuid, error) from error
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On which file a qcow2 disk is made, by its header.
+"""The backing file of a qcow2 disk, read from its header.
 
 The format is QEMU's ``docs/interop/qcow2.txt``. A guest can write such a
-header to a raw disk of its own: what is found here may keep a file from being
-removed, and must never be opened.
+header to a raw disk: a path found here may protect a file from removal but
+must never be opened.
 """
 
 import os
@@ -11,14 +11,14 @@ import struct
 
 _HEADER = struct.Struct('>4sIQI')
 _MAGIC = b'QFI\xfb'
-#: The longest name that the format has room for.
+#: The maximum length of the name in the format.
 _MAX_NAME = 1023
 
 
 def read_backing_file(path: str) -> str | None:
-    """Return the path of the file that a disk is made on, None without one.
+    """Return the path of the backing file, None without one.
 
-    A name that is not absolute is meant from the disk's directory. OSError.
+    A relative name is resolved against the directory of the disk. OSError.
     """
     with open(path, 'rb') as file:
         head = file.read(_HEADER.size)
@@ -27,7 +27,7 @@ def read_backing_file(path: str) -> str | None:
         magic, _, offset, length = _HEADER.unpack(head)
         if magic != _MAGIC or not offset or not 0 < length <= _MAX_NAME:
             return None
-        # The name is within the first cluster, which has 2 MiB at most.
+        # The name is in the first cluster, which has at most 2 MiB.
         if offset > 2 << 20:
             return None
         file.seek(offset)

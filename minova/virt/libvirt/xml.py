@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest is, in libvirt's language: from a Spec to XML and back.
+"""The libvirt XML of a guest, built from a GuestSpec, and its metadata.
 
-Pure: nothing is asked or looked up here. The format is the one of
-https://libvirt.org/formatdomain.html; what kinds of hypervisors take
-differently stands in a ``Profile``, and nowhere else.
+Pure functions: nothing is read from libvirt. The format is
+https://libvirt.org/formatdomain.html; the differences between kinds of
+hypervisors are in GuestProfile and nowhere else.
 
-With the definition goes a mark: an element of our own in ``<metadata>`` that
-names the instance and the operation which defined the guest, so that a stale
-guest can be told from a wanted one::
+Each definition has an element of ours in ``<metadata>``. It names the instance
+and the operation that defined the guest, which distinguishes a stale guest
+from a current one::
 
     <minova:instance xmlns:minova='urn:minova:instance:1' uuid='...'>
       <operation id='...' generation='3'/>
@@ -30,25 +30,25 @@ from minova.virt.libvirt.xml_devices import DirectKernelBoot
 from minova.virt.libvirt.xml_elements import add as _add
 from minova.virt.libvirt.xml_elements import add_text as _leaf
 
-#: The namespace of the mark; another form of it gets another number.
+#: The namespace of the metadata; an incompatible form gets a new number.
 NAMESPACE = 'urn:minova:instance:1'
-#: The prefix under which libvirt shows it.
+#: The prefix in libvirt's output.
 PREFIX = 'minova'
 
 
-#: What QEMU's user network is when nothing else is said.
+#: The default CIDR of QEMU's user network.
 _USER_CIDR = '10.0.2.0/24'
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestProfile:
-    """What a kind of hypervisor takes.
+    """What the definitions of one kind of hypervisor contain.
 
-    ``cpu_mode`` is what the guest's processor is like, with ``custom`` the
-    named ``cpu_model``; None: whatever the hypervisor gives by default. None
-    is libvirt's default with ``machine``, ``emulator`` and ``cache`` too.
-    ``profiles`` has what the configuration says of these. ``stats_period`` is
-    seconds between two looks at what memory the guest uses, 0: none.
+    ``cpu_mode`` is libvirt's, None for the hypervisor's default; ``cpu_model``
+    is the model for the mode ``custom``. None is libvirt's default for
+    ``machine``, ``emulator`` and ``cache`` too. ``qemu.guest_profile`` sets
+    these from the configuration. ``stats_period`` is the interval of memory
+    statistics in seconds, 0 for none.
     """
 
     type: str
@@ -60,8 +60,8 @@ class GuestProfile:
     stats_period: int = 10
 
 
-#: By virt_type; ``test`` is the profile of embedded hosts. libvirt's test
-#: driver takes every element that is written here and acts on none.
+#: By virt_type; ``test`` is for embedded hosts: libvirt's test driver accepts
+#: every element and ignores it.
 PROFILES = {
     'qemu': GuestProfile('qemu', cpu_mode=None),
     'kvm': GuestProfile('kvm', cpu_mode='host-model'),
@@ -80,7 +80,7 @@ class Disk:
 
 
 class GuestMetadata(NamedTuple):
-    """By which operation a guest was last defined, where that is known."""
+    """The operation that last defined a guest; None when unknown."""
 
     operation: str | None
     generation: int | None
@@ -96,8 +96,8 @@ def domain_xml(
 ) -> str:
     """Return the definition of a guest.
 
-    What its first serial port says is written to the file ``console_log``. It
-    boots its first disk unless ``boot`` names a kernel.
+    The file ``console_log`` receives the output of the first serial port. The
+    guest boots its first disk unless ``boot`` names a kernel.
     """
     requirements = requirements_of(spec)
     root = ElementTree.Element('domain', type=profile.type)
@@ -116,7 +116,7 @@ def domain_xml(
     _add_features(root)
     _add_cpu(root, requirements, profile)
     _add_clock(root)
-    # A guest that crashed is off and looked at; one that reboots goes on.
+    # A crashed guest stays off for analysis; a reboot restarts the guest.
     _leaf(root, 'on_poweroff', 'destroy')
     _leaf(root, 'on_reboot', 'restart')
     _leaf(root, 'on_crash', 'destroy')
@@ -135,14 +135,14 @@ def domain_xml(
     xml_devices.add_rng(devices, requirements)
     xml_devices.add_watchdog(devices, requirements)
     _add_balloon(devices, profile)
-    return _to_string(root)
+    return to_string(root)
 
 
 def requirements_of(spec: GuestSpec) -> GuestRequirements:
-    """Return what the flavor and the image of a guest ask for.
+    """Return the requirements of the flavor and the image of a guest.
 
-    What could not be granted was refused when the guest was asked for; of one
-    that is older than that it has no effect, as before.
+    The API rejects invalid requirements; those of an older guest have no
+    effect.
     """
     return parser.parse(
         spec.extra_specs, spec.image, spec.vcpus, spec.memory_mb
@@ -150,12 +150,12 @@ def requirements_of(spec: GuestSpec) -> GuestRequirements:
 
 
 def metadata_xml(spec: GuestSpec) -> str:
-    """Return the mark alone, as libvirt wants it for a running guest."""
-    return _to_string(_metadata_element(spec))
+    """Return the metadata element alone, to update a running guest."""
+    return to_string(_metadata_element(spec))
 
 
 def parse_metadata(text: str) -> GuestMetadata:
-    """Return what a mark says; a strange one says nothing."""
+    """Return the values of a metadata element; None when unreadable."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
     except ElementTree.ParseError:
@@ -173,15 +173,15 @@ def parse_metadata(text: str) -> GuestMetadata:
 def relocate_files(text: str, path_map: Mapping[str, str]) -> str:
     """Return a definition whose files are in other directories.
 
-    ``places`` tells the new directory of each old one; what is in none of
-    them stays where it is.
+    ``path_map`` maps old to new directories; other files stay.
     """
     root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
-    _relocate(root, path_map)
-    return _to_string(root)
+    relocate(root, path_map)
+    return to_string(root)
 
 
-def _relocate(root: ElementTree.Element, path_map: Mapping[str, str]) -> None:
+def relocate(root: ElementTree.Element, path_map: Mapping[str, str]) -> None:
+    """Replace the directories of all files below an element."""
     for element in root.iter():
         for name in ('file', 'path'):
             path = element.get(name)
@@ -196,53 +196,6 @@ def _relocate_path(path: str, path_map: Mapping[str, str]) -> str:
         if path.startswith(f'{old}/'):
             return new + path.removeprefix(old)
     return path
-
-
-def incoming_domain_xml(
-    text: str, path_map: Mapping[str, str], emulator: str, vnc_listen: str
-) -> str:
-    """Return the definition with which another host receives a guest.
-
-    ``text`` is what libvirt says of the guest where it runs, so that it keeps
-    all that libvirt has decided for it; what is of the host is replaced: where
-    files are, the address of the screen, the emulator unless it is ''.
-    """
-    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
-    _relocate(root, path_map)
-    for disk in root.iterfind('./devices/disk'):
-        # Found anew there: the files that it names are of this host.
-        for chain in disk.findall('backingStore'):
-            disk.remove(chain)
-    for screen in root.iterfind('./devices/graphics'):
-        screen.set('listen', vnc_listen)
-        for listen in screen.iterfind("listen[@type='address']"):
-            listen.set('address', vnc_listen)
-    program = root.find('./devices/emulator')
-    if program is not None and emulator:
-        program.text = emulator
-    return _to_string(root)
-
-
-def cpu_xml(cpu_info: dict[str, Any]) -> str:
-    """Return a host's processor as libvirt compares it with its own.
-
-    ``told`` is what ``host.cpu_info`` found there.
-    """
-    root = ElementTree.Element('cpu')
-    _leaf(root, 'arch', cpu_info['arch'])
-    _leaf(root, 'model', cpu_info['model'])
-    if cpu_info.get('vendor'):
-        _leaf(root, 'vendor', cpu_info['vendor'])
-    if cpu_info.get('topology'):
-        sizes = {
-            name: cpu_info['topology'][name]
-            for name in ('sockets', 'cores', 'threads')
-            if name in cpu_info['topology']
-        }
-        _add(root, 'topology', **sizes)
-    for name in cpu_info.get('features', ()):
-        _add(root, 'feature', name=name)
-    return _to_string(root)
 
 
 # -- the parts ---------------------------------------------------------------
@@ -276,15 +229,15 @@ def _add_cpu(
     if profile.cpu_mode is not None:
         cpu.set('mode', profile.cpu_mode)
     if profile.cpu_model is not None:
-        # Another model would be another guest after a move.
+        # Another model would change the guest during a migration.
         cpu.set('match', 'exact')
         _leaf(cpu, 'model', profile.cpu_model, fallback='forbid')
     xml_devices.add_topology(cpu, requirements)
 
 
 def _add_clock(root: ElementTree.Element) -> None:
-    # As libvirt advises for guests that must keep time while the host is
-    # busy: missed ticks of the one clock are made up for, of the other not.
+    # libvirt's recommendation for guests that keep time on a busy host:
+    # the rtc catches up on missed ticks, the pit does not.
     clock = _add(root, 'clock', offset='utc')
     _add(clock, 'timer', name='rtc', tickpolicy='catchup')
     _add(clock, 'timer', name='pit', tickpolicy='delay')
@@ -302,13 +255,13 @@ def _add_disk(
     if profile.cache is not None:
         driver.set('cache', profile.cache)
     if not disk.readonly:
-        # What the guest does not need any more is the host's again.
+        # Space that the guest discards returns to the host.
         driver.set('discard', 'unmap')
     _add(device, 'source', file=disk.path)
     xml_devices.add_disk_target(device, requirements, disk.target)
     if disk.readonly:
         if requirements.disk_bus in ('sata', 'ide'):
-            # There QEMU has drives for discs that are only read, no disks.
+            # QEMU has no read-only disks on these buses, only CD-ROMs.
             device.set('device', 'cdrom')
         _add(device, 'readonly')
 
@@ -341,7 +294,7 @@ def _add_interface(
 def _add_user_network(
     device: ElementTree.Element, nic: dict[str, Any]
 ) -> None:
-    # Of QEMU's own default nothing is said: not every release takes it.
+    # QEMU's own default is left out: not every release accepts it.
     for subnet in nic['subnets']:
         if subnet['cidr'] != _USER_CIDR:
             address, _, prefix = subnet['cidr'].partition('/')
@@ -349,7 +302,7 @@ def _add_user_network(
 
 
 def _add_serial(devices: ElementTree.Element, path: str) -> None:
-    # A pty for whoever wants to type, and all that was said in a file.
+    # A pty for interactive use; all output also goes to a file.
     serial = _add(devices, 'serial', type='pty')
     _add(serial, 'log', file=path, append='on')
     _add(serial, 'target', port=0)
@@ -371,6 +324,7 @@ def _add_balloon(devices: ElementTree.Element, profile: GuestProfile) -> None:
 # -- writing -----------------------------------------------------------------
 
 
-def _to_string(root: ElementTree.Element) -> str:
+def to_string(root: ElementTree.Element) -> str:
+    """Return an element as text."""
     ElementTree.register_namespace(PREFIX, NAMESPACE)
     return ElementTree.tostring(root, encoding='unicode')

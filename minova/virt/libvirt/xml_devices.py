@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a definition that wishes of flavors and images change.
+"""The parts of a definition that extra specs and image properties change.
 
-Pure, as ``xml``, which puts them together. The format is the one of
+Pure functions; ``xml`` combines them. The format is
 https://libvirt.org/formatdomain.html.
 """
 
@@ -16,7 +16,7 @@ from minova.virt.libvirt.xml_elements import add_text
 
 @dataclasses.dataclass(frozen=True)
 class DirectKernelBoot:
-    """The files of a kernel that the hypervisor starts itself."""
+    """The kernel and ramdisk that the hypervisor boots directly."""
 
     kernel: str
     ramdisk: str | None
@@ -25,7 +25,7 @@ class DirectKernelBoot:
 def add_memory_backing(
     root: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """Huge pages; without a size the ones that the host uses by default."""
+    """Add huge pages; without a size, of the host's default size."""
     if requirements.pages is None:
         return
     pages = add(add(root, 'memoryBacking'), 'hugepages')
@@ -36,7 +36,7 @@ def add_memory_backing(
 def add_cpu_tuning(
     root: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """The guest's share of the host's processors."""
+    """Add the guest's share of the host's processors."""
     limits = {
         'shares': requirements.cpu_shares,
         'period': requirements.cpu_period,
@@ -55,7 +55,7 @@ def add_os(
     machine: str | None,
     boot: DirectKernelBoot | None,
 ) -> None:
-    """What the guest boots, on which machine."""
+    """Add the machine type and what the guest boots."""
     made = add(root, 'os')
     kind = add(made, 'type', arch='x86_64')
     kind.text = 'hvm'
@@ -74,16 +74,16 @@ def add_os(
 def add_topology(
     cpu: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """How the processors are arranged."""
+    """Add the processor topology."""
     add(cpu, 'topology', **requirements.topology._asdict())
 
 
 def add_disk_target(
     device: ElementTree.Element, requirements: GuestRequirements, target: str
 ) -> None:
-    """How a disk is attached, and what it may do.
+    """Add the bus of a disk and its limits.
 
-    ``target`` is its name as a virtio disk; others have the same letter.
+    ``target`` is the name as a virtio disk; other buses keep the letter.
     """
     name = requirements.root_device[:2] + target[2:]
     add(device, 'target', dev=name, bus=requirements.disk_bus)
@@ -96,7 +96,7 @@ def add_disk_target(
 def add_bandwidth(
     device: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """What an interface may carry."""
+    """Add the bandwidth limits of an interface."""
     ways = {'inbound': requirements.inbound, 'outbound': requirements.outbound}
     if any(ways.values()):
         made = add(device, 'bandwidth')
@@ -116,7 +116,7 @@ def _set_values(limits: Bandwidth) -> dict[str, int]:
 def add_controllers(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """The controller of disks, where libvirt would take another one."""
+    """Add the disk controller where libvirt would choose another."""
     if requirements.disk_bus == 'scsi':
         add(
             devices,
@@ -130,14 +130,14 @@ def add_controllers(
 def add_video(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """The graphics adapter."""
+    """Add the graphics adapter."""
     add(add(devices, 'video'), 'model', type=requirements.video_model)
 
 
 def add_guest_agent(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """The channel to QEMU's guest agent."""
+    """Add the channel of QEMU's guest agent."""
     if requirements.agent:
         channel = add(devices, 'channel', type='unix')
         add(channel, 'target', type='virtio', name='org.qemu.guest_agent.0')
@@ -146,7 +146,7 @@ def add_guest_agent(
 def add_rng(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """A source of random numbers, as the host has them."""
+    """Add a random number generator backed by the host."""
     if not requirements.rng:
         return
     rng = add(devices, 'rng', model=requirements.rng_model)
@@ -163,7 +163,7 @@ def add_rng(
 def add_watchdog(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
-    """A device that acts when the guest does not feed it any more."""
+    """Add a watchdog device."""
     if requirements.watchdog not in (None, 'disabled'):
         add(
             devices, 'watchdog', model='i6300esb', action=requirements.watchdog

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elements of a definition, such that whatever is in them is XML."""
+"""XML elements whose content is always valid XML."""
 
 import re
 from xml.etree import ElementTree
 
-# What XML 1.0 has no way to write: control characters, halves of surrogate
-# pairs, two that are no characters.
+# Characters that XML 1.0 cannot represent: control characters, surrogates and
+# two noncharacters.
 _UNWRITABLE = re.compile(
     '[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]'
 )
-# libvirt refuses a title of several lines; a tab helps nobody either.
+# libvirt rejects a title with line breaks; tabs are replaced as well.
 _LINE_BREAKS = re.compile('[\t\n\r]')
 
 
@@ -28,11 +28,11 @@ def add_text(
     /,
     **attributes: object,
 ) -> None:
-    """Append an element that holds a text."""
+    """Append an element with a text."""
     add(parent, tag, **attributes).text = sanitize(content)
 
 
 def sanitize(value: object) -> str:
-    """Return a value as one line of what XML can hold."""
+    """Return a value as one line that XML can hold."""
     text = _UNWRITABLE.sub('\N{REPLACEMENT CHARACTER}', str(value))
     return _LINE_BREAKS.sub(' ', text)

@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transfer: files of one host are handed over to another one, whole.
+"""The transfer of files from one host to another, verified block by block.
 
-No hypervisor is in it, and nothing of where files are kept: a *place* of the
-destination says that. The bus is the anchor of trust: the destination's
-*transfer_ticket* reaches the source by it, with a token for one guest and the
-fingerprint of the certificate to which alone the token is shown.
+The package knows no hypervisor and no paths: a ``ReceiverStorage`` of the
+destination supplies the paths. Trust comes from the message bus: it carries
+the destination's *transfer ticket* to the source, with a token for one guest
+and the fingerprint of the only certificate that may see the token.
 
-Over TLS, each request with the token, for the guest UUID::
+Requests over TLS, each with the token, for the guest UUID::
 
-    PUT  /v1/UUID                           what will come: names and sizes
+    PUT  /v1/UUID                           the manifest: names and sizes
     POST /v1/UUID/KIND/NAME/compare         digests of blocks; which differ?
     PUT  /v1/UUID/KIND/NAME/blocks/NUMBER   one block
-    POST /v1/UUID/whole                     all has come: give it its name
+    POST /v1/UUID/commit                    all is sent: give it its names
 
-A file is compared block by block, by digest, and what differs is sent: so
-holes cost nothing, what has come before a crash is not sent again, and it is
-the destination that finds every block as the source says before anything gets
-its final name. Every request may be repeated.
+Both hosts compare a file block by block by digest, and the source sends the
+blocks that differ: holes cost nothing, blocks that arrived before a crash are
+not sent again, and the destination verifies every block before a file gets its
+final name. Every request may be repeated.
 
 =========== ================================================================
-ranges      files as blocks: what is in them, what is sent of them
-certificate the destination's certificate, by whose fingerprint it is known
-reception   the destination: what has come, until it is whole
-server      the destination: its requests
-client      the source: its requests
-sending     the source: in which order it asks
+module      what it holds
+=========== ================================================================
+blocks      files as blocks: digests, reading, writing, sparse encoding
+certificate the certificate of the destination, known by its fingerprint
+socket      the listening socket, whose port survives a restart
+receiver    the destination: manifest, blocks, tickets
+server      the destination: the HTTPS server
+client      the source: the HTTPS client
+sender      the source: compare, send, commit
 =========== ================================================================
 """

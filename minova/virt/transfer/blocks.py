@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as blocks, by number, and blocks as cells, by position.
+"""Files as numbered blocks, and blocks as cells.
 
-A file of so many bytes is the same whatever of it is stored: a hole reads as
-zeros, and has their digest. A block that is sent leaves out the cells that
-are zero, and one that is written leaves alone the cells that are as they
-should be: so what was sparse stays sparse.
+A hole reads as zeros and has the digest of zeros. A block is sent without its
+zero cells and written without its equal cells, so a sparse file stays sparse.
 """
 
 from collections.abc import Iterator
@@ -13,21 +11,21 @@ import functools
 import hashlib
 import os
 
-#: Bytes of a block; the last one of a file may be shorter.
+#: Bytes of a block; the last block of a file may be shorter.
 BLOCK_SIZE = 1 << 20
 #: Bytes of a cell.
 CELL_SIZE = 1 << 16
 
 
 def extents(file: int, length: int) -> Iterator[tuple[int, int]]:
-    """Yield where the first ``length`` bytes have data, as start and end."""
+    """Yield start and end of the data in the first ``length`` bytes."""
     end = 0
     while end < length:
         try:
             start = os.lseek(file, end, os.SEEK_DATA)
         except OSError as error:
             if error.errno == errno.ENXIO:
-                # Only a hole is left.
+                # Only a hole follows.
                 return
             raise
         end = os.lseek(file, start, os.SEEK_HOLE)
@@ -35,17 +33,17 @@ def extents(file: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def count_blocks(size: int) -> int:
-    """Return how many blocks a file of ``size`` bytes has."""
+    """Return the number of blocks of a file of ``size`` bytes."""
     return -(-size // BLOCK_SIZE)
 
 
 def block_length(size: int, number: int) -> int:
-    """Return the bytes of one of its blocks."""
+    """Return the bytes of one block."""
     return min(BLOCK_SIZE, size - number * BLOCK_SIZE)
 
 
 def read_block(file: int, size: int, number: int) -> bytes:
-    """Return a block; zeros for what a file has lost since it was measured."""
+    """Return a block; zeros for what was truncated meanwhile."""
     start, wanted = number * BLOCK_SIZE, block_length(size, number)
     found = bytearray()
     while len(found) < wanted:
@@ -57,7 +55,7 @@ def read_block(file: int, size: int, number: int) -> bytes:
 
 
 def write_block(file: int, number: int, block: bytes) -> None:
-    """Let a block be this one; only cells that differ are written."""
+    """Write a block; only cells that differ."""
     start = number * BLOCK_SIZE
     old = os.pread(file, len(block), start)
     old += bytes(len(block) - len(old))
@@ -69,7 +67,7 @@ def write_block(file: int, number: int, block: bytes) -> None:
 
 
 def digest(block: bytes) -> str:
-    """Return what a block is known by: its SHA-256."""
+    """Return the SHA-256 of a block."""
     return hashlib.sha256(block).hexdigest()
 
 
@@ -99,11 +97,11 @@ def _digest_of_zeros(size: int) -> str:
     return digest(bytes(size))
 
 
-# -- on the way --------------------------------------------------------------
+# -- encoding ----------------------------------------------------------------
 
 
 def pack(block: bytes) -> tuple[int, bytes]:
-    """Return which cells of a block are not zero, as bits, and these."""
+    """Return a bit mask of the cells with data, and these cells."""
     cells, body = 0, bytearray()
     for position, at in enumerate(range(0, len(block), CELL_SIZE)):
         cell = block[at : at + CELL_SIZE]
@@ -114,7 +112,7 @@ def pack(block: bytes) -> tuple[int, bytes]:
 
 
 def unpack(cells: int, body: bytes, wanted: int) -> bytes:
-    """Return a block of ``wanted`` bytes; ValueError when it is none."""
+    """Return a block of ``wanted`` bytes; ValueError when it is invalid."""
     block, used = bytearray(wanted), 0
     for position, at in enumerate(range(0, wanted, CELL_SIZE)):
         if cells >> position & 1:
@@ -122,5 +120,7 @@ def unpack(cells: int, body: bytes, wanted: int) -> bytes:
             block[at : at + size] = body[used : used + size]
             used += size
     if used != len(body) or len(block) != wanted:
-        raise ValueError(f'{len(body)} bytes came, {used} were announced')
+        raise ValueError(
+            f'the body has {len(body)} bytes, the cells need {used}'
+        )
     return bytes(block)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The certificate of a host's transfers, made at its first start.
+"""The self-signed certificate of a host's transfer server.
 
-Nobody has signed it and nobody need: who connects knows its fingerprint. It
-is kept with its key in one file that only the service may read.
+A source knows its fingerprint from the transfer ticket, so no authority signs
+it. Certificate and key are in one file that only the service can read.
 """
 
 import datetime
@@ -18,16 +18,15 @@ from cryptography.x509.oid import NameOID
 
 from minova import clock
 
-#: How long it says that it is valid. Nobody asks: another fingerprint is
-#: another certificate, whatever their dates.
+#: The validity in the certificate. Clients compare the fingerprint only.
 _VALIDITY = datetime.timedelta(days=36500)
 
 
 def ensure_certificate(path: str, host: str) -> str:
-    """Have a certificate and its key in a file; return its fingerprint.
+    """Create a certificate and key unless they exist; return the fingerprint.
 
-    A file that cannot be understood is replaced: invitations that name the
-    old one are refused, and what they were for begins anew.
+    An invalid file is replaced. Tickets with the old fingerprint fail then,
+    and their transfers start over with a new ticket.
     """
     try:
         return fingerprint(_read(path))
@@ -37,12 +36,12 @@ def ensure_certificate(path: str, host: str) -> str:
 
 
 def fingerprint(der: bytes) -> str:
-    """Return the SHA-256 of a certificate in its DER form."""
+    """Return the SHA-256 of a certificate in DER form."""
     return hashlib.sha256(der).hexdigest()
 
 
 def server_context(path: str) -> ssl.SSLContext:
-    """Return how the destination speaks TLS."""
+    """Return the TLS context of the destination."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(path)
@@ -50,7 +49,7 @@ def server_context(path: str) -> ssl.SSLContext:
 
 
 def client_context() -> ssl.SSLContext:
-    """Return how the source speaks TLS; it then compares the fingerprint."""
+    """Return the TLS context of the source, which checks the fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -61,7 +60,7 @@ def client_context() -> ssl.SSLContext:
 def _read(path: str) -> bytes:
     with open(path, 'rb') as file:
         text = file.read()
-    # Both must be there: a key without its certificate serves nobody.
+    # Both are required: a key without its certificate is useless.
     serialization.load_pem_private_key(text, None)
     made = x509.load_pem_x509_certificate(text)
     return made.public_bytes(serialization.Encoding.DER)
@@ -92,7 +91,7 @@ def _write(path: str, text: bytes) -> None:
     part = f'{path}.part'
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(number, 'wb') as file:
-        # Also one that a crash has left may have been made by others.
+        # Remove a file that a crash left: its mode may differ.
         os.fchmod(number, 0o600)
         file.write(text)
         file.flush()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source's end of transfers: requests to one destination.
+"""The source's HTTPS client for one destination.
 
-Nothing is said before the certificate was seen to be the one that the
-transfer_ticket names. Each request is made once more over a new connection when
-the old one has ended, for every request may be repeated.
+It sends nothing before the certificate matches the fingerprint in the transfer
+ticket. Every request may be repeated, so a request on a connection that ended
+is repeated once on a new connection.
 """
 
 import hmac
@@ -19,15 +19,15 @@ from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
 
-#: Seconds to connect, and to wait for an answer.
+#: Seconds to connect, and to wait for a response.
 _CONNECT_TIMEOUT = 10.0
 _RESPONSE_TIMEOUT = 120.0
-#: Statuses that say nothing against the transfer: it is tried again.
+#: Statuses after which the transfer is retried.
 _RETRYABLE_STATUSES = (408, 429, 502, 503, 504)
 
 
 class _PinnedConnection(http.client.HTTPSConnection):
-    """A connection to whoever has one certificate."""
+    """A connection that accepts one certificate only."""
 
     def __init__(self, endpoint: TransferEndpoint) -> None:
         super().__init__(
@@ -51,7 +51,7 @@ class _PinnedConnection(http.client.HTTPSConnection):
 
 
 class _CertificateMismatch(Exception):
-    """Who answers is not the host that has invited."""
+    """The server has another certificate than the ticket says."""
 
 
 def require_endpoint(
@@ -68,10 +68,10 @@ def require_endpoint(
 
 
 class ReceiverClient:
-    """Requests about one guest, to the host that has invited it.
+    """Requests about one guest to the host that issued its ticket.
 
     All raise DiskTransferInterrupted when the host does not answer, and
-    DiskFailed for what it refuses.
+    DiskFailed when it rejects the request.
     """
 
     def __init__(self, uuid: str, transfer_ticket: TransferTicket) -> None:
@@ -84,19 +84,19 @@ class ReceiverClient:
     def __enter__(self) -> 'ReceiverClient':
         return self
 
-    def __exit__(self, *trouble: object) -> None:
+    def __exit__(self, *details: object) -> None:
         self._connection.close()
 
     # -- requests ------------------------------------------------------------
 
     def send_manifest(self, manifest: dict[str, Any]) -> bool:
-        """Tell what will come; True when it has arrived before."""
+        """Send the manifest; return whether all files have arrived before."""
         return bool(
             self._request('PUT', '', orjson.dumps(manifest))['arrived']
         )
 
     def compare(self, path: str, first: int, digests: list[str]) -> list[int]:
-        """Return which blocks are not there as they should be."""
+        """Return the numbers of the blocks that differ."""
         form = orjson.dumps({'first': first, 'digests': digests})
         return list(self._request('POST', f'/{path}/compare', form)['differ'])
 
@@ -107,7 +107,7 @@ class ReceiverClient:
         self._request('PUT', where, body)
 
     def finish(self) -> list[str]:
-        """Have it all named; return what must be compared again before."""
+        """Commit the files; return those that must be compared first."""
         return list(self._request('POST', '/commit', b'')['missing'])
 
     # -- how -----------------------------------------------------------------
@@ -124,8 +124,8 @@ class ReceiverClient:
                 return self._request_once(method, path, body)
         except _CertificateMismatch as error:
             raise self._failed(
-                'has another certificate than its transfer_ticket says, so nothing '
-                'was said to it; is it the host at that address?'
+                'has another certificate than the transfer ticket says; no '
+                'data was sent. Check that the address belongs to this host'
             ) from error
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
@@ -151,12 +151,12 @@ class ReceiverClient:
             answer: dict[str, Any] = orjson.loads(text)
             return answer
         try:
-            words = str(orjson.loads(text)['error'])
+            reason = str(orjson.loads(text)['error'])
         except (orjson.JSONDecodeError, LookupError, TypeError):
-            words = response.reason
+            reason = response.reason
         if response.status in _RETRYABLE_STATUSES:
-            raise self._interrupted(f'cannot now: {words}')
-        raise self._failed(f'refuses: {words}')
+            raise self._interrupted(f'is not ready: {reason}')
+        raise self._failed(f'rejected the request: {reason}')
 
     def _describe(self, text: str) -> str:
         endpoint = self._endpoint

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one guest is being handed over, in a directory of the destination.
+"""The files that a destination receives for one guest, in one directory.
 
 ::
 
-    COMING/transfer_ticket.json   who may hand over; without it nobody may
-    COMING/files/            the guest's files, as far as they have come
+    INCOMING/transfer_ticket.json   the valid ticket
+    INCOMING/files/                 the guest's files, maybe incomplete
 
-When all has come ``files`` is renamed: that it is not there any more is how
-the destination knows that the guest has arrived. A base, on which disks of
-several guests may stand, comes into a directory of its own under a name that
-is not its own, and gets its own when it is whole.
+The commit renames ``files``: its absence marks the transfer as complete. A
+base of overlays, which several guests may share, is received beside the image
+cache under a temporary name and linked to its final name once it is verified.
 
-What was found to be whole is remembered by this process only. After a restart
-it must be compared again.
+The set of verified blocks is kept in memory. After a restart the source
+compares all blocks again.
 """
 
 import contextlib
@@ -30,15 +29,15 @@ from minova import clock
 from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 
-#: Of these is what may come called; no directories are in it.
+#: The permitted file names; without directories.
 _FILE_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,199}')
-#: Digests that are compared at a time.
+#: The maximum number of digests per request.
 MAX_DIGESTS = 64
 _MAX_FILE_SIZE = 1 << 60
 
 
 class RequestRejected(Exception):
-    """A request is not granted; its status and text go to who asks."""
+    """A request is rejected with an HTTP status and a text."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -47,11 +46,11 @@ class RequestRejected(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What will come.
+    """The files of a transfer.
 
-    ``files`` and ``bases`` are sizes in bytes, by name; ``overlays`` says on
-    which base, of which format, a file stands. With ``shared`` the files are
-    there already, because both hosts see the same directory.
+    ``files`` and ``bases`` map names to sizes in bytes; ``overlays`` maps the
+    name of an overlay to its base and the base's format. With ``shared`` the
+    files are on shared storage and only bases are sent.
     """
 
     files: dict[str, int]
@@ -61,7 +60,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, form: Any) -> 'Manifest':
-        """Read a plan; Refusal for one that cannot be meant."""
+        """Return a manifest from its JSON form; RequestRejected if invalid."""
         try:
             manifest = cls(
                 {str(name): int(size) for name, size in form['files'].items()},
@@ -74,45 +73,47 @@ class Manifest:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RequestRejected(
-                400, f'this is no plan: {error!r}'
+                400, f'invalid manifest: {error!r}'
             ) from error
         for name in (*manifest.files, *manifest.bases, *manifest.overlays):
             if not _FILE_NAME.fullmatch(name):
-                raise RequestRejected(400, f'{name!r} is no name of a file')
+                raise RequestRejected(400, f'invalid file name {name!r}')
         for size in (*manifest.files.values(), *manifest.bases.values()):
             if not 0 <= size < _MAX_FILE_SIZE:
-                raise RequestRejected(400, f'{size} is no size of a file')
+                raise RequestRejected(400, f'invalid file size {size}')
         for base, _ in manifest.overlays.values():
             if base not in manifest.bases:
-                raise RequestRejected(400, f'{base!r} is not among the bases')
+                raise RequestRejected(
+                    400, f'base {base!r} is not in the manifest'
+                )
         return manifest
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what ``of`` reads."""
+        """Return the form that ``parse`` reads."""
         return dataclasses.asdict(self)
 
 
 class ReceiverStorage(Protocol):
-    """Where a destination keeps things; all names are its own."""
+    """The paths of a destination."""
 
     def incoming_directory(self, uuid: str) -> str:
-        """Return the directory of what comes for a guest."""
+        """Return the directory for the incoming files of a guest."""
 
     def base_path(self, name: str) -> str:
-        """Return the path that a base has, or would have."""
+        """Return the final path of a base."""
 
     def partial_base_path(self, uuid: str, name: str) -> str:
-        """Return its path while it comes, in the same directory."""
+        """Return the temporary path of a base, on the same file system."""
 
     def commit(self, uuid: str, manifest: Manifest) -> None:
-        """Make what has come the guest's own, in one instant.
+        """Make the received files the disks of the guest, with one rename.
 
-        Raises OSError, and Refusal for what is not fit to be used.
+        Raises OSError, and RequestRejected for files that cannot be used.
         """
 
 
 class Receiver:
-    """What comes for one guest, by one transfer_ticket."""
+    """The incoming files of one guest, for one ticket."""
 
     def __init__(
         self, uuid: str, token: str, storage: ReceiverStorage
@@ -123,13 +124,13 @@ class Receiver:
         self._storage = storage
         self._files = os.path.join(storage.incoming_directory(uuid), 'files')
         self._manifest: Manifest | None = None
-        #: Blocks that are as the source says, by path.
+        #: The blocks that match the source's digests, by path.
         self._verified: dict[str, set[int]] = {}
 
-    # -- what will come ------------------------------------------------------
+    # -- the manifest ------------------------------------------------------
 
     def accept_manifest(self, form: Any) -> dict[str, Any]:
-        """Make room; tell whether all of it has arrived before."""
+        """Create the files; return whether all have arrived before."""
         manifest = Manifest.parse(form)
         if not manifest.shared and not os.path.isdir(self._files):
             return {'arrived': True}
@@ -158,18 +159,20 @@ class Receiver:
         if found != size:
             raise RequestRejected(
                 409,
-                f'{path} has {found} bytes, that of the source {size}: they '
-                'are not the same image',
+                f'{path} has {found} bytes, the image of the source {size}: '
+                'the images differ',
             )
 
     def _require_manifest(self) -> Manifest:
         if self._manifest is None:
-            # As after a restart: whoever sends begins anew.
-            raise RequestRejected(503, 'it is not known what will come')
+            # After a restart: the source starts over.
+            raise RequestRejected(
+                503, 'the destination has no manifest of this transfer'
+            )
         return self._manifest
 
     def _locate(self, kind: str, name: str) -> tuple[str, int, bool]:
-        """Return path and size, and whether it may be written."""
+        """Return path, size and whether the file may be written."""
         manifest = self._require_manifest()
         if kind == 'files' and name in manifest.files:
             return os.path.join(self._files, name), manifest.files[name], True
@@ -179,30 +182,33 @@ class Receiver:
                 return path, manifest.bases[name], False
             part = self._storage.partial_base_path(self._uuid, name)
             return part, manifest.bases[name], True
-        raise RequestRejected(404, f'{kind}/{name} is not in the plan')
+        raise RequestRejected(404, f'{kind}/{name} is not in the manifest')
 
-    # -- what comes ----------------------------------------------------------
+    # -- the blocks ----------------------------------------------------------
 
     def compare(self, kind: str, name: str, form: Any) -> dict[str, Any]:
-        """Tell which blocks are not as the source says; the others are kept.
+        """Return the numbers of the blocks that differ from the source's.
 
-        What was written is on the disk, not only in memory, when it is
-        compared.
+        Written blocks are synced to the disk before they are compared.
         """
         path, size, writable = self._locate(kind, name)
         try:
             first, wanted = int(form['first']), list(form['digests'])
         except (KeyError, TypeError, ValueError) as error:
-            raise RequestRejected(400, f'no digests: {error!r}') from error
+            raise RequestRejected(
+                400, f'invalid digests: {error!r}'
+            ) from error
         if first < 0 or not 0 < len(wanted) <= MAX_DIGESTS:
-            raise RequestRejected(400, f'{len(wanted)} digests from {first}')
+            raise RequestRejected(
+                400, f'{len(wanted)} digests from block {first} are invalid'
+            )
         with open(path, 'r+b' if writable else 'rb') as file:
             if writable:
                 os.fdatasync(file.fileno())
             found = blocks.digests(file.fileno(), size, first, len(wanted))
         if len(found) != len(wanted):
             raise RequestRejected(
-                400, f'{path} has no {len(wanted)} from {first}'
+                400, f'{path} has no {len(wanted)} blocks from {first}'
             )
         differ = [
             first + position
@@ -213,7 +219,8 @@ class Receiver:
         ]
         if differ and not writable:
             raise RequestRejected(
-                409, f'{path} is not what the source has by that name'
+                409,
+                f'{path} differs from the image of the source with that name',
             )
         own = self._verified.setdefault(path, set())
         own.update(range(first, first + len(wanted)))
@@ -234,17 +241,18 @@ class Receiver:
         except ValueError as error:
             raise RequestRejected(400, str(error)) from error
         if not writable:
-            # Somebody else has brought it meanwhile; it is compared again.
+            # Another transfer completed the base meanwhile; the source
+            # compares it again.
             return {}
         self._verified.get(path, set()).discard(number)
         with open(path, 'r+b') as file:
             blocks.write_block(file.fileno(), number, block)
         return {}
 
-    # -- it has come ---------------------------------------------------------
+    # -- the commit ----------------------------------------------------------
 
     def finish(self) -> dict[str, Any]:
-        """Give everything its name, or tell what must be compared before."""
+        """Commit the files, or return those that must be compared first."""
         manifest = self._require_manifest()
         missing = [
             f'{kind}/{name}'
@@ -271,10 +279,10 @@ class Receiver:
         return len(self._verified.get(path, ())) == blocks.count_blocks(size)
 
     def _commit_base(self, name: str) -> bool:
-        """Give a base its name; False when another one took it meanwhile."""
+        """Link a base to its final name; False when the name was taken."""
         path = self._storage.base_path(name)
         part = self._storage.partial_base_path(self._uuid, name)
-        # One that has its name was compared under this name.
+        # A base with its final name was compared under that name.
         named = os.path.exists(path)
         if not named:
             try:
@@ -288,7 +296,7 @@ class Receiver:
         return True
 
 
-# -- invitations -------------------------------------------------------------
+# -- tickets -----------------------------------------------------------------
 
 
 def write_ticket(folder: str, transfer_ticket: TransferTicket) -> None:
@@ -316,12 +324,12 @@ def read_ticket(folder: str) -> TransferTicket | None:
 
 
 def is_received(folder: str) -> bool:
-    """Tell whether what somebody was invited for has come."""
+    """Return whether the transfer of a ticket is complete."""
     return not os.path.isdir(os.path.join(folder, 'files'))
 
 
 class Receivers:
-    """All that comes to a host."""
+    """All transfers to a host."""
 
     def __init__(self, storage: ReceiverStorage) -> None:
         self._storage = storage
@@ -330,15 +338,16 @@ class Receivers:
 
     @contextlib.contextmanager
     def authorize(self, uuid: str, token: str) -> Any:
-        """Have a reception to oneself; Refusal without its token.
+        """Yield the receiver of a guest, locked.
 
-        Who is refused does not learn whether there is such a guest.
+        Raises RequestRejected for a wrong token, which does not reveal whether
+        the guest exists.
         """
         receiver = self._find(uuid, token)
         with receiver.lock:
-            # It may have been taken back while another request was served.
+            # The ticket may have been revoked while the lock was held.
             if self._find(uuid, token) is not receiver:
-                raise RequestRejected(403, 'another transfer_ticket holds')
+                raise RequestRejected(403, 'the transfer ticket was replaced')
             yield receiver
 
     def _find(self, uuid: str, token: str) -> Receiver:
@@ -353,7 +362,7 @@ class Receivers:
                     self._receivers[uuid] = known
                 return known
         raise RequestRejected(
-            403, 'there is no transfer_ticket with this token, or not any more'
+            403, 'no transfer ticket with this token is valid'
         )
 
 
@@ -362,7 +371,7 @@ def _ticket_path(folder: str) -> str:
 
 
 def _create_file(path: str, size: int) -> None:
-    """Have a file of so many bytes; what is in it stays."""
+    """Create a file of ``size`` bytes; existing content stays."""
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         if os.fstat(number).st_size != size:
@@ -372,12 +381,12 @@ def _create_file(path: str, size: int) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Have the names in a directory on the disk."""
+    """Sync the names in a directory to the disk."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)
     except OSError as error:
-        # Some file systems of networks have no such thing.
+        # Some network file systems do not support it.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source's procedure: say what comes, compare, send what differs.
+"""The source's procedure: send the manifest, compare, send what differs.
 
-It is told in steps, each of a moment, so that whoever asks for it can stop
-between two of them. It begins anew at any time: what is there is not sent
-again.
+The procedure is a generator of short steps, so the caller can stop between two
+of them. It can start over at any time: blocks that arrived are not sent again.
 """
 
 from collections.abc import Iterator
@@ -19,13 +18,13 @@ from minova.virt.transfer.client import ReceiverClient
 from minova.virt.transfer.receiver import Manifest
 from minova.virt.transfer.receiver import MAX_DIGESTS
 
-#: How often what differs, or has changed, is sent anew before it is given up.
+#: Attempts to send blocks that differ or files that change.
 _MAX_ATTEMPTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSet:
-    """What is handed over: paths, by name, and what stands on what."""
+    """The paths of the files to send by name, and their bases."""
 
     files: dict[str, str]
     bases: dict[str, str]
@@ -36,10 +35,10 @@ class FileSet:
 def send(
     uuid: str, transfer_ticket: TransferTicket, file_set: FileSet
 ) -> Iterator[TransferProgress]:
-    """Hand over; the last step ends when the destination has it all, whole.
+    """Send files; after the last step the destination has verified all.
 
-    Raises DiskTransferInterrupted when the destination does not answer and
-    DiskFailed when it cannot be done; OSError of the own files.
+    Raises DiskTransferInterrupted when the destination does not answer,
+    DiskFailed when the transfer is impossible, and OSError for own files.
     """
     with ReceiverClient(uuid, transfer_ticket) as client:
         for _ in range(_MAX_ATTEMPTS):
@@ -50,21 +49,21 @@ def send(
                 return
     raise exception.DiskFailed(
         instance_id=uuid,
-        reason='its disks have changed each time while they were handed over; '
-        'something else uses them',
+        reason='the disks changed during each of '
+        f'{_MAX_ATTEMPTS} transfers; stop the process that writes to them',
     )
 
 
 def check(
     uuid: str, transfer_ticket: TransferTicket, file_set: FileSet
 ) -> None:
-    """Tell the destination what will come; raises what ``send`` would."""
+    """Send the manifest alone; raises as ``send`` does."""
     with ReceiverClient(uuid, transfer_ticket) as client:
         _Sender(uuid, client, file_set).send_manifest()
 
 
 def _file_stamps(file_set: FileSet) -> list[tuple[int, int]]:
-    """Return what changes when a file does."""
+    """Return size and mtime of each file."""
     paths = [*file_set.bases.values(), *file_set.files.values()]
     return [
         (found.st_size, found.st_mtime_ns) for found in map(os.stat, paths)
@@ -72,7 +71,7 @@ def _file_stamps(file_set: FileSet) -> list[tuple[int, int]]:
 
 
 class _Sender:
-    """One go at it."""
+    """One attempt."""
 
     def __init__(
         self, uuid: str, client: ReceiverClient, file_set: FileSet
@@ -94,7 +93,7 @@ class _Sender:
         self._received = False
 
     def send_manifest(self) -> None:
-        """Tell what will come, and learn whether it has arrived before."""
+        """Send the manifest; note whether all files arrived before."""
         manifest = Manifest(
             self._sizes['files'],
             self._sizes['bases'],
@@ -118,7 +117,7 @@ class _Sender:
                 yield from self._send_file(f'{kind}/{name}', paths[name])
 
     def finish(self) -> bool:
-        """Have it named; False when something must be compared again."""
+        """Commit; return False when files must be compared again."""
         return self._received or not self._client.finish()
 
     def _send_file(self, path: str, source: str) -> Iterator[TransferProgress]:
@@ -134,7 +133,7 @@ class _Sender:
     def _send_blocks(
         self, path: str, file: int, size: int, first: int
     ) -> Iterator[TransferProgress]:
-        """Send of so many blocks those that differ, and see them arrive."""
+        """Send the blocks that differ and compare them again."""
         for _ in range(_MAX_ATTEMPTS):
             own = blocks.digests(file, size, first, MAX_DIGESTS)
             differ = self._client.compare(path, first, own)
@@ -152,15 +151,16 @@ class _Sender:
         ):
             raise exception.DiskFailed(
                 instance_id=self._uuid,
-                reason=f'{path} has arrived damaged {_MAX_ATTEMPTS} times, or is '
-                'changed while it is sent',
+                reason=f'{path} differed after {_MAX_ATTEMPTS} attempts to '
+                'send it; the network damages data, or a process writes to '
+                'the file',
             )
 
 
 def list_files(folder: str) -> dict[str, str]:
-    """Return the paths of what may be handed over of a directory, by name.
+    """Return the paths of the files in a directory by name.
 
-    What begins with a dot is half done and stays.
+    Names with a leading dot are incomplete files and are left out.
     """
     with contextlib.closing(os.scandir(folder)) as entries:
         return {

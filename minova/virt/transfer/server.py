@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The destination's end of transfers: a small server, over TLS alone.
+"""The destination's HTTPS server.
 
-It knows four requests and answers nobody without a token. A connection is
-served by a thread of its own, and only so many at a time: who comes then is
-told to come again.
+It has four requests and requires a token for each. A thread serves each
+connection; connections above the limit are closed at once.
 """
 
 import contextlib
@@ -27,13 +26,13 @@ from minova.virt.transfer.receiver import RequestRejected
 
 LOG = logging.getLogger(__name__)
 
-#: Connections that are served at a time.
+#: The maximum number of connections.
 _MAX_CONNECTIONS = 64
-#: Seconds for which one that says nothing is kept.
+#: Seconds after which an idle connection is closed.
 _IDLE_TIMEOUT = 60.0
-#: Seconds before another one is accepted when that has failed.
+#: Seconds to wait after accept has failed.
 _ACCEPT_RETRY_SECONDS = 1.0
-#: Bytes of the largest body.
+#: The maximum number of bytes of a body.
 _MAX_BODY = blocks.BLOCK_SIZE + blocks.CELL_SIZE
 
 _UUID = r'(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
@@ -52,16 +51,16 @@ _ROUTES = tuple(
 
 @dataclasses.dataclass
 class _Client:
-    """Somebody who is connected."""
+    """A connection and its thread."""
 
     socket: ssl.SSLSocket
     thread: clock.Thread | None = None
 
 
 class TransferServer:
-    """Receives what comes for a place.
+    """The server of one host.
 
-    ``bound`` is the listening socket; ``tls`` has the certificate.
+    ``listener`` is the listening socket; ``tls`` has the certificate.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class TransferServer:
         tls: ssl.SSLContext,
     ) -> None:
         self.receivers = Receivers(storage)
-        #: The port at which it listens.
+        #: The port of the listening socket.
         self.port = int(listener.getsockname()[1])
         self._listener = listener
         self._tls = tls
@@ -81,13 +80,13 @@ class TransferServer:
         self._thread: clock.Thread | None = None
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to accept connections."""
         self._thread = clock.spawn('transfers', self._accept)
 
     def stop(self) -> None:
-        """Hang up on everybody; return when nothing is being done."""
+        """Close all connections; return when no request is running."""
         with contextlib.suppress(OSError):
-            # Wakes whoever waits for the next one.
+            # Wakes the thread that accepts.
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if self._thread is not None:
@@ -96,7 +95,7 @@ class TransferServer:
             clients = list(self._clients.values())
             for client in clients:
                 with contextlib.suppress(OSError):
-                    # Below TLS, which would wait for the other side.
+                    # Below TLS, whose shutdown waits for the client.
                     socket.socket.shutdown(client.socket, socket.SHUT_RDWR)
         for client in clients:
             if client.thread is not None:
@@ -112,15 +111,18 @@ class TransferServer:
                 continue
             except OSError as error:
                 if self._listener.fileno() < 0 or error.errno == errno.EINVAL:
-                    # It was shut by ``stop``.
+                    # ``stop`` closed the socket.
                     return
-                LOG.warning('No transfer can be accepted: %s', error)
+                LOG.warning(
+                    'Accepting transfer connections failed; retrying: %s',
+                    error,
+                )
                 clock.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
             self._serve_client(plain, str(address))
 
     def _serve_client(self, plain: socket.socket, address: str) -> None:
-        """Serve a connection beside the others, if there are not too many."""
+        """Serve a connection in a thread, below the limit."""
         secured = self._tls.wrap_socket(
             plain, server_side=True, do_handshake_on_connect=False
         )
@@ -132,7 +134,10 @@ class TransferServer:
                 self._clients[number] = client
         if full:
             LOG.warning(
-                '%d transfers at a time: one is sent away.', _MAX_CONNECTIONS
+                'Transfer connection from %s rejected: %d are open, the '
+                'maximum',
+                address,
+                _MAX_CONNECTIONS,
             )
             secured.close()
             return
@@ -146,11 +151,11 @@ class TransferServer:
         try:
             secured.settimeout(_IDLE_TIMEOUT)
             secured.do_handshake()
-            # It answers all requests of the connection where it is made.
+            # The constructor serves all requests of the connection.
             _Connection(secured, (address, 0), self)  # type: ignore[arg-type]
         except (OSError, ValueError) as error:
-            # As one that does not know TLS, or has gone.
-            LOG.debug('A transfer from %s: %s', address, error)
+            # The client does not speak TLS, or has disconnected.
+            LOG.debug('Transfer connection from %s ended: %s', address, error)
         finally:
             with self._guard:
                 del self._clients[number]
@@ -161,13 +166,13 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     """The requests of one connection."""
 
     protocol_version = 'HTTP/1.1'
-    # An answer goes out at once, and as one.
+    # A response is sent at once, in one piece.
     disable_nagle_algorithm = True
     wbufsize = -1
     server: TransferServer  # type: ignore[assignment]
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        # The base class has it on stderr; no header is in it.
+        # The base class writes to stderr. No header is logged.
         LOG.debug('%s: %s', self.client_address[0], format % args)
 
     def do_PUT(self) -> None:
@@ -182,11 +187,11 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         except RequestRejected as refusal:
             status, answer = HTTPStatus(refusal.status), _error(refusal)
         except OSError as error:
-            LOG.warning('A transfer failed here: %s', error)
+            LOG.warning('Transfer request failed: %s', error)
             status = HTTPStatus.INSUFFICIENT_STORAGE
             answer = _error(error)
         except Exception as error:
-            LOG.exception('A transfer broke')
+            LOG.exception('Transfer request failed unexpectedly')
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             answer = _error(error)
         body = orjson.dumps(answer)
@@ -197,15 +202,19 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _read(self) -> bytes:
-        """Return the body; one that is too long ends the connection."""
+        """Return the body; a body that is too long ends the connection."""
         length = self.headers.get('Content-Length', '')
         if not length.isdigit() or int(length) > _MAX_BODY:
             self.close_connection = True
-            raise RequestRejected(413, f'a body has at most {_MAX_BODY} bytes')
+            raise RequestRejected(
+                413, f'the body has more than {_MAX_BODY} bytes'
+            )
         body = self.rfile.read(int(length))
         if len(body) != int(length):
             self.close_connection = True
-            raise RequestRejected(400, 'the body was cut off')
+            raise RequestRejected(
+                400, 'the body is shorter than its Content-Length'
+            )
         return body
 
     def _route(self) -> tuple[str, dict[str, str]]:
@@ -213,13 +222,13 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             match = pattern.fullmatch(self.path)
             if match is not None and method == self.command:
                 return name, match.groupdict()
-        raise RequestRejected(404, 'there is no such request')
+        raise RequestRejected(404, 'unknown request')
 
     def _dispatch(self, body: bytes) -> Any:
         name, given = self._route()
         scheme, _, token = self.headers.get('Authorization', '').partition(' ')
         if scheme != 'Bearer':
-            raise RequestRejected(403, 'no token is given')
+            raise RequestRejected(403, 'the request has no token')
         with self.server.receivers.authorize(given['uuid'], token) as receiver:
             if name == 'accept_manifest':
                 return receiver.accept_manifest(_json(body))
@@ -236,7 +245,7 @@ def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise RequestRejected(400, f'this is no JSON: {error}') from error
+        raise RequestRejected(400, f'the body is not JSON: {error}') from error
 
 
 def _error(error: Exception) -> dict[str, str]:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a host receives transfers: a port that outlives its process.
+"""The listening socket of the transfer server.
 
-An transfer_ticket names it, and may be used after the destination has started
-again.
+A transfer ticket names its port, so the port survives a restart.
 """
 
 import contextlib
@@ -14,10 +13,10 @@ from minova.conf import CONF
 
 
 def open_socket(port_file: str) -> socket.socket:
-    """Return a listening socket at the address and port that are configured.
+    """Return a socket that listens at the configured address and port.
 
-    Port 0 is any; ``remembered`` is the file that says which it was, and it
-    is that again if nobody has taken it meanwhile. Raises ConfigInvalid.
+    With port 0 the kernel chooses a port; ``port_file`` stores it, and the
+    next start uses it again if it is free. Raises ConfigInvalid.
     """
     address, port = CONF.compute.transfer_address, CONF.compute.transfer_port
     if port:

@@ -242,7 +242,7 @@ class VncConsoleTest(ConsoleTestCase):
     def test_host_without_vnc(self):
         self.cloud.world.store.delete('orders/screens')
         reply = self.request()
-        self.assert_refused(400, 'fake guests have no screen', reply)
+        self.assert_refused(400, 'fake guests have no VNC server', reply)
         self.assertEqual([], self.tokens())
 
     def test_a_server_that_is_off(self):

@@ -1042,7 +1042,7 @@ class Consoles:
         error = self.assertRaises(
             exception.ConsoleTypeUnavailable, self.a.vnc, UUID
         )
-        self.assertIn('have no screen', str(error))
+        self.assertIn('have no VNC server', str(error))
 
 
 class Every(

@@ -68,7 +68,7 @@ class Suspending:
         error = self.assert_refused(
             exception.GuestFailed, self.a.driver.suspend, UUID
         )
-        self.assertIn('nothing of its memory', error.kwargs['reason'])
+        self.assertIn('is not saved', error.kwargs['reason'])
         self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_resume_refused(self):
@@ -79,7 +79,7 @@ class Suspending:
         error = self.assert_refused(
             exception.GuestFailed, self.a.driver.resume, UUID
         )
-        self.assertIn('nothing of its memory', error.kwargs['reason'])
+        self.assertIn('is not saved', error.kwargs['reason'])
         self.assertEqual(PowerState.SHUTDOWN, self.power())
 
     def test_start_drops_what_is_saved(self):

@@ -47,7 +47,9 @@ class EmulatorsTest(base.TestCase):
     def test_emulator_without_output(self):
         path = self.emulator('hello')
         error = self.assertRaises(OSError, qemu_version.get_version, path)
-        self.assertIn(f'{path} --version says no version: hello', str(error))
+        self.assertIn(
+            f'{path} --version reports no version: hello', str(error)
+        )
 
     def test_none(self):
         path = os.path.join(self.directory, 'none')

@@ -1,35 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An embedded host: libvirt's test driver, made to outlive its process.
+"""The driver of an embedded host: libvirt's test driver with a memory.
 
-While the host is run libvirt is asked and told like any other. What the test
-driver would forget with the process is kept in a directory, which also is the
-way from one such host to another. One process runs a host at a time.
+The test driver forgets its guests when the process ends. An embedded host
+stores them in a directory and defines them again after a restart; the same
+directory moves guests from one embedded host to another. One process at a time
+runs a host.
 
-The guests have no processors, no memory and no system: they obey at once.
+The guests have no processors, no memory and no operating system, so they obey
+at once.
 """
 
 import os
-from typing import Any
 import urllib.parse
 
-from minova import clock
 from minova.conf import CONF
 from minova.virt.driver import Driver
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
+from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.handover import Handover
+from minova.virt.libvirt.embedded.host import EmbeddedHost
+from minova.virt.libvirt.embedded.host_lock import HostLock
 from minova.virt.libvirt.embedded.live_migration import SimulatedLiveMigration
-from minova.virt.libvirt.embedded.store import EmbeddedDisks
 from minova.virt.libvirt.embedded.store import EmbeddedStore
-from minova.virt.libvirt.embedded.store import HostLock
 from minova.virt.libvirt.guests import Guests
-from minova.virt.libvirt.host import Host
-
-#: Seconds between two looks for guests that come or go.
-_POLL_INTERVAL = 0.2
 
 # https://libvirt.org/drvtest.html
 _NODE_XML = """\
@@ -49,7 +46,7 @@ _NODE_XML = """\
 
 
 def open_driver(host: str) -> Driver:
-    """Return the driver of an embedded host; its guests are where they were.
+    """Return the driver of an embedded host with its stored guests.
 
     Raises ConfigInvalid when another process runs the host.
     """
@@ -85,13 +82,13 @@ def _build_driver(
         Consoles(
             connection,
             disks,
-            no_vnc_reason='the guests of embedded hosts have no screen.',
+            no_vnc_reason='guests of embedded hosts have no VNC server.',
         ),
     )
 
 
 def _write_node(folder: str) -> str:
-    """Describe the host to libvirt; return the URI to open."""
+    """Write the description of the host; return the URI to open."""
     path = os.path.join(folder, 'node.xml')
     text = _NODE_XML.format(
         vcpus=CONF.libvirt.embedded_vcpus,
@@ -101,48 +98,3 @@ def _write_node(folder: str) -> str:
         file.write(text)
     os.replace(f'{path}.part', path)
     return f'test://{urllib.parse.quote(path)}'
-
-
-class EmbeddedHost(Host):
-    """The host itself: its sizes are what the configuration says."""
-
-    def __init__(
-        self,
-        host: str,
-        connection: Connection,
-        guests: EmbeddedGuests,
-        host_lock: HostLock,
-    ) -> None:
-        super().__init__(connection, '')
-        self._host = host
-        self._guests = guests
-        self._host_lock = host_lock
-
-    def next_event(self, timeout: float) -> str | None:
-        """Wait for a change; look for guests that come and go meanwhile."""
-        until = clock.monotonic() + timeout
-        while True:
-            self._guests.apply_all_due()
-            left = max(0.0, until - clock.monotonic())
-            uuid = super().next_event(min(left, _POLL_INTERVAL))
-            if uuid is not None:
-                self._guests.refresh(uuid)
-                return uuid
-            if left <= _POLL_INTERVAL:
-                return None
-
-    def close(self) -> None:
-        """Let others run the host; the guests are written down already."""
-        super().close()
-        self._host_lock.release()
-
-    def _hostname(self, conn: Any) -> str:
-        # libvirt says the machine's, which all embedded hosts of it share.
-        return self._host
-
-    def _version(self, conn: Any) -> int:
-        # The test driver's own has been 2 for ever.
-        return int(conn.getLibVersion())
-
-    def _disk_gb(self) -> int:
-        return int(CONF.libvirt.embedded_disk_gb)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests of an embedded host: in libvirt, and written down.
+"""The guests of an embedded host: libvirt's domains and stored records.
 
-Two rules make a guest outlive the libvirt that has it, whatever is cut short:
+Two rules let a guest survive the process, wherever it is interrupted:
 
-* a change is made in libvirt first and written down then, so that nothing is
-  written that libvirt refused; if the process ends in between, the change has
-  not happened, and whoever asked for it asks again;
-* nobody is told of a guest what is not written down.
+* A change is made in libvirt first and stored afterwards, so a record never
+  holds a change that libvirt rejected. If the process ends in between, the
+  change is lost and the caller repeats it.
+* A caller sees a change only after it is stored.
 
-A guest that is written down and that libvirt does not know, because libvirt
-is new or the guest has come from another host, is told to it by whoever looks
-next.
+A new process and the arrival of a guest leave a record without a domain. The
+next access to the guest defines the domain.
 """
 
 from collections.abc import Iterator
@@ -28,9 +27,9 @@ from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import translate_errors
 from minova.virt.libvirt.embedded.handover import Handover
 from minova.virt.libvirt.embedded.store import EmbeddedStore
+from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.guests import Guests
 from minova.virt.record_store import Record
 
@@ -39,10 +38,10 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _RecordedGuest:
-    """What is written of a guest, and libvirt's id of it if it is on.
+    """The record of a guest, and libvirt's id of its running domain.
 
-    libvirt numbers guests anew in each process. ``record['boot']`` counts
-    the starts of the guest, whatever their number was.
+    libvirt numbers domains from 1 in each process. ``record['boot']`` counts
+    the starts of the guest over all processes.
     """
 
     record: Record
@@ -50,7 +49,7 @@ class _RecordedGuest:
 
 
 class EmbeddedGuests:
-    """The guests of an embedded host, in libvirt and written down."""
+    """The guests of an embedded host; see the module."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class EmbeddedGuests:
 
     def _on_change(self, uuid: str | None) -> None:
         if uuid is None:
-            # A new connection has no guests; they are told to it anew.
+            # A new connection has no domains; they are defined again.
             self._recorded.clear()
             self._define_errors.clear()
 
@@ -80,10 +79,7 @@ class EmbeddedGuests:
 
     @contextlib.contextmanager
     def exclusive(self, uuid: str) -> Iterator[None]:
-        """Have a guest to oneself: what is due is done before.
-
-        What has become of it is written down afterwards.
-        """
+        """Hold the guest's lock; apply what is due, store what changes."""
         with self._translate_os_errors(uuid), self._store.lock(uuid):
             self._apply_due(uuid)
             try:
@@ -104,7 +100,7 @@ class EmbeddedGuests:
         return f'{self._host}/guests/{uuid}'
 
     def _save_record(self, uuid: str, defined: bool = False) -> Guest | None:
-        """Write down what libvirt says of a guest; return that."""
+        """Store the state of the domain; return the record."""
         guest = self._domains.guest(uuid)
         recorded = self._recorded.get(uuid)
         if guest is None:
@@ -146,8 +142,8 @@ class EmbeddedGuests:
         return str(text)
 
     def _apply_due(self, uuid: str) -> None:
-        """Do what is due of a guest; needs its lock."""
-        # First of all, for a new connection has no guests yet.
+        """Apply what is due for a guest; needs its lock."""
+        # First of all: a new connection has no domains yet.
         conn = self._connection.get()
         self._handover.apply_due(uuid, self)
         if uuid in self._recorded:
@@ -163,7 +159,7 @@ class EmbeddedGuests:
     def _define_from_record(
         self, conn: Any, uuid: str, record: Record
     ) -> None:
-        """Tell libvirt of a guest that came, or was here before it."""
+        """Define the domain of a record that has none."""
         home = self._store.host_directory(self._host)
         if record['home'] != home:
             text = xml.relocate_files(
@@ -181,7 +177,7 @@ class EmbeddedGuests:
             if power is PowerState.PAUSED:
                 domain.suspend()
             if record.get('saved'):
-                # What libvirt saved went with it; there is none to save.
+                # The managed save was in the libvirt that ended.
                 domain.create()
                 domain.managedSave()
         self._recorded[uuid] = _RecordedGuest(record, number)
@@ -189,41 +185,46 @@ class EmbeddedGuests:
         self._store.delete(f'{self._host}/incoming/{uuid}')
 
     def _record_as_off(self, uuid: str, record: Record, reason: str) -> None:
-        """Let a guest that libvirt does not take be off, until it does.
+        """Store a guest as off when libvirt rejects its definition.
 
-        So whoever wants it to run defines it anew.
+        The next start of the guest defines it with a new definition.
         """
         if self._define_errors.get(uuid) != reason:
-            LOG.error('It stays off at %s. %s', self._host, reason)
+            LOG.error(
+                'Guest %s stays off on host %s: %s',
+                uuid,
+                self._host,
+                reason,
+            )
         self._define_errors[uuid] = reason
         if PowerState(record['power']) in POWERED_ON:
             off = record | {'power': int(PowerState.SHUTDOWN)}
             self._store.put(self._path(uuid), off)
 
-    # -- for migrations -----------------------------------------------------------
+    # -- for migrations ------------------------------------------------------
 
     def power(self, uuid: str) -> PowerState | None:
-        """Tell a guest's power; None when it is not in this libvirt."""
+        """Return the power state, None without a domain."""
         if uuid not in self._recorded:
             return None
         guest = self._domains.guest(uuid)
         return None if guest is None else guest.power
 
     def memory(self, uuid: str) -> int:
-        """Return the bytes of a guest's memory; GuestFailed without it."""
+        """Return the memory in bytes; GuestFailed without a domain."""
         domain = self._domains.require(uuid)
         with translate_errors(uuid):
             return int(domain.maxMemory()) * 1024
 
     def drop_domain(self, uuid: str) -> None:
-        """End a guest in this libvirt; its record stays."""
+        """Remove the domain; the record stays."""
         self._recorded.pop(uuid, None)
         self._domains.destroy(uuid)
 
     # -- looking -------------------------------------------------------------
 
     def guests(self) -> list[Guest]:
-        """Return all guests, by one call unless some have changed."""
+        """Return all guests: one call, and one per changed guest."""
         self._connection.get()
         self.apply_all_due()
         found: list[Guest | None] = []
@@ -241,7 +242,7 @@ class EmbeddedGuests:
         return [guest for guest in found if guest is not None]
 
     def guest(self, uuid: str) -> Guest | None:
-        """Return one guest, or one that is to come."""
+        """Return one guest, also one that is incoming."""
         with self._translate_os_errors(uuid), self._store.lock(uuid):
             self._apply_due(uuid)
             guest = self._save_record(uuid)
@@ -255,11 +256,11 @@ class EmbeddedGuests:
             return guest
 
     def refresh(self, uuid: str) -> Guest | None:
-        """Return one guest, None also when it cannot be told; logged then."""
+        """Return one guest; log an error and return None on failure."""
         try:
             guest = self.guest(uuid)
         except exception.GuestFailed as error:
-            # Once for each reason: this is asked several times a second.
+            # Log each reason once: this runs several times a second.
             if self._logged_errors.get(uuid) != str(error):
                 LOG.error('Host %s: %s', self._host, error)
                 self._logged_errors[uuid] = str(error)
@@ -268,7 +269,7 @@ class EmbeddedGuests:
         return guest
 
     def apply_all_due(self) -> None:
-        """Do what is due of all guests that come, go or are not told yet."""
+        """Apply what is due for guests that arrive, leave or lack a domain."""
         waiting = set(self._store.list_names(f'{self._host}/guests'))
         waiting.difference_update([*self._recorded, *self._define_errors])
         for kind in ('incoming', 'migrations'):
@@ -279,7 +280,7 @@ class EmbeddedGuests:
     # -- changing ------------------------------------------------------------
 
     def define(self, spec: GuestSpec) -> None:
-        """Define a guest, also one that libvirt did not take back."""
+        """Define a guest, also one whose record libvirt rejected."""
         uuid = spec.uuid
         with self._translate_os_errors(uuid), self._store.lock(uuid):
             self._apply_due(uuid)
@@ -292,12 +293,12 @@ class EmbeddedGuests:
             self._domains.start(uuid)
 
     def shutdown(self, uuid: str) -> None:
-        """Ask a guest to switch itself off; it does so at once."""
+        """Shut a guest down; it is off at once."""
         with self.exclusive(uuid):
             self._domains.shutdown(uuid)
 
     def power_off(self, uuid: str) -> None:
-        """Cut a guest's power; a move that was under way ends."""
+        """Power a guest off; a running migration of it fails."""
         with self.exclusive(uuid):
             self._handover.finish(uuid, 'failed', 'the guest is off')
             self._domains.power_off(uuid)
@@ -308,7 +309,7 @@ class EmbeddedGuests:
             self._domains.pause(uuid)
 
     def unpause(self, uuid: str) -> None:
-        """Let a guest go on."""
+        """Unpause a guest."""
         with self.exclusive(uuid):
             self._domains.unpause(uuid)
 
@@ -318,21 +319,21 @@ class EmbeddedGuests:
             self._domains.suspend(uuid)
 
     def has_managed_save(self, uuid: str) -> bool:
-        """Tell whether a guest is suspended."""
+        """Return whether a guest is suspended."""
         with self.exclusive(uuid):
             return self._domains.has_managed_save(uuid)
 
     def resume(self, uuid: str) -> None:
-        """Let a suspended guest go on."""
+        """Resume a suspended guest."""
         with self.exclusive(uuid):
             self._domains.resume(uuid)
 
     def destroy(self, uuid: str) -> None:
-        """Forget a guest, its migrations and that it was to come."""
+        """Remove a guest, its migrations and its incoming record."""
         with self._translate_os_errors(uuid), self._store.lock(uuid):
             self._handover.apply_due(uuid, self)
-            # A move is forgotten first: of one that is under way without its
-            # guest it would be believed that the guest has gone.
+            # Delete the migration first: a running migration without a guest
+            # means that the guest has left.
             self._handover.delete(uuid)
             self._domains.destroy(uuid)
             self._recorded.pop(uuid, None)
@@ -348,7 +349,7 @@ def _matches_record(guest: Guest, recorded: _RecordedGuest) -> bool:
 
 
 def _with_boot_count(guest: Guest, boots: int) -> Guest:
-    """Return a guest with the number of its boot instead of libvirt's id."""
+    """Return a guest with its count of boots instead of libvirt's id."""
     if guest.boot is None:
         return guest
     return dataclasses.replace(guest, boot=boots)
@@ -357,6 +358,6 @@ def _with_boot_count(guest: Guest, boots: int) -> Guest:
 def _guest_without_domain(
     uuid: str, power: PowerState, trouble: str | None = None
 ) -> Guest:
-    """Return a guest that libvirt does not have: off, or still to come."""
+    """Return a guest without a domain: off, or incoming."""
     arriving = power is PowerState.PAUSED
     return Guest(uuid, power, None, None, None, arriving, trouble)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests of embedded hosts on their way from one to another.
+"""The handover of a guest from one embedded host to another.
 
-At each instant one host at most has a guest: it is let go of by the libvirt
-of the source, then changes host by one rename, then is told to the libvirt of
-the destination. It goes on when nobody runs the source, as a guest of real
-hypervisors does without the services. What is due is done by whoever looks
-next, at the source or, when nobody is there, at the destination.
+At most one host has a guest at any time: the source removes the domain, one
+rename moves the record to the destination, the destination defines the domain.
+A handover continues while the source is stopped, as the guest of a real
+hypervisor migrates while the services are stopped. The next access to the
+guest applies what is due: at the source or, while the source is stopped, at
+the destination.
 """
 
 from typing import Protocol
@@ -18,7 +19,7 @@ from minova.conf import CONF
 from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt.driver import Peer
-from minova.virt.libvirt.embedded.store import EmbeddedDisks
+from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.store import EmbeddedStore
 from minova.virt.record_store import Record
 
@@ -26,24 +27,24 @@ LOG = logging.getLogger(__name__)
 
 
 def now_seconds() -> float:
-    """Return the clock's time of day as the records hold it."""
+    """Return the clock's time of day in seconds, as records store it."""
     return clock.now().timestamp()
 
 
 class LocalGuests(Protocol):
-    """The guests of the host that does what is due."""
+    """The guests of the host that applies what is due."""
 
     def power(self, uuid: str) -> PowerState | None:
-        """Tell a guest's power; None when it is not in this libvirt."""
+        """Return the power state, None without a domain."""
 
     def drop_domain(self, uuid: str) -> None:
-        """End a guest in this libvirt; its record stays."""
+        """Remove the domain; the record stays."""
 
 
 class Handover:
-    """Guests on their way from host to host, as the records have it.
+    """The handovers that concern ``host``.
 
-    ``host`` is the one that looks. All methods need the guest's lock.
+    All methods need the guest's lock.
     """
 
     def __init__(self, host: str, store: EmbeddedStore) -> None:
@@ -51,11 +52,11 @@ class Handover:
         self._store = store
 
     def get_migration(self, uuid: str) -> Record | None:
-        """Return how the last move of a guest from here goes or went."""
+        """Return the last migration of a guest from this host."""
         return self._store.get(f'{self._host}/migrations/{uuid}')
 
     def start(self, uuid: str, dest: str, memory: int, disk: int) -> None:
-        """Let a guest be on its way; it carries so many bytes."""
+        """Start a migration of so many bytes of memory and disk."""
         now = now_seconds()
         self._store.put(
             f'{self._host}/migrations/{uuid}',
@@ -71,7 +72,7 @@ class Handover:
         )
 
     def complete_now(self, uuid: str) -> None:
-        """Let a guest that is on its way from here be due now."""
+        """Let a running migration from this host be due now."""
         move = self.get_migration(uuid)
         if move is not None and move['state'] == 'running':
             ends_at = min(move['ends_at'], now_seconds())
@@ -79,21 +80,21 @@ class Handover:
             self._store.put(path, move | {'ends_at': ends_at})
 
     def finish(self, uuid: str, state: str, error: str) -> None:
-        """End the move of a guest from here, if it is under way."""
+        """End a running migration from this host."""
         self._finish(self._host, uuid, state, error)
 
     def delete(self, uuid: str) -> None:
-        """Know nothing of a move from here any more."""
+        """Delete the record of a migration from this host."""
         self._store.delete(f'{self._host}/migrations/{uuid}')
 
     def apply_due(self, uuid: str, local_guests: LocalGuests) -> None:
-        """Let a guest that is due, from here or to here, be there."""
+        """Complete a due migration from or to this host."""
         arriving = self._store.get(f'{self._host}/incoming/{uuid}')
         if arriving is not None and arriving['source'] != self._host:
             source = arriving['source']
             with self._store.hold_if_stopped(source) as is_stopped:
-                # Somebody who runs the source must let go of the guest there
-                # before it comes, and will look soon.
+                # A running source removes the domain before the guest
+                # arrives, and polls for that.
                 if is_stopped:
                     self._hand_over_if_due(source, uuid, None)
         self._hand_over_if_due(self._host, uuid, local_guests)
@@ -108,7 +109,7 @@ class Handover:
             return
         guest = self._store.get(f'{source}/guests/{uuid}')
         if guest is None:
-            # It went, and who let it go could not say so any more.
+            # The process ended between the rename and the last record.
             self._finish(source, uuid, 'completed', None)
             return
         obstacle = self._failure_reason(
@@ -133,9 +134,9 @@ class Handover:
         if (power or PowerState(guest['power'])) not in POWERED_ON:
             return 'the guest is off'
         if self._store.get(f'{dest}/incoming/{uuid}') is None:
-            return f'{dest} does not receive it'
+            return f'{dest} is not prepared to receive the guest'
         if self._store.get(f'{dest}/guests/{uuid}') is not None:
-            return f'{dest} has a guest of that name'
+            return f'{dest} already has a guest with this uuid'
         return None
 
     def _hand_over(
@@ -161,8 +162,7 @@ class Handover:
             return
         self._store.put(path, move | {'state': state, 'error': error})
         LOG.info(
-            'The live migration of %s from %s to %s, which was acted out, is '
-            '%s%s.',
+            'Guest %s: simulated live migration from %s to %s %s%s',
             uuid,
             source,
             move['dest'],

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration between two embedded hosts, which is acted out.
+"""Simulated live migration between two embedded hosts.
 
-libvirt's test driver cannot migrate, and its guests have no memory to move.
-So what is seen of a migration is played: it takes the time that is
-configured, copies the disk, and then lets the guest be off here and on there
-(``passage``). Nothing of it says how a real migration goes; the plan of each,
-and the log, say that it is acted out. The rules of a real one hold: one host
-at most has the guest, and until it has gone it can be kept.
+libvirt's test driver cannot migrate, and its guests have no memory. The
+simulation takes the configured time, copies the disks, then ends the guest at
+the source and starts it at the destination (``handover``). It says nothing
+about the behaviour of a real migration; LiveMigrateData and the log carry a
+notice of that. The invariants of a real migration hold: at most one host has
+the guest, and until the guest has left, it can stay.
 """
 
 from oslo_log import log as logging
@@ -20,23 +20,23 @@ from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
+from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.handover import Handover
 from minova.virt.libvirt.embedded.handover import now_seconds
-from minova.virt.libvirt.embedded.store import EmbeddedDisks
 from minova.virt.libvirt.embedded.store import EmbeddedStore
 
 LOG = logging.getLogger(__name__)
 
-#: What the plan of each such migration says.
+#: The notice in LiveMigrateData and in the log.
 SIMULATION_NOTICE = (
-    'Both hosts are embedded: the guest is ended at the one and started at '
-    'the other. No memory is moved.'
+    'Both hosts are embedded: the guest ends at the source and starts at the '
+    'destination. No memory is copied.'
 )
 
 
 class SimulatedLiveMigration:
-    """Live migration as a driver is asked for it."""
+    """Simulated live migration; see ``driver.LiveMigrationInterface``."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class SimulatedLiveMigration:
         if block_migration is False:
             raise exception.InvalidLocalStorage(
                 path=self._disks.guest_directory(spec.uuid),
-                reason='embedded hosts share no storage; ask for block '
+                reason='embedded hosts share no storage; request block '
                 'migration',
             )
         self._require_known_host(source.host)
@@ -79,7 +79,7 @@ class SimulatedLiveMigration:
         migrate_data: LiveMigrateData,
         image: str | None = None,
     ) -> LiveMigrateData:
-        """Make room, unless the guest has come already."""
+        """Record the incoming guest unless it has arrived."""
         with self._guests.exclusive(spec.uuid):
             if self._guests.power(spec.uuid) is None:
                 self._store.put(
@@ -91,9 +91,9 @@ class SimulatedLiveMigration:
     def rollback_live_migration_at_destination(
         self, uuid: str, migrate_data: LiveMigrateData
     ) -> None:
-        """Take the room back, and the disks unless the guest has come.
+        """Delete the incoming record; remove the disks of a guest not here.
 
-        What is due is not done before: it is not wanted any more.
+        A due handover is not completed first: the caller wants it undone.
         """
         with self._store.lock(uuid):
             self._store.delete(f'{self._host}/incoming/{uuid}')
@@ -108,12 +108,12 @@ class SimulatedLiveMigration:
         dest_check_data: DestCheckData,
         block_migration: bool | None,
     ) -> LiveMigrateData:
-        """Require that the guest runs."""
+        """Require a running guest."""
         self._require_known_host(dest_check_data.host)
         guest = self._guests.guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.MigrationPreCheckError(
-                reason=f'guest {uuid} does not run at {self._host}'
+                reason=f'guest {uuid} does not run on {self._host}'
             )
         return LiveMigrateData(
             source_host=self._host,
@@ -125,12 +125,12 @@ class SimulatedLiveMigration:
     def start_live_migration(
         self, uuid: str, dest: Peer, migrate_data: LiveMigrateData
     ) -> None:
-        """Note when the guest will be there; one under way goes on."""
+        """Record the time of arrival; a running migration continues."""
         with self._guests.exclusive(uuid):
             memory = self._guests.memory(uuid)
             if self._guests.power(uuid) not in POWERED_ON:
                 raise exception.GuestMigrationFailed(
-                    instance_id=uuid, reason='it is off'
+                    instance_id=uuid, reason='the guest is off'
                 )
             move = self._handover.get_migration(uuid)
             if move and (move['state'], move['dest']) == (
@@ -139,7 +139,8 @@ class SimulatedLiveMigration:
             ):
                 return
             LOG.info(
-                'Guest %s goes from %s to %s in %g s, acted out: %s',
+                'Guest %s: simulated live migration from %s to %s started, '
+                'takes %g s. %s',
                 uuid,
                 self._host,
                 dest.host,
@@ -151,7 +152,7 @@ class SimulatedLiveMigration:
             )
 
     def migration_status(self, uuid: str) -> MigrationStatus:
-        """Tell how far it is, by the time that has passed."""
+        """Return the progress as a share of the configured time."""
         with self._guests.exclusive(uuid):
             move = self._handover.get_migration(uuid)
         if move is None:
@@ -174,22 +175,24 @@ class SimulatedLiveMigration:
     def tune_migration(
         self, uuid: str, migrate_data: LiveMigrateData, elapsed_seconds: float
     ) -> None:
-        """What is acted out takes the time that it takes."""
+        """Do nothing: a simulated migration takes the configured time."""
 
     def abort_migration(self, uuid: str) -> None:
-        """End it unless it was due."""
+        """End the migration unless it is due."""
         with self._guests.exclusive(uuid):
-            self._handover.finish(uuid, 'cancelled', 'it was aborted')
+            self._handover.finish(
+                uuid, 'cancelled', 'the migration was aborted'
+            )
 
     def force_complete(self, uuid: str) -> None:
-        """Let it be due now; there is no memory that keeps changing."""
+        """Complete the migration now."""
         with self._guests.exclusive(uuid):
             self._handover.complete_now(uuid)
 
     def _require_known_host(self, host: str) -> None:
         if not self._store.has_host(host):
             raise exception.MigrationPreCheckError(
-                reason=f'{host} is no embedded host below '
-                f'{self._store.directory}, and guests of embedded hosts '
-                'move only between those of one machine'
+                reason=f'{host} is not an embedded host below '
+                f'{self._store.directory}; guests migrate only between '
+                'embedded hosts of one machine'
             )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether KVM works on this host: found out by a guest, never believed.
+"""The test whether KVM works on this host: a guest that runs on it.
 
-That ``/dev/kvm`` exists and opens, and that libvirt knows of it, says little:
-in a virtual machine that was not given what it takes, guests hang without a
-word, or QEMU ends. So a guest is run that does what any does when it begins.
+``/dev/kvm`` and libvirt's capabilities prove little: in a virtual machine
+without nested virtualization guests hang or QEMU exits. The probe guest does
+what every guest does when it boots.
 """
 
 import base64
@@ -19,14 +19,14 @@ from minova import subprocesses
 
 LOG = logging.getLogger(__name__)
 
-#: Where QEMU is, by the names that distributions give it.
+#: The names of QEMU in the distributions.
 EMULATORS: Final = ('qemu-system-x86_64', '/usr/libexec/qemu-kvm')
-#: The device by which KVM is used.
+#: The device of KVM.
 DEVICE: Final = '/dev/kvm'
-#: Seconds for a guest that needs less than one, on a host that is busy.
+#: Seconds; the guest needs less than one, but the host may be busy.
 PROBE_TIMEOUT: Final = 20
 
-#: ``probe.S``, assembled, without the signature at the end of the sector.
+#: ``probe.S``, assembled, without the signature of the boot sector.
 _PROBE: Final = base64.b64decode(
     '6gV8AAD6/DHAjtiOwI7QvAB8sFK6+APuvwAQZjHAuQAMZvOrxwYAEAMgxwYAIAMwxwYA'
     'MIMADyDgDCAPIuBmuAAQAAAPIthmuYAAAMAPMoDMAQ8wDwEWIH0PIMBmDQEAAIAPIsDq'
@@ -35,7 +35,7 @@ _PROBE: Final = base64.b64decode(
     'sAHmIbAB5qGw/uYhsP/moTHb+/SD+wNy+vqwVGa6+APuZroEBma4ACBm7/Tr/VD/w7Ag'
     '5iBYSM8PH0AAAAAAAAAAAAAAAAAAAJogAAAAAAAAkgAAFwAIfQAA/w8AQA=='
 )
-#: What it says when it comes to its end.
+#: The output of a probe guest that finished.
 _PROBE_OUTPUT: Final = 'R6T'
 
 
@@ -45,34 +45,34 @@ def boot_sector() -> bytes:
 
 
 def detect_virt_type(emulator: str) -> str:
-    """Return 'kvm' where a guest runs on it, 'qemu' elsewhere.
+    """Return 'kvm' when the probe guest runs with KVM, otherwise 'qemu'.
 
-    ``emulator`` is a path; '': whichever this machine has.
+    ``emulator`` is the path of QEMU; '' means the first one found.
     """
     try:
         if not os.path.exists(DEVICE):
-            raise OSError(f'there is no {DEVICE}')
+            raise OSError(f'{DEVICE} does not exist')
         run_probe_guest(emulator or find_emulator(), 'kvm', '-cpu', 'host')
     except OSError as error:
         LOG.warning(
-            'KVM does not work here: %s. Guests get emulated processors, '
-            'which are slow. To have it otherwise, or not to have it tried: '
-            '[libvirt] virt_type.',
+            'KVM does not work on this host: %s. Guests get slow, emulated '
+            'processors; repair KVM, or set [libvirt] virt_type to skip this '
+            'test.',
             str(error).rstrip('.'),
         )
         return 'qemu'
-    LOG.info('KVM works here: a guest has run on it.')
+    LOG.info('KVM works on this host: the probe guest ran')
     return 'kvm'
 
 
 def find_emulator(names: Sequence[str] = EMULATORS) -> str:
-    """Return the path of this machine's QEMU; OSError without one."""
+    """Return the path of QEMU on this machine; OSError without one."""
     for name in names:
         path = shutil.which(name)
         if path is not None:
             return path
     raise OSError(
-        f'there is no QEMU ({", ".join(names)}); install it, or name it by '
+        f'there is no QEMU ({", ".join(names)}); install it, or set '
         '[libvirt] emulator'
     )
 
@@ -80,11 +80,10 @@ def find_emulator(names: Sequence[str] = EMULATORS) -> str:
 def run_probe_guest(
     emulator: str, accelerator: str, *words: str, timeout: int = PROBE_TIMEOUT
 ) -> None:
-    """Run the probe guest; OSError says why it has not come to its end."""
+    """Run the probe guest; OSError says why it did not finish."""
     with tempfile.NamedTemporaryFile(prefix='minova-probe-') as disk:
         disk.write(boot_sector())
-        # Firmware does not start from a disk that is too small to have
-        # a geometry.
+        # Firmware does not boot a disk that is too small for a geometry.
         disk.truncate(1 << 20)
         disk.flush()
         said = subprocesses.run(
@@ -98,6 +97,6 @@ def run_probe_guest(
         ).decode(errors='replace')
     if said.strip() != _PROBE_OUTPUT:
         raise OSError(
-            f'the probe guest has ended early: it said {said[:100]!r}, not '
-            f'{_PROBE_OUTPUT!r}'
+            f'the probe guest ended early: its output is {said[:100]!r}, '
+            f'expected {_PROBE_OUTPUT!r}'
         )

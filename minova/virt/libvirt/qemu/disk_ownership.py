@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks of which other hosts may see the same directory.
+"""The owner of disks in a directory that several hosts may share.
 
-Whose a directory of disks is stands in it, in a file with the name of the
-host. It says so whoever looks, so a host neither lists, uses nor removes what
-is another one's, and a guest's disks change hands by one rename. What has no
-such file belongs to whoever sees it.
+A file in the directory of a guest's disks names the host that owns them. A
+host neither lists, uses nor removes the disks of another host; a change of
+owner is one rename. Disks without such a file belong to every host that sees
+them.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from minova.virt.libvirt.disks import DiskBackend
 from minova.virt.libvirt.disks import Disks
 from minova.virt.libvirt.disks import translate_os_errors
 
-#: The file that names the owner, in a directory of disks.
+#: The file that names the owner of a directory of disks.
 OWNER_FILE = 'host'
 
 
 class OwnedDisks(Disks):
-    """The disks of ``host`` below a directory that it may not have alone."""
+    """The disks of ``host`` below a directory that hosts may share."""
 
     def __init__(
         self, directory: str, backend: DiskBackend, host: str
@@ -32,7 +32,7 @@ class OwnedDisks(Disks):
     # -- whose they are ------------------------------------------------------
 
     def get_owner(self, name: str) -> str | None:
-        """Return whose a directory is, None when that is not said."""
+        """Return the owner of a directory, None without one."""
         path = os.path.join(self.directory, name, OWNER_FILE)
         try:
             with open(path, encoding='utf-8') as file:
@@ -41,28 +41,28 @@ class OwnedDisks(Disks):
             return None
 
     def is_owned(self, name: str) -> bool:
-        """Tell whether a directory is this host's, or nobody's."""
+        """Return whether this host may use a directory."""
         return self.get_owner(name) in (None, self.host)
 
     def set_owner(self, name: str, host: str) -> None:
-        """Let a directory be another host's, in one instant."""
+        """Change the owner of a directory with one rename."""
         write_owner(os.path.join(self.directory, name), host)
 
     def require_disks(self, uuid: str) -> None:
-        """Raise DiskFailed unless the disks are here, and this host's."""
+        """Raise DiskFailed unless the disks exist and this host owns them."""
         other = self.get_owner(uuid)
         if other not in (None, self.host):
             raise exception.DiskFailed(
                 instance_id=uuid,
-                reason=f'the disks in {self.guest_directory(uuid)} are those of host '
-                f'{other}',
+                reason=f'the disks in {self.guest_directory(uuid)} belong to '
+                f'host {other}',
             )
         super().require_disks(uuid)
 
     # -- the interface -------------------------------------------------------
 
     def create_disks(self, spec: GuestSpec, image: str | None) -> None:
-        """Make what is missing, unless another host has disks of it here."""
+        """Create missing disks unless another host has disks of the guest."""
         folder = self.guest_directory(spec.uuid)
         with translate_os_errors(spec.uuid):
             if os.path.isdir(folder) and not self.is_owned(spec.uuid):
@@ -72,20 +72,20 @@ class OwnedDisks(Disks):
         super().create_disks(spec, image)
 
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether the root disk is there, and this host's."""
+        """Return whether the root disk exists and this host owns it."""
         return self.is_owned(uuid) and super().has_disks(uuid)
 
     def has_retained_disks(self, uuid: str) -> bool:
-        """Tell whether this host has set disks aside."""
+        """Return whether this host has retained disks."""
         return self.is_owned(f'{uuid}_resize') and super().has_retained_disks(
             uuid
         )
 
     def restore_disks(self, uuid: str) -> None:
-        """Rename the directory back, whosever what is in its place is.
+        """Rename the retained directory back; replace disks of any owner.
 
-        That stands for what the guest has become elsewhere; it is off there
-        and not wanted any more.
+        The disks in its place belong to the guest of the other host, which is
+        off and not needed any more.
         """
         if self.has_retained_disks(uuid):
             with (
@@ -97,7 +97,7 @@ class OwnedDisks(Disks):
 
 
 def write_owner(folder: str, host: str) -> None:
-    """Write whose a directory is, on the disk before it has its name."""
+    """Write the owner of a directory, durably and in one rename."""
     path = os.path.join(folder, f'.{OWNER_FILE}.part')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(f'{host}\n')

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that are handed over to hosts of other machines.
+"""The transfer of disks to a QEMU host on another machine.
 
 Below the directory of instances, at the destination::
 
-    .UUID.HOST.coming/   what comes for a guest, see ``transfer.reception``
-    .UUID.WORD.probe     a file by which the source sees whether it has the
-                         same directory
+    .UUID.HOST.incoming/  the files of a guest, see ``transfer.receiver``
+    .UUID.TOKEN.probe     the probe of ``shared_storage``
 
-Where it has, nothing is sent but a base that the destination lacks: the
-source sets a copy of the disks aside and gives the others away. Otherwise all
-files go through the transfer (``virt/transfer``), with what they stand on.
+With shared storage the source sends only a base that the destination lacks: it
+retains a copy of the disks and makes the destination their owner. Without it
+all files and their bases go through ``virt.transfer``.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,6 @@ from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
 from minova.virt.libvirt.disks import DiskBackend
-from minova.virt.libvirt.disks import remove_tree
 from minova.virt.libvirt.disks import translate_os_errors
 from minova.virt.libvirt.qemu import shared_storage
 from minova.virt.libvirt.qemu.disk_ownership import OwnedDisks
@@ -37,6 +35,7 @@ from minova.virt.libvirt.qemu.disk_ownership import write_owner
 from minova.virt.libvirt.qemu.overlay_checks import BaseImage
 from minova.virt.libvirt.qemu.overlay_checks import ForeignBackingFile
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
+from minova.virt.libvirt.sparse_files import remove_tree
 from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
 from minova.virt.transfer import sender
@@ -50,11 +49,11 @@ LOG = logging.getLogger(__name__)
 
 
 class TransferableDisks(OwnedDisks):
-    """The disks of a host, and its end of transfers.
+    """The disks of a host, and its server for transfers.
 
-    ``overlays`` knows which disks stand on files of the image cache; None on
-    a host whose disks all stand alone. It listens from when it is made until
-    it is closed; ConfigInvalid when it cannot.
+    ``overlays`` knows which disks are overlays of images in the cache; None
+    on a host without overlays. The server listens until ``close``;
+    ConfigInvalid when it cannot listen.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class TransferableDisks(OwnedDisks):
         self._server.start()
 
     def close(self) -> None:
-        """Receive no more; what has come stays."""
+        """Stop the server; received files stay."""
         self._server.stop()
 
     # -- at the destination --------------------------------------------------
@@ -118,7 +117,7 @@ class TransferableDisks(OwnedDisks):
         )
 
     def commit_received_disks(self, uuid: str) -> None:
-        """Require what was to come, and let nobody hand over any more."""
+        """Require the disks; revoke the ticket."""
         folder = self.incoming_directory(uuid)
         with translate_os_errors(uuid):
             here = self.has_disks(uuid)
@@ -127,18 +126,18 @@ class TransferableDisks(OwnedDisks):
             if not here:
                 raise exception.DiskFailed(
                     instance_id=uuid,
-                    reason=f'its disks did not arrive at {self.host}',
+                    reason=f'the disks did not arrive on {self.host}',
                 )
             self._revoke_ticket(uuid)
 
     def remove_disks(self, uuid: str) -> None:
-        """Remove the disks, but first let nothing come any more."""
+        """Revoke the ticket, then remove the disks."""
         with translate_os_errors(uuid):
             self._revoke_ticket(uuid)
         super().remove_disks(uuid)
 
     def _revoke_ticket(self, uuid: str) -> None:
-        """Forget who is invited, with what has come of what is not whole."""
+        """Remove the ticket, its probe and incomplete files."""
         folder = self.incoming_directory(uuid)
         ticket = receiver.read_ticket(folder)
         if ticket is not None and ticket.endpoint is not None:
@@ -151,48 +150,47 @@ class TransferableDisks(OwnedDisks):
     def _remove_base_parts(cache: str, uuid: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(cache):
-                if name.startswith('.') and name.endswith(f'.{uuid}.coming'):
+                if name.startswith('.') and name.endswith(f'.{uuid}.incoming'):
                     os.unlink(os.path.join(cache, name))
 
-    # -- where what comes goes: ``reception.Place`` --------------------------
+    # -- transfer.receiver.ReceiverStorage -----------------------------------
 
     def incoming_directory(self, uuid: str) -> str:
-        """Return the directory of what comes for a guest."""
+        """Return the directory of incoming files of a guest."""
         return self._incoming_directory_at(uuid, self.host)
 
     def _incoming_directory_at(self, uuid: str, host: str) -> str:
-        # Where several hosts see one directory two may have been chosen in
-        # turn, and the first not have cleaned up.
-        return os.path.join(self.directory, f'.{uuid}.{host}.coming')
+        # On shared storage an earlier destination may not have cleaned up.
+        return os.path.join(self.directory, f'.{uuid}.{host}.incoming')
 
     def base_path(self, name: str) -> str:
         """Return a path in the image cache."""
         if self._overlays is None:
             raise RequestRejected(
-                400, f'no disk of {self.host} stands on another'
+                400, f'{self.host} has no image cache for bases'
             )
         return os.path.join(self._overlays.cache, name)
 
     def partial_base_path(self, uuid: str, name: str) -> str:
-        """Return a path beside it, that no image has."""
+        """Return the path of an incomplete base beside the images."""
         return os.path.join(
-            os.path.dirname(self.base_path(name)), f'.{name}.{uuid}.coming'
+            os.path.dirname(self.base_path(name)), f'.{name}.{uuid}.incoming'
         )
 
-    def commit(self, uuid: str, plan: Manifest) -> None:
-        """Let what has come stand on the own bases, and be the guest's."""
+    def commit(self, uuid: str, manifest: Manifest) -> None:
+        """Check the overlays; make the incoming files the disks."""
         incoming = os.path.join(self.incoming_directory(uuid), 'files')
-        folder = self.guest_directory(uuid) if plan.shared else incoming
-        self._check_overlays(folder, plan)
-        if plan.shared:
+        folder = self.guest_directory(uuid) if manifest.shared else incoming
+        self._check_overlays(folder, manifest)
+        if manifest.shared:
             return
         other = self.get_owner(uuid)
         if other not in (None, self.host):
             raise RequestRejected(
                 409,
-                f'{self.guest_directory(uuid)} has the disks, as those of {other}: '
-                'both hosts see this directory, but the source has not found '
-                'the probe in it',
+                f'the disks in {self.guest_directory(uuid)} belong to '
+                f'{other}: both hosts share storage, but the source did not '
+                'find the probe',
             )
         write_owner(incoming, self.host)
         receiver.sync_directory(incoming)
@@ -200,14 +198,14 @@ class TransferableDisks(OwnedDisks):
         os.rename(incoming, self.guest_directory(uuid))
         receiver.sync_directory(self.directory)
 
-    def _check_overlays(self, folder: str, plan: Manifest) -> None:
+    def _check_overlays(self, folder: str, manifest: Manifest) -> None:
         if self._overlays is None:
             return
         for name in self._overlays.names:
             path = os.path.join(folder, name)
             if not os.path.exists(path):
                 continue
-            base = plan.overlays.get(name)
+            base = manifest.overlays.get(name)
             try:
                 self._overlays.check_base(path, base and BaseImage(*base))
             except ForeignBackingFile as error:
@@ -218,7 +216,7 @@ class TransferableDisks(OwnedDisks):
     def check_can_send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> None:
-        """See what would be sent, and ask the other host for room."""
+        """Send the manifest alone; the destination checks it."""
         endpoint = require_endpoint(uuid, transfer_ticket)
         with translate_os_errors(uuid):
             if self.has_retained_disks(uuid):
@@ -232,7 +230,7 @@ class TransferableDisks(OwnedDisks):
     def send_disks(
         self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
     ) -> Iterator[TransferProgress]:
-        """Send the files, or give them where the directory is shared."""
+        """Send the files, or change their owner on shared storage."""
         endpoint = require_endpoint(uuid, transfer_ticket)
         with translate_os_errors(uuid):
             if shared_storage.has_probe(self.directory, endpoint.probe):
@@ -247,20 +245,21 @@ class TransferableDisks(OwnedDisks):
     def _transfer_ownership(
         self, uuid: str, to: Peer, transfer_ticket: TransferTicket
     ) -> Iterator[TransferProgress]:
-        """Set a copy aside, then let the disks be the other host's."""
+        """Retain a copy, then make the destination the owner."""
         if self.get_owner(uuid) == to.host and self.has_retained_disks(uuid):
             return
         self.retain_disks(uuid, copy=True)
-        aside = os.path.join(self.directory, f'{uuid}_resize')
-        file_set = self._list_file_set(aside, shared=True)
+        retained = os.path.join(self.directory, f'{uuid}_resize')
+        file_set = self._list_file_set(retained, shared=True)
         if file_set.bases:
             yield from sender.send(uuid, transfer_ticket, file_set)
-        LOG.info(
-            'The disks of %s are given to %s, which has the same directory.',
+        LOG.debug(
+            'Instance %s: disks now belong to %s, on shared storage',
             uuid,
             to.host,
         )
-        # As when it had come through the transfer: then it has arrived.
+        # The missing directory marks the transfer as complete, as after a
+        # transfer over the network.
         remove_tree(
             os.path.join(self._incoming_directory_at(uuid, to.host), 'files')
         )
@@ -270,7 +269,7 @@ class TransferableDisks(OwnedDisks):
     def _list_file_set(
         self, folder: str, shared: bool = False
     ) -> sender.FileSet:
-        """Return what a directory of disks comes to."""
+        """Return the files of a directory of disks and their bases."""
         files = sender.list_files(folder)
         files.pop(OWNER_FILE, None)
         bases, overlays = {}, {}

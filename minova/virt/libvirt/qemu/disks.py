@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of one QEMU host: overlays of images, here or shared."""
+"""The disks of one QEMU host: overlays of images, maybe on shared storage."""
 
 import os
 
@@ -15,16 +15,16 @@ from minova.virt.libvirt.qemu.qcow2 import OverlayBackend
 
 
 def missing_base_reason(host: str, base: str) -> str:
-    """Return what is wrong with a host that sees disks but not their image."""
+    """Return the error of a host that shares disks but lacks their image."""
     return (
-        f'{host} sees the disk, but not {base}, the image that it is over: '
-        'hosts that have [libvirt] instances_path in common must have '
-        '[compute] image_cache_directory in common too, at the same path'
+        f'{host} shares the disk but lacks its image {base}; hosts that share '
+        '[libvirt] instances_path must also share [compute] '
+        'image_cache_directory, at the same path'
     )
 
 
 class QemuDisks(TransferableDisks):
-    """The disks of the guests of a site."""
+    """The disks of the guests of a QEMU host."""
 
     def __init__(self, host_config: HostConfig) -> None:
         super().__init__(
@@ -35,17 +35,17 @@ class QemuDisks(TransferableDisks):
         )
 
     def has_disks(self, uuid: str) -> bool:
-        """Tell whether the root disk is here, and the image it is over."""
+        """Return whether the root disk and its image exist here."""
         return super().has_disks(uuid) and not self.missing_base(uuid)
 
     def has_visible_disks(self, uuid: str) -> bool:
-        """Tell whether the root disk is here, whosever it is."""
+        """Return whether the root disk exists here; any host may own it."""
         return os.path.exists(self._root_disk(uuid))
 
     def missing_base(self, uuid: str) -> str | None:
-        """Return the image that the root disk is over and that is not here.
+        """Return the image of the root disk if the image is missing here.
 
-        None where it is here, or there is none, or no disk either.
+        None also without an image and without a root disk.
         """
         if not self.has_visible_disks(uuid):
             return None
@@ -54,19 +54,19 @@ class QemuDisks(TransferableDisks):
         return None if base is None or os.path.exists(base) else base
 
     def prepare_directory(self, uuid: str) -> str:
-        """Return a guest's directory, made for disks that are copied here."""
+        """Create and own the directory of a guest's disks; return it."""
         folder = self.guest_directory(uuid)
         os.makedirs(folder, exist_ok=True)
         write_owner(folder, self.host)
         return folder
 
     def require_shared(self, uuid: str) -> None:
-        """Require that disks of another host are seen, with their image."""
+        """Require the shared disks of another host and their image."""
         if not self.has_visible_disks(uuid):
             raise exception.DiskMissing(
                 instance_id=uuid,
-                reason=f'{self.host} does not see {self._root_disk(uuid)}, which '
-                'it shares',
+                reason=f'{self.host} does not see the shared disk '
+                f'{self._root_disk(uuid)}',
             )
         base = self.missing_base(uuid)
         if base is not None:
@@ -75,7 +75,7 @@ class QemuDisks(TransferableDisks):
             )
 
     def take_ownership(self, uuid: str) -> None:
-        """Own the disks of a guest that runs here, as it came running."""
+        """Own the disks of a guest that arrived running."""
         if os.path.isdir(self.guest_directory(uuid)) and not self.is_owned(
             uuid
         ):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What libvirt is doing with a guest, as far as it is a move."""
+"""The job that libvirt runs for a domain, if it is a migration."""
 
 from typing import Any
 from typing import Final
@@ -8,8 +8,8 @@ import libvirt
 
 from minova import exception
 from minova.virt.driver import MigrationStatus
-from minova.virt.libvirt.connection import error_message
-from minova.virt.libvirt.connection import has_error_code
+from minova.virt.libvirt.errors import error_message
+from minova.virt.libvirt.errors import has_error_code
 
 _OUT: Final = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
 _UNDER_WAY: Final = (
@@ -19,9 +19,9 @@ _UNDER_WAY: Final = (
 
 
 def migration_job_status(uuid: str, domain: Any) -> MigrationStatus | None:
-    """Return how far a guest on its way has come; None when it is not."""
+    """Return the progress of an outgoing migration, None without one."""
     stats = _job_stats(uuid, domain)
-    # What else a job may be, as saving the guest's memory, has another name.
+    # Other jobs, such as managedSave, have another operation.
     operation = stats.get('operation', _OUT)
     if stats.get('type') not in _UNDER_WAY or operation != _OUT:
         return None
@@ -41,7 +41,7 @@ def migration_job_status(uuid: str, domain: Any) -> MigrationStatus | None:
 
 
 def _job_stats(uuid: str, domain: Any) -> dict[str, Any]:
-    """Return what libvirt says of a guest's job, {} for one that is off."""
+    """Return the statistics of a domain's job, {} for one that is off."""
     try:
         stats: dict[str, Any] = domain.jobStats()
     except libvirt.libvirtError as error:

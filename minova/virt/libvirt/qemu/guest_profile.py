@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guests of a QEMU host are like, as the configuration says."""
+"""The GuestProfile of a QEMU host, from the configuration."""
 
 import dataclasses
 import errno
@@ -20,7 +20,7 @@ _PROBE = '.direct-io.probe'
 def from_config(host_config: HostConfig) -> xml.GuestProfile:
     """Return the profile of the guests of a host.
 
-    ConfigInvalid when the options contradict each other.
+    ConfigInvalid when options contradict each other.
     """
     options = CONF.libvirt
     profile = xml.PROFILES[host_config.virt_type]
@@ -43,16 +43,15 @@ def _check_cpu_mode(virt_type: str, mode: str | None) -> None:
     model = CONF.libvirt.cpu_model
     reason = None
     if mode == 'custom' and not model:
-        reason = '[libvirt] cpu_mode is custom, and cpu_model is not set.'
+        reason = '[libvirt] cpu_mode = custom needs cpu_model, which is unset.'
     elif mode != 'custom' and model:
         reason = (
-            f'[libvirt] cpu_model is {model}, and has a meaning with '
-            'cpu_mode = custom only.'
+            f'[libvirt] cpu_model is {model}, which needs cpu_mode = custom.'
         )
     elif mode == 'host-passthrough' and virt_type != 'kvm':
         reason = (
-            '[libvirt] cpu_mode is host-passthrough, which needs virt_type = '
-            'kvm: emulated processors are not those of the host.'
+            '[libvirt] cpu_mode = host-passthrough needs virt_type = kvm; '
+            'choose another cpu_mode.'
         )
     if reason is not None:
         raise exception.ConfigInvalid(reason=reason)
@@ -65,17 +64,17 @@ def _cache_mode(directory: str) -> str:
     if supports_direct_io(directory):
         return 'none'
     LOG.info(
-        'The file system of %s knows no O_DIRECT; disks are written through '
-        "the host's cache.",
+        'The file system of %s does not support O_DIRECT; disks use the '
+        'page cache of the host',
         directory,
     )
     return 'writeback'
 
 
 def supports_direct_io(directory: str) -> bool:
-    """Tell whether files there can be used beside the host's cache.
+    """Return whether files in a directory can be opened with O_DIRECT.
 
-    OSError when nothing can be written there at all.
+    OSError when the directory is not writable.
     """
     os.makedirs(directory, exist_ok=True)
     path = os.path.join(directory, _PROBE)
@@ -83,7 +82,7 @@ def supports_direct_io(directory: str) -> bool:
     try:
         os.close(os.open(path, flags, 0o600))
     except OSError as error:
-        # So open(2) says that the file system does not know it.
+        # EINVAL means that the file system does not support O_DIRECT.
         if error.errno != errno.EINVAL:
             raise
         return False

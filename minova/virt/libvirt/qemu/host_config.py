@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a QEMU host is by its configuration: where, with what, reached how."""
+"""The configuration of a QEMU host: paths, addresses, emulator."""
 
 import dataclasses
 import os
@@ -13,33 +13,27 @@ from minova.virt.libvirt.qemu import acceleration
 
 @dataclasses.dataclass(frozen=True)
 class HostConfig:
-    """One host; see the options of the same names in [libvirt]."""
+    """One host; see the options with the same names in [libvirt]."""
 
     host: str
-    #: Where the disks of guests are, and where the images that they are over.
+    #: The directories of the disks and of their images.
     instances_path: str
     image_cache_path: str
-    #: How libvirt is reached from here, and by the libvirt of others.
+    #: The URIs of libvirt for this service and for other libvirts.
     connection_uri: str
     live_migration_uri: str
-    #: Where guests that move arrive.
+    #: The address for incoming migrations.
     live_migration_inbound_addr: str
     #: 'kvm' or 'qemu'.
     virt_type: str
-    #: '': the one that libvirt chooses.
+    #: '' for libvirt's choice.
     emulator: str
 
-    @property
-    def file_directories(self) -> tuple[str, str]:
-        """The directories in which a guest's files are."""
-        return self.instances_path, self.image_cache_path
-
     def qemu_version(self, conn: Any) -> int:
-        """Return the version of the QEMU that new guests get.
+        """Return the version of the QEMU of new guests.
 
-        Counted as in ``minova.virt.qemu_version``; ``opened`` is a connection, since
-        libvirt chooses where nothing is configured. OSError when QEMU does
-        not say.
+        It counts as in ``virt.qemu_version``. Without a configured emulator
+        libvirt's choice counts. OSError when QEMU does not report a version.
         """
         path = self.emulator
         if not path:
@@ -53,9 +47,9 @@ class HostConfig:
 
 
 def from_config(host: str) -> HostConfig:
-    """Return the host that the configuration describes.
+    """Return the configured host.
 
-    May run a guest, to find out whether KVM works.
+    May run a guest to find out whether KVM works.
     """
     options = CONF.libvirt
     virt_type = options.virt_type

@@ -28,20 +28,20 @@ from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import qcow2_header
-from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import error_message
-from minova.virt.libvirt.connection import has_error_code
-from minova.virt.libvirt.connection import translate_errors
-from minova.virt.libvirt.disks import extend_file
 from minova.virt.libvirt.disks import translate_os_errors
+from minova.virt.libvirt.errors import error_message
+from minova.virt.libvirt.errors import has_error_code
+from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu import config_drive_migration
 from minova.virt.libvirt.qemu import domain_jobs
+from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.qemu.live_migration_checks import LiveMigrationChecks
+from minova.virt.libvirt.sparse_files import extend_file
 
 LOG = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class QemuLiveMigration(LiveMigrationChecks):
             self._config.image_cache_path: dest.image_cache_path,
         }
         running, persistent = (
-            xml.incoming_domain_xml(
+            migration_xml.incoming_domain_xml(
                 domain.XMLDesc(flags | libvirt.VIR_DOMAIN_XML_MIGRATABLE),
                 path_map,
                 dest.emulator,

@@ -28,11 +28,11 @@ from minova.states import POWERED_ON
 from minova.virt import qemu_version
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import qcow2_header
-from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.connection import error_message
+from minova.virt.libvirt.errors import error_message
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu import config_drive_migration
+from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu.disks import missing_base_reason
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
@@ -106,7 +106,9 @@ class LiveMigrationChecks:
         if not cpu_info.get('model'):
             return
         with _failures_as_check_errors():
-            result = self._connection.get().compareCPU(xml.cpu_xml(cpu_info))
+            result = self._connection.get().compareCPU(
+                migration_xml.cpu_xml(cpu_info)
+            )
         if result <= libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
             raise exception.InvalidCPUInfo(
                 reason=f'the processor of {self._host} lacks features of the '

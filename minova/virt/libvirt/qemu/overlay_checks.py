@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that stand on a base: what qemu-img says of them, and is told.
+"""The checks of overlays: qcow2 disks with a base in the image cache.
 
-A disk is only ever read as what it was made as: a guest could write the
-beginning of another format, with names of files of the host, to a raw one.
-And a base is only ever a file of the image cache.
+A disk is only read with the format it was created with: a guest could write
+the header of another format, which names files of the host, to a raw disk. A
+base is always a file in the image cache.
 """
 
 import dataclasses
@@ -14,21 +14,21 @@ from minova.virt.libvirt.qemu import qcow2
 
 
 class ForeignBackingFile(OSError):
-    """A disk stands on something that is not in the image cache."""
+    """The base of a disk is not in the image cache."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BaseImage:
-    """What a disk stands on: a name in the image cache, and its format."""
+    """The base of a disk: a name in the image cache, and its format."""
 
     name: str
     format: str
 
 
 class OverlayChecker:
-    """The qcow2 disks of a host whose bases are in an image cache.
+    """The overlays of a host whose bases are in an image cache.
 
-    ``names`` are the disks, of all a guest has, that may stand on one.
+    ``names`` are the disks of a guest that may be overlays.
     """
 
     def __init__(self, cache: str, names: tuple[str, ...] = ('disk',)) -> None:
@@ -36,9 +36,9 @@ class OverlayChecker:
         self.names = names
 
     def find_base(self, path: str) -> BaseImage | None:
-        """Return what a disk stands on; None for one that stands alone.
+        """Return the base of a disk, None without one.
 
-        Raises ForeignBackingFile, or OSError in the words of qemu-img.
+        Raises ForeignBackingFile, or OSError with the message of qemu-img.
         """
         chain = qcow2.backing_chain(path)
         if len(chain) == 1:
@@ -47,28 +47,31 @@ class OverlayChecker:
         folder, name = os.path.split(os.path.normpath(found))
         if folder != self.cache or os.path.islink(found):
             raise ForeignBackingFile(
-                f'{path} stands on {found}, which is no file of the image '
+                f'{path} has the base {found}, which is not in the image '
                 f'cache {self.cache}'
             )
         if len(chain) > 2:
-            raise ForeignBackingFile(f'{found} stands on yet another file')
+            raise ForeignBackingFile(
+                f'{found}, the base of a disk, has a base itself'
+            )
         return BaseImage(name, str(chain[1]['format']))
 
     def check_base(self, path: str, base: BaseImage | None) -> None:
-        """Let a disk that came stand on a base of this host, or on none."""
+        """Rebase a received disk to the base of this host, if it has one."""
         info = qcow2.image_info(path, 'qcow2')
         backing = info.get('backing-filename')
         if base is None:
             if backing is not None:
                 raise ForeignBackingFile(
-                    f'{os.path.basename(path)} came with the base {backing}, '
-                    'which was not announced'
+                    f'{os.path.basename(path)} arrived with the base '
+                    f'{backing}, which is not in the manifest'
                 )
             return
         wanted = os.path.join(self.cache, base.name)
         if backing is None:
             raise ForeignBackingFile(
-                f'{os.path.basename(path)} came without its base {base.name}'
+                f'{os.path.basename(path)} arrived without its base '
+                f'{base.name}'
             )
         known = info.get('backing-filename-format')
         if (backing, known) != (wanted, base.format):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of QEMU hosts: files that QEMU itself makes and grows.
+"""Disks that QEMU creates and grows with qemu-img.
 
-The root disk is a qcow2 overlay: it holds what differs from the image, whose
-file in the cache of images is its backing file and never changes. Ephemeral
-and swap disks are sparse raw files, with a file system or a swap area made in
-them.
+The root disk is a qcow2 overlay: it holds the difference to the image, whose
+file in the image cache is the backing file and never changes. Ephemeral and
+swap disks are sparse raw files, formatted with a file system or as swap.
 """
 
 from collections.abc import Mapping
@@ -16,14 +15,14 @@ from oslo_concurrency import processutils
 
 from minova.subprocesses import run
 from minova.virt.driver import GuestSpec
-from minova.virt.libvirt.disks import extend_file
 from minova.virt.libvirt.disks import RESCUE_DISK
+from minova.virt.libvirt.sparse_files import extend_file
 
-#: What a guest starts from: disks that are overlays.
+#: The disks that guests boot; they are overlays.
 BOOT_DISKS = ('disk', RESCUE_DISK)
-#: The formats in which images are taken, and QEMU's names for them.
+#: QEMU's names for the supported image formats.
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
-#: What looking into a user's file may cost: enough for any real one.
+#: Limits for qemu-img on a user's file, enough for real images.
 _LIMITS = processutils.ProcessLimits(cpu_time=30, address_space=1 << 30)
 
 
@@ -31,7 +30,7 @@ class OverlayBackend:
     """Root disks as overlays of images, other disks as raw files."""
 
     def format_of(self, name: str, spec: GuestSpec) -> str:
-        """Only what QEMU has made itself is read as qcow2."""
+        """Return qcow2 only for what QEMU created here."""
         return 'qcow2' if name in BOOT_DISKS else 'raw'
 
     def make(
@@ -42,7 +41,7 @@ class OverlayBackend:
         size: int,
         image: str | None,
     ) -> None:
-        """Make a disk; OSError says what is wrong with it."""
+        """Create a disk; OSError says why that failed."""
         if name in BOOT_DISKS:
             image_meta = (
                 spec.rescue or {} if name == RESCUE_DISK else spec.image
@@ -54,7 +53,7 @@ class OverlayBackend:
         if name == 'disk.swap':
             run('mkswap', path)
         else:
-            # Its tables are made by the guest's system when it first mounts.
+            # The guest initializes the tables when it first mounts the disk.
             run(
                 'mke2fs',
                 *('-q', '-F', '-t', 'ext4', '-L', 'ephemeral0'),
@@ -63,7 +62,7 @@ class OverlayBackend:
         _sync(path)
 
     def grow(self, path: str, size: int) -> None:
-        """Make a disk larger; one that is larger already stays."""
+        """Grow a disk; a larger one stays."""
         if os.path.basename(path) == 'disk':
             if virtual_size(path, 'qcow2') < size:
                 run('qemu-img', 'resize', '-q', '-f', 'qcow2', path, str(size))
@@ -76,20 +75,20 @@ class OverlayBackend:
 def make_overlay(
     path: str, size: int, image: str | None, image_format: str
 ) -> None:
-    """Make a qcow2 file of ``size`` bytes over an image's file.
+    """Create a qcow2 file of ``size`` bytes over the file of an image.
 
-    With a size of 0 it is as large as the image, which must not be larger
-    than the size else. Without an image it is empty.
+    Size 0 means the size of the image; another size must not be smaller than
+    the image. Without an image the disk is empty.
     """
     words = ['qemu-img', 'create', '-q', '-f', 'qcow2']
     if image is not None:
         least = virtual_size(image, image_format)
         if size and least > size:
             raise OSError(
-                f'the image is a disk of {least} bytes, which is more than '
-                f'the {size} bytes of the flavor'
+                f'the image has a virtual size of {least} bytes, the '
+                f'disk of the flavor only {size} bytes'
             )
-        # What QEMU reads whole sectors of is never a part of one.
+        # QEMU reads whole sectors.
         size = max(size, -(-least // 512) * 512)
         words += ['-b', os.path.abspath(image), '-F', image_format]
     run(*words, path, str(size))
@@ -97,33 +96,33 @@ def make_overlay(
 
 
 def image_format(image_meta: Mapping[str, Any]) -> str:
-    """Return QEMU's name for the format of an image, by what is kept of it.
+    """Return QEMU's name for the format of an image.
 
-    It is what the image service says, never what the file looks like: a guest
-    could write the beginning of a qcow2 file to a raw disk.
+    The image service names the format, never the file: a guest could write a
+    qcow2 header to a raw disk.
     """
     disk_format = image_meta.get('disk_format') or 'raw'
     if disk_format not in _FORMATS:
         raise OSError(
-            f'images of the format {disk_format} are not taken; there are '
+            f'image format {disk_format} is not supported; supported are '
             f'{", ".join(sorted(_FORMATS))}'
         )
     return _FORMATS[disk_format]
 
 
 def virtual_size(path: str, image_format: str) -> int:
-    """Return the bytes of the disk that a file describes."""
+    """Return the bytes of the virtual disk in a file."""
     return int(image_info(path, image_format)['virtual-size'])
 
 
 def image_info(path: str, image_format: str) -> dict[str, Any]:
-    """Return what QEMU says of a file, which a guest may be using."""
+    """Return qemu-img's description of a file, which may be in use."""
     found: dict[str, Any] = _qemu_img_info(path, image_format)
     return found
 
 
 def backing_chain(path: str) -> list[dict[str, Any]]:
-    """Return the same of a qcow2 file and of all that it stands on."""
+    """Return the descriptions of a qcow2 file and all its backing files."""
     found: list[dict[str, Any]] = _qemu_img_info(
         path, 'qcow2', '--backing-chain'
     )

@@ -77,7 +77,7 @@ class WitnessTest(HypervisorTestCase):
         (seen,) = self.world.violations()
         self.assertLessEqual(before, seen.pop('at'))
         self.assertEqual(
-            {'uuid': UUID, 'hosts': ['a', 'b'], 'call': 'start at b'}, seen
+            {'uuid': UUID, 'hosts': ['a', 'b'], 'call': 'start on b'}, seen
         )
 
     def test_once_each_time(self):
@@ -93,7 +93,7 @@ class WitnessTest(HypervisorTestCase):
         self.b.define(spec())
         self.world.set_power('b', UUID, PowerState.RUNNING)
         (seen,) = self.world.violations()
-        self.assertEqual('set_power at b from outside', seen['call'])
+        self.assertEqual('set_power on b from outside', seen['call'])
 
     def test_due_migration_is_no_violation(self):
         # At the instant of the start the guest has left.
@@ -179,7 +179,7 @@ class WholeCallsTest(HypervisorTestCase):
             error = self.assertRaises(
                 exception.OperationFailed, self.a._call, call
             )
-            self.assertIn('cannot be asked of a host', str(error))
+            self.assertIn('a host has no call', str(error))
             self.assertRaises(
                 exception.OperationFailed, self.world._call, call
             )

@@ -7,8 +7,8 @@ import os
 import libvirt
 
 from minova.virt.libvirt import xml
-from minova.virt.libvirt.qemu import driver
 from minova.virt.libvirt.qemu.disks import QemuDisks
+from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
 from tests import base
@@ -177,7 +177,7 @@ class Host:
         )
         self.connection = Connection()
         self.disks = QemuDisks(self.site)
-        self.guests = driver.QemuGuests(
+        self.guests = QemuGuests(
             self.connection, self.disks, xml.PROFILES[virt_type]
         )
         self.moves = QemuLiveMigration(

@@ -12,9 +12,9 @@ import fixtures
 import libvirt
 
 from minova import exception
-from minova.virt.libvirt import connection
-from minova.virt.libvirt.connection import ChangedGuests
+from minova.virt.libvirt import errors
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.events import ChangedGuests
 from tests import base
 from tests.unit.virt.rigs import UUID
 
@@ -158,7 +158,7 @@ class OpeningTest(ConnectionTestCase):
         with mock.patch.object(libvirt, 'open', return_value=object()):
             self.assertRaises(exception.GuestFailed, made.get)
         self.assertIs(real, libvirt.open)
-        self.assertIn('was not made', self.log.output)
+        self.assertIn('Opening libvirt', self.log.output)
         self.assertTrue(made.get().isAlive())
 
     def test_silence_after_it_was_opened(self):
@@ -236,6 +236,8 @@ class OpeningTest(ConnectionTestCase):
     def test_errors_are_not_printed(self):
         code = (
             'from minova.virt.libvirt.connection import *\n'
+            'from minova.virt.libvirt.errors import error_message\n'
+            'import libvirt\n'
             f'c = Connection({self.uri!r})\n'
             'try: c.get().lookupByName("nobody")\n'
             'except libvirt.libvirtError as error:\n'
@@ -350,7 +352,7 @@ class TranslateErrorsTest(ConnectionTestCase):
         opened = self.connection().get()
 
         def ask():
-            with connection.translate_errors(UUID):
+            with errors.translate_errors(UUID):
                 opened.lookupByName('nobody')
 
         error = self.assertRaises(exception.GuestFailed, ask)
@@ -358,14 +360,14 @@ class TranslateErrorsTest(ConnectionTestCase):
 
     def test_gone_may_be_well(self):
         opened = self.connection().get()
-        with connection.translate_errors(UUID, ignore_missing=True):
+        with errors.translate_errors(UUID, ignore_missing=True):
             opened.lookupByName('nobody')
 
     def test_only_that(self):
         opened = self.connection().get()
 
         def ask():
-            with connection.translate_errors(UUID, ignore_missing=True):
+            with errors.translate_errors(UUID, ignore_missing=True):
                 opened.defineXML('<domain/>')
 
         self.assertRaises(exception.GuestFailed, ask)

@@ -15,7 +15,7 @@ import libvirt
 
 from minova import exception
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.qemu import driver
+from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
 from tests import base
 from tests.unit.virt.libvirt.qemu.test_live_migration import qemu_data
@@ -108,7 +108,7 @@ class LongCallsTest(base.TestCase):
         self.assertEqual(('failed', 'silence'), (found.state, found.error))
 
     def test_host_queries(self):
-        guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        guests = QemuGuests(self.connection, mock.Mock(), mock.Mock())
         domain = self.connection.get().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.hasManagedSaveImage.return_value = False
@@ -136,7 +136,7 @@ class LongCallsTest(base.TestCase):
             getattr(domain, name).assert_not_called()
 
     def test_saving_memory(self):
-        guests = driver.QemuGuests(self.connection, mock.Mock(), mock.Mock())
+        guests = QemuGuests(self.connection, mock.Mock(), mock.Mock())
         domain = self.connection.get().lookupByUUIDString(UUID)
         domain.UUIDString.return_value = UUID
         domain.state.return_value = [libvirt.VIR_DOMAIN_RUNNING, 1]

@@ -14,11 +14,9 @@ from minova.virt.driver import Peer
 from minova.virt.host_contents import DiskArtifacts
 from minova.virt.libvirt import disks
 from minova.virt.libvirt import xml
-from minova.virt.libvirt.disks import copy_sparse
-from minova.virt.libvirt.disks import Disks
-from minova.virt.libvirt.disks import PlainFileBackend
-from minova.virt.libvirt.embedded.store import EmbeddedDisks
+from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.store import EmbeddedStore
+from minova.virt.libvirt.sparse_files import copy_sparse
 from tests import base
 from tests.unit.virt.rigs import drive_spec
 from tests.unit.virt.rigs import OTHER
@@ -47,8 +45,8 @@ class DisksTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.place = os.path.join(self.directory, 'instances')
-        self.disks = Disks(self.place, PlainFileBackend())
+        self.place = os.path.join(self.directory, 'a', 'instances')
+        self.disks = EmbeddedDisks(EmbeddedStore(self.directory), 'a')
 
     def path(self, name='disk', folder=UUID):
         return os.path.join(self.place, folder, name)
@@ -188,7 +186,7 @@ class ContentTest(DisksTestCase):
         for folder, name in (
             (UUID, '.disk.part'),
             (f'.{UUID}.part', 'disk.swap'),
-            (f'.{UUID}.gone', 'disk'),
+            (f'.{UUID}.deleting', 'disk'),
         ):
             os.makedirs(os.path.join(self.place, folder), exist_ok=True)
             with open(self.path(name, folder), 'w') as file:
@@ -365,7 +363,7 @@ class KeptTest(DisksTestCase):
 
     def test_names(self):
         self.make(UUID, f'{OTHER}_resize', 'lost+found', 'not-a-uuid_resize')
-        self.make(f'.{OTHER}.gone')
+        self.make(f'.{OTHER}.deleting')
         self.assertEqual(
             {
                 UUID: DiskArtifacts(has_partial_disks=True),
@@ -388,7 +386,7 @@ class KeptTest(DisksTestCase):
         )
 
     def test_all_of_it_can_be_removed(self):
-        self.make(f'{UUID}_resize', f'.{UUID}.part', f'.{UUID}.gone', UUID)
+        self.make(f'{UUID}_resize', f'.{UUID}.part', f'.{UUID}.deleting', UUID)
         self.disks.remove_disks(UUID)
         self.assertEqual(
             {UUID: DiskArtifacts(has_retained_disks=True)},
@@ -454,5 +452,5 @@ class FailureTest(DisksTestCase):
         error = self.assertRaises(
             exception.DiskFailed, own.send_disks, UUID, Peer('z', ''), {}
         )
-        self.assertIn('z is no embedded host', str(error))
+        self.assertIn('z is not an embedded host', str(error))
         self.assertFalse(os.path.exists(os.path.join(self.directory, 'z')))

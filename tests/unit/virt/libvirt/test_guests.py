@@ -14,8 +14,8 @@ from minova.virt.libvirt import host
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.disks import Disks
-from minova.virt.libvirt.disks import PlainFileBackend
 from minova.virt.libvirt.guests import Guests
+from minova.virt.libvirt.plain_files import PlainFileBackend
 from tests import base
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -355,7 +355,9 @@ class HostTest(GuestsTestCase):
         deaf = host.Host(away, self.directory)
         for _ in range(3):
             self.assertIsNone(deaf.next_event(0.01))
-        self.assertEqual(1, self.log.output.count('No events are heard'))
+        self.assertEqual(
+            1, self.log.output.count('No events of guests arrive')
+        )
         self.assertRaises(exception.GuestFailed, deaf.inventory)
         self.assertRaises(
             exception.GuestFailed,

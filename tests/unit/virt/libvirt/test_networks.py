@@ -302,7 +302,8 @@ class MissingTest(NetworksTestCase):
 
     def test_another_cidr(self):
         self.refused(
-            'has 10.0.0.0/24, and 10.7.0.5 of network private is not in it',
+            'has 10.0.0.0/24, and 10.7.0.5 of network private is outside of '
+            'it',
             nic(address='10.7.0.5'),
         )
 

@@ -4,6 +4,7 @@
 from xml.etree import ElementTree
 
 from minova.virt.libvirt import xml
+from minova.virt.libvirt.qemu import migration_xml
 from tests import base
 
 PLACES = {'/a/instances': '/b/vm', '/a/images': '/b/cache'}
@@ -72,7 +73,9 @@ class RelocatedTest(base.TestCase):
 
 class ReceivedTest(base.TestCase):
     def received(self, emulator=''):
-        text = xml.incoming_domain_xml(TEXT, PLACES, emulator, '198.51.100.2')
+        text = migration_xml.incoming_domain_xml(
+            TEXT, PLACES, emulator, '198.51.100.2'
+        )
         return ElementTree.fromstring(text)
 
     def test_file_paths_are_rewritten(self):

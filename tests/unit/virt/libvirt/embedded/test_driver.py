@@ -294,7 +294,7 @@ class RefusedTest(EmbeddedTestCase):
             self.a.guests()
             self.a.guest(UUID)
             self.a.next_event(0.01)
-        self.assertEqual(1, self.log.output.count('It stays off at a'))
+        self.assertEqual(1, self.log.output.count('stays off on host a'))
 
     def test_refused_guest_cannot_change_power(self):
         self.a.power_off(UUID)
@@ -337,9 +337,9 @@ class RefusedTest(EmbeddedTestCase):
         (guest,) = self.a.guests()
         self.assertEqual(OTHER, guest.uuid)
         error = self.assertRaises(exception.GuestFailed, self.a.guest, UUID)
-        self.assertIn('Not a record', str(error))
+        self.assertIn('invalid record', str(error))
         self.a.next_event(0.01)
-        self.assertEqual(1, self.log.output.count('Not a record'))
+        self.assertEqual(1, self.log.output.count('invalid record'))
         self.a.destroy(UUID)
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual(1, len(self.a.guests()))
@@ -420,12 +420,14 @@ class LiveMigrationTest(EmbeddedTestCase):
             spec(), SOURCE, None, False
         )
         agreed = self.a.check_can_live_migrate_source(UUID, answer, None)
-        self.assertIn('No memory is moved', agreed.simulation_notice)
+        self.assertIn('No memory is copied', agreed.simulation_notice)
         self.b.pre_live_migration(spec(), agreed)
         self.a.start_live_migration(UUID, B, agreed)
         self.a.migration_status(UUID)
         emitted = [t for t in self.log.output.splitlines() if UUID in t]
-        self.assertEqual(2, len([t for t in emitted if 'acted out' in t]))
+        self.assertEqual(
+            2, len([t for t in emitted if 'simulated live migration' in t])
+        )
 
     def test_only_between_the_hosts_of_one_machine(self):
         error = self.assertRaises(
@@ -436,7 +438,7 @@ class LiveMigrationTest(EmbeddedTestCase):
             None,
             False,
         )
-        self.assertIn('far-away is no embedded host', str(error))
+        self.assertIn('far-away is not an embedded host', str(error))
         self.assertRaises(
             exception.MigrationPreCheckError,
             self.a.check_can_live_migrate_source,

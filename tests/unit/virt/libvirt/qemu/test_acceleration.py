@@ -48,7 +48,7 @@ class ProbeTest(base.TestCase):
             timeout=2,
         )
         # It restarts, which ends it, at what such a processor does not know.
-        self.assertIn("it said 'R', not 'R6T'", str(error))
+        self.assertIn("output is 'R', expected 'R6T'", str(error))
 
 
 class VirtTypeTest(base.TestCase):
@@ -79,17 +79,17 @@ class VirtTypeTest(base.TestCase):
         with open(os.path.join(self.directory, 'emulator.words')) as file:
             words = file.read()
         self.assertIn('accel=kvm -cpu host', words)
-        self.assertIn('a guest has run on it', self.log.output)
+        self.assertIn('the probe guest ran', self.log.output)
 
     def test_without_the_device_nothing_is_run(self):
         emulator = self.emulator('printf R6T')
         self.assertEqual('qemu', acceleration.detect_virt_type(emulator))
         self.assertFalse(os.path.exists(f'{emulator}.words'))
-        self.assertIn(f'there is no {self.device}', self.log.output)
+        self.assertIn(f'{self.device} does not exist', self.log.output)
 
     def test_incomplete_output(self):
         self.assertEqual('qemu', self.chosen('printf R6'))
-        self.assertIn("it said 'R6', not 'R6T'", self.log.output)
+        self.assertIn("output is 'R6', expected 'R6T'", self.log.output)
 
     def test_the_emulator_ends(self):
         self.assertEqual(

@@ -133,7 +133,7 @@ class ConfigDriveMigrationTest(HostsTestCase):
         error = self.assertRaises(
             exception.MigrationPreCheckError, self.plan, wanted
         )
-        self.assertIn('move the guest while it is off', str(error))
+        self.assertIn('Migrate the guest while it is off', str(error))
         self.assertEqual([False], self.b.has('disk.config'))
 
     def test_shared_it_is_neither_made_nor_sent(self):

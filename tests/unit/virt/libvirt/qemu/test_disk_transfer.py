@@ -14,7 +14,7 @@ from minova.objects.transfer_ticket import TransferTicket
 from minova.virt import host_contents
 from minova.virt.driver import Peer
 from minova.virt.host_contents import DiskArtifacts
-from minova.virt.libvirt.disks import PlainFileBackend
+from minova.virt.libvirt.plain_files import PlainFileBackend
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
 from minova.virt.transfer import receiver
@@ -175,7 +175,7 @@ class SeparateStorageTest(RemoteTestCase):
         next(go)
         second = self.create_ticket(operation='operation-2')
         self.assertNotEqual(first.token, second.token)
-        self.assert_refused('transfer_ticket', list, go)
+        self.assert_refused('transfer ticket', list, go)
         self.send_disks(second)
         self.b.commit_received_disks(UUID)
 
@@ -191,9 +191,9 @@ class SeparateStorageTest(RemoteTestCase):
         self.b.remove_disks(UUID)
         self.assertEqual({}, self.b.list_artifacts())
         self.assertEqual([], self.names('b'))
-        self.assert_refused('transfer_ticket', list, go)
+        self.assert_refused('transfer ticket', list, go)
         self.assert_refused(
-            'transfer_ticket',
+            'transfer ticket',
             self.a.check_can_send_disks,
             UUID,
             B,
@@ -208,7 +208,7 @@ class SeparateStorageTest(RemoteTestCase):
         self.b.commit_received_disks(UUID)
         self.write('a', b'other')
         self.assert_refused(
-            'transfer_ticket', self.send_disks, transfer_ticket
+            'transfer ticket', self.send_disks, transfer_ticket
         )
         self.assertEqual(b'token', self.read('b'))
 
@@ -538,7 +538,9 @@ class SharedTest(RemoteTestCase):
         transfer_ticket = ticket.replace(
             endpoint=ticket.endpoint.replace(probe=probe)
         )
-        self.assert_refused('both hosts see', self.send_disks, transfer_ticket)
+        self.assert_refused(
+            'both hosts share storage', self.send_disks, transfer_ticket
+        )
         self.assertEqual(b'token', self.read('a'))
         self.assertTrue(self.a.has_disks(UUID))
         self.b.remove_disks(UUID)
@@ -632,7 +634,9 @@ class OverlayTest(RemoteTestCase):
         self.image()
         self.image('b', b'other')
         self.overlay()
-        self.assert_refused('not what', self.send_disks, self.create_ticket())
+        self.assert_refused(
+            'differs from the image', self.send_disks, self.create_ticket()
+        )
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_no_base(self):
@@ -651,7 +655,7 @@ class OverlayTest(RemoteTestCase):
         transfer_ticket = self.create_ticket()
         for call in (self.a.check_can_send_disks, self.a.send_disks):
             self.assert_refused(
-                'no file of the image cache',
+                'not in the image cache',
                 lambda c=call: list(c(UUID, B, transfer_ticket) or ()),
             )
         self.assertFalse(self.b.has_disks(UUID))
@@ -662,7 +666,7 @@ class OverlayTest(RemoteTestCase):
         self.overlay()
         self.a._overlays = None
         self.assert_refused(
-            'not announced', self.send_disks, self.create_ticket()
+            'not in the manifest', self.send_disks, self.create_ticket()
         )
         self.assertFalse(self.b.has_disks(UUID))
 

@@ -71,8 +71,8 @@ class ProfilesTest(base.TestCase):
 
     def test_contradictions(self):
         for virt_type, mode, model, word in (
-            ('kvm', 'custom', '', 'cpu_model is not set'),
-            ('kvm', 'host-model', 'Haswell', 'cpu_mode = custom only'),
+            ('kvm', 'custom', '', 'needs cpu_model'),
+            ('kvm', 'host-model', 'Haswell', 'needs cpu_mode = custom'),
             ('qemu', 'host-passthrough', '', 'virt_type = kvm'),
         ):
             self.set(cpu_mode=mode, cpu_model=model)

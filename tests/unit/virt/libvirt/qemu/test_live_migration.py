@@ -469,7 +469,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         before = os.listdir(self.a.site.instances_path)
         for block in (None, False):
             self.assert_refused(
-                f'b sees the disk, but not {path}, the image that it is over',
+                f'b shares the disk but lacks its image {path}',
                 self.check,
                 block,
             )
@@ -493,7 +493,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         wanted, agreed = self.over_image()
         os.unlink(os.path.join(self.a.site.image_cache_path, 'image-1'))
         self.assert_refused(
-            '[compute] image_cache_directory in common too',
+            'must also share [compute] image_cache_directory',
             self.b.moves.pre_live_migration,
             wanted,
             agreed,

@@ -103,7 +103,7 @@ class DisksTest(base.TestCase):
         error = self.assertRaises(
             exception.DiskFailed, self.disks.create_disks, spec(), self.image
         )
-        self.assertIn('a disk of 1073742336 bytes', str(error))
+        self.assertIn('a virtual size of 1073742336 bytes', str(error))
         self.assertFalse(self.disks.has_disks(UUID))
 
     def test_a_format_that_is_not_taken(self):
@@ -111,7 +111,7 @@ class DisksTest(base.TestCase):
         error = self.assertRaises(
             exception.DiskFailed, self.disks.create_disks, odd, self.image
         )
-        self.assertIn('format vmdk are not taken', str(error))
+        self.assertIn('format vmdk is not supported', str(error))
 
     def test_a_raw_image_that_looks_like_qcow2(self):
         """It names a file of the host, and must be taken as it is."""

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An embedded host; the configuration sets its sizes."""
+
+from typing import Any
+
+from minova import clock
+from minova.conf import CONF
+from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.embedded.guests import EmbeddedGuests
+from minova.virt.libvirt.embedded.host_lock import HostLock
+from minova.virt.libvirt.host import Host
+
+#: Seconds between two checks for guests that arrive or leave.
+_POLL_INTERVAL = 0.2
+
+
+class EmbeddedHost(Host):
+    """The host itself."""
+
+    def __init__(
+        self,
+        host: str,
+        connection: Connection,
+        guests: EmbeddedGuests,
+        host_lock: HostLock,
+    ) -> None:
+        super().__init__(connection, '')
+        self._host = host
+        self._guests = guests
+        self._host_lock = host_lock
+
+    def next_event(self, timeout: float) -> str | None:
+        """Wait for a change; apply what is due meanwhile."""
+        until = clock.monotonic() + timeout
+        while True:
+            self._guests.apply_all_due()
+            left = max(0.0, until - clock.monotonic())
+            uuid = super().next_event(min(left, _POLL_INTERVAL))
+            if uuid is not None:
+                self._guests.refresh(uuid)
+                return uuid
+            if left <= _POLL_INTERVAL:
+                return None
+
+    def close(self) -> None:
+        """Release the host; its guests are stored."""
+        super().close()
+        self._host_lock.release()
+
+    def _hostname(self, conn: Any) -> str:
+        # libvirt reports the machine's name, which the hosts share.
+        return self._host
+
+    def _version(self, conn: Any) -> int:
+        # The version of the test driver itself is always 2.
+        return int(conn.getLibVersion())
+
+    def _disk_gb(self) -> int:
+        return int(CONF.libvirt.embedded_disk_gb)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guests of a QEMU host."""
+
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from minova.states import POWERED_ON
+from minova.virt.driver import GuestSpec
+from minova.virt.libvirt import networks
+from minova.virt.libvirt import xml
+from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.guests import Guests
+from minova.virt.libvirt.qemu.disks import QemuDisks
+
+
+class QemuGuests(Guests):
+    """Guests with networks of the host and disks that hosts may share."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        disks: QemuDisks,
+        profile: xml.GuestProfile,
+    ) -> None:
+        super().__init__(connection, disks, profile)
+        self._disks = disks
+
+    def define(self, spec: GuestSpec) -> None:
+        """Reserve the addresses of the guest before it can start.
+
+        The host takes ownership of the disks of a guest that arrived running.
+        """
+        guest = self.guest(spec.uuid)
+        if (
+            guest is not None
+            and guest.power in POWERED_ON
+            and not guest.is_incoming
+        ):
+            self._disks.take_ownership(spec.uuid)
+        networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
+        super().define(spec)
+
+    @contextlib.contextmanager
+    def dedicated(self, domain: Any) -> Iterator[Any]:
+        """Yield the domain on a connection of its own."""
+        with self._connection.dedicated() as conn:
+            yield conn.lookupByUUIDString(domain.UUIDString())
+
+    def destroy(self, uuid: str) -> None:
+        """Remove the guest, then its reserved addresses."""
+        super().destroy(uuid)
+        networks.remove_reservations(self._connection, uuid)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The XML of a live migration between QEMU hosts."""
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from minova.virt.libvirt import xml
+from minova.virt.libvirt.xml_elements import add as _add
+from minova.virt.libvirt.xml_elements import add_text as _leaf
+
+
+def incoming_domain_xml(
+    text: str, path_map: Mapping[str, str], emulator: str, vnc_listen: str
+) -> str:
+    """Return the definition with which the destination receives a guest.
+
+    ``text`` is the definition of the running guest, which keeps libvirt's
+    choices. What depends on the host is replaced: directories, the VNC
+    address, and the emulator unless it is ''.
+    """
+    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    xml.relocate(root, path_map)
+    for disk in root.iterfind('./devices/disk'):
+        # The destination determines its own chain of backing files.
+        for chain in disk.findall('backingStore'):
+            disk.remove(chain)
+    for screen in root.iterfind('./devices/graphics'):
+        screen.set('listen', vnc_listen)
+        for listen in screen.iterfind("listen[@type='address']"):
+            listen.set('address', vnc_listen)
+    program = root.find('./devices/emulator')
+    if program is not None and emulator:
+        program.text = emulator
+    return xml.to_string(root)
+
+
+def cpu_xml(cpu_info: dict[str, Any]) -> str:
+    """Return a processor as libvirt's compareCPU expects it.
+
+    ``cpu_info`` is the result of ``host.cpu_info`` on the source.
+    """
+    root = ElementTree.Element('cpu')
+    _leaf(root, 'arch', cpu_info['arch'])
+    _leaf(root, 'model', cpu_info['model'])
+    if cpu_info.get('vendor'):
+        _leaf(root, 'vendor', cpu_info['vendor'])
+    if cpu_info.get('topology'):
+        sizes = {
+            name: cpu_info['topology'][name]
+            for name in ('sockets', 'cores', 'threads')
+            if name in cpu_info['topology']
+        }
+        _add(root, 'topology', **sizes)
+    for name in cpu_info.get('features', ()):
+        _add(root, 'feature', name=name)
+    return xml.to_string(root)
