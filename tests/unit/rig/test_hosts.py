@@ -43,6 +43,15 @@ class LinkTest(base.TestCase):
                 os.path.realpath(self.host.link),
             )
 
+    def test_qemu_conf_has_the_keys_of_libvirt(self):
+        """libvirtd ignores an unknown key without a word."""
+        hosts._configure(self.host)
+        path = f'{self.host.directory}/config/libvirt/qemu.conf'
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().split('\n')
+        self.assertIn(f'migration_address = "{self.host.address}"', lines)
+        self.assertIn(f'migration_host = "{self.host.address}"', lines)
+
     def test_gone_with_the_host(self):
         hosts._make_link(self.host)
         hosts.down(self.directory)
