@@ -2,11 +2,11 @@
 """The OpenStack Compute API v2.1 over HTTP.
 
 ================ ===========================================================
-http             the framework: routes, requests, errors, authentication,
+http/            the framework: routes, requests, errors, authentication,
                  microversions
-schemas          the bodies and queries that requests may have
-resources        the handlers, one module per resource
-views            the documents in replies
+schemas/         the bodies and queries that requests may have
+resources/       the handlers, one module per resource
+views/           the documents in replies
 backend          the database, the clients and the image service that
                  handlers use
 app              the composition: middleware, resources, routes

@@ -19,18 +19,9 @@ _BORDER = re.compile(r'=+(?: +=+)+')
 _LITERAL = re.compile(r'``(\w+)(?:/|\.py)``')
 #: Packages without a map.
 _PENDING: set[str] = {
-    'minova/allinone',
-    'minova/api',
-    'minova/api/http',
-    'minova/api/resources',
-    'minova/api/schemas',
-    'minova/api/views',
     'minova/compute',
     'minova/conductor',
-    'minova/console',
     'minova/extra_specs',
-    'minova/identity',
-    'minova/images',
     'minova/notifications',
     'minova/rig',
     'minova/simulation',
