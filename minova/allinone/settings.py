@@ -2,12 +2,11 @@
 """The options of an all-in-one that differ from the defaults."""
 
 import os
-from typing import Any
 
 from minova.conf import CONF
 
 #: Options that have these values whatever the configuration says.
-_FIXED: dict[str | None, dict[str, Any]] = {
+_FIXED: dict[str | None, dict[str, object]] = {
     'api': {'auth_strategy': 'embedded'},
     'image': {'service': 'embedded'},
     'scheduler': {'allow_resize_to_same_host': False},

@@ -14,8 +14,9 @@ token is never logged.
 """
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import http
-from typing import Any
+import socket
 from typing import Final
 import urllib.parse
 
@@ -34,6 +35,7 @@ from minova.conf import CONF
 from minova.console import novnc_files
 from minova.console import origins
 from minova.console.vnc_relay import connect
+from minova.console.vnc_relay import Endpoint
 from minova.console.vnc_relay import VncRelay
 from minova.context import get_admin_context
 from minova.periodic import PeriodicTask
@@ -50,13 +52,13 @@ _CLOSE_TIMEOUT: Final = 2.0
 class ConsoleConnection(ServerConnection):
     """A connection and its endpoint."""
 
-    endpoint: dict[str, Any]
+    endpoint: Endpoint
 
 
 class VncProxy:
     """Serves pages and consoles on a listening socket."""
 
-    def __init__(self, bound: Any, conductor: Conductor) -> None:
+    def __init__(self, bound: socket.socket, conductor: Conductor) -> None:
         self._conductor = conductor
         self._lock = clock.lock()
         self._relays: dict[VncRelay, str] = {}
@@ -125,19 +127,21 @@ class VncProxy:
             )
         tokens = urllib.parse.parse_qs(query).get('token', [''])
         try:
-            endpoint = self._conductor.check_console(
-                get_admin_context(), token=tokens[0]
+            endpoint = Endpoint.from_reply(
+                self._conductor.check_console(
+                    get_admin_context(), token=tokens[0]
+                )
             )
         except exception.MinovaException as error:
             return _error_response(error)
-        if endpoint['machine'] not in (None, _local_machine(endpoint)):
+        if endpoint.machine not in (None, _local_machine(endpoint)):
             LOG.error(
                 'Console of %s: the VNC server listens at %s of host %s, '
                 'which this machine cannot reach; set [vnc] server_listen on '
                 'that host to an address that it reaches',
-                endpoint['instance_uuid'],
-                endpoint['socket'] or endpoint['host'],
-                endpoint['compute'],
+                endpoint.instance_uuid,
+                endpoint.socket or endpoint.host,
+                endpoint.compute,
             )
             return novnc_files.text_response(
                 http.HTTPStatus.BAD_GATEWAY,
@@ -154,7 +158,7 @@ class VncProxy:
         """Relay a console until one end closes."""
         assert isinstance(connection, ConsoleConnection)
         endpoint = connection.endpoint
-        uuid = endpoint['instance_uuid']
+        uuid = endpoint.instance_uuid
         try:
             guest = connect(endpoint, CONF.vnc.connect_timeout)
         except OSError as error:
@@ -205,7 +209,7 @@ def _close_all(relays: Iterable[VncRelay], code: int, reason: str) -> None:
 
 
 def _select_subprotocol(
-    connection: ServerConnection, offered: Any
+    connection: ServerConnection, offered: Sequence[Subprotocol]
 ) -> Subprotocol | None:
     """Accept the only subprotocol; clients may omit it."""
     return _BINARY if _BINARY in offered else None
@@ -216,10 +220,10 @@ def _header(request: Request, name: str) -> str | None:
     return ', '.join(request.headers.get_all(name)) or None
 
 
-def _local_machine(endpoint: dict[str, Any]) -> str:
+def _local_machine(endpoint: Endpoint) -> str:
     return (
         machine_id.mount_namespace_id()
-        if endpoint['socket']
+        if endpoint.socket
         else machine_id.network_namespace_id()
     )
 

@@ -5,10 +5,11 @@ Each direction has a thread, and the end that closes ends both. An end that
 accepts no data for a while is disconnected, so that it blocks no thread.
 """
 
+from collections.abc import Mapping
 import contextlib
+import dataclasses
 import socket
 import struct
-from typing import Any
 from typing import Final
 
 from websockets.exceptions import ConnectionClosed
@@ -24,18 +25,52 @@ _SEND_TIMEOUT: Final = 20
 _CLOSE_TIMEOUT: Final = 2.0
 
 
-def connect(endpoint: dict[str, Any], timeout: float) -> socket.socket:
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """The console of a token: its instance and the address of its VNC server.
+
+    The address is a Unix socket, or host and port. ``compute`` is the host of
+    the instance, ``machine`` the only machine that reaches the address, None
+    for any.
+    """
+
+    instance_uuid: str
+    compute: str
+    machine: str | None
+    socket: str | None
+    host: str | None
+    port: int | None
+
+    @classmethod
+    def from_reply(cls, reply: Mapping[str, str | int | None]) -> 'Endpoint':
+        """Return the endpoint in a reply of ``check_console``."""
+        port = reply['port']
+        return cls(
+            instance_uuid=str(reply['instance_uuid']),
+            compute=str(reply['compute']),
+            machine=_text(reply['machine']),
+            socket=_text(reply['socket']),
+            host=_text(reply['host']),
+            port=None if port is None else int(port),
+        )
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def connect(endpoint: Endpoint, timeout: float) -> socket.socket:
     """Return a connection to the VNC server of ``endpoint``, or OSError."""
-    if endpoint['socket'] is not None:
+    if endpoint.socket is not None:
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(timeout)
         try:
-            made.connect(endpoint['socket'])
+            made.connect(endpoint.socket)
         except OSError:
             made.close()
             raise
     else:
-        address = (endpoint['host'], endpoint['port'])
+        address = (endpoint.host, endpoint.port)
         made = socket.create_connection(address, timeout)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     made.settimeout(None)

@@ -52,7 +52,7 @@ def write_bytes(path: str, content: bytes, mode: int = 0o600) -> None:
         file.write(content)
 
 
-def write_json(path: str, content: Any) -> None:
+def write_json(path: str, content: object) -> None:
     """Write ``content`` to ``path`` as JSON, readable for the owner only."""
     write_bytes(path, json.dumps(content, indent=1).encode() + b'\n')
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
-from typing import Any
 
 import falcon
 
@@ -18,11 +17,10 @@ from minova import exception
 from minova.identity import embedded
 from minova.identity import http_io
 from minova.identity import records
+from minova.identity.http_io import Document
 
-_Row = dict[str, Any]
 
-
-def _is_never_visible(caller: http_io.Caller, row: _Row) -> bool:
+def _is_never_visible(caller: http_io.Caller, row: Document) -> bool:
     return False
 
 
@@ -32,10 +30,10 @@ class ResourceType:
 
     plural: str
     singular: str
-    rows: Callable[[embedded.Identity, str], Iterable[_Row]]
+    rows: Callable[[embedded.Identity, str], Iterable[Document]]
     """Return the rows, from the store and the base URL."""
 
-    is_visible: Callable[[http_io.Caller, _Row], bool] = _is_never_visible
+    is_visible: Callable[[http_io.Caller, Document], bool] = _is_never_visible
     """Return whether a caller who is no administrator sees a row."""
 
     is_listable: bool = False
@@ -185,11 +183,11 @@ class RoleAssignments:
         one: records.RoleAssignment,
         base_url: str,
         named: bool,
-    ) -> _Row:
+    ) -> Document:
         known = self._store.accounts
-        user: _Row = {'id': one.user_id}
-        project: _Row = {'id': one.project_id}
-        role: _Row = {'id': one.role_id}
+        user: Document = {'id': one.user_id}
+        project: Document = {'id': one.project_id}
+        role: Document = {'id': one.role_id}
         if named:
             role['name'] = known.roles[one.role_id].name
             for shown, full in (
@@ -214,7 +212,7 @@ def _send_list(
     req: falcon.Request,
     resp: falcon.Response,
     plural: str,
-    rows: Iterable[_Row],
+    rows: Iterable[Document],
 ) -> None:
     """Reply with the rows that match the query."""
     found = [row for row in rows if _matches(row, req.params)]
@@ -224,29 +222,27 @@ def _send_list(
     resp.media = {plural: found, 'links': _links(req)}
 
 
-def _matches(row: _Row, params: Mapping[str, str | list[str]]) -> bool:
+def _matches(row: Document, params: Mapping[str, str | list[str]]) -> bool:
     """Return whether each parameter that names a field has its value."""
     for field, wanted in params.items():
         if field not in row:
             continue
-        value = row[field]
+        shown = value = row[field]
         if isinstance(value, bool):
             shown = str(value).lower()
             wanted = {'1': 'true', '0': 'false'}.get(
                 str(wanted), str(wanted).lower()
             )
-        else:
-            shown = value
         if shown != wanted:
             return False
     return True
 
 
-def _link(row: _Row, url: str) -> None:
+def _link(row: Document, url: str) -> None:
     row['links'] = {'self': url}
 
 
-def _links(req: falcon.Request) -> _Row:
+def _links(req: falcon.Request) -> Document:
     path = req.relative_uri.removeprefix(req.root_path)
     return {
         'self': http_io.get_base_url(req) + path,
@@ -255,7 +251,7 @@ def _links(req: falcon.Request) -> _Row:
     }
 
 
-def _project(project: records.Project) -> _Row:
+def _project(project: records.Project) -> Document:
     return {
         'id': project.id,
         'name': project.name,
@@ -269,11 +265,11 @@ def _project(project: records.Project) -> _Row:
     }
 
 
-def _projects(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+def _projects(store: embedded.Identity, _base_url: str) -> Iterable[Document]:
     return map(_project, store.accounts.projects.values())
 
 
-def _users(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+def _users(store: embedded.Identity, _base_url: str) -> Iterable[Document]:
     return (
         {
             'id': user.id,
@@ -287,7 +283,7 @@ def _users(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
     )
 
 
-def _domains(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+def _domains(store: embedded.Identity, _base_url: str) -> Iterable[Document]:
     return (
         {
             'id': domain.id,
@@ -301,7 +297,7 @@ def _domains(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
     )
 
 
-def _roles(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+def _roles(store: embedded.Identity, _base_url: str) -> Iterable[Document]:
     return (
         {
             'id': role.id,
@@ -314,7 +310,7 @@ def _roles(store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
     )
 
 
-def _services(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
+def _services(store: embedded.Identity, base_url: str) -> Iterable[Document]:
     return (
         {
             'id': service['id'],
@@ -327,7 +323,7 @@ def _services(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
     )
 
 
-def _endpoints(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
+def _endpoints(store: embedded.Identity, base_url: str) -> Iterable[Document]:
     return (
         {**endpoint, 'service_id': service['id'], 'enabled': True}
         for service in store.catalog(base_url)
@@ -335,7 +331,7 @@ def _endpoints(store: embedded.Identity, base_url: str) -> Iterable[_Row]:
     )
 
 
-def _regions(_store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
+def _regions(_store: embedded.Identity, _base_url: str) -> Iterable[Document]:
     yield {
         'id': conf.CONF.identity.region,
         'description': '',
@@ -343,7 +339,7 @@ def _regions(_store: embedded.Identity, _base_url: str) -> Iterable[_Row]:
     }
 
 
-def _any_caller(_caller: http_io.Caller, _row: _Row) -> bool:
+def _any_caller(_caller: http_io.Caller, _row: Document) -> bool:
     return True
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import hashlib
 import os
-from typing import Any
+from typing import TypedDict
 
 from minova import clock
 from minova import conf
@@ -59,6 +59,15 @@ class Token:
     def is_admin(self) -> bool:
         """Return whether the roles include admin."""
         return 'admin' in self.roles
+
+
+class CatalogService(TypedDict):
+    """A service of the catalog."""
+
+    id: str
+    type: str
+    name: str
+    endpoints: list[dict[str, str]]
 
 
 class Identity:
@@ -197,7 +206,7 @@ class Identity:
         """Revoke a token; Unauthorized if it is invalid."""
         self._revoked.add(self._verify_claims(token))
 
-    def catalog(self, base_url: str) -> list[dict[str, Any]]:
+    def catalog(self, base_url: str) -> list[CatalogService]:
         """Return the service catalog of the application at ``base_url``."""
         region = conf.CONF.identity.region
         return [

@@ -18,6 +18,9 @@ import jsonschema
 from minova import conf
 from minova import exception
 
+#: The document of a reply, or an object in it.
+Document = dict[str, object]
+
 
 class Caller(Protocol):
     """The caller, as the authentication middleware sets it."""
@@ -33,6 +36,13 @@ class Caller(Protocol):
     @property
     def is_admin(self) -> bool:
         """Whether policy regards the caller as an administrator."""
+
+
+class ReadableStream(Protocol):
+    """The body of a request."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
 
 
 def get_caller(req: falcon.Request) -> Caller:
@@ -84,7 +94,7 @@ def read_json(
     return found
 
 
-def body_stream(req: falcon.Request) -> Any:
+def body_stream(req: falcon.Request) -> ReadableStream:
     """Return the body as a file that ends where the body ends."""
     if req.env.get('wsgi.input_terminated'):
         # The WSGI server ends a body without a length only with this flag.

@@ -9,6 +9,7 @@ body is 400; a wrong name or password is 401, with the same text.
 
 from collections.abc import Mapping
 from typing import Any
+from typing import TypedDict
 
 import jsonschema
 
@@ -73,6 +74,22 @@ _BODY = jsonschema.Draft202012Validator(
 )
 
 
+class _Reference(TypedDict, total=False):
+    """A user or a project: an id, or a name and a domain."""
+
+    id: str
+    name: str
+    domain: Mapping[str, str]
+
+
+class _User(_Reference):
+    password: str
+
+
+class _Scope(TypedDict, total=False):
+    project: _Reference
+
+
 def issue_token(store: embedded.Identity, body: Any) -> str:
     """Return a new token for the login in a request's body.
 
@@ -112,7 +129,7 @@ def issue_token(store: embedded.Identity, body: Any) -> str:
 
 
 def _authenticate_password(
-    store: embedded.Identity, user: Mapping[str, Any]
+    store: embedded.Identity, user: _User
 ) -> records.User:
     _require_reference(user, 'auth/identity/password/user')
     found = store.find_user(
@@ -121,9 +138,7 @@ def _authenticate_password(
     return store.authenticate(found, user['password'])
 
 
-def _project_id(
-    store: embedded.Identity, scope: str | Mapping[str, Any]
-) -> str | None:
+def _project_id(store: embedded.Identity, scope: str | _Scope) -> str | None:
     """Return the requested project, or None for an unscoped token."""
     if isinstance(scope, str):
         return None
@@ -143,11 +158,11 @@ def _project_id(
     return found.id
 
 
-def _require_reference(one: Mapping[str, Any], path: str) -> None:
+def _require_reference(one: _Reference, path: str) -> None:
     """Raise InvalidInput unless there is an id, or a name and a domain."""
     if 'id' in one:
         return
-    domain = one.get('domain', {})
+    domain: Mapping[str, str] = one.get('domain', {})
     if 'name' not in one or not ('id' in domain or 'name' in domain):
         raise exception.InvalidInput(
             reason=(

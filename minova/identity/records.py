@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import os
 import secrets
-from typing import Any
 
 from minova import clock
 from minova import exception
@@ -163,7 +162,7 @@ def new_id() -> str:
     return clock.uuid4().replace('-', '')
 
 
-def _initial_document() -> tuple[dict[str, Any], dict[str, str]]:
+def _initial_document() -> tuple[dict[str, object], dict[str, str]]:
     """Return the document of a new directory, and its users' passwords."""
     roles = {name: new_id() for name in ('admin', 'member', 'reader')}
     projects = {name: new_id() for name in ('admin', 'demo')}

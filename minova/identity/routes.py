@@ -6,7 +6,6 @@ catch nothing: the application renders errors with ``error_body``.
 """
 
 import datetime
-from typing import Any
 
 import falcon
 
@@ -15,6 +14,7 @@ from minova.identity import catalog_routes
 from minova.identity import embedded
 from minova.identity import http_io
 from minova.identity import login
+from minova.identity.http_io import Document
 
 #: Endpoints without authentication.
 PUBLIC = frozenset(
@@ -41,7 +41,7 @@ def routes(store: embedded.Identity) -> list[tuple[str, object]]:
     ]
 
 
-def error_body(status: int, message: str) -> dict[str, Any]:
+def error_body(status: int, message: str) -> Document:
     """Return the body of an error in Keystone's form."""
     return {
         'error': {
@@ -149,7 +149,7 @@ class Catalog:
         }
 
 
-def _version(req: falcon.Request) -> dict[str, Any]:
+def _version(req: falcon.Request) -> Document:
     return {
         'id': 'v3.14',
         'status': 'stable',
@@ -169,9 +169,9 @@ def _version(req: falcon.Request) -> dict[str, Any]:
     }
 
 
-def _token(token: embedded.Token) -> dict[str, Any]:
+def _token(token: embedded.Token) -> Document:
     """Return a token in Keystone's form, without roles and catalog."""
-    shown: dict[str, Any] = {
+    shown: Document = {
         'methods': list(token.methods),
         'user': {
             'id': token.user_id,

@@ -15,7 +15,6 @@ import datetime
 import hashlib
 import hmac
 import json
-from typing import Any
 
 from minova import clock
 from minova import exception
@@ -118,7 +117,7 @@ class Revocations:
             self._expiry = kept
 
 
-def _require_valid(path: str, found: Any) -> dict[str, int]:
+def _require_valid(path: str, found: object) -> dict[str, int]:
     if isinstance(found, dict) and all(
         isinstance(expires_at, int) for expires_at in found.values()
     ):

@@ -5,7 +5,6 @@
 it.
 """
 
-from collections.abc import Mapping
 import copy
 import dataclasses
 import re
@@ -19,6 +18,7 @@ from minova import images
 from minova.identity import http_io
 from minova.images import documents
 from minova.images import embedded
+from minova.images.documents import Document
 
 DISK_FORMATS = ('raw', 'qcow2', 'iso', 'aki', 'ari', 'ami')
 CONTAINER_FORMATS = ('bare', 'aki', 'ari', 'ami')
@@ -31,7 +31,7 @@ _SIZE = {'type': ['integer', 'null'], 'readOnly': True}
 _READ_ONLY_STRING = {'type': 'string', 'readOnly': True}
 _CHECKSUM = {'type': ['string', 'null'], 'readOnly': True}
 #: The attributes of a document and their schemas.
-ATTRIBUTES: dict[str, dict[str, Any]] = {
+ATTRIBUTES: dict[str, dict[str, object]] = {
     'id': {
         'type': 'string',
         # Python's $ also matches before a line feed at the end.
@@ -81,7 +81,7 @@ _READ_ONLY = frozenset(
     name for name, schema in ATTRIBUTES.items() if 'readOnly' in schema
 ) | (documents.RESERVED - frozenset(ATTRIBUTES))
 _FIXED_WITH_DATA = ('disk_format', 'container_format')
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, object] = {
     'name': None,
     'disk_format': None,
     'container_format': None,
@@ -170,7 +170,7 @@ def apply_patch(
 
 
 def _build_image(
-    document: Mapping[str, Any],
+    document: Document,
     status: str,
     context: images.CallerContext,
     owner: str | None,
@@ -211,9 +211,7 @@ def _build_image(
     )
 
 
-def _apply_operation(
-    document: dict[str, Any], operation: Mapping[str, Any]
-) -> None:
+def _apply_operation(document: Document, operation: Document) -> None:
     """Apply one operation of a patch to a document."""
     name, *rest = _pointer_parts(operation['path'])
     kind = operation['op']
@@ -243,13 +241,13 @@ def _apply_operation(
         del document[name]
 
 
-def _apply_to_tags(
-    tags: Any, position: str, operation: Mapping[str, Any]
-) -> None:
+def _apply_to_tags(tags: object, position: str, operation: Document) -> None:
     """Apply one operation to one of the tags."""
     kind = operation['op']
-    # An earlier operation may have replaced the list by another value.
-    count = len(tags) if isinstance(tags, list) else -1
+    if not isinstance(tags, list):
+        # An earlier operation has replaced the list by another value.
+        raise exception.Conflict(reason='there is no such tag.')
+    count = len(tags)
     if kind == 'add' and position == '-':
         index = count
     elif re.fullmatch(r'0|[1-9][0-9]{0,5}', position):

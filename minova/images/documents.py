@@ -5,11 +5,13 @@ Glance, the embedded service and its files use this form: attributes and free
 properties together in one object.
 """
 
-from collections.abc import Mapping
 import datetime
 from typing import Any
 
 from minova import images
+
+#: An image in its JSON form.
+Document = dict[str, Any]
 
 #: Attributes with another name in a document.
 _RENAMED = {
@@ -33,9 +35,9 @@ RESERVED = ATTRIBUTES | _LINKS
 
 def to_document(
     image: images.Image, timespec: str = 'microseconds'
-) -> dict[str, Any]:
+) -> Document:
     """Return an image as a document, without links."""
-    found: dict[str, Any] = dict(image.properties)
+    found: Document = dict(image.properties)
     for name in images.Image.__dataclass_fields__:
         if name != 'properties':
             found[_RENAMED.get(name, name)] = getattr(image, name)
@@ -46,7 +48,7 @@ def to_document(
     return found
 
 
-def from_document(document: Mapping[str, Any]) -> images.Image:
+def from_document(document: Document) -> images.Image:
     """Return the image of a document.
 
     KeyError, TypeError or ValueError if it is malformed.

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from collections.abc import Generator
 import contextlib
 import re
-from typing import Any
 from typing import TypeVar
 
+from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1 import loading
 from oslo_config import cfg
@@ -37,7 +37,7 @@ class _RetryableError(Exception):
     """A temporary failure; the request is retried."""
 
 
-def options() -> list[Any]:
+def options() -> list[cfg.Opt]:
     """Return keystoneauth's options of the group ``[image]``.
 
     They have Minova's defaults, also in the sample configuration. The options
@@ -62,7 +62,7 @@ class GlanceImages:
 
     def __init__(self) -> None:
         self._lock = clock.lock()
-        self._adapter: Any = None
+        self._adapter: adapter.Adapter | None = None
 
     def show(
         self, context: images.CallerContext, image_id: str
@@ -172,7 +172,7 @@ class GlanceImages:
             )
         return re.sub(r'(/v\d+(\.\d+)?)?/*$', '', url)
 
-    def _get_adapter(self) -> Any:
+    def _get_adapter(self) -> adapter.Adapter:
         """Return the adapter, created at the first use without a request."""
         with self._lock:
             if self._adapter is None:
@@ -190,7 +190,7 @@ def check() -> None:
     _make_adapter()
 
 
-def _make_adapter() -> Any:
+def _make_adapter() -> adapter.Adapter:
     """Return the authentication and session; ConfigInvalid if incomplete."""
     conf.CONF.register_opts(options(), group=_GROUP)
     try:
@@ -198,7 +198,7 @@ def _make_adapter() -> Any:
         session = loading.load_session_from_conf_options(
             conf.CONF, _GROUP, auth=auth
         )
-        adapter = loading.load_adapter_from_conf_options(
+        found = loading.load_adapter_from_conf_options(
             conf.CONF, _GROUP, session=session, auth=auth
         )
     except (ksa.ClientException, TypeError) as error:
@@ -210,7 +210,7 @@ def _make_adapter() -> Any:
                 'service user, which logs in to Glance.'
             )
         )
-    return adapter
+    return found
 
 
 def _raise_for_status(status: int, image_id: str) -> requests.Response:

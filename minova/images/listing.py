@@ -17,6 +17,7 @@ from minova import conf
 from minova import exception
 from minova import images
 
+_Comparison = Callable[[datetime.datetime, datetime.datetime], bool]
 _Params = Mapping[str, str | list[str]]
 _Test = Callable[[images.Image], bool]
 
@@ -163,9 +164,7 @@ def _parse_number(name: str, text: str) -> int:
     return int(text)
 
 
-def _parse_time(
-    name: str, text: str
-) -> tuple[Callable[[Any, Any], bool], datetime.datetime]:
+def _parse_time(name: str, text: str) -> tuple[_Comparison, datetime.datetime]:
     word, colon, rest = text.partition(':')
     compare = _OPERATORS.get(word)
     if compare is None or not colon:

@@ -8,7 +8,6 @@ stores. Handlers catch nothing: the application renders errors with
 """
 
 import re
-from typing import Any
 
 import falcon
 
@@ -53,7 +52,7 @@ def routes(store: embedded.EmbeddedImages) -> list[tuple[str, object]]:
     ]
 
 
-def error_body(status: int, message: str) -> dict[str, Any]:
+def error_body(status: int, message: str) -> http_io.Document:
     """Return the body of an error."""
     return {
         'code': status,
@@ -230,8 +229,8 @@ class Tag:
         self,
         req: falcon.Request,
         image_id: str,
-        operation: dict[str, Any],
-        value: Any,
+        operation: dict[str, str],
+        value: str | list[str],
     ) -> None:
         caller = http_io.get_caller(req)
         _check_writable(self._store, caller, image_id, 'modify_image')
@@ -245,7 +244,7 @@ class Tag:
 class Schema:
     """A JSON schema of a document."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, schema: http_io.Document) -> None:
         self._schema = schema
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -292,7 +291,7 @@ def _length(req: falcon.Request) -> int | None:
     return int(announced)
 
 
-def _view(image: images.Image) -> dict[str, Any]:
+def _view(image: images.Image) -> http_io.Document:
     """Return an image as a document, with links."""
     path = f'/v2/images/{image.id}'
     return {
@@ -303,7 +302,7 @@ def _view(image: images.Image) -> dict[str, Any]:
     }
 
 
-def _image_schema() -> dict[str, Any]:
+def _image_schema() -> http_io.Document:
     return {
         'name': 'image',
         'properties': attributes.ATTRIBUTES,
@@ -316,7 +315,7 @@ def _image_schema() -> dict[str, Any]:
     }
 
 
-def _images_schema() -> dict[str, Any]:
+def _images_schema() -> http_io.Document:
     return {
         'name': 'images',
         'properties': {
