@@ -114,7 +114,7 @@ class ForwardingTest(ProxyTestCase):
         listener.bind(path)
         listener.listen()
         guest = vnc_relay.connect(
-            {'socket': path, 'host': None, 'port': None}, 5
+            vnc_relay.Endpoint('', 'a', None, path, None, None), 5
         )
         self.addCleanup(guest.close)
         other, _ = listener.accept()
@@ -369,7 +369,7 @@ class PagesTest(ProxyTestCase):
         for method, status, content in (
             ('GET', b'200', b'content'),
             ('HEAD', b'200', b''),
-            ('POST', b'405', b'Pages are only read here.\n'),
+            ('POST', b'405', b'The proxy supports GET and HEAD only.\n'),
         ):
             with socket.create_connection(self.place) as sent:
                 text = f'{method} /vnc.html HTTP/1.1\r\nHost: x\r\n\r\n'
