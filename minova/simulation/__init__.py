@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole cloud in one process, under a virtual clock, with faults to order.
+"""The simulation: a whole cloud in one process, with injected faults.
 
-The services are the real ones. What is replaced stands at the three seams:
-the clock with its threads (``scheduler``, ``clock``), the message bus
-(``network``) and the hypervisors (``hypervisor``); the database is SQLite in
-memory (``database``). One thing happens at a time; which one, a seed decides.
-Each point at which a process can be cut short has a number, and at any number
-something may be ordered to happen (``faults``). Afterwards the invariants are
-checked (``invariants``).
+========== ===================================================================
+scheduler  tasks and virtual time: one task runs at a time
+clock      the clock, events, locks and pools of the services
+network    the message broker
+database   the database: SQLite in memory
+hypervisor the hypervisors and their disks
+faults     the numbered points at which faults are injected
+machines   the service processes: how they are built, killed and restarted
+cloud      one simulated cloud: an api, conductors, computes
+scenarios  what a user does: at least one scenario per operation
+invariants the checks of the invariants
+runs       one run: a scenario, a seed, faults, and the result of the checks
+explore    campaigns: many runs of one kind
+mutants    the code without one of its guards, which campaigns must detect
+trace      the timeline of a run as text
+========== ===================================================================
 
-Nothing of it is loaded by a service.
+The services run unchanged on simulated seams: the clock with its threads, the
+message bus, the database and the hypervisors. The seed decides the order of
+events; each point at which a fault may strike has a number. No service loads
+this package.
 """

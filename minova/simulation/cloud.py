@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated cloud: an api, conductors, computes, and what befalls them."""
+"""A simulated cloud: an api, conductors and computes, and their faults."""
 
 import logging
 import types
@@ -30,17 +30,17 @@ HOSTS = ('a', 'b', 'c')
 CONDUCTORS = ('c0', 'c1')
 IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
 
-#: Virtual seconds in which everything must have come to an end.
+#: Virtual seconds within which all operations must end.
 SETTLE_TIMEOUT = 1500.0
 
 
 class _Image:
-    """One image, which no fake host needs the data of."""
+    """An image service with one image without data."""
 
     def show(
         self, context: images.CallerContext, image_id: str
     ) -> images.Image:
-        """Return it."""
+        """Return the image."""
         if image_id != IMAGE:
             raise exception.ImageNotFound(image_id=image_id)
         values: dict[str, Any] = dict.fromkeys(
@@ -73,30 +73,32 @@ class _Image:
 
 
 class _LogCollector(logging.Handler):
-    """Notes what a service says went wrong with itself."""
+    """Collects the log lines, and the tracebacks in them."""
 
     def __init__(self, cloud: 'Cloud') -> None:
         super().__init__(logging.INFO)
         self._cloud = cloud
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line; an error with a traceback is a broken service."""
+        """Keep a line; a traceback is an internal error of a service."""
         cloud = self._cloud
-        where = cloud.scheduler.current.process.name
+        process = cloud.scheduler.current.process.name
         text = record.getMessage()
         if cloud.verbose:
-            cloud.log_lines.append((cloud.scheduler.now, where, text))
+            cloud.log_lines.append((cloud.scheduler.now, process, text))
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             cloud.tracebacks.append(
-                f'{cloud.scheduler.now:.3f} s {where}: {text}: '
+                f'{cloud.scheduler.now:.3f} s {process}: {text}: '
                 f'{type(error).__name__}: {error}'
             )
             if cloud.verbose:
                 formatted = logging.Formatter().formatException(
                     record.exc_info
                 )
-                cloud.log_lines.append((cloud.scheduler.now, where, formatted))
+                cloud.log_lines.append(
+                    (cloud.scheduler.now, process, formatted)
+                )
 
 
 class Cloud:
@@ -105,7 +107,7 @@ class Cloud:
     def __init__(
         self, storage: Storage, seed: int = 0, verbose: bool = False
     ) -> None:
-        """``verbose`` keeps all that the services log."""
+        """Build the cloud; ``verbose`` keeps all log lines."""
         self.verbose = verbose
         self.scheduler = Scheduler(seed)
         self.points = Points(self.scheduler, self._inject_fault)
@@ -113,13 +115,13 @@ class Cloud:
         self.database = SimulatedDatabase(storage, self.scheduler, self.points)
         self.world = SimulatedWorld(self.scheduler, self.points)
         self.storage = storage
-        #: What was logged: when, where, what.
+        #: The log lines: time, process, text.
         self.log_lines: list[tuple[float, str, str]] = []
-        #: Errors that no service should ever have.
+        #: Internal errors of services.
         self.tracebacks: list[str] = []
-        #: The ids of requests for something to be done that were accepted.
+        #: The ids of the accepted requests that begin an operation.
         self.accepted_requests: list[str] = []
-        #: How many requests were refused with 4xx.
+        #: The number of requests refused with 4xx.
         self.rejected_requests = 0
         self.machines: dict[str, Machine] = {}
         image = _Image()
@@ -134,7 +136,7 @@ class Cloud:
             name, self.scheduler, self.network, build
         )
 
-    # -- begin and end -------------------------------------------------------
+    # -- start and end -------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._clock_before = clock.install(SimulatedClock(self.scheduler))
@@ -164,7 +166,7 @@ class Cloud:
         clock.install(self._clock_before)
 
     def start(self) -> None:
-        """Start everything; return when all computes have registered."""
+        """Start all services; return when all computes have registered."""
         for machine in self.machines.values():
             machine.start()
         self.wait(self._all_ready, 300)
@@ -175,7 +177,7 @@ class Cloud:
         )
 
     def wait(self, predicate: Any, seconds: float = SETTLE_TIMEOUT) -> bool:
-        """Let time pass until ``true()``; tell whether it came to that."""
+        """Wait until a condition is true; False after ``seconds``."""
         until = self.scheduler.now + seconds
         pause = 0.25
         while not predicate():
@@ -217,15 +219,15 @@ class Cloud:
     def _restore_database(self) -> None:
         self.database.is_up = True
 
-    # -- letting things end --------------------------------------------------
+    # -- settling ------------------------------------------------------------
 
     @property
     def lost_hosts(self) -> list[str]:
-        """The hosts that are gone for good."""
+        """The hosts that are lost for good."""
         return [name for name, m in self.machines.items() if m.is_lost]
 
     def settle(self, seconds: float = SETTLE_TIMEOUT) -> bool:
-        """Let time pass until all is up, ended and told; tell if it is."""
+        """Wait until all is up, ended and published; tell whether it is."""
         return self.wait(self._is_settled, seconds)
 
     def _is_settled(self) -> bool:
@@ -234,7 +236,7 @@ class Cloud:
         machines = self.machines.values()
         if not all(m.is_ready or m.is_lost for m in machines):
             return False
-        if any(not twin.dead for m in machines for twin in m.stale_processes):
+        if any(not old.dead for m in machines for old in m.stale_processes):
             return False
         return not self.count_unpublished() and not any(
             not self._waits_for_lost_host(wait_reason)
@@ -244,7 +246,7 @@ class Cloud:
         )
 
     def count_unpublished(self) -> int:
-        """Return how many notifications the broker has not got yet."""
+        """Return the number of unpublished notifications."""
         (count,) = self.storage.raw.execute(
             'SELECT count(*) FROM outbox WHERE published_at IS NULL'
         ).fetchone()
@@ -256,19 +258,19 @@ class Cloud:
         )
 
     def sync_power_states(self) -> None:
-        """Let every compute compare its guests with the rows now."""
+        """Start a power synchronization on every compute."""
         for host in HOSTS:
             if self.machines[host].is_ready:
                 self.machines[host].service.reconciler.reconcile_soon()
 
-    # -- what a client does --------------------------------------------------
+    # -- requests ------------------------------------------------------------
 
     def request(
         self, method: str, path: str, body: Any = None
     ) -> 'Reply | None':
-        """Send a request to the api; None when it was cut off.
+        """Send a request to the api; None if the connection was lost.
 
-        Waits for an api that is down, as a client does that is refused.
+        Waits for an api that is down, as a client that retries.
         """
         machine = self.machines['api']
         self.wait(lambda: machine.is_ready, SETTLE_TIMEOUT)
@@ -284,23 +286,25 @@ class Cloud:
         if not replies:
             return None
         self.rejected_requests += 400 <= replies[0].status < 500
-        # A server that is being deleted may be deleted again.
+        # A repeated delete begins no operation.
         if replies[0].status in (202, 204) and method != 'DELETE':
             self.accepted_requests.append(replies[0].request_id)
         return replies[0]
 
 
 class Reply:
-    """What a client gets."""
+    """The response to a request."""
 
-    def __init__(self, line: str, headers: Any, content: bytes) -> None:
+    def __init__(
+        self, line: str, headers: list[tuple[str, str]], content: bytes
+    ) -> None:
         self.status = int(line.split()[0])
         names = {name.lower(): value for name, value in headers}
         self.request_id: str = names['x-openstack-request-id']
         self.body: Any = orjson.loads(content) if content else None
 
     def get(self, name: str) -> Any:
-        """Return what the body has under a name."""
+        """Return a member of the body."""
         return self.body[name]
 
     def __repr__(self) -> str:
@@ -335,24 +339,24 @@ def _call_app(app: Any, method: str, path: str, body: Any) -> Reply:
 
 
 class _Body:
-    """The body of a request, read once."""
+    """The body of a request, as a stream."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
 
     def read(self, size: int = -1) -> bytes:
-        """Return all of it."""
+        """Return the whole body once."""
         content, self._content = self._content, b''
         return content
 
 
 def register_options() -> None:
-    """Let the options of notifications be known, which a transport has."""
+    """Register the options of notifications, which a transport does."""
     oslo_messaging.get_notification_transport(CONF, 'fake://').cleanup()
 
 
 def configure() -> None:
-    """Set the options of every simulated service, as each run begins."""
+    """Set the options of all simulated services, at the begin of a run."""
     for group, options in _OPTIONS.items():
         for name, value in options.items():
             CONF.set_override(name, value, group)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database of a simulation: SQLite in memory, each transaction at once.
+"""The database of a simulation: SQLite in memory, one transaction at a time.
 
-Transactions come one after the other; what happens inside one that a real
-database lets run beside others is not simulated. One may be refused, rolled
-back as after a deadlock, or be committed without its writer being told.
+Transactions are serial; the concurrency inside the transactions of a real
+database is not simulated. A fault may refuse a transaction, roll it back as a
+deadlock does, or lose the confirmation of its commit.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from minova.simulation.scheduler import Scheduler
 
 T = TypeVar('T')
 
-#: Seconds until a database that is away has refused.
+#: Seconds until a database that is down refuses a connection.
 _CONNECT_TIMEOUT = 1.0
 
 
@@ -41,7 +41,7 @@ class Storage:
         self.empty_snapshot = self.snapshot()
 
     def _now(self) -> str:
-        """Return the database's time, which no machine's clock skews."""
+        """Return the time of the database, which has no skew."""
         assert self.scheduler is not None
         moment = EPOCH.timestamp() + self.scheduler.now
         return (
@@ -53,13 +53,13 @@ class Storage:
         return self.raw.serialize()
 
     def restore(self, content: bytes) -> None:
-        """Let everything be as it was."""
+        """Replace the whole content by a snapshot."""
         self.raw.rollback()
         self.raw.deserialize(content)
 
 
 class SimulatedDatabase(engine.Database):
-    """The way to it from one simulation."""
+    """The database of one simulation, on the shared storage."""
 
     def __init__(
         self, storage: Storage, scheduler: Scheduler, points: Points
@@ -69,7 +69,7 @@ class SimulatedDatabase(engine.Database):
         self._scheduler = scheduler
         self._points = points
         self.is_up = True
-        #: Called after each commit, still in the same instant.
+        #: Called after each commit, before another task runs.
         self.on_commit: Callable[[], None] = lambda: None
         storage.scheduler = scheduler
 
@@ -86,13 +86,13 @@ class SimulatedDatabase(engine.Database):
         self._scheduler.maybe_switch()
         if not self.is_up:
             self._scheduler.wait(_CONNECT_TIMEOUT)
-            raise db_exception.DBConnectionError('it refuses connections')
+            raise db_exception.DBConnectionError('connection refused')
         result = self._run_atomically(work, writes, fault == 'deadlock')
         if writes:
             self.on_commit()
             if fault == 'commit_unknown':
                 raise exception.CommitUncertain(
-                    what='The database', reason='it went away meanwhile'
+                    what='The database', reason='the connection was lost'
                 )
             self._points.reach('committed', what)
         self._scheduler.maybe_switch()

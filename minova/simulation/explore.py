@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many runs: every point of every operation, pairs of them, random schedules.
+"""Campaigns: a fault at every point, pairs of crashes, random schedules.
 
-A *campaign* is a list of plans, made from a run without faults: what points
-there are depends on the scenario and the seed alone.
+A *campaign* makes its plans from a run without faults: the points depend on
+the scenario and the seed alone.
 """
 
 from collections.abc import Callable
@@ -28,12 +28,10 @@ from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
 
-#: Seconds until what crashed is started again: at once, and late enough for
-#: everybody to take it for down.
+#: Seconds until a killed process restarts: soon, and after it counts as down.
 RESTART_SOON: Final = 2.0
 RESTART_LATE: Final = 150.0
-#: What a pair of crashes is made of: these operations, and every so many-th
-#: point for the second.
+#: The scenarios of the campaign of pairs of crashes.
 PAIRED_SCENARIOS: Final = (
     'resize',
     'live_migrate',
@@ -42,13 +40,13 @@ PAIRED_SCENARIOS: Final = (
     'confirm_resize',
     'revert_resize',
 )
-#: What happens all the time, whatever a user asks for.
+#: Parts of the names of points that belong to no operation.
 _ROUTINE: Final = ('ping', 'heartbeat', 'Relay.', 'acquire.renew', 'register')
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A run that is to be made."""
+    """A run to make."""
 
     scenario: str
     seed: int
@@ -57,10 +55,10 @@ class Plan:
 
 def is_routine(point: Point) -> bool:
     """Tell whether a point belongs to no operation."""
-    return any(word in point.what for word in _ROUTINE)
+    return any(part in point.what for part in _ROUTINE)
 
 
-# -- what is to be run -------------------------------------------------------
+# -- plans -------------------------------------------------------------------
 
 
 def _points(
@@ -69,7 +67,8 @@ def _points(
     run = simulator.baseline(scenario, seed)
     if run.violations:
         raise AssertionError(
-            f'{scenario.name} is not lawful without faults: {run.violations}'
+            f'{scenario.name} violates an invariant without a fault: '
+            f'{run.violations}'
         )
     return run.points
 
@@ -82,7 +81,7 @@ def _plan_each_point(
     scenario: Scenario,
     seed: int,
 ) -> Iterator[Plan]:
-    """Yield a plan for each point: one fault, of the point's process."""
+    """Give a plan for each point: one fault of the point's process."""
     for point in _points(simulator, scenario, seed):
         if at(point):
             fault = Fault(point.number, kind, None, seconds)
@@ -94,7 +93,7 @@ def _belongs_to_operation(point: Point) -> bool:
 
 
 def _allows_pause(point: Point) -> bool:
-    """Tell whether a process may stop here: not in a change on a host."""
+    """Tell whether a process may pause here: not during a host change."""
     return not is_routine(point) and point.kind not in ('effect', 'effected')
 
 
@@ -113,19 +112,19 @@ def _is_call(point: Point) -> bool:
 def _plan_other_crashes(
     simulator: Simulator, scenario: Scenario, seed: int
 ) -> Iterator[Plan]:
-    """Yield a crash of everybody else, at every third point."""
-    everybody = ('api', *CONDUCTORS, *HOSTS)
+    """Give a crash of each other process, at every third point."""
+    processes = ('api', *CONDUCTORS, *HOSTS)
     for point in _points(simulator, scenario, seed)[::3]:
-        for who in everybody:
-            if who != point.process and not is_routine(point):
-                fault = Fault(point.number, 'crash', who, RESTART_SOON)
+        for process in processes:
+            if process != point.process and not is_routine(point):
+                fault = Fault(point.number, 'crash', process, RESTART_SOON)
                 yield Plan(scenario.name, seed, (fault,))
 
 
 def _plan_pairs(
     simulator: Simulator, scenario: Scenario, seed: int
 ) -> Iterator[Plan]:
-    """Yield crashes at every point, each with a second one later on."""
+    """Give a crash at every point, each with a second crash later."""
     if scenario.name not in PAIRED_SCENARIOS:
         return
     points = [
@@ -141,30 +140,30 @@ def _plan_pairs(
 
 
 def random_plan(number: int) -> Plan:
-    """Return the plan of a random schedule: all from its number."""
+    """Return the plan of a random schedule, drawn from its number."""
     draw = random.Random(f'schedule {number}')
     scenario = draw.choice(sorted(SCENARIOS))
     found = []
     for _ in range(draw.choice((1, 1, 2, 3, 4))):
-        at = draw.randrange(1, 400)
+        point = draw.randrange(1, 400)
         kind = draw.choice(sorted(faults.KINDS))
-        who = None
+        target = None
         if kind in ('crash', 'pause', 'skew') and draw.random() < 0.5:
-            who = draw.choice(('api', *CONDUCTORS, *HOSTS))
+            target = draw.choice(('api', *CONDUCTORS, *HOSTS))
         if kind == 'host_lost':
-            who = draw.choice(HOSTS)
+            target = draw.choice(HOSTS)
         seconds = draw.choice((0.5, RESTART_SOON, 20.0, RESTART_LATE))
         if kind == 'skew':
             seconds *= draw.choice((1, -1))
         if kind == 'stale_process':
             seconds = RESTART_LATE
-        found.append(Fault(at, kind, who, seconds))
+        found.append(Fault(point, kind, target, seconds))
     return Plan(scenario, number, tuple(found))
 
 
 _PlanMaker = Callable[[Simulator, Scenario, int], Iterator[Plan]]
 
-#: What may be explored, by name.
+#: The campaigns by name.
 CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
     'crash': functools.partial(
         _plan_each_point, 'crash', RESTART_SOON, _belongs_to_operation
@@ -208,23 +207,26 @@ CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
 }
 
 
-#: Those with one fault each.
+#: The campaigns with one fault per run.
 SINGLE_FAULT_CAMPAIGNS: Final = tuple(
     name for name in CAMPAIGNS if name != 'pairs'
 )
 
 
 def kill_mutant(simulator: Simulator, mutant: Mutant) -> str | None:
-    """Look for a planted fault; return what gave it away, None: nothing."""
+    """Run the campaigns of a mutant; return the violation that detects it.
+
+    None: the mutant has survived.
+    """
     for campaign, name in itertools.product(
         mutant.campaigns, mutant.scenarios
     ):
         scenario = SCENARIOS[name]
-        # What should happen is found out before.
+        # The baseline is a run of the original code.
         simulator.baseline(scenario, 0)
-        made = list(CAMPAIGNS[campaign](simulator, scenario, 0))
+        plans = list(CAMPAIGNS[campaign](simulator, scenario, 0))
         with mutant.applied():
-            for count, plan in enumerate(made, 1):
+            for count, plan in enumerate(plans, 1):
                 run = simulator.run(scenario, plan.seed, plan.faults)
                 found = run.violations + simulator.diff_from_baseline(run)
                 if found:
@@ -232,7 +234,7 @@ def kill_mutant(simulator: Simulator, mutant: Mutant) -> str | None:
     return None
 
 
-# -- running it --------------------------------------------------------------
+# -- runs in worker processes ------------------------------------------------
 
 _simulator: Simulator | None = None
 
@@ -240,11 +242,11 @@ _simulator: Simulator | None = None
 def _get_simulator() -> Simulator:
     global _simulator
     if _simulator is None:
-        # A process of a pool knows nothing of what its maker has read.
+        # A spawned process does not inherit the configuration.
         CONF([], project='minova', default_config_files=[])
         _simulator = Simulator()
         _simulator.run(SCENARIOS['create'])
-        # What is there now stays: it need not be looked through for garbage.
+        # The objects created so far live as long as the process.
         gc.collect()
         gc.freeze()
     return _simulator
@@ -254,7 +256,7 @@ def _run(plan: Plan) -> Run:
     simulator = _get_simulator()
     run = simulator.run(SCENARIOS[plan.scenario], plan.seed, plan.faults)
     run.violations += simulator.diff_from_baseline(run)
-    run.points = run.points[-1:]  # it goes from one process to another
+    run.points = run.points[-1:]  # keeps the pickled result small
     return run
 
 
@@ -274,18 +276,18 @@ def run_campaigns(
     seed: int = 0,
     workers: int = 1,
 ) -> Iterator[Run]:
-    """Make all runs of campaigns, in as many processes."""
-    asked = [
+    """Make all runs of campaigns in ``workers`` processes."""
+    tasks = [
         (campaign, scenario, seed)
         for campaign, scenario in itertools.product(campaigns, scenarios)
     ]
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
-        for found in pool.imap(_make_plans, asked):
-            yield from pool.imap_unordered(_run, found, 8)
+        for plans in pool.imap(_make_plans, tasks):
+            yield from pool.imap_unordered(_run, plans, 8)
 
 
 def random_walk(first: int, count: int, workers: int = 1) -> Iterator[Run]:
-    """Make so many random runs."""
+    """Make ``count`` runs of random schedules, from the number ``first``."""
     with multiprocessing.get_context('spawn').Pool(workers) as pool:
         numbers = range(first, first + count)
         yield from pool.imap_unordered(_run, map(random_plan, numbers), 8)

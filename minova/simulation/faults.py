@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points and faults: where something may go wrong, and what does.
+"""Points and faults: where a fault may be injected, and which faults exist.
 
-Whenever a process comes to a *point*, the point gets the next number. The
-numbers depend on the seed and on nothing else, so what is ordered for a number
-happens there each time.
+Each *point* that a process reaches gets the next number. The numbers depend on
+the seed alone, so a fault scheduled for a number strikes at the same point in
+every run.
 
 ========= ==================================================================
 point     when
 ========= ==================================================================
-commit    before a transaction that writes begins
-committed after it was committed
-send      before a message, or an answer, goes to the broker
+commit    before a writing transaction begins
+committed after its commit
+send      before a message or an answer goes to the broker
 sent      after that
-receive   a message was taken, and is not acted on yet
-answered  it was acted on; the answer, if one is due, is not sent yet
-call      before a hypervisor is asked for something
-effect    before a hypervisor or a disk is changed
+receive   a message was received and is not handled yet
+answered  a message was handled; its answer, if any, is not sent yet
+call      before a call of a hypervisor
+effect    before a change of a hypervisor or a disk
 effected  after that
 publish   before a notification goes to the broker
 published the broker has confirmed it
@@ -47,42 +47,42 @@ _ALL_POINTS: Final = frozenset(
     }
 )
 
-#: Where a process is not about to change something on a host. That two starts
-#: of a compute never act at the same time is seen to by a lock.
+#: The points outside changes of a host. A lock file keeps two processes of a
+#: compute from acting at the same time.
 _OUTSIDE_HOST_CHANGES: Final = _ALL_POINTS - {'call', 'effect', 'effected'}
 
-#: At which points a fault makes sense, and what it is.
+#: The points at which a kind of fault is possible, and its description.
 KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
-    'crash': (_ALL_POINTS, 'a process is gone and started again later'),
-    'pause': (_ALL_POINTS, 'a process stops, and goes on later'),
+    'crash': (_ALL_POINTS, 'a process is killed and restarted later'),
+    'pause': (_ALL_POINTS, 'a process is stopped and continues later'),
     'stale_process': (
         _OUTSIDE_HOST_CHANGES,
-        'another start of a process that goes on later',
+        'a process is stopped, replaced, and continues beside the new one',
     ),
-    'skew': (_ALL_POINTS, 'the time of day of a machine jumps'),
+    'skew': (_ALL_POINTS, 'the clock of a machine jumps'),
     'broker': (_ALL_POINTS, 'the broker is down for a while'),
     'database': (_ALL_POINTS, 'the database is down for a while'),
     'host_lost': (_ALL_POINTS, 'a host is lost for good with its guests'),
-    'drop': (frozenset({'send'}), 'this message is lost'),
-    'duplicate': (frozenset({'send'}), 'this message arrives twice'),
-    'delay': (frozenset({'send'}), 'this message arrives late'),
-    'deadlock': (frozenset({'commit'}), 'this transaction is rolled back'),
+    'drop': (frozenset({'send'}), 'the message is lost'),
+    'duplicate': (frozenset({'send'}), 'the message arrives twice'),
+    'delay': (frozenset({'send'}), 'the message arrives late'),
+    'deadlock': (frozenset({'commit'}), 'the transaction is rolled back'),
     'commit_unknown': (
         frozenset({'commit'}),
-        'it is committed, and nobody is told',
+        'the transaction is committed and its confirmation is lost',
     ),
-    'fail': (frozenset({'call'}), 'the hypervisor refuses this'),
+    'fail': (frozenset({'call'}), 'the call of the hypervisor fails'),
     'disk_full': (frozenset({'call'}), 'the disk is full'),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What happens at a point.
+    """A fault at a point.
 
-    ``who`` is the process it happens to, by default the one that comes to
-    the point. ``seconds`` is how long it lasts: until the restart of what
-    crashed, until what is down is up again, by how much a clock jumps.
+    ``target`` is the affected process, by default the one that reaches the
+    point. ``seconds`` is the time until a restart or recovery, or the jump of
+    a clock.
     """
 
     point: int
@@ -91,26 +91,26 @@ class Fault:
     seconds: float = 2.0
 
     def __str__(self) -> str:
-        who = f' {self.target}' if self.target else ''
-        return f'{self.point}:{self.kind}{who}:{self.seconds:g}'
+        target = f' {self.target}' if self.target else ''
+        return f'{self.point}:{self.kind}{target}:{self.seconds:g}'
 
     @classmethod
     def parse(cls, text: str) -> 'Fault':
-        """Read what ``str`` has written; ValueError when it is not that."""
+        """Parse the form of ``str``; raise ValueError for another one."""
         parts = text.split(':')
         if len(parts) not in (2, 3):
-            raise ValueError(f'{text} is not AT:KIND[ WHO][:SECONDS]')
-        kind, _, who = parts[1].partition(' ')
+            raise ValueError(f'{text} is not POINT:FAULT[ PROCESS][:SECONDS]')
+        kind, _, target = parts[1].partition(' ')
         if kind not in KINDS:
             known = ', '.join(KINDS)
-            raise ValueError(f'{kind} is no fault; there are {known}')
+            raise ValueError(f'{kind} is not a fault; the faults are {known}')
         seconds = float(parts[2]) if len(parts) == 3 else 2.0
-        return cls(int(parts[0]), kind, who or None, seconds)
+        return cls(int(parts[0]), kind, target or None, seconds)
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One point that was passed."""
+    """A point that a process has passed."""
 
     number: int
     kind: str
@@ -119,8 +119,8 @@ class Point:
     time: float
 
 
-#: After these every action ends as it would have ended without them, if they
-#: do not last longer than HARMLESS_SECONDS.
+#: The faults after which every action must end as without them, if they last
+#: at most RECOVERABLE_SECONDS.
 RECOVERABLE: Final = frozenset(
     {
         'crash',
@@ -136,32 +136,34 @@ RECOVERABLE: Final = frozenset(
 )
 RECOVERABLE_SECONDS: Final = 30.0
 
-#: Does what a fault orders to a process; the world's part of it.
+#: Applies a fault to a process or to the cloud.
 InjectFault = Callable[[Fault, Process], None]
 
 
 class Points:
-    """Numbers the points and lets happen what is ordered for them."""
+    """Numbers the points and injects the scheduled faults."""
 
-    def __init__(self, scheduler: Scheduler, strike: InjectFault) -> None:
+    def __init__(
+        self, scheduler: Scheduler, inject_fault: InjectFault
+    ) -> None:
         self._scheduler = scheduler
-        self._inject_fault = strike
+        self._inject_fault = inject_fault
         self._scheduled: dict[int, list[Fault]] = {}
         self.number = 0
-        #: Points are counted and passed on only while this is set.
+        #: Points count, and faults strike, only while this is set.
         self.is_counting = False
         self.passed: list[Point] = []
         self.injected: list[Fault] = []
 
     def schedule(self, *faults: Fault) -> None:
-        """Let faults happen when their numbers are reached."""
+        """Schedule faults for their points."""
         for fault in faults:
             self._scheduled.setdefault(fault.point, []).append(fault)
 
     def reach(self, kind: str, what: str) -> str | None:
-        """Come to a point; return the fault that the caller must bring about.
+        """Pass a point; return the kind of fault that the caller must apply.
 
-        Raises Killed when the process of the caller ends here.
+        Raises ProcessKilled if the fault kills the caller's process.
         """
         scheduler = self._scheduler
         scheduler.raise_if_killed()
@@ -180,11 +182,11 @@ class Points:
         return verdict
 
     def _inject(self, fault: Fault, kind: str, process: Process) -> str | None:
-        where, _ = KINDS[fault.kind]
-        if kind not in where:
+        possible, _ = KINDS[fault.kind]
+        if kind not in possible:
             return None
         self.injected.append(fault)
-        if where >= _OUTSIDE_HOST_CHANGES:
+        if possible >= _OUTSIDE_HOST_CHANGES:
             self._inject_fault(fault, process)
             return None
         return fault.kind

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hypervisors of a simulation: the fake ones, with points at every change.
+"""The hypervisors of a simulation: fake hosts with a point at every change.
 
-What a hypervisor does by itself (a guest that goes off, one that arrives) is
-no act of the process that happens to look next: there are no points in it.
+A change that a hypervisor makes by itself (a guest powers off or arrives)
+belongs to no process and has no point.
 """
 
 import copy
@@ -19,27 +19,27 @@ from minova.virt.fake.world import World
 from minova.virt.record_store import MemoryRecordStore
 from minova.virt.record_store import Record
 
-#: Seconds that a call takes at most.
+#: The longest duration of a call in seconds.
 _MAX_CALL_SECONDS = 0.2
-#: Seconds for which a client that was stopped is not taken for gone.
+#: Seconds after which libvirt closes the connection of a paused client.
 _KEEPALIVE = 30.0
-#: What may be written at any time: it is nobody's effect.
+#: The kinds of records whose changes are no points.
 _UNNUMBERED_KINDS = ('hosts', 'faults', 'delays')
 
 
 class SimulatedWorld(World):
-    """All fake hosts, and a look at the first invariant at every change."""
+    """All fake hosts, with a check of invariant 1 at every change."""
 
     def __init__(self, scheduler: Scheduler, points: Points) -> None:
         self._scheduler = scheduler
         self.points = points
         self._settling = 0
-        #: Where one guest was seen to run at two hosts.
+        #: Violations of invariant 1: a guest that ran on two hosts.
         self.double_runs: list[str] = []
         super().__init__(SimulatedRecordStore(self))
 
     def apply_due(self, host: str, uuid: str) -> Record | None:
-        """Do what is due of a guest, in one instant."""
+        """Apply the due changes of a guest in one instant."""
         self._settling += 1
         try:
             return super().apply_due(host, uuid)
@@ -47,12 +47,12 @@ class SimulatedWorld(World):
             self._settling -= 1
 
     def before_change(self, path: str) -> None:
-        """Come to the point before a change."""
+        """Pass the point before a change."""
         if self._is_point(path):
             self.points.reach('effect', path)
 
     def after_change(self, path: str) -> None:
-        """Come to the point after a change; look at the first invariant."""
+        """Check invariant 1 and pass the point after a change."""
         _, kind, *rest = path.split('/')
         if kind == 'guests':
             self._check_runs_once(rest[0])
@@ -66,25 +66,25 @@ class SimulatedWorld(World):
         )
 
     def _check_runs_once(self, uuid: str) -> None:
-        where = [
+        running_on = [
             host
             for host in self.list_hosts()
             if (record := self.store.get(f'{host}/guests/{uuid}'))
             and record['power'] in POWERED_ON
         ]
-        if len(where) > 1 and not self._settling:
+        if len(running_on) > 1 and not self._settling:
             self.double_runs.append(
-                f'{self._scheduler.now:.3f} s: {uuid} runs at '
-                f'{" and ".join(where)}'
+                f'{self._scheduler.now:.3f} s: {uuid} runs on '
+                f'{" and ".join(running_on)}'
             )
 
     def lose_host(self, host: str) -> None:
-        """Let a host be gone for good, with all that is on it."""
+        """Lose a host with all its records."""
         assert isinstance(self.store, SimulatedRecordStore)
         self.store.delete_prefix(f'{host}/')
 
     def notify_change(self, host: str, uuid: str) -> None:
-        """Guests are looked at periodically; nobody waits for events."""
+        """Do nothing; computes compare their guests periodically."""
 
     def snapshot(self) -> dict[str, Any]:
         """Return all records, for ``restore``."""
@@ -92,13 +92,13 @@ class SimulatedWorld(World):
         return self.store.snapshot()
 
     def restore(self, records: dict[str, Any]) -> None:
-        """Let all records be what they were."""
+        """Replace all records by a snapshot."""
         assert isinstance(self.store, SimulatedRecordStore)
         self.store.restore(records)
 
 
 class SimulatedRecordStore(MemoryRecordStore):
-    """The records, each change of which is a point."""
+    """The records; each change passes a point."""
 
     def __init__(self, world: SimulatedWorld) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class SimulatedRecordStore(MemoryRecordStore):
         self._world.after_change(new_path)
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove all records whose path begins so."""
+        """Delete all records below a path."""
         for path in [p for p in self._records if p.startswith(prefix)]:
             del self._records[path]
 
@@ -143,7 +143,7 @@ class SimulatedRecordStore(MemoryRecordStore):
 
 
 class SimulatedDriver(FakeDriver):
-    """One fake host, whose every call takes a moment and may fail."""
+    """One fake host; each call takes some time and may fail."""
 
     def __init__(
         self, host: str, world: SimulatedWorld, scheduler: Scheduler
@@ -153,7 +153,7 @@ class SimulatedDriver(FakeDriver):
         self._points = world.points
 
     def raise_injected_fault(self, method: str) -> None:
-        """Take a moment; fail if that is what a fault orders."""
+        """Pass the point of a call, wait, and fail if a fault says so."""
         fault = self._points.reach('call', f'{self.host}.{method}')
         super().raise_injected_fault(method)
         began = self._scheduler.now
@@ -163,15 +163,15 @@ class SimulatedDriver(FakeDriver):
         if self._scheduler.now - began > _KEEPALIVE:
             raise exception.GuestFailed('the connection to libvirt was lost')
         if fault is not None:
-            why = (
+            reason = (
                 'No space left on device'
                 if fault == 'disk_full'
                 else 'injected'
             )
-            raise _ERRORS[fault](instance_id='(any)', reason=why)
+            raise _ERRORS[fault](instance_id='(any)', reason=reason)
 
     def next_event(self, timeout: float) -> str | None:
-        """Wait until the process ends: nothing is ever announced."""
+        """Wait until the process ends; there are no events."""
         self._scheduler.wait(None)
         return None
 

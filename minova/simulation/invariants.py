@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ten invariants, looked at from outside: rows, hypervisors, what was told.
+"""The checks of the ten invariants, from outside the services.
 
-Nothing here asks the code that is being judged: rows are read with plain SQL,
-guests and disks from the hypervisors' own records, notifications as a consumer
-got them.
+The checks share no code with the product: they read rows with plain SQL,
+guests and disks from the hypervisors' records, and notifications as a
+consumer received them.
 """
 
 import collections
@@ -20,7 +20,8 @@ from minova.simulation.network import PublishedNotification
 from minova.states import PowerState
 
 _INVALID_OWNERS = """
-    SELECT i.uuid, i.vm_state, i.task_state, i.task_id, o.state, o.owns_instance
+    SELECT i.uuid, i.vm_state, i.task_state, i.task_id, o.state,
+           o.owns_instance
     FROM instances i LEFT JOIN operations o ON o.id = i.task_id
     WHERE (i.task_state IS NULL) != (i.task_id IS NULL)
        OR (i.task_id IS NOT NULL
@@ -31,7 +32,7 @@ _UNLINKED_OWNERS = """
     FROM operations o JOIN instances i ON i.uuid = o.instance_uuid
     WHERE o.owns_instance AND o.state = 'running' AND i.task_id IS NOT o.id
 """
-#: How many operations of an instance have let go of it, or never held it.
+#: The vm_state of each instance, and how many operations do not own it.
 _STATES_AND_RELEASES = """
     SELECT i.uuid, i.vm_state,
            (SELECT count(*) FROM operations o
@@ -41,7 +42,7 @@ _STATES_AND_RELEASES = """
 
 
 class CommitChecker:
-    """Looks at the database after each commit."""
+    """Checks the database after each commit."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
@@ -50,28 +51,32 @@ class CommitChecker:
         self._check_states()
 
     def __call__(self) -> None:
-        """Look at what holds at every instant: invariants 4 and 7."""
+        """Check the invariants 4 and 7, which hold after every commit."""
         for row in self._raw.execute(_INVALID_OWNERS):
             self.violations.append(f'invariant 4: {row}')
         for row in self._raw.execute(_UNLINKED_OWNERS):
-            self.violations.append(f'invariant 4: nobody is owned by {row}')
+            self.violations.append(
+                f'invariant 4: owner without instance: {row}'
+            )
         self._check_states()
 
     def _check_states(self) -> None:
-        for uuid, vm_state, let_go in self._raw.execute(_STATES_AND_RELEASES):
+        for uuid, vm_state, releases in self._raw.execute(
+            _STATES_AND_RELEASES
+        ):
             before = self._states.get(uuid)
-            self._states[uuid] = (vm_state, let_go)
+            self._states[uuid] = (vm_state, releases)
             if before is None or before[0] == vm_state:
                 continue
-            if before[1] == let_go:
+            if before[1] == releases:
                 self.violations.append(
-                    f'invariant 7: {uuid} went from {before[0]} to {vm_state} and '
-                    'no operation ended'
+                    f'invariant 7: {uuid} changed from {before[0]} to '
+                    f'{vm_state} without the end of an operation'
                 )
 
 
 class FenceChecker:
-    """Looks at what conductors answer to starts that are not the newest."""
+    """Checks the answers of conductors to stale incarnations."""
 
     _METHODS = ('start_step', 'save_checkpoint', 'finish_step', 'fail_step')
 
@@ -82,10 +87,10 @@ class FenceChecker:
     def __call__(
         self, method: str, arguments: dict[str, Any]
     ) -> Callable[[dict[str, Any] | None], None]:
-        """Look at a message; return what looks at its answer: invariant 8."""
+        """Inspect a message; return the check of its answer: invariant 8."""
         if method not in self._METHODS:
             return lambda answer: None
-        step, asker = arguments['step'], arguments['incarnation']
+        step, caller = arguments['step'], arguments['incarnation']
         found = self._raw.execute(
             'SELECT v.incarnation, s.incarnation, s.method, s.host '
             'FROM steps s JOIN services v ON v.host = s.host '
@@ -93,42 +98,43 @@ class FenceChecker:
             (step,),
         ).fetchone()
 
-        def judge(answer: dict[str, Any] | None) -> None:
-            if found is None or asker in found[:2]:
+        def check(answer: dict[str, Any] | None) -> None:
+            if found is None or caller in found[:2]:
                 return
             if answer is not None and 'error' not in answer:
                 self.violations.append(
-                    f'invariant 8: {method} of {found[2]} was done for an older '
-                    f'start of {found[3]}'
+                    f'invariant 8: {method} of {found[2]} succeeded for a '
+                    f'stale incarnation of {found[3]}'
                 )
 
-        return judge
+        return check
 
 
 def check_notifications(
     published: Iterable[PublishedNotification], raw: sqlite3.Connection
 ) -> Iterator[str]:
-    """Yield what is wrong with what consumers got: invariants 5 and 6."""
+    """Give the violations of the invariants 5 and 6 that a consumer sees."""
     by_instance: dict[str, dict[str, Any]] = collections.defaultdict(dict)
     spans: dict[tuple[str, str, str], list[str]] = collections.defaultdict(
         list
     )
-    for one in published:
-        uuid, number = one.body['payload']['instance_id'], one.body
+    for notification in published:
+        body = notification.body
+        uuid, message_id = body['payload']['instance_id'], body['message_id']
         known = by_instance[uuid]
-        if number['message_id'] in known:
-            if known[number['message_id']] != number:
-                yield f'invariant 6: {uuid}: told again with another content'
+        if message_id in known:
+            if known[message_id] != body:
+                yield f'invariant 6: {uuid}: repeated with other content'
             continue
         expected = str(uuids.uuid5(uuids.UUID(uuid), str(len(known) + 1)))
-        if number['message_id'] != expected:
+        if message_id != expected:
             yield (
-                f'invariant 6: {uuid}: {number["event_type"]} is not number '
+                f'invariant 6: {uuid}: {body["event_type"]} is not number '
                 f'{len(known) + 1}'
             )
-        known[number['message_id']] = number
-        name, _, phase = number['event_type'].rpartition('.')
-        operation = one.context['task_id']
+        known[message_id] = body
+        name, _, phase = body['event_type'].rpartition('.')
+        operation = notification.context['task_id']
         if phase in ('start', 'end', 'error'):
             spans[uuid, operation, name].append(phase)
     for (uuid, operation, name), phases in spans.items():
@@ -138,18 +144,14 @@ def check_notifications(
                 f'invariant 5: {uuid}: {name} of {operation} {problem}: '
                 f'{", ".join(phases)}'
             )
-    for (
-        uuid,
-        count,
-        newest,
-    ) in raw.execute(
+    for uuid, count, newest in raw.execute(
         'SELECT i.uuid, (SELECT count(*) FROM outbox o WHERE '
         'o.instance_uuid = i.uuid), i.notification_seq FROM instances i'
     ):
         if not count == newest == len(by_instance[uuid]):
             yield (
-                f'invariant 6: {uuid}: {newest} numbers, {count} rows, '
-                f'{len(by_instance[uuid])} heard'
+                f'invariant 6: {uuid}: sequence number {newest}, {count} '
+                f'rows, {len(by_instance[uuid])} received'
             )
 
 
@@ -158,91 +160,97 @@ def _find_unpaired(phases: list[str]) -> str | None:
     for phase in phases:
         if phase == 'start':
             if is_open:
-                return 'is started twice'
+                return 'starts twice'
             is_open = True
         elif is_open:
             is_open = False
         elif phase == 'end':
-            return 'is ended without a start'
-    return 'is never ended' if is_open else None
+            return 'ends without a start'
+    return 'never ends' if is_open else None
 
 
 def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
-    """Yield what is wrong with the rows when all is quiet: invariants 2, 3, 9."""
-    gone = set(lost)
+    """Give the violations of the invariants 2, 3 and 9 in a settled cloud."""
+    lost_hosts = set(lost)
     for number, kind, state, error, wait_reason in raw.execute(
         'SELECT id, kind, state, error, wait_reason FROM operations'
     ):
         if state == 'running':
             if not any(
-                f'host {host} ' in (wait_reason or '') for host in gone
+                f'host {host} ' in (wait_reason or '') for host in lost_hosts
             ):
-                yield f'invariant 3: {kind} {number} does not end ({wait_reason})'
+                yield (
+                    f'invariant 3: {kind} {number} does not end '
+                    f'({wait_reason})'
+                )
         elif state in ('failed', 'rolled_back') and error is None:
-            yield f'invariant 3: {kind} {number} is {state} without a reason'
+            yield f'invariant 3: {kind} {number} is {state} without an error'
     for uuid, status in raw.execute(
         'SELECT m.instance_uuid, m.status FROM migrations m '
         'JOIN instances i ON i.uuid = m.instance_uuid WHERE m.status NOT IN '
         "('finished', 'confirmed', 'reverted', 'completed', 'error', "
         "'cancelled') OR m.status = 'finished' AND i.vm_state != 'resized'"
     ):
-        yield f'invariant 3: a move of {uuid} is {status} and nobody moves it'
+        yield f'invariant 3: a migration of {uuid} stays {status}'
     for uuid, vm_state, host, faults in raw.execute(
         'SELECT i.uuid, i.vm_state, i.host, (SELECT count(*) FROM faults f '
         'WHERE f.instance_uuid = i.uuid) FROM instances i'
     ):
         if host is None and vm_state not in ('error', 'deleted'):
-            yield f'invariant 2: {uuid} is {vm_state} and on no host'
+            yield f'invariant 2: {uuid} is {vm_state} without a host'
         if vm_state == 'error' and not faults:
             yield f'invariant 3: {uuid} is in error without a fault'
     yield from _check_host_usage(raw)
 
 
 def _check_host_usage(raw: sqlite3.Connection) -> Iterator[str]:
-    for host, used, held in raw.execute(
+    for host, used, allocated in raw.execute(
         'SELECT h.host, h.memory_mb_used, coalesce((SELECT sum(a.memory_mb) '
         'FROM allocations a WHERE a.host = h.host), 0) FROM hosts h'
     ):
-        if used != held:
-            yield f'invariant 9: {host} has promised {used} MiB, {held} are held'
+        if used != allocated:
+            yield (
+                f'invariant 9: {host} uses {used} MiB, its allocations sum '
+                f'to {allocated} MiB'
+            )
 
 
 def check_addresses(raw: sqlite3.Connection) -> Iterator[str]:
-    """Yield addresses that nobody has, and those that are not held: invariant 9."""
-    held = set(
+    """Give the differences between ports and addresses: invariant 9."""
+    ports = set(
         raw.execute('SELECT instance_uuid, id, address, mac FROM ports')
     )
-    had = set()
+    addresses = set()
     for uuid, nics in raw.execute(
         "SELECT uuid, network_info FROM instances WHERE vm_state != 'deleted'"
     ):
         for nic in json.loads(nics):
             address = nic['addresses'][0]['address']
-            had.add((uuid, nic['id'], address, nic['mac']))
-    for uuid, _, address, mac in held - had:
-        yield f'invariant 9: {address}, {mac} is held for {uuid}, which has it not'
-    for uuid, _, address, mac in had - held:
-        yield f'invariant 9: {uuid} has {address}, {mac}, which is not held'
+            addresses.add((uuid, nic['id'], address, nic['mac']))
+    for uuid, _, address, mac in ports - addresses:
+        yield f'invariant 9: port {address}, {mac} of {uuid} has no NIC'
+    for uuid, _, address, mac in addresses - ports:
+        yield f'invariant 9: NIC {address}, {mac} of {uuid} has no port'
 
 
 def check_accepted(
     raw: sqlite3.Connection, requests: Iterable[str]
 ) -> Iterator[str]:
-    """Yield which requests were accepted and led to nothing."""
+    """Give the accepted requests without an operation: invariant 3."""
     known = {
         row[0] for row in raw.execute('SELECT request_id FROM operations')
     }
     for request in requests:
         if request not in known:
-            yield f'invariant 3: {request} was accepted and is lost'
+            yield f'invariant 3: the accepted request {request} is lost'
 
 
 def check_host_contents(
     raw: sqlite3.Connection, world: Any, lost: Iterable[str]
 ) -> Iterator[str]:
-    """Yield what is somewhere and should not be, and what is missing."""
-    gone = set(lost)
-    waits = _pending_steps(raw)
+    """Give stray and missing artifacts and allocations: invariant 9."""
+    lost_hosts = set(lost)
+    pending = _pending_steps(raw)
     due: collections.Counter[Any] = collections.Counter()
     expected: dict[str, PowerState | None] = {}
     for uuid, vm_state, host in raw.execute(
@@ -252,35 +260,44 @@ def check_host_contents(
         due[host, uuid, uuid] += 1
         here = _expected_on_host(uuid, vm_state, host)
         if vm_state == 'resized':
-            move = _unconfirmed_migration(raw, uuid)
-            due[move['source'], uuid, move['uuid']] += 1
-            here |= _expected_at_source(uuid, host, move['source'])
-        here = {p: w for p, w in here.items() if p.split('/')[0] not in gone}
+            migration = _unconfirmed_migration(raw, uuid)
+            due[migration['source'], uuid, migration['uuid']] += 1
+            here |= _expected_at_source(uuid, host, migration['source'])
+        here = {
+            path: power
+            for path, power in here.items()
+            if path.split('/')[0] not in lost_hosts
+        }
         if vm_state != 'error':
             yield from _check_present(world, here)
-        if vm_state == 'active' and host not in gone:
+        if vm_state == 'active' and host not in lost_hosts:
             yield from _check_config_drive(world, raw, host, uuid)
             yield from _check_guest_state(world, host, uuid, vm_state)
         expected |= here
     for path in _list_paths(world):
         host, _, uuid = path.split('/')
-        known = path in expected or host in gone or (uuid, host) in waits
+        known = (
+            path in expected or host in lost_hosts or (uuid, host) in pending
+        )
         if not known:
             yield f'invariant 9: {path} has no owner'
-    held = collections.Counter(
+    allocated = collections.Counter(
         raw.execute('SELECT host, instance_uuid, consumer FROM allocations')
     )
-    for host, uuid, consumer in held - due:
-        if (uuid, host) not in waits:
-            yield f'invariant 9: {consumer} holds room for {uuid} on {host}'
-    for host, uuid, _ in due - held:
-        yield f'invariant 9: {uuid} holds no room on {host}'
+    for host, uuid, consumer in allocated - due:
+        if (uuid, host) not in pending:
+            yield (
+                f'invariant 9: the allocation of {uuid} on {host} for '
+                f'{consumer} has no reason'
+            )
+    for host, uuid, _ in due - allocated:
+        yield f'invariant 9: {uuid} has no allocation on {host}'
 
 
 def _expected_on_host(
     uuid: str, vm_state: str, host: str
 ) -> dict[str, PowerState | None]:
-    """Return what its host has of an instance, with the guest's power."""
+    """Return the records of an instance on its host, with the power."""
     found = {
         f'{host}/guests/{uuid}': states.EXPECTED_POWER.get(vm_state),
         f'{host}/disks/{uuid}': None,
@@ -293,11 +310,11 @@ def _expected_on_host(
 def _expected_at_source(
     uuid: str, host: str, source: str
 ) -> dict[str, PowerState | None]:
-    """Return what the source keeps until a resize is confirmed."""
-    kept: dict[str, PowerState | None] = {f'{source}/retained/{uuid}': None}
+    """Return the records that the source keeps until the confirmation."""
+    found: dict[str, PowerState | None] = {f'{source}/retained/{uuid}': None}
     if source != host:
-        kept[f'{source}/guests/{uuid}'] = PowerState.SHUTDOWN
-    return kept
+        found[f'{source}/guests/{uuid}'] = PowerState.SHUTDOWN
+    return found
 
 
 def _check_present(
@@ -317,7 +334,7 @@ def _check_present(
 def _check_config_drive(
     world: Any, raw: sqlite3.Connection, host: str, uuid: str
 ) -> Iterator[str]:
-    """Yield what is wrong with the config drive of a guest that runs."""
+    """Give a missing or unwanted config drive of a running guest."""
     (wanted,) = raw.execute(
         'SELECT config_drive FROM instances WHERE uuid = ?', (uuid,)
     ).fetchone()
@@ -331,19 +348,19 @@ def _check_config_drive(
 def _check_guest_state(
     world: Any, host: str, uuid: str, vm_state: str
 ) -> Iterator[str]:
-    """Yield what a guest and its disks have that is another state's."""
+    """Give saved memory or rescue disks that do not fit the vm_state."""
     guest = world.store.get(f'{host}/guests/{uuid}') or {'spec': {}}
     disks = world.store.get(f'{host}/disks/{uuid}') or {}
     suspended, rescued = vm_state == 'suspended', vm_state == 'rescued'
     if guest.get('saved') and not suspended:
-        yield f'invariant 9: memory of {uuid} is saved, which is {vm_state}'
-    # None: it was taken away from outside.
+        yield f'invariant 9: {uuid} is {vm_state} and has saved memory'
+    # None: a scenario has removed it.
     if suspended and guest.get('saved') is False:
-        yield f'invariant 9: nothing is saved of {uuid}, which is {vm_state}'
+        yield f'invariant 9: {uuid} is {vm_state} without saved memory'
     if bool(guest['spec'].get('rescue')) != rescued:
-        yield f'invariant 9: {uuid} is {vm_state}, and its guest is not'
+        yield f'invariant 9: {uuid} is {vm_state}, its guest is not'
     if bool(disks.get('rescue')) != rescued:
-        yield f'invariant 9: {uuid} is {vm_state}, and its disks are not'
+        yield f'invariant 9: {uuid} is {vm_state}, its disks are not'
 
 
 def _list_paths(world: Any) -> list[str]:
@@ -356,7 +373,7 @@ def _list_paths(world: Any) -> list[str]:
 
 
 def _pending_steps(raw: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Return the instances and hosts for which something is still pending."""
+    """Return the (instance, host) pairs with an open step."""
     return set(
         raw.execute(
             'SELECT instance_uuid, host FROM steps WHERE state IN '
@@ -374,5 +391,5 @@ def _unconfirmed_migration(
         (uuid,),
     ).fetchone()
     if found is None:
-        return {'uuid': 'nobody', 'source': 'nowhere'}
+        return {'uuid': 'none', 'source': 'none'}
     return {'uuid': found[0], 'source': found[1]}

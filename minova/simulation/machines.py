@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes of a simulated cloud: how each is made, and ends."""
+"""The service processes of a simulated cloud."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,14 +28,14 @@ from minova.simulation.scheduler import Scheduler
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two tries to start, as ``minova.service`` has them.
+#: Seconds between two attempts to start, as in ``minova.service``.
 _RETRY_DELAY = 2.0
-#: Seconds that an old process goes on beside its successor.
+#: Seconds for which a stale process runs beside its successor.
 _OVERLAP_SECONDS = 60.0
 
 
 class Machine:
-    """A service that can be started, crash and be started again."""
+    """A service that can be started, killed and restarted."""
 
     def __init__(
         self,
@@ -45,36 +45,36 @@ class Machine:
         build: Callable[['Machine'], Any],
     ) -> None:
         self.name = name
-        #: It will never be back.
+        #: Lost for good: it is never restarted.
         self.is_lost = False
         self.scheduler = scheduler
         self.service: Any = None
         self._network = network
         self._build = build
         self._skew = 0.0
-        #: Older processes of that name which may still be there.
+        #: Older processes of this service that may still run.
         self.stale_processes: list[Process] = []
         self.process = Process(name)
         self.process.dead = True
 
     @property
     def is_up(self) -> bool:
-        """Whether the process is there, if perhaps stopped."""
+        """Whether the process exists; it may be paused."""
         return not self.process.dead
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has started and runs."""
+        """Whether the service has started and runs."""
         return (
             self.is_up and self.service is not None and not self.process.paused
         )
 
     def bus(self) -> SimulatedBus:
-        """Return the way to the broker of the current process."""
+        """Return the message bus of the current process."""
         return SimulatedBus(self._network, self.process)
 
     def start(self) -> None:
-        """Begin a new process; nothing while there is one."""
+        """Start a new process unless one exists."""
         if self.is_up or self.is_lost:
             return
         self.service = None
@@ -88,36 +88,40 @@ class Machine:
                 service = self._build(self)
                 service.start()
             except exception.Unavailable as error:
-                LOG.warning('%s waits: %s', self.name, error)
+                LOG.warning(
+                    'Service %s cannot start yet; retrying: %s',
+                    self.name,
+                    error,
+                )
             else:
                 self.service = service
                 return
             clock.sleep(_RETRY_DELAY)
 
     def crash(self) -> None:
-        """Let it be gone in this instant."""
+        """Kill the current process."""
         self.service = None
         self.kill(self.process)
 
     def kill(self, process: Process) -> None:
-        """Let one of its processes, which may be an older one, be gone."""
+        """Kill a process of this service, the current or a stale one."""
         self.scheduler.kill(process)
         self._network.leave_all(process)
 
     def pause(self, seconds: float) -> None:
-        """Stop the process, and let it go on later."""
+        """Stop the process for ``seconds``."""
         process = self.process
 
-        def go_on() -> None:
+        def resume() -> None:
             process.paused = False
 
         process.paused = True
-        self.scheduler.call_later(seconds, go_on)
+        self.scheduler.call_later(seconds, resume)
 
     def leave_stale_process(self, seconds: float) -> None:
-        """Stop for ``seconds``; meanwhile another start takes its place.
+        """Stop the process for ``seconds`` and start another one meanwhile.
 
-        It goes on beside that one for a minute and is gone then.
+        The stale process then runs for a minute more and is killed.
         """
         old = self.process
         self.pause(seconds)
@@ -131,25 +135,25 @@ class Machine:
         )
 
     def skew(self, seconds: float) -> None:
-        """Let its machine's time of day jump."""
+        """Let the clock of its machine jump."""
         self._skew += seconds
         self.process.skew = self._skew
 
 
 class Api:
-    """The api: what serves requests in its process."""
+    """The api: the application that handles requests."""
 
-    def __init__(self, made: errors.App) -> None:
-        self.app = made
+    def __init__(self, application: errors.App) -> None:
+        self.app = application
 
     def start(self) -> None:
-        """There is nothing to start: it answers."""
+        """Do nothing; the simulated clients call the application."""
 
 
 class _Dependencies:
-    """What the application reaches, made anew with each start of an api.
+    """The dependencies of the application, new with each start of an api.
 
-    The application itself, which takes long to make, serves all of them.
+    The application itself takes long to build and is shared by all runs.
     """
 
     database: SimulatedDatabase
@@ -160,14 +164,14 @@ class _Dependencies:
 
 
 class _DependencyProxy:
-    """Passes on to what is reached now."""
+    """Forwards to the current dependency of this name."""
 
-    def __init__(self, reached: _Dependencies, name: str) -> None:
-        self._reached = reached
+    def __init__(self, dependencies: _Dependencies, name: str) -> None:
+        self._dependencies = dependencies
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(getattr(self._reached, self._name), name)
+        return getattr(getattr(self._dependencies, self._name), name)
 
 
 _dependencies = _Dependencies()
@@ -177,12 +181,12 @@ _app: errors.App | None = None
 def _application(images: ImageService) -> errors.App:
     global _app
     if _app is None:
-        passing: Any = {
+        proxies: Any = {
             name: _DependencyProxy(_dependencies, name)
             for name in _Dependencies.__annotations__
         }
         _app = app.make_app(
-            backend.Backend(images=images, host='api', **passing)
+            backend.Backend(images=images, host='api', **proxies)
         )
     return _app
 
@@ -190,7 +194,7 @@ def _application(images: ImageService) -> errors.App:
 def api(
     database: SimulatedDatabase, images: ImageService
 ) -> Callable[[Machine], Api]:
-    """Return what builds an api."""
+    """Return a builder of an api."""
 
     def build(machine: Machine) -> Api:
         bus = machine.bus()
@@ -209,7 +213,7 @@ def api(
 def conductor(
     database: SimulatedDatabase,
 ) -> Callable[[Machine], ConductorService]:
-    """Return what builds a conductor."""
+    """Return a builder of a conductor."""
 
     def build(machine: Machine) -> ConductorService:
         return ConductorService(database, machine.bus(), machine.name)
@@ -220,7 +224,7 @@ def conductor(
 def compute(
     world: SimulatedWorld, images: ImageService
 ) -> Callable[[Machine], ComputeService]:
-    """Return what builds the compute of a host."""
+    """Return a builder of the compute of a host."""
 
     def build(machine: Machine) -> ComputeService:
         driver = SimulatedDriver(machine.name, world, machine.scheduler)

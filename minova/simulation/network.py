@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message bus of a simulation: a broker, and each process's way to it.
+"""The message bus of a simulation: a broker and the buses of processes.
 
-It does what RabbitMQ does with the queues that the services declare: a topic
-has one queue that its servers share and one for each server; a message for
-nobody is refused; one that was handed to a process is lost with it; one that
-waits for a process that has ended goes to the others of its topic, or is lost
+It behaves as RabbitMQ does with the queues of the services. A topic has one
+queue that its servers share, and one queue for each server. A message without
+a consumer is refused. A delivered message is lost with its process. A queued
+message of a process that ends goes to another server of the topic, or is lost
 with the queue of that server.
 """
 
@@ -23,15 +23,15 @@ from minova.simulation.faults import Points
 from minova.simulation.scheduler import Process
 from minova.simulation.scheduler import Scheduler
 
-#: Seconds that a message takes: at least, and how much more at most.
+#: The latency of a message in seconds: the minimum and the range above it.
 _LATENCY = (0.001, 0.004)
-#: Seconds by which one that is late is late.
+#: Seconds by which the fault 'delay' delays a message.
 _EXTRA_DELAY = 45.0
-#: Seconds until one who asks a broker that is away is told so.
+#: Seconds until a connect to a broker that is down fails.
 _CONNECT_TIMEOUT = 1.0
-#: Seconds after which servers are heard again when the broker is back.
+#: Seconds between the recovery of the broker and the return of the consumers.
 _RECONNECT_DELAY = 1.0
-#: How many messages a server works on at a time.
+#: The number of messages that a server handles concurrently.
 _THREADS = 16
 
 
@@ -40,7 +40,7 @@ MessageInspector = Callable[[str, Json], Callable[[Json | None], None]]
 
 @dataclasses.dataclass
 class _Envelope:
-    """A message on its way; what it holds is JSON, as on a wire."""
+    """A message in transit, serialized as on a wire."""
 
     label: str
     method: str
@@ -66,16 +66,17 @@ class Network:
         self.is_up = True
         self._outages = 0
         self._consumers_back_at = 0.0
-        #: Is shown each message before it is acted on, and then the answer.
+        #: Called with each message before it is handled; the result is called
+        #: with the answer.
         self.inspector: MessageInspector = lambda method, arguments: (
             lambda answer: None
         )
-        #: All that consumers have got, in the order in which they did.
+        #: The notifications that consumers received, in their order.
         self.published: list[PublishedNotification] = []
         self._servers: dict[str, list[Server]] = {}
 
     def fail(self) -> None:
-        """Lose all that is on its way, and let nobody in."""
+        """Go down; every message in transit is lost."""
         self.is_up = False
         self._outages += 1
         for servers in self._servers.values():
@@ -83,16 +84,16 @@ class Network:
                 server.drop_waiting()
 
     def recover(self) -> None:
-        """Be there again; those who listened listen again a little later."""
+        """Come up; the consumers return a little later."""
         self.is_up = True
         self._consumers_back_at = self.scheduler.now + _RECONNECT_DELAY
 
     def join(self, server: 'Server') -> None:
-        """Let a server be handed messages."""
+        """Add a server as a consumer."""
         self._servers.setdefault(server.topic, []).append(server)
 
     def leave(self, server: 'Server') -> None:
-        """Hand a server nothing more; others get what waited for it."""
+        """Remove a server; its queued messages go to others of its topic."""
         known = self._servers.get(server.topic, [])
         if server in known:
             known.remove(server)
@@ -101,13 +102,13 @@ class Network:
                 self.deliver(server.topic, envelope)
 
     def leave_all(self, process: Process) -> None:
-        """Hand the servers of a process that is gone nothing more."""
+        """Remove the servers of a killed process."""
         for servers in list(self._servers.values()):
             for server in [one for one in servers if one.process is process]:
                 self.leave(server)
 
     def find_servers(self, topic: str, server: str | None) -> list['Server']:
-        """Return who may be handed a message."""
+        """Return the servers that can receive a message."""
         if self.scheduler.now < self._consumers_back_at:
             return []
         return [
@@ -117,7 +118,7 @@ class Network:
         ]
 
     def send(self, topic: str, envelope: _Envelope) -> None:
-        """Take a message; Unavailable when it is for nobody."""
+        """Accept a message; raise NoConsumer if no server can receive it."""
         fault = self.points.reach('send', envelope.label)
         self._require_up(topic)
         if not self.find_servers(topic, envelope.server):
@@ -129,7 +130,7 @@ class Network:
         self.scheduler.maybe_switch()
 
     def transmit(self, arrive: Callable[[], None], fault: str | None) -> None:
-        """Let something arrive after a while, or as a fault orders."""
+        """Call ``arrive`` after the latency, or as the fault says."""
         if fault == 'drop':
             return
         outages = self._outages
@@ -147,7 +148,7 @@ class Network:
             self.scheduler.call_later(seconds, unless_lost)
 
     def deliver(self, topic: str, envelope: _Envelope) -> None:
-        """Hand a message to one of those who listen, if anybody still does."""
+        """Deliver a message to one of the servers, if there still is one."""
         found = self.find_servers(topic, envelope.server)
         if not found or not self.is_up:
             return
@@ -164,7 +165,7 @@ class Network:
             )
 
     def publish(self, topic: str, context: Json, body: Json) -> None:
-        """Take a notification."""
+        """Accept a notification."""
         event = body['event_type']
         self.points.reach('publish', event)
         self._require_up('The notification broker')
@@ -174,7 +175,7 @@ class Network:
 
 
 class Server:
-    """Somebody who answers the messages of a topic."""
+    """A consumer that answers the messages of a topic."""
 
     def __init__(
         self,
@@ -195,21 +196,21 @@ class Server:
         self._idle.set()
 
     def start(self) -> None:
-        """Begin to take messages."""
+        """Start to receive messages."""
         self._network.join(self)
 
     def stop(self) -> None:
-        """Take no more, and end when what was taken is answered."""
+        """Receive no more messages; wait until the received are answered."""
         self._network.leave(self)
         self._idle.wait()
 
     def drop_waiting(self) -> list[_Envelope]:
-        """Give back what was not begun."""
+        """Return the queued messages and forget them."""
         waiting, self._waiting = list(self._waiting), collections.deque()
         return waiting
 
     def enqueue(self, envelope: _Envelope) -> None:
-        """Work on a message as soon as there is a thread for it."""
+        """Handle a message as soon as a thread is free."""
         self._waiting.append(envelope)
         if self._active < _THREADS:
             self._active += 1
@@ -231,9 +232,9 @@ class Server:
         points = self._network.points
         points.reach('receive', envelope.label)
         context, arguments = orjson.loads(envelope.text)
-        judge = self._network.inspector(envelope.method, arguments)
+        check_answer = self._network.inspector(envelope.method, arguments)
         answer = self._dispatch(envelope.method, context, arguments)
-        judge(answer)
+        check_answer(answer)
         if envelope.reply_to is None:
             points.reach('answered', envelope.label)
             return
@@ -245,14 +246,14 @@ class Server:
 
 
 class SimulatedBus:
-    """One process's way to the broker."""
+    """The message bus of one process."""
 
     def __init__(self, network: Network, process: Process) -> None:
         self._network = network
         self._process = process
 
     def call(self, message: Message) -> Json:
-        """Send and wait for the answer."""
+        """Send a message and wait for its answer."""
         scheduler = self._network.scheduler
         answers: list[bytes] = []
         arrived = clock.Event(scheduler)
@@ -271,7 +272,7 @@ class SimulatedBus:
         return found
 
     def cast(self, message: Message) -> None:
-        """Send and do not wait."""
+        """Send a message without an answer."""
         self._network.send(message.topic, _make_envelope(message, None))
 
     def serve(
@@ -283,17 +284,17 @@ class SimulatedBus:
         dispatch: Dispatch,
         late_ack: bool = False,
     ) -> Server:
-        """Return a server of the messages for a topic and this server.
+        """Return a server for the messages to a topic and to this server.
 
-        Nothing is kept: the invariants must hold without.
+        Messages are not redelivered: the invariants must hold without it.
         """
         return Server(self._network, self._process, topic, server, dispatch)
 
     def publish(
         self, exchange: str, topic: str, context: Json, body: Json
     ) -> None:
-        """Hand a notification to the broker."""
-        # As on a wire: what is told does not change with what it was made of.
+        """Publish a notification."""
+        # A copy, as on a wire: later changes of the values have no effect.
         self._network.publish(
             topic,
             orjson.loads(orjson.dumps(context)),
@@ -301,7 +302,7 @@ class SimulatedBus:
         )
 
     def close(self) -> None:
-        """Let go; nothing is held."""
+        """Do nothing; there is no connection."""
 
 
 def _describe(message: Message) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run: a scenario, a seed, some faults, and whether the invariants held."""
+"""One run: a scenario, a seed, faults, and the checks of the invariants."""
 
 import collections
 from collections.abc import Iterable
@@ -36,30 +36,30 @@ from minova.simulation.scenarios import User
 from minova.simulation.scheduler import Deadlock
 from minova.virt.fake.driver import FakeDriver
 
-#: Seconds before an operator gives up a host that is lost.
-_WRITE_OFF_DELAY = 120.0
-#: The seed of what is prepared; scenarios have others.
+#: Seconds before the operator abandons the operations of a lost host.
+_ABANDON_DELAY = 120.0
+#: The seed of prepared clouds; no scenario has it.
 _PREPARE_SEED = -1
 
 
 @dataclasses.dataclass
 class Run:
-    """What came of a run; ``str`` is the command that repeats it."""
+    """The result of a run; ``str`` is the command that repeats it."""
 
     scenario: str
     seed: int
     faults: tuple[Fault, ...]
     points: list[Point] = dataclasses.field(default_factory=list)
     violations: list[str] = dataclasses.field(default_factory=list)
-    #: What was wrong until hypervisors and rows were compared.
+    #: Violations that a power synchronization has repaired.
     repaired_late: list[str] = dataclasses.field(default_factory=list)
-    #: How operations ended, as (kind, state).
+    #: The outcomes of operations, as (kind, state).
     outcomes: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    #: Those that were refused, as a host that is asked is not there.
+    #: The kinds of operations that ended with a refusal.
     refused_kinds: list[str] = dataclasses.field(default_factory=list)
-    #: How many requests the api refused with 4xx.
+    #: The number of requests that the api refused with 4xx.
     rejected_requests: int = 0
-    #: Virtual seconds that it took.
+    #: The duration in virtual seconds.
     seconds: float = 0.0
     log_lines: list[tuple[float, str, str]] = dataclasses.field(
         default_factory=list
@@ -75,7 +75,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class _PreparedCloud:
-    """A quiet cloud, to begin from."""
+    """A settled cloud from which a run begins."""
 
     now: float
     database: bytes
@@ -85,7 +85,7 @@ class _PreparedCloud:
 
 
 class Simulator:
-    """Makes runs, one after the other."""
+    """Makes runs, one at a time."""
 
     def __init__(self) -> None:
         clouds.register_options()
@@ -100,7 +100,7 @@ class Simulator:
         faults: Iterable[Fault] = (),
         verbose: bool = False,
     ) -> Run:
-        """Run a scenario with faults; see to it that the invariants hold."""
+        """Run a scenario with faults and check the invariants."""
         clouds.configure()
         prepared = self._prepare(scenario.starts_from)
         run = Run(scenario.name, seed, tuple(faults))
@@ -116,9 +116,9 @@ class Simulator:
         return run
 
     def run_idle(self, seconds: float, seed: int = 0) -> list[str]:
-        """Let a cloud with one server do what it does by itself.
+        """Run a cloud with one server and no requests.
 
-        Returns which invariants were broken, of any part of its periodic tasks.
+        Returns the violations of invariants.
         """
         clouds.configure()
         prepared = self._prepare('active')
@@ -131,16 +131,16 @@ class Simulator:
             return found + watch.violations + _find_internal_errors(cloud)
 
     def baseline(self, scenario: Scenario, seed: int) -> Run:
-        """Return the run without faults, which is made once."""
+        """Return the run without faults, which is cached."""
         key = (scenario.name, seed)
         if key not in self._baselines:
             self._baselines[key] = self.run(scenario, seed)
         return self._baselines[key]
 
     def diff_from_baseline(self, run: Run) -> list[str]:
-        """Return which actions were done without the faults and not now.
+        """Return the actions that succeed without the faults only.
 
-        Of faults that must not keep an action from being done.
+        Empty if a fault of the run may make an action fail.
         """
         if any(
             fault.kind not in RECOVERABLE
@@ -149,16 +149,16 @@ class Simulator:
         ):
             return []
         if run.repaired_late and _must_leave_nothing(run):
-            return [f'left to be found by comparing: {run.repaired_late}']
+            return [f'left to power synchronization: {run.repaired_late}']
         usual = self.baseline(SCENARIOS[run.scenario], run.seed)
         if run.rejected_requests > usual.rejected_requests:
-            # A request that came too late can be asked for nothing more.
+            # A request was too late for the state of its server.
             return []
         missing = collections.Counter(usual.outcomes) - collections.Counter(
             run.outcomes
         )
         return [
-            f'{kind} is not done after a mere outage: {run.outcomes}'
+            f'{kind} did not succeed after a recoverable fault: {run.outcomes}'
             for kind, state in missing
             if state == 'done' and kind not in run.refused_kinds
         ]
@@ -198,10 +198,10 @@ class Simulator:
         run.violations += _find_internal_errors(cloud)
 
     def _settle_and_check(self, cloud: Cloud, run: Run) -> list[str]:
-        """Let everything end, and look."""
+        """Wait until all operations end, then check the invariants."""
         cloud.settle()
         if cloud.lost_hosts:
-            # What is left where nobody can look stays until it is deleted.
+            # Artifacts on a lost host remain until the operator deletes it.
             cloud.points.is_counting = False
             return []
         found, run.repaired_late = self._check_until_power_sync(cloud)
@@ -211,22 +211,19 @@ class Simulator:
     def _check_until_power_sync(
         self, cloud: Cloud
     ) -> tuple[list[str], list[str]]:
-        """Return what is wrong, and what was until hosts compared.
-
-        What no operation knows of is found by comparing, in time.
-        """
+        """Return the violations, and those that power synchronization ends."""
         found = self._check_invariants(cloud)
         if not found:
             return [], []
         cloud.scheduler.wait(CONF.compute.sync_power_state_interval * 1.2)
-        still = self._check_invariants(cloud)
-        return (still, []) if still else ([], found)
+        remaining = self._check_invariants(cloud)
+        return (remaining, []) if remaining else ([], found)
 
     def _abandon_lost(self, cloud: Cloud) -> None:
-        """Do what an operator does when hosts are lost for good."""
+        """Abandon all running operations, as an operator of a lost host."""
         cloud.settle()
-        # What the other hosts owe beside is not cut off.
-        cloud.scheduler.wait(_WRITE_OFF_DELAY)
+        # The steps of the other hosts can end first.
+        cloud.scheduler.wait(_ABANDON_DELAY)
         for (number,) in self._storage.raw.execute(
             "SELECT id FROM operations WHERE state = 'running'"
         ).fetchall():
@@ -234,7 +231,7 @@ class Simulator:
                 functools.partial(
                     operator_actions.abandon,
                     operation_id=number,
-                    reason='its host is lost',
+                    reason='the host is lost',
                     force=True,
                     publisher='operator',
                 )
@@ -242,7 +239,7 @@ class Simulator:
         cloud.settle()
 
     def _delete_lost_services(self, cloud: Cloud, user: User) -> Iterator[str]:
-        """Let the services of lost hosts be forgotten."""
+        """Delete the services of lost hosts."""
         listed = user.request('GET', '/os-services')
         assert listed is not None
         for service in listed.get('services'):
@@ -251,7 +248,7 @@ class Simulator:
                 user.request('PUT', path, {'forced_down': True})
                 reply = user.request('DELETE', path)
                 if reply is None or reply.status != 204:
-                    yield f'{service["host"]} cannot be forgotten: {reply}'
+                    yield f'{service["host"]} cannot be deleted: {reply}'
 
     def _check_invariants(self, cloud: Cloud) -> list[str]:
         found = [] if cloud.settle() else list(self._explain_unsettled(cloud))
@@ -266,31 +263,32 @@ class Simulator:
         return found
 
     def _audit(self, cloud: Cloud) -> list[str]:
-        """Return what our own audit finds, which should be as content."""
-        records = cloud.database.read(audit_snapshot.read_snapshot)
-        holdings = {
+        """Return the findings of the audit, which must have none either."""
+        rows = cloud.database.read(audit_snapshot.read_snapshot)
+        artifacts = {
             host: FakeDriver(host, cloud.world).list_host_contents()
             for host in clouds.HOSTS
             if host not in cloud.lost_hosts
         }
         return [
             f'audit: {finding}'
-            for finding in examine(records, holdings, clock.now())
+            for finding in examine(rows, artifacts, clock.now())
             if finding.is_fault
         ]
 
     def _explain_unsettled(self, cloud: Cloud) -> Iterator[str]:
-        yield f'invariant 3: it is not over after {cloud.scheduler.now:.0f} s'
+        yield f'invariant 3: not settled after {cloud.scheduler.now:.0f} s'
         for name, machine in cloud.machines.items():
             if not machine.is_ready and not machine.is_lost:
-                yield f'invariant 3: {name} is not ready'
-        if cloud.count_unpublished():
-            yield f'invariant 6: {cloud.count_unpublished()} are not published'
+                yield f'invariant 3: service {name} is not ready'
+        unpublished = cloud.count_unpublished()
+        if unpublished:
+            yield f'invariant 6: {unpublished} notifications are unpublished'
 
     def _force_delete_all(
         self, cloud: Cloud, run: Run, user: User
     ) -> Iterator[str]:
-        """Force-delete all there is: invariant 10, and nothing is left of it."""
+        """Force-delete all servers and check that nothing is left."""
         if cloud.lost_hosts:
             self._abandon_lost(cloud)
         for (uuid,) in self._storage.raw.execute(
@@ -303,16 +301,16 @@ class Simulator:
         if cloud.lost_hosts:
             self._abandon_lost(cloud)
             yield from self._delete_lost_services(cloud, user)
-        found, mended = self._check_until_power_sync(cloud)
+        found, repaired = self._check_until_power_sync(cloud)
         yield from found
         if not _resumes_late(run):
-            yield from mended
+            yield from repaired
         for uuid, vm_state in self._storage.raw.execute(
             "SELECT uuid, vm_state FROM instances WHERE vm_state != 'deleted'"
         ):
             yield f'invariant 10: {uuid} is {vm_state} after a force-delete'
 
-    # -- what runs begin from ------------------------------------------------
+    # -- prepared clouds -----------------------------------------------------
 
     def _prepare(self, name: str) -> _PreparedCloud:
         if name not in self._prepared:
@@ -328,7 +326,8 @@ class Simulator:
                 PREPARATIONS[name](user)
                 if not cloud.settle() or _find_internal_errors(cloud):
                     raise AssertionError(
-                        f'{name} cannot be prepared: {_find_internal_errors(cloud)[:3]}'
+                        f'the cloud {name} cannot be prepared: '
+                        f'{_find_internal_errors(cloud)[:3]}'
                     )
                 self._prepared[name] = _PreparedCloud(
                     cloud.scheduler.now,
@@ -347,15 +346,15 @@ def _is_refusal(error: str | None) -> bool:
 
 
 def _must_leave_nothing(run: Run) -> bool:
-    """Tell whether nothing may be left by what has ended.
+    """Tell whether ended operations must leave nothing for a later sync.
 
-    What begins with a difference needs another look when a report is lost.
+    Some scenarios begin with a difference, whose report may be lost.
     """
     return not _resumes_late(run) and run.scenario not in NEEDS_POWER_SYNC
 
 
 def _resumes_late(run: Run) -> bool:
-    """Tell whether a process has the rest of a hypervisor's call to do."""
+    """Tell whether a paused process may finish a call after the operation."""
     return any(
         fault.kind in ('stale_process', 'pause') for fault in run.faults
     )
@@ -366,17 +365,17 @@ def _flavor(name: str, ram: int) -> dict[str, Any]:
 
 
 def _network() -> Network:
-    """Return the one network, which every server is on."""
+    """Return the one network, which every server uses."""
     return definition.define('private', cidr='10.0.0.0/24', bridge='br0')
 
 
 def _find_internal_errors(cloud: Cloud) -> list[str]:
-    """Return what should never happen in a service, nor at a hypervisor."""
+    """Return the double runs, the tracebacks and the failed tasks."""
     return [
         *(f'invariant 1: {double}' for double in cloud.world.double_runs),
-        *(f'an error of ours: {text}' for text in cloud.tracebacks),
+        *(f'internal error: {text}' for text in cloud.tracebacks),
         *(
-            f'{task.process.name} {task.name} ended with {error!r}'
+            f'internal error: {task.process.name} {task.name}: {error!r}'
             for task, error in cloud.scheduler.failed_tasks
         ),
     ]

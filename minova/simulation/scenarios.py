@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user does in a simulation: every operation of the state table.
+"""The scenarios: what a user does, for each operation of the state table.
 
-A scenario begins in a prepared cloud, where a server is in some state, and
-asks for something. It does not look at how that ends: the invariants do.
+A scenario begins in a prepared cloud with a server in some state and sends
+requests. It does not check the outcome; the invariants do.
 """
 
 from collections.abc import Callable
@@ -16,22 +16,22 @@ from minova.simulation.cloud import IMAGE
 from minova.simulation.cloud import Reply
 from minova.states import PowerState
 
-#: How often a client asks, every five seconds, until it gives up.
+#: The attempts of a client, five seconds apart.
 _MAX_ATTEMPTS = 10
 
 
 class User:
-    """A client of the api, and somebody who has access to the hosts."""
+    """A client of the api, who can also change guests on the hosts."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        #: The server that the scenario is about.
+        #: The server of the scenario.
         self.server = ''
 
     def request(
         self, method: str, path: str, body: Any = None
     ) -> Reply | None:
-        """Ask, as clients do, again when cut off or told to come later."""
+        """Send a request; retry after a lost connection or a 503."""
         reply = None
         for _ in range(_MAX_ATTEMPTS):
             reply = self.cloud.request(method, path, body)
@@ -41,9 +41,9 @@ class User:
         return reply
 
     def create(self, host: str | None = None, drive: bool = False) -> str:
-        """Ask for a server; return its id, '' when that is not known.
+        """Create a server; return its id, '' if it is unknown.
 
-        With ``drive`` it is one that has a config drive.
+        With ``drive`` it has a config drive.
         """
         body = {
             'name': 'server',
@@ -60,7 +60,7 @@ class User:
         return str(reply.get('server')['id'])
 
     def act(self, name: str, value: Any = None) -> Reply | None:
-        """Ask for something to be done to the server."""
+        """Request an action on the server."""
         path = f'/servers/{self.server}/action'
         return self.request('POST', path, {name: value})
 
@@ -75,11 +75,11 @@ class User:
     def wait_for_task_state(
         self, task_state: str, seconds: float = 60
     ) -> None:
-        """Let time pass until a task state is reached, or not."""
+        """Wait for a task state, at most ``seconds``."""
         self.cloud.wait(lambda: self.get_states()[1] == task_state, seconds)
 
     def wait_until_migrating(self, seconds: float = 60) -> None:
-        """Let time pass until the guest is on its way, or not."""
+        """Wait for a running live migration, at most ``seconds``."""
         self.cloud.wait(
             lambda: bool(
                 self.cloud.storage.raw.execute(
@@ -92,13 +92,13 @@ class User:
         )
 
     def set_power(self, power: PowerState) -> None:
-        """Let the guest change behind our back, and be looked at soon."""
+        """Change the power of the guest on its host, then synchronize."""
         host = self.get_states()[2]
         self.cloud.world.set_power(host, self.server, power)
         self.sync_power()
 
     def sync_power(self) -> None:
-        """Have guests compared, until something comes of it, or not."""
+        """Synchronize power states; wait for an operation that it begins."""
         before = self._count_operations()
         self.cloud.sync_power_states()
         self.cloud.wait(lambda: self._count_operations() > before, 45.0)
@@ -121,7 +121,7 @@ def _boot_with_drive(user: User) -> None:
 
 
 def _lose_config_drive(user: User) -> None:
-    """Let somebody remove the config drive."""
+    """Remove the config drive on the host."""
     path = f'{user.get_states()[2]}/disks/{user.server}'
     store = user.cloud.world.store
     disk = store.get(path)
@@ -137,10 +137,10 @@ def _act(name: str, value: Any = None) -> Action:
     return act
 
 
-def _sequence(*acts: Action) -> Action:
+def _sequence(*actions: Action) -> Action:
     def act(user: User) -> None:
-        for one in acts:
-            one(user)
+        for action in actions:
+            action(user)
 
     return act
 
@@ -156,7 +156,7 @@ def _wait_for(task_state: str) -> Action:
 def _fail_elsewhere(
     method: str, kind: str = 'GuestFailed', hosts: int = 3
 ) -> Action:
-    """Let a method fail once at so many hosts that the server is not on."""
+    """Let a method fail once on ``hosts`` hosts other than the server's."""
 
     def act(user: User) -> None:
         own = user.get_states()[2]
@@ -170,7 +170,7 @@ def _fail_elsewhere(
 def _fail_here(
     method: str, kind: str = 'GuestFailed', times: int = 1
 ) -> Action:
-    """Let a method fail so often at the host that the server is on."""
+    """Let a method fail ``times`` times on the server's host."""
     return lambda user: user.cloud.world.inject_fault(
         user.get_states()[2], method, times=times, kind=kind
     )
@@ -181,24 +181,24 @@ def _set_option(group: str, name: str, value: Any) -> Action:
 
 
 def _abort(user: User) -> None:
-    (move,) = user.cloud.storage.raw.execute(
+    (migration,) = user.cloud.storage.raw.execute(
         'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
         (user.server,),
     ).fetchone()
-    user.request('DELETE', f'/servers/{user.server}/migrations/{move}')
+    user.request('DELETE', f'/servers/{user.server}/migrations/{migration}')
 
 
 def _force(user: User) -> None:
-    (move,) = user.cloud.storage.raw.execute(
+    (migration,) = user.cloud.storage.raw.execute(
         'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
         (user.server,),
     ).fetchone()
-    path = f'/servers/{user.server}/migrations/{move}/action'
+    path = f'/servers/{user.server}/migrations/{migration}/action'
     user.request('POST', path, {'force_complete': None})
 
 
 def _lose_saved_memory(user: User) -> None:
-    """Let what was saved of the guest's memory be lost."""
+    """Remove the saved memory of the guest."""
     path = f'{user.get_states()[2]}/guests/{user.server}'
     store = user.cloud.world.store
     record = store.get(path)
@@ -215,7 +215,7 @@ def _power(power: PowerState) -> Action:
 
 
 def _plant_stale_guest(user: User) -> None:
-    """Let a copy of the guest turn up, switched off, where it is not."""
+    """Put a copy of the guest, powered off, on another host."""
     host = user.get_states()[2]
     (other, *_) = [h for h in user.cloud.world.list_hosts() if h != host]
     store = user.cloud.world.store
@@ -231,7 +231,7 @@ def _plant_stale_guest(user: User) -> None:
 _RESIZE: Final = _act('resize', {'flavorRef': 'big'})
 _FORCE: Final = _act('forceDelete')
 
-# -- in what state a scenario begins -----------------------------------------
+# -- the prepared clouds -----------------------------------------------------
 
 PREPARATIONS: Final[dict[str, Action]] = {
     'nothing': lambda user: None,
@@ -250,10 +250,7 @@ PREPARATIONS: Final[dict[str, Action]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One thing that is asked for.
-
-    ``kind`` is the operation of the state table that it is about.
-    """
+    """A scenario; ``kind`` is its operation in the state table."""
 
     name: str
     kind: str
@@ -262,12 +259,12 @@ class Scenario:
 
 
 def _wait_until_idle(user: User) -> None:
-    """Let time pass until the server may be asked for something, or not."""
+    """Wait until the server has no task state, at most a minute."""
     user.cloud.wait(lambda: user.get_states()[1] is None, 60.0)
 
 
 def _fill_other_hosts(user: User) -> None:
-    """Let there be no room but where the server is."""
+    """Reserve all memory of the other hosts."""
     user.cloud.storage.raw.execute(
         'UPDATE hosts SET reserved_memory_mb = memory_mb WHERE host != ?',
         (user.get_states()[2],),
@@ -291,70 +288,70 @@ _SAME_HOST: Final = _set_option('scheduler', 'allow_resize_to_same_host', True)
 
 # fmt: off
 _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
-    # name                    operation             begins     what is done
-    ('create',                 'create',             'nothing',  _boot),
-    ('create_with_config_drive',      'create',             'nothing',  _boot_with_drive),
-    ('create_rescheduled',       'create',             'nothing',  _fail_elsewhere('start', hosts=2), _boot),
-    ('create_refused',         'create',             'nothing',  _fail_elsewhere('define', 'MigrationPreCheckError'), _boot),
-    ('start',                  'start',              'stopped',  _act('os-start')),
-    ('stop',                   'stop',               'active',   _act('os-stop')),
-    ('stop_start',             'start',              'active',   _act('os-stop'), _wait_until_idle, _act('os-start')),
-    ('stop_by_guest',         'stop',               'active',   _power(PowerState.SHUTDOWN)),
-    ('enforce_stop',             'enforce_stop',         'stopped',  _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
-    ('pause',                  'pause',              'active',   _act('pause')),
-    ('enforce_pause',            'enforce_pause',        'paused',   _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
-    ('unpause',                'unpause',            'paused',   _act('unpause')),
-    ('suspend',                'suspend',            'active',   _act('suspend')),
-    ('suspend_fails',          'suspend',            'active',   _fail_here('suspend'), _act('suspend')),
-    ('resume',                 'resume',             'suspended', _act('resume')),
-    ('resume_fails',           'resume',             'suspended', _fail_here('resume'), _act('resume')),
-    ('resume_without_memory',            'resume',             'suspended', _lose_saved_memory, _act('resume')),
-    ('rescue',                 'rescue',             'active',   _act('rescue')),
-    ('rescue_stopped',         'rescue',             'stopped',  _act('rescue')),
-    ('rescue_fails',           'rescue',             'active',   _fail_here('start'), _act('rescue')),
-    ('rescue_refused',         'rescue',             'active',   _fail_here('create_rescue_disk'), _act('rescue')),
-    ('unrescue',               'unrescue',           'rescued',  _act('unrescue')),
-    ('unrescue_fails',         'unrescue',           'rescued',  _fail_here('start'), _act('unrescue')),
-    ('reboot_soft',            'reboot_soft',        'active',   _act('reboot', {'type': 'SOFT'})),
-    ('reboot_hard',            'reboot_hard',        'active',   _act('reboot', {'type': 'HARD'})),
-    ('reboot_without_config_drive',   'reboot_hard',        'with_config_drive', _lose_config_drive, _act('reboot', {'type': 'HARD'})),
-    ('reboot_suspended',       'reboot_hard',        'suspended', _act('reboot', {'type': 'HARD'})),
-    ('reboot_fails',           'reboot_hard',        'active',   _fail_here('define'), _act('reboot', {'type': 'HARD'})),
-    ('resize',                 'resize',             'active',   _RESIZE),
-    ('resize_fails',           'resize',             'active',   _fail_elsewhere('start'), _RESIZE),
-    ('resize_rescheduled',       'resize',             'active',   _fail_elsewhere('has_retained_disks', hosts=1), _RESIZE),
-    ('resize_no_valid_host',         'resize',             'active',   _fail_elsewhere('has_retained_disks'), _RESIZE),
-    ('resize_unwound',      'resize',             'active',   _fail_here('send_disks'), _RESIZE),
-    ('resize_transfer_interrupted',         'resize',             'active',   _fail_here('send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
-    ('resize_peer_unreachable',     'resize',             'active',   _fail_here('check_can_send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
-    ('resize_same_host',       'resize',             'active',   _SAME_HOST, _fill_other_hosts, _RESIZE),
-    ('migrate',                'migrate',            'stopped',  _act('migrate')),
-    ('confirm_resize',         'confirm_resize',     'resized',  _act('confirmResize')),
-    ('confirm_migration',      'confirm_resize',     'migrated', _act('confirmResize')),
-    ('revert_resize',          'revert_resize',      'resized',  _act('revertResize')),
-    ('revert_migration',       'revert_resize',      'migrated', _act('revertResize')),
-    ('resize_revert',          'revert_resize',      'active',   _RESIZE, _wait_until_idle, _act('revertResize')),
-    ('live_migrate',           'live_migrate',       'active',   _MIGRATE_LIVE),
-    ('live_migrate_paused',    'live_migrate',       'paused',   _MIGRATE_LIVE),
-    ('live_migrate_fails',     'live_migrate',       'active',   _fail_here('start_live_migration'), _MIGRATE_LIVE),
-    ('live_migrate_refused',   'live_migrate',       'active',   _fail_elsewhere('pre_live_migration'), _MIGRATE_LIVE),
-    ('abort_live_migrate',     'abort_live_migrate', 'active',   *_MIGRATING, _abort),
-    ('force_live_migrate',     'force_live_migrate', 'active',   *_MIGRATING, _force),
-    ('force_and_abort',        'abort_live_migrate', 'active',   *_MIGRATING, _force, _abort),
-    ('delete',                 'delete',             'active',   _delete),
-    ('delete_resized',         'delete',             'resized',  _delete),
-    ('delete_suspended',       'delete',             'suspended', _delete),
-    ('delete_rescued',         'delete',             'rescued',  _delete),
-    ('delete_resizing',          'delete',             'active',   *_RESIZING, _delete),
-    ('delete_migrating',       'delete',             'active',   *_MIGRATING, _delete),
-    ('force_delete',           'force_delete',       'active',   _FORCE),
-    ('force_delete_resized',   'force_delete',       'resized',  _FORCE),
-    ('force_delete_suspended', 'force_delete',       'suspended', _FORCE),
-    ('force_delete_resizing',    'force_delete',       'active',   *_RESIZING, _FORCE),
-    ('force_delete_migrating', 'force_delete',       'active',   *_MIGRATING, _FORCE),
-    ('power_sync',             'power_sync',         'stopped',  _power(PowerState.RUNNING)),
-    ('power_sync_off',         'power_sync',         'paused',   _power(PowerState.SHUTDOWN)),
-    ('cleanup_stale_guest',               'cleanup_stale_guest',           'active',   _plant_stale_guest),
+    # name                          operation              cloud                actions
+    ('create',                      'create',              'nothing',           _boot),
+    ('create_with_config_drive',    'create',              'nothing',           _boot_with_drive),
+    ('create_rescheduled',          'create',              'nothing',           _fail_elsewhere('start', hosts=2), _boot),
+    ('create_refused',              'create',              'nothing',           _fail_elsewhere('define', 'MigrationPreCheckError'), _boot),
+    ('start',                       'start',               'stopped',           _act('os-start')),
+    ('stop',                        'stop',                'active',            _act('os-stop')),
+    ('stop_start',                  'start',               'active',            _act('os-stop'), _wait_until_idle, _act('os-start')),
+    ('stop_by_guest',               'stop',                'active',            _power(PowerState.SHUTDOWN)),
+    ('enforce_stop',                'enforce_stop',        'stopped',           _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
+    ('pause',                       'pause',               'active',            _act('pause')),
+    ('enforce_pause',               'enforce_pause',       'paused',            _STOP_UNEXPECTED, _power(PowerState.RUNNING)),
+    ('unpause',                     'unpause',             'paused',            _act('unpause')),
+    ('suspend',                     'suspend',             'active',            _act('suspend')),
+    ('suspend_fails',               'suspend',             'active',            _fail_here('suspend'), _act('suspend')),
+    ('resume',                      'resume',              'suspended',         _act('resume')),
+    ('resume_fails',                'resume',              'suspended',         _fail_here('resume'), _act('resume')),
+    ('resume_without_memory',       'resume',              'suspended',         _lose_saved_memory, _act('resume')),
+    ('rescue',                      'rescue',              'active',            _act('rescue')),
+    ('rescue_stopped',              'rescue',              'stopped',           _act('rescue')),
+    ('rescue_fails',                'rescue',              'active',            _fail_here('start'), _act('rescue')),
+    ('rescue_refused',              'rescue',              'active',            _fail_here('create_rescue_disk'), _act('rescue')),
+    ('unrescue',                    'unrescue',            'rescued',           _act('unrescue')),
+    ('unrescue_fails',              'unrescue',            'rescued',           _fail_here('start'), _act('unrescue')),
+    ('reboot_soft',                 'reboot_soft',         'active',            _act('reboot', {'type': 'SOFT'})),
+    ('reboot_hard',                 'reboot_hard',         'active',            _act('reboot', {'type': 'HARD'})),
+    ('reboot_without_config_drive', 'reboot_hard',         'with_config_drive', _lose_config_drive, _act('reboot', {'type': 'HARD'})),
+    ('reboot_suspended',            'reboot_hard',         'suspended',         _act('reboot', {'type': 'HARD'})),
+    ('reboot_fails',                'reboot_hard',         'active',            _fail_here('define'), _act('reboot', {'type': 'HARD'})),
+    ('resize',                      'resize',              'active',            _RESIZE),
+    ('resize_fails',                'resize',              'active',            _fail_elsewhere('start'), _RESIZE),
+    ('resize_rescheduled',          'resize',              'active',            _fail_elsewhere('has_retained_disks', hosts=1), _RESIZE),
+    ('resize_no_valid_host',        'resize',              'active',            _fail_elsewhere('has_retained_disks'), _RESIZE),
+    ('resize_unwound',              'resize',              'active',            _fail_here('send_disks'), _RESIZE),
+    ('resize_transfer_interrupted', 'resize',              'active',            _fail_here('send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
+    ('resize_peer_unreachable',     'resize',              'active',            _fail_here('check_can_send_disks', 'DiskTransferInterrupted', 3), _RESIZE),
+    ('resize_same_host',            'resize',              'active',            _SAME_HOST, _fill_other_hosts, _RESIZE),
+    ('migrate',                     'migrate',             'stopped',           _act('migrate')),
+    ('confirm_resize',              'confirm_resize',      'resized',           _act('confirmResize')),
+    ('confirm_migration',           'confirm_resize',      'migrated',          _act('confirmResize')),
+    ('revert_resize',               'revert_resize',       'resized',           _act('revertResize')),
+    ('revert_migration',            'revert_resize',       'migrated',          _act('revertResize')),
+    ('resize_revert',               'revert_resize',       'active',            _RESIZE, _wait_until_idle, _act('revertResize')),
+    ('live_migrate',                'live_migrate',        'active',            _MIGRATE_LIVE),
+    ('live_migrate_paused',         'live_migrate',        'paused',            _MIGRATE_LIVE),
+    ('live_migrate_fails',          'live_migrate',        'active',            _fail_here('start_live_migration'), _MIGRATE_LIVE),
+    ('live_migrate_refused',        'live_migrate',        'active',            _fail_elsewhere('pre_live_migration'), _MIGRATE_LIVE),
+    ('abort_live_migrate',          'abort_live_migrate',  'active',            *_MIGRATING, _abort),
+    ('force_live_migrate',          'force_live_migrate',  'active',            *_MIGRATING, _force),
+    ('force_and_abort',             'abort_live_migrate',  'active',            *_MIGRATING, _force, _abort),
+    ('delete',                      'delete',              'active',            _delete),
+    ('delete_resized',              'delete',              'resized',           _delete),
+    ('delete_suspended',            'delete',              'suspended',         _delete),
+    ('delete_rescued',              'delete',              'rescued',           _delete),
+    ('delete_resizing',             'delete',              'active',            *_RESIZING, _delete),
+    ('delete_migrating',            'delete',              'active',            *_MIGRATING, _delete),
+    ('force_delete',                'force_delete',        'active',            _FORCE),
+    ('force_delete_resized',        'force_delete',        'resized',           _FORCE),
+    ('force_delete_suspended',      'force_delete',        'suspended',         _FORCE),
+    ('force_delete_resizing',       'force_delete',        'active',            *_RESIZING, _FORCE),
+    ('force_delete_migrating',      'force_delete',        'active',            *_MIGRATING, _FORCE),
+    ('power_sync',                  'power_sync',          'stopped',           _power(PowerState.RUNNING)),
+    ('power_sync_off',              'power_sync',          'paused',            _power(PowerState.SHUTDOWN)),
+    ('cleanup_stale_guest',         'cleanup_stale_guest', 'active',            _plant_stale_guest),
 )
 # fmt: on
 
@@ -363,7 +360,7 @@ SCENARIOS: Final = {
     for name, kind, begins, *acts in _ROWS
 }
 
-#: Those in which a guest changes by itself, which somebody must see first.
+#: The scenarios that begin with a change that a power sync must detect.
 NEEDS_POWER_SYNC: Final = frozenset(
     {
         'stop_by_guest',

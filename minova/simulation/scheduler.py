@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thing at a time: threads that hand over to each other, virtual time.
+"""The scheduler: one task runs at a time, in virtual time.
 
-Each task is a real thread, so the services run unchanged; but only one of
-them ever runs, until it waits or comes to a point where another may. Who is
-next is drawn from the seed. Time stands still while anybody can run and then
-jumps to the next moment at which something is due.
+Each task is a real thread, so that the services run unchanged, but only one
+thread runs until it waits or passes a point where another may run. The seed
+decides which task is next. Virtual time advances only when every task waits:
+it jumps to the next timer.
 """
 
 from collections.abc import Callable
@@ -12,32 +12,31 @@ import heapq
 import itertools
 import random
 import threading
-from typing import Any
 from typing import TypeAlias
 
-#: How often, of all points where another task may go on, one does.
+#: The probability of a switch at a point where another task may run.
 _SWITCH_PROBABILITY = 0.5
 
 
 class ProcessKilled(BaseException):
-    """The process that this task belongs to is gone.
+    """The process of the current task is killed.
 
-    No Exception: what is written to go on after errors does not go on.
+    Not an Exception, so that no error handler of a service catches it.
     """
 
 
 class Deadlock(AssertionError):
-    """Everybody waits for something that nobody will do."""
+    """Every task waits and no timer is due."""
 
 
 class Process:
-    """What lives and dies together; a service, or the world outside."""
+    """The tasks that a kill ends together: a service, or the test script."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
         self.paused = False
-        #: Seconds by which its machine's time of day is wrong.
+        #: The error of its machine's clock in seconds.
         self.skew = 0.0
         self.tasks: dict[Task, None] = {}
 
@@ -54,7 +53,7 @@ class Task:
         self.semaphore = threading.Lock()
         self.semaphore.acquire()
         self.is_started = False
-        #: Grows with each wait, so that what was to end an older one is void.
+        #: Grows with each wait; a timer or waker of an older wait is void.
         self.wait_id = 0
         self.waiting = False
         self.timed_out = False
@@ -63,10 +62,12 @@ class Task:
 
 
 Waiter: TypeAlias = tuple[Task, int]
+#: What a timer does: end the wait of a task, or call a function.
+_TimerTarget: TypeAlias = Task | Callable[[], None]
 
 
 class _WorkerThread:
-    """An operating system's thread, which carries one task after another."""
+    """A thread that runs one task after another."""
 
     def __init__(self, name: str) -> None:
         self.semaphore = threading.Lock()
@@ -88,29 +89,29 @@ class _WorkerThread:
                 scheduler.end_thread()
 
 
-#: Carriers without a task; they serve every simulation of the process.
+#: Threads without a task; every simulation of the process uses them.
 _idle_threads: list[_WorkerThread] = []
 
 
 class Scheduler:
-    """Decides who runs, and what time it is."""
+    """Decides which task runs, and keeps the virtual time."""
 
     def __init__(self, seed: int) -> None:
-        # As text: of a number the sign would not count.
+        # As text, because Random ignores the sign of a number.
         self.random = random.Random(str(seed))
         self.now = 0.0
         self.external = Process('outside')
         self.current = Task('script', self.external, None)
         self.current.is_started = True
-        #: What tasks ended with that should not have.
+        #: The tasks that ended with an error.
         self.failed_tasks: list[tuple[Task, BaseException]] = []
         self._script = self.current
         self._ready: list[Task] = []
         self._dying: list[Task] = []
-        self._timers: list[tuple[float, int, Any, int]] = []
+        self._timers: list[tuple[float, int, _TimerTarget, int]] = []
         self._numbers = itertools.count()
         self._is_deadlocked = False
-        #: Nobody else runs while this is positive.
+        #: No other task runs while this is positive.
         self.exclusive_depth = 0
 
     # -- tasks ---------------------------------------------------------------
@@ -118,14 +119,14 @@ class Scheduler:
     def spawn(
         self, name: str, process: Process, fn: Callable[[], object]
     ) -> Task:
-        """Let ``fn()`` run as a task of a process."""
+        """Run ``fn()`` as a task of a process."""
         task = Task(name, process, fn)
         process.tasks[task] = None
         self._ready.append(task)
         return task
 
     def run_task(self, task: Task) -> None:
-        """Run a task to its end; for carriers."""
+        """Run a task to its end; for worker threads."""
         assert task.fn is not None
         try:
             task.fn()
@@ -141,11 +142,11 @@ class Scheduler:
             self.wake(waiter)
 
     def end_thread(self) -> None:
-        """Let somebody else run, never to come back; for carriers."""
+        """Start the next task at the end of one; for worker threads."""
         self._start(self._next())
 
     def kill(self, process: Process) -> None:
-        """Let a process be gone; its threads end where they wait."""
+        """Kill a process; each of its tasks ends at the point of its wait."""
         process.dead = True
         process.paused = False
         for task in list(process.tasks):
@@ -163,12 +164,12 @@ class Scheduler:
     # -- waiting -------------------------------------------------------------
 
     def raise_if_killed(self) -> None:
-        """Raise Killed in a task whose process is gone."""
+        """Raise ProcessKilled in a task of a killed process."""
         if self.current.process.dead:
             raise ProcessKilled
 
     def maybe_switch(self) -> None:
-        """Let another one go on here, or not, as it is drawn."""
+        """Switch to another task, or not, as drawn from the seed."""
         self.raise_if_killed()
         if self.exclusive_depth or not self._ready:
             return
@@ -177,13 +178,15 @@ class Scheduler:
             self._switch()
 
     def wait(self, seconds: float | None, wait_id: int | None = None) -> bool:
-        """Wait to be woken, at most so long; tell whether one was woken.
+        """Wait for a wake-up, at most ``seconds``; tell whether it came.
 
-        ``turn`` is of the waiter that was made for it, if one was.
+        ``wait_id`` is that of the waiter created for this wait, if any.
         """
         self.raise_if_killed()
         if self.exclusive_depth:
-            raise AssertionError(f'{self.current.name} waits while alone')
+            raise AssertionError(
+                f'{self.current.name} waits inside an exclusive section'
+            )
         task = self.current
         if wait_id is None:
             wait_id = self.waiter()[1]
@@ -195,13 +198,13 @@ class Scheduler:
         return not task.timed_out
 
     def waiter(self) -> Waiter:
-        """Return what wakes the current task from its next wait."""
+        """Return the waiter that wakes the current task's next wait."""
         task = self.current
         task.wait_id += 1
         return task, task.wait_id
 
     def join(self, task: Task, seconds: float | None = None) -> None:
-        """Wait for the end of a task, at most so long."""
+        """Wait for the end of a task, at most ``seconds``."""
         self.raise_if_killed()
         if not task.is_ended:
             waiter = self.waiter()
@@ -209,28 +212,30 @@ class Scheduler:
             self.wait(seconds, waiter[1])
 
     def wake(self, waiter: Waiter) -> bool:
-        """Let one that waits go on; False when it does not any more."""
-        task, turn = waiter
-        if task.wait_id != turn or not task.waiting:
+        """Wake a waiting task; False if its wait has ended."""
+        task, wait_id = waiter
+        if task.wait_id != wait_id or not task.waiting:
             return False
         task.waiting = False
         self._ready.append(task)
         return True
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Have something done later by nobody; it must not wait."""
+        """Call a function outside of every task later; it must not wait."""
         self._schedule(self.now + seconds, call, 0)
 
-    def _schedule(self, due: float, what: Any, wait_id: int) -> None:
+    def _schedule(
+        self, due: float, what: '_TimerTarget', wait_id: int
+    ) -> None:
         heapq.heappush(self._timers, (due, next(self._numbers), what, wait_id))
 
     def end_killed(self) -> None:
-        """Let all tasks of killed processes end; nobody else runs."""
+        """Run all tasks of killed processes to their end, and no others."""
         while self._dying:
             self._ready = [self.current]
             self._switch()
 
-    # -- handing over --------------------------------------------------------
+    # -- switches ------------------------------------------------------------
 
     def _switch(self) -> None:
         me, chosen = self.current, self._next()
@@ -239,7 +244,7 @@ class Scheduler:
             me.semaphore.acquire()
         if me is self._script and self._is_deadlocked:
             self._is_deadlocked = False
-            raise Deadlock('everybody waits for something that nobody will do')
+            raise Deadlock('every task waits and no timer is due')
         self.raise_if_killed()
 
     def _start(self, task: Task) -> None:
@@ -248,26 +253,28 @@ class Scheduler:
             task.semaphore.release()
             return
         task.is_started = True
-        carrier = (
+        thread = (
             _idle_threads.pop()
             if _idle_threads
             else _WorkerThread('simulated')
         )
-        carrier.task, carrier.scheduler = task, self
-        carrier.semaphore.release()
+        thread.task, thread.scheduler = task, self
+        thread.semaphore.release()
 
     def _next(self) -> Task:
         while True:
             if self._dying:
                 return self._dying.pop()
-            able = self._ready
-            if any(task.process.paused for task in able):
-                able = [task for task in able if not task.process.paused]
-            if able:
+            runnable = self._ready
+            if any(task.process.paused for task in runnable):
+                runnable = [
+                    task for task in runnable if not task.process.paused
+                ]
+            if runnable:
                 number = 0
-                if len(able) > 1:
-                    number = int(self.random.random() * len(able))
-                chosen = able[number]
+                if len(runnable) > 1:
+                    number = int(self.random.random() * len(runnable))
+                chosen = runnable[number]
                 self._ready.remove(chosen)
                 return chosen
             if not self._timers:
@@ -275,9 +282,9 @@ class Scheduler:
             self._advance_time()
 
     def _advance_time(self) -> None:
-        due, _, what, turn = heapq.heappop(self._timers)
+        due, _, what, wait_id = heapq.heappop(self._timers)
         if isinstance(what, Task):
-            if what.wait_id != turn or not what.waiting:
+            if what.wait_id != wait_id or not what.waiting:
                 return
             self.now = max(self.now, due)
             what.waiting = False
@@ -288,7 +295,7 @@ class Scheduler:
             what()
 
     def _report_deadlock(self) -> Task:
-        """Let the script know that nothing will ever happen again."""
+        """Wake the script, which raises Deadlock."""
         self._is_deadlocked = True
         script = self._script
         script.wait_id += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run as a timeline: what the services said, and the points they passed."""
+"""The trace of a run: the log lines and the points in the order of time."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,20 @@ from minova.simulation.runs import Run
 
 
 def format_trace(run: Run, all_points: bool = False) -> Iterator[str]:
-    """Yield the lines of a run; signs of life only if asked for."""
-    struck = {fault.point: fault for fault in run.faults}
+    """Give the lines of a trace; ``all_points`` includes routine points."""
+    faults = {fault.point: fault for fault in run.faults}
     lines = []
     for point in run.points:
         number = point.number
-        if all_points or number in struck or not explore.is_routine(point):
+        if all_points or number in faults or not explore.is_routine(point):
             text = f'  #{number} {point.kind} {point.what}'
             lines.append((point.time, point.process, text, number))
-    lines += [(at, who, text, 0) for at, who, text in run.log_lines]
-    for at, who, text, number in sorted(lines, key=lambda line: line[0]):
-        fault = struck.get(number) if number else None
+    lines += [
+        (time, process, text, 0) for time, process, text in run.log_lines
+    ]
+    for time, process, text, number in sorted(lines, key=lambda line: line[0]):
+        fault = faults.get(number) if number else None
         mark = f'   <== {fault}' if fault else ''
-        yield f'{at:10.3f} s  {who:<8} {text}{mark}'
-    ended = ', '.join(f'{kind} {state}' for kind, state in run.outcomes)
-    yield f'Ended after {run.seconds:.0f} virtual seconds: {ended}'
+        yield f'{time:10.3f} s  {process:<8} {text}{mark}'
+    outcomes = ', '.join(f'{kind} {state}' for kind, state in run.outcomes)
+    yield f'Ended after {run.seconds:.0f} virtual seconds: {outcomes}'

@@ -97,8 +97,8 @@ class FaultsTest(SimulationTestCase):
 
     def test_invalid_faults(self):
         for text, said in (
-            ('x', 'is not AT:KIND'),
-            ('7:flood', 'flood is no fault; there are crash'),
+            ('x', 'is not POINT:FAULT'),
+            ('7:flood', 'flood is not a fault; the faults are crash'),
             ('seven:crash', 'invalid literal'),
         ):
             error = self.assertRaises(ValueError, Fault.parse, text)
@@ -140,7 +140,7 @@ class CommandTest(SimulationTestCase):
             'replay', 'stop', '--fault', '3:flood'
         )
         self.assertEqual(2, code)
-        self.assertIn('flood is no fault', err)
+        self.assertIn('flood is not a fault', err)
         code, _, err = self.run_simulate('replay', 'juggle')
         self.assertEqual(2, code)
         self.assertIn("invalid choice: 'juggle'", err)

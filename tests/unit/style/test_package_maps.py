@@ -24,7 +24,6 @@ _PENDING: set[str] = {
     'minova/extra_specs',
     'minova/notifications',
     'minova/rig',
-    'minova/simulation',
     'minova/virt',
     'minova/virt/configdrive',
     'minova/virt/fake',
