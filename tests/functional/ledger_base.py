@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the ledger and of the archive stand on."""
+"""The base of the tests of the ledger and of the archive."""
 
 import itertools
 
@@ -22,11 +22,11 @@ _numbers = itertools.count()
 
 
 class LedgerTestCase(ManageTestCase):
-    """A cloud in which something has happened, and then nothing more."""
+    """A cloud at rest in which operations have ended."""
 
     def setUp(self):
         super().setUp()
-        # So that a few notifications are several pages.
+        # A few notifications fill several pages.
         self.patch(ledger, '_PAGE', 7)
         self.broker = f'ledger{next(_numbers)}'
         self.addCleanup(memory.reset, self.broker)
@@ -37,7 +37,7 @@ class LedgerTestCase(ManageTestCase):
         return Cloud(url=f'memory://{self.broker}/')
 
     def make_history(self):
-        """Return a server that lives and one that is gone."""
+        """Return an active server and a deleted one."""
         with self.cloud() as cloud:
             one = cloud.boot(host='a')
             cloud.begin('live_migrate', one)
@@ -74,7 +74,7 @@ class LedgerTestCase(ManageTestCase):
         }
 
     def unpublish(self, uuid, first):
-        """Let the relay not have published these yet."""
+        """Mark these rows as unpublished."""
         t = tables.outbox
         self.database.write(
             lambda c: c.execute(
@@ -85,20 +85,20 @@ class LedgerTestCase(ManageTestCase):
         )
 
     def list_json(self, *words):
-        """Return the lines of a consumer that has heard everything."""
+        """Return the log of a consumer that has received everything."""
         return self.run_ok(
             'notifications', 'list', '--json', *words
         ).splitlines()
 
     def patch_bus(self):
-        """Let minova-manage reach the broker in this process."""
+        """Connect minova-manage to the broker in this process."""
         bus = oslo_bus.OsloBus
         url = f'memory://{self.broker}/'
         self.patch(oslo_bus, 'OsloBus', lambda: bus(url))
         self.patch(bus, 'is_local', False)
 
     def start_consumer(self):
-        """Return a consumer, after it has heard all that waits for it."""
+        """Return a consumer that has received all queued messages."""
         return self.useFixture(Consumer(f'memory://{self.broker}/'))
 
     def wait_for(self, predicate):

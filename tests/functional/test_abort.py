@@ -18,8 +18,8 @@ class AbortTest(base.FlowTestCase):
         )
         self.cloud.begin('abort_live_migrate', uuid)
         emitted = self.emitted(uuid, since)
-        # The abort runs beside the migration: its end may come before or
-        # after the rollback begins.
+        # The abort runs while the migration runs: the abort may end before
+        # or after the begin of the rollback.
         abort = [line for line in emitted if 'abort' in line]
         self.assertEqual(
             [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage archive: what goes, what stays, what can still be seen."""
+"""minova-manage archive: archived rows, kept rows, and reads of both."""
 
 import datetime
 
@@ -18,12 +18,12 @@ class ArchiveTest(LedgerTestCase):
     """minova-manage archive."""
 
     def advance_days(self, days):
-        """Let it be so many days later."""
+        """Advance the clock by some days."""
         moment = clock.now() + datetime.timedelta(days=days)
         self.patch(clock, 'now', lambda: moment)
 
     def archive(self, *words, age='30'):
-        """Archive; return how many rows went, by what people call them."""
+        """Archive; return the number of rows by their printed names."""
         head, *lines = self.run_ok(
             'archive', '--older-than', age, *words
         ).splitlines()
@@ -34,7 +34,7 @@ class ArchiveTest(LedgerTestCase):
         }
 
     def assert_whole(self, before, uuid=None):
-        """All that was told can still be listed and compared."""
+        """All notifications can still be listed and verified."""
         lines = self.list_json()
         if before is not None:
             self.assertEqual(sorted(before), sorted(lines))
@@ -68,7 +68,7 @@ class ArchiveTest(LedgerTestCase):
                 for name, (count, _) in before.items()
                 if name not in ('instances', 'migrations')
             }
-            # The living one's are shown by the API.
+            # The API shows the rows of the active server.
             | {'instances': (1, 1), 'migrations': (1, 0)},
             self.sizes(),
         )
@@ -138,7 +138,7 @@ class ArchiveTest(LedgerTestCase):
                 )
             )
             before = self.sizes()
-            # Only what was told of the operation that has ended.
+            # Only the notifications of the operation that has ended.
             went = self.archive(age='0')
             (going,) = [o for o in cloud.operations(uuid) if not o.finished_at]
             self.assertEqual(
@@ -161,7 +161,7 @@ class ArchiveTest(LedgerTestCase):
             list(range(3, len(self.rows(other)) + 3)),
             [row.seq for row in self.rows(other)],
         )
-        # Its server stays with it.
+        # The server of the operation is kept, too.
         self.assertEqual((2, 0), self.sizes()['instances'])
 
     def test_unconfirmed_migration_stays(self):
@@ -189,7 +189,7 @@ class ArchiveTest(LedgerTestCase):
             )
             database = cloud.database
             database.write(lambda c: ports.insert(c, [port]))
-            # The audit would not know any more whose it was.
+            # The audit could no longer find the owner.
             self.assertEqual(0, self.archive(age='0')['deleted servers'])
             database.write(lambda c: ports.release(c, uuid))
             self.assertEqual(1, self.archive(age='0')['deleted servers'])
@@ -217,7 +217,7 @@ class ArchiveTest(LedgerTestCase):
         emitted = self.list_json()
         before = self.sizes()
         self.advance_days(31)
-        # What is not in the archive is not purged.
+        # Rows outside the archive are not purged.
         self.assertEqual({0}, set(self.archive('--purge').values()))
         self.assertEqual(before, self.sizes())
         went = self.archive()
@@ -267,7 +267,7 @@ class ArchiveTest(LedgerTestCase):
         self.assertRegex(out, r'(?m)^ +2 operations$')
         sizes = self.sizes()
         self.assertEqual((3, 2), sizes['operations'])
-        # An operation is where its steps are.
+        # An operation and its steps are in the same table set.
         for table, steps in (
             (tables.operations, tables.steps),
             (tables.archived_operations, tables.archived_steps),

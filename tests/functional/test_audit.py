@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit over a whole cloud: real faults, found, repaired, and gone."""
+"""The audit of a whole cloud: planted faults are found and repaired."""
 
 import argparse
 import contextlib
@@ -38,7 +38,7 @@ NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
 
 
 class AuditTestCase(base.TestCase):
-    """Two hosts, and the command over them."""
+    """Two hosts and the audit command."""
 
     def setUp(self):
         super().setUp()
@@ -62,7 +62,7 @@ class AuditTestCase(base.TestCase):
         return code, out.getvalue()
 
     def found(self, *words):
-        """Run the command; return the rules that are broken."""
+        """Run the command; return the rules with findings."""
         code, out = self.run_audit('--json', *words)
         emitted = json.loads(out)
         faults = [f for f in emitted['findings'] if f['severity'] != INFO]
@@ -73,7 +73,7 @@ class AuditTestCase(base.TestCase):
         self.assertEqual([], self.found())
 
     def assert_repaired(self, *rules):
-        """These are found, stay without --repair, and go with it."""
+        """These rules have findings until --repair is given."""
         self.assertEqual([(rule, False) for rule in rules], self.found())
         self.assertEqual(
             [(rule, True) for rule in rules], self.found('--repair')
@@ -81,7 +81,7 @@ class AuditTestCase(base.TestCase):
         self.assert_clean()
 
     def assert_left(self, *rules):
-        """These are found, and --repair leaves them to the operator."""
+        """These rules have findings that --repair does not repair."""
         for words in ([], ['--repair']):
             self.assertEqual(
                 [(rule, False) for rule in rules], self.found(*words)
@@ -90,7 +90,7 @@ class AuditTestCase(base.TestCase):
     # -- faults --------------------------------------------------------------
 
     def write(self, table, where, **values):
-        """Change rows behind everybody's back; return how many."""
+        """Change rows directly; return their number."""
         return self.cloud.database.write(
             lambda c: (
                 c.execute(
@@ -100,12 +100,12 @@ class AuditTestCase(base.TestCase):
         )
 
     def change(self, uuid, **values):
-        """Change an instance behind everybody's back."""
+        """Change the row of an instance directly."""
         where = tables.instances.c.uuid == uuid
         self.assertEqual(1, self.write(tables.instances, where, **values))
 
     def copy(self, kind, uuid, to='b', host='a', as_=None, **changes):
-        """Let something of a host be at another one too."""
+        """Copy a record of a host to another host."""
         record = self.store.get(f'{host}/{kind}/{uuid}')
         self.store.put(f'{to}/{kind}/{as_ or uuid}', record | changes)
 
@@ -115,7 +115,7 @@ class AuditTestCase(base.TestCase):
             self.store.delete(f'{host}/{kind}/{uuid}')
 
     def holds(self, host, uuid):
-        """Return what a host has of an instance, as kinds of records."""
+        """Return the kinds of records that a host has of an instance."""
         return [
             kind
             for kind in ('guests', 'disks', 'retained', 'incoming')
@@ -127,7 +127,7 @@ class AuditTestCase(base.TestCase):
 
 
 class GuestRulesTest(AuditTestCase):
-    """What hosts have and should not."""
+    """Guests and disks that a host should not have."""
 
     def setUp(self):
         super().setUp()
@@ -182,7 +182,7 @@ class GuestRulesTest(AuditTestCase):
 
     def test_reservation_without_instance(self):
         kept = {'addresses': ['10.0.0.5']}
-        # As its own host keeps them.
+        # The own host of the instance keeps the addresses.
         self.store.put(f'a/reserved/{self.uuid}', kept)
         self.assert_clean()
         self.store.put(f'b/reserved/{self.uuid}', kept)
@@ -215,7 +215,7 @@ class GuestRulesTest(AuditTestCase):
         self.assert_repaired('disks_of_deleted')
 
     def test_the_only_guest_is_never_removed(self):
-        # The move was made and the database does not know it.
+        # The guest has migrated; the database does not know it.
         self.set_migration('guests', 'disks', uuid=self.uuid)
         self.assert_left('disks_missing', 'stray_guest')
         self.assertEqual(['b'], self.cloud.world.running(self.uuid))
@@ -309,7 +309,7 @@ class GuestRulesTest(AuditTestCase):
         once, looked = confirmed_scan.Auditor._scan_once, []
 
         def look(auditor):
-            # Between the two something begins and ends, as on any day.
+            # An operation begins and ends between the two scans.
             if looked:
                 self.cloud.begin('pause', self.uuid)
             looked.append(once(auditor))
@@ -334,7 +334,7 @@ class GuestRulesTest(AuditTestCase):
 
 
 class RecordRulesTest(AuditTestCase):
-    """What is wrong in the database."""
+    """Inconsistent rows."""
 
     def setUp(self):
         super().setUp()
@@ -352,7 +352,7 @@ class RecordRulesTest(AuditTestCase):
     # -- addresses -----------------------------------------------------------
 
     def plug(self, uuid=None):
-        """Give an instance a nic behind everybody's back."""
+        """Add a nic to an instance directly."""
         database = self.cloud.database
         if not self.cloud.read(networks.list_all):
             made = definition.define('n', cidr='10.0.0.0/24', bridge='br0')
@@ -488,7 +488,7 @@ class RecordRulesTest(AuditTestCase):
             task_id=done.id,
         )
         self.assert_repaired('task_without_owner')
-        # As if the create had failed.
+        # The state after a failed create.
         self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
 
     def test_build_without_operation(self):
@@ -499,7 +499,7 @@ class RecordRulesTest(AuditTestCase):
     # -- operations ----------------------------------------------------------
 
     def held_up(self):
-        """Begin something that its host does not do yet."""
+        """Begin an operation that its host does not start yet."""
         self.stop_compute('a')
         return self.cloud.begin('pause', self.uuid, wait=False).operation
 
@@ -637,7 +637,7 @@ class RecordRulesTest(AuditTestCase):
         n = tables.outbox
         emitted = self.cloud.notifications(self.uuid)
         self.delete_rows(n, n.c.id == emitted[-1].id)
-        # It was the end of what had been started.
+        # The deleted row was an end event.
         self.assert_left('event_left_open', 'outbox_gap')
 
     def test_archived_rows_are_no_gap(self):
@@ -649,10 +649,10 @@ class RecordRulesTest(AuditTestCase):
 
 
 class FlowsTest(AuditTestCase):
-    """In the middle of each chain nothing is wrong."""
+    """The audit has no findings while an operation runs."""
 
     def faults(self):
-        """Look once, asking the hypervisors; nothing may hide behind two."""
+        """Scan once with hypervisors; a second scan could hide a finding."""
         found = examine(
             self.cloud.read(read_snapshot),
             {
@@ -667,7 +667,7 @@ class FlowsTest(AuditTestCase):
         self.assertEqual([], self.faults())
 
     def watch(self, uuid, look=lambda: None):
-        """Find no fault until the instance is let go of."""
+        """Expect no finding until the operation releases the instance."""
         while self.cloud.instance(uuid).task_state:
             look()
             self.assert_no_fault()

@@ -34,7 +34,7 @@ class CreateTest(base.FlowTestCase):
 
 
 class RescheduleTest(base.FlowTestCase):
-    """A host that fails is left and another one is tried."""
+    """A failed build is rescheduled to the next host."""
 
     hosts = ('a', 'b', 'c', 'd')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims: what is promised never exceeds what there is."""
+"""Claims never exceed the capacity of a host."""
 
 import threading
 from unittest import mock
@@ -12,7 +12,7 @@ from tests.fixtures.cloud import Cloud
 
 
 class ClaimsTest(base.TestCase):
-    """Room is taken, passed on and given back."""
+    """Allocations are claimed, transferred and released."""
 
     def setUp(self):
         super().setUp()
@@ -77,7 +77,7 @@ class ClaimsTest(base.TestCase):
         self.assertEqual([], self.cloud.read(hosts.list_allocations))
 
     def test_allocation_of_aborted_resize_is_released(self):
-        # The destination, whose room was claimed, owes no step yet.
+        # The destination has the allocation but no step yet.
         self.cloud = self.useFixture(Cloud())
         for kind in ('delete', 'force_delete'):
             uuid = self.cloud.boot()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud on embedded libvirt hosts: what a user does, end to end.
+"""The cloud on embedded libvirt hosts: user actions, end to end.
 
-Everything is the real thing but the broker and, inside libvirt, the machines.
+Only the broker and, inside libvirt, the machines are replaced.
 """
 
 import os
@@ -43,7 +43,7 @@ class EmbeddedCloud(Cloud):
     """Embedded hosts instead of fake ones."""
 
     def driver(self, host):
-        """Return the driver that a service would get."""
+        """Return the driver that the configuration selects."""
         return loader.load_driver(host)
 
     def start_compute(self, host):
@@ -77,7 +77,7 @@ class EmbeddedCloud(Cloud):
         return instance.uuid
 
     def restart_compute(self, host):
-        """Stop the compute of a host and start it anew."""
+        """Restart the compute of a host."""
         self.stop(self.computes[host])
         self.start_compute(host)
         self.wait_registered(host)
@@ -102,7 +102,7 @@ class EmbeddedHostsTest(base.TestCase):
         return self.cloud.computes[host].driver
 
     def guest(self, uuid):
-        """Return where the guest is on, and the guest as seen there."""
+        """Return the hosts where the guest runs, and the guest there."""
         found = [
             (host, guest)
             for host in 'ab'
@@ -113,7 +113,7 @@ class EmbeddedHostsTest(base.TestCase):
         return found[0] if found else (None, None)
 
     def definition(self, uuid):
-        """Return what libvirt has at the instance's host."""
+        """Return the libvirt domain on the instance's host."""
         host = self.cloud.instance(uuid).host
         opened = self.driver(host).connection.get()
         return opened.lookupByUUIDString(uuid)
@@ -139,7 +139,7 @@ class EmbeddedHostsTest(base.TestCase):
         return instance
 
     def assert_runs(self, uuid, vm_state=states.ACTIVE):
-        """It runs at its host, by the last operation's definition."""
+        """The guest runs on its host with the last definition."""
         instance = self.assert_ended(uuid, vm_state)
         host, guest = self.guest(uuid)
         self.assertEqual(instance.host, host)
@@ -165,7 +165,7 @@ class EmbeddedHostsTest(base.TestCase):
         return uuid, host, 'b' if host == 'a' else 'a'
 
     def mark_disk(self, uuid, text=b'written by the guest'):
-        """Let the guest have written something."""
+        """Write to the disk of the guest."""
         host = self.cloud.instance(uuid).host
         with open(self.disk(host, uuid), 'r+b') as file:
             file.seek(100000)
@@ -210,7 +210,7 @@ class EmbeddedHostsTest(base.TestCase):
         )
         host = self.cloud.instance(uuid).host
         self.assert_kernel(host, uuid)
-        # They go wherever the disks go.
+        # The files follow the disks.
         self.cloud.resize(uuid, self.cloud.flavor(name='big', root_gb=3))
         instance = self.assert_ended(uuid, states.RESIZED)
         self.assertNotEqual(host, instance.host)
@@ -240,7 +240,7 @@ class EmbeddedHostsTest(base.TestCase):
             self.assert_runs(self.cloud.boot_image(IMAGE))
             folder = os.path.join(self.directory, 'image-cache')
             self.assertTrue(os.path.isdir(folder))
-            # These hosts copy images: nothing is made on one.
+            # These hosts copy images and use no backing files.
             cached = os.path.join(folder, IMAGE)
             self.cloud.wait_for(lambda c=cached: not os.path.exists(c))
 
@@ -290,7 +290,7 @@ class EmbeddedHostsTest(base.TestCase):
         self.assertFalse(os.path.exists(self.disk(source, uuid)))
         self.assertIsNone(self.driver(source).guest(uuid))
         self.assertEqual('completed', self.cloud.last_migration(uuid).status)
-        # Whoever asks how it was done is told.
+        # The API shows the mode of the migration.
         last = self.cloud.operations(uuid)[-1]
         steps = self.cloud.read(operations.list_steps, last.id)
         agreed = [
@@ -303,7 +303,7 @@ class EmbeddedHostsTest(base.TestCase):
             {one.simulation_notice for one in agreed},
         )
         self.assertIn('simulated live migration', self.log.output)
-        # And back again.
+        # Back to the first host.
         self.cloud.begin('live_migrate', uuid)
         host, guest = self.assert_runs(uuid)
         self.assertEqual((source, boot), (host, guest.boot))
@@ -420,7 +420,7 @@ class EmbeddedHostsTest(base.TestCase):
             before, [self.driver('a').guest(uuid) for uuid in uuids]
         )
         self.assertEqual(3, len(self.driver('a').guests()))
-        # The first comparison after the start finds nothing to correct.
+        # The first comparison after the start corrects no power state.
         self.cloud.computes['a'].reconciler.reconcile()
         self.assertEqual(
             emitted, [len(self.cloud.notifications(u)) for u in uuids]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole cloud over oslo.messaging's own in-memory transport, fake://.
 
-Nothing of the bus is ours there but what stands in rpc/oslo.py, so what works
-here does not lean on what memory:// is kind enough to do.
+The only code of Minova in this bus is ``rpc/oslo_bus.py``, so these tests do
+not depend on the behaviour of the memory:// driver.
 """
 
 from minova import states
@@ -10,8 +10,8 @@ from tests import base
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.cloud import format_notifications
 
-#: What is told of an instance that is created on a, migrated to b, resized
-#: back to a, confirmed and deleted.
+#: The notifications of an instance that is created on a, migrated to b,
+#: resized back to a, confirmed and deleted.
 LIFE = """
 update(None>scheduling) [api.api]
 create.start [compute.a]
@@ -53,7 +53,7 @@ delete.end [compute.a]
 
 
 class FakeTransportTest(base.TestCase):
-    """One life, from the request to the last notification."""
+    """An instance from its create to its delete."""
 
     def setUp(self):
         super().setUp()
@@ -65,10 +65,10 @@ class FakeTransportTest(base.TestCase):
         )
 
     def stop_computes(self):
-        """Stop who asks before who answers.
+        """Stop callers before servers.
 
-        This broker does not tell that nobody listens: a question is waited
-        for until its timeout.
+        This broker does not report a missing consumer: a call would wait
+        until its timeout.
         """
         for service in self.cloud.computes.values():
             self.cloud.stop(service)

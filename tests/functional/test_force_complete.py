@@ -9,7 +9,7 @@ from tests.functional import base
 
 
 class ForceCompleteTest(base.FlowTestCase):
-    """A live migration that would take for ever."""
+    """A live migration that never converges."""
 
     def migrating(self):
         self.config(group='fake', migration_seconds=3600)
@@ -65,7 +65,7 @@ class ForceCompleteTest(base.FlowTestCase):
     def test_forced_and_aborted_it_runs_on(self):
         uuid, source, _, _ = self.migrating()
         here = source.removeprefix('compute.')
-        # It was forced, and is paused for that, when it is aborted.
+        # The force has paused the guest when the abort arrives.
         self.cloud.world.inject_delay(here, 'migration_status', 0.3)
         self.cloud.begin('force_live_migrate', uuid, wait=False)
         driver = self.cloud.driver(here)
@@ -114,7 +114,7 @@ class CrashTest(base.RecoveryTestCase):
         )
         self.cloud.stop(self.cloud.computes['a'])
         self.cloud.world.clear_faults()
-        # It was asked for and that has ended; the migration has to know.
+        # The force operation has ended; the migration still has to apply it.
         self.cloud.start_compute('a')
         self.cloud.settle(uuid)
         self.assertEqual('b', self.cloud.instance(uuid).host)

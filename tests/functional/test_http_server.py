@@ -14,13 +14,13 @@ _REQUEST = b'GET / HTTP/1.1\r\nHost: here\r\n\r\n'
 
 
 def answer(environ, start_response):
-    """Answer whatever is asked."""
+    """Answer each request with 200."""
     start_response('200 OK', [('Content-Length', '2')])
     return [b'ok']
 
 
 class StopTest(base.TestCase):
-    """Who is connected is answered; then everybody is refused."""
+    """Connected clients get answers; new connections are refused."""
 
     def setUp(self):
         super().setUp()
@@ -35,7 +35,7 @@ class StopTest(base.TestCase):
         return client
 
     def end(self):
-        """Let the server end, as a master and a worker do."""
+        """Stop the server as a master and a worker do."""
         http_server.refuse_connections(self.bound.dup())
         return clock.spawn('end', self.server.stop)
 
@@ -66,8 +66,8 @@ class StopTest(base.TestCase):
         self.assertFalse(ending.is_alive())
 
     def test_backlog_is_answered(self):
-        # The kernel lets them in before the server begins, and it ends at
-        # once.
+        # The kernel accepts the connections before the server starts, and
+        # the server stops immediately.
         clients = [self.connect() for _ in range(5)]
         for client in clients:
             client.sendall(_REQUEST)
@@ -87,7 +87,7 @@ class StopTest(base.TestCase):
     def test_no_connection_is_accepted_unserved(self):
         self.server.start()
         http_server.refuse_connections(self.bound.dup())
-        # Neither let in nor refused: it asks again after a second.
+        # Neither accepted nor refused: the client retries after a second.
         self.assertRaises(
             TimeoutError, socket.create_connection, self.address, 0.3
         )
@@ -96,7 +96,7 @@ class StopTest(base.TestCase):
 
 
 class RestartTest(base.TestCase):
-    """Clients connect all the time, while servers follow each other."""
+    """Clients connect continuously while servers are replaced."""
 
     rounds = 40
 
@@ -115,7 +115,7 @@ class RestartTest(base.TestCase):
                 self.seen[type(error)] += 1
 
     def test_connection_during_restart(self):
-        # None that a client may be given for its own end.
+        # No status that a client may get at the end of a server.
         port = ports.Port()
         self.addCleanup(port.release)
         self.addCleanup(self.over.set)

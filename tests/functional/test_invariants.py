@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of the invariants see what is wrong, and only that.
-
-They stand between the product and everybody's trust in it, so each of them is
-given something to find.
-"""
+"""The invariant checks report each planted violation, and nothing else."""
 
 import sqlalchemy as sa
 
@@ -19,7 +15,7 @@ from tests.unit.virt.rigs import spec
 
 
 class FakeListener:
-    """The consumer of a cloud in one process, as the invariants ask it."""
+    """Adapts the consumer of a cloud in one process to the invariants."""
 
     def __init__(self, consumer):
         self._consumer = consumer
@@ -32,7 +28,7 @@ class FakeListener:
 
 
 class InvariantsTest(base.TestCase):
-    """A cloud in which something is wrong."""
+    """A cloud with a planted violation."""
 
     def setUp(self):
         super().setUp()
@@ -53,7 +49,7 @@ class InvariantsTest(base.TestCase):
         return [str(breach) for breach in self.invariants.violations()]
 
     def write(self, table, **values):
-        """Change the rows of the server behind everybody's back."""
+        """Change the rows of the server directly."""
         t = getattr(tables, table)
         column = t.c.uuid if table == 'instances' else t.c.instance_uuid
         self.cloud.database.write(
@@ -63,7 +59,7 @@ class InvariantsTest(base.TestCase):
         )
 
     def assert_violated(self, *texts):
-        """So many invariants are broken, each in these words."""
+        """The violations are these, in number and text."""
         found = [str(breach) for breach in self.invariants.violations()]
         self.assertEqual(len(texts), len(found), found)
         for text, breach in zip(texts, found, strict=True):
@@ -173,7 +169,7 @@ class InvariantsTest(base.TestCase):
 
     def test_spans(self):
         self.settle()
-        # The create's end becomes one that nobody began.
+        # The end of the create loses its start.
         t = tables.outbox
         end = t.c.event_type == 'compute.instance.create.end'
         self.cloud.database.write(

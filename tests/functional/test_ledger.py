@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of notifications: listed, told again, compared."""
+"""The ledger of notifications: list, replay and verify."""
 
 import io
 import json
@@ -270,7 +270,7 @@ class VerifyTest(LedgerTestCase):
         return code, out
 
     def found(self, lines, *words):
-        """Return what is wrong with a log: server and number of each."""
+        """Return the findings of a log: server and number of each."""
         code, out = self.verify(lines, '--json', *words)
         report = json.loads(out)
         wrong = {
@@ -283,7 +283,7 @@ class VerifyTest(LedgerTestCase):
         return report, wrong
 
     def of(self, uuid):
-        """Return which lines tell of a server."""
+        """Return the line numbers of a server."""
         return [
             number
             for number, body in enumerate(self.bodies())
@@ -362,7 +362,7 @@ class VerifyTest(LedgerTestCase):
         report, wrong = self.found(lines)
         self.assertEqual({'out_of_order': [(self.one, 4)]}, wrong)
         self.assertEqual(own[4] + 1, report['out_of_order'][0]['line'])
-        # What comes again later is in its place since it was received first.
+        # A repeated notification counts at its first position.
         _, wrong = self.found([*self.lines, self.lines[own[0]]])
         self.assertEqual({}, wrong)
 
@@ -383,7 +383,7 @@ class VerifyTest(LedgerTestCase):
             lines[number] = self.altered(number, **values)
             _, wrong = self.found(lines)
             self.assertEqual({'altered': [(self.one, 6)]}, wrong, values)
-        # The same with another order of keys is the same.
+        # The order of keys makes no difference.
         body = self.bodies()[number]
         turned = dict(reversed(body['payload'].items()))
         lines[number] = json.dumps(body | {'payload': turned})
@@ -417,7 +417,7 @@ class VerifyTest(LedgerTestCase):
         self.assertEqual(0, code)
         left = len(self.of(self.one))
         self.assertIn(f'({left} outside of what was asked for)', out)
-        # One of its own that claims to be another's is its own.
+        # A notification that names another server counts as its sender's.
         number = self.of(self.other)[2]
         lines = list(self.lines)
         lines[number] = self.altered(number, payload={'instance_id': self.one})
@@ -443,7 +443,7 @@ class VerifyTest(LedgerTestCase):
         self.assertEqual(
             {'missing': [(self.other, row.seq) for row in rows]}, wrong
         )
-        # Before it nothing is asked for.
+        # Nothing is expected before the period.
         _, wrong = self.found(
             [x for n, x in enumerate(self.lines) if n != 1], *words
         )

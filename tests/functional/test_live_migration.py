@@ -131,7 +131,7 @@ class LiveMigrationTest(base.FlowTestCase):
 
 class TimeLimitTest(base.RecoveryTestCase):
     def migrating(self, **options):
-        """Begin a live migration that would take an hour."""
+        """Begin a live migration that takes an hour."""
         uuid = self.cloud.boot(host='a')
         self.cloud.world.set_migration_seconds(3600)
         self.config(group='compute', **options)
@@ -176,7 +176,7 @@ class TimeLimitTest(base.RecoveryTestCase):
         self.assertEqual('cancelled', self.cloud.last_migration(uuid).status)
 
     def cut_short(self):
-        """Let a migration be forced, and end while nobody is there."""
+        """Force a migration that ends while its compute is down."""
         uuid = self.migrating(
             live_migration_timeout=0.3,
             live_migration_timeout_action='force_complete',

@@ -51,7 +51,7 @@ EXTRAS = {
 
 
 class SilentPublisher:
-    """A bus whose broker is away."""
+    """A bus whose broker is down."""
 
     def __init__(self, bus, after=0):
         self.bus = bus
@@ -67,14 +67,14 @@ class SilentPublisher:
 
 
 class NotificationsTest(base.TestCase):
-    """What a consumer hears."""
+    """The notifications that a consumer receives."""
 
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
 
     def busy(self):
-        """Do something of everything; return the instance."""
+        """Run one operation of each kind; return the instance."""
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
         self.cloud.confirm(uuid)
@@ -176,7 +176,7 @@ class NotificationsTest(base.TestCase):
         )
         self.cloud.wait_for(lambda: silent.tried > 1)
         self.assertEqual([], self.cloud.consumer.of_instance(uuid))
-        # It comes back and goes away again in the middle.
+        # The broker returns and fails again between two notifications.
         silent.left = 3
         self.cloud.wait_for(lambda: not silent.left)
         relay._bus = bus
@@ -193,17 +193,17 @@ class NotificationsTest(base.TestCase):
 
     def test_single_active_relay(self):
         self.config(group='conductor', lease_time=1.0)
-        # The conductor's own has it, and has published.
+        # The relay of the conductor has the lease and has published.
         self.cloud.boot()
         other = Relay(self.cloud.database, self.cloud.bus, 'other')
         self.assertFalse(other._renew_lease())
         self.cloud.stop(self.cloud.conductors['conductor0'])
-        # It asks seldom, however often it is woken; the lease was given back.
+        # The relay polls rarely; the lease was released.
         self.assertFalse(other._renew_lease())
         self.cloud.wait_for(other._renew_lease)
         second = Relay(self.cloud.database, self.cloud.bus, 'second')
         self.assertFalse(second._renew_lease())
-        # The holder dies: the lease runs out.
+        # The holder crashes: the lease expires.
         self.cloud.wait_for(second._renew_lease)
 
     def test_a_second_publication_has_the_same_id(self):
@@ -245,7 +245,7 @@ class NotificationsTest(base.TestCase):
 
 
 class OutboxOrderTest(base.TestCase):
-    """Each instance's rows come in its order, however they are numbered."""
+    """Rows of an instance are in its order, whatever their ids."""
 
     def test_order(self):
         cloud = self.useFixture(Cloud(hosts=()))
@@ -267,7 +267,7 @@ class OutboxOrderTest(base.TestCase):
                 'published_at': None,
             }
 
-        # As two nodes of a Galera cluster number them.
+        # The ids as two nodes of a Galera cluster assign them.
         rows = [
             row(1, 'x', 2),
             row(2, 'y', 1),
@@ -285,6 +285,6 @@ class OutboxOrderTest(base.TestCase):
         self.assertEqual(
             ['x-1', 'y-1', 'x-2', 'y-2', 'x-3', 'x-4'], unpublished(10)
         )
-        # A full page leaves out what lacks its predecessor.
+        # A full page omits rows without their predecessor.
         self.assertEqual(['y-1'], unpublished(2))
         self.assertEqual(['x-1', 'y-1', 'x-2', 'y-2'], unpublished(5))

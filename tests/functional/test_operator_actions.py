@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits says so, what recovers is told, and operators may intervene."""
+"""Wait reasons, logged recovery decisions, and operator actions."""
 
 import collections
 import datetime
@@ -20,7 +20,7 @@ from tests.functional import base
 
 
 class OperatorActionsTestCase(base.RecoveryTestCase):
-    """Two hosts, and what an operator sees and does."""
+    """Two hosts, and the commands of an operator."""
 
     def setUp(self):
         super().setUp()
@@ -31,7 +31,7 @@ class OperatorActionsTestCase(base.RecoveryTestCase):
         return self.cloud.operations(uuid)[-1]
 
     def logged(self, operation):
-        """Return what was logged of an operation after it began."""
+        """Return the log lines of an operation after its begin."""
         name = operation_log.describe(operation)
         found = [
             line.partition(f'{name}: ')[2]
@@ -51,7 +51,7 @@ class OperatorActionsTestCase(base.RecoveryTestCase):
         return self.last_operation(uuid)
 
     def start_stuck(self, kind, host, method, uuid, **options):
-        """Let ``host`` die at ``method`` of an operation; return that."""
+        """Crash ``host`` at ``method`` of an operation; return it."""
         crashing = self.crash_at(host, method)
         self.cloud.begin(kind, uuid, wait=False, **options)
         self.assertTrue(crashing.crashed.wait(10))
@@ -70,14 +70,14 @@ class OperatorActionsTestCase(base.RecoveryTestCase):
         return next(step for step in steps if step.method == method)
 
     def next_steps(self, operation):
-        """Return what is said to happen next, by step."""
+        """Return the predictions by step."""
         return {
             prospect.step.method: prospect
             for prospect in self.cloud.read(next_steps.predict, operation)
         }
 
     def assert_released(self, uuid, vm_state):
-        """Nothing holds the instance, and all that was begun was ended."""
+        """No operation owns the instance, and no event is open."""
         instance = self.cloud.instance(uuid)
         self.assertEqual(
             (vm_state, None, None),
@@ -103,7 +103,7 @@ class OperatorActionsTestCase(base.RecoveryTestCase):
 
 
 class WaitingTest(OperatorActionsTestCase):
-    """For what, since when, and what happens next."""
+    """The reason and start of a wait, and the prediction."""
 
     def test_a_host_that_is_away_and_comes_back(self):
         uuid = self.cloud.boot(host='a')
@@ -186,14 +186,14 @@ class WaitingTest(OperatorActionsTestCase):
         self.assertIn('outcome=done', emitted[2])
 
     def test_two_hosts_that_are_away(self):
-        # One wait is noted at a time, and not each in turn at each sweep.
+        # One wait is recorded at a time; sweeps do not alternate.
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('migrate', uuid)
         for host in ('a', 'b'):
             self.take_down(host)
         self.cloud.begin('force_delete', uuid, begin.delete_params, wait=False)
         noted = self.wait_until_waiting(uuid)
-        # The other one is known to be down a little later.
+        # The other host counts as down a little later.
         for host in ('a', 'b'):
             self.cloud.wait_for(lambda host=host: self.silent(host) > 3)
         self.sweep()
@@ -202,7 +202,7 @@ class WaitingTest(OperatorActionsTestCase):
             self.cloud.start_compute(host)
         self.cloud.settle(uuid)
         self.assert_nothing_left(uuid)
-        # Each in its turn, and no more.
+        # Each host once, in order.
         waited = [t for t in self.logged(noted) if t.startswith('waits')]
         self.assertIn(len(waited), (1, 2))
 
@@ -309,7 +309,7 @@ class AbandonTest(OperatorActionsTestCase):
         emitted, end = self.logged(ended)[-2:]
         self.assertIn('is abandoned by an operator: The live_migr', emitted)
         self.assertIn('ends: outcome=failed', end)
-        # The host that comes back finds that nothing is wanted of it.
+        # The host that returns has no step to run.
         self.cloud.start_compute('a')
         self.cloud.wait_registered('a')
         self.sweep()
@@ -320,12 +320,12 @@ class AbandonTest(OperatorActionsTestCase):
         self.assert_spans_paired(uuid)
 
     def test_abandoned_guest_is_not_destroyed_as_unowned(self):
-        # The source of a resize has the only disk that is sure to be whole.
+        # Only the source of a resize surely has a complete disk.
         uuid = self.cloud.boot(host='a')
         operation = self.start_stuck('migrate', 'b', 'grow_disks', uuid)
         self.abandon(operation)
         self.assert_released(uuid, states.ERROR)
-        # What the user tries meanwhile changes nothing.
+        # Requests of the user change nothing meanwhile.
         self.cloud.begin('reboot_hard', uuid, wait=False)
         self.cloud.wait_for(
             lambda: self.last_operation(uuid).state == 'failed'
@@ -340,7 +340,7 @@ class AbandonTest(OperatorActionsTestCase):
             self.cloud.world.get_disks('a', uuid, retained=True)
         )
         self.assertIn('which is in error: left', self.log.output)
-        # Deleted, it is removed from both; b does it when it returns.
+        # The delete removes it from both hosts; from b when b returns.
         self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
         self.cloud.start_compute('b')
         self.cloud.settle(uuid)
@@ -376,12 +376,12 @@ class AbandonTest(OperatorActionsTestCase):
         self.assert_released(uuid, states.ACTIVE)
         self.assertEqual('failed', self.last_operation(uuid).state)
         self.assertEqual('error', self.cloud.last_migration(uuid).status)
-        # Nothing has happened to the user's server.
+        # The server of the user is unchanged.
         faults = self.cloud.read(
             lambda c: c.exec_driver_sql('SELECT * FROM faults').all()
         )
         self.assertEqual([], faults)
-        # A disk without a guest stays, with its room, until the delete.
+        # A disk without a guest keeps its allocation until the delete.
         self.cloud.start_compute('a')
         self.cloud.wait_registered('a')
         self.cloud.computes['a'].reconciler.reconcile()
@@ -404,7 +404,7 @@ class AbandonTest(OperatorActionsTestCase):
             (['a'], ['a']), (ending.leftover_hosts, ending.claimed_hosts)
         )
         self.assert_released(uuid, states.DELETED)
-        # With its service goes the room that was kept on the host.
+        # The allocations of the host are deleted with its service.
         self.assertEqual(
             (0, 0, 0),
             tuple(
@@ -420,7 +420,7 @@ class AbandonTest(OperatorActionsTestCase):
 
     def test_unused_allocation_is_released(self):
         uuid = self.cloud.boot(host='a')
-        # Until the source calls it, or it asks, b has nothing of the guest.
+        # Until a call of the source or a poll, b has nothing of the guest.
         away = exception.Unavailable(what='b', reason='it is cut off')
         self.useFixture(
             fixtures.MockPatchObject(
@@ -462,7 +462,7 @@ class AbandonTest(OperatorActionsTestCase):
         self.assertEqual('running', self.last_operation(uuid).state)
         self.abandon(operation, force=True)
         self.assert_released(uuid, states.ERROR)
-        # It is refused when it comes to tell that it is done.
+        # The conductor refuses the result of the step.
         self.cloud.wait_for(
             lambda: 'step stop_instance on a stops: ' in self.log.output
         )

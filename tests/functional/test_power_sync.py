@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power reconciliation: what differs between hypervisor and database."""
+"""Power synchronization: hypervisor and database differ."""
 
 import logging
 
@@ -38,7 +38,7 @@ class PowerSyncTest(base.TestCase):
         return self.cloud.settle(self.uuid)
 
     def report(self, power_state, generation=None, host='a'):
-        """Report as a compute that has looked a while ago."""
+        """Report as a compute whose reading is old."""
         row = self.instance()
         guest = GuestReport(
             uuid=self.uuid,
@@ -114,7 +114,7 @@ class PowerSyncTest(base.TestCase):
         self.assertEqual(states.PAUSED, instance.vm_state)
 
     def test_a_paused_guest_that_ended_is_stopped(self):
-        # Paused for ever: it could neither be unpaused nor stopped.
+        # A guest that can be neither unpaused nor stopped.
         for seen in (PowerState.SHUTDOWN, PowerState.CRASHED):
             self.cloud.begin('pause', self.uuid)
             self.cloud.settle(self.uuid)
@@ -147,7 +147,7 @@ class PowerSyncTest(base.TestCase):
         self.sweep('b')
         self.assertEqual(PowerState.SHUTDOWN, self.instance().power_state)
         self.assertEqual(states.RESIZED, self.instance().vm_state)
-        # The one that the source keeps for a way back is left alone.
+        # The guest that the source keeps for a revert is ignored.
         self.sweep('a')
         self.cloud.settle(self.uuid)
         self.assertIsNotNone(self.cloud.world.guest('a', self.uuid))
@@ -177,7 +177,7 @@ class PowerSyncTest(base.TestCase):
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
     def test_unknown_guest_is_left_alone(self):
-        # Each reconciliation finds it again, so the line is for DEBUG.
+        # Each comparison finds it again, so the line is at DEBUG.
         log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
         record = self.cloud.world.guest('a', self.uuid)
         self.cloud.world.store.put('a/guests/some-other', record)
@@ -194,7 +194,7 @@ class PowerSyncTest(base.TestCase):
         self.assertEqual([], self.report(int(PowerState.SHUTDOWN), old))
         self.assertEqual(PowerState.RUNNING, self.instance().power_state)
         self.assertEqual(states.ACTIVE, self.instance().vm_state)
-        # The same report about what is now is acted on.
+        # The same report with a current reading has an effect.
         self.assertNotEqual([], self.report(int(PowerState.SHUTDOWN)))
 
     def test_report_during_operation_is_ignored(self):
@@ -205,7 +205,7 @@ class PowerSyncTest(base.TestCase):
         self.cloud.settle(self.uuid)
 
     def test_race_the_source_misses_a_guest_that_migrated(self):
-        # The source looked before the migration and reports after it.
+        # The source reads before the migration and reports after it.
         old = self.instance().generation
         self.cloud.begin('live_migrate', self.uuid)
         self.assertEqual([], self.report(None, old, host='a'))
@@ -214,7 +214,7 @@ class PowerSyncTest(base.TestCase):
         self.assertEqual(PowerState.RUNNING, instance.power_state)
 
     def test_race_the_destination_sees_a_guest_before_it_owns_it(self):
-        # The destination looks while the guest is arriving.
+        # The destination reads while the guest arrives.
         self.config(group='fake', migration_seconds=1.0)
         self.cloud.begin('live_migrate', self.uuid, wait=False)
         self.cloud.wait_for(

@@ -100,6 +100,6 @@ class RebootTest(base.FlowTestCase):
         self.assertIn('no such machine type', payload['message'])
         self.assertIn('GuestFailed', payload['exception'])
         self.assertEqual(500, payload['code'])
-        # What is in error can be rebooted hard, and is well again.
+        # A hard reboot brings an instance in error back to active.
         self.cloud.begin('reboot_hard', uuid)
         self.assert_ended(uuid, states.ACTIVE)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens when something goes away: hosts, conductors, messages.
+"""Recovery from the loss of hosts, conductors and messages.
 
-The exhaustive proof is made elsewhere; here each mechanism is seen to work.
+One test for each mechanism; the simulation explores all crash points.
 """
 
 import datetime
@@ -30,7 +30,7 @@ from tests.functional import base
 
 
 class CrashTest(base.RecoveryTestCase):
-    """A compute dies at some point and is started again."""
+    """A compute crashes at some point and restarts."""
 
     def test_build_goes_on_where_it_was(self):
         for before in (True, False):
@@ -122,7 +122,7 @@ class CrashTest(base.RecoveryTestCase):
             uuid,
             'api.api',
         )
-        # Nobody is woken: the host asks what it owes.
+        # No wake-up is sent: the host polls for due steps.
         self.assertEqual(states.STOPPED, self.cloud.settle(uuid).vm_state)
 
     def test_lost_wakeup_after_decision(self):
@@ -285,7 +285,7 @@ class CrashTest(base.RecoveryTestCase):
 
 
 class StartTest(base.RecoveryTestCase):
-    """A compute is woken, and asked, before it has registered."""
+    """Wake-ups and calls arrive before a compute has registered."""
 
     def setUp(self):
         super().setUp()
@@ -297,7 +297,7 @@ class StartTest(base.RecoveryTestCase):
         )
 
     def before_it_registers(self, do):
-        """Start the compute; call ``do`` when it listens."""
+        """Start the compute; call ``do`` when its RPC server runs."""
         conductor = self.service._conductor
         register = conductor.register_host
 
@@ -324,7 +324,7 @@ class StartTest(base.RecoveryTestCase):
 
         def begin_a_stop():
             self.cloud.begin('stop', self.uuid, wait=False)
-            # By then it would have been refused.
+            # At this point the conductor would have refused it.
             asked.wait(1)
 
         self.useFixture(
@@ -362,7 +362,7 @@ class StartTest(base.RecoveryTestCase):
 
 
 class RepeatedWakeupTest(base.RecoveryTestCase):
-    """A conductor dies when it has decided and woken nobody."""
+    """A conductor crashes between its decision and the wake-ups."""
 
     def test_lost_wakeup(self):
         self.stop_polling()
@@ -379,7 +379,7 @@ class RepeatedWakeupTest(base.RecoveryTestCase):
             self.assertTrue(died.wait(10))
         (operation,) = self.cloud.operations(uuid)
         steps = self.cloud.read(operations.list_steps, operation.id)
-        # As a broker does that had no answer.
+        # A broker redelivers a message that was not acknowledged.
         interfaces.step_client(self.cloud.bus).send(
             get_admin_context(),
             'conductor',
@@ -392,7 +392,7 @@ class RepeatedWakeupTest(base.RecoveryTestCase):
 
 
 class HostDownTest(base.RecoveryTestCase):
-    """A host is down and is not coming back soon."""
+    """A host is down for a long time."""
 
     def setUp(self):
         super().setUp()
@@ -457,7 +457,7 @@ class HostDownTest(base.RecoveryTestCase):
         self.assertEqual(
             {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
         )
-        # The user goes on meanwhile.
+        # The user continues meanwhile.
         self.cloud.begin('reboot_hard', uuid, wait=False)
         self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
         self.cloud.start_compute('a')
@@ -467,7 +467,7 @@ class HostDownTest(base.RecoveryTestCase):
 
     def test_unstarted_build_is_rescheduled(self):
         self.cloud.stop(self.cloud.computes['a'])
-        # It is still taken to be up, and is the first choice.
+        # The host still counts as up and is the first choice.
         uuid = self.cloud.boot(wait=False)
         self.assertIn(self.cloud.instance(uuid).host, ('a', None))
         self.cloud.wait_for(lambda: self.cloud.instance(uuid).host == 'b')
@@ -507,7 +507,7 @@ class HostDownTest(base.RecoveryTestCase):
 
 
 class DeadlineTest(test_base.TestCase):
-    """No operation stays for ever, not even with a fault in our own code."""
+    """Each operation ends, also with a bug in a step."""
 
     def setUp(self):
         super().setUp()
@@ -582,7 +582,7 @@ class DeadlineTest(test_base.TestCase):
         instance = self.cloud.settle(uuid)
         self.assertEqual(states.ERROR, instance.vm_state)
         self.assertIn('device busy', self.cloud.fault(uuid)['message'])
-        # It can be asked for again.
+        # The request can be repeated.
         self.cloud.world.inject_fault('a', 'destroy', times=0)
         self.cloud.world.store.delete('a/faults/remove')
         self.assertEqual(states.DELETED, self.cloud.delete(uuid).vm_state)

@@ -20,7 +20,7 @@ class RescueTest(base.FlowTestCase):
         return self.cloud.world.get_disks('a', uuid).get('rescue')
 
     def runs_from(self, uuid):
-        """Return the image of what a guest was started from, '': its own."""
+        """Return the image of the boot disk; '' for the own disk."""
         self.assertEqual(['a'], self.cloud.world.running(uuid))
         rescue = self.cloud.world.guest('a', uuid)['spec']['rescue']
         return rescue['image_id'] if rescue else ''
@@ -190,6 +190,6 @@ class CrashTest(base.RecoveryTestCase):
                 self.assertEqual(states.ACTIVE, instance.vm_state)
                 disk = self.cloud.world.get_disks('a', instance.uuid)
                 self.assertIsNone(disk.get('rescue'))
-                # Booted, rescued, started again: not once more.
+                # Three boots: create, rescue, unrescue.
                 guest = self.cloud.driver('a').guest(instance.uuid)
                 self.assertEqual(3, guest.boot)

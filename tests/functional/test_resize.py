@@ -153,7 +153,7 @@ class ResizeTest(base.FlowTestCase):
 
 
 class PrepResizeFailureTest(base.FlowTestCase):
-    """A destination that refuses is left out and another one is tried."""
+    """A refused destination is skipped and the next one is tried."""
 
     hosts = ('a', 'b', 'c')
 

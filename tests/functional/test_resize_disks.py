@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resize with real disks: between hosts that share nothing, or a directory.
+"""Resize with real disks, with and without shared storage.
 
-The guests are fake; the disks are files, and go through the transfer.
+The guests are fake. The disks are files and use the disk transfer.
 """
 
 import logging
@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 
 class Crash(BaseException):
-    """The process ends at this very point."""
+    """The end of the process at this point."""
 
 
 class DisksDriver(FakeDriver):
@@ -48,7 +48,7 @@ class DisksDriver(FakeDriver):
 
     def start(self, uuid):
         self.disks.require_disks(uuid)
-        # Fake guests ask for a record of their disks.
+        # Fake guests need a record of their disks.
         path = f'{self.host}/disks/{uuid}'
         self._store.put(path, {'image': '', 'content': '', 'root_gb': 1})
         super().start(uuid)
@@ -104,7 +104,7 @@ class DiskTransferTestCase(base.TestCase):
             file.write(content)
 
     def assert_has(self, host, uuid, gib):
-        """The instance is there with its disk, and nothing is in doubt."""
+        """The instance is on this host with a disk of this size."""
         self.assertEqual([host], self.cloud.world.running(uuid))
         self.assertTrue(self.disks(host).has_disks(uuid))
         path = self.path(host, uuid)
@@ -139,7 +139,7 @@ class DiskTransferTestCase(base.TestCase):
 
 
 class ResizeTest(DiskTransferTestCase):
-    """From host to host and back; they share nothing."""
+    """Between hosts without shared storage."""
 
     def test_confirmed(self):
         uuid = self.booted()
@@ -243,7 +243,7 @@ class ResizeTest(DiskTransferTestCase):
 
 
 class SharedResizeTest(ResizeTest):
-    """The same where both hosts see one directory."""
+    """Between hosts with a shared directory."""
 
     shared = True
 
@@ -260,7 +260,7 @@ class SharedResizeTest(ResizeTest):
 
 
 class HostOutageTest(DiskTransferTestCase):
-    """The destination does not answer for a while."""
+    """The destination is down for some time."""
 
     def test_the_guest_runs_on_meanwhile(self):
         uuid = self.booted()
@@ -317,7 +317,7 @@ class HostOutageTest(DiskTransferTestCase):
 
 
 class SecretTest(DiskTransferTestCase):
-    """The token is seen by nobody."""
+    """The token is neither logged nor emitted."""
 
     def test_ticket_is_not_logged_or_emitted(self):
         log = self.useFixture(fixtures.FakeLogger('minova', logging.DEBUG))

@@ -8,7 +8,7 @@ from tests.functional import base
 
 
 class SuspendTest(base.FlowTestCase):
-    """The memory of a guest on its host's disk."""
+    """The memory of a guest is saved on its host's disk."""
 
     hosts = ('a',)
 
@@ -47,7 +47,7 @@ class SuspendTest(base.FlowTestCase):
         )
         instance = self.assert_ended(uuid, states.ACTIVE)
         self.assertEqual(PowerState.RUNNING, instance.power_state)
-        # It went on and did not start anew.
+        # The guest was resumed and not booted.
         self.assertEqual(boot, self.guest(uuid).boot)
         self.assertFalse(self.cloud.driver('a').has_managed_save(uuid))
 
@@ -133,7 +133,7 @@ class SuspendTest(base.FlowTestCase):
         self.assertEqual(
             before, [one.kind for one in self.cloud.operations(uuid)]
         )
-        # Somebody has started it: there is nothing to resume but the row.
+        # The guest runs already: the resume changes only the row.
         self.cloud.begin('resume', uuid)
         self.assert_ended(uuid, states.ACTIVE)
 
@@ -151,6 +151,6 @@ class CrashTest(base.RecoveryTestCase):
     def test_resume(self):
         for instance in self.crash_around('resume', 'resume', 'suspend'):
             self.assertEqual(states.ACTIVE, instance.vm_state)
-            # Once, and not anew.
+            # The guest was resumed and not booted again.
             guest = self.cloud.driver('a').guest(instance.uuid)
             self.assertEqual(1, guest.boot)

@@ -8,7 +8,7 @@ from tests.functional import base
 
 
 class PinnedReleaseTest(base.FlowTestCase):
-    """Computes of the release before are not asked for what came later."""
+    """Computes of the previous release get no newer methods."""
 
     hosts = ('a',)
 

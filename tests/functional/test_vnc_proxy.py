@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proxy of screens: browsers at one end, guests' VNC at the other."""
+"""The console proxy between browsers and the VNC servers of guests."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
 
 
 class ProxyTestCase(base.ApiTestCase):
-    """A server with a screen, and a proxy that shows it."""
+    """A server with a VNC console, and a proxy."""
 
     hosts = ('a',)
 
@@ -60,13 +60,13 @@ class ProxyTestCase(base.ApiTestCase):
         return made
 
     def greeted(self, url=None, **options):
-        """Connect, and see the guest's greeting."""
+        """Connect and receive the greeting of the guest."""
         browser = self.connect_browser(url, **options)
         self.assertEqual(GREETING, browser.recv(timeout=10))
         return browser
 
     def assert_refused(self, status, text, url=None, **options):
-        """Check the status and the sentence of a refusal."""
+        """Check the status and the text of a refusal."""
         error = self.assertRaises(
             exceptions.InvalidStatus, self.connect_browser, url, **options
         )
@@ -74,7 +74,7 @@ class ProxyTestCase(base.ApiTestCase):
         self.assertIn(text, error.response.body.decode())
 
     def assert_ended(self, browser, code):
-        """Check that a connection ends, and what the browser is told."""
+        """Check that a connection ends, and its close code."""
         error = self.assertRaises(
             exceptions.ConnectionClosed, browser.recv, timeout=10
         )
@@ -82,12 +82,12 @@ class ProxyTestCase(base.ApiTestCase):
 
 
 class ForwardingTest(ProxyTestCase):
-    """Who has a token sees the screen."""
+    """A client with a token reaches the console."""
 
     def test_bytes_go_both_ways(self):
         browser = self.greeted()
         self.assertEqual('binary', browser.subprotocol)
-        # More than one piece, and every byte there is.
+        # Several frames with all byte values.
         sent = bytes(range(256)) * 2000
         browser.send(sent)
         received = b''
@@ -132,7 +132,7 @@ class ForwardingTest(ProxyTestCase):
 
 
 class RefusedTest(ProxyTestCase):
-    """Who has none, or is not to be trusted, does not."""
+    """Clients without a valid token or origin are refused."""
 
     def test_tokens(self):
         url = self.url()
@@ -183,7 +183,7 @@ class RefusedTest(ProxyTestCase):
         self.assert_refused(403, 'allowed_origins', url, origin=dashboard)
         self.config('vnc', allowed_origins=[dashboard])
         self.greeted(url, origin=dashboard)
-        # Behind a proxy that names itself in Host.
+        # Behind a proxy that sets its own Host header.
         self.config(
             'vnc', novncproxy_base_url='https://screens.example.org/vnc.html'
         )
@@ -191,9 +191,9 @@ class RefusedTest(ProxyTestCase):
         self.greeted(url, origin='https://screens.example.org:443')
 
     def test_a_loopback_address_of_another_machine(self):
-        """It would lead to whoever has that port here."""
+        """The port may belong to another process on this machine."""
         url = self.url()
-        # A file that says something else each time.
+        # A file with another content at each read.
         elsewhere = '/proc/sys/kernel/random/uuid'
         self.useFixture(
             fixtures.MonkeyPatch('minova.machine_id._BOOT_ID_PATH', elsewhere)
@@ -224,7 +224,7 @@ class RefusedTest(ProxyTestCase):
 
 
 class EndedTest(ProxyTestCase):
-    """A connection ends with either of its ends, and with the server."""
+    """A connection ends with the browser, the guest or the server."""
 
     def test_guest_closes(self):
         browser = self.greeted()
@@ -247,7 +247,7 @@ class EndedTest(ProxyTestCase):
     def test_the_server_is_deleted(self):
         other = self.boot()
         browser, stays = self.greeted(), self.greeted(self.url(other))
-        # Its guest runs on, as on a host that is down.
+        # The guest keeps running, as on a host that is down.
         self.cloud.stop(self.cloud.computes['a'])
         self.user.act(self.uuid, 'forceDelete')
         self.assert_ended(browser, 1008)
@@ -282,7 +282,7 @@ class EndedTest(ProxyTestCase):
         self.assertRaises(OSError, self.connect_browser)
 
     def test_slow_browser_does_not_block_others(self):
-        """Neither who deletes the server nor who stops the proxy."""
+        """A silent peer blocks neither the delete nor the stop."""
         deaf = socket.create_connection(self.place)
         self.addCleanup(deaf.close)
         path = self.url().partition('path=')[2].replace('%3F', '?')
@@ -326,7 +326,7 @@ class PagesTest(ProxyTestCase):
         self.assertEqual(404, status)
         self.assertIn(b'apt-get install novnc', content)
         self.assertIn(self.web.encode(), content)
-        # The screens are there all the same.
+        # The consoles work all the same.
         self.greeted()
 
     def test_files(self):

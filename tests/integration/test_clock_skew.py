@@ -111,7 +111,7 @@ class ClockSkewTest(test_cluster.ClusterTestCase):
         self._require_one_time(uuid)
         # One sweeps and one publishes, all along.
         said = ''.join(s.log_text() for s in self.cluster.services.values())
-        self.assertIn("the database's, by which times are counted", said)
+        self.assertIn("the service uses the database's time", said)
         self.emitted(uuid)
         self.assert_in_order(uuid)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What simulations and the nemesis found broken once, each by its name."""
+"""Bugs that simulations and the nemesis found, one test each."""
 
 import contextlib
 import datetime
@@ -34,14 +34,14 @@ class FoundBySimulationTest(base.TestCase):
         self.big = self.cloud.flavor('big', memory_mb=1024)
 
     def late(self, operation_id):
-        """Let an operation be past its deadline."""
+        """Move the deadline of an operation into the past."""
         past = clock.now() - datetime.timedelta(seconds=1)
         self.cloud.database.write(
             lambda c: operations.update(c, operation_id, {'deadline': past})
         )
 
     def report(self, host, uuid, power=PowerState.SHUTDOWN):
-        """Let a host report a guest; return whom the conductor wakes."""
+        """Report a guest of a host; return the wake-ups."""
         from minova.conductor import power_sync as deciding
 
         guest = GuestReport(
@@ -70,7 +70,7 @@ class FoundBySimulationTest(base.TestCase):
 
     def test_half_retained_disks_are_removed(self):
         uuid = self.cloud.boot(host='a')
-        # As a crash between the two leaves it: a copy aside, and its own.
+        # A crash between the two steps leaves a retained copy and the disk.
         store = self.cloud.world.store
         store.put(f'a/retained/{uuid}', store.get(f'a/disks/{uuid}'))
         store.put(f'b/disks/{uuid}', store.get(f'a/disks/{uuid}'))
@@ -102,7 +102,7 @@ class FoundBySimulationTest(base.TestCase):
         instance = self.cloud.settle(uuid)
         self.assertEqual(('b', states.ERROR), _place(instance))
         self.assertEqual('error', self.cloud.read(migrations.get, 1).status)
-        # The source's guest is a stranger there, and its disk the only one.
+        # The source's guest is not owned, and its disk is the only one.
         self.assertEqual([], self.report('a', uuid))
         self.assertIsNotNone(
             self.cloud.world.get_disks('a', uuid, retained=True)
@@ -134,7 +134,7 @@ class FoundBySimulationTest(base.TestCase):
         self.cloud.begin('rescue', uuid)
         store = self.cloud.world.store
         before = store.get(f'a/guests/{uuid}')['boot']
-        # It may obey a little later, but nobody gets to know.
+        # The guest may stop later, after the step has failed.
         self.cloud.world.inject_fault('a', 'shutdown', 'a full disk')
         self.cloud.begin('unrescue', uuid)
         instance = self.cloud.settle(uuid)
@@ -147,7 +147,7 @@ class FoundBySimulationTest(base.TestCase):
 
     def test_unwound_queued_migration_ends(self):
         uuid = self.cloud.boot(host='a')
-        # It answers, but takes no step.
+        # The compute answers, but starts no step.
         self.useFixture(
             fixtures.MockPatchObject(self.cloud.computes['a'].runner, 'wake')
         )
@@ -240,7 +240,7 @@ class FoundBySimulationTest(base.TestCase):
 
     def test_disks_sent_by_a_lost_host_are_removed(self):
         uuid = self.cloud.boot(host='a')
-        # It answers, but takes no step.
+        # The compute answers, but starts no step.
         self.useFixture(
             fixtures.MockPatchObject(self.cloud.computes['a'].runner, 'wake')
         )
@@ -267,7 +267,7 @@ class FoundBySimulationTest(base.TestCase):
                 == ['done']
             )
         )
-        # What was at work at a goes on a little, and then a is lost.
+        # The step on a runs on for a moment, then a is lost.
         self.cloud.world.store.put(f'b/disks/{uuid}', disk)
         self.cloud.stop(self.cloud.computes['a'])
         ending = self.cloud.database.write(
@@ -306,7 +306,7 @@ class FoundBySimulationTest(base.TestCase):
     def test_process_resumes_when_successor_ended(self):
         uuid = self.cloud.boot(host='a')
         alive = self.cloud.computes['a'].incarnation
-        # What an earlier start asked for arrives when that one is gone.
+        # The call of an earlier process arrives after its end.
         self.cloud.database.write(
             lambda c: hosts.register_service(
                 c, operations.COMPUTE_BINARY, 'a', 'a-ghost', '1'

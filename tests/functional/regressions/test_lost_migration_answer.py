@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest that had moved was removed at its destination.
+"""A migrated guest was destroyed at its destination.
 
-The call that waits for a move's end broke with its connection while the move
-went on; the guest had gone, and the broken call counted as a move that failed.
-So the destination was told to clean up, and had the only guest there was.
+The call that waits for the end of a migration failed with its connection while
+the migration continued. The guest reached the destination, but the failed call
+counted as a failed migration. The destination rolled back and destroyed the
+only guest.
 """
 
 from minova import states
@@ -15,7 +16,7 @@ from tests.fixtures.cloud import NoImages
 
 
 class ForgetfulDriver:
-    """A driver that hears of no move how it went."""
+    """A driver that loses the outcome of each migration."""
 
     def __init__(self, driver):
         self._driver = driver
@@ -31,7 +32,7 @@ class ForgetfulDriver:
 
 
 class LostMigrationAnswerTest(base.TestCase):
-    """A live migration whose end is not heard."""
+    """A live migration whose outcome is lost."""
 
     def setUp(self):
         super().setUp()

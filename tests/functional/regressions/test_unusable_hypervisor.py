@@ -2,8 +2,8 @@
 """A compute whose hypervisor is unusable must not count as up.
 
 Debian 13 has the QEMU driver of libvirt in a package of its own. Without it a
-compute logged a warning of its heartbeat for ever, and nothing said that the
-host was not there for the scheduler.
+compute logged a heartbeat warning for ever, and no message said that the
+scheduler did not use the host.
 """
 
 from minova import exception
