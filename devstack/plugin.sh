@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by DevStack in each of its phases. With it a multi-node DevStack runs
-# Minova instead of Nova: minova-api, minova-cond and minova-novnc on the
+# DevStack sources this plugin in each of its phases. A multi-node DevStack then
+# runs Minova instead of Nova: minova-api, minova-cond and minova-novnc on the
 # controller, minova-cpu on every node.
 
-# uses_qemu: whether this node has real machines.
+# uses_qemu: whether the guests of this node are virtual machines.
 function uses_qemu {
     is_service_enabled minova-cpu && [[ "$MINOVA_LIBVIRT_URI" == qemu* ]]
 }
@@ -29,14 +29,15 @@ function install_minova {
     setup_develop "$MINOVA_DIR" "$extras"
 }
 
-# configure_qemu: the compute and QEMU use the same files, so as one account.
+# configure_qemu: run QEMU as the account of minova-compute, because both use
+# the same files.
 function configure_qemu {
     local conf=/etc/libvirt/qemu.conf group
     group=$(id -g -n "$STACK_USER")
     sudo sed -i -E '/^(user|group) *=/d' "$conf"
     printf 'user = "%s"\ngroup = "%s"\n' "$STACK_USER" "$group" |
         sudo tee -a "$conf" >/dev/null
-    # Who may ask the system's libvirt.
+    # Members of this group may use the system's libvirt.
     add_user_to_group "$STACK_USER" libvirt
     restart_service libvirtd
 }
@@ -48,7 +49,7 @@ function configure_compute {
         iniset "$MINOVA_CONF" libvirt virt_type "$MINOVA_VIRT_TYPE"
         iniset "$MINOVA_CONF" libvirt live_migration_uri \
             "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@$HOST_IP/system}"
-        # Where the proxy of screens, on the controller, reaches them.
+        # minova-novncproxy on the controller reaches the consoles here.
         iniset "$MINOVA_CONF" vnc server_listen "$HOST_IP"
     fi
 }
@@ -63,7 +64,8 @@ function configure_minova {
     if is_service_enabled minova-cpu; then
         configure_compute
     fi
-    # The page of screens, which the api hands out and the proxy serves.
+    # The page of consoles: minova-api returns its URL, minova-novncproxy serves
+    # it.
     iniset "$MINOVA_CONF" vnc novncproxy_base_url "${MINOVA_NOVNC_URL:-$(printf \
         'http://%s:%s/vnc_auto.html' "$SERVICE_HOST" "$MINOVA_NOVNC_PORT")}"
     if is_service_enabled minova-novnc; then
@@ -76,7 +78,7 @@ function configure_minova {
     if [[ -n "$MINOVA_PIN_CONDUCTOR" ]]; then
         iniset "$MINOVA_CONF" upgrade_levels conductor "$MINOVA_PIN_CONDUCTOR"
     fi
-    # Images, for api and computes alike, from the Glance of this DevStack.
+    # The api and the computes use the Glance of this DevStack.
     iniset "$MINOVA_CONF" image service glance
     iniset "$MINOVA_CONF" image auth_type password
     iniset "$MINOVA_CONF" image auth_url "$KEYSTONE_SERVICE_URI"
@@ -116,7 +118,7 @@ function start_minova {
         command="$MINOVA_BIN_DIR/minova-${service##*:}"
         command+=" --config-file $MINOVA_CONF"
         if [[ "$service" == cpu:* ]] && uses_qemu; then
-            # It has joined this group since it logged in.
+            # STACK_USER joined this group after its login.
             run_process minova-cpu "$command" libvirt
         else
             run_process "minova-${service%%:*}" "$command"

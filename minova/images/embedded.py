@@ -52,8 +52,8 @@ class EmbeddedImages:
             atomic_files.remove_partial_files(self._directory)
             for name in os.listdir(self._directory):
                 image_id, suffix = os.path.splitext(name)
-                ours = suffix == '.data' and ID_PATTERN.fullmatch(image_id)
-                if ours and not self._has_data(image_id):
+                is_data = suffix == '.data' and ID_PATTERN.fullmatch(image_id)
+                if is_data and not self._has_data(image_id):
                     atomic_files.remove(self._path(image_id, '.data'))
 
     def show(

@@ -73,8 +73,8 @@ def _ssh_digest(public_key: str) -> bytes:
         parts = []
     if len(parts) < 2 or parts[0] != kind.encode():
         raise exception.InvalidInput(
-            f'{_FIELD}: the second word is no key of the kind that the first '
-            'one names.'
+            f'{_FIELD}: the base64 in the second field is not a key of type '
+            f'{kind}.'
         )
     return hashlib.md5(content, usedforsecurity=False).digest()
 
