@@ -186,7 +186,7 @@ class WrongConfigurationTest(base.TestCase):
         )
         self.assert_reported(
             'api',
-            'see [api] osapi_compute_listen and osapi_compute_listen_port',
+            'check [api] osapi_compute_listen and osapi_compute_listen_port',
             lines,
         )
 

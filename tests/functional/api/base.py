@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API over a cloud in one process, and what its clients say to it."""
+"""The API over a cloud in one process, and its clients."""
 
 import dataclasses
 import datetime
@@ -20,7 +20,7 @@ from minova.rpc.wakeups import Waker
 from tests import base
 from tests.fixtures.cloud import Cloud
 
-#: Tokens of the strategy ``noauth2``, by who has them.
+#: Tokens of the strategy ``noauth2``.
 ADMIN = 'admin:11111111aaaaaaaa'
 USER = 'user:22222222bbbbbbbb'
 OTHER = 'other:33333333cccccccc'
@@ -28,7 +28,7 @@ LATEST = microversion.to_string(microversion.MAXIMUM)
 
 
 class ImageStore:
-    """Images, as many as a test puts there."""
+    """An image service with the images of a test."""
 
     def __init__(self):
         self.by_id = {}
@@ -72,7 +72,7 @@ class ImageStore:
 
 @dataclasses.dataclass
 class Reply:
-    """What came back."""
+    """A reply."""
 
     status: int
     body: object
@@ -86,7 +86,7 @@ class Reply:
 
 
 class Client:
-    """Somebody with a token, at a microversion."""
+    """A client with a token and a microversion."""
 
     def __init__(self, client, token, version=None):
         self._client = client
@@ -94,7 +94,7 @@ class Client:
         self.version = version
 
     def at_version(self, version):
-        """Return the same one at another microversion."""
+        """Return the client at another microversion."""
         return Client(self._client, self.token, version)
 
     def request(self, method, path, body=None, headers=None, raw=None):
@@ -134,7 +134,7 @@ class Client:
         return self.request('DELETE', path, **options)
 
     def act(self, server, action, content=None):
-        """Ask for an action on a server."""
+        """Request an action on a server."""
         return self.post(f'/servers/{server}/action', {action: content})
 
 
@@ -143,10 +143,10 @@ def _dumped(body):
 
 
 class ApiTestCase(base.TestCase):
-    """Tests that drive the API of a cloud.
+    """Tests that use the API of a cloud.
 
-    Where nothing has to happen behind the API, ``hosts`` is empty and there
-    is no conductor: a test is then ten times as fast.
+    Where a test needs no operation to run, ``hosts`` is empty and there is no
+    conductor, which is ten times as fast.
     """
 
     hosts = ('a', 'b')
@@ -175,7 +175,7 @@ class ApiTestCase(base.TestCase):
         self.restart_api()
 
     def restart_api(self):
-        """Make the application anew; options may have changed."""
+        """Recreate the application, with the current options."""
         self.app = app.make_app(self.backend)
         self.http = falcon.testing.TestClient(self.app)
         self.admin = Client(self.http, ADMIN)
@@ -183,17 +183,18 @@ class ApiTestCase(base.TestCase):
         self.other = Client(self.http, OTHER)
         self.anonymous = Client(self.http, None)
 
-    # -- things to work with -------------------------------------------------
+    # -- fixtures
+    # ---------------------------------------------------------------
 
     def make_flavor(self, name='small', **values):
-        """Make a flavor; return its id."""
+        """Create a flavor; return its id."""
         made = {'name': name, 'id': name, 'ram': 512, 'vcpus': 1, 'disk': 1}
         reply = self.admin.post('/flavors', {'flavor': made | values})
         self.assertEqual(200, reply.status, reply.body)
         return reply.body['flavor']['id']
 
     def make_network(self, name='private', **words):
-        """Make a network; return it."""
+        """Create a network; return it."""
         plugs = {'bridge', 'libvirt_network', 'user'}
         given = {'cidr': '10.0.0.0/24'} | words
         if not plugs & set(given):
@@ -203,7 +204,7 @@ class ApiTestCase(base.TestCase):
         return made
 
     def server(self, **values):
-        """Return the description of a server to be made."""
+        """Return the body of a create."""
         return {
             'name': 'web',
             'imageRef': self.image,
@@ -211,7 +212,7 @@ class ApiTestCase(base.TestCase):
         } | values
 
     def boot(self, client=None, wait=True, **values):
-        """Make a server; return its id."""
+        """Create a server; return its id."""
         client = client or self.user
         reply = client.post('/servers', {'server': self.server(**values)})
         self.assertEqual(202, reply.status, reply.body)
@@ -227,13 +228,13 @@ class ApiTestCase(base.TestCase):
         return reply.body['server']
 
     def ids(self, client, query=''):
-        """Return the ids of the servers that a list has."""
+        """Return the ids of the servers in a list."""
         reply = client.get(f'/servers{query}')
         self.assertEqual(200, reply.status, reply.body)
         return [server['id'] for server in reply.body['servers']]
 
     def assert_refused(self, status, text, reply):
-        """Check the status of a refusal, and that its text says ``text``."""
+        """Check the status and the text of an error."""
         self.assertEqual(status, reply.status, reply.body)
         self.assertIn(text, reply.message)
         (error,) = reply.body.values()

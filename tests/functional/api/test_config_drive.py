@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Config drives, from the request to the host, and what becomes of them."""
+"""Config drives, from the request to the host."""
 
 import base64
 
@@ -12,7 +12,7 @@ USER_DATA = base64.b64encode(b'#!/bin/sh\n').decode()
 
 
 class ConfigDriveTest(base.ApiTestCase):
-    """On two hosts whose disks are records."""
+    """Two hosts whose disks are records."""
 
     def setUp(self):
         super().setUp()
@@ -20,12 +20,12 @@ class ConfigDriveTest(base.ApiTestCase):
         self.make_flavor('big', ram=1024)
 
     def drive(self, uuid):
-        """Return what the drive tells the guest, None without a drive."""
+        """Return the content of the drive; None without a drive."""
         host = self.cloud.instance(uuid).host
         return self.cloud.world.get_disks(host, uuid).get('config_drive')
 
     def lose(self, uuid):
-        """Let somebody remove the drive."""
+        """Remove the drive behind Minova's back."""
         host = self.cloud.instance(uuid).host
         disk = self.cloud.world.get_disks(host, uuid)
         del disk['config_drive']
@@ -60,7 +60,7 @@ class ConfigDriveTest(base.ApiTestCase):
             self.drive(uuid),
         )
         self.assertEqual('True', self.show(uuid)['config_drive'])
-        # The same instance makes the same bytes, whoever makes them.
+        # The drive of an instance has the same bytes on every host.
         first, second = (
             configdrive.build_image(
                 specs.from_instance(row, operation, generation)
@@ -80,7 +80,7 @@ class ConfigDriveTest(base.ApiTestCase):
         uuid = self.boot()
         self.assertIsNotNone(self.drive(uuid))
         self.assertEqual('True', self.show(uuid)['config_drive'])
-        # It is the instance's from then on.
+        # The instance keeps it from now on.
         self.config('compute', force_config_drive=False)
         self.lose(uuid)
         self.act(uuid, 'reboot', {'type': 'HARD'})
@@ -105,7 +105,7 @@ class ConfigDriveTest(base.ApiTestCase):
         self.act(uuid, 'os-start')
         self.assertEqual(before, self.drive(uuid))
         self.assertEqual('ACTIVE', self.show(uuid)['status'])
-        # The root disk was left alone.
+        # The root disk is unchanged.
         self.assertEqual(content, self.content(uuid))
 
     def content(self, uuid):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers say on their consoles, and URLs of their screens."""
+"""Console output and remote consoles."""
 
 import dataclasses
 import datetime
@@ -32,12 +32,12 @@ class ConsoleTestCase(base.ApiTestCase):
         self.uuid = self.boot()
 
     def output(self, client=None, uuid=None, **content):
-        """Ask for what a server said; return the reply."""
+        """Request the console output; return the reply."""
         client = client or self.user
         return client.act(uuid or self.uuid, 'os-getConsoleOutput', content)
 
     def read(self, **content):
-        """Return what the server said."""
+        """Return the console output."""
         reply = self.output(**content)
         self.assertEqual(200, reply.status, reply.body)
         self.assertEqual(['output'], list(reply.body))
@@ -61,7 +61,7 @@ class OutputTest(ConsoleTestCase):
     """os-getConsoleOutput."""
 
     def write_console(self, text):
-        """Let the guest have said something of its own."""
+        """Set the output of the guest."""
         path = f'a/guests/{self.uuid}'
         record = self.cloud.world.store.get(path)
         record['console'] = text.split('\n')
@@ -274,7 +274,7 @@ class VncConsoleTest(ConsoleTestCase):
             },
             reply.body,
         )
-        # Where the screen is now, not where it was then.
+        # The current address, not that of the creation.
         self.cloud.world.set_vnc_endpoint('127.0.0.1', 5977)
         self.assertEqual(5977, self.closed(token).body['console']['port'])
         self.assert_refused(404, 'not valid', self.closed(token + 'x'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What flavors and images ask for is refused before anything is made."""
+"""Invalid extra specs and image properties are refused before any write."""
 
 from tests.functional.api import base
 

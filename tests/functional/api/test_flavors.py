@@ -7,7 +7,7 @@ from tests.functional.api.base import LATEST
 
 
 class FlavorsTestCase(base.ApiTestCase):
-    """A few flavors."""
+    """Some flavors."""
 
     hosts = ()
 
@@ -138,7 +138,7 @@ class ListTest(FlavorsTestCase):
 
 
 class ManageTest(FlavorsTestCase):
-    """Flavors are made, described, deleted."""
+    """Create, describe and delete flavors."""
 
     def create(self, client=None, **values):
         made = {'name': 'x', 'ram': 512, 'vcpus': 1, 'disk': 1} | values

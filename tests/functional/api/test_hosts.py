@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services, hypervisors, zones: what administrators see of the hosts."""
+"""Services, hypervisors, availability zones and aggregates."""
 
 import datetime
 
@@ -11,7 +11,7 @@ NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 
 
 class HostsTestCase(base.ApiTestCase):
-    """Two hosts and a conductor that are only rows."""
+    """Two hosts and a conductor that are database rows only."""
 
     hosts = ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was done to servers: actions, events, migrations, aborting one."""
+"""Actions and their events, migrations, abort of a migration."""
 
 from minova.conf import CONF
 from minova.db import tables
@@ -22,7 +22,7 @@ class InstanceActionsTest(base.ApiTestCase):
         self.stopped = self.act('os-stop')
 
     def act(self, action):
-        """Ask for an action; return its request id once it has ended."""
+        """Request an action; return its request id after it has ended."""
         reply = self.user.act(self.uuid, action)
         self.assertEqual(202, reply.status)
         self.cloud.settle(self.uuid)
@@ -162,7 +162,7 @@ class MigrationsTest(base.ApiTestCase):
         self.cloud.settle(self.uuid)
 
     def start_live(self):
-        """Begin a live migration that goes on; return its number."""
+        """Begin a live migration that does not end; return its id."""
         CONF.set_override('migration_seconds', 30, 'fake')
         reply = self.admin.at_version('2.34').act(
             self.uuid,
@@ -280,7 +280,7 @@ class MigrationsTest(base.ApiTestCase):
             listed['links'][0]['href'],
         )
         self.assertEqual('MIGRATING', self.show(self.uuid)['status'])
-        # Two at a time there cannot be.
+        # A server has at most one migration at a time.
         reply = self.admin.act(self.uuid, 'migrate')
         self.assert_refused(409, 'task_state migrating', reply)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/os-keypairs, and servers that are made with a key."""
+"""/os-keypairs, and servers with a key pair."""
 
 from cryptography.hazmat.primitives import serialization
 
@@ -10,7 +10,7 @@ KEY = (
     'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZgatj1ZD0qlUevOhb/EQhVuXp26TRpBB'
     'dOFRi4eXpv me@home'
 )
-#: As ssh-keygen -l -E md5 has it.
+#: The output of ssh-keygen -l -E md5.
 PRINT = '87:ba:1d:db:9b:cb:60:75:48:0d:66:e6:7d:9f:f1:c4'
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -27,17 +27,17 @@ CERTIFICATE_PRINT = (
 
 
 class KeyPairsTestCase(base.ApiTestCase):
-    """An API, and nothing behind it."""
+    """An API without hosts."""
 
     hosts = ()
 
     def add(self, name='mine', client=None, **values):
-        """Ask for a key pair."""
+        """Request the creation of a key pair."""
         body = {'keypair': {'name': name, 'public_key': KEY} | values}
         return (client or self.user).post('/os-keypairs', body)
 
     def added(self, *args, **values):
-        """Make a key pair; return what is shown of it."""
+        """Create a key pair; return its view."""
         reply = self.add(*args, **values)
         self.assertIn(reply.status, (200, 201), reply.body)
         return reply.body['keypair']
@@ -50,7 +50,7 @@ class KeyPairsTestCase(base.ApiTestCase):
 
 
 class KeyPairsTest(KeyPairsTestCase):
-    """They are made, shown, listed and removed."""
+    """Create, show, list and delete."""
 
     def test_import(self):
         reply = self.add()
@@ -140,7 +140,7 @@ class KeyPairsTest(KeyPairsTestCase):
             self.added(name)
         self.added('z', client=self.other)
         self.assertEqual(list('abcde'), self.names())
-        # Before, neither was known, and nothing that was not known mattered.
+        # Before 2.75 unknown parameters are ignored.
         self.assertEqual(list('abcde'), self.names('?limit=2&marker=c'))
         user = self.user.at_version('2.35')
         self.assertEqual(list('abcde'), self.names(client=user))
@@ -169,7 +169,7 @@ class KeyPairsTest(KeyPairsTestCase):
 
 
 class OwnersTest(KeyPairsTestCase):
-    """Whose key pairs they are."""
+    """The owners of key pairs."""
 
     def test_each_user_has_their_own(self):
         self.added()
@@ -215,7 +215,7 @@ class OwnersTest(KeyPairsTestCase):
 
 
 class RefusedTest(KeyPairsTestCase):
-    """What is no key pair."""
+    """Malformed keys."""
 
     def test_names(self):
         for name in ('', 'a' * 256, 'a/b', ' a', 'a ', 'a@b', 'a.b', 'ä', 7):
@@ -280,7 +280,7 @@ class RefusedTest(KeyPairsTestCase):
 
 
 class ServersTest(KeyPairsTestCase):
-    """Servers are made with the public key."""
+    """Servers get the public key."""
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits and quotas, as they are shown."""
+"""/limits and /os-quota-sets."""
 
 from tests.functional.api import base
 from tests.functional.api.base import LATEST

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata and tags: what is noted of a server."""
+"""Metadata and tags of a server."""
 
 from tests.functional.api import base
 
 
 class MetadataTestCase(base.ApiTestCase):
-    """A server that is only a row."""
+    """A server that is a database row only."""
 
     hosts = ()
 

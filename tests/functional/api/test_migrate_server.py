@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resize, migration, live migration, as their clients see them."""
+"""Resize, cold migration and live migration."""
 
 from minova import clock
 from minova import exception
@@ -31,7 +31,7 @@ class MigrateTestCase(base.ApiTestCase):
 
 
 class ResizeTest(MigrateTestCase):
-    """Another size, another host."""
+    """Resize to another flavor."""
 
     def resize(self, **more):
         content = {'flavorRef': self.big} | more
@@ -96,7 +96,7 @@ class ResizeTest(MigrateTestCase):
         self.assertEqual('VERIFY_RESIZE', self.resize()['status'])
 
     def test_accepted_without_conductor(self):
-        # What the bus says when nobody answers.
+        # The error of the bus when no conductor replies.
         self.cloud.stop(self.cloud.conductors['conductor0'])
         reply = self.user.act(self.uuid, 'resize', {'flavorRef': self.big})
         self.assertEqual(202, reply.status)
@@ -107,7 +107,7 @@ class ResizeTest(MigrateTestCase):
 
 
 class MigrateTest(MigrateTestCase):
-    """The same size, another host."""
+    """Cold migration."""
 
     def test_anywhere(self):
         before = self.host_of()
@@ -129,7 +129,7 @@ class MigrateTest(MigrateTestCase):
 
 
 class LiveMigrateTest(MigrateTestCase):
-    """Another host while it runs."""
+    """Live migration."""
 
     def setUp(self):
         super().setUp()
@@ -228,7 +228,7 @@ class LiveMigrateTest(MigrateTestCase):
         self.assertEqual(202, self.live(33).status)
         self.assertLess(clock.monotonic() - began, 3)
         self.assertTrue(asked.is_set())
-        # The sweeper finds what nobody has decided.
+        # The sweeper selects the host later.
         self.cloud.settle(self.uuid)
         self.assertNotEqual(self.here, self.cloud.instance(self.uuid).host)
 
@@ -253,7 +253,7 @@ class LiveMigrateTest(MigrateTestCase):
         self.assertNotIn('10.0.0.5', reply.message)
         number = reply.headers['X-OpenStack-Request-ID']
         self.assertIn(number, reply.message)
-        # It was accepted: so it stands where the text says, and ends well.
+        # The error text names the action, and the operation ends well.
         actions = self.admin.get(
             f'/servers/{self.uuid}/os-instance-actions'
         ).body['instanceActions']

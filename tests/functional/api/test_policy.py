@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every endpoint asks its rule, and an operator's file changes the answer."""
+"""Every endpoint checks its rule, and a policy file applies."""
 
 import os
 
@@ -15,7 +15,7 @@ def _version(route):
 
 
 class RulesTest(base.ApiTestCase):
-    """What is for administrators is for nobody else."""
+    """Endpoints for administrators are forbidden for others."""
 
     hosts = ()
 
@@ -80,7 +80,7 @@ class RulesTest(base.ApiTestCase):
                 self.assertIn((operation['method'], path), known, rule.name)
 
     def test_unscoped_token_sees_nothing(self):
-        # What the embedded identity gives without a project.
+        # The embedded identity's unscoped token.
         class Unscoped:
             def authenticate(self, req):
                 return {'user_id': 'u', 'project_id': None, 'roles': []}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a client sends, it is told what is wrong; nothing is a 500."""
+"""Malformed requests get an explanation and never a 500."""
 
 import io
 import random
@@ -20,7 +20,7 @@ from tests.functional.api.base import LATEST
 
 
 class BodiesTest(base.ApiTestCase):
-    """Bodies that are none."""
+    """Malformed bodies."""
 
     hosts = ()
 
@@ -143,7 +143,7 @@ class BodiesTest(base.ApiTestCase):
             rb'[["\u0000"]]',
         ):
             self.assert_refused(400, 'NUL characters', self.post(raw))
-        # An escaped backslash before it, so there is none.
+        # The backslash before it is escaped, so it is no escape sequence.
         raw = orjson.dumps({'server': self.server(name=r'a\u0000b')})
         self.assertEqual(202, self.post(raw).status)
         for path in ('/servers/%00', '/servers?name=%00', '/flavors/a%00'):
@@ -183,7 +183,7 @@ class BodiesTest(base.ApiTestCase):
 
 
 class OutageTest(base.ApiTestCase):
-    """What is needed is away, or broken."""
+    """Required services are unavailable or broken."""
 
     hosts = ()
 
@@ -251,7 +251,7 @@ class OutageTest(base.ApiTestCase):
 
 
 class Fuzz:
-    """Makes bodies: valid ones with something wrong, and nonsense."""
+    """Makes bodies: valid ones with a fault, and nonsense."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -301,7 +301,7 @@ class Fuzz:
         }
 
     def like(self, schema, depth=0):
-        """Return something that may fit a schema, or nearly."""
+        """Return a value that matches a schema, or nearly."""
         if self.random.random() < 0.12 or depth > 6:
             return self.value()
         if 'enum' in schema:
@@ -346,7 +346,7 @@ class FuzzTest(base.ApiTestCase):
         self.fuzz = Fuzz(20261121)
 
     def free(self):
-        """Let the servers be as if nothing had been asked of them."""
+        """Reset the state of the servers."""
         values = {'vm_state': 'active', 'task_state': None, 'task_id': None}
         self.cloud.database.write(
             lambda c: c.execute(
@@ -390,7 +390,7 @@ class FuzzTest(base.ApiTestCase):
         return self.fuzz.like(schema)
 
     def test_every_endpoint(self):
-        # Without these there would be nothing left to be tested.
+        # These would delete the resources of the tests.
         skipped = (
             ('DELETE', '/flavors/{flavor_id}'),
             ('DELETE', '/servers/{server_id}'),
@@ -412,7 +412,7 @@ class FuzzTest(base.ApiTestCase):
                 )
                 what = (route.method, path, version, raw)
                 if reply.status == 503:
-                    # There is no host here to be asked for a console.
+                    # There is no host for a console.
                     self.assertIn('ompute', reply.message, what)
                     continue
                 self.assertLess(reply.status, 500, (what, self.log.output))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers/{id}/action: what each begins, and what it refuses."""
+"""POST /servers/{id}/action: the operations, and the refusals."""
 
 import threading
 
@@ -10,7 +10,7 @@ from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
-#: What begins no operation, in any state.
+#: Actions that begin no operation, in any state.
 ASKED_AT_ONCE = ('os-getConsoleOutput', 'os-getVNCConsole')
 
 
@@ -25,7 +25,7 @@ class ActionTest(base.ApiTestCase):
         self.uuid = self.boot()
 
     def act(self, action, content=None, status=202):
-        """Ask for an action; return the status word once it has ended."""
+        """Request an action; return the server status after its end."""
         reply = self.user.act(self.uuid, action, content)
         self.assertEqual(status, reply.status, reply.body)
         self.assertIsNone(reply.body)
@@ -63,7 +63,7 @@ class ActionTest(base.ApiTestCase):
     def test_force_delete(self):
         reply = self.user.act(self.uuid, 'forceDelete')
         self.assertEqual(202, reply.status)
-        # At once, whatever the host does.
+        # Immediately, whatever the host does.
         reply = self.user.get(f'/servers/{self.uuid}')
         self.assert_refused(404, self.uuid, reply)
         self.cloud.settle(self.uuid)
@@ -96,7 +96,7 @@ class ActionTest(base.ApiTestCase):
         (compute,) = self.cloud.computes.values()
         self.cloud.stop(compute)
         reply = self.user.act(self.uuid, 'os-stop')
-        # The operation is durable; who owes it asks by itself.
+        # The operation is durable; its host finds the step by itself.
         self.assertEqual(202, reply.status)
         self.cloud.start_compute('a')
         self.cloud.settle(self.uuid)
@@ -104,7 +104,7 @@ class ActionTest(base.ApiTestCase):
 
 
 class RefusalTest(base.ApiTestCase):
-    """Actions that change nothing."""
+    """Refused actions."""
 
     hosts = ()
 

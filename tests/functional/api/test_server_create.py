@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers: what is made, and what is refused before anything is."""
+"""POST /servers: created servers, and refusals before any write."""
 
 import base64
 
@@ -10,7 +10,7 @@ from tests.functional.api.base import LATEST
 
 
 class CreateTest(base.ApiTestCase):
-    """Servers come into being."""
+    """Servers are built."""
 
     def setUp(self):
         super().setUp()
@@ -61,7 +61,7 @@ class CreateTest(base.ApiTestCase):
 
 
 class RowsTestCase(base.ApiTestCase):
-    """Servers that are made and not built."""
+    """Servers are created but not built."""
 
     hosts = ()
 
@@ -77,10 +77,10 @@ class RowsTestCase(base.ApiTestCase):
 
 
 class ReplyTest(RowsTestCase):
-    """What the reply and the server hold."""
+    """The reply, and the server."""
 
     def made(self, **values):
-        """Return the row of a server that is made so."""
+        """Return the row of a server that is created with these values."""
         return self.cloud.instance(self.boot(wait=False, **values))
 
     def test_reply(self):
@@ -241,7 +241,7 @@ class ReplyTest(RowsTestCase):
 
 
 class RefusalTest(RowsTestCase):
-    """What is refused, and that nothing is left of it."""
+    """Refusals leave nothing."""
 
     def assert_not_made(self, status, text, reply):
         self.assert_refused(status, text, reply)
@@ -468,7 +468,7 @@ class RefusalTest(RowsTestCase):
 
 
 class QuotaTest(base.ApiTestCase):
-    """What a project may have is held exactly."""
+    """The quota of a project is exact."""
 
     hosts = ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers on networks: what they are given, keep, and give back."""
+"""The networks of servers: allocation and release of ports."""
 
 import ipaddress
 import threading
@@ -15,19 +15,19 @@ UNKNOWN = '7e34a2b6-8f1c-4f0e-9c5b-0d6a1e2f3c4d'
 
 
 class NetworksTestCase(base.ApiTestCase):
-    """Looks at who has which addresses."""
+    """Helpers to read ports and addresses."""
 
     def setUp(self):
         super().setUp()
         self.make_flavor()
 
     def held(self, uuid=None):
-        """Return the ports there are, or those of a server."""
+        """Return all ports, or those of a server."""
         found = self.cloud.read(ports.list_all)
         return [p for p in found if uuid in (None, p.instance_uuid)]
 
     def nics(self, uuid):
-        """Return the nics that a server has."""
+        """Return the nics of a server."""
         return self.cloud.instance(uuid).network_info
 
     def create(self, networks=None, client=None, **values):
@@ -37,7 +37,7 @@ class NetworksTestCase(base.ApiTestCase):
         return (client or self.user.at_version(LATEST)).post('/servers', body)
 
     def made(self, *args, **values):
-        """Make a server that nobody builds; return its id."""
+        """Create a server that is not built; return its id."""
         reply = self.create(*args, **values)
         self.assertEqual(202, reply.status, reply.body)
         return reply.body['server']['id']
@@ -50,7 +50,7 @@ class NetworksTestCase(base.ApiTestCase):
 
 
 class PortLifecycleTest(NetworksTestCase):
-    """An address is a server's from its first moment to its last."""
+    """A server has its addresses from its creation to its deletion."""
 
     def setUp(self):
         super().setUp()
@@ -59,7 +59,7 @@ class PortLifecycleTest(NetworksTestCase):
         )
 
     def test_an_address_has_the_mac_that_it_had(self):
-        # A DHCP server would give it to nobody else for a while.
+        # A DHCP server would keep the address for this MAC for a while.
         one = {'uuid': self.network.id, 'fixed_ip': '10.0.0.12'}
         uuid = self.boot(networks=[one, {'uuid': self.network.id}])
         first, second = self.nics(uuid)
@@ -165,7 +165,7 @@ class PortLifecycleTest(NetworksTestCase):
         uuid = self.boot()
         self.cloud.stop(self.cloud.computes[self.cloud.instance(uuid).host])
         self.admin.act(uuid, 'forceDelete')
-        # At once, although the host has still to remove the guest.
+        # Immediately, although the host has yet to remove the guest.
         self.assertEqual('deleted', self.cloud.instance(uuid).vm_state)
         self.assertEqual([], self.held())
 
@@ -198,7 +198,7 @@ class PortLifecycleTest(NetworksTestCase):
 
 
 class ChoiceTest(NetworksTestCase):
-    """Which networks a body means."""
+    """The networks that a body selects."""
 
     hosts = ()
 
@@ -284,7 +284,7 @@ class ChoiceTest(NetworksTestCase):
 
 
 class AddressTest(NetworksTestCase):
-    """Addresses that are named, and those that are not."""
+    """Requested addresses, valid and invalid."""
 
     hosts = ()
 
@@ -331,7 +331,7 @@ class AddressTest(NetworksTestCase):
         self.refused(400, 'at most 16', [one] * 17)
 
     def test_all_or_none(self):
-        # Three addresses for four servers: nobody gets any.
+        # Three addresses for four servers: none is created.
         self.refused(400, 'not enough free addresses', 'auto', min_count=4)
         self.made('auto', min_count=3)
         self.assertEqual(
@@ -393,7 +393,7 @@ class AddressTest(NetworksTestCase):
 
 
 class ConcurrencyTest(NetworksTestCase):
-    """Many at the same time."""
+    """Concurrent requests."""
 
     hosts = ()
 
@@ -477,7 +477,7 @@ class AddressViewTest(NetworksTestCase):
 
 
 class NetworkRemovalTest(NetworksTestCase):
-    """Networks themselves."""
+    """Create and delete networks."""
 
     hosts = ()
 

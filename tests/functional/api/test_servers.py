@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers are shown, listed, filtered, paged, changed and deleted."""
+"""Show, list, filter, page, update and delete servers."""
 
 import datetime
 
@@ -15,7 +15,7 @@ NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 
 
 class RowsTestCase(base.ApiTestCase):
-    """Servers that are only rows: nothing runs behind the API."""
+    """Servers that are database rows only."""
 
     hosts = ()
 
@@ -24,13 +24,13 @@ class RowsTestCase(base.ApiTestCase):
         self.make_flavor()
 
     def row(self, name='web', client=None, **columns):
-        """Make a server and put it into a state; return its id."""
+        """Create a server and set its state; return its id."""
         uuid = self.boot(client, wait=False, name=name)
         self.set(uuid, **{'vm_state': 'active', 'task_state': None} | columns)
         return uuid
 
     def set(self, uuid, **columns):
-        """Change columns of a server behind everybody's back."""
+        """Change columns of a server in the database."""
         self.cloud.database.write(
             lambda c: c.execute(
                 tables.instances.update()
@@ -144,9 +144,9 @@ class ShowTest(RowsTestCase):
 
 
 class AttributesTest(RowsTestCase):
-    """Which attributes a server has at which microversion."""
+    """The attributes of a server by microversion."""
 
-    #: (version, new for a user, new for an administrator beside these)
+    #: (version, new for users, additionally new for administrators)
     ADDED = (
         (
             3,
@@ -493,7 +493,7 @@ class ListTest(RowsTestCase):
 
 
 class PagingTest(RowsTestCase):
-    """Lists come in pages."""
+    """Pages of a list."""
 
     def setUp(self):
         super().setUp()

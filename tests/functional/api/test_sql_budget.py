@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many SQL statements a request takes: a budget that is held."""
+"""The number of SQL statements of each request has a limit."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ from tests.functional.api.base import LATEST
 
 
 class BudgetTest(base.ApiTestCase):
-    """Counts what reaches the database."""
+    """Counts the statements of the database."""
 
     hosts = ()
 
@@ -32,7 +32,7 @@ class BudgetTest(base.ApiTestCase):
         )
 
     def note(self, connection, cursor, statement, *rest):
-        # SQLite is told when a transaction begins; others need no telling.
+        # Only SQLite needs an explicit begin.
         if not statement.startswith('BEGIN'):
             self.statements.append(statement)
 
@@ -83,7 +83,7 @@ class BudgetTest(base.ApiTestCase):
             self.boot(wait=False, min_count=3)
 
     def test_create_on_a_network(self):
-        # Which addresses and MACs are taken, and what is given out.
+        # The used addresses and MACs, and the new ones.
         self.make_network()
         with self.at_most(9):
             self.boot(wait=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suspend, rescue and forced live migrations, as clients ask for them."""
+"""Suspend, rescue and force-complete."""
 
 from minova.db import tables
 from tests.fixtures.newer_methods import NewerMethods
@@ -29,7 +29,7 @@ class SuspendTest(base.ApiTestCase):
         self.assertIsNone(self.act('suspend').body)
         shown = self.show(self.uuid)
         self.assertEqual('SUSPENDED', shown['status'])
-        # What consumers know of a guest that is saved to disk.
+        # Consumers see a suspended guest in this state.
         self.assertEqual(4, shown['OS-EXT-STS:power_state'])
         self.assertEqual('suspended', shown['OS-EXT-STS:vm_state'])
         self.act('resume')
@@ -106,7 +106,7 @@ class RescueTest(base.ApiTestCase):
         reply = self.rescue(content)
         self.assertEqual({'adminPass': 'MySecret'}, reply.body)
         self.assertEqual(tools, self.rescued_with())
-        # The server is still what it was made from.
+        # The image of the server is unchanged.
         self.assertEqual(self.image, self.show(self.uuid)['image']['id'])
         names = [
             payload['rescue_image_name']
@@ -173,7 +173,7 @@ class RescueTest(base.ApiTestCase):
 
 
 class ForceCompleteTest(base.ApiTestCase):
-    """What is done to a live migration in progress."""
+    """Actions of a live migration in progress."""
 
     def setUp(self):
         super().setUp()
@@ -181,7 +181,7 @@ class ForceCompleteTest(base.ApiTestCase):
         self.uuid = self.boot()
 
     def migrating(self):
-        """Begin a live migration that takes long; return its path."""
+        """Begin a live migration that does not end; return its path."""
         self.config('fake', migration_seconds=3600)
         host = self.cloud.instance(self.uuid).host
         reply = self.admin.at_version('2.25').act(
@@ -216,7 +216,7 @@ class ForceCompleteTest(base.ApiTestCase):
             'live_migration_force_complete',
             [one['action'] for one in reply.body['instanceActions']],
         )
-        # It is over.
+        # The migration has ended.
         reply = self.force(path)
         self.assert_refused(409, "Cannot 'force_complete' instance", reply)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions, headers, ids, errors: what holds for every request."""
+"""Versions, headers, request ids and errors of every request."""
 
 import re
 import uuid
@@ -12,7 +12,7 @@ _REQUEST_ID = re.compile('req-[0-9a-f-]{36}')
 
 
 class VersionsTest(base.ApiTestCase):
-    """What a client finds out first."""
+    """The version documents."""
 
     hosts = ()
 
@@ -68,12 +68,12 @@ class VersionsTest(base.ApiTestCase):
 
 
 class MicroversionTest(base.ApiTestCase):
-    """Which version is spoken."""
+    """The microversion of a request."""
 
     hosts = ()
 
     def effective_version(self, **headers):
-        """Return the version in which a reply is."""
+        """Return the version of the reply."""
         named = {k.replace('_', '-'): v for k, v in headers.items()}
         reply = self.user.get('/servers', headers=named)
         self.assertEqual(200, reply.status, reply.body)
@@ -154,7 +154,7 @@ class MicroversionTest(base.ApiTestCase):
 
 
 class RequestIdTest(base.ApiTestCase):
-    """Every reply can be found in a log."""
+    """Request ids, which connect a reply with the logs."""
 
     hosts = ()
 
@@ -202,7 +202,7 @@ class RequestIdTest(base.ApiTestCase):
 
 
 class ProjectInUrlTest(base.ApiTestCase):
-    """The project may stand in the URL."""
+    """The project in the URL."""
 
     hosts = ()
 
@@ -241,7 +241,7 @@ class ProjectInUrlTest(base.ApiTestCase):
 
 
 class UnauthenticatedTest(base.ApiTestCase):
-    """Without a token there is nothing but the versions."""
+    """Without a token only the version documents are visible."""
 
     hosts = ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is let through, and how a refusal reads."""
+"""Validation of bodies, queries and patterns, and the error texts."""
 
 import datetime
 

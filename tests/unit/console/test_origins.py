@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From which pages a browser may connect."""
+"""The origins whose pages may connect."""
 
 from minova.console import origins
 from tests import base
 
 
 class OriginsTest(base.TestCase):
-    """Origin against Host, the page's URL and what is allowed."""
+    """Origin against Host, the page's URL and the allowed origins."""
 
     def setUp(self):
         super().setUp()
@@ -25,7 +25,7 @@ class OriginsTest(base.TestCase):
             ('https://screens.example.org', 'proxy:6080', True),
             ('http://proxy:6081', 'proxy:6080', False),
             ('http://proxy', 'proxy:6080', False),
-            # Of another scheme than the page's is of another origin.
+            # Another scheme is another origin.
             ('http://screens.example.org', 'proxy:6080', False),
             ('https://screens.example.org:8443', 'proxy:6080', False),
             ('https://example.org', 'proxy:6080', False),
@@ -47,7 +47,7 @@ class OriginsTest(base.TestCase):
         self.assertTrue(origins.is_allowed('https://a.org', 'proxy'))
         self.assertTrue(origins.is_allowed('http://b:81', 'proxy'))
         self.assertFalse(origins.is_allowed('http://a.org', 'proxy'))
-        # What is no URL allows nobody.
+        # A malformed URL allows no origin.
         self.config('vnc', allowed_origins=['*', ''])
         self.assertFalse(origins.is_allowed('https://c.org', 'proxy'))
         self.assertFalse(origins.is_allowed('null', 'proxy'))

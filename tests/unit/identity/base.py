@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A directory, a clock that can be set, and an application to ask.
-
-For the tests of both companion services.
-"""
+"""A directory, a clock, and the application over HTTP."""
 
 import datetime
 import os
@@ -20,7 +17,7 @@ from minova import exception
 
 
 class SetClock(clock.Clock):
-    """The machine's time, moved by what is slept and what a test wants."""
+    """A clock that sleeps and tests advance."""
 
     def __init__(self):
         self.ahead = datetime.timedelta()
@@ -52,7 +49,7 @@ class TestCase(testtools.TestCase):
         self.clock = SetClock()
         self.addCleanup(clock.install, clock.install(self.clock))
         self.config = self.useFixture(config_fixture.Config(conf.CONF))
-        # Whatever a configuration file of this machine says.
+        # Ignore the configuration files of this machine.
         self.config.conf([], default_config_files=[])
 
     def file(self, *names):
@@ -71,11 +68,7 @@ class _Auth:
 
 
 def client(routes, error_body, who):
-    """Return a client of an application as the composer makes it.
-
-    ``who`` makes of a request what is in ``req.context.caller``. What is no
-    error of Minova's is not turned into an answer: the test fails with it.
-    """
+    """Return a client of the application."""
 
     def refuse(req, resp, error, params):
         resp.status = falcon.code_to_http_status(error.status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file is as it was or as it was to become, never between."""
+"""A crash leaves a file either unchanged or complete."""
 
 import os
 

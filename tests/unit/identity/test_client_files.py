@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stock client is given to log in with."""
+"""clouds.yaml and openrc."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import yaml
 from minova.identity import client_files
 from tests.unit.identity import base
 
-#: A shell and a YAML reader would both make something else of it.
+#: Characters with a meaning in a shell and in YAML.
 PASSWORD = 'a\'b"c$d `e` \\f: #g'
 URL = 'http://127.0.0.1:8774'
 

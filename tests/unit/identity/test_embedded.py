@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who there is, and when a token is good."""
+"""Users, projects and roles, and the validity of tokens."""
 
 import base64
 import datetime
@@ -122,7 +122,7 @@ class DamagedTest(base.TestCase):
 
 
 class StoreTestCase(base.TestCase):
-    """Starts from a copy of one directory: making it takes a while."""
+    """Starts from a copy of one directory, because creation is slow."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded Identity v3, asked over HTTP as clients ask it."""
+"""The embedded Identity v3 over HTTP."""
 
 import datetime
 import http
@@ -198,7 +198,7 @@ class LoginTest(RoutesTestCase):
             self.body({'project': {'name': 'admin', 'domain': DEFAULT}}),
         ):
             message = self.assert_error(401, self.login(body))
-            # What exists is not told.
+            # The reply does not reveal which users exist.
             self.assertEqual(
                 'The request you have made requires authentication.', message
             )

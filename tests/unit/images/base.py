@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images to upload, people who do it, and a crash at any point."""
+"""Test images, callers, and a crash at any system call."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ RAW = b'\x00' * 510 + b'\x55\xaa' + b'disk' * 1000
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """Who asks."""
+    """A caller."""
 
     project_id: str | None
     is_admin: bool = False
@@ -38,7 +38,7 @@ def qcow2(
     features=0,
     magic=b'QFI\xfb',
 ):
-    """Return a file with a qcow2 header that says this."""
+    """Return a file with a qcow2 header of these values."""
     head = struct.pack(
         '>4sIQIIQI', magic, version, *backing, cluster_bits, size, encryption
     )
@@ -49,7 +49,7 @@ def qcow2(
 
 
 def sums(data):
-    """Return what an image says of its data."""
+    """Return the image fields for its data."""
     return {
         'size': len(data),
         'checksum': hashlib.md5(data).hexdigest(),
@@ -94,7 +94,7 @@ class TestCase(base.TestCase):
         self.store = embedded.EmbeddedImages(self.file('images'))
 
     def add(self, data=None, **changes):
-        """Keep an image, with data if some is given; return it."""
+        """Add an image, with data if given; return it."""
         made = image(**changes)
         self.store.add(made)
         if data is not None:

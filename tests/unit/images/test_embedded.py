@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory of images: what is seen, and what a crash leaves."""
+"""The directory of images: visibility, uploads and crashes."""
 
 import dataclasses
 import io
@@ -20,7 +20,7 @@ from tests.unit.images import base
 
 
 class Killed(BaseException):
-    """The process ends here: nothing after it runs."""
+    """The process dies here: no later code runs."""
 
 
 class DocumentTest(identity_base.TestCase):
@@ -394,7 +394,7 @@ class UploadTest(base.TestCase):
 
 
 class Gate(io.BytesIO):
-    """A body that stops in the middle until it is let go on."""
+    """A body that blocks in the middle until it is released."""
 
     def __init__(self, data):
         super().__init__(data)
@@ -409,7 +409,7 @@ class Gate(io.BytesIO):
 
 
 class ConcurrencyTest(base.TestCase):
-    """Others do something while data comes in."""
+    """Other requests during an upload."""
 
     def setUp(self):
         super().setUp()
@@ -460,7 +460,7 @@ class ConcurrencyTest(base.TestCase):
 
     def test_a_deleted_image_does_not_come_back(self):
         self.store.delete(self.image.id)
-        # Its id is not free yet: the data would become the new image's.
+        # The id is not free yet: the data would belong to the new image.
         self.assertRaises(
             exception.Conflict,
             self.store.add,
@@ -479,12 +479,12 @@ class ConcurrencyTest(base.TestCase):
 
 
 class CrashTest(base.TestCase):
-    """Nothing a crash leaves is an active image with wrong data."""
+    """No crash leaves an active image with wrong data."""
 
     CALLS = ('fsync', 'replace', 'unlink', 'open', 'fchmod')
 
     def _killed_at(self, number, act):
-        """Run ``act`` up to its n-th call of the system; tell if it ended."""
+        """Run ``act`` up to its n-th system call; return whether it ended."""
         left = [number]
 
         def counted(call):
@@ -532,7 +532,7 @@ class CrashTest(base.TestCase):
             shown = self.store.show(base.OWNER, image.id)
             names = os.listdir(self.file('images'))
             if shown.status == 'active':
-                # Only said once the data was there; a retry is refused.
+                # Active only with data on disk; a retry is refused.
                 self.store.download(base.OWNER, image.id, self.file('copy'))
                 self.assertEqual(base.RAW, self.read('copy'))
                 break

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of a Glance, against real HTTP: the embedded services'."""
+"""The Glance client, against the embedded image service over HTTP."""
 
 import contextlib
 import json
@@ -29,16 +29,16 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
     daemon_threads = False
 
     def handle_error(self, request, client_address):
-        """A client that hangs up is part of the test."""
+        """Clients that disconnect are part of the tests."""
 
 
 class _Handler(simple_server.WSGIRequestHandler):
     def log_message(self, *arguments):
-        """Nobody reads it."""
+        """Discard the log."""
 
 
 class Trouble:
-    """WSGI middleware that does to the n-th next request what it is told."""
+    """WSGI middleware that disturbs the n-th next request."""
 
     def __init__(self, app):
         self.app = app
@@ -54,7 +54,7 @@ class Trouble:
 
 
 def answering(status, body=b'', kind='application/json'):
-    """Return a trouble: another answer."""
+    """Return a disturbance: another reply."""
 
     def trouble(app, environ, start_response):
         start_response(status, [('Content-Type', kind)])
@@ -64,12 +64,12 @@ def answering(status, body=b'', kind='application/json'):
 
 
 def no_fault(app, environ, start_response):
-    """Let it pass."""
+    """Pass the request on."""
     return app(environ, start_response)
 
 
 def full_body(app, environ):
-    """Return all the data of an answer."""
+    """Return all the data of a reply."""
     with contextlib.closing(app(environ, lambda *arguments: None)) as answer:
         return b''.join(answer)
 
@@ -82,7 +82,7 @@ def breaking_off(app, environ, start_response):
 
 
 def corrupting(change):
-    """Return a trouble: other data than Glance has."""
+    """Return a disturbance: other data than Glance has."""
 
     def trouble(app, environ, start_response):
         whole = change(full_body(app, environ))
@@ -479,7 +479,7 @@ class DownloadTest(GlanceTestCase):
                 corrupting(change),
             ]
             self.assertIn(text, self.refused(exception.OperationFailed))
-        # The same data would come again.
+        # Another attempt would get the same data.
         self.assertEqual([], self.clock.slept)
 
     def test_the_sums_that_an_image_has(self):

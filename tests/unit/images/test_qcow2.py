@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which qcow2 headers are taken."""
+"""Accepted and refused qcow2 headers."""
 
 from minova import exception
 from minova.images import qcow2
@@ -24,7 +24,7 @@ class Qcow2Test(identity_base.TestCase):
             qcow2.virtual_size(base.qcow2(features=features))
 
     def test_version_2_has_no_features(self):
-        # What stands there in version 2 is something else.
+        # In version 2 these bytes have another meaning.
         qcow2.virtual_size(base.qcow2(version=2, features=4))
 
     def test_another_file_behind_it(self):

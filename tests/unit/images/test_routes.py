@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded Image v2, asked over HTTP as clients ask it."""
+"""The embedded Image v2 over HTTP."""
 
 import http
 import json
@@ -132,7 +132,7 @@ class VersionTest(RoutesTestCase):
         schema = self.request('GET', '/image/v2/schemas/image').json
         self.assertEqual('image', schema['name'])
         self.assertIn('raw', schema['properties']['disk_format']['enum'])
-        # What is shown of an image is described.
+        # The schema describes every attribute of an image.
         self.assertLessEqual(set(self.made()), set(schema['properties']))
         schema = self.request('GET', '/image/v2/schemas/images').json
         self.assertEqual('images', schema['name'])

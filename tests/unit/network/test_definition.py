@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network may be, and those that the configuration names."""
+"""Definition of networks, and the configured ones."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from tests import base
 
 
 class DefineTest(base.TestCase):
-    """Words and what they mean."""
+    """Settings and their meaning."""
 
     def define(self, **words):
         given = {'cidr': '10.0.0.0/24', 'bridge': 'br0'} | words
@@ -120,7 +120,7 @@ class DefineTest(base.TestCase):
 
 
 class DatabaseTestCase(base.TestCase):
-    """A database."""
+    """Base class: a database."""
 
     def setUp(self):
         super().setUp()
@@ -140,7 +140,7 @@ class DatabaseTestCase(base.TestCase):
 
 
 class SeveralNetworksTest(DatabaseTestCase):
-    """Networks beside each other."""
+    """Several networks."""
 
     def test_networks_do_not_overlap(self):
         made = self.make('one', '10.0.0.0/16')
@@ -199,7 +199,7 @@ class SeveralNetworksTest(DatabaseTestCase):
 
 
 class ConfiguredTest(DatabaseTestCase):
-    """Networks that the configuration names."""
+    """Networks in the configuration."""
 
     LINE = 'name=private, cidr=10.0.0.0/24, bridge=br0, dns=9.9.9.9 1.1.1.1'
 

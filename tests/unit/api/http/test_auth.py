@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking, by each strategy; and the services that come along."""
+"""Authentication by each strategy, and the embedded services."""
 
 import sys
 import types
@@ -18,7 +18,7 @@ from tests import base
 
 
 class NoDatabase:
-    """Tells what it is asked for whom."""
+    """A resource that shows the caller of a request."""
 
     def read(self, work):
         raise exception.NotFound('nothing is here')
@@ -38,7 +38,7 @@ def backend():
 
 
 class AuthTestCase(base.TestCase):
-    """An application over nothing."""
+    """An application without database and bus."""
 
     def client(self, identity=None, images=None):
         made = app.make_app(backend(), identity, images)
@@ -56,7 +56,7 @@ class _After:
 
 
 class KeystoneTest(AuthTestCase):
-    """keystonemiddleware's headers."""
+    """The headers of keystonemiddleware."""
 
     def setUp(self):
         super().setUp()
@@ -102,7 +102,7 @@ class KeystoneTest(AuthTestCase):
                 headers={'X-Identity-Status': status, 'X-User-Id': 'u'},
             )
             self.assertEqual(401, result.status_code)
-            # keystonemiddleware says where to get a token.
+            # keystonemiddleware adds the URL of Keystone.
             self.assertNotIn('WWW-Authenticate', result.headers)
 
     def test_middleware_wraps_the_application(self):
@@ -123,7 +123,7 @@ class KeystoneTest(AuthTestCase):
             else:
                 sys.modules['keystonemiddleware.auth_token'] = before
         self.assertIs(inner, outer.app)
-        # Else nobody could see the version documents.
+        # The version documents need no authentication.
         self.assertIs(True, outer.conf['delay_auth_decision'])
         self.assertIs(CONF, outer.conf['oslo_config_config'])
 
@@ -159,7 +159,7 @@ class NoneTest(AuthTestCase):
 
 
 class EmbeddedTest(AuthTestCase):
-    """Our own identity and image services."""
+    """The embedded identity and image services."""
 
     def setUp(self):
         super().setUp()
@@ -246,7 +246,7 @@ class EmbeddedTest(AuthTestCase):
 
 
 class WsgiAppTest(base.TestCase):
-    """The application for other servers."""
+    """The application for other WSGI servers."""
 
     def test_application_is_built_once(self):
         made = []
