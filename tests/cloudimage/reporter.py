@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run in the guest: tells on its console what cloud-init has made of it.
+"""Runs in the guest: reports the results of cloud-init on the console.
 
-It waits until cloud-init is done, and writes lines of JSON, in base64 and
-several times: the kernel and others write in between.
+It waits for the end of cloud-init and writes lines of JSON in base64. It
+repeats each line, because the kernel and others write in between.
 """
 
 import base64
@@ -19,19 +19,19 @@ _RESULT = pathlib.Path('/run/cloud-init/result.json')
 
 
 def said(*words):
-    """Return what a program says."""
+    """Return the output of a program."""
     done = subprocess.run(words, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def read(path):
-    """Return what a file says, nothing if there is none."""
+    """Return the content of a file, '' if it is missing."""
     file = pathlib.Path(path)
     return file.read_text(encoding='utf-8').strip() if file.exists() else ''
 
 
 def login():
-    """Log in with the key, as from outside; return who one is with sudo."""
+    """Log in with the key over SSH; return the user name under sudo."""
     for _ in range(30):
         name = said(
             *('ssh', '-i', '/root/key', '-o', 'BatchMode=yes'),
@@ -45,7 +45,7 @@ def login():
 
 
 def report():
-    """Return all that there is to tell."""
+    """Return the whole report."""
     result = json.loads(_RESULT.read_text(encoding='utf-8'))['v1']
     known = json.loads(read('/run/cloud-init/instance-data-sensitive.json'))
     root = os.statvfs('/')
@@ -71,7 +71,7 @@ if __name__ == '__main__':
     while not _RESULT.exists():
         time.sleep(1)
     found = json.dumps(report()).encode()
-    # Who reads this may cut the power.
+    # The reader may cut the power after this line.
     os.sync()
     for _ in range(_TIMES):
         with open('/dev/ttyS0', 'wb', buffering=0) as console:

@@ -22,8 +22,8 @@ from tests.integration.qemu import QemuTestCase
 
 ADDRESS = '10.0.2.77'
 _GIB = 1 << 30
-#: Seconds for a boot, with other guests beside it.
-_PATIENCE = 900
+#: Seconds for a boot while other guests run.
+_BOOT_TIMEOUT = 900
 _REPORT = re.compile(r'REPORT ([A-Za-z0-9+/=]+)\r?\n')
 _REPORTER = pathlib.Path(__file__).with_name('reporter.py')
 _PER_BOOT = """\
@@ -33,7 +33,7 @@ exec systemd-run --no-block /usr/local/bin/reporter
 
 
 def user_data(private_key):
-    """Return what the guest is to do, by which it is seen from outside."""
+    """Return the user data whose effects the guest reports."""
     scripts = '/var/lib/cloud/scripts/per-boot'
     files = (
         ('/usr/local/bin/reporter', '0755', _REPORTER.read_text()),
@@ -53,9 +53,9 @@ def user_data(private_key):
 
 
 class CloudInitTest(QemuTestCase):
-    """From the first boot through a reboot to another host."""
+    """First boot, reboot, and migration to another host."""
 
-    time_limit = 4 * _PATIENCE
+    time_limit = 4 * _BOOT_TIMEOUT
 
     def setUp(self):
         super().setUp()
@@ -73,12 +73,12 @@ class CloudInitTest(QemuTestCase):
         self.addOnException(self._show_consoles)
 
     def start_compute(self, host, wait=True, **more):
-        # It is asked to switch itself off, and that takes its time, too.
+        # The guest shuts down on request, which takes time.
         patience = {'compute': {'shutdown_timeout': 180}}
         return super().start_compute(host, wait, **(patience | more))
 
     def consoles(self):
-        """Yield what is on the consoles of all hosts."""
+        """Yield the console logs of all hosts."""
         for host in self.rig.hosts:
             folder = pathlib.Path(self.rig.instances_path(host))
             for path in folder.glob('*/console.log'):
@@ -90,7 +90,7 @@ class CloudInitTest(QemuTestCase):
             self.addDetailUniqueName('console', shown)
 
     def reports(self):
-        """Yield all that the guest reported, wherever it was."""
+        """Yield the reports of the guest on all hosts."""
         for console in self.consoles():
             for text in _REPORT.findall(console):
                 try:
@@ -99,7 +99,7 @@ class CloudInitTest(QemuTestCase):
                     continue  # somebody else wrote in between
 
     def wait_for_report(self):
-        """Return what the guest reports of a boot of which it had not."""
+        """Return the report of a boot that is not in ``known``."""
         found = []
 
         def reported():
@@ -108,7 +108,7 @@ class CloudInitTest(QemuTestCase):
             )
             return found
 
-        self.wait_for(reported, _PATIENCE)
+        self.wait_for(reported, _BOOT_TIMEOUT)
         self.seen.add(found[0]['boot'])
         return found[0]
 
@@ -133,14 +133,14 @@ class CloudInitTest(QemuTestCase):
         self.assert_configured(uuid, first, key['public_key'])
         self.assert_size(first, 3)
 
-        # The same again: nothing is done that is done once.
+        # After a reboot cloud-init repeats no once-only module.
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
         self.user.wait(uuid, 'ACTIVE', 300)
         second = self.wait_for_report()
         self.assert_configured(uuid, second, key['public_key'])
         self.assert_same_instance(first, second)
 
-        # And on another host, with a larger disk.
+        # On another host, with a larger disk.
         before = self.user.host(uuid)
         self.user.resize(uuid, 'debian4')
         self.user.wait(uuid, 'VERIFY_RESIZE', 600)
@@ -155,7 +155,7 @@ class CloudInitTest(QemuTestCase):
         self.assert_nothing_left()
 
     def assert_configured(self, uuid, emitted, public_key):
-        """It is what the config drive says."""
+        """The guest has the settings of the config drive."""
         self.assertEqual([], emitted['errors'])
         self.assertEqual('web-1', emitted['hostname'])
         self.assertEqual(uuid, emitted['instance'])
@@ -180,7 +180,7 @@ class CloudInitTest(QemuTestCase):
         self.assertEqual(
             (ADDRESS, 24), (address['local'], address['prefixlen'])
         )
-        # Nobody was asked for it.
+        # The guest sent no request for it.
         self.assertNotIn('dynamic', address)
         (way,) = [one for one in emitted['routes'] if one['dst'] == 'default']
         self.assertEqual(
@@ -189,7 +189,7 @@ class CloudInitTest(QemuTestCase):
         self.assertIn(f'({link["ifname"]}): 10.0.2.3', emitted['dns'])
 
     def assert_same_instance(self, first, other):
-        # Else it would have made itself another one.
+        # Otherwise cloud-init would have generated another one.
         self.assertEqual(first['host_key'], other['host_key'])
         self.assertNotEqual(first['boot'], other['boot'])
 

@@ -61,7 +61,7 @@ class ListTest(LedgerTestCase):
             'notifications', 'list', '--unpublished'
         ).splitlines()
         self.assertEqual(
-            [(str(row.seq), 'waiting') for row in self.rows(one)[9:]],
+            [(str(row.seq), 'unpublished') for row in self.rows(one)[9:]],
             [(line.split()[1], line.split()[6]) for line in lines],
         )
 
@@ -246,7 +246,7 @@ class ReplayTest(LedgerTestCase):
         self.patch(type(oslo_bus.OsloBus()), 'is_local', True)
         code, _, err = self.run_manage('notifications', 'replay', '--all')
         self.assertEqual(2, code)
-        self.assertIn('within one process', err)
+        self.assertIn('limited to one process', err)
 
 
 class VerifyTest(LedgerTestCase):

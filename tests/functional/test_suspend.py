@@ -81,7 +81,7 @@ class SuspendTest(base.FlowTestCase):
         self.assertTrue(self.cloud.driver('a').has_managed_save(uuid))
         text = self.cloud.fault(uuid)['message']
         self.assertIn('cannot allocate memory', text)
-        self.assertIn('reboot it hard', text)
+        self.assertIn('hard reboot it', text)
         self.cloud.begin('resume', uuid)
         self.assert_ended(uuid, states.ACTIVE)
         self.assertEqual(boot, self.guest(uuid).boot)

@@ -21,7 +21,7 @@ from tests.fixtures.rig_chaos_cloud import RigChaosCloud
 from tests.fixtures.chaos_cloud import DATABASES
 from tests.fixtures.chaos_cloud import ChaosCloud
 
-#: The hosts that there are trials for.
+#: The cloud class of each kind of hosts.
 CLOUDS = {'fake': ChaosCloud, 'qemu': RigChaosCloud}
 
 
@@ -49,7 +49,7 @@ def _print(text):
 
 
 def main():
-    """Run rounds until the time is up or a invariant is broken."""
+    """Run rounds until the time is up or an invariant is violated."""
     arguments = _arguments()
     seed = arguments.seed or str(time.time_ns())
     CONF([], project='minova', default_config_files=[])
@@ -65,8 +65,8 @@ def main():
                 _print(cloud.report(violations))
                 return 1
             _print(
-                f'{cloud.nemesis.fault_count} things were broken, '
-                f'answers {cloud.client_pool.answers}: no invariant is broken.'
+                f'{cloud.nemesis.fault_count} faults were injected, '
+                f'answers {cloud.client_pool.answers}: no violations.'
             )
     shutil.rmtree(directory)
     return 0

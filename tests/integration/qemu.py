@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real guests: libvirt, QEMU, a guest that counts, and services as processes.
+"""The base of tests with real guests: libvirt, QEMU and real services.
 
-What the guest says on its console shows that it is the same guest, with the
-same memory and disk, wherever it was moved. The hosts are those of a rig.
+The console of the counting guest shows that it is the same guest with the same
+memory and disk after a migration. The hosts are those of a rig.
 """
 
 from testtools import content
@@ -26,7 +26,7 @@ class QemuTestCase(base.TestCase):
     time_limit = 400
     shared = False
     tls = False
-    #: What is said to the conductor.
+    #: The options of the conductor.
     conductor: dict = {}
 
     def setUp(self):
@@ -74,7 +74,7 @@ class QemuTestCase(base.TestCase):
             self.addDetailUniqueName(name, log)
 
     def make_image(self, words=''):
-        """Make the image of the guest that counts."""
+        """Create the image of the counting guest."""
         made = self.rig.guest
         parts = {}
         for part, path in (('kernel', made.kernel), ('ramdisk', made.ramdisk)):
@@ -84,7 +84,7 @@ class QemuTestCase(base.TestCase):
         self.user.image(bytes(_MIB), os_command_line=command_line, **parts)
 
     def boot(self, words='', **more):
-        """Return a server that counts, and the host that it is on."""
+        """Return a server with the counting guest, and its host."""
         self.make_image(words)
         uuid = self.user.boot(**more)
         host = self.user.host(uuid)
@@ -96,7 +96,7 @@ class QemuTestCase(base.TestCase):
         return found
 
     def live_migrate(self, uuid):
-        """Move a server; return where it is then."""
+        """Migrate a server; return its new host."""
         before = self.user.host(uuid)
         self.user.live_migrate(uuid)
         self.user.wait(uuid, 'ACTIVE', 120)
@@ -105,13 +105,13 @@ class QemuTestCase(base.TestCase):
         return host
 
     def migration(self, uuid):
-        """Return the path of the migration that a server is in."""
+        """Return the API path of the running migration of a server."""
         path = f'/servers/{uuid}/migrations'
         (move,) = self.user.request('GET', path)['migrations']
         return f'{path}/{move["id"]}'
 
     def force(self, uuid):
-        """Have a live migration forced to its end."""
+        """Force a live migration to complete."""
         path = f'{self.migration(uuid)}/action'
         self.user.request('POST', path, {'force_complete': None})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses where many may write at the same time, on every database."""
+"""Concurrent allocation of addresses, on every database."""
 
 import os
 import threading
@@ -36,7 +36,7 @@ def context():
 
 
 class NetworksMixin:
-    """What must hold on each of them."""
+    """The tests for each database."""
 
     POOL = 20
 
@@ -60,7 +60,7 @@ class NetworksMixin:
         return made
 
     def create(self, wanted=None):
-        """Begin a server as the api does; return its id."""
+        """Begin a create as the API does; return the server id."""
 
         def work(connection):
             service = network.load()
@@ -84,7 +84,7 @@ class NetworksMixin:
         return ports.write_with_retry(self.database, work)
 
     def delete(self, uuid):
-        """Let a server end as a force-delete does."""
+        """End a server as a force-delete does."""
         begin.begin(
             self.database,
             context(),
@@ -98,7 +98,7 @@ class NetworksMixin:
         return self.database.read(ports.list_all)
 
     def together(self, count, work):
-        """Run ``work`` in as many threads; return what it raised."""
+        """Run ``work`` in several threads; return the errors."""
         errors = []
 
         def run():
@@ -115,7 +115,7 @@ class NetworksMixin:
         return errors
 
     def assert_whole(self, count):
-        """So many addresses are held, each by a server that has it."""
+        """``count`` addresses are allocated, each to its own server."""
         held = self.held()
         self.assertEqual(count, len(held))
         for name in ('address', 'mac'):
@@ -227,7 +227,7 @@ class NetworksMixin:
         for _ in range(self.POOL - 1):
             self.create(wanted)
         self.patch(ports, 'list_used_addresses', used)
-        # Blind, it finds the only free address now and then.
+        # With an empty result the code picks a used address most times.
         self.create(wanted)
         self.assert_whole(self.POOL)
         self.assertRaises(exception.NoMoreAddresses, self.create, wanted)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The all-in-one as a user meets it: a process, and the stock client."""
+"""The all-in-one as a process, with the openstack client."""
 
 import concurrent.futures
 import glob
@@ -21,7 +21,7 @@ from tests import base
 from tests.fixtures.processes import Service
 
 _OPENSTACK = os.path.join(os.path.dirname(sys.executable), 'openstack')
-#: A command line a line in JSON, and so for each its exit code and words.
+#: Reads a JSON command line per line; writes exit code and output.
 _LOOP = """
 import contextlib, io, json, sys
 from openstackclient import shell
@@ -105,14 +105,14 @@ _NOT_OFFERED = (
 
 
 class AllInOneTestCase(base.TestCase):
-    """A data directory, and who runs over it."""
+    """A data directory and its processes."""
 
     def setUp(self):
         super().setUp()
         self.data = os.path.join(self.directory, 'data')
 
     def start(self, *arguments):
-        """Start it; return it when it is ready."""
+        """Start the all-in-one; return the process when it is ready."""
         service = Service(
             'allinone',
             'allinone',
@@ -125,13 +125,13 @@ class AllInOneTestCase(base.TestCase):
         return service
 
     def start_again(self, service):
-        """Start one that has ended; return when it is ready."""
+        """Restart an ended process; return when it is ready."""
         before = service.log_text().count('timeline SERVER_ID')
         service.start()
         service.wait_for('timeline SERVER_ID', before + 1)
 
     def refused(self, *arguments):
-        """Run one that cannot start; return the last line that it says."""
+        """Run a process that cannot start; return its last output line."""
         ended = subprocess.run(
             [sys.executable, '-m', 'minova.cmd.allinone', *arguments],
             capture_output=True,
@@ -147,7 +147,7 @@ class AllInOneTestCase(base.TestCase):
         return last
 
     def connect(self):
-        """Return the cloud as the stock library sees it."""
+        """Return an openstacksdk connection to the cloud."""
         files = [os.path.join(self.data, 'clouds.yaml')]
         region = loader.OpenStackConfig(config_files=files).get_one('minova')
         cloud = openstack.connection.Connection(config=region)
@@ -164,7 +164,7 @@ class AllInOneTestCase(base.TestCase):
         )
 
     def wait(self, cloud, server, status='ACTIVE'):
-        """Wait until nothing goes on with a server; return it."""
+        """Wait until a server has no task state; return it."""
         until = base.clock.monotonic() + 60
         while True:
             server = cloud.compute.get_server(server)
@@ -175,13 +175,13 @@ class AllInOneTestCase(base.TestCase):
             base.clock.sleep(0.05)
 
     def guests(self, server):
-        """Return the hosts whose hypervisor has the guest of a server."""
+        """Return the hosts that have the guest of a server."""
         found = glob.glob(f'{self.data}/embedded/*/guests/{server.id}')
         return [pathlib.Path(path).parts[-3] for path in found]
 
 
 class StartTest(AllInOneTestCase):
-    """How it starts, what it says, what it leaves."""
+    """Start, output and leftovers of the process."""
 
     def test_arguments_that_cannot_be_meant(self):
         file = os.path.join(self.directory, 'file')
@@ -234,7 +234,7 @@ class StartTest(AllInOneTestCase):
             self.assertRegex(shown, rf'(?m)^{host} +up +enabled ')
 
     def _keeps_secrets(self):
-        """Nobody else can read a file in which the password is."""
+        """Only the owner can read files with the password."""
         data = pathlib.Path(self.data)
         self.assertEqual(0o700, stat.S_IMODE(data.stat().st_mode))
         password = (data / 'identity' / 'admin-password').read_bytes().strip()
@@ -248,7 +248,7 @@ class StartTest(AllInOneTestCase):
         self.assertTrue((data / 'minova.conf').is_file())
 
     def _one_of_a_kind(self, url):
-        """Neither the directory nor the port is shared."""
+        """A second process may use neither the directory nor the port."""
         line = self.refused(f'--data-dir={self.data}', '--port=0')
         self.assertIn(f'another minova-allinone uses {self.data}', line)
         self.assertIn('give another --data-dir', line)
@@ -294,7 +294,7 @@ class StartTest(AllInOneTestCase):
         cloud = self.connect()
         self.assertEqual(hosts[first.id], self.wait(cloud, first).compute_host)
         self.wait(cloud, second, 'SHUTOFF')
-        # Only a guest that runs can be asked to restart.
+        # A soft reboot needs a running guest.
         cloud.compute.reboot_server(first, 'SOFT')
         self.wait(cloud, first)
         service.kill()
@@ -312,10 +312,10 @@ class StartTest(AllInOneTestCase):
 
 
 class Shell(fixtures.Fixture):
-    """The stock client, given one command after the other.
+    """The openstack client in one process for many commands.
 
-    To load it takes seconds, so that is done once. Everything else is done
-    for each command as if it were a process of its own.
+    Loading the client takes seconds and is done once. Everything else runs
+    for each command, as in a process of its own.
     """
 
     def __init__(self, environment):
@@ -337,21 +337,21 @@ class Shell(fixtures.Fixture):
         self._process.communicate()
 
     def send(self, command):
-        """Let it begin with a command."""
+        """Start a command."""
         self._process.stdin.write(f'{json.dumps(shlex.split(command))}\n')
         self._process.stdin.flush()
 
     def receive(self):
-        """Return the exit code of the command and what it said."""
+        """Return the exit code and the output of the command."""
         return json.loads(self._process.stdout.readline())
 
     def run(self, command):
-        """Return the exit code of a command and what it says."""
+        """Run a command; return its exit code and output."""
         self.send(command)
         return self.receive()
 
     def table(self, command):
-        """Return what a command shows, as data."""
+        """Run a command with JSON output; return the data."""
         code, said = self.run(f'{command} -f json')
         if code != 0:
             raise AssertionError(f'{command}: {said}')
@@ -359,7 +359,7 @@ class Shell(fixtures.Fixture):
 
 
 class StockClientTest(AllInOneTestCase):
-    """What a user does with the ``openstack`` command."""
+    """User actions with the ``openstack`` command."""
 
     def setUp(self):
         super().setUp()
@@ -377,12 +377,12 @@ class StockClientTest(AllInOneTestCase):
         self.addCleanup(self.assert_calm)
 
     def assert_calm(self):
-        """Nothing that the client did was unexpected."""
+        """The log has no server error and no traceback."""
         for text in (' ERROR ', 'Traceback'):
             self.assertNotIn(text, self.service.log_text())
 
     def openstack(self, *arguments):
-        """Run one command as a process; return its exit code and words."""
+        """Run one command as a process; return its exit code and output."""
         ended = subprocess.run(
             [_OPENSTACK, *arguments],
             env=self.environment,
@@ -407,11 +407,11 @@ class StockClientTest(AllInOneTestCase):
         return self.shell.table(f'server show {name}')
 
     def done(self, command):
-        """A command does what it is told, and says nothing."""
+        """A command succeeds without output."""
         self.assertEqual([0, ''], self.shell.run(command), command)
 
     def refused(self, command, text):
-        """A command ends with 1 and a text; `` * `` stands for anything."""
+        """A command exits with 1 and this text; `` * `` is a wildcard."""
         code, said = self.shell.run(command)
         self.assertNotRegex(said, _IS_BROKEN, command)
         pattern = '.*'.join(map(re.escape, text.split(' * ')))
@@ -465,7 +465,7 @@ class StockClientTest(AllInOneTestCase):
         self.assertIn({'Resource': 'instances', 'Limit': -1}, quota)
 
     def _make_two(self):
-        """Two at a time: the client looks only every five seconds."""
+        """Run two commands at once: the client polls every five seconds."""
         other = self.other = self.useFixture(Shell(self.environment))
         make = 'server create --image tiny --flavor m1.tiny --wait -f json'
         self.shell.send(f'{make} --nic none one')
@@ -503,7 +503,7 @@ class StockClientTest(AllInOneTestCase):
         self.assertEqual({'node1', 'node2'}, {row['Host'] for row in listed})
 
     def _resize_and_confirm(self):
-        """Meanwhile the other one restarts."""
+        """The other server reboots meanwhile."""
         shell, other = self.shell, self.other
         source = self.show('one')['OS-EXT-SRV-ATTR:host']
         for first, second in (
@@ -588,7 +588,7 @@ class StockClientTest(AllInOneTestCase):
         )
 
     def _out_of_service(self):
-        """A host that is out of service is given nothing."""
+        """A disabled host gets no servers."""
         host = self.show('one')['OS-EXT-SRV-ATTR:host']
         (other,) = {'node1', 'node2'} - {host}
         self.done(
@@ -629,7 +629,7 @@ class StockClientTest(AllInOneTestCase):
         self.assertEqual(1, len(self.shell.table('server list')))
 
     def manage(self, *arguments):
-        """Run minova-manage; return what it prints."""
+        """Run minova-manage; return its output."""
         conf = os.path.join(self.data, 'minova.conf')
         return subprocess.check_output(
             [
@@ -703,7 +703,7 @@ class StockClientTest(AllInOneTestCase):
         code, _, said = self.openstack(at, 'server', 'start', 'one')
         self.assertEqual(1, code)
         self.assertIn("Cannot 'start' instance", said)
-        # Below what the client can be told: one version more is refused.
+        # The client cannot select this version; the next one is refused.
         reply = self.cloud.compute.get(
             '/servers', headers={'OpenStack-API-Version': 'compute 2.999'}
         )

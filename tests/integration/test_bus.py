@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is sent while one of those who listen ends, over a real broker."""
+"""Messages while one of two RPC servers ends, over a real broker."""
 
 import concurrent.futures
 import queue
@@ -14,7 +14,7 @@ from minova.rpc.oslo_bus import OsloBus
 from tests import base
 from tests.fixtures import servers
 
-#: A process that takes one message, says so, and never answers it.
+#: A process that receives one message, prints that, and never answers.
 _TAKES = """
 import sys, time
 from minova.conf import CONF
@@ -33,7 +33,7 @@ time.sleep(600)
 
 
 class BusTestCase(base.TestCase):
-    """Two listen to one topic, the first of which ends."""
+    """Two RPC servers on one topic, the first of which ends."""
 
     def setUp(self):
         super().setUp()
@@ -51,7 +51,7 @@ class BusTestCase(base.TestCase):
         return made
 
     def serve(self, name, late_ack=False):
-        """Have somebody listen who answers with its name."""
+        """Start an RPC server that answers with its name."""
 
         def answer(method, context, arguments):
             self.heard.append(name)
@@ -73,11 +73,11 @@ class BusTestCase(base.TestCase):
 
 
 class EndingTest(BusTestCase):
-    """The first one stops."""
+    """The first server stops."""
 
     def test_the_other_one_answers(self):
         asking = self.bus()
-        # The broker gives each message to the next one in turn.
+        # The broker delivers the messages round robin.
         first = self.serve('first')
         with concurrent.futures.ThreadPoolExecutor() as pool:
             slow = pool.submit(self.call, asking, slowly=True)
@@ -85,7 +85,7 @@ class EndingTest(BusTestCase):
             second = self.serve('second')
             self.addCleanup(second.stop)
             ending = pool.submit(first.stop)
-            # Long enough for it to take no more.
+            # After this time the server receives no more messages.
             self.assertRaises(TimeoutError, ending.result, 1)
             names = {self.call(asking) for _ in range(10)}
             self.assertEqual({'second'}, names)
@@ -103,7 +103,7 @@ class EndingTest(BusTestCase):
             asked += [pool.submit(self.call, asking) for _ in range(50)]
             names = [one.result() for one in asked]
         self.assertIn('second', names)
-        # Each was answered by the only one that had it.
+        # Each message was answered by the one server that received it.
         self.assertEqual(sorted(names), sorted(self.heard))
 
     def test_received_message_is_answered(self):
@@ -114,7 +114,7 @@ class EndingTest(BusTestCase):
 
 
 class DyingTest(BusTestCase):
-    """The first one is killed."""
+    """The first server is killed."""
 
     def setUp(self):
         super().setUp()
@@ -131,7 +131,7 @@ class DyingTest(BusTestCase):
         clock.spawn('ask', ask)
 
     def serve_in_process(self):
-        """Have a process listen that takes a message and does not answer."""
+        """Start a process that receives a message and does not answer."""
         process = subprocess.Popen(
             [sys.executable, '-c', _TAKES, self.url],
             stdout=subprocess.PIPE,
@@ -164,7 +164,7 @@ class DyingTest(BusTestCase):
         self.addCleanup(self.serve('third', late_ack=True).stop)
         second.kill()
         second.wait()
-        # What it left would come before.
+        # A redelivered message would come first.
         self.assertEqual('third', self.call(self.asking))
         self.assertEqual(['third'], self.heard)
         self.asking.abort_calls_soon()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines whose clocks are hours off, each in another direction."""
+"""Machines with clock offsets of hours in both directions."""
 
 import datetime
 import os
@@ -14,7 +14,7 @@ from tests.integration import test_cluster
 
 
 class OneMachine(clock.Clock):
-    """A machine whose clock is off by some hours."""
+    """A clock with an offset of some hours."""
 
     def __init__(self, hours):
         self._off = datetime.timedelta(hours=hours)
@@ -24,21 +24,21 @@ class OneMachine(clock.Clock):
 
 
 class ClockOffsetTest(base.TestCase):
-    """The time of day is the database's, whatever the machine says."""
+    """The services use the time of the database."""
 
     def setUp(self):
         super().setUp()
         self.addCleanup(clock.install, clock.install(clock.Clock()))
 
     def server(self, kind):
-        """Return a server, with a database of ours for this test."""
+        """Return a server with a database for this test."""
         server = servers.shared(kind)
         server.url('daytime')
         self.addCleanup(server.drop, 'daytime')
         return server
 
     def measure(self, server):
-        """Begin to use a database, as a process does."""
+        """Connect to a database as a process does."""
         made = engine.connect(CONF, server.url('daytime'))
         self.addCleanup(made.dispose)
         made.read(lambda connection: None)
@@ -62,7 +62,7 @@ class ClockOffsetTest(base.TestCase):
 
 
 class ClockSkewTest(test_cluster.ClusterTestCase):
-    """Two conductors, an api and computes that agree on nothing."""
+    """Conductors, API and computes with different clocks."""
 
     def start(self):
         for module, host, hours in (
@@ -80,7 +80,7 @@ class ClockSkewTest(test_cluster.ClusterTestCase):
         self.make_user(api.url)
 
     def skew(self, hours):
-        """Return what makes a process's clock be off."""
+        """Return the environment that gives a process a clock offset."""
         fixtures = os.path.dirname(os.path.dirname(servers.__file__))
         usual = os.environ.get('PYTHONPATH', '')
         return {
@@ -98,7 +98,7 @@ class ClockSkewTest(test_cluster.ClusterTestCase):
         user.wait(uuid, 'ACTIVE')
         user.live_migrate(uuid)
         user.wait(uuid, 'ACTIVE')
-        # A step that must be tried again waits for seconds, not for hours.
+        # A retried step waits for seconds, not for hours.
         host = user.host(uuid)
         self.world.inject_fault(host, 'remove_disks')
         user.delete(uuid)
@@ -109,7 +109,7 @@ class ClockSkewTest(test_cluster.ClusterTestCase):
         }
         self.assertEqual({'up'}, states)
         self._require_one_time(uuid)
-        # One sweeps and one publishes, all along.
+        # One conductor sweeps and one publishes the whole time.
         said = ''.join(s.log_text() for s in self.cluster.services.values())
         self.assertIn("the service uses the database's time", said)
         self.emitted(uuid)
@@ -121,7 +121,7 @@ class ClockSkewTest(test_cluster.ClusterTestCase):
             self.assertLess(abs((now - row.created_at).total_seconds()), 300)
 
     def test_leases(self):
-        # Whoever is hours ahead does not take what another one holds.
+        # A process that is hours ahead does not take a held lease.
         self.addCleanup(clock.install, clock.install(clock.Clock()))
         self.assertTrue(leases.acquire(self.database, 'x', 'first', 60))
         clock.install(OneMachine(24))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documented multi-node shape, as real processes over RabbitMQ.
+"""The documented multi-node deployment as real processes over RabbitMQ.
 
-One api, two conductors, three computes, MariaDB, and a consumer of
-notifications that knows nothing of Minova but its documentation.
+One API service, two conductors, three computes, MariaDB, and a consumer of
+notifications that uses only the documented format.
 """
 
 import os
@@ -23,12 +23,12 @@ from tests.fixtures.processes import Cluster
 from tests.fixtures.servers import process
 from tests.fixtures.user import User
 
-#: How much of each log is shown when a test fails.
+#: The characters of each log that a failed test shows.
 _LOG = 20000
 
 
 class ClusterTestCase(base.TestCase):
-    """Services over shared servers; what each test needs of them it starts."""
+    """Services on shared servers; each test starts its own services."""
 
     options: dict[str, dict[str, object]] = {}
     durable = False
@@ -58,7 +58,7 @@ class ClusterTestCase(base.TestCase):
         self.invariants = Invariants(self.database, self.world, self.listener)
 
     def _show_logs(self, exc_info):
-        """Attach what the services of a test that fails have logged."""
+        """Attach the logs of the services to a failed test."""
         for name, service in self.cluster.services.items():
             log = content.text_content(service.log_text()[-_LOG:])
             self.addDetailUniqueName(name, log)
@@ -80,7 +80,7 @@ class ClusterTestCase(base.TestCase):
         self.manage = processes.sync(self.directory, self.database_url)
 
     def start(self, conductors=2, computes=3):
-        """Start the services; return a user of the api."""
+        """Start the services; return a user of the API."""
         for number in range(conductors):
             self.cluster.start('conductor', f'c{number}', wait=False)
         for number in range(computes):
@@ -92,7 +92,7 @@ class ClusterTestCase(base.TestCase):
         self.make_user(api.url)
 
     def make_user(self, url):
-        """Become a user of an api, with what a user needs."""
+        """Return a user of an API with flavors and image."""
         self.user = User(f'{url}/v2.1', 'admin:admin')
         self.user.image()
         self.user.flavor('small', 512)
@@ -109,7 +109,7 @@ class ClusterTestCase(base.TestCase):
             base.clock.sleep(0.05)
 
     def emitted(self, uuid):
-        """Return what was told of a server, once nothing is left to tell."""
+        """Return the notifications of a server when all are published."""
         self.settled(uuid)
         count = len(self.rows(uuid))
         self.wait_for(
@@ -118,7 +118,7 @@ class ClusterTestCase(base.TestCase):
         return list(self.listener.event_names(uuid))
 
     def rows(self, uuid):
-        """Return the outbox's rows of a server."""
+        """Return the outbox rows of a server."""
         return self.database.read(lambda c: outbox.list_by_instance(c, uuid))
 
     def settled(self, uuid):
@@ -133,7 +133,7 @@ class ClusterTestCase(base.TestCase):
         )
 
     def assert_in_order(self, uuid):
-        """What was heard are the outbox's rows, in order, without gaps."""
+        """The received messages are the outbox rows in order, without gaps."""
         ids = []
         for body in self.listener.of_instance(uuid):
             if body['message_id'] not in ids:
@@ -145,7 +145,7 @@ class ClusterTestCase(base.TestCase):
         )
 
     def assert_invariants(self, uuid):
-        """What the three witnesses say of a server, once it has settled."""
+        """The invariants hold for a server when no operation runs."""
         self.wait_for(lambda: not self.invariants.unsettled({uuid}))
         self.wait_for(lambda: not self.invariants.unreceived())
         self.assertEqual(
@@ -154,7 +154,7 @@ class ClusterTestCase(base.TestCase):
 
 
 class DeploymentTest(ClusterTestCase):
-    """Every chain over the whole shape."""
+    """Every flow in the whole deployment."""
 
     mysql_driver = 'mysqldb'
 
@@ -225,7 +225,7 @@ class DeploymentTest(ClusterTestCase):
 
 
 class QuorumTest(ClusterTestCase):
-    """Quorum queues, over PostgreSQL."""
+    """Quorum queues and PostgreSQL."""
 
     options = {'oslo_messaging_rabbit': {'rabbit_quorum_queue': 'true'}}
     durable = True
@@ -247,14 +247,14 @@ class QuorumTest(ClusterTestCase):
 
 
 class KillTest(ClusterTestCase):
-    """kill -9 in the middle of things; nobody helps."""
+    """Services are killed during operations and restarted."""
 
     def setUp(self):
         super().setUp()
         self.start()
 
     def _resize_and_kill(self, method, victim, module='compute'):
-        """Kill a service while ``method`` of a driver takes its time."""
+        """Kill a service during a slow driver call ``method``."""
         uuid = self.user.boot()
         self.settled(uuid)
         source = self.user.host(uuid)
@@ -341,7 +341,7 @@ class KillTest(ClusterTestCase):
 
 
 class BrokerOutageTest(ClusterTestCase):
-    """The broker is away during an action and comes back."""
+    """The broker is down during an operation and returns."""
 
     options = {'oslo_messaging_rabbit': {'amqp_durable_queues': 'true'}}
     durable = True
@@ -364,7 +364,7 @@ class BrokerOutageTest(ClusterTestCase):
         )
         other = self.user.create()
         self.broker.stop()
-        # What begins an operation needs no broker.
+        # The begin of an operation needs no broker.
         began = base.clock.monotonic()
         third = self.user.create()
         self.assertLess(base.clock.monotonic() - began, 5)
@@ -381,7 +381,7 @@ class BrokerOutageTest(ClusterTestCase):
 
 
 class SignalsTest(ClusterTestCase):
-    """How processes start and end."""
+    """Start and end of processes."""
 
     def test_sigterm_leaves_long_steps_pending(self):
         self.start(conductors=1, computes=2)
@@ -401,7 +401,7 @@ class SignalsTest(ClusterTestCase):
             'compute', 'n0', DEFAULT={'rpc_response_timeout': patience}
         )
         self.service('conductor', 'c0').kill()
-        # It gives signs of life, each of which waits for an answer.
+        # It sends heartbeats, each of which waits for an answer.
         base.clock.sleep(2)
         began = base.clock.monotonic()
         self.assertEqual(0, compute.terminate())

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a transaction ends with, for every way in which a database fails.
+"""The outcome of a transaction for each kind of database failure.
 
-Real servers, every driver that is offered. Each way leaves the server as it
-found it; they share one, because starting one costs more than most ways.
+The tests use real servers and every supported driver. Each failure restores
+the server; all share one server, because a start takes longer than most
+failures.
 """
 
 import contextlib
@@ -20,17 +21,17 @@ from minova.db.connections import error_classes
 from tests import base
 from tests.fixtures import servers
 
-#: Seconds for which an answer is waited for. Some are counted in whole ones:
-#: by mysqlclient, and by psycopg those for making a connection.
+#: The timeout of an answer in seconds. mysqlclient rounds it to whole seconds,
+#: as psycopg does for the connect timeout.
 TIMEOUT = 1.4
-#: Seconds in which it must be told that the database is away.
+#: Seconds in which an outage of the database must be reported.
 PROMPTLY = 3.5
 
 NUMBERS = sa.table('numbers', sa.column('id'), sa.column('value'))
 
 
 class FailureModes:
-    """The ways, for one driver; mixed into test cases."""
+    """The failures, for one driver; mixed into test cases."""
 
     def setUp(self):
         super().setUp()
@@ -50,7 +51,7 @@ class FailureModes:
         )
 
     def connect(self, timeout=TIMEOUT, **options):
-        """Return another way to the database, as of another process."""
+        """Return another connection pool, as of another process."""
         usual = {'max_pool_size': 5, 'max_overflow': 5}
         self.config('database', **usual | options)
         made = engine.connect(CONF, self.url, timeout)
@@ -84,7 +85,7 @@ class FailureModes:
         return work
 
     def once(self, breaks, then=None):
-        """Return a transaction in which something breaks the first time."""
+        """Return a transaction that fails at the first attempt."""
         broken = []
 
         def work(connection):
@@ -105,7 +106,7 @@ class FailureModes:
         )
 
     def wait_until_back(self):
-        """Do something as soon as it can be done again."""
+        """Retry ``work`` until it succeeds."""
         until = clock.monotonic() + 10
         while clock.monotonic() < until:
             try:
@@ -115,7 +116,7 @@ class FailureModes:
         raise AssertionError('it is never back')
 
     def assert_away(self, work=None, error=exception.Unavailable):
-        """It is told promptly, and as what it is."""
+        """The error comes in time and has the right class."""
         began = clock.monotonic()
         raised = self.assertRaises(
             exception.Unavailable,
@@ -146,7 +147,7 @@ class FailureModes:
         self.assertEqual(1, self.value())
 
     def _query_in_thread(self):
-        """While it is silent one asks, and nobody else waits."""
+        """While the database is silent one thread probes, the others fail."""
         clock.sleep(1.1)
         asking = threading.Thread(target=self.assert_away)
         asking.start()
@@ -164,7 +165,7 @@ class FailureModes:
         )
         self.server.resume()
         self.wait_until_back()
-        # Wholly or not at all, and never twice.
+        # The transaction commits completely or not at all, and never twice.
         self.assertIn(self.value(), (1, 2))
 
     def way_killed_at_the_commit(self):
@@ -194,7 +195,7 @@ class FailureModes:
             self.server.stop()
             self.server.start()
 
-        # No answer was awaited meanwhile, so it has its full time.
+        # No answer was pending, so the full timeout applies.
         self.database = self.connect(timeout=60)
         self.database.write(self.once(restart, self.raise_value(2)))
         self.assertEqual((1, 1), (self.value(1), self.value(2)))
@@ -206,7 +207,7 @@ class FailureModes:
         self.assertEqual((1, 1), (self.value(1), self.value(2)))
 
     def way_a_deadlock(self):
-        # PostgreSQL looks for one after a second.
+        # PostgreSQL searches for a deadlock after a second.
         self.database = self.connect(timeout=6)
         meeting = threading.Barrier(2)
 
@@ -232,7 +233,7 @@ class FailureModes:
 
     @contextlib.contextmanager
     def held(self):
-        """Let another one hold the lock of the first row."""
+        """Lock the first row in another transaction."""
         with self.connect(timeout=None).engine.begin() as other:
             self.raise_value()(other)
             yield
@@ -240,7 +241,7 @@ class FailureModes:
     def way_lock_timeout(self):
         with self.held():
             self.assert_away()
-            # It is no silence: others go on.
+            # Other transactions continue: this is no outage.
             self.database.write(self.raise_value(2))
         self.database.write(self.raise_value())
         self.assertEqual((2, 1), (self.value(1), self.value(2)))
@@ -248,7 +249,7 @@ class FailureModes:
     def way_a_statement_that_takes_too_long(self):
         slow = sa.text(self.slow)
         self.assert_away(lambda c: c.execute(slow))
-        # With timeout for ever it may take its time, as a migration does.
+        # Without a timeout a statement may be slow, as in a schema migration.
         self.connect(timeout=None).write(lambda c: c.execute(slow))
 
     def way_frozen_client_blocks_others_briefly(self):
@@ -314,7 +315,7 @@ class PyMySQLTest(FailureModes, base.TestCase):
         self.server._execute(f'KILL CONNECTION {number}')
 
     def set_read_only(self, wanted):
-        # Root is let through, unless it is said of the transaction.
+        # Root ignores the global setting, but not that of the transaction.
         mode = 'READ ONLY' if wanted else 'READ WRITE'
         self.server._execute(f'SET GLOBAL TRANSACTION {mode}')
         self.database.dispose()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses by DHCP: a real network of libvirt, its dnsmasq, real guests.
 
-The guest asks for an address when it boots and says on its console what it
-got, and from whom.
+The guest requests an address at boot and writes address and DHCP server to its
+console.
 """
 
 import json
@@ -55,7 +55,7 @@ def nic(number, address, network='lan'):
 
 
 def reserved(network):
-    """Return the guests of each side: what it does now, and will do."""
+    """Return the reservations of the live and the persistent definition."""
     return [
         sorted(str(one.guest) for one in side.reservations())
         for side in networks.network_configs(network)
@@ -63,7 +63,7 @@ def reserved(network):
 
 
 class ServersTest(QemuTestCase):
-    """Servers, and what their guests are given."""
+    """Servers and the addresses of their guests."""
 
     def make_rig(self):
         return NamespacedHost()
@@ -85,7 +85,7 @@ class ServersTest(QemuTestCase):
         self.make_image()
 
     def audit(self, *words):
-        """Return what the audit finds wrong, and whether it is repaired."""
+        """Return the findings of the audit, and whether they are repaired."""
         conf = self.cluster.services['conductor-c0'].conf_path
         emitted = subprocess.run(
             [
@@ -101,12 +101,12 @@ class ServersTest(QemuTestCase):
         ]
 
     def shown(self, uuid):
-        """Return address and MAC as users see them."""
+        """Return address and MAC from the API."""
         (one,) = self.user.show(uuid)['addresses']['private']
         return one['addr'], one['OS-EXT-IPS-MAC:mac_addr']
 
     def assert_given(self, uuid, boots=1):
-        """The guest has its address, each time that it has booted."""
+        """The guest has its address after each boot."""
         self.wait_for(
             lambda: (
                 len(_ADDRESS.findall(self.rig.console_text(NAME, uuid)))
@@ -144,7 +144,7 @@ class ServersTest(QemuTestCase):
         self.assert_nothing_left()
 
     def _not_active(self):
-        """A server fails, and what it says tells what to do."""
+        """The create fails with instructions in the fault."""
         uuid = self.user.create()
         self.user.wait(uuid, 'ERROR')
         emitted = subprocess.check_output(
@@ -159,7 +159,7 @@ class ServersTest(QemuTestCase):
         self.assertEqual([[]], reserved(self.network))
 
     def _libvirtd_is_killed(self, *uuids):
-        """Guests, network and DHCP server outlive it, and are found."""
+        """Guests, network and DHCP server survive libvirtd and are found."""
         self.rig.kill_libvirtd()
         self.rig.start_libvirtd()
         self.opened = self.rig.open()
@@ -170,7 +170,7 @@ class ServersTest(QemuTestCase):
         self.assertEqual([], self.audit())
 
     def _given_to_another(self, address):
-        """Somebody gets it whose guest before may still have the lease."""
+        """An address is reused while the lease of its last guest may run."""
         leases = {one['ipaddr'] for one in self.network.DHCPLeases()}
         self.assertIn(address, leases)
         wanted = {'uuid': self.network_id, 'fixed_ip': address}
@@ -179,7 +179,7 @@ class ServersTest(QemuTestCase):
         self.user.delete(uuid)
 
     def _left_behind(self, uuid, address, other):
-        """A reservation of one that is deleted is found and removed."""
+        """The audit removes the reservation of a deleted server."""
         connection = Connection(self.rig.live_migration_uri)
         self.addCleanup(connection.close)
         networks.ensure_reservations(connection, uuid, [nic(1, address)])
@@ -198,7 +198,7 @@ class ServersTest(QemuTestCase):
 
 
 class NetworkTest(base.TestCase):
-    """A network that other people change, too."""
+    """A network that an administrator changes, too."""
 
     def setUp(self):
         super().setUp()
@@ -215,7 +215,7 @@ class NetworkTest(base.TestCase):
         )
 
     def change(self, command, number, flags):
-        """Change what is reserved, as with virsh net-update."""
+        """Change a reservation, as with virsh net-update."""
         name = f'minova-{UUID}-{number:06x}'
         mac = f'fa:16:3e:00:00:{number:02x}'
         what = networks.Reservation(mac, name, f'10.0.1.{number}')
@@ -229,10 +229,10 @@ class NetworkTest(base.TestCase):
             self.connect()
             self.change(_DELETE, 5, flags)
             self.assertEqual(left, reserved(self.network))
-            # A guest that starts has both again.
+            # The start of a guest restores both definitions.
             self.connect()
             self.assertEqual([[UUID]] * 2, reserved(self.network))
-            # One that goes leaves none.
+            # The delete of a guest removes both.
             self.change(_DELETE, 5, flags)
             self.assertEqual(
                 {UUID}, networks.guests_with_reservations(self.connection)
@@ -252,7 +252,7 @@ class NetworkTest(base.TestCase):
         self.assertEqual([[OTHER]] * 2, reserved(self.network))
         self.change(_ADD, 5, libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG)
         self.network.undefine()
-        # It has no other side any more.
+        # The network has no persistent definition any more.
         self.assertEqual([[OTHER]], reserved(self.network))
         networks.remove_reservations(self.connection, OTHER)
         self.assertEqual([[]], reserved(self.network))

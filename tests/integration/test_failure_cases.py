@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cases in which other compute services were seen to fail, one by one.
+"""Known failure cases of other compute services, one test each.
 
-Real processes over RabbitMQ and MariaDB, the hosts in a process of their own.
-Each case brings the service to the very point with a call of the hypervisor
-that takes its time, kills it there, and then asks three witnesses what is
-left: the database, the hypervisor and a consumer of notifications.
+Real processes over RabbitMQ and MariaDB; the hosts are in a process of their
+own. Each test stops the service at one point with a slow hypervisor call and
+kills it there. Then it checks three witnesses: the database, the hypervisor
+and a consumer of notifications.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from minova.db import tables
 from tests.fixtures import servers
 from tests.integration.test_cluster import ClusterTestCase
 
-#: Longer than any case takes: whoever makes such a call is to be killed.
+#: Longer than any test: the caller of such a call gets killed.
 _FOREVER = 60
 _DOWN_TIME = 3
 
@@ -32,7 +32,7 @@ class FailureCaseTestCase(ClusterTestCase):
         self.start(conductors=1, computes=2)
 
     def boot(self):
-        """Have a server; remember its host and the other one."""
+        """Create a server; store its host and the other host."""
         self.uuid = self.user.boot()
         self.source = self.user.host(self.uuid)
         (self.dest,) = {'n0', 'n1'} - {self.source}
@@ -41,13 +41,13 @@ class FailureCaseTestCase(ClusterTestCase):
         return self.service('compute', host)
 
     def wait_for_task_state(self, host, call):
-        """Wait until a host is at a call that was told to take its time."""
+        """Wait until a host is in the call with the injected delay."""
         self.wait_for(
             lambda: [host, call, self.uuid] in self.world.calls_in_progress()
         )
 
     def kill(self, *hosts):
-        """Kill computes in the same moment; nothing takes time any more."""
+        """Kill computes at once; clear the delays."""
         for host in hosts:
             self.compute(host).kill()
         self.world.clear_faults()
@@ -57,20 +57,20 @@ class FailureCaseTestCase(ClusterTestCase):
             self.compute(host).start()
 
     def timeline(self):
-        """Return what an operator is told of the server."""
+        """Return the timeline of the server."""
         return subprocess.check_output(
             [*self.manage, 'timeline', self.uuid], text=True
         )
 
     def assert_waits_for(self, text):
-        """Wait until the operation says, and tells, that it waits for it."""
+        """Wait until the operation shows and logs its wait for the host."""
         self.wait_for(
             lambda: any(text in line for line in self.invariants.unsettled())
         )
         self.assertIn(f'waits for: {text}', self.timeline())
 
     def assert_at(self, host, status='ACTIVE', flavor=None):
-        """It is there and nowhere else, and may be used."""
+        """The server is on this host only, and usable."""
         server = self.user.wait(self.uuid, status)
         self.assertEqual(host, server['OS-EXT-SRV-ATTR:host'])
         if flavor is not None:
@@ -81,7 +81,7 @@ class FailureCaseTestCase(ClusterTestCase):
         self.assertEqual(running, self.world.running(self.uuid))
 
     def held(self):
-        """Return the hosts on which room is held for the server."""
+        """Return the hosts with an allocation of the server."""
         t = tables.allocations
         query = sa.select(t.c.host).where(t.c.instance_uuid == self.uuid)
         rows = self.database.read(lambda c: c.execute(query).scalars().all())
@@ -89,14 +89,14 @@ class FailureCaseTestCase(ClusterTestCase):
 
 
 class ResizeTest(FailureCaseTestCase):
-    """Hosts that die while a server changes its size and host."""
+    """Hosts crash during a resize to another host."""
 
     def setUp(self):
         super().setUp()
         self.boot()
 
     def assert_resized(self):
-        """It is at the destination, may be confirmed, and then only there."""
+        """The server is at the destination and can be confirmed."""
         self.assert_at(self.dest, 'VERIFY_RESIZE', 'big')
         self.user.act(self.uuid, 'confirmResize')
         self.assert_at(self.dest, 'ACTIVE', 'big')
@@ -107,7 +107,7 @@ class ResizeTest(FailureCaseTestCase):
         self.user.resize(self.uuid, 'big')
         self.wait_for_task_state(self.source, 'send_disks')
         self.kill(self.source)
-        # What it could not do in its first life it cannot do in its second.
+        # The call fails again after the restart.
         self.world.inject_fault(self.source, 'send_disks', 'the disk is full')
         self.restart(self.source)
         self.assert_at(self.source, 'ACTIVE', 'small')
@@ -148,7 +148,7 @@ class ResizeTest(FailureCaseTestCase):
 
 
 class LiveMigrationTest(FailureCaseTestCase):
-    """Hosts that die while a server moves."""
+    """Hosts crash during a live migration."""
 
     def setUp(self):
         super().setUp()
@@ -156,14 +156,14 @@ class LiveMigrationTest(FailureCaseTestCase):
         self.boots = self.world.guest(self.source, self.uuid)['boot']
 
     def assert_migrated(self):
-        """It is at the destination, and was never stopped."""
+        """The guest is at the destination and was never stopped."""
         self.assert_at(self.dest)
         self.assertEqual([self.dest], self.held())
         guest = self.world.guest(self.dest, self.uuid)
         self.assertEqual(self.boots, guest['boot'])
 
     def migrate(self, seconds):
-        """Begin a migration that takes so long, and be in it."""
+        """Begin a migration that takes ``seconds``; wait until it runs."""
         self.world.set_migration_seconds(seconds)
         self.user.live_migrate(self.uuid)
         self.wait_for(
@@ -173,7 +173,7 @@ class LiveMigrationTest(FailureCaseTestCase):
         )
 
     def migrate_unresponsive(self):
-        """Begin one of whose end the source will not hear."""
+        """Begin a migration whose outcome the source does not receive."""
         self.migrate(2)
         self.world.inject_delay(
             self.source, 'migration_status', _FOREVER, after=True
@@ -212,7 +212,7 @@ class LiveMigrationTest(FailureCaseTestCase):
 
 
 class SpawnTest(FailureCaseTestCase):
-    """A host that dies while it makes a server."""
+    """A host crashes during a create."""
 
     def setUp(self):
         super().setUp()
@@ -232,7 +232,7 @@ class SpawnTest(FailureCaseTestCase):
         server = self.user.show(self.uuid)
         self.assertEqual('BUILD', server['status'])
         self.assertEqual('spawning', server['OS-EXT-STS:task_state'])
-        # Half an hour later nobody waits for it any more.
+        # After half an hour the operation stops waiting for it.
         t = tables.operations
         late = clock.now() - datetime.timedelta(seconds=1)
         self.database.write(
@@ -252,7 +252,7 @@ class SpawnTest(FailureCaseTestCase):
 
 
 class StopWithoutBrokerTest(ClusterTestCase):
-    """What is asked for while the broker is away is done when it is back."""
+    """Operations that begin without a broker run when it returns."""
 
     options = {'oslo_messaging_rabbit': {'amqp_durable_queues': 'true'}}
     durable = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is frozen does not make the rest of a host mute."""
+"""A frozen libvirt call does not block the rest of a host."""
 
 import os
 import signal
@@ -25,12 +25,12 @@ _DOMAIN = """
   <devices><emulator>{emulator}</emulator></devices>
 </domain>
 """
-#: More than a libvirtd does for one connection at a time.
+#: More calls than a libvirtd serves for one connection at a time.
 _COUNT = 6
 
 
 class FrozenHypervisorTest(base.TestCase):
-    """More calls that hang than a libvirtd takes of one connection."""
+    """More hanging calls than a libvirtd serves for one connection."""
 
     def setUp(self):
         super().setUp()
@@ -41,7 +41,7 @@ class FrozenHypervisorTest(base.TestCase):
         self.addCleanup(self.connection.close)
 
     def domains(self, usual):
-        """Return guests that never run: that needs no processor."""
+        """Return guests that are never started, to save processor time."""
         return [
             usual.createXML(
                 _DOMAIN.format(number=number, emulator=self.rig.emulator),
@@ -67,7 +67,7 @@ class FrozenHypervisorTest(base.TestCase):
                 call.start()
             time.sleep(3)
             self.assert_answers(usual)
-            # Or there was nothing to wait for.
+            # Otherwise the test would check nothing.
             self.assertTrue(all(call.is_alive() for call in calls))
         finally:
             for pid in frozen:
@@ -99,7 +99,7 @@ class FrozenHypervisorTest(base.TestCase):
             move.start()
         time.sleep(3)
         self.assert_answers(usual)
-        # Or there was nothing to wait for.
+        # Otherwise the test would check nothing.
         self.assertTrue(all(move.is_alive() for move in moves))
         self.rig.thaw_libvirtd('host2')
         for move in moves:
@@ -117,7 +117,7 @@ class FrozenHypervisorTest(base.TestCase):
             try:
                 domain.migrateToURI3(there.peer_uri, parameters, flags)
             except libvirt.libvirtError as error:
-                # It may have taken too long for libvirt.
+                # Libvirt may have timed out.
                 self.assertIn(
                     error.get_error_domain(),
                     (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_QEMU,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nics and reservations on a real libvirt: what it takes and what it says.
+"""Nics and reservations on a real libvirt.
 
-Its hosts are a user's sessions, where no network can be active: reservations
-are looked at in a definition, which is checked by the same code.
+The hosts are session libvirtds, where no network can be active: the tests read
+reservations from a definition, which the same code of libvirt checks.
 """
 
 import tempfile
@@ -43,7 +43,7 @@ class HostNetworksTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        # Not a fixture's: its path would be too long for sockets.
+        # A fixture's directory has a path that is too long for sockets.
         made = tempfile.TemporaryDirectory(prefix='rig')
         self.addCleanup(made.cleanup)
         self.addCleanup(hosts.down, made.name)
@@ -102,7 +102,7 @@ class HostNetworksTest(base.TestCase):
         )
         networks.ensure_reservations(self.connection, UUID, nics)
         text = xml.domain_xml(
-            # The path of the agent's socket has the name in it.
+            # The socket path of the agent contains the name.
             spec(name='u', nics=nics),
             (),
             xml.PROFILES['qemu'],

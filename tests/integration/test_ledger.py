@@ -20,7 +20,7 @@ from tests.integration.test_cluster import ClusterTestCase
 
 
 class LedgerMixin:
-    """One consumer bills; what it lacks is found, and given to it again."""
+    """verify finds the gaps of a consumer, and replay fills them."""
 
     def sync(self):
         super().sync()
@@ -44,7 +44,7 @@ class LedgerMixin:
         return done.returncode, done.stdout + done.stderr
 
     def found(self, lines):
-        """Return what is wrong with a log, by kind."""
+        """Return the findings of a log by kind."""
         report = verify.verify(
             lines, ledger.read_entries(self.database, Scope()), Scope()
         )
@@ -55,7 +55,7 @@ class LedgerMixin:
         }
 
     def queued(self, name, **declared):
-        """Return what is in a queue, and take it out."""
+        """Consume and return the messages of a queue."""
         url = self.broker_url.replace('rabbit://', 'amqp://')
         found = []
         with kombu.Connection(url) as connection:
@@ -68,7 +68,7 @@ class LedgerMixin:
         return found
 
     def lived(self):
-        """Let servers live, move and go; return them."""
+        """Create, migrate and delete servers; return them."""
         self.start(conductors=1, computes=2)
         one, other, third = (self.user.create() for _ in range(3))
         for uuid in (one, other, third):
@@ -112,7 +112,7 @@ class LedgerMixin:
         )
 
     def _replay(self, one, other, log):
-        # To a queue that nobody has declared, and one that somebody has.
+        # Replay to a new queue, and to a declared one.
         own = [line for line in log if f'"{one}"' in line]
         code, out = self.run_it(
             'notifications', 'replay', '--instance', one, '--to-queue', 'heal'
@@ -137,9 +137,9 @@ class LedgerMixin:
         self.assertEqual(
             3, len(self.queued('odd', auto_delete=False, **exclusive))
         )
-        # Nobody else got any of it; everybody gets what is for everybody.
+        # Other consumers got no replayed message; --all goes to all.
         self.assertEqual(len(log), len(self.listener.received))
-        # Pages in which servers begin and end, in the database's own order.
+        # Pages that split servers, in the order of the database.
         self.patch(ledger, '_PAGE', 7)
         code, out = self.run_it('notifications', 'replay', '--all')
         self.assertEqual(0, code, out)
@@ -148,7 +148,7 @@ class LedgerMixin:
         self.assertEqual({}, self.found(again))
 
     def _archive(self, one, other, log):
-        # Two archivers at once, while the services work.
+        # Two archive commands at once while the services run.
         self.user.act(one, 'reboot', {'type': 'HARD'})
         now = base.clock.now()
 
@@ -193,13 +193,13 @@ class LedgerMixin:
 
 
 class MariaDBTest(LedgerMixin, ClusterTestCase):
-    """MariaDB, and queues as they are by default."""
+    """MariaDB and the default queues."""
 
     arguments = None
 
 
 class PostgreSQLTest(LedgerMixin, ClusterTestCase):
-    """PostgreSQL, and quorum queues."""
+    """PostgreSQL and quorum queues."""
 
     options = {'oslo_messaging_rabbit': {'rabbit_quorum_queue': 'true'}}
     durable = True
@@ -212,7 +212,7 @@ class PostgreSQLTest(LedgerMixin, ClusterTestCase):
 
 
 class QueueTest(base.TestCase):
-    """A queue by its name, when its broker goes."""
+    """A named queue when its broker stops."""
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real guests move while they run: how, and what is broken meanwhile."""
+"""Live migration of real guests, with and without faults."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.integration.qemu import QemuTestCase
 
 
 class SharedTest(QemuTestCase):
-    """Hosts that see one directory: nothing is copied."""
+    """Hosts with a shared directory: no disk is copied."""
 
     shared = True
 
@@ -30,7 +30,7 @@ class SharedTest(QemuTestCase):
         )
         self.assertEqual(inode, os.stat(path).st_ino)
         self.assert_runs_once(uuid, there)
-        # What is asked for and cannot be is said.
+        # An impossible request is refused with its reason.
         self.user.live_migrate(uuid, block=True)
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(there, self.user.host(uuid))
@@ -39,7 +39,7 @@ class SharedTest(QemuTestCase):
         )['instanceActions']
         self.assertEqual('live-migration', last['action'])
         self.assertIn('is on shared storage', last['message'])
-        # Cold: the disk is given, and a copy kept for a way back.
+        # Cold migration: the disk is sent and a copy is retained.
         self.user.resize(uuid, 'big')
         self.user.wait(uuid, 'VERIFY_RESIZE')
         self.assertEqual(here, self.user.host(uuid))
@@ -55,7 +55,7 @@ class SharedTest(QemuTestCase):
 
 
 class TlsTest(QemuTestCase):
-    """What is sent of a guest that moves is encrypted."""
+    """The migration stream is encrypted."""
 
     tls = True
 
@@ -68,7 +68,7 @@ class TlsTest(QemuTestCase):
         there = self.other(here)
         self.assertEqual(there, self.live_migrate(uuid))
         self.rig.wait_for_count(there, uuid)
-        # Of an authority that nobody here trusts: it stays where it is.
+        # With a certificate of another authority the guest stays.
         certificates.write(self.rig.hosts[here], certificates.Authority())
         self.user.live_migrate(uuid)
         self.user.wait(uuid, 'ACTIVE', 120)
@@ -83,10 +83,10 @@ class TlsTest(QemuTestCase):
 
 
 class LiveMigrationTestCase(QemuTestCase):
-    """Moves that are looked at, and can be told to go faster."""
+    """Progress and tuning of running migrations."""
 
     def query_job(self, host, uuid, question):
-        """Ask a host's libvirt about a guest; None where it is not."""
+        """Read a guest from a host's libvirt; None if it is not there."""
         opened = libvirt.open(self.rig.hosts[host].live_migration_uri)
         try:
             return question(opened.lookupByUUIDString(uuid))
@@ -96,13 +96,13 @@ class LiveMigrationTestCase(QemuTestCase):
             opened.close()
 
     def job_value(self, host, uuid, name):
-        """Return a figure of the move, as the source's libvirt has it."""
+        """Return a statistic of the migration from the source's libvirt."""
         figures = self.query_job(host, uuid, lambda domain: domain.jobStats())
         return (figures or {}).get(name, 0)
 
     def lower_bandwidth_limit(self, host, uuid):
-        """Let a move that was to be seen under way come to its end soon."""
-        # What is said before memory is sent does not count.
+        """Remove the bandwidth limit so that the migration ends soon."""
+        # The limit has no effect before memory is sent.
         self.wait_for(
             lambda: (
                 self.job_value(host, uuid, 'memory_processed') > 0
@@ -116,16 +116,16 @@ class LiveMigrationTestCase(QemuTestCase):
 
 
 class KillTest(LiveMigrationTestCase):
-    """What is killed while a guest moves, in the order of the chain."""
+    """Processes that are killed during a migration, in flow order."""
 
-    #: Slow enough to be seen under way.
+    #: Slow enough to be observed.
     slowly = {'libvirt': {'live_migration_bandwidth': 4}}
 
     def start_compute(self, host, wait=True, **more):
         return super().start_compute(host, wait, **(more or self.slowly))
 
     def begin(self, uuid):
-        """Begin to move a guest; return when both hosts have it."""
+        """Begin a live migration; return when both hosts have the guest."""
         here = self.user.host(uuid)
         self.assert_runs_once(uuid, here)
         self.before = self.rig.counts(here, uuid)[-1]
@@ -134,7 +134,7 @@ class KillTest(LiveMigrationTestCase):
         return here, self.other(here)
 
     def end_of_migration(self, uuid):
-        """Return what is said of how a guest's last move ended."""
+        """Return the fault text of the last migration."""
         path = f'/os-migrations?instance_uuid={uuid}'
 
         def status():
@@ -153,7 +153,7 @@ class KillTest(LiveMigrationTestCase):
             service.wait_for('is ready.', ready + 1)
 
     def assert_is_at(self, uuid, host):
-        """It is the same guest, is there alone, and nothing else is left."""
+        """The guest is the same, runs only there, and left nothing behind."""
         self.user.wait(uuid, 'ACTIVE', 180)
         self.assertEqual(host, self.user.host(uuid))
         count = self.rig.wait_for_count(host, uuid)
@@ -169,20 +169,20 @@ class KillTest(LiveMigrationTestCase):
 
     def test_services(self):
         uuid, _ = self.boot()
-        # The source's, in the middle of it.
+        # The compute of the source, midway.
         here, there = self.begin(uuid)
         self.computes[here].kill()
         self.restart(here)
         self.lower_bandwidth_limit(here, uuid)
         self.assert_is_at(uuid, there)
-        # The destination's; it is needed in the end only.
+        # The compute of the destination; it is needed only at the end.
         here, there = self.begin(uuid)
         self.computes[there].kill()
         self.lower_bandwidth_limit(here, uuid)
         self.wait_for(lambda: self.rig.hosts_running(uuid) == [there])
         self.restart(there)
         self.assert_is_at(uuid, there)
-        # Both, until libvirt has done it alone.
+        # Both computes, until libvirt has finished.
         here, there = self.begin(uuid)
         self.computes[here].kill()
         self.computes[there].kill()
@@ -193,26 +193,26 @@ class KillTest(LiveMigrationTestCase):
 
     def test_hypervisors(self):
         uuid, _ = self.boot()
-        # The guest that is coming.
+        # The incoming guest process.
         here, there = self.begin(uuid)
         self.rig.kill_guest(there, uuid)
         self.assert_is_at(uuid, here)
         self.assertEqual('error', self.end_of_migration(uuid))
-        # The libvirtd that sends; its guest runs on and is found again. When
-        # somebody has asked meanwhile nobody knows what came of the move: it
-        # is begun anew, unless what is left of it there is in the way.
+        # The libvirtd of the source; the guest keeps running and is found
+        # again. If a call failed meanwhile the outcome is uncertain: the
+        # migration restarts unless leftovers at the destination prevent it.
         here, there = self.begin(uuid)
         self.rig.kill_libvirtd(here)
         self.rig.start_libvirtd(here)
         self.user.wait(uuid, 'ACTIVE', 180)
         moved = self.end_of_migration(uuid) == 'completed'
         self.assert_is_at(uuid, there if moved else here)
-        # The one that receives.
+        # The libvirtd of the destination.
         here, there = self.begin(uuid)
         self.rig.kill_libvirtd(there)
         self.rig.start_libvirtd(there)
         self.assert_is_at(uuid, here)
-        # Nothing: on request it ends, and after that it can move.
+        # No fault: an abort works, and a later migration too.
         here, there = self.begin(uuid)
         self.user.request('DELETE', self.migration(uuid))
         self.assert_is_at(uuid, here)
@@ -225,7 +225,7 @@ class KillTest(LiveMigrationTestCase):
         uuid, _ = self.boot('minova.dirty=8', flavor='roomy')
         here, there = self.begin(uuid)
         self.force(uuid)
-        # It stands still, and is only copied from then on.
+        # The guest is paused and copied without further changes.
         paused = libvirt.VIR_DOMAIN_PAUSED
         self.wait_for(
             lambda: (
@@ -252,9 +252,9 @@ class KillTest(LiveMigrationTestCase):
 
 
 class ConvergeTest(LiveMigrationTestCase):
-    """A guest changes its memory faster than it can be copied."""
+    """The guest writes memory faster than the migration copies it."""
 
-    #: MiB/s that may be copied.
+    #: The bandwidth limit in MiB/s.
     copied = 12
 
     def start_compute(self, host, wait=True, **more):
@@ -265,13 +265,13 @@ class ConvergeTest(LiveMigrationTestCase):
         )
 
     def restart(self, **options):
-        """Let the computes have other options."""
+        """Restart the computes with other options."""
         for host, service in self.computes.items():
             service.terminate()
             self.computes[host] = self.start_compute(host, **options)
 
     def begin(self, dirty):
-        """Begin to move a guest that changes so many MiB each second."""
+        """Begin to migrate a guest that writes this many MiB a second."""
         self.uuid, self.here = self.boot(
             f'minova.dirty={dirty}', flavor='roomy'
         )
@@ -300,7 +300,7 @@ class ConvergeTest(LiveMigrationTestCase):
         self.assert_arrives()
 
     def wait_for_console(self, host):
-        """Return where what happens to guests of a host is noted."""
+        """Return the log file of the guest events of a host."""
         events.event_loop.acquire()
         self.addCleanup(events.event_loop.release)
         opened = libvirt.open(self.rig.hosts[host].live_migration_uri)
@@ -322,7 +322,7 @@ class ConvergeTest(LiveMigrationTestCase):
             live_migration_permit_auto_converge=False,
             live_migration_permit_post_copy=True,
         )
-        # So many that it cannot come to an end by itself.
+        # So many that the migration cannot converge.
         self.begin(96)
         received = self.wait_for_console(self.here)
         self.wait_for_figure('memory_iteration', 2)

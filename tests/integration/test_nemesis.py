@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The invariants hold when everything is broken at random, for a short while.
+"""The invariants hold under random faults, in a short run.
 
-A longer while is ``python -m tests.integration.nemesis``.
+``python -m tests.integration.nemesis`` runs longer.
 """
 
 import os
@@ -12,20 +12,20 @@ from tests.fixtures.rig_chaos_cloud import RigChaosCloud
 
 
 class NemesisTest(base.TestCase):
-    """Two apis, two conductors, three computes, four users, one nemesis."""
+    """Two API services, two conductors, three computes, four clients."""
 
     time_limit = 400
     cloud_class = ChaosCloud
     span = 45
 
     def _run(self, database):
-        # Another one each time; a failure names it.
+        # A new seed each time; a failure prints it.
         seed = os.environ.get('MINOVA_SEED') or os.urandom(4).hex()
         cloud = self.useFixture(self.cloud_class(seed, database))
         violations = cloud.run_round(self.span)
         if violations:
             self.fail(cloud.report(violations))
-        # Or nothing was tried.
+        # Otherwise no fault was injected.
         self.assertGreater(len(cloud.client_pool.accepted), 5)
         self.assertGreater(len(cloud.nemesis.event_log.entries), 10)
         return cloud
@@ -38,7 +38,7 @@ class NemesisTest(base.TestCase):
 
 
 class QemuNemesisTest(NemesisTest):
-    """One api less a compute: two real hosts, where guests are slow."""
+    """Two real hosts, where guests are slow."""
 
     time_limit = 600
     cloud_class = RigChaosCloud
@@ -49,5 +49,5 @@ class QemuNemesisTest(NemesisTest):
         for witness in ('libvirt', 'consoles'):
             self.assertGreater(cloud.watcher.samples[witness], 100)
 
-    # One is enough: what differs is the hosts.
+    # One test is enough: only the hosts differ.
     test_postgresql = None

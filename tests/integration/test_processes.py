@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the processes start, wait and end, whatever they are given."""
+"""Start, wait and end of processes with any configuration."""
 
 import concurrent.futures
 import os
@@ -20,7 +20,7 @@ from tests.fixtures.user import Refused
 from tests.fixtures.user import User
 from tests.integration import test_cluster
 
-#: Seconds in which a process that is told to end while it waits must end.
+#: Seconds in which a waiting process must end after SIGTERM.
 _PROMPTLY = 5
 
 _SQLITE = {'database': {'connection': 'sqlite://'}}
@@ -33,9 +33,9 @@ def _default(**options):
 
 
 class WrongConfigurationTest(base.TestCase):
-    """What cannot work ends a process with 2 and a line that names it."""
+    """An invalid configuration exits with 2 and one line."""
 
-    #: A module, its options, what the line says.
+    #: Module, options, text of the line.
     in_the_master = (
         ('api', {}, '[database] connection is not set; set a URL'),
         (
@@ -79,7 +79,7 @@ class WrongConfigurationTest(base.TestCase):
             {'api': {'osapi_compute_listen_port': 99999}},
             'Value for option osapi_compute_listen_port',
         ),
-        # Options of libraries, which are known when these are used.
+        # Options of libraries, registered at their first use.
         (
             'conductor',
             {'database': {'connection': 'sqlite://', 'max_pool_size': 'x'}},
@@ -93,7 +93,7 @@ class WrongConfigurationTest(base.TestCase):
         ),
     )
 
-    #: Found by a worker, whose master logs that it ends.
+    #: Errors of a worker, whose master logs its own end.
     in_a_worker = (
         (
             'compute',
@@ -111,7 +111,7 @@ class WrongConfigurationTest(base.TestCase):
     )
 
     def run_with(self, module, options, *arguments):
-        """Run a process to its end; return what is at stake in it."""
+        """Run a process to its end; return exit code and output."""
         path = os.path.join(self.directory, f'{base.clock.uuid4()}.conf')
         own = {'transport_url': 'memory://', 'state_path': self.directory}
         options = options | {'DEFAULT': own | options.get('DEFAULT', {})}
@@ -192,12 +192,12 @@ class WrongConfigurationTest(base.TestCase):
 
 
 class LateRabbitMQ(servers.RabbitMQ):
-    """A broker that is not there until it is started."""
+    """A broker that a test starts later."""
 
     late = True
 
     def start(self):
-        """Start it when asked for the second time; a fixture is the first."""
+        """Start at the second call; the first one is the fixture set-up."""
         if self.late:
             self.late = False
         else:
@@ -205,7 +205,7 @@ class LateRabbitMQ(servers.RabbitMQ):
 
 
 class WaitingTest(base.TestCase):
-    """What is away is waited for; who waits says so and can be ended."""
+    """A service waits for a missing server, logs that, and can be stopped."""
 
     def make_cluster(self, transport_url, database_url):
         self.database_url = database_url
@@ -214,7 +214,7 @@ class WaitingTest(base.TestCase):
         )
 
     def sqlite(self):
-        """Make a database; return its URL."""
+        """Create a database; return its URL."""
         url = f'sqlite:///{os.path.join(self.directory, "minova.sqlite")}'
         database = engine.connect(CONF, url)
         migrate.sync(database)
@@ -227,7 +227,7 @@ class WaitingTest(base.TestCase):
         self.assertLess(base.clock.monotonic() - began, _PROMPTLY)
 
     def assert_calm(self, *services):
-        """Nothing was unexpected."""
+        """The logs have no traceback."""
         for service in services:
             self.assertNotIn('Traceback', service.log_text())
             self.assertNotIn('exited with status', service.log_text())
@@ -245,7 +245,7 @@ class WaitingTest(base.TestCase):
             service.wait_for(f'Connecting to the message broker {address}.')
             service.wait_for('Connection refused', times=2)
         self.assert_ends_promptly(impatient)
-        # What begins an operation needs no broker.
+        # The begin of an operation needs no broker.
         api = cluster.start_api()
         user = User(f'{api.url}/v2.1', 'admin:admin')
         user.image()
@@ -305,7 +305,7 @@ class WaitingTest(base.TestCase):
         self.assert_calm(impatient, *waiting)
 
     def _away_again(self, database, api):
-        """A database that goes away under an api is 503 until it is back."""
+        """The API answers 503 while the database is down."""
         address = api.log_text().partition('is ready at ')[2].split('/\n')[0]
         user = User(f'{address}/v2.1', 'admin:admin')
         self.assertEqual({'servers': []}, user.request('GET', '/servers'))
@@ -357,7 +357,7 @@ class WaitingTest(base.TestCase):
 
 
 class EndTest(test_cluster.ClusterTestCase):
-    """Services with nothing to do end at once and leave nothing."""
+    """Idle services end at once and leave nothing behind."""
 
     def test_idle(self):
         conductor = self.cluster.start(
@@ -370,7 +370,7 @@ class EndTest(test_cluster.ClusterTestCase):
             self.assertEqual(workers + 1, len(process.tree(service.pid)))
         for service in (api, compute, conductor):
             began = base.clock.monotonic()
-            # It also looks for processes that are left behind.
+            # The check also covers processes that are left behind.
             self.assertEqual(0, service.terminate())
             self.assertLess(base.clock.monotonic() - began, 15)
             self.assertIn('has stopped', service.log_text())
@@ -380,7 +380,7 @@ class EndTest(test_cluster.ClusterTestCase):
         self.cluster.start('conductor', 'c', wait=False)
         first = self.cluster.start('compute', 'n')
         (pid,) = set(process.tree(first.pid)) - {first.pid}
-        # They write to the same log.
+        # Both processes write to the same log.
         second = self.cluster.start('compute', 'n', wait=False)
         second.wait_for(
             'retrying in 2 s: Host n is unavailable at this time: '

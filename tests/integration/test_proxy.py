@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network that tests break, seen by a client of a server behind it."""
+"""The TCP proxy of the tests, used by a client of an echo server."""
 
 import socket
 import socketserver
@@ -10,7 +10,7 @@ from tests.fixtures.proxy import Network
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Answers each message with itself."""
+    """An echo server."""
 
     def handle(self):
         while data := self.request.recv(1000):

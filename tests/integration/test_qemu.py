@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users do to real guests, on one host and between two."""
+"""User actions on real guests, on one host and between two."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ _MIB = 1 << 20
 
 
 class LifecycleTest(QemuTestCase):
-    """What users do to a guest."""
+    """Actions on one host."""
 
     def test_from_create_to_delete(self):
         uuid, host = self.boot()
         first = self.rig.counts(host, uuid)[-1]
-        # It switches itself off when it is asked, and has its disk again.
+        # The guest shuts down on request and keeps its disk.
         self.user.act(uuid, 'os-stop')
         self.user.wait(uuid, 'SHUTOFF')
         self.assertEqual([], self.rig.hosts_running(uuid))
@@ -32,7 +32,7 @@ class LifecycleTest(QemuTestCase):
         second = self.rig.wait_for_count(host, uuid)
         self.assertEqual(first.disk, second.disk)
         self.assertNotEqual(first.memory, second.memory)
-        # Paused it counts no more.
+        # A paused guest writes no line.
         self.user.act(uuid, 'pause')
         self.user.wait(uuid, 'PAUSED')
         count = len(self.rig.counts(host, uuid))
@@ -55,7 +55,7 @@ class LifecycleTest(QemuTestCase):
     def test_suspend_and_rescue(self):
         uuid, host = self.boot()
         first = self.rig.counts(host, uuid)[-1]
-        # Asleep it is no process; awake it goes on where it was.
+        # A suspended guest has no process; a resumed one continues.
         self.user.act(uuid, 'suspend')
         self.user.wait(uuid, 'SUSPENDED')
         self.assertEqual([], self.rig.hosts_running(uuid))
@@ -65,7 +65,7 @@ class LifecycleTest(QemuTestCase):
         self.assertEqual(
             (first.boot, first.memory), (awake.boot, awake.memory)
         )
-        # Rescued it starts from another disk, then from its own again.
+        # A rescued guest boots from another disk.
         self.user.act(uuid, 'rescue', {})
         self.user.wait(uuid, 'RESCUE')
         self.assertNotEqual(
@@ -74,7 +74,7 @@ class LifecycleTest(QemuTestCase):
         self.user.act(uuid, 'unrescue')
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(first.disk, self.rig.wait_for_count(host, uuid).disk)
-        # What it said is told.
+        # The API returns the console log.
         emitted = self.user.request(
             'POST',
             f'/servers/{uuid}/action',
@@ -87,7 +87,7 @@ class LifecycleTest(QemuTestCase):
         self.assert_nothing_left()
 
     def _check_views(self, uuid):
-        """Its screen is seen through the proxy."""
+        """The proxy shows the VNC console."""
         proxy = self.cluster.start(
             'novncproxy', 'proxy', vnc={'novncproxy_port': 0}
         )
@@ -102,7 +102,7 @@ class LifecycleTest(QemuTestCase):
         self.assertEqual(b'RFB 003.008\n', browser.recv(timeout=10))
 
     def _events(self, uuid, host, disk):
-        """What happens to it is seen, also by a libvirtd that is new."""
+        """Events of the guest arrive, also from a restarted libvirtd."""
         self.rig.kill_libvirtd(host)
         self.rig.start_libvirtd(host)
         self.rig.wait_for_count(host, uuid)
@@ -129,10 +129,10 @@ class LifecycleTest(QemuTestCase):
 
 
 class ResizeTest(QemuTestCase):
-    """Between hosts that share nothing; the disks are sent."""
+    """Between hosts without shared storage; the disks are sent."""
 
     def content(self, host, uuid):
-        """Return what a disk holds as the guest sees it."""
+        """Return the content of a disk as the guest reads it."""
         folder = os.path.join(self.rig.instances_path(host), uuid)
         flat = os.path.join(self.directory, 'flat')
         subprocesses.run(
@@ -159,13 +159,13 @@ class ResizeTest(QemuTestCase):
         self.assertEqual(
             [f'{uuid}_resize'], self.rig.guest_directories()[here]
         )
-        # Back: the very same disk, and nothing is left there.
+        # Revert: the same disk, and no leftovers at the destination.
         self.user.act(uuid, 'revertResize')
         self.user.wait(uuid, 'ACTIVE')
         self.assertEqual(here, self.user.host(uuid))
         self.assertEqual(before.disk, self.rig.wait_for_count(here, uuid).disk)
         self.assertEqual([], self.rig.guest_directories()[there])
-        # Again, by a migration of a server that is off; and stay.
+        # Cold migration of a stopped server, and confirm.
         self.user.act(uuid, 'os-stop')
         self.user.wait(uuid, 'SHUTOFF')
         content = self.content(here, uuid)
@@ -180,8 +180,8 @@ class ResizeTest(QemuTestCase):
         self.assertEqual(
             before.disk, self.rig.wait_for_count(there, uuid).disk
         )
-        # Its config drive came along, and moves with a guest that runs, also
-        # when it would be made of something else now.
+        # The config drive was sent and follows a live migration, also when
+        # its source data has changed.
         drive = os.path.join(uuid, 'disk.config')
         with open(
             os.path.join(self.rig.instances_path(there), drive), 'rb'
@@ -200,7 +200,7 @@ class ResizeTest(QemuTestCase):
 
 
 class SameHostTest(QemuTestCase):
-    """There is one host, where servers are resized."""
+    """Resize on the same host."""
 
     conductor = {'scheduler': {'allow_resize_to_same_host': True}}
 
@@ -229,7 +229,7 @@ class SameHostTest(QemuTestCase):
             self.assertEqual(disk, self.rig.wait_for_count(host, uuid).disk)
             self.assert_runs_once(uuid, host)
             self.wait_for(lambda: self.rig.guest_directories()[host] == [uuid])
-        # A smaller disk would cut off what is on it.
+        # A smaller disk would lose data.
         error = self.assertRaises(Refused, self.user.resize, uuid, 'small')
         self.assertEqual(400, error.status)
         self.user.delete(uuid)
@@ -237,7 +237,7 @@ class SameHostTest(QemuTestCase):
 
 
 class AllInOneTest(test_allinone.AllInOneTestCase):
-    """Real hosts below the data directory; they outlive the process."""
+    """Real hosts below the data directory; they survive the process."""
 
     def test_guests_are_real(self):
         place = os.path.join(self.data, 'rig')
@@ -264,7 +264,7 @@ class AllInOneTest(test_allinone.AllInOneTestCase):
         server = self.wait(cloud, server)
         self.assertNotEqual(before, server.compute_host)
         self.assertEqual([server.compute_host], self.running(place))
-        # Nobody looks after it for a while, and it is found again.
+        # The guest runs unsupervised for a while and is found again.
         self.assertEqual(0, service.terminate())
         self.assertEqual([server.compute_host], self.running(place))
         self.start_again(service)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who listens to which queue, as a real broker tells."""
+"""The consumers of queues, read from a real broker."""
 
 import oslo_messaging
 
@@ -15,7 +15,7 @@ NAMES = ['compute.a', 'compute.z']
 
 
 class QueueStatsTest(base.TestCase):
-    """Asked of RabbitMQ, with AMQP alone."""
+    """Statistics of RabbitMQ, over AMQP only."""
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts on one machine, with real libvirt and QEMU and a guest that counts."""
+"""The hosts of a rig, with libvirt, QEMU and the counting guest."""
 
 import contextlib
 import io
@@ -50,18 +50,18 @@ _DOMAIN = """
 
 
 class RigTest(base.TestCase):
-    """Two hosts, and what is done to them."""
+    """Two hosts under the commands of minova-rig."""
 
     def setUp(self):
         super().setUp()
-        # Not a fixture's: its path would be too long for sockets.
+        # A fixture's directory has a path that is too long for sockets.
         made = tempfile.TemporaryDirectory(prefix='rig')
         self.addCleanup(made.cleanup)
         self.directory = made.name
         self.addCleanup(hosts.down, self.directory)
 
     def run_it(self, *words):
-        """Run minova-rig here; return its code and what it printed."""
+        """Run minova-rig in this process; return exit code and output."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = rig.main(['--directory', self.directory, *words])
@@ -80,7 +80,7 @@ class RigTest(base.TestCase):
         return found
 
     def counts(self, one):
-        """Return what the guest has said at a host: numbers and tokens."""
+        """Return the lines of the guest at a host."""
         path = os.path.join(one.directory, 'disks', 'console')
         if not os.path.exists(path):
             return []
@@ -113,7 +113,7 @@ class RigTest(base.TestCase):
             for one in hosts.list_hosts(self.directory)
         ]
         self.assertEqual(2, len(set(pids)))
-        # Once more changes nothing, and one more host leaves the others.
+        # A repeated command changes nothing; a third host keeps the others.
         code, said = self.run_it('up', '--hosts', '3')
         self.assertEqual(0, code, said)
         found = hosts.list_hosts(self.directory)
@@ -134,7 +134,7 @@ class RigTest(base.TestCase):
         )
 
     def test_accounts_of_its_own(self):
-        # The machine may have no user of the number that a host runs as.
+        # The machine may have no account for the uid of a host.
         (one,) = hosts.up(self.directory, 1)
         pid = hosts.find_libvirtd(one)
         with open(f'/proc/{pid}/root/etc/passwd') as file:
@@ -159,15 +159,15 @@ class RigTest(base.TestCase):
         domain.create()
         self.wait_for(lambda: len(self.counts(one)) > 2)
         _, boot, memory, disk = self.counts(one)[-1]
-        # Its host's libvirtd is killed; the guest is found again.
+        # The libvirtd is killed; the guest is found again.
         os.kill(hosts.find_libvirtd(one), signal.SIGKILL)
         self.wait_for(lambda: hosts.find_libvirtd(one) is None)
         hosts.start(one)
         domain = self.open(one).lookupByUUIDString(UUID)
         self.assertTrue(domain.isActive())
-        # It moves while it counts, with its disk.
+        # Live migration with the disk.
         self.make_disk(other)
-        # As libvirt has it: it has put in which machine q35 stands for.
+        # Libvirt has replaced q35 by the machine version.
         there = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE).replace(
             one.directory, other.directory
         )
@@ -188,7 +188,7 @@ class RigTest(base.TestCase):
         self.assertEqual([boot, memory, disk], tokens)
         self.assertGreater(int(number), int(self.counts(one)[-1][0]))
         self.assertEqual([], hosts.find_guests(one))
-        # It obeys the power button, and starts anew with the same disk.
+        # The guest shuts down on ACPI and boots from the same disk.
         domain = self.open(other).lookupByUUIDString(UUID)
         domain.shutdown()
         self.wait_for(lambda: not domain.isActive())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services whose queues are taken from them while they run."""
+"""The queues of running services are deleted or unbound."""
 
 import contextlib
 
@@ -9,13 +9,13 @@ import kombu
 from tests import base
 from tests.integration import test_cluster
 
-#: Seconds in which something is done that a message has caused: less than
-#: from one heartbeat to the next, with which it would be done without one.
+#: Seconds for an action that a wake-up starts: less than the interval of the
+#: heartbeats, which would start it without a wake-up.
 AT_ONCE = 1.0
 
 
 class RpcSelfCheckTest(test_cluster.ClusterTestCase):
-    """An operator, or a failover, takes queues away."""
+    """An operator, or a failover, removes queues."""
 
     options = {'DEFAULT': {'heartbeat_interval': 2}}
 
@@ -28,7 +28,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
         self.addCleanup(self.connection.release)
 
     def channel(self):
-        """Return a new channel: an error closes the one it happens on."""
+        """Return a new channel: an error closes its channel."""
         return contextlib.closing(self.connection.channel())
 
     def unbind(self, queue):
@@ -36,7 +36,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
             channel.queue_unbind(queue, 'minova', routing_key=queue)
 
     def listeners(self, queue):
-        """Return how many listen to a queue."""
+        """Return the number of consumers of a queue."""
         with self.channel() as channel:
             try:
                 return channel.queue_declare(queue, passive=True)[2]
@@ -44,14 +44,14 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
                 return 0
 
     def reboot(self, uuid):
-        """Restart a server; return the seconds that took."""
+        """Reboot a server; return the seconds."""
         began = base.clock.monotonic()
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
         self.user.wait(uuid, 'ACTIVE')
         return base.clock.monotonic() - began
 
     def fastest(self, uuid):
-        """Return the least of some: the machine may have other work."""
+        """Return the minimum of three: the machine may be busy."""
         return min(self.reboot(uuid) for _ in range(3))
 
     def test_queues_taken_away(self):
@@ -63,7 +63,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
             self.assertEqual(0, service.terminate())
 
     def _delete(self, uuid):
-        """The broker says so, and the library declares them again."""
+        """The broker reports it, and the library declares the queues again."""
         queues = ('conductor', 'conductor.c0', 'compute', 'compute.n0')
         with self.channel() as channel:
             for queue in queues:
@@ -73,9 +73,9 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
         self.assertLess(self.fastest(uuid), AT_ONCE)
 
     def _unbind(self, uuid):
-        """Nobody is told; only who listens to himself finds out."""
+        """The broker reports nothing; only the self-check detects it."""
         self.unbind('compute.n0')
-        # Deaf it still takes up what it owes, with its next sign of life.
+        # Without messages the heartbeat still starts the due steps.
         self.reboot(uuid)
         self.unbind('conductor.c0')
         for name, service in (
@@ -92,7 +92,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
         self.assertLess(self.fastest(uuid), AT_ONCE)
 
     def _unbind_for_good(self, uuid):
-        """Listening anew does not help; another worker does."""
+        """A new RPC server does not help; a new worker does."""
         compute = self.service('compute', 'n0')
 
         def is_given_up():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema, from nothing to the newest, on every database we promise."""
+"""The schema migrations on every supported database."""
 
 import os
 
@@ -20,7 +20,7 @@ from tests.fixtures import servers
 
 
 class SchemaMixin:
-    """What must hold on each of them."""
+    """The tests for each database."""
 
     def setUp(self):
         super().setUp()
@@ -70,7 +70,7 @@ class SchemaMixin:
 
 
 class ServerMixin(SchemaMixin):
-    """What may happen where two may write at the same time."""
+    """Concurrent writers."""
 
     def test_two_workers_of_a_service_register_at_once(self):
         migrate.sync(self.database)
@@ -106,7 +106,7 @@ class SqliteTest(SchemaMixin, base.TestCase):
 
 
 class MariaDBTest(ServerMixin, base.TestCase):
-    """MariaDB, by a driver that is all Python."""
+    """MariaDB, with the pure-Python driver."""
 
     driver = 'pymysql'
 
@@ -118,7 +118,7 @@ class MariaDBTest(ServerMixin, base.TestCase):
 
 
 class MySQLClientTest(MariaDBTest):
-    """MariaDB, by a driver that is not."""
+    """MariaDB, with the C driver."""
 
     driver = 'mysqldb'
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that tests are run against, against real clients.
+"""The server fixtures, with real clients.
 
-Told once for all three in ``_Story``: a server serves, keeps what it was
-given, and leaves nothing behind however its user ends.
+``_ServerContract`` holds for all three: a server serves, keeps its data, and leaves
+nothing behind, whatever the end of its user.
 """
 
 import minova  # noqa: F401, I001  keeps eventlet out, so before all others
@@ -43,12 +43,12 @@ def _wait_until(condition, timeout=30):
 
 
 class _ServerContract:
-    """What holds for each server; a subclass says which and how to use it."""
+    """Tests for each server; a subclass names the server and its client."""
 
     kind = None
 
     def save(self, running, text):
-        """Store a text such that it outlives a crash."""
+        """Store a text durably."""
         raise NotImplementedError
 
     def load(self, running):
@@ -95,7 +95,7 @@ class _ServerContract:
             target=lambda: loaded.extend(self.load(running))
         )
         reader.start()
-        # So that a failure leaves no thread: it ends once it is served.
+        # The thread ends as soon as the server answers again.
         self.addCleanup(reader.join)
         self.addCleanup(running.resume)
         reader.join(0.5)
@@ -190,7 +190,7 @@ class _ServerContract:
         started, directory = self._start_elsewhere(_SHARED)
         started.send_signal(signal.SIGINT)
         started.wait()
-        # Without waiting: the process itself saw to it before it ended.
+        # No wait is needed: the process cleaned up before its end.
         self.assertEqual([], process.users_of(directory))
         self.assertFalse(os.path.exists(directory))
 
@@ -228,20 +228,20 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
     def save(self, running, text):
         with self._connect(running.url) as connection:
             # A durable queue, and messages are persistent by default.
-            queue = connection.SimpleQueue('story')
+            queue = connection.SimpleQueue('texts')
             queue.put(text)
             queue.close()
 
     def load(self, running):
         with self._connect(running.url) as connection:
-            queue = connection.SimpleQueue('story')
+            queue = connection.SimpleQueue('texts')
             found = [queue.get(timeout=5) for _ in range(queue.qsize())]
-            # Unacknowledged, they go back when the connection closes.
+            # Unacknowledged messages are requeued when the connection closes.
             queue.close()
         return [message.payload for message in found]
 
     def test_no_epmd_outlives_it(self):
-        # A broker that is a minute old does this when it finds none.
+        # A broker does this after a minute if it finds no epmd.
         running = self._start()
         subprocess.run(
             ['epmd', '-daemon'],
@@ -259,7 +259,7 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
         self.addCleanup(process.send, strangers(), signal.SIGKILL)
         self.assertTrue(ended, strangers())
         with socket.socket() as client:
-            # As before, who asks for one is told at once that there is none.
+            # As before, a client learns at once that there is no epmd.
             at = ('127.0.0.1', running._epmd_port)
             self.assertRaises(ConnectionRefusedError, client.connect, at)
 
@@ -314,12 +314,12 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
         settings = dict(
             line.split('=', 1) for line in environment.split('\0') if line
         )
-        # Nobody listens where it would be, and nothing of ours is elsewhere.
+        # The port of epmd has no listener, and the node has no other port.
         with socket.socket() as probe:
             address = ('127.0.0.1', int(settings['ERL_EPMD_PORT']))
             self.assertRaises(ConnectionRefusedError, probe.connect, address)
         guard = running._guard.pid
-        # Some of the broker's children live for moments only.
+        # Some children of the broker are short-lived.
         self.assertTrue(
             _wait_until(
                 lambda: (
@@ -335,7 +335,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
     kind = servers.MariaDB
 
     def _execute(self, url, *statements):
-        """Run them in one transaction; return what the last one found."""
+        """Run statements in one transaction; return the last result."""
         parts = urllib.parse.urlsplit(url)
         self.assertEqual('mysql+pymysql', parts.scheme)
         with (
@@ -355,7 +355,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
 
     def save(self, running, text):
         self._execute(
-            running.url('story'),
+            running.url('texts'),
             'CREATE TABLE IF NOT EXISTS told'
             ' (id INT AUTO_INCREMENT PRIMARY KEY, text VARCHAR(99))',
             f"INSERT INTO told (text) VALUES ('{text}')",
@@ -363,7 +363,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
 
     def load(self, running):
         return self._execute(
-            running.url('story'), 'SELECT text FROM told ORDER BY id'
+            running.url('texts'), 'SELECT text FROM told ORDER BY id'
         )
 
     def test_counts_statements(self):
@@ -373,7 +373,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
         reading = running.counters()['Questions'] - start['Questions']
         before = running.counters()
         self._execute(
-            running.url('story'),
+            running.url('texts'),
             'INSERT INTO told (text) VALUES (1), (2)',
             'UPDATE told SET text = 4',
             'UPDATE told SET text = 5',
@@ -382,7 +382,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
         )
         after = running.counters()
         grown = {name: after[name] - before[name] for name in before}
-        # The six here, and those of connecting.
+        # The six statements here, and those of the connection.
         self.assertGreaterEqual(grown.pop('Questions') - reading, 6)
         self.assertEqual(
             {
@@ -403,7 +403,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
     def test_drops_a_database(self):
         running = self._start()
         self.save(running, 'one')
-        running.drop('story')
+        running.drop('texts')
         self.save(running, 'two')
         self.assertEqual(['two'], self.load(running))
         self.assertRaises(ValueError, running.url, 'no`name')
@@ -412,7 +412,7 @@ class TestMariaDB(_ServerContract, testtools.TestCase):
         for durable, expected in ((True, 1), (False, 0)):
             with self.kind(durable=durable) as running:
                 found = self._execute(
-                    running.url('story'),
+                    running.url('texts'),
                     'SELECT @@innodb_flush_log_at_trx_commit',
                 )
             self.assertEqual([expected], found)
@@ -425,20 +425,20 @@ class TestPostgreSQL(_ServerContract, testtools.TestCase):
         return psycopg.connect(url.replace('+psycopg', '', 1))
 
     def save(self, running, text):
-        with self._connect(running.url('story')) as connection:
+        with self._connect(running.url('texts')) as connection:
             connection.execute(
                 'CREATE TABLE IF NOT EXISTS told (id SERIAL, text TEXT)'
             )
             connection.execute('INSERT INTO told (text) VALUES (%s)', [text])
 
     def load(self, running):
-        with self._connect(running.url('story')) as connection:
+        with self._connect(running.url('texts')) as connection:
             rows = connection.execute('SELECT text FROM told ORDER BY id')
             return [text for (text,) in rows.fetchall()]
 
     def test_stops_under_its_clients(self):
         running = self._start()
-        with self._connect(running.url('story')) as connection:
+        with self._connect(running.url('texts')) as connection:
             connection.execute('SELECT 1')
             running.stop()
             self.assertIsNone(running.pid)
@@ -460,9 +460,9 @@ class TestPostgreSQL(_ServerContract, testtools.TestCase):
     def test_drops_a_database(self):
         running = self._start()
         self.save(running, 'one')
-        with self._connect(running.url('story')) as connection:
+        with self._connect(running.url('texts')) as connection:
             connection.execute('SELECT 1')
-            running.drop('story')
+            running.drop('texts')
             self.assertRaises(
                 psycopg.OperationalError, connection.execute, 'SELECT 1'
             )
@@ -473,7 +473,7 @@ class TestPostgreSQL(_ServerContract, testtools.TestCase):
         for durable, expected in ((True, 'on'), (False, 'off')):
             with (
                 self.kind(durable=durable) as running,
-                self._connect(running.url('story')) as connection,
+                self._connect(running.url('texts')) as connection,
             ):
                 for name in ('fsync', 'synchronous_commit'):
                     found = connection.execute(f'SHOW {name}').fetchone()

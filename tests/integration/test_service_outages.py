@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database and a broker that hang or go, under services at work.
+"""Outages of database and broker under running services.
 
-What cannot be accepted is answered with 503 at once and leaves nothing; what
-was accepted before ends well afterwards.
+A request that cannot be accepted gets 503 at once and changes nothing. An
+operation that was accepted before the outage ends with success afterwards.
 """
 
 import threading
@@ -14,12 +14,12 @@ from tests.fixtures import servers
 from tests.fixtures.user import Refused
 from tests.integration import test_cluster
 
-#: Seconds within which every request must be answered.
+#: Seconds in which each request must be answered.
 PROMPTLY = 5.0
 
 
 class OutageTestCase(test_cluster.ClusterTestCase):
-    """Services over servers of their own."""
+    """Services on servers of their own."""
 
     durable = True
     options = {
@@ -41,7 +41,7 @@ class OutageTestCase(test_cluster.ClusterTestCase):
         return 200, answer, base.clock.monotonic() - began
 
     def assert_refused_promptly(self, uuid):
-        """Whatever is asked is answered with 503, many at once too."""
+        """Each request gets 503, also many at once."""
         asked = [
             ('GET', '/servers', None),
             ('GET', f'/servers/{uuid}', None),
@@ -83,7 +83,7 @@ class OutageTestCase(test_cluster.ClusterTestCase):
         )
 
     def begin_resize(self, uuid):
-        """Begin a resize that takes some seconds; return when it is slow."""
+        """Begin a slow resize; return when it is in the slow call."""
         self.world.inject_delay(self.user.host(uuid), 'send_disks', 2.0)
         self.user.resize(uuid, 'big')
         self.wait_for(
@@ -94,7 +94,7 @@ class OutageTestCase(test_cluster.ClusterTestCase):
         )
 
     def end_resize(self, uuid):
-        """See a resize end, and confirm it."""
+        """Wait for the end of a resize and confirm it."""
         self.user.wait(uuid, 'VERIFY_RESIZE', 90)
         self.user.act(uuid, 'confirmResize')
         self.user.wait(uuid, 'ACTIVE')
@@ -107,7 +107,7 @@ class OutageTestCase(test_cluster.ClusterTestCase):
         )
 
     def frozen_and_restarted(self):
-        """Freeze the database, then restart it, in the middle of things."""
+        """Freeze the database, then restart it, during operations."""
         idle, busy = self.user.boot(), self.user.boot()
         self.settled(idle)
         self.begin_resize(busy)
@@ -133,7 +133,7 @@ class OutageTestCase(test_cluster.ClusterTestCase):
 
 
 class MariaDBTest(OutageTestCase):
-    """Over MariaDB; the broker hangs and goes, too."""
+    """MariaDB; with outages of the broker, too."""
 
     mysql_driver = 'mysqldb'
 
@@ -167,7 +167,7 @@ class MariaDBTest(OutageTestCase):
             self.assertEqual(0, service.terminate(), name)
 
     def _begin_without_broker(self, uuids):
-        """Everything is accepted in time; moves ask a conductor, in vain."""
+        """Requests are accepted in time; migrations need a conductor."""
         for uuid in uuids:
             status, text, seconds = self.timed_request(
                 'POST',
@@ -186,7 +186,7 @@ class MariaDBTest(OutageTestCase):
 
 
 class PostgreSQLTest(OutageTestCase):
-    """Over PostgreSQL."""
+    """PostgreSQL."""
 
     def make_server(self):
         return servers.PostgreSQL()

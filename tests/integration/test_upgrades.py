@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Releases side by side, and restarts one after the other under load."""
+"""Mixed releases, and rolling restarts under load."""
 
 import contextlib
 import itertools
@@ -15,13 +15,13 @@ import kombu
 from tests.fixtures.user import User
 from tests.integration import test_cluster
 
-#: What the release before speaks.
+#: The RPC versions of the previous release.
 OLD = {'upgrade_levels': {'conductor': '1.5', 'compute': '1.0'}}
 OLDER = {'upgrade_levels': {'conductor': '1.4', 'compute': '1.0'}}
 
 
 class PinnedTest(test_cluster.ClusterTestCase):
-    """Each service in turn speaks as the release before, and older."""
+    """Each service in turn is pinned to the previous release, and older."""
 
     def setUp(self):
         super().setUp()
@@ -32,7 +32,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         self.addCleanup(self.connection.release)
 
     def record_messages(self):
-        """From now on get a copy of every message between services."""
+        """Copy each message between services from now on."""
         exchange = kombu.Exchange('minova', 'topic', durable=False)
         everything = kombu.Queue(
             'overheard', exchange, '#', exclusive=True, auto_delete=True
@@ -41,7 +41,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         self.tape.declare()
 
     def messages(self):
-        """Return what was said since this was asked last."""
+        """Return the messages since the last call."""
         found = []
         while (message := self.tape.get(no_ack=True)) is not None:
             body = message.payload
@@ -56,7 +56,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         return [one for _, one in messages if one['method'] == method]
 
     def run_flows(self):
-        """Every way for a server to change hosts, then its end."""
+        """Each kind of migration, then delete."""
         user = self.user
         uuid = user.boot()
         for action, value, decision in (
@@ -82,7 +82,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
 
     def test_each_in_turn(self):
         self.start(conductors=1, computes=2)
-        # Long enough for progress to be told.
+        # Long enough for a progress report.
         self.world.set_migration_seconds(2.5)
         self.record_messages()
         self._pinned('api-api', OLDER)
@@ -112,7 +112,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         self.assert_oldest(said)
 
     def assert_oldest(self, messages):
-        """Everything else is said in the oldest version that has it."""
+        """Other calls use the oldest version that has the method."""
         newer = {
             (one['method'], one['version'])
             for _, one in messages
@@ -121,7 +121,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
         self.assertLessEqual(newer, {('migrate_server', '1.6')})
 
     def _pinned(self, name, pins):
-        """Start a service anew, speaking as these pins say."""
+        """Restart a service with these pins."""
         service = self.cluster.services[name]
         times = service.log_text().count('is ready') + 1
         self.assertEqual(0, service.terminate())
@@ -136,7 +136,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
 
 
 class Client(User):
-    """As behind a balancer: what one api refuses another one is asked."""
+    """A client that retries at another API, as a load balancer does."""
 
     def __init__(self, urls, *args, **options):
         super().__init__(urls[0], *args, **options)
@@ -159,10 +159,10 @@ class Client(User):
 
 
 class RollingTest(test_cluster.ClusterTestCase):
-    """Every service is restarted while clients are at work."""
+    """Each service restarts while clients send requests."""
 
     clients = 3
-    # A restart is no reason to place nothing on a host.
+    # The scheduler keeps using a host that restarts.
     options = {'conductor': {'service_down_time': 60}}
 
     def test_rolling_restart(self):
@@ -209,12 +209,12 @@ class RollingTest(test_cluster.ClusterTestCase):
             self.assert_in_order(uuid)
 
     def _restart_all(self):
-        """As an administrator does it: wait for each before the next."""
+        """Wait for each restart before the next one."""
         for name, service in self.cluster.services.items():
             times = service.log_text().count('is ready') + 1
             self.assertEqual(0, service.terminate(), name)
             if name.startswith('api'):
-                # At the same address, as the balancer knows it.
+                # The address stays the same for the load balancer.
                 url = service.newest_url()
                 groups = self.cluster.options(name.partition('-')[2])
                 groups['api']['osapi_compute_listen_port'] = url.rpartition(
@@ -225,7 +225,7 @@ class RollingTest(test_cluster.ClusterTestCase):
             service.wait_for('is ready', times)
 
     def run_lifecycle(self, client):
-        """One server's whole life; returns its id."""
+        """Create, use and delete one server; return its id."""
         uuid = client.create()
         try:
             return self._live(client, uuid)

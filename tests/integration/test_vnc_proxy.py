@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Screens through minova-novncproxy, a process like the others."""
+"""VNC consoles through a minova-novncproxy process."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ VNC = {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}
 
 
 class VncProxyTest(test_cluster.ClusterTestCase):
-    """An api, a conductor, a compute, and the proxy beside them."""
+    """API, conductor, compute and proxy processes."""
 
     options = {'vnc': {'novncproxy_port': 0, 'watch_interval': 0.2}}
 
@@ -30,7 +30,7 @@ class VncProxyTest(test_cluster.ClusterTestCase):
         self.uuid = self.user.boot()
 
     def make_database(self):
-        # Once is enough; other tests run over the others.
+        # One database is enough; other tests cover the others.
         database = servers.shared(servers.PostgreSQL)
         self.addCleanup(database.drop, self.name())
         return database.url(self.name())
@@ -68,14 +68,14 @@ class VncProxyTest(test_cluster.ClusterTestCase):
         self.assertNotIn(url.rpartition('%3D')[2], self.proxy.log_text())
 
     def _worker_dies(self, url):
-        """Another one shows the screen as soon as it is there."""
+        """A second proxy shows the console as soon as it runs."""
         _, worker = process.tree(self.proxy.pid)[:2]
         os.kill(worker, signal.SIGKILL)
         self.proxy.wait_for('is ready', 2)
         self.greeted(url)
 
     def _server_is_deleted(self, url):
-        """Who looks at a server that is deleted looks no more."""
+        """The delete of a server ends its console sessions."""
         browser = self.greeted(url)
         self.user.act(self.uuid, 'forceDelete')
         error = self.assertRaises(
