@@ -420,7 +420,7 @@ class HypervisorsTest(HostsTestCase):
     def test_uptime_unknown(self):
         number = self.list()[0]['id']
         reply = self.admin.get(f'/os-hypervisors/{number}/uptime')
-        self.assert_refused(501, 'The uptime of node-a is not known', reply)
+        self.assert_refused(501, 'The uptime of node-a is unknown', reply)
         reply = self.admin.get('/os-hypervisors/77/uptime')
         self.assert_refused(404, "'77'", reply)
 

@@ -313,8 +313,8 @@ class RefusalTest(RowsTestCase):
         disk = {'boot_index': 0, 'uuid': uuid}
         for changes, text in (
             ({'personality': [{}]}, 'does not inject files'),
-            ({'security_groups': [{'name': 'web'}]}, 'only "default"'),
-            ({'block_device_mapping': [{}]}, 'volumes are not offered'),
+            ({'security_groups': [{'name': 'web'}]}, '"default" only'),
+            ({'block_device_mapping': [{}]}, 'does not support volumes'),
             (
                 {
                     'block_device_mapping_v2': [
@@ -325,7 +325,7 @@ class RefusalTest(RowsTestCase):
                         }
                     ]
                 },
-                'only a root disk from an image',
+                'a root disk from an image only',
             ),
             (
                 {
@@ -333,7 +333,7 @@ class RefusalTest(RowsTestCase):
                         {'source_type': 'blank', 'boot_index': -1}
                     ]
                 },
-                'only a root disk from an image',
+                'a root disk from an image only',
             ),
             (
                 {
@@ -351,7 +351,7 @@ class RefusalTest(RowsTestCase):
         ):
             self.assert_not_made(400, text, self.create(**changes))
         reply = self.create(hints={'group': uuid})
-        self.assert_not_made(400, 'server groups are not offered', reply)
+        self.assert_not_made(400, 'does not support server groups', reply)
         reply = self.create(
             self.user.at_version('2.63'),
             networks='none',
@@ -464,7 +464,7 @@ class RefusalTest(RowsTestCase):
             host='x',
             availability_zone=':x',
         )
-        self.assert_not_made(400, 'name it once', reply)
+        self.assert_not_made(400, 'name the host once', reply)
 
 
 class QuotaTest(base.ApiTestCase):

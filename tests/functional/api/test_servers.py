@@ -537,7 +537,7 @@ class PagingTest(RowsTestCase):
             reply = self.user.get(f'/servers?limit={value}')
             self.assert_refused(400, 'query parameter limit', reply)
         reply = self.user.get('/servers?limit=1&limit=2')
-        self.assert_refused(400, 'more than once', reply)
+        self.assert_refused(400, 'must not be repeated', reply)
 
     def test_unknown_marker(self):
         theirs = self.row(client=self.other)
