@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from minova.engine import unit_of_work
 
 Error = exception.MinovaException
-JsonDict = dict[str, Any]
 
 ArgsT = TypeVar('ArgsT', bound=StepArgs)
 ResultT = TypeVar('ResultT', bound=StepResult)

@@ -125,7 +125,7 @@ def self_client(bus: buses.Bus, host: str) -> Compute:
 
     A service has the same release as itself.
     """
-    return cast(Compute, contract.client(INTERFACE, bus, host))
+    return cast(Compute, contract.Client(INTERFACE, bus, host))
 
 
 class ComputeClients:
@@ -138,7 +138,7 @@ class ComputeClients:
     def for_host(self, host: str) -> Compute:
         """Return the client of the compute on ``host``."""
         if host not in self._clients:
-            client = contract.client(
+            client = contract.Client(
                 INTERFACE, self._bus, host, pin=CONF.upgrade_levels.compute
             )
             self._clients[host] = cast(Compute, client)

@@ -174,5 +174,5 @@ def client(bus: buses.Bus, server: str | None = None) -> Conductor:
     """Return a client of any conductor, or of those on one host."""
     pin = CONF.upgrade_levels.conductor
     return cast(
-        Conductor, contract.client(INTERFACE, bus, server=server, pin=pin)
+        Conductor, contract.Client(INTERFACE, bus, server=server, pin=pin)
     )

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 import dataclasses
 import inspect
 import typing
-from typing import Any
 from typing import ParamSpec
 from typing import Self
 from typing import TypeVar
@@ -352,13 +351,3 @@ class Dispatcher:
             return self._handle_step(context, step, arguments['step'])
         function = getattr(self._implementation, method.name)
         return function(context, **arguments)
-
-
-def client(
-    interface: Interface,
-    bus: buses.Bus,
-    server: str | None = None,
-    pin: str | None = None,
-) -> Any:
-    """Return a client, to be cast to the type of the protocol."""
-    return Client(interface, bus, server, pin)

@@ -190,7 +190,7 @@ class ObjectVersionsTest(base.TestCase):
             ('1.1', ('1.0', '1.0', ['old'])),
         ):
             bus = Recorder()
-            contract.client(self.interface, bus, pin=pin).swap(
+            contract.Client(self.interface, bus, pin=pin).swap(
                 Context(), whole=whole
             )
             (message,) = bus.sent
