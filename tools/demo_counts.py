@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What guests that count say on their consoles, and when.
+"""Record and check the console lines of counting guests.
 
-``watch RECORD NAME=DIRECTORY...`` looks below the directories of some hosts'
-guests for consoles and writes down each count with the moment at which it was
-there, until it is terminated::
+``watch RECORD NAME=DIRECTORY...`` polls the console logs below the guest
+directories of hosts and writes each count with its time, until SIGTERM::
 
     12.345 host1 COUNT 57 boot=6ff9... memory=38c7... disk=c1bc...
 
-It looks so often that a moment is right within some milliseconds. A console
-that is removed is read to its end. A line that a guest has begun on one host
-and ended on another, since it moved meanwhile, is put together.
+The times are exact to some milliseconds. A removed console log is read to its
+end. The two parts of a line that a guest started on one host and finished on
+another one, because it migrated, are joined.
 
-``report RECORD`` says what such a record shows: where the guest counted, its
-longest pause, and whether it is the same guest, has the same memory and disk,
-and missed no count. It ends with 1 when one of this is not so.
+``report RECORD`` prints the hosts of the guest, its longest pause, and whether
+it is the same guest with the same memory and disk and without a missing count.
+It exits with 1 if it is not.
 """
 
 import argparse
@@ -42,7 +41,7 @@ _RECORDED = re.compile(
 
 
 class _Console:
-    """One console's file, open, and what it has of a line so far."""
+    """The open console log of a guest, with the start of a line."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -51,33 +50,33 @@ class _Console:
         self._file = open(path, 'rb')  # noqa: SIM115  read until the end
 
     def lines(self) -> list[str]:
-        """Return the lines that have been ended since the last time."""
+        """Return the lines that were completed since the last call."""
         text = self.rest + self._file.read().decode(errors='replace')
         *lines, self.rest = text.split('\n')
         return lines
 
 
 class _ConsoleWatcher:
-    """The consoles of all hosts, and the record of them."""
+    """The console logs of all hosts, and the record."""
 
     def __init__(self, places: dict[str, str], record: TextIO) -> None:
         self._places = places
         self._record = record
-        #: By inode: none is used again while its file is open.
+        #: By inode: the kernel reuses no inode of an open file.
         self._consoles: dict[int, _Console] = {}
 
     def open_new(self) -> None:
-        """Open the consoles that are new."""
+        """Open new console logs."""
         for host, directory in self._places.items():
             for path in glob.glob(f'{glob.escape(directory)}/*/console.log'):
-                # Or it has just been removed.
+                # The log may have been removed meanwhile.
                 with contextlib.suppress(FileNotFoundError):
                     inode = os.stat(path).st_ino
                     if inode not in self._consoles:
                         self._consoles[inode] = _Console(host, path)
 
     def record(self) -> None:
-        """Write down what was counted since the last look."""
+        """Record the counts since the last poll."""
         for console in self._consoles.values():
             lines = console.lines()
             moment = time.monotonic()
@@ -90,7 +89,7 @@ class _ConsoleWatcher:
                 console.fresh = False
 
     def _join_fragments(self, console: _Console, line: str) -> str:
-        """Return a line with what was said of it on another console."""
+        """Return a line with its start from another console."""
         if console.fresh and not line.startswith('COUNT'):
             for other in self._consoles.values():
                 if other is not console and _LINE.search(other.rest + line):
@@ -104,7 +103,7 @@ def _end(number: int, frame: types.FrameType | None) -> None:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Write down counts until it is terminated."""
+    """Record counts until SIGTERM."""
     signal.signal(signal.SIGTERM, _end)
     places = dict(place.split('=', 1) for place in arguments.places)
     with open(arguments.record, 'w', encoding='utf-8', buffering=1) as record:
@@ -146,7 +145,7 @@ def _read(path: str) -> list[_Count]:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Say what a record shows."""
+    """Print the report of a record."""
     counts = sorted(_read(arguments.record), key=lambda one: one.number)
     if len(counts) < 2:
         sys.stderr.write(f'{arguments.record}: there are no counts\n')
@@ -169,7 +168,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _judge(counts: list[_Count]) -> bool:
-    """Say whether it was one guest that never missed a count."""
+    """Tell whether one guest wrote all counts."""
     good = True
     for name in ('boot', 'memory', 'disk'):
         tokens = sorted({getattr(one, name) for one in counts})

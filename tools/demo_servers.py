@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers for a trial: RabbitMQ and PostgreSQL, until this ends.
+"""Run RabbitMQ and PostgreSQL for a demo until SIGTERM.
 
-They are those of the tests: on free ports of 127.0.0.1, with directories of
-their own. Says where they are in two lines, as options of minova.conf, and
-waits for SIGTERM or the end of who started it::
+The servers are the fixtures of the tests, on free ports of 127.0.0.1 with
+temporary directories. The script prints their addresses as two options of
+minova.conf, and ends with SIGTERM or with its parent process::
 
     transport_url = rabbit://...
     connection = postgresql+psycopg://...
 
-When it is killed the servers end too.
+If it is killed the servers end too.
 """
 
 import os

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server fixtures, with real clients.
 
-``_ServerContract`` holds for all three: a server serves, keeps its data, and leaves
-nothing behind, whatever the end of its user.
+``_ServerContract`` holds for all three: a server serves, keeps its data, and
+leaves nothing behind, whatever the end of its user.
 """
 
 import minova  # noqa: F401, I001  keeps eventlet out, so before all others

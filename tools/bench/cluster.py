@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measure Minova as it is deployed: every service a process of its own.
+"""Measure Minova as deployed: each service is a process of its own.
 
-Starts RabbitMQ and MariaDB on free loopback ports, one api, two conductors and
-two computes with the fake hypervisor, measures them with ``measure.py``, and
-stops everything. Run it where little else runs.
+Starts RabbitMQ and MariaDB on free loopback ports, one API service, two
+conductors and two computes with the fake hypervisor, measures them with
+``measure.py``, and stops everything. Run it on an idle machine.
 
-With ``--kills`` it measures instead how long it takes to create a server while
-services are killed and started again, one after the other.
+With ``--kills`` it measures the duration of creates while services are killed
+and restarted one after the other.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def memory_of(service):
 
 @contextlib.contextmanager
 def started(arguments, directory):
-    """Bring it up; yields the cluster, its servers and a user of its api."""
+    """Start all; yield the cluster, its servers and a user of its API."""
     with (
         servers.RabbitMQ(prometheus=True, busy_wait='none') as rabbit,
         servers.MariaDB() as mariadb,
@@ -51,7 +51,7 @@ def started(arguments, directory):
             rabbit.url,
             mariadb.url('minova', arguments.mysql_driver),
             directory,
-            # Guests outlive their host's compute.
+            # Guests survive the compute of their host.
             hypervisor=bool(arguments.kills),
             DEFAULT={'heartbeat_interval': 10},
             conductor={
@@ -75,7 +75,7 @@ def started(arguments, directory):
 
 
 def run(arguments, directory):
-    """Bring it up, measure, say what was measured."""
+    """Start all, measure, print."""
     with started(arguments, directory) as (cluster, rabbit, mariadb, user):
         image = user.image()
         if arguments.kills:
@@ -102,9 +102,10 @@ def run(arguments, directory):
 
 
 def kill(cluster, kind, times, user):
-    """Create and delete servers, four at a time, while services are killed.
+    """Create and delete servers in four threads while services are killed.
 
-    In turn, each for a second; the next one two seconds after it is back.
+    One service at a time is down for a second; the next kill follows two
+    seconds after its restart.
     """
     over = threading.Event()
 
@@ -123,7 +124,7 @@ def kill(cluster, kind, times, user):
         if name.startswith(kind)
     ]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        # Also when a service does not come back: the pool waits for them.
+        # Also if a service does not restart: the pool waits for the clients.
         with contextlib.ExitStack() as end:
             end.callback(over.set)
             clients = pool.map(create, range(4))
@@ -157,14 +158,14 @@ def main():
         '--no-notifications',
         dest='notifications',
         action='store_false',
-        help='publish none, to count RPC messages alone',
+        help='emit no notifications, to count RPC messages only',
     )
     parser.add_argument(
         '--kills',
         type=int,
         default=0,
         metavar='N',
-        help='kill a conductor and a compute so often and measure creates',
+        help='kill conductors and computes N times each; measure creates',
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='minova-bench') as directory:

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measure any Compute API v2.1: how long actions take, what they cost.
+"""Measure any Compute API v2.1: the duration and the cost of actions.
 
     tools/bench/measure.py --url http://HOST:8774/v2.1 --token TOKEN \
         --flavor 1 --bigger 2 [--image ID]
 
-Times are what a client sees: from the request until a poll says that it is
-over. Where the server's counters can be read (``--rabbitmq`` the URL of
-RabbitMQ's Prometheus metrics, ``--mariadb`` a database URL), messages and SQL
-statements of one action are counted too: those of many actions, less those of
-the same time with nothing to do, divided.
+A time is the time of a client: from the request until a poll shows the end.
+With access to counters (``--rabbitmq`` the URL of RabbitMQ's Prometheus
+metrics, ``--mariadb`` a database URL) the script also counts the messages and
+SQL statements of an action: those of many actions, minus those of an idle
+period of the same length, divided by the number of actions.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _STATEMENTS = ('Com_select', 'Com_insert', 'Com_update', 'Com_delete')
 
 
 class Client:
-    """A Compute API endpoint; one connection a thread."""
+    """A client of a Compute API; one connection per thread."""
 
     def __init__(self, url, token, version):
         self._parts = urllib.parse.urlsplit(url)
@@ -72,7 +72,7 @@ class Client:
 
 
 class Servers:
-    """The verbs that are measured."""
+    """The measured actions."""
 
     def __init__(self, client, arguments):
         self._client = client
@@ -113,7 +113,7 @@ class Servers:
         return uuid
 
     def act(self, uuid, action, good=(202, 204)):
-        """Ask for an action."""
+        """Request an action."""
         self._client.request('POST', f'/servers/{uuid}/action', action, good)
 
     def delete(self, uuid):
@@ -129,7 +129,7 @@ class Servers:
             time.sleep(self._options.poll)
 
     def live_migrate(self, uuid):
-        """Move a server to another host, running."""
+        """Live-migrate a server."""
         self.act(
             uuid, {'os-migrateLive': {'host': None, 'block_migration': 'auto'}}
         )
@@ -149,14 +149,14 @@ class Servers:
 
 
 class Counters:
-    """Messages and statements so far, where they can be read."""
+    """The counters of messages and statements, where available."""
 
     def __init__(self, arguments):
         self._rabbitmq = arguments.rabbitmq
         self._mariadb = arguments.mariadb
 
     def read(self):
-        """Return what can be read, by name."""
+        """Return the available counters by name."""
         found = {}
         if self._rabbitmq:
             with urllib.request.urlopen(self._rabbitmq) as answer:
@@ -190,7 +190,7 @@ class Counters:
 
 
 def timed(work, times):
-    """Return how long each of so many calls took, in milliseconds."""
+    """Return the durations of ``count`` calls in milliseconds."""
     spans = []
     for number in range(times):
         began = time.perf_counter()
@@ -200,9 +200,9 @@ def timed(work, times):
 
 
 def cost(counters, work, times):
-    """Return what one call costs in messages and statements.
+    """Return the messages and statements of one call.
 
-    ``work`` must not poll: what polling costs is not the action's.
+    ``work`` must not poll: polls would count as well.
     """
     idle = 2.0
     if not counters.read():
@@ -227,7 +227,7 @@ def cost(counters, work, times):
 
 
 class Bench:
-    """All that is measured, one after the other."""
+    """The measurements."""
 
     def __init__(self, client, arguments):
         self.servers = Servers(client, arguments)
@@ -236,7 +236,7 @@ class Bench:
         self.rows = []
 
     def add_row(self, what, spans):
-        """Keep and print median and 95th percentile of some spans."""
+        """Store and print median and 95th percentile of durations."""
         spans = sorted(spans)
         worst = spans[min(len(spans) - 1, int(len(spans) * 0.95))]
         row = (what, statistics.median(spans), worst, len(spans))
@@ -292,7 +292,7 @@ class Bench:
             list(pool.map(self.servers.delete, made))
 
     def costs(self, count):
-        """Count what actions cost; nobody polls meanwhile."""
+        """Count messages and statements of actions, without polls."""
         made = []
 
         def create(times):

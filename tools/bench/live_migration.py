@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Live migrations of a real guest, back and forth between two hosts of a rig.
+"""Measure live migrations of a real guest between two hosts of a rig.
 
-Prints how long each took, how long the guest stood still by libvirt's word,
-how long its console was silent, and whether it is well: the same guest, no
-count missing, the memory that it keeps unchanged. Ends with 1 if it is not.
+Prints the duration of each migration, the downtime of the guest from libvirt
+and the longest silence of its console. Exits with 1 if the guest is damaged:
+the same guest, no count missing, its kept memory unchanged.
 
-    python tools/bench/moves.py [--moves N] [--shared] [--dirty MIB]
+    tools/bench/live_migration.py [--count N] [--shared] [--dirty MIB]
 """
 
 import argparse
@@ -27,6 +27,7 @@ import libvirt
 
 from minova.cmd.argument_types import default_data_directory
 from minova.conf import CONF
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
@@ -43,7 +44,7 @@ UUID = str(uuids.uuid4())
 
 
 class Console(threading.Thread):
-    """Notes when each line of the guest arrives, at whichever host."""
+    """Records the arrival of each line of the guest, at both hosts."""
 
     def __init__(self, paths):
         super().__init__(daemon=True)
@@ -53,13 +54,13 @@ class Console(threading.Thread):
         self.ended = False
 
     def run(self):
-        """Look a hundred times a second."""
+        """Poll a hundred times a second."""
         while not self.ended:
             for path in self._paths:
                 try:
                     self._read(path)
                 except FileNotFoundError:
-                    # The guest is not here; what it says next is new.
+                    # The guest is not here; its next line is at the start.
                     self._at[path] = 0
             time.sleep(0.01)
 
@@ -77,34 +78,34 @@ class Console(threading.Thread):
             self.lines.append((time.monotonic(), int(number), tuple(tokens)))
 
     def wait(self, more):
-        """Wait for so many lines more."""
+        """Wait for ``more`` further lines."""
         until, before = time.monotonic() + 120, len(self.lines)
         while len(self.lines) < before + more:
             if time.monotonic() > until:
-                raise SystemExit('The guest does not count any more.')
+                raise SystemExit('The guest has stopped counting.')
             time.sleep(0.05)
 
     def silence(self, since):
-        """Return the seconds between two lines that were longest apart."""
+        """Return the longest time between two lines, in seconds."""
         times = [at for at, _, _ in self.lines if at >= since]
         return max(b - a for a, b in itertools.pairwise(times))
 
 
 class Host(NamedTuple):
-    """A host, and what drives it."""
+    """A host and its driver."""
 
     driver: LibvirtDriver
-    site: HostConfig
+    config: HostConfig
 
     @property
     def image(self):
         """Return the path of the guest's image."""
-        return os.path.join(self.site.image_cache_path, 'image')
+        return os.path.join(self.config.image_cache_path, 'image')
 
 
 @dataclasses.dataclass
 class MigrationTimes:
-    """How one move went, in seconds."""
+    """The times of one migration, in seconds."""
 
     total: float
     downtime: float
@@ -112,7 +113,7 @@ class MigrationTimes:
 
 
 def open_hosts(directory, program, shared):
-    """Return two hosts, by name."""
+    """Return two hosts by name."""
     found = {}
     for one in hosts.up(directory, 2):
         place = os.path.join(directory, 'shared') if shared else one.directory
@@ -131,7 +132,7 @@ def open_hosts(directory, program, shared):
 
 
 def make_spec(made, dirty):
-    """Return the guest that counts and changes its memory."""
+    """Return the spec of the counting guest that writes memory."""
     words = f'{guest.COMMAND_LINE} minova.dirty={dirty}'
     return GuestSpec(
         uuid=UUID,
@@ -160,67 +161,70 @@ def make_spec(made, dirty):
 
 
 def live_migrate(spec, here, there, console):
-    """Move the guest; return how it went."""
+    """Migrate the guest; return the times."""
     source, dest = here.driver, there.driver
-    plan = dest.check_can_live_migrate_destination(spec, {}, None)
-    plan = source.check_can_live_migrate_source(UUID, plan, None)
-    plan |= dest.pre_live_migration(spec, plan, there.image)
+    described = LiveMigrateSource(host=here.config.host, cpu_info={})
+    checked = dest.check_can_live_migrate_destination(
+        spec, described, None, False
+    )
+    data = source.check_can_live_migrate_source(UUID, checked, None)
+    data = dest.pre_live_migration(spec, data, there.image)
     console.wait(3)
     began = time.monotonic()
-    source.start_live_migration(UUID, Peer(there.site.host, ''), plan)
-    while (going := source.migration_status(UUID)).state == 'running':
+    source.start_live_migration(UUID, Peer(there.config.host, ''), data)
+    while (status := source.migration_status(UUID)).state == 'running':
         if time.monotonic() > began + 300:
-            raise SystemExit('The move has not ended after 300 s')
-        source.tune_migration(UUID, plan, time.monotonic() - began)
+            raise SystemExit('The migration has not ended after 300 s.')
+        source.tune_migration(UUID, data, time.monotonic() - began)
         time.sleep(0.1)
     total = time.monotonic() - began
-    if going.state != 'completed':
-        raise SystemExit(f'The move {going.state}: {going.error}')
+    if status.state != 'completed':
+        raise SystemExit(f'The migration {status.state}: {status.error}')
     dest.define(spec)
     source.destroy(UUID)
-    if plan['block_migration']:
+    if data.block_migration:
         source.remove_disks(UUID)
     domain = dest.connection.get().lookupByUUIDString(UUID)
-    figures = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    statistic = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
     console.wait(3)
-    down = figures.get('downtime', 0) / 1000
+    down = statistic.get('downtime', 0) / 1000
     return MigrationTimes(total, down, console.silence(began - 1))
 
 
 def check_counts(console):
-    """Return what is wrong with the guest, [] if it is well."""
+    """Return the errors of the guest, [] if it is intact."""
     numbers = [number for _, number, _ in console.lines]
     first = console.lines[0][2]
     wrong = []
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        wrong.append('counts are missing, or came twice')
+        wrong.append('counts are missing or repeated')
     if any(tokens[:3] != first[:3] for _, _, tokens in console.lines):
-        wrong.append('it is another guest, or lost its memory or disk')
+        wrong.append('the guest, its memory or its disk is another one')
     if any(tokens[3] != b'yes' for _, _, tokens in console.lines):
-        wrong.append('memory that it kept has changed')
+        wrong.append('the kept memory has changed')
     return wrong
 
 
-def show(moves):
-    """Print each figure's minimum, median and maximum."""
+def show(migrations):
+    """Print minimum, median and maximum of each time."""
     for name in ('total', 'downtime', 'silence'):
-        values = sorted(getattr(one, name) for one in moves)
+        values = sorted(getattr(one, name) for one in migrations)
         middle = statistics.median(values)
         print(
             f'{name:10}{values[0]:7.2f} {middle:7.2f} {values[-1]:7.2f}'
-            '  s (least, median, most)'
+            '  s (minimum, median, maximum)'
         )
 
 
 def main():
-    """Move a guest and tell how it went."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--moves', type=int, default=20)
+    parser.add_argument('--count', type=int, default=20)
     parser.add_argument('--dirty', type=int, default=8, help='MiB a second')
     parser.add_argument('--shared', action='store_true')
     arguments = parser.parse_args()
     CONF([], project='minova', default_config_files=[])
-    work = tempfile.mkdtemp(prefix='moves')
+    work = tempfile.mkdtemp(prefix='minova-bench')
     CONF.set_override('state_path', work)
     CONF.set_override('transfer_port', 0, 'compute')
     tools = default_data_directory('rig')
@@ -238,12 +242,12 @@ def main():
 
 
 def run(arguments, spec, ends):
-    """Start the guest and move it; return the exit code."""
+    """Start the guest and migrate it; return the exit code."""
     for end in ends.values():
-        os.makedirs(end.site.image_cache_path, exist_ok=True)
+        os.makedirs(end.config.image_cache_path, exist_ok=True)
         with open(end.image, 'wb') as file:
             file.truncate(1 << 20)
-    folders = {end.site.instances_path for end in ends.values()}
+    folders = {end.config.instances_path for end in ends.values()}
     console = Console([os.path.join(f, UUID, 'console.log') for f in folders])
     console.start()
     here, there = ends.values()
@@ -251,14 +255,14 @@ def run(arguments, spec, ends):
     here.driver.define(spec)
     here.driver.start(UUID)
     console.wait(5)
-    moves = []
-    for number in range(arguments.moves):
+    migrations = []
+    for number in range(arguments.count):
         made = live_migrate(spec, here, there, console)
-        moves.append(made)
+        migrations.append(made)
         print(
-            f'{number + 1:3} {here.site.host} -> {there.site.host}  '
-            f'{made.total:6.2f} s, stood still {made.downtime:.3f} s, '
-            f'silent {made.silence:.2f} s',
+            f'{number + 1:3} {here.config.host} -> {there.config.host}  '
+            f'{made.total:6.2f} s, downtime {made.downtime:.3f} s, '
+            f'silence {made.silence:.2f} s',
             flush=True,
         )
         here, there = there, here
@@ -266,10 +270,11 @@ def run(arguments, spec, ends):
     console.join()
     wrong = check_counts(console)
     print(
-        f'{len(moves)} of {arguments.moves} moves, {len(console.lines)} counts'
+        f'{len(migrations)} of {arguments.count} migrations, '
+        f'{len(console.lines)} counts'
     )
-    show(moves)
-    print('The guest is well.' if not wrong else f'BROKEN: {"; ".join(wrong)}')
+    show(migrations)
+    print(f'ERROR: {"; ".join(wrong)}' if wrong else 'The guest is intact.')
     return 1 if wrong else 0
 
 
