@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every error is: a text, a status, one of two kinds."""
+"""The base classes of the errors."""
 
 from typing import Any
 from typing import ClassVar
 
 
 class MinovaException(Exception):
-    """An error with a text made from ``msg_fmt`` and keyword arguments.
+    """An error with a text, made of ``msg_fmt`` and keyword arguments.
 
-    The arguments are kept in ``kwargs``: they, not the text, travel.
+    ``kwargs`` has the arguments, which cross RPC instead of the text. A
+    ``message`` replaces the text.
     """
 
     msg_fmt: ClassVar[str] = 'An unknown error occurred.'
     status: ClassVar[int] = 500
-    #: The class as which it crosses RPC, if that is not its own: a service of
-    #: the release before does not know a class that was added since.
+    #: The name of the base class as which it crosses RPC: the cause of an
+    #: outage is a matter of the service that sees it. None: its own class.
     wire_class: ClassVar[str | None] = None
 
     def __init__(self, message: str | None = None, **kwargs: Any) -> None:
@@ -29,10 +30,10 @@ class MinovaException(Exception):
 
 
 class Refused(MinovaException):
-    """The request was turned down before anything was changed."""
+    """The request was refused, and nothing was changed."""
 
     status = 400
 
 
 class Failed(MinovaException):
-    """Something was begun and did not succeed."""
+    """An operation began and did not succeed."""

@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was begun and did not succeed."""
+"""The errors of operations that had begun."""
 
 from minova.exception.base import Failed
 
 
 class OperationFailed(Failed):
-    """A step ended with an error of another program; this carries its text."""
+    """A step failed with an error that is not one of Minova's."""
 
     msg_fmt = '%(cause)s: %(reason)s'
 
 
 class DeadlineExceeded(Failed):
-    """An operation did not end in its time."""
+    """An operation has not ended before its deadline."""
 
-    msg_fmt = 'The %(operation)s did not end in its time: %(reason)s'
+    msg_fmt = 'The %(operation)s did not end before its deadline: %(reason)s'
 
 
 class HostLost(Failed):
-    """A host went away and cannot be waited for."""
+    """A host went down, and the operation does not wait for it."""
 
-    msg_fmt = 'Host %(host)s went away while it ran %(step)s. %(left)s'
+    msg_fmt = 'Host %(host)s went down during %(step)s. %(left)s'
 
 
 class Preempted(Failed):
-    """An operation was ended by one that needs nobody's leave."""
+    """A delete preempted the operation."""
 
-    msg_fmt = 'The %(operation)s was ended by a %(by)s of the instance.'
+    msg_fmt = 'The %(operation)s was preempted by a %(by)s of the instance.'
 
 
 class Abandoned(Failed):
-    """An operator did not want to wait for its end any more."""
+    """An operator has abandoned the operation."""
 
     msg_fmt = (
         'The %(operation)s was abandoned by an operator%(reason)s. %(left)s'
@@ -37,49 +37,49 @@ class Abandoned(Failed):
 
 
 class Cancelled(Failed):
-    """Somebody asked for it to stop."""
+    """A user has requested the abort of the operation."""
 
     msg_fmt = 'The %(operation)s was aborted on request.'
 
 
 class GuestFailed(Failed):
-    """The hypervisor refused something or lost a guest."""
+    """The hypervisor failed, or lost a guest."""
 
     msg_fmt = 'Instance %(instance_id)s: %(reason)s'
 
 
 class DiskFailed(GuestFailed):
-    """A disk is missing or could not be written."""
+    """A disk is missing, or writing to it failed."""
 
 
 class DiskMissing(DiskFailed):
-    """Disks that a guest had are nowhere on its host."""
+    """The disks of a guest are not on its host."""
 
 
 class DiskTransferInterrupted(DiskFailed):
-    """The other host did not answer; what has arrived there is kept.
+    """The other host did not answer; it keeps the part that it has received.
 
-    The step is tried again, until the operation's deadline.
+    The step is retried until the deadline of the operation.
     """
 
 
 class GuestMigrationFailed(GuestFailed):
-    """The hypervisor did not move the guest; it goes on at the source."""
+    """The live migration failed; the guest runs on the source."""
 
 
 class OutcomeUncertain(GuestFailed):
-    """The hypervisor does not say what came of what it was asked to do.
+    """The outcome of a call to the hypervisor is not known.
 
-    The step is tried again: nothing may be taken back before it is known.
+    The step is retried; it must not be undone before the outcome is known.
     """
 
     msg_fmt = (
-        'Instance %(instance_id)s: it is not known what came of the '
-        '%(operation)s: %(reason)s'
+        'Instance %(instance_id)s: the outcome of the %(operation)s is not '
+        'known: %(reason)s'
     )
 
 
 class ConfigInvalid(Failed):
-    """The configuration keeps a process from starting."""
+    """The configuration does not allow the process to start."""
 
     msg_fmt = 'Configuration error: %(reason)s'

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is turned down before anything was changed, by HTTP status."""
-
-from typing import Any
+"""The errors that changed nothing, ordered by HTTP status."""
 
 from minova.exception.base import Refused
 
@@ -9,7 +7,7 @@ from minova.exception.base import Refused
 
 
 class InvalidInput(Refused):
-    """The request cannot be meant as it stands."""
+    """The request is malformed."""
 
     msg_fmt = 'Invalid input received: %(reason)s'
 
@@ -27,28 +25,28 @@ class MigrationPreCheckError(Refused):
 
 
 class UnknownDestination(MigrationPreCheckError):
-    """The wanted destination is no compute host."""
+    """The requested destination is not a compute host."""
 
     msg_fmt = 'Compute host %(host)s could not be found.'
 
 
 class UnableToMigrateToSelf(MigrationPreCheckError):
-    """The wanted destination is where the instance already is."""
+    """The requested destination is the host of the instance."""
 
     msg_fmt = (
         'Unable to migrate instance (%(instance_id)s) to current host '
-        '(%(host)s). Name another one, or none.'
+        '(%(host)s). Request another host, or none.'
     )
 
 
 class InvalidCPUInfo(MigrationPreCheckError):
-    """The destination's CPU lacks what the guest was given."""
+    """The CPU of the destination lacks features of the guest's CPU."""
 
     msg_fmt = 'Unacceptable CPU info: %(reason)s'
 
 
 class InvalidHypervisorType(MigrationPreCheckError):
-    """Source and destination run different kinds of hypervisor."""
+    """Source and destination have different types of hypervisor."""
 
     msg_fmt = (
         'The supplied hypervisor type is invalid: the source runs '
@@ -57,7 +55,7 @@ class InvalidHypervisorType(MigrationPreCheckError):
 
 
 class DestinationHypervisorTooOld(MigrationPreCheckError):
-    """A guest cannot move to an older hypervisor."""
+    """The hypervisor of the destination is older than the source's."""
 
     msg_fmt = (
         'The instance requires a newer hypervisor version than has been '
@@ -67,31 +65,31 @@ class DestinationHypervisorTooOld(MigrationPreCheckError):
 
 
 class InvalidSharedStorage(MigrationPreCheckError):
-    """Block migration was asked for, and both hosts share the disk."""
+    """Block migration was requested, but both hosts share the disk."""
 
     msg_fmt = '%(path)s is on shared storage: %(reason)s'
 
 
 class InvalidLocalStorage(MigrationPreCheckError):
-    """Shared storage was asked for, and the hosts do not share it."""
+    """Shared storage was requested, but the hosts do not share any."""
 
     msg_fmt = '%(path)s is not on shared storage: %(reason)s'
 
 
 class ComputeServiceUnavailable(MigrationPreCheckError):
-    """A host that is needed does not answer."""
+    """The compute service of a host is down."""
 
     msg_fmt = 'Compute service of %(host)s is unavailable at this time.'
 
 
 class NetworkNotFound(InvalidInput):
-    """A server was to be attached to what is no network of its project's."""
+    """The project has no such network."""
 
     msg_fmt = 'Network %(network_id)s could not be found.'
 
 
 class AddressNotUsable(InvalidInput):
-    """No guest may have this address in this network."""
+    """No guest can have this address in this network."""
 
     msg_fmt = (
         'Fixed IP address %(address)s cannot be used in network %(network)s: '
@@ -100,7 +98,7 @@ class AddressNotUsable(InvalidInput):
 
 
 class AddressInUse(InvalidInput):
-    """The address is another one's."""
+    """Another port has the address."""
 
     msg_fmt = (
         'Fixed IP address %(address)s of network %(network)s is already in '
@@ -109,40 +107,43 @@ class AddressInUse(InvalidInput):
 
 
 class NoMoreAddresses(InvalidInput):
-    """All addresses that a network gives out are given out."""
+    """The network has no free addresses left."""
 
-    msg_fmt = 'Network %(network)s has not enough free addresses.'
+    msg_fmt = (
+        'Network %(network)s has not enough free addresses. Choose another '
+        'network, or delete ports.'
+    )
 
 
 class FlavorDiskTooSmall(InvalidInput):
-    """The image or the current disk does not fit the flavor."""
+    """The disk of the flavor is smaller than the image needs."""
 
     msg_fmt = "Flavor's disk is too small for requested image. %(reason)s"
 
 
 class FlavorMemoryTooSmall(InvalidInput):
-    """The image asks for more memory than the flavor has."""
+    """The memory of the flavor is smaller than the image needs."""
 
     msg_fmt = "Flavor's memory is too small for requested image. %(reason)s"
 
 
 class ImageNotActive(InvalidInput):
-    """The image cannot be booted yet."""
+    """The image has no data yet."""
 
     msg_fmt = 'Image %(image_id)s is not active.'
 
 
 class CannotResizeToSameFlavor(InvalidInput):
-    """A resize that would change nothing."""
+    """A resize to the flavor that the server has."""
 
     msg_fmt = (
-        'The server has the flavor %(flavor)s already; name the one that it '
-        'is to be resized to.'
+        'When resizing, instances must change flavor! The server already has '
+        'the flavor %(flavor)s.'
     )
 
 
 class CannotResizeDisk(InvalidInput):
-    """A disk is never made smaller."""
+    """The new flavor has a smaller disk; disks only grow."""
 
     msg_fmt = (
         'Server disk was unable to be resized because: %(reason)s Resize to a '
@@ -151,7 +152,7 @@ class CannotResizeDisk(InvalidInput):
 
 
 class ConsoleTypeUnavailable(InvalidInput):
-    """A guest has no screen of the kind that is asked for."""
+    """The guest has no console of the requested type."""
 
     msg_fmt = 'There is no %(console_type)s console here: %(reason)s'
 
@@ -160,21 +161,21 @@ class ConsoleTypeUnavailable(InvalidInput):
 
 
 class Unauthorized(Refused):
-    """Nobody known is asking."""
+    """The request has no valid token."""
 
     msg_fmt = 'The request you have made requires authentication.'
     status = 401
 
 
 class Forbidden(Refused):
-    """Policy says no."""
+    """The policy does not allow the action."""
 
     msg_fmt = "Policy doesn't allow %(action)s to be performed."
     status = 403
 
 
 class QuotaExceeded(Forbidden):
-    """The project has used what it may."""
+    """The request exceeds the quota of the project."""
 
     msg_fmt = (
         'Quota exceeded for %(overs)s: Requested %(requested)s, but already '
@@ -183,7 +184,7 @@ class QuotaExceeded(Forbidden):
 
 
 class KeyPairLimitExceeded(Forbidden):
-    """The user has as many key pairs as a user may have."""
+    """The user has reached the limit of key pairs."""
 
     msg_fmt = 'Quota exceeded, too many key pairs: a user may have %(limit)s.'
 
@@ -192,14 +193,14 @@ class KeyPairLimitExceeded(Forbidden):
 
 
 class NotFound(Refused):
-    """There is no such thing."""
+    """There is no such resource."""
 
     msg_fmt = 'Resource could not be found.'
     status = 404
 
 
 class InstanceNotFound(NotFound):
-    """No such instance, or not the asker's."""
+    """No such instance in the project of the request."""
 
     msg_fmt = 'Instance %(instance_id)s could not be found.'
 
@@ -223,7 +224,7 @@ class ImageNotFound(NotFound):
 
 
 class HostNotFound(NotFound):
-    """No compute service has ever reported from there."""
+    """No compute service has ever registered with this host name."""
 
     msg_fmt = 'Compute host %(host)s could not be found.'
 
@@ -235,7 +236,7 @@ class ServiceNotFound(NotFound):
 
 
 class MigrationNotFound(NotFound):
-    """No such migration of that instance."""
+    """The instance has no such migration."""
 
     msg_fmt = (
         'Migration %(migration_id)s not found for instance %(instance_id)s.'
@@ -243,16 +244,16 @@ class MigrationNotFound(NotFound):
 
 
 class ConsoleTokenNotFound(NotFound):
-    """No such token, or none that still counts; which, nobody is told."""
+    """The token is unknown or expired; the text does not say which."""
 
     msg_fmt = (
         'The token is not valid: it is unknown, has expired, or its instance '
-        'is gone. Ask for a new console.'
+        'was deleted. Request a new console.'
     )
 
 
 class InstanceActionNotFound(NotFound):
-    """No operation with that request id."""
+    """The instance has no operation of that request id."""
 
     msg_fmt = (
         'Action for request_id %(request_id)s on instance %(instance_id)s '
@@ -264,13 +265,13 @@ class InstanceActionNotFound(NotFound):
 
 
 class OperationNotFound(NotFound):
-    """No operation with that id, none begun by a request with that id."""
+    """There is no operation with that id or request id."""
 
     msg_fmt = 'Operation %(name)s could not be found.'
 
 
 class NotAcceptable(Refused):
-    """The microversion lies outside of what is spoken here."""
+    """The requested microversion is outside the supported range."""
 
     msg_fmt = (
         'Version %(requested)s is not supported by the API. Minimum is '
@@ -280,96 +281,91 @@ class NotAcceptable(Refused):
 
 
 class Conflict(Refused):
-    """The state of things forbids it now."""
+    """The current state does not allow the request."""
 
     msg_fmt = 'Conflict: %(reason)s'
     status = 409
 
 
 class InstanceInvalidState(Conflict):
-    """The state table does not let this operation begin."""
+    """The state table does not allow the operation to begin."""
 
     msg_fmt = (
         "Cannot '%(operation)s' instance %(instance_id)s while it is in "
         '%(attribute)s %(state)s; %(needed)s'
     )
 
-    def __init__(self, message: str | None = None, **kwargs: Any) -> None:
-        # The release before does not say what is needed.
-        needed = {'needed': 'it must be in another state'}
-        super().__init__(message, **needed | kwargs)
-
 
 class KeyPairExists(Conflict):
-    """The user has a key pair of that name."""
+    """The user already has a key pair of that name."""
 
     msg_fmt = "Key pair '%(name)s' already exists."
 
 
 class InstanceNotReady(Conflict):
-    """What is asked of the guest needs one that is there, or runs."""
+    """The request needs a guest that exists, or that runs."""
 
     msg_fmt = 'Instance %(instance_id)s is not ready: %(reason)s'
 
 
 class NetworkAmbiguous(Conflict):
-    """A server is to be on the one network, and there are several."""
+    """The request names no network, and there are several."""
 
     msg_fmt = (
-        'There are several networks that the server may be attached to; name '
-        'the ones it shall have, with their UUIDs.'
+        'Multiple possible networks found, use a Network ID to be more '
+        'specific.'
     )
 
 
 class FlavorExists(Conflict):
-    """The flavor's id is taken."""
+    """Another flavor has the id."""
 
     msg_fmt = 'Flavor with ID %(flavor_id)s already exists.'
 
 
 class FlavorNameExists(Conflict):
-    """The flavor's name is taken."""
+    """Another flavor has the name."""
 
     msg_fmt = 'Flavor with name %(name)s already exists.'
 
 
 class Stale(Conflict):
-    """The one who writes no longer owns what he writes to.
+    """The writer no longer holds the step or the instance.
 
-    Raised to a worker whose step was taken over, preempted or ended: it
-    changes nothing any more and puts away what it was doing.
+    A worker gets it when its step was taken over, preempted or ended. It then
+    changes nothing and stops.
     """
 
     msg_fmt = (
         '%(what)s is no longer held by %(holder)s: another operation or a '
-        'newer start of the service has taken over.'
+        'newer incarnation of the service has taken over.'
     )
 
 
 class Superseded(Stale):
-    """Another start of a compute has registered, and is not heard of.
+    """Another incarnation of the compute has registered and is silent.
 
-    A message of a process that is gone may come late: whoever is told this
-    and lives may register anew.
+    Its registration may be a late message of a dead process. The compute that
+    gets this error may register again.
     """
 
 
 class TooLarge(Refused):
-    """The body is larger than the api reads."""
+    """The request body exceeds the limit."""
 
     msg_fmt = 'The request body is larger than %(limit)s bytes.'
     status = 413
 
 
 class NotSupported(Refused):
-    """The hypervisor that is asked does not do this at all."""
+    """The hypervisor does not support the request."""
 
     msg_fmt = '%(reason)s'
     status = 501
 
 
 class Unavailable(Refused):
-    """Something that must answer does not; nothing was begun."""
+    """A required service does not answer; nothing has begun."""
 
     msg_fmt = '%(what)s is unavailable at this time: %(reason)s'
     status = 503
@@ -377,18 +373,18 @@ class Unavailable(Refused):
 
 
 class NoConsumer(Unavailable):
-    """The broker has no queue, or no consumer, for a message."""
+    """The broker has no queue, or no consumer, for the message."""
 
 
 class RpcTimeout(Unavailable):
-    """A message was sent, and not answered in its time."""
+    """The answer to a message did not arrive in time."""
 
 
 class UnsupportedVersion(Unavailable):
-    """The other side does not know what is asked for, or is taken not to."""
+    """The peer does not know the method, or is pinned not to."""
 
     status = 501
 
 
 class CommitUncertain(Unavailable):
-    """The database did not confirm a commit: it is done wholly or not."""
+    """The database did not confirm a commit: it may have happened."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors as JSON: how they cross RPC, and stand in operations and steps.
+"""Errors as JSON: in RPC answers, in operations and in steps.
 
-An error is written as class name, text and arguments, and is built anew from
-``minova.exception`` only: what is something else there becomes an
-OperationFailed that quotes it.
+The JSON form has the name of the class, the text and the arguments. Only the
+classes of ``minova.exception`` are rebuilt from it: any other error becomes an
+OperationFailed that quotes its text.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def encode(error: BaseException) -> dict[str, Any]:
-    """Return an error's written form."""
+    """Return the JSON form of an error."""
     if not isinstance(error, exception.MinovaException):
         error = exception.OperationFailed(
             cause=type(error).__name__, reason=str(error)
@@ -32,7 +32,7 @@ def encode(error: BaseException) -> dict[str, Any]:
 
 
 def decode(form: Mapping[str, Any]) -> exception.MinovaException:
-    """Return the error that a written form stands for."""
+    """Return the error of a JSON form."""
     name = str(form.get('class'))
     known = getattr(exception, name, None)
     if inspect.isclass(known) and issubclass(known, exception.MinovaException):

@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told to the world: which events, what stands in them, how it goes.
+"""Notifications: their types, payloads and delivery.
 
-A notification is written in the transaction that does what it tells of. A
-service that sends one directly does not exist.
+The transaction that changes an instance writes the notification of the change
+to the outbox. No service emits a notification directly.
+
+========= ====================================================================
+module    what it holds
+========= ====================================================================
+events    the table of event types
+payload   the payload of each event
+envelope  the message on the broker
+relay     the publication of the outbox by one conductor
+ledger    the notifications of an instance, to read and to replay
+verify    the comparison of a consumer's log with the ledger
+retention the archive of old notifications and operations
+========= ====================================================================
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A notification as consumers get it, whoever publishes it."""
+"""The message in which a consumer receives a notification."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from minova.rpc.bus import Bus
 
 
 def body(notice: Notice) -> dict[str, Any]:
-    """Return what is said, without the context in which it is."""
+    """Return the message without the request context."""
     return {
         'message_id': notice.message_id,
         'publisher_id': notice.publisher_id,
@@ -23,9 +23,9 @@ def body(notice: Notice) -> dict[str, Any]:
 
 
 def to_oslo_message(notice: Notice) -> dict[str, str]:
-    """Return the message: oslo.messaging's envelope, version 2.
+    """Return the message in oslo.messaging's envelope, version 2.
 
-    Without ``_unique_id``, which oslo.messaging adds anew to every message.
+    It lacks ``_unique_id``, which oslo.messaging adds to each message.
     """
     context = {
         f'_context_{name}': value for name, value in notice.context.items()
@@ -35,9 +35,9 @@ def to_oslo_message(notice: Notice) -> dict[str, str]:
 
 
 def publish(bus: Bus, notice: Notice) -> None:
-    """Hand a notification to the broker, for every topic that is configured.
+    """Publish a notification to each configured topic.
 
-    Raises Unavailable when the broker may not have it.
+    Raises Unavailable when the broker has not confirmed it.
     """
     for topic in CONF.oslo_messaging_notifications.topics:
         bus.publish(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The events: one table.
+"""The table of event types.
 
-Names are the legacy ones of the Compute API's ecosystem, without their common
-prefix ``compute.instance.``. An event with phases is told twice: ``.start``
-and then exactly one of ``.end`` and ``.error``, by the same operation.
+The names are those of Nova's unversioned notifications, without the common
+prefix ``compute.instance.``. An operation emits an event with phases twice:
+``.start``, and then exactly one of ``.end`` and ``.error``.
 """
 
 from typing import Final
@@ -14,10 +14,10 @@ START: Final = 'start'
 END: Final = 'end'
 ERROR: Final = 'error'
 
-#: Told once: something has changed, or is as it is.
+#: Emitted once.
 SINGLE_EVENTS: Final = frozenset({'update', 'exists'})
 
-#: Told when it begins and when it ends, well or badly.
+#: Emitted at the start and at the end of an activity.
 PHASED_EVENTS: Final = frozenset(
     {
         'create',
@@ -60,10 +60,10 @@ def event_type(name: str, phase: str | None = None) -> str:
 
 
 def priority(event_type: str) -> str:
-    """Return ``ERROR`` for an event that ends so, else ``INFO``."""
+    """Return ``ERROR`` for an ``.error`` event, else ``INFO``."""
     return 'ERROR' if event_type.endswith('error') else 'INFO'
 
 
 def publisher_id(service: str, host: str) -> str:
-    """Return the publisher id by which consumers know host and service."""
+    """Return the publisher id, which names the service and its host."""
     return f'{service}.{host}'

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger: what was told, to be looked up and told again.
+"""The ledger: the notifications that were emitted, to read and to replay.
 
-The outbox and its archive are the ledger; nothing here writes to either. What
-the relay has not published yet is the relay's: told again here it would come
-before what precedes it.
+The outbox and its archive are the ledger; this module writes to neither. It
+does not replay a notification that the relay has not published yet, which
+would overtake the notifications before it.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from minova.db.queries.ledger import Entry
 from minova.db.queries.ledger import Marker
 from minova.db.queries.ledger import Scope
 
-#: How many notifications are read at a time.
+#: The number of notifications in one read.
 _PAGE = 500
 
 
@@ -28,7 +28,7 @@ def read_entries(
     order: tuple[str, ...] = ledger.BY_INSTANCE,
     after: Marker | None = None,
 ) -> Iterator[Entry]:
-    """Read the ledger, page by page, each in a transaction of its own."""
+    """Yield the entries of a scope; each page is a transaction."""
     while True:
         found = _page(database, scope, order, after)
         yield from found
@@ -53,7 +53,10 @@ def _page(
 def require_known(
     database: Database, instance_uuid: str
 ) -> ledger.RetainedRange:
-    """Return what is kept of an instance; InstanceNotFound for nothing."""
+    """Return the range that is kept of an instance.
+
+    Raises InstanceNotFound when the ledger has nothing of it.
+    """
     found = database.read(
         lambda connection: ledger.get_retained(connection, instance_uuid)
     )
@@ -64,7 +67,7 @@ def require_known(
 
 @dataclasses.dataclass
 class ReplayProgress:
-    """How far a replay is: it can be continued behind ``last``."""
+    """The progress of a replay, which can continue after ``last``."""
 
     replayed: int = 0
     unpublished: int = 0
@@ -78,10 +81,9 @@ def replay(
     progress: ReplayProgress,
     after: Marker | None = None,
 ) -> None:
-    """Tell what has been told once more, each instance's in its order.
+    """Publish the notifications of a scope again, in order per instance.
 
-    ``progress`` is kept up to date, also when Unavailable, from the broker
-    or the database, ends it.
+    Updates ``progress``, also before it raises Unavailable.
     """
     for entry in read_entries(database, scope, after=after):
         if entry.published_at is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The legacy payload: the keys and formats that consumers read."""
+"""The payloads: keys and formats of Nova's unversioned notifications."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ Payload: TypeAlias = dict[str, Value]
 
 
 def instance_payload(instance: Instance) -> Payload:
-    """Return what stands in every ``compute.instance`` notification.
+    """Return the keys that each ``compute.instance`` notification has.
 
-    Formats differ on purpose: ``created_at`` has a blank and an offset, the
-    other times a ``T`` and none, and are '' where there is no time.
+    The time formats are Nova's: ``created_at`` has a blank and an offset, the
+    other times have a ``T`` and no offset, and are '' without a time.
     """
     flavor = instance.flavor
     return {
@@ -65,7 +65,7 @@ def instance_payload(instance: Instance) -> Payload:
 
 
 def fixed_ips(instance: Instance) -> list[Mapping[str, Value]]:
-    """Return the addresses, in the form of the key ``fixed_ips``."""
+    """Return the value of the key ``fixed_ips``."""
     return [
         {**address, 'label': nic['label'], 'vif_mac': nic['mac']}
         for nic in instance.network_info
@@ -78,9 +78,9 @@ def update_payload(
     old_states: tuple[str | None, str | None],
     now: datetime.datetime,
 ) -> Payload:
-    """Return the payload of an update.
+    """Return the payload of an ``update``.
 
-    ``before`` is the vm_state and the task_state that were.
+    ``old_states`` is the vm_state and the task_state before the update.
     """
     begin = _period_begin(now)
     return instance_payload(instance) | {
@@ -101,7 +101,7 @@ def exists_payload(instance: Instance, now: datetime.datetime) -> Payload:
 
 
 def fault_payload(error: Exception, code: int) -> Payload:
-    """Return what an ``.error`` tells beside the instance."""
+    """Return the keys that an ``.error`` has in addition."""
     text = str(error)
     return {
         'exception': f'{type(error).__name__}: {text}',

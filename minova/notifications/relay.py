@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay: from the outbox to the broker, in order, until it has them.
+"""The relay: it publishes the outbox to the broker, in order.
 
-One conductor at a time does it, the holder of the lease. A notification is
-marked published after the broker has confirmed it: when the relay dies between
-the two, it is published again, with the same ``message_id``.
+One conductor at a time runs it, the holder of the lease. It marks a
+notification as published after the broker has confirmed it. When it dies
+between the two, the next relay publishes the notification again, with the
+same ``message_id``.
 """
 
 from oslo_log import log as logging
@@ -21,15 +22,15 @@ from minova.rpc.bus import Bus
 LOG = logging.getLogger(__name__)
 
 _LEASE = 'relay'
-#: Seconds in which notifications are gathered before they are read: those of
-#: one action then take two statements, not two each.
+#: Seconds to collect notifications before a read: those of one operation then
+#: take two statements in all.
 BATCH_DELAY = 0.25
-#: Seconds after which one that does not hold the lease asks for it again.
+#: Seconds between two attempts to get the lease.
 _LEASE_RETRY_SECONDS = 1.0
 
 
 class Relay:
-    """Publishes what was written, here or by other processes."""
+    """Publishes the notifications that all services have written."""
 
     def __init__(self, database: Database, bus: Bus, holder: str) -> None:
         self._database = database
@@ -45,15 +46,15 @@ class Relay:
         )
 
     def start(self) -> None:
-        """Begin to publish."""
+        """Start to publish."""
         self._task.start()
 
     def wake(self) -> None:
-        """Publish soon: something was written."""
+        """Publish soon: there is a new notification."""
         self._task.wake()
 
     def stop(self) -> None:
-        """Publish no more, and let another one do it."""
+        """Stop, and release the lease for another relay."""
         self._task.stop()
         if self._lease_expires:
             leases.release(self._database, _LEASE, self._holder)
@@ -64,9 +65,10 @@ class Relay:
             pass
 
     def _renew_lease(self) -> bool:
-        """Hold the lease; renewed when half of it is over.
+        """Get or renew the lease; False while another relay holds it.
 
-        While another one has it, being woken is no reason to ask again.
+        Renews it after half its time. A wake-up does not lead to another
+        attempt before ``_LEASE_RETRY_SECONDS`` have passed.
         """
         span = CONF.conductor.lease_time
         now = clock.monotonic()
@@ -83,7 +85,7 @@ class Relay:
         return held
 
     def publish_batch(self) -> bool:
-        """Publish the oldest notifications; tell whether there may be more."""
+        """Publish the oldest notifications; True when there may be more."""
         limit = CONF.notifications.relay_batch
         notices = self._database.read(
             lambda connection: outbox.list_unpublished(connection, limit)
@@ -114,7 +116,8 @@ class Relay:
     def _log_failure(self, error: Exception, unpublished: int) -> None:
         if not self._is_failing:
             LOG.warning(
-                'Notifications wait in the database, %d of this batch: %s',
+                'Publication of notifications failed, retrying; %d of this '
+                'batch are pending: %s',
                 unpublished,
                 error,
             )
@@ -122,5 +125,5 @@ class Relay:
 
     def _log_recovery(self) -> None:
         if self._is_failing:
-            LOG.info('Notifications are published again.')
+            LOG.info('Publication of notifications resumed')
         self._is_failing = False

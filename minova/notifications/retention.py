@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Retention: batches of what is over, until none is left.
+"""Retention: archiving and purging of ended operations, in batches.
 
-Each batch is a transaction: interrupted anywhere, a thing is where it was or
-where it goes, never in both places nor in none.
+Each batch is one transaction: an interrupted run leaves each row either in
+its table or in the archive.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ Counts = dict[str, int]
 def run(
     database: Database, moment: datetime.datetime, size: int, purge: bool
 ) -> Iterator[Counts]:
-    """Archive what was over before ``moment``, ``size`` things at a time.
+    """Archive what ended before ``moment``, ``size`` entities at a time.
 
-    With ``purge`` it leaves the archive for good. Yields after each
-    transaction how many rows of each table went.
+    With ``purge``, delete it from the archive. Yields after each transaction
+    the number of its rows by table.
     """
     process_batch = archive.purge_batch if purge else archive.archive_batch
     for kind in archive.ENTITY_KINDS:
@@ -45,7 +45,7 @@ def run(
 def preview(
     database: Database, moment: datetime.datetime, purge: bool
 ) -> Iterator[Counts]:
-    """Yield how many rows of each table would go."""
+    """Yield the number of rows of each table that ``run`` would process."""
     for kind in archive.ENTITY_KINDS:
         yield database.read(
             functools.partial(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A consumer's log against the ledger: what is missing, altered, misplaced.
+"""Verification of a consumer's log against the ledger.
 
-The log is read once, as a stream; of each notification its id, its line and a
-digest are kept, so memory grows with the number of notifications, not with
-their size. Then the ledger is read, one instance after the other. In this
-order, what is told while the log is read is in the ledger too.
+The log is read once, as a stream, and keeps the id, line and digest of each
+notification: memory grows with their number, not with their size. The ledger
+is read afterwards, by instance, so that it has the notifications that were
+emitted during the read of the log.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from minova.db.queries.ledger import Entry
 from minova.db.queries.ledger import Scope
 from minova.notifications import envelope
 
-#: What is compared of a notification, all that stands in its body.
+#: The keys of a notification that are compared.
 _COMPARED: Final = (
     'publisher_id',
     'event_type',
@@ -32,25 +32,25 @@ _COMPARED: Final = (
     'payload',
     'timestamp',
 )
-#: How many findings of a kind are named to people.
+#: The number of findings of a kind that the text report shows.
 _MAX_SHOWN: Final = 10
 
-#: A message_id: the number that it is, or the text that is no uuid.
+#: A message_id: a uuid as a number, or text that is not a uuid.
 _Key = int | str
 
 
 class InvalidLogLine(exception.InvalidInput):
-    """A line is not a notification; the text says which."""
+    """A line of the log is not a notification."""
 
     msg_fmt = 'line %(line)s is not a notification: %(reason)s'
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A notification with which something is wrong.
+    """A notification that is missing, out of order, altered or unknown.
 
-    ``line`` is where it was received first, None for one that was not;
-    ``instance`` and ``seq`` are None for one that the ledger does not know.
+    ``line`` is the line of its first reception, None if it is missing.
+    ``instance`` and ``seq`` are None if the ledger does not have it.
     """
 
     message_id: str
@@ -61,16 +61,16 @@ class Finding:
 
 @dataclasses.dataclass
 class VerifyReport:
-    """What the comparison has shown."""
+    """The result of the comparison."""
 
     lines: int = 0
     notifications: int = 0
     instances: int = 0
-    #: Not yet published by the relay and rightly not in the log.
+    #: Not published by the relay yet, hence not in the log.
     unpublished: int = 0
-    #: Lines with a message_id that an earlier line had. No error.
+    #: Lines with a message_id that an earlier line has; not an error.
     duplicates: int = 0
-    #: Lines outside of what was to be compared.
+    #: Lines outside the scope.
     out_of_scope: int = 0
     missing: list[Finding] = dataclasses.field(default_factory=list)
     out_of_order: list[Finding] = dataclasses.field(default_factory=list)
@@ -79,11 +79,11 @@ class VerifyReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the log holds what was told, and in its order."""
+        """True when the log has all notifications, in order."""
         return not any(found for _, found in self.findings())
 
     def findings(self) -> tuple[tuple[str, list[Finding]], ...]:
-        """Return what is wrong, by kind."""
+        """Return the findings by kind."""
         return (
             ('missing', self.missing),
             ('out of order', self.out_of_order),
@@ -95,9 +95,10 @@ class VerifyReport:
 def verify(
     lines: Iterable[bytes], ledger_entries: Iterable[Entry], scope: Scope
 ) -> VerifyReport:
-    """Compare a log with what was told in a scope, read by instance.
+    """Compare a log with the ledger of a scope.
 
-    ``told`` is not read before the log has ended. Raises InvalidLogLine.
+    ``ledger_entries`` are grouped by instance and read after the log. Raises
+    InvalidLogLine.
     """
     log = _Log(scope)
     for number, line in enumerate(lines, 1):
@@ -118,21 +119,21 @@ def verify(
 
 
 class _Log:
-    """What is kept of a log."""
+    """The extract of a log."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.lines = 0
         self.duplicates = 0
-        #: Line and digest of each notification, as it was received first.
+        #: Line and digest of the first reception of each notification.
         self.first: dict[_Key, tuple[int, int]] = {}
-        #: The lines in which it came again and said something else.
+        #: The line of a later reception with another content.
         self.altered: dict[_Key, int] = {}
-        #: What by its own words is outside of the scope.
+        #: The notifications outside the scope.
         self.out_of_scope: set[_Key] = set()
 
     def add(self, number: int, line: bytes) -> None:
-        """Take note of a line."""
+        """Add a line."""
         message = _parse_line(number, line)
         self.lines += 1
         key = _key(message['message_id'])
@@ -210,7 +211,7 @@ def _digest(number: int, message: dict[str, Any]) -> int:
 
 
 def _parse_timestamp(timestamp: Any) -> datetime.datetime | None:
-    """Return the time that a body says, None when it says none."""
+    """Return the time of a notification, None without a valid one."""
     try:
         found = datetime.datetime.fromisoformat(timestamp)
     except (TypeError, ValueError):
@@ -248,7 +249,7 @@ def _compare(
 
 
 def _find_out_of_order(received: list[Finding]) -> list[Finding]:
-    """Return what was received after something that was told later."""
+    """Return the notifications received after a later one."""
     late = []
     earliest: int | None = None
     for finding in reversed(received):
@@ -261,28 +262,28 @@ def _find_out_of_order(received: list[Finding]) -> list[Finding]:
     return late[::-1]
 
 
-# -- telling it --------------------------------------------------------------
+# -- reports -----------------------------------------------------------------
 
 
 def as_json(report: VerifyReport) -> dict[str, Any]:
-    """Return all of it, for machines."""
+    """Return the report with all findings, for JSON."""
     return {'clean': report.is_clean, **dataclasses.asdict(report)}
 
 
 def render(report: VerifyReport) -> Iterator[str]:
-    """Return the lines in which people are told, a few of each kind."""
+    """Return the lines of a text report, with a few findings of a kind."""
     notes = [
         f'{count} {what}'
         for count, what in (
-            (report.duplicates, 'received again'),
+            (report.duplicates, 'received twice or more'),
             (report.unpublished, 'not published yet'),
-            (report.out_of_scope, 'outside of what was asked for'),
+            (report.out_of_scope, 'outside the scope'),
         )
         if count
     ]
     more = f' ({", ".join(notes)})' if notes else ''
     yield (
-        f'{report.lines} received, {report.notifications} told of '
+        f'{report.lines} received, {report.notifications} emitted for '
         f'{report.instances} servers{more}'
     )
     for kind, found in report.findings():
@@ -300,7 +301,7 @@ def render(report: VerifyReport) -> Iterator[str]:
 
 
 def _group_consecutive(found: list[Finding]) -> Iterator[str]:
-    """Name findings; those without a line and without gaps as one."""
+    """Describe findings; consecutive missing ones in one line."""
     numbered = enumerate(found)
     for (instance, line, _), run in itertools.groupby(
         numbered,

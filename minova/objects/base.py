@@ -66,7 +66,7 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
             raise TypeError(f'{value!r} is not a {cls.__name__}')
         return value
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Return a copy with other values in some fields."""
         return type(self)(**{**self.as_dict(), **changes})
 

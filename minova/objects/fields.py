@@ -7,6 +7,7 @@ import types
 from typing import Any
 from typing import get_args
 from typing import get_origin
+from typing import TypeGuard
 
 from oslo_versionedobjects import base
 from oslo_versionedobjects import fields
@@ -15,38 +16,42 @@ from oslo_versionedobjects import fields
 class _UtcDateTime(fields.FieldType[datetime.datetime]):
     """A time with its microseconds, which the library's own field drops."""
 
-    def coerce(self, obj: Any, attr: str, value: Any) -> datetime.datetime:
+    def coerce(
+        self, obj: object, attr: str, value: object
+    ) -> datetime.datetime:
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
             raise ValueError(
                 f'{attr} is {value!r}; it must be a datetime with a time zone'
             )
         return value
 
-    def to_primitive(self, obj: Any, attr: str, value: Any) -> str:
-        return str(value.isoformat())
+    def to_primitive(
+        self, obj: object, attr: str, value: datetime.datetime
+    ) -> str:
+        return value.isoformat()
 
     def from_primitive(
-        self, obj: Any, attr: str, value: Any
+        self, obj: object, attr: str, value: object
     ) -> datetime.datetime:
-        return datetime.datetime.fromisoformat(value)
+        return datetime.datetime.fromisoformat(str(value))
 
-    def get_schema(self) -> dict[str, Any]:
+    def get_schema(self) -> dict[str, object]:
         return {'type': ['string'], 'format': 'date-time'}
 
 
-class _Json(fields.FieldType[Any]):
-    """Any JSON value, unchanged."""
+class _Json(fields.FieldType[object]):
+    """A JSON value, unchanged."""
 
-    def coerce(self, obj: Any, attr: str, value: Any) -> Any:
+    def coerce(self, obj: object, attr: str, value: object) -> object:
         return value
 
-    def to_primitive(self, obj: Any, attr: str, value: Any) -> Any:
+    def to_primitive(self, obj: object, attr: str, value: object) -> object:
         return value
 
-    def from_primitive(self, obj: Any, attr: str, value: Any) -> Any:
+    def from_primitive(self, obj: object, attr: str, value: object) -> object:
         return value
 
-    def get_schema(self) -> dict[str, Any]:
+    def get_schema(self) -> dict[str, object]:
         return {}
 
 
@@ -70,7 +75,7 @@ def from_annotations(cls: type) -> dict[str, fields.Field[Any]]:
     return {name: _field(hint) for name, hint in hints.items()}
 
 
-def _field(hint: Any) -> fields.Field[Any]:
+def _field(hint: object) -> fields.Field[Any]:
     options = get_args(hint) if isinstance(hint, types.UnionType) else [hint]
     nullable = types.NoneType in options
     (kind,) = (option for option in options if option is not types.NoneType)
@@ -88,5 +93,5 @@ def _field(hint: Any) -> fields.Field[Any]:
     raise TypeError(f'no field type for {hint}')
 
 
-def _is_object(kind: Any) -> bool:
+def _is_object(kind: object) -> TypeGuard[type[base.VersionedObject]]:
     return inspect.isclass(kind) and issubclass(kind, base.VersionedObject)

@@ -295,7 +295,7 @@ class VerifyTest(LedgerTestCase):
         code, out = self.verify(self.lines)
         self.assertEqual(0, code)
         self.assertEqual(
-            f'{total} received, {total} told of 2 servers\n'
+            f'{total} received, {total} emitted for 2 servers\n'
             'Nothing is missing, out of order, altered or unknown.\n',
             out,
         )
@@ -353,7 +353,7 @@ class VerifyTest(LedgerTestCase):
         again = [*self.lines, self.lines[0], self.lines[3]]
         code, out = self.verify(again)
         self.assertEqual(0, code)
-        self.assertIn('(2 received again)', out)
+        self.assertIn('(2 received twice or more)', out)
 
     def test_out_of_order(self):
         own = self.of(self.one)
@@ -416,7 +416,7 @@ class VerifyTest(LedgerTestCase):
         code, out = self.verify(self.lines, *words)
         self.assertEqual(0, code)
         left = len(self.of(self.one))
-        self.assertIn(f'({left} outside of what was asked for)', out)
+        self.assertIn(f'({left} outside the scope)', out)
         # A notification that names another server counts as its sender's.
         number = self.of(self.other)[2]
         lines = list(self.lines)

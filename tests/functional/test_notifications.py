@@ -187,7 +187,7 @@ class NotificationsTest(base.TestCase):
             [metadata['message_id'] for *_, metadata in received],
         )
         self.assertEqual(
-            1, self.log.output.count('Notifications wait in the database')
+            1, self.log.output.count('Publication of notifications failed')
         )
         self.assertIn('published again', self.log.output)
 

@@ -539,7 +539,8 @@ class DeadlineTest(test_base.TestCase):
         self.assertEqual(states.ACTIVE, instance.vm_state)
         self.assertEqual('rolled_back', self.cloud.operations(uuid)[-1].state)
         self.assertIn(
-            'pause did not end in its time', self.cloud.fault(uuid)['message']
+            'pause did not end before its deadline',
+            self.cloud.fault(uuid)['message'],
         )
 
     def test_a_step_that_cannot_end(self):

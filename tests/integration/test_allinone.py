@@ -62,7 +62,7 @@ _MISTAKES = (
      "409: * Cannot 'unpause' instance * is in vm_state active"),
     ('server resize --flavor none one', 'No Flavor found for none'),
     ('server resize --flavor m1.small one',
-     '400: * The server has the flavor m1.small already'),
+     '400: * The server already has the flavor m1.small'),
     ('server resize --flavor m1.tiny one',
      '400: * cannot be made smaller. * a root disk of at least 20 GB.'),
     ('server migrate --live-migration --host none one',
@@ -653,7 +653,7 @@ class StockClientTest(AllInOneTestCase):
         reply = self.cloud.compute.get('/os-networks', microversion='2.1')
         ids = {one['label']: one['id'] for one in reply.json()['networks']}
         self.assertEqual({'private', 'other'}, set(ids))
-        self.refused(f'{make} x', '409: * There are several networks')
+        self.refused(f'{make} x', '409: * Multiple possible networks found')
         fixed = f'--nic net-id={ids["other"]},v4-fixed-ip=10.0.1.20'
         for words in (
             '--network other named',

@@ -297,7 +297,7 @@ class RefusalTest(base.ApiTestCase):
         self.make_flavor('tiny', disk=0)
         self.make_flavor('hidden', **{'os-flavor-access:is_public': False})
         for flavor, text in (
-            ('small', 'The server has the flavor small already'),
+            ('small', 'The server already has the flavor small'),
             ('tiny', 'a disk cannot be made smaller. Resize to a flavor'),
             ('none', 'Flavor none could not be found.'),
             ('hidden', 'Flavor hidden could not be found.'),

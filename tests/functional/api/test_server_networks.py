@@ -223,7 +223,10 @@ class ChoiceTest(NetworksTestCase):
         other = self.make_network('other', cidr='10.0.1.0/24')
         for client, networks in ((None, 'auto'), (self.user, None)):
             self.refused(
-                409, 'several networks', networks=networks, client=client
+                409,
+                'Multiple possible networks found',
+                networks=networks,
+                client=client,
             )
         uuid = self.made([{'uuid': other.id}])
         self.assertEqual(['other'], self.labels(uuid))

@@ -22,7 +22,6 @@ _PENDING: set[str] = {
     'minova/compute',
     'minova/conductor',
     'minova/extra_specs',
-    'minova/notifications',
     'minova/rig',
     'minova/virt',
     'minova/virt/configdrive',
