@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Column types that mean the same on SQLite, MariaDB and PostgreSQL.
 
-``now()`` is the time of the database's clock, which all services share.
+``now()`` is the time of the database's clock, which all services share. The
+aliases name what SQLAlchemy does not type by column.
 """
 
+from collections.abc import Mapping
 import datetime
 from typing import Any
 
@@ -14,8 +16,18 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext import compiler
 from sqlalchemy.sql import expression
 from sqlalchemy.sql import type_api
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from minova.objects.base import Object
+
+#: The columns of a row by name, read or to be written.
+Values = Mapping[str, Any]
+#: A SELECT with any columns.
+Query = sa.Select[Any]
+#: A column or expression of any type.
+Column = sa.ColumnElement[Any]
+#: The condition of a WHERE.
+Condition = sa.ColumnElement[bool]
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
@@ -57,7 +69,9 @@ class Json(sa.types.TypeDecorator[Any]):
             return dialect.type_descriptor(mysql.MEDIUMTEXT())
         return dialect.type_descriptor(sa.Text())
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(
+        self, value: object, dialect: Dialect
+    ) -> str | None:
         """Serialize a value; None stays NULL."""
         if value is None:
             return None
@@ -73,12 +87,16 @@ class VersionedObject(Json):
 
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(
+        self, value: object, dialect: Dialect
+    ) -> str | None:
         """Write the wire form; None stays NULL."""
+        wire: object = None
         if isinstance(value, list):
-            wire: Any = [item.to_wire() for item in value]
-        else:
-            wire = None if value is None else value.to_wire()
+            wire = [item.to_wire() for item in value]
+        elif value is not None:
+            assert isinstance(value, Object), value
+            wire = value.to_wire()
         return super().process_bind_param(wire, dialect)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
@@ -102,16 +120,16 @@ class now(expression.FunctionElement[datetime.datetime]):  # noqa: N801
 
 @compiler.compiles(now, 'mysql')
 @compiler.compiles(now, 'mariadb')
-def _now_mysql(element: now, compiler: Any, **kw: Any) -> str:
+def _now_mysql(element: now, sql: SQLCompiler, **kw: object) -> str:
     return 'UTC_TIMESTAMP(6)'
 
 
 @compiler.compiles(now, 'postgresql')
-def _now_postgresql(element: now, compiler: Any, **kw: Any) -> str:
+def _now_postgresql(element: now, sql: SQLCompiler, **kw: object) -> str:
     return "timezone('utc', clock_timestamp())"
 
 
 @compiler.compiles(now, 'sqlite')
-def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
+def _now_sqlite(element: now, sql: SQLCompiler, **kw: object) -> str:
     # ``connections.engine`` defines it, so that a simulation sets the time.
     return 'minova_now()'

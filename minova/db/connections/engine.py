@@ -20,7 +20,7 @@ transaction is retried on another one.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-from typing import Any
+import sqlite3
 from typing import TypeVar
 
 from oslo_config import cfg
@@ -30,6 +30,7 @@ from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import plugins
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from minova import clock
 from minova import exception
@@ -71,13 +72,13 @@ class PoolPlugin(sa.CreateEnginePlugin):
     The timeouts apply from the first connection on, which oslo.db makes.
     """
 
-    def __init__(self, url: sa.URL, kwargs: dict[str, Any]) -> None:
+    def __init__(self, url: sa.URL, kwargs: dict[str, object]) -> None:
         super().__init__(url, kwargs)
         value = url.query.get(_TIMEOUT_PARAMETER)
         self._timeout = None if value is None else float(str(value))
 
     def handle_pool_kwargs(
-        self, pool_cls: type[sa.Pool], pool_args: dict[str, Any]
+        self, pool_cls: type[sa.Pool], pool_args: dict[str, object]
     ) -> None:
         """Override the arguments of oslo.db."""
         pool_args.update(pre_ping=False, reset_on_return=None)
@@ -307,7 +308,7 @@ def connect(
 
 def _engine_options(
     conf: cfg.ConfigOpts, timeout: float | None
-) -> dict[str, Any]:
+) -> dict[str, str | int | bool | None]:
     """Return the arguments of enginefacade, from the [database] group."""
     url = sa.make_url(conf.database.connection)
     plugin_url = url.update_query_dict({'plugin': 'minova'}, append=True)
@@ -347,7 +348,9 @@ def _install_listeners(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
+def _prepare_sqlite(
+    connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry
+) -> None:
     connection.create_function(
         'minova_now',
         0,
@@ -360,7 +363,9 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.close()
 
 
-def _prepare_mysql(connection: Any, record: Any) -> None:
+def _prepare_mysql(
+    connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry
+) -> None:
     cursor = connection.cursor()
     cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
     cursor.close()

@@ -13,11 +13,23 @@ from collections.abc import Generator
 import functools
 import math
 from typing import Any
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from minova import clock
+
+#: The keyword arguments of a driver's ``connect``.
+_Parameters = dict[str, object]
+#: Sets the parameters of a connect, or connects by itself.
+_SetClientTimeout = Callable[
+    [float, list[str], _Parameters], DBAPIConnection | None
+]
+#: Prepares a new connection.
+_SetServerTimeout = Callable[[float, DBAPIConnection], None]
 
 #: The server's timeouts, as shares of the client's: of a statement, of a lock.
 _STATEMENT_SHARE = 0.9
@@ -34,14 +46,19 @@ def install(engine: sa.Engine, seconds: float) -> None:
     if set_client_timeout is not None:
 
         def do_connect(
-            dialect: Any, record: Any, cargs: Any, cparams: dict[str, Any]
-        ) -> Any:
+            dialect: sa.Dialect,
+            record: ConnectionPoolEntry,
+            cargs: list[str],
+            cparams: _Parameters,
+        ) -> DBAPIConnection | None:
             return set_client_timeout(seconds, cargs, cparams)
 
         event.listen(engine, 'do_connect', do_connect)
     if set_server_timeout is not None:
 
-        def connected(connection: Any, record: Any) -> None:
+        def connected(
+            connection: DBAPIConnection, record: ConnectionPoolEntry
+        ) -> None:
             set_server_timeout(seconds, connection)
 
         event.listen(engine, 'connect', connected)
@@ -50,7 +67,7 @@ def install(engine: sa.Engine, seconds: float) -> None:
 # -- SQLite ------------------------------------------------------------------
 
 
-def _prepare_sqlite(seconds: float, connection: Any) -> None:
+def _prepare_sqlite(seconds: float, connection: DBAPIConnection) -> None:
     cursor = connection.cursor()
     cursor.execute(f'PRAGMA busy_timeout = {round(seconds * 1000)}')
     cursor.close()
@@ -62,15 +79,15 @@ def _prepare_sqlite(seconds: float, connection: Any) -> None:
 def _limit_mysql(
     rounded: Callable[[float], float],
     seconds: float,
-    cargs: Any,
-    cparams: dict[str, Any],
+    cargs: list[str],
+    cparams: _Parameters,
 ) -> None:
     # Parameters of the URL take precedence.
     for name in ('connect_timeout', 'read_timeout', 'write_timeout'):
         cparams.setdefault(name, rounded(seconds))
 
 
-def _prepare_mysql(seconds: float, connection: Any) -> None:
+def _prepare_mysql(seconds: float, connection: DBAPIConnection) -> None:
     cursor = connection.cursor()
     lock = max(1, int(seconds * _LOCK_SHARE))
     cursor.execute(f'SET SESSION innodb_lock_wait_timeout = {lock}')
@@ -93,15 +110,15 @@ def _prepare_mysql(seconds: float, connection: Any) -> None:
 # -- PostgreSQL --------------------------------------------------------------
 
 
-def _limit_psycopg(seconds: float, cargs: Any, cparams: dict[str, Any]) -> Any:
+def _limit_psycopg(
+    seconds: float, cargs: list[str], cparams: _Parameters
+) -> DBAPIConnection:
     # psycopg counts whole seconds and raises one to two.
     cparams.setdefault('connect_timeout', math.ceil(seconds))
-    return _timeout_connection_class().connect_with_timeout(
-        seconds, *cargs, **cparams
-    )
+    return _psycopg_connector()(seconds, *cargs, **cparams)
 
 
-def _prepare_postgresql(seconds: float, connection: Any) -> None:
+def _prepare_postgresql(seconds: float, connection: DBAPIConnection) -> None:
     cursor = connection.cursor()
     for name, part in (
         ('statement_timeout', _STATEMENT_SHARE),
@@ -115,8 +132,8 @@ def _prepare_postgresql(seconds: float, connection: Any) -> None:
 
 
 @functools.cache
-def _timeout_connection_class() -> Any:
-    """Return the class of psycopg connections with a timeout.
+def _psycopg_connector() -> Callable[..., DBAPIConnection]:
+    """Return the connect function of psycopg connections with a timeout.
 
     libpq has no timeout for an answer, and the timeouts of TCP do not help:
     the kernel of a stopped server continues to acknowledge packets.
@@ -130,12 +147,13 @@ def _timeout_connection_class() -> Any:
 
         @classmethod
         def connect_with_timeout(
-            cls, seconds: float, *args: Any, **options: Any
-        ) -> Any:
+            cls, seconds: float, *args: str, **options: Any
+        ) -> DBAPIConnection:
             """Connect, as ``connect`` does."""
             connection = cls.connect(*args, **options)
+            assert isinstance(connection, TimeoutConnection)
             connection._timeout = seconds
-            return connection
+            return cast(DBAPIConnection, connection)
 
         def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
             """Run an exchange with the server."""
@@ -160,13 +178,13 @@ def _timeout_connection_class() -> Any:
             except StopIteration as ended:
                 return ended.value
 
-    return TimeoutConnection
+    return TimeoutConnection.connect_with_timeout
 
 
 _MYSQLDB = functools.partial(_limit_mysql, math.ceil)
 _PYMYSQL = functools.partial(_limit_mysql, float)
 #: How to set the timeouts of the client and of the server, by driver.
-_DRIVERS: dict[str, tuple[Callable[..., Any] | None, Callable[..., None]]] = {
+_DRIVERS: dict[str, tuple[_SetClientTimeout | None, _SetServerTimeout]] = {
     'sqlite+pysqlite': (None, _prepare_sqlite),
     'mysql+pymysql': (_PYMYSQL, _prepare_mysql),
     'mysql+mysqldb': (_MYSQLDB, _prepare_mysql),

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 import datetime
-from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from minova import exception
 from minova import migration_states
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import migrations
 from minova.db.queries import paging
@@ -37,7 +37,7 @@ _MIGRATION_FILTERS: Final = {
 
 def list_migrations(
     connection: Connection,
-    filters: Mapping[str, Any],
+    filters: Mapping[str, str | datetime.datetime],
     limit: int,
     marker: str | None = None,
 ) -> list[Migration]:
@@ -91,12 +91,12 @@ def list_live_migrations(
 
 
 def _changed_between(
-    filters: Mapping[str, Any],
-    updated: sa.ColumnElement[Any],
-    created: sa.ColumnElement[Any],
-) -> list[sa.ColumnElement[bool]]:
+    filters: Mapping[str, str | datetime.datetime],
+    updated: types.Column,
+    created: types.Column,
+) -> list[types.Condition]:
     touched = sa.func.coalesce(updated, created)
-    found: list[sa.ColumnElement[bool]] = []
+    found: list[types.Condition] = []
     if 'changes-since' in filters:
         found.append(touched >= filters['changes-since'])
     if 'changes-before' in filters:

@@ -22,7 +22,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 import datetime
-from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
@@ -31,11 +30,13 @@ from minova import exception
 from minova import migration_states
 from minova import states
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import paging
 from minova.objects import operation as records
 
-Condition = sa.ColumnElement[bool]
+#: The key of a row.
+Key = int | str
 Marker = tuple[int | str | datetime.datetime, ...]
 
 _i = tables.instances
@@ -68,7 +69,7 @@ class EntityKind:
     age_column: str
     key_column: str
     order_columns: tuple[str, ...]
-    blockers: Callable[[datetime.datetime], tuple[Condition, ...]]
+    blockers: Callable[[datetime.datetime], tuple[types.Condition, ...]]
     children: tuple[ChildTable, ...] = ()
 
 
@@ -80,7 +81,7 @@ class Batch:
     after: Marker | None
 
 
-def _is_busy(instance_uuid: sa.Column[Any]) -> tuple[Condition, ...]:
+def _is_busy(instance_uuid: types.Column) -> tuple[types.Condition, ...]:
     """Return the conditions that a server has open steps or migrations."""
     migration = tables.migrations.c
     return (
@@ -94,7 +95,7 @@ def _is_busy(instance_uuid: sa.Column[Any]) -> tuple[Condition, ...]:
     )
 
 
-def _notice_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
+def _notice_blockers(moment: datetime.datetime) -> tuple[types.Condition, ...]:
     return (
         sa.exists().where(
             _o.c.id == _b.c.operation_id, _o.c.finished_at.is_(None)
@@ -102,11 +103,15 @@ def _notice_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
     )
 
 
-def _operation_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
+def _operation_blockers(
+    moment: datetime.datetime,
+) -> tuple[types.Condition, ...]:
     return (_o.c.state == records.RUNNING, *_is_busy(_o.c.instance_uuid))
 
 
-def _instance_blockers(moment: datetime.datetime) -> tuple[Condition, ...]:
+def _instance_blockers(
+    moment: datetime.datetime,
+) -> tuple[types.Condition, ...]:
     allocations = tables.allocations
     return (
         _i.c.vm_state != states.DELETED,
@@ -247,7 +252,9 @@ def count_rows(
 
 
 def _count_rows(
-    connection: Connection, table: sa.Table, conditions: Iterable[Condition]
+    connection: Connection,
+    table: sa.Table,
+    conditions: Iterable[types.Condition],
 ) -> int:
     query = sa.select(sa.func.count()).select_from(table).where(*conditions)
     return int(connection.execute(query).scalar_one())
@@ -255,7 +262,7 @@ def _count_rows(
 
 def _is_archivable(
     kind: EntityKind, moment: datetime.datetime
-) -> tuple[Condition, ...]:
+) -> tuple[types.Condition, ...]:
     old = kind.table.c[kind.age_column] < moment
     return (old, *(sa.not_(reason) for reason in kind.blockers(moment)))
 
@@ -264,10 +271,10 @@ def _next_keys(
     connection: Connection,
     kind: EntityKind,
     table: sa.Table,
-    conditions: Iterable[Condition],
+    conditions: Iterable[types.Condition],
     limit: int,
     after: Marker | None,
-) -> tuple[list[Any], Marker | None]:
+) -> tuple[list[Key], Marker | None]:
     """Return the keys of the next rows and the marker of the last one."""
     columns = [table.c[name] for name in kind.order_columns]
     query = sa.select(table.c[kind.key_column].label('the_key'), *columns)
@@ -281,8 +288,8 @@ def _next_keys(
 
 
 def _lock_rows(
-    connection: Connection, kind: EntityKind, table: sa.Table, keys: list[Any]
-) -> list[Any]:
+    connection: Connection, kind: EntityKind, table: sa.Table, keys: list[Key]
+) -> list[Key]:
     column = table.c[kind.key_column]
     rows = connection.execute(
         sa.select(column)
@@ -298,7 +305,7 @@ def _move_rows(
     table: sa.Table,
     archived: sa.Table,
     link: str,
-    keys: list[Any],
+    keys: list[Key],
 ) -> int:
     names = [column.name for column in table.c]
     copied = connection.execute(
@@ -318,7 +325,7 @@ def _move_rows(
 
 
 def _delete_rows(
-    connection: Connection, table: sa.Table, link: str, keys: list[Any]
+    connection: Connection, table: sa.Table, link: str, keys: list[Key]
 ) -> int:
     result = connection.execute(
         sa.delete(table).where(table.c[link].in_(keys))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from minova import migration_states
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import migrations
@@ -161,7 +162,7 @@ def read_snapshot(connection: Connection) -> DatabaseSnapshot:
 
 
 def _rows(
-    connection: Connection, query: sa.Select[Any]
+    connection: Connection, query: types.Query
 ) -> Iterator[sa.RowMapping]:
     yield from connection.execute(query).mappings()
 

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries about flavors."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.objects.flavor import Flavor
 
 _t = tables.flavors
 
 
-def _from_row(row: Mapping[Any, Any]) -> Flavor:
+def _from_row(row: sa.RowMapping) -> Flavor:
     values = dict(row)
     del values['created_at']
     return Flavor(**values)
@@ -39,7 +37,7 @@ def list_all(connection: Connection) -> list[Flavor]:
     return [_from_row(row) for row in rows]
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+def insert(connection: Connection, values: types.Values) -> int:
     """Insert a flavor; return its row number."""
     result = connection.execute(sa.insert(_t).values(**values))
     number = result.inserted_primary_key
@@ -48,7 +46,7 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 
 
 def update(
-    connection: Connection, flavor_id: int, values: Mapping[str, Any]
+    connection: Connection, flavor_id: int, values: types.Values
 ) -> None:
     """Change a flavor; instances keep their copy of it."""
     connection.execute(

@@ -6,7 +6,6 @@ allocate more than the host has. One transaction writes the allocation and the
 usage in the host's row, so that both stay equal.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import datetime
 import functools
@@ -74,7 +73,7 @@ class Host:
     hypervisor_hostname: str
     hypervisor_type: str
     hypervisor_version: int
-    cpu_info: dict[str, Any]
+    cpu_info: dict[str, object]
     vcpus: int
     memory_mb: int
     disk_gb: int
@@ -105,7 +104,7 @@ _HEARTBEAT = (
 
 
 @functools.cache
-def _services(by_binary: bool, by_host: bool) -> sa.Select[Any]:
+def _services(by_binary: bool, by_host: bool) -> types.Query:
     query = sa.select(*_v.c, types.now().label('now')).order_by(_v.c.id)
     if by_binary:
         query = query.where(_v.c.binary == sa.bindparam('the_binary'))
@@ -183,7 +182,7 @@ def list_services(
 
 
 def update_service(
-    connection: Connection, service_id: int, values: Mapping[str, Any]
+    connection: Connection, service_id: int, values: types.Values
 ) -> None:
     """Change the fields of a service that an administrator may set."""
     connection.execute(

@@ -2,7 +2,6 @@
 """Queries about instances and their faults."""
 
 from collections.abc import Iterable
-from collections.abc import Mapping
 import datetime
 import functools
 from typing import Any
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from minova import exception
 from minova import states
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -49,7 +49,7 @@ def from_row(values: dict[str, Any]) -> Instance:
     return Instance(**values)
 
 
-def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+def to_columns(values: types.Values) -> dict[str, Any]:
     """Convert fields of an instance to column values."""
     columns = dict(values)
     if 'flavor' in columns:
@@ -78,7 +78,7 @@ def get(
 
 
 @functools.cache
-def _one(of_project: bool, lock: bool, deleted: bool) -> sa.Select[Any]:
+def _one(of_project: bool, lock: bool, deleted: bool) -> types.Query:
     query = sa.select(*_COLUMNS).where(_t.c.uuid == sa.bindparam('the_uuid'))
     if of_project:
         query = query.where(_t.c.project_id == sa.bindparam('the_project'))
@@ -87,7 +87,7 @@ def _one(of_project: bool, lock: bool, deleted: bool) -> sa.Select[Any]:
     return query.with_for_update() if lock else query
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+def insert(connection: Connection, values: types.Values) -> int:
     """Insert an instance; return its row number."""
     result = connection.execute(_INSERT, to_columns(values))
     number = result.inserted_primary_key
@@ -98,7 +98,7 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 def update(
     connection: Connection,
     uuid: str,
-    values: Mapping[str, Any],
+    values: types.Values,
     generation: int,
     task_id: str | None,
 ) -> bool:

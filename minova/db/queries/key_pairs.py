@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries about key pairs; they belong to a user, not to a project."""
 
-from collections.abc import Mapping
 import dataclasses
 import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import paging
 
@@ -64,7 +63,7 @@ def count(connection: Connection, user_id: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> None:
+def insert(connection: Connection, values: types.Values) -> None:
     """Insert a key pair."""
     connection.execute(sa.insert(_t).values(**values))
 
@@ -78,5 +77,5 @@ def delete(connection: Connection, user_id: str, name: str) -> bool:
     return bool(result.rowcount)
 
 
-def _matches(user_id: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _matches(user_id: str, name: str) -> tuple[types.Condition, ...]:
     return (_t.c.user_id == user_id, _t.c.name == name)

@@ -12,6 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import outbox
 from minova.db.queries import paging
@@ -107,7 +108,7 @@ def _conditions(
     scope: Scope,
     order: tuple[str, ...],
     after: Marker | None,
-) -> list[sa.ColumnElement[bool]]:
+) -> list[types.Condition]:
     found = []
     if scope.instance is not None:
         found.append(table.c.instance_uuid == scope.instance)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from minova import migration_states
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
@@ -33,7 +34,7 @@ _OF_OPERATION = sa.select(*_t.c).where(
 )
 
 
-def from_row(row: Mapping[Any, Any]) -> Migration:
+def from_row(row: sa.RowMapping) -> Migration:
     """Return the migration of a row with all columns."""
     values = dict(row)
     for name in ('old_flavor', 'new_flavor'):
@@ -41,7 +42,7 @@ def from_row(row: Mapping[Any, Any]) -> Migration:
     return Migration(**values)
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+def insert(connection: Connection, values: types.Values) -> int:
     """Insert a migration; return its row number."""
     result = connection.execute(_INSERT, _columns(values))
     number = result.inserted_primary_key
@@ -50,7 +51,7 @@ def insert(connection: Connection, values: Mapping[str, Any]) -> int:
 
 
 def update(
-    connection: Connection, migration_id: int, values: Mapping[str, Any]
+    connection: Connection, migration_id: int, values: types.Values
 ) -> None:
     """Change columns of a migration other than its status."""
     if 'status' in values:
@@ -103,7 +104,7 @@ def update_progress(
     )
 
 
-def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(values: types.Values) -> dict[str, Any]:
     return {
         name: value.as_dict() if isinstance(value, Flavor) else value
         for name, value in values.items()

@@ -5,12 +5,12 @@ from collections.abc import Collection
 import dataclasses
 import datetime
 import ipaddress
-from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 
 _t = tables.networks
@@ -103,6 +103,6 @@ def delete(connection: Connection, network_id: str) -> None:
     connection.execute(sa.delete(_t).where(_t.c.id == network_id))
 
 
-def _fetch(connection: Connection, query: sa.Select[Any]) -> list[Network]:
+def _fetch(connection: Connection, query: types.Query) -> list[Network]:
     rows = connection.execute(query).mappings()
     return [Network(**dict(row)) for row in rows]

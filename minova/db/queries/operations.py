@@ -2,7 +2,6 @@
 """Queries about operations and their steps."""
 
 from collections.abc import Iterable
-from collections.abc import Mapping
 import dataclasses
 import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import instances
 from minova.objects import operation as records
@@ -169,7 +169,7 @@ def list_steps(connection: Connection, operation_id: str) -> list[Step]:
 
 
 def _steps(
-    connection: Connection, query: sa.Select[Any], **values: str
+    connection: Connection, query: types.Query, **values: str
 ) -> list[Step]:
     rows = connection.execute(query, values).mappings()
     return [Step(**row) for row in rows]
@@ -181,7 +181,7 @@ def insert(connection: Connection, operation: Operation) -> None:
 
 
 def update(
-    connection: Connection, operation_id: str, values: Mapping[str, Any]
+    connection: Connection, operation_id: str, values: types.Values
 ) -> None:
     """Change an operation whose row is locked."""
     connection.execute(_UPDATE, {**values, 'the_id': operation_id})
@@ -195,7 +195,7 @@ def insert_steps(connection: Connection, steps: Iterable[Step]) -> None:
 def update_step(
     connection: Connection,
     step: Step,
-    values: Mapping[str, Any],
+    values: types.Values,
 ) -> bool:
     """Change a step if its state and incarnation are as they were read.
 

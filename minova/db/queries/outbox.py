@@ -3,7 +3,6 @@
 
 import collections
 from collections.abc import Iterable
-from collections.abc import Mapping
 import dataclasses
 import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 
 _t = tables.outbox
@@ -44,7 +44,7 @@ class Notice:
     published_at: datetime.datetime | None
 
 
-def insert(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+def insert(connection: Connection, rows: Iterable[types.Values]) -> None:
     """Insert notifications; the relay publishes them after the commit."""
     connection.execute(_INSERT, list(rows))
 

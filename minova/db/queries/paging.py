@@ -14,10 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from minova.db import types
 from minova.db.connections.engine import Connection
 
 #: The value that sorts in place of NULL; databases place NULLs differently.
-_NULL_SUBSTITUTES: dict[type[Any], Any] = {
+_NULL_SUBSTITUTES: dict[type, str | int | datetime.datetime] = {
     str: '',
     int: -1,
     bool: False,
@@ -33,7 +34,7 @@ class SortKey:
     descending: bool = False
 
     @property
-    def value(self) -> sa.ColumnElement[Any]:
+    def value(self) -> types.Column:
         """The column, with a value in place of NULL."""
         if not self.column.nullable:
             return self.column
@@ -43,7 +44,7 @@ class SortKey:
         )
 
 
-def order_by(keys: Iterable[SortKey]) -> list[sa.ColumnElement[Any]]:
+def order_by(keys: Iterable[SortKey]) -> list[types.Column]:
     """Return the ORDER BY of a query."""
     return [
         key.value.desc() if key.descending else key.value.asc() for key in keys
@@ -53,8 +54,8 @@ def order_by(keys: Iterable[SortKey]) -> list[sa.ColumnElement[Any]]:
 def after_marker(
     connection: Connection,
     keys: Sequence[SortKey],
-    *marker: sa.ColumnElement[bool],
-) -> sa.ColumnElement[bool] | None:
+    *marker: types.Condition,
+) -> types.Condition | None:
     """Return the condition that a row comes after the marker.
 
     ``marker`` are the conditions that select the marker's row. None if there
@@ -74,8 +75,8 @@ def after_marker(
 
 
 def after_values(
-    columns: Sequence[sa.ColumnElement[Any]], marker: Sequence[Any]
-) -> sa.ColumnElement[bool]:
+    columns: Sequence[types.Column], marker: Sequence[object]
+) -> types.Condition:
     """Return the condition that a row comes after a marker's values.
 
     The order is that of the columns, ascending; none of them may be NULL.
@@ -88,12 +89,11 @@ def after_values(
     return sa.and_(columns[0] >= marker[0], _combine(places))
 
 
-_Condition = sa.ColumnElement[bool]
-
-
-def _combine(places: Sequence[tuple[_Condition, _Condition]]) -> _Condition:
+def _combine(
+    places: Sequence[tuple[types.Condition, types.Condition]],
+) -> types.Condition:
     """Return the lexicographic comparison, from each key's comparisons."""
-    condition: _Condition = sa.false()
+    condition: types.Condition = sa.false()
     for further, same in reversed(places):
         condition = sa.or_(further, sa.and_(same, condition))
     return condition

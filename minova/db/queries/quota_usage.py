@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The usage of a project, and the lock under which it is counted."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-from typing import Any
 
 import sqlalchemy as sa
 
 from minova.db import tables
+from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
 from minova.db.queries import instances
@@ -27,7 +26,7 @@ class QuotaUsage:
     ram: int
 
 
-def sum_flavors(flavors: Sequence[Mapping[str, Any]]) -> QuotaUsage:
+def sum_flavors(flavors: Sequence[types.Values]) -> QuotaUsage:
     """Return the usage of servers with these flavors."""
     return QuotaUsage(
         instances=len(flavors),

@@ -31,7 +31,6 @@ from minova.db.queries import paging
 _t = tables.instances
 _v = tables.services
 
-Condition = sa.ColumnElement[bool]
 #: A row with the selected columns as attributes.
 Row = Any
 
@@ -57,7 +56,7 @@ _RAW_TYPES: Final[dict[type[Any], Any]] = {
 }
 
 
-def _columns(names: str) -> tuple[sa.ColumnElement[Any], ...]:
+def _columns(names: str) -> tuple[types.Column, ...]:
     return tuple(
         sa.type_coerce(column, _RAW_TYPES[type(column.type)]).label(
             column.name
@@ -100,7 +99,7 @@ _DEFAULT_ORDER: Final = (
 
 
 @functools.cache
-def _select(host_attributes: bool) -> sa.Select[Any]:
+def _select(host_attributes: bool) -> types.Query:
     return sa.select(
         *_SHOWN_COLUMNS, *(_HOST_ATTRIBUTE_COLUMNS if host_attributes else ())
     )
@@ -109,7 +108,7 @@ def _select(host_attributes: bool) -> sa.Select[Any]:
 @functools.cache
 def _one(
     owned: bool, host_attributes: bool, host_status: bool, deleted: bool
-) -> sa.Select[Any]:
+) -> types.Query:
     query = _select(host_attributes)
     if host_status:
         query = query.add_columns(*_HOST_STATUS_COLUMNS).select_from(
@@ -144,18 +143,20 @@ def find(
 # -- filters -----------------------------------------------------------------
 
 
-def _equals(column: sa.Column[Any]) -> Callable[[Any], Condition]:
+def _equals(column: sa.Column[Any]) -> Callable[[Any], types.Condition]:
     return lambda value: column == value
 
 
-def _matches(column: sa.Column[Any]) -> Callable[[str], Condition]:
+def _matches(column: sa.Column[Any]) -> Callable[[str], types.Condition]:
     return lambda pattern: column.regexp_match(pattern)
 
 
-def _at(column: sa.Column[Any]) -> Callable[[datetime.datetime], Condition]:
+def _at(
+    column: sa.Column[Any],
+) -> Callable[[datetime.datetime], types.Condition]:
     """Match a time within its second; the API shows no fractions."""
 
-    def condition(moment: datetime.datetime) -> Condition:
+    def condition(moment: datetime.datetime) -> types.Condition:
         end = moment + datetime.timedelta(seconds=1)
         return sa.and_(column >= moment, column < end)
 
@@ -165,14 +166,14 @@ def _at(column: sa.Column[Any]) -> Callable[[datetime.datetime], Condition]:
 _changed_at: Final = sa.func.coalesce(_t.c.updated_at, _t.c.created_at)
 
 
-def _has_tag(tag: str) -> Condition:
+def _has_tag(tag: str) -> types.Condition:
     # replace() is the only function of all three databases that compares case
     # sensitively: it changes the JSON text if the tag is in it.
     text = sa.type_coerce(_t.c.tags, sa.Text())
     return sa.func.replace(text, orjson.dumps(tag).decode(), '') != text
 
 
-def _in_status(statuses: Sequence[str]) -> Condition:
+def _in_status(statuses: Sequence[str]) -> types.Condition:
     return sa.or_(
         *(
             _has_status(state, status.upper())
@@ -187,7 +188,7 @@ _TASKS: Final = sorted(
 )
 
 
-def _has_status(vm_state: str, status: str) -> Condition:
+def _has_status(vm_state: str, status: str) -> types.Condition:
     """Return the condition that a server is in a vm_state and status."""
     task = _t.c.task_state
     shows = [t for t in _TASKS if states.api_status(vm_state, t) == status]
@@ -203,7 +204,9 @@ _p = tables.ports
 _is_ipv6: Final = _p.c.address.contains(':')
 
 
-def _has_address(of_version: Condition) -> Callable[[str], Condition]:
+def _has_address(
+    of_version: types.Condition,
+) -> Callable[[str], types.Condition]:
     return lambda pattern: sa.exists().where(
         _p.c.instance_uuid == _t.c.uuid,
         of_version,
@@ -211,7 +214,7 @@ def _has_address(of_version: Condition) -> Callable[[str], Condition]:
     )
 
 
-def _has_flavor(flavor: int) -> Condition:
+def _has_flavor(flavor: int) -> types.Condition:
     # The stored copy of a flavor begins with its id; see objects.flavor.
     text = sa.type_coerce(_t.c.flavor, sa.Text())
     return text.like(f'{{"id":{flavor},%')
@@ -225,7 +228,7 @@ _EQUAL: Final = (
 )
 
 #: The filters of a list: each returns the condition for a value.
-FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
+FILTERS: Final[dict[str, Callable[[Any], types.Condition]]] = {
     **{name: _equals(_t.c[name]) for name in _EQUAL.split()},
     'name': _matches(_t.c.display_name),
     'description': _matches(_t.c.display_description),
@@ -260,7 +263,7 @@ FILTERS: Final[dict[str, Callable[[Any], Condition]]] = {
 
 def list_page(
     connection: Connection,
-    filters: Mapping[str, Any],
+    filters: Mapping[str, object],
     limit: int,
     marker: str | None = None,
     order: Sequence[paging.SortKey] = (),
@@ -309,8 +312,8 @@ def _after_marker(
     connection: Connection,
     keys: Sequence[paging.SortKey],
     marker: str,
-    filters: Mapping[str, Any],
-) -> Condition:
+    filters: Mapping[str, object],
+) -> types.Condition:
     where = [_t.c.uuid == marker]
     if 'project_id' in filters:
         where.append(_t.c.project_id == filters['project_id'])

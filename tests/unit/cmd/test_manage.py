@@ -568,7 +568,7 @@ class NetworkTest(ManageTestCase):
 
     def test_refusals(self):
         self.assertIn(
-            "'x' is no CIDR",
+            "'x' is not a CIDR",
             self.run_refused(
                 1, *self.CREATE[:3], '--cidr', 'x', '--bridge', 'br0'
             ),
