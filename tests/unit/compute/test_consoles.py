@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a compute tells of a guest's consoles."""
+"""Console output and VNC addresses of a compute."""
 
 import fixtures
 
@@ -10,7 +10,7 @@ from tests import base
 
 
 class WayTest(base.TestCase):
-    """How a proxy gets to a screen, and from where."""
+    """The address of a VNC server, and the machines that can connect."""
 
     def way(self, *where):
         return consoles.get_connect_info(VncEndpoint(*where))
@@ -52,7 +52,7 @@ class WayTest(base.TestCase):
 
 
 class MachineTest(base.TestCase):
-    """Whether two processes mean the same by a loopback address."""
+    """The ids of namespaces in which a local address is valid."""
 
     def test_names(self):
         self.assertEqual(
@@ -73,7 +73,7 @@ class MachineTest(base.TestCase):
 
 
 class TextTest(base.TestCase):
-    """What was said, as clients can show it."""
+    """Console output as text for clients."""
 
     def test_invalid_utf8(self):
         # As where a piece begins in the middle of a character.

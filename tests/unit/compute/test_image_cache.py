@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image cache: fetched once, whole, looked at, and removed in time."""
+"""The image cache: download, verification, use and expiry."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ DATA = images_base.RAW
 
 
 class Service:
-    """An image service that counts what is fetched."""
+    """An image service that records its downloads."""
 
     def __init__(self):
         self.known = {}
@@ -51,7 +51,7 @@ class Service:
 
 
 class CacheTestCase(base.TestCase):
-    """A cache of one host, or of several."""
+    """An image cache of one host or of several."""
 
     def setUp(self):
         super().setUp()
@@ -62,7 +62,7 @@ class CacheTestCase(base.TestCase):
         self.cache = self.open()
 
     def open(self, host='a'):
-        """Return the cache as a new process of a host sees it."""
+        """Return the cache of a new process of a host."""
         return image_cache.ImageCache(self.service, self.folder, host)
 
     def use(self, image_id, cache=None):
@@ -81,7 +81,7 @@ class CacheTestCase(base.TestCase):
 
 
 class FetchedTest(CacheTestCase):
-    """What is fetched, and when."""
+    """Downloads and verifications."""
 
     def test_once(self):
         image = self.service.add()
@@ -165,7 +165,7 @@ class FetchedTest(CacheTestCase):
         image = self.service.add()
         self.service.data[image] = b'x' * len(DATA)
         error = self.assertRaises(exception.OperationFailed, self.use, image)
-        self.assertIn('is not the recorded one', str(error))
+        self.assertIn('differs from the recorded one', str(error))
         self.assertEqual([], self.parts())
         self.assertFalse(os.path.exists(self.path(image)))
         self.service.data[image] = DATA
@@ -209,7 +209,7 @@ class FetchedTest(CacheTestCase):
 
 
 class AgeingTest(CacheTestCase):
-    """When images go."""
+    """The expiry of images."""
 
     def setUp(self):
         super().setUp()
@@ -223,7 +223,7 @@ class AgeingTest(CacheTestCase):
         return not os.path.exists(self.path(self.image))
 
     def end(self, **options):
-        """Let a look and the pause for other hosts go by; look again."""
+        """Run the expiry, wait the delay for other hosts, run it again."""
         self.assertEqual([], self.age(**options))
         self.let_pass(2 * CONF.compute.image_cache_manager_interval)
         return self.age(**options)
@@ -296,7 +296,7 @@ class AgeingTest(CacheTestCase):
     def test_disks_that_came_to_another_host(self):
         self.let_pass(2 * DAY)
         self.assertEqual([], self.age())
-        # They came with their disks, nobody has used the image there.
+        # The guests came with their disks; the host never used the image.
         used = [self.path(self.image)]
         self.assertEqual([], self.age(used=used, cache=self.open('b')))
         self.let_pass(10 * DAY)
@@ -402,7 +402,7 @@ PROGRAM = textwrap.dedent(
 
 
 class ProcessesTest(CacheTestCase):
-    """Several processes, some of which are killed."""
+    """Several processes; tests kill some of them."""
 
     def run_(self, image_id, doing='uses'):
         process = subprocess.Popen(
@@ -422,7 +422,7 @@ class ProcessesTest(CacheTestCase):
         processes = [self.run_('1234') for _ in range(3)]
         waiting = {p.stdout.fileno(): p for p in processes}
         said = []
-        # Whoever fetches is told to go on; the others only use.
+        # The process that downloads continues; the others only use the image.
         threads = [
             threading.Thread(target=self._follow, args=(process, said))
             for process in waiting.values()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contracts: pinned to their versions, the same at both ends."""
+"""The RPC interfaces: pinned versions, and the same form at both ends."""
 
 import hashlib
 import inspect
@@ -58,7 +58,7 @@ class PinsTest(base.TestCase):
     }
 
     def test_fingerprints(self):
-        # Also of the versions before: what they had does not change.
+        # Older versions too: their methods do not change.
         found = {
             (topic, version): fingerprint(self.INTERFACES[topic], version)
             for topic, version in PINNED
@@ -114,7 +114,7 @@ class PinsTest(base.TestCase):
 
 
 class Recorder:
-    """A bus that keeps what is sent."""
+    """A bus that records the messages."""
 
     def __init__(self, answer=None):
         self.sent = []
@@ -129,7 +129,7 @@ class Recorder:
 
 @objects_base.register
 class Part(Object):
-    """Has had one more field since 1.1."""
+    """An object that got a second field with 1.1."""
 
     VERSION = '1.1'
     old: str
@@ -143,7 +143,7 @@ class Part(Object):
 
 @objects_base.register
 class Whole(Object):
-    """Holds a part."""
+    """An object that contains a part."""
 
     VERSION = '1.1'
     part: Part
@@ -154,11 +154,11 @@ class Parts(Protocol):
 
     @contract.call()
     def swap(self, context, *, whole):
-        """Give one, get one."""
+        """Take an object and return one."""
 
 
 class ObjectVersionsTest(base.TestCase):
-    """An object that has changed is sent as a pinned peer knows it."""
+    """A changed object is sent in the form of the pinned version."""
 
     interface = contract.Interface(
         Parts,
@@ -168,7 +168,7 @@ class ObjectVersionsTest(base.TestCase):
     )
 
     def versions(self, form):
-        """Return the versions of a whole and of its part, and the fields."""
+        """Return the versions of a whole and its part, and the part's fields."""
         part = form['minova_object.data']['part']
         return (
             form['minova_object.version'],
@@ -207,7 +207,7 @@ class ObjectVersionsTest(base.TestCase):
             self.assertEqual(expected, self.versions(answer['result']), pin)
 
     def test_fingerprint_error_names_the_method(self):
-        """Each object beyond 1.0 stands with the version it came with."""
+        """The interfaces list every object beyond 1.0 with its version."""
         said = {}
         for interface in (conductor.INTERFACE, compute.INTERFACE):
             said |= interface.objects_at(interface.version)
@@ -220,7 +220,7 @@ class ObjectVersionsTest(base.TestCase):
 
 
 class ClientTest(base.TestCase):
-    """What goes over the wire."""
+    """The messages of a client."""
 
     def instance(self):
         context = Context(user_id='u', project_id='p')
@@ -375,7 +375,7 @@ class OverTheBusTest(base.TestCase):
     """The pinned form works against the newest conductor."""
 
     def test_a_service_of_an_older_release(self):
-        """Nobody is pinned, and the other side knows no such method."""
+        """The client is not pinned, and the server does not have the method."""
 
         class Older:
             def guest_power_state(self, context, *, instance_uuid):

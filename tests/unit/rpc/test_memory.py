@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory driver, through oslo.messaging where it can be.
+"""The memory driver, where possible through oslo.messaging.
 
 Not through stevedore: the driver is made here, so that the tests need no
 installed entry point; one test holds the entry in setup.cfg to the class.
@@ -33,11 +33,11 @@ LONG = 5
 
 
 class Unserializable:
-    """What JSON cannot express."""
+    """A value that is not JSON."""
 
 
 class Endpoint:
-    """Notes who was asked what."""
+    """Records the arguments of each message."""
 
     def __init__(self, name=''):
         self.name = name
@@ -79,7 +79,7 @@ class Endpoint:
         raise exception.Refused('not now')
 
     def wait_for(self, count, timeout=LONG):
-        """Wait until so many were noted; return what was."""
+        """Wait for ``count`` messages; return those that arrived."""
         with self.changed:
             self.changed.wait_for(lambda: len(self.seen) >= count, timeout)
             return list(self.seen)
@@ -138,7 +138,7 @@ class Case(testtools.TestCase):
         )
 
     def listener(self, name, take=None, topic='t'):
-        """Return an RPC listener; started if it is given what to call."""
+        """Return an RPC listener, started if there is a function to call."""
         target = oslo_messaging.Target(topic=topic, server=name)
         listener = self.driver().listen(target, 1, None)
         self.addCleanup(listener.cleanup)
@@ -379,7 +379,7 @@ class TestTimeouts(Case):
         )
 
     def monitored(self, beats):
-        """Call with 0.3 s of patience a server that takes 0.05 s a beat."""
+        """Call a server with a heartbeat each 0.05 s and a timeout of 0.3 s."""
         monitor_timeouts = []
 
         def work(incoming):
@@ -588,7 +588,7 @@ class TestStop(Case):
         server.stop()
         self.assertLess(time.monotonic() - start, 0.5)
         server.wait()
-        # The server's workers and nobody else, and those are gone.
+        # Only the workers of the server had threads, and they have ended.
         self.assertEqual(4, len(during))
         self.assertEqual(before, set(threading.enumerate()))
 
@@ -725,7 +725,7 @@ class TestBrokers(Case):
             self.addCleanup(memory.reset, name)
 
     def reaches(self, sender, receiver):
-        """Tell whether a cast by one driver arrives at the other's."""
+        """Tell whether a cast of one driver arrives at a server of the other."""
         got = []
         target = oslo_messaging.Target(topic='t', server='one')
         listener = receiver.listen(target, 1, None)

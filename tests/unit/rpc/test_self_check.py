@@ -5,13 +5,13 @@ from minova import exception
 from minova.rpc import self_check
 from tests import base
 
-NOBODY = exception.NoConsumer(what='compute on a', reason='nobody')
+NO_CONSUMER = exception.NoConsumer(what='compute on a', reason='no consumer')
 SILENCE = exception.RpcTimeout(what='compute on a', reason='no answer in 5 s')
 AWAY = exception.Unavailable(what='compute on a', reason='no broker')
 
 
 class Server:
-    """Only counts."""
+    """Counts its starts and stops."""
 
     def __init__(self, world):
         self.world = world
@@ -26,7 +26,7 @@ class Server:
 
 
 class SelfCheckTest(base.TestCase):
-    """One service, and a broker that answers what the test wants."""
+    """One service, and a broker with the answers of the test."""
 
     def setUp(self):
         super().setUp()
@@ -62,7 +62,7 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual('', self.log.output)
 
     def test_failed_check_recreates_the_server(self):
-        for trouble in (NOBODY, SILENCE):
+        for trouble in (NO_CONSUMER, SILENCE):
             self.servers.clear()
             self.usual = trouble
             self.listen(self_check.MAX_MISSED - 1)
@@ -82,7 +82,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_the_old_server_is_ended(self):
         self.check._server = old = self.serve()
-        self.usual = NOBODY
+        self.usual = NO_CONSUMER
         self.listen(self_check.MAX_MISSED)
         (retired,) = self.check._retired
         retired.join(5)
@@ -95,7 +95,13 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual([], self.servers)
         self.assertIsNone(self.check.reachable_span)
         # Nor do rounds count that lie before it.
-        self.answers = [NOBODY, NOBODY, AWAY, NOBODY, NOBODY]
+        self.answers = [
+            NO_CONSUMER,
+            NO_CONSUMER,
+            AWAY,
+            NO_CONSUMER,
+            NO_CONSUMER,
+        ]
         self.listen(5)
         self.assertEqual([], self.servers)
         self.usual = 'own'
@@ -124,7 +130,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_counter_resets_after_recovery(self):
         for _ in range(self_check.MAX_RESTARTS + 2):
-            self.usual = NOBODY
+            self.usual = NO_CONSUMER
             self.listen(self_check.MAX_MISSED)
             self.usual = 'own'
             self.listen()
@@ -132,7 +138,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_no_exit_when_not_allowed(self):
         self.check._on_fatal = None
-        self.usual = NOBODY
+        self.usual = NO_CONSUMER
         self.listen(self_check.MAX_MISSED * (self_check.MAX_RESTARTS + 3))
         self.assertEqual(self_check.MAX_RESTARTS + 3, len(self.servers))
 
@@ -141,7 +147,7 @@ class SelfCheckTest(base.TestCase):
             raise AWAY
 
         self.on_start = refuse
-        self.usual = NOBODY
+        self.usual = NO_CONSUMER
         for _ in range(self_check.MAX_RESTARTS):
             self.listen(self_check.MAX_MISSED - 1)
             self.assertRaises(exception.Unavailable, self.check.check)
