@@ -11,11 +11,9 @@ from minova.objects import flavor
 class Migration(base.Object):
     """A cold migration, a resize or a live migration.
 
-    ``status`` has the Compute API's values: pre-migrating, migrating,
-    post-migrating, finished, confirming, confirmed, reverting, reverted for a
-    resize or cold migration; queued, preparing, running, completed, cancelled
-    for a live migration; error and failed for both. ``old_vm_state`` is the
-    vm_state before the operation. The memory and disk counts are in bytes.
+    ``migration_states`` has the table of ``kind`` and ``status``.
+    ``old_vm_state`` is the vm_state before the operation. The memory and disk
+    counts are in bytes.
     """
 
     VERSION = '1.0'

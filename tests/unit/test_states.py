@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state table, asked in every way that it can be asked."""
+"""The state table of instances and the functions that read it."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from tests import base
 
 @dataclasses.dataclass
 class Row:
-    """An instance as the table sees it."""
+    """The fields of an instance that the table reads."""
 
     vm_state: str
     task_state: str | None = None
@@ -34,7 +34,7 @@ vm_states = strategies.sampled_from(states.VM_STATES)
 
 
 class TableTest(base.TestCase):
-    """The table is whole and makes sense."""
+    """The rows are complete and consistent."""
 
     def test_rows(self):
         for rule in states.TABLE.values():
@@ -67,7 +67,7 @@ class TableTest(base.TestCase):
 
 
 class TransitionsTest(base.TestCase):
-    """An operation from its beginning to its end."""
+    """An operation from its begin to its end."""
 
     @given(kinds, vm_states)
     def test_begin(self, kind, vm_state):
@@ -142,7 +142,7 @@ class TransitionsTest(base.TestCase):
                 states.ERROR if building else vm_state, change.vm_state
             )
 
-    def test_back_is_not_a_way(self):
+    def test_task_state_never_goes_back(self):
         row = Row(states.BUILDING, 'spawning', 'me')
         self.assertRaises(
             ValueError, states.advance, 'create', row, 'networking'
@@ -212,7 +212,7 @@ class TransitionsTest(base.TestCase):
 
 
 class StatusTest(base.TestCase):
-    """The words that others know the states by."""
+    """The names of states in the Compute API and in EC2."""
 
     def test_status(self):
         for vm_state, task_state, word in (
@@ -271,7 +271,7 @@ class StatusTest(base.TestCase):
 
 
 class ReconcileTest(base.TestCase):
-    """The documented table of power reconciliation."""
+    """The table of power reconciliation."""
 
     def test_rows(self):
         for seen, vm_state, adopt, expected in (
@@ -342,7 +342,7 @@ class ReconcileTest(base.TestCase):
         vm_states,
         strategies.booleans(),
     )
-    def test_only_the_deleted_are_removed(self, seen, vm_state, adopt):
+    def test_only_deleted_guests_are_removed(self, seen, vm_state, adopt):
         correction = states.reconcile(seen, vm_state, adopt)
         removed = correction is PowerSyncAction.CLEAN_UP_GUEST
         self.assertEqual(removed, vm_state == 'deleted' and seen is not None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose silence counts, and how much of it."""
+"""Which silence of a host a conductor counts."""
 
 import datetime
 
@@ -11,7 +11,7 @@ from tests import base
 
 
 class HostPinger:
-    """Carries a ping, or takes its time to say that it cannot."""
+    """A bus that carries a ping, or fails slowly."""
 
     def __init__(self, passing):
         self.passing = passing
@@ -25,7 +25,7 @@ class HostPinger:
 
 
 class HostLivenessTest(base.TestCase):
-    """Silence that nobody could hear is none."""
+    """Silence counts while the conductor receives messages."""
 
     def setUp(self):
         super().setUp()
@@ -47,7 +47,7 @@ class HostLivenessTest(base.TestCase):
     def down(self, silent, forced=False):
         return self.liveness.down_reason(service(silent, forced))
 
-    def test_a_host_that_is_silent_too_long_is_down(self):
+    def test_silent_host_is_down(self):
         self.listen(10)
         self.assertIsNone(self.down(4.0))
         self.assertIn('no heartbeat since', self.down(6.0))
@@ -55,7 +55,7 @@ class HostLivenessTest(base.TestCase):
     def test_forced_down(self):
         self.assertEqual('it is forced down', self.down(0.0, forced=True))
 
-    def test_new_conductor_knows_nothing(self):
+    def test_new_conductor_waits(self):
         self.assertIsNone(self.down(60.0))
         self.listen(3)
         self.assertIsNone(self.down(60.0))
@@ -63,8 +63,8 @@ class HostLivenessTest(base.TestCase):
         self.assertIsNotNone(self.down(60.0))
 
     def test_silence_while_a_ping_waits_for_a_lost_broker(self):
-        # The broker is lost; a ping says so only seconds later. What was
-        # begun before has to ask for hosts in between.
+        # The broker is lost, and a ping fails only seconds later: a sweep
+        # in between must not take the hosts to be down.
         self.listen(10)
         self.passing(6)
         self.assertIsNone(self.down(6.5))
