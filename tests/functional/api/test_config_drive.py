@@ -86,7 +86,7 @@ class ConfigDriveTest(base.ApiTestCase):
         self.act(uuid, 'reboot', {'type': 'HARD'})
         self.assertIsNotNone(self.drive(uuid))
 
-    def test_the_option_is_about_new_instances(self):
+    def test_option_applies_to_new_instances(self):
         uuid = self.boot()
         self.config('compute', force_config_drive=True)
         self.act(uuid, 'reboot', {'type': 'HARD'})

@@ -67,7 +67,7 @@ class OutputTest(ConsoleTestCase):
         record['console'] = text.split('\n')
         self.cloud.world.store.put(path, record)
 
-    def test_boots_are_seen(self):
+    def test_boots_are_shown(self):
         self.assertIn('boot 1 at a', self.read())
         self.user.act(self.uuid, 'reboot', {'type': 'HARD'})
         self.cloud.settle(self.uuid)
@@ -93,11 +93,11 @@ class OutputTest(ConsoleTestCase):
         self.write_console('\x1b[31mr\u00e9d\x1b[0m\x00\r\n\x07\x7f\ufffe!')
         self.assertEqual('[31mr\u00e9d[0m\r\n!', self.read())
 
-    def test_no_more_than_fits_a_message(self):
+    def test_output_fits_a_message(self):
         self.write_console('x' * (limits.MAX_OUTPUT_BYTES + 5))
         self.assertEqual(limits.MAX_OUTPUT_BYTES, len(self.read()))
 
-    def test_lengths_that_are_none(self):
+    def test_malformed_lengths(self):
         for length in (-2, 'many', 1.5, True, [], '1e3', '-2', 2**31):
             reply = self.output(length=length)
             self.assert_refused(400, 'os-getConsoleOutput.length', reply)
@@ -110,27 +110,27 @@ class OutputTest(ConsoleTestCase):
         self.cloud.settle(self.uuid)
         self.assert_refused(404, self.uuid, self.output())
 
-    def test_others_do_not_see_it(self):
+    def test_hidden_from_others(self):
         reply = self.output(client=self.other)
         self.assert_refused(404, self.uuid, reply)
         reply = self.output(client=self.admin)
         self.assertEqual(200, reply.status)
 
-    def test_on_no_host(self):
+    def test_without_a_host(self):
         self.set(host=None)
         self.assert_refused(409, 'it has no host', self.output())
 
-    def test_stopped_it_is_still_read(self):
+    def test_stopped_guest_keeps_its_output(self):
         self.user.act(self.uuid, 'os-stop')
         self.cloud.settle(self.uuid)
         self.assertIn('boot 1', self.read())
 
-    def test_a_compute_that_is_away(self):
+    def test_compute_unavailable(self):
         self.config('api', compute_timeout=0.5)
         self.cloud.stop(self.cloud.computes['a'])
         self.assertEqual(503, self.output().status)
 
-    def test_a_compute_that_takes_long(self):
+    def test_compute_timeout(self):
         self.config('api', compute_timeout=0.2)
         self.cloud.world.inject_delay('a', 'console_output', 1)
         reply = self.output()
@@ -149,7 +149,7 @@ class OutputTest(ConsoleTestCase):
         )
         self.assert_refused(501, 'it came with version 1.1', reply)
 
-    def test_a_compute_that_cannot_read_it(self):
+    def test_compute_without_access(self):
         self.cloud.world.inject_fault('a', 'console_output')
         self.assertEqual(500, self.output().status)
         self.assertEqual(200, self.output().status)
@@ -176,7 +176,7 @@ class VncConsoleTest(ConsoleTestCase):
         client = (client or self.admin).at_version(version)
         return client.get(f'/os-console-auth-tokens/{token}')
 
-    def test_a_url(self):
+    def test_url(self):
         self.config(
             'vnc', novncproxy_base_url='https://screens.example.org/vnc.html'
         )
@@ -196,7 +196,7 @@ class VncConsoleTest(ConsoleTestCase):
         )
         self.assertIn('?a=b&path=', self.url())
 
-    def test_the_action_of_old(self):
+    def test_legacy_action(self):
         reply = self.user.act(self.uuid, 'os-getVNCConsole', {'type': 'novnc'})
         self.assertEqual(200, reply.status, reply.body)
         console = reply.body['console']
@@ -245,7 +245,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.assert_refused(400, 'fake guests have no VNC server', reply)
         self.assertEqual([], self.tokens())
 
-    def test_a_server_that_is_off(self):
+    def test_stopped_server(self):
         self.user.act(self.uuid, 'os-stop')
         self.cloud.settle(self.uuid)
         self.assert_refused(409, 'does not run', self.request())
@@ -280,7 +280,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.assert_refused(404, 'not valid', self.closed(token + 'x'))
         self.assert_refused(404, 'not valid', self.closed('x'))
 
-    def test_tokens_differ_and_are_not_kept(self):
+    def test_tokens_differ_and_are_not_stored(self):
         one, other = token_of(self.url()), token_of(self.url())
         self.assertNotEqual(one, other)
         kept = [row.token_hash for row in self.tokens()]
@@ -326,7 +326,7 @@ class VncConsoleTest(ConsoleTestCase):
             self.assertEqual(404, self.closed(token).status, kind)
             self.assertEqual(200, self.closed(kept).status)
 
-    def test_of_a_deleted_server_none_counts(self):
+    def test_deleted_server_has_no_ports(self):
         """Whatever left it there."""
         token = token_of(self.url())
         self.set(vm_state='deleted')

@@ -454,7 +454,7 @@ class ZonesTest(HostsTestCase):
         self.assertIs(True, service['active'])
         self.assertIn('nova-conductor', found['internal']['hosts']['c'])
 
-    def test_there_are_no_aggregates(self):
+    def test_no_aggregates(self):
         reply = self.admin.get('/os-aggregates')
         self.assertEqual({'aggregates': []}, reply.body)
         reply = self.admin.at_version(LATEST).get('/os-aggregates/1')

@@ -286,7 +286,7 @@ class ServersTest(KeyPairsTestCase):
         super().setUp()
         self.make_flavor()
 
-    def test_the_key_is_copied(self):
+    def test_key_is_copied(self):
         self.added()
         uuid = self.boot(key_name='mine', wait=False)
         self.user.delete('/os-keypairs/mine')

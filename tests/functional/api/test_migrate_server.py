@@ -119,7 +119,7 @@ class MigrateTest(MigrateTestCase):
         self.act('migrate', {'host': wanted}, self.admin.at_version('2.56'))
         self.assertEqual(wanted, self.host_of())
 
-    def test_to_a_host_that_is_not_there(self):
+    def test_to_an_unknown_host(self):
         reply = self.admin.at_version('2.56').act(
             self.uuid, 'migrate', {'host': 'nowhere'}
         )

@@ -111,13 +111,13 @@ class PolicyFileTest(base.ApiTestCase):
         self.config('oslo_policy', policy_file=path)
         self.restart_api()
 
-    def test_a_rule_may_be_opened(self):
+    def test_relaxed_rule(self):
         self.assertEqual(403, self.user.get('/os-services').status)
         self.override('"os_compute_api:os-services:list": "role:member"')
         self.assertEqual(200, self.user.get('/os-services').status)
         self.assertEqual(403, self.user.get('/os-hypervisors').status)
 
-    def test_a_rule_may_be_closed(self):
+    def test_restricted_rule(self):
         self.override('"os_compute_api:servers:create": "role:builder"')
         self.make_flavor()
         reply = self.user.post('/servers', {'server': self.server()})

@@ -60,14 +60,14 @@ class BodiesTest(base.ApiTestCase):
             self.assertEqual(400, reply.status, raw[:20])
             self.assertEqual(['badRequest'], list(reply.body))
 
-    def test_nesting_within_reason_is_refused_by_the_schema(self):
+    def test_moderate_nesting_is_refused_by_schema(self):
         raw = b'{"a":' * 500 + b'1' + b'}' * 500
         self.assert_refused(400, 'lacks server', self.post(raw))
 
     def test_no_body(self):
         self.assert_refused(400, 'has no body', self.post(b''))
 
-    def test_body_that_is_no_object(self):
+    def test_body_is_not_an_object(self):
         for raw in (b'[]', b'1', b'null', b'"x"', b'true'):
             reply = self.post(raw)
             self.assert_refused(400, 'must be of type object', reply)
@@ -81,7 +81,7 @@ class BodiesTest(base.ApiTestCase):
         reply = self.post(b'"' + b'x' * 1022 + b'"')
         self.assert_refused(400, 'must be of type object', reply)
 
-    def test_too_large_is_not_even_read(self):
+    def test_too_large_is_not_read(self):
         class Stream:
             def read(self, size=-1):
                 raise AssertionError('it was read')
@@ -91,7 +91,7 @@ class BodiesTest(base.ApiTestCase):
         self.assertEqual('413 Content Too Large', status)
         self.assertIn('larger than 1024 bytes', body)
 
-    def test_a_body_without_a_length_is_read_up_to_the_limit(self):
+    def test_body_without_length_is_limited(self):
         self.config('api', max_request_body_size=1024)
         ended = {'wsgi.input_terminated': True, 'CONTENT_LENGTH': ''}
         status, _ = self.call(io.BytesIO(b'x' * 1025), **ended)
@@ -150,7 +150,7 @@ class BodiesTest(base.ApiTestCase):
             reply = self.user.get(path)
             self.assert_refused(400, 'NUL', reply)
 
-    def test_bytes_in_urls_that_are_no_utf8(self):
+    def test_invalid_utf8_in_url(self):
         for path in (
             '/servers/%ff',
             '/servers?name=%ff%fe',
@@ -165,7 +165,7 @@ class BodiesTest(base.ApiTestCase):
         reply = self.user.get(f'/servers?host={"a" * 300}')
         self.assert_refused(400, 'not be longer than 255', reply)
 
-    def test_unknown_fields_name_those_that_are_known(self):
+    def test_unknown_field_lists_valid_fields(self):
         reply = self.post(orjson.dumps({'server': self.server(), 'x': 1}))
         self.assert_refused(
             400,
@@ -240,7 +240,7 @@ class OutageTest(base.ApiTestCase):
         self.assertIn('Traceback', self.log.output)
         self.assertIn('secret of the row', self.log.output)
 
-    def test_images_away_is_503_and_nothing_is_made(self):
+    def test_images_unavailable_is_503(self):
         def away(context, image_id):
             raise exception.Unavailable(what='The images', reason='x')
 

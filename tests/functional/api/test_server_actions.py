@@ -270,7 +270,7 @@ class RefusalTest(base.ApiTestCase):
                 reply,
             )
 
-    def test_server_that_never_had_a_host(self):
+    def test_server_without_a_host(self):
         self.set(vm_state='error', host=None)
         for action, content in (
             ('os-stop', None),
@@ -323,6 +323,6 @@ class RefusalTest(base.ApiTestCase):
             403, 'cores: Requested 3, but already used 1 of 2 cores', reply
         )
 
-    def test_latest_version_takes_the_same_actions(self):
+    def test_latest_version_has_the_same_actions(self):
         reply = self.user.at_version(LATEST).act(self.uuid, 'os-dance')
         self.assert_refused(400, 'There is no such action', reply)

@@ -34,7 +34,7 @@ class CreateTest(base.ApiTestCase):
             'nova', self.show(uuid)['OS-EXT-AZ:availability_zone']
         )
 
-    def test_host_in_the_zone(self):
+    def test_host_in_zone(self):
         for zone in ('nova:b', 'nova:b:b', ':b'):
             uuid = self.boot(self.admin, availability_zone=zone)
             shown = self.show(uuid, self.admin)
@@ -146,7 +146,7 @@ class ReplyTest(RowsTestCase):
         self.assertEqual('user', row.user_id)
         self.assertRegex(row.reservation_id, '^r-[0-9a-f]{8}$')
 
-    def test_images_that_want_a_config_drive(self):
+    def test_image_requires_config_drive(self):
         for value, expected in (
             ('mandatory', True),
             ('MANDATORY', True),
@@ -439,7 +439,7 @@ class RefusalTest(RowsTestCase):
         self.assert_not_made(403, text, reply)
         self.assertEqual(['forbidden'], list(reply.body))
 
-    def test_hosts_are_named_by_administrators(self):
+    def test_host_is_for_administrators(self):
         reply = self.create(availability_zone='nova:a')
         self.assert_not_made(403, 'create:forced_host', reply)
         reply = self.create(
@@ -509,7 +509,7 @@ class QuotaTest(base.ApiTestCase):
         )
         self.assertEqual([], self.ids(self.user))
 
-    def test_a_deleted_server_frees_it(self):
+    def test_deletion_releases_quota(self):
         self.config('quota', instances=1)
         uuid = self.boot(wait=False)
         self.assertEqual(403, self.create().status)

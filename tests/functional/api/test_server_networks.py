@@ -58,7 +58,7 @@ class PortLifecycleTest(NetworksTestCase):
             dns=['9.9.9.9'], mtu='1400', pool='10.0.0.10-10.0.0.20'
         )
 
-    def test_an_address_has_the_mac_that_it_had(self):
+    def test_address_keeps_its_mac(self):
         # A DHCP server would keep the address for this MAC for a while.
         one = {'uuid': self.network.id, 'fixed_ip': '10.0.0.12'}
         uuid = self.boot(networks=[one, {'uuid': self.network.id}])
@@ -205,7 +205,7 @@ class ChoiceTest(NetworksTestCase):
     def labels(self, uuid):
         return [nic['label'] for nic in self.nics(uuid)]
 
-    def test_without_networks_there_are_none(self):
+    def test_without_networks(self):
         for networks in ('auto', 'none', []):
             self.assertEqual([], self.nics(self.made(networks)))
         self.assertEqual([], self.nics(self.made(client=self.user)))
@@ -218,7 +218,7 @@ class ChoiceTest(NetworksTestCase):
         self.assertEqual(['private'], self.labels(uuid))
         self.assertEqual([], self.labels(self.made('none')))
 
-    def test_of_several_one_must_be_named(self):
+    def test_several_networks_need_a_choice(self):
         self.make_network()
         other = self.make_network('other', cidr='10.0.1.0/24')
         for client, networks in ((None, 'auto'), (self.user, None)):
@@ -231,7 +231,7 @@ class ChoiceTest(NetworksTestCase):
         uuid = self.made([{'uuid': other.id}])
         self.assertEqual(['other'], self.labels(uuid))
 
-    def test_those_of_other_projects_do_not_count(self):
+    def test_usage_of_other_projects(self):
         project = base.OTHER.partition(':')[2]
         theirs = self.make_network('theirs', project=project)
         self.assertEqual([], self.nics(self.made('auto')))
@@ -255,7 +255,7 @@ class ChoiceTest(NetworksTestCase):
             {'one': 1, 'two': 2}, {k: len(shown[k]) for k in shown}
         )
 
-    def test_a_tag_stays_with_its_nic(self):
+    def test_tag_stays_with_its_nic(self):
         network = self.make_network()
         uuid = self.made([{'uuid': network.id, 'tag': 'front'}])
         (nic,) = self.nics(uuid)
@@ -344,7 +344,7 @@ class AddressTest(NetworksTestCase):
         reply = self.create('auto')
         self.assert_refused(400, 'not enough free addresses', reply)
 
-    def test_named_and_not_in_one_request(self):
+    def test_mixed_addresses_in_one_request(self):
         named = {'uuid': self.network.id, 'fixed_ip': '10.0.0.11'}
         uuid = self.made(
             [
@@ -374,7 +374,7 @@ class AddressTest(NetworksTestCase):
             [], self.ids(self.user.at_version('2.5'), '?ip6=0.77')
         )
 
-    def test_a_mac_that_is_taken_is_not_given(self):
+    def test_used_mac_is_not_allocated(self):
         self.made('auto')
         (port,) = self.held()
         real = embedded._derive_mac
@@ -465,7 +465,7 @@ class AddressViewTest(NetworksTestCase):
         self.assertEqual('64', shown['netmask_v6'])
         self.assertIsNone(shown['cidr'])
 
-    def test_those_that_are_not(self):
+    def test_missing_ones(self):
         for name in ('private', UNKNOWN, self.theirs.id):
             reply = self.user.get(f'/os-networks/{name}')
             self.assert_refused(404, f'{name} could not be found', reply)

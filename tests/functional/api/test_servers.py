@@ -81,13 +81,13 @@ class ShowTest(RowsTestCase):
         self.assertEqual(56, len(mine))
         self.assertNotEqual(mine, theirs)
 
-    def test_server_of_another_project_is_not_there(self):
+    def test_server_of_another_project_is_hidden(self):
         uuid = self.row(client=self.other)
         reply = self.user.get(f'/servers/{uuid}')
         self.assert_refused(404, f'Instance {uuid} could not be found.', reply)
         self.assertEqual(200, self.admin.get(f'/servers/{uuid}').status)
 
-    def test_deleted_server_is_not_there(self):
+    def test_deleted_server_is_hidden(self):
         uuid = self.row(vm_state=states.DELETED)
         for client in (self.user, self.admin):
             reply = client.get(f'/servers/{uuid}')
@@ -176,7 +176,7 @@ class AttributesTest(RowsTestCase):
     def keys(self, client, version, uuid):
         return set(self.show(uuid, client.at_version(f'2.{version}')))
 
-    def test_each_comes_with_its_version(self):
+    def test_attribute_versions(self):
         uuid = self.row(host='a')
         for version, for_all, for_admin in self.ADDED:
             before = self.keys(self.user, version - 1, uuid)
@@ -308,7 +308,7 @@ class ListTest(RowsTestCase):
         self.assertEqual([two, one], self.ids(self.user, '?name=-1'))
         self.assertEqual([], self.ids(self.user, '?name=^1'))
 
-    def test_names_that_are_no_simple_expression(self):
+    def test_complex_name_patterns(self):
         for pattern in ('(', '(a%2B)%2B', '(%3F=a)', '*', 'a' * 256):
             reply = self.user.get(f'/servers?name={pattern}')
             self.assert_refused(400, 'query parameter name', reply)
@@ -335,7 +335,7 @@ class ListTest(RowsTestCase):
             reply = client.at_version('2.38').get('/servers?status=foo')
             self.assert_refused(400, 'Invalid status value', reply)
 
-    def test_deleted_ones_are_for_administrators(self):
+    def test_deleted_servers_are_for_administrators(self):
         alive = self.row()
         gone = self.row(vm_state=states.DELETED)
         everybody = '?all_tenants=1&'
@@ -393,7 +393,7 @@ class ListTest(RowsTestCase):
         ):
             self.assertEqual(found, self.ids(self.user, query), query)
 
-    def test_where_they_are_is_for_administrators(self):
+    def test_hosts_are_for_administrators(self):
         on_a = self.row(host='a', node='na')
         on_b = self.row(host='b', node='nb')
         self.assertEqual([on_a], self.ids(self.admin, '?host=a&all_tenants=1'))
@@ -515,7 +515,7 @@ class PagingTest(RowsTestCase):
         self.assertEqual(self.uuids, seen)
         self.assertEqual(3, pages)
 
-    def test_a_page_that_is_just_full_has_no_next(self):
+    def test_exactly_full_page_has_no_next(self):
         body = self.user.get('/servers?limit=5').body
         self.assertEqual(5, len(body['servers']))
         self.assertNotIn('servers_links', body)
@@ -635,7 +635,7 @@ class UpdateTest(RowsTestCase):
         reply = self.put(uuid, accessIPv4='')
         self.assertEqual('', reply.body['server']['accessIPv4'])
 
-    def test_reply_is_full_from_2_75_on(self):
+    def test_update_reply_is_full_since_2_75(self):
         uuid = self.row()
         old = self.put(uuid, self.user.at_version('2.74')).body['server']
         self.assertNotIn('OS-EXT-STS:vm_state', old)
@@ -662,7 +662,7 @@ class UpdateTest(RowsTestCase):
         uuid = self.row(client=self.other)
         self.assert_refused(404, uuid, self.put(uuid, name='mine'))
 
-    def test_while_an_operation_goes_on(self):
+    def test_during_an_operation(self):
         uuid = self.boot(wait=False)
         self.assertEqual(200, self.put(uuid, name='early').status)
         row = self.cloud.instance(uuid)
@@ -673,7 +673,7 @@ class UpdateTest(RowsTestCase):
 class AddressesTest(RowsTestCase):
     """GET /servers/{id}/ips."""
 
-    def test_there_are_none(self):
+    def test_no_entries(self):
         uuid = self.row()
         self.assertEqual(
             {'addresses': {}}, self.user.get(f'/servers/{uuid}/ips').body
@@ -681,7 +681,7 @@ class AddressesTest(RowsTestCase):
         reply = self.user.get(f'/servers/{uuid}/ips/private')
         self.assert_refused(404, 'not a member of private', reply)
 
-    def test_once_there_are_networks(self):
+    def test_networks_defined(self):
         uuid = self.row(
             network_info=[
                 {

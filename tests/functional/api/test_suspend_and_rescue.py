@@ -59,7 +59,7 @@ class SuspendTest(base.ApiTestCase):
             self.assert_refused(409, 'vm_state suspended', reply)
         self.assertEqual('SUSPENDED', self.show(self.uuid)['status'])
 
-    def test_a_pinned_cluster_refuses(self):
+    def test_pinned_cluster_refuses(self):
         self.useFixture(NewerMethods('suspend_instance'))
         self.config('upgrade_levels', compute='1.0')
         reply = self.act('suspend', 409)
@@ -126,7 +126,7 @@ class RescueTest(base.ApiTestCase):
         self.assertEqual('RESCUE', self.show(self.uuid)['status'])
         self.assertEqual(tools, self.rescued_with())
 
-    def test_an_image_that_cannot_be_booted(self):
+    def test_image_not_bootable(self):
         queued = self.image_store.add(status='queued').id
         greedy = self.image_store.add(min_ram=2048).id
         for image, text in (
@@ -138,7 +138,7 @@ class RescueTest(base.ApiTestCase):
             self.assert_refused(400, text, reply)
         self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
 
-    def test_its_own_image_may_be_gone(self):
+    def test_own_image_is_deleted(self):
         self.image_store.by_id.clear()
         self.rescue()
         self.assertEqual('RESCUE', self.show(self.uuid)['status'])

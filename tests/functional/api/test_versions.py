@@ -28,7 +28,7 @@ class VersionsTest(base.ApiTestCase):
         self.assertEqual('self', link['rel'])
         self.assertEqual('http://falconframework.org/v2.1/', link['href'])
 
-    def test_version_is_shown_to_anybody_with_and_without_slash(self):
+    def test_version_needs_no_token(self):
         for path in ('/v2.1', '/v2.1/'):
             reply = self.anonymous.get(path)
             self.assertEqual(200, reply.status)
@@ -42,7 +42,7 @@ class VersionsTest(base.ApiTestCase):
                 [link['rel'] for link in version['links']],
             )
 
-    def test_endpoint_option_stands_in_links(self):
+    def test_link_prefix_option_sets_links(self):
         self.config(
             'api', compute_link_prefix='https://cloud.example/compute/'
         )
@@ -99,12 +99,12 @@ class MicroversionTest(base.ApiTestCase):
             '2.7', self.effective_version(OpenStack_API_Version=header)
         )
 
-    def test_header_for_another_service_only(self):
+    def test_header_for_another_service(self):
         self.assertEqual(
             '2.1', self.effective_version(OpenStack_API_Version='volume 3.50')
         )
 
-    def test_legacy_header_and_which_one_wins(self):
+    def test_header_precedence(self):
         self.assertEqual(
             '2.11', self.effective_version(X_OpenStack_Nova_API_Version='2.11')
         )
@@ -217,7 +217,7 @@ class ProjectInUrlTest(base.ApiTestCase):
             reply.body['server']['links'][0]['href'],
         )
 
-    def test_without_it_links_have_none(self):
+    def test_links_without_project(self):
         self.make_flavor()
         uuid_ = self.boot(wait=False)
         self.assertEqual(

@@ -85,7 +85,7 @@ class BodyTest(base.TestCase):
         )
         bodies.BodySchema({1: old, 7: new}).validate({'a': {'c': 1}}, 7)
 
-    def test_names_that_match_no_pattern(self):
+    def test_names_without_a_pattern(self):
         self.assertIn(
             "'ä' is not a valid name; it must match",
             self.refusal(types.METADATA, {'a': 'b', 'ä': 'c'}),
@@ -102,7 +102,7 @@ class BodyTest(base.TestCase):
             for value in bad:
                 self.assertIn('must be an IPv', self.refusal(schema, value))
 
-    def test_a_line_break_at_the_end_is_no_part_of_a_name(self):
+    def test_trailing_line_break_in_name(self):
         for schema in (types.HOST, types.UUID, types.NAME, types.TAG):
             good = '9f4b2c1e-0000-4000-8000-000000000000'
             bodies.BodySchema({1: schema}).validate(good, 1)
@@ -114,7 +114,7 @@ class BodyTest(base.TestCase):
             expected = str(value).lower() in ('true', '1', 'on', 'yes')
             self.assertIs(expected, types.to_bool(value), value)
 
-    def test_schemas_begin_with_the_first_version_and_end_in_range(self):
+    def test_schema_versions_are_in_range(self):
         found = [route.body for route in app.ROUTES if route.body]
         found += [action.body for action in server_actions.ACTIONS.values()]
         for body in found:

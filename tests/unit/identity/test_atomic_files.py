@@ -18,12 +18,12 @@ class AtomicFilesTest(base.TestCase):
         self.assertEqual('0o640', self.mode('a'))
         self.assertEqual(['a'], os.listdir(self.path))
 
-    def test_the_mode_does_not_depend_on_the_umask(self):
+    def test_mode_ignores_umask(self):
         self.addCleanup(os.umask, os.umask(0o077))
         atomic_files.write_bytes(self.file('a'), b'', 0o644)
         self.assertEqual('0o644', self.mode('a'))
 
-    def test_a_block_that_raises_leaves_what_was_there(self):
+    def test_failed_block_changes_nothing(self):
         path = self.file('a')
         atomic_files.write_bytes(path, b'one')
 
@@ -37,13 +37,13 @@ class AtomicFilesTest(base.TestCase):
             self.assertEqual(b'one', file.read())
         self.assertEqual(['a'], os.listdir(self.path))
 
-    def test_readers_see_only_complete_files(self):
+    def test_readers_see_complete_files(self):
         with atomic_files.atomic_write(self.file('a')) as file:
             file.write(b'half')
             self.assertNotIn('a', os.listdir(self.path))
         self.assertEqual(['a'], os.listdir(self.path))
 
-    def test_sweep_removes_the_half_written_only(self):
+    def test_sweep_removes_incomplete_files_only(self):
         atomic_files.write_bytes(self.file('a'), b'one')
         context = atomic_files.atomic_write(self.file('b'))
         context.__enter__()  # and the process is killed

@@ -69,7 +69,7 @@ class ClientFilesTest(base.TestCase):
             found,
         )
 
-    def test_only_the_owner_can_read_them(self):
+    def test_only_owner_can_read_files(self):
         for name in ('clouds.yaml', 'openrc'):
             self.assertEqual('0o600', self.mode(name))
 

@@ -32,14 +32,14 @@ class FirstStartTest(base.TestCase):
             {one.name for one in known.roles.values()},
         )
 
-    def test_only_the_owner_can_read_it(self):
+    def test_only_owner_can_read_file(self):
         directory = self.file('made', 'deep')
         embedded.Identity(directory)
         self.assertEqual('0o700', self.mode('made', 'deep'))
         self.assertEqual('0o600', self.mode('made', 'deep', 'identity.json'))
         self.assertEqual('0o600', self.mode('made', 'deep', 'admin-password'))
 
-    def test_passwords_are_printed_once_and_hashed(self):
+    def test_passwords_are_shown_once_and_hashed(self):
         first = embedded.Identity(self.path)
         given = first.initial_passwords
         self.assertEqual({'admin', 'demo'}, set(given))
@@ -60,7 +60,7 @@ class FirstStartTest(base.TestCase):
         self.assertNotEqual(one.accounts.secret, two.accounts.secret)
         self.assertNotEqual(one.admin_password(), two.admin_password())
 
-    def test_a_crash_before_the_end_of_the_first_start(self):
+    def test_crash_during_first_start(self):
         atomic_files.write_bytes(
             self.file('admin-password'), b'of a start that died'
         )
@@ -100,11 +100,11 @@ class DamagedTest(base.TestCase):
         self._damage(users=[{'id': 'x'}])
         self.assertIn('damaged', self._refused())
 
-    def test_a_later_version(self):
+    def test_later_version(self):
         self._damage(version=2)
         self.assertIn('later version', self._refused())
 
-    def test_a_short_secret(self):
+    def test_short_secret(self):
         self._damage(secret='00')
         self.assertIn('secret', self._refused())
 
@@ -163,7 +163,7 @@ class FindTest(StoreTestCase):
                 password,
             )
 
-    def test_names_count_in_their_domain_only(self):
+    def test_names_are_scoped_by_domain(self):
         self.assertIsNone(self.store.find_user(name='admin'))
         self.assertIsNone(
             self.store.find_user(name='admin', domain={'id': 'other'})
@@ -273,7 +273,7 @@ class TokenTest(StoreTestCase):
             'none',
         )
 
-    def test_no_two_are_equal(self):
+    def test_ids_are_unique(self):
         one, two = (self.store.issue_token(self.demo.id) for _ in range(2))
         self.assertNotEqual(
             self.store.validate_token(one).audit_id,
@@ -317,7 +317,7 @@ class TokenTest(StoreTestCase):
         self._assert_bad(text)
         self.store.validate_token(other)
 
-    def test_expired_revocations_are_dropped(self):
+    def test_expired_revocations_are_removed(self):
         for _ in range(3):
             self.store.revoke_token(self.store.issue_token(self.demo.id))
         self.assertEqual(
@@ -334,7 +334,7 @@ class TokenTest(StoreTestCase):
         user = other.find_user(name='admin', domain={'id': 'default'})
         self._assert_bad(other.issue_token(user.id))
 
-    def test_any_change_is_seen(self):
+    def test_change_is_detected(self):
         text = self.store.issue_token(self.demo.id, self.project('demo').id)
         for place in range(0, len(text), 7):
             if text[place] == '.':

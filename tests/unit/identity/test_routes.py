@@ -90,7 +90,7 @@ class VersionTest(RoutesTestCase):
             self.assertEqual('stable', version['status'])
             self.assertTrue(version['id'].startswith('v3.'))
 
-    def test_the_endpoint_setting_wins_over_the_host_header(self):
+    def test_link_prefix_precedes_host_header(self):
         self.config.config(group='api', compute_link_prefix='https://outside/')
         version = self.request('GET', '/identity/v3').json['version']
         self.assertEqual(
@@ -215,7 +215,7 @@ class LoginTest(RoutesTestCase):
         body['auth']['identity']['methods'] = ['totp']
         self.assertIn('password', self.assert_error(401, self.login(body)))
 
-    def test_two_methods_must_mean_one_user(self):
+    def test_two_methods_of_different_users(self):
         body = self.body()
         identity = body['auth']['identity']
         identity['methods'] = ['password', 'token']
@@ -224,7 +224,7 @@ class LoginTest(RoutesTestCase):
         identity['token'] = {'id': self.token('demo', None)}
         self.assertEqual(201, self.login(body).status_code)
 
-    def test_a_bad_token_is_401(self):
+    def test_invalid_token_is_401_everywhere(self):
         for text in ('', 'x', 'x.y'):
             body = {
                 'auth': {
@@ -321,7 +321,7 @@ class LoginTest(RoutesTestCase):
         )
         self.assertEqual(201, answer.status_code)
 
-    def test_a_large_body_is_413(self):
+    def test_large_body_is_413(self):
         self.config.config(group='api', max_request_body_size=1024)
         answer = self.login(self.body(password='x' * 1024))
         self.assertIn('1024', self.assert_error(413, answer))
@@ -373,7 +373,7 @@ class TokenTest(RoutesTestCase):
         self.assert_error(404, self._request_token('GET', token, subject))
         self.assert_error(401, self._request_token('GET', subject, token))
 
-    def test_another_user_may_not(self):
+    def test_other_user_is_forbidden(self):
         token, subject = self.token('demo', 'demo'), self.token()
         for method in ('GET', 'DELETE'):
             self.assert_error(403, self._request_token(method, token, subject))
@@ -398,7 +398,7 @@ class ListTest(RoutesTestCase):
             params=params,
         )
 
-    def test_each_kind_is_listed_and_shown(self):
+    def test_each_type_is_listed_and_shown(self):
         for plural, singular, count in (
             ('projects', 'project', 2),
             ('users', 'user', 2),
@@ -449,7 +449,7 @@ class ListTest(RoutesTestCase):
         rows = self.get('endpoints', interface='public').json['endpoints']
         self.assertEqual(3, len(rows))
 
-    def test_a_member_sees_itself_and_its_project(self):
+    def test_member_sees_itself_and_its_project(self):
         token = self.token('demo', 'demo')
         for kind in (
             'projects',
@@ -541,7 +541,7 @@ class ListTest(RoutesTestCase):
 
 
 class ErrorBodyTest(base.TestCase):
-    def test_a_status_that_http_does_not_know(self):
+    def test_unknown_http_status(self):
         self.assertEqual(
             {'error': {'code': 599, 'message': 'x', 'title': '599'}},
             routes.error_body(599, 'x'),
@@ -553,7 +553,7 @@ class RouteTableTest(RoutesTestCase):
         templates = {template for template, _ in routes.routes(self.store)}
         self.assertLessEqual({path for _, path in routes.PUBLIC}, templates)
 
-    def test_token_of_another_directory_is_invalid(self):
+    def test_token_of_another_directory(self):
         other = embedded.Identity(self.file('other'))
         user = other.find_user(name='admin', domain={'id': 'default'})
         answer = self.request(

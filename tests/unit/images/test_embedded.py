@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 
 class DocumentTest(identity_base.TestCase):
-    def test_there_and_back(self):
+    def test_round_trip(self):
         image = base.image(
             **base.sums(b'x'),
             virtual_size=5,
@@ -110,7 +110,7 @@ class VisibleTest(base.TestCase):
             exception.ImageNotFound, self.store.show, base.UNSCOPED, image.id
         )
 
-    def test_ids_that_are_none(self):
+    def test_malformed_ids(self):
         atomic_files.write_bytes(self.file('secret.json'), b'{}')
         for image_id in (
             '',
@@ -129,7 +129,7 @@ class VisibleTest(base.TestCase):
                 image_id,
             )
 
-    def test_a_file_with_a_longer_name_is_no_image(self):
+    def test_file_with_longer_name_is_ignored(self):
         image = base.image(id=f'{clock.uuid4()}-old')
         atomic_files.write_json(
             self.file('images', f'{image.id}.json'),
@@ -160,7 +160,7 @@ class ChangeTest(base.TestCase):
         again = embedded.EmbeddedImages(self.file('images'))
         self.assertEqual(image, again.show(base.OWNER, image.id))
 
-    def test_an_id_is_taken(self):
+    def test_id_in_use(self):
         image = self.add(name='first')
         self.assertRaises(
             exception.Conflict, self.store.add, base.image(id=image.id)
@@ -178,7 +178,7 @@ class ChangeTest(base.TestCase):
         self.assertLess(image.updated_at, changed.updated_at)
         self.assertEqual(changed, self.store.show(base.OWNER, image.id))
 
-    def test_an_update_that_is_refused_changes_nothing(self):
+    def test_refused_update_changes_nothing(self):
         image = self.add()
 
         def refuse(image):
@@ -274,7 +274,7 @@ class UploadTest(base.TestCase):
         self.assertEqual(base.sums(data)['hash_value'], active.hash_value)
         self.assertEqual(data, self.read('images', f'{active.id}.data'))
 
-    def test_a_body_in_small_pieces(self):
+    def test_body_in_small_pieces(self):
         class Slow(io.BytesIO):
             def read(self, size=-1):
                 return super().read(min(size, 7))
@@ -284,7 +284,7 @@ class UploadTest(base.TestCase):
         self.assertEqual(1 << 30, active.virtual_size)
         self.assertEqual(base.sums(base.qcow2())['checksum'], active.checksum)
 
-    def test_reads_are_at_most_a_chunk(self):
+    def test_reads_are_bounded_by_chunk(self):
         asked = []
 
         class Watched(io.BytesIO):
@@ -296,7 +296,7 @@ class UploadTest(base.TestCase):
         self.assertEqual(1 << 20, max(asked))
         self.assertGreaterEqual(min(asked), 0)
 
-    def test_another_format_than_it_says(self):
+    def test_format_mismatch(self):
         text = self._refused(
             exception.InvalidInput,
             self.add(disk_format='qcow2'),
@@ -304,7 +304,7 @@ class UploadTest(base.TestCase):
         )
         self.assertIn('qcow2', text)
 
-    def test_a_backing_file(self):
+    def test_backing_file(self):
         text = self._refused(
             exception.InvalidInput,
             self.add(disk_format='qcow2'),
@@ -312,7 +312,7 @@ class UploadTest(base.TestCase):
         )
         self.assertIn('backing file', text)
 
-    def test_qcow2_that_says_it_is_raw(self):
+    def test_qcow2_declared_as_raw(self):
         text = self._refused(
             exception.InvalidInput,
             self.add(),
@@ -328,22 +328,22 @@ class UploadTest(base.TestCase):
         active = self.store.upload(image.id, io.BytesIO(b'x' * 1000), 1000)
         self.assertEqual(1000, active.size)
 
-    def test_a_body_that_ends_early(self):
+    def test_incomplete_body(self):
         text = self._refused(
             exception.InvalidInput, self.add(), b'x' * 99, length=100
         )
         self.assertIn('99', text)
 
-    def test_a_body_that_is_longer_than_announced(self):
+    def test_body_longer_than_announced(self):
         self._refused(
             exception.InvalidInput, self.add(), b'x' * 101, length=100
         )
 
-    def test_an_empty_body(self):
+    def test_empty_body(self):
         text = self._refused(exception.InvalidInput, self.add(), b'')
         self.assertIn('empty', text)
 
-    def test_a_body_that_breaks_off(self):
+    def test_interrupted_body(self):
         class Broken(io.BytesIO):
             def read(self, size=-1):
                 raise ConnectionResetError('gone')
@@ -374,7 +374,7 @@ class UploadTest(base.TestCase):
         )
         self.assertEqual(base.RAW, self.read('images', f'{image.id}.data'))
 
-    def test_a_full_disk(self):
+    def test_full_disk(self):
         image = self.add()
         full = mock.patch.object(
             os, 'fsync', side_effect=OSError(28, 'No space left on device')
@@ -441,7 +441,7 @@ class ConcurrencyTest(base.TestCase):
         shown = self.store.show(base.OWNER, self.image.id)
         self.assertEqual('active', shown.status)
 
-    def test_a_second_upload_is_refused(self):
+    def test_second_upload_is_refused(self):
         self.assertRaises(
             exception.Conflict,
             self.store.upload,
@@ -450,7 +450,7 @@ class ConcurrencyTest(base.TestCase):
         )
         self.assertEqual(len(base.RAW), self._finish().size)
 
-    def test_a_change_is_kept(self):
+    def test_change_is_durable(self):
         self.store.update(
             self.image.id,
             lambda image: dataclasses.replace(image, name='new'),
@@ -458,7 +458,7 @@ class ConcurrencyTest(base.TestCase):
         done = self._finish()
         self.assertEqual(('new', 'active'), (done.name, done.status))
 
-    def test_a_deleted_image_does_not_come_back(self):
+    def test_deleted_image_stays_deleted(self):
         self.store.delete(self.image.id)
         # The id is not free yet: the data would belong to the new image.
         self.assertRaises(
@@ -470,7 +470,7 @@ class ConcurrencyTest(base.TestCase):
         self.assertEqual([], os.listdir(self.file('images')))
         self.store.add(base.image(id=self.image.id))
 
-    def test_a_change_does_not_make_it_saving_for_good(self):
+    def test_change_during_upload_keeps_status(self):
         self.store.update(self.image.id, lambda image: image)
         # The process dies; this is the next one.
         again = embedded.EmbeddedImages(self.file('images'))
@@ -588,7 +588,7 @@ class DownloadTest(base.TestCase):
         with open(self.file('images', f'{image.id}.data'), 'wb') as file:
             file.write(data)
 
-    def test_whole(self):
+    def test_complete(self):
         data = os.urandom((2 << 20) + 5)
         image = self.add(data)
         self.store.download(base.OWNER, image.id, self.file('copy'))
@@ -627,7 +627,7 @@ class DownloadTest(base.TestCase):
         )
         self.assertEqual(b'older', self.read('copy'))
 
-    def test_not_there_yet(self):
+    def test_not_uploaded_yet(self):
         self._refused(exception.ImageNotActive, self.add())
 
     def test_other_project(self):
@@ -635,7 +635,7 @@ class DownloadTest(base.TestCase):
         self._refused(exception.ImageNotFound, image, base.OTHER)
         self.store.download(base.ADMIN, image.id, self.file('copy'))
 
-    def test_no_place_for_it(self):
+    def test_no_free_space(self):
         image = self.add(base.RAW)
         self.assertRaises(
             exception.OperationFailed,
@@ -654,7 +654,7 @@ class LoadTest(base.TestCase):
         image = self.add(base.RAW)
         self.assertEqual(image, images.load().show(base.OWNER, image.id))
 
-    def test_a_compute_loads_nothing_of_the_web(self):
+    def test_compute_imports_no_web_server(self):
         code = (
             'import sys; import minova.images.embedded; '
             'print([m for m in ("falcon", "jsonschema", "keystoneauth1", '

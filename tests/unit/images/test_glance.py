@@ -181,7 +181,7 @@ class GlanceTestCase(base.TestCase):
 
 
 class ShowTest(GlanceTestCase):
-    def test_an_image(self):
+    def test_image(self):
         image = self.add(
             base.qcow2(),
             disk_format='qcow2',
@@ -198,7 +198,7 @@ class ShowTest(GlanceTestCase):
                     getattr(image, name), getattr(shown, name), name
                 )
 
-    def test_the_login_is_kept(self):
+    def test_login_is_cached(self):
         image = self.add()
         for _ in range(3):
             self.images.show(base.OWNER, image.id)
@@ -242,7 +242,7 @@ class ShowTest(GlanceTestCase):
             )
         self.assertEqual(2, len(self.requests()))
 
-    def test_answer_of_another_service(self):
+    def test_reply_of_another_service(self):
         image_id = clock.uuid4()
         for body in (b'', b'<html>', b'[]', b'null', b'{}', b'{"id": 5}'):
             self.trouble.next = [answering('200 OK', body)]
@@ -267,7 +267,7 @@ class ShowTest(GlanceTestCase):
 
 
 class EndpointTest(GlanceTestCase):
-    def test_a_version_in_it_is_no_matter(self):
+    def test_endpoint_version_is_ignored(self):
         image = self.add()
         for suffix in ('', '/', '/v2', '/v2/', '/v2.9/'):
             self.configure(endpoint_override=f'{self.url}/image{suffix}')
@@ -299,7 +299,7 @@ class EndpointTest(GlanceTestCase):
         )
         self.assertIn('auth_type', str(error))
 
-    def test_an_unknown_auth_type(self):
+    def test_unknown_auth_type(self):
         self.configure(auth_type='magic')
         error = self.assertRaises(
             exception.ConfigInvalid,
@@ -309,7 +309,7 @@ class EndpointTest(GlanceTestCase):
         )
         self.assertIn('magic', str(error))
 
-    def test_a_wrong_password(self):
+    def test_wrong_password(self):
         self.configure(password='wrong')
         error = self.assertRaises(
             exception.Unavailable,
@@ -320,7 +320,7 @@ class EndpointTest(GlanceTestCase):
         self.assertIn('401', str(error))
         self.assertEqual([], self.clock.slept)
 
-    def test_the_options_have_a_bound(self):
+    def test_options_have_limits(self):
         self.assertEqual(60.0, conf.CONF.image.timeout)
 
 
@@ -341,7 +341,7 @@ class OutageTest(GlanceTestCase):
         self.assertIn('127.0.0.1', str(error))
         self.assertEqual([1.0, 2.0], self.clock.slept)
 
-    def test_identity_is_away(self):
+    def test_identity_unavailable(self):
         self.configure(auth_url='http://127.0.0.1:1/identity/v3')
         self.assertRaises(
             exception.Unavailable,
@@ -370,7 +370,7 @@ class OutageTest(GlanceTestCase):
         self.assertIn('503', str(error))
         self.assertEqual(6, len(self.trouble.next))
 
-    def test_answers_are_not_retried(self):
+    def test_replies_are_not_retried(self):
         for status in ('400 No', '409 No'):
             self.trouble.next = [answering(status)]
             self.assertRaises(
@@ -381,7 +381,7 @@ class OutageTest(GlanceTestCase):
             )
         self.assertEqual([], self.clock.slept)
 
-    def test_the_pause_has_a_bound(self):
+    def test_retry_delay_has_a_limit(self):
         self.configure(attempts=7)
         self.trouble.next = [answering('503 No')] * 9
         self.assertRaises(
@@ -434,7 +434,7 @@ class DownloadTest(GlanceTestCase):
         self.assertEqual(self.here, set(os.listdir(self.path)))
         return str(error)
 
-    def test_whole(self):
+    def test_complete(self):
         self.assertEqual(self.data, self.download())
         self.assertEqual('0o644', self.mode('copy'))
 
@@ -442,7 +442,7 @@ class DownloadTest(GlanceTestCase):
         self.refused(exception.ImageNotFound, base.OTHER)
         self.assertEqual([], self.requests('/file'))
 
-    def test_not_there_yet(self):
+    def test_not_uploaded_yet(self):
         self.refused(exception.ImageNotActive, image=self.add())
 
     def test_deleted_meanwhile(self):
@@ -454,12 +454,12 @@ class DownloadTest(GlanceTestCase):
         self.trouble.next = [deleted]
         self.refused(exception.ImageNotFound)
 
-    def test_a_break_is_tried_again(self):
+    def test_interruption_is_retried(self):
         self.trouble.next = [no_fault, breaking_off, answering('503 No')]
         self.assertEqual(self.data, self.download())
         self.assertEqual(3, len(self.requests('/file')))
 
-    def test_a_break_that_stays(self):
+    def test_permanent_interruption(self):
         self.trouble.next = [
             no_fault,
             *[breaking_off] * 9,
@@ -482,7 +482,7 @@ class DownloadTest(GlanceTestCase):
         # Another attempt would get the same data.
         self.assertEqual([], self.clock.slept)
 
-    def test_the_sums_that_an_image_has(self):
+    def test_checksums_of_an_image(self):
         wrong = 'f' * 32
         for change, refused in (
             ({'os_hash_algo': 'SHA512'}, False),
@@ -524,7 +524,7 @@ class DownloadTest(GlanceTestCase):
         self.assertIn('download_timeout', self.refused(exception.Unavailable))
         self.assertEqual(1, len(self.requests('/file')))
 
-    def test_no_place_for_it(self):
+    def test_no_free_space(self):
         self.assertRaises(
             exception.OperationFailed,
             self.images.download,
@@ -536,7 +536,7 @@ class DownloadTest(GlanceTestCase):
 
 
 class OptionsTest(identity_base.TestCase):
-    def test_none_hides_one_of_ours(self):
+    def test_none_shadows_our_routes(self):
         names = [option.dest for option in glance.options()]
         self.assertEqual(
             set(), set(names) & {option.dest for option in image.OPTIONS}

@@ -13,13 +13,13 @@ class Qcow2Test(identity_base.TestCase):
             self.assertRaises(exception.InvalidInput, qcow2.virtual_size, head)
         )
 
-    def test_the_size_of_the_disk(self):
+    def test_disk_size(self):
         for size in (0, 512, 5 << 30, (1 << 63) - 1):
             for version in (2, 3):
                 head = base.qcow2(version=version, size=size)
                 self.assertEqual(size, qcow2.virtual_size(head))
 
-    def test_features_that_are_known(self):
+    def test_known_features(self):
         for features in (0, 1, 8, 16, 25):
             qcow2.virtual_size(base.qcow2(features=features))
 
@@ -27,7 +27,7 @@ class Qcow2Test(identity_base.TestCase):
         # In version 2 these bytes have another meaning.
         qcow2.virtual_size(base.qcow2(version=2, features=4))
 
-    def test_another_file_behind_it(self):
+    def test_external_data_file(self):
         for backing in ((104, 11), (104, 0), (0, 11)):
             for version in (2, 3):
                 head = base.qcow2(version=version, backing=backing)

@@ -200,10 +200,10 @@ class CreateTest(RoutesTestCase):
             self.assertEqual(value, image[name], name)
         self.assertEqual(image, self.show(image).json)
 
-    def test_a_whole_number_may_have_a_point(self):
+    def test_integral_float_is_valid(self):
         self.assertEqual(3, self.made(min_disk=3.0)['min_disk'])
 
-    def test_an_id_that_is_taken(self):
+    def test_id_in_use(self):
         image = self.made()
         self.assert_error(409, self.create(id=image['id']))
 
@@ -277,7 +277,7 @@ class CreateTest(RoutesTestCase):
         )
         self.assertIn('application/json', self.assert_error(400, answer))
 
-    def test_a_large_body_is_413(self):
+    def test_large_body_is_413(self):
         self.config.config(group='api', max_request_body_size=1024)
         self.assert_error(413, self.create(name='x' * 1024))
 
@@ -405,7 +405,7 @@ class PatchTest(RoutesTestCase):
         self.assertIn('min_disk', self.assert_error(400, answer))
         self.assertEqual(image, self.show(image).json)
 
-    def test_data_stays_what_it_is(self):
+    def test_data_is_unchanged(self):
         image = self.made()
         self.upload(image)
         before = self.show(image).json
@@ -464,7 +464,7 @@ class PatchTest(RoutesTestCase):
         ):
             self.assert_error(409, self.patch(image, operation))
 
-    def test_tags_that_are_no_list_any_more(self):
+    def test_tags_replaced_by_other_type(self):
         image = self.made()
         for value in (5, 'x', None, {}):
             for place in ('-', '0'):
@@ -493,7 +493,7 @@ class PatchTest(RoutesTestCase):
             self.assert_error(403, self.patch(image, operation))
         self.assertEqual(image, self.show(image).json)
 
-    def test_the_format_is_that_of_the_data(self):
+    def test_format_of_the_data(self):
         image = self.made()
         change = {'op': 'replace', 'path': '/disk_format', 'value': 'qcow2'}
         back = {**change, 'value': 'raw'}
@@ -503,7 +503,7 @@ class PatchTest(RoutesTestCase):
         self.assert_error(403, self.patch(image, change))
         self.assertEqual(200, self.patch(image, back).status_code)
 
-    def test_the_administrator_publishes_and_the_owner_goes_on(self):
+    def test_administrator_publishes_owner_edits(self):
         image = self.made()
         public = {'op': 'replace', 'path': '/visibility', 'value': 'public'}
         answer = self.patch(image, public, who='admin')
@@ -608,7 +608,7 @@ class DataTest(RoutesTestCase):
         self.assertEqual('queued', self.show(image).json['status'])
         self.assertEqual(204, self.upload(image, b'x' * 100).status_code)
 
-    def test_the_announced_size(self):
+    def test_announced_size(self):
         image = self.made()
         for size, status in (('9', 400), ('11', 400), ('', 400), ('x', 400)):
             answer = self.upload(
@@ -630,7 +630,7 @@ class DataTest(RoutesTestCase):
         answer = self.upload(self.create().json)
         self.assertIn('disk_format', self.assert_error(400, answer))
 
-    def test_a_body_of_unknown_length(self):
+    def test_body_of_unknown_length(self):
         image = self.made()
         answer = self.request(
             'PUT',
@@ -680,7 +680,7 @@ class ListTest(RoutesTestCase):
         self.assertEqual('e', self.names('other', visibility='community'))
         self.assertEqual('gfecba', self.names(visibility='all'))
 
-    def test_each_is_shown_whole(self):
+    def test_each_is_shown_in_full(self):
         for image in self.list()['images']:
             self.assertEqual(self.show(image).json, image)
 
@@ -775,14 +775,14 @@ class ListTest(RoutesTestCase):
         again, _ = listing.select_page(found[::-1], {'sort': 'name:asc'})
         self.assertEqual(shown, again)
 
-    def test_the_largest_page(self):
+    def test_largest_page(self):
         self.config.config(group='api', max_limit=3)
         for params in ({}, {'limit': '100'}):
             answer = self.list(**params)
             self.assertEqual(3, len(answer['images']))
             self.assertIn('next', answer)
 
-    def test_an_empty_page(self):
+    def test_empty_page(self):
         answer = self.list(limit='0')
         self.assertEqual([], answer['images'])
         self.assertNotIn('next', answer)
@@ -817,7 +817,7 @@ class ListTest(RoutesTestCase):
             answer = self.request('GET', IMAGES, params=params)
             self.assert_error(400, answer)
 
-    def test_a_query_that_is_no_text(self):
+    def test_query_is_not_text(self):
         answer = self.request(
             'GET', IMAGES, query_string='name=%ff%fe&%00=%zz'
         )

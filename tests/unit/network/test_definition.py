@@ -52,7 +52,7 @@ class DefineTest(base.TestCase):
         )
         self.assertIsNone(self.define(gateway='none').gateway)
 
-    def test_a_user_network_is_as_qemu_makes_it(self):
+    def test_user_network_has_qemu_defaults(self):
         made = definition.define('trial', user=True)
         self.assertEqual('10.0.2.0/24', made.cidr)
         self.assertEqual('10.0.2.2', made.gateway)
@@ -161,7 +161,7 @@ class SeveralNetworksTest(DatabaseTestCase):
         )
         self.assertIn('Network one exists', str(error))
 
-    def test_a_name_that_was_taken_in_the_same_moment(self):
+    def test_concurrent_create_of_same_name(self):
         self.make('one', '10.0.0.0/24')
         self.patch(networks, 'list_all', lambda connection: [])
         error = self.assertRaises(
@@ -169,7 +169,7 @@ class SeveralNetworksTest(DatabaseTestCase):
         )
         self.assertIn('Network one exists', str(error))
 
-    def test_an_id_is_meant_before_a_name(self):
+    def test_id_precedes_name(self):
         first = self.make('one', '10.0.0.0/24')
         self.make(first.id, '10.1.0.0/24')
         found = self.database.read(
@@ -230,7 +230,7 @@ class ConfiguredTest(DatabaseTestCase):
         self.assertEqual(before, self.known())
         self.assertIn('Network private in the database differs', log.output)
 
-    def test_another_conductor_is_faster(self):
+    def test_created_by_another_conductor(self):
         real = definition.create
 
         def create(database, network):

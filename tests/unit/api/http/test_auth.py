@@ -127,7 +127,7 @@ class KeystoneTest(AuthTestCase):
         self.assertIs(True, outer.conf['delay_auth_decision'])
         self.assertIs(CONF, outer.conf['oslo_config_config'])
 
-    def test_other_strategies_need_nothing_around(self):
+    def test_only_keystone_wraps_the_application(self):
         self.config('api', auth_strategy='noauth2')
         inner = object()
         self.assertIs(inner, auth.protect(inner))
@@ -149,7 +149,7 @@ class NoneTest(AuthTestCase):
             self.assertIs(admin, caller.is_admin)
             self.assertEqual('p', caller.project_id)
 
-    def test_headers_of_keystone_are_not_believed(self):
+    def test_keystone_headers_are_ignored(self):
         self.config('api', auth_strategy='noauth2')
         result = self.client().simulate_get(
             '/v2.1/x',
@@ -225,7 +225,7 @@ class EmbeddedTest(AuthTestCase):
         result = self.get('/imagery', self.log_in())
         self.assertEqual(['itemNotFound'], list(result.json))
 
-    def test_without_the_service_it_is_a_mistake(self):
+    def test_embedded_without_service_is_an_error(self):
         error = self.assertRaises(
             exception.ConfigInvalid, app.make_app, backend()
         )
@@ -268,7 +268,7 @@ class WsgiAppTest(base.TestCase):
             self.assertEqual([number], reply)
         self.assertEqual(['backend'], made)
 
-    def test_where_the_configuration_is(self):
+    def test_configuration_path(self):
         given = []
         self.patch(
             wsgi.service,
