@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wishes: what flavors and images ask of a guest's hardware, by name.
+"""Extra specs of flavors and properties of images, as guest requirements.
 
-Pure facts: no hypervisor and no option is in it. ``table`` has the names and
-what each takes, ``kinds`` how a text is read, ``reading`` makes one typed
-``Wishes`` of a flavor's extra specs and an image's properties. The api refuses
-with it what no host could do, a driver reads from it what to do.
+Pure functions: no hypervisor and no option. The API rejects with them what no
+host supports; a driver reads the requirements of a guest from them.
 
-In the namespaces of ``table.OWNED`` nothing is accepted that is not in the
-table: a server would not be what its flavor says. Extra specs of other
-namespaces (``trait:``, ``aggregate_instance_extra_specs:``) are somebody
-else's and have no effect here. Neither have properties of images that are not
-in the table, as everybody may write these.
+In the namespaces of ``table.NAMESPACES`` only the extra specs of the table are
+accepted: another one would make a server differ from its flavor. Extra specs
+of other namespaces (``trait:``, ``aggregate_instance_extra_specs:``) belong to
+other components and have no effect. Image properties that are not in the table
+have no effect either, since every user can write them.
+
+=========== ==================================================================
+module      what it holds
+=========== ==================================================================
+table       all extra specs and image properties
+value_types the types of their values
+parser      GuestRequirements of a flavor and an image
+=========== ==================================================================
 """

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a flavor and an image together ask for, read by the table.
+"""The requirements of a flavor and an image, parsed by the table.
 
-``read`` never fails: a wish that cannot be granted has no effect, and is told
-of. The api calls ``require`` before it makes anything of a flavor and an
-image; so a driver meets such a wish only with a server that is older than the
-rule against it, which runs as it has always run.
+``parse`` never fails: an invalid value has no effect and is reported as an
+error. The API calls ``validate`` before it uses a flavor and an image, so a
+driver meets an invalid value only in a server that is older than the check.
 """
 
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from minova import exception
 from minova.extra_specs import table
 from minova.extra_specs.value_types import PAGE_SIZES
 
-#: What a kernel is told that an image says nothing of.
+#: The default command line of a kernel that the host boots directly.
 DEFAULT_COMMAND_LINE: Final = 'root=/dev/{root} console=tty0 console=ttyS0'
 _BY_EXTRA_SPEC: Final = {spec.name: spec for spec in table.EXTRA_SPECS}
 _BY_PROPERTY: Final = {spec.name: spec for spec in table.IMAGE_PROPERTIES}
@@ -27,7 +26,7 @@ _MAX_SHOWN: Final = 80
 
 
 class Topology(NamedTuple):
-    """How processors are arranged."""
+    """The processor topology."""
 
     sockets: int
     cores: int
@@ -36,7 +35,7 @@ class Topology(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Bandwidth:
-    """What an interface may carry, in KiB and KiB a second."""
+    """The limits of an interface in KiB/s; the burst is in KiB."""
 
     average: int
     peak: int | None = None
@@ -45,10 +44,10 @@ class Bandwidth:
 
 @dataclasses.dataclass(frozen=True)
 class GuestRequirements:
-    """What a guest is to be beside its sizes; None: nothing was said.
+    """The requirements of a guest besides its sizes; None for defaults.
 
-    ``pages`` is the size of the memory's pages in KiB, or 'large'. ``disk``
-    has limits by libvirt's names, ``total_bytes_sec`` and so on.
+    ``pages`` is the size of memory pages in KiB, or 'large'. ``disk`` has
+    limits by libvirt's names, such as ``total_bytes_sec``.
     """
 
     topology: Topology
@@ -77,19 +76,19 @@ class GuestRequirements:
 
     @property
     def root_device(self) -> str:
-        """The name of the first disk, as a guest would call it."""
+        """The device name of the first disk in the guest."""
         return 'vda' if self.disk_bus == 'virtio' else 'sda'
 
     @property
     def kernel_command_line(self) -> str:
-        """What the kernel is told, if there is one beside the disk."""
+        """The command line of a kernel that the host boots directly."""
         if self.command_line is not None:
             return self.command_line
         return DEFAULT_COMMAND_LINE.format(root=self.root_device)
 
 
 class ParseResult(NamedTuple):
-    """What could be read, and what could not be granted, as sentences."""
+    """The valid requirements, and the errors as sentences."""
 
     requirements: GuestRequirements
     errors: tuple[str, ...]
@@ -101,7 +100,7 @@ def parse(
     vcpus: int,
     memory_mb: int,
 ) -> ParseResult:
-    """Return what a flavor of so many processors and MiB, and an image ask."""
+    """Return the requirements of a flavor and an image."""
     errors: list[str] = []
     flavor: dict[str, Any] = {}
     for name, text in extra_specs.items():
@@ -115,7 +114,7 @@ def parse(
             errors.append(_error_text('extra spec', name, text, error))
     image: dict[str, Any] = {}
     for name, spec in _BY_PROPERTY.items():
-        # What is empty is nothing: there is no other way to take it back.
+        # An empty property counts as unset: users cannot delete it.
         text = properties.get(name)
         if text is None or text == '':
             continue
@@ -133,7 +132,7 @@ def validate(
     vcpus: int,
     memory_mb: int,
 ) -> GuestRequirements:
-    """Return what is asked for; InvalidInput if any of it is not granted."""
+    """Return the requirements; InvalidInput when one is invalid."""
     found = parse(extra_specs, properties, vcpus, memory_mb)
     if found.errors:
         raise exception.InvalidInput(reason=' '.join(found.errors))
@@ -141,9 +140,9 @@ def validate(
 
 
 def validate_extra_specs(extra_specs: Mapping[str, Any]) -> None:
-    """Raise InvalidInput for extra specs that no flavor could have.
+    """Raise InvalidInput for extra specs that are invalid in every flavor.
 
-    Only what each says for itself is looked at.
+    Checks each extra spec by itself.
     """
     for name, text in extra_specs.items():
         try:
@@ -158,14 +157,13 @@ def validate_extra_specs(extra_specs: Mapping[str, Any]) -> None:
 
 
 def _require_other_namespace(name: str) -> None:
-    """Raise ValueError for an unknown name of a namespace that is ours."""
+    """Raise ValueError for an unknown name in a namespace of the table."""
     space, colon, _ = name.partition(':')
     if colon and space in table.NAMESPACES:
         known = [n for n in _BY_EXTRA_SPEC if n.startswith(f'{space}:')]
         raise ValueError(
-            'has no effect in this release, so a server would not be what '
-            'its flavor says. '
-            + (f'Known are {", ".join(known)}.' if known else 'Remove it.')
+            'is not supported in this release. '
+            + (f'Supported are {", ".join(known)}.' if known else 'Remove it.')
         )
 
 
@@ -174,7 +172,7 @@ def _error_text(what: str, name: str, text: object, error: ValueError) -> str:
 
 
 class _Builder:
-    """Makes one of what a flavor and an image say, by field."""
+    """Combines the values of a flavor and an image."""
 
     def __init__(
         self,
@@ -188,13 +186,13 @@ class _Builder:
         self._errors = errors
 
     def build(self, vcpus: int, memory_mb: int) -> GuestRequirements:
-        """Return all; what contradicts itself is left out and told of."""
+        """Return the requirements; report and omit contradictions."""
         plain = {
             field.name: self._values[field.name]
             for field in dataclasses.fields(GuestRequirements)
             if field.name in self._values
         }
-        # An image can do without what its flavor forbids.
+        # The flavor decides; an image has no property for it.
         plain['rng'] = self._flavor.get('rng', True)
         if 'rng_period' in plain and 'rng_bytes' not in plain:
             self._add_error('hw_rng:rate_period needs hw_rng:rate_bytes.')
@@ -214,18 +212,20 @@ class _Builder:
         self._errors.append(text)
 
     def _topology(self, vcpus: int) -> Topology:
-        usual = Topology(vcpus, 1, 1)
-        most = {}
+        base = Topology(vcpus, 1, 1)
+        maximum = {}
         for part in Topology._fields:
             bounds = [
-                said[f'most.{part}']
-                for said in (self._flavor, self._image)
-                if f'most.{part}' in said
+                values[f'max.{part}']
+                for values in (self._flavor, self._image)
+                if f'max.{part}' in values
             ]
-            most[part] = min(bounds, default=vcpus)
+            maximum[part] = min(bounds, default=vcpus)
         for found in _topologies(vcpus):
             if all(
-                self._values.get(f'cpu.{part}', value) == value <= most[part]
+                self._values.get(f'cpu.{part}', value)
+                == value
+                <= maximum[part]
                 for part, value in found._asdict().items()
             ):
                 return found
@@ -235,17 +235,17 @@ class _Builder:
             if (value := self._values.get(f'cpu.{part}')) is not None
         ]
         bounds = [
-            f'at most {most[part]} {part}'
+            f'at most {maximum[part]} {part}'
             for part in Topology._fields
-            if f'most.{part}' in self._values
+            if f'max.{part}' in self._values
         ]
         self._add_error(
-            f'{vcpus} processors cannot be arranged in '
-            f'{", ".join(given + bounds)}: hw:cpu_sockets, hw:cpu_cores and '
-            'hw:cpu_threads must multiply to the number of processors and '
-            'stay below hw:cpu_max_*.'
+            f'No topology of {vcpus} vCPUs has {", ".join(given + bounds)}: '
+            'the product of hw:cpu_sockets, hw:cpu_cores and hw:cpu_threads '
+            'must be the number of vCPUs, and none may exceed its '
+            'hw:cpu_max_*.'
         )
-        return usual
+        return base
 
     def _pages(self, memory_mb: int) -> int | str | None:
         allowed = self._flavor.get('pages')
@@ -259,8 +259,8 @@ class _Builder:
         if allowed == 'large' and wanted in ('small', 'any', PAGE_SIZES[0]):
             if wanted != 'any':
                 self._add_error(
-                    'The flavor has hw:mem_page_size=large, and the image '
-                    f'wants hw_mem_page_size={wanted}.'
+                    'The flavor has hw:mem_page_size=large, which the image '
+                    f'property hw_mem_page_size={wanted} contradicts.'
                 )
             wanted = None
         pages = allowed if wanted is None else wanted
@@ -268,8 +268,8 @@ class _Builder:
             return None
         if isinstance(pages, int) and memory_mb * 1024 % pages:
             self._add_error(
-                f'{memory_mb} MiB of memory are not a multiple of pages of '
-                f'{pages} KiB (hw:mem_page_size).'
+                f'The memory of {memory_mb} MiB is not a multiple of the page '
+                f'size of {pages} KiB (hw:mem_page_size).'
             )
             return None
         return pages  # type: ignore[no-any-return]
@@ -289,16 +289,16 @@ class _Builder:
                 }
                 if total in limits and one & limits.keys():
                     self._add_error(
-                        f'quota:disk_{total} cannot stand beside '
+                        f'quota:disk_{total} cannot be combined with '
                         f'{_option_names(sorted(one & limits.keys()))}.'
                     )
                     return ()
         for name, value in limits.items():
-            usual = name.removesuffix('_max')
-            if name != usual and not 0 < limits.get(usual, 0) <= value:
+            base = name.removesuffix('_max')
+            if name != base and not 0 < limits.get(base, 0) <= value:
                 self._add_error(
-                    f'quota:disk_{name} needs a quota:disk_{usual} that is '
-                    'not greater.'
+                    f'quota:disk_{name} needs quota:disk_{base} with a '
+                    'value that is not greater.'
                 )
                 return ()
         return tuple(sorted(limits.items()))
@@ -311,18 +311,19 @@ class _Builder:
         }
         if parts and 'average' not in parts:
             self._add_error(
-                f'quota:vif_{direction}_{min(parts)} needs quota:vif_{direction}_average.'
+                f'quota:vif_{direction}_{min(parts)} needs '
+                f'quota:vif_{direction}_average.'
             )
             return None
         return Bandwidth(**parts) if parts else None
 
     def _kernel(self) -> dict[str, None]:
-        """Return what has no effect without a kernel."""
+        """Return the values that have no effect without a kernel."""
         if 'kernel_id' in self._values:
             return {}
         if 'ramdisk_id' in self._values:
             self._add_error('The image property ramdisk_id needs kernel_id.')
-        # A command line alone is what images carry that once had a kernel.
+        # Images that once had a kernel keep its command line.
         return {'ramdisk_id': None, 'command_line': None}
 
 
@@ -334,7 +335,7 @@ def _option_names(limits: Iterable[str]) -> str:
 
 
 def _topologies(vcpus: int) -> Iterator[Topology]:
-    """Yield all that multiply to so many: sockets first, then cores."""
+    """Yield the topologies with ``vcpus`` processors, most sockets first."""
     for sockets in range(vcpus, 0, -1):
         if vcpus % sockets:
             continue

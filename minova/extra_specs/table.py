@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every wish that is known: its name, what it takes, what it becomes.
+"""All extra specs and image properties: name, values and effect.
 
-The documentation's tables are made of this one. ``field`` is the attribute
-of ``reading.Wishes`` or a part of one: ``cpu.sockets`` is the part
-``sockets`` of the topology. What can only be as it is anyway has none.
+The documentation generates its tables from this one. ``field`` is an attribute
+of GuestRequirements or a part of one: ``cpu.sockets`` is the part ``sockets``
+of the topology. An extra spec with a single supported value has no attribute.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ from minova.extra_specs.value_types import ValueType
 
 
 class ExtraSpec(NamedTuple):
-    """A name, what it takes, and what it becomes."""
+    """An extra spec or image property: name, values and effect."""
 
     name: str
     field: str
@@ -27,8 +27,7 @@ class ExtraSpec(NamedTuple):
     effect: str
 
 
-#: Extra specs of these namespaces are ours: others than those below are
-#: refused.
+#: The namespaces in which other extra specs than those below are rejected.
 NAMESPACES: Final = (
     'hw',
     'hw_rng',
@@ -39,15 +38,15 @@ NAMESPACES: Final = (
 )
 
 _PINNING: Final = (
-    'is not offered in this release: which processors of a host are taken '
-    'is not recorded, so no guest could be promised its own. Use shared.'
+    'is not supported in this release, which does not track the allocation of '
+    'host processors to guests. Use shared.'
 )
 _POLICY: Final = Choice(
     ('shared',), (('dedicated', _PINNING), ('mixed', _PINNING))
 )
 _UEFI: Final = (
-    'is not offered in this release: the variables of the firmware would not '
-    'move with the guest. Use an image that boots with bios.'
+    'is not supported in this release: a migration would lose the variables of '
+    'the firmware. Use an image that boots with bios.'
 )
 _FIRMWARE: Final = Choice(
     ('bios',),
@@ -60,7 +59,7 @@ _AMOUNT: Final = Number(1, 10**15)
 #: KiB: tc counts the bytes of a burst in 32 bits, and libvirt 11 refuses more.
 _BURST: Final = Number(1, (1 << 22) - 1)
 _MACHINE: Final = Text(
-    '``q35``, ``pc``, or one of a version, such as ``pc-q35-7.2``',
+    '``q35``, ``pc``, or one with a version, such as ``pc-q35-7.2``',
     r'q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2}',
 )
 _COMMAND_LINE: Final = Text(
@@ -70,10 +69,10 @@ _ID: Final = Text('the id of an image', '[0-9A-Za-z-]{1,64}')
 
 
 def _disk_limits() -> tuple[ExtraSpec, ...]:
-    """Return the limits of disks: of each kind, and for a moment."""
+    """Return the limits of disks: sustained, and for bursts."""
     whats = {
-        'bytes': ('bytes', 'a second'),
-        'iops': ('requests', 'a second'),
+        'bytes': 'bytes',
+        'iops': 'requests',
     }
     ways = {'read': 'read', 'write': 'written', 'total': 'read and written'}
     return tuple(
@@ -81,8 +80,8 @@ def _disk_limits() -> tuple[ExtraSpec, ...]:
             f'quota:disk_{way}_{what}_sec{suffix}',
             f'disk.{way}_{what}_sec{suffix}',
             _AMOUNT,
-            f'{whats[what][0].capitalize()} that each disk has {words} '
-            f'{whats[what][1]}{" for a moment" if suffix else ""} at most.',
+            f'Maximum {whats[what]} per second that each disk has {words}'
+            f'{", in a burst" if suffix else ""}.',
             f'``disk/iotune/{way}_{what}_sec{suffix}``',
         )
         for suffix in ('', '_max')
@@ -95,9 +94,9 @@ def _interface_limits() -> tuple[ExtraSpec, ...]:
     """Return the limits of interfaces."""
     ways = {'inbound': 'to', 'outbound': 'from'}
     parts = {
-        'average': 'KiB a second {} the guest, in the long run.',
-        'peak': 'KiB a second {} the guest, for a moment.',
-        'burst': 'KiB {} the guest that may go at the peak.',
+        'average': 'Average KiB per second {} the guest.',
+        'peak': 'Maximum KiB per second {} the guest in a burst.',
+        'burst': 'KiB {} the guest that a burst at the peak may have.',
     }
     return tuple(
         ExtraSpec(
@@ -113,51 +112,51 @@ def _interface_limits() -> tuple[ExtraSpec, ...]:
 
 
 # fmt: off
-#: What a flavor may ask for.
+#: The extra specs of flavors.
 EXTRA_SPECS: Final = (
-    ExtraSpec('hw:cpu_policy',       'policy',         _POLICY,                           'Whether processors are shared with other guests.', 'nothing: they are'),
-    ExtraSpec('hw:cpu_sockets',      'cpu.sockets',    _CPUS,                             'Sockets that the guest sees. What is given must multiply to its processors.', '``cpu/topology`` ``@sockets``'),
-    ExtraSpec('hw:cpu_cores',        'cpu.cores',      _CPUS,                             'Cores that each socket has.', '``cpu/topology`` ``@cores``'),
-    ExtraSpec('hw:cpu_threads',      'cpu.threads',    _CPUS,                             'Threads that each core has.', '``cpu/topology`` ``@threads``'),
-    ExtraSpec('hw:cpu_max_sockets',  'most.sockets',   _CPUS,                             'Sockets at most; an image may not ask for more either.', 'a bound of the topology'),
-    ExtraSpec('hw:cpu_max_cores',    'most.cores',     _CPUS,                             'Cores of a socket at most.', 'a bound of the topology'),
-    ExtraSpec('hw:cpu_max_threads',  'most.threads',   _CPUS,                             'Threads of a core at most.', 'a bound of the topology'),
-    ExtraSpec('hw:mem_page_size',    'pages',          PageSize(),                        'Pages that hold the memory. ``small``: usual ones, ``large``: the huge ones of the host; ``any``: what the image asks for, else usual ones.', '``memoryBacking/hugepages``'),
-    ExtraSpec('hw:watchdog_action',  'watchdog',       _WATCHDOG,                         'What is done when the guest does not feed its watchdog; ``disabled``: it has none.', '``watchdog`` (i6300esb) ``@action``'),
-    ExtraSpec('hw:boot_menu',        'boot_menu',      Flag(),                            'Whether the firmware offers a menu on the console.', '``os/bootmenu``'),
-    ExtraSpec('hw_rng:allowed',      'rng',            Flag(),                            'Whether the guest gets random numbers of the host; yes, if nothing is said.', '``rng``'),
-    ExtraSpec('hw_rng:rate_bytes',   'rng_bytes',      Number(1, (1 << 31) - 1),          'Random bytes in a period at most.', '``rng/rate`` ``@bytes``'),
-    ExtraSpec('hw_rng:rate_period',  'rng_period',     Number(1, (1 << 31) - 1),          'That period, in milliseconds; 1000, if nothing is said.', '``rng/rate`` ``@period``'),
-    ExtraSpec('quota:cpu_shares',    'cpu_shares',     Number(2, 10000),                  'Weight of the guest where guests compete for processors.', '``cputune/shares``'),
-    ExtraSpec('quota:cpu_period',    'cpu_period',     Number(1000, 1000000),             'Microseconds over which ``quota:cpu_quota`` counts.', '``cputune/period``'),
-    ExtraSpec('quota:cpu_quota',     'cpu_quota',      Number(1000, 17592186044415, -1),  'Microseconds that each processor of the guest may run in a period; -1: as many as there are.', '``cputune/quota``'),
+    ExtraSpec('hw:cpu_policy',       'policy',         _POLICY,                           'Whether guests share processors.', 'none: guests always share them'),
+    ExtraSpec('hw:cpu_sockets',      'cpu.sockets',    _CPUS,                             'Sockets. The product of sockets, cores and threads must be the number of vCPUs.', '``cpu/topology`` ``@sockets``'),
+    ExtraSpec('hw:cpu_cores',        'cpu.cores',      _CPUS,                             'Cores per socket.', '``cpu/topology`` ``@cores``'),
+    ExtraSpec('hw:cpu_threads',      'cpu.threads',    _CPUS,                             'Threads per core.', '``cpu/topology`` ``@threads``'),
+    ExtraSpec('hw:cpu_max_sockets',  'max.sockets',   _CPUS,                             'Maximum sockets, for images as well.', 'limits the topology'),
+    ExtraSpec('hw:cpu_max_cores',    'max.cores',     _CPUS,                             'Maximum cores per socket.', 'limits the topology'),
+    ExtraSpec('hw:cpu_max_threads',  'max.threads',   _CPUS,                             'Maximum threads per core.', 'limits the topology'),
+    ExtraSpec('hw:mem_page_size',    'pages',          PageSize(),                        'Memory pages. ``small``: normal pages; ``large``: huge pages of the host; ``any``: the choice of the image, otherwise normal pages.', '``memoryBacking/hugepages``'),
+    ExtraSpec('hw:watchdog_action',  'watchdog',       _WATCHDOG,                         'Action when the guest does not reset its watchdog; ``disabled``: no watchdog.', '``watchdog`` (i6300esb) ``@action``'),
+    ExtraSpec('hw:boot_menu',        'boot_menu',      Flag(),                            'Whether the firmware shows a boot menu.', '``os/bootmenu``'),
+    ExtraSpec('hw_rng:allowed',      'rng',            Flag(),                            'Whether the guest has a random number generator; default yes.', '``rng``'),
+    ExtraSpec('hw_rng:rate_bytes',   'rng_bytes',      Number(1, (1 << 31) - 1),          'Maximum random bytes per period.', '``rng/rate`` ``@bytes``'),
+    ExtraSpec('hw_rng:rate_period',  'rng_period',     Number(1, (1 << 31) - 1),          'The period in milliseconds; default 1000.', '``rng/rate`` ``@period``'),
+    ExtraSpec('quota:cpu_shares',    'cpu_shares',     Number(2, 10000),                  'Weight of the guest when guests compete for processors.', '``cputune/shares``'),
+    ExtraSpec('quota:cpu_period',    'cpu_period',     Number(1000, 1000000),             'Period of ``quota:cpu_quota`` in microseconds.', '``cputune/period``'),
+    ExtraSpec('quota:cpu_quota',     'cpu_quota',      Number(1000, 17592186044415, -1),  'Microseconds that each vCPU may run per period; -1: no limit.', '``cputune/quota``'),
     *_disk_limits(),
     *_interface_limits(),
 )
 
-#: What an image may ask for. Where a flavor says the same the image is heard,
-#: within what the flavor allows.
+#: The properties of images. A property overrides the extra spec of the flavor,
+#: within the limits of the flavor.
 IMAGE_PROPERTIES: Final = (
-    ExtraSpec('hw_machine_type',     'machine',        _MACHINE,                                              'The machine that is emulated; else ``[libvirt] hw_machine_type``.', '``os/type`` ``@machine``'),
-    ExtraSpec('hw_firmware_type',    'firmware',       _FIRMWARE,                                             'What boots the guest.', 'nothing: it is the BIOS'),
-    ExtraSpec('hw_cpu_policy',       'policy',         _POLICY,                                               'As ``hw:cpu_policy``.', 'nothing: they are shared'),
+    ExtraSpec('hw_machine_type',     'machine',        _MACHINE,                                              'Machine type; default ``[libvirt] hw_machine_type``.', '``os/type`` ``@machine``'),
+    ExtraSpec('hw_firmware_type',    'firmware',       _FIRMWARE,                                             'Firmware.', 'none: always the BIOS'),
+    ExtraSpec('hw_cpu_policy',       'policy',         _POLICY,                                               'As ``hw:cpu_policy``.', 'none: guests always share them'),
     ExtraSpec('hw_cpu_sockets',      'cpu.sockets',    _CPUS,                                                 'As ``hw:cpu_sockets``.', '``cpu/topology`` ``@sockets``'),
     ExtraSpec('hw_cpu_cores',        'cpu.cores',      _CPUS,                                                 'As ``hw:cpu_cores``.', '``cpu/topology`` ``@cores``'),
     ExtraSpec('hw_cpu_threads',      'cpu.threads',    _CPUS,                                                 'As ``hw:cpu_threads``.', '``cpu/topology`` ``@threads``'),
-    ExtraSpec('hw_cpu_max_sockets',  'most.sockets',   _CPUS,                                                 'As ``hw:cpu_max_sockets``; the smaller one counts.', 'a bound of the topology'),
-    ExtraSpec('hw_cpu_max_cores',    'most.cores',     _CPUS,                                                 'As ``hw:cpu_max_cores``.', 'a bound of the topology'),
-    ExtraSpec('hw_cpu_max_threads',  'most.threads',   _CPUS,                                                 'As ``hw:cpu_max_threads``.', 'a bound of the topology'),
-    ExtraSpec('hw_mem_page_size',    'pages',          PageSize(),                                            'As ``hw:mem_page_size``; only with a flavor that says ``large`` or ``any``.', '``memoryBacking/hugepages``'),
-    ExtraSpec('hw_disk_bus',         'disk_bus',       Choice(('virtio', 'scsi', 'sata', 'usb')),             'How disks are attached; ``virtio``, if nothing is said.', '``disk/target`` ``@bus``'),
-    ExtraSpec('hw_scsi_model',       'scsi_model',     Choice(('virtio-scsi', 'lsilogic', 'lsisas1068')),     'The controller of disks at ``scsi``; ``virtio-scsi``, if nothing is said.', '``controller`` ``@model``'),
-    ExtraSpec('hw_vif_model',        'vif_model',      Choice(('virtio', 'e1000', 'e1000e', 'rtl8139', 'vmxnet3')), 'Network adapters; ``virtio``, if nothing is said.', '``interface/model`` ``@type``'),
-    ExtraSpec('hw_video_model',      'video_model',    Choice(('virtio', 'vga', 'cirrus', 'qxl', 'bochs', 'none')), 'The graphics adapter; ``virtio``, if nothing is said.', '``video/model`` ``@type``'),
-    ExtraSpec('hw_qemu_guest_agent', 'agent',          Flag(),                                                'Whether there is a channel for the guest agent; yes, if nothing is said: unused it costs nothing.', '``channel`` org.qemu.guest_agent.0'),
-    ExtraSpec('hw_rng_model',        'rng_model',      Choice(('virtio',)),                                   'How random numbers come in.', '``rng`` ``@model``'),
+    ExtraSpec('hw_cpu_max_sockets',  'max.sockets',   _CPUS,                                                 'As ``hw:cpu_max_sockets``; the smaller value counts.', 'limits the topology'),
+    ExtraSpec('hw_cpu_max_cores',    'max.cores',     _CPUS,                                                 'As ``hw:cpu_max_cores``.', 'limits the topology'),
+    ExtraSpec('hw_cpu_max_threads',  'max.threads',   _CPUS,                                                 'As ``hw:cpu_max_threads``.', 'limits the topology'),
+    ExtraSpec('hw_mem_page_size',    'pages',          PageSize(),                                            'As ``hw:mem_page_size``; needs a flavor with ``large`` or ``any``.', '``memoryBacking/hugepages``'),
+    ExtraSpec('hw_disk_bus',         'disk_bus',       Choice(('virtio', 'scsi', 'sata', 'usb')),             'Bus of the disks; default ``virtio``.', '``disk/target`` ``@bus``'),
+    ExtraSpec('hw_scsi_model',       'scsi_model',     Choice(('virtio-scsi', 'lsilogic', 'lsisas1068')),     'Controller of the bus ``scsi``; default ``virtio-scsi``.', '``controller`` ``@model``'),
+    ExtraSpec('hw_vif_model',        'vif_model',      Choice(('virtio', 'e1000', 'e1000e', 'rtl8139', 'vmxnet3')), 'Model of network adapters; default ``virtio``.', '``interface/model`` ``@type``'),
+    ExtraSpec('hw_video_model',      'video_model',    Choice(('virtio', 'vga', 'cirrus', 'qxl', 'bochs', 'none')), 'Model of the graphics adapter; default ``virtio``.', '``video/model`` ``@type``'),
+    ExtraSpec('hw_qemu_guest_agent', 'agent',          Flag(),                                                'Whether there is a channel for the guest agent; default yes.', '``channel`` org.qemu.guest_agent.0'),
+    ExtraSpec('hw_rng_model',        'rng_model',      Choice(('virtio',)),                                   'Model of the random number generator.', '``rng`` ``@model``'),
     ExtraSpec('hw_watchdog_action',  'watchdog',       _WATCHDOG,                                             'As ``hw:watchdog_action``.', '``watchdog`` (i6300esb) ``@action``'),
     ExtraSpec('hw_boot_menu',        'boot_menu',      Flag(),                                                'As ``hw:boot_menu``.', '``os/bootmenu``'),
-    ExtraSpec('kernel_id',           'kernel_id',      _ID,                                                   'The image that is the kernel, which the host starts itself.', '``os/kernel``'),
-    ExtraSpec('ramdisk_id',          'ramdisk_id',     _ID,                                                   'The image that is the first ramdisk of that kernel.', '``os/initrd``'),
-    ExtraSpec('os_command_line',     'command_line',   _COMMAND_LINE,                                                 'What that kernel is told; ``root=/dev/vda console=tty0 console=ttyS0``, if nothing is said.', '``os/cmdline``'),
+    ExtraSpec('kernel_id',           'kernel_id',      _ID,                                                   'Image with the kernel that the host boots directly.', '``os/kernel``'),
+    ExtraSpec('ramdisk_id',          'ramdisk_id',     _ID,                                                   'Image with the ramdisk of that kernel.', '``os/initrd``'),
+    ExtraSpec('os_command_line',     'command_line',   _COMMAND_LINE,                                                 'Command line of that kernel; default ``root=/dev/vda console=tty0 console=ttyS0``.', '``os/cmdline``'),
 )
 # fmt: on

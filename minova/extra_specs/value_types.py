@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a wish is read: a text becomes a value, or ValueError says what fits."""
+"""The value types of extra specs and image properties."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from oslo_utils import strutils
 
-#: KiB of the pages that x86_64 has.
+#: The page sizes of x86_64 in KiB.
 PAGE_SIZES: Final = (4, 2048, 1 << 20)
 _UNITS: Final = {'': 1, 'KB': 1, 'MB': 1 << 10, 'GB': 1 << 20}
 _NAMED_SIZES: Final = ('small', 'large', 'any')
@@ -17,19 +17,19 @@ _WHOLE: Final = re.compile(r'-?[0-9]{1,18}', re.ASCII)
 
 
 class ValueType(Protocol):
-    """What values a wish takes."""
+    """The values that an extra spec accepts."""
 
     @property
     def description(self) -> str:
-        """The values, for people."""
+        """The values, for documentation and errors."""
 
     def parse(self, text: str) -> object:
-        """Return the value; ValueError when the text is none."""
+        """Return the value; ValueError when the text is invalid."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some words; ``refused`` has others, with the reasons."""
+    """One of some words; ``rejected`` maps other words to reasons."""
 
     values: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...] = ()
@@ -51,7 +51,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A whole number from ``least`` to ``most``, or one ``beside`` them."""
+    """A whole number in a range, or the ``special`` one."""
 
     minimum: int
     maximum: int
@@ -59,7 +59,7 @@ class Number:
 
     @property
     def description(self) -> str:
-        """The bounds."""
+        """The range."""
         also = '' if self.special is None else f', or {self.special}'
         return f'{self.minimum} to {self.maximum}{also}'
 
@@ -74,12 +74,12 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """Yes or no."""
+    """A boolean."""
 
     description = '``yes`` or ``no`` (also ``true``, ``false``, ``1``, ``0``)'
 
     def parse(self, text: str) -> bool:
-        """Return the answer."""
+        """Return the boolean."""
         try:
             return bool(strutils.bool_from_string(text, strict=True))
         except ValueError:
@@ -88,7 +88,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class PageSize:
-    """A size of memory pages, as a word or in KiB."""
+    """A size of memory pages: a word, or KiB."""
 
     description = (
         '``small``, ``large``, ``any``; or a size: ``4``, ``2048``, '
@@ -96,23 +96,22 @@ class PageSize:
     )
 
     def parse(self, text: str) -> str | int:
-        """Return the word or the KiB."""
+        """Return the word or the size in KiB."""
         if text in _NAMED_SIZES:
             return text
         match = _SIZE.fullmatch(text)
         size = int(match[1]) * _UNITS[match[2]] if match else 0
         if size not in PAGE_SIZES:
             raise ValueError(
-                'must be small, large, any, 4KB, 2MB or 1GB, the sizes of '
-                'which may be said in KiB too: the processors of the hosts '
-                'have no others.'
+                'must be small, large, any, 4KB, 2MB or 1GB; a number without '
+                'a unit is in KiB.'
             )
         return size
 
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A text that a pattern describes, in whole."""
+    """A text that matches a pattern completely."""
 
     description: str
     pattern: str
@@ -122,7 +121,7 @@ class Text:
         """Return the text."""
         if len(text) > self.max_length:
             raise ValueError(
-                f'must have {self.max_length} characters at most.'
+                f'must have at most {self.max_length} characters.'
             )
         if not re.fullmatch(self.pattern, text, re.ASCII):
             plain = self.description.replace('``', '')

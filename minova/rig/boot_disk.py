@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk from which a BIOS boots Linux, made without mounting anything.
+"""A disk from which a BIOS boots Linux, built without mounting anything.
 
 ::
 
-    sector 0      GRUB's first stage, and a table with one partition
-    sector 1 on   the rest of GRUB, with the few words that it obeys
-    1 MiB         the partition: an ext4 file system of what a directory holds
+    sector 0      GRUB's first stage and a partition table
+    sector 1 on   the rest of GRUB and its commands
+    1 MiB         the partition: an ext4 file system
 
-The usual way, to install GRUB into a mounted disk, needs loop devices and so
-root. Here its two parts are laid where they are looked for: the first stage
-loads the second from sector 1, unless it is told otherwise. The table is that
-of every PC: four entries of 16 bytes from byte 446, and a signature.
+Installing GRUB into a mounted disk needs loop devices and so root. Here both
+parts are written to their places: the first stage loads the second from sector
+1 by default. The partition table is that of a PC: four entries of 16 bytes
+from byte 446, and a signature.
 """
 
 import os
@@ -20,13 +20,13 @@ from typing import Final
 from minova import exception
 from minova.rig import subprocesses
 
-#: The modules of GRUB that ``COMMANDS`` needs.
+#: The modules of GRUB that ``GRUB_COMMANDS`` needs.
 GRUB_MODULES: Final = (
     *('biosdisk', 'part_msdos', 'ext2'),
     *('search_label', 'linux', 'serial', 'terminal'),
 )
 LABEL: Final = 'debian'
-#: What GRUB does: it looks for the file system and starts what is there.
+#: GRUB's commands: find the file system and boot the kernel there.
 GRUB_COMMANDS: Final = f"""\
 serial --unit=0 --speed=115200
 terminal_output serial console
@@ -38,10 +38,10 @@ boot
 
 _SECTOR: Final = 512
 _MIB: Final = 1 << 20
-#: Where the table begins, behind code and the signature of the disk.
+#: The offset of the table, after the code and the disk signature.
 _CODE, _TABLE = 440, 446
 _ACTIVE, _LINUX = 0x80, 0x83
-#: Sectors are counted through; the old way of it says "beyond".
+#: Sectors are numbered linearly; these old addresses mean "beyond".
 _BEYOND: Final = b'\xfe\xff\xff'
 _BOOTABLE: Final = b'\x55\xaa'
 
@@ -49,14 +49,15 @@ _BOOTABLE: Final = b'\x55\xaa'
 def write_disk(
     path: str, tar: str, boot: bytes, core: bytes, size: int
 ) -> None:
-    """Write a disk of ``size`` bytes that holds what is in an archive.
+    """Write a disk of ``size`` bytes with the files of an archive.
 
-    ``boot`` and ``core`` are the parts of GRUB. The archive is unpacked
-    beside the disk, by fakeroot, which remembers whose the files are.
+    ``boot`` and ``core`` are the parts of GRUB. fakeroot unpacks the archive
+    beside the disk and keeps the owners of the files.
     """
     if len(core) > _MIB - _SECTOR:
         raise exception.ConfigInvalid(
-            reason=f'GRUB has {len(core)} bytes, too many before a partition'
+            reason=f'GRUB has {len(core)} bytes, too many for the space '
+            'before the partition'
         )
     with open(path, 'wb') as file:
         file.truncate(size)
@@ -69,7 +70,7 @@ def write_disk(
         *('sh', tar, root),
         subprocesses.find('mke2fs'),
         *('-q', '-t', 'ext4', '-L', LABEL),
-        # Otherwise the guest does it at its first start, slowly.
+        # Otherwise the guest does it at its first boot, slowly.
         *('-E', f'offset={_MIB},lazy_itable_init=0'),
         *('-d', root, path, f'{(size - _MIB) >> 10}k'),
     )

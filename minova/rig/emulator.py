@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU that may be trusted with live migration.
+"""A QEMU that migrates guests with emulated processors safely.
 
-Debian 12's may not (``minova/virt/qemu_version.py``), that of its backports may. It is
-unpacked beside the system's, which stays as it is.
+Debian 12's QEMU does not (see ``virt.qemu_version``), that of its backports
+does. It is unpacked beside the system's QEMU, which stays as it is.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from minova.rig.packages import Packages
 from minova.virt import qemu_version
 
 _NAME: Final = 'qemu-system-x86_64'
-#: The modules of all of them: what it has no own of it takes the system's of,
-#: and ends because these are of another build.
+#: The packages with modules. QEMU would load a missing module from the system
+#: and exit, because that is of another build.
 _PACKAGES: Final = (
     'qemu-system-x86',
     'qemu-system-common',
@@ -30,8 +30,8 @@ _PACKAGES: Final = (
     'qemu-block-extra',
     'seabios',
 )
-#: libvirt starts this. The firmware lies in several folders; that of network
-#: cards is the system's.
+#: The program that libvirt starts. The firmware is in several directories;
+#: that of network cards is the system's.
 _WRAPPER: Final = """\
 #!/bin/sh
 export QEMU_MODULE_DIR='{root}/usr/lib/x86_64-linux-gnu/qemu'
@@ -41,10 +41,10 @@ exec '{root}/usr/bin/{name}' -L '{root}/usr/share/qemu' \\
 
 
 def ensure_safe_emulator(directory: str) -> str:
-    """Return the path of a sound emulator: the system's, or one in here.
+    """Return the path of a safe emulator: the system's, or one in here.
 
-    Made in ``directory`` when the system's is too old and it is not there
-    yet. Raises ConfigInvalid when Debian has none.
+    Unpacks one in ``directory`` when the system's is too old. Raises
+    ConfigInvalid when Debian has none.
     """
     own = subprocesses.find(_NAME)
     if _is_safe(own):
@@ -63,7 +63,7 @@ def ensure_safe_emulator(directory: str) -> str:
             try:
                 os.rename(work, root)
             except OSError:
-                # Another process may have been faster; one is as good.
+                # Another process may have been faster; its result is used.
                 if not os.path.exists(wrapper):
                     raise
             else:

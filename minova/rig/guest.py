@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tiny guest: Debian's cloud kernel, busybox, and a counter on the console.
 
-It shows whether a guest that was moved, stopped or resized is the same one. On
-its serial console it says, several times a second::
+It shows whether a guest is the same after a migration, a stop or a resize. It
+writes to its serial console, several times a second::
 
     COUNT 17 boot=3f0c... memory=9a1e... disk=77b2...
 
-The number goes on as long as the guest runs; ``boot`` is drawn by the kernel
-when it starts; ``memory`` was drawn by the guest when it started and is kept
-in its memory only; ``disk`` was drawn when the guest found its first disk
-empty, was written to it, and is read from it again each time (``none`` without
-a disk). It obeys the power button.
+The number grows as long as the guest runs. The kernel draws ``boot`` when it
+starts. The guest draws ``memory`` when it starts and keeps it in memory only.
+It draws ``disk`` when its first disk is empty, writes it there, and reads it
+again each time (``none`` without a disk). It obeys the power button.
 
-A nic of it asks for an address by DHCP, for some seconds and beside all that;
-what it gets it uses, and says from which server it came::
+Each nic requests an address by DHCP for some seconds, in the background; the
+guest uses the address and writes its server::
 
     ADDRESS 10.0.0.5 from 10.0.0.1 for fa:16:3e:00:00:01
 
-With ``minova.dirty=N`` on the kernel's command line it also writes N MiB of
-its memory anew each second, and looks whether 8 MiB that it keeps are still
-what they were; the line then ends with ``kept=yes`` or ``kept=no``.
+With ``minova.dirty=N`` on the kernel's command line the guest rewrites N MiB
+of its memory each second and checks 8 MiB that must not change; the line then
+ends with ``kept=yes`` or ``kept=no``.
 
 The kernel and its modules are downloaded as Debian packages and unpacked, not
 installed; busybox is this machine's (package busybox-static). The guest needs
@@ -42,10 +41,10 @@ from minova import exception
 from minova.rig import subprocesses
 from minova.rig.packages import Packages
 
-#: What is loaded, with whatever these depend on.
+#: The modules to load, with their dependencies.
 _MODULES: Final = ('virtio_pci', 'virtio_blk', 'virtio_net', 'button', 'evdev')
 _PACKAGE: Final = 'linux-image-cloud-amd64'
-#: What the kernel is started with.
+#: The kernel's command line.
 COMMAND_LINE: Final = 'console=ttyS0 quiet no_timer_check panic=1'
 
 _INIT: Final = """\
@@ -117,18 +116,18 @@ done
 
 @dataclasses.dataclass(frozen=True)
 class GuestFiles:
-    """The files that a tiny guest is booted from."""
+    """The files that a tiny guest boots."""
 
     kernel: str
     ramdisk: str
 
 
 def build(directory: str) -> GuestFiles:
-    """Make the guest in ``directory``, unless it is there; return its files.
+    """Build the guest in ``directory`` unless it exists; return its files.
 
-    Raises ConfigInvalid when something needed is missing.
+    Raises ConfigInvalid when a program or package is missing.
     """
-    # What another release has made is not taken for this one's.
+    # The name contains the release, so files of another one are not used.
     mark = hashlib.sha256(_INIT.encode()).hexdigest()[:8]
     made = GuestFiles(
         os.path.join(directory, f'kernel-{mark}'),
@@ -155,12 +154,12 @@ def _build(work: str, made: GuestFiles) -> None:
     with gzip.open(ramdisk, 'wb') as file:
         file.write(_archive(root))
     os.rename(ramdisk, made.ramdisk)
-    # Last, since it says that all is there.
+    # Last: its existence means that all files exist.
     os.rename(kernel, made.kernel)
 
 
 def _copy_modules(work: str, root: str) -> None:
-    """Copy modules, and write down in which order they are loaded."""
+    """Copy the modules and the order in which to load them."""
     paths = {
         _module(path.partition('.ko')[0]): path
         for path in _modules(work, '*/**/*.ko*')
@@ -191,7 +190,7 @@ def _copy_modules(work: str, root: str) -> None:
 
 
 def _modules(work: str, pattern: str) -> list[str]:
-    """Return files of the kernel's modules; Debian 13 has them in /usr."""
+    """Return the kernel's list of modules; Debian 13 has it in /usr."""
     return [
         path
         for lib in ('lib', 'usr/lib')
@@ -202,12 +201,12 @@ def _modules(work: str, pattern: str) -> list[str]:
 
 
 def _module(path: str) -> str:
-    """Return the name of a module, in which - and _ are the same."""
+    """Return the name of a module; - and _ are equal in it."""
     return os.path.basename(path).replace('-', '_')
 
 
 def _built_in(work: str) -> set[str]:
-    """Return the modules that are part of the kernel."""
+    """Return the modules that the kernel contains."""
     found = set()
     for path in _modules(work, '*/modules.builtin'):
         with open(path, encoding='ascii') as file:
@@ -216,7 +215,7 @@ def _built_in(work: str) -> set[str]:
 
 
 def _read_module(path: str) -> bytes:
-    """Return a module as busybox loads it: Debian 13 compresses them."""
+    """Return a module for busybox; Debian 13 compresses modules."""
     if path.endswith('.xz'):
         with lzma.open(path) as file:
             return file.read()
@@ -231,7 +230,7 @@ def _write_executable(path: str, text: str) -> None:
 
 
 def _archive(root: str) -> bytes:
-    """Return the tree as the archive that the kernel unpacks (cpio, newc)."""
+    """Return the tree as an initramfs (cpio, newc)."""
     names = sorted(
         os.path.relpath(os.path.join(folder, name), root)
         for folder, folders, files in os.walk(root)

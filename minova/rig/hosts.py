@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts: each a libvirtd of its own, with a host name of its own.
+"""The hosts of a rig: each a libvirtd with a host name of its own.
 
-libvirt tells hosts apart by host name, host UUID and socket. So each libvirtd
-runs in a UTS namespace, where the name is its own, with directories of its
-own. It also runs in a user namespace in which it is no administrator, which
-makes it one of a user's session: nothing of it needs root, and a rig that is
-started by root does nothing outside its directory either. In a mount namespace
-it has accounts of its own, because libvirtd and QEMU end for a user without an
-account: the accounts of the machine do not matter.
+libvirt identifies hosts by host name, host UUID and socket. Each libvirtd
+therefore runs in a UTS namespace with its own host name, and with its own
+directories. It also runs in a user namespace without privileges, so that it is
+a libvirtd of a user session: it does not need root, and a rig that root starts
+changes nothing outside of its directory. A mount namespace has accounts of its
+own, because libvirtd and QEMU exit for a user without an account.
 
-What libvirtd calls a session's it keeps below the XDG base directories, here
+A libvirtd of a session keeps its files below the XDG base directories, here
 those of the host::
 
     DIR/host1/run      sockets, pid files (XDG_RUNTIME_DIR)
     DIR/host1/config   definitions, QEMU's sockets (XDG_CONFIG_HOME)
     DIR/host1/cache    logs of guests (XDG_CACHE_HOME)
-    DIR/host1/accounts passwd and group, in the place of the machine's
-    DIR/host1/disks    for whoever uses the host
-    DIR/host1/tls      certificates for guests that move, if somebody put
-                       them there before the host was started
+    DIR/host1/accounts passwd and group, instead of the machine's
+    DIR/host1/disks    for the users of the host
+    DIR/host1/tls      certificates for live migration, if a test put them
+                       there before the start
 
-Guests live on when their libvirtd ends, and are found again by its next start.
+Guests keep running when their libvirtd ends; its next start finds them.
 
-The paths of QEMU's sockets are almost as long as a socket's may be before the
-host's directory is added. So they are known by a symbolic link in ``/tmp``.
+The paths of QEMU's sockets are almost as long as a socket's path may be. A
+symbolic link in ``/tmp`` therefore stands for the host's directory.
 """
 
 import dataclasses
@@ -41,16 +40,16 @@ from minova import exception
 from minova.rig import subprocesses
 from minova.subprocesses import PATH
 
-#: Seconds in which a libvirtd answers, or a process ends.
+#: Seconds to wait until a libvirtd answers or a process ends.
 _TIMEOUT = 30.0
 _POLL_INTERVAL = 0.05
-#: A socket's path has 107 characters at most; libvirt's are this much longer.
+#: The path of a socket has at most 107 characters; libvirt appends the rest.
 _MAX_DIRECTORY_LENGTH = 70
-#: Ports of one kind that a host has, below those that any client may get.
+#: The number of ports of a kind per host, below the ephemeral ports.
 _PORTS_PER_KIND = 40
 _FIRST_PORT = 6000
 _SLOTS = 300
-#: The user that a host runs as, by the accounts of the host.
+#: The user of a host, in the accounts of the host.
 _USER = 1000
 _PASSWD = f"""\
 root:x:0:0::/:/bin/sh
@@ -62,8 +61,8 @@ root:x:0:
 rig:x:{_USER}:
 nogroup:x:65534:
 """
-#: As root of the outer user namespace: host name and accounts. An ordinary
-#: user of the inner one runs libvirtd, which returns as a daemon.
+#: The root of the outer user namespace sets host name and accounts. A user of
+#: the inner one runs libvirtd, which daemonizes.
 _START = f"""\
 set -e
 hostname "$1"
@@ -71,7 +70,7 @@ mount --bind "$2/passwd" /etc/passwd
 mount --bind "$2/group" /etc/group
 exec unshare --user --map-user={_USER} --map-group={_USER} "$3" -d -f "$4"
 """
-#: Opens a connection as a client does, in a process that can be ended.
+#: Opens a connection like a client, in a process that can be killed.
 _TRY = """\
 import sys, libvirt
 libvirt.registerErrorHandler(lambda *_: None, None)
@@ -114,17 +113,17 @@ class Host:
 
     @property
     def name(self) -> str:
-        """Its host name."""
+        """The host name."""
         return f'host{self.number}'
 
     @property
     def address(self) -> str:
-        """Where other hosts reach its guests that move."""
+        """The address for migrations from other hosts."""
         return f'127.0.0.{10 + self.number}'
 
     @property
     def link(self) -> str:
-        """A short path that stands for the directory."""
+        """A short path that links to the directory."""
         mark = hashlib.sha256(self.directory.encode()).hexdigest()[:8]
         return f'/tmp/rig{mark}'  # noqa: S108  whose it is is looked at
 
@@ -135,42 +134,42 @@ class Host:
 
     @property
     def uri(self) -> str:
-        """Where its libvirtd is reached by clients of this machine."""
+        """The URI of its libvirtd for clients on this machine."""
         return f'qemu:///session?socket={self.socket}'
 
     @property
     def peer_uri(self) -> str:
-        """Where its libvirtd is reached by those of other hosts.
+        """The URI of its libvirtd for other hosts.
 
-        Not as ``uri``: that is taken for the very host that asks.
+        Differs from ``uri``, which libvirt would take for the caller's host.
         """
         return f'qemu+unix:///session?socket={self.socket}'
 
     @property
     def libvirtd_conf(self) -> str:
-        """The configuration of its libvirtd, by which that is known."""
+        """The configuration file of its libvirtd, which identifies it."""
         return f'{self.directory}/libvirtd.conf'
 
     @property
     def tls_directory(self) -> str:
-        """Where QEMU looks for certificates."""
+        """The directory of certificates for QEMU."""
         return f'{self.directory}/tls'
 
     @property
     def libvirtd_log(self) -> str:
-        """What its libvirtd has to say."""
+        """The log of its libvirtd."""
         return f'{self.directory}/libvirtd.log'
 
 
 def host_at(directory: str, number: int) -> Host:
-    """Return a host of the rig in ``directory``; numbers begin with 1."""
+    """Return a host of the rig in ``directory``; numbers start with 1."""
     return Host(
         os.path.join(os.path.abspath(directory), f'host{number}'), number
     )
 
 
 def list_hosts(directory: str) -> list[Host]:
-    """Return the hosts that a rig has, up or not."""
+    """Return the hosts of a rig, running or not."""
     if not os.path.isdir(directory):
         return []
     numbers = [
@@ -185,7 +184,7 @@ def list_hosts(directory: str) -> list[Host]:
 
 
 def up(directory: str, count: int) -> list[Host]:
-    """Bring up hosts 1 to ``count``; those that are up stay as they are.
+    """Start hosts 1 to ``count``; running hosts stay as they are.
 
     Raises ConfigInvalid when this machine cannot run them.
     """
@@ -202,11 +201,11 @@ def up(directory: str, count: int) -> list[Host]:
 
 
 def start(rig_host: Host) -> None:
-    """Start a host's libvirtd and wait until it answers, unless it does."""
+    """Start the libvirtd of a host and wait until it answers."""
     if len(rig_host.directory) > _MAX_DIRECTORY_LENGTH:
         raise exception.ConfigInvalid(
-            reason=f'{rig_host.directory} is too long for the path of a socket; '
-            f'{_MAX_DIRECTORY_LENGTH} characters fit'
+            reason=f'{rig_host.directory} is too long for the path of a '
+            f'socket; use at most {_MAX_DIRECTORY_LENGTH} characters'
         )
     if find_libvirtd(rig_host) is None:
         _configure(rig_host)
@@ -224,7 +223,7 @@ def _configure(rig_host: Host) -> None:
     accounts = os.path.join(rig_host.directory, 'accounts')
     _write(f'{accounts}/passwd', _PASSWD.format(home=rig_host.directory))
     _write(f'{accounts}/group', _GROUP)
-    # The same at each start: guests are found again by it.
+    # The same uuid at each start, by which libvirtd finds its guests.
     known_by = uuid.uuid5(uuid.NAMESPACE_URL, f'file://{rig_host.directory}')
     _write(
         rig_host.libvirtd_conf,
@@ -245,10 +244,10 @@ def _configure(rig_host: Host) -> None:
 
 
 def _ports(directory: str) -> dict[str, int]:
-    """Return ports for screens and for guests that come.
+    """Return ports for VNC and for incoming migrations.
 
-    A libvirtd looks which of its ports are free, and QEMU takes one a moment
-    later: hosts that share a machine would be in each other's way.
+    libvirtd checks which of its ports are free and QEMU takes one a moment
+    later, so hosts on one machine need separate ranges.
     """
     slot = zlib.crc32(directory.encode()) % _SLOTS
     first = _FIRST_PORT + slot * 2 * _PORTS_PER_KIND
@@ -268,14 +267,14 @@ def _write(path: str, text: str) -> None:
 def _make_link(rig_host: Host) -> None:
     if not os.path.lexists(rig_host.link):
         os.symlink(rig_host.directory, rig_host.link)
-    # Anyone may write there. What is ours none but root can change.
+    # /tmp is writable for everyone; only root can change a link of ours.
     mine = os.lstat(rig_host.link).st_uid == os.geteuid()
     if not mine or os.path.realpath(rig_host.link) != os.path.realpath(
         rig_host.directory
     ):
         raise exception.ConfigInvalid(
-            reason=f'{rig_host.link} is not a link of ours to {rig_host.directory}; '
-            'remove it'
+            reason=f'{rig_host.link} exists but does not link to '
+            f'{rig_host.directory}; remove it'
         )
 
 
@@ -309,7 +308,7 @@ def _wait_until_answering(rig_host: Host) -> None:
 
 
 def _require_qemu(rig_host: Host) -> None:
-    """Raise ConfigInvalid when a host's libvirtd has no QEMU for clients."""
+    """Raise ConfigInvalid when the libvirtd of a host lacks QEMU."""
     try:
         subprocesses.run(
             sys.executable, '-c', _TRY, rig_host.uri, patience=int(_TIMEOUT)
@@ -325,7 +324,7 @@ def _require_qemu(rig_host: Host) -> None:
 
 
 def is_answering(rig_host: Host) -> bool:
-    """Tell whether a host's libvirtd takes connections."""
+    """Return whether the libvirtd of a host accepts connections."""
     with socket.socket(socket.AF_UNIX) as client:
         try:
             client.connect(rig_host.socket)
@@ -336,19 +335,19 @@ def is_answering(rig_host: Host) -> bool:
 
 def _last_log_line(rig_host: Host) -> str:
     if not os.path.exists(rig_host.libvirtd_log):
-        return 'it said nothing'
+        return 'its log is empty'
     with open(
         rig_host.libvirtd_log, encoding='utf-8', errors='replace'
     ) as file:
         lines = [line for line in file.read().splitlines() if line]
-    return lines[-1] if lines else 'it said nothing'
+    return lines[-1] if lines else 'its log is empty'
 
 
 # -- down --------------------------------------------------------------------
 
 
 def down(directory: str) -> None:
-    """End the hosts of a rig with all their guests, and remove what they had.
+    """Stop the hosts of a rig and their guests; remove its directory.
 
     Nothing when there is no rig.
     """
@@ -360,7 +359,7 @@ def down(directory: str) -> None:
 
 
 def stop(rig_host: Host) -> None:
-    """End a host's libvirtd, then its guests, at once."""
+    """Kill the libvirtd of a host, then its guests."""
     for find in (_libvirtds, find_guests):
         pids = find(rig_host)
         for pid in pids:
@@ -372,7 +371,7 @@ def stop(rig_host: Host) -> None:
 
 
 def find_libvirtd(rig_host: Host) -> int | None:
-    """Return the process that is a host's libvirtd, None when it is down."""
+    """Return the process of the libvirtd of a host, None without one."""
     return next(iter(_libvirtds(rig_host)), None)
 
 
@@ -386,7 +385,7 @@ def _libvirtds(rig_host: Host) -> list[int]:
 
 
 def find_guests(rig_host: Host) -> list[int]:
-    """Return the processes that are a host's guests."""
+    """Return the processes of the guests of a host."""
     mine = f'{rig_host.link}/config/libvirt/qemu/'
     return [
         pid
@@ -396,7 +395,7 @@ def find_guests(rig_host: Host) -> list[int]:
 
 
 def _processes() -> list[tuple[int, list[str]]]:
-    """Return all processes that run, with their words."""
+    """Return all processes with their arguments."""
     found = []
     for name in os.listdir('/proc'):
         if name.isdecimal():
@@ -404,7 +403,7 @@ def _processes() -> list[tuple[int, list[str]]]:
                 with open(f'/proc/{name}/cmdline', 'rb') as file:
                     args = file.read().decode(errors='replace').split('\0')
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # the process has ended meanwhile
             if args[0]:
                 found.append((int(name), args[:-1]))
     return found

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Debian with cloud-init, as an image that boots by itself.
+"""A Debian image with cloud-init that boots by itself.
 
-It is of the release that this machine has, from where this machine's apt has
-its packages. mmdebstrap installs them in a directory of its own, nothing is
-installed on the machine. Whoever starts a server from it is ``debian`` there
-and logs in with the key pair; there are no passwords. All that makes one
-server differ from another comes from its config drive.
+It has the release of this machine, from the sources of this machine's apt.
+mmdebstrap installs the packages in a directory; nothing is installed on the
+machine. Users log in as ``debian`` with their key pair; there are no
+passwords. The config drive supplies all that differs between servers.
 
-What it says is seen on the serial console. It wants 512 MiB of memory, and has
-a disk of 2 GiB, which grows with the flavor's.
+Its console is the serial port. It needs 512 MiB of memory and has a disk of 2
+GiB, which grows to the size of the flavor.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ _PACKAGES: Final = (
     *('openssh-server', 'qemu-guest-agent', 'sudo'),
     *('iproute2', 'iputils-ping', 'less'),
 )
-#: Nobody reads there what is left out, and it is a fifth of all.
+#: The excluded files are documentation, a fifth of the size.
 _OPTIONS: Final = (
     '--variant=apt',
     *(
@@ -42,27 +41,28 @@ _OPTIONS: Final = (
     ),
 )
 _CLOUD_CFG: Final = """\
-# One key is enough, and more of them take long where processors are emulated.
+# One host key is enough; more take long with emulated processors.
 ssh_genkeytypes: [ed25519]
 locale: C.UTF-8
 manage_etc_hosts: true
 """
-#: What is written into it, by path.
+#: The files to write into the image, by path.
 _FILES: Final = {
     '/etc/cloud/cloud.cfg.d/90_image.cfg': _CLOUD_CFG,
     '/etc/default/locale': 'LANG=C.UTF-8\n',
     '/etc/fstab': f'LABEL={boot_disk.LABEL} / ext4 errors=remount-ro 0 1\n',
-    # Else it would have this machine's, until cloud-init sets it.
+    # Otherwise the image has this machine's name until cloud-init sets it.
     '/etc/hostname': 'debian\n',
     '/early.cfg': boot_disk.GRUB_COMMANDS,
 }
-#: What is done in it then, by programs of its own where that must be.
+#: The commands that run in the image after the installation.
 _HOOKS: Final = (
-    # It fetches nothing by itself.
+    # The image downloads nothing by itself.
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
     (
         'chroot "$1" grub-mkimage --format=i386-pc --prefix=/boot/grub '
-        f'--config=/early.cfg --output=/core.img {" ".join(boot_disk.GRUB_MODULES)}'
+        '--config=/early.cfg --output=/core.img '
+        f'{" ".join(boot_disk.GRUB_MODULES)}'
     ),
     'rm "$1/early.cfg" "$1/etc/apt/apt.conf.d/99mmdebstrap"',
 )
@@ -73,10 +73,9 @@ _DOWNLOADS: Final = {
 
 
 def image_path(directory: str) -> str:
-    """Return the path that the image has in ``directory``, made or not.
+    """Return the path of the image in ``directory``, built or not.
 
-    What another release of Debian, or of this program, has made is not taken
-    for it.
+    The path contains the release of Debian and of this program.
     """
     recipe = repr((_PACKAGES, _OPTIONS, _FILES, _HOOKS, SIZE))
     mark = hashlib.sha256(recipe.encode()).hexdigest()[:8]
@@ -84,9 +83,9 @@ def image_path(directory: str) -> str:
 
 
 def build(directory: str) -> str:
-    """Make the image in ``directory``, unless it is there; return its path.
+    """Build the image in ``directory`` unless it exists; return its path.
 
-    It takes minutes. Raises ConfigInvalid when something needed is missing.
+    Takes minutes. Raises ConfigInvalid when a program or package is missing.
     """
     made = image_path(directory)
     if not os.path.exists(made):
@@ -116,7 +115,7 @@ def _build(work: str, made: str) -> None:
 
 
 def _install(work: str, tar: str, log: str) -> None:
-    """Have the packages installed, and the result archived."""
+    """Install the packages and archive the result."""
     mode = 'root' if os.geteuid() == 0 else 'unshare'
     args = (
         *(f'--mode={mode}', '--format=tar', f'--logfile={log}'),
@@ -131,12 +130,13 @@ def _install(work: str, tar: str, log: str) -> None:
         )
     except exception.ConfigInvalid as error:
         raise exception.ConfigInvalid(
-            reason=f'no Debian could be made: {_cause(log)} (more in {log})'
+            reason=f'building the Debian image failed: {_cause(log)} (log: '
+            f'{log})'
         ) from error
 
 
 def _hooks(work: str) -> list[str]:
-    """Return what mmdebstrap does once all packages are installed."""
+    """Return the commands that mmdebstrap runs after the installation."""
     hooks = []
     for number, (path, text) in enumerate(_FILES.items()):
         source = os.path.join(work, f'file{number}')
@@ -153,7 +153,7 @@ def _hooks(work: str) -> list[str]:
 
 
 def _cause(log: str) -> str:
-    """Return the first error in a log; what follows comes of that one."""
+    """Return the first error in a log, which causes the others."""
     if os.path.exists(log):
         with open(log, encoding='utf-8', errors='replace') as file:
             for line in file:
@@ -166,6 +166,6 @@ def _advice(line: str) -> str:
     if 'subuid' not in line:
         return ''
     return (
-        '; give this user subordinate ids (usermod --add-subuids FIRST-LAST '
-        '--add-subgids FIRST-LAST), or run it as root'
+        '; add subordinate ids for this user (usermod --add-subuids '
+        'FIRST-LAST --add-subgids FIRST-LAST), or run as root'
     )

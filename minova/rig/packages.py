@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian packages, downloaded and unpacked beside the system, not installed.
 
-It needs no root: what apt must know of another suite is kept in a directory of
-its own, and what it fetches is verified like everything that apt fetches.
+Root is not needed: apt's state for another suite is in a directory of its own,
+and apt verifies these downloads like all others.
 """
 
 import glob
@@ -13,7 +13,7 @@ from minova import exception
 from minova.rig import subprocesses
 
 _KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
-#: What of apt's configuration says how an archive is reached.
+#: The parts of apt's configuration that concern proxies.
 _PROXY_SETTINGS = (
     *('Acquire::http', 'Acquire::https', 'Acquire::Retries'),
     *('Acquire::Check-Date', 'Acquire::Check-Valid-Until'),
@@ -21,10 +21,10 @@ _PROXY_SETTINGS = (
 
 
 class Packages:
-    """Packages of this machine's suite, or of another one, in a directory."""
+    """Packages of the suite of this machine or of another, in a directory."""
 
     def __init__(self, work: str, suite: str | None = None) -> None:
-        """``suite`` is what follows the release's name, as ``backports``."""
+        """``suite`` is the suffix of the release's name, such as backports."""
         self._work = work
         self._options: list[str] = []
         if suite is not None:
@@ -38,15 +38,15 @@ class Packages:
         os.unlink(package)
 
     def find_dependency(self, name: str, wanted: str) -> str:
-        """Return the first package that one depends on whose name begins so.
+        """Return the first dependency of a package with a prefix.
 
-        ConfigInvalid when there is none.
+        ConfigInvalid without one.
         """
         asked = self._run('apt-cache', 'depends', name).decode()
         found = re.search(rf'Depends: ({re.escape(wanted)}\S+)', asked)
         if found is None:
             raise exception.ConfigInvalid(
-                reason=f'apt knows no package {name}; run apt-get update'
+                reason=f'apt has no package {name}; run apt-get update'
             )
         return found[1]
 
@@ -54,7 +54,7 @@ class Packages:
         return subprocesses.run(name, *self._options, *args, cwd=self._work)
 
     def _use_suite(self, suite: str) -> list[str]:
-        """Return the options by which apt knows another suite only."""
+        """Return the options that limit apt to the suite."""
         uri, release = _mirror()
         lists = os.path.join(self._work, 'apt')
         os.makedirs(os.path.join(lists, 'lists', 'partial'))
@@ -81,9 +81,9 @@ def release() -> str:
 
 
 def sources() -> list[str]:
-    """Return where this machine has that release from, a line each for apt.
+    """Return the sources of that release, one line each for apt.
 
-    With its updates, where this machine has them too.
+    Includes its updates if this machine has them.
     """
     name = release()
     wanted = (name, f'{name}-updates', f'{name}-security')
@@ -96,10 +96,9 @@ def sources() -> list[str]:
 
 
 def apt_options() -> list[str]:
-    """Return how this machine's apt reaches packages, through proxies or not.
+    """Return the options of this machine's apt for proxies.
 
-    Such options stand in its configuration, which those who fetch packages
-    for another system do not read.
+    They are in its configuration, which mmdebstrap does not read.
     """
     output = subprocesses.run(
         'apt-config', 'dump', '--no-empty', '--format', '%F "%v"%n'
@@ -112,17 +111,17 @@ def apt_options() -> list[str]:
 
 
 def _mirror() -> tuple[str, str]:
-    """Return where this machine's packages come from, and its release."""
+    """Return the mirror and the release of this machine's packages."""
     for uri, suite in _targets():
         if '-' not in suite:
             return uri, suite
     raise exception.ConfigInvalid(
-        reason='apt has no lists of Debian; run apt-get update'
+        reason='apt has no package lists of Debian; run apt-get update'
     )
 
 
 def _targets() -> list[tuple[str, str]]:
-    """Return the archives of Debian that apt knows, and what is theirs."""
+    """Return the Debian archives in apt's sources."""
     output = subprocesses.run(
         'apt-get',
         'indextargets',

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that a rig is made with.
+"""The programs that a rig needs.
 
-Without one of them, or when one fails, there is no rig: ConfigInvalid says
-what this machine lacks.
+A missing program, or one that fails, raises ConfigInvalid with what this
+machine lacks.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from typing import Final
 from minova import exception
 from minova import subprocesses
 
-#: Seconds for the longest of them, the installation of a Debian; a mirror
-#: that does not answer is given up by apt long before.
+#: Seconds for the slowest program, the installation of a Debian. apt gives up
+#: on an unresponsive mirror much earlier.
 PATIENCE: Final = 1800
 
 
 def find(name: str) -> str:
-    """Return where a program is; ConfigInvalid names its package."""
+    """Return the path of a program; ConfigInvalid names its package."""
     try:
         return subprocesses.find(name)
     except OSError as error:
@@ -32,10 +32,10 @@ def run(
     environment: Mapping[str, str] | None = None,
     patience: int = PATIENCE,
 ) -> bytes:
-    """Run a program to its end and return what it says.
+    """Run a program and return its output.
 
-    ConfigInvalid with its last words when it fails or has not ended within
-    ``patience`` seconds. See ``minova.subprocesses``.
+    ConfigInvalid with the end of its output when it fails or runs longer
+    than ``timeout`` seconds. See ``minova.subprocesses``.
     """
     try:
         return subprocesses.run(

@@ -62,7 +62,7 @@ class LinkTest(base.TestCase):
         error = self.assertRaises(
             exception.ConfigInvalid, hosts._make_link, self.host
         )
-        self.assertIn('is not a link of ours', str(error))
+        self.assertIn('exists but does not link to', str(error))
 
 
 class RequireQemuTest(base.TestCase):

@@ -128,7 +128,7 @@ class ImageTest(ProgramsTestCase):
         error = self.assertRaises(
             exception.ConfigInvalid, image.build, self.folder
         )
-        self.assertIn('could be made: no mirror (more in', str(error))
+        self.assertIn('image failed: no mirror (log:', str(error))
         self.assertIn(log, str(error))
         self.assertEqual(['debian.log'], os.listdir(self.folder))
         with open(emitted, encoding='utf-8') as file:
@@ -146,7 +146,7 @@ class ImageTest(ProgramsTestCase):
         error = self.assertRaises(
             exception.ConfigInvalid, image.build, self.folder
         )
-        self.assertIn('/etc/subuid; give this user subordinate', str(error))
+        self.assertIn('/etc/subuid; add subordinate', str(error))
 
 
 class BootDiskTest(base.TestCase):
@@ -195,7 +195,7 @@ class BootDiskTest(base.TestCase):
             boot_disk.write_disk,
             *(disk, 'tar', b'', bytes(_MIB), 24 * _MIB),
         )
-        self.assertIn('too many before a partition', str(error))
+        self.assertIn('too many for the space before', str(error))
 
     def inspect(self, disk, request):
         return subprocess.run(
