@@ -168,7 +168,7 @@ class ObjectVersionsTest(base.TestCase):
     )
 
     def versions(self, form):
-        """Return the versions of a whole and its part, and the part's fields."""
+        """Return the versions of whole and part, and the part's fields."""
         part = form['minova_object.data']['part']
         return (
             form['minova_object.version'],
@@ -375,7 +375,7 @@ class OverTheBusTest(base.TestCase):
     """The pinned form works against the newest conductor."""
 
     def test_a_service_of_an_older_release(self):
-        """The client is not pinned, and the server does not have the method."""
+        """Without a pin, and a server without the method."""
 
         class Older:
             def guest_power_state(self, context, *, instance_uuid):

@@ -379,7 +379,7 @@ class TestTimeouts(Case):
         )
 
     def monitored(self, beats):
-        """Call a server with a heartbeat each 0.05 s and a timeout of 0.3 s."""
+        """Call with a timeout of 0.3 s a server with beats each 0.05 s."""
         monitor_timeouts = []
 
         def work(incoming):
@@ -725,7 +725,7 @@ class TestBrokers(Case):
             self.addCleanup(memory.reset, name)
 
     def reaches(self, sender, receiver):
-        """Tell whether a cast of one driver arrives at a server of the other."""
+        """Tell whether a cast of one driver arrives at the other."""
         got = []
         target = oslo_messaging.Target(topic='t', server='one')
         listener = receiver.listen(target, 1, None)

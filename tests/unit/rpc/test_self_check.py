@@ -5,7 +5,7 @@ from minova import exception
 from minova.rpc import self_check
 from tests import base
 
-NO_CONSUMER = exception.NoConsumer(what='compute on a', reason='no consumer')
+MISSING = exception.NoConsumer(what='compute on a', reason='no consumer')
 SILENCE = exception.RpcTimeout(what='compute on a', reason='no answer in 5 s')
 AWAY = exception.Unavailable(what='compute on a', reason='no broker')
 
@@ -62,7 +62,7 @@ class SelfCheckTest(base.TestCase):
         self.assertEqual('', self.log.output)
 
     def test_failed_check_recreates_the_server(self):
-        for trouble in (NO_CONSUMER, SILENCE):
+        for trouble in (MISSING, SILENCE):
             self.servers.clear()
             self.usual = trouble
             self.listen(self_check.MAX_MISSED - 1)
@@ -82,7 +82,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_the_old_server_is_ended(self):
         self.check._server = old = self.serve()
-        self.usual = NO_CONSUMER
+        self.usual = MISSING
         self.listen(self_check.MAX_MISSED)
         (retired,) = self.check._retired
         retired.join(5)
@@ -96,11 +96,11 @@ class SelfCheckTest(base.TestCase):
         self.assertIsNone(self.check.reachable_span)
         # Nor do rounds count that lie before it.
         self.answers = [
-            NO_CONSUMER,
-            NO_CONSUMER,
+            MISSING,
+            MISSING,
             AWAY,
-            NO_CONSUMER,
-            NO_CONSUMER,
+            MISSING,
+            MISSING,
         ]
         self.listen(5)
         self.assertEqual([], self.servers)
@@ -130,7 +130,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_counter_resets_after_recovery(self):
         for _ in range(self_check.MAX_RESTARTS + 2):
-            self.usual = NO_CONSUMER
+            self.usual = MISSING
             self.listen(self_check.MAX_MISSED)
             self.usual = 'own'
             self.listen()
@@ -138,7 +138,7 @@ class SelfCheckTest(base.TestCase):
 
     def test_no_exit_when_not_allowed(self):
         self.check._on_fatal = None
-        self.usual = NO_CONSUMER
+        self.usual = MISSING
         self.listen(self_check.MAX_MISSED * (self_check.MAX_RESTARTS + 3))
         self.assertEqual(self_check.MAX_RESTARTS + 3, len(self.servers))
 
@@ -147,7 +147,7 @@ class SelfCheckTest(base.TestCase):
             raise AWAY
 
         self.on_start = refuse
-        self.usual = NO_CONSUMER
+        self.usual = MISSING
         for _ in range(self_check.MAX_RESTARTS):
             self.listen(self_check.MAX_MISSED - 1)
             self.assertRaises(exception.Unavailable, self.check.check)
