@@ -27,6 +27,7 @@ from minova.db.queries import migrations
 from minova.db.queries import networks
 from minova.db.queries import operations
 from minova.db.queries import ports
+from minova.engine import begin
 from minova.network import definition
 from minova.rpc.compute import ComputeClients
 from tests import base
@@ -570,7 +571,9 @@ class RecordRulesTest(AuditTestCase):
     def test_a_step_of_a_host_that_is_gone(self):
         other = self.cloud.boot(host='b')
         self.stop_compute('b')
-        self.cloud.begin('force_delete', other, wait=False)
+        self.cloud.begin(
+            'force_delete', other, begin.delete_params, wait=False
+        )
         for table in (tables.services, tables.hosts):
             self.delete_rows(table, table.c.host == 'b')
         rules = ('allocation_orphan', 'step_without_service')
@@ -738,7 +741,7 @@ class FlowsTest(AuditTestCase):
     def test_delete_pending_on_dead_host(self):
         uuid = self.cloud.boot(host='a')
         self.stop_compute('a')
-        self.cloud.begin('force_delete', uuid, wait=False)
+        self.cloud.begin('force_delete', uuid, begin.delete_params, wait=False)
         self.assertEqual('deleted', self.cloud.instance(uuid).vm_state)
         self.assertEqual(['guests', 'disks'], self.holds('a', uuid))
         self.assert_no_fault()
