@@ -170,13 +170,13 @@ class VncProxy:
         relay = VncRelay(connection, guest)
         with self._lock:
             self._relays[relay] = uuid
-        LOG.info('Console of %s: connected', uuid)
+        LOG.debug('Console of %s: connected', uuid)
         try:
             relay.run()
         finally:
             with self._lock:
                 del self._relays[relay]
-            LOG.info('Console of %s: disconnected', uuid)
+            LOG.debug('Console of %s: disconnected', uuid)
 
     def _open_relays(self) -> dict[VncRelay, str]:
         with self._lock:

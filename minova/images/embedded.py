@@ -79,7 +79,7 @@ class EmbeddedImages:
             except exception.ImageNotFound:
                 continue  # deleted since
             except exception.Failed as error:
-                LOG.warning('Image %s is damaged; not listed', error)
+                LOG.warning('Damaged image not listed: %s', error)
                 continue
             if images.is_visible(image, context):
                 found.append(image)

@@ -162,8 +162,9 @@ def _call_conductor(
         )
     except exception.Unavailable as error:
         LOG.warning(
-            'Operation %s instance=%s: no conductor replied in time; the '
+            'Operation %s %s instance=%s: no conductor replied in time; the '
             'operation continues without the request: %s',
+            begun.operation.id,
             begun.operation.kind,
             begun.instance.uuid,
             error,
