@@ -38,9 +38,9 @@ CPU time.
         default=1.0,
         min=0.1,
         help="""
-RAM overcommit ratio: the scheduler allocates the host's memory times this
-number, minus reserved_host_memory_mb; at least 0.1. With a ratio above 1.0 the
-host needs enough swap.
+RAM overcommit ratio: the scheduler allocates the host's memory, without
+reserved_host_memory_mb, times this number; at least 0.1. With a ratio above
+1.0 the host needs enough swap.
 """,
     ),
     cfg.FloatOpt(
@@ -48,9 +48,9 @@ host needs enough swap.
         default=1.0,
         min=0.1,
         help="""
-Disk overcommit ratio: the scheduler allocates the host's disk space times this
-number, minus reserved_host_disk_gb; at least 0.1. Instance disks are sparse,
-but with a ratio above 1.0 they can fill the file system.
+Disk overcommit ratio: the scheduler allocates the host's disk space, without
+reserved_host_disk_gb, times this number; at least 0.1. Instance disks are
+sparse, but with a ratio above 1.0 they can fill the file system.
 """,
     ),
     cfg.IntOpt(

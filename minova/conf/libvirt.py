@@ -102,7 +102,7 @@ which ``none`` and ``directsync`` need.
         min=0,
         help="""
 Seconds between two reports of a guest's memory usage by its balloon driver. 0:
-the driver reports nothing, and diagnostics contain no memory usage.
+no reports.
 """,
     ),
     cfg.FloatOpt(
