@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated cloud: an api, conductors and computes, and their faults."""
 
+from collections.abc import Callable
 import logging
 import types
 from typing import Any
@@ -12,7 +13,9 @@ import oslo_messaging
 from minova import clock
 from minova import exception
 from minova import images
+from minova.api.http import errors
 from minova.conf import CONF
+from minova.rpc.bus import Json
 from minova.simulation import machines
 from minova.simulation.clock import EPOCH
 from minova.simulation.clock import SimulatedClock
@@ -21,6 +24,7 @@ from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Points
 from minova.simulation.hypervisor import SimulatedWorld
+from minova.simulation.machines import Builder
 from minova.simulation.machines import Machine
 from minova.simulation.network import Network
 from minova.simulation.scheduler import Process
@@ -131,7 +135,7 @@ class Cloud:
         for name in HOSTS:
             self._add(name, machines.compute(self.world, image))
 
-    def _add(self, name: str, build: Any) -> None:
+    def _add(self, name: str, build: Builder) -> None:
         self.machines[name] = Machine(
             name, self.scheduler, self.network, build
         )
@@ -176,7 +180,9 @@ class Cloud:
             self.machines[host].service.is_registered for host in HOSTS
         )
 
-    def wait(self, predicate: Any, seconds: float = SETTLE_TIMEOUT) -> bool:
+    def wait(
+        self, predicate: Callable[[], bool], seconds: float = SETTLE_TIMEOUT
+    ) -> bool:
         """Wait until a condition is true; False after ``seconds``."""
         until = self.scheduler.now + seconds
         pause = 0.25
@@ -266,7 +272,7 @@ class Cloud:
     # -- requests ------------------------------------------------------------
 
     def request(
-        self, method: str, path: str, body: Any = None
+        self, method: str, path: str, body: Json | None = None
     ) -> 'Reply | None':
         """Send a request to the api; None if the connection was lost.
 
@@ -311,9 +317,11 @@ class Reply:
         return f'{self.status} {self.body}'
 
 
-def _call_app(app: Any, method: str, path: str, body: Any) -> Reply:
+def _call_app(
+    app: errors.App, method: str, path: str, body: Json | None
+) -> Reply:
     content = b'' if body is None else orjson.dumps(body)
-    started: list[Any] = []
+    started: list[tuple[str, list[tuple[str, str]]]] = []
     environ = {
         'REQUEST_METHOD': method,
         'PATH_INFO': f'/v2.1{path}',
@@ -333,9 +341,15 @@ def _call_app(app: Any, method: str, path: str, body: Any) -> Reply:
         'HTTP_X_AUTH_TOKEN': 'admin:11111111aaaaaaaa',
         'HTTP_OPENSTACK_API_VERSION': 'compute 2.79',
     }
-    answer = app(environ, lambda *begun: started.append(begun))
-    line, headers, *_ = started[0]
-    return Reply(line, headers, b''.join(answer))
+
+    def start_response(
+        line: str, headers: list[tuple[str, str]], error: object = None, /
+    ) -> Callable[[bytes], object]:
+        started.append((line, headers))
+        return lambda content: None
+
+    content_parts = app(environ, start_response)
+    return Reply(*started[0], b''.join(content_parts))
 
 
 class _Body:
@@ -362,7 +376,7 @@ def configure() -> None:
             CONF.set_override(name, value, group)
 
 
-_OPTIONS: dict[str | None, dict[str, Any]] = {
+_OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
     None: {'heartbeat_interval': 20.0},
     'api': {'auth_strategy': 'noauth2'},
     'conductor': {

@@ -6,7 +6,6 @@ belongs to no process and has no point.
 """
 
 import copy
-from typing import Any
 
 import orjson
 
@@ -86,12 +85,12 @@ class SimulatedWorld(World):
     def notify_change(self, host: str, uuid: str) -> None:
         """Do nothing; computes compare their guests periodically."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Record]:
         """Return all records, for ``restore``."""
         assert isinstance(self.store, SimulatedRecordStore)
         return self.store.snapshot()
 
-    def restore(self, records: dict[str, Any]) -> None:
+    def restore(self, records: dict[str, Record]) -> None:
         """Replace all records by a snapshot."""
         assert isinstance(self.store, SimulatedRecordStore)
         self.store.restore(records)

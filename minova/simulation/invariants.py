@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import json
 import sqlite3
-from typing import Any
 import uuid as uuids
 
 from minova import states
+from minova.rpc.bus import Json
+from minova.simulation.hypervisor import SimulatedWorld
 from minova.simulation.network import PublishedNotification
 from minova.states import PowerState
 
@@ -85,8 +86,8 @@ class FenceChecker:
         self.violations: list[str] = []
 
     def __call__(
-        self, method: str, arguments: dict[str, Any]
-    ) -> Callable[[dict[str, Any] | None], None]:
+        self, method: str, arguments: Json
+    ) -> Callable[[Json | None], None]:
         """Inspect a message; return the check of its answer: invariant 8."""
         if method not in self._METHODS:
             return lambda answer: None
@@ -98,7 +99,7 @@ class FenceChecker:
             (step,),
         ).fetchone()
 
-        def check(answer: dict[str, Any] | None) -> None:
+        def check(answer: Json | None) -> None:
             if found is None or caller in found[:2]:
                 return
             if answer is not None and 'error' not in answer:
@@ -114,7 +115,7 @@ def check_notifications(
     published: Iterable[PublishedNotification], raw: sqlite3.Connection
 ) -> Iterator[str]:
     """Give the violations of the invariants 5 and 6 that a consumer sees."""
-    by_instance: dict[str, dict[str, Any]] = collections.defaultdict(dict)
+    by_instance: dict[str, dict[str, Json]] = collections.defaultdict(dict)
     spans: dict[tuple[str, str, str], list[str]] = collections.defaultdict(
         list
     )
@@ -246,12 +247,12 @@ def check_accepted(
 
 
 def check_host_contents(
-    raw: sqlite3.Connection, world: Any, lost: Iterable[str]
+    raw: sqlite3.Connection, world: SimulatedWorld, lost: Iterable[str]
 ) -> Iterator[str]:
     """Give stray and missing artifacts and allocations: invariant 9."""
     lost_hosts = set(lost)
     pending = _pending_steps(raw)
-    due: collections.Counter[Any] = collections.Counter()
+    due: collections.Counter[tuple[str, str, str]] = collections.Counter()
     expected: dict[str, PowerState | None] = {}
     for uuid, vm_state, host in raw.execute(
         'SELECT uuid, vm_state, host FROM instances '
@@ -318,7 +319,7 @@ def _expected_at_source(
 
 
 def _check_present(
-    world: Any, expected: dict[str, PowerState | None]
+    world: SimulatedWorld, expected: dict[str, PowerState | None]
 ) -> Iterator[str]:
     for path, power in expected.items():
         record = world.store.get(path)
@@ -332,7 +333,7 @@ def _check_present(
 
 
 def _check_config_drive(
-    world: Any, raw: sqlite3.Connection, host: str, uuid: str
+    world: SimulatedWorld, raw: sqlite3.Connection, host: str, uuid: str
 ) -> Iterator[str]:
     """Give a missing or unwanted config drive of a running guest."""
     (wanted,) = raw.execute(
@@ -346,7 +347,7 @@ def _check_config_drive(
 
 
 def _check_guest_state(
-    world: Any, host: str, uuid: str, vm_state: str
+    world: SimulatedWorld, host: str, uuid: str, vm_state: str
 ) -> Iterator[str]:
     """Give saved memory or rescue disks that do not fit the vm_state."""
     guest = world.store.get(f'{host}/guests/{uuid}') or {'spec': {}}
@@ -363,7 +364,7 @@ def _check_guest_state(
         yield f'invariant 9: {uuid} is {vm_state}, its disks are not'
 
 
-def _list_paths(world: Any) -> list[str]:
+def _list_paths(world: SimulatedWorld) -> list[str]:
     return [
         f'{host}/{kind}/{uuid}'
         for host in world.list_hosts()

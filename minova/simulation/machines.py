@@ -42,7 +42,7 @@ class Machine:
         name: str,
         scheduler: Scheduler,
         network: Network,
-        build: Callable[['Machine'], Any],
+        build: 'Builder',
     ) -> None:
         self.name = name
         #: Lost for good: it is never restarted.
@@ -138,6 +138,10 @@ class Machine:
         """Let the clock of its machine jump."""
         self._skew += seconds
         self.process.skew = self._skew
+
+
+#: Builds the service of a machine.
+Builder = Callable[[Machine], Any]
 
 
 class Api:

@@ -7,12 +7,14 @@ checks.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
 from types import ModuleType
 from typing import Any
 from typing import Final
+from typing import TypeVar
 
 from minova import clock
 from minova import states
@@ -20,6 +22,9 @@ from minova.compute import conductor_client
 from minova.conductor import manager
 from minova.conductor import sweeper
 from minova.conf import CONF
+from minova.db import types
+from minova.db.connections.engine import Connection
+from minova.db.connections.engine import Database
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
@@ -34,14 +39,19 @@ from minova.flows import delete
 from minova.flows import migration_monitor
 from minova.flows import power_actions
 from minova.flows import resize
+from minova.flows.base import StepContext
 from minova.notifications import relay
 from minova.objects import operation as records
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
 
+T = TypeVar('T')
+
+#: A function of the product; its type is that of the one it replaces.
+Function = Callable[..., Any]
 #: A module or class, the name of the attribute to replace, and a function that
 #: returns the replacement of the original.
-Patch = tuple[ModuleType | type, str, Callable[[Any], Any]]
+Patch = tuple[ModuleType | type, str, Callable[[Function], object]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,27 +80,29 @@ class Mutant:
             yield
 
 
-def _do_nothing(original: Any) -> Any:
+def _do_nothing(original: Function) -> Function:
     """Return a function without effect."""
     return lambda *args, **kwargs: None
 
 
-def _return_value(value: Any) -> Callable[[Any], Any]:
+def _return_value(value: object) -> Callable[[Function], Function]:
     return lambda original: lambda *args, **kwargs: value
 
 
-def _replace_with(value: Any) -> Callable[[Any], Any]:
+def _replace_with(value: object) -> Callable[[Function], object]:
     return lambda original: value
 
 
 # -- replacements ------------------------------------------------------------
 
 
-def _any_incarnation(original: Any) -> Any:
+def _any_incarnation(original: Function) -> Function:
     """Load a step whose incarnation equals that of every caller."""
 
-    def load(connection: Any, step_id: str) -> Any:
-        loaded = original(connection, step_id)
+    def load(
+        connection: Connection, step_id: str
+    ) -> operations.LockedStep | None:
+        loaded: operations.LockedStep | None = original(connection, step_id)
         if loaded is not None and loaded.step.incarnation is not None:
             loaded = dataclasses.replace(
                 loaded, incarnation=_EqualsAny(loaded.incarnation)
@@ -115,13 +127,13 @@ class _EqualsAny(str):
     __hash__ = str.__hash__
 
 
-def _update_unfenced(original: Any) -> Any:
+def _update_unfenced(original: Function) -> Function:
     """Update an instance regardless of its owner."""
 
     def update(
-        connection: Any,
+        connection: Connection,
         uuid: str,
-        values: Any,
+        values: types.Values,
         generation: int,
         task_id: str | None,
     ) -> bool:
@@ -134,10 +146,10 @@ def _update_unfenced(original: Any) -> Any:
     return update
 
 
-def _insert_later(original: Any) -> Any:
+def _insert_later(original: Function) -> Function:
     """Insert notifications in a later transaction."""
 
-    def insert(connection: Any, rows: Any) -> None:
+    def insert(connection: Connection, rows: Iterable[types.Values]) -> None:
         def write() -> None:
             clock.sleep(0.001)
             with connection.engine.begin() as later:
@@ -149,16 +161,17 @@ def _insert_later(original: Any) -> Any:
     return insert
 
 
-def _begin_later(original: Any) -> Any:
+def _begin_later(original: Function) -> Function:
     """Accept an operation before a later transaction writes it."""
 
-    def begin_(database: Any, *args: Any) -> Any:
+    def begin_(database: Database, *args: object) -> begin.Begun:
         def write() -> None:
             clock.sleep(0.2)
             original(database, *args)
 
         clock.spawn('begin', write)
-        return original(_RollbackDatabase(database), *args)
+        begun: begin.Begun = original(_RollbackDatabase(database), *args)
+        return begun
 
     return begin_
 
@@ -166,13 +179,13 @@ def _begin_later(original: Any) -> Any:
 class _RollbackDatabase:
     """A database that rolls back every write."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, work: Any) -> Any:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run a transaction and roll it back."""
 
-        def rolled_back(connection: Any) -> Any:
+        def rolled_back(connection: Connection) -> T:
             with connection.begin_nested() as nested:
                 result = work(connection)
                 nested.rollback()
@@ -181,14 +194,14 @@ class _RollbackDatabase:
         return self._database.write(rolled_back)
 
 
-def _reverse_order(original: Any) -> Any:
+def _reverse_order(original: Function) -> Function:
     return lambda *args: list(reversed(original(*args)))
 
 
-def _mark_before_publish(original: Any) -> Any:
+def _mark_before_publish(original: Function) -> Function:
     """Mark notifications as published before they are published."""
 
-    def publish_batch(self: Any) -> bool:
+    def publish_batch(self: relay.Relay) -> bool:
         limit = CONF.notifications.relay_batch
         notices = self._database.read(
             lambda connection: outbox.list_unpublished(connection, limit)
@@ -205,11 +218,13 @@ def _mark_before_publish(original: Any) -> Any:
     return publish_batch
 
 
-def _load_as_new(original: Any) -> Any:
+def _load_as_new(original: Function) -> Function:
     """Load a running step as if it had not started."""
 
-    def load(connection: Any, step_id: str) -> Any:
-        loaded = original(connection, step_id)
+    def load(
+        connection: Connection, step_id: str
+    ) -> operations.LockedStep | None:
+        loaded: operations.LockedStep | None = original(connection, step_id)
         if loaded is not None and loaded.step.state == records.RUNNING:
             loaded.step.started_at = None
         return loaded
@@ -217,11 +232,11 @@ def _load_as_new(original: Any) -> Any:
     return load
 
 
-def _set_end_state_at_begin(original: Any) -> Any:
+def _set_end_state_at_begin(original: Function) -> Function:
     """Set the success state of an operation already at its begin."""
 
     def begin_(
-        rule: states.Rule, row: Any, task_id: str
+        rule: states.Rule, row: states.InstanceLike, task_id: str
     ) -> states.StateChange:
         change: states.StateChange = original(rule, row, task_id)
         state = rule.success_state
@@ -232,21 +247,23 @@ def _set_end_state_at_begin(original: Any) -> Any:
     return begin_
 
 
-def _keep_task_state(original: Any) -> Any:
+def _keep_task_state(original: Function) -> Function:
     """Keep the task state at the end of an operation."""
 
-    def succeed(kind: str, row: Any, old_vm_state: str | None = None) -> Any:
-        change = original(kind, row, old_vm_state)
+    def succeed(
+        kind: str, row: states.InstanceLike, old_vm_state: str | None = None
+    ) -> states.StateChange:
+        change: states.StateChange = original(kind, row, old_vm_state)
         return dataclasses.replace(change, task_state=row.task_state)
 
     return succeed
 
 
-def _claim_always(original: Any) -> Any:
+def _claim_always(original: Function) -> Function:
     return lambda connection, host, uuid, consumer, flavor: True
 
 
-def _trust_error(original: Any) -> Any:
+def _trust_error(original: Function) -> Function:
     """Treat an error of the hypervisor as the end of the migration."""
     return lambda ctx, call: call(ctx.instance.uuid)
 
@@ -334,10 +351,13 @@ MUTANTS: Final = (
 # fmt: on
 
 
-def _send_disks_once(self: Any, ctx: Any, args: ResizeInstanceArgs) -> Any:
+def _send_disks_once(
+    self: resize.ResizeInstance, ctx: StepContext, args: ResizeInstanceArgs
+) -> DisksSent:
     """Run ``resize_instance`` without the retry of ``retain_disks``."""
     power_actions.power_off(ctx)
     if not ctx.driver.has_retained_disks(ctx.instance.uuid):
+        assert args.transfer_ticket is not None
         list(
             ctx.driver.send_disks(
                 ctx.instance.uuid, ctx.peer(), args.transfer_ticket

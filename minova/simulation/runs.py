@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import functools
-from typing import Any
 
 import orjson
 
@@ -19,6 +18,7 @@ from minova.db.queries.networks import Network
 from minova.engine import operator_actions
 from minova.exception import serialization
 from minova.network import definition
+from minova.rpc.bus import Json
 from minova.simulation import cloud as clouds
 from minova.simulation import invariants
 from minova.simulation.cloud import Cloud
@@ -35,6 +35,7 @@ from minova.simulation.scenarios import SCENARIOS
 from minova.simulation.scenarios import User
 from minova.simulation.scheduler import Deadlock
 from minova.virt.fake.driver import FakeDriver
+from minova.virt.record_store import Record
 
 #: Seconds before the operator abandons the operations of a lost host.
 _ABANDON_DELAY = 120.0
@@ -79,7 +80,7 @@ class _PreparedCloud:
 
     now: float
     database: bytes
-    records: dict[str, Any]
+    records: dict[str, Record]
     server: str
     notifications: tuple[PublishedNotification, ...]
 
@@ -360,7 +361,7 @@ def _resumes_late(run: Run) -> bool:
     )
 
 
-def _flavor(name: str, ram: int) -> dict[str, Any]:
+def _flavor(name: str, ram: int) -> Json:
     return {'name': name, 'id': name, 'ram': ram, 'vcpus': 1, 'disk': 1}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from typing import Final
 
 from minova.conf import CONF
+from minova.rpc.bus import Json
 from minova.simulation.cloud import Cloud
 from minova.simulation.cloud import IMAGE
 from minova.simulation.cloud import Reply
@@ -29,7 +30,7 @@ class User:
         self.server = ''
 
     def request(
-        self, method: str, path: str, body: Any = None
+        self, method: str, path: str, body: Json | None = None
     ) -> Reply | None:
         """Send a request; retry after a lost connection or a 503."""
         reply = None
@@ -59,18 +60,24 @@ class User:
             return ''
         return str(reply.get('server')['id'])
 
-    def act(self, name: str, value: Any = None) -> Reply | None:
+    def act(self, name: str, value: object = None) -> Reply | None:
         """Request an action on the server."""
         path = f'/servers/{self.server}/action'
         return self.request('POST', path, {name: value})
 
-    def get_states(self) -> tuple[Any, ...]:
+    def get_states(self) -> tuple[str, str | None, str | None]:
         """Return vm_state, task_state and host of the server."""
         found = self.cloud.storage.raw.execute(
             'SELECT vm_state, task_state, host FROM instances WHERE uuid = ?',
             (self.server,),
         ).fetchone()
         return tuple(found) if found else ('', None, None)
+
+    def get_host(self) -> str:
+        """Return the host of the server, which must be on one."""
+        host = self.get_states()[2]
+        assert host is not None
+        return host
 
     def wait_for_task_state(
         self, task_state: str, seconds: float = 60
@@ -93,8 +100,7 @@ class User:
 
     def set_power(self, power: PowerState) -> None:
         """Change the power of the guest on its host, then synchronize."""
-        host = self.get_states()[2]
-        self.cloud.world.set_power(host, self.server, power)
+        self.cloud.world.set_power(self.get_host(), self.server, power)
         self.sync_power()
 
     def sync_power(self) -> None:
@@ -122,7 +128,7 @@ def _boot_with_drive(user: User) -> None:
 
 def _lose_config_drive(user: User) -> None:
     """Remove the config drive on the host."""
-    path = f'{user.get_states()[2]}/disks/{user.server}'
+    path = f'{user.get_host()}/disks/{user.server}'
     store = user.cloud.world.store
     disk = store.get(path)
     assert disk is not None
@@ -130,7 +136,7 @@ def _lose_config_drive(user: User) -> None:
     store.put(path, disk)
 
 
-def _act(name: str, value: Any = None) -> Action:
+def _act(name: str, value: object = None) -> Action:
     def act(user: User) -> None:
         user.act(name, value)
 
@@ -172,11 +178,11 @@ def _fail_here(
 ) -> Action:
     """Let a method fail ``times`` times on the server's host."""
     return lambda user: user.cloud.world.inject_fault(
-        user.get_states()[2], method, times=times, kind=kind
+        user.get_host(), method, times=times, kind=kind
     )
 
 
-def _set_option(group: str, name: str, value: Any) -> Action:
+def _set_option(group: str, name: str, value: object) -> Action:
     return lambda user: CONF.set_override(name, value, group)
 
 
@@ -199,7 +205,7 @@ def _force(user: User) -> None:
 
 def _lose_saved_memory(user: User) -> None:
     """Remove the saved memory of the guest."""
-    path = f'{user.get_states()[2]}/guests/{user.server}'
+    path = f'{user.get_host()}/guests/{user.server}'
     store = user.cloud.world.store
     record = store.get(path)
     assert record is not None
@@ -216,7 +222,7 @@ def _power(power: PowerState) -> Action:
 
 def _plant_stale_guest(user: User) -> None:
     """Put a copy of the guest, powered off, on another host."""
-    host = user.get_states()[2]
+    host = user.get_host()
     (other, *_) = [h for h in user.cloud.world.list_hosts() if h != host]
     store = user.cloud.world.store
     record = store.get(f'{host}/guests/{user.server}')
@@ -267,7 +273,7 @@ def _fill_other_hosts(user: User) -> None:
     """Reserve all memory of the other hosts."""
     user.cloud.storage.raw.execute(
         'UPDATE hosts SET reserved_memory_mb = memory_mb WHERE host != ?',
-        (user.get_states()[2],),
+        (user.get_host(),),
     )
     user.cloud.storage.raw.commit()
 
