@@ -96,7 +96,7 @@ class CloudInitTest(QemuTestCase):
                 try:
                     yield json.loads(base64.b64decode(text, validate=True))
                 except (binascii.Error, ValueError):
-                    continue  # somebody else wrote in between
+                    continue  # another process wrote in between
 
     def wait_for_report(self):
         """Return the report of a boot that is not in ``known``."""

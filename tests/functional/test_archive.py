@@ -11,7 +11,7 @@ from minova.db import tables
 from minova.db.queries import archive
 from minova.db.queries import ports
 from tests.functional.ledger_base import LedgerTestCase
-from tests.unit.cmd.test_manage import NOBODY
+from tests.unit.cmd.test_manage import UNKNOWN_ID
 
 
 class ArchiveTest(LedgerTestCase):
@@ -210,7 +210,7 @@ class ArchiveTest(LedgerTestCase):
                 rf'\AIn the archive: {operations} operations that ended until '
                 rf'\S+ \S+ UTC, {count} notifications{more}\n\Z',
             )
-        self.run_refused(1, 'timeline', NOBODY)
+        self.run_refused(1, 'timeline', UNKNOWN_ID)
 
     def test_purge(self):
         one, other = self.make_history()

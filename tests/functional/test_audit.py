@@ -35,7 +35,7 @@ from tests.fixtures.cloud import Cloud
 from tests.fixtures.newer_methods import NewerMethods
 
 INFO = 'information'
-NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
+UNKNOWN_ID = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
 
 
 class AuditTestCase(base.TestCase):
@@ -194,11 +194,11 @@ class GuestRulesTest(AuditTestCase):
         self.assertIsNone(self.store.get(f'a/reserved/{self.uuid}'))
         self.store.put(f'a/reserved/{self.uuid}', kept)
         self.assert_repaired('stray_reservation')
-        self.store.put(f'b/reserved/{NOBODY}', kept)
+        self.store.put(f'b/reserved/{UNKNOWN_ID}', kept)
         self.assert_left('unknown_reservation')
         self.assertEqual(
             [('unknown_reservation', True)],
-            self.found('--repair', '--instance', NOBODY),
+            self.found('--repair', '--instance', UNKNOWN_ID),
         )
         self.assert_clean()
 
@@ -232,38 +232,40 @@ class GuestRulesTest(AuditTestCase):
         self.assertEqual(['b'], self.cloud.world.running(self.uuid))
 
     def test_unknown_guest(self):
-        self.copy('guests', self.uuid, as_=NOBODY)
-        self.copy('disks', self.uuid, as_=NOBODY)
+        self.copy('guests', self.uuid, as_=UNKNOWN_ID)
+        self.copy('disks', self.uuid, as_=UNKNOWN_ID)
         self.assert_left('unknown_guest')
-        self.assertEqual(['guests', 'disks'], self.holds('b', NOBODY))
+        self.assertEqual(['guests', 'disks'], self.holds('b', UNKNOWN_ID))
         self.assertEqual(
             [('unknown_guest', True)],
-            self.found('--repair', '--instance', NOBODY),
+            self.found('--repair', '--instance', UNKNOWN_ID),
         )
-        self.assertEqual([], self.holds('b', NOBODY))
+        self.assertEqual([], self.holds('b', UNKNOWN_ID))
         self.assert_clean()
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
 
     def test_unknown_disks(self):
-        self.copy('disks', self.uuid, as_=NOBODY)
+        self.copy('disks', self.uuid, as_=UNKNOWN_ID)
         self.assert_left('unknown_disks')
         self.assertEqual(
             [('unknown_disks', True)],
-            self.found('--repair', '--instance', NOBODY),
+            self.found('--repair', '--instance', UNKNOWN_ID),
         )
         self.assert_clean()
 
     def test_changed_unowned_guest_is_kept(self):
-        self.copy('guests', self.uuid, as_=NOBODY)
+        self.copy('guests', self.uuid, as_=UNKNOWN_ID)
         stale = self.assertRaises(
             exception.Stale, self.destroy_unowned, generation=99
         )
-        self.assertIn(NOBODY, str(stale))
-        self.assertEqual(['guests'], self.holds('b', NOBODY))
+        self.assertIn(UNKNOWN_ID, str(stale))
+        self.assertEqual(['guests'], self.holds('b', UNKNOWN_ID))
 
     def destroy_unowned(self, generation):
         ComputeClients(self.cloud.bus).for_host('b').destroy_unknown_guest(
-            self.cloud.context(), instance_uuid=NOBODY, generation=generation
+            self.cloud.context(),
+            instance_uuid=UNKNOWN_ID,
+            generation=generation,
         )
 
     def test_a_guest_is_missing(self):
@@ -297,7 +299,7 @@ class GuestRulesTest(AuditTestCase):
 
     def test_selected_instances_only(self):
         self.copy('guests', self.uuid, power=4)
-        self.copy('disks', self.uuid, as_=NOBODY)
+        self.copy('disks', self.uuid, as_=UNKNOWN_ID)
         self.assertEqual(
             [('stray_guest', False)], self.found('--instance', self.uuid)
         )
@@ -307,18 +309,18 @@ class GuestRulesTest(AuditTestCase):
     def test_concurrent_change_is_no_finding(self):
         self.copy('guests', self.uuid, power=4)
 
-        once, looked = confirmed_scan.Auditor._scan_once, []
+        scan_once, scans = confirmed_scan.Auditor._scan_once, []
 
-        def look(auditor):
+        def scan(auditor):
             # An operation begins and ends between the two scans.
-            if looked:
+            if scans:
                 self.cloud.begin('pause', self.uuid)
-            looked.append(once(auditor))
-            return looked[-1]
+            scans.append(scan_once(auditor))
+            return scans[-1]
 
-        self.patch(confirmed_scan.Auditor, '_scan_once', look)
+        self.patch(confirmed_scan.Auditor, '_scan_once', scan)
         self.assertEqual([], self.found())
-        for one in looked:
+        for one in scans:
             self.assertEqual(['stray_guest'], [f.name for f in one.findings])
 
     def test_a_repair_that_comes_too_late_does_nothing(self):
@@ -378,7 +380,7 @@ class RecordRulesTest(AuditTestCase):
     def test_unused_port(self):
         self.plug()
         self.assert_clean()
-        self.plug(NOBODY)
+        self.plug(UNKNOWN_ID)
         self.assert_repaired('port_orphan')
         self.assertEqual([self.uuid], self.held())
 
@@ -427,7 +429,7 @@ class RecordRulesTest(AuditTestCase):
     def test_orphan_allocation(self):
         self.cloud.database.write(
             lambda c: hosts.set_allocation(
-                c, 'b', self.uuid, NOBODY, hosts.Resources(1, 2, 3)
+                c, 'b', self.uuid, UNKNOWN_ID, hosts.Resources(1, 2, 3)
             )
         )
         self.assert_repaired('allocation_orphan')
@@ -461,7 +463,7 @@ class RecordRulesTest(AuditTestCase):
     # -- tasks ---------------------------------------------------------------
 
     def test_task_without_owner(self):
-        self.change(self.uuid, task_state='pausing', task_id=NOBODY)
+        self.change(self.uuid, task_state='pausing', task_id=UNKNOWN_ID)
         self.assert_repaired('task_without_owner')
         instance = self.cloud.settle(self.uuid)
         self.assertEqual(
@@ -669,10 +671,10 @@ class FlowsTest(AuditTestCase):
     def assert_no_fault(self):
         self.assertEqual([], self.faults())
 
-    def watch(self, uuid, look=lambda: None):
+    def watch(self, uuid, observe=lambda: None):
         """Expect no finding until the operation releases the instance."""
         while self.cloud.instance(uuid).task_state:
-            look()
+            observe()
             self.assert_no_fault()
             time.sleep(0.02)
 

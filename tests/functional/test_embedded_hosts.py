@@ -96,7 +96,7 @@ class EmbeddedHostsTest(base.TestCase):
         )
         self.cloud = self.useFixture(EmbeddedCloud())
 
-    # -- looking -------------------------------------------------------------
+    # -- reading -------------------------------------------------------------
 
     def driver(self, host):
         return self.cloud.computes[host].driver

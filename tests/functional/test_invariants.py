@@ -20,7 +20,7 @@ class FakeListener:
     def __init__(self, consumer):
         self._consumer = consumer
 
-    def all(self):
+    def all_received(self):
         return [
             (None, None, metadata | {'payload': payload})
             for _, _, payload, metadata in list(self._consumer.received)
@@ -34,9 +34,9 @@ class InvariantsTest(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
         self.world = WatchedWorld(self.cloud.world.store)
-        self.heard = FakeListener(self.cloud.consumer)
+        self.listener = FakeListener(self.cloud.consumer)
         self.invariants = Invariants(
-            self.cloud.database, self.world, self.heard
+            self.cloud.database, self.world, self.listener
         )
         self.uuid = self.cloud.boot(host='a')
 
@@ -96,12 +96,12 @@ class InvariantsTest(base.TestCase):
         store.put(f'b/retained/{self.uuid}', {})
         store.put(f'b/incoming/{self.uuid}', {'source': 'a'})
         store.delete(f'a/disks/{self.uuid}')
-        store.put('b/disks/stranger', {})
+        store.put('b/disks/unknown', {})
         self.assert_violated(
             'its incoming at b',
             'its retained at b',
             f'invariant 2: {self.uuid}: disks at a is missing',
-            'invariant 9: stranger: nobody owns its disks at b',
+            'invariant 9: unknown: no instance owns its disks at b',
         )
 
     def test_a_guest_in_another_state(self):
@@ -159,10 +159,10 @@ class InvariantsTest(base.TestCase):
         self.settle()
         received = self.cloud.consumer.received
         last = received.pop()
-        self.assert_violated("not heard: ['7 compute.instance.create.end']")
+        self.assert_violated("not received: ['7 compute.instance.create.end']")
         self.assertEqual(1, len(self.invariants.unreceived()))
         received.insert(0, last)
-        self.assert_violated("heard in this order: ['7 compute")
+        self.assert_violated("received in this order: ['7 compute")
         received.append(received.pop(0))
         self.write('instances', notification_seq=8)
         self.assert_violated('its numbers are [1, 2, 3, 4, 5, 6, 7]')

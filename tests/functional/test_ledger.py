@@ -12,7 +12,7 @@ from minova.db.queries.ledger import Scope
 from minova.notifications import verify
 from minova.rpc import oslo_bus
 from tests.functional.ledger_base import LedgerTestCase
-from tests.unit.cmd.test_manage import NOBODY
+from tests.unit.cmd.test_manage import UNKNOWN_ID
 
 
 class ListTest(LedgerTestCase):
@@ -107,7 +107,7 @@ class ListTest(LedgerTestCase):
         self.open()
         for command in (['list'], ['replay'], ['verify', '-']):
             line = self.run_refused(
-                1, 'notifications', *command, '--instance', NOBODY
+                1, 'notifications', *command, '--instance', UNKNOWN_ID
             )
             self.assertIn('could not be found', line)
 
@@ -116,7 +116,7 @@ class ListTest(LedgerTestCase):
             ['list', '--instance', 'x'],
             ['list', '--since', 'yesterday'],
             ['replay', '--all', '--to-queue', 'amq.gen'],
-            ['replay', '--all', '--after', f'{NOBODY}:x'],
+            ['replay', '--all', '--after', f'{UNKNOWN_ID}:x'],
         ):
             code, out, err = self.run_manage('notifications', *words)
             self.assertEqual((2, ''), (code, out), words)
@@ -398,7 +398,7 @@ class VerifyTest(LedgerTestCase):
 
     def test_unknown(self):
         strange = [
-            self.altered(0, message_id=NOBODY),
+            self.altered(0, message_id=UNKNOWN_ID),
             self.altered(0, message_id='no uuid at all'),
         ]
         code, out = self.verify([*self.lines, *strange])
@@ -406,7 +406,7 @@ class VerifyTest(LedgerTestCase):
         end = len(self.lines)
         self.assertIn(
             'unknown: 2\n'
-            f'  line {end + 1}: {NOBODY}\n'
+            f'  line {end + 1}: {UNKNOWN_ID}\n'
             f'  line {end + 2}: no uuid at all\n',
             out,
         )
@@ -425,7 +425,7 @@ class VerifyTest(LedgerTestCase):
             {'altered': [(self.other, 3)]}, self.found(lines, *words)[1]
         )
         strange = self.altered(
-            number, message_id=NOBODY, payload={'instance_id': self.other}
+            number, message_id=UNKNOWN_ID, payload={'instance_id': self.other}
         )
         self.assertEqual(
             {'unknown': [(None, None)]},

@@ -33,7 +33,7 @@ class LiveMigrationTest(base.FlowTestCase):
         self.assertEqual(dest, f'compute.{instance.host}')
         self.assertEqual([instance.host], self.cloud.world.running(uuid))
         record = self.cloud.world.guest(instance.host, uuid)
-        self.assertEqual(boot, record['boot'], 'it was started anew')
+        self.assertEqual(boot, record['boot'], 'the guest was booted again')
         self.assertEqual(
             {(instance.host, True): 1}, self.cloud.allocations(uuid)
         )

@@ -160,7 +160,7 @@ class PrepResizeFailureTest(base.FlowTestCase):
     def test_next_destination(self):
         uuid, source, _, since = self.booted()
         rest = [h for h in self.hosts if f'compute.{h}' != source]
-        self.cloud.world.inject_fault(rest[0], 'guest', 'cannot look', times=1)
+        self.cloud.world.inject_fault(rest[0], 'guest', 'no answer', times=1)
         self.cloud.begin('migrate', uuid)
         first, second = (f'compute.{host}' for host in rest)
         self.assert_emitted(

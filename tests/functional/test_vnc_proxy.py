@@ -283,11 +283,11 @@ class EndedTest(ProxyTestCase):
 
     def test_slow_browser_does_not_block_others(self):
         """A silent peer blocks neither the delete nor the stop."""
-        deaf = socket.create_connection(self.place)
-        self.addCleanup(deaf.close)
+        silent = socket.create_connection(self.place)
+        self.addCleanup(silent.close)
         path = self.url().partition('path=')[2].replace('%3F', '?')
         path = path.replace('%3D', '=')
-        deaf.sendall(
+        silent.sendall(
             f'GET /{path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n'
             'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
             'Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n'.encode()

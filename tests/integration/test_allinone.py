@@ -251,7 +251,7 @@ class StartTest(AllInOneTestCase):
         """A second process may use neither the directory nor the port."""
         line = self.refused(f'--data-dir={self.data}', '--port=0')
         self.assertIn(f'another minova-allinone uses {self.data}', line)
-        self.assertIn('give another --data-dir', line)
+        self.assertIn('set another --data-dir', line)
         port = url.rpartition(':')[2]
         other = f'{self.data}-2'
         line = self.refused(f'--data-dir={other}', f'--port={port}')

@@ -43,7 +43,7 @@ class BusTestCase(base.TestCase):
         self.taken = threading.Event()
         self.go_on = threading.Event()
         self.addCleanup(self.go_on.set)
-        self.heard = []
+        self.received = []
 
     def bus(self):
         made = OsloBus(self.url)
@@ -54,7 +54,7 @@ class BusTestCase(base.TestCase):
         """Start an RPC server that answers with its name."""
 
         def answer(method, context, arguments):
-            self.heard.append(name)
+            self.received.append(name)
             if arguments['slowly']:
                 self.taken.set()
                 self.go_on.wait()
@@ -104,7 +104,7 @@ class EndingTest(BusTestCase):
             names = [one.result() for one in asked]
         self.assertIn('second', names)
         # Each message was answered by the one server that received it.
-        self.assertEqual(sorted(names), sorted(self.heard))
+        self.assertEqual(sorted(names), sorted(self.received))
 
     def test_received_message_is_answered(self):
         self.stops_under_load(late_ack=False)
@@ -166,6 +166,6 @@ class DyingTest(BusTestCase):
         second.wait()
         # A redelivered message would come first.
         self.assertEqual('third', self.call(self.asking))
-        self.assertEqual(['third'], self.heard)
+        self.assertEqual(['third'], self.received)
         self.asking.abort_calls_soon()
         self.assertIn('no answer', self.answers.get(timeout=20))

@@ -33,13 +33,13 @@ class ClockOffsetTest(base.TestCase):
     def server(self, kind):
         """Return a server with a database for this test."""
         server = servers.shared(kind)
-        server.url('daytime')
-        self.addCleanup(server.drop, 'daytime')
+        server.url('clock_skew')
+        self.addCleanup(server.drop, 'clock_skew')
         return server
 
     def measure(self, server):
         """Connect to a database as a process does."""
-        made = engine.connect(CONF, server.url('daytime'))
+        made = engine.connect(CONF, server.url('clock_skew'))
         self.addCleanup(made.dispose)
         made.read(lambda connection: None)
 

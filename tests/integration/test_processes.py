@@ -260,24 +260,24 @@ class WaitingTest(base.TestCase):
         broker = servers.shared(servers.RabbitMQ)
         wrong = broker.url.replace('guest:guest@', 'guest:wrong@')
         nowhere = f'{broker.url}nowhere'
-        stranger = self.make_cluster(wrong, '').start(
-            'compute', 'stranger', wait=False
+        unauthorized = self.make_cluster(wrong, '').start(
+            'compute', 'unauthorized', wait=False
         )
         lost = self.make_cluster(nowhere, self.sqlite()).start(
             'conductor', 'lost', wait=False
         )
-        for service in (stranger, lost):
+        for service in (unauthorized, lost):
             service.wait_for(
                 'retrying in 2 s: The message broker is unavailable', 2
             )
-        self.assertIn('ACCESS_REFUSED', stranger.log_text())
-        self.assertNotIn('wrong', stranger.log_text())
-        self.assert_ends_promptly(stranger)
+        self.assertIn('ACCESS_REFUSED', unauthorized.log_text())
+        self.assertNotIn('wrong', unauthorized.log_text())
+        self.assert_ends_promptly(unauthorized)
         self.addCleanup(broker.delete_vhost, 'nowhere')
         broker.vhost('nowhere')
         self.assertIn('vhost nowhere not found', lost.log_text())
         lost.wait_for('is ready.')
-        self.assert_calm(stranger, lost)
+        self.assert_calm(unauthorized, lost)
 
     def test_a_database_that_is_away_and_then_empty(self):
         database = self.useFixture(servers.PostgreSQL(durable=False))
@@ -322,21 +322,21 @@ class WaitingTest(base.TestCase):
         database.drop('processes')
         cluster = self.make_cluster('memory://', known)
         unknown = cluster.start('conductor', 'c', wait=False)
-        stranger = self.make_cluster(
-            'memory://', known.replace('root@', 'stranger:SECRET@')
-        ).start('conductor', 'stranger', wait=False)
+        unauthorized = self.make_cluster(
+            'memory://', known.replace('root@', 'unknown:SECRET@')
+        ).start('conductor', 'unauthorized', wait=False)
         for service, text in (
             (unknown, "Unknown database 'processes'"),
-            (stranger, "Access denied for user 'stranger'"),
+            (unauthorized, "Access denied for user 'unknown'"),
         ):
             service.wait_for(text, times=2)
             self.assertIn('retrying in 2 s: The database', service.log_text())
-        self.assertNotIn('SECRET', stranger.log_text())
-        self.assert_ends_promptly(stranger)
+        self.assertNotIn('SECRET', unauthorized.log_text())
+        self.assert_ends_promptly(unauthorized)
         self.addCleanup(database.drop, 'processes')
         database.url('processes')
         unknown.wait_for('run "minova-manage db sync"')
-        self.assert_calm(unknown, stranger)
+        self.assert_calm(unknown, unauthorized)
 
     def test_invalid_directory(self):
         cluster = self.make_cluster('memory://', 'sqlite://')

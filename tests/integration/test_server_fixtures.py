@@ -141,7 +141,7 @@ class _ServerContract:
         self.assertEqual([], process.users_of(broken.directory))
 
     def test_gives_up_after_its_time(self):
-        class Deaf(self.kind):
+        class Silent(self.kind):
             def _install(self):
                 super()._install()
                 self.timeout = 0.3
@@ -149,11 +149,11 @@ class _ServerContract:
             def _answers(self):
                 return False
 
-        deaf = Deaf()
-        caught = self.assertRaises(servers.ServerError, deaf.__enter__)
+        silent = Silent()
+        caught = self.assertRaises(servers.ServerError, silent.__enter__)
         self.assertIn('does not answer 0.3 s', str(caught))
-        self.assertFalse(deaf.directory.exists())
-        self.assertEqual([], process.users_of(deaf.directory))
+        self.assertFalse(silent.directory.exists())
+        self.assertEqual([], process.users_of(silent.directory))
 
     def test_names_the_package_that_is_missing(self):
         with mock.patch.object(self.kind, '_program', return_value=None):
@@ -250,14 +250,14 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
             stderr=subprocess.DEVNULL,
         )
 
-        def strangers():
+        def left_processes():
             family = [running._guard.pid, *process.tree(running.pid)]
             users = process.users_of(running.directory)
             return [pid for pid in users if pid not in family]
 
-        ended = _wait_until(lambda: not strangers(), 5)
-        self.addCleanup(process.send, strangers(), signal.SIGKILL)
-        self.assertTrue(ended, strangers())
+        ended = _wait_until(lambda: not left_processes(), 5)
+        self.addCleanup(process.send, left_processes(), signal.SIGKILL)
+        self.assertTrue(ended, left_processes())
         with socket.socket() as client:
             # As before, a client learns at once that there is no epmd.
             at = ('127.0.0.1', running._epmd_port)

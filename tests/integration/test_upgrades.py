@@ -25,7 +25,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
 
     def setUp(self):
         super().setUp()
-        self.heard = []
+        self.received = []
         self.connection = kombu.Connection(
             self.broker_url.replace('rabbit://', 'amqp://')
         )

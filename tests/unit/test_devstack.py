@@ -158,7 +158,7 @@ class DevStackTest(base.TestCase):
             'http://192.0.2.9:6080/vnc_auto.html',
             emitted['vnc', 'novncproxy_base_url'],
         )
-        # A compute has no database, and answers nobody but the bus.
+        # A compute has no database and no port; it uses only the bus.
         for option in (
             ('database', 'connection'),
             ('api', 'osapi_compute_listen_port'),

@@ -105,7 +105,7 @@ class SamplesTest(base.TestCase):
     """etc/minova/*.sample."""
 
     def require_same(self, environment, name, kept, made):
-        """Fail with what differs and how to mend it."""
+        """Fail with the difference and the command that fixes it."""
         difference = '\n'.join(
             difflib.unified_diff(
                 kept, made, f'etc/minova/{name}', 'the code', lineterm=''

@@ -37,7 +37,7 @@ def clean():
     _migrating(it)
     _moving(it)
     _deleted(it)
-    # A guest that somebody else runs on the machine.
+    # A guest that is not managed by Minova.
     it.add_artifacts('a', artifact('theirs', has_disks=False, generation=None))
     return it
 
@@ -78,7 +78,7 @@ def _resized(it):
 
 
 def _confirmed(it):
-    """The old host is dead and owes the cleaning."""
+    """The old host is down and has pending clean-up."""
     it.add('confirmed', host='b')
     it.begin(
         'confirm',
@@ -304,12 +304,12 @@ FAULTS = {
     'disks_of_deleted': _at(
         'b', empty_contents('gone', has_retained_disks=True)
     ),
-    'unknown_guest': _at('b', artifact('stranger')),
+    'unknown_guest': _at('b', artifact('unknown')),
     'unknown_disks': _at(
-        'b', empty_contents('stranger', has_config_drive=True)
+        'b', empty_contents('unknown', has_config_drive=True)
     ),
     'unknown_reservation': _at(
-        'b', empty_contents('stranger', has_reserved_addresses=True)
+        'b', empty_contents('unknown', has_reserved_addresses=True)
     ),
     'guest_missing': _drop('guest', 'active'),
     'disks_missing': _drop('all', 'active'),
@@ -359,12 +359,12 @@ FAULTS = {
     'queue_without_consumer': _set_liveness('conductor.c1', QueueStats(0, 0)),
     'queue_backlog': _set_liveness('compute.b', QueueStats(100, 1)),
 }
-#: What is told of the clean cloud, which breaks nothing.
+#: The notifications of the clean cloud.
 TOLD = ['operation_waiting']
 
 
 class ExamineTestCase(base.TestCase):
-    """A cloud that is looked at once."""
+    """A cloud that is scanned once."""
 
     def found(self, it):
         return examine(
@@ -379,7 +379,7 @@ class ExamineTestCase(base.TestCase):
         return sorted(one.name for one in self.found(it))
 
     def assert_one(self, name, it):
-        """Besides what is told of a clean cloud there is only this."""
+        """The rules report only this finding."""
         found = self.names(it)
         if 'confirm' in it.operations:
             found.remove(TOLD[0])
@@ -512,7 +512,7 @@ class ExplanationTest(ExamineTestCase):
             ('a', {'generation': None}, 'unknown_guest'),
             ('b', {'power_state': None, 'is_incoming': True}, 'stray_disks'),
         ):
-            uuid = 'active' if name == 'stray_disks' else 'stranger'
+            uuid = 'active' if name == 'stray_disks' else 'unknown'
             one = artifact(
                 uuid, has_disks=False, has_partial_disks=True, **parts
             )

@@ -28,7 +28,7 @@ from tests import base
 from tests.fixtures.cloud import Cloud
 
 NEWER = '9999'
-NOBODY = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
+UNKNOWN_ID = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
 
 
 class Logging(fixtures.Fixture):
@@ -422,7 +422,7 @@ class TimelineTest(ManageTestCase):
     def test_unknown_kind(self):
         # It was answered with nothing, as if nothing had happened.
         code, out, err = self.run_manage(
-            'timeline', NOBODY, '--kind', 'migration'
+            'timeline', UNKNOWN_ID, '--kind', 'migration'
         )
         self.assertEqual((2, ''), (code, out))
         last = err.splitlines()[-1]
@@ -432,12 +432,12 @@ class TimelineTest(ManageTestCase):
     def test_unknown_instance(self):
         self.open()
         self.assertEqual(
-            f'minova-manage: Instance {NOBODY} could not be found.\n',
-            self.run_refused(1, 'timeline', NOBODY),
+            f'minova-manage: Instance {UNKNOWN_ID} could not be found.\n',
+            self.run_refused(1, 'timeline', UNKNOWN_ID),
         )
 
     def test_schema_is_missing(self):
-        line = self.run_refused(1, 'timeline', NOBODY)
+        line = self.run_refused(1, 'timeline', UNKNOWN_ID)
         self.assertIn('run "minova-manage db sync"', line)
 
 
@@ -504,7 +504,7 @@ class NetworkTest(ManageTestCase):
         port = ports.Port(
             clock.uuid4(),
             network,
-            NOBODY,
+            UNKNOWN_ID,
             address,
             'fa:16:3e:00:00:01',
             clock.now(),
@@ -543,12 +543,12 @@ class NetworkTest(ManageTestCase):
                 'in use   1 of 5',
             ):
                 self.assertIn(f'{text}\n', shown)
-            self.assertIn(NOBODY, shown)
+            self.assertIn(UNKNOWN_ID, shown)
         self.assertIn(
-            f'is in use by: unknown ({NOBODY}). Delete',
+            f'is in use by: unknown ({UNKNOWN_ID}). Delete',
             self.run_refused(1, 'network', 'delete', 'private'),
         )
-        self.database.write(lambda c: ports.release(c, NOBODY))
+        self.database.write(lambda c: ports.release(c, UNKNOWN_ID))
         self.assertEqual(
             f'Network private is deleted: {number}\n',
             self.run_ok('network', 'delete', 'private'),
@@ -657,7 +657,7 @@ class RefusalsTest(ManageTestCase):
                 ['db', 'sync'],
                 ['db', 'version'],
                 ['host', 'list'],
-                ['timeline', NOBODY],
+                ['timeline', UNKNOWN_ID],
             ):
                 line = self.run_refused(2, *command, files=[file])
                 self.assertIn(words, line)

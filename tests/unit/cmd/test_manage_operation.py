@@ -13,7 +13,7 @@ from minova.engine import begin
 from minova.objects.step_args import ResizeInstanceArgs
 from tests.fixtures.cloud import Cloud
 from tests.unit.cmd.test_manage import ManageTestCase
-from tests.unit.cmd.test_manage import NOBODY
+from tests.unit.cmd.test_manage import UNKNOWN_ID
 
 
 class OperationTestCase(ManageTestCase):
@@ -166,8 +166,8 @@ class ListTest(OperationTestCase):
             self.run_refused(1, 'operation', 'list', '--host', 'c'),
         )
         self.assertIn(
-            f'Instance {NOBODY} could not be found.',
-            self.run_refused(1, 'operation', 'list', '--instance', NOBODY),
+            f'Instance {UNKNOWN_ID} could not be found.',
+            self.run_refused(1, 'operation', 'list', '--instance', UNKNOWN_ID),
         )
 
 
@@ -372,7 +372,7 @@ class OperatorActionsTest(OperationTestCase):
 
 
 class SecretTest(OperationTestCase):
-    """What a step was told may be a secret."""
+    """The arguments of a step may be secret."""
 
     def test_transfer_ticket_is_hidden(self):
         with Cloud() as cloud:

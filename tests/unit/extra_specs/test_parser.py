@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What flavors and images ask for: granted, refused, or nobody's business."""
+"""Extra specs and image properties: accepted, refused or ignored."""
 
 import math
 

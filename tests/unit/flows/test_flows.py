@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stories: complete, and as their own docstrings tell them."""
+"""The flows are complete and match the tables of their docstrings."""
 
 import inspect
 import re
@@ -36,7 +36,7 @@ MODULES = (
 
 
 class FlowTableTest(base.TestCase):
-    """The state table and the stories are about the same operations."""
+    """The state table and the flows have the same operations."""
 
     def test_every_kind_has_a_flow(self):
         self.assertEqual(set(states.TABLE), set(flows.FLOWS))
@@ -52,34 +52,34 @@ class FlowTableTest(base.TestCase):
             self.assertIn(kind, states.TABLE)
 
     def test_flows_name_their_pending_steps(self):
-        """Whatever a story owes, calls or undoes stands in ``steps``."""
-        for kind, story in flows.FLOWS.items():
-            for step in story.steps:
+        """``steps`` has each step that a flow enqueues, calls or undoes."""
+        for kind, flow in flows.FLOWS.items():
+            for step in flow.steps:
                 if not issubclass(step, ComputeStep):
                     continue
                 for other in (*step.nested_steps, *filter(None, (step.undo,))):
-                    self.assertIn(other, story.steps, kind)
+                    self.assertIn(other, flow.steps, kind)
 
     def test_steps_that_undo_must_succeed(self):
-        for story in flows.FLOWS.values():
-            for step in story.steps:
+        for flow in flows.FLOWS.values():
+            for step in flow.steps:
                 undo = getattr(step, 'undo', None)
                 if undo is not None:
                     self.assertTrue(undo.retry_until_done, undo.method)
 
     def test_methods_are_named_after_their_classes(self):
-        for story in flows.FLOWS.values():
-            for step in story.steps:
+        for flow in flows.FLOWS.values():
+            for step in flow.steps:
                 snake = re.sub(r'(?<!^)(?=[A-Z])', '_', step.__name__).lower()
                 self.assertEqual(step.method, snake)
 
     def test_docstrings_list_the_steps(self):
-        """Each module's table of steps is what its stories say."""
+        """Each module's table of steps matches its flows."""
         for module in MODULES:
             emitted = (module.__doc__ or '').replace('\\\n', '')
             emitted = re.sub(r'\s+', '', emitted)
-            for _, story in inspect.getmembers(module, inspect.isclass):
-                if not issubclass(story, Flow):
+            for _, flow in inspect.getmembers(module, inspect.isclass):
+                if not issubclass(flow, Flow):
                     continue
-                for step in story.steps:
+                for step in flow.steps:
                     self.assertIn(step.method, emitted, module.__name__)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live migration, looked at while it ends."""
+"""The decisions at the end of a live migration."""
 
 from types import SimpleNamespace
 
@@ -57,7 +57,7 @@ class UnderWayTest(base.TestCase):
             ('cancelled', False),
         ):
             for power in (PowerState.RUNNING, PowerState.PAUSED):
-                # Nobody need ask the other host.
+                # The other host need not be asked.
                 ctx = self.job(power, state, None)
                 self.assertIs(moves, live_migration._is_in_progress(ctx, 'b'))
 

@@ -44,7 +44,7 @@ class LinkTest(base.TestCase):
             )
 
     def test_qemu_conf_has_the_keys_of_libvirt(self):
-        """libvirtd ignores an unknown key without a word."""
+        """Check the keys: libvirtd silently ignores unknown ones."""
         hosts._configure(self.host)
         path = f'{self.host.directory}/config/libvirt/qemu.conf'
         with open(path, encoding='utf-8') as file:

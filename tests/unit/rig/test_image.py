@@ -150,7 +150,7 @@ class ImageTest(ProgramsTestCase):
 
 
 class BootDiskTest(base.TestCase):
-    """The disk, as a BIOS and Linux look at it."""
+    """The disk, as a BIOS and Linux read it."""
 
     def test_where_everything_is(self):
         tar = os.path.join(self.directory, 'tar')

@@ -117,7 +117,7 @@ class TableTest(base.TestCase):
 
 
 class CommandTest(SimulationTestCase):
-    """minova-simulate, as somebody reads it."""
+    """The output of minova-simulate."""
 
     def run_simulate(self, *arguments):
         """Run the command here; return its code and what it printed."""

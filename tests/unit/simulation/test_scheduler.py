@@ -191,10 +191,10 @@ class SchedulerTest(base.TestCase):
         wrong, right, seen = self.process('w'), self.process('r'), {}
         wrong.skew = -3600.0
 
-        def look():
+        def observe():
             seen[scheduler.current.process.name] = clock.now()
 
-        scheduler.spawn('t', wrong, look)
-        scheduler.spawn('t', right, look)
+        scheduler.spawn('t', wrong, observe)
+        scheduler.spawn('t', right, observe)
         scheduler.wait(1.0)
         self.assertEqual(3600, (seen['r'] - seen['w']).total_seconds())

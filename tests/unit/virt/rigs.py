@@ -3,7 +3,7 @@
 
 A rig opens drivers of hosts that can reach each other. It can end one without
 a word, as a crash of its process does, change a guest behind a driver's back,
-look into disks, and let time pass.
+read disks, and let time pass.
 """
 
 import datetime

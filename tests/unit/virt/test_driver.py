@@ -921,7 +921,7 @@ class LiveMigration:
 
 
 class HostContents:
-    """All that a host has, at one look."""
+    """All artifacts of a host in one call."""
 
     def artifact(self, host=None, uuid=UUID):
         """Return what a host has under a uuid, as words; [] for nothing."""

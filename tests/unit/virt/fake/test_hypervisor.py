@@ -213,7 +213,7 @@ class InterruptedDriver(RemoteDriver):
         self.connections._connect = lambda: self._keep(connect())
 
     def _keep(self, connection):
-        # Only the first: what is asked again finds nobody.
+        # Only the first call: the retry finds no server.
         if self.open_sockets:
             connection.close()
             raise ConnectionRefusedError
@@ -241,11 +241,11 @@ class AwayTest(HypervisorTestCase):
 
     def test_a_compute_waits_for_it(self):
         self.config(group='compute', compute_driver='fake')
-        self.config(group='fake', socket=f'{self.path}-nobody')
+        self.config(group='fake', socket=f'{self.path}-missing')
         error = self.assertRaises(
             exception.Unavailable, loader.load_driver, 'a'
         )
-        self.assertIn(f'{self.path}-nobody', str(error))
+        self.assertIn(f'{self.path}-missing', str(error))
         self.config(group='fake', socket=self.path)
         driver = loader.load_driver('c')
         self.addCleanup(driver.close)

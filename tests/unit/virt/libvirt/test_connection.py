@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection: opened in time, opened anew when dead, heard, translated."""
+"""A libvirt connection: open, reopen, events and translated errors."""
 
 import os
 import subprocess
@@ -175,7 +175,7 @@ class OpeningTest(ConnectionTestCase):
         self.assertEqual(1, len(set(found)))
         self.assertIn('no answer within 0.2 s', found[0])
         self.assertLess(seconds, 2)
-        # It is used when it is there, and taken back as it was made.
+        # The variable is set, and restored afterwards.
         answer.set()
         self.config(group='libvirt', connect_timeout=5)
         self.assertIs(silent, made.get())
@@ -239,7 +239,7 @@ class OpeningTest(ConnectionTestCase):
             'from minova.virt.libvirt.errors import error_message\n'
             'import libvirt\n'
             f'c = Connection({self.uri!r})\n'
-            'try: c.get().lookupByName("nobody")\n'
+            'try: c.get().lookupByName("unknown")\n'
             'except libvirt.libvirtError as error:\n'
             '    print(error_message(error))\n'
             'c.close()\n'
@@ -253,15 +253,15 @@ class OpeningTest(ConnectionTestCase):
 
 
 class EventsTest(ConnectionTestCase):
-    """What is heard of guests."""
+    """Events of guests."""
 
     def setUp(self):
         super().setUp()
         self.changes = ChangedGuests()
-        self.heard = []
+        self.events = []
         self.made = self.connection()
         self.made.add_listener(self.changes.put)
-        self.made.add_listener(self.heard.append)
+        self.made.add_listener(self.events.append)
 
     def drain(self):
         while self.changes.take(0.05):
@@ -293,15 +293,15 @@ class EventsTest(ConnectionTestCase):
         dead = self.made.get()
         dead.defineXML(DOMAIN)
         self.drain()
-        self.assertEqual([None], [uuid for uuid in self.heard if not uuid])
+        self.assertEqual([None], [uuid for uuid in self.events if not uuid])
         self.useFixture(
             fixtures.MockPatchObject(dead, 'isAlive', lambda: False)
         )
         alive = self.made.get()
         self.assertIsNot(dead, alive)
         self.assertIn('is dead', self.log.output)
-        # Changes may have been missed, and it is heard again.
-        self.assertEqual(2, self.heard.count(None))
+        # Events may have been missed; the listener gets None again.
+        self.assertEqual(2, self.events.count(None))
         alive.defineXML(DOMAIN)
         self.assertEqual(UUID, self.changes.take(5))
 
@@ -353,7 +353,7 @@ class TranslateErrorsTest(ConnectionTestCase):
 
         def ask():
             with errors.translate_errors(UUID):
-                opened.lookupByName('nobody')
+                opened.lookupByName('unknown')
 
         error = self.assertRaises(exception.GuestFailed, ask)
         self.assertEqual(f'Instance {UUID}: Domain not found', str(error))
@@ -361,7 +361,7 @@ class TranslateErrorsTest(ConnectionTestCase):
     def test_gone_may_be_well(self):
         opened = self.connection().get()
         with errors.translate_errors(UUID, ignore_missing=True):
-            opened.lookupByName('nobody')
+            opened.lookupByName('unknown')
 
     def test_only_that(self):
         opened = self.connection().get()

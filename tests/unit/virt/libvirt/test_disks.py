@@ -404,7 +404,7 @@ class KeptTest(DisksTestCase):
 
 
 class FailureTest(DisksTestCase):
-    """What the system refuses is told in its words."""
+    """Errors have the text of the operating system."""
 
     def assert_fails(self, words, call, *args):
         error = self.assertRaises(exception.DiskFailed, call, *args)

@@ -110,8 +110,8 @@ class CallsTest(GuestsTestCase):
         self.uuids = [UUID[:-1] + str(number) for number in range(4)]
         for uuid in self.uuids:
             self.running(uuid)
-        self.heard, self.calls = [], []
-        self.connection.add_listener(self.heard.append)
+        self.events, self.calls = [], []
+        self.connection.add_listener(self.events.append)
         for name in (
             'virConnectGetAllDomainStats',
             'virConnectListAllDomains',
@@ -133,10 +133,10 @@ class CallsTest(GuestsTestCase):
         self.useFixture(fixtures.MockPatchObject(module, name, counted))
 
     def metadata_reads(self):
-        """Look at all guests once nothing is left to be heard of them."""
+        """Read all guests when no event is pending."""
         received = -1
-        while received != len(self.heard):
-            received = len(self.heard)
+        while received != len(self.events):
+            received = len(self.events)
             time.sleep(0.05)
         self.guests.guests()
         self.calls.clear()
@@ -352,13 +352,13 @@ class HostTest(GuestsTestCase):
     def test_events_of_a_libvirt_that_is_away(self):
         away = Connection('test:///no/such/file.xml')
         self.addCleanup(away.close)
-        deaf = host.Host(away, self.directory)
+        unreachable = host.Host(away, self.directory)
         for _ in range(3):
-            self.assertIsNone(deaf.next_event(0.01))
+            self.assertIsNone(unreachable.next_event(0.01))
         self.assertEqual(
             1, self.log.output.count('No events of guests arrive')
         )
-        self.assertRaises(exception.GuestFailed, deaf.inventory)
+        self.assertRaises(exception.GuestFailed, unreachable.inventory)
         self.assertRaises(
             exception.GuestFailed,
             Guests(away, self.disks, xml.PROFILES['test']).guests,

@@ -81,7 +81,7 @@ class NetworksTestCase(base.TestCase):
         networks.ensure_reservations(self.connection, uuid, nics)
 
     def foreign(self, **values):
-        """Let somebody else reserve an address."""
+        """Reserve an address as another process does."""
         text = ' '.join(f"{name}='{value}'" for name, value in values.items())
         self.network().update(
             libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
@@ -151,7 +151,7 @@ class ReservationsTest(NetworksTestCase):
 
     def test_those_of_others_are_left_alone(self):
         self.foreign(mac='52:54:00:00:00:01', name='printer', ip='10.0.0.5')
-        self.foreign(name='minova-nobody', ip='10.0.0.8')
+        self.foreign(name='minova-unknown', ip='10.0.0.8')
         self.refused('reserves 10.0.0.5 for 52:54:00:00:00:01', nic(5))
         self.refused('reserves 10.0.0.8 for another', nic(8))
         self.assertEqual(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wishes in a definition: every one of them, as libvirt's schema has it."""
+"""Each extra spec in a definition, valid in libvirt's schema."""
 
 import dataclasses
 from xml.etree import ElementTree
@@ -83,9 +83,9 @@ def requirements(texts, **more):
 
 def written(made, profile=QEMU):
     boot = None
-    wishes = xml.requirements_of(made)
-    if wishes.kernel_id is not None:
-        ramdisk = '/hosts/a/ramdisk' if wishes.ramdisk_id else None
+    requirements = xml.requirements_of(made)
+    if requirements.kernel_id is not None:
+        ramdisk = '/hosts/a/ramdisk' if requirements.ramdisk_id else None
         boot = xml_devices.DirectKernelBoot('/hosts/a/kernel', ramdisk)
     return xml.domain_xml(
         made, DISKS, profile, '/hosts/a/console', '127.0.0.1', boot
@@ -289,7 +289,7 @@ class AcceptedTest(base.TestCase):
         host = dataclasses.replace(QEMU, type='test', stats_period=10)
         for given, made in self.each():
             try:
-                # Looked at by libvirt's own schema, then by its parser.
+                # Validated by libvirt's own schema, then by its parser.
                 defined = self.libvirt.defineXMLFlags(
                     written(made, host), libvirt.VIR_DOMAIN_DEFINE_VALIDATE
                 )

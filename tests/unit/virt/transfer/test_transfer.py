@@ -407,7 +407,7 @@ class BrokenTest(TransferTestCase):
         next(go)
         next(go)
         self.restart()
-        # The new process knows of no plan, and says so; then anew.
+        # The new process has no manifest and says so; the sender restarts.
         error = self.assertRaises(exception.DiskFailed, list, go)
         self.assertIsInstance(error, exception.DiskTransferInterrupted)
         self.send('disk')
@@ -428,7 +428,7 @@ class TrustTest(TransferTestCase):
     """Who may do what."""
 
     def request(self, method, path, body=b'{}', token='secret', headers=None):
-        """Ask as anybody may; return status and answer."""
+        """Send an unauthenticated request; return status and answer."""
         context = certificate.client_context()
         connection = http.client.HTTPSConnection(
             '127.0.0.1', self.port, context=context
@@ -482,7 +482,7 @@ class TrustTest(TransferTestCase):
                 (UUID.replace('1', '2'), 'secret'),
             )
         }
-        # All are told the same, so nobody learns which guests there are.
+        # All get the same answer, which does not reveal the guests.
         ((status, _),) = answers
         self.assertEqual(403, status)
         self.assertEqual([], os.listdir(self.files()))

@@ -192,7 +192,7 @@ class RestartTest(EmbeddedTestCase):
             continue
         self.domain(self.a).suspend()
         self.assertEqual(UUID, self.a.next_event(5))
-        # Nobody has looked but for the event.
+        # Only the event has been read.
         self.restart()
         self.assertEqual(PowerState.PAUSED, self.a.guest(UUID).power)
 
@@ -228,18 +228,18 @@ class RestartTest(EmbeddedTestCase):
         self.running(OTHER)
         self.a.pause(OTHER)
         before = {uuid: self.a.guest(uuid) for uuid in (UUID, OTHER)}
-        self.check_death(
+        self.check_crash(
             before, lambda: {guest.uuid: guest for guest in self.a.guests()}
         )
         for uuid, guest in before.items():
-            self.check_death(guest, lambda uuid=uuid: self.a.guest(uuid))
-        self.check_death(None, lambda: self.a.power_off(UUID))
+            self.check_crash(guest, lambda uuid=uuid: self.a.guest(uuid))
+        self.check_crash(None, lambda: self.a.power_off(UUID))
         self.assertEqual(PowerState.SHUTDOWN, self.a.guest(UUID).power)
 
-    def check_death(self, before, look):
+    def check_crash(self, before, read):
         dead = self.a.connection.get()
         with fixtures.MockPatchObject(dead, 'isAlive', lambda: False):
-            self.assertEqual(before, look())
+            self.assertEqual(before, read())
         self.assertIsNot(dead, self.a.connection.get())
 
     def test_a_directory_that_was_moved(self):
@@ -257,7 +257,7 @@ class RestartTest(EmbeddedTestCase):
 
 
 class RefusedTest(EmbeddedTestCase):
-    """A guest that libvirt does not take back does not harm the others."""
+    """A guest that libvirt does not redefine does not affect the others."""
 
     def setUp(self):
         super().setUp()
@@ -396,7 +396,7 @@ class DiskTroubleTest(EmbeddedTestCase):
             )
             self.assertIn('No space left', str(error))
             self.assertRaises(exception.GuestFailed, self.a.guest, UUID)
-        # It does run, and that is written down by whoever looks next.
+        # The guest runs; the next read stores that.
         self.assertEqual(PowerState.RUNNING, self.a.guest(UUID).power)
         self.restart()
         self.assertEqual(PowerState.RUNNING, self.a.guest(UUID).power)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An embedded host is killed at every point of everything it does.
 
-Each story is run again and again, and ended at its first effect on the file
+Each scenario runs repeatedly, and ends at its first effect on the file
 system, at its second, and so on, until it ends by itself. What libvirt had is
 gone each time with the process. After each crash a new process must find all
 in order, and the same call must then do what is missing and leave nothing of
@@ -131,7 +131,7 @@ class CrashTestCase(base.TestCase):
         ]
 
     def assert_in_order(self):
-        """What holds at every instant, whoever died."""
+        """The conditions at every instant, after any crash."""
         running = []
         for host, driver in self.drivers.items():
             guest = driver.guest(UUID)
@@ -152,7 +152,7 @@ class CrashTestCase(base.TestCase):
         return running
 
     def kill_everywhere(self, before, call, after, crashed=None):
-        """Run a story until nothing is left in it to be killed at."""
+        """Run a scenario with a crash at each effect until it completes."""
         for number in range(200):
             before()
             killer = CrashPoint(number)
@@ -394,7 +394,7 @@ class LiveMigrationCrashTest(CrashTestCase):
         self.assertEqual('token', self.rig.read('b', UUID))
 
     def assert_somewhere(self):
-        """It runs at one of them, or is about to be told to the other."""
+        """The guest runs on one host, or is about to arrive on the other."""
         self.assertEqual(1, len(self.assert_in_order()))
 
     def test_the_switch_at_the_source(self):
@@ -408,7 +408,7 @@ class LiveMigrationCrashTest(CrashTestCase):
     def test_the_switch_at_the_destination(self):
         for number in range(200):
             self.start_migration()
-            # Nobody runs the source now.
+            # The source has no process now.
             self.rig.crash(self.a)
             killer = CrashPoint(number)
             with killer.at_work():

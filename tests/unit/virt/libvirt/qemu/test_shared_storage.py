@@ -19,7 +19,7 @@ class SharingTest(base.TestCase):
         a, b = (SharedStorage(self.folder('x'), name) for name in 'ab')
         self.assertTrue(a.has_probe(b.write_probe()))
         self.assertTrue(b.has_probe(a.write_probe()))
-        # Once more it is the same word, whoever asks meanwhile.
+        # The token stays the same, whichever host asks meanwhile.
         self.assertEqual(b.write_probe(), b.write_probe())
 
     def test_another_one(self):
