@@ -5,12 +5,11 @@ The master process opens the socket, so that a used port is an error at the
 start and several workers can share the socket.
 """
 
-from collections.abc import Callable
 import contextlib
 import ctypes
 import socket
 import struct
-from typing import Any
+from wsgiref.types import WSGIApplication
 
 from waitress import server as waitress_server
 from waitress import wasyncore
@@ -96,13 +95,13 @@ class HttpServer:
 
     def __init__(
         self,
-        application: Callable[..., Any],
+        application: WSGIApplication,
         sock: socket.socket,
         threads: int,
         max_request_body_size: int,
     ) -> None:
         """Reject a body over ``max_request_body_size`` bytes with a 413."""
-        self._channels: dict[int, Any] = {}
+        self._channels: dict[int, wasyncore.dispatcher] = {}
         self._server = waitress_server.create_server(
             application,
             map=self._channels,

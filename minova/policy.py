@@ -8,7 +8,6 @@ caller's project, or all if ``context_is_admin`` holds.
 """
 
 from collections.abc import Mapping
-from typing import Any
 from typing import Final
 
 from oslo_config import cfg
@@ -158,7 +157,7 @@ _RULES: Final = (
 _DEFAULTS: Final = {row[0]: row[1] for row in _RULES}
 
 
-def _operation(request: str) -> Any:
+def _operation(request: str) -> policy.Operation:
     method, _, path = request.partition(' ')
     return {'method': method, 'path': path}
 
@@ -184,10 +183,10 @@ class Policy:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(list_rules())
         self._enforcer.load_rules()
-        self._cache: dict[tuple[Any, ...], bool] = {}
+        self._cache: dict[tuple[object, ...], bool] = {}
         self._cache_expires = clock.monotonic() + _CACHE_SECONDS
 
-    def is_admin(self, creds: Mapping[str, Any]) -> bool:
+    def is_admin(self, creds: Mapping[str, object]) -> bool:
         """Tell whether a caller is an administrator.
 
         ``creds`` has user_id, project_id, roles and every other value that a
@@ -238,8 +237,8 @@ class Policy:
     def _authorize(
         self,
         rule: str,
-        creds: Mapping[str, Any],
-        target: Mapping[str, Any],
+        creds: Mapping[str, object],
+        target: Mapping[str, object],
     ) -> bool:
         now = clock.monotonic()
         if now > self._cache_expires or len(self._cache) > _CACHE_MAX_ENTRIES:

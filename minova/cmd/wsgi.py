@@ -7,12 +7,12 @@ server that forks after loading shares none between its workers. While the
 database is unavailable requests fail with 503; each request tries again.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 import functools
 import json
 import os
-from typing import Any
+from wsgiref.types import StartResponse
+from wsgiref.types import WSGIEnvironment
 
 from oslo_log import log as logging
 
@@ -37,7 +37,7 @@ _application: auth.Application | None = None
 
 
 def application(
-    environ: dict[str, Any], start_response: Callable[..., Any]
+    environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
     """Handle one request."""
     try:
@@ -48,7 +48,7 @@ def application(
     return made(environ, start_response)
 
 
-def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _unavailable(start_response: StartResponse) -> Iterable[bytes]:
     text = 'The service is starting. Try again later.'
     body = json.dumps(errors.error_body(503, text)).encode()
     start_response(
