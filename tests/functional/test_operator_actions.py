@@ -339,7 +339,9 @@ class AbandonTest(OperatorActionsTestCase):
         self.assertIsNotNone(
             self.cloud.world.get_disks('a', uuid, retained=True)
         )
-        self.assertIn('which is in error: left', self.log.output)
+        self.assertIn(
+            'it is not known which host has the newest disk', self.log.output
+        )
         # The delete removes it from both hosts; from b when b returns.
         self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
         self.cloud.start_compute('b')
