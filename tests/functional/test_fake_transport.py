@@ -112,4 +112,4 @@ class FakeTransportTest(base.TestCase):
         self.cloud.world.inject_fault('b', 'pre_live_migration')
         self.cloud.begin('live_migrate', uuid)
         self.assert_at_rest(uuid, states.ACTIVE, 'a')
-        self.assertIn('ordered by a test', self.cloud.fault(uuid)['message'])
+        self.assertIn('injected fault', self.cloud.fault(uuid)['message'])

@@ -98,7 +98,7 @@ class WrongConfigurationTest(base.TestCase):
         (
             'compute',
             {'image': _EMBEDDED, 'libvirt': {'connection_uri': 'test:///x'}},
-            '[libvirt] connection_uri is test:///x.',
+            '[libvirt] connection_uri = test:///x is not supported',
         ),
         (
             'compute',
@@ -106,7 +106,7 @@ class WrongConfigurationTest(base.TestCase):
                 'image': {'service': 'glance'},
                 'compute': {'compute_driver': 'fake'},
             },
-            '[image] auth_type is not set; images come from Glance',
+            '[image] auth_type is not set; set it',
         ),
     )
 
@@ -349,7 +349,8 @@ class WaitingTest(base.TestCase):
             wait=False,
             fake={'directory': os.path.join(path, 'fake')},
         )
-        service.wait_for(f"cannot start: [Errno 20] Not a directory: '{path}")
+        service.wait_for('minova-compute cannot start; restarting the worker')
+        service.wait_for(f"[Errno 20] Not a directory: '{path}")
         self.assertNotIn('Traceback', service.log_text())
         os.unlink(path)
         service.wait_for('the queue has no consumer')
