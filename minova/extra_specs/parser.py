@@ -95,8 +95,8 @@ class ParseResult(NamedTuple):
 
 
 def parse(
-    extra_specs: Mapping[str, Any],
-    properties: Mapping[str, Any],
+    extra_specs: Mapping[str, object],
+    properties: Mapping[str, object],
     vcpus: int,
     memory_mb: int,
 ) -> ParseResult:
@@ -127,8 +127,8 @@ def parse(
 
 
 def validate(
-    extra_specs: Mapping[str, Any],
-    properties: Mapping[str, Any],
+    extra_specs: Mapping[str, object],
+    properties: Mapping[str, object],
     vcpus: int,
     memory_mb: int,
 ) -> GuestRequirements:
@@ -139,7 +139,7 @@ def validate(
     return found.requirements
 
 
-def validate_extra_specs(extra_specs: Mapping[str, Any]) -> None:
+def validate_extra_specs(extra_specs: Mapping[str, object]) -> None:
     """Raise InvalidInput for extra specs that are invalid in every flavor.
 
     Checks each extra spec by itself.

@@ -8,7 +8,6 @@ translates libvirt's errors, ``events`` runs the event loop.
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-from typing import Any
 
 import libvirt
 from oslo_log import log as logging
@@ -61,7 +60,7 @@ class Connection:
         """
         self._listeners.append(listener)
 
-    def get(self) -> Any:
+    def get(self) -> libvirt.virConnect:
         """Return libvirt's connection; reopen it when it is dead.
 
         Raises GuestFailed when libvirt does not answer within ``[libvirt]
@@ -110,7 +109,7 @@ class Connection:
         return self._attempt
 
     @contextlib.contextmanager
-    def dedicated(self) -> Iterator[Any]:
+    def dedicated(self) -> Iterator[libvirt.virConnect]:
         """Open another connection for one call that may take very long.
 
         libvirtd processes few calls of one connection at a time: five, unless
@@ -144,7 +143,7 @@ class Connection:
                 self._in_loop = False
                 event_loop.release()
 
-    def _subscribe(self, opened: Any) -> list[int]:
+    def _subscribe(self, opened: libvirt.virConnect) -> list[int]:
         _keep_alive(opened)
         callbacks = [
             opened.domainEventRegisterAny(None, kind, callback, None)
@@ -159,7 +158,12 @@ class Connection:
                 self._notify(domain.UUIDString())
         return callbacks
 
-    def _on_change(self, opened: Any, domain: Any, *details: Any) -> None:
+    def _on_change(
+        self,
+        opened: libvirt.virConnect,
+        domain: libvirt.virDomain,
+        *details: object,
+    ) -> None:
         self._notify(domain.UUIDString())
 
     def _notify(self, uuid: str | None) -> None:
@@ -172,7 +176,7 @@ class Connection:
             current.close()
 
 
-def _keep_alive(opened: Any) -> list[int]:
+def _keep_alive(opened: libvirt.virConnect) -> list[int]:
     with contextlib.suppress(libvirt.libvirtError):
         # The test driver runs in this process and has no keepalive.
         opened.setKeepAlive(*_KEEPALIVE)

@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 import contextlib
-from typing import Any
 
 import libvirt
 from oslo_log import log as logging
@@ -19,7 +18,9 @@ LOG = logging.getLogger(__name__)
 class OpenConnection:
     """An open connection and the callbacks registered with it."""
 
-    def __init__(self, connection: Any, callbacks: list[int]) -> None:
+    def __init__(
+        self, connection: libvirt.virConnect, callbacks: list[int]
+    ) -> None:
         self.connection = connection
         self._callbacks = callbacks
 
@@ -49,7 +50,9 @@ class ConnectionAttempt:
     registered.
     """
 
-    def __init__(self, uri: str, setup: Callable[[Any], list[int]]) -> None:
+    def __init__(
+        self, uri: str, setup: Callable[[libvirt.virConnect], list[int]]
+    ) -> None:
         self._uri = uri
         self._setup = setup
         self._guard = clock.lock()

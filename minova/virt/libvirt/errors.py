@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 import contextlib
-from typing import Any
 
 import libvirt
 
@@ -43,13 +42,15 @@ def translate_errors(
         raise guest_failed(uuid, error) from error
 
 
-def lookup_domain(opened: Any, uuid: str) -> Any:
+def lookup_domain(
+    conn: libvirt.virConnect, uuid: str
+) -> libvirt.virDomain | None:
     """Return libvirt's domain of a guest, None when it is unknown.
 
     Raises GuestFailed.
     """
     try:
-        return opened.lookupByUUIDString(uuid)
+        return conn.lookupByUUIDString(uuid)
     except libvirt.libvirtError as error:
         if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
             return None

@@ -6,7 +6,6 @@ thread of the process runs the loop while a connection is open.
 """
 
 import queue
-from typing import Any
 
 import libvirt
 from oslo_log import log as logging
@@ -68,7 +67,7 @@ def _noop(timer: int, opaque: object) -> None:
     """Wake the loop."""
 
 
-def _log_error(context: object, error: Any) -> None:
+def _log_error(context: object, error: object) -> None:
     """Log an error that libvirt also raises to its caller."""
     LOG.debug('libvirt: %s', error)
 

@@ -7,7 +7,6 @@ the guests, until libvirt reports a change.
 """
 
 import contextlib
-from typing import Any
 from typing import Protocol
 
 import libvirt
@@ -137,7 +136,9 @@ class Guests:
     def guest(self, uuid: str) -> Guest | None:
         """Return one guest; read its metadata from libvirt."""
         domain = self.find(uuid)
-        metadata = None if domain is None else self._read_metadata(domain)
+        if domain is None:
+            return None
+        metadata = self._read_metadata(domain)
         if metadata is None:
             return None
         try:
@@ -148,11 +149,11 @@ class Guests:
                 return None
             raise guest_failed(uuid, error) from error
 
-    def find(self, uuid: str) -> Any:
+    def find(self, uuid: str) -> libvirt.virDomain | None:
         """Return libvirt's domain, None when it is unknown."""
         return lookup_domain(self._connection.get(), uuid)
 
-    def require(self, uuid: str) -> Any:
+    def require(self, uuid: str) -> libvirt.virDomain:
         """Return libvirt's domain; GuestFailed when it is unknown."""
         domain = self.find(uuid)
         if domain is None:
@@ -163,7 +164,9 @@ class Guests:
 
     # -- metadata ------------------------------------------------------------
 
-    def _read_metadata(self, domain: Any) -> xml.GuestMetadata | None:
+    def _read_metadata(
+        self, domain: libvirt.virDomain
+    ) -> xml.GuestMetadata | None:
         """Read the metadata of a guest; None when the guest is gone."""
         uuid = domain.UUIDString()
         heard = self._change_count
@@ -216,7 +219,9 @@ class Guests:
                 self._update_running_metadata(domain, spec)
         self._invalidate(spec.uuid)
 
-    def _update_running_metadata(self, domain: Any, spec: GuestSpec) -> None:
+    def _update_running_metadata(
+        self, domain: libvirt.virDomain, spec: GuestSpec
+    ) -> None:
         try:
             with self.dedicated(domain) as dom:
                 dom.setMetadata(
@@ -298,7 +303,7 @@ class Guests:
             reason='the guest is off and its memory is not saved',
         )
 
-    def _managed_save(self, domain: Any) -> None:
+    def _managed_save(self, domain: libvirt.virDomain) -> None:
         """Save the memory of a domain that is on, and end it."""
         try:
             with self.dedicated(domain) as dom:
@@ -333,7 +338,11 @@ class Guests:
                 self._resume_domain(domain)
 
     def _needs_transition(
-        self, domain: Any, uuid: str, before: PowerState, after: PowerState
+        self,
+        domain: libvirt.virDomain,
+        uuid: str,
+        before: PowerState,
+        after: PowerState,
     ) -> bool:
         """Return whether the power has to change; reject other states."""
         with translate_errors(uuid):
@@ -357,7 +366,9 @@ class Guests:
 
     # -- calls that wait for a hypervisor ------------------------------------
 
-    def dedicated(self, domain: Any) -> contextlib.AbstractContextManager[Any]:
+    def dedicated(
+        self, domain: libvirt.virDomain
+    ) -> contextlib.AbstractContextManager[libvirt.virDomain]:
         """Return a domain for one call that takes long or may hang.
 
         Every call that makes a hypervisor act may hang. Here there is no
@@ -365,15 +376,15 @@ class Guests:
         """
         return contextlib.nullcontext(domain)
 
-    def _create_domain(self, domain: Any) -> None:
+    def _create_domain(self, domain: libvirt.virDomain) -> None:
         with self.dedicated(domain) as dom:
             dom.create()
 
-    def _resume_domain(self, domain: Any) -> None:
+    def _resume_domain(self, domain: libvirt.virDomain) -> None:
         with self.dedicated(domain) as dom:
             dom.resume()
 
-    def _destroy_domain(self, domain: Any) -> None:
+    def _destroy_domain(self, domain: libvirt.virDomain) -> None:
         """Destroy a domain that is on."""
         if not domain.isActive():
             return
@@ -387,7 +398,10 @@ class Guests:
 
 
 def _guest(
-    domain: Any, state: int, reason: int, metadata: xml.GuestMetadata
+    domain: libvirt.virDomain,
+    state: int,
+    reason: int,
+    metadata: xml.GuestMetadata,
 ) -> Guest:
     power = _POWER_STATES.get(state, PowerState.NOSTATE)
     on = power in (PowerState.RUNNING, PowerState.PAUSED, PowerState.SUSPENDED)
@@ -410,6 +424,6 @@ def _guest(
     )
 
 
-def _power(domain: Any) -> PowerState:
+def _power(domain: libvirt.virDomain) -> PowerState:
     state, _ = domain.state()
     return _POWER_STATES.get(state, PowerState.NOSTATE)

@@ -74,10 +74,10 @@ class Host:
 
     # -- what kinds of hosts answer differently ------------------------------
 
-    def _hostname(self, conn: Any) -> str:
+    def _hostname(self, conn: libvirt.virConnect) -> str:
         return str(conn.getHostname())
 
-    def _version(self, conn: Any) -> int:
+    def _version(self, conn: libvirt.virConnect) -> int:
         """Return the hypervisor's version, which limits migrations."""
         return int(conn.getVersion())
 

@@ -74,7 +74,7 @@ class Reservation(NamedTuple):
 class NetworkConfig(NamedTuple):
     """The live or the persistent configuration of a network."""
 
-    network: Any
+    network: libvirt.virNetwork
     #: The flags to read and to change the configuration.
     read_flags: int
     update_flags: int
@@ -109,7 +109,7 @@ class NetworkConfig(NamedTuple):
         )
 
 
-def network_configs(network: Any) -> list[NetworkConfig]:
+def network_configs(network: libvirt.virNetwork) -> list[NetworkConfig]:
     """Return the configurations of a network: one or two."""
     found = []
     if network.isActive():
@@ -198,7 +198,7 @@ def _require_bridges(
 # -- networks of libvirt -----------------------------------------------------
 
 
-def _networks(connection: Connection) -> list[Any]:
+def _networks(connection: Connection) -> list[libvirt.virNetwork]:
     try:
         return list(connection.get().listAllNetworks())
     except libvirt.libvirtError as error:
@@ -213,7 +213,9 @@ def _all_configs(connection: Connection) -> Iterator[NetworkConfig]:
         yield from network_configs(network)
 
 
-def _network(conn: Any, uuid: str, name: str) -> Any:
+def _network(
+    conn: libvirt.virConnect, uuid: str, name: str
+) -> libvirt.virNetwork:
     """Return a network that is active."""
     try:
         network = conn.networkLookupByName(name)
@@ -236,7 +238,7 @@ def _network(conn: Any, uuid: str, name: str) -> Any:
 
 
 def _required_reservations(
-    network: Any, uuid: str, nic: Nic
+    network: libvirt.virNetwork, uuid: str, nic: Nic
 ) -> Iterator[Reservation]:
     """Yield the reservations that a nic needs."""
     root = ElementTree.fromstring(network.XMLDesc())  # noqa: S314

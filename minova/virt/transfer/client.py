@@ -18,6 +18,7 @@ from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
 from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
+from minova.virt.transfer.receiver import Manifest
 
 #: Seconds to connect, and to wait for a response.
 _CONNECT_TIMEOUT = 10.0
@@ -89,10 +90,12 @@ class ReceiverClient:
 
     # -- requests ------------------------------------------------------------
 
-    def send_manifest(self, manifest: dict[str, Any]) -> bool:
+    def send_manifest(self, manifest: Manifest) -> bool:
         """Send the manifest; return whether all files have arrived before."""
         return bool(
-            self._request('PUT', '', orjson.dumps(manifest))['arrived']
+            self._request('PUT', '', orjson.dumps(manifest.as_dict()))[
+                'arrived'
+            ]
         )
 
     def compare(self, path: str, first: int, digests: list[str]) -> list[int]:

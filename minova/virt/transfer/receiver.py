@@ -14,6 +14,7 @@ The set of verified blocks is kept in memory. After a restart the source
 compares all blocks again.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import errno
@@ -88,7 +89,7 @@ class Manifest:
                 )
         return manifest
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the form that ``parse`` reads."""
         return dataclasses.asdict(self)
 
@@ -129,11 +130,10 @@ class Receiver:
 
     # -- the manifest ------------------------------------------------------
 
-    def accept_manifest(self, form: Any) -> dict[str, Any]:
+    def accept_manifest(self, manifest: Manifest) -> bool:
         """Create the files; return whether all have arrived before."""
-        manifest = Manifest.parse(form)
         if not manifest.shared and not os.path.isdir(self._files):
-            return {'arrived': True}
+            return True
         self._verified.clear()
         if not manifest.shared:
             for name in os.listdir(self._files):
@@ -144,7 +144,7 @@ class Receiver:
         for name, size in manifest.bases.items():
             self._make_base(name, size)
         self._manifest = manifest
-        return {'arrived': False}
+        return False
 
     def _make_base(self, name: str, size: int) -> None:
         path = self._storage.base_path(name)
@@ -186,18 +186,14 @@ class Receiver:
 
     # -- the blocks ----------------------------------------------------------
 
-    def compare(self, kind: str, name: str, form: Any) -> dict[str, Any]:
+    def compare(
+        self, kind: str, name: str, first: int, wanted: list[str]
+    ) -> list[int]:
         """Return the numbers of the blocks that differ from the source's.
 
         Written blocks are synced to the disk before they are compared.
         """
         path, size, writable = self._locate(kind, name)
-        try:
-            first, wanted = int(form['first']), list(form['digests'])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RequestRejected(
-                400, f'invalid digests: {error!r}'
-            ) from error
         if first < 0 or not 0 < len(wanted) <= MAX_DIGESTS:
             raise RequestRejected(
                 400, f'{len(wanted)} digests from block {first} are invalid'
@@ -225,11 +221,11 @@ class Receiver:
         own = self._verified.setdefault(path, set())
         own.update(range(first, first + len(wanted)))
         own.difference_update(differ)
-        return {'differ': differ}
+        return differ
 
     def write(
         self, kind: str, name: str, number: int, cells: int, body: bytes
-    ) -> dict[str, Any]:
+    ) -> None:
         """Write a block."""
         path, size, writable = self._locate(kind, name)
         if not 0 <= number < blocks.count_blocks(size):
@@ -243,15 +239,14 @@ class Receiver:
         if not writable:
             # Another transfer completed the base meanwhile; the source
             # compares it again.
-            return {}
+            return
         self._verified.get(path, set()).discard(number)
         with open(path, 'r+b') as file:
             blocks.write_block(file.fileno(), number, block)
-        return {}
 
     # -- the commit ----------------------------------------------------------
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> list[str]:
         """Commit the files, or return those that must be compared first."""
         manifest = self._require_manifest()
         missing = [
@@ -272,7 +267,7 @@ class Receiver:
             ]
         if not missing:
             self._storage.commit(self._uuid, manifest)
-        return {'missing': missing}
+        return missing
 
     def _is_verified(self, kind: str, name: str) -> bool:
         path, size, _ = self._locate(kind, name)
@@ -337,7 +332,7 @@ class Receivers:
         self._receivers: dict[str, Receiver] = {}
 
     @contextlib.contextmanager
-    def authorize(self, uuid: str, token: str) -> Any:
+    def authorize(self, uuid: str, token: str) -> Iterator[Receiver]:
         """Yield the receiver of a guest, locked.
 
         Raises RequestRejected for a wrong token, which does not reveal whether

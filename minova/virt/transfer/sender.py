@@ -100,7 +100,7 @@ class _Sender:
             self._file_set.overlays,
             self._file_set.shared,
         )
-        self._received = self._client.send_manifest(manifest.as_dict())
+        self._received = self._client.send_manifest(manifest)
 
     def send(self) -> Iterator[TransferProgress]:
         """Send what is missing."""

@@ -20,6 +20,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova.virt.transfer import blocks
+from minova.virt.transfer.receiver import Manifest
 from minova.virt.transfer.receiver import Receivers
 from minova.virt.transfer.receiver import ReceiverStorage
 from minova.virt.transfer.receiver import RequestRejected
@@ -171,7 +172,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     wbufsize = -1
     server: TransferServer  # type: ignore[assignment]
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         # The base class writes to stderr. No header is logged.
         LOG.debug('%s: %s', self.client_address[0], format % args)
 
@@ -224,21 +225,32 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 return name, match.groupdict()
         raise RequestRejected(404, 'unknown request')
 
-    def _dispatch(self, body: bytes) -> Any:
+    def _dispatch(self, body: bytes) -> dict[str, object]:
         name, given = self._route()
         scheme, _, token = self.headers.get('Authorization', '').partition(' ')
         if scheme != 'Bearer':
             raise RequestRejected(403, 'the request has no token')
         with self.server.receivers.authorize(given['uuid'], token) as receiver:
             if name == 'accept_manifest':
-                return receiver.accept_manifest(_json(body))
+                manifest = Manifest.parse(_json(body))
+                return {'arrived': receiver.accept_manifest(manifest)}
             if name == 'finish':
-                return receiver.finish()
+                return {'missing': receiver.finish()}
             kind, file = given['kind'], given['name']
             if name == 'compare':
-                return receiver.compare(kind, file, _json(body))
+                first, digests = _digests(_json(body))
+                differ = receiver.compare(kind, file, first, digests)
+                return {'differ': differ}
             number, cells = int(given['number']), int(given['cells'], 16)
-            return receiver.write(kind, file, number, cells, body)
+            receiver.write(kind, file, number, cells, body)
+            return {}
+
+
+def _digests(form: Any) -> tuple[int, list[str]]:
+    try:
+        return int(form['first']), [str(one) for one in form['digests']]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestRejected(400, f'invalid digests: {error!r}') from error
 
 
 def _json(body: bytes) -> Any:
@@ -248,5 +260,5 @@ def _json(body: bytes) -> Any:
         raise RequestRejected(400, f'the body is not JSON: {error}') from error
 
 
-def _error(error: Exception) -> dict[str, str]:
+def _error(error: Exception) -> dict[str, object]:
     return {'error': str(error)}

@@ -15,7 +15,6 @@ next access to the guest defines the domain.
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-from typing import Any
 
 import libvirt
 from oslo_log import log as logging
@@ -136,7 +135,7 @@ class EmbeddedGuests:
 
     def _definition(self, uuid: str) -> str:
         with translate_errors(uuid):
-            text = self._domains.find(uuid).XMLDesc(
+            text = self._domains.require(uuid).XMLDesc(
                 libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
             )
         return str(text)
@@ -157,7 +156,7 @@ class EmbeddedGuests:
             self._record_as_off(uuid, record, str(error))
 
     def _define_from_record(
-        self, conn: Any, uuid: str, record: Record
+        self, conn: libvirt.virConnect, uuid: str, record: Record
     ) -> None:
         """Define the domain of a record that has none."""
         home = self._store.host_directory(self._host)

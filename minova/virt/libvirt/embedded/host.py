@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An embedded host; the configuration sets its sizes."""
 
-from typing import Any
+import libvirt
 
 from minova import clock
 from minova.conf import CONF
@@ -47,11 +47,11 @@ class EmbeddedHost(Host):
         super().close()
         self._host_lock.release()
 
-    def _hostname(self, conn: Any) -> str:
+    def _hostname(self, conn: libvirt.virConnect) -> str:
         # libvirt reports the machine's name, which the hosts share.
         return self._host
 
-    def _version(self, conn: Any) -> int:
+    def _version(self, conn: libvirt.virConnect) -> int:
         # The version of the test driver itself is always 2.
         return int(conn.getLibVersion())
 

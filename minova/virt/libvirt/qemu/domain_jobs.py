@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The job that libvirt runs for a domain, if it is a migration."""
 
-from typing import Any
 from typing import Final
 
 import libvirt
@@ -18,7 +17,9 @@ _UNDER_WAY: Final = (
 )
 
 
-def migration_job_status(uuid: str, domain: Any) -> MigrationStatus | None:
+def migration_job_status(
+    uuid: str, domain: libvirt.virDomain
+) -> MigrationStatus | None:
     """Return the progress of an outgoing migration, None without one."""
     stats = _job_stats(uuid, domain)
     # Other jobs, such as managedSave, have another operation.
@@ -40,10 +41,10 @@ def migration_job_status(uuid: str, domain: Any) -> MigrationStatus | None:
     )
 
 
-def _job_stats(uuid: str, domain: Any) -> dict[str, Any]:
+def _job_stats(uuid: str, domain: libvirt.virDomain) -> dict[str, int]:
     """Return the statistics of a domain's job, {} for one that is off."""
     try:
-        stats: dict[str, Any] = domain.jobStats()
+        stats: dict[str, int] = domain.jobStats()
     except libvirt.libvirtError as error:
         if has_error_code(
             error,

@@ -3,7 +3,8 @@
 
 from collections.abc import Iterator
 import contextlib
-from typing import Any
+
+import libvirt
 
 from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
@@ -42,7 +43,9 @@ class QemuGuests(Guests):
         super().define(spec)
 
     @contextlib.contextmanager
-    def dedicated(self, domain: Any) -> Iterator[Any]:
+    def dedicated(
+        self, domain: libvirt.virDomain
+    ) -> Iterator[libvirt.virDomain]:
         """Yield the domain on a connection of its own."""
         with self._connection.dedicated() as conn:
             yield conn.lookupByUUIDString(domain.UUIDString())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QEMU host."""
 
-from typing import Any
+import libvirt
 
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.host import Host
@@ -24,5 +24,5 @@ class QemuHost(Host):
         super().close()
         self._disks.close()
 
-    def _version(self, conn: Any) -> int:
+    def _version(self, conn: libvirt.virConnect) -> int:
         return self._config.qemu_version(conn)

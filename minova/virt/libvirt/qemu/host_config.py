@@ -3,8 +3,9 @@
 
 import dataclasses
 import os
-from typing import Any
 from xml.etree import ElementTree
+
+import libvirt
 
 from minova.conf import CONF
 from minova.virt import qemu_version
@@ -29,7 +30,7 @@ class HostConfig:
     #: '' for libvirt's choice.
     emulator: str
 
-    def qemu_version(self, conn: Any) -> int:
+    def qemu_version(self, conn: libvirt.virConnect) -> int:
         """Return the version of the QEMU of new guests.
 
         It counts as in ``virt.qemu_version``. Without a configured emulator

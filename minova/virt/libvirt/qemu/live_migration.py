@@ -10,7 +10,6 @@ waits for libvirt's result.
 
 import dataclasses
 import os
-from typing import Any
 from typing import Final
 
 import libvirt
@@ -151,7 +150,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         self,
         uuid: str,
         uri: str,
-        params: dict[str, Any],
+        params: dict[str, str | int],
         flags: int,
         job: _MigrationJob,
     ) -> None:
@@ -171,8 +170,11 @@ class QemuLiveMigration(LiveMigrationChecks):
             job.final_status = MigrationStatus('completed')
 
     def _migrate_params(
-        self, domain: Any, qemu: QemuMigrateData, block_migration: bool
-    ) -> dict[str, Any]:
+        self,
+        domain: libvirt.virDomain,
+        qemu: QemuMigrateData,
+        block_migration: bool,
+    ) -> dict[str, str | int]:
         dest = qemu.destination
         path_map = {
             self._config.instances_path: dest.instances_path,
@@ -191,7 +193,7 @@ class QemuLiveMigration(LiveMigrationChecks):
                 | libvirt.VIR_DOMAIN_XML_INACTIVE,
             )
         )
-        params: dict[str, Any] = {
+        params: dict[str, str | int] = {
             libvirt.VIR_MIGRATE_PARAM_DEST_XML: running,
             libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: persistent,
             libvirt.VIR_MIGRATE_PARAM_URI: f'tcp://{dest.inbound_address}',

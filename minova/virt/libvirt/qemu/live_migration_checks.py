@@ -231,7 +231,7 @@ def _failures_as_check_errors() -> Iterator[None]:
 
 
 def _disks_to_copy(
-    domain: Any, running: ElementTree.Element
+    domain: libvirt.virDomain, running: ElementTree.Element
 ) -> list[MigrateDisk]:
     """Return the disks that the guest can write to."""
     found = []

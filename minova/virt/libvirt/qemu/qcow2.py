@@ -8,7 +8,8 @@ swap disks are sparse raw files, formatted with a file system or as swap.
 
 from collections.abc import Mapping
 import os
-from typing import Any
+from typing import NotRequired
+from typing import TypedDict
 
 import orjson
 from oslo_concurrency import processutils
@@ -24,6 +25,19 @@ BOOT_DISKS = ('disk', RESCUE_DISK)
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
 #: Limits for qemu-img on a user's file, enough for real images.
 _LIMITS = processutils.ProcessLimits(cpu_time=30, address_space=1 << 30)
+
+#: The parts of qemu-img's description that are used; qemu-img omits the names
+#: of backing files that a file does not have.
+ImageInfo = TypedDict(
+    'ImageInfo',
+    {
+        'format': str,
+        'virtual-size': int,
+        'backing-filename': NotRequired[str],
+        'full-backing-filename': NotRequired[str],
+        'backing-filename-format': NotRequired[str],
+    },
+)
 
 
 class OverlayBackend:
@@ -95,7 +109,7 @@ def make_overlay(
     _sync(path)
 
 
-def image_format(image_meta: Mapping[str, Any]) -> str:
+def image_format(image_meta: Mapping[str, object]) -> str:
     """Return QEMU's name for the format of an image.
 
     The image service names the format, never the file: a guest could write a
@@ -115,28 +129,27 @@ def virtual_size(path: str, image_format: str) -> int:
     return int(image_info(path, image_format)['virtual-size'])
 
 
-def image_info(path: str, image_format: str) -> dict[str, Any]:
+def image_info(path: str, image_format: str) -> ImageInfo:
     """Return qemu-img's description of a file, which may be in use."""
-    found: dict[str, Any] = _qemu_img_info(path, image_format)
+    found: ImageInfo = orjson.loads(_qemu_img_info(path, image_format))
     return found
 
 
-def backing_chain(path: str) -> list[dict[str, Any]]:
+def backing_chain(path: str) -> list[ImageInfo]:
     """Return the descriptions of a qcow2 file and all its backing files."""
-    found: list[dict[str, Any]] = _qemu_img_info(
-        path, 'qcow2', '--backing-chain'
+    found: list[ImageInfo] = orjson.loads(
+        _qemu_img_info(path, 'qcow2', '--backing-chain')
     )
     return found
 
 
-def _qemu_img_info(path: str, image_format: str, *words: str) -> Any:
-    said = run(
+def _qemu_img_info(path: str, image_format: str, *words: str) -> bytes:
+    return run(
         *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),
         *words,
         path,
         limits=_LIMITS,
     )
-    return orjson.loads(said)
 
 
 def _sync(path: str) -> None:

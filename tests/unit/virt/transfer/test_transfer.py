@@ -339,8 +339,8 @@ class BrokenTest(TransferTestCase):
         self.file('disk', (0, b'x' * MIB))
         transfer_ticket = self.create_ticket()
         with sender.ReceiverClient(UUID, transfer_ticket) as link:
-            plan = receiver.Manifest({'disk': MIB}, {}, {}, False).as_dict()
-            link.send_manifest(plan)
+            manifest = receiver.Manifest({'disk': MIB}, {}, {}, False)
+            link.send_manifest(manifest)
             self.assertEqual(['files/disk'], link.finish())
             own = [blocks.digest(b'x' * MIB)]
             self.assertEqual([0], link.compare('files/disk', 0, own))
@@ -576,7 +576,12 @@ class TrustTest(TransferTestCase):
             ('POST', compare, b'{"first": -1, "digests": ["x"]}', 400),
             ('POST', compare, b'{"first": 0, "digests": []}', 400),
             ('POST', compare, b'{"first": 9, "digests": ["x"]}', 400),
-            ('POST', compare.replace('disk', 'swap'), b'{}', 404),
+            (
+                'POST',
+                compare.replace('disk', 'swap'),
+                b'{"first": 0, "digests": ["x"]}',
+                404,
+            ),
             ('PUT', f'{block}/7?cells=1', b'12345', 400),
             ('PUT', f'{block}/0?cells=1', b'1234', 400),
             ('PUT', f'{block}/0', b'12345', 404),
