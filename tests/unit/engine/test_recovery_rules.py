@@ -12,6 +12,7 @@ from minova.engine import recovery_rules
 from minova.engine.recovery_rules import AtDeadline
 from minova.engine.recovery_rules import WithoutHost
 from minova.exception import serialization
+from minova.objects.checkpoints import GuestMigrated
 from tests import base
 
 NOW = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
@@ -25,7 +26,7 @@ def step(method, **values):
         'nested': False,
         'undoes': None,
         'started_at': None,
-        'checkpoints': {},
+        'checkpoints': [],
         'error': None,
     }
     return SimpleNamespace(**known | values)
@@ -162,7 +163,7 @@ class AtDeadlineTest(base.TestCase):
             ),
             (
                 'live_migrate',
-                step('live_migration', checkpoints={'migrated': {}}),
+                step('live_migration', checkpoints=[GuestMigrated()]),
                 {},
                 AtDeadline.GIVE_UP,
             ),
