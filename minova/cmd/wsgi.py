@@ -41,11 +41,11 @@ def application(
 ) -> Iterable[bytes]:
     """Handle one request."""
     try:
-        made = _application or _get_application()
+        wsgi_app = _application or _get_application()
     except exception.Unavailable as error:
         LOG.warning('Requests fail with 503: %s', error)
         return _unavailable(start_response)
-    return made(environ, start_response)
+    return wsgi_app(environ, start_response)
 
 
 def _unavailable(start_response: StartResponse) -> Iterable[bytes]:

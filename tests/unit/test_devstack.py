@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The DevStack plugin, with stand-ins for what DevStack has to offer.
+"""The DevStack plugin, with stand-ins for the functions of DevStack.
 
 What it does is said by these; nothing of the machine is touched.
 """
@@ -14,7 +14,7 @@ from tests import base
 
 ROOT = pathlib.Path(base.minova.__file__).parents[1]
 
-#: What DevStack and the system have for plugins: each says its words.
+#: Functions and programs of DevStack; each prints its arguments.
 STAND_INS = r"""
 set -euo pipefail
 for name in define_plugin plugin_requires disable_service \
@@ -68,7 +68,7 @@ class DevStackTest(base.TestCase):
         manage.chmod(0o755)
 
     def run_node(self, services='', **settings):
-        """Return what a node does, in words; services: the plugin's own."""
+        """Return the actions of a node; ``services`` are the plugin's own."""
         done = subprocess.run(
             ['bash', '-c', STAND_INS],
             env={
@@ -124,7 +124,7 @@ class DevStackTest(base.TestCase):
             self.output('run_process'),
         )
 
-    def test_every_option_is_one(self):
+    def test_every_option_exists(self):
         self.run_node(MINOVA_PIN_CONDUCTOR='1.4')
         sample = (ROOT / 'etc/minova/minova.conf.sample').read_text()
         known, section = set(), None
@@ -143,7 +143,7 @@ class DevStackTest(base.TestCase):
         }  # fmt: skip
         self.assertEqual(set(), set(self.options()) - known - plugin)
 
-    def test_a_host_of_real_machines(self):
+    def test_host_with_libvirt(self):
         self.run_node('minova-cpu')
         emitted = self.options()
         self.assertEqual(
@@ -171,7 +171,7 @@ class DevStackTest(base.TestCase):
         (developed,) = self.output('setup_develop')
         self.assertEqual('keystone,libvirt', developed[1])
 
-    def test_an_embedded_host(self):
+    def test_embedded_host(self):
         self.run_node('minova-cpu', MINOVA_LIBVIRT_URI='test:///')
         self.assertEqual(
             'test:///', self.options()['libvirt', 'connection_uri']
@@ -180,7 +180,7 @@ class DevStackTest(base.TestCase):
         ((_, command),) = self.output('run_process')
         self.assertIn('minova-compute', command)
 
-    def test_a_controller_alone(self):
+    def test_controller_only(self):
         self.run_node('minova-api minova-cond minova-novnc')
         emitted = self.options()
         self.assertEqual([], [key for key in emitted if key[0] == 'libvirt'])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error once, and all of them by one name."""
+"""Errors: each is defined once and exported."""
 
 import ast
 import pathlib
@@ -12,7 +12,7 @@ ROOMS = ('base', 'refused', 'failed')
 
 
 def errors():
-    """Return room and name of each error that is written down."""
+    """Return module and name of each defined error."""
     folder = pathlib.Path(exception.__file__).parent
     return [
         (room, node.name)
@@ -23,11 +23,11 @@ def errors():
 
 
 class ErrorsTest(base.TestCase):
-    def test_no_name_twice(self):
+    def test_names_are_unique(self):
         names = [name for _, name in errors()]
         self.assertEqual(sorted(set(names)), sorted(names))
 
-    def test_all_are_seen(self):
+    def test_all_are_exported(self):
         for room, name in errors():
             found = getattr(exception, name)
             self.assertEqual(f'minova.exception.{room}', found.__module__)
@@ -40,7 +40,7 @@ class ErrorsTest(base.TestCase):
                 if room != 'base':
                     self.assertIs(room == kind, issubclass(found, above))
 
-    def test_each_travels(self):
+    def test_each_is_serialized(self):
         for _, name in errors():
             sent = getattr(exception, name)('in its own words')
             got = serialization.decode(serialization.encode(sent))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only one may have."""
+"""Lock files."""
 
 import os
 
@@ -10,7 +10,7 @@ from tests import base
 
 
 class LockfileTest(base.TestCase):
-    """One file, several who want it."""
+    """One lock file, several users."""
 
     def setUp(self):
         super().setUp()
@@ -36,5 +36,5 @@ class LockfileTest(base.TestCase):
             pass
         self.assertEqual('unknown', lockfile.holder(self.path))
 
-    def test_a_place_that_is_not_there(self):
+    def test_missing_directory(self):
         self.assertRaises(OSError, lockfile.acquire, f'{self.path}/lock')

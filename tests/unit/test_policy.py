@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions are remembered for a while, and not mixed up."""
+"""Policy decisions and their cache."""
 
 import os
 
@@ -47,8 +47,8 @@ class PolicyTest(base.TestCase):
         self.assertTrue(allows(who(admin=True), _RULE, 'q'))
         self.assertFalse(allows(who(), 'os_compute_api:os-services:list'))
 
-    def test_decisions_are_not_mixed_up(self):
-        # Each differs from the one before in one thing.
+    def test_cache_key_has_every_value(self):
+        # Each differs from the previous one in one value.
         for caller, project, expected in (
             (who(), 'p', True),
             (who(project='q'), 'p', False),
@@ -74,7 +74,7 @@ class PolicyTest(base.TestCase):
         self.assertFalse(self.policy.is_allowed(who(), _RULE, 'p', 'v'))
         self.assertTrue(self.policy.is_allowed(who(user='v'), _RULE, 'p', 'v'))
 
-    def test_decisions_are_remembered(self):
+    def test_decisions_are_cached(self):
         asked = []
         authorize = self.policy._enforcer.authorize
         self.patch(
@@ -86,7 +86,7 @@ class PolicyTest(base.TestCase):
             self.policy.is_allowed(who(), _RULE)
         self.assertEqual(1, len(asked))
 
-    def test_a_changed_file_is_seen_after_a_while(self):
+    def test_changed_file_applies_after_the_cache_time(self):
         self.assertTrue(self.policy.is_allowed(who(), _RULE))
         self.write(f'"{_RULE}": "!"')
         self.assertTrue(self.policy.is_allowed(who(), _RULE))

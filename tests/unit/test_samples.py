@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The samples in etc/ are what the code says, on whatever machine.
+"""The samples in etc/ agree with the code, on every machine.
 
 They are made as tox makes them, on a machine that is not this one. What a
 library says of its own options changes with its releases; there only the
@@ -25,7 +25,7 @@ ROOT = pathlib.Path(base.minova.__file__).parents[1]
 ETC = ROOT / 'etc' / 'minova'
 OURS = 'minova'
 
-#: What every Python that is started with it believes of its machine.
+#: A sitecustomize that gives Python another host name and CPU count.
 ELSEWHERE = """
 import os
 import socket
@@ -35,7 +35,7 @@ os.cpu_count = lambda: 4321
 
 
 def generate(environment, directory):
-    """Make a sample as an environment of tox does; return its text."""
+    """Generate a sample as an environment of tox does; return its text."""
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / 'tox.ini')
     words = shlex.split(tox[f'testenv:{environment}']['commands'])
@@ -64,13 +64,13 @@ def generate(environment, directory):
 
 
 def kept_text(name):
-    """Return a sample as it stands in etc/, empty when it does not."""
+    """Return a sample of etc/, empty if it does not exist."""
     path = ETC / name
     return path.read_text() if path.exists() else ''
 
 
 def parts(text):
-    """Return the parts of a configuration by section and by whose it is."""
+    """Return the parts of a configuration by section and namespace."""
     found = {}
     section = whose = ''
     for line in text.splitlines():
@@ -89,14 +89,14 @@ def defaults(lines):
 
 
 def common_defaults(old, new):
-    """Return the options that both know, as each of them has it."""
+    """Return the options that both parts have, with the default of each."""
     old, new = defaults(old), defaults(new)
     both = sorted(set(old) & set(new))
     return tuple([f'{n} = {has[n]}' for n in both] for has in (old, new))
 
 
 def namespaces():
-    """Return what is asked for its options."""
+    """Return the namespaces of the generator."""
     text = (ETC / 'minova-config-generator.conf').read_text()
     return re.findall('^namespace = (.+)$', text, re.MULTILINE)
 
@@ -152,7 +152,7 @@ class SamplesTest(base.TestCase):
             'genpolicy', name, kept.splitlines(), made.splitlines()
         )
 
-    def test_every_group_of_ours(self):
+    def test_every_group_of_minova(self):
         files = {one.name for one in pkgutil.iter_modules(conf.__path__)}
         groups = {module.__name__.split('.')[-1] for module in conf.GROUPS}
         self.assertEqual({'libraries', 'opts'}, files - groups)
@@ -182,8 +182,8 @@ class SamplesTest(base.TestCase):
             package = point.module.partition('.')[0]
             if package.startswith('oslo_'):
                 offered.setdefault(package, set()).add(point.name)
-        # oslo.config's own say where configuration comes from; those of
-        # oslo.concurrency are of its locks, and only programs are run by it.
+        # The options of oslo.config name sources of configuration; those of
+        # oslo.concurrency are about locks, which Minova does not use.
         imported -= {'oslo_config', 'oslo_concurrency'}
         left_out = {
             package

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that end, that fail, and that do neither."""
+"""Programs that succeed, fail or hang."""
 
 import os
 
@@ -61,7 +61,7 @@ class ProgramsTest(base.TestCase):
             OSError, subprocesses.run, 'sh', '-c', 'true', limits=limits
         )
 
-    def test_its_package_is_named(self):
+    def test_error_names_the_package(self):
         self.useFixture(
             fixtures.MockPatchObject(subprocesses, 'PATH', self.directory)
         )

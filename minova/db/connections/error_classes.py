@@ -108,8 +108,8 @@ def classify(error: BaseException) -> ClassifiedError | None:
     if 'database is locked' in reason:
         # Another writer of SQLite held the lock longer than busy_timeout.
         return ClassifiedError(ErrorClass.RETRY, reason)
-    gone = (db_exception.DBConnectionError, sa.exc.PendingRollbackError)
-    if isinstance(error, gone):
+    lost = (db_exception.DBConnectionError, sa.exc.PendingRollbackError)
+    if isinstance(error, lost):
         return ClassifiedError(ErrorClass.CONNECTION_LOST, reason)
     return None
 

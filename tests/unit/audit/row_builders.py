@@ -209,7 +209,7 @@ class Rows:
             for name in ('compute.a', 'compute.b', 'conductor.c1')
         }
 
-    # -- making --------------------------------------------------------------
+    # -- building ------------------------------------------------------------
 
     def add(self, uuid, allocated=True, **values):
         """Add an instance, with an allocation on its host."""

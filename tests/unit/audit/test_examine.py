@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each rule: a clean cloud breaks none, one planted fault exactly one."""
+"""Each rule: a clean cloud has no finding, each fault exactly one."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ from tests.unit.audit.row_builders import PAUSED
 
 
 def clean():
-    """Return a cloud with an instance in every state of every chain."""
+    """Return a cloud with an instance in each state of each flow."""
     it = row_builders.Rows()
     it.add('active')
     it.add_artifacts('a', artifact('active'))
@@ -56,7 +56,7 @@ def _building(it):
 
 
 def _resized(it):
-    """One waits to be confirmed, another does so on its own host."""
+    """Add unconfirmed resizes: to another host, and on the same host."""
     it.add(
         'resized', host='b', vm_state='resized', flavor=row_builders.flavor(2)
     )
@@ -78,7 +78,7 @@ def _resized(it):
 
 
 def _confirmed(it):
-    """The old host is down and has pending clean-up."""
+    """Add a confirmed resize with pending clean-up on a down host."""
     it.add('confirmed', host='b')
     it.begin(
         'confirm',
@@ -142,7 +142,7 @@ def _migrating(it):
 
 
 def _moving(it):
-    """The destination owns it; room is passed on when it has finished."""
+    """Add a resize at its destination, before the claim is transferred."""
     it.add(
         'moving',
         allocated=False,
@@ -164,7 +164,7 @@ def _moving(it):
 
 
 def _deleted(it):
-    """Its host was down; it, and the host it moved to, still clean up."""
+    """Add a deleted instance with pending clean-up on two hosts."""
     it.add('deleted', vm_state='deleted')
     it.begin(
         'delete', 'deleted', 'a', kind='force_delete', owns_instance=False
@@ -209,7 +209,7 @@ def _set_liveness(name, queue):
 
 
 def _drop(kind, uuid, host='a'):
-    """Let a host have less of an instance."""
+    """Remove the guest, or all artifacts, of an instance from a host."""
 
     def spoil(it):
         kept = [h for h in it.host_contents[host] if h.uuid != uuid]
@@ -252,7 +252,7 @@ def _runs_old(it):
 
 
 def _close_steps(it):
-    """A host that is gone for good, without anything else of it."""
+    """Remove a host and everything about it but one pending step."""
     it.services = [s for s in it.services if s.host != 'b']
     del it.nodes['b']
     it.host_contents['b'] = []
@@ -276,7 +276,7 @@ def _close_steps(it):
 
 
 def _unregistered(it):
-    """An instance on a host of which nothing is known."""
+    """Add an instance on an unregistered host."""
     it.add('lost', allocated=False, host='z')
 
 
@@ -286,7 +286,7 @@ def _silent(it):
             it.services[index] = row_builders.service('b', heartbeat_age=61.0)
 
 
-#: One planted fault for each rule.
+#: One fault for each rule.
 FAULTS = {
     'duplicate_guest': _at('b', artifact('active')),
     'source_guest_running': _runs_old,
@@ -359,8 +359,8 @@ FAULTS = {
     'queue_without_consumer': _set_liveness('conductor.c1', QueueStats(0, 0)),
     'queue_backlog': _set_liveness('compute.b', QueueStats(100, 1)),
 }
-#: The notifications of the clean cloud.
-TOLD = ['operation_waiting']
+#: The findings of the clean cloud, which are no faults.
+INFORMATION = ['operation_waiting']
 
 
 class ExamineTestCase(base.TestCase):
@@ -382,15 +382,15 @@ class ExamineTestCase(base.TestCase):
         """The rules report only this finding."""
         found = self.names(it)
         if 'confirm' in it.operations:
-            found.remove(TOLD[0])
+            found.remove(INFORMATION[0])
         self.assertEqual([name], found)
 
 
 class RulesTest(ExamineTestCase):
-    """Every rule, by itself."""
+    """Each rule alone."""
 
-    def test_a_clean_cloud(self):
-        self.assertEqual(TOLD, self.names(clean()))
+    def test_clean_cloud(self):
+        self.assertEqual(INFORMATION, self.names(clean()))
 
     def test_fault_yields_one_finding(self):
         for name, spoil in FAULTS.items():
@@ -401,11 +401,11 @@ class RulesTest(ExamineTestCase):
     def test_every_rule_has_a_fault_here(self):
         self.assertEqual(list(findings.RULES), list(FAULTS))
 
-    def test_every_repair_is_one(self):
+    def test_every_repair_exists(self):
         named = {rule.repair for rule in findings.RULES.values()}
         self.assertEqual({*repair.REPAIR_NAMES, ''}, named)
 
-    def test_a_finding_says_where_and_what(self):
+    def test_finding_has_place_and_text(self):
         for name, spoil in FAULTS.items():
             it = clean()
             spoil(it)
@@ -416,7 +416,7 @@ class RulesTest(ExamineTestCase):
             if one.repair:
                 self.assertIsNotNone(one.instance or one.host, name)
 
-    def test_the_worst_comes_first(self):
+    def test_most_severe_first(self):
         it = clean()
         for name in (
             'operation_waiting',
@@ -431,7 +431,7 @@ class RulesTest(ExamineTestCase):
 
 
 class ExplanationTest(ExamineTestCase):
-    """What explains something explains it there, and while it is live."""
+    """An explanation holds for its hosts and while its operation runs."""
 
     def spoil(self, *spoils):
         it = clean()
@@ -446,12 +446,12 @@ class ExplanationTest(ExamineTestCase):
         ]
         self.assert_one('stray_disks', it)
 
-    def test_a_live_operation_explains_its_hosts_alone(self):
+    def test_running_operation_explains_only_its_hosts(self):
         it = self.spoil()
         it.host_contents['c'] = [empty_contents('migrating', has_disks=True)]
         self.assert_one('stray_disks', it)
 
-    def test_an_operation_that_ended_explains_nothing(self):
+    def test_ended_operation_explains_nothing(self):
         it = self.spoil(_operation('confirm', state='done'))
         it.steps = [s for s in it.steps if s.operation_id != 'confirm']
         self.assertEqual(
@@ -459,7 +459,7 @@ class ExplanationTest(ExamineTestCase):
             self.names(it),
         )
 
-    def test_a_step_that_is_done_explains_nothing(self):
+    def test_done_step_explains_nothing(self):
         it = self.spoil()
         for step in it.steps:
             if step.operation_id == 'delete':
@@ -491,7 +491,7 @@ class ExplanationTest(ExamineTestCase):
         it.host_contents['c'] = [empty_contents('confirmed', has_disks=True)]
         self.assert_one('stray_disks', it)
 
-    def test_a_way_back_is_closed_with_the_wait_for_it(self):
+    def test_retained_disks_need_an_unconfirmed_resize(self):
         it = self.spoil(_sets('larger', vm_state='active'))
         self.assertEqual(
             [
@@ -507,7 +507,7 @@ class ExplanationTest(ExamineTestCase):
         it = self.spoil(_operation('create', owns_instance=False))
         self.assert_one('task_without_owner', it)
 
-    def test_parts_of_disks_are_something(self):
+    def test_partial_disks_are_artifacts(self):
         for host, parts, name in (
             ('a', {'generation': None}, 'unknown_guest'),
             ('b', {'power_state': None, 'is_incoming': True}, 'stray_disks'),
@@ -518,29 +518,29 @@ class ExplanationTest(ExamineTestCase):
             )
             self.assert_one(name, self.spoil(_at(host, one)))
 
-    def test_the_newest_notification_may_be_the_one_that_is_lost(self):
+    def test_newest_notification_is_missing(self):
         it = self.spoil(_set_notifications(rows=8, last=8, last_published=8))
         self.assert_one('outbox_gap', it)
 
-    def test_a_service_that_is_down_need_not_listen(self):
+    def test_down_service_needs_no_consumer(self):
         it = self.spoil(_silent, _set_liveness('compute.b', None))
         self.assert_one('host_down', it)
 
-    def test_unqueried_host_misses_nothing(self):
+    def test_unchecked_host_has_no_missing_artifacts(self):
         it = self.spoil(_drop('all', 'active'))
         del it.host_contents['a']
-        self.assertEqual(TOLD, self.names(it))
+        self.assertEqual(INFORMATION, self.names(it))
 
-    def test_the_deadline_has_a_grace(self):
+    def test_deadline_has_a_grace_period(self):
         # 60 s of silence, and two rounds of a sweeper with its lease.
         late = self.spoil(_operation('create', deadline=ago(seconds=109)))
-        self.assertEqual(TOLD, self.names(late))
+        self.assertEqual(INFORMATION, self.names(late))
         late = self.spoil(_operation('create', deadline=ago(seconds=111)))
         self.assert_one('operation_stuck', late)
 
 
 class SafetyTest(ExamineTestCase):
-    """Nothing is put away that may be the only one."""
+    """No repair removes what may be the only copy."""
 
     def stray(self, own, stray, **values):
         it = clean()
@@ -556,7 +556,7 @@ class SafetyTest(ExamineTestCase):
         ]
         return one.name, one.repair
 
-    def test_when_its_own_host_has_all(self):
+    def test_own_host_is_complete(self):
         own, off = artifact('active'), artifact('active', power_state=OFF)
         self.assertEqual(
             ('stray_guest', 'cleanup_stale_guest'), self.stray(own, off)
@@ -569,7 +569,7 @@ class SafetyTest(ExamineTestCase):
             ('duplicate_guest', 'cleanup_stale_guest'), self.stray(paused, own)
         )
 
-    def test_when_its_own_host_lacks_something(self):
+    def test_own_host_is_incomplete(self):
         stray = artifact('active')
         off = artifact('active', power_state=OFF)
         for own in (
@@ -585,7 +585,7 @@ class SafetyTest(ExamineTestCase):
                 _, how = self.stray(own, other)
                 self.assertEqual('', how, (own, other))
 
-    def test_when_the_stray_one_is_the_one_that_runs(self):
+    def test_only_the_stray_guest_runs(self):
         own = artifact('active', power_state=OFF)
         self.assertEqual(
             ('stray_guest', ''), self.stray(own, artifact('active'))
@@ -595,7 +595,7 @@ class SafetyTest(ExamineTestCase):
             self.stray(own, artifact('active'), vm_state='stopped'),
         )
 
-    def test_when_it_has_no_host(self):
+    def test_instance_without_host(self):
         it = clean()
         it.add_artifacts('b', artifact('refused'))
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
@@ -604,7 +604,7 @@ class SafetyTest(ExamineTestCase):
         (one,) = [f for f in self.found(it) if f.name == 'stray_guest']
         self.assertEqual('', one.repair)
 
-    def test_own_host_unqueried(self):
+    def test_own_host_is_unchecked(self):
         it = clean()
         it.add_artifacts('b', artifact('active', power_state=OFF))
         del it.host_contents['a']

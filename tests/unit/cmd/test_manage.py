@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage: what an operator reads, and how it says no."""
+"""minova-manage: output, errors and exit codes."""
 
 import contextlib
 import datetime
@@ -32,7 +32,7 @@ UNKNOWN_ID = '8f8bb350-31b5-40a7-abf8-5df69d5b1b12'
 
 
 class Logging(fixtures.Fixture):
-    """Puts back what a process that begins to log changes."""
+    """Restores the logging that minova-manage configures."""
 
     def _setUp(self):
         root = logging.getLogger()
@@ -44,7 +44,7 @@ class Logging(fixtures.Fixture):
 
 
 class ManageTestCase(base.TestCase):
-    """Runs it over a database in a file."""
+    """Runs minova-manage on a database file."""
 
     def setUp(self):
         super().setUp()
@@ -77,20 +77,20 @@ class ManageTestCase(base.TestCase):
         return code, out.getvalue(), err.getvalue()
 
     def run_ok(self, *words, **options):
-        """Run it without complaint; return what it prints."""
+        """Run a command that succeeds; return its output."""
         code, out, err = self.run_manage(*words, **options)
         self.assertEqual((0, ''), (code, err))
         return out
 
     def run_refused(self, code, *words, **options):
-        """Run it; return the one line with which it refuses."""
+        """Run a command that fails; return its one line on stderr."""
         found, out, err = self.run_manage(*words, **options)
         self.assertEqual((code, ''), (found, out))
         self.assertRegex(err, r'\Aminova-manage: .+\n\Z')
         return err
 
     def open(self):
-        """Return the database, with a schema."""
+        """Return the database with the current schema."""
         database = engine.connect(CONF, self.url)
         self.addCleanup(database.dispose)
         migrate.sync(database)
@@ -117,7 +117,7 @@ class DatabaseTest(ManageTestCase):
             self.run_ok('db', 'sync'),
         )
 
-    def test_a_newer_schema_is_left_alone(self):
+    def test_newer_schema_is_unchanged(self):
         self.open().write(
             lambda connection: connection.exec_driver_sql(
                 f"UPDATE alembic_version SET version_num = '{NEWER}'"
@@ -152,13 +152,13 @@ class HostsTest(ManageTestCase):
         self.database = self.open()
 
     def at(self, seconds):
-        """Let it be so many seconds past noon."""
+        """Set the clock to ``seconds`` past noon."""
         noon = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
         moment = noon + datetime.timedelta(seconds=seconds)
         self.patch(clock, 'now', lambda: moment)
 
     def host(self, name, used=(0, 0, 0), service=True, **says):
-        """Let a host be known, with this much of it promised."""
+        """Register a host with these allocations."""
         report = HostReport(**(self.reported(name) | says))
 
         def work(connection):
@@ -198,7 +198,7 @@ class HostsTest(ManageTestCase):
         }
 
     def report_host(self, host, **values):
-        """Let an administrator say something of a host's service."""
+        """Change the service of a host, as an administrator does."""
 
         def work(connection):
             found = hosts.list_services(connection, 'nova-compute', host)
@@ -207,7 +207,7 @@ class HostsTest(ManageTestCase):
         self.database.write(work)
 
     def listed(self):
-        """Return the rows, as words."""
+        """Return the rows as lists of fields."""
         head, *rows = self.run_ok('host', 'list').splitlines()
         self.assertEqual(
             'HOST STATE STATUS VCPUS MEMORY MiB DISK GiB',
@@ -270,7 +270,7 @@ class HostsTest(ManageTestCase):
         self.host('a', vcpus=5, cpu_allocation_ratio=1.5)
         self.assertEqual('0/7', self.listed()[0][3])
 
-    def test_a_host_whose_service_is_just_deleted(self):
+    def test_host_without_service(self):
         self.host('a', service=False)
         self.assertEqual([('a', 'down', 'disabled')], self.states())
 
@@ -309,7 +309,7 @@ class StatesTest(ManageTestCase):
         plain = self.run_ok('states', 'table', files=[]).splitlines()
         self.assertEqual(plain, [lines[1], *lines[3:-1]])
 
-    def test_drawing_is_what_graphviz_reads(self):
+    def test_diagram_is_valid_graphviz(self):
         dot = shutil.which('dot')
         self.assertIsNotNone(dot, 'install the Debian package graphviz')
         drawn = subprocess.run(
@@ -334,8 +334,8 @@ class StatesTest(ManageTestCase):
         nodes = {w[1] for w in found if w[0] == 'node'}
         self.assertEqual(set(), nodes - {*states.VM_STATES, 'any'})
 
-    def test_reader_may_close_the_pipe(self):
-        # A pager that is left early.
+    def test_closed_pipe(self):
+        # A pager that quits early.
         reader, writer = os.pipe()
         os.close(reader)
         try:
@@ -354,7 +354,7 @@ class TimelineTest(ManageTestCase):
     """minova-manage timeline."""
 
     def make_history(self):
-        """Return an instance that moved, could not pause, and is gone."""
+        """Return an instance with a migration, a failed pause and a delete."""
         with Cloud() as cloud:
             uuid = cloud.boot(host='a')
             cloud.begin('live_migrate', uuid, host='b')
@@ -408,7 +408,7 @@ class TimelineTest(ManageTestCase):
                 self.assertEqual(one, found[0])
         self.assertRegex(emitted[2][1][0], '^  because: .*pause')
 
-    def test_only_some_kinds(self):
+    def test_kind_filter(self):
         uuid = self.make_history()
         out = self.run_ok(
             'timeline', uuid, '--kind', 'delete', '--kind', 'live_migrate'
@@ -420,7 +420,7 @@ class TimelineTest(ManageTestCase):
         self.assertEqual('', self.run_ok('timeline', uuid, '--kind', 'resize'))
 
     def test_unknown_kind(self):
-        # It was answered with nothing, as if nothing had happened.
+        # An unknown kind must not give an empty timeline.
         code, out, err = self.run_manage(
             'timeline', UNKNOWN_ID, '--kind', 'migration'
         )
@@ -442,9 +442,9 @@ class TimelineTest(ManageTestCase):
 
 
 class AuditTest(ManageTestCase):
-    """minova-manage audit, as words; tests/functional/test_audit.py more."""
+    """minova-manage audit; tests/functional/test_audit.py has more."""
 
-    def test_an_empty_database(self):
+    def test_empty_database(self):
         self.open()
         self.assertEqual(
             'No host was checked. Found: 0, repaired: 0.\n',
@@ -511,7 +511,7 @@ class NetworkTest(ManageTestCase):
         )
         self.database.write(lambda c: ports.insert(c, [port]))
 
-    def test_from_first_to_last(self):
+    def test_create_list_show_delete(self):
         out = self.run_ok(
             *self.CREATE,
             *('--bridge', 'br0', '--gateway', '10.0.0.9'),
@@ -590,7 +590,7 @@ class NetworkTest(ManageTestCase):
 
 
 class RefusalsTest(ManageTestCase):
-    """What cannot be done is said in a line, and by the exit code."""
+    """Errors are one line and an exit code."""
 
     def test_invalid_arguments(self):
         missing = 'the following arguments are required: '
@@ -639,7 +639,7 @@ class RefusalsTest(ManageTestCase):
             found = re.findall('^    ([a-z]+)', out, re.MULTILINE)
             self.assertEqual(commands, found)
 
-    def test_configuration_that_cannot_work(self):
+    def test_invalid_configuration(self):
         nowhere = self.path('nowhere')
         log = f'[DEFAULT]\nlog_file = {nowhere}/manage.log\n'
         for text, words in (
@@ -667,7 +667,7 @@ class RefusalsTest(ManageTestCase):
         line = self.run_refused(2, 'db', 'sync', files=[nowhere])
         self.assertIn(nowhere, line)
 
-    def test_no_file_at_all(self):
+    def test_no_configuration_file(self):
         line = self.run_refused(2, 'db', 'sync', files=[self.directory])
         self.assertIn(f"Is a directory: '{self.directory}'", line)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage operation: what is open, and what may be done about it."""
+"""minova-manage operation: list, show, retry and abandon."""
 
 import datetime
 import re
@@ -17,10 +17,10 @@ from tests.unit.cmd.test_manage import UNKNOWN_ID
 
 
 class OperationTestCase(ManageTestCase):
-    """A cloud that was left with something open."""
+    """A database with running operations and no services."""
 
     def begin(self, kind, uuid, **options):
-        """Begin an operation on which no service works any more."""
+        """Begin an operation that no service drives."""
         return begin.begin(
             self.database,
             get_admin_context(),
@@ -45,7 +45,7 @@ class OperationTestCase(ManageTestCase):
         return made
 
     def down(self, host, down=True):
-        """Let an administrator say that a host is down."""
+        """Force the service of a host down."""
 
         def work(connection):
             (found,) = hosts.list_services(connection, 'nova-compute', host)
@@ -59,7 +59,7 @@ class OperationTestCase(ManageTestCase):
         return super().write(name, text + more)
 
     def wait_for_host(self, operation, since):
-        """Note what the sweeper would."""
+        """Set the wait reason, as the sweeper does."""
         values = {
             'wait_reason': 'host a to return for stop_instance (it is forced '
             'down)',
@@ -210,7 +210,7 @@ class ShowTest(OperationTestCase):
             f'  minova-manage operation abandon {stop.id}',
             others['Available commands'][0],
         )
-        # The timeline says the same.
+        # The timeline has the same prediction.
         emitted = self.run_ok('timeline', stop.instance_uuid, '--kind', 'stop')
         self.assertIn('  since: 2026-01-31 12:00:00 UTC\n', emitted)
         self.assertIn(f'  next: {what.strip()}\n', emitted)
@@ -243,7 +243,7 @@ class ShowTest(OperationTestCase):
         build = others[''][1]
         self.assertRegex(build, '2  build_and_run_instance +a +done ')
 
-    def test_a_request_that_began_several(self):
+    def test_request_with_several_operations(self):
         first, second = self.leave('stop', 'pause')
         self.update(second, request_id=first.request_id)
         code, out, err = self.run_manage('operation', 'show', first.request_id)
@@ -303,7 +303,7 @@ class OperatorActionsTest(OperationTestCase):
             'Its allocations stay on: a.\n',
             out,
         )
-        # One line of it stays in the log.
+        # The log has one line of it.
         self.assertRegex(err, r'\A[^\n]* WARNING [^\n]*rack 4 burnt[^\n]*\n\Z')
         instance = self.instance(stop)
         self.assertEqual(

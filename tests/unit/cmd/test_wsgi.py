@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application for other servers, before there is a database."""
+"""The WSGI application before the database is available."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 
 from tests import base
 
-_ASK = """
+_REQUESTS = """
 from minova.cmd import wsgi
 
 for _ in range(2):
@@ -19,9 +19,9 @@ for _ in range(2):
 
 
 class WsgiTest(base.TestCase):
-    """What is answered until everything is made."""
+    """Requests before the connections exist."""
 
-    def test_database_away(self):
+    def test_database_unavailable(self):
         silent = socket.socket()
         self.addCleanup(silent.close)
         silent.bind(('127.0.0.1', 0))
@@ -34,7 +34,7 @@ class WsgiTest(base.TestCase):
             )
         # A process of its own: its configuration is read once.
         asked = subprocess.run(
-            [sys.executable, '-c', _ASK],
+            [sys.executable, '-c', _REQUESTS],
             env=os.environ | {'MINOVA_CONFIG': path},
             capture_output=True,
             text=True,

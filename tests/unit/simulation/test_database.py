@@ -8,9 +8,9 @@ from tests import base
 
 
 class StorageTest(base.TestCase):
-    """One database in memory, as long as the process lives."""
+    """One in-memory database per process."""
 
-    def test_a_simulation_ended_after_an_hour(self):
+    def test_connection_is_not_recycled(self):
         storage = Storage(CONF)
         self.addCleanup(storage.database.dispose)
         # The pool compares the age of a connection with this.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: the same each time, with every kind of fault, and what is shown."""
+"""Runs: repeatable, with every kind of fault; the commands."""
 
 import contextlib
 import io
@@ -21,13 +21,13 @@ from tests import base
 
 
 class SimulationTestCase(base.TestCase):
-    """Simulations, whose threads and options are kept for the next one."""
+    """Runs simulations; worker threads are kept for the next one."""
 
     def _require_no_threads(self, before):
-        """Threads that carry tasks are kept for the next simulation."""
+        """Worker threads are kept for the next simulation."""
 
     def replay(self, *arguments, hash_seed='0'):
-        """Run the command in a process of its own; return what it says."""
+        """Run the command in a process of its own; return its output."""
         done = subprocess.run(
             [
                 sys.executable,
@@ -46,9 +46,9 @@ class SimulationTestCase(base.TestCase):
 
 
 class ReplayTest(SimulationTestCase):
-    """What a seed and its faults lead to is always the same."""
+    """A seed and faults determine a run."""
 
-    def test_the_same_in_every_process(self):
+    def test_same_run_in_every_process(self):
         asked = ('resize', '--seed', '3', '--fault', '60:crash:2', '--all')
         code, first = self.replay(*asked, hash_seed='1')
         self.assertEqual(0, code)
@@ -76,9 +76,9 @@ class ReplayTest(SimulationTestCase):
 
 
 class FaultsTest(SimulationTestCase):
-    """Each kind of fault comes to pass, and the invariants hold."""
+    """Each kind of fault is injected, and the invariants hold."""
 
-    def test_every_kind(self):
+    def test_every_kind_of_fault(self):
         simulator = Simulator()
         scenario = SCENARIOS['resize']
         points = simulator.run(scenario).points
@@ -108,7 +108,7 @@ class FaultsTest(SimulationTestCase):
 
 
 class TableTest(base.TestCase):
-    """What is simulated is all there is."""
+    """The scenarios cover the state table."""
 
     def test_every_operation_of_the_state_table(self):
         self.assertEqual(
@@ -120,7 +120,7 @@ class CommandTest(SimulationTestCase):
     """The output of minova-simulate."""
 
     def run_simulate(self, *arguments):
-        """Run the command here; return its code and what it printed."""
+        """Run the command; return its exit code, stdout and stderr."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -145,7 +145,7 @@ class CommandTest(SimulationTestCase):
         self.assertEqual(2, code)
         self.assertIn("invalid choice: 'juggle'", err)
 
-    def test_an_hour_without_work(self):
+    def test_idle_hour(self):
         code, out, _ = self.run_simulate('idle', '--hours', '1')
         self.assertEqual(0, code, out)
         self.assertIn('1 hours were simulated in ', out)

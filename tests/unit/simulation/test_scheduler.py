@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thing at a time, in an order that the seed decides; virtual time."""
+"""The scheduler: one task at a time, in the order of the seed."""
 
 from minova import clock
 from minova.simulation.clock import SimulatedClock
@@ -11,7 +11,7 @@ from tests import base
 
 
 class SchedulerTest(base.TestCase):
-    """Tasks, waiting, death."""
+    """Tasks, waits and kills."""
 
     def setUp(self):
         super().setUp()
@@ -19,7 +19,7 @@ class SchedulerTest(base.TestCase):
         self.processes = []
 
     def _require_no_threads(self, before):
-        """Threads that carry tasks are kept for the next simulation."""
+        """Worker threads are kept for the next simulation."""
 
     def begin(self, seed=1):
         scheduler = Scheduler(seed)
@@ -39,7 +39,7 @@ class SchedulerTest(base.TestCase):
         return made
 
     def order(self, seed):
-        """Return in which order six tasks came to their three points."""
+        """Return the order in which six tasks pass three points each."""
         scheduler = self.begin(seed)
         process, seen = self.process(), []
 
@@ -57,7 +57,7 @@ class SchedulerTest(base.TestCase):
         self.assertEqual(18, len(seen))
         return seen
 
-    def test_a_seed_decides_the_order(self):
+    def test_seed_determines_the_order(self):
         first = self.order(7)
         self.assertEqual(first, self.order(7))
         self.assertNotEqual(first, self.order(8))
@@ -81,7 +81,7 @@ class SchedulerTest(base.TestCase):
         )
         self.assertEqual(100000.0, clock.monotonic())
 
-    def test_an_event_ends_a_wait_before_its_time(self):
+    def test_event_ends_a_wait(self):
         scheduler = self.begin()
         event, seen = clock.event(), []
         process = self.process()
@@ -97,7 +97,7 @@ class SchedulerTest(base.TestCase):
         scheduler.wait(100.0)
         self.assertEqual([(True, 20.0), (False, 25.0)], seen)
 
-    def test_a_lock_is_given_to_one_at_a_time(self):
+    def test_lock_is_exclusive(self):
         scheduler = self.begin()
         lock, inside, most = clock.lock(), [], []
         process = self.process()
@@ -119,7 +119,7 @@ class SchedulerTest(base.TestCase):
         self.assertFalse(lock.acquire(timeout=2))
         self.assertEqual(7.0, scheduler.now)
 
-    def test_a_pool_has_so_many_workers(self):
+    def test_pool_size(self):
         scheduler = self.begin()
         pool = clock.pool('p', 2)
         for _ in range(6):
@@ -140,7 +140,7 @@ class SchedulerTest(base.TestCase):
             except Exception:
                 seen.append('caught')
             finally:
-                # What is cleaned up must have no effect either.
+                # The clean-up of a killed task must have no effect.
                 self.assertRaises(ProcessKilled, clock.sleep, 1)
 
         task = scheduler.spawn('k', process, work)
