@@ -163,6 +163,13 @@ def get(
     return Operation(**found) if found else None
 
 
+def _operations(
+    connection: Connection, query: types.Query, **values: object
+) -> list[Operation]:
+    rows = connection.execute(query, values).mappings()
+    return [Operation(**row) for row in rows]
+
+
 def list_steps(connection: Connection, operation_id: str) -> list[Step]:
     """Return the steps of an operation in the order of their numbers."""
     return _steps(connection, _STEPS_OF, the_operation=operation_id)
@@ -246,14 +253,14 @@ def list_by_id_or_request(
     connection: Connection, id_or_request: str
 ) -> list[Operation]:
     """Return the operations with this id or begun by this request id."""
-    rows = connection.execute(
+    return _operations(
+        connection,
         sa.select(*_o.c)
         .where(
             sa.or_(_o.c.id == id_or_request, _o.c.request_id == id_or_request)
         )
-        .order_by(_o.c.started_at, _o.c.id)
-    ).mappings()
-    return [Operation(**row) for row in rows]
+        .order_by(_o.c.started_at, _o.c.id),
+    )
 
 
 def list_operations(
@@ -284,8 +291,7 @@ def list_operations(
         query = query.where(sa.exists().where(*on_host))
     if instance_uuid is not None:
         query = query.where(_o.c.instance_uuid == instance_uuid)
-    rows = connection.execute(query.limit(limit)).mappings()
-    return [Operation(**row) for row in rows]
+    return _operations(connection, query.limit(limit))
 
 
 def list_open_steps_by_operation(
@@ -315,17 +321,16 @@ def list_overdue(
     connection: Connection, moment: datetime.datetime
 ) -> list[Operation]:
     """Return the running operations with a deadline before ``moment``."""
-    rows = connection.execute(_OVERDUE, {'moment': moment}).mappings()
-    return [Operation(**row) for row in rows]
+    return _operations(connection, _OVERDUE, moment=moment)
 
 
 def list_by_instance(
     connection: Connection, instance_uuid: str
 ) -> list[Operation]:
     """Return all operations of an instance, newest first."""
-    rows = connection.execute(
+    return _operations(
+        connection,
         sa.select(*_o.c)
         .where(_o.c.instance_uuid == instance_uuid)
-        .order_by(_o.c.started_at.desc(), _o.c.generation.desc())
-    ).mappings()
-    return [Operation(**row) for row in rows]
+        .order_by(_o.c.started_at.desc(), _o.c.generation.desc()),
+    )
