@@ -23,7 +23,7 @@ def load(connection: sa.Connection, step_id: str) -> operations.LockedStep:
     """
     loaded = operations.lock_step(connection, step_id)
     if loaded is None:
-        raise exception.Stale(what=f'Step {step_id}', holder='anybody')
+        raise exception.Stale(what=f'Step {step_id}', holder='any service')
     return loaded
 
 

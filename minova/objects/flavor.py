@@ -11,7 +11,7 @@ class Flavor(base.Object):
     """A size that instances are made in.
 
     An instance keeps a copy of the flavor it was made or resized with: a
-    flavor that is deleted or made anew does not change it.
+    later change of the flavor, or its deletion, does not change the copy.
     """
 
     VERSION = '1.0'

@@ -37,8 +37,8 @@ for line in sys.stdin:
 _IMAGE = b'\0' * 65536
 _IS_BROKEN = re.compile(r'\b5\d\d: |HttpException: 5|Traceback')
 
-#: What is wrong with a server ``one`` on ``{host}``, and what the user is
-#: told; `` * `` stands for anything.
+#: Commands that fail for a server ``one`` on ``{host}``, and their error
+#: texts; `` * `` is a wildcard.
 # fmt: off
 _MISTAKES = (
     ('server create --image none --flavor 2 x', 'No Image found for none'),

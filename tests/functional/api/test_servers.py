@@ -338,14 +338,14 @@ class ListTest(RowsTestCase):
     def test_deleted_servers_are_for_administrators(self):
         alive = self.row()
         gone = self.row(vm_state=states.DELETED)
-        everybody = '?all_tenants=1&'
+        all_tenants = '?all_tenants=1&'
         self.assertEqual([alive], self.ids(self.user))
         self.assertEqual([alive], self.ids(self.user, '?deleted=true'))
         self.assertEqual(
-            [gone], self.ids(self.admin, everybody + 'deleted=true')
+            [gone], self.ids(self.admin, all_tenants + 'deleted=true')
         )
         self.assertEqual(
-            [gone], self.ids(self.admin, everybody + 'status=DELETED')
+            [gone], self.ids(self.admin, all_tenants + 'status=DELETED')
         )
         reply = self.user.get('/servers?status=DELETED')
         self.assert_refused(403, 'Only administrators may list', reply)
@@ -413,10 +413,10 @@ class ListTest(RowsTestCase):
             ('key_name=k', [one]),
             ('config_drive=true', [two]),
             ('user_id=user', [two, one]),
-            ('user_id=nobody', []),
+            ('user_id=unknown', []),
         ):
-            everybody = f'?all_tenants=1&{query}'
-            self.assertEqual(found, self.ids(self.admin, everybody), query)
+            all_tenants = f'?all_tenants=1&{query}'
+            self.assertEqual(found, self.ids(self.admin, all_tenants), query)
             new = self.user.at_version('2.83')
             self.assertEqual(found, self.ids(new, f'?{query}'), query)
             old = self.user.at_version('2.82')

@@ -365,7 +365,7 @@ class TokenTest(StoreTestCase):
         text = tokens.encode_token(
             tokens.Claims(
                 ('x',),
-                'nobody',
+                'unknown',
                 None,
                 ('password',),
                 self.clock.now(),

@@ -189,7 +189,7 @@ class LoginTest(RoutesTestCase):
     def test_wrong_is_401(self):
         for body in (
             self.body(password='no'),
-            self.body(name='nobody'),
+            self.body(name='unknown'),
             self.body(domain={'name': 'Other'}),
             self.body(domain={'id': 'other'}),
             self.body({'project': {'id': 'nothing'}}),

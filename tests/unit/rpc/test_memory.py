@@ -430,7 +430,7 @@ class TestTimeouts(Case):
         self.cast('x')
         self.assertIsNone(got[0].client_timeout)
         got[0].heartbeat()
-        got[0].reply('nobody asked')
+        got[0].reply('no caller')
 
 
 class TestUndeliverable(Case):
@@ -453,7 +453,7 @@ class TestUndeliverable(Case):
 
     def test_no_such_server(self):
         self.server()
-        self.assert_undeliverable('t.nobody', server='nobody')
+        self.assert_undeliverable('t.unknown', server='unknown')
 
     def test_stopped_server(self):
         server, _ = self.server()

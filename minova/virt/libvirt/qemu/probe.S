@@ -7,7 +7,7 @@
 #   6   page tables, 64-bit mode
 #   T   the timer interrupted it three times while it halted
 #
-# Then it switches itself off. To make it anew:
+# Then it switches itself off. To build it:
 #
 #   as --64 -o probe.o probe.S
 #   ld -m elf_x86_64 -Ttext 0x7c00 --oformat binary -e 0x7c00 -o probe probe.o

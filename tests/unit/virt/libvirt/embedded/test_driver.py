@@ -449,8 +449,8 @@ class LiveMigrationTest(EmbeddedTestCase):
 
     def test_source_releases_before_destination_owns(self):
         self.begin()
-        # The destination looks first, and again, and nothing moves: somebody
-        # runs the source and has to let go.
+        # Reads at the destination change nothing: the source runs and has to
+        # release the guest first.
         for _ in range(3):
             self.assertTrue(self.b.guest(UUID).is_incoming)
             self.assertEqual(1, len(self.b.guests()))
