@@ -24,7 +24,7 @@ def load_driver(host: str) -> Driver:
     """
     if CONF.compute.compute_driver == 'fake':
         if CONF.fake.socket:
-            return RemoteDriver(host, CONF.fake.socket)
+            return cast(Driver, RemoteDriver(host, CONF.fake.socket))
         return FakeDriver(host, World(open_record_store()))
     return _load_libvirt(host, CONF.libvirt.connection_uri)
 

@@ -25,7 +25,6 @@ from minova.simulation import scenarios
 from minova.simulation.runs import Simulator
 from minova.virt import driver
 from minova.virt.fake.driver import FakeDriver
-from minova.virt.fake.remote import RemoteDriver
 from minova.virt.libvirt.guests import Guests
 from tests import base as test_base
 from tests.functional import base
@@ -114,7 +113,6 @@ class _Example:
         for path, owner in (
             ('minova/virt/driver.py', driver.GuestInterface),
             ('minova/virt/fake/driver.py', FakeDriver),
-            ('minova/virt/fake/remote.py', RemoteDriver),
             ('minova/virt/libvirt/guests.py', Guests),
         ):
             self.patch(owner, 'reset', self.names(path)['reset'])

@@ -17,8 +17,8 @@ from minova.virt.driver import VncEndpoint
 from minova.virt.fake.disks import FakeDisks
 from minova.virt.fake.host import fault_injectable
 from minova.virt.fake.live_migration import FakeLiveMigration
-from minova.virt.fake.world import now_seconds
 from minova.virt.record_store import Record
+from minova.virt.simulated_time import now_seconds
 
 #: The console output of a boot, and the number of lines to keep.
 _BOOT_MESSAGE = (

@@ -21,23 +21,15 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova.states import PowerState
-from minova.virt.driver import Driver
 from minova.virt.fake import protocol
 from minova.virt.fake.driver import FakeDriver
-from minova.virt.fake.world import now_seconds
 from minova.virt.fake.world import World
 from minova.virt.record_store import Record
 from minova.virt.record_store import RecordStore
+from minova.virt.simulated_time import now_seconds
 
 LOG = logging.getLogger(__name__)
 
-#: The calls of a host.
-DRIVER_CALLS = frozenset(
-    name
-    for base in Driver.__mro__
-    for name in vars(base)
-    if not name.startswith('_') and name not in ('uses_images', 'close')
-)
 #: The calls of a host that change nothing.
 _READ_ONLY_CALLS = frozenset((
     'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks',
@@ -248,7 +240,7 @@ class Hypervisor:
         kwargs: Any,
     ) -> Any:
         host, call = frame['host'], frame['call']
-        if call not in DRIVER_CALLS:
+        if call not in protocol.DRIVER_CALLS:
             raise LookupError(f'a host has no call {call}')
         if call == 'next_event':
             return self._next_event(host, *args)

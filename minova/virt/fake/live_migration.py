@@ -12,7 +12,8 @@ from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
 from minova.virt.fake.host import FakeHost
 from minova.virt.fake.host import fault_injectable
-from minova.virt.fake.world import now_seconds
+from minova.virt.simulated_time import elapsed_share
+from minova.virt.simulated_time import now_seconds
 
 _MIB = 1 << 20
 #: Seconds after which a forced migration completes.
@@ -115,9 +116,7 @@ class FakeLiveMigration(FakeHost):
         if not move:
             return MigrationStatus('none')
         total = int(record['spec']['memory_mb']) * _MIB
-        span = move['ends_at'] - move['began_at']
-        part = (now_seconds() - move['began_at']) / span if span else 1.0
-        done = int(total * min(part, 1.0))
+        done = int(total * elapsed_share(move['began_at'], move['ends_at']))
         return MigrationStatus(
             move['state'],
             move['error'],

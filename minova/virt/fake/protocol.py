@@ -21,6 +21,7 @@ from minova import exception
 from minova.objects.base import Object
 from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
+from minova.virt.driver import Driver
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Inventory
@@ -32,6 +33,13 @@ from minova.virt.driver import VncEndpoint
 Json = dict[str, Any]
 
 _LENGTH = struct.Struct('>I')
+#: The calls of a host.
+DRIVER_CALLS = frozenset(
+    name
+    for base in Driver.__mro__
+    for name in vars(base)
+    if not name.startswith('_') and name not in ('uses_images', 'close')
+)
 #: The key that names the class of an object.
 _CLASS = '~'
 

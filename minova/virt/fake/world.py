@@ -13,7 +13,6 @@ time of day; the next access to a guest applies what is due.
 import os
 import queue
 
-from minova import clock
 from minova.conf import CONF
 from minova.states import POWERED_ON
 from minova.states import PowerState
@@ -21,11 +20,7 @@ from minova.virt.driver import VncEndpoint
 from minova.virt.record_store import DirectoryRecordStore
 from minova.virt.record_store import Record
 from minova.virt.record_store import RecordStore
-
-
-def now_seconds() -> float:
-    """Return the clock's time of day as the records hold it."""
-    return clock.now().timestamp()
+from minova.virt.simulated_time import now_seconds
 
 
 def open_record_store() -> RecordStore:

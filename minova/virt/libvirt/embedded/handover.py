@@ -13,7 +13,6 @@ from typing import Protocol
 
 from oslo_log import log as logging
 
-from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.states import POWERED_ON
@@ -22,13 +21,9 @@ from minova.virt.driver import Peer
 from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.store import EmbeddedStore
 from minova.virt.record_store import Record
+from minova.virt.simulated_time import now_seconds
 
 LOG = logging.getLogger(__name__)
-
-
-def now_seconds() -> float:
-    """Return the clock's time of day in seconds, as records store it."""
-    return clock.now().timestamp()
 
 
 class LocalGuests(Protocol):

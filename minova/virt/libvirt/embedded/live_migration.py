@@ -23,8 +23,8 @@ from minova.virt.driver import Peer
 from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.handover import Handover
-from minova.virt.libvirt.embedded.handover import now_seconds
 from minova.virt.libvirt.embedded.store import EmbeddedStore
+from minova.virt.simulated_time import elapsed_share
 
 LOG = logging.getLogger(__name__)
 
@@ -157,9 +157,9 @@ class SimulatedLiveMigration:
             move = self._handover.get_migration(uuid)
         if move is None:
             return MigrationStatus('none')
-        span = move['ends_at'] - move['began_at']
-        part = (now_seconds() - move['began_at']) / span if span else 1.0
-        part = 1.0 if move['state'] == 'completed' else min(part, 1.0)
+        part = 1.0
+        if move['state'] != 'completed':
+            part = elapsed_share(move['began_at'], move['ends_at'])
         memory, disk = int(move['memory']), int(move['disk'])
         return MigrationStatus(
             move['state'],
