@@ -244,7 +244,7 @@ class SpawnTest(FailureCaseTestCase):
         )
         self.wait_for(lambda: self.user.show(self.uuid)['status'] == 'ERROR')
         fault = self.user.show(self.uuid)['fault']
-        self.assertIn(f'Host {self.host} went away', fault['message'])
+        self.assertIn(f'Host {self.host} went down', fault['message'])
         self.user.delete(self.uuid)
         self.restart(self.host)
         self.assert_invariants(self.uuid)
