@@ -13,9 +13,11 @@ from minova import exception
 from minova import flows
 from minova.db.queries import operations
 from minova.engine import operation_log
+from minova.engine import recovery_rules
 from minova.engine import step_records
 from minova.engine import unwind
 from minova.engine import waits
+from minova.engine.recovery_rules import AtDeadline
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.flows.base import AnyComputeStep
@@ -157,14 +159,17 @@ def fail(
 def _retry_or_give_up(
     uow: UnitOfWork, step_def: AnyComputeStep, error: exception.MinovaException
 ) -> None:
-    step, operation = uow.step, uow.operation
-    late = operation.owns_instance and uow.now > operation.deadline
-    if step_def.is_fatal(error) or (late and not step_def.deferrable):
+    decision = AtDeadline.LET_FINISH
+    if uow.now > uow.operation.deadline:
+        decision = recovery_rules.at_deadline(
+            step_def, uow.step, uow.operation, is_running=False
+        )
+    if step_def.is_fatal(error) or decision is AtDeadline.GIVE_UP:
         step_def.on_failure(uow, error)
         uow.finish_step(records.FAILED)
         unwind.give_up(uow, error)
         return
-    if late and step.undoes is not None and not step.detached:
+    if decision is AtDeadline.DETACH_UNDO:
         unwind.detach_undo(uow, str(error))
     _schedule_retry(uow, error)
 
