@@ -159,7 +159,7 @@ class EmbeddedImages:
         except FileNotFoundError as error:
             self._load(image.id)
             raise exception.OperationFailed(
-                cause='its data is missing.', reason='its data is lost.'
+                cause=f'Image {image.id}', reason='its data is missing.'
             ) from error
 
     def download(
