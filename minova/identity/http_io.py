@@ -17,6 +17,7 @@ import jsonschema
 
 from minova import conf
 from minova import exception
+from minova import json_bodies
 
 #: The document of a reply, or an object in it.
 Document = dict[str, object]
@@ -36,13 +37,6 @@ class Caller(Protocol):
     @property
     def is_admin(self) -> bool:
         """Whether policy regards the caller as an administrator."""
-
-
-class ReadableStream(Protocol):
-    """The body of a request."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes, none at the end."""
 
 
 def get_caller(req: falcon.Request) -> Caller:
@@ -79,10 +73,7 @@ def read_json(
         raise exception.InvalidInput(
             reason=f'the Content-Type must be {media_type}.'
         )
-    limit = conf.CONF.api.max_request_body_size
-    content = body_stream(req).read(limit + 1)
-    if len(content) > limit:
-        raise exception.TooLarge(limit=limit)
+    content = json_bodies.read_body(req)
     try:
         found = json.loads(content)
         # JSON can contain a lone surrogate, but a reply cannot.
@@ -94,49 +85,11 @@ def read_json(
     return found
 
 
-def body_stream(req: falcon.Request) -> ReadableStream:
-    """Return the body as a file that ends where the body ends."""
-    if req.env.get('wsgi.input_terminated'):
-        # The WSGI server ends a body without a length only with this flag.
-        return req.stream
-    return req.bounded_stream
-
-
 def validate(validator: jsonschema.Draft202012Validator, content: Any) -> None:
     """Raise InvalidInput, with the field, unless the schema matches."""
     for error in validator.iter_errors(content):
         path = '/'.join(str(part)[:64] for part in error.absolute_path)
+        requirement = json_bodies.describe_requirement(error)
         raise exception.InvalidInput(
-            reason=f'{path or "the body"} {_describe_requirement(error)}.'
+            reason=f'{path or "the body"} {requirement}.'
         )
-
-
-def _describe_requirement(error: jsonschema.ValidationError) -> str:
-    """Describe the requirement without a quote of the actual value."""
-    expected: Any = error.validator_value
-    instance: Any = error.instance
-    match error.validator:
-        case 'required':
-            missing = [name for name in expected if name not in instance]
-            return f'lacks {", ".join(missing)}'
-        case 'type':
-            names = [expected] if isinstance(expected, str) else expected
-            return f'must be of type {" or ".join(names)}'
-        case 'enum':
-            named = ', '.join(
-                'null' if one is None else one for one in expected
-            )
-            return f'must be one of {named}'
-        case 'minimum':
-            return f'must not be less than {expected}'
-        case 'maximum':
-            return f'must not be more than {expected}'
-        case 'maxLength':
-            return f'must not be longer than {expected} characters'
-        case 'minLength' | 'minItems' | 'minProperties':
-            return 'must not be empty'
-        case 'maxItems' | 'maxProperties':
-            return f'must not have more than {expected} entries'
-        case 'pattern' | 'format':
-            return f'must match {expected}'
-    return f'does not match "{error.validator}" of the schema'

@@ -13,6 +13,7 @@ import falcon
 
 from minova import exception
 from minova import images
+from minova import json_bodies
 from minova.identity import http_io
 from minova.images import attributes
 from minova.images import documents
@@ -175,7 +176,9 @@ class Data:
             raise exception.InvalidInput(
                 reason=f'the Content-Type must be {_DATA_TYPE}.'
             )
-        self._store.upload(image_id, http_io.body_stream(req), _length(req))
+        self._store.upload(
+            image_id, json_bodies.body_stream(req), _length(req)
+        )
         resp.status = falcon.HTTP_204
 
     def on_get(

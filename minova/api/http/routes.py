@@ -16,6 +16,7 @@ import falcon
 import orjson
 
 from minova import exception
+from minova import json_bodies
 from minova.api.backend import Backend
 from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
@@ -151,7 +152,7 @@ def read_json_body(req: falcon.Request) -> Any:
         raise falcon.HTTPUnsupportedMediaType(
             description=f'The Content-Type must be {_JSON}.'
         )
-    content = _read_body(req)
+    content = json_bodies.read_body(req)
     if not content:
         raise exception.InvalidInput(
             'The request has no body; send a JSON document.'
@@ -167,19 +168,6 @@ def read_json_body(req: falcon.Request) -> Any:
             'Malformed request body: it contains NUL characters.'
         )
     return found
-
-
-def _read_body(req: falcon.Request) -> bytes:
-    limit = CONF.api.max_request_body_size
-    if (req.content_length or 0) > limit:
-        raise exception.TooLarge(limit=limit)
-    # The WSGI server ends a body without a length only with this flag.
-    ended = req.env.get('wsgi.input_terminated')
-    stream = req.stream if ended else req.bounded_stream
-    content: bytes = stream.read(limit + 1)
-    if len(content) > limit:
-        raise exception.TooLarge(limit=limit)
-    return content
 
 
 def _has_nul(value: object) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 import jsonschema
 
 from minova import exception
+from minova import json_bodies
 from minova.api.schemas.types import Json
 
 
@@ -139,38 +140,13 @@ def _unknown_field(error: jsonschema.ValidationError) -> str:
 
 
 def _describe_requirement(error: jsonschema.ValidationError) -> str:
-    """Describe the requirement without a quote of the actual value."""
+    """Return what the schema requires, as the end of a sentence."""
     schema: Any = error.schema
     if 'explain' in schema:
         return f'must be {schema["explain"]}'
-    expected: Any = error.validator_value
-    instance: Any = error.instance
-    match error.validator:
-        case 'required':
-            missing = [name for name in expected if name not in instance]
-            return f'lacks {", ".join(missing)}'
-        case 'additionalProperties':
-            return _describe_unknown_field(error)
-        case 'type':
-            names = [expected] if isinstance(expected, str) else expected
-            return f'must be of type {" or ".join(names)}'
-        case 'enum' | 'const':
-            values = expected if isinstance(expected, list) else [expected]
-            return f'must be one of {", ".join(map(_to_text, values))}'
-        case 'minimum' | 'exclusiveMinimum':
-            than = 'not be less' if error.validator == 'minimum' else 'be more'
-            return f'must {than} than {expected}'
-        case 'maximum':
-            return f'must not be more than {expected}'
-        case 'maxLength':
-            return f'must not be longer than {expected} characters'
-        case 'minLength' | 'minItems' | 'minProperties':
-            return _describe_too_small(error)
-        case 'maxItems' | 'maxProperties':
-            return f'must not have more than {expected} entries'
-        case 'uniqueItems':
-            return 'must not contain duplicates'
-    return f'must match {expected}'
+    if error.validator == 'additionalProperties':
+        return _describe_unknown_field(error)
+    return json_bodies.describe_requirement(error)
 
 
 def _describe_unknown_field(error: jsonschema.ValidationError) -> str:
@@ -183,19 +159,3 @@ def _describe_unknown_field(error: jsonschema.ValidationError) -> str:
         f'{name[:64]!r} is not a valid name; it must match '
         f'{", ".join(schema.get("patternProperties", {}))}'
     )
-
-
-def _describe_too_small(error: jsonschema.ValidationError) -> str:
-    expected: Any = error.validator_value
-    if expected == 1:
-        return 'must not be empty'
-    unit = 'characters' if error.validator == 'minLength' else 'entries'
-    return f'must have at least {expected} {unit}'
-
-
-def _to_text(value: object) -> str:
-    if value is None:
-        return 'null'
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)

@@ -17,6 +17,7 @@ BASE_MODULES = {
     'conf',
     'context',
     'exception',
+    'json_bodies',
     'lockfile',
     'machine_id',
     'migration_states',
