@@ -11,7 +11,6 @@ The pages and the diagrams are made of these files. To record them again::
 
 import argparse
 import contextlib
-import datetime
 import io
 import os
 import pathlib
@@ -22,7 +21,9 @@ import sqlalchemy as sa
 
 from minova import states
 from minova.audit import confirmed_scan
+from minova.cmd import manage_archive
 from minova.cmd import manage_audit
+from minova.cmd import manage_notifications
 from minova.cmd import manage_operation
 from minova.cmd.commands import Commands
 from minova.db import tables
@@ -36,7 +37,7 @@ RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
 
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _DURATION = re.compile(r' +[0-9]+(\.[0-9])? ms')
-_DATE = re.compile(r'20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}')
+_DATE = re.compile(r'20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}(\.[0-9]{6})?')
 
 
 def _without_times(text):
@@ -50,7 +51,8 @@ def _with_examples(text):
         example = uuid.uuid5(uuid.NAMESPACE_URL, f'example {len(known)}')
         known.setdefault(found, str(example))
     text = _UUID.sub(lambda match: known[match[0]], text)
-    return _DATE.sub(f'{datetime.datetime(2026, 11, 21, 15, 30)}', text)
+    date = '2026-11-21 15:30:00'
+    return _DATE.sub(lambda m: date + ('.123456' if m[1] else ''), text)
 
 
 class ChainTestCase(FlowTestCase):
@@ -286,18 +288,20 @@ class LiveMigrationTest(ChainTestCase):
 class OperatorTest(ChainTestCase):
     """What an operator reads while an operation waits for a host."""
 
-    def manage(self, *words):
+    def manage(self, *words, status=0):
         """Return what a minova-manage command prints, after its line."""
         parser = argparse.ArgumentParser()
         commands = Commands(parser)
         manage_operation.add_commands(commands)
         manage_audit.add_commands(commands)
+        manage_notifications.add_commands(commands)
+        manage_archive.add_commands(commands)
         url = self.cloud.database.engine.url.render_as_string(False)
         self.config(group='database', connection=url)
         arguments = parser.parse_args(words)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            self.assertEqual(0, arguments.run(arguments))
+            self.assertEqual(status, arguments.run(arguments))
         return f'$ minova-manage {" ".join(words)}\n{out.getvalue()}'
 
     def test_operation_commands(self):
@@ -339,3 +343,23 @@ class OperatorTest(ChainTestCase):
             )
         )
         self.compare('audit.console', self.manage('audit', '--repair'))
+
+    def test_notification_commands(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('stop', uuid)
+        log = pathlib.Path(self.directory, 'billing.log')
+        listed = self.manage(
+            'notifications', 'list', '--instance', uuid, '--json'
+        )
+        lines = listed.splitlines()[1:]
+        # The consumer has lost one, altered one and received one twice.
+        lines[7] = lines[7].replace('powering-off', 'powering-on')
+        log.write_text('\n'.join([*lines[:2], *lines[3:], lines[-1], '']))
+        output = [
+            self.manage('notifications', 'list', '--instance', uuid),
+            self.manage('notifications', 'verify', str(log), status=1),
+            self.manage('notifications', 'replay', '--all', '--dry-run'),
+            self.manage('archive', '--older-than', '0'),
+        ]
+        text = '\n'.join(output).replace(f'{self.directory}/', '')
+        self.compare('notification_commands.console', text)
