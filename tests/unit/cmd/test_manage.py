@@ -442,7 +442,7 @@ class TimelineTest(ManageTestCase):
 
 
 class AuditTest(ManageTestCase):
-    """minova-manage audit; tests/functional/test_audit.py has more."""
+    """minova-manage audit; tests/functional has more."""
 
     def test_empty_database(self):
         self.open()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations of instances on a host that is down."""
+
+from minova import states
+from minova.engine import begin
+from tests.fixtures.cloud import format_notifications
+from tests.functional import base
+
+
+class HostDownTest(base.RecoveryTestCase):
+    """A host is down for a long time."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(group='conductor', service_down_time=1.0)
+
+    def test_delete(self):
+        uuid = self.cloud.boot(host='a')
+        since = len(self.cloud.consumer.of_instance(uuid))
+        self.take_down('a')
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
+        self.assertEqual(states.DELETED, self.cloud.instance(uuid).vm_state)
+        self.cloud.wait_for(
+            lambda: len(self.cloud.consumer.of_instance(uuid)) == since + 6
+        )
+        self.assertEqual(
+            [
+                'update(None>deleting) [api.api]',
+                'delete.start [api.api]',
+                'shutdown.start [api.api]',
+                'shutdown.end [api.api]',
+                'update(deleting>None) active>deleted [api.api]',
+                'delete.end [api.api]',
+            ],
+            list(format_notifications(self.cloud.consumer.of_instance(uuid)))[
+                since:
+            ],
+        )
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].wait_reason
+        )
+        self.assertIn(
+            'host a to return', self.cloud.operations(uuid)[-1].wait_reason
+        )
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.assertEqual({}, self.cloud.allocations(uuid))
+
+    def test_delete_under_way_when_the_host_dies(self):
+        uuid = self.cloud.boot(host='a')
+        crashing = self.crash_at('a', 'destroy')
+        self.cloud.begin('delete', uuid, begin.delete_params, wait=False)
+        self.assertTrue(crashing.crashed.wait(10))
+        self.take_down('a')
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.DELETED
+        )
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.assert_spans_paired(uuid)
+
+    def test_confirm_does_not_wait_for_the_source(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.take_down('a')
+        self.cloud.confirm(uuid, wait=False)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+        self.assertIsNone(instance.task_id)
+        self.assertEqual(
+            {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
+        )
+        # The user continues meanwhile.
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
+        self.assertIsNone(self.cloud.world.get_disks('a', uuid, retained=True))
+
+    def test_unstarted_build_is_rescheduled(self):
+        self.cloud.stop(self.cloud.computes['a'])
+        # The host still counts as up and is the first choice.
+        uuid = self.cloud.boot(wait=False)
+        self.assertIn(self.cloud.instance(uuid).host, ('a', None))
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).host == 'b')
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(states.ACTIVE, instance.vm_state)
+
+    def test_a_rollback_does_not_wait_for_the_destination(self):
+        uuid = self.cloud.boot(host='a')
+        self.config(group='fake', migration_seconds=3600)
+        self.cloud.begin('live_migrate', uuid, wait=False)
+        driver = self.cloud.driver('a')
+        self.cloud.wait_for(
+            lambda: driver.migration_status(uuid).state == 'running'
+        )
+        self.take_down('b')
+        self.cloud.begin('abort_live_migrate', uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).task_id is None)
+        self.assertEqual('a', self.cloud.instance(uuid).host)
+        self.cloud.start_compute('b')
+        self.cloud.settle(uuid)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.assertEqual([], self.cloud.driver('b').guests())
+        self.assert_spans_paired(uuid)
+
+    def test_cleaning_comes_first_when_the_instance_comes_back(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.begin('migrate', uuid)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.cloud.confirm(uuid, wait=False)
+        self.cloud.world.inject_delay('a', 'discard_disks', 0.7)
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        instance = self.cloud.begin('live_migrate', uuid)
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
