@@ -169,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         'name',
         nargs='*',
         choices=[[], *(mutant.name for mutant in MUTANTS)],
+        metavar='MUTANT',
         help='only these mutants',
     )
     return parser
@@ -194,7 +195,8 @@ def _add_explore(parser: argparse.ArgumentParser) -> None:
         'campaign',
         nargs='*',
         choices=[[], *explore.CAMPAIGNS],
-        help='a campaign; by default all of one fault per run',
+        metavar='CAMPAIGN',
+        help='a campaign of the list; by default all with one fault per run',
     )
     parser.add_argument(
         '--scenario',
