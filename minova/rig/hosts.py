@@ -95,10 +95,10 @@ namespaces = []
 cgroup_controllers = []
 migration_host = "{address}"
 migration_address = "{address}"
-remote_display_port_min = {screens}
-remote_display_port_max = {last_screen}
-migration_port_min = {moves}
-migration_port_max = {last_move}
+remote_display_port_min = {first_vnc}
+remote_display_port_max = {last_vnc}
+migration_port_min = {first_migration}
+migration_port_max = {last_migration}
 migrate_tls_x509_cert_dir = "{tls}"
 migrate_tls_x509_verify = 1
 """
@@ -125,7 +125,7 @@ class Host:
     def link(self) -> str:
         """A short path that links to the directory."""
         mark = hashlib.sha256(self.directory.encode()).hexdigest()[:8]
-        return f'/tmp/rig{mark}'  # noqa: S108  whose it is is looked at
+        return f'/tmp/rig{mark}'  # noqa: S108  the owner is checked
 
     @property
     def socket(self) -> str:
@@ -252,10 +252,10 @@ def _ports(directory: str) -> dict[str, int]:
     slot = zlib.crc32(directory.encode()) % _SLOTS
     first = _FIRST_PORT + slot * 2 * _PORTS_PER_KIND
     return {
-        'screens': first,
-        'last_screen': first + _PORTS_PER_KIND - 1,
-        'moves': first + _PORTS_PER_KIND,
-        'last_move': first + 2 * _PORTS_PER_KIND - 1,
+        'first_vnc': first,
+        'last_vnc': first + _PORTS_PER_KIND - 1,
+        'first_migration': first + _PORTS_PER_KIND,
+        'last_migration': first + 2 * _PORTS_PER_KIND - 1,
     }
 
 

@@ -42,8 +42,8 @@ class Packages:
 
         ConfigInvalid without one.
         """
-        asked = self._run('apt-cache', 'depends', name).decode()
-        found = re.search(rf'Depends: ({re.escape(wanted)}\S+)', asked)
+        output = self._run('apt-cache', 'depends', name).decode()
+        found = re.search(rf'Depends: ({re.escape(wanted)}\S+)', output)
         if found is None:
             raise exception.ConfigInvalid(
                 reason=f'apt has no package {name}; run apt-get update'

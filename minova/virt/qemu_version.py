@@ -27,9 +27,9 @@ def get_version(path: str) -> int:
 
 @functools.cache
 def _version(path: str, changed: int) -> int:
-    said = subprocesses.run(path, '--version').decode()
-    found = re.search(r'version (\d+)\.(\d+)(?:\.(\d+))?', said)
+    output = subprocesses.run(path, '--version').decode()
+    found = re.search(r'version (\d+)\.(\d+)(?:\.(\d+))?', output)
     if found is None:
-        raise OSError(f'{path} --version reports no version: {said[:100]}')
+        raise OSError(f'{path} --version reports no version: {output[:100]}')
     major, minor, micro = (int(part or 0) for part in found.groups())
     return major * 1_000_000 + minor * 1_000 + micro

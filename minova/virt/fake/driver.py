@@ -79,7 +79,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
                 'power': int(PowerState.SHUTDOWN),
                 'boot': 0,
                 'off_at': None,
-                'move': None,
+                'migration': None,
             }
             record['spec'] = _as_record(spec)
             self._store.put(f'{self.host}/guests/{spec.uuid}', record)
@@ -124,8 +124,14 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             return
         with self._locked_record(uuid) as record:
             record |= {'power': int(PowerState.SHUTDOWN), 'off_at': None}
-            if record['move'] and record['move']['state'] == 'running':
-                record['move'] |= {'state': 'failed', 'error': 'guest is off'}
+            if (
+                record['migration']
+                and record['migration']['state'] == 'running'
+            ):
+                record['migration'] |= {
+                    'state': 'failed',
+                    'error': 'guest is off',
+                }
 
     @fault_injectable
     def pause(self, uuid: str) -> None:
@@ -195,13 +201,13 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
 
     def _log_boot(self, uuid: str, record: Record) -> None:
         """Add the messages of a boot to the console."""
-        said = _BOOT_MESSAGE.format(
+        text = _BOOT_MESSAGE.format(
             uuid=uuid,
             number=record['boot'],
             host=self.host,
             name=f'guest-{uuid[:8]}',
         )
-        console = [*record.get('console', ()), *said.split('\n')]
+        console = [*record.get('console', ()), *text.split('\n')]
         record['console'] = console[-_MAX_CONSOLE_LINES:]
 
     @fault_injectable
@@ -209,8 +215,8 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
         """Return the messages of the boots."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid) or {}
-        said = '\n'.join(record.get('console', ())).encode()
-        return said[-max_bytes:] if max_bytes else b''
+        text = '\n'.join(record.get('console', ())).encode()
+        return text[-max_bytes:] if max_bytes else b''
 
     @fault_injectable
     def vnc(self, uuid: str) -> VncEndpoint:

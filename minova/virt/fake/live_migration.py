@@ -94,9 +94,12 @@ class FakeLiveMigration(FakeHost):
                     instance_id=uuid,
                     reason='the guest is off and cannot migrate live',
                 )
-            if record['move'] and record['move']['state'] == 'running':
+            if (
+                record['migration']
+                and record['migration']['state'] == 'running'
+            ):
                 return
-            record['move'] = {
+            record['migration'] = {
                 'state': 'running',
                 'dest': dest.host,
                 'began_at': now_seconds(),
@@ -109,17 +112,19 @@ class FakeLiveMigration(FakeHost):
         """Return the progress as a share of the set time."""
         with self._store.lock(uuid):
             record = self._world.apply_due(self.host, uuid)
-            moved = self._store.get(f'{self.host}/migrated/{uuid}')
+            has_migrated = self._store.get(f'{self.host}/migrated/{uuid}')
         if record is None:
-            return MigrationStatus('completed' if moved else 'none')
-        move = record['move']
-        if not move:
+            return MigrationStatus('completed' if has_migrated else 'none')
+        migration = record['migration']
+        if not migration:
             return MigrationStatus('none')
         total = int(record['spec']['memory_mb']) * _MIB
-        done = int(total * elapsed_share(move['began_at'], move['ends_at']))
+        done = int(
+            total * elapsed_share(migration['began_at'], migration['ends_at'])
+        )
         return MigrationStatus(
-            move['state'],
-            move['error'],
+            migration['state'],
+            migration['error'],
             memory_total=total,
             memory_processed=done,
             memory_remaining=total - done,
@@ -136,8 +141,14 @@ class FakeLiveMigration(FakeHost):
         if self._get_guest(uuid) is None:
             return
         with self._locked_record(uuid) as record:
-            if record['move'] and record['move']['state'] == 'running':
-                record['move'] |= {'state': 'cancelled', 'error': 'aborted'}
+            if (
+                record['migration']
+                and record['migration']['state'] == 'running'
+            ):
+                record['migration'] |= {
+                    'state': 'cancelled',
+                    'error': 'aborted',
+                }
 
     @fault_injectable
     def force_complete(self, uuid: str) -> None:
@@ -145,12 +156,12 @@ class FakeLiveMigration(FakeHost):
         if self._get_guest(uuid) is None:
             return
         with self._locked_record(uuid) as record:
-            move = record['move']
-            if not move or move['state'] != 'running':
+            migration = record['migration']
+            if not migration or migration['state'] != 'running':
                 return
-            move['ends_at'] = min(
-                move['ends_at'], now_seconds() + _FORCED_SECONDS
+            migration['ends_at'] = min(
+                migration['ends_at'], now_seconds() + _FORCED_SECONDS
             )
             if record['power'] == PowerState.RUNNING:
-                move['paused'] = True
+                migration['paused'] = True
                 record['power'] = int(PowerState.PAUSED)

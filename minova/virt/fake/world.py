@@ -198,10 +198,10 @@ class World:
         if incoming is not None:
             # The guest has arrived; the source reports the migration.
             self.store.delete(f'{host}/incoming/{uuid}')
-            if (record['move'] or {}).get('paused'):
+            if (record['migration'] or {}).get('paused'):
                 # A forced migration pauses the guest until it arrives.
                 record['power'] = int(PowerState.RUNNING)
-            record['move'] = None
+            record['migration'] = None
             self.store.put(f'{host}/guests/{uuid}', record)
         off_at = record.get('off_at')
         if off_at is not None and off_at <= now_seconds():
@@ -214,24 +214,24 @@ class World:
     def _migrate_if_due(self, source: str, uuid: str) -> None:
         """Move a guest to its destination when its migration is due."""
         record = self.store.get(f'{source}/guests/{uuid}')
-        move = record.get('move') if record else None
-        if record is None or not move or move['state'] != 'running':
+        migration = record.get('migration') if record else None
+        if record is None or not migration or migration['state'] != 'running':
             return
-        if move['ends_at'] > now_seconds():
+        if migration['ends_at'] > now_seconds():
             return
-        dest = move['dest']
+        dest = migration['dest']
         if dest == source:
             # The guest has just arrived; ``apply_due`` clears the rest.
             return
         if record['power'] not in POWERED_ON:
-            move |= {
+            migration |= {
                 'state': 'failed',
                 'error': 'the guest went off during the migration',
             }
             self.store.put(f'{source}/guests/{uuid}', record)
             return
         if self.store.get(f'{dest}/incoming/{uuid}') is None:
-            move |= {
+            migration |= {
                 'state': 'failed',
                 'error': f'{dest} is not prepared to receive the guest',
             }

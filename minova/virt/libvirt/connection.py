@@ -143,10 +143,10 @@ class Connection:
                 self._in_loop = False
                 event_loop.release()
 
-    def _subscribe(self, opened: libvirt.virConnect) -> list[int]:
-        _keep_alive(opened)
+    def _subscribe(self, conn: libvirt.virConnect) -> list[int]:
+        _keep_alive(conn)
         callbacks = [
-            opened.domainEventRegisterAny(None, kind, callback, None)
+            conn.domainEventRegisterAny(None, kind, callback, None)
             for kind, callback in (
                 (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_change),
                 (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, self._on_change),
@@ -154,13 +154,13 @@ class Connection:
         ]
         self._notify(None)
         if self._was_open:
-            for domain in opened.listAllDomains():
+            for domain in conn.listAllDomains():
                 self._notify(domain.UUIDString())
         return callbacks
 
     def _on_change(
         self,
-        opened: libvirt.virConnect,
+        conn: libvirt.virConnect,
         domain: libvirt.virDomain,
         *details: object,
     ) -> None:
@@ -176,8 +176,8 @@ class Connection:
             current.close()
 
 
-def _keep_alive(opened: libvirt.virConnect) -> list[int]:
+def _keep_alive(conn: libvirt.virConnect) -> list[int]:
     with contextlib.suppress(libvirt.libvirtError):
         # The test driver runs in this process and has no keepalive.
-        opened.setKeepAlive(*_KEEPALIVE)
+        conn.setKeepAlive(*_KEEPALIVE)
     return []

@@ -42,10 +42,12 @@ def add_cpu_tuning(
         'period': requirements.cpu_period,
         'quota': requirements.cpu_quota,
     }
-    said = {name: value for name, value in limits.items() if value is not None}
-    if said:
+    given = {
+        name: value for name, value in limits.items() if value is not None
+    }
+    if given:
         tuning = add(root, 'cputune')
-        for name, value in said.items():
+        for name, value in given.items():
             add_text(tuning, name, value)
 
 

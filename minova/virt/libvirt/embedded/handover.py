@@ -68,11 +68,11 @@ class Handover:
 
     def complete_now(self, uuid: str) -> None:
         """Let a running migration from this host be due now."""
-        move = self.get_migration(uuid)
-        if move is not None and move['state'] == 'running':
-            ends_at = min(move['ends_at'], now_seconds())
+        migration = self.get_migration(uuid)
+        if migration is not None and migration['state'] == 'running':
+            ends_at = min(migration['ends_at'], now_seconds())
             path = f'{self._host}/migrations/{uuid}'
-            self._store.put(path, move | {'ends_at': ends_at})
+            self._store.put(path, migration | {'ends_at': ends_at})
 
     def finish(self, uuid: str, state: str, error: str) -> None:
         """End a running migration from this host."""
@@ -97,10 +97,10 @@ class Handover:
     def _hand_over_if_due(
         self, source: str, uuid: str, local_guests: LocalGuests | None
     ) -> None:
-        move = self._store.get(f'{source}/migrations/{uuid}')
-        if move is None or move['state'] != 'running':
+        migration = self._store.get(f'{source}/migrations/{uuid}')
+        if migration is None or migration['state'] != 'running':
             return
-        if move['ends_at'] > now_seconds():
+        if migration['ends_at'] > now_seconds():
             return
         guest = self._store.get(f'{source}/guests/{uuid}')
         if guest is None:
@@ -108,13 +108,13 @@ class Handover:
             self._finish(source, uuid, 'completed', None)
             return
         obstacle = self._failure_reason(
-            move['dest'], uuid, guest, local_guests
+            migration['dest'], uuid, guest, local_guests
         )
         if obstacle is not None:
             self._finish(source, uuid, 'failed', obstacle)
             return
         try:
-            self._hand_over(source, move['dest'], uuid, local_guests)
+            self._hand_over(source, migration['dest'], uuid, local_guests)
         except (OSError, exception.GuestFailed) as error:
             self._finish(source, uuid, 'failed', str(error))
 
@@ -152,15 +152,15 @@ class Handover:
         self, source: str, uuid: str, state: str, error: str | None
     ) -> None:
         path = f'{source}/migrations/{uuid}'
-        move = self._store.get(path)
-        if move is None or move['state'] != 'running':
+        migration = self._store.get(path)
+        if migration is None or migration['state'] != 'running':
             return
-        self._store.put(path, move | {'state': state, 'error': error})
+        self._store.put(path, migration | {'state': state, 'error': error})
         LOG.info(
             'Guest %s: simulated live migration from %s to %s %s%s',
             uuid,
             source,
-            move['dest'],
+            migration['dest'],
             state,
             f': {error}' if error else '',
         )

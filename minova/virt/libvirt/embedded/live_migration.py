@@ -132,8 +132,8 @@ class SimulatedLiveMigration:
                 raise exception.GuestMigrationFailed(
                     instance_id=uuid, reason='the guest is off'
                 )
-            move = self._handover.get_migration(uuid)
-            if move and (move['state'], move['dest']) == (
+            migration = self._handover.get_migration(uuid)
+            if migration and (migration['state'], migration['dest']) == (
                 'running',
                 dest.host,
             ):
@@ -154,16 +154,16 @@ class SimulatedLiveMigration:
     def migration_status(self, uuid: str) -> MigrationStatus:
         """Return the progress as a share of the configured time."""
         with self._guests.exclusive(uuid):
-            move = self._handover.get_migration(uuid)
-        if move is None:
+            migration = self._handover.get_migration(uuid)
+        if migration is None:
             return MigrationStatus('none')
         part = 1.0
-        if move['state'] != 'completed':
-            part = elapsed_share(move['began_at'], move['ends_at'])
-        memory, disk = int(move['memory']), int(move['disk'])
+        if migration['state'] != 'completed':
+            part = elapsed_share(migration['began_at'], migration['ends_at'])
+        memory, disk = int(migration['memory']), int(migration['disk'])
         return MigrationStatus(
-            move['state'],
-            move['error'],
+            migration['state'],
+            migration['error'],
             memory_total=memory,
             memory_processed=int(memory * part),
             memory_remaining=memory - int(memory * part),

@@ -78,7 +78,7 @@ def find_emulator(names: Sequence[str] = EMULATORS) -> str:
 
 
 def run_probe_guest(
-    emulator: str, accelerator: str, *words: str, timeout: int = PROBE_TIMEOUT
+    emulator: str, accelerator: str, *args: str, timeout: int = PROBE_TIMEOUT
 ) -> None:
     """Run the probe guest; OSError says why it did not finish."""
     with tempfile.NamedTemporaryFile(prefix='minova-probe-') as disk:
@@ -86,17 +86,17 @@ def run_probe_guest(
         # Firmware does not boot a disk that is too small for a geometry.
         disk.truncate(1 << 20)
         disk.flush()
-        said = subprocesses.run(
+        output = subprocesses.run(
             emulator,
             *('-nodefaults', '-no-user-config', '-no-reboot'),
             *('-display', 'none', '-serial', 'stdio', '-m', '16'),
-            *('-machine', f'q35,accel={accelerator}', *words),
+            *('-machine', f'q35,accel={accelerator}', *args),
             *('-drive', f'if=none,id=disk,format=raw,file={disk.name}'),
             *('-device', 'virtio-blk-pci,drive=disk,bootindex=0'),
             timeout=timeout,
         ).decode(errors='replace')
-    if said.strip() != _PROBE_OUTPUT:
+    if output.strip() != _PROBE_OUTPUT:
         raise OSError(
-            f'the probe guest ended early: its output is {said[:100]!r}, '
+            f'the probe guest ended early: its output is {output[:100]!r}, '
             f'expected {_PROBE_OUTPUT!r}'
         )

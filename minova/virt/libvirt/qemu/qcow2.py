@@ -94,7 +94,7 @@ def make_overlay(
     Size 0 means the size of the image; another size must not be smaller than
     the image. Without an image the disk is empty.
     """
-    words = ['qemu-img', 'create', '-q', '-f', 'qcow2']
+    args = ['qemu-img', 'create', '-q', '-f', 'qcow2']
     if image is not None:
         least = virtual_size(image, image_format)
         if size and least > size:
@@ -104,8 +104,8 @@ def make_overlay(
             )
         # QEMU reads whole sectors.
         size = max(size, -(-least // 512) * 512)
-        words += ['-b', os.path.abspath(image), '-F', image_format]
-    run(*words, path, str(size))
+        args += ['-b', os.path.abspath(image), '-F', image_format]
+    run(*args, path, str(size))
     _sync(path)
 
 
@@ -143,10 +143,10 @@ def backing_chain(path: str) -> list[ImageInfo]:
     return found
 
 
-def _qemu_img_info(path: str, image_format: str, *words: str) -> bytes:
+def _qemu_img_info(path: str, image_format: str, *args: str) -> bytes:
     return run(
         *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),
-        *words,
+        *args,
         path,
         limits=_LIMITS,
     )
