@@ -26,6 +26,7 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import migration_records
 from minova.engine import recovery
+from minova.engine import recovery_rules
 from minova.engine.step_records import wakeup_for
 from minova.notifications import events
 from minova.objects import operation as records
@@ -111,6 +112,13 @@ class Sweeper:
 
     def _run_if_old(self, step: records.Step) -> None:
         if _is_old(step):
+            LOG.info(
+                'Operation %s instance=%s: step %s is still pending; the '
+                'sweeper runs it',
+                step.operation_id,
+                step.instance_uuid,
+                step.method,
+            )
             self._manager.try_conductor_step(get_admin_context(), step.id)
 
     def _wake_if_old(self, step: records.Step) -> None:
@@ -132,10 +140,10 @@ class Sweeper:
 
     def _recover_overdue(self) -> None:
         now = clock.now()
-        for step, busy in self._database.read(
+        for step, is_running in self._database.read(
             lambda connection: self._find_overdue_steps(connection, now)
         ):
-            self._handle_deadline(step.id, busy)
+            self._handle_deadline(step.id, is_running)
 
     def _handle_deadline(self, step_id: str, is_running: bool) -> None:
         wakeups = self._database.write(
@@ -164,7 +172,7 @@ class Sweeper:
         it. A step whose host is down is left out: it waits for the host.
         """
         down = self._find_down_hosts(connection)
-        starts = {
+        incarnations = {
             service.host: service.incarnation
             for service in hosts.list_services(
                 connection, operations.COMPUTE_BINARY
@@ -174,8 +182,9 @@ class Sweeper:
         return [
             (
                 step,
-                step.state == records.RUNNING
-                and step.incarnation == starts.get(str(step.host)),
+                recovery_rules.is_running(
+                    step, incarnations.get(str(step.host))
+                ),
             )
             for step in operations.list_open_steps(connection)
             if step.operation_id in late and step.host not in down

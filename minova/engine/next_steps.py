@@ -133,10 +133,7 @@ def _predict_step(
             text.format(host=step.host) for text in _WITHOUT_HOST[decision]
         )
         return NextStep(step, action, at_deadline, is_running=False)
-    is_running = (
-        step.state == records.RUNNING
-        and step.incarnation == service.incarnation
-    )
+    is_running = recovery_rules.is_running(step, service.incarnation)
     return NextStep(
         step,
         _when_host_up(step, step_def, is_running, others),

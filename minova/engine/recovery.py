@@ -89,10 +89,7 @@ def handle_host_return(
     loaded = operations.lock_step(connection, step_id)
     if loaded is None or loaded.operation.wait_reason is None:
         return
-    step = loaded.step
-    if step.state == records.RUNNING and (
-        step.incarnation == loaded.incarnation
-    ):
+    if recovery_rules.is_running(loaded.step, loaded.incarnation):
         uow = _unit_of_work(connection, loaded, publisher)
         waits.clear_on_host_return(uow)
         uow.flush()

@@ -35,6 +35,11 @@ class AtDeadline(enum.Enum):
     UNWIND = 'the operation is rolled back'
 
 
+def is_running(step: records.Step, incarnation: str | None) -> bool:
+    """Tell whether ``incarnation``, the newest of the service, runs a step."""
+    return step.state == records.RUNNING and step.incarnation == incarnation
+
+
 def without_host(
     step_def: AnyComputeStep,
     step: records.Step,
