@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large an instance is."""
+"""The flavor: the size of an instance."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from minova.objects import base
 
 @base.register
 class Flavor(base.Object):
-    """A size that instances are made in.
+    """A size of instances.
 
     An instance keeps a copy of the flavor it was made or resized with: a
     later change of the flavor, or its deletion, does not change the copy.

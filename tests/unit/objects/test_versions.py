@@ -1,92 +1,131 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects that travel: pinned to their versions."""
+"""The versioned objects: fingerprints and wire forms."""
 
 import datetime
 
 from hypothesis import given
 from hypothesis import strategies
 from oslo_versionedobjects import base as ovo_base
+from oslo_versionedobjects import fields as ovo_fields
 from oslo_versionedobjects import fixture
 
 from minova import objects
 from minova.objects import base as objects_base
+from minova.objects import step_args
 from minova.objects.base import Object
 from minova.rpc import serializer
 from tests import base
 
-#: Version and fingerprint of each object. When a test here fails, an object
-#: has changed: give it a new version, say how the old one is made from it
-#: (``obj_make_compatible``), and change its line.
+#: Version and fingerprint of each object. When the test fails, an object has
+#: changed: give it a new version, convert it to the old one in
+#: ``obj_make_compatible``, and change its line.
 PINNED = {
     'Checkpoint': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'CleanupStaleGuestArgs': '1.0-e6f96d93a43868ae958311241c761dfb',
-    'CleanupStaleGuestParams': '1.0-730315c21f3f72af553e5dcc99dab5d7',
-    'CreateParams': '1.0-8c8347a0d6411530d3e2a93a23d932e5',
-    'DeleteParams': '1.0-8a29bebd8427ae08733aece79bee0131',
-    'DestCheckData': '1.0-a833e135f886527fced60d769bc2a677',
-    'DestinationPrepared': '1.0-260b0c7d770e6c84d34b2693a0324de9',
-    'DisksSent': '1.0-166b8bdef73c11ad23dbec572e07a145',
-    'DueStep': '1.0-923928f866b2c1e2e900645e78596186',
-    'Flavor': '1.0-98000f36beb2454f574525c5ea13f644',
-    'GuestBuilt': '1.0-d50345fb89fb207f8a970295fbf48158',
+    'CleanupStaleGuestArgs': '1.0-3cef2e6877e5109bfc99de605997104f',
+    'CleanupStaleGuestParams': '1.0-74eaae3ee3d746757b6fe2d16e51bf0c',
+    'CreateParams': '1.0-5921217dca80d00ed2ab4861f4e9e9ac',
+    'DeleteParams': '1.0-bce83b6d6e0ce1484a45cfbbaa1b82c5',
+    'DestCheckData': '1.0-40c594a58688a417c7ca5fca3e434d63',
+    'DestinationPrepared': '1.0-afa7b3af18b12f1a6d1ade3d3e79c2ed',
+    'DisksSent': '1.0-edd582efcaf37eda7827482ba80fa07d',
+    'DueStep': '1.0-800fcf186da0d80b680db3a906e08a90',
+    'Flavor': '1.0-58300f7575a04fa677b0efd4720e0946',
+    'GuestBuilt': '1.0-3a7d63d58a161ad8c94f99cc55a5f56e',
     'GuestMigrated': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'GuestReport': '1.0-cb3a053b70316bc7569649555d4ae9b2',
-    'GuestState': '1.0-88476bed189284ce50f783e59139136a',
-    'HostArtifact': '1.0-e539416911d24df7a09998603a43f358',
-    'HostReport': '1.0-413f043f95f067219ea4c4430c8357f0',
-    'HostSelected': '1.0-ee1b1970f5acacbcc0722badd3ce7c1b',
-    'Instance': '1.0-eb83c3be485cb58f876a8445df45207a',
-    'InstanceState': '1.0-3eb44aab94a2159db9413e9323689c34',
-    'LiveMigrateArgs': '1.0-51d99a43532c83885e33538c0afae5e2',
-    'LiveMigrateData': '1.0-7127c9c1caefe739dff389d565de6fdb',
-    'LiveMigrateParams': '1.0-be5599e60bec01aa87632c9d7e2d06a2',
-    'LiveMigrateSource': '1.0-4183634eead0a238a7dbdf02cbdc046d',
-    'LiveMigrationPrepared': '1.0-51d99a43532c83885e33538c0afae5e2',
-    'MigrateDisk': '1.0-2a049471968ff5d3ec0b94f625625d4d',
-    'MigrateParams': '1.0-1674fe7e0c784c95a1278ace23dee950',
-    'Migration': '1.0-50fc800e017b909d94febdffe96597c3',
+    'GuestReport': '1.0-429c5ef6e2f6ae1a857c1ef8dbf20e28',
+    'GuestState': '1.0-16e9f95d1375c90bce2633679ac38a9c',
+    'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
+    'HostReport': '1.0-609c7836ff304990ae3fb30f1dba3146',
+    'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
+    'Instance': '1.0-32e47ebcc09fc10ac72479e2859273c8',
+    'InstanceState': '1.0-41ce3c7ff9b037c52a1869c204e254fe',
+    'LiveMigrateArgs': '1.0-2c30f728ef8b18c6b5dcce0b622b1aa0',
+    'LiveMigrateData': '1.0-2489e7a51e1c4d2eca2f2e7bfa6dc078',
+    'LiveMigrateParams': '1.0-11e59803ec6702f1170dfdd27405bf49',
+    'LiveMigrateSource': '1.0-8e63864b18e2211d6b669c3777739007',
+    'LiveMigrationPrepared': '1.0-2c30f728ef8b18c6b5dcce0b622b1aa0',
+    'MigrateDisk': '1.0-0e30e9bed4e990040893c2b6d61a9e45',
+    'MigrateParams': '1.0-cd600947af30a3204d7bcf83e7ed48a8',
+    'Migration': '1.0-f5007c6bb7979350d74a5c693ffbcff3',
     'NoArgs': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'NoParams': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'NoResult': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'OperationParams': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'PowerSyncParams': '1.0-0a60541aeaf1e25c40728abe9092819a',
-    'QemuDestination': '1.0-f6d84a88b755517a017845674b952516',
-    'QemuMigrateData': '1.0-c69a2ca8b3d1c87d22db39adc951c99a',
-    'RebootStarted': '1.0-02766a68d3c73a856fc437196b748a1d',
-    'RecheckArgs': '1.0-0441c2ea231ad72f2518aaecf5dacb5e',
-    'RescueArgs': '1.0-4bcdcaa922588aeb063ee1b4c37db88b',
-    'RescueImage': '1.0-5ace26739c6ca30b55c97c8a079375a3',
-    'RescueParams': '1.0-66e7aa29d402bbe0dc083c552aa552ae',
-    'ResizeInstanceArgs': '1.0-260b0c7d770e6c84d34b2693a0324de9',
-    'ResizeParams': '1.0-175b8bf1e232d8cd63f2e46301c5d21a',
-    'SelectHostArgs': '1.0-225fcfc4c5e553adbc68ef1af49457e0',
-    'StepAck': '1.0-80bbff82dbd404c2dc88de668054ca45',
+    'PowerSyncParams': '1.0-27d6f2cb17859460bfaf1a59996d3bc5',
+    'QemuDestination': '1.0-09d7af2b92cacf480886c615a2de805d',
+    'QemuMigrateData': '1.0-f18139ccfab4001d36003a13f72f9410',
+    'RebootStarted': '1.0-bfe05f50cfe512145faac5f49bacaa4d',
+    'RecheckArgs': '1.0-a0e884e4feb4d6e5a94d8f4b1a07fc11',
+    'RescueArgs': '1.0-f266bf7f21dd9593bd226378a2bb4f74',
+    'RescueImage': '1.0-372c48e1678b0eeee218020a435271cc',
+    'RescueParams': '1.0-c961216d0a38817d81a40b81efa4947e',
+    'ResizeInstanceArgs': '1.0-afa7b3af18b12f1a6d1ade3d3e79c2ed',
+    'ResizeParams': '1.0-d841b1f394237a2df78b9f7e56a325e8',
+    'SelectHostArgs': '1.0-0fc646ef1be7a510d6baad489c72496f',
+    'StepAck': '1.0-e04fb1a7538abf98736faac8f2e011ac',
     'StepArgs': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'StepAssignment': '1.0-f6b41b406ba3137a73bacf7792b088c6',
+    'StepAssignment': '1.0-90334d044f9dc89a95c14aa64f24a5ab',
     'StepResult': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'StorageProbe': '1.0-eb26d49023c7b7960ee038caa6a522f5',
-    'TransferEndpoint': '1.0-58614287be3891115fb2da7050f5b29c',
-    'TransferTicket': '1.0-01816e8c90fea50d37d95348759288eb',
-    'UnconfirmedResizeParams': '1.0-7eb427f627591c9635326ed106d8c509',
+    'StorageProbe': '1.0-59b02f09ed1b453c23c2886ef842e89d',
+    'TransferEndpoint': '1.0-fc89db5e660d722219a757af29a2692e',
+    'TransferTicket': '1.0-c3f3665341c2b5730bc84f568f62da53',
+    'UnconfirmedResizeParams': '1.0-30fecb491eab16842b56104d7844a31b',
     'UnrescuedGuestStarted': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'Wakeup': '1.0-8eca4310cdf595bca5435898adb13a97',
+    'Wakeup': '1.0-23b4da282b4334d8663188cc0f98f3b8',
 }
+
+
+def fingerprints():
+    """Return the version and fingerprint of each object of Minova.
+
+    The library's fingerprint has the kind of each field, but not the class of
+    an object in it, which is added here.
+    """
+    checker = fixture.ObjectVersionChecker(
+        {
+            name: classes
+            for name, classes in (
+                ovo_base.VersionedObjectRegistry.obj_classes().items()
+            )
+            if classes[0].__module__.startswith('minova.')
+        }
+    )
+    return checker.get_hashes(extra_data_func=field_types)
+
+
+def field_types(cls):
+    """Return the name and the type of each field of a class."""
+    return tuple(
+        (name, describe(field._type))
+        for name, field in sorted(cls.fields.items())
+    )
+
+
+def describe(kind):
+    """Return the name of a field type, with the class of its objects."""
+    if isinstance(kind, ovo_fields.List):
+        return f'List<{describe(kind._element_type._type)}>'
+    return kind.describe()
 
 
 class VersionsTest(base.TestCase):
     """An object does not change without its version."""
 
     def test_fingerprints(self):
-        checker = fixture.ObjectVersionChecker(
-            {
-                name: classes
-                for name, classes in (
-                    ovo_base.VersionedObjectRegistry.obj_classes().items()
-                )
-                if classes[0].__module__.startswith('minova.')
-            }
+        self.assertEqual(PINNED, fingerprints())
+
+    def test_the_class_of_an_object_counts(self):
+        found = fingerprints()
+        self.assertNotEqual(
+            found['LiveMigrateArgs'], found['DestinationPrepared']
         )
-        self.assertEqual(PINNED, checker.get_hashes())
+        self.assertEqual(
+            (('migrate_data', 'Object<LiveMigrateData>'),),
+            field_types(step_args.LiveMigrateArgs),
+        )
+        self.assertIn(
+            ('wakeups', 'List<Object<Wakeup>>'), field_types(objects.StepAck)
+        )
 
 
 def flavors():
