@@ -180,7 +180,7 @@ class ServersTest(QemuTestCase):
 
     def _left_behind(self, uuid, address, other):
         """The audit removes the reservation of a deleted server."""
-        connection = Connection(self.rig.live_migration_uri)
+        connection = Connection(self.rig.uri)
         self.addCleanup(connection.close)
         networks.ensure_reservations(connection, uuid, [nic(1, address)])
         networks.ensure_reservations(connection, UUID, [nic(2, '10.0.0.100')])

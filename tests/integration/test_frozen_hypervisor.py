@@ -36,7 +36,7 @@ class FrozenHypervisorTest(base.TestCase):
         super().setUp()
         self.rig = self.useFixture(Rig())
         self.connection = Connection(
-            self.rig.hosts['host1'].live_migration_uri
+            self.rig.hosts['host1'].uri
         )
         self.addCleanup(self.connection.close)
 

@@ -87,7 +87,7 @@ class LiveMigrationTestCase(QemuTestCase):
 
     def query_job(self, host, uuid, question):
         """Read a guest from a host's libvirt; None if it is not there."""
-        opened = libvirt.open(self.rig.hosts[host].live_migration_uri)
+        opened = libvirt.open(self.rig.hosts[host].uri)
         try:
             return question(opened.lookupByUUIDString(uuid))
         except libvirt.libvirtError:
@@ -303,7 +303,7 @@ class ConvergeTest(LiveMigrationTestCase):
         """Return the log file of the guest events of a host."""
         events.event_loop.acquire()
         self.addCleanup(events.event_loop.release)
-        opened = libvirt.open(self.rig.hosts[host].live_migration_uri)
+        opened = libvirt.open(self.rig.hosts[host].uri)
         self.addCleanup(opened.close)
         received = []
         number = opened.domainEventRegisterAny(

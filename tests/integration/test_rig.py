@@ -68,7 +68,7 @@ class RigTest(base.TestCase):
         return code, out.getvalue() + err.getvalue()
 
     def open(self, one):
-        connection = libvirt.open(one.live_migration_uri)
+        connection = libvirt.open(one.uri)
         self.addCleanup(connection.close)
         return connection
 
