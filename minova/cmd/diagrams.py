@@ -17,7 +17,7 @@ _INSTANCE_COLUMNS = (
     'task states',
     'ends in',
     'fails in',
-    'takes',
+    'ownership',
 )
 _MIGRATION_COLUMNS = ('status', 'passed by', 'may become', 'meaning')
 _NAME_COLUMNS = ('vm_state', 'task_state', 'Compute API', 'EC2')

@@ -19,6 +19,9 @@ ROOT = pathlib.Path(minova.__file__).parent.parent
 _FOLDERS = ('minova', 'tests', 'tools', 'doc', 'etc', 'devstack')
 _LITERAL = re.compile(r'``(.+?)``', re.DOTALL)
 _PATH = re.compile(rf'(?:{"|".join(_FOLDERS)})/[\w./-]+')
+_FILE = re.compile(
+    rf'(?<![\w/.-])((?:{"|".join(_FOLDERS)})/[\w./-]*\.(?:py|sh|rst|svg))\b'
+)
 _OPTION = re.compile(r'^\[(\w+)\] (\w+)')
 _COMMAND = re.compile(
     r'\b(minova-(?:manage|rig|simulate|allinone)|bash tools/rig\.sh)'
@@ -56,6 +59,15 @@ def literals():
             yield path, re.sub(r'\s+', ' ', literal)
 
 
+def _is_path(literal):
+    return _PATH.fullmatch(literal) is not None
+
+
+def _files(text):
+    """Return the files that commands and other text name."""
+    return _FILE.findall(text)
+
+
 def _subparsers(parser):
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -67,10 +79,14 @@ class PagesTest(base.TestCase):
     """Every name in a page is a name of the code."""
 
     def test_files(self):
+        found = [
+            *((path, name) for path, name in literals() if _is_path(name)),
+            *((path, name) for path, text in pages() for name in _files(text)),
+        ]
         missing = [
-            f'{path}: {literal}'
-            for path, literal in literals()
-            if _PATH.fullmatch(literal) and not (ROOT / literal).exists()
+            f'{path}: {name}'
+            for path, name in found
+            if not (ROOT / name).exists()
         ]
         self.assertEqual([], missing)
 
