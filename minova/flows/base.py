@@ -18,6 +18,11 @@ on_failure    conductor in the transaction that records the error
 on_undo       conductor in the transaction that marks the step as undone
 ============= ========= ====================================================
 
+The class of a step names its argument and result types: the enqueueing step
+passes the arguments, ``run`` returns the result to ``on_success``. In between,
+``run`` may save checkpoints. All three are versioned objects: see
+``step_args``, ``step_results`` and ``checkpoints`` in ``minova.objects``.
+
 A *conductor step* is one transaction of a conductor. A flow sees a transaction
 as a ``UnitOfWork``, a running step on its host as a ``StepContext`` and the
 hosts that a conductor knows as a ``Scheduler``. It imports neither the

@@ -8,16 +8,16 @@ from minova import exception
 from minova.exception import serialization
 from tests import base
 
-ROOMS = ('base', 'refused', 'failed')
+MODULES = ('base', 'refused', 'failed')
 
 
 def errors():
     """Return module and name of each defined error."""
     folder = pathlib.Path(exception.__file__).parent
     return [
-        (room, node.name)
-        for room in ROOMS
-        for node in ast.parse((folder / f'{room}.py').read_text()).body
+        (module, node.name)
+        for module in MODULES
+        for node in ast.parse((folder / f'{module}.py').read_text()).body
         if isinstance(node, ast.ClassDef)
     ]
 
@@ -28,17 +28,17 @@ class ErrorsTest(base.TestCase):
         self.assertEqual(sorted(set(names)), sorted(names))
 
     def test_all_are_exported(self):
-        for room, name in errors():
+        for module, name in errors():
             found = getattr(exception, name)
-            self.assertEqual(f'minova.exception.{room}', found.__module__)
+            self.assertEqual(f'minova.exception.{module}', found.__module__)
 
     def test_each_is_in_its_module(self):
-        for room, name in errors():
+        for module, name in errors():
             found = getattr(exception, name)
             for kind in ('refused', 'failed'):
                 above = getattr(exception, kind.capitalize())
-                if room != 'base':
-                    self.assertIs(room == kind, issubclass(found, above))
+                if module != 'base':
+                    self.assertIs(module == kind, issubclass(found, above))
 
     def test_each_is_serialized(self):
         for _, name in errors():

@@ -6,6 +6,7 @@ import re
 
 from minova import flows
 from minova import states
+from minova.flows import abort
 from minova.flows import build
 from minova.flows import confirm_resize
 from minova.flows import delete
@@ -23,6 +24,7 @@ from minova.objects.operation_params import PowerSyncParams
 from tests import base
 
 MODULES = (
+    abort,
     build,
     confirm_resize,
     delete,

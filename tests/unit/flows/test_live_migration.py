@@ -27,7 +27,7 @@ class LeavingDriver:
 
 
 class UnderWayTest(base.TestCase):
-    """Whether a move that was begun goes on."""
+    """Whether a migration that has started is in progress."""
 
     def test_guest_leaves_between_two_queries(self):
         ctx = SimpleNamespace(
@@ -37,8 +37,8 @@ class UnderWayTest(base.TestCase):
         )
         self.assertTrue(live_migration._is_in_progress(ctx, 'b'))
 
-    def job(self, here, state, there):
-        """Return a job whose guest is as told at either host."""
+    def context(self, here, state, there):
+        """Return a context with these states of the guest on both hosts."""
         guest = None if here is None else SimpleNamespace(power=here)
         return SimpleNamespace(
             driver=SimpleNamespace(
@@ -50,26 +50,28 @@ class UnderWayTest(base.TestCase):
         )
 
     def test_guest_runs_at_source(self):
-        for state, moves in (
+        for state, in_progress in (
             ('running', True),
             ('none', False),
             ('failed', False),
             ('cancelled', False),
         ):
             for power in (PowerState.RUNNING, PowerState.PAUSED):
-                # The other host need not be asked.
-                ctx = self.job(power, state, None)
-                self.assertIs(moves, live_migration._is_in_progress(ctx, 'b'))
+                # The other host is not queried.
+                ctx = self.context(power, state, None)
+                self.assertIs(
+                    in_progress, live_migration._is_in_progress(ctx, 'b')
+                )
 
     def test_guest_off_at_source(self):
         for here in (PowerState.SHUTDOWN, PowerState.CRASHED, None):
             for there in (PowerState.RUNNING, PowerState.SHUTDOWN):
-                ctx = self.job(here, 'none', int(there))
+                ctx = self.context(here, 'none', int(there))
                 self.assertTrue(live_migration._is_in_progress(ctx, 'b'))
             error = self.assertRaises(
                 exception.GuestMigrationFailed,
                 live_migration._is_in_progress,
-                self.job(here, 'none', None),
+                self.context(here, 'none', None),
                 'b',
             )
             self.assertIn('neither runs here nor is it at b', str(error))
@@ -104,7 +106,7 @@ class ArrivedTest(base.TestCase):
 
 
 class ForcedTest(base.TestCase):
-    """Whether a guest that is paused may have been paused to be moved."""
+    """Whether a forced completion may have paused the guest."""
 
     def test_by_a_user_or_by_the_configuration_before_a_restart(self):
         for forced, resumed, timeout, action, expected in (
