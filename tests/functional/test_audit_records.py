@@ -275,14 +275,14 @@ class RecordRulesTest(AuditTestCase):
 
     def test_migration_without_operation(self):
         self.cloud.begin('live_migrate', self.uuid)
-        move = self.cloud.last_migration(self.uuid)
+        migration = self.cloud.last_migration(self.uuid)
         self.write(
             tables.migrations,
-            tables.migrations.c.id == move.id,
+            tables.migrations.c.id == migration.id,
             status='running',
         )
         self.assert_repaired('migration_left_open')
-        found = self.cloud.read(migrations.get, move.id)
+        found = self.cloud.read(migrations.get, migration.id)
         self.assertEqual('error', found.status)
 
     def test_resized_without_migration(self):

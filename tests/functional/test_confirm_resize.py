@@ -11,7 +11,7 @@ class ConfirmResizeTest(base.FlowTestCase):
     def test_confirm(self):
         uuid, source, _, _ = self.resized()
         since = self.count(uuid)
-        move = self.cloud.unconfirmed_migration(uuid)
+        migration = self.cloud.unconfirmed_migration(uuid)
         self.cloud.confirm(uuid)
         self.assert_emitted(
             f"""
@@ -24,10 +24,12 @@ class ConfirmResizeTest(base.FlowTestCase):
         )
         self.assert_ended(uuid, states.ACTIVE)
         self.assertEqual(
-            {(move.dest_host, True): 1}, self.cloud.allocations(uuid)
+            {(migration.dest_host, True): 1}, self.cloud.allocations(uuid)
         )
-        self.assertIsNone(self.cloud.world.guest(move.source_host, uuid))
+        self.assertIsNone(self.cloud.world.guest(migration.source_host, uuid))
         self.assertIsNone(
-            self.cloud.world.get_disks(move.source_host, uuid, retained=True)
+            self.cloud.world.get_disks(
+                migration.source_host, uuid, retained=True
+            )
         )
-        self.assertEqual([move.dest_host], self.cloud.world.running(uuid))
+        self.assertEqual([migration.dest_host], self.cloud.world.running(uuid))

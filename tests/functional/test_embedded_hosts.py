@@ -277,7 +277,7 @@ class EmbeddedHostsTest(base.TestCase):
         )
         self.assert_off(uuid, states.STOPPED)
 
-    # -- moves ---------------------------------------------------------------
+    # -- migrations ----------------------------------------------------------
 
     def test_live_migration(self):
         uuid, source, dest = self.booted()

@@ -40,15 +40,20 @@ class ResizeTest(base.FlowTestCase):
         self.assertEqual(
             5, self.cloud.world.get_disks(instance.host, uuid)['root_gb']
         )
-        move = self.cloud.unconfirmed_migration(uuid)
-        self.assertEqual('finished', move.status)
+        migration = self.cloud.unconfirmed_migration(uuid)
+        self.assertEqual('finished', migration.status)
         self.assertEqual(
-            {(move.source_host, False): 1, (move.dest_host, True): 1},
+            {
+                (migration.source_host, False): 1,
+                (migration.dest_host, True): 1,
+            },
             self.cloud.allocations(uuid),
         )
         received = self.cloud.consumer.of_instance(uuid)[since:]
         hosts = [payload['host'] for _, _, payload, _ in received]
-        self.assertEqual([move.source_host] * 6 + [move.dest_host] * 6, hosts)
+        self.assertEqual(
+            [migration.source_host] * 6 + [migration.dest_host] * 6, hosts
+        )
         prep_end = received[3][2]
         self.assertEqual('big', prep_end['new_instance_type'])
         self.assertEqual(2, prep_end['new_instance_type_id'])
@@ -185,8 +190,8 @@ class PrepResizeFailureTest(base.FlowTestCase):
             uuid,
             since,
         )
-        move = self.cloud.unconfirmed_migration(uuid)
+        migration = self.cloud.unconfirmed_migration(uuid)
         self.assertEqual(
-            {(move.source_host, False): 1, (rest[1], True): 1},
+            {(migration.source_host, False): 1, (rest[1], True): 1},
             self.cloud.allocations(uuid),
         )

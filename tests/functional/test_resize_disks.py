@@ -146,10 +146,14 @@ class ResizeTest(DiskTransferTestCase):
         self.cloud.resize(uuid, self.big)
         self.assert_ended(uuid, states.RESIZED)
         self.assert_has('b', uuid, 2)
-        move = self.cloud.unconfirmed_migration(uuid)
+        migration = self.cloud.unconfirmed_migration(uuid)
         self.assertEqual(
             (1 << 30, 1 << 30, 0),
-            (move.disk_total, move.disk_processed, move.disk_remaining),
+            (
+                migration.disk_total,
+                migration.disk_processed,
+                migration.disk_remaining,
+            ),
         )
         self.cloud.confirm(uuid)
         self.assert_ended(uuid, states.ACTIVE)

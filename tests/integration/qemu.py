@@ -107,8 +107,8 @@ class QemuTestCase(base.TestCase):
     def migration(self, uuid):
         """Return the API path of the running migration of a server."""
         path = f'/servers/{uuid}/migrations'
-        (move,) = self.user.request('GET', path)['migrations']
-        return f'{path}/{move["id"]}'
+        (migration,) = self.user.request('GET', path)['migrations']
+        return f'{path}/{migration["id"]}'
 
     def force(self, uuid):
         """Force a live migration to complete."""

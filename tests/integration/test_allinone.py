@@ -522,9 +522,9 @@ class StockClientTest(AllInOneTestCase):
                 self.assertEqual(0, code, said)
                 self.assertIn('Complete', said)
             if 'live' in first:
-                moved = self.show('one')
-                self.assertEqual('ACTIVE', moved['status'])
-                self.assertNotEqual(source, moved['OS-EXT-SRV-ATTR:host'])
+                shown = self.show('one')
+                self.assertEqual('ACTIVE', shown['status'])
+                self.assertNotEqual(source, shown['OS-EXT-SRV-ATTR:host'])
         self.assertEqual('VERIFY_RESIZE', self.show('one')['status'])
         self.done('server resize confirm one')
         self.settled('one')
@@ -559,14 +559,17 @@ class StockClientTest(AllInOneTestCase):
 
     def _list_history(self):
         shell = self.shell
-        moves = shell.table('server migration list --server one')
+        migrations = shell.table('server migration list --server one')
         self.assertEqual(
             [
                 ('resize', 'reverted'),
                 ('resize', 'confirmed'),
                 ('live-migration', 'completed'),
             ],
-            [(move['Type'], move['Status']) for move in moves],
+            [
+                (migration['Type'], migration['Status'])
+                for migration in migrations
+            ],
         )
         events = shell.table('server event list one')
         self.assertEqual(

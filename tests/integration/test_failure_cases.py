@@ -168,7 +168,7 @@ class LiveMigrationTest(FailureCaseTestCase):
         self.user.live_migrate(self.uuid)
         self.wait_for(
             lambda: (self.world.guest(self.source, self.uuid) or {}).get(
-                'move'
+                'migration'
             )
         )
 

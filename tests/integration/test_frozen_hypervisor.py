@@ -35,9 +35,7 @@ class FrozenHypervisorTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.rig = self.useFixture(Rig())
-        self.connection = Connection(
-            self.rig.hosts['host1'].uri
-        )
+        self.connection = Connection(self.rig.hosts['host1'].uri)
         self.addCleanup(self.connection.close)
 
     def domains(self, usual):
@@ -91,19 +89,19 @@ class FrozenHypervisorTest(base.TestCase):
         names = [domain.name() for domain in self.domains(usual)]
         self.rig.freeze_libvirtd('host2')
         self.addCleanup(self.rig.thaw_libvirtd, 'host2')
-        moves = [
+        threads = [
             threading.Thread(target=self._migrate, args=(name,))
             for name in names
         ]
-        for move in moves:
-            move.start()
+        for thread in threads:
+            thread.start()
         time.sleep(3)
         self.assert_answers(usual)
         # Otherwise the test would check nothing.
-        self.assertTrue(all(move.is_alive() for move in moves))
+        self.assertTrue(all(thread.is_alive() for thread in threads))
         self.rig.thaw_libvirtd('host2')
-        for move in moves:
-            move.join()
+        for thread in threads:
+            thread.join()
         self.assertTrue(usual.isAlive())
 
     def _migrate(self, name):

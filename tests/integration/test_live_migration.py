@@ -138,8 +138,10 @@ class KillTest(LiveMigrationTestCase):
         path = f'/os-migrations?instance_uuid={uuid}'
 
         def status():
-            moves = self.user.request('GET', path)['migrations']
-            return max(moves, key=lambda move: move['id'])['status']
+            migrations = self.user.request('GET', path)['migrations']
+            return max(migrations, key=lambda migration: migration['id'])[
+                'status'
+            ]
 
         # The source may still clean up.
         self.wait_for(lambda: status() in ('completed', 'error', 'cancelled'))
@@ -205,8 +207,8 @@ class KillTest(LiveMigrationTestCase):
         self.rig.kill_libvirtd(here)
         self.rig.start_libvirtd(here)
         self.user.wait(uuid, 'ACTIVE', 180)
-        moved = self.end_of_migration(uuid) == 'completed'
-        self.assert_is_at(uuid, there if moved else here)
+        completed = self.end_of_migration(uuid) == 'completed'
+        self.assert_is_at(uuid, there if completed else here)
         # The libvirtd of the destination.
         here, there = self.begin(uuid)
         self.rig.kill_libvirtd(there)

@@ -87,9 +87,9 @@ class PinnedTest(test_cluster.ClusterTestCase):
         self.record_messages()
         self._pinned('api-api', OLDER)
         said = self.run_flows()
-        moves = self.log_text(said, 'migrate_server')
-        self.assertEqual(['1.4'] * 3, [one['version'] for one in moves])
-        for one in moves:
+        requests = self.log_text(said, 'migrate_server')
+        self.assertEqual(['1.4'] * 3, [one['version'] for one in requests])
+        for one in requests:
             self.assertNotIn('minova_object', json.dumps(one['args']))
             self.assertEqual('active', one['args']['instance']['vm_state'])
         self.assertTrue(self.log_text(said, 'report_progress'))
@@ -97,9 +97,9 @@ class PinnedTest(test_cluster.ClusterTestCase):
         for name in ('compute-n0', 'compute-n1'):
             self._pinned(name, OLD)
         said = self.run_flows()
-        moves = self.log_text(said, 'migrate_server')
-        self.assertEqual(['1.6'] * 3, [one['version'] for one in moves])
-        for one in moves:
+        requests = self.log_text(said, 'migrate_server')
+        self.assertEqual(['1.6'] * 3, [one['version'] for one in requests])
+        for one in requests:
             sent = one['args']['instance']
             self.assertEqual('Instance', sent['minova_object.name'])
         self.assertTrue(self.log_text(said, 'report_progress'))

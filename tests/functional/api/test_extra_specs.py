@@ -62,7 +62,7 @@ class ExtraSpecsTest(base.ApiTestCase):
 
     def test_contradicting_flavor(self):
         self.set_extra_spec(cpu_cores='3')
-        self.assert_nothing_made(self.create(), 'must multiply')
+        self.assert_nothing_made(self.create(), 'must be the number of vCPUs')
         self.set_extra_spec(cpu_cores='2')
         self.boot()
 
@@ -80,7 +80,7 @@ class ExtraSpecsTest(base.ApiTestCase):
         )
         self.assertEqual(200, reply.status)
         reply = self.user.act(uuid, 'resize', {'flavorRef': 'large'})
-        self.assert_refused(400, 'must multiply', reply)
+        self.assert_refused(400, 'must be the number of vCPUs', reply)
         shown = self.show(uuid)
         self.assertEqual('ACTIVE', shown['status'])
         self.assertIsNone(shown['OS-EXT-STS:task_state'])

@@ -87,8 +87,8 @@ class FoundBySimulationTest(base.TestCase):
         self.cloud.stop(self.cloud.computes['b'])
         self.cloud.revert(uuid, wait=False)
         self.cloud.begin('force_delete', uuid, begin.delete_params, wait=False)
-        move = self.cloud.read(migrations.get, 1)
-        self.assertEqual('cancelled', move.status)
+        migration = self.cloud.read(migrations.get, 1)
+        self.assertEqual('cancelled', migration.status)
 
     def test_failed_revert_keeps_the_disk(self):
         uuid = self.cloud.boot(host='a')
@@ -357,7 +357,7 @@ class FoundBySimulationTest(base.TestCase):
     def test_arrived_guest_keeps_its_host(self):
         uuid = self.cloud.boot(host='a')
         self.cloud.begin('live_migrate', uuid)
-        self.assertEqual([], self.cloud.world.store.list_names('b/moved'))
+        self.assertEqual([], self.cloud.world.store.list_names('b/migrated'))
 
 
 def _place(instance):
