@@ -189,7 +189,7 @@ class NotificationsTest(base.TestCase):
         self.assertEqual(
             1, self.log.output.count('Publication of notifications failed')
         )
-        self.assertIn('published again', self.log.output)
+        self.assertIn('Publication of notifications resumed', self.log.output)
 
     def test_single_active_relay(self):
         self.config(group='conductor', lease_time=1.0)
