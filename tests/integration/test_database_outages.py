@@ -141,7 +141,7 @@ class FailureModes:
         self.database.dispose()
         self.server.pause()
         error = self.assertRaises(exception.Unavailable, self.connect)
-        self.assertNotIn('minova_patience', str(error))
+        self.assertNotIn('minova_timeout', str(error))
         self.server.resume()
         self.wait_until_back()
         self.assertEqual(1, self.value())
