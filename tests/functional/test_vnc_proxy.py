@@ -157,7 +157,7 @@ class RefusedTest(ProxyTestCase):
         url = self.url()
         self.user.delete(f'/servers/{self.uuid}')
         self.cloud.settle(self.uuid)
-        self.assert_refused(403, 'its instance is gone', url)
+        self.assert_refused(403, 'its instance was deleted', url)
 
     def test_a_server_that_was_stopped(self):
         url = self.url()

@@ -209,7 +209,7 @@ class OwnersTest(KeyPairsTestCase):
             other.delete('/os-keypairs/mine?user_id=user'),
         ):
             self.assert_refused(403, 'os_compute_api:os-keypairs:', reply)
-            self.assertIn('the user whose it is', reply.message)
+            self.assertIn('the owning user', reply.message)
         self.assertEqual(['mine'], self.names())
         self.added('y', other, user_id='other')
 
