@@ -3,8 +3,8 @@
 """Measure live migrations of a real guest between two hosts of a rig.
 
 Prints the duration of each migration, the downtime of the guest from libvirt
-and the longest silence of its console. Exits with 1 unless the guest is intact:
-the same guest, no count missing, its kept memory unchanged.
+and the longest silence of its console. Exits with 1 unless the guest is
+intact: the same guest, no count missing, its kept memory unchanged.
 
     tools/bench/live_migration.py [--count N] [--shared] [--dirty MIB]
 """
