@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Extra specs and image properties: accepted, refused or ignored."""
+"""Extra specs and image properties: accepted, rejected or ignored."""
 
 import math
 
@@ -20,7 +20,7 @@ def read(specs=None, image=None, vcpus=4, memory_mb=4096):
 
 
 class ParserTestCase(base.TestCase):
-    """What is granted, and what is not."""
+    """Assertions on the requirements and on the errors."""
 
     def granted(self, *args, **kwargs):
         found = read(*args, **kwargs)
@@ -28,7 +28,7 @@ class ParserTestCase(base.TestCase):
         return found.requirements
 
     def refused(self, word, *args, **kwargs):
-        """Check that exactly one thing is refused, with its reason."""
+        """Check that there is exactly one error, with this text."""
         found = read(*args, **kwargs)
         self.assertEqual(1, len(found.errors), found.errors)
         self.assertIn(word, found.errors[0])
@@ -36,7 +36,7 @@ class ParserTestCase(base.TestCase):
 
 
 class NamesTest(ParserTestCase):
-    """Whose names are known, whose are not ours."""
+    """Known and unknown names, and other namespaces."""
 
     def test_no_name_twice(self):
         for rows in (table.EXTRA_SPECS, table.IMAGE_PROPERTIES):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU that is fetched, by two at the same time."""
+"""A safe QEMU that two processes download at the same time."""
 
 import os
 from unittest import mock

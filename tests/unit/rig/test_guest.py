@@ -17,7 +17,7 @@ _DEPENDS = {'virtio_blk': b'virtio_ring', 'virtio_net': b'net-failover'}
 
 class ModulesTest(base.TestCase):
     def pack(self, lib, suffix, compress=bytes, builtin=()):
-        """Lay out a kernel's package; return where the guest's tree is."""
+        """Write the package of a kernel; return the tree of the guest."""
         version = os.path.join(self.directory, lib, 'modules', '6.1.0-amd64')
         drivers = os.path.join(version, 'kernel', 'drivers')
         root = os.path.join(self.directory, 'root')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts of a rig: the paths that they have, and libvirtd that is no use."""
+"""Hosts of a rig: their paths, their configuration, unusable libvirtd."""
 
 import os
 from unittest import mock
@@ -66,7 +66,7 @@ class LinkTest(base.TestCase):
 
 
 class RequireQemuTest(base.TestCase):
-    """A libvirtd that takes connections and has no QEMU, as on Debian 13."""
+    """A libvirtd without the QEMU driver, as on Debian 13."""
 
     def check(self, reason):
         one = hosts.host_at(self.directory, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image of a Debian: how it is asked for, and the disk that boots.
+"""The Debian image: how it is built, and its disk.
 
 What apt and mmdebstrap say is acted here by scripts of these names; that a
 Debian comes of it and boots is seen in ``tests/cloudimage``.
@@ -34,7 +34,7 @@ http://near.test/security/ bookworm-security main Debian-Security
 
 
 class ProgramsTestCase(base.TestCase):
-    """Programs that are those of this test, and no others."""
+    """A PATH with the programs of the test only."""
 
     def setUp(self):
         super().setUp()
@@ -44,7 +44,7 @@ class ProgramsTestCase(base.TestCase):
         self.act('apt-get', f'printf %s "{_TARGETS}"')
 
     def act(self, name, script):
-        """Have a program of that name."""
+        """Create a program with this name."""
         path = os.path.join(self.bin, name)
         with open(path, 'w', encoding='utf-8') as file:
             file.write(f'#!/bin/sh\n{script}\n')
@@ -52,7 +52,7 @@ class ProgramsTestCase(base.TestCase):
 
 
 class PackagesTest(ProgramsTestCase):
-    """Where packages come from: from where this machine has its own."""
+    """Packages come from the sources of this machine's apt."""
 
     def test_sources(self):
         self.assertEqual('bookworm', packages.release())
@@ -92,7 +92,7 @@ class PackagesTest(ProgramsTestCase):
 
 
 class ImageTest(ProgramsTestCase):
-    """It is made once, or it is said why not."""
+    """The image is built once, or an error says why not."""
 
     def setUp(self):
         super().setUp()
@@ -150,7 +150,7 @@ class ImageTest(ProgramsTestCase):
 
 
 class BootDiskTest(base.TestCase):
-    """The disk, as a BIOS and Linux read it."""
+    """The disk as a BIOS and Linux read it."""
 
     def test_where_everything_is(self):
         tar = os.path.join(self.directory, 'tar')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypervisors for the contract tests, and what happens to them from outside.
+"""Rigs for the contract tests: hypervisors, and changes from outside.
 
 A rig opens drivers of hosts that can reach each other. It can end one without
 a word, as a crash of its process does, change a guest behind a driver's back,
@@ -65,7 +65,7 @@ def drive_spec(uuid=UUID, hostname='web', **values):
 
 
 def migrate_data(source='a', dest='b', **values):
-    """Return what two hosts agree on that are not QEMU hosts."""
+    """Return the migrate data of hosts without QEMU."""
     made = {
         'source_host': source,
         'dest_host': dest,
@@ -77,7 +77,7 @@ def migrate_data(source='a', dest='b', **values):
 
 
 class ManualClock(clock.Clock):
-    """The machine's clock, which can be put forward."""
+    """The machine's clock, which a test can advance."""
 
     def __init__(self):
         self._ahead = datetime.timedelta()
@@ -90,7 +90,7 @@ class ManualClock(clock.Clock):
 
 
 class Rig(fixtures.Fixture):
-    """What the rigs have in common."""
+    """The common part of all rigs."""
 
     #: The option that says how long a live migration takes.
     migration_seconds = (None, None)
@@ -102,20 +102,20 @@ class Rig(fixtures.Fixture):
         self.build()
 
     def build(self):
-        """Make what all hosts share."""
+        """Create what all hosts share."""
 
     def set_migration_seconds(self, seconds):
-        """Let live migrations take so long."""
+        """Set the duration of live migrations."""
         group, name = self.migration_seconds
         CONF.set_override(name, seconds, group)
 
     def later(self, seconds):
-        """Let time pass."""
+        """Advance the clock."""
         self.clock.advance(seconds)
 
 
 class FakeRig(Rig):
-    """Fake hosts whose records are in the memory of this process."""
+    """Fake hosts with records in memory."""
 
     migration_seconds = ('fake', 'migration_seconds')
 
@@ -129,7 +129,7 @@ class FakeRig(Rig):
         return FakeDriver(host, self.worlds[host])
 
     def crash(self, driver):
-        """Nothing is in the driver, so there is nothing to drop."""
+        """Do nothing: the driver has no state."""
 
     def stop_outside_driver(self, driver, uuid):
         world = self.worlds[driver.host]
@@ -161,7 +161,7 @@ class FakeRig(Rig):
         return disk.get('config_drive')
 
     def write_console(self, host, uuid, text):
-        """Let a guest have said something."""
+        """Write the console output of a guest."""
         path = f'{host}/guests/{uuid}'
         said = {'console': text.split('\n')}
         self.store.put(path, self.store.get(path) | said)
@@ -178,7 +178,7 @@ class FakeRig(Rig):
 
 
 class FakeFilesRig(FakeRig):
-    """Fake hosts whose records are files."""
+    """Fake hosts with records in files."""
 
     def build(self):
         super().build()
@@ -187,7 +187,7 @@ class FakeFilesRig(FakeRig):
 
 
 class FakeProcessRig(FakeRig):
-    """Fake hosts behind a socket; here a thread stands for the process."""
+    """Fake hosts behind a socket; a thread stands for the process."""
 
     def build(self):
         super().build()
@@ -234,7 +234,7 @@ class EmbeddedRig(Rig):
         self._open.remove(driver)
 
     def domain(self, driver, uuid):
-        """Return libvirt's own object, as an administrator has it."""
+        """Return libvirt's domain, as an administrator gets it."""
         return driver.connection.get().lookupByUUIDString(uuid)
 
     def stop_outside_driver(self, driver, uuid):
@@ -289,7 +289,7 @@ class EmbeddedRig(Rig):
         return os.path.exists(self.rescue_path(host, uuid))
 
     def disks_of(self, driver, uuid):
-        """Return the names of the files that a guest has, in its order."""
+        """Return the names of the disk files of a guest, in order."""
         root = ElementTree.fromstring(self.domain(driver, uuid).XMLDesc())
         return [
             os.path.basename(source.get('file'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The config drive: what a guest finds on it, and that it is always the same.
+"""The config drive: its files, always the same bytes.
 
 The image is read back by pycdlib, its label by blkid, which is what a guest's
 udev asks.
@@ -152,7 +152,7 @@ class DocumentsTest(base.TestCase):
 
 
 class NetworkTest(base.TestCase):
-    """The network, as cloud-init takes it."""
+    """network_data.json for cloud-init."""
 
     def test_static_addresses(self):
         self.assertEqual(
@@ -271,7 +271,7 @@ class NetworkTest(base.TestCase):
 
 
 def unpacked(image, kind):
-    """Return the files of an image, by their paths; read as ``kind``."""
+    """Return the files of an image by path; ``kind`` names the format."""
     disc = pycdlib.PyCdlib()
     disc.open_fp(io.BytesIO(image))
     found = {}
@@ -286,7 +286,7 @@ def unpacked(image, kind):
 
 
 class ImageTest(base.TestCase):
-    """The disk."""
+    """The ISO image."""
 
     def setUp(self):
         super().setUp()
@@ -294,7 +294,7 @@ class ImageTest(base.TestCase):
         self.addCleanup(os.environ.pop, 'TZ', None)
 
     def at(self, zone):
-        """Be in a time zone."""
+        """Set the time zone."""
         os.environ['TZ'] = zone
         time.tzset()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every driver keeps of what ``virt.driver`` promises.
+"""The contract of ``virt.driver``, tested with every driver.
 
 All tests run on every driver, and each time twice: once plainly, and once
 with the process of the driver killed after each call and the call made again
@@ -37,7 +37,7 @@ _ARTIFACT_FIELDS = {
 
 
 class DriverHandle:
-    """A host's driver, whichever process has it just now."""
+    """The driver of a host, across restarts of its process."""
 
     #: What changes something and can be asked again at any time. ``migrate``
     #: is asked again only while the guest is still there.
@@ -73,7 +73,7 @@ class DriverHandle:
         return ask
 
     def call(self, name, *args, **kwargs):
-        """Ask the driver; what is done in steps is done to the last one."""
+        """Call the driver; run a generator to its end."""
         answer = getattr(self.driver, name)(*args, **kwargs)
         return list(answer) if name == 'send_disks' else answer
 
@@ -91,27 +91,27 @@ class ContractTestCase(base.TestCase):
         self.b = DriverHandle(self.rig, 'b', self.repeating)
 
     def defined(self, uuid=UUID, **values):
-        """Give host a a guest with disks, which is off."""
+        """Define a guest with disks on host a; it is off."""
         self.a.create_disks(spec(uuid, **values), None)
         self.a.define(spec(uuid, **values))
 
     def running(self, uuid=UUID, **values):
-        """Give host a a guest that runs."""
+        """Run a guest on host a."""
         self.defined(uuid, **values)
         self.a.start(uuid)
 
     def power(self, host=None, uuid=UUID):
-        """Return a guest's power state, None when it is unknown."""
+        """Return the power state of a guest, None when unknown."""
         guest = (host or self.a).guest(uuid)
         return guest and guest.power
 
     def mark(self, host=None, uuid=UUID):
-        """Return by what a guest was last defined."""
+        """Return the operation that last defined a guest."""
         guest = (host or self.a).guest(uuid)
         return guest.operation, guest.generation
 
     def assert_refused(self, kind, call, *args, **kwargs):
-        """The call fails with words of its own, naming the guest."""
+        """The call fails with an error that names the guest."""
         error = self.assertRaises(kind, call, *args, **kwargs)
         self.assertNotEqual('', error.kwargs['reason'])
         self.assertEqual(UUID, error.kwargs['instance_id'])
@@ -119,7 +119,7 @@ class ContractTestCase(base.TestCase):
 
 
 class Host:
-    """What is asked of the host."""
+    """The contract of the host."""
 
     def test_inventory(self):
         have = self.a.inventory()
@@ -172,7 +172,7 @@ class Host:
 
 
 class Guests:
-    """What is asked of guests."""
+    """The contract of guests."""
 
     def test_unknown(self):
         self.assertIsNone(self.a.guest(UUID))
@@ -359,7 +359,7 @@ class Guests:
 
 
 class Disks:
-    """What is asked of disks."""
+    """The contract of disks."""
 
     def test_missing(self):
         self.assertFalse(self.a.has_disks(UUID))
@@ -436,7 +436,7 @@ class Disks:
         self.assertEqual('token', self.rig.read('a', UUID))
 
     def send_disks(self, **values):
-        """Have b invite and a hand over; return how it went."""
+        """Issue a ticket on b and send from a; return the progress."""
         transfer_ticket = self.b.prepare_disk_transfer(spec(**values))
         return self.a.send_disks(UUID, B, transfer_ticket)
 
@@ -518,14 +518,14 @@ class Disks:
 
 
 class ConfigDrives:
-    """What is asked of config drives."""
+    """The contract of config drives."""
 
     def drive(self, host='a'):
-        """Return what is on the drive; a host has it as it likes."""
+        """Return the drive in the form of the host."""
         return self.rig.config_drive(host, UUID)
 
     def holds_drive(self, host=None):
-        """Tell whether the stock of a host has one."""
+        """Return whether the artifacts of a host include a drive."""
         return [
             h.has_config_drive for h in (host or self.a).list_host_contents()
         ]
@@ -595,17 +595,17 @@ class ConfigDrives:
 
 
 class LiveMigration:
-    """Live migration."""
+    """The contract of live migration."""
 
     def check_both_ends(self):
-        """Check both ends; return what they agree on."""
+        """Check at both hosts; return the migrate data."""
         answer = self.b.check_can_live_migrate_destination(
             spec(), SOURCE, None, False
         )
         return self.a.check_can_live_migrate_source(UUID, answer, None)
 
     def prepared(self, seconds=0):
-        """Run a guest, prepare the destination; return what they agree on."""
+        """Run a guest, prepare the destination; return migrate data."""
         self.rig.set_migration_seconds(seconds)
         self.running()
         self.rig.write('a', UUID, 'token')
@@ -614,7 +614,7 @@ class LiveMigration:
         return agreed
 
     def assert_migrated(self, power=PowerState.RUNNING):
-        """The guest is at b and only there, with its disk."""
+        """The guest is on b only, with its disk."""
         self.assertIsNone(self.a.guest(UUID))
         self.assertEqual([], self.a.guests())
         guest = self.b.guest(UUID)
@@ -624,7 +624,7 @@ class LiveMigration:
         self.assertEqual('token', self.rig.read('b', UUID))
 
     def assert_stayed(self, boot):
-        """The guest has run at a all the time, and nothing is at b."""
+        """The guest still runs on a, and b has nothing."""
         guest = self.a.guest(UUID)
         self.assertEqual((PowerState.RUNNING, boot), (guest.power, guest.boot))
         self.assertEqual([guest], self.a.guests())
@@ -921,7 +921,7 @@ class LiveMigration:
 
 
 class HostContents:
-    """All artifacts of a host in one call."""
+    """The contract of the contents of a host."""
 
     def artifact(self, host=None, uuid=UUID):
         """Return what a host has under a uuid, as words; [] for nothing."""
@@ -1016,7 +1016,7 @@ class HostContents:
 
 
 class Consoles:
-    """What guests say and show."""
+    """The contract of consoles."""
 
     def test_no_output_before_first_start(self):
         self.assertEqual(b'', self.a.console_output(UUID, 100))
@@ -1048,52 +1048,52 @@ class Consoles:
 class Every(
     Host, Guests, Disks, ConfigDrives, LiveMigration, Consoles, HostContents
 ):
-    """All that a driver promises."""
+    """The whole contract."""
 
 
 class FakeTest(Every, ContractTestCase):
-    """The fake, its records in memory."""
+    """The fake, with records in memory."""
 
     rig_class = FakeRig
 
 
 class FakeAgainTest(FakeTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True
 
 
 class FakeFilesTest(Every, ContractTestCase):
-    """The fake, its records in files."""
+    """The fake, with records in files."""
 
     rig_class = FakeFilesRig
 
 
 class FakeFilesAgainTest(FakeFilesTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True
 
 
 class FakeProcessTest(Every, ContractTestCase):
-    """The fake, behind the socket of a process that has all hosts."""
+    """The fake, behind the socket of its process."""
 
     rig_class = FakeProcessRig
 
 
 class FakeProcessAgainTest(FakeProcessTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True
 
 
 class EmbeddedTest(Every, ContractTestCase):
-    """libvirt, its test driver."""
+    """libvirt with its test driver."""
 
     rig_class = EmbeddedRig
 
 
 class EmbeddedAgainTest(EmbeddedTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True

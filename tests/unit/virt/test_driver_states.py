@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every driver keeps of suspending, rescuing and forced moves.
+"""The contract of suspend, rescue and forced migrations.
 
 As in ``test_driver``: on every driver, plainly and with each call cut short
 and made again.
@@ -120,7 +120,7 @@ class Suspending:
 
 
 class Rescuing:
-    """A guest that starts from another disk than its own."""
+    """A guest that boots a rescue disk."""
 
     def rescued(self):
         self.defined()
@@ -179,7 +179,7 @@ class Rescuing:
 
 
 class Forcing:
-    """A guest that is made to arrive."""
+    """A migration that is forced to complete."""
 
     def moving(self):
         self.rig.set_migration_seconds(1000)
@@ -238,7 +238,7 @@ class Forcing:
 
 
 class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
-    """The fake, its records in memory."""
+    """The fake, with records in memory."""
 
     rig_class = FakeRig
 
@@ -256,31 +256,31 @@ class FakeTest(Suspending, Rescuing, Forcing, ContractTestCase):
 
 
 class FakeAgainTest(FakeTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True
 
 
 class FakeFilesTest(Suspending, Rescuing, Forcing, ContractTestCase):
-    """The fake, its records in files."""
+    """The fake, with records in files."""
 
     rig_class = FakeFilesRig
 
 
 class FakeProcessTest(Suspending, Rescuing, Forcing, ContractTestCase):
-    """The fake, behind the socket of a process that has all hosts."""
+    """The fake, behind the socket of its process."""
 
     rig_class = FakeProcessRig
 
 
 class FakeProcessAgainTest(FakeProcessTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True
 
 
 class EmbeddedTest(Suspending, Rescuing, Forcing, ContractTestCase):
-    """libvirt, its test driver."""
+    """libvirt with its test driver."""
 
     rig_class = EmbeddedRig
 
@@ -302,6 +302,6 @@ class EmbeddedTest(Suspending, Rescuing, Forcing, ContractTestCase):
 
 
 class EmbeddedAgainTest(EmbeddedTest):
-    """The same, every call cut short and made again."""
+    """The same, with every call interrupted and repeated."""
 
     repeating = True

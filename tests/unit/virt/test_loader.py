@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which driver a host gets, and what is said when it gets none."""
+"""The driver that the configuration chooses, and its errors."""
 
 import subprocess
 import sys

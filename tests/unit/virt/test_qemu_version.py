@@ -4,7 +4,7 @@
 import os
 
 from minova.virt import qemu_version
-from minova.virt.libvirt.qemu import host_config as sites
+from minova.virt.libvirt.qemu import host_config as host_configs
 from tests import base
 
 
@@ -60,10 +60,10 @@ class EmulatorsTest(base.TestCase):
         named = self.emulator('QEMU emulator version 10.1.0', 'named')
         opened = Opened(chosen)
         self.config(group='libvirt', virt_type='kvm', emulator='')
-        site = sites.from_config('a')
+        site = host_configs.from_config('a')
         self.assertEqual(7_002_000, site.qemu_version(opened))
         self.assertEqual([(None, 'x86_64', None, 'kvm')], opened.asked)
         self.config(group='libvirt', emulator=named)
-        site = sites.from_config('a')
+        site = host_configs.from_config('a')
         self.assertEqual(10_001_000, site.qemu_version(opened))
         self.assertEqual(1, len(opened.asked))

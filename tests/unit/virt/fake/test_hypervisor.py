@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake hypervisor as a process: whole calls, its own witness, its end."""
+"""The fake hypervisor as a process: whole calls, its witness, its end."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ class HypervisorTestCase(base.TestCase):
 
 
 class WitnessTest(HypervisorTestCase):
-    """A guest that runs twice is seen, with who did it."""
+    """A guest that runs twice is recorded with the call."""
 
     def test_none(self):
         self.run_at(self.a)
@@ -105,10 +105,10 @@ class WitnessTest(HypervisorTestCase):
 
 
 class WholeCallsTest(HypervisorTestCase):
-    """A call is done or not done."""
+    """A call is done completely or not at all."""
 
     def call_without_answer(self, driver, call, *args):
-        """Make a call whose asker will be gone before it is answered."""
+        """Make a call whose caller disconnects before the answer."""
 
         def ask():
             try:
@@ -120,7 +120,7 @@ class WholeCallsTest(HypervisorTestCase):
         self.addCleanup(thread.join)
 
     def disconnect(self, driver):
-        """Cut a driver off, as the end of its process does."""
+        """Close the connections of a driver, as its end does."""
         for connection in list(driver.open_sockets):
             connection.shutdown(2)
 
@@ -203,7 +203,7 @@ class WholeCallsTest(HypervisorTestCase):
 
 
 class InterruptedDriver(RemoteDriver):
-    """A driver whose open connections are known."""
+    """A driver whose open sockets are known."""
 
     def __init__(self, host, path):
         super().__init__(host, path)
@@ -222,7 +222,7 @@ class InterruptedDriver(RemoteDriver):
 
 
 class AwayTest(HypervisorTestCase):
-    """The hypervisor's own end and return."""
+    """The end and the return of the hypervisor."""
 
     def test_hypervisor_returns(self):
         self.run_at(self.a)

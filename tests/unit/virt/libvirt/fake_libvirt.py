@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands for libvirt at the edge of a QEMU host: guests that only say."""
+"""Fakes of libvirt for QEMU hosts: domains that record their calls."""
 
 import contextlib
 import os
@@ -106,7 +106,7 @@ class Domain:
 
 
 class Opened:
-    """A connection of libvirt's that knows one guest at most."""
+    """A connection of libvirt's that knows at most one domain."""
 
     def __init__(self):
         self.domain = None
@@ -137,7 +137,7 @@ class Opened:
 
 
 class Connection:
-    """Minova's own, over it."""
+    """A ``Connection`` of the driver with that connection."""
 
     uri = 'qemu:///system'
 
@@ -145,7 +145,7 @@ class Connection:
         self.opened = Opened()
 
     def add_listener(self, listener):
-        """Nothing changes by itself here."""
+        """Do nothing: there are no events."""
 
     def get(self):
         return self.opened
@@ -156,16 +156,16 @@ class Connection:
 
 
 class Host:
-    """A QEMU host, its parts with their real classes but for libvirt."""
+    """A QEMU host with its real parts, except libvirt."""
 
-    def __init__(self, name, directory, virt_type='qemu', places=None):
-        instances, images = places or (
+    def __init__(self, name, directory, virt_type='qemu', paths=None):
+        instances, images = paths or (
             os.path.join(directory, name, 'instances'),
             os.path.join(directory, name, 'images'),
         )
         for folder in (instances, images):
             os.makedirs(folder, exist_ok=True)
-        self.site = HostConfig(
+        self.host_config = HostConfig(
             host=name,
             instances_path=instances,
             image_cache_path=images,
@@ -176,12 +176,12 @@ class Host:
             emulator='',
         )
         self.connection = Connection()
-        self.disks = QemuDisks(self.site)
+        self.disks = QemuDisks(self.host_config)
         self.guests = QemuGuests(
             self.connection, self.disks, xml.PROFILES[virt_type]
         )
-        self.moves = QemuLiveMigration(
-            self.site, self.connection, self.guests, self.disks
+        self.live_migration = QemuLiveMigration(
+            self.host_config, self.connection, self.guests, self.disks
         )
 
     @property
@@ -197,13 +197,13 @@ class Host:
         ]
 
     def boot(self, **values):
-        """Let a guest run here, with its disks."""
+        """Run a guest with its disks."""
         wanted = spec(**values)
         self.disks.create_disks(wanted, None)
         text = xml.domain_xml(
             wanted,
             self.disks.list_disks(wanted),
-            xml.PROFILES[self.site.virt_type],
+            xml.PROFILES[self.host_config.virt_type],
             self.disks.console_log(UUID),
             '127.0.0.1',
         )

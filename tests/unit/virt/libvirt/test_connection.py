@@ -30,7 +30,7 @@ def loops():
 
 
 class ConnectionTestCase(base.TestCase):
-    """The test driver, as others reach it."""
+    """A connection to the test driver."""
 
     def setUp(self):
         super().setUp()
@@ -47,7 +47,7 @@ class ConnectionTestCase(base.TestCase):
 
 
 class OpeningTest(ConnectionTestCase):
-    """Opening, with and without an answer."""
+    """Opening a libvirt that answers or hangs."""
 
     def test_opened_once(self):
         made = self.connection()
@@ -89,7 +89,7 @@ class OpeningTest(ConnectionTestCase):
         self.assertEqual([self.uri], opened)
 
     def use_together(self, made):
-        """Let six use a connection; return what they get, and seconds."""
+        """Use a connection in six threads; return results and seconds."""
         found = []
 
         def use():
@@ -329,7 +329,7 @@ class EventsTest(ConnectionTestCase):
 
 
 class ChangesTest(base.TestCase):
-    """Each guest once until it is taken."""
+    """Each guest is queued once until it is taken."""
 
     def test_once(self):
         changes = ChangedGuests()

@@ -63,7 +63,7 @@ class DedicatedConnectionTest(ConnectionTestCase):
 
 
 class LongCallsTest(base.TestCase):
-    """Who has one."""
+    """The calls that use a dedicated connection."""
 
     def setUp(self):
         super().setUp()
@@ -72,7 +72,7 @@ class LongCallsTest(base.TestCase):
         self.connection.dedicated.side_effect = lambda: contextlib.nullcontext(
             self.own
         )
-        self.moves = QemuLiveMigration(
+        self.live_migration = QemuLiveMigration(
             mock.Mock(host='here', instances_path=self.directory),
             self.connection,
             mock.Mock(),
@@ -80,19 +80,19 @@ class LongCallsTest(base.TestCase):
         )
 
     def migrate(self):
-        domain = self.moves._guests.require(UUID)
+        domain = self.live_migration._guests.require(UUID)
         domain.jobStats.return_value = {'type': libvirt.VIR_DOMAIN_JOB_NONE}
-        self.moves._guests.find.return_value = domain
-        self.moves._guests.guest.return_value = mock.Mock(power=1)
+        self.live_migration._guests.find.return_value = domain
+        self.live_migration._guests.guest.return_value = mock.Mock(power=1)
         with mock.patch.object(
             QemuLiveMigration, '_migrate_params', return_value={}
         ):
-            self.moves.start_live_migration(UUID, mock.Mock(), AGREED)
+            self.live_migration.start_live_migration(UUID, mock.Mock(), AGREED)
         for thread in threading.enumerate():
             if thread.name == f'migrate-{UUID[:8]}':
                 thread.join()
         domain.migrateToURI3.assert_not_called()
-        return self.moves.migration_status(UUID)
+        return self.live_migration.migration_status(UUID)
 
     def test_live_migration(self):
         self.assertEqual('completed', self.migrate().state)

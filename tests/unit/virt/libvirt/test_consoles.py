@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs of consoles as libvirt leaves them, screens as it describes them."""
+"""Console logs as libvirt writes them, VNC endpoints in definitions."""
 
 import os
 from unittest import mock
@@ -14,7 +14,7 @@ DOMAIN = "<domain type='qemu'><devices>{}</devices></domain>"
 
 
 class VncEndpointTest(GuestsTestCase):
-    """What a running guest's definition says."""
+    """The VNC endpoint in the definition of a running guest."""
 
     def setUp(self):
         super().setUp()

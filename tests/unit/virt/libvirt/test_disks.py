@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks: what is in them, what they cost, and that no half one counts."""
+"""Disks: their content and size; partial disks do not count."""
 
 import os
 import struct
@@ -28,7 +28,7 @@ MIB = 1 << 20
 
 
 def cost(path):
-    """Return the bytes that a file takes."""
+    """Return the bytes that a file occupies."""
     return os.stat(path).st_blocks * 512
 
 
@@ -52,7 +52,7 @@ class DisksTestCase(base.TestCase):
         return os.path.join(self.place, folder, name)
 
     def image(self, *pieces, size=0):
-        """Return an image with bytes at places, as (place, bytes)."""
+        """Create an image from pairs of offset and bytes."""
         path = os.path.join(self.directory, 'image')
         with open(path, 'wb') as file:
             for place, content in pieces:
@@ -67,7 +67,7 @@ class DisksTestCase(base.TestCase):
 
 
 class ContentTest(DisksTestCase):
-    """What is made."""
+    """The content of new disks."""
 
     def test_empty(self):
         self.disks.create_disks(spec(root_gb=20), None)
@@ -221,10 +221,10 @@ class ContentTest(DisksTestCase):
 
 
 class ImagesInUseTest(DisksTestCase):
-    """Which files disks are made on, by their headers."""
+    """The backing files in the headers of disks."""
 
     def overlay(self, base, folder=UUID, name='disk', relative=False):
-        """Make a disk on a file, as qemu-img does."""
+        """Create an overlay with qemu-img."""
         os.makedirs(os.path.join(self.place, folder), exist_ok=True)
         path = self.path(name, folder)
         named = os.path.relpath(base, os.path.dirname(path))
@@ -355,7 +355,7 @@ class CopyTest(DisksTestCase):
 
 
 class KeptTest(DisksTestCase):
-    """What is found in the directory, also what a crash has left there."""
+    """The artifacts in the directory, also after a crash."""
 
     def make(self, *names):
         for name in names:

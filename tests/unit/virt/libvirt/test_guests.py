@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests of any libvirt: how its answers are read, how it is asked."""
+"""The guests of any libvirt: its calls and its answers."""
 
 import os
 import time
@@ -22,7 +22,7 @@ from tests.unit.virt.rigs import UUID
 
 
 class GuestsTestCase(base.TestCase):
-    """Guests on a test driver that is used as any other hypervisor."""
+    """Guests on the test driver."""
 
     def setUp(self):
         super().setUp()
@@ -44,7 +44,7 @@ class GuestsTestCase(base.TestCase):
 
 
 class PowerTest(GuestsTestCase):
-    """libvirt's states."""
+    """The mapping of libvirt's states."""
 
     def test_states(self):
         domain = self.running()
@@ -103,7 +103,7 @@ class PowerTest(GuestsTestCase):
 
 
 class CallsTest(GuestsTestCase):
-    """How often libvirt is asked."""
+    """The number of calls to libvirt."""
 
     def setUp(self):
         super().setUp()
@@ -190,7 +190,7 @@ class CallsTest(GuestsTestCase):
 
 
 class OthersTest(GuestsTestCase):
-    """Guests that are not as ours are, or not for long."""
+    """Domains of others, and domains that disappear."""
 
     def test_a_guest_that_is_not_ours(self):
         self.connection.get().defineXML(

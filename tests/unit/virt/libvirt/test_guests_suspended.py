@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suspending and rescuing on libvirt: its surprises, and crashes of a host."""
+"""Suspend and rescue with libvirt, and crashes of a host."""
 
 from unittest import mock
 
@@ -16,7 +16,7 @@ RESCUE = {'image_id': 'tools', 'name': 'tools', 'disk_format': 'qcow2'}
 
 
 class SurprisesTest(test_guests.GuestsTestCase):
-    """What libvirt does beside what it is asked."""
+    """Side effects of libvirt."""
 
     def test_an_earlier_call_has_saved_it(self):
         domain = self.running()
@@ -122,7 +122,7 @@ def _no_domain():
 
 
 class CrashTest(test_driver_crashes.CrashTestCase):
-    """An embedded host is killed at every point."""
+    """An embedded host is killed at every effect."""
 
     def test_suspend(self):
         def after():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What guests are plugged into: there or not, and the DHCP reservations."""
+"""Host networks and bridges, and the DHCP reservations."""
 
 import copy
 import os
@@ -50,7 +50,7 @@ def nic(last=5, mac=1, network='default', address=None, **values):
 
 
 class NetworksTestCase(base.TestCase):
-    """A libvirt with a few networks."""
+    """A libvirt with several networks."""
 
     def setUp(self):
         super().setUp()
@@ -70,7 +70,7 @@ class NetworksTestCase(base.TestCase):
         return self.connection.get().networkLookupByName(name)
 
     def reserved(self, name='default'):
-        """Return MAC and address of what a network reserves."""
+        """Return MAC and address of the reservations of a network."""
         root = ElementTree.fromstring(self.network(name).XMLDesc())
         return {
             (host.get('mac'), host.get('ip'))
@@ -81,7 +81,7 @@ class NetworksTestCase(base.TestCase):
         networks.ensure_reservations(self.connection, uuid, nics)
 
     def foreign(self, **values):
-        """Reserve an address as another process does."""
+        """Add a reservation as another process does."""
         text = ' '.join(f"{name}='{value}'" for name, value in values.items())
         self.network().update(
             libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
@@ -98,7 +98,7 @@ class NetworksTestCase(base.TestCase):
 
 
 class ReservationsTest(NetworksTestCase):
-    """Addresses that DHCP is to give."""
+    """The addresses that DHCP reserves."""
 
     def test_made_and_removed(self):
         self.connect(
@@ -197,7 +197,7 @@ class ReservationsTest(NetworksTestCase):
 
 
 class TwoSided:
-    """A network whose two sides differ, as those of a real libvirt may.
+    """A network whose live and persistent configurations differ.
 
     The test driver shows but one. As libvirt does, it refuses to add what is
     there and to remove what is not.
@@ -216,7 +216,7 @@ class TwoSided:
         return self.held[2] is not None
 
     def XMLDesc(self, flags=0):
-        """Return it as it is now or, with the flag, as it will be."""
+        """Return the live or, with the flag, the persistent XML."""
         found = self.held[2 if flags or self.held[1] is None else 1]
         held = ''.join(one.xml() for one in found)
         ip = WITH_DHCP.format(number=0).replace('</dhcp>', f'{held}</dhcp>')
@@ -239,7 +239,7 @@ class TwoSided:
 
 
 class SidesTest(base.TestCase):
-    """Who is reserved now and who after a restart may differ."""
+    """Reservations in both configurations."""
 
     ours = networks.Reservation(
         'fa:16:3e:00:00:05', f'minova-{UUID}-000005', '10.0.0.5'
@@ -254,7 +254,7 @@ class SidesTest(base.TestCase):
         return connection
 
     def held(self, network):
-        """Connect and disconnect; return what there was in between."""
+        """Reserve and remove; return the reservations in between."""
         connection = self.connection(network)
         networks.ensure_reservations(connection, UUID, [nic(5, 5, 'lan')])
         self.assertEqual({UUID}, networks.guests_with_reservations(connection))
@@ -288,7 +288,7 @@ class SidesTest(base.TestCase):
 
 
 class MissingTest(NetworksTestCase):
-    """What a host must have and does not."""
+    """Errors for missing networks and bridges."""
 
     def test_no_such_network(self):
         self.refused(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest in libvirt's language: well-formed, accepted, and read back."""
+"""The XML of a guest: well-formed, accepted and parsed again."""
 
 from xml.etree import ElementTree
 
@@ -43,7 +43,7 @@ def parsed(*args, **kwargs):
 
 
 class WrittenTest(base.TestCase):
-    """What stands in a definition."""
+    """The elements of a definition."""
 
     def test_the_guest(self):
         root = parsed(spec(vcpus=3, memory_mb=700, title='A <guest>'))
@@ -158,7 +158,7 @@ class WrittenTest(base.TestCase):
 
 
 class MetadataTest(base.TestCase):
-    """By which operation a guest was defined."""
+    """The operation in the metadata."""
 
     def test_in_the_definition(self):
         root = parsed(spec(operation='op-7', generation=12, flavor='big'))
@@ -193,7 +193,7 @@ class MetadataTest(base.TestCase):
 
 
 class RelocatedTest(base.TestCase):
-    """A definition for another directory."""
+    """A definition with other directories."""
 
     def test_files_below_the_old_directory(self):
         text = domain(spec())
@@ -214,7 +214,7 @@ class RelocatedTest(base.TestCase):
 
 
 class AcceptedTest(base.TestCase):
-    """libvirt takes it, whatever users write."""
+    """libvirt accepts any text of users."""
 
     def setUp(self):
         super().setUp()

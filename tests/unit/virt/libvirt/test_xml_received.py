@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The definition of a guest, as another host receives it."""
+"""The definition with which a destination receives a guest."""
 
 from xml.etree import ElementTree
 

@@ -439,7 +439,7 @@ class TrustTest(TransferTestCase):
         response = connection.getresponse()
         return response.status, response.read().decode()
 
-    def plan(self, *names, **values):
+    def manifest(self, *names, **values):
         return orjson.dumps(
             {
                 'files': dict.fromkeys(names, 5),
@@ -466,7 +466,7 @@ class TrustTest(TransferTestCase):
         )
         for token in ('', 'another', 'secret2', 'SECRET'):
             status, _ = self.request(
-                'PUT', f'/v1/{UUID}', self.plan('d'), token
+                'PUT', f'/v1/{UUID}', self.manifest('d'), token
             )
             self.assertEqual(403, status)
         self.assertEqual(before, self.written())
@@ -475,7 +475,7 @@ class TrustTest(TransferTestCase):
         self.create_ticket(OTHER, 'other')
         self.create_ticket()
         answers = {
-            self.request('PUT', f'/v1/{uuid}', self.plan('d'), token)
+            self.request('PUT', f'/v1/{uuid}', self.manifest('d'), token)
             for uuid, token in (
                 (UUID, 'other'),
                 (OTHER, 'secret'),
@@ -540,16 +540,20 @@ class TrustTest(TransferTestCase):
             '../x', '..', '.', '', '/etc/passwd', 'a/b', '.hidden', 'a\0b',
             'a\nb', 'x' * 300,
         ):  # fmt: skip
-            for plan in (
-                self.plan(name),
-                self.plan('disk', bases={name: 5}),
-                self.plan('disk', bases={'b': 1}, overlays={name: ['b', 'x']}),
+            for manifest in (
+                self.manifest(name),
+                self.manifest('disk', bases={name: 5}),
+                self.manifest(
+                    'disk', bases={'b': 1}, overlays={name: ['b', 'x']}
+                ),
             ):
-                status, text = self.request('PUT', f'/v1/{UUID}', plan)
+                status, text = self.request('PUT', f'/v1/{UUID}', manifest)
                 self.assertEqual(400, status, name)
                 self.assertIn('invalid file name', text)
         for uuid in ('..', f'{UUID}/..', '%2e%2e', UUID.upper() + 'g'):
-            status, _ = self.request('PUT', f'/v1/{uuid}', self.plan('disk'))
+            status, _ = self.request(
+                'PUT', f'/v1/{uuid}', self.manifest('disk')
+            )
             self.assertEqual(404, status, uuid)
         self.assertEqual(before, self.written())
 
@@ -557,7 +561,7 @@ class TrustTest(TransferTestCase):
         self.create_ticket()
         victim = self.file('victim', (0, b'precious'))
         os.symlink(victim, os.path.join(self.files(), 'disk'))
-        status, _ = self.request('PUT', f'/v1/{UUID}', self.plan('disk'))
+        status, _ = self.request('PUT', f'/v1/{UUID}', self.manifest('disk'))
         self.assertEqual(507, status)
         self.assertEqual(b'precious', self.content(victim))
 
@@ -568,10 +572,15 @@ class TrustTest(TransferTestCase):
         for method, path, body, wanted in (
             ('PUT', f'/v1/{UUID}', b'{', 400),
             ('PUT', f'/v1/{UUID}', b'[]', 400),
-            ('PUT', f'/v1/{UUID}', self.plan(files={'a': -1}), 400),
-            ('PUT', f'/v1/{UUID}', self.plan(overlays={'a': ['b', 'c']}), 400),
+            ('PUT', f'/v1/{UUID}', self.manifest(files={'a': -1}), 400),
+            (
+                'PUT',
+                f'/v1/{UUID}',
+                self.manifest(overlays={'a': ['b', 'c']}),
+                400,
+            ),
             ('POST', f'/v1/{UUID}/commit', b'', 503),
-            ('PUT', f'/v1/{UUID}', self.plan('disk'), 200),
+            ('PUT', f'/v1/{UUID}', self.manifest('disk'), 200),
             ('POST', compare, b'{}', 400),
             ('POST', compare, b'{"first": -1, "digests": ["x"]}', 400),
             ('POST', compare, b'{"first": 0, "digests": []}', 400),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-MAP."""
+"""Tests of embedded hosts."""

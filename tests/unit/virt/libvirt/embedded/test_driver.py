@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An embedded host: it outlives its process and is run by one at a time."""
+"""An embedded host survives its process; one process at a time runs it."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ SOURCE = LiveMigrateSource(host='a', cpu_info={})
 
 
 class EmbeddedTestCase(base.TestCase):
-    """Host a, with host b when it is asked for."""
+    """Host a, and host b on demand."""
 
     def setUp(self):
         super().setUp()
@@ -50,7 +50,7 @@ class EmbeddedTestCase(base.TestCase):
         return self.rig.domain(driver, uuid)
 
     def on(self, driver, uuid=UUID):
-        """Tell whether libvirt itself has a guest that is on."""
+        """Return whether libvirt's domain of a guest is on."""
         try:
             return bool(self.domain(driver, uuid).isActive())
         except libvirt.libvirtError:
@@ -139,7 +139,7 @@ class HostTest(EmbeddedTestCase):
 
 
 class RestartTest(EmbeddedTestCase):
-    """Guests outlive the process that runs their host."""
+    """Guests survive the process that runs their host."""
 
     def test_libvirt_has_them_again(self):
         self.running()
@@ -266,7 +266,7 @@ class RefusedTest(EmbeddedTestCase):
         self.break_record(b'<os>', b'<so>', b'</os>', b'</so>')
 
     def break_record(self, *texts):
-        """Write something else between two processes."""
+        """Write an invalid record between two processes."""
         self.rig.crash(self.a)
         path = os.path.join(self.rig.directory, 'a', 'guests', UUID)
         with open(path, 'rb') as file:
@@ -346,7 +346,7 @@ class RefusedTest(EmbeddedTestCase):
 
 
 class RecordsTest(base.TestCase):
-    """What is written down is whole, at every instant."""
+    """A record is complete at any time."""
 
     def test_on_the_disk_before_it_has_its_name(self):
         kept = store.EmbeddedStore(self.directory)
@@ -381,7 +381,7 @@ class RecordsTest(base.TestCase):
 
 
 class DiskTroubleTest(EmbeddedTestCase):
-    """What cannot be written down is not said to have happened."""
+    """A change that cannot be stored is not reported."""
 
     def test_start(self):
         self.a.create_disks(spec(), None)
@@ -403,7 +403,7 @@ class DiskTroubleTest(EmbeddedTestCase):
 
 
 class LiveMigrationTest(EmbeddedTestCase):
-    """Live migration as the two libvirts see it."""
+    """Simulated live migration in both libvirts."""
 
     def setUp(self):
         super().setUp()
@@ -568,7 +568,7 @@ class LiveMigrationTest(EmbeddedTestCase):
 
 
 class ProcessTest(EmbeddedTestCase):
-    """The same among real processes, one of which is really killed."""
+    """The same with real processes, one of which is killed."""
 
     CODE = f"""
 import sys

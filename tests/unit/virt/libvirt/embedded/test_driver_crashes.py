@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An embedded host is killed at every point of everything it does.
+"""An embedded host is killed at every effect of every call.
 
 Each scenario runs repeatedly, and ends at its first effect on the file
 system, at its second, and so on, until it ends by itself. What libvirt had is
@@ -38,11 +38,11 @@ EFFECTS = (
 
 
 class Killed(BaseException):
-    """The process was killed here."""
+    """The process is killed here."""
 
 
 class CrashPoint:
-    """Kills at the effect of a number, and lets nothing happen after."""
+    """Kills the process at the effect with a number."""
 
     def __init__(self, after):
         self.left = after
@@ -69,7 +69,7 @@ class CrashPoint:
 
 
 class CrashTestCase(base.TestCase):
-    """Two hosts and a guest at the first of them."""
+    """Two hosts, and a guest on the first."""
 
     def setUp(self):
         super().setUp()
@@ -90,7 +90,7 @@ class CrashTestCase(base.TestCase):
             self.drivers[host] = self.rig.open(host)
 
     def guest(self, power):
-        """Give host a a guest with a token on its disk."""
+        """Create a guest on host a, with a token on its disk."""
         self.a.create_disks(spec(root_gb=2, swap_mb=1), None)
         self.rig.write('a', UUID, 'token')
         self.a.define(spec())
@@ -100,7 +100,7 @@ class CrashTestCase(base.TestCase):
             self.a.pause(UUID)
 
     def clean(self):
-        """Have neither guests nor disks anywhere."""
+        """Remove all guests and disks."""
         for driver in self.drivers.values():
             driver.destroy(UUID)
             driver.remove_disks(UUID)
@@ -108,7 +108,7 @@ class CrashTestCase(base.TestCase):
         self.assertEqual([], self.leftovers())
 
     def leftovers(self):
-        """Return what there is on the disk beside the hosts themselves."""
+        """Return the files besides those of the hosts."""
         found = []
         for place, _, files in os.walk(self.rig.directory):
             if place.endswith('.locks'):
@@ -123,7 +123,7 @@ class CrashTestCase(base.TestCase):
         ]
 
     def half_done(self):
-        """Return what is there under names that are not final."""
+        """Return the files with temporary names."""
         return [
             path
             for path in self.leftovers()
@@ -131,7 +131,7 @@ class CrashTestCase(base.TestCase):
         ]
 
     def assert_in_order(self):
-        """The conditions at every instant, after any crash."""
+        """Check the conditions that hold after any crash."""
         running = []
         for host, driver in self.drivers.items():
             guest = driver.guest(UUID)
@@ -184,7 +184,7 @@ class GuestCrashTest(CrashTestCase):
     """Guests."""
 
     def check(self, before, name, after, *args):
-        """From one power state, by a call, to another one, or to None."""
+        """Call a method in one power state; expect another, or None."""
         self.kill_everywhere(
             lambda: self.guest(before),
             lambda: getattr(self.a, name)(*(args or (UUID,))),
@@ -394,7 +394,7 @@ class LiveMigrationCrashTest(CrashTestCase):
         self.assertEqual('token', self.rig.read('b', UUID))
 
     def assert_somewhere(self):
-        """The guest runs on one host, or is about to arrive on the other."""
+        """The guest runs on one host, or is about to arrive."""
         self.assertEqual(1, len(self.assert_in_order()))
 
     def test_the_switch_at_the_source(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether KVM works, by a guest: it runs, it hangs, QEMU ends, none is there.
+"""The test for KVM: the probe guest runs, hangs, exits or is missing.
 
 Whether this machine has KVM is not known. That the guest comes to its end on
 a processor that works is seen with QEMU's own.
@@ -11,7 +11,7 @@ import subprocess
 import fixtures
 
 from minova.virt.libvirt.qemu import acceleration
-from minova.virt.libvirt.qemu import host_config as sites
+from minova.virt.libvirt.qemu import host_config as host_configs
 from tests import base
 
 SOURCE = os.path.join(os.path.dirname(acceleration.__file__), 'probe.S')
@@ -52,7 +52,7 @@ class ProbeTest(base.TestCase):
 
 
 class VirtTypeTest(base.TestCase):
-    """What becomes of what it said."""
+    """The result for each output of the probe guest."""
 
     def setUp(self):
         super().setUp()
@@ -63,7 +63,7 @@ class VirtTypeTest(base.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger('minova'))
 
     def emulator(self, script):
-        """Make what stands for QEMU; ``words`` is what it was called with."""
+        """Create a fake QEMU; ``words`` are its arguments."""
         path = os.path.join(self.directory, 'emulator')
         with open(path, 'w') as file:
             file.write(f'#!/bin/sh\necho "$@" > {path}.words\n{script}\n')
@@ -131,10 +131,10 @@ class OptionTest(base.TestCase):
     def test_configured_type_is_not_probed(self):
         for said in ('qemu', 'kvm'):
             self.config(group='libvirt', virt_type=said)
-            self.assertEqual(said, sites.from_config('a').virt_type)
+            self.assertEqual(said, host_configs.from_config('a').virt_type)
         self.assertEqual([], self.asked)
 
     def test_auto(self):
         self.config(group='libvirt', virt_type='auto', emulator='/opt/qemu')
-        self.assertEqual('kvm', sites.from_config('a').virt_type)
+        self.assertEqual('kvm', host_configs.from_config('a').virt_type)
         self.assertEqual(['/opt/qemu'], self.asked)

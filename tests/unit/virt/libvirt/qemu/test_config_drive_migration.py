@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The config drive stays what it is to a guest that has it mounted."""
+"""The config drive of a guest does not change during a migration."""
 
 import base64
 import os
@@ -25,7 +25,7 @@ def guest(title='a guest', **emitted):
 
 
 class ConfigDriveMigrationTest(HostsTestCase):
-    """From a to b, which share nothing."""
+    """From a to b, without shared storage."""
 
     def setUp(self):
         super().setUp()
@@ -41,14 +41,16 @@ class ConfigDriveMigrationTest(HostsTestCase):
         made = guest(**emitted)
         return self.a.boot(config_drive=made.config_drive)
 
-    def plan(self, wanted):
-        answer = self.b.moves.check_can_live_migrate_destination(
+    def agree(self, wanted):
+        answer = self.b.live_migration.check_can_live_migrate_destination(
             wanted,
             LiveMigrateSource(host='a', cpu_info={}),
             None,
             False,
         )
-        return self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        return self.a.live_migration.check_can_live_migrate_source(
+            UUID, answer, None
+        )
 
     def drive(self, host):
         path = os.path.join(host.disks.guest_directory(UUID), 'disk.config')
@@ -56,9 +58,9 @@ class ConfigDriveMigrationTest(HostsTestCase):
             return file.read()
 
     def receive(self, wanted):
-        plan = self.plan(wanted)
-        self.b.moves.pre_live_migration(wanted, plan)
-        return plan.qemu.config_drive
+        agreed = self.agree(wanted)
+        self.b.live_migration.pre_live_migration(wanted, agreed)
+        return agreed.qemu.config_drive
 
     def test_as_it_would_be_made_it_is_made(self):
         wanted = self.boot(metadata={'role': 'web', 'an': 'other'})
@@ -74,19 +76,23 @@ class ConfigDriveMigrationTest(HostsTestCase):
         self.assertIsNotNone(self.receive(now))
         self.assertEqual(self.drive(self.a), self.drive(self.b))
         # And what is there stays, however often it is prepared.
-        self.b.moves.pre_live_migration(now, self.plan_without_check(now))
+        self.b.live_migration.pre_live_migration(
+            now, self.agree_without_drive(now)
+        )
         self.assertEqual(self.drive(self.a), self.drive(self.b))
 
-    def plan_without_check(self, wanted):
-        """Return a plan of a source that knows nothing of drives."""
-        answer = self.b.moves.check_can_live_migrate_destination(
+    def agree_without_drive(self, wanted):
+        """Return migrate data of a source that sends no drive."""
+        answer = self.b.live_migration.check_can_live_migrate_destination(
             wanted,
             LiveMigrateSource(host='a', cpu_info={}),
             None,
             False,
         )
         answer = answer.replace(qemu=answer.qemu.replace(has_disks=False))
-        agreed = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        agreed = self.a.live_migration.check_can_live_migrate_source(
+            UUID, answer, None
+        )
         return agreed.replace(qemu=agreed.qemu.replace(config_drive=None))
 
     def test_the_largest_that_a_user_may_have(self):
@@ -100,7 +106,7 @@ class ConfigDriveMigrationTest(HostsTestCase):
 
     def test_destination_without_digest(self):
         wanted = self.boot()
-        answer = self.b.moves.check_can_live_migrate_destination(
+        answer = self.b.live_migration.check_can_live_migrate_destination(
             wanted,
             LiveMigrateSource(host='a', cpu_info={}),
             None,
@@ -109,14 +115,16 @@ class ConfigDriveMigrationTest(HostsTestCase):
         answer = answer.replace(
             qemu=answer.qemu.replace(config_drive_digest=None)
         )
-        plan = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
-        self.b.moves.pre_live_migration(wanted, plan)
+        agreed = self.a.live_migration.check_can_live_migrate_source(
+            UUID, answer, None
+        )
+        self.b.live_migration.pre_live_migration(wanted, agreed)
         self.assertEqual(self.drive(self.a), self.drive(self.b))
 
     def test_source_without_digest(self):
         wanted = self.boot()
-        self.b.moves.pre_live_migration(
-            wanted, self.plan_without_check(wanted)
+        self.b.live_migration.pre_live_migration(
+            wanted, self.agree_without_drive(wanted)
         )
         self.assertEqual(self.drive(self.a), self.drive(self.b))
 
@@ -131,14 +139,17 @@ class ConfigDriveMigrationTest(HostsTestCase):
         with open(path, 'wb') as file:
             file.write(os.urandom(300_000))
         error = self.assertRaises(
-            exception.MigrationPreCheckError, self.plan, wanted
+            exception.MigrationPreCheckError, self.agree, wanted
         )
         self.assertIn('Migrate the guest while it is off', str(error))
         self.assertEqual([False], self.b.has('disk.config'))
 
     def test_shared_it_is_neither_made_nor_sent(self):
-        places = (self.a.site.instances_path, self.a.site.image_cache_path)
-        self.b = self.open('b', places=places)
+        paths = (
+            self.a.host_config.instances_path,
+            self.a.host_config.image_cache_path,
+        )
+        self.b = self.open('b', paths=paths)
         self.boot(metadata={'role': 'web'})
         before = self.drive(self.a)
         self.assertIsNone(self.receive(guest()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks between hosts that share nothing, or a directory."""
+"""Disk transfers between hosts, with and without shared storage."""
 
 import json
 import os
@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 
 def open_disks(directory, host, shared=False, cache=None):
-    """Return the disks of a host, all of whose files are below one."""
+    """Return the disks of a host, with all files below a directory."""
     CONF.set_override('transfer_port', 0, 'compute')
     CONF.set_override('state_path', os.path.join(directory, host))
     os.makedirs(CONF.state_path, exist_ok=True)
@@ -44,7 +44,7 @@ def open_disks(directory, host, shared=False, cache=None):
 
 
 class RemoteTestCase(base.TestCase):
-    """Two hosts; the first has a guest's disks."""
+    """Two hosts; the first has the disks of a guest."""
 
     shared = False
 
@@ -107,7 +107,7 @@ class RemoteTestCase(base.TestCase):
 
 
 class SeparateStorageTest(RemoteTestCase):
-    """They share nothing."""
+    """Hosts without shared storage."""
 
     def test_the_way_of_a_resize(self):
         self.made()
@@ -272,7 +272,7 @@ class SeparateStorageTest(RemoteTestCase):
 
 
 class KilledTest(RemoteTestCase):
-    """The destination is a process of its own, and is killed."""
+    """The destination is a process that is killed."""
 
     CODE = """
 import sys
@@ -292,7 +292,7 @@ sys.stdin.read()
         self.hosts.pop('b').close()
 
     def start(self):
-        """Start the destination; return process and transfer_ticket."""
+        """Start the destination; return process and ticket."""
         process = subprocess.Popen(
             [sys.executable, '-c', self.CODE, self.directory],
             stdin=subprocess.PIPE,
@@ -373,7 +373,7 @@ sys.stdin.read()
 
 
 class SharedTest(RemoteTestCase):
-    """They have one directory."""
+    """Hosts with shared storage."""
 
     shared = True
 
@@ -475,7 +475,7 @@ class SharedTest(RemoteTestCase):
         self.assertEqual([UUID], self.names('a'))
 
     def test_cut_short_anywhere(self):
-        """The source is killed at each effect, then does it again."""
+        """The source is killed at each effect and repeats the call."""
         for number in range(100):
             self.made()
             transfer_ticket = self.create_ticket()
@@ -507,7 +507,7 @@ class SharedTest(RemoteTestCase):
         self.fail('there is no end to it')
 
     def test_restored_from_anywhere(self):
-        """The source is killed at each effect, then takes it back."""
+        """The source is killed at each effect and restores."""
         for number in range(100):
             self.made()
             transfer_ticket = self.create_ticket()
@@ -548,7 +548,7 @@ class SharedTest(RemoteTestCase):
 
 
 class OverlayTest(RemoteTestCase):
-    """Root disks that stand on an image."""
+    """Root disks that are overlays of images."""
 
     def open(self, host):
         cache = os.path.join(self.directory, host, 'image-cache')
@@ -585,7 +585,7 @@ class OverlayTest(RemoteTestCase):
         )
 
     def flat(self, path):
-        """Return what a guest sees on a disk."""
+        """Return the content that a guest reads from a disk."""
         flat = os.path.join(self.directory, 'flat')
         self.qemu('convert', '-O', 'raw', path, flat)
         with open(flat, 'rb') as file:
@@ -661,7 +661,7 @@ class OverlayTest(RemoteTestCase):
         self.assertFalse(self.b.has_disks(UUID))
 
     def test_a_base_that_was_not_announced(self):
-        """A source that lies gets no file of the destination read."""
+        """A malicious source cannot make the destination read a file."""
         self.image()
         self.overlay()
         self.a._overlays = None
@@ -686,7 +686,7 @@ class OverlayTest(RemoteTestCase):
 
 
 class SharedOverlayTest(OverlayTest):
-    """The same, where the instances are shared and the caches are not."""
+    """The same with shared instances and separate caches."""
 
     shared = True
 
@@ -696,7 +696,7 @@ class SharedOverlayTest(OverlayTest):
         self.assertEqual(b'token', self.read('a', f'{UUID}_resize'))
 
     def test_a_base_that_was_not_announced(self):
-        """Nothing comes there; the disk is where it was."""
+        """No base is sent; the disk changes its owner."""
         self.image()
         self.overlay()
         self.a._overlays = None
@@ -719,7 +719,7 @@ class SharedOverlayTest(OverlayTest):
 
 
 class DisksOnly:
-    """A driver of which nothing but the disks is asked."""
+    """A driver that consists of disks."""
 
     def __init__(self, disks):
         self.disks = disks
@@ -728,14 +728,14 @@ class DisksOnly:
         return getattr(self.disks, name)
 
     def define(self, spec):
-        """There are no guests."""
+        """Do nothing: there are no guests."""
 
     def list_host_contents(self):
         return host_contents.build([], self.disks.list_artifacts())
 
 
 class RemoteRig(Rig):
-    """Hosts that share nothing."""
+    """Hosts without shared storage."""
 
     migration_seconds = ('libvirt', 'embedded_migration_seconds')
 
@@ -771,7 +771,7 @@ class RemoteRig(Rig):
 
 
 class RemoteContract(test_driver.Disks):
-    """What every driver keeps of what is promised about disks."""
+    """The contract of disks."""
 
     def rig_class(self):
         rig = RemoteRig()
@@ -780,10 +780,10 @@ class RemoteContract(test_driver.Disks):
 
 
 class RemoteContractTest(RemoteContract, test_driver.ContractTestCase):
-    """Plainly."""
+    """Each call once."""
 
 
 class RemoteRepeatedTest(RemoteContract, test_driver.ContractTestCase):
-    """With a crash after each call."""
+    """A crash after each call, and the call again."""
 
     repeating = True

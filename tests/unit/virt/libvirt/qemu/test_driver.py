@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guests of QEMU hosts: whose their disks are when they have come."""
+"""The owner of the disks of a guest on a QEMU host."""
 
 import os
 
@@ -11,13 +11,16 @@ from tests.unit.virt.rigs import UUID
 
 
 class DiskOwnershipTest(HostsTestCase):
-    """Disks in a directory that both hosts see, and that are a's."""
+    """Disks in a shared directory that host a owns."""
 
     def setUp(self):
         super().setUp()
         self.a.boot()
-        places = (self.a.site.instances_path, self.a.site.image_cache_path)
-        self.b = self.open('b', places=places)
+        paths = (
+            self.a.host_config.instances_path,
+            self.a.host_config.image_cache_path,
+        )
+        self.b = self.open('b', paths=paths)
         self.b.connection.opened.domain = self.a.domain
 
     def owner_after(self, state, reason=0, persistent=True):

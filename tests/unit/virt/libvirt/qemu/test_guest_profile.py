@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the configuration makes of the guests of a QEMU host."""
+"""The guest profile of a QEMU host, from the configuration."""
 
 import dataclasses
 import errno
@@ -9,7 +9,7 @@ from unittest import mock
 from minova import exception
 from minova.conf import CONF
 from minova.virt.libvirt.qemu import guest_profile
-from minova.virt.libvirt.qemu import host_config as sites
+from minova.virt.libvirt.qemu import host_config as host_configs
 from tests import base
 
 
@@ -24,7 +24,7 @@ class ProfilesTest(base.TestCase):
     def made(self, virt_type='qemu'):
         return guest_profile.from_config(
             dataclasses.replace(
-                sites.from_config('a'),
+                host_configs.from_config('a'),
                 instances_path=self.directory,
                 virt_type=virt_type,
             )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a QEMU host is by its options."""
+"""The configuration of a QEMU host."""
 
 import os
 
-from minova.virt.libvirt.qemu import host_config as sites
+from minova.virt.libvirt.qemu import host_config as host_configs
 from tests import base
 
 
@@ -21,9 +21,9 @@ class SiteTest(base.TestCase):
         self.config(group='compute', image_cache_directory='images')
         here = os.getcwd()
         instances, images = f'{here}/instances', f'{here}/images'
-        host_config = sites.from_config('kvm1')
+        host_config = host_configs.from_config('kvm1')
         self.assertEqual(
-            sites.HostConfig(
+            host_configs.HostConfig(
                 host='kvm1',
                 instances_path=instances,
                 image_cache_path=images,
@@ -38,7 +38,7 @@ class SiteTest(base.TestCase):
 
     def test_others_reach_it_at_its_own_address(self):
         self.config(my_ip='192.0.2.9')
-        host_config = sites.from_config('kvm1')
+        host_config = host_configs.from_config('kvm1')
         self.assertEqual(
             'qemu+tcp://192.0.2.9/system', host_config.live_migration_uri
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration between QEMU hosts: checks, refusals and libvirt calls."""
+"""Live migration between QEMU hosts: checks, errors and libvirt calls."""
 
 import os
 from unittest import mock
@@ -33,7 +33,7 @@ OLD, NEW = 7_002_000, 10_000_002
 
 
 def destination(**values):
-    """Return what a QEMU host answers to the check of a destination."""
+    """Return the description of a QEMU destination."""
     made = {
         'virt_type': 'qemu',
         'emulator': '',
@@ -67,7 +67,7 @@ def qemu_data(**values):
 
 
 class ModeTest(base.TestCase):
-    """In which way a guest may move, if in any."""
+    """The mode of a migration, or its rejection."""
 
     def mode(self, here=NEW, there=NEW, kind='qemu', dest='qemu'):
         self.useFixture(
@@ -207,24 +207,26 @@ class LiveMigrationTestCase(HostsTestCase):
         )
 
     def check(self, block=None, cpu_info=None, disk_over_commit=False):
-        """Let both hosts check; return what they agree on."""
-        answer = self.b.moves.check_can_live_migrate_destination(
+        """Check at both hosts; return the migrate data."""
+        answer = self.b.live_migration.check_can_live_migrate_destination(
             spec(),
             LiveMigrateSource(host='a', cpu_info=cpu_info or {}),
             block,
             disk_over_commit,
         )
-        return self.a.moves.check_can_live_migrate_source(UUID, answer, block)
+        return self.a.live_migration.check_can_live_migrate_source(
+            UUID, answer, block
+        )
 
     def share(self, images=True):
-        """Let b see the directories of a."""
-        host_config = self.a.site
+        """Share the directories of a with b."""
+        host_config = self.a.host_config
         other = os.path.join(self.directory, 'b', 'images')
-        places = (
+        paths = (
             host_config.instances_path,
             host_config.image_cache_path if images else other,
         )
-        self.b = self.open('b', places=places)
+        self.b = self.open('b', paths=paths)
 
     def assert_refused(self, text, call, *words, kind=None, **more):
         error = self.assertRaises(
@@ -238,7 +240,7 @@ class DestinationCheckTest(LiveMigrationTestCase):
         self.b.boot()
         self.assert_refused(
             f'b still has a guest {UUID}',
-            self.b.moves.check_can_live_migrate_destination,
+            self.b.live_migration.check_can_live_migrate_destination,
             spec(),
             LiveMigrateSource(host='a', cpu_info={}),
             None,
@@ -389,16 +391,16 @@ class SourceCheckTest(LiveMigrationTestCase):
 
 
 class PreLiveMigrationTest(LiveMigrationTestCase):
-    """What is made for a guest that comes, and removed again."""
+    """Preparation and rollback at the destination."""
 
     def image(self, host, name='image-1'):
-        path = os.path.join(host.site.image_cache_path, name)
+        path = os.path.join(host.host_config.image_cache_path, name)
         with open(path, 'wb') as file:
             file.write(b'x' * 4096)
         return path
 
     def boot_over_image(self):
-        """Let a guest run at a whose disk is over an image."""
+        """Run a guest on a whose disk is an overlay of an image."""
         path = self.image(self.a)
         wanted = spec(image={'disk_format': 'raw'}, swap_mb=1)
         self.a.disks.create_disks(wanted, path)
@@ -406,7 +408,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         return wanted
 
     def over_image(self):
-        """The same, with a agreed for its move."""
+        """The same, with migrate data."""
         wanted = self.boot_over_image()
         sizes = {'disk': _GIB, 'disk.swap': 1 << 20}
         with mock.patch.object(
@@ -419,7 +421,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
     def test_over_the_same_image(self):
         wanted, agreed = self.over_image()
         path = self.image(self.b)
-        prepare = self.b.moves.pre_live_migration
+        prepare = self.b.live_migration.pre_live_migration
         self.assertTrue(prepare(wanted, agreed, path).qemu.incremental)
         folder = self.b.disks.guest_directory(UUID)
         disk = os.path.join(folder, 'disk')
@@ -441,13 +443,17 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
     def test_over_another_image_or_none(self):
         wanted, agreed = self.over_image()
         for image in (None, self.image(self.b, 'image-2')):
-            made = self.b.moves.pre_live_migration(wanted, agreed, image)
+            made = self.b.live_migration.pre_live_migration(
+                wanted, agreed, image
+            )
             self.assertFalse(made.qemu.incremental)
             disk = os.path.join(self.b.disks.guest_directory(UUID), 'disk')
             emitted = qcow2.image_info(disk, 'qcow2')
             self.assertNotIn('backing-filename', emitted)
             self.assertEqual(_GIB, emitted['virtual-size'])
-            self.b.moves.rollback_live_migration_at_destination(UUID, agreed)
+            self.b.live_migration.rollback_live_migration_at_destination(
+                UUID, agreed
+            )
             self.assertFalse(
                 os.path.exists(self.b.disks.guest_directory(UUID))
             )
@@ -456,7 +462,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.share()
         wanted, agreed = self.over_image()
         self.assertEqual(
-            agreed, self.b.moves.pre_live_migration(wanted, agreed)
+            agreed, self.b.live_migration.pre_live_migration(wanted, agreed)
         )
         self.assertEqual('a', self.b.disks.get_owner(UUID))
 
@@ -464,9 +470,9 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         # What b would find is found out before anything is begun.
         self.share()
         self.boot_over_image()
-        path = os.path.join(self.a.site.image_cache_path, 'image-1')
+        path = os.path.join(self.a.host_config.image_cache_path, 'image-1')
         os.unlink(path)
-        before = os.listdir(self.a.site.instances_path)
+        before = os.listdir(self.a.host_config.instances_path)
         for block in (None, False):
             self.assert_refused(
                 f'b shares the disk but lacks its image {path}',
@@ -474,27 +480,30 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
                 block,
             )
         self.assertCountEqual(
-            [*before, '.probe-b'], os.listdir(self.a.site.instances_path)
+            [*before, '.probe-b'],
+            os.listdir(self.a.host_config.instances_path),
         )
         self.assertEqual('a', self.b.disks.get_owner(UUID))
 
     def test_shared_with_host_without_probe(self):
         self.share()
         self.boot_over_image()
-        answer = self.b.moves.check_can_live_migrate_destination(
+        answer = self.b.live_migration.check_can_live_migrate_destination(
             spec(), LiveMigrateSource(host='a', cpu_info={}), None, False
         )
         self.assertIsNone(answer.qemu.missing_base)
-        agreed = self.a.moves.check_can_live_migrate_source(UUID, answer, None)
+        agreed = self.a.live_migration.check_can_live_migrate_source(
+            UUID, answer, None
+        )
         self.assertFalse(agreed.block_migration)
 
     def test_shared_without_the_image_any_more(self):
         self.share()
         wanted, agreed = self.over_image()
-        os.unlink(os.path.join(self.a.site.image_cache_path, 'image-1'))
+        os.unlink(os.path.join(self.a.host_config.image_cache_path, 'image-1'))
         self.assert_refused(
             'must also share [compute] image_cache_directory',
-            self.b.moves.pre_live_migration,
+            self.b.live_migration.pre_live_migration,
             wanted,
             agreed,
             kind=exception.DiskMissing,
@@ -504,7 +513,7 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         wanted, agreed = self.over_image()
         self.assert_refused(
             'b does not see',
-            self.b.moves.pre_live_migration,
+            self.b.live_migration.pre_live_migration,
             wanted,
             agreed.replace(block_migration=False),
             kind=exception.DiskMissing,
@@ -516,13 +525,15 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.b.connection.opened.domain = Domain('<domain/>')
         # Whosever they are said to be.
         self.b.disks.set_owner(UUID, 'b')
-        self.b.moves.rollback_live_migration_at_destination(UUID, agreed)
+        self.b.live_migration.rollback_live_migration_at_destination(
+            UUID, agreed
+        )
         self.assertIn(('undefine',), self.b.domain.calls)
         self.assertEqual([True, True], self.a.has('disk', 'disk.swap'))
 
 
 class UnderWayTest(LiveMigrationTestCase):
-    """From migrate to the end, at the source."""
+    """A migration at the source, from start to end."""
 
     def setUp(self):
         super().setUp()
@@ -533,19 +544,21 @@ class UnderWayTest(LiveMigrationTestCase):
         self.addCleanup(self.domain.ends.set)
 
     def begin(self):
-        self.a.moves.start_live_migration(UUID, Peer('b', ''), self.agreed)
+        self.a.live_migration.start_live_migration(
+            UUID, Peer('b', ''), self.agreed
+        )
 
     def state(self):
-        return self.a.moves.migration_status(UUID).state
+        return self.a.live_migration.migration_status(UUID).state
 
     def end(self):
-        """Let libvirt have its last word; return what is said of it."""
+        """Let libvirt's call return; return the status."""
         self.domain.ends.set()
         for _ in range(200):
             if self.state() != 'running':
                 break
             clock.sleep(0.02)
-        return self.a.moves.migration_status(UUID)
+        return self.a.live_migration.migration_status(UUID)
 
     def started(self):
         return [one for one in self.domain.calls if one[0] == 'migrate']
@@ -562,7 +575,7 @@ class UnderWayTest(LiveMigrationTestCase):
             'memory_remaining': 6,
             'disk_total': 3,
         }
-        going = self.a.moves.migration_status(UUID)
+        going = self.a.live_migration.migration_status(UUID)
         self.assertEqual(
             ('running', 10, 4, 6, 3, 0),
             (
@@ -593,9 +606,9 @@ class UnderWayTest(LiveMigrationTestCase):
             libvirt.VIR_MIGRATE_PARAM_PERSIST_XML,
         ):
             self.assertIn(
-                f'{self.b.site.instances_path}/{UUID}/disk', words[name]
+                f'{self.b.host_config.instances_path}/{UUID}/disk', words[name]
             )
-            self.assertNotIn(self.a.site.instances_path, words[name])
+            self.assertNotIn(self.a.host_config.instances_path, words[name])
 
     def test_bandwidth(self):
         self.config(group='libvirt', live_migration_bandwidth=7)
@@ -619,7 +632,7 @@ class UnderWayTest(LiveMigrationTestCase):
             libvirt.VIR_ERR_OPERATION_ABORTED
         )
         self.begin()
-        self.a.moves.abort_migration(UUID)
+        self.a.live_migration.abort_migration(UUID)
         self.assertIn(('abortJob',), self.domain.calls)
         self.assertEqual('cancelled', self.end().state)
 
@@ -653,18 +666,18 @@ class UnderWayTest(LiveMigrationTestCase):
         self.domain.errors['abortJob'] = refusal(
             libvirt.VIR_ERR_OPERATION_INVALID
         )
-        self.a.moves.abort_migration(UUID)
+        self.a.live_migration.abort_migration(UUID)
         self.domain.errors['abortJob'] = refusal(libvirt.VIR_ERR_RPC, 'away')
         error = self.assertRaises(
-            exception.GuestFailed, self.a.moves.abort_migration, UUID
+            exception.GuestFailed, self.a.live_migration.abort_migration, UUID
         )
         self.assertIn('away', str(error))
         self.a.connection.opened.domain = None
-        self.a.moves.abort_migration(UUID)
+        self.a.live_migration.abort_migration(UUID)
 
     def test_tune_migration(self):
         for seconds in (0, 1, 10, 11):
-            self.a.moves.tune_migration(UUID, self.agreed, seconds)
+            self.a.live_migration.tune_migration(UUID, self.agreed, seconds)
         self.assertEqual(
             [('downtime', 50), ('downtime', 100)], self.domain.calls
         )
@@ -678,10 +691,10 @@ class UnderWayTest(LiveMigrationTestCase):
         self.domain.errors['post-copy'] = refusal(
             libvirt.VIR_ERR_OPERATION_INVALID
         )
-        self.a.moves.tune_migration(UUID, agreed, 1)
+        self.a.live_migration.tune_migration(UUID, agreed, 1)
         del self.domain.errors['post-copy']
         for seconds in (2, 3):
-            self.a.moves.tune_migration(UUID, agreed, seconds)
+            self.a.live_migration.tune_migration(UUID, agreed, seconds)
         self.assertEqual(2, self.domain.calls.count(('post-copy',)))
 
     def test_other_job_is_no_migration(self):
@@ -689,10 +702,12 @@ class UnderWayTest(LiveMigrationTestCase):
             'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
             'operation': libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE,
         }
-        self.assertEqual('none', self.a.moves.migration_status(UUID).state)
+        self.assertEqual(
+            'none', self.a.live_migration.migration_status(UUID).state
+        )
 
     def test_force(self):
-        force = self.a.moves.force_complete
+        force = self.a.live_migration.force_complete
         force(UUID)
         self.assertEqual([], self.domain.calls)
         self.domain.job = {'type': libvirt.VIR_DOMAIN_JOB_UNBOUNDED}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks of QEMU hosts, as qemu-img sees them."""
+"""Disks of QEMU hosts as qemu-img describes them."""
 
 import os
 
@@ -114,7 +114,7 @@ class DisksTest(base.TestCase):
         self.assertIn('format vmdk is not supported', str(error))
 
     def test_a_raw_image_that_looks_like_qcow2(self):
-        """It names a file of the host, and must be taken as it is."""
+        """Its header names a file of the host; the image stays raw."""
         secret = os.path.join(self.directory, 'secret')
         with open(secret, 'wb') as file:
             file.write(b'secret' * 1000)

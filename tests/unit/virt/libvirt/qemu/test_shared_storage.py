@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two hosts see the same directory."""
+"""The probe by which hosts detect shared storage."""
 
 import os
 import shutil
