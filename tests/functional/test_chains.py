@@ -11,6 +11,7 @@ The pages and the diagrams are made of these files. To record them again::
 
 import argparse
 import contextlib
+import datetime
 import io
 import os
 import pathlib
@@ -37,6 +38,7 @@ RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
 
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _DURATION = re.compile(r' +[0-9]+(\.[0-9])? ms')
+_EXAMPLE_DATE = datetime.datetime(2026, 11, 21, 15, 30)
 _DATE = re.compile(r'20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}(\.[0-9]{6})?')
 
 
@@ -51,8 +53,17 @@ def _with_examples(text):
         example = uuid.uuid5(uuid.NAMESPACE_URL, f'example {len(known)}')
         known.setdefault(found, str(example))
     text = _UUID.sub(lambda match: known[match[0]], text)
-    date = '2026-11-21 15:30:00'
-    return _DATE.sub(lambda m: date + ('.123456' if m[1] else ''), text)
+    dates = [match[0][:19] for match in _DATE.finditer(text)]
+    first = min(dates, default='')
+
+    def date(match):
+        """Keep the hours since the first date of the output."""
+        found = datetime.datetime.fromisoformat(match[0][:19])
+        since = found - datetime.datetime.fromisoformat(first)
+        hours = datetime.timedelta(hours=round(since.total_seconds() / 3600))
+        return f'{_EXAMPLE_DATE + hours}' + ('.123456' if match[1] else '')
+
+    return _DATE.sub(date, text)
 
 
 class ChainTestCase(FlowTestCase):
