@@ -48,8 +48,6 @@ from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
 
-#: The kind of operation that ``migrate_server`` begins: (live, with flavor).
-
 
 class ConductorManager(Conductor):
     """The endpoint of a conductor; it keeps no state in memory."""
