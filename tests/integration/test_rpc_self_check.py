@@ -97,7 +97,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
 
         def is_given_up():
             self.unbind('compute.n0')
-            return 'This worker ends' in compute.log_text()
+            return 'This worker exits' in compute.log_text()
 
         self.wait_for(is_given_up)
         self.assertEqual(
