@@ -17,29 +17,11 @@ from tests.unit.style.test_layers import ROOT
 _BORDER = re.compile(r'=+(?: +=+)+')
 #: A name in the prose of the root: ``api/`` or ``states.py``.
 _LITERAL = re.compile(r'``(\w+)(?:/|\.py)``')
-#: Packages without a map.
-_PENDING: set[str] = {
-    'minova/compute',
-    'minova/conductor',
-    'minova/extra_specs',
-    'minova/rig',
-    'minova/virt',
-    'minova/virt/configdrive',
-    'minova/virt/fake',
-    'minova/virt/libvirt',
-    'minova/virt/libvirt/embedded',
-    'minova/virt/libvirt/qemu',
-    'minova/virt/transfer',
-}
 
 
 def packages():
     """Return the directory of each package."""
-    return sorted(
-        path.parent
-        for path in ROOT.rglob('__init__.py')
-        if path.parent.relative_to(ROOT.parent).as_posix() not in _PENDING
-    )
+    return sorted(path.parent for path in ROOT.rglob('__init__.py'))
 
 
 def contents(package):
