@@ -84,7 +84,7 @@ def refuse_connections(sock: socket.socket) -> None:
 
 
 def socket_url(sock: socket.socket) -> str:
-    """Return the URL of a listening socket, without a slash at the end."""
+    """Return the URL of a listening socket, without a trailing slash."""
     address, port = sock.getsockname()[:2]
     host = f'[{address}]' if ':' in address else address
     return f'http://{host}:{port}'

@@ -186,7 +186,7 @@ class Snapshot:
 def drives_migration(
     running: Iterable[Operation], migration: Migration
 ) -> bool:
-    """Tell whether an operation makes, confirms or reverts a migration."""
+    """Tell whether an operation creates, confirms or reverts a migration."""
     return any(
         operation.id == migration.operation_id
         or (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-manage: the operator's commands beside the API.
+"""minova-manage: the operator's commands in addition to the API.
 
 Each group of commands has a module of its own; this module combines them.
 """
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _configure(files: list[str]) -> None:
-    """Read the configuration; log to stderr, beside the output."""
+    """Read the configuration; log to stderr, the output goes to stdout."""
     logging.register_options(CONF)
     CONF.set_default('use_stderr', True)
     # A command prints its results; the log has warnings only.

@@ -238,7 +238,7 @@ def _print_unpublished(count: int) -> None:
 def _open_sender(
     queue: str | None,
 ) -> Iterator[Callable[[outbox.Notice], None]]:
-    """Give a function that publishes: to the topic, or to one queue."""
+    """Yield a function that publishes: to the topic, or to one queue."""
     from minova.rpc.oslo_bus import OsloBus
 
     bus = OsloBus()

@@ -330,7 +330,7 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
 def _migrations_of(
     connection: Connection, owner: records.Operation
 ) -> list[Migration]:
-    """Return the migrations that an operation makes, confirms or reverts."""
+    """Return the migrations that an operation creates, confirms or reverts."""
     found = [migrations.get_by_operation(connection, owner.id)]
     if isinstance(owner.params, UnconfirmedResizeParams):
         found.append(migrations.get(connection, owner.params.migration_id))

@@ -28,7 +28,7 @@ def begin(
     new_flavor: Flavor,
     now: datetime.datetime,
 ) -> None:
-    """Write the record of the migration that ``operation`` makes."""
+    """Write the record of the migration that ``operation`` creates."""
     migrations.insert(
         connection,
         {

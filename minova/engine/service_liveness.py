@@ -5,7 +5,7 @@ A service is down when an operator has forced it down, or when its last
 heartbeat is older than ``[conductor] service_down_time`` by the clock of the
 database. The API, the audit, minova-manage and the predictions of
 ``next_steps`` apply the rule as it is. A conductor acts on it, so it counts
-only the silence that it was able to observe: while the broker is away, and
+only the silence that it was able to observe: while the broker is down, and
 just after a conductor has started, every host is silent.
 """
 

@@ -103,7 +103,7 @@ class UnitOfWork(NoticeBuffer):
 
     @property
     def migration(self) -> Migration:
-        """The migration that the operation makes, confirms or reverts."""
+        """The migration that the operation creates, confirms or reverts."""
         found = self.find_migration()
         if found is None:
             raise LookupError(

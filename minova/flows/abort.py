@@ -7,10 +7,10 @@
 1 live_migration_abort                   source    nothing to undo
 = ====================================== ========= ========================
 
-The operation runs beside the live migration. It records the request in the
-parameters of the live migration, for a source that resumes it after a restart,
-and signals the step ``live_migration`` that runs now, which aborts the job of
-the hypervisor.
+The operation runs concurrently with the migration. The operation records the
+request in the parameters of the live migration, for a source that resumes the
+migration after a restart. It signals the running step ``live_migration``,
+which aborts the job of the hypervisor.
 """
 
 from minova.flows.base import ComputeStep

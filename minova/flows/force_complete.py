@@ -7,10 +7,11 @@
 1 live_migration_force_complete          source    nothing to undo
 = ====================================== ========= ========================
 
-The operation runs beside the live migration. It records the request in the
-parameters of the live migration, for a source that resumes it after a restart,
-and signals the step ``live_migration`` that runs now. The hypervisor then
-pauses the guest until its memory is copied, or switches to post-copy.
+The operation runs concurrently with the migration. The operation records the
+request in the parameters of the live migration, for a source that resumes the
+migration after a restart. It signals the running step ``live_migration``. The
+hypervisor then pauses the guest until its memory is copied, or switches to
+post-copy.
 """
 
 from minova.flows.base import ComputeStep

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migration: a guest changes its host while it runs.
+"""Live migration of a running guest to another host.
 
 = ====================================== ========= ========================
 # step                                   where     undone by
@@ -18,8 +18,8 @@ GuestMigrated; from then on the destination owns it. An error before the
 checkpoint leaves the guest running on the source; after the checkpoint the
 steps are retried until the destination has the guest.
 
-The operations that abort and force a live migration run beside it: see
-``abort`` and ``force_complete``.
+The operations that abort and force a live migration run concurrently with
+it: see ``abort`` and ``force_complete``.
 """
 
 from oslo_log import log as logging

@@ -314,7 +314,7 @@ class FinishResize(ComputeStep[NoArgs, GuestState]):
     undo = UndoFinishResize
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Give the instance the new flavor; emit the start."""
+        """Set the new flavor of the instance; emit the start."""
         uow.update_instance(flavor=uow.migration.new_flavor)
         uow.set_task_state('resize_finish')
         uow.emit_start(
@@ -349,7 +349,7 @@ class FinishResize(ComputeStep[NoArgs, GuestState]):
         uow.emit_end('finish_resize', fixed_ips=payload.fixed_ips(instance))
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
-        """Give the instance the old flavor again."""
+        """Restore the old flavor of the instance."""
         uow.update_instance(flavor=uow.migration.old_flavor)
 
 

@@ -60,7 +60,8 @@ def write_json(path: str, content: object) -> None:
 def read_json(path: str) -> Any:
     """Return the JSON document in ``path``.
 
-    FileNotFoundError if there is none, ConfigInvalid for malformed JSON.
+    Raises FileNotFoundError if the file is missing, ConfigInvalid for
+    malformed JSON.
     """
     with open(path, 'rb') as file:
         content = file.read()

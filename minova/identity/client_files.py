@@ -8,7 +8,7 @@ import shlex
 from minova import conf
 from minova.identity import atomic_files
 
-#: Variables that another openrc may have set, and that would take precedence.
+#: Variables of another openrc that would override those of this one.
 _UNSET = (
     'OS_CLOUD',
     'OS_TOKEN',
@@ -29,8 +29,8 @@ def write_client_files(directory: str, base_url: str, password: str) -> None:
     """Write ``clouds.yaml`` and ``openrc`` for admin into a directory.
 
     Both have mode 0600, because they contain the password. ``base_url`` is the
-    URL of the application, without a slash at the end. The cloud in
-    clouds.yaml is ``minova``.
+    URL of the APIs without a trailing slash. The name of the cloud in
+    ``clouds.yaml`` is ``minova``.
     """
     atomic_files.make_directory(directory)
     auth = {

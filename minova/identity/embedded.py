@@ -96,7 +96,7 @@ class Identity:
     """
 
     def admin_password(self) -> str:
-        """Return the password of admin, or ConfigInvalid."""
+        """Return the password of admin; raise ConfigInvalid."""
         return records.read_admin_password(self._directory)
 
     def find_user(

@@ -48,7 +48,7 @@ def get_caller(req: falcon.Request) -> Caller:
 
 
 def get_base_url(req: falcon.Request) -> str:
-    """Return the base URL of the application, without a slash at the end."""
+    """Return the base URL of the application, without a trailing slash."""
     return (conf.CONF.api.compute_link_prefix or req.prefix).rstrip('/')
 
 
@@ -65,8 +65,8 @@ def read_json(
 ) -> Any:
     """Return the JSON document in the body of a request.
 
-    InvalidInput for malformed JSON or another media type, TooLarge above
-    ``[api] max_request_body_size``.
+    Raises InvalidInput for malformed JSON or another media type, TooLarge
+    above ``[api] max_request_body_size``.
     """
     given = (req.content_type or '').partition(';')[0].strip().lower()
     if given != media_type:

@@ -93,7 +93,7 @@ class _Scope(TypedDict, total=False):
 def issue_token(store: embedded.Identity, body: Any) -> str:
     """Return a new token for the login in a request's body.
 
-    InvalidInput for a malformed body; Unauthorized for a wrong user or
+    Raises InvalidInput for a malformed body; Unauthorized for a wrong user or
     password, a user without a role on the project, or an unsupported feature.
     """
     http_io.validate(_BODY, body)

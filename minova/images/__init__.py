@@ -9,7 +9,7 @@ attributes       create and patch of an image, and the published schema
 documents        an image as an Image v2 document, and back
 listing          filters, order and pages of an image list
 streams          image data, written with checksums and verified
-qcow2            the header of a qcow2 file, and refused files
+qcow2            validation of the header of an uploaded qcow2 image
 ================ ===========================================================
 
 Two classes implement ``ImageService``; ``load`` returns the configured one.
@@ -41,7 +41,7 @@ class CallerContext(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image of the image service at one moment."""
+    """An image, as the image service returned it."""
 
     id: str
     name: str | None
@@ -54,7 +54,7 @@ class Image:
     """Bytes of the data; None before the upload."""
 
     virtual_size: int | None
-    """Bytes of the disk in it, if known."""
+    """Bytes of the disk in the image; None if unknown."""
 
     min_disk: int
     """GiB."""

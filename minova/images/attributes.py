@@ -118,8 +118,8 @@ _PATCH = jsonschema.Draft202012Validator(
 def parse_new(content: Any, context: images.CallerContext) -> images.Image:
     """Return the queued image for the body of a POST.
 
-    InvalidInput for an invalid body, Forbidden for attributes that the caller
-    may not set.
+    Raises InvalidInput for an invalid body, Forbidden for attributes that the
+    caller may not set.
     """
     http_io.validate(_DOCUMENT, content)
     for name in content:

@@ -51,7 +51,7 @@ def to_document(
 def from_document(document: Document) -> images.Image:
     """Return the image of a document.
 
-    KeyError, TypeError or ValueError if it is malformed.
+    Raises KeyError, TypeError or ValueError if the document is malformed.
     """
     hashed = document.get('os_hash_value')
     return images.Image(

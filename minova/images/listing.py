@@ -54,7 +54,8 @@ def select_page(
 ) -> tuple[list[images.Image], str | None]:
     """Return the requested page, and the marker of the next one, if any.
 
-    InvalidInput for an invalid parameter or a marker that is not in ``found``.
+    Raises InvalidInput for an invalid parameter or a marker that is not in
+    ``found``.
     """
     tests = _make_tests(params)
     limit = _page_size(params)

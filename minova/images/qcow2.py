@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header of a qcow2 file, and refused files.
+"""Validation of the header of an uploaded qcow2 image.
 
-The format is QEMU's ``docs/interop/qcow2.txt``; numbers are big-endian. A
-guest's disk must consist of the uploaded data alone: with a file that names
-another one (a backing file, an external data file) the hypervisor would open
-any file of the host that the author names.
+QEMU's documentation specifies the format (``docs/interop``, "qcow2");
+numbers are big-endian. An image with a backing file or an external data file
+is refused: the hypervisor would open the file of the host that the header
+names, and the guest could read any file of the host.
 """
 
 import struct
@@ -21,14 +21,15 @@ _FEATURES_AT = 72
 _V2_BYTES = 72
 _CORRUPT = 1 << 1
 _EXTERNAL_DATA = 1 << 2
-#: Dirty refcounts, corrupt, external data, compression type, extended L2.
+#: Incompatible features, bits 0 to 4: dirty refcounts, corrupt, external data
+#: file, compression type, extended L2 entries.
 _KNOWN = 0b11111
 
 
 def virtual_size(head: bytes) -> int:
-    """Return the size in bytes of the disk in a file with this header.
+    """Return the virtual disk size in bytes, from the first bytes of a file.
 
-    InvalidInput for another format, or a refused qcow2 file.
+    Raises InvalidInput for another format, or a qcow2 file that is refused.
     """
     if len(head) < _V2_BYTES or not head.startswith(MAGIC):
         raise _invalid_input('the data is not in the format qcow2.')
@@ -55,7 +56,7 @@ def virtual_size(head: bytes) -> int:
 
 
 def _check_features(features: int) -> None:
-    """Raise InvalidInput for refused or unknown incompatible features."""
+    """Raise InvalidInput for an incompatible feature that is not allowed."""
     if features & _EXTERNAL_DATA:
         raise _invalid_input(
             'a qcow2 image must not have an external data file.'

@@ -51,8 +51,8 @@ def receive(
 ) -> ReceivedData:
     """Copy a body to a file and return its size and checksums.
 
-    TooLarge above ``limit`` bytes; InvalidInput if it ends before ``length``,
-    is empty, or has another format than announced.
+    Raises TooLarge above ``limit`` bytes; InvalidInput if the body ends
+    before ``length``, is empty, or has another format than announced.
     """
     if length is not None and length > limit:
         raise exception.TooLarge(limit=limit)
@@ -88,7 +88,7 @@ def write_verified(
 ) -> None:
     """Write data to ``path`` if it matches the image.
 
-    OperationFailed if it does not; ``path`` is then unchanged.
+    Raises OperationFailed if the data differs; ``path`` is then unchanged.
     """
     algorithm, wanted = _expected_hash(image)
     found = hashlib.new(algorithm, usedforsecurity=False)
@@ -131,8 +131,8 @@ def _corrupt_error(
 def inspect_header(head: bytes, disk_format: str) -> int | None:
     """Return the size of the disk, if the header has it.
 
-    InvalidInput for an empty body, another format than announced, or a file
-    that names other files.
+    Raises InvalidInput for an empty body, another format than announced, or a
+    file that names other files.
     """
     if not head:
         raise exception.InvalidInput(reason='the body is empty.')

@@ -6,7 +6,7 @@ release the ports of an instance. Its only implementation, ``embedded``, keeps
 networks and ports in Minova's database.
 
 ==========  =================================================================
-definition  networks: validation, creation, deletion, the configured ones
+definition  networks: validation, creation, deletion, creation from options
 embedded    the embedded network service: ports and addresses
 ==========  =================================================================
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks: validation, creation, deletion, the configured ones.
+"""Networks: validation, creation, deletion, and creation from options.
 
 Operators create networks with ``minova-manage network`` or the option
 ``[network] network``. An error text names the invalid setting.
@@ -27,7 +27,8 @@ from minova.network.embedded import is_host
 
 LOG = logging.getLogger(__name__)
 
-#: The defaults of QEMU's user network, and its own addresses:
+#: The default CIDR of QEMU's user network, and its host numbers for the
+#: gateway, the DNS server and the first DHCP address:
 #: https://wiki.qemu.org/Documentation/Networking.
 USER_CIDR: Final = '10.0.2.0/24'
 _USER_GATEWAY: Final = 2
@@ -38,7 +39,7 @@ _USER_POOL_FIRST: Final = 15
 _MIN_MTU: Final = {4: 68, 6: 1280}
 _MAX_MTU: Final = 65535
 
-#: The maximum length of a device name in Linux.
+#: A name of a network device in Linux, at most 15 characters long.
 _DEVICE_PATTERN: Final = re.compile(r'[^\s/:]{1,15}')
 _NAME_PATTERN: Final = re.compile(
     r'[^\x00-\x1f\x7f\s](?:[^\x00-\x1f\x7f]*\S)?'
@@ -150,23 +151,23 @@ def _parse_subnet(cidr: str | None) -> Cidr:
     return found
 
 
-def _parse_address(text: str, what: str) -> Address:
+def _parse_address(text: str, role: str) -> Address:
     try:
         found = ipaddress.ip_address(text.strip())
         if found.version == 6 and found.scope_id is not None:
             raise ValueError('it has a scope id')
     except ValueError as error:
         raise _invalid_input(
-            f'{text!r} is not a valid address of {what}: {error}'
+            f'{text!r} is not a valid address of {role}: {error}'
         ) from error
     return found
 
 
-def _parse_host_address(subnet: Cidr, text: str, what: str) -> Address:
-    found = _parse_address(text, what)
+def _parse_host_address(subnet: Cidr, text: str, role: str) -> Address:
+    found = _parse_address(text, role)
     if found not in subnet or not is_host(subnet, found):
         raise _invalid_input(
-            f'{found} cannot be {what}: it is not a host address of {subnet}'
+            f'{found} cannot be {role}: it is not a host address of {subnet}'
         )
     return found
 
@@ -215,8 +216,8 @@ def _parse_mtu(mtu: str | None, subnet: Cidr, kind: str) -> int | None:
     if kind == networks.USER:
         raise _invalid_input('the MTU of a user network cannot be set')
     minimum = _MIN_MTU[subnet.version]
-    is_one = mtu.isascii() and mtu.isdecimal() and len(mtu) < 6
-    if is_one and minimum <= int(mtu) <= _MAX_MTU:
+    is_number = mtu.isascii() and mtu.isdecimal() and len(mtu) < 6
+    if is_number and minimum <= int(mtu) <= _MAX_MTU:
         return int(mtu)
     raise _invalid_input(f'{mtu!r} is not an MTU from {minimum} to {_MAX_MTU}')
 
@@ -237,7 +238,7 @@ def create(database: Database, network: Network) -> None:
     try:
         database.write(work)
     except db_exception.DBDuplicateEntry as error:
-        # Another transaction inserted it after the check.
+        # Another transaction inserted the name after the check.
         raise _name_conflict(network) from error
 
 
@@ -283,7 +284,7 @@ def delete(database: Database, name_or_id: str) -> Network:
 def find(
     connection: Connection, name_or_id: str, lock: bool = False
 ) -> Network:
-    """Return the network of that id or name, or NetworkNotFound."""
+    """Return the network of that id or name; raise NetworkNotFound."""
     found = networks.find(connection, name_or_id, lock)
     if found is None:
         raise exception.NetworkNotFound(network_id=name_or_id)
@@ -298,9 +299,9 @@ _KEYS: Final = (
 
 
 def parse_option(line: str) -> Network:
-    """Return the network of a line of the configuration.
+    """Return the network that a value of ``[network] network`` defines.
 
-    Raises ConfigInvalid.
+    Raises ConfigInvalid for an invalid value.
     """
     try:
         return _parse_option(line)
@@ -334,9 +335,10 @@ def _parse_option(line: str) -> Network:
 
 
 def create_configured(database: Database) -> None:
-    """Create the configured networks that do not exist.
+    """Create the networks of ``[network] network`` that do not exist.
 
-    Existing networks are not changed. Raises ConfigInvalid for an invalid one.
+    Existing networks are not changed. Raises ConfigInvalid for an invalid
+    value of the option.
     """
     for network in [parse_option(line) for line in CONF.network.network]:
         found = _find_by_name(database, network.name) or _create_or_find(
@@ -354,7 +356,7 @@ def _create_or_find(database: Database, network: Network) -> Network:
     try:
         create(database, network)
     except exception.Conflict as error:
-        # Another conductor may have created the same one.
+        # Another conductor may have created the same network.
         found = _find_by_name(database, network.name)
         if found is None:
             raise exception.ConfigInvalid(
@@ -370,5 +372,5 @@ def _find_by_name(database: Database, name: str) -> Network | None:
 
 
 def _comparable_fields(network: Network) -> dict[str, object]:
-    own = {'id', 'created_at'}
-    return {k: v for k, v in vars(network).items() if k not in own}
+    ignored = {'id', 'created_at'}
+    return {k: v for k, v in vars(network).items() if k not in ignored}

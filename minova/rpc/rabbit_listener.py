@@ -126,7 +126,7 @@ class _LateAckListener(_DrainingListener):
 def install_late_ack(
     server: oslo_messaging.MessageHandlingServer, late_ack: bool
 ) -> None:
-    """Give an oslo.messaging server a listener of this module.
+    """Install a listener of this module in an oslo.messaging server.
 
     With ``late_ack`` a message is acknowledged after its answer. A transport
     that is not RabbitMQ stays as it is.

@@ -81,7 +81,7 @@ def _plan_each_point(
     scenario: Scenario,
     seed: int,
 ) -> Iterator[Plan]:
-    """Give a plan for each point: one fault of the point's process."""
+    """Yield a plan for each point: one fault of the point's process."""
     for point in _points(simulator, scenario, seed):
         if at(point):
             fault = Fault(point.number, kind, None, seconds)
@@ -112,7 +112,7 @@ def _is_call(point: Point) -> bool:
 def _plan_other_crashes(
     simulator: Simulator, scenario: Scenario, seed: int
 ) -> Iterator[Plan]:
-    """Give a crash of each other process, at every third point."""
+    """Yield a crash of each other process, at every third point."""
     processes = ('api', *CONDUCTORS, *HOSTS)
     for point in _points(simulator, scenario, seed)[::3]:
         for process in processes:
@@ -124,7 +124,7 @@ def _plan_other_crashes(
 def _plan_pairs(
     simulator: Simulator, scenario: Scenario, seed: int
 ) -> Iterator[Plan]:
-    """Give a crash at every point, each with a second crash later."""
+    """Yield a crash at every point, each with a second crash later."""
     if scenario.name not in PAIRED_SCENARIOS:
         return
     points = [

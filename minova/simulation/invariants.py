@@ -114,7 +114,7 @@ class FenceChecker:
 def check_notifications(
     published: Iterable[PublishedNotification], raw: sqlite3.Connection
 ) -> Iterator[str]:
-    """Give the violations of the invariants 5 and 6 that a consumer sees."""
+    """Yield the violations of the invariants 5 and 6 that a consumer sees."""
     by_instance: dict[str, dict[str, Json]] = collections.defaultdict(dict)
     spans: dict[tuple[str, str, str], list[str]] = collections.defaultdict(
         list
@@ -171,7 +171,7 @@ def _find_unpaired(phases: list[str]) -> str | None:
 
 
 def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
-    """Give the violations of the invariants 2, 3 and 9 in a settled cloud."""
+    """Yield the violations of the invariants 2, 3 and 9 in a settled cloud."""
     lost_hosts = set(lost)
     for number, kind, state, error, wait_reason in raw.execute(
         'SELECT id, kind, state, error, wait_reason FROM operations'
@@ -217,7 +217,7 @@ def _check_host_usage(raw: sqlite3.Connection) -> Iterator[str]:
 
 
 def check_addresses(raw: sqlite3.Connection) -> Iterator[str]:
-    """Give the differences between ports and addresses: invariant 9."""
+    """Yield the differences between ports and addresses: invariant 9."""
     ports = set(
         raw.execute('SELECT instance_uuid, id, address, mac FROM ports')
     )
@@ -237,7 +237,7 @@ def check_addresses(raw: sqlite3.Connection) -> Iterator[str]:
 def check_accepted(
     raw: sqlite3.Connection, requests: Iterable[str]
 ) -> Iterator[str]:
-    """Give the accepted requests without an operation: invariant 3."""
+    """Yield the accepted requests without an operation: invariant 3."""
     known = {
         row[0] for row in raw.execute('SELECT request_id FROM operations')
     }
@@ -249,7 +249,7 @@ def check_accepted(
 def check_host_contents(
     raw: sqlite3.Connection, world: SimulatedWorld, lost: Iterable[str]
 ) -> Iterator[str]:
-    """Give stray and missing artifacts and allocations: invariant 9."""
+    """Yield stray and missing artifacts and allocations: invariant 9."""
     lost_hosts = set(lost)
     pending = _pending_steps(raw)
     due: collections.Counter[tuple[str, str, str]] = collections.Counter()
@@ -335,7 +335,7 @@ def _check_present(
 def _check_config_drive(
     world: SimulatedWorld, raw: sqlite3.Connection, host: str, uuid: str
 ) -> Iterator[str]:
-    """Give a missing or unwanted config drive of a running guest."""
+    """Yield a missing or unwanted config drive of a running guest."""
     (wanted,) = raw.execute(
         'SELECT config_drive FROM instances WHERE uuid = ?', (uuid,)
     ).fetchone()
@@ -349,7 +349,7 @@ def _check_config_drive(
 def _check_guest_state(
     world: SimulatedWorld, host: str, uuid: str, vm_state: str
 ) -> Iterator[str]:
-    """Give saved memory or rescue disks that do not fit the vm_state."""
+    """Yield saved memory or rescue disks that do not fit the vm_state."""
     guest = world.store.get(f'{host}/guests/{uuid}') or {'spec': {}}
     disks = world.store.get(f'{host}/disks/{uuid}') or {}
     suspended, rescued = vm_state == 'suspended', vm_state == 'rescued'

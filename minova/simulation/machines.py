@@ -30,7 +30,7 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two attempts to start, as in ``minova.service``.
 _RETRY_DELAY = 2.0
-#: Seconds for which a stale process runs beside its successor.
+#: Seconds for which a stale process runs concurrently with its successor.
 _OVERLAP_SECONDS = 60.0
 
 

@@ -8,7 +8,7 @@ from minova.simulation.runs import Run
 
 
 def format_trace(run: Run, all_points: bool = False) -> Iterator[str]:
-    """Give the lines of a trace; ``all_points`` includes routine points."""
+    """Yield the lines of a trace; ``all_points`` includes routine points."""
     faults = {fault.point: fault for fault in run.faults}
     lines = []
     for point in run.points:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The diagrams of the chains, drawn from the recorded timelines.
+"""The diagrams of the operation sequences, drawn from the recorded timelines.
 
 Writes ``_generated/chains/NAME.svg`` for each ``recorded/NAME.timeline``,
 before the pages are read.

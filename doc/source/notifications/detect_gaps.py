@@ -16,7 +16,7 @@ class Gaps:
         self.look_ahead = look_ahead
 
     def add(self, notification):
-        """Record a notification; return the ids that precede it and miss."""
+        """Record a notification; return the missing ids before it."""
         instance = notification['payload']['instance_id']
         newest = self.newest.get(instance, 0)
         skipped = set()
@@ -27,5 +27,5 @@ class Gaps:
                 self.missing |= skipped
                 return skipped
             skipped.add(expected)
-        self.missing.discard(notification['message_id'])  # an earlier one
+        self.missing.discard(notification['message_id'])  # it arrived late
         return set()

@@ -135,7 +135,7 @@ def _handle(
 
 
 def get_base_url(req: falcon.Request) -> str:
-    """Return the base URL of the application, without a slash at the end."""
+    """Return the base URL of the application, without a trailing slash."""
     endpoint: str | None = CONF.api.compute_link_prefix
     return (endpoint or req.prefix).rstrip('/')
 

@@ -142,7 +142,7 @@ def _find(request: ApiRequest, hypervisor_id: str) -> Hypervisor:
 def _require_matching(
     found: Iterable[Hypervisor], pattern: str
 ) -> Sequence[Hypervisor]:
-    """Return the hypervisors whose name contains the pattern, or NotFound."""
+    """Return the hypervisors of a name pattern; raise NotFound if none."""
     wanted = pattern.lower()
     matching = [
         one for one in found if wanted in one.host.hypervisor_hostname.lower()

@@ -28,7 +28,7 @@ _COMMENT = 'Generated-by-Minova'
 
 
 def fingerprint(kind: str, public_key: str) -> str:
-    """Return the fingerprint of a public key, or InvalidInput."""
+    """Return the fingerprint of a public key; raise InvalidInput."""
     if kind == X509:
         return _hex_pairs(_certificate_digest(public_key))
     return _hex_pairs(_ssh_digest(public_key))

@@ -11,7 +11,7 @@ class Links:
     """Makes the links of one request."""
 
     def __init__(self, base_url: str, project: str = '') -> None:
-        """Take the base URL of the application, without a slash at the end.
+        """Take the base URL of the application, without a trailing slash.
 
         ``project`` is the project in the path of the request's URL, with a
         slash at the end, or '' if the URL has none.

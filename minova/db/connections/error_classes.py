@@ -126,7 +126,7 @@ def _class_by_code(error: BaseException) -> ErrorClass | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and the driver errors that it wraps."""
+    """Yield an error and the driver errors that it wraps."""
     found: object = error
     while isinstance(found, BaseException):
         yield found

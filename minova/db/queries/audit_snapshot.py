@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows that an audit compares, read in one transaction.
 
-Each statement sees one moment, and two statements may see two: a finding from
-their comparison counts only when a second scan confirms it
-(``audit.confirmed_scan``).
+Each statement reads a consistent state, but two statements may read different
+states. A finding from the comparison of two statements counts only when a
+second scan confirms the finding (``audit.confirmed_scan``).
 """
 
 from collections.abc import Iterator
@@ -39,13 +39,13 @@ _o = tables.operations
 _s = tables.steps
 _n = tables.outbox
 
-#: The phases of an event, which end its type.
+#: The phases of an event: the last part of its type.
 _PHASES: Final = ('start', 'end', 'error')
 
 
 @dataclasses.dataclass(frozen=True)
 class InstanceRow:
-    """The compared columns of an instance; deleted ones are included."""
+    """The columns of an instance, deleted or not, that the audit compares."""
 
     uuid: str
     host: str | None
@@ -82,7 +82,7 @@ class Allocation:
 class HostRow:
     """A host: the usage in its row and the sum of its allocations.
 
-    Both are read at the same moment.
+    One statement reads both, so they are consistent with each other.
     """
 
     host: str
@@ -105,7 +105,7 @@ class OutboxSummary:
 
 @dataclasses.dataclass(frozen=True)
 class UnfinishedEvent:
-    """An event of an operation with a start and without an end."""
+    """An event that an operation has started and not ended."""
 
     operation_id: str
     instance_uuid: str
@@ -116,10 +116,10 @@ class UnfinishedEvent:
 class DatabaseSnapshot:
     """The rows that an audit compares.
 
-    ``operations`` has the running ones and those that an instance, an open
-    step or a migration refers to; ``steps`` has the steps of running
-    operations and all open steps; ``migrations`` has those without a final
-    status.
+    ``operations`` has the running operations and those that an instance, an
+    open step or a migration refers to; ``steps`` has the steps of running
+    operations and all open steps; ``migrations`` has the migrations without a
+    final status.
     """
 
     instances: dict[str, InstanceRow]
@@ -136,7 +136,11 @@ class DatabaseSnapshot:
     @property
     def compute_services(self) -> list[Service]:
         """The compute services."""
-        return [one for one in self.services if one.binary == COMPUTE_BINARY]
+        return [
+            service
+            for service in self.services
+            if service.binary == COMPUTE_BINARY
+        ]
 
 
 def read_snapshot(connection: Connection) -> DatabaseSnapshot:
@@ -144,12 +148,12 @@ def read_snapshot(connection: Connection) -> DatabaseSnapshot:
     steps = list(_steps(connection))
     open_migrations = list(_migrations(connection))
     instances = {row.uuid: row for row in _instances(connection)}
-    named = {step.operation_id for step in steps}
-    named |= {migration.operation_id for migration in open_migrations}
-    named |= {row.task_id for row in instances.values() if row.task_id}
+    referenced = {step.operation_id for step in steps}
+    referenced |= {migration.operation_id for migration in open_migrations}
+    referenced |= {row.task_id for row in instances.values() if row.task_id}
     return DatabaseSnapshot(
         instances=instances,
-        operations={o.id: o for o in _operations(connection, named)},
+        operations={o.id: o for o in _operations(connection, referenced)},
         steps=steps,
         migrations=open_migrations,
         allocations=list(_allocations(connection)),
@@ -196,7 +200,7 @@ _PAGE_SIZE = 1000
 
 
 def _operations(
-    connection: Connection, named: set[str]
+    connection: Connection, referenced: set[str]
 ) -> Iterator[Operation]:
     query = sa.select(*_o.c)
     running = query.where(_o.c.state == objects.RUNNING)
@@ -204,7 +208,7 @@ def _operations(
     for row in _rows(connection, running):
         known.add(row['id'])
         yield Operation(**row)
-    others = sorted(named - known)
+    others = sorted(referenced - known)
     for start in range(0, len(others), _PAGE_SIZE):
         page = others[start : start + _PAGE_SIZE]
         for row in _rows(connection, query.where(_o.c.id.in_(page))):
@@ -242,21 +246,23 @@ def _hosts(connection: Connection) -> Iterator[HostRow]:
         )
 
 
-def _resources(row: sa.RowMapping, form: str) -> Resources:
-    return Resources(*(int(row[form.format(n)]) for n in Resources._fields))
+def _resources(row: sa.RowMapping, pattern: str) -> Resources:
+    return Resources(*(int(row[pattern.format(n)]) for n in Resources._fields))
 
 
 def _outbox(connection: Connection) -> Iterator[tuple[str, OutboxSummary]]:
-    waiting = _n.c.published_at.is_(None)
+    unpublished = _n.c.published_at.is_(None)
     query = sa.select(
         _n.c.instance_uuid,
         sa.func.count().label('rows'),
         sa.func.min(_n.c.seq).label('first'),
         sa.func.max(_n.c.seq).label('last'),
-        sa.func.max(sa.case((~waiting, _n.c.seq))).label('last_published'),
-        sa.func.min(sa.case((waiting, _n.c.seq))).label('first_unpublished'),
+        sa.func.max(sa.case((~unpublished, _n.c.seq))).label('last_published'),
+        sa.func.min(sa.case((unpublished, _n.c.seq))).label(
+            'first_unpublished'
+        ),
         sa.type_coerce(
-            sa.func.min(sa.case((waiting, _n.c.created_at))),
+            sa.func.min(sa.case((unpublished, _n.c.created_at))),
             _n.c.created_at.type,
         ).label('oldest_unpublished_at'),
     ).group_by(_n.c.instance_uuid)
@@ -266,7 +272,7 @@ def _outbox(connection: Connection) -> Iterator[tuple[str, OutboxSummary]]:
 
 
 def _unfinished_events(connection: Connection) -> Iterator[UnfinishedEvent]:
-    """Give the events that ended operations have left without an end.
+    """Yield the events that an ended operation has started and not ended.
 
     An event may have more ends than starts: a host that refuses a resize
     emits an error without a start.
