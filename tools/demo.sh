@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Shows the main job, driven by the stock client. Installs what is missing,
-# leaves no process and no data behind, exits 0.
+# Demonstrates Minova with the stock client. Installs missing packages, leaves
+# no process and no data behind, exits with 0.
 #   tools/demo.sh [--embedded] [--keep DIR]
-# Real guests are moved between two libvirt hosts of this machine. Where it
-# cannot have those, or with --embedded, it is a cloud in one process with
-# hosts of libvirt's test driver. What the services log and know stays in DIR.
+# Migrates a real guest between two libvirt hosts of this machine. With
+# --embedded, or if this machine cannot run such hosts, the demo uses a cloud in
+# one process with hosts of libvirt's test driver. Logs and data stay in DIR.
 set -euo pipefail
 called_from=$PWD
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
 . tools/install.sh
 
-story=real
+variant=real
 keep=''
 while [ $# -gt 0 ]; do
     case $1 in
-    --embedded) story=embedded ;;
+    --embedded) variant=embedded ;;
     --keep) shift && keep=${1:?give a directory after --keep} ;;
-    *) die "unknown: $1; it takes --embedded and --keep DIR" ;;
+    *) die "unknown argument $1; the options are --embedded and --keep DIR" ;;
     esac
     shift
 done
@@ -26,19 +26,18 @@ done
 mapfile -t real_packages < <(libvirt_packages)
 real_packages+=(qemu-system-x86 qemu-utils busybox-static rabbitmq-server
     postgresql)
-# Seconds that a step of the story may take, and for which a service that
-# starts or ends is waited for.
+# Time limit in seconds of a demo step and of the start and stop of a service.
 limit=300
 patience=120
 
-# cannot WHY...: tell the other story, and say why.
+# cannot WHY...: switch to the embedded demo and print the reason.
 cannot() {
-    story=embedded
+    variant=embedded
     printf '\033[1;33m%s\033[0m\n' \
         "No real guests here: $*. The demo is that of one process instead."
 }
 
-# have_packages: what real guests need beside what anything needs.
+# have_packages: install the Debian packages that real guests need.
 have_packages() {
     if [ "$(id -u)" -eq 0 ]; then
         install_packages "${real_packages[@]}" ||
@@ -51,7 +50,7 @@ have_packages() {
         "root can install them: ${missing//$'\n'/ }"
 }
 
-# have_namespaces: hosts are told apart by them, as minova/rig/hosts.py does.
+# have_namespaces: check the namespaces that minova/rig/hosts.py creates.
 have_namespaces() {
     local said
     said=$(unshare --user --map-root-user --mount --uts sh -c 'set -e
@@ -62,45 +61,45 @@ have_namespaces() {
             'see "sysctl -a | grep -e userns -e namespaces")'
 }
 
-# have_guests: a QEMU that may be trusted with moving them, and something that
-# runs in them. Fetched when they are not there.
+# have_guests: find or fetch a QEMU that migrates guests without corruption and
+# a kernel for the guest.
 have_guests() {
     if ! with_progress 'QEMU 10, from the backports if need be' \
         minova-rig qemu || ! with_progress 'A kernel and a ramdisk for guests' \
         minova-rig guest; then
-        cannot 'a QEMU of version 10 or a kernel for guests cannot be had'
+        cannot 'a QEMU of version 10 or a kernel for guests is not available'
         return
     fi
-    # They are there: it only says where.
+    # Both exist now; these commands only print the paths.
     emulator=$(minova-rig qemu)
     guest=$(minova-rig guest)
 }
 
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev
-[ $story = embedded ] || have_namespaces
-[ $story = embedded ] || have_packages
+[ $variant = embedded ] || have_namespaces
+[ $variant = embedded ] || have_packages
 python_packages=(-e '.[libvirt]' 'python-openstackclient>=10.0.0')
-if [ $story = real ]; then
-    # For the servers, which are those of the tests.
+if [ $variant = real ]; then
+    # The fixtures of the tests start RabbitMQ and PostgreSQL.
     python_packages=(-e '.[libvirt,mysql,postgresql]' fixtures testtools
         'python-openstackclient>=10.0.0')
 fi
 make_environment "${python_packages[@]}"
 PATH=$PWD/.venv/bin:$PATH
-[ $story = embedded ] || have_guests
+[ $variant = embedded ] || have_guests
 
-# Short: sockets are below it. Others may pass, as the servers of root do,
-# which have accounts of their own.
+# The path is short because sockets lie below it. Other accounts may traverse
+# it: RabbitMQ and PostgreSQL run under their own.
 work=$(mktemp -d /tmp/minova.XXXXXX)
 chmod 711 "$work"
 logs=$work/logs
 [ -z "$keep" ] || logs=$(cd "$called_from" && realpath -m "$keep")
 mkdir -p "$logs"
 [ -z "$(ls -A "$logs")" ] || die "$logs is not empty"
-# Of all that the user's shell has for other clouds.
+# Remove the settings of other clouds from the environment.
 unset "${!OS_@}"
 
-# Each story has its own, which may be called twice.
+# Each demo defines its own; it may be called twice.
 take_down() {
     true
 }
@@ -109,7 +108,7 @@ finish() {
     local code=$?
     trap - EXIT
     trap '' INT TERM HUP PIPE
-    # Whatever fails now, as to write to a terminal that is gone.
+    # Continue after errors, such as a write to a closed terminal.
     set +e
     if [ $code -ne 0 ] && [ $code -ne 130 ]; then
         echo 'The demo failed. The server, and the ends of the logs:' >&2
@@ -125,7 +124,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP PIPE
 
-# bounded COMMAND...: run a program, which has to end within the limit.
+# bounded COMMAND...: run a program with the time limit.
 bounded() {
     local status=0
     timeout --foreground -k 10 "$limit" "$@" || status=$?
@@ -133,18 +132,18 @@ bounded() {
     return $status
 }
 
-# openstack WORDS...: what waits for a server waits for ever by itself.
+# openstack ARGUMENT...: the client's --wait has no time limit of its own.
 openstack() {
     bounded openstack "$@"
 }
 
-# run COMMAND...: show it, then do it.
+# run COMMAND...: print the command, then run it.
 run() {
     printf '\n\033[36m$ %s\033[0m\n' "$*"
     bounded "$@"
 }
 
-# wait_for STATUS SERVER: as a user would, by asking.
+# wait_for STATUS SERVER: poll the server until it has the status.
 wait_for() {
     local status
     for _ in $(seq 60); do
@@ -156,25 +155,25 @@ wait_for() {
     die "server $2 is $status, not $1"
 }
 
-# start NAME COMMAND...: in the background, with a log of its own.
+# start NAME COMMAND...: run in the background with an own log.
 start() {
     "${@:2}" >"$logs/$1.out" 2>"$logs/$1.log" &
     pids[$1]=$!
 }
 
-# wait_until_said NAME WORDS: wait until what was started says so.
-wait_until_said() {
+# wait_for_output NAME TEXT: wait until the output or log contains the text.
+wait_for_output() {
     local until=$((SECONDS + patience))
     until grep -q "$2" "$logs/$1.out" "$logs/$1.log"; do
         kill -0 "${pids[$1]}" 2>/dev/null || die "$1 did not start"
-        [ $SECONDS -lt $until ] || die "$1 does not say '$2' within" \
+        [ $SECONDS -lt $until ] || die "$1 does not print '$2' within" \
             "$patience s; it said last:" \
             "$(tail -q -n 1 "$logs/$1.log" "$logs/$1.out")"
         sleep 0.05
     done
 }
 
-# stop NAME...: let what was started end in good order, side by side.
+# stop NAME...: terminate the processes concurrently and wait for them.
 stop() {
     local name code=0 until=$((SECONDS + patience))
     for name in "$@"; do
@@ -201,5 +200,5 @@ declare -A pids=()
 began=$(date +%s%N)
 # shellcheck source=tools/demo_real.sh
 # shellcheck source=tools/demo_embedded.sh
-. "tools/demo_$story.sh"
+. "tools/demo_$variant.sh"
 say "The demo is over, after $((($(date +%s%N) - began) / 1000000000)) s."

@@ -10,7 +10,7 @@ take_down() {
 say 'A cloud in one process: api, conductor, two computes'
 data=$logs/data
 start allinone minova-allinone --data-dir "$data" --port 0
-wait_until_said allinone 'is ready'
+wait_for_output allinone 'is ready'
 echo "Ready after $((($(date +%s%N) - began) / 1000000)) ms."
 export OS_CLIENT_CONFIG_FILE=$data/clouds.yaml OS_CLOUD=minova
 
@@ -24,12 +24,12 @@ run openstack server create --image tiny --flavor m1.tiny --wait \
     -c id -c status -c OS-EXT-SRV-ATTR:host web
 run openstack server list --long -c Name -c Status -c 'Power State' -c Host
 
-say 'To another host, while it runs'
+say 'Live migration to the other host'
 run openstack server migrate --live-migration --wait web
 run openstack server show web -c OS-EXT-SRV-ATTR:host -c status
 run openstack server migration list --server web
 
-say 'To another size, and back; to another size, and stay'
+say 'Resize and revert; resize and confirm'
 run openstack server resize --flavor m1.small --wait web
 run openstack server show web -c flavor -c status
 run openstack server resize revert web
@@ -46,18 +46,18 @@ wait_for SHUTOFF web
 run openstack server start web
 wait_for ACTIVE web
 
-say 'What cannot be is said'
+say 'Errors name the reason'
 run openstack server resize --flavor m1.small web 2>&1 || true
 run openstack server start web 2>&1 || true
 run openstack server show nosuch 2>&1 || true
 
-say 'What happened, and why: from the records of operations and notifications'
+say 'Timeline, from the records of operations and notifications'
 run openstack server event list web
 id=$(openstack server show web -f value -c id)
 run minova-manage --config-file "$data/minova.conf" timeline "$id" \
     --kind live_migrate --kind resize --kind confirm_resize
 
-say 'Gone'
+say 'Delete'
 run openstack server delete --wait web
 run openstack server list
 take_down

@@ -5,7 +5,7 @@
 
 rig=$work/rig
 record=$logs/counts
-# One for all of them; each compute has some options of its own beside.
+# Shared by all services; each compute adds a file with its own options.
 conf=$logs/minova.conf
 
 take_down() {
@@ -16,7 +16,7 @@ take_down() {
     return $code
 }
 
-# write_configuration: with the servers' addresses.
+# write_configuration: write the shared file with the servers' addresses.
 write_configuration() {
     cat >"$conf" <<END
 [DEFAULT]
@@ -38,7 +38,8 @@ emulator = $emulator
 END
 }
 
-# write_host NAME ADDRESS URI PEER_URI: what minova-rig says of a host.
+# write_host NAME ADDRESS URI PEER_URI: write the options of one compute, from
+# the output of minova-rig.
 write_host() {
     cat >"$logs/$1.conf" <<END
 [DEFAULT]
@@ -54,22 +55,22 @@ instances_path = $rig/$1/disks
 END
 }
 
-# counted: what the guest has counted last, as the api tells.
+# counted: print the guest's last counter line from the console log.
 counted() {
     openstack console log show web | grep -a '^COUNT' | tail -n 1
 }
 
-# short: lines of the console with a part of each token.
+# short: shorten the tokens in lines of the console.
 short() {
     sed -E 's/=([0-9a-f]{8})[-0-9a-f]+/=\1/g'
 }
 
-# token NAME LINE: a token in a line of the console.
+# token NAME LINE: print one token of a console line.
 token() {
     grep -o "$1=[^ ]*" <<<"$2"
 }
 
-# wait_for_count OTHER: until the guest counts and the line lacks OTHER.
+# wait_for_count OTHER: wait for a counter line that lacks OTHER.
 wait_for_count() {
     for _ in $(seq 60); do
         line=$(counted) && [[ $line != *"$1"* ]] && return
@@ -78,8 +79,8 @@ wait_for_count() {
     die 'the guest does not count'
 }
 
-# compare BEFORE AFTER SAME OTHER: of two lines, tokens that are to be the same
-# and tokens that are not.
+# compare BEFORE AFTER SAME OTHER: check two lines: the tokens SAME must be
+# equal, the tokens OTHER must differ.
 compare() {
     local name
     short <<<"before  $1"
@@ -100,13 +101,13 @@ compare() {
     done
 }
 
-say 'Two libvirt hosts on this machine, told apart by namespaces'
+say 'Two libvirt hosts on this machine, separated by namespaces'
 start servers env TMPDIR="$work" python tools/demo_servers.py
 run minova-rig --directory "$rig" up --hosts 2
 echo "Guests run on $emulator"
 
-say 'RabbitMQ, PostgreSQL, api, conductor, two computes: a process each'
-wait_until_said servers connection
+say 'RabbitMQ, PostgreSQL, api, conductor, two computes: one process each'
+wait_for_output servers connection
 write_configuration
 minova-rig --directory "$rig" status |
     awk '/ up, /      { host = $1; address = $NF }
@@ -124,7 +125,7 @@ for host in host1 host2; do
         --config-file "$logs/$host.conf"
 done
 for name in conductor api host1 host2; do
-    wait_until_said $name 'is ready'
+    wait_for_output $name 'is ready'
 done
 url=$(grep -oh -m 1 'http://[^/ ]*' "$logs/api.out" "$logs/api.log")
 echo "Ready after $((($(date +%s%N) - began) / 1000000)) ms, at $url."
@@ -160,7 +161,7 @@ id=$(openstack server show web -f value -c id)
 wait_for_count nothing
 run openstack console log show --lines 3 web
 
-say 'To the other host, while it counts'
+say 'Live migration of the counting guest to the other host'
 printf '\n\033[36m$ %s\033[0m\n' \
     'openstack server migrate --live-migration --wait web'
 start moving timeout -k 10 "$limit" \
@@ -170,7 +171,7 @@ while kill -0 "${pids[moving]}" 2>/dev/null; do
     sleep 1
 done
 wait "${pids[moving]}" ||
-    die "not moved within $limit s: $(cat "$logs/moving.log")"
+    die "not migrated within $limit s: $(cat "$logs/moving.log")"
 unset 'pids[moving]'
 wait_for_count nothing
 stop watch
@@ -178,10 +179,10 @@ run openstack server show web -c OS-EXT-SRV-ATTR:host -c status
 run openstack server migration list --server web \
     -c 'Source Compute' -c 'Dest Compute' -c Status -c Type
 
-say 'What it counted, on both consoles, by the time at which it was there'
+say 'Counter lines of both consoles, by time'
 run python tools/demo_counts.py report "$record"
 
-say 'To another size and host, with its disk; it starts anew there'
+say 'Resize to the other host, with its disk; the guest boots there'
 before=$(counted)
 run openstack server resize --flavor larger --wait web
 run openstack server show web -c flavor -c OS-EXT-SRV-ATTR:host -c status
@@ -190,7 +191,7 @@ compare "$before" "$line" disk 'boot memory'
 run openstack server resize confirm web
 wait_for ACTIVE web
 
-say 'Suspend, resume: its memory is saved, and is back'
+say 'Suspend and resume: the memory is saved and restored'
 before=$(counted)
 run openstack server suspend web
 wait_for SUSPENDED web
@@ -205,11 +206,11 @@ run openstack server reboot --hard --wait web
 wait_for_count "$(token boot "$before")"
 compare "$before" "$line" disk 'boot memory'
 
-say 'What happened, and why: from the records of operations and notifications'
+say 'Timeline, from the records of operations and notifications'
 run openstack server event list web
 run minova-manage --config-file "$conf" timeline "$id" --kind live_migrate
 
-say 'Gone: no guest, no file of one, no process'
+say 'Deleted: no guest, no file, no process is left'
 run openstack server delete --wait web
 run openstack server list
 run minova-rig --directory "$rig" status

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by demo.sh, rig.sh and test.sh: installs what a fresh Debian 12 or 13
-# lacks. Installs Debian packages only as root and only those that are missing;
-# what comes from PyPI goes into .venv in the checkout and nowhere else.
+# Sourced by demo.sh, rig.sh and test.sh: installs missing packages on Debian 12
+# and 13. Debian packages need root; Python packages go into .venv of the
+# checkout only.
 
-# Seconds that one command of an installer may take.
+# Time limit in seconds of one installer command.
 install_limit=1800
-# Seconds between two signs of progress where the output is no terminal.
+# Seconds between two progress lines if the output is not a terminal.
 progress_interval=15
 os_release=/etc/os-release
 
@@ -17,8 +17,8 @@ die() {
     exit 1
 }
 
-# libvirt_packages: libvirtd with QEMU guests. Debian 13 has libvirt's drivers
-# in packages of their own; Debian 12 has no package for the networks.
+# libvirt_packages: print the packages of libvirtd for QEMU guests. Debian 13
+# packages libvirt's drivers separately; Debian 12 has no network package.
 libvirt_packages() {
     local release
     # shellcheck source=/dev/null
@@ -27,7 +27,7 @@ libvirt_packages() {
     [ "${release%%.*}" -lt 13 ] || echo libvirt-daemon-driver-network
 }
 
-# missing_packages PACKAGE...: say which of the Debian packages are not there.
+# missing_packages PACKAGE...: print the Debian packages that are missing.
 missing_packages() {
     local package
     for package in "$@"; do
@@ -36,13 +36,13 @@ missing_packages() {
     done
 }
 
-# show_progress LOG: the time and the last line of LOG, until killed: in one
-# line of a terminal, else as a line now and then.
+# show_progress LOG: print the elapsed time and the last line of LOG until
+# killed: as one updated line on a terminal, else as periodic lines.
 show_progress() {
     local began=$SECONDS took columns line
     columns=$(tput cols 2>/dev/null || echo 80)
     while kill -0 $$ 2>/dev/null; do
-        # It may outlive this for a second, with nobody's pipe in its hands.
+        # The sleep may outlive this process for a second; it must hold no pipe.
         sleep 1 >/dev/null 2>&1
         took=$((SECONDS - began))
         [ -t 2 ] || [ $((took % progress_interval)) -eq 0 ] || continue
@@ -56,8 +56,8 @@ show_progress() {
     done
 }
 
-# with_progress WHAT COMMAND...: run a program; show on stderr how long it
-# takes, and its output only if it fails or has not ended within install_limit.
+# with_progress WHAT COMMAND...: run a program; print its duration to stderr,
+# and its output only on failure or after install_limit.
 with_progress() {
     local what=$1 began=$SECONDS log ticker status=0
     shift
@@ -82,17 +82,16 @@ with_progress() {
     return $status
 }
 
-# install_packages PACKAGE...: the Debian packages that are not there yet.
+# install_packages PACKAGE...: install the missing Debian packages.
 install_packages() {
     local missing
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] && return
     [ "$(id -u)" -eq 0 ] ||
         die "install these Debian packages first (as root): ${missing[*]}"
-    # In a shell of its own, which takes back what it did whatever happens
-    # and whatever its caller does at its own end.
+    # A subshell, so that its trap removes the policy file on every exit.
     (
-        # Servers that are started for a test alone need not run for everybody.
+        # Do not start the installed servers as system services.
         policy=/usr/sbin/policy-rc.d
         if [ ! -e "$policy" ]; then
             trap 'rm -f "$policy"' EXIT
@@ -108,14 +107,14 @@ install_packages() {
     )
 }
 
-# make_environment PACKAGE...: .venv with uv and these Python packages.
+# make_environment PACKAGE...: create .venv with uv and these packages.
 make_environment() {
     if [ ! -x .venv/bin/python ]; then
         with_progress 'Making .venv' python3 -m venv .venv
     fi
     [ -x .venv/bin/uv ] || with_progress 'Installing uv into .venv' \
         .venv/bin/pip install --progress-bar off uv
-    # It leaves files where its temporary ones are.
+    # uv leaves files in its temporary directory.
     mkdir -p .venv/tmp
     with_progress "Installing Python packages into .venv: $*" \
         env TMPDIR="$PWD/.venv/tmp" .venv/bin/uv pip install \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Several libvirt hosts with QEMU on this machine: installs what is missing,
-# then runs minova-rig.
-#   tools/rig.sh up --hosts 2    bring them up; status and down do the rest
-#   tools/rig.sh guest           make a tiny guest that counts on its console
-#   tools/rig.sh image           make an image of Debian with cloud-init
+# Runs minova-rig, which creates libvirt hosts with QEMU on this machine;
+# installs missing packages.
+#   tools/rig.sh up --hosts 2    start hosts; see also status and down
+#   tools/rig.sh guest           build a small guest that counts on its console
+#   tools/rig.sh image           build an image of Debian with cloud-init
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh

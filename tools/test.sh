@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every test and style check through tox; installs what is missing.
+# Runs every test and style check through tox; installs missing packages.
 #   tools/test.sh                everything
 #   tools/test.sh -e functional  one environment; arguments go to tox
-#   tools/test.sh -e cloudimage  what takes too long to be among everything
+#   tools/test.sh -e cloudimage  the tests that take too long for every run
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
@@ -16,36 +16,36 @@ install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     dnsmasq-base iptables mmdebstrap fakeroot e2fsprogs uidmap
 make_environment 'tox>=4.11' tox-uv
 
-# next_run: the number that stestr gives its next run.
+# next_run: print the number of stestr's next run.
 next_run() { cat .stestr/next-stream 2>/dev/null || echo 0; }
 
-# failed_tests RUN FORMAT: the tests of a run that failed, as a command that
-# reads a stream of results writes them.
+# failed_tests RUN FORMAT: print the failed tests of a run with the subunit
+# command FORMAT.
 failed_tests() {
-    # Each of the three ends with 1 when there are any.
+    # Each of the three exits with 1 if a test failed.
     "$bin/stestr" history show --subunit "$1" | "$bin/subunit-filter" |
         "$bin/$2" 2>&1 || true
 }
 
-# ends_of_failures: of what subunit2pyunit tells of each failed test, its name
-# and the end, which has the error; before that stand the logs of services.
+# ends_of_failures: reduce the output of subunit2pyunit to the name and the last
+# lines of each failed test: the error; the logs of services come before it.
 ends_of_failures() {
     awk '
-        function tell(  i) {
+        function flush(  i) {
             if (n > 30) print lines[0]
             for (i = n > 30 ? n - 30 : 0; i < n; i++) print lines[i]
             n = 0
         }
-        /^======/ { tell(); failed = 1; next }
+        /^======/ { flush(); failed = 1; next }
         failed { lines[n++] = $0 }
-        END { tell() }
+        END { flush() }
     '
 }
 
-# tell_failures FIRST: what failed in the runs from FIRST on: all that is known
-# of each, then how each ended, and last of all the names. The end of a long
-# log is what everybody gets to see.
-tell_failures() {
+# print_failures FIRST: print the failures of the runs from FIRST on: the whole
+# output, then the last lines, then the names, because readers see the end of a
+# long log first.
+print_failures() {
     local bin run found names=() ends=()
     bin=$(dirname "$(ls .tox/*/bin/stestr | head -n 1)")
     for run in $(seq "$1" $(($(next_run) - 1))); do
@@ -65,5 +65,5 @@ say 'Running tox'
 first=$(next_run)
 status=0
 .venv/bin/tox run "$@" || status=$?
-[ "$status" -eq 0 ] || tell_failures "$first"
+[ "$status" -eq 0 ] || print_failures "$first"
 exit "$status"

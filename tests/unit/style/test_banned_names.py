@@ -28,7 +28,6 @@ _SKIPPED = (
     'doc/build/*',
     'doc/source/_generated/*',
     'tests/unit/style/*',
-    'tools/*.sh',
 )
 _BINARY_SUFFIXES = {'.pyc', '.png', '.gz', '.mo'}
 
