@@ -191,7 +191,7 @@ class StartTest(AllInOneTestCase):
         cases = (
             (('--hosts=0',), "--hosts: '0' is not a number from 1 to 100"),
             (('--hosts=two',), "--hosts: 'two' is not a number from 1 to 100"),
-            (('--hypervisor=xen',), "choose from 'test', 'fake'"),
+            (('--hypervisor=xen',), "invalid choice: 'xen' (choose from "),
             (('--port=99999',), "'99999' is not a number from 0 to 65535"),
             ((f'--data-dir={file}',), f'--data-dir {file}: File exists'),
             ((here, '--listen=192.0.2.1'), 'check --listen and --port'),

@@ -41,7 +41,8 @@ class FailureModes:
         self.database = self.connect()
         self.database.write(
             lambda c: c.execute(
-                sa.text('CREATE TABLE numbers (id INT, value INT)')
+                # Without a key, an update waits for the locks of all rows.
+                sa.text('CREATE TABLE numbers (id INT PRIMARY KEY, value INT)')
             )
         )
         self.database.write(
