@@ -142,6 +142,7 @@ _RULES: Final = (
     ('os_compute_api:os-hypervisors:servers', ADMIN, 'List the servers on hypervisors', 'GET /os-hypervisors/{pattern}/servers'),
     ('os_compute_api:os-networks:list', ADMIN_OR_OWNER, 'List networks', 'GET /os-networks'),
     ('os_compute_api:os-networks:show', ADMIN_OR_OWNER, 'Show a network', 'GET /os-networks/{network_id}'),
+    ('os_compute_api:os-security-groups:list', ADMIN_OR_OWNER, 'List the security groups of a server', f'GET {_ID}/os-security-groups'),
     ('os_compute_api:os-availability-zone:list', ADMIN_OR_OWNER, 'List availability zones', 'GET /os-availability-zone'),
     ('os_compute_api:os-availability-zone:detail', ADMIN, 'List availability zones with their hosts', 'GET /os-availability-zone/detail'),
     ('os_compute_api:os-aggregates:index', ADMIN, 'List host aggregates', 'GET /os-aggregates'),

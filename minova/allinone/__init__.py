@@ -6,6 +6,7 @@ service          the services of the all-in-one: start and stop
 settings         the options that differ from the defaults
 hosts            the compute hosts: fake, embedded, or with QEMU
 default_flavors  the flavors of an empty cloud
+default_network  the network of an empty cloud
 ================ ===========================================================
 
 The services are the real ones. The in-memory bus, SQLite, embedded hypervisors

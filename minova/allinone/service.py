@@ -12,6 +12,7 @@ from minova import exception
 from minova import http_server
 from minova import lockfile
 from minova.allinone import default_flavors
+from minova.allinone import default_network
 from minova.allinone import settings
 from minova.allinone.hosts import Hosts
 from minova.api import app
@@ -75,6 +76,7 @@ class AllInOne:
         )
         migrate.sync(self._database)
         default_flavors.create_default_flavors(self._database)
+        default_network.create_default_network(self._database)
         self._bus = OsloBus(_URL, threads=8)
         self._conductor = ConductorService(
             self._database, self._bus, 'allinone'

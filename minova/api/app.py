@@ -3,7 +3,8 @@
 
 A request first gets its ids, then its caller, then its microversion. The
 routes are those of ``resources`` and, where the embedded identity and image
-services run, those of these services.
+services run, those of these services. The catalog of the embedded identity
+names a network service, so that runs with it.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,7 @@ from minova.api.resources import key_pairs
 from minova.api.resources import limits
 from minova.api.resources import migrations
 from minova.api.resources import networks
+from minova.api.resources import security_groups
 from minova.api.resources import server_actions
 from minova.api.resources import server_create
 from minova.api.resources import server_metadata
@@ -42,6 +44,7 @@ from minova.identity import routes as identity_routes
 from minova.identity.embedded import Identity
 from minova.images import embedded as embedded_images
 from minova.images import routes as image_routes
+from minova.network import routes as network_routes
 from minova.policy import Policy
 
 #: Every endpoint of the Compute API, below /v2.1.
@@ -61,6 +64,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *hypervisors.ROUTES,
     *availability_zones.ROUTES,
     *networks.ROUTES,
+    *security_groups.ROUTES,
     *aggregates.ROUTES,
     *limits.ROUTES,
 )
@@ -77,9 +81,9 @@ def open_images() -> image_service.ImageService:
 def make_app_from_configuration(backend: Backend) -> auth.Application:
     """Return the WSGI application for the ``[api] auth_strategy`` in use.
 
-    With ``embedded`` the application includes the identity service, and the
-    image service if the backend's images are embedded. With ``keystone``,
-    keystonemiddleware protects it.
+    With ``embedded`` the application includes the identity and the network
+    service, and the image service if the backend's images are embedded. With
+    ``keystone``, keystonemiddleware protects it.
     """
     identity = None
     if CONF.api.auth_strategy == 'embedded':
@@ -98,10 +102,10 @@ def make_app(
 ) -> errors.App:
     """Return the application.
 
-    With ``identity`` and ``images`` the application also serves these
-    services, under /identity and /image. ConfigInvalid when ``[api]
-    auth_strategy`` is ``embedded`` and ``identity`` is missing. With Keystone,
-    serve it as ``auth.protect`` returns it.
+    With ``identity`` the application also serves identity and networks, under
+    /identity and /network, with ``images`` images under /image. ConfigInvalid
+    when ``[api] auth_strategy`` is ``embedded`` and ``identity`` is missing.
+    With Keystone, serve it as ``auth.protect`` returns it.
     """
     policy = Policy(CONF)
     public = auth.PUBLIC
@@ -111,6 +115,9 @@ def make_app(
         public |= identity_routes.PUBLIC
         companions += identity_routes.routes(identity)
         mounted['/identity'] = identity_routes.error_body
+        public |= network_routes.PUBLIC
+        companions += network_routes.routes(backend.database)
+        mounted['/network'] = network_routes.error_body
     if images is not None:
         public |= image_routes.PUBLIC
         companions += image_routes.routes(images)

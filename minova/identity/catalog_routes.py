@@ -7,7 +7,6 @@ everything. There are no changes.
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Mapping
 import dataclasses
 
 import falcon
@@ -215,27 +214,11 @@ def _send_list(
     rows: Iterable[Document],
 ) -> None:
     """Reply with the rows that match the query."""
-    found = [row for row in rows if _matches(row, req.params)]
+    found = [row for row in rows if http_io.matches(row, req.params)]
     base_url = http_io.get_base_url(req)
     for row in found:
         _link(row, f'{base_url}/identity/v3/{plural}/{row["id"]}')
     resp.media = {plural: found, 'links': _links(req)}
-
-
-def _matches(row: Document, params: Mapping[str, str | list[str]]) -> bool:
-    """Return whether each parameter that names a field has its value."""
-    for field, wanted in params.items():
-        if field not in row:
-            continue
-        shown = value = row[field]
-        if isinstance(value, bool):
-            shown = str(value).lower()
-            wanted = {'1': 'true', '0': 'false'}.get(
-                str(wanted), str(wanted).lower()
-            )
-        if shown != wanted:
-            return False
-    return True
 
 
 def _link(row: Document, url: str) -> None:

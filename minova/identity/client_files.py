@@ -61,6 +61,10 @@ def _clouds(auth: dict[str, str], region: str) -> str:
         f'    region_name: {json.dumps(region)}',
         '    interface: public',
         '    identity_api_version: 3',
+        # Servers have fixed addresses only, and no security groups.
+        '    private: true',
+        '    floating_ip_source: none',
+        '    secgroup_source: none',
     ]
     return '\n'.join(lines) + '\n'
 

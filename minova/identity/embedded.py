@@ -23,6 +23,7 @@ from minova.identity import tokens
 SERVICES = (
     ('compute', 'minova', '/v2.1'),
     ('image', 'minova-image', '/image'),
+    ('network', 'minova-network', '/network'),
     ('identity', 'minova-identity', '/identity/v3'),
 )
 _INTERFACES = ('public', 'internal', 'admin')

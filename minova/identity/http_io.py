@@ -6,6 +6,7 @@ InvalidInput with a text that names the field. The text never quotes a value:
 it may be a password.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 import json
 from typing import Any
@@ -83,6 +84,38 @@ def read_json(
             reason='the body is not a JSON document in UTF-8.'
         ) from error
     return found
+
+
+def matches(
+    row: Mapping[str, object], params: Mapping[str, str | list[str]]
+) -> bool:
+    """Return whether each parameter that names a field has its value.
+
+    Of a repeated parameter one value is enough. A list has a value if one of
+    its items has; an item that is an object has ``name=value``.
+    """
+    return all(
+        any(
+            _equals(row[field], one)
+            for one in ([wanted] if isinstance(wanted, str) else wanted)
+        )
+        for field, wanted in params.items()
+        if field in row
+    )
+
+
+def _equals(value: object, wanted: str) -> bool:
+    if isinstance(value, bool):
+        wanted = wanted.lower()
+        return str(value).lower() == {'1': 'true', '0': 'false'}.get(
+            wanted, wanted
+        )
+    if isinstance(value, list):
+        return any(_equals(item, wanted) for item in value)
+    if isinstance(value, dict):
+        name, _, text = wanted.partition('=')
+        return name in value and _equals(value[name], text)
+    return value is not None and str(value) == wanted
 
 
 def validate(validator: jsonschema.Draft202012Validator, content: Any) -> None:

@@ -8,6 +8,7 @@ networks and ports in Minova's database.
 ==========  =================================================================
 definition  networks: validation, creation, deletion, creation from options
 embedded    the embedded network service: ports and addresses
+routes      a read-only Networking v2.0 over HTTP, for clients
 ==========  =================================================================
 
 A service that keeps ports elsewhere cannot allocate them in Minova's

@@ -11,7 +11,7 @@ from tests import base
 from tests.fixtures.rig import Rig
 from tests.fixtures.user import Refused
 from tests.fixtures.vnc import open_websocket
-from tests.integration import test_allinone
+from tests.integration.allinone import AllInOneTestCase
 from tests.integration.qemu import QemuTestCase
 
 _MIB = 1 << 20
@@ -236,7 +236,7 @@ class SameHostTest(QemuTestCase):
         self.assert_nothing_left()
 
 
-class AllInOneTest(test_allinone.AllInOneTestCase):
+class AllInOneTest(AllInOneTestCase):
     """Real hosts below the data directory; they survive the process."""
 
     def test_guests_are_real(self):

@@ -29,6 +29,7 @@ hypervisors            hypervisors and their totals
 availability_zones     availability zones
 aggregates             host aggregates, of which there are none
 networks               os-networks, read only
+security_groups        the security groups of a server, of which there are none
 versions               the version documents
 ====================== =====================================================
 """

@@ -46,6 +46,17 @@ class Port:
     created_at: datetime.datetime
 
 
+@dataclasses.dataclass(frozen=True)
+class AttachedPort:
+    """A port, and what its instance says about it."""
+
+    port: Port
+    project_id: str
+    host: str | None
+    availability_zone: str | None
+    power_state: int
+
+
 def write_with_retry(database: Database, work: Callable[[Connection], T]) -> T:
     """Run a transaction that inserts ports; retry it on a duplicate.
 
@@ -126,6 +137,37 @@ def list_all(
     if network_id is not None:
         query = query.where(_t.c.network_id == network_id)
     return [Port(**dict(r)) for r in connection.execute(query).mappings()]
+
+
+def list_attached(
+    connection: Connection,
+    project_id: str | None = None,
+    instance_uuid: str | None = None,
+) -> list[AttachedPort]:
+    """Return the ports of existing instances, oldest first.
+
+    ``project_id`` and ``instance_uuid`` restrict them.
+    """
+    query = (
+        sa.select(
+            *_t.c,
+            _i.c.project_id,
+            _i.c.host,
+            _i.c.availability_zone,
+            _i.c.power_state,
+        )
+        .select_from(_t.join(_i, _i.c.uuid == _t.c.instance_uuid))
+        .order_by(_t.c.created_at, _t.c.id)
+    )
+    if project_id is not None:
+        query = query.where(_i.c.project_id == project_id)
+    if instance_uuid is not None:
+        query = query.where(_t.c.instance_uuid == instance_uuid)
+    count = len(_t.c)
+    return [
+        AttachedPort(Port(*row[:count]), *row[count:])
+        for row in connection.execute(query)
+    ]
 
 
 def count_by_network(connection: Connection) -> dict[str, int]:

@@ -36,6 +36,9 @@ class ClientFilesTest(base.TestCase):
                 'region_name': 'here',
                 'interface': 'public',
                 'identity_api_version': 3,
+                'private': True,
+                'floating_ip_source': 'none',
+                'secgroup_source': 'none',
             },
             cloud,
         )

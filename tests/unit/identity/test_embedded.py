@@ -197,6 +197,7 @@ class FindTest(StoreTestCase):
         for kind, url in (
             ('compute', 'http://host:1/v2.1'),
             ('image', 'http://host:1/image'),
+            ('network', 'http://host:1/network'),
             ('identity', 'http://host:1/identity/v3'),
         ):
             self.assertEqual(

@@ -345,7 +345,7 @@ class TokenTest(RoutesTestCase):
             self.assertEqual(subject, answer.headers['X-Subject-Token'])
             token = answer.json['token']
             self.assertEqual('demo', token['user']['name'])
-            self.assertEqual(3, len(token['catalog']))
+            self.assertEqual(4, len(token['catalog']))
 
     def test_without_the_catalog(self):
         token = self.token()
@@ -404,8 +404,8 @@ class ListTest(RoutesTestCase):
             ('users', 'user', 2),
             ('domains', 'domain', 1),
             ('roles', 'role', 3),
-            ('services', 'service', 3),
-            ('endpoints', 'endpoint', 9),
+            ('services', 'service', 4),
+            ('endpoints', 'endpoint', 12),
             ('regions', 'region', 1),
         ):
             answer = self.get(plural)
@@ -440,14 +440,14 @@ class ListTest(RoutesTestCase):
             ('projects', {'enabled': 'True'}, ['admin', 'demo']),
             ('projects', {'enabled': '0'}, []),
             ('projects', {'unknown': 'x'}, ['admin', 'demo']),
-            ('projects', {'name': ['demo', 'admin']}, []),
+            ('projects', {'name': ['demo', 'admin']}, ['admin', 'demo']),
             ('users', {'name': 'admin'}, ['admin']),
             ('services', {'type': 'image'}, ['minova-image']),
         ):
             rows = self.get(kind, **params).json[kind]
             self.assertEqual(names, sorted(row['name'] for row in rows))
         rows = self.get('endpoints', interface='public').json['endpoints']
-        self.assertEqual(3, len(rows))
+        self.assertEqual(4, len(rows))
 
     def test_member_sees_itself_and_its_project(self):
         token = self.token('demo', 'demo')
