@@ -31,9 +31,10 @@ process and ``cmd/`` has the commands.
 
 Every package may use the base modules: ``clock.py`` (time, threads, ids),
 ``context.py`` (the caller of a request), ``periodic.py`` (periodic tasks),
-``subprocesses.py`` (programs), ``lockfile.py``, ``machine_id.py`` and
-``version.py``. A process is a ``service.py`` and serves HTTP with
-``http_server.py``; ``json_bodies.py`` reads and validates the bodies.
+``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
+``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
+``service.py`` and serves HTTP with ``http_server.py``; ``json_bodies.py``
+reads and validates the bodies.
 """
 
 from collections.abc import Sequence

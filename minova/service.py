@@ -31,6 +31,7 @@ from oslo_service import service as oslo_service
 from minova import clock
 from minova import conf
 from minova import exception
+from minova import private_files
 from minova import version
 from minova.conf import CONF
 from minova.conf import libraries
@@ -143,6 +144,7 @@ def configure(argv: list[str], prog: str) -> None:
     The default file is /etc/minova/minova.conf; ``--config-file`` names
     others. An error ends the process with 2 and one line on stderr.
     """
+    private_files.set_umask()
     logging.register_options(CONF)
     libraries.set_log_levels()
     with exit_on_config_error(prog):

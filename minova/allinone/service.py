@@ -11,6 +11,7 @@ from minova import clock
 from minova import exception
 from minova import http_server
 from minova import lockfile
+from minova import private_files
 from minova.allinone import default_flavors
 from minova.allinone import default_network
 from minova.allinone import settings
@@ -37,7 +38,7 @@ def lock_directory(directory: str) -> IO[str]:
 
     Raises ConfigInvalid when another all-in-one uses it.
     """
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    private_files.make_directory(directory, '--data-dir')
     held = lockfile.acquire(os.path.join(directory, 'lock'))
     if held is None:
         raise exception.ConfigInvalid(

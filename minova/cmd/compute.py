@@ -9,6 +9,7 @@ from typing import IO
 from minova import exception
 from minova import images
 from minova import lockfile
+from minova import private_files
 from minova import service
 from minova.compute.service import ComputeService
 from minova.conf import CONF
@@ -57,7 +58,7 @@ def _acquire_host_lock() -> IO[str]:
     name = CONF.host.replace(os.sep, '_')
     path = os.path.join(CONF.state_path, f'compute-{name}.lock')
     try:
-        os.makedirs(CONF.state_path, exist_ok=True)
+        private_files.make_directory(CONF.state_path, '[DEFAULT] state_path')
         lock = lockfile.acquire(path)
         if lock is not None:
             return lock

@@ -72,6 +72,18 @@ migrate. Required with ``custom`` and not allowed with another mode.
 """,
     ),
     cfg.StrOpt(
+        'qemu_group',
+        default='auto',
+        help="""
+The group, by name or number, that may read the disks of guests and the cached
+images: the group of QEMU's account. ``auto``: if this service is root and
+``connection_uri`` ends with ``/system``, the group that qemu.conf names or
+that of the account ``libvirt-qemu`` or ``qemu``; otherwise no group. Empty: no
+group, because QEMU has the account of this service. Other accounts cannot read
+these files.
+""",
+    ),
+    cfg.StrOpt(
         'emulator',
         default='',
         help="""

@@ -93,8 +93,8 @@ def write_verified(
     algorithm, wanted = _expected_hash(image)
     found = hashlib.new(algorithm, usedforsecurity=False)
     size = 0
-    # The hypervisor, which runs as another user, reads the file.
-    with atomic_files.atomic_write(path, 0o644) as file:
+    # QEMU may have another account, whose group the directory carries.
+    with atomic_files.atomic_write(path, 0o640) as file:
         for chunk in chunks:
             size += len(chunk)
             if image.size is not None and size > image.size:

@@ -367,7 +367,7 @@ def _ticket_path(folder: str) -> str:
 
 def _create_file(path: str, size: int) -> None:
     """Create a file of ``size`` bytes; existing content stays."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o640)
     try:
         if os.fstat(number).st_size != size:
             os.ftruncate(number, size)

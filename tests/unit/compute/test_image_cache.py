@@ -88,7 +88,7 @@ class FetchedTest(CacheTestCase):
         for cache in (self.cache, self.cache, self.open(), self.open('b')):
             self.assertEqual(DATA, self.use(image, cache))
         self.assertEqual([image], self.service.fetched)
-        self.assertEqual(0o644, os.stat(self.path(image)).st_mode & 0o777)
+        self.assertEqual(0o640, os.stat(self.path(image)).st_mode & 0o777)
 
     def test_once_by_many_threads(self):
         image = self.service.add()

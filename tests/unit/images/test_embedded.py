@@ -593,7 +593,7 @@ class DownloadTest(base.TestCase):
         image = self.add(data)
         self.store.download(base.OWNER, image.id, self.file('copy'))
         self.assertEqual(data, self.read('copy'))
-        self.assertEqual('0o644', self.mode('copy'))
+        self.assertEqual('0o640', self.mode('copy'))
 
     def test_download_replaces_file(self):
         image = self.add(base.RAW)

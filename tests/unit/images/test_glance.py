@@ -436,7 +436,7 @@ class DownloadTest(GlanceTestCase):
 
     def test_complete(self):
         self.assertEqual(self.data, self.download())
-        self.assertEqual('0o644', self.mode('copy'))
+        self.assertEqual('0o640', self.mode('copy'))
 
     def test_other_project(self):
         self.refused(exception.ImageNotFound, base.OTHER)

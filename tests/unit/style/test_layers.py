@@ -22,6 +22,7 @@ BASE_MODULES = {
     'machine_id',
     'migration_states',
     'periodic',
+    'private_files',
     'states',
     'subprocesses',
     'version',

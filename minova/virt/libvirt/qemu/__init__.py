@@ -6,6 +6,7 @@ module                 what it holds
 ====================== =======================================================
 driver                 the driver of a host
 host_config            the configuration of a host
+permissions            the access of QEMU's account to the disks
 host                   the host: inventory, version of QEMU
 acceleration           the test whether KVM works
 guest_profile          what definitions contain, by the configuration

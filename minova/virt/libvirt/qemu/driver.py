@@ -7,6 +7,7 @@ from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.qemu import guest_profile
 from minova.virt.libvirt.qemu import host_config as host_configs
+from minova.virt.libvirt.qemu import permissions
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host import QemuHost
@@ -19,7 +20,9 @@ def open_driver(host: str) -> Driver:
 
     The driver connects on first use, so libvirt may still be starting.
     """
-    return build_driver(host_configs.from_config(host))
+    host_config = host_configs.from_config(host)
+    permissions.prepare_directories(host_config)
+    return build_driver(host_config)
 
 
 def build_driver(host_config: HostConfig) -> LibvirtDriver:
