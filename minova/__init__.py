@@ -33,8 +33,8 @@ Every package may use the base modules: ``clock.py`` (time, threads, ids),
 ``context.py`` (the caller of a request), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
-``service.py`` and serves HTTP with ``http_server.py``; ``json_bodies.py``
-reads and validates the bodies.
+``service.py``, which ``watchdog.py`` watches, and serves HTTP with
+``http_server.py``; ``json_bodies.py`` reads and validates the bodies.
 """
 
 from collections.abc import Sequence

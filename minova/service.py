@@ -7,7 +7,9 @@ restarts a worker that has died. A worker creates its connections in
 ``start``, retries there while the broker or the database is unavailable, and
 ends on SIGTERM after its work is done or left pending.
 
-A worker that cannot continue ends itself with 1 (``exit_worker``).
+A worker that cannot continue ends itself with 1 (``exit_worker``). The master
+kills a worker that does not respond, and each worker that does not stop within
+``graceful_shutdown_timeout``: ``watchdog.py``.
 
 Exit codes: 0 after SIGTERM, 1 after SIGINT or if a worker did not stop within
 ``graceful_shutdown_timeout``, 2 for an invalid configuration.
@@ -35,6 +37,7 @@ from minova import private_files
 from minova import version
 from minova.conf import CONF
 from minova.conf import libraries
+from minova.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
@@ -61,11 +64,16 @@ class Worker(oslo_service.Service):
     """
 
     def __init__(
-        self, name: str, build: Callable[[], Runnable], ready_message: str
+        self,
+        name: str,
+        build: Callable[[], Runnable],
+        ready_message: str,
+        watchdog: Watchdog,
     ) -> None:
         super().__init__()
         self._name = name
         self._build = build
+        self._watchdog = watchdog
         self._ready_message = ready_message
         self._master = os.getpid()
         self._config_error = multiprocessing.Value('b', False)
@@ -134,6 +142,7 @@ class Worker(oslo_service.Service):
         self._stopping = True
         if self._runnable is not None:
             self._runnable.stop()
+        self._watchdog.mark_stopped()
         LOG.info('Service %s has stopped', self._name)
         super().stop(graceful)
 
@@ -194,14 +203,32 @@ def run(
     A started worker prints ``ready_message`` on stdout. The master calls
     ``on_terminate`` before it stops the workers.
     """
-    worker = Worker(name, build, ready_message)
+    watchdog = Watchdog(workers)
+    worker = Worker(name, build, ready_message, watchdog)
     with exit_on_config_error(name):
         # This reads the options of the libraries too.
         launcher = oslo_service.launch(
             CONF, worker, workers=workers, restart_method='mutate'
         )
+    # Only cotyledon, which oslo.service uses, has hooks.
+    manager = launcher._manager
+    manager.register_hooks(
+        on_terminate=watchdog.limit_shutdown,
+        on_new_worker=watchdog.start_counting,
+        on_dead_worker=watchdog.forget,
+    )
     if on_terminate is not None:
-        # Only cotyledon, which oslo.service uses, has hooks.
-        launcher._manager.register_hooks(on_terminate=on_terminate)
-    code = int(launcher.wait() or 0)
-    return 2 if worker.has_config_error else code
+        manager.register_hooks(on_terminate=on_terminate)
+    watchdog.start()
+    code = _wait(launcher)
+    if worker.has_config_error:
+        return 2
+    return code if watchdog.has_stopped() else 1
+
+
+def _wait(launcher: oslo_service.ServiceLauncher) -> int:
+    """Wait for the end of the workers; return the exit code."""
+    try:
+        return int(launcher.wait() or 0)
+    except SystemExit as ended:  # the launcher of several workers raises it
+        return int(ended.code or 0)

@@ -49,6 +49,18 @@ delays a step by at most this time. A longer interval means fewer database
 writes. Keep it below a third of [conductor] service_down_time.
 """,
     ),
+    cfg.FloatOpt(
+        'worker_timeout',
+        default=60,
+        min=0,
+        help="""
+Seconds for which a worker process may not respond to its master process, as
+when a thread of it is in C code that does not return. Then the master kills
+the worker and starts another, which recovers the work in progress as after a
+crash. A frozen worker is not killed. 0: no limit. At the end of a service
+graceful_shutdown_timeout applies in any case.
+""",
+    ),
     cfg.IntOpt(
         'rpc_retry',
         default=2,

@@ -98,7 +98,7 @@ MAY_USE = {
     # Hosts for tests and trials; the product only says which QEMU is usable.
     'rig': {'virt.qemu_version'},
     'rpc': {'objects'},
-    'service': set(),
+    'service': {'watchdog'},
     # The simulation may use every package; no package uses the simulation.
     'simulation': {
         'api',
@@ -116,6 +116,7 @@ MAY_USE = {
         'virt',
     },
     'virt': {'extra_specs', 'objects'},
+    'watchdog': set(),
 }
 #: The same between the modules and packages inside a package.
 MAY_USE_WITHIN = {
