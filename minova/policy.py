@@ -155,6 +155,9 @@ _RULES: Final = (
 )
 # fmt: on
 
+#: The scopes of tokens that a rule may allow, whatever the roles: tokens for
+#: the whole system or for a domain own no server, as in Nova.
+_SCOPES: Final = ['project']
 _DEFAULTS: Final = {row[0]: row[1] for row in _RULES}
 
 
@@ -171,7 +174,11 @@ def list_rules() -> list[policy.RuleDefault]:
     ]
     return base + [
         policy.DocumentedRuleDefault(
-            name, check, f'{text}.', [_operation(one) for one in requests]
+            name,
+            check,
+            f'{text}.',
+            [_operation(one) for one in requests],
+            scope_types=_SCOPES,
         )
         for name, check, text, *requests in _RULES
     ]
@@ -229,6 +236,12 @@ class Policy:
     ) -> None:
         """Raise Forbidden unless ``rule`` allows the caller."""
         if not self.is_allowed(context, rule, project_id, user_id):
+            if context.system_scope or context.domain_id:
+                raise exception.Forbidden(
+                    f"Policy doesn't allow {rule} to be performed with a "
+                    'token for the system or a domain. Use a token for a '
+                    'project.'
+                )
             audience = _AUDIENCES[_DEFAULTS[rule]]
             raise exception.Forbidden(
                 f"Policy doesn't allow {rule} to be performed. By default "

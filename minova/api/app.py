@@ -78,12 +78,11 @@ def open_images() -> image_service.ImageService:
     return images
 
 
-def make_app_from_configuration(backend: Backend) -> auth.Application:
+def make_app_from_configuration(backend: Backend) -> errors.App:
     """Return the WSGI application for the ``[api] auth_strategy`` in use.
 
     With ``embedded`` the application includes the identity and the network
-    service, and the image service if the backend's images are embedded. With
-    ``keystone``, keystonemiddleware protects it.
+    service, and the image service if the backend's images are embedded.
     """
     identity = None
     if CONF.api.auth_strategy == 'embedded':
@@ -92,7 +91,7 @@ def make_app_from_configuration(backend: Backend) -> auth.Application:
     own = (
         images if isinstance(images, embedded_images.EmbeddedImages) else None
     )
-    return auth.protect(make_app(backend, identity, own))
+    return make_app(backend, identity, own)
 
 
 def make_app(
@@ -104,8 +103,8 @@ def make_app(
 
     With ``identity`` the application also serves identity and networks, under
     /identity and /network, with ``images`` images under /image. ConfigInvalid
-    when ``[api] auth_strategy`` is ``embedded`` and ``identity`` is missing.
-    With Keystone, serve it as ``auth.protect`` returns it.
+    when ``[api] auth_strategy`` is ``embedded`` and ``identity`` is missing,
+    or ``keystone`` with incomplete options.
     """
     policy = Policy(CONF)
     public = auth.PUBLIC

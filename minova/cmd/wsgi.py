@@ -21,7 +21,6 @@ from minova import exception
 from minova import service
 from minova.api import app
 from minova.api import backend
-from minova.api.http import auth
 from minova.api.http import errors
 from minova.conf import CONF
 from minova.db import schema
@@ -33,7 +32,7 @@ LOG = logging.getLogger(__name__)
 _LOCK_TIMEOUT = 4.0
 
 _lock = clock.lock()
-_application: auth.Application | None = None
+_application: errors.App | None = None
 
 
 def application(
@@ -61,7 +60,7 @@ def _unavailable(start_response: StartResponse) -> Iterable[bytes]:
     return [body]
 
 
-def _get_application() -> auth.Application:
+def _get_application() -> errors.App:
     global _application
     if not _lock.acquire(timeout=_LOCK_TIMEOUT):
         raise exception.Unavailable(

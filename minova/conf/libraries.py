@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Defaults of library options that differ in Minova."""
 
+import importlib
+
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -37,3 +39,21 @@ def set_log_levels() -> None:
 def set_pool_size(options: list[cfg.Opt]) -> None:
     """Set the default of ``max_pool_size`` in oslo.db's ``options``."""
     cfg.set_defaults(options, max_pool_size=MAX_POOL_SIZE)
+
+
+def set_keystone_defaults() -> None:
+    """Set defaults of the group ``[keystone_authtoken]``.
+
+    ImportError without keystonemiddleware, whose list of options is copied at
+    each use.
+    """
+    module = importlib.import_module('keystonemiddleware.auth_token._opts')
+    cfg.set_defaults(
+        module._OPTS,
+        # Seconds for one request to Keystone, which the library repeats. It
+        # waits without a limit for a Keystone that accepts connections only.
+        http_connect_timeout=5,
+        http_request_max_retries=1,
+        # For application credentials with access rules.
+        service_type='compute',
+    )

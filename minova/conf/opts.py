@@ -32,3 +32,4 @@ def set_defaults() -> None:
     oslo_messaging.set_transport_defaults(rpc.EXCHANGE)
     libraries.set_log_levels()
     libraries.set_pool_size(db_options.database_opts)
+    libraries.set_keystone_defaults()

@@ -8,6 +8,7 @@ pagination       page sizes, and links to the next page
 microversion     the supported versions, and the change that each one brings
 middleware       request ids, microversion and project of a request
 auth             authentication by Keystone, the embedded identity or none
+keystone         validation of tokens by Keystone
 errors           the one map from an error to an HTTP reply
 ================ ===========================================================
 """

@@ -2,8 +2,7 @@
 """Authentication, by the strategy that ``[api] auth_strategy`` names.
 
 ============ ===============================================================
-keystone     keystonemiddleware validates the token and sets headers, which
-             clients cannot set themselves
+keystone     keystonemiddleware validates the token: ``keystone.py``
 embedded     the embedded identity service validates the token
 noauth2      the token is ``USER:PROJECT``, without a check: for tests only
 ============ ===============================================================
@@ -11,27 +10,22 @@ noauth2      the token is ``USER:PROJECT``, without a check: for tests only
 Policy, and not the strategy, decides which callers are administrators.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterable
-import importlib
 import re
-from typing import Any
 from typing import Final
 from typing import Protocol
 
 import falcon
 
 from minova import exception
+from minova.api.http import keystone
+from minova.api.http.keystone import Creds
 from minova.conf import CONF
 from minova.context import Context
 from minova.identity.embedded import Identity
 from minova.policy import Policy
 
-#: A WSGI application.
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: Method and path.
 Endpoint = tuple[str, str]
-Creds = dict[str, Any]
 
 #: Endpoints without authentication: the version documents.
 PUBLIC: Final = frozenset({('GET', '/'), ('GET', '/v2.1'), ('GET', '/v2.1/')})
@@ -43,27 +37,6 @@ class Strategy(Protocol):
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
         """Return the arguments of the caller's context, or None."""
-
-
-class KeystoneAuth:
-    """Trusts the headers of keystonemiddleware around the application."""
-
-    def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return the owner of the token that keystonemiddleware validated."""
-        if req.get_header('X-Identity-Status') != 'Confirmed':
-            return None
-        roles = req.get_header('X-Roles') or ''
-        return {
-            'user_id': req.get_header('X-User-Id'),
-            'user_name': req.get_header('X-User-Name'),
-            'user_domain_id': req.get_header('X-User-Domain-Id'),
-            'project_id': req.get_header('X-Project-Id'),
-            'project_name': req.get_header('X-Project-Name'),
-            'project_domain_id': req.get_header('X-Project-Domain-Id'),
-            'domain_id': req.get_header('X-Domain-Id'),
-            'system_scope': req.get_header('OpenStack-System-Scope'),
-            'roles': [role.strip() for role in roles.split(',') if role],
-        }
 
 
 class EmbeddedAuth:
@@ -112,13 +85,14 @@ class NoAuth:
 def load_strategy(identity: Identity | None) -> Strategy:
     """Return the strategy that ``[api] auth_strategy`` names.
 
-    ConfigInvalid for ``embedded`` without an identity service.
+    ConfigInvalid for ``embedded`` without an identity service, and for
+    ``keystone`` with incomplete options.
     """
     name = CONF.api.auth_strategy
     if name == 'noauth2':
         return NoAuth()
     if name == 'keystone':
-        return KeystoneAuth()
+        return keystone.KeystoneAuth()
     if identity is None:
         raise exception.ConfigInvalid(
             reason=(
@@ -162,30 +136,7 @@ class AuthMiddleware:
 def set_challenge(req: falcon.Request, resp: falcon.Response) -> None:
     """Name the identity service to a caller without a token."""
     if CONF.api.auth_strategy == 'keystone':
-        return  # keystonemiddleware sets it, with the URL of Keystone
+        resp.set_header('WWW-Authenticate', keystone.challenge())
+        return
     prefix = (CONF.api.compute_link_prefix or req.prefix).rstrip('/')
     resp.set_header('WWW-Authenticate', f'Keystone uri="{prefix}/identity/v3"')
-
-
-def protect(app: Application) -> Application:
-    """Return the application with keystonemiddleware around it, if needed.
-
-    keystonemiddleware reads the group ``keystone_authtoken``. ConfigInvalid if
-    it is not installed.
-    """
-    if CONF.api.auth_strategy != 'keystone':
-        return app
-    # It uses 17 MB, which only this strategy needs.
-    try:
-        module = importlib.import_module('keystonemiddleware.auth_token')
-    except ImportError as error:
-        raise exception.ConfigInvalid(
-            reason=(
-                '[api] auth_strategy is keystone, which needs the package '
-                'keystonemiddleware; install the extra minova[keystone]: '
-                f'{error}'
-            )
-        ) from error
-    options = {'oslo_config_config': CONF, 'delay_auth_decision': True}
-    protected: Application = module.AuthProtocol(app, options)
-    return protected

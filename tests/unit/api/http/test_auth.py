@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Authentication by each strategy, and the embedded services."""
 
-import sys
-import types
-
 import falcon.testing
 
 from minova import exception
 from minova.api import app
 from minova.api.backend import Backend
-from minova.api.http import auth
 from minova.cmd import wsgi
-from minova.conf import CONF
 from minova.identity.embedded import Identity
 from minova.images import embedded
 from tests import base
@@ -53,84 +48,6 @@ class _After:
 
     def process_request(self, req, resp):
         self._callers.append(req.context.caller)
-
-
-class KeystoneTest(AuthTestCase):
-    """The headers of keystonemiddleware."""
-
-    def setUp(self):
-        super().setUp()
-        self.config('api', auth_strategy='keystone')
-
-    def test_headers_are_read(self):
-        client = self.client()
-        client.simulate_get(
-            '/v2.1/flavors/x',
-            headers={
-                'X-Identity-Status': 'Confirmed',
-                'X-User-Id': 'u',
-                'X-User-Name': 'un',
-                'X-User-Domain-Id': 'ud',
-                'X-Project-Id': 'p',
-                'X-Project-Name': 'pn',
-                'X-Project-Domain-Id': 'pd',
-                'X-Roles': 'member, admin',
-                'OpenStack-System-Scope': 'all',
-            },
-        )
-        (caller,) = self.callers
-        self.assertEqual(
-            ('u', 'un', 'ud', 'p', 'pn', 'pd', 'all'),
-            (
-                caller.user_id,
-                caller.user_name,
-                caller.user_domain_id,
-                caller.project_id,
-                caller.project_name,
-                caller.project_domain_id,
-                caller.system_scope,
-            ),
-        )
-        self.assertEqual(['member', 'admin'], caller.roles)
-        self.assertIs(True, caller.is_admin)
-
-    def test_unconfirmed_identity_is_anonymous(self):
-        client = self.client()
-        for status in ('Invalid', '', 'confirmed'):
-            result = client.simulate_get(
-                '/v2.1/flavors',
-                headers={'X-Identity-Status': status, 'X-User-Id': 'u'},
-            )
-            self.assertEqual(401, result.status_code)
-            # keystonemiddleware adds the URL of Keystone.
-            self.assertNotIn('WWW-Authenticate', result.headers)
-
-    def test_middleware_wraps_the_application(self):
-        class Protocol:
-            def __init__(self, app, conf):
-                self.app, self.conf = app, conf
-
-        module = types.ModuleType('keystonemiddleware.auth_token')
-        module.AuthProtocol = Protocol
-        before = sys.modules.get('keystonemiddleware.auth_token')
-        sys.modules['keystonemiddleware.auth_token'] = module
-        try:
-            inner = object()
-            outer = auth.protect(inner)
-        finally:
-            if before is None:
-                del sys.modules['keystonemiddleware.auth_token']
-            else:
-                sys.modules['keystonemiddleware.auth_token'] = before
-        self.assertIs(inner, outer.app)
-        # The version documents need no authentication.
-        self.assertIs(True, outer.conf['delay_auth_decision'])
-        self.assertIs(CONF, outer.conf['oslo_config_config'])
-
-    def test_only_keystone_wraps_the_application(self):
-        self.config('api', auth_strategy='noauth2')
-        inner = object()
-        self.assertIs(inner, auth.protect(inner))
 
 
 class NoneTest(AuthTestCase):
