@@ -30,6 +30,7 @@ consoles in browsers. ``audit/`` compares the database with the hosts,
 process and ``cmd/`` has the commands.
 
 Every package may use the base modules: ``clock.py`` (time, threads, ids),
+``cancellation.py`` (waits that end when work becomes unwanted),
 ``context.py`` (the caller of a request), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a

@@ -13,6 +13,8 @@ from typing import Final
 
 from oslo_concurrency import processutils
 
+from minova import cancellation
+
 #: The search path; the PATH of a user may lack the sbin directories.
 PATH: Final = os.pathsep.join(
     (os.environ.get('PATH', os.defpath), '/usr/sbin', '/sbin')
@@ -74,22 +76,25 @@ def run(
     ``env`` is its whole environment, by default that of this process with the
     locale C. Raises OSError with the last line of its error output if it
     fails, if it cannot be run, or if it has not ended within ``timeout``
-    seconds; it is killed then.
+    seconds; it is killed then, and also when its caller is cancelled.
     """
     if env is None:
         env = os.environ | {'PATH': PATH, 'LC_ALL': 'C'}
+    started = _Started()
     try:
-        output, _ = processutils.execute(
-            find(name),
-            *args,
-            process_input=stdin,
-            cwd=cwd,
-            env_variables=dict(env),
-            prlimit=limits,
-            timeout=timeout,
-            on_completion=_kill,
-            binary=True,
-        )
+        with cancellation.on_cancel(started.kill):
+            output, _ = processutils.execute(
+                find(name),
+                *args,
+                process_input=stdin,
+                cwd=cwd,
+                env_variables=dict(env),
+                prlimit=limits,
+                timeout=timeout,
+                on_execute=started.set,
+                on_completion=_kill,
+                binary=True,
+            )
     except processutils.ProcessExecutionError as error:
         # processutils returns text here, also with binary=True.
         lines = str(error.stderr or '').strip().splitlines()
@@ -102,6 +107,26 @@ def run(
         ) from error
     assert isinstance(output, bytes)
     return output
+
+
+class _Started:
+    """A program that is killed once it has started, or is not killed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unwanted = False
+
+    def set(self, process: 'subprocess.Popen[bytes]') -> None:
+        """Note the program."""
+        self._process = process
+        if self._unwanted:
+            process.kill()
+
+    def kill(self) -> None:
+        """Kill the program, now or when it starts."""
+        self._unwanted = True
+        if self._process is not None:
+            self._process.kill()
 
 
 def _kill(process: 'subprocess.Popen[bytes]') -> None:

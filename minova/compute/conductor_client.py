@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova.conf import CONF
@@ -60,14 +61,14 @@ class ConductorClient:
         self._steps = steps
         self._host = host
         self._incarnation = incarnation
-        self._stopping = clock.event()
+        self._stop_signal = cancellation.Signal()
         self._confirmed_at = -math.inf
         #: How often a conductor has reported a newer incarnation.
         self.times_replaced = 0
 
     def stop(self) -> None:
         """Stop all retries."""
-        self._stopping.set()
+        self._stop_signal.set(ServiceStopping(f'compute {self._host}'))
 
     def _retry_until_answered(self, what: str, call: Callable[[], T]) -> T:
         pause, longest = _RETRY_DELAYS
@@ -80,8 +81,11 @@ class ConductorClient:
             if away != last_logged:
                 LOG.warning('%s: retrying until answered: %s', what, away)
                 last_logged = away
-            if self._stopping.wait(pause):
-                raise ServiceStopping(what)
+            # A step has a signal of its own, which a stop sets too.
+            if cancellation.is_scoped():
+                cancellation.wait(pause)
+            else:
+                self._stop_signal.wait(pause)
             pause = min(pause * 2, longest)
 
     # -- the incarnation -----------------------------------------------------

@@ -16,6 +16,7 @@ import shutil
 
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova.compute.image_store import Checksum
@@ -148,7 +149,7 @@ class ImageCache:
             lock = self._locks.setdefault(image_id, clock.lock())
             self._lock_users[image_id] += 1
         try:
-            with lock:
+            with cancellation.acquire(lock):
                 yield
         finally:
             with self._guard:

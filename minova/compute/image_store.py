@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import orjson
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova import lockfile
@@ -206,7 +207,7 @@ class ImageStore:
     ) -> Iterator[None]:
         """Wait for a lock and hold it."""
         while (file := self.try_lock(image_id, what, shared)) is None:
-            clock.sleep(_POLL_INTERVAL)
+            cancellation.wait(_POLL_INTERVAL)
         with file:
             yield
 
@@ -224,6 +225,7 @@ def checksum_file(path: str) -> Checksum:
     found = hashlib.sha256()
     with open(path, 'rb') as file:
         while piece := file.read(_CHUNK_BYTES):
+            cancellation.check()
             found.update(piece)
         state = os.fstat(file.fileno())
     return Checksum(state.st_size, state.st_mtime_ns, found.hexdigest())

@@ -45,7 +45,7 @@ class ComputeManager(Compute):
         """Run a nested step and return its result, or start a step."""
         if method.reply:
             return self._runner.run_nested(context, step)
-        self._runner.wake(context, step)
+        self._runner.wake(context, step, method.name)
         return None
 
     def ping(self, context: Context) -> str:

@@ -206,4 +206,6 @@ class ComputeService:
 
     def _wake_due_steps(self, due_steps: list[DueStep]) -> None:
         for due_step in due_steps:
-            self.runner.wake(get_admin_context(), due_step.step)
+            self.runner.wake(
+                get_admin_context(), due_step.step, due_step.method
+            )

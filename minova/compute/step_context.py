@@ -7,13 +7,14 @@ import dataclasses
 import math
 from typing import Any
 from typing import cast
+from typing import TypeVar
 
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova.compute.conductor_client import ConductorClient
-from minova.compute.conductor_client import ServiceStopping
 from minova.compute.image_cache import ImageCache
 from minova.context import Context
 from minova.flows.base import AnyComputeStep
@@ -32,6 +33,8 @@ from minova.virt.driver import Peer
 
 LOG = logging.getLogger(__name__)
 
+T = TypeVar('T')
+
 #: Seconds between two calls to a host that does not answer.
 _RETRY_DELAY = 1.0
 
@@ -48,10 +51,10 @@ class StepContext:
         conductor: ConductorClient,
         request_abort: Callable[[str, str], None],
         request_force: Callable[[str, str], bool],
-        stopping: clock.Event,
     ) -> None:
         self.host = host
         self.kind = assignment.kind
+        self.generation = assignment.generation
         self.instance = assignment.instance
         self.params = assignment.params
         self.old_vm_state = assignment.old_vm_state
@@ -71,12 +74,14 @@ class StepContext:
             isinstance(assignment.params, LiveMigrateParams)
             and assignment.params.force_requested is not None
         )
-        self._stopping = stopping
         self._nested = dict(assignment.nested_steps)
         self._deadline = clock.monotonic() + assignment.seconds_left
         self._local_paths: dict[str, str] = {}
         self._image_uses = contextlib.ExitStack()
-        self._stop_reason: exception.MinovaException | None = None
+        #: Ends every wait of the step.
+        self.stop_signal = cancellation.Signal()
+        #: Ends those that an abort of the operation ends.
+        self._cancel_signal = cancellation.Signal()
 
     @property
     def driver(self) -> Driver:
@@ -151,7 +156,7 @@ class StepContext:
 
     def is_current_generation(self, generation: int | None) -> bool:
         """Tell whether this operation defined the guest last."""
-        return generation == self._assignment.generation
+        return generation == self.generation
 
     # -- the conductor and other hosts ---------------------------------------
 
@@ -181,49 +186,51 @@ class StepContext:
         GuestMigrationFailed.
         """
         number = self._nested[step.method]
+        can_cancel = timeout < math.inf
+        signal = self._cancel_signal if can_cancel else self.stop_signal
+        with cancellation.scope(signal):
+            result = self._call_until_answered(
+                f'{step.method} on {host}',
+                lambda: self._conductor.call_step(
+                    self.context, host, step.method, number
+                ),
+                timeout,
+            )
+        return cast(ResultT, result)
+
+    def _call_until_answered(
+        self, what: str, call: Callable[[], T], timeout: float = math.inf
+    ) -> T:
+        """Repeat a call to another host until it answers.
+
+        Raises GuestMigrationFailed after ``timeout`` seconds. A cancelled
+        call may take effect late, as one without an answer.
+        """
         until = clock.monotonic() + timeout
         last_logged = None
         while True:
             try:
-                result = self._conductor.call_step(
-                    self.context, host, step.method, number
-                )
-                return cast(ResultT, result)
+                return cancellation.call(what, call)
             except exception.Unavailable as error:
                 away = error
             if clock.monotonic() >= until:
                 raise exception.GuestMigrationFailed(
-                    instance_id=self.instance.uuid,
-                    reason=f'{step.method} on {host}: {away}',
+                    instance_id=self.instance.uuid, reason=f'{what}: {away}'
                 ) from away
-            last_logged = self._log_once(
-                f'{step.method} on {host}: {away}', last_logged
-            )
-            self.wait(_RETRY_DELAY)
-            if timeout == math.inf:
-                self._check_stale()
-            else:
-                self.check_cancelled()
+            last_logged = self._log_once(f'{what}: {away}', last_logged)
+            cancellation.wait(_RETRY_DELAY)
 
     def get_power_state(self, host: str) -> int | None:
         """Return the power state of the guest on another host, None: no guest.
 
         Repeats the call until the host answers.
         """
-        last_logged = None
-        while True:
-            try:
-                return self._conductor.guest_power_state(
-                    self.context, host, self.instance.uuid
-                )
-            except exception.Unavailable as error:
-                away = error
-            last_logged = self._log_once(
-                f'power state of the guest on {host}: retrying: {away}',
-                last_logged,
-            )
-            self.wait(_RETRY_DELAY)
-            self._check_stale()
+        return self._call_until_answered(
+            f'power state of the guest on {host}',
+            lambda: self._conductor.guest_power_state(
+                self.context, host, self.instance.uuid
+            ),
+        )
 
     def _log_once(self, text: str, last_logged: str | None) -> str:
         """Log a reason for a retry once; return it."""
@@ -253,28 +260,31 @@ class StepContext:
         """Set ``force_requested`` of such a step; False if none runs."""
         return self._request_force(self.instance.uuid, step.method)
 
-    def stop(self, reason: exception.MinovaException) -> None:
-        """Stop the step at its next check; Stale outranks Cancelled."""
-        if not isinstance(self._stop_reason, exception.Stale):
-            self._stop_reason = reason
+    def cancel(self, reason: exception.Cancelled) -> None:
+        """Cancel the step on request: at its next check, or in a call."""
+        self._cancel_signal.set(reason)
+
+    def stop(self, reason: Exception) -> None:
+        """End the waits of the step with ``reason``, Stale or a stop."""
+        self.stop_signal.set(reason)
+        self._cancel_signal.set(reason)
 
     def check_cancelled(self) -> None:
         """Raise Cancelled or Stale when the step must stop."""
-        if self._stop_reason is not None:
-            raise self._stop_reason
-
-    def _check_stale(self) -> None:
-        if isinstance(self._stop_reason, exception.Stale):
-            raise self._stop_reason
+        self.stop_signal.check()
+        self._cancel_signal.check()
 
     def wait(self, seconds: float) -> None:
-        """Wait; the caller calls ``check_cancelled`` afterwards.
+        """Wait; raise Stale as soon as a newer operation stops the step.
 
-        Raises ServiceStopping when the service stops; the next incarnation
-        then resumes the step.
+        Raises ServiceStopping as soon as the service stops; the next
+        incarnation then resumes the step.
         """
-        if self._stopping.wait(seconds):
-            raise ServiceStopping(self._assignment.method)
+        self.stop_signal.wait(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Wait at most until the step must stop, for a caller that checks."""
+        self.stop_signal.pause(seconds)
 
     def seconds_left(self) -> float:
         """Return the seconds until the deadline of the operation."""

@@ -14,6 +14,7 @@ import dataclasses
 
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova import flows
@@ -65,26 +66,30 @@ class StepRunner:
         self._conductor = conductor
         self._waker = waker
         self._pool = clock.pool(f'steps-{host}', max_concurrent)
+        self._urgent_pool = clock.pool(f'urgent-steps-{host}', max_concurrent)
         self._guard = clock.lock()
         self._running: dict[str, _RunningStep] = {}
+        self._contexts: set[StepContext] = set()
         self._locks: dict[str, tuple[clock.Lock, int]] = {}
         self._stopping = clock.event()
         #: Wake-ups before the registration of this incarnation; then None.
-        self._early_wakeups: dict[str, Context] | None = {}
+        self._early_wakeups: dict[str, tuple[Context, str]] | None = {}
 
     # -- requests ------------------------------------------------------------
 
-    def wake(self, context: Context, step: str) -> None:
+    def wake(self, context: Context, step: str, method: str) -> None:
         """Start a step, unless it runs already or the service stops."""
         if self._stopping.is_set():
             return
         with self._guard:
             if self._early_wakeups is not None:
-                self._early_wakeups[step] = context
+                self._early_wakeups[step] = context, method
                 return
             if step in self._running:
                 return
-        self._pool.submit(self._run_in_background, context, step)
+        is_urgent = method in flows.URGENT_METHODS
+        pool = self._urgent_pool if is_urgent else self._pool
+        pool.submit(self._run_in_background, context, step)
 
     def accept_steps(self) -> None:
         """Run steps from now on: this incarnation has registered.
@@ -93,8 +98,8 @@ class StepRunner:
         """
         with self._guard:
             early, self._early_wakeups = self._early_wakeups or {}, None
-        for step, context in early.items():
-            self.wake(context, step)
+        for step, (context, method) in early.items():
+            self.wake(context, step, method)
 
     def run_nested(self, context: Context, step: str) -> StepResult:
         """Run a nested step and return its result, or raise its error.
@@ -114,7 +119,7 @@ class StepRunner:
     def request_abort(self, instance_uuid: str, method: str) -> None:
         """Cancel a running step of an instance."""
         for ctx in self._find_contexts(instance_uuid, method):
-            ctx.stop(exception.Cancelled(operation=ctx.kind))
+            ctx.cancel(exception.Cancelled(operation=ctx.kind))
 
     def request_force(self, instance_uuid: str, method: str) -> bool:
         """Set ``force_requested`` of a running step; False if none runs."""
@@ -135,10 +140,15 @@ class StepRunner:
             yield
 
     def stop(self) -> None:
-        """Stop the running steps at their next wait; start no more."""
+        """Stop the running steps at their waits; start no more."""
         self._stopping.set()
         self._conductor.stop()
+        with self._guard:
+            contexts = list(self._contexts)
+        for ctx in contexts:
+            ctx.stop(ServiceStopping(ctx.kind))
         self._pool.shutdown()
+        self._urgent_pool.shutdown()
 
     # -- one at a time -------------------------------------------------------
 
@@ -239,15 +249,30 @@ class StepRunner:
             self._conductor,
             self.request_abort,
             self.request_force,
-            self._stopping,
         )
-        with contextlib.closing(ctx):
+        with contextlib.closing(ctx), self._stoppable(ctx):
             if step.concurrent:
                 return self._execute_locked(step, ctx, assignment)
             self._stop_older(assignment)
+            self._register_context(assignment, ctx)
             with self._lock_instance(assignment.instance.uuid):
-                self._register_context(assignment, ctx)
+                # A newer step may have stopped it while it waited.
+                cancellation.check()
                 return self._execute_locked(step, ctx, assignment)
+
+    @contextlib.contextmanager
+    def _stoppable(self, ctx: StepContext) -> Iterator[None]:
+        """Let a stop of the step, or of the service, end the step's waits."""
+        with self._guard:
+            self._contexts.add(ctx)
+        if self._stopping.is_set():
+            ctx.stop(ServiceStopping(ctx.kind))
+        try:
+            with cancellation.scope(ctx.stop_signal):
+                yield
+        finally:
+            with self._guard:
+                self._contexts.discard(ctx)
 
     def _register_context(
         self, assignment: StepAssignment, ctx: StepContext
@@ -259,7 +284,7 @@ class StepRunner:
     def _stop_older(self, assignment: StepAssignment) -> None:
         """Stop the steps of older operations of the instance."""
         for ctx in self._find_contexts(assignment.instance.uuid):
-            if not ctx.is_current_generation(assignment.generation):
+            if ctx.generation < assignment.generation:
                 ctx.stop(
                     exception.Stale(
                         what=f'Instance {assignment.instance.uuid}',
@@ -327,7 +352,7 @@ class StepRunner:
         remote_wakeups = []
         for wakeup in answer.wakeups:
             if wakeup.host == self._host:
-                self.wake(context, wakeup.step)
+                self.wake(context, wakeup.step, wakeup.method)
             else:
                 remote_wakeups.append(wakeup)
         self._waker.wake(context, remote_wakeups)

@@ -119,7 +119,8 @@ What happens to a live migration that exceeds live_migration_timeout. See also
         min=1,
         help="""
 The number of steps that the host runs at the same time; at least 1. Further
-steps wait.
+steps wait. As many steps that delete servers run beside them, so that a delete
+does not wait for the steps that it ends.
 """,
     ),
     cfg.IntOpt(

@@ -35,6 +35,7 @@ from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
 from minova.flows.base import AnyStep
+from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
 
 #: The flow of each kind of operation in the state table.
@@ -69,6 +70,14 @@ _STEPS: Final = {
     kind: {step.method: step() for step in flow.steps}
     for kind, flow in FLOWS.items()
 }
+
+#: The methods of the steps that remove guests.
+URGENT_METHODS: Final = frozenset(
+    method
+    for steps in _STEPS.values()
+    for method, step in steps.items()
+    if isinstance(step, ComputeStep) and step.urgent
+)
 
 
 def get_step(kind: str, method: str) -> AnyStep:

@@ -96,6 +96,8 @@ class ComputeStep(BaseStep[ArgsT, ResultT]):
     deferrable: ClassVar[bool] = False
     #: It may run while another step of the instance does.
     concurrent: ClassVar[bool] = False
+    #: It removes a guest, so it does not queue behind steps that wait.
+    urgent: ClassVar[bool] = False
     #: The nested steps that ``run`` calls on other hosts.
     nested_steps: 'ClassVar[tuple[type[AnyComputeStep], ...]]' = ()
     #: ``finish_without_host`` ends the operation while the host is down.

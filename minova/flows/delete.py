@@ -38,6 +38,7 @@ class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
     method = 'cleanup_stale_guest'
     retry_until_done = True
     deferrable = True
+    urgent = True
 
     def run(self, ctx: StepContext, args: CleanupStaleGuestArgs) -> NoResult:
         """Remove guest and disks, unless this host owns the instance now.
@@ -66,6 +67,7 @@ class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
 
     method = 'terminate_instance'
     retry_until_done = True
+    urgent = True
     can_finish_without_host = True
 
     def on_start(self, uow: UnitOfWork) -> None:

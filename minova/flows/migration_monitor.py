@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova import exception
 from minova.conf import CONF
@@ -96,11 +97,11 @@ def monitor(
             reported = waited
             _report_progress(ctx, status)
             ctx.driver.tune_migration(ctx.instance.uuid, migrate_data, waited)
-        _abort_if_unwanted(ctx)
         limit.check()
         force.check()
-        ctx.wait(interval)
+        ctx.pause(interval)
         waited += interval
+        _abort_if_unwanted(ctx)
 
 
 def _error_from(
@@ -149,7 +150,9 @@ def _abort_if_unwanted(ctx: StepContext) -> None:
     except exception.Cancelled:
         query(ctx, ctx.driver.abort_migration)
     except exception.Stale:
-        query(ctx, ctx.driver.abort_migration)
+        # The signal that stops the step would also end the abort.
+        with cancellation.scope(None):
+            query(ctx, ctx.driver.abort_migration)
         raise
     if ctx.seconds_left() <= 0:
         query(ctx, ctx.driver.abort_migration)

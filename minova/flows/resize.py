@@ -270,7 +270,6 @@ def _send_disks(
         ctx.instance.uuid, ctx.peer(), ticket
     ):
         ctx.check_cancelled()
-        ctx.wait(0)
         if ctx.seconds_left() <= 0:
             raise exception.DeadlineExceeded(
                 operation=ctx.kind,

@@ -9,6 +9,7 @@ Failed requests are retried a few times; then the error is Unavailable.
 
 from collections.abc import Callable
 from collections.abc import Generator
+from collections.abc import Iterator
 import contextlib
 import re
 from typing import TypeVar
@@ -19,6 +20,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 import requests
 
+from minova import cancellation
 from minova import clock
 from minova import conf
 from minova import exception
@@ -120,7 +122,8 @@ class GlanceImages:
     def _data(self, image_id: str, deadline: float) -> Generator[bytes]:
         """Yield the data of an image; Unavailable if it is too slow."""
         with self._get(image_id, '/file', stream=True) as response:
-            for chunk in response.iter_content(streams.CHUNK_BYTES):
+            chunks = response.iter_content(streams.CHUNK_BYTES)
+            while chunk := _next_chunk(chunks):
                 if clock.monotonic() > deadline:
                     raise exception.Unavailable(
                         what=_SERVICE,
@@ -139,10 +142,8 @@ class GlanceImages:
             # The id is part of the path, and no image has such an id.
             raise exception.ImageNotFound(image_id=image_id[:64])
         try:
-            response: requests.Response = self._get_adapter().get(
-                f'{self._base_url()}/v2/images/{image_id}{suffix}',
-                stream=stream,
-                raise_exc=False,
+            response = cancellation.call(
+                'image-request', lambda: self._send(image_id, suffix, stream)
             )
         except (
             ksa.ConnectionError,
@@ -158,6 +159,16 @@ class GlanceImages:
             return response
         response.close()
         return _raise_for_status(response.status_code, image_id)
+
+    def _send(
+        self, image_id: str, suffix: str, stream: bool
+    ) -> requests.Response:
+        response: requests.Response = self._get_adapter().get(
+            f'{self._base_url()}/v2/images/{image_id}{suffix}',
+            stream=stream,
+            raise_exc=False,
+        )
+        return response
 
     def _base_url(self) -> str:
         """Return the endpoint without a version."""
@@ -178,6 +189,11 @@ class GlanceImages:
             if self._adapter is None:
                 self._adapter = _make_adapter()
             return self._adapter
+
+
+def _next_chunk(chunks: Iterator[bytes]) -> bytes:
+    """Return the next piece of an image, empty at its end."""
+    return cancellation.call('image-data', lambda: next(chunks, b''))
 
 
 def open_images() -> GlanceImages:
@@ -238,5 +254,5 @@ def _retry(func: Callable[[], _Result]) -> _Result:
                 raise exception.Unavailable(
                     what=_SERVICE, reason=str(error)
                 ) from error
-        clock.sleep(min(2.0 ** (attempt - 1), _MAX_DELAY))
+        cancellation.wait(min(2.0 ** (attempt - 1), _MAX_DELAY))
     raise AssertionError('attempts is at least 1')

@@ -10,6 +10,7 @@ import hashlib
 from typing import BinaryIO
 from typing import Protocol
 
+from minova import cancellation
 from minova import exception
 from minova import images
 from minova.identity import atomic_files
@@ -96,6 +97,7 @@ def write_verified(
     # QEMU may have another account, whose group the directory carries.
     with atomic_files.atomic_write(path, 0o640) as file:
         for chunk in chunks:
+            cancellation.check()
             size += len(chunk)
             if image.size is not None and size > image.size:
                 break

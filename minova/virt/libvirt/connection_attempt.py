@@ -7,6 +7,7 @@ import contextlib
 import libvirt
 from oslo_log import log as logging
 
+from minova import cancellation
 from minova import clock
 from minova.conf import CONF
 from minova.virt.libvirt.errors import error_message
@@ -97,7 +98,7 @@ class ConnectionAttempt:
         connect_timeout`` seconds from now.
         """
         timeout = CONF.libvirt.connect_timeout
-        if not self._ended.wait(timeout):
+        if not cancellation.wait_for(self._ended, timeout):
             raise unreachable(self._uri, f'no answer within {timeout:g} s')
         if self._error is not None:
             reason = error_message(self._error)

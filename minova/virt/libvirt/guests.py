@@ -6,11 +6,14 @@ repeat a call that was interrupted. The only state kept here is the metadata of
 the guests, until libvirt reports a change.
 """
 
+from collections.abc import Callable
 import contextlib
 from typing import Protocol
+from typing import TypeVar
 
 import libvirt
 
+from minova import cancellation
 from minova import exception
 from minova.conf import CONF
 from minova.states import POWERED_ON
@@ -25,6 +28,8 @@ from minova.virt.libvirt.errors import has_error_code
 from minova.virt.libvirt.errors import lookup_domain
 from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
+
+T = TypeVar('T')
 
 # A guest that shuts down counts as running until it is off.
 _POWER_STATES = {
@@ -223,14 +228,16 @@ class Guests:
         self, domain: libvirt.virDomain, spec: GuestSpec
     ) -> None:
         try:
-            with self.dedicated(domain) as dom:
-                dom.setMetadata(
+            self.request(
+                domain,
+                lambda dom: dom.setMetadata(
                     libvirt.VIR_DOMAIN_METADATA_ELEMENT,
                     xml.metadata_xml(spec),
                     xml.PREFIX,
                     xml.NAMESPACE,
                     libvirt.VIR_DOMAIN_AFFECT_LIVE,
-                )
+                ),
+            )
         except libvirt.libvirtError:
             # A guest that went off meanwhile has the metadata of its
             # definition.
@@ -261,8 +268,7 @@ class Guests:
         domain = self.require(uuid)
         with translate_errors(uuid):
             if _power(domain) is PowerState.RUNNING:
-                with self.dedicated(domain) as dom:
-                    dom.shutdown()
+                self.request(domain, lambda dom: dom.shutdown())
 
     def power_off(self, uuid: str) -> None:
         """Destroy the domain of a guest that is on."""
@@ -277,8 +283,8 @@ class Guests:
         if self._needs_transition(
             domain, uuid, PowerState.RUNNING, PowerState.PAUSED
         ):
-            with translate_errors(uuid), self.dedicated(domain) as dom:
-                dom.suspend()
+            with translate_errors(uuid):
+                self.request(domain, lambda dom: dom.suspend())
 
     def unpause(self, uuid: str) -> None:
         """Resume a paused guest."""
@@ -306,8 +312,10 @@ class Guests:
     def _managed_save(self, domain: libvirt.virDomain) -> None:
         """Save the memory of a domain that is on, and end it."""
         try:
-            with self.dedicated(domain) as dom:
-                dom.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+            self.request(
+                domain,
+                lambda dom: dom.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING),
+            )
         except libvirt.libvirtError:
             # An earlier, interrupted call may have saved the memory.
             if domain.isActive() or not domain.hasManagedSaveImage():
@@ -376,13 +384,29 @@ class Guests:
         """
         return contextlib.nullcontext(domain)
 
+    def request(
+        self,
+        domain: libvirt.virDomain,
+        act: Callable[[libvirt.virDomain], T],
+    ) -> T:
+        """Let the hypervisor of a guest act, until the caller is cancelled.
+
+        The hypervisor may act later, or never. That harms nothing: a newer
+        operation that cancels its caller destroys the guest.
+        """
+
+        def act_on_dedicated() -> T:
+            with self.dedicated(domain) as dom:
+                return act(dom)
+
+        return cancellation.call('libvirt-request', act_on_dedicated)
+
     def _create_domain(self, domain: libvirt.virDomain) -> None:
         with self.dedicated(domain) as dom:
             dom.create()
 
     def _resume_domain(self, domain: libvirt.virDomain) -> None:
-        with self.dedicated(domain) as dom:
-            dom.resume()
+        self.request(domain, lambda dom: dom.resume())
 
     def _destroy_domain(self, domain: libvirt.virDomain) -> None:
         """Destroy a domain that is on."""

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 
+from minova import cancellation
 from minova.virt.transfer.blocks import extents
 
 #: Bytes per read.
@@ -35,6 +36,7 @@ def copy_sparse(source: str, path: str, size: int = 0) -> None:
 def _copy_extent(before: int, after: int, start: int, end: int) -> None:
     os.lseek(after, start, os.SEEK_SET)
     while start < end:
+        cancellation.check()
         piece = os.pread(before, min(_COPY_SIZE, end - start), start)
         if not piece:
             # The source was truncated meanwhile.

@@ -11,6 +11,8 @@ import functools
 import hashlib
 import os
 
+from minova import cancellation
+
 #: Bytes of a block; the last block of a file may be shorter.
 BLOCK_SIZE = 1 << 20
 #: Bytes of a cell.
@@ -74,12 +76,14 @@ def digest(block: bytes) -> str:
 def digests(file: int, size: int, first: int, most: int) -> list[str]:
     """Return the digests of at most ``most`` blocks; holes are not read."""
     last = min(first + most, count_blocks(size))
-    return [
-        digest(read_block(file, size, number))
-        if _has_data(file, number)
-        else _digest_of_zeros(block_length(size, number))
-        for number in range(first, last)
-    ]
+    return [_block_digest(file, size, number) for number in range(first, last)]
+
+
+def _block_digest(file: int, size: int, number: int) -> str:
+    cancellation.check()
+    if _has_data(file, number):
+        return digest(read_block(file, size, number))
+    return _digest_of_zeros(block_length(size, number))
 
 
 def _has_data(file: int, number: int) -> bool:

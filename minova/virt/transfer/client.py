@@ -6,13 +6,16 @@ ticket. Every request may be repeated, so a request on a connection that ended
 is repeated once on a new connection.
 """
 
+import contextlib
 import hmac
 import http.client
+import socket
 import ssl
 from typing import Any
 
 import orjson
 
+from minova import cancellation
 from minova import exception
 from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
@@ -49,6 +52,14 @@ class _PinnedConnection(http.client.HTTPSConnection):
             self.close()
             raise _CertificateMismatch
         self.sock.settimeout(_RESPONSE_TIMEOUT)
+
+    def interrupt(self) -> None:
+        """End a request that another thread waits for."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                # SSLSocket.shutdown would take the encryption away from the
+                # other thread, which still reads.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 class _CertificateMismatch(Exception):
@@ -139,6 +150,13 @@ class ReceiverClient:
     def _request_once(
         self, method: str, path: str, body: bytes
     ) -> dict[str, Any]:
+        if self._connection.sock is None:
+            # A late connection is closed with this client's memory.
+            cancellation.call('transfer-connect', self._connection.connect)
+        with cancellation.on_cancel(self._connection.interrupt):
+            return self._exchange(method, path, body)
+
+    def _exchange(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         self._connection.request(
             method,
             f'/v1/{self._uuid}{path}',

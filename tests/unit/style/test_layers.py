@@ -13,6 +13,7 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 
 #: Modules that every package may use.
 BASE_MODULES = {
+    'cancellation',
     'clock',
     'conf',
     'context',
@@ -327,3 +328,68 @@ class SeamsTest(base.TestCase):
                     if keyword.arg in fields
                 ]
         self.assertEqual([], wrong)
+
+
+class WaitsTest(base.TestCase):
+    """A step waits by ``cancellation``, so that a delete can end it."""
+
+    PACKAGES = ('compute', 'flows', 'images', 'virt')
+    #: The waits of threads that run no step, with the reason.
+    EXCEPT = {
+        # The threads of the service, and their end.
+        ('compute/conductor_client.py', '_stop_signal.wait'),
+        ('compute/power_sync.py', 'clock.sleep'),
+        ('compute/power_sync.py', '_listener.join'),
+        ('compute/service.py', '_registered.wait'),
+        ('compute/step_runner.py', '_stopping.wait'),
+        ('virt/libvirt/events.py', 'clock.sleep'),
+        ('virt/libvirt/events.py', '_thread.join'),
+        ('virt/libvirt/host.py', 'clock.sleep'),
+        ('virt/transfer/server.py', 'clock.sleep'),
+        ('virt/transfer/server.py', '_thread.join'),
+        ('virt/transfer/server.py', 'thread.join'),
+        # The caller of a nested step; the step itself has the signal.
+        ('compute/step_runner.py', 'other.wait'),
+        # The signal of the step itself.
+        ('compute/step_context.py', 'stop_signal.wait'),
+        # They do not wait.
+        ('compute/image_store.py', 'lockfile.acquire'),
+        ('virt/libvirt/connection.py', 'event_loop.acquire'),
+        # A host that starts.
+        ('virt/libvirt/embedded/store.py', 'clock.sleep'),
+        # An attempt has ended when its result is read, or waits cancellably.
+        ('virt/libvirt/connection.py', 'attempt.result'),
+        # The hypervisor of tests, whose calls nothing ends.
+        ('virt/fake/host.py', 'clock.sleep'),
+        ('virt/fake/hypervisor.py', 'thread.join'),
+        ('virt/fake/remote.py', 'clock.sleep'),
+    }
+    #: Methods that wait. ``join`` with arguments is that of texts and paths.
+    METHODS = ('sleep', 'wait', 'result', 'join', 'acquire')
+    #: Owners whose waits end.
+    CANCELLABLE = ('cancellation', 'ctx')
+
+    def waits(self, path):
+        """Yield the owner and the method of each wait of a module."""
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            if not isinstance(node.func, ast.Attribute):
+                continue
+            owner, method = node.func.value, node.func.attr
+            name = getattr(owner, 'id', getattr(owner, 'attr', ''))
+            if method not in self.METHODS or name in self.CANCELLABLE:
+                continue
+            if method == 'join' and node.args:
+                continue
+            yield f'{name}.{method}'
+
+    def test_waits_can_be_cancelled(self):
+        found = {
+            (str(path.relative_to(ROOT)), wait)
+            for path in sources()
+            if package_of(path) in self.PACKAGES
+            for wait in self.waits(path)
+        }
+        self.assertEqual(set(), found - self.EXCEPT, 'uncancellable waits')
+        self.assertEqual(set(), self.EXCEPT - found, 'exceptions for nothing')

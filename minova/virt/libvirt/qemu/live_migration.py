@@ -238,12 +238,14 @@ class QemuLiveMigration(LiveMigrationChecks):
         downtime = _downtime(elapsed_seconds)
         try:
             if downtime != job.downtime:
-                with self._guests.dedicated(domain) as dom:
-                    dom.migrateSetMaxDowntime(downtime)
+                self._guests.request(
+                    domain, lambda dom: dom.migrateSetMaxDowntime(downtime)
+                )
                 job.downtime = downtime
             if qemu.mode == 'post-copy' and not job.is_post_copy:
-                with self._guests.dedicated(domain) as dom:
-                    dom.migrateStartPostCopy()
+                self._guests.request(
+                    domain, lambda dom: dom.migrateStartPostCopy()
+                )
                 job.is_post_copy = True
         except libvirt.libvirtError as error:
             # The job has not begun or has just ended. The caller reads the
@@ -263,11 +265,12 @@ class QemuLiveMigration(LiveMigrationChecks):
             if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
                 # A paused guest changes no memory: the job ends by itself.
                 return
-            with self._guests.dedicated(domain) as dom:
-                if CONF.libvirt.live_migration_permit_post_copy:
-                    dom.migrateStartPostCopy()
-                else:
-                    dom.suspend()
+            if CONF.libvirt.live_migration_permit_post_copy:
+                self._guests.request(
+                    domain, lambda dom: dom.migrateStartPostCopy()
+                )
+            else:
+                self._guests.request(domain, lambda dom: dom.suspend())
 
     def abort_migration(self, uuid: str) -> None:
         """Abort libvirt's job."""
