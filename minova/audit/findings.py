@@ -82,6 +82,7 @@ _ROWS: Final = (
     ('duplicate_hypervisor',       1, _W, ''),
     ('host_unknown',               2, _E, ''),
     ('host_down',                  0, _I, ''),
+    ('hypervisor_failed',          0, _I, ''),
     ('host_not_checked',           0, _W, ''),
     ('queue_missing',              3, _E, ''),
     ('queue_without_consumer',     3, _E, ''),
@@ -317,6 +318,13 @@ _TEXT: Final = {
         (
             'Check the host; the page "Recovery" of the documentation lists'
             ' what happens meanwhile.'
+        ),
+    ),
+    'hypervisor_failed': (
+        'A host is up, but its hypervisor does not answer.',
+        (
+            'Start or repair libvirt on the host. The host gets no servers '
+            'until its hypervisor answers.'
         ),
     ),
     'host_not_checked': (

@@ -25,7 +25,7 @@ _BACKLOG: Final = 100
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
-    """Find hosts that are down, unregistered or registered twice."""
+    """Find hosts that are down, sick, unregistered or registered twice."""
     counts = collections.Counter(row.host for row in snapshot.list_existing())
     computes = {
         service.host: service for service in snapshot.database.compute_services
@@ -43,6 +43,13 @@ def find(snapshot: Snapshot) -> Iterator[Finding]:
                 'host_down',
                 f'{reason}; the host has {count} instances.',
                 host=host,
+            )
+    for host, service in sorted(computes.items()):
+        if service.hypervisor_error is not None and service_liveness.is_up(
+            service
+        ):
+            yield Finding(
+                'hypervisor_failed', f'{service.hypervisor_error}.', host=host
             )
     by_name = collections.defaultdict(list)
     for row in snapshot.database.hosts.values():

@@ -27,7 +27,7 @@ def show_list(arguments: argparse.Namespace) -> int:
     for row in rows:
         found = by_host.get(row.host)
         up = found and service_liveness.is_up(found)
-        enabled = found and not found.disabled
+        enabled = found and service_liveness.is_enabled(found)
         memory_mb = row.memory_mb - row.reserved_memory_mb
         disk_gb = row.disk_gb - row.reserved_disk_gb
         print(

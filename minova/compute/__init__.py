@@ -4,17 +4,19 @@
 A compute has no database. The conductor assigns a step with all its data, and
 the compute reports the result to the conductor until it is answered.
 
-================ ============================================================
-module           what it holds
-================ ============================================================
-service          the service: its parts, start, heartbeats, stop
-manager          the server of the compute's RPC interface
-step_runner      the threads and locks in which steps run
-step_context     one running step, as the flows see it
-conductor_client calls to conductors and to other computes, with retries
-power_sync       the comparison of the guests' power states with the database
-consoles         console output and VNC addresses for clients
-image_cache      the images of the host: download, use and expiry
-image_store      the files, locks and marks of the image cache
-================ ============================================================
+================= ===========================================================
+module            what it holds
+================= ===========================================================
+service           the service: its parts, start, heartbeats, stop
+manager           the server of the compute's RPC interface
+step_runner       the threads and locks in which steps run
+step_context      one running step, as the flows see it
+change_tracker    whether a step may have changed its guest
+conductor_client  calls to conductors and to other computes, with retries
+hypervisor_health whether the hypervisor answers, for the heartbeats
+power_sync        the comparison of the guests' power states with the database
+consoles          console output and VNC addresses for clients
+image_cache       the images of the host: download, use and expiry
+image_store       the files, locks and marks of the image cache
+================= ===========================================================
 """

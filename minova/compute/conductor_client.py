@@ -63,6 +63,8 @@ class ConductorClient:
         self._incarnation = incarnation
         self._stop_signal = cancellation.Signal()
         self._confirmed_at = -math.inf
+        #: Returns why the hypervisor of the host cannot be used.
+        self.report_health: Callable[[], str | None] = lambda: None
         #: How often a conductor has reported a newer incarnation.
         self.times_replaced = 0
 
@@ -98,6 +100,7 @@ class ConductorClient:
                 get_admin_context(),
                 host=self._host,
                 incarnation=self._incarnation,
+                hypervisor_error=self.report_health(),
             )
         except exception.Stale:
             self.times_replaced += 1
@@ -173,6 +176,7 @@ class ConductorClient:
         step: str,
         error: Exception,
         power_state: int | None,
+        guest_untouched: bool,
     ) -> StepAck:
         """Fail a step."""
         return self._retry_until_answered(
@@ -183,6 +187,7 @@ class ConductorClient:
                 incarnation=self._incarnation,
                 error=serialization.encode(error),
                 power_state=power_state,
+                guest_untouched=guest_untouched,
             ),
         )
 

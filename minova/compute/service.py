@@ -9,6 +9,7 @@ from minova import clock
 from minova import exception
 from minova import version
 from minova.compute.conductor_client import ConductorClient
+from minova.compute.hypervisor_health import HypervisorHealth
 from minova.compute.image_cache import ImageCache
 from minova.compute.manager import ComputeManager
 from minova.compute.power_sync import Reconciler
@@ -31,6 +32,10 @@ from minova.virt.driver import Driver
 from minova.virt.driver import Inventory
 
 LOG = logging.getLogger(__name__)
+
+
+def _heartbeat_interval() -> float:
+    return float(CONF.heartbeat_interval)
 
 
 class ComputeService:
@@ -59,6 +64,11 @@ class ComputeService:
         self._conductor_client = ConductorClient(
             self._conductor, computes, steps, host, self.incarnation
         )
+        self._heartbeats = PeriodicTask(
+            f'heartbeat-{host}', self._heartbeat, _heartbeat_interval
+        )
+        self.health = HypervisorHealth(host, driver, self._heartbeats.wake)
+        self._conductor_client.report_health = self.health.report
         cache = CONF.compute.image_cache_directory
         self.images = ImageCache(images, cache, host)
         self.runner = StepRunner(
@@ -68,6 +78,7 @@ class ComputeService:
             self._conductor_client,
             Waker(steps),
             CONF.compute.max_concurrent_steps,
+            self.health.check_soon,
         )
         manager = ComputeManager(
             host, driver, self.runner, computes, self.incarnation
@@ -87,11 +98,6 @@ class ComputeService:
             on_fatal,
         )
         self.reconciler = Reconciler(host, driver, self._conductor)
-        self._heartbeats = PeriodicTask(
-            f'heartbeat-{host}',
-            self._heartbeat,
-            lambda: CONF.heartbeat_interval,
-        )
         self._image_expiry = PeriodicTask(
             f'image-cache-{host}',
             lambda: self.images.remove_expired(driver.images_in_use),
@@ -129,6 +135,7 @@ class ComputeService:
         self._image_expiry.stop()
         if self._registered.is_set():
             self.reconciler.stop()
+            self.health.stop()
         self.runner.stop()
         self.driver.close()
         LOG.info('Compute %s has stopped.', self.host)
@@ -144,6 +151,7 @@ class ComputeService:
             self.runner.accept_steps()
             self._wake_due_steps(due_steps)
             self.reconciler.start()
+            self.health.start()
             self._registered.set()
             LOG.info('Compute %s is ready.', self.host)
             return
@@ -155,7 +163,9 @@ class ComputeService:
                 'registering again',
                 self.host,
             )
-            due_steps = self._register(self.driver.inventory())
+            due_steps = self._register(
+                self._inventory() or self._registered_as
+            )
         except exception.Stale:
             LOG.error(
                 'Compute %s: a newer incarnation has registered; this one '
@@ -180,6 +190,7 @@ class ComputeService:
             return None
 
     def _register(self, have: Inventory) -> list[DueStep]:
+        self._registered_as = have
         options = CONF.compute
         report = HostReport(
             host=self.host,

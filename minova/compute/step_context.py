@@ -14,6 +14,7 @@ from oslo_log import log as logging
 from minova import cancellation
 from minova import clock
 from minova import exception
+from minova.compute.change_tracker import ChangeTracker
 from minova.compute.conductor_client import ConductorClient
 from minova.compute.image_cache import ImageCache
 from minova.context import Context
@@ -62,7 +63,7 @@ class StepContext:
         self._checkpoints = list(assignment.checkpoints)
         self.context = Context.from_values(assignment.request_context)
         self._assignment = assignment
-        self._driver = driver
+        self._driver, self._tracker = ChangeTracker.of(driver)
         self._images = images
         self._conductor = conductor
         self._times_replaced = conductor.times_replaced
@@ -92,6 +93,14 @@ class StepContext:
         """
         self._conductor.require_newest(self._times_replaced)
         return self._driver
+
+    @property
+    def is_guest_untouched(self) -> bool:
+        """Whether the step has certainly not changed its guest.
+
+        An earlier attempt, which was interrupted, may have changed it.
+        """
+        return not self.is_resumed and not self._tracker.has_changed_guest
 
     @property
     def migration(self) -> Migration:

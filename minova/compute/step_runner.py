@@ -8,6 +8,7 @@ wake-up for a step that is running, or that does not exist any more, has no
 effect.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -30,6 +31,7 @@ from minova.objects.step import StepAck
 from minova.objects.step import StepAssignment
 from minova.objects.step_results import StepResult
 from minova.rpc.wakeups import Waker
+from minova.states import PowerState
 from minova.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
@@ -59,12 +61,15 @@ class StepRunner:
         conductor: ConductorClient,
         waker: Waker,
         max_concurrent: int,
+        check_hypervisor: Callable[[], None],
     ) -> None:
+        """``check_hypervisor`` is called after a call without an answer."""
         self._host = host
         self._driver = driver
         self._images = images
         self._conductor = conductor
         self._waker = waker
+        self._check_hypervisor = check_hypervisor
         self._pool = clock.pool(f'steps-{host}', max_concurrent)
         self._urgent_pool = clock.pool(f'urgent-steps-{host}', max_concurrent)
         self._guard = clock.lock()
@@ -318,25 +323,48 @@ class StepRunner:
                 LOG.exception(
                     '%s failed unexpectedly', self._describe(assignment)
                 )
-            self._report_failure(assignment, ctx, error)
+            self._report_failure(step, assignment, ctx, error)
             raise
         self._dispatch_wakeups(ctx.context, answer)
         return result
 
     def _report_failure(
-        self, assignment: StepAssignment, ctx: StepContext, error: Exception
+        self,
+        step: AnyComputeStep,
+        assignment: StepAssignment,
+        ctx: StepContext,
+        error: Exception,
     ) -> None:
         self._log(assignment, f'failed: {error}', logging.WARNING)
+        power_state = self._read_power_state(assignment)
+        is_unknown = power_state is None and not ctx.is_guest_untouched
+        if (
+            is_unknown
+            and step.undo is None
+            and isinstance(error, exception.GuestFailed)
+            and not isinstance(error, exception.OutcomeUncertain)
+        ):
+            # Neither a success nor a roll-back would be true: the step goes
+            # on when the hypervisor answers.
+            error = exception.OutcomeUncertain(
+                instance_id=assignment.instance.uuid,
+                operation=assignment.kind,
+                reason=str(error),
+            )
         answer = self._conductor.fail_step(
             ctx.context,
             assignment.step,
             error,
-            self._read_power_state(assignment),
+            power_state,
+            ctx.is_guest_untouched,
         )
         self._dispatch_wakeups(ctx.context, answer)
 
     def _read_power_state(self, assignment: StepAssignment) -> int | None:
-        """Return the power state of the guest after a failure, if known."""
+        """Return the power state of the guest after a failure.
+
+        None when the hypervisor does not answer.
+        """
         try:
             guest = self._driver.guest(assignment.instance.uuid)
         except exception.MinovaException as error:
@@ -345,8 +373,9 @@ class StepRunner:
                 self._describe(assignment),
                 error,
             )
+            self._check_hypervisor()
             return None
-        return int(guest.power) if guest else None
+        return int(guest.power if guest else PowerState.NOSTATE)
 
     def _dispatch_wakeups(self, context: Context, answer: StepAck) -> None:
         remote_wakeups = []

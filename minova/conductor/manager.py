@@ -236,12 +236,18 @@ class ConductorManager(Conductor):
         incarnation: str,
         error: buses.Json,
         power_state: int | None,
+        guest_untouched: bool,
     ) -> StepAck:
         """Record that a step has failed."""
         reason = serialization.decode(error)
         wakeups = self._database.write(
             lambda connection: step_lifecycle.fail(
-                connection, step, incarnation, reason, power_state
+                connection,
+                step,
+                incarnation,
+                reason,
+                power_state,
+                guest_untouched,
             )
         )
         self._relay.wake()
@@ -282,13 +288,22 @@ class ConductorManager(Conductor):
         return self._database.write(work)
 
     def heartbeat(
-        self, context: Context, *, host: str, incarnation: str
+        self,
+        context: Context,
+        *,
+        host: str,
+        incarnation: str,
+        hypervisor_error: str | None,
     ) -> list[DueStep]:
         """Record a heartbeat; return the steps that are due."""
 
         def work(connection: Connection) -> list[DueStep]:
             if not hosts.record_heartbeat(
-                connection, operations.COMPUTE_BINARY, host, incarnation
+                connection,
+                operations.COMPUTE_BINARY,
+                host,
+                incarnation,
+                hypervisor_error,
             ):
                 raise _replaced_error(connection, host)
             return _due_steps(connection, host)

@@ -78,6 +78,11 @@ def _compute_is_enabled(candidate: Candidate, spec: RequestSpec) -> str | None:
     return f'it is disabled ({reason})' if reason else 'it is disabled'
 
 
+def _hypervisor_answers(candidate: Candidate, spec: RequestSpec) -> str | None:
+    error = candidate.service.hypervisor_error
+    return error and f'its hypervisor cannot be used ({error})'
+
+
 def _not_excluded(candidate: Candidate, spec: RequestSpec) -> str | None:
     if candidate.row.host not in spec.excluded_hosts:
         return None
@@ -117,6 +122,7 @@ FILTERS: tuple[Filter, ...] = (
     _is_requested_host,
     _compute_is_up,
     _compute_is_enabled,
+    _hypervisor_answers,
     _in_availability_zone,
     _has_resources,
 )
@@ -308,6 +314,11 @@ class Scheduler:
         source = self._view.get(str(instance.host))
         if source is None or source.down_reason:
             raise exception.ComputeServiceUnavailable(host=instance.host)
+        if source.service.hypervisor_error is not None:
+            raise exception.MigrationPreCheckError(
+                reason=f'the hypervisor of host {instance.host} cannot be '
+                f'used ({source.service.hypervisor_error})'
+            )
         return source.row
 
     def _require_requested(

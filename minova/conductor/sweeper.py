@@ -11,6 +11,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova import flows
 from minova import migration_states
 from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
@@ -89,6 +90,7 @@ class Sweeper:
 
     def _recover_steps(self) -> None:
         down = self._database.read(self._find_down_hosts)
+        sick = self._database.read(_find_sick_hosts)
         steps = self._database.read(operations.list_open_steps)
         waiting = self._database.read(operations.list_waiting_ids)
         for step in steps:
@@ -96,6 +98,10 @@ class Sweeper:
                 self._run_if_old(step)
             elif step.host in down:
                 self._handle_host_down(step, down[str(step.host)])
+            elif (
+                step.host in sick and step.method in flows.METHODS_WITHOUT_HOST
+            ):
+                self._handle_hypervisor_failure(step, sick[str(step.host)])
             elif step.operation_id in waiting and (
                 step.state == records.RUNNING
             ):
@@ -131,6 +137,14 @@ class Sweeper:
     def _handle_host_down(self, step: records.Step, why: str) -> None:
         wakeups = self._database.write(
             lambda connection: recovery.handle_host_down(
+                connection, step.id, why, self._host
+            )
+        )
+        self._manager.dispatch_wakeups(get_admin_context(), wakeups)
+
+    def _handle_hypervisor_failure(self, step: records.Step, why: str) -> None:
+        wakeups = self._database.write(
+            lambda connection: recovery.handle_hypervisor_failure(
                 connection, step.id, why, self._host
             )
         )
@@ -246,6 +260,17 @@ class Sweeper:
             self._database.write(
                 lambda c: console_tokens.delete_expired(c, now)
             )
+
+
+def _find_sick_hosts(connection: Connection) -> dict[str, str]:
+    """Return the hosts whose hypervisor cannot be used, with the reason."""
+    return {
+        service.host: service.hypervisor_error
+        for service in hosts.list_services(
+            connection, operations.COMPUTE_BINARY
+        )
+        if service.hypervisor_error is not None
+    }
 
 
 def _is_old(step: records.Step) -> bool:

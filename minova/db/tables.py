@@ -168,6 +168,7 @@ services = sa.Table(
     sa.Column('disabled', sa.Boolean, nullable=False),
     sa.Column('disabled_reason', _Name),
     sa.Column('forced_down', sa.Boolean, nullable=False),
+    sa.Column('hypervisor_error', _Name),
     sa.Column('started_at', types.UtcDateTime, nullable=False),
     sa.Column('last_seen_at', types.UtcDateTime, nullable=False),
     sa.UniqueConstraint('binary', 'host'),

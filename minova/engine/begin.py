@@ -261,7 +261,10 @@ def delete_params(connection: Connection, instance: Instance) -> DeleteParams:
     found = hosts.list_services(
         connection, operations.COMPUTE_BINARY, instance.host
     )
-    host_down = not any(map(service_liveness.is_up, found))
+    host_down = not any(
+        service_liveness.is_up(service) and service.hypervisor_error is None
+        for service in found
+    )
     return DeleteParams(host_down=host_down, other_hosts=[])
 
 

@@ -79,6 +79,10 @@ _AT_DEADLINE: Final = {
     AtDeadline.LET_FINISH: 'the step is left to finish',
     AtDeadline.DETACH_UNDO: 'the operation ends before the step',
     AtDeadline.GIVE_UP: 'the operation fails and leaves the instance in error',
+    AtDeadline.KEEP_STATE: (
+        'the operation fails; the instance keeps its state, which power '
+        'synchronization corrects'
+    ),
     AtDeadline.UNWIND: 'the operation is rolled back',
 }
 

@@ -73,6 +73,23 @@ def _finish_without_host(
     uow.finish_step(records.PREEMPTED)
 
 
+def handle_hypervisor_failure(
+    connection: sa.Connection, step_id: str, why: str, publisher: str
+) -> list[Wakeup]:
+    """Finish an operation that needs no answer of a sick hypervisor."""
+    uow = _open_unit_of_work(connection, step_id, publisher)
+    if uow is None:
+        return []
+    step_def = _step_def(uow)
+    assert isinstance(step_def, ComputeStep)
+    decision = recovery_rules.without_host(
+        step_def, uow.step, uow.operation, uow.now
+    )
+    if decision is WithoutHost.FINISH:
+        _finish_without_host(uow, step_def, f'its hypervisor fails: {why}')
+    return uow.flush()
+
+
 def _host_lost(uow: UnitOfWork, why: str) -> exception.HostLost:
     left = 'Nothing was begun there.'
     if uow.step.started_at is not None:
@@ -121,8 +138,9 @@ def handle_deadline(
         unwind.detach_undo(uow, str(error))
         return uow.flush()
     uow.finish_step(records.FAILED if step.started_at else records.PREEMPTED)
-    if decision is AtDeadline.GIVE_UP:
-        unwind.give_up(uow, error)
+    if decision in (AtDeadline.GIVE_UP, AtDeadline.KEEP_STATE):
+        keeps_state = decision is AtDeadline.KEEP_STATE
+        unwind.give_up(uow, error, keeps_state)
     else:
         unwind.start(uow, error)
     return uow.flush()

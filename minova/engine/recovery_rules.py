@@ -8,6 +8,7 @@ what an operator reads is what the sweeper does. Nothing is read or written.
 import datetime
 import enum
 
+from minova import flows
 from minova.flows.base import AnyComputeStep
 from minova.flows.base import AnyStep
 from minova.flows.base import ConductorStep
@@ -32,6 +33,7 @@ class AtDeadline(enum.Enum):
     LET_FINISH = 'the step is left to finish'
     DETACH_UNDO = 'the operation is finished before the undo step'
     GIVE_UP = 'the operation fails and leaves the instance in error'
+    KEEP_STATE = 'the operation fails, and power synchronization corrects'
     UNWIND = 'the operation is rolled back'
 
 
@@ -51,7 +53,7 @@ def without_host(
         return WithoutHost.WAIT_DETACHED
     if step_def.can_finish_without_host:
         return WithoutHost.FINISH
-    if step.undoes is not None and step_def.deferrable:
+    if step.undoes is not None and step_def.is_deferrable(step):
         return WithoutHost.DETACH_UNDO
     never_started = step.started_at is None and not step.nested
     if never_started and not step_def.must_succeed(step):
@@ -77,8 +79,10 @@ def at_deadline(
         return AtDeadline.LET_FINISH
     if isinstance(step_def, ConductorStep):
         return AtDeadline.UNWIND
-    if step.undoes is not None and step_def.deferrable:
+    if step.undoes is not None and step_def.is_deferrable(step):
         return AtDeadline.DETACH_UNDO
     if step_def.must_succeed(step):
+        if flows.FLOWS[operation.kind].is_self_correcting:
+            return AtDeadline.KEEP_STATE
         return AtDeadline.GIVE_UP
     return AtDeadline.UNWIND

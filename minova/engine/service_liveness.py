@@ -39,6 +39,24 @@ def down_reason(service: Service, observed: Span | None = None) -> str | None:
     return f'no heartbeat since {service.last_seen_at:%Y-%m-%d %H:%M:%S} UTC'
 
 
+def disabled_reason(service: Service) -> str | None:
+    """Return why a service gets no instances, None when it is enabled.
+
+    A compute whose hypervisor cannot be used counts as disabled until the
+    hypervisor answers again. An operator's reason comes first.
+    """
+    if service.disabled and service.disabled_reason:
+        return service.disabled_reason
+    if service.hypervisor_error is not None:
+        return f'AUTO: {service.hypervisor_error}'
+    return '' if service.disabled else None
+
+
+def is_enabled(service: Service) -> bool:
+    """Tell whether a service may get instances."""
+    return disabled_reason(service) is None
+
+
 def is_silent(heartbeat_age: float, down_time: float | None = None) -> bool:
     """Tell whether a heartbeat is too old, in seconds.
 

@@ -122,10 +122,12 @@ def fail(
     incarnation: str,
     error: exception.MinovaException,
     power_state: int | None,
+    guest_untouched: bool = False,
 ) -> list[Wakeup]:
     """Record that a step has failed; return the wake-ups that follow.
 
     ``power_state`` is that of the guest after the failure, None if unknown.
+    ``guest_untouched``: the step has certainly not changed its guest.
     """
     loaded = step_records.load(connection, step_id)
     step = loaded.step
@@ -145,6 +147,9 @@ def fail(
     elif step_def.is_retryable(error) and uow.now < loaded.operation.deadline:
         _schedule_retry(uow, error)
     else:
+        if guest_untouched and step.undoes is None:
+            # A note of an attempt that is not the last would become wrong.
+            step.checkpoints.append(checkpoints.GuestUntouched())
         step_def.on_failure(uow, error)
         uow.finish_step(records.FAILED)
         if not step.nested:
@@ -164,11 +169,20 @@ def _retry_or_give_up(
         decision = recovery_rules.at_deadline(
             step_def, uow.step, uow.operation, is_running=False
         )
-    if step_def.is_fatal(error) or decision is AtDeadline.GIVE_UP:
+    keeps_state = decision is AtDeadline.KEEP_STATE
+    if (
+        step_def.is_fatal(error)
+        or keeps_state
+        or decision is AtDeadline.GIVE_UP
+    ):
         step_def.on_failure(uow, error)
         uow.finish_step(records.FAILED)
-        unwind.give_up(uow, error)
+        unwind.give_up(uow, error, keeps_state)
         return
+    is_undo = uow.step.undoes is not None and not uow.step.detached
+    if is_undo and step_def.is_deferrable(uow.step):
+        # A clean-up that fails does not block what follows it.
+        decision = AtDeadline.DETACH_UNDO
     if decision is AtDeadline.DETACH_UNDO:
         unwind.detach_undo(uow, str(error))
     _schedule_retry(uow, error)

@@ -6,6 +6,7 @@ instance and that of the step are fenced: an update whose row is not as it was
 read changes nothing and raises Stale.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import Self
@@ -31,6 +32,7 @@ from minova.exception import serialization
 from minova.flows import base
 from minova.flows.base import ArgsT
 from minova.objects import operation as records
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
@@ -232,11 +234,13 @@ class UnitOfWork(NoticeBuffer):
         nested: bool = False,
         detached: bool = False,
         undoes: str | None = None,
+        checkpoints: Sequence[Checkpoint] = (),
     ) -> None:
         """Make ``step`` the next step of a host, or of any conductor.
 
         A ``nested`` step gets no wake-up: the step that enqueues it calls it.
-        The operation does not wait for the end of a ``detached`` step.
+        The operation does not wait for the end of a ``detached`` step. The
+        step begins with ``checkpoints`` already passed.
         """
         topic = (
             'compute' if issubclass(step, base.ComputeStep) else 'conductor'
@@ -259,7 +263,7 @@ class UnitOfWork(NoticeBuffer):
             nested=nested,
             detached=detached,
             incarnation=None,
-            checkpoints=[],
+            checkpoints=list(checkpoints),
             open_events=[],
             attempts=0,
             result=None,

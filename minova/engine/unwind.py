@@ -12,6 +12,7 @@ from minova.engine import operation_log
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
+from minova.objects import checkpoints
 from minova.objects import operation as records
 
 
@@ -37,8 +38,15 @@ def proceed(uow: UnitOfWork) -> None:
             continue
         step_def = flows.get_step(uow.operation.kind, step.method)
         if isinstance(step_def, ComputeStep) and step_def.undo is not None:
+            untouched = checkpoints.find(
+                step.checkpoints, checkpoints.GuestUntouched
+            )
             uow.enqueue(
-                step_def.undo, step.args, host=step.host, undoes=step.id
+                step_def.undo,
+                step.args,
+                host=step.host,
+                undoes=step.id,
+                checkpoints=[untouched] if untouched else [],
             )
             return
         _mark_undone(uow, step)
@@ -89,12 +97,20 @@ def fail_without_host(
     uow.fail(error, to_error=True)
 
 
-def give_up(uow: UnitOfWork, error: exception.MinovaException) -> None:
-    """End an operation that can go neither forward nor back."""
+def give_up(
+    uow: UnitOfWork,
+    error: exception.MinovaException,
+    keeps_state: bool = False,
+) -> None:
+    """End an operation that can go neither forward nor back.
+
+    The instance goes to error unless it ``keeps_state``.
+    """
     _log(uow, f'gives up: {error}')
-    if uow.operation.owns_instance:
+    owns_instance = uow.operation.owns_instance
+    if owns_instance:
         uow.end_migration(migration_states.ERROR)
-    uow.fail(error, to_error=uow.operation.owns_instance)
+    uow.fail(error, to_error=owns_instance and not keeps_state)
 
 
 def _log(uow: UnitOfWork, event: str) -> None:

@@ -21,6 +21,7 @@
     │       └── UnsupportedVersion 501  the peer runs an older release
     └── Failed                     500  the text says what is left behind
         ├── GuestFailed                 the hypervisor failed or lost a guest
+        │   └── HypervisorUnavailable   the call did not reach the hypervisor
         └── ConfigInvalid               the process cannot start
 
 ============= ================================================================

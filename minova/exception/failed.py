@@ -48,6 +48,10 @@ class GuestFailed(Failed):
     msg_fmt = 'Instance %(instance_id)s: %(reason)s'
 
 
+class HypervisorUnavailable(GuestFailed):
+    """The hypervisor could not be reached, so the call changed nothing."""
+
+
 class DiskFailed(GuestFailed):
     """A disk is missing, or writing to it failed."""
 

@@ -71,12 +71,19 @@ _STEPS: Final = {
     for kind, flow in FLOWS.items()
 }
 
+_COMPUTE_STEPS: Final = [
+    step
+    for steps in _STEPS.values()
+    for step in steps.values()
+    if isinstance(step, ComputeStep)
+]
 #: The methods of the steps that remove guests.
 URGENT_METHODS: Final = frozenset(
-    method
-    for steps in _STEPS.values()
-    for method, step in steps.items()
-    if isinstance(step, ComputeStep) and step.urgent
+    step.method for step in _COMPUTE_STEPS if step.urgent
+)
+#: The methods of the steps whose operation can end before them.
+METHODS_WITHOUT_HOST: Final = frozenset(
+    step.method for step in _COMPUTE_STEPS if step.can_finish_without_host
 )
 
 

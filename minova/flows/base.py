@@ -122,6 +122,10 @@ class ComputeStep(BaseStep[ArgsT, ResultT]):
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Write that ``run`` has raised ``error``."""
 
+    def is_deferrable(self, step: records.Step) -> bool:
+        """Tell whether a late run of ``step``, of this class, is harmless."""
+        return self.deferrable
+
     def must_succeed(self, step: records.Step) -> bool:
         """Tell whether an error now leads to a retry, not to an undo."""
         uncertain = step.error is not None and isinstance(
@@ -203,6 +207,9 @@ class Flow:
     params_class: ClassVar[type[OperationParams]] = NoParams
     #: The operation has a migration record.
     has_migration: ClassVar[bool] = False
+    #: Power synchronization corrects an instance whose operation failed with
+    #: an effect that is not known, so the instance does not go to error.
+    is_self_correcting: ClassVar[bool] = False
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the first step, in the transaction that begins it all."""

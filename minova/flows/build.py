@@ -12,6 +12,7 @@
 
 When a host fails, its leftovers are removed and the scheduler selects another
 one, up to ``[scheduler] max_attempts`` hosts; then the instance goes to error.
+The removal of disks whose guest was never defined blocks no other host.
 """
 
 from minova import exception
@@ -27,7 +28,9 @@ from minova.flows.base import Scheduler
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
+from minova.objects import checkpoints
 from minova.objects import operation as records
+from minova.objects.checkpoints import GuestUntouched
 from minova.objects.operation_params import CreateParams
 from minova.objects.step_args import NoArgs
 from minova.objects.step_args import SelectHostArgs
@@ -85,10 +88,15 @@ class UnbuildInstance(ComputeStep[NoArgs, NoResult]):
     retry_until_done = True
 
     def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
-        """Remove guest and disks."""
-        ctx.driver.destroy(ctx.instance.uuid)
+        """Remove guest and disks; only disks of a guest that never was."""
+        if ctx.find_checkpoint(GuestUntouched) is None:
+            ctx.driver.destroy(ctx.instance.uuid)
         ctx.driver.remove_disks(ctx.instance.uuid)
         return NoResult()
+
+    def is_deferrable(self, step: records.Step) -> bool:
+        """Let another host build the guest if none can run on this one."""
+        return checkpoints.find(step.checkpoints, GuestUntouched) is not None
 
 
 class BuildAndRunInstance(ComputeStep[NoArgs, GuestBuilt]):
@@ -116,6 +124,8 @@ class BuildAndRunInstance(ComputeStep[NoArgs, GuestBuilt]):
         With ``[compute] force_config_drive`` of this host the guest gets a
         config drive, which it keeps on every host it migrates to.
         """
+        # Fail before the download when the hypervisor does not answer.
+        ctx.driver.guest(ctx.instance.uuid)
         if CONF.compute.force_config_drive:
             ctx.instance.config_drive = True
         ctx.driver.create_disks(ctx.spec(fetch_kernel=True), ctx.fetch_image())

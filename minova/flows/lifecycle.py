@@ -23,14 +23,18 @@ from oslo_log import log as logging
 from minova import exception
 from minova.flows import power_actions
 from minova.flows.base import ComputeStep
+from minova.flows.base import Error
 from minova.flows.base import Flow
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
+from minova.objects import checkpoints
 from minova.objects.checkpoints import Checkpoint
+from minova.objects.checkpoints import GuestUntouched
 from minova.objects.checkpoints import RebootStarted
 from minova.objects.operation_params import PowerSyncParams
 from minova.objects.step_args import NoArgs
 from minova.objects.step_results import GuestState
+from minova.states import EXPECTED_POWER
 from minova.states import POWERED_ON
 from minova.states import PowerState
 
@@ -115,6 +119,8 @@ class SuspendInstance(SingleSpanStep):
         try:
             ctx.driver.suspend(ctx.instance.uuid)
         except exception.GuestFailed as error:
+            if ctx.is_guest_untouched:
+                raise
             seen, saved = _read_outcome(ctx, error)
             if seen is PowerState.PAUSED:
                 raise _outcome_uncertain(ctx, error) from error
@@ -149,6 +155,8 @@ def _resume_saved(ctx: StepContext) -> None:
     try:
         ctx.driver.resume(ctx.instance.uuid)
     except exception.GuestFailed as error:
+        if ctx.is_guest_untouched:
+            raise
         seen, saved = _read_outcome(ctx, error)
         if seen in POWERED_ON:
             raise _outcome_uncertain(ctx, error) from error
@@ -172,6 +180,8 @@ def _start_without_memory(ctx: StepContext) -> None:
     try:
         power_actions.power_on(ctx)
     except exception.GuestFailed as error:
+        if ctx.is_guest_untouched:
+            raise
         seen, _ = _read_outcome(ctx, error)
         if seen in POWERED_ON:
             raise _outcome_uncertain(ctx, error) from error
@@ -246,25 +256,31 @@ class SingleStepFlow(Flow):
         uow.enqueue(step, NoArgs(), host=uow.instance.host)
 
 
-class Start(SingleStepFlow):
+class PowerFlow(SingleStepFlow):
+    """A flow that changes nothing but the power of the guest."""
+
+    is_self_correcting = True
+
+
+class Start(PowerFlow):
     """Start: the guest boots."""
 
     steps = (StartInstance,)
 
 
-class Stop(SingleStepFlow):
+class Stop(PowerFlow):
     """Stop: the guest shuts down."""
 
     steps = (StopInstance,)
 
 
-class Pause(SingleStepFlow):
+class Pause(PowerFlow):
     """Pause: the processors stop."""
 
     steps = (PauseInstance,)
 
 
-class Unpause(SingleStepFlow):
+class Unpause(PowerFlow):
     """Unpause: the processors run again."""
 
     steps = (UnpauseInstance,)
@@ -282,10 +298,22 @@ class Resume(SingleStepFlow):
     steps = (ResumeInstance,)
 
 
-class Reboot(SingleStepFlow):
+class Reboot(PowerFlow):
     """Reboot, soft or hard."""
 
     steps = (RebootInstance,)
+
+    def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
+        """Keep the state of a guest that is as before; else go to error."""
+        (step,) = uow.steps()
+        untouched = checkpoints.find(step.checkpoints, GuestUntouched)
+        uow.fail(error, to_error=untouched is None and not _is_as_before(uow))
+
+
+def _is_as_before(uow: UnitOfWork) -> bool:
+    """Tell whether the guest has the power state of its vm_state."""
+    expected = EXPECTED_POWER.get(uow.instance.vm_state)
+    return PowerState(uow.instance.power_state) is expected
 
 
 class PowerSync(Flow):

@@ -28,6 +28,11 @@ def read_power_state(ctx: StepContext) -> GuestState:
     return GuestState(power_state=int(power))
 
 
+def unchanged_power_state(ctx: StepContext) -> GuestState:
+    """Return the power state that the database has of an untouched guest."""
+    return GuestState(power_state=ctx.instance.power_state)
+
+
 def power_state_or(ctx: StepContext, expected: PowerState) -> GuestState:
     """Return the guest's power state, or ``expected`` without an answer.
 

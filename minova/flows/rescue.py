@@ -23,6 +23,7 @@ from minova.flows.base import Flow
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
+from minova.objects.checkpoints import GuestUntouched
 from minova.objects.checkpoints import UnrescuedGuestStarted
 from minova.objects.instance import Instance
 from minova.objects.operation_params import OperationParams
@@ -87,8 +88,12 @@ class UndoRescueInstance(ComputeStep[RescueArgs, GuestState]):
 
     def run(self, ctx: StepContext, args: RescueArgs) -> GuestState:
         """Start it from its own disk; remove the rescue disk."""
-        _restore_guest(ctx, ctx.spec(), args.was_on)
+        untouched = ctx.find_checkpoint(GuestUntouched) is not None
+        if not untouched:
+            _restore_guest(ctx, ctx.spec(), args.was_on)
         ctx.driver.remove_rescue_disk(ctx.instance.uuid)
+        if untouched:
+            return power_actions.unchanged_power_state(ctx)
         return power_actions.read_power_state(ctx)
 
     def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
@@ -157,6 +162,8 @@ class UndoUnrescueInstance(ComputeStep[RescueArgs, GuestState]):
 
         The failed unrescue has asked the guest to shut down.
         """
+        if ctx.find_checkpoint(GuestUntouched) is not None:
+            return power_actions.unchanged_power_state(ctx)
         _restore_guest(ctx, _rescue_spec(ctx), args.was_on, was_shut_down=True)
         return power_actions.read_power_state(ctx)
 

@@ -38,6 +38,7 @@ from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import operation as records
+from minova.objects.checkpoints import GuestUntouched
 from minova.objects.operation_params import MigrateParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import ResizeParams
@@ -184,6 +185,8 @@ class UndoResizeInstance(ComputeStep[ResizeInstanceArgs, GuestState]):
 
     def run(self, ctx: StepContext, args: ResizeInstanceArgs) -> GuestState:
         """Restore the disks; start the guest if it was active."""
+        if ctx.find_checkpoint(GuestUntouched) is not None:
+            return power_actions.unchanged_power_state(ctx)
         ctx.driver.restore_disks(ctx.instance.uuid)
         if ctx.old_vm_state == states.ACTIVE:
             power_actions.power_on(ctx)
@@ -300,8 +303,9 @@ class UndoFinishResize(ComputeStep[NoArgs, NoResult]):
     retry_until_done = True
 
     def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
-        """Remove guest and disks."""
-        ctx.driver.destroy(ctx.instance.uuid)
+        """Remove guest and disks; only disks if no guest was defined."""
+        if ctx.find_checkpoint(GuestUntouched) is None:
+            ctx.driver.destroy(ctx.instance.uuid)
         ctx.driver.remove_disks(ctx.instance.uuid)
         return NoResult()
 

@@ -21,6 +21,16 @@ class Checkpoint(base.Object):
 
 
 @base.register
+class GuestUntouched(Checkpoint):
+    """Any step that failed: the attempt has not changed its guest.
+
+    The undo of the step gets it too, and leaves the guest alone.
+    """
+
+    VERSION = '1.0'
+
+
+@base.register
 class RebootStarted(Checkpoint):
     """reboot_instance: the number of the boot that ends, None without one."""
 

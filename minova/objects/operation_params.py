@@ -83,9 +83,10 @@ class LiveMigrateParams(OperationParams):
 class DeleteParams(OperationParams):
     """delete, force_delete: the state of the instance when it is deleted.
 
-    ``host_down``: the compute of the instance's host is down. ``preempted`` is
-    the id of the operation that the delete preempted, ``other_hosts`` are the
-    hosts other than the instance's own that may hold parts of the instance.
+    ``host_down``: the compute of the instance's host is down, or its
+    hypervisor cannot be used. ``preempted`` is the id of the operation that
+    the delete preempted, ``other_hosts`` are the hosts other than the
+    instance's own that may hold parts of the instance.
     """
 
     VERSION = '1.0'

@@ -127,8 +127,12 @@ class Conductor(Protocol):
         incarnation: str,
         error: buses.Json,
         power_state: int | None,
+        guest_untouched: bool,
     ) -> StepAck:
-        """Fail a step with a serialized error; return the wake-ups to send."""
+        """Fail a step with a serialized error; return the wake-ups to send.
+
+        ``guest_untouched``: the step has certainly not changed its guest.
+        """
 
     @contract.cast()
     def report_progress(
@@ -146,10 +150,16 @@ class Conductor(Protocol):
 
     @contract.call()
     def heartbeat(
-        self, context: Context, *, host: str, incarnation: str
+        self,
+        context: Context,
+        *,
+        host: str,
+        incarnation: str,
+        hypervisor_error: str | None,
     ) -> list[DueStep]:
         """Record a heartbeat; return the due steps of the host.
 
+        ``hypervisor_error`` says why the hypervisor cannot be used, if so.
         Stale when a newer incarnation of the compute has registered.
         """
 

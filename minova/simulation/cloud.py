@@ -205,7 +205,13 @@ class Cloud:
             self.database.is_up = False
             after(fault.seconds, self._restore_database)
             return
-        machine = self.machines[fault.target or process.name]
+        name = fault.target or process.name
+        if fault.kind == 'hypervisor':
+            if name in HOSTS:
+                self.world.stop_hypervisor(name)
+                after(fault.seconds, lambda: self.world.start_hypervisor(name))
+            return
+        machine = self.machines[name]
         if fault.kind == 'skew':
             machine.skew(fault.seconds)
         elif fault.kind == 'pause' and machine.is_up:
@@ -238,6 +244,8 @@ class Cloud:
 
     def _is_settled(self) -> bool:
         if not self.network.is_up or not self.database.is_up:
+            return False
+        if any(map(self.world.hypervisor_error, HOSTS)):
             return False
         machines = self.machines.values()
         if not all(m.is_ready or m.is_lost for m in machines):

@@ -31,6 +31,8 @@ from minova.simulation.scenarios import SCENARIOS
 #: Seconds until a killed process restarts: soon, and after it counts as down.
 RESTART_SOON: Final = 2.0
 RESTART_LATE: Final = 150.0
+#: Seconds for which a hypervisor is away: more than the deadline of a stop.
+HYPERVISOR_AWAY: Final = 900.0
 #: The scenarios of the campaign of pairs of crashes.
 PAIRED_SCENARIOS: Final = (
     'resize',
@@ -41,7 +43,16 @@ PAIRED_SCENARIOS: Final = (
     'revert_resize',
 )
 #: Parts of the names of points that belong to no operation.
-_ROUTINE: Final = ('ping', 'heartbeat', 'Relay.', 'acquire.renew', 'register')
+_ROUTINE: Final = (
+    'ping',
+    'heartbeat',
+    'Relay.',
+    'acquire.renew',
+    'register',
+    'check_health',
+)
+#: The points of the calls of a hypervisor.
+_HYPERVISOR_POINTS: Final = ('call', 'effect', 'effected')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +116,10 @@ def _is_commit(point: Point) -> bool:
     return point.kind == 'commit' and not is_routine(point)
 
 
+def _is_at_hypervisor(point: Point) -> bool:
+    return point.process in HOSTS and point.kind in _HYPERVISOR_POINTS
+
+
 def _is_call(point: Point) -> bool:
     return point.kind == 'call'
 
@@ -150,7 +165,7 @@ def random_plan(number: int) -> Plan:
         target = None
         if kind in ('crash', 'pause', 'skew') and draw.random() < 0.5:
             target = draw.choice(('api', *CONDUCTORS, *HOSTS))
-        if kind == 'host_lost':
+        if kind in ('host_lost', 'hypervisor'):
             target = draw.choice(HOSTS)
         seconds = draw.choice((0.5, RESTART_SOON, 20.0, RESTART_LATE))
         if kind == 'skew':
@@ -202,6 +217,12 @@ CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
     'broker': functools.partial(_plan_each_point, 'broker', 30.0, _is_sent),
     'fail': functools.partial(
         _plan_each_point, 'fail', RESTART_SOON, _is_call
+    ),
+    'hypervisor': functools.partial(
+        _plan_each_point, 'hypervisor', 30.0, _is_at_hypervisor
+    ),
+    'hypervisor-late': functools.partial(
+        _plan_each_point, 'hypervisor', HYPERVISOR_AWAY, _is_at_hypervisor
     ),
     'pairs': _plan_pairs,
 }

@@ -62,6 +62,10 @@ KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     'skew': (_ALL_POINTS, 'the clock of a machine jumps'),
     'broker': (_ALL_POINTS, 'the broker is down for a while'),
     'database': (_ALL_POINTS, 'the database is down for a while'),
+    'hypervisor': (
+        _ALL_POINTS,
+        'the hypervisor of a host answers no calls for a while',
+    ),
     'host_lost': (_ALL_POINTS, 'a host is lost for good with its guests'),
     'drop': (frozenset({'send'}), 'the message is lost'),
     'duplicate': (frozenset({'send'}), 'the message arrives twice'),

@@ -23,7 +23,7 @@ _MAX_CALL_SECONDS = 0.2
 #: Seconds after which libvirt closes the connection of a paused client.
 _KEEPALIVE = 30.0
 #: The kinds of records whose changes are no points.
-_UNNUMBERED_KINDS = ('hosts', 'faults', 'delays')
+_UNNUMBERED_KINDS = ('hosts', 'faults', 'delays', 'away')
 
 
 class SimulatedWorld(World):

@@ -19,6 +19,7 @@ from typing import TypeVar
 from minova import clock
 from minova import states
 from minova.compute import conductor_client
+from minova.compute import step_context
 from minova.conductor import manager
 from minova.conductor import sweeper
 from minova.conf import CONF
@@ -329,6 +330,9 @@ MUTANTS: Final = (
     Mutant('stale-process-continues', 'a paused and replaced incarnation continues', 'invariant 9',
             ('stale_process',), ('resize_unwound', 'resize', 'resize_fails', 'create_rescheduled'),
             ((conductor_client.ConductorClient, 'require_newest', _do_nothing),)),
+    Mutant('change-not-noted', 'a failed step never counts as a change of its guest', 'invariant 9',
+            ('fail', 'hypervisor'), ('create', 'rescue'),
+            ((step_context.StepContext, 'is_guest_untouched', lambda original: property(lambda ctx: True)),)),
     Mutant('half-retained', 'an interrupted hand-over of disks is not resumed', 'invariant 9',
             _ALL, ('resize',),
             ((resize.ResizeInstance, 'run', lambda original: _send_disks_once),)),

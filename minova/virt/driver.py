@@ -4,7 +4,9 @@
 Narrow interfaces for the host, its guests, their disks, live migration,
 consoles and the contents of the host. The same contract tests run with every
 driver. A caller may repeat every method after an interruption. Methods raise
-GuestFailed, DiskFailed or GuestMigrationFailed with the hypervisor's message.
+GuestFailed, DiskFailed or GuestMigrationFailed with the hypervisor's message,
+and HypervisorUnavailable when they changed nothing because the hypervisor
+could not be reached.
 """
 
 from collections.abc import Iterable
@@ -164,6 +166,12 @@ class HostInterface(Protocol):
 
     def inventory(self) -> Inventory:
         """Return the resources of the host."""
+
+    def check_health(self) -> None:
+        """Raise GuestFailed when the hypervisor does not answer.
+
+        One cheap call, which may hang as long as the hypervisor hangs.
+        """
 
     def next_event(self, timeout: float) -> str | None:
         """Wait for a change of a guest; return its uuid, None after timeout.

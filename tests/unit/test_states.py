@@ -169,7 +169,9 @@ class TransitionsTest(base.TestCase):
     def test_failures(self):
         for kind, before, lost, after in (
             ('create', states.BUILDING, False, states.ERROR),
-            ('reboot_hard', states.ACTIVE, False, states.ERROR),
+            ('reboot_hard', states.ACTIVE, False, states.ACTIVE),
+            ('reboot_hard', states.ACTIVE, True, states.ERROR),
+            ('delete', states.ACTIVE, False, states.ERROR),
             ('resize', states.STOPPED, False, states.STOPPED),
             ('resize', states.STOPPED, True, states.ERROR),
             ('live_migrate', states.PAUSED, False, states.PAUSED),

@@ -52,7 +52,7 @@ def _services_by_zone(request: ApiRequest) -> dict[str, list[Service]]:
 
 
 def _is_available(found: list[Service]) -> bool:
-    return any(not service.disabled for service in found)
+    return any(service_liveness.is_enabled(service) for service in found)
 
 
 def _hosts(found: list[Service]) -> Hosts:
@@ -60,7 +60,7 @@ def _hosts(found: list[Service]) -> Hosts:
     for service in found:
         result.setdefault(service.host, {})[service.binary] = {
             'available': service_liveness.is_up(service),
-            'active': not service.disabled,
+            'active': service_liveness.is_enabled(service),
             'updated_at': times.strtime(service.last_seen_at),
         }
     return result

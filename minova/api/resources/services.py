@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services: liveness and state of computes and conductors.
 
-A disabled compute gets no new instances. A service that is forced down counts
-as down even if it runs. Before 2.53 a service has a number as id, and the URL
-of a change names the action; since then its id is a uuid.
+A disabled compute gets no new instances. A compute whose hypervisor does not
+answer shows as disabled until it answers; its reason begins with ``AUTO``. A
+service that is forced down counts as down even if it runs. Before 2.53 a
+service has a number as id, and the URL of a change names the action; since
+then its id is a uuid.
 """
 
 from typing import Final
@@ -55,7 +57,7 @@ def _view(service: Service, zones: dict[str, str], version: int) -> Document:
         'status': status(service),
         'state': 'up' if service_liveness.is_up(service) else 'down',
         'updated_at': times.strtime(service.last_seen_at),
-        'disabled_reason': service.disabled_reason,
+        'disabled_reason': service_liveness.disabled_reason(service) or None,
     }
     if version >= 11:
         result['forced_down'] = service.forced_down
@@ -64,7 +66,7 @@ def _view(service: Service, zones: dict[str, str], version: int) -> Document:
 
 def status(service: Service) -> str:
     """Return whether a service may get instances."""
-    return 'disabled' if service.disabled else 'enabled'
+    return 'enabled' if service_liveness.is_enabled(service) else 'disabled'
 
 
 # -- list --------------------------------------------------------------------

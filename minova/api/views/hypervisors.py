@@ -9,6 +9,7 @@ from typing import Protocol
 from minova.api.views import Document
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
+from minova.engine import service_liveness
 
 
 class HostedServer(Protocol):
@@ -42,12 +43,14 @@ def get_id(found: Hypervisor, version: int) -> str | int:
 
 def brief(found: Hypervisor, version: int) -> Document:
     """Return the hypervisor for a list."""
-    disabled = found.service is None or found.service.disabled
+    enabled = found.service is not None and service_liveness.is_enabled(
+        found.service
+    )
     return {
         'id': get_id(found, version),
         'hypervisor_hostname': found.host.hypervisor_hostname,
         'state': 'up' if found.is_up else 'down',
-        'status': 'disabled' if disabled else 'enabled',
+        'status': 'enabled' if enabled else 'disabled',
     }
 
 
@@ -67,9 +70,15 @@ def detail(found: Hypervisor, version: int) -> Document:
         'service': {
             'host': host.host,
             'id': _service_id(service, version),
-            'disabled_reason': service.disabled_reason if service else None,
+            'disabled_reason': _disabled_reason(service),
         },
     }
+
+
+def _disabled_reason(service: Service | None) -> str | None:
+    if service is None:
+        return None
+    return service_liveness.disabled_reason(service) or None
 
 
 def _service_id(service: Service | None, version: int) -> str | int:

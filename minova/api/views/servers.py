@@ -68,6 +68,7 @@ class ServerRow(Protocol):
     now: datetime.datetime
     last_seen_at: datetime.datetime | None
     forced_down: bool
+    hypervisor_error: str | None
     disabled: bool
 
 
@@ -279,7 +280,7 @@ class ServerView:
             return ''
         if service.forced_down:
             return 'DOWN'
-        if service.disabled:
+        if service.disabled or service.hypervisor_error is not None:
             return 'MAINTENANCE'
         if isinstance(service, Service):
             silent = service.heartbeat_age

@@ -45,7 +45,10 @@ class Resources(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Service:
-    """A service; ``heartbeat_age`` is in seconds."""
+    """A service; ``heartbeat_age`` is in seconds.
+
+    ``hypervisor_error``: why the hypervisor of a compute cannot be used.
+    """
 
     id: int
     uuid: str
@@ -56,6 +59,7 @@ class Service:
     disabled: bool
     disabled_reason: str | None
     forced_down: bool
+    hypervisor_error: str | None
     started_at: datetime.datetime
     last_seen_at: datetime.datetime
     heartbeat_age: float
@@ -99,7 +103,10 @@ _HEARTBEAT = (
         _v.c.host == sa.bindparam('the_host'),
         _v.c.incarnation == sa.bindparam('own_incarnation'),
     )
-    .values(last_seen_at=types.now())
+    .values(
+        last_seen_at=types.now(),
+        hypervisor_error=sa.bindparam('the_hypervisor_error'),
+    )
 )
 
 
@@ -114,7 +121,11 @@ def _services(by_binary: bool, by_host: bool) -> types.Query:
 
 
 def record_heartbeat(
-    connection: Connection, binary: str, host: str, incarnation: str
+    connection: Connection,
+    binary: str,
+    host: str,
+    incarnation: str,
+    hypervisor_error: str | None = None,
 ) -> bool:
     """Record a heartbeat of one incarnation of a service.
 
@@ -126,6 +137,7 @@ def record_heartbeat(
             'the_binary': binary,
             'the_host': host,
             'own_incarnation': incarnation,
+            'the_hypervisor_error': hypervisor_error,
         },
     )
     return result.rowcount == 1
@@ -142,6 +154,7 @@ def register_service(
     values = {
         'incarnation': incarnation,
         'version': version,
+        'hypervisor_error': None,
         'started_at': types.now(),
         'last_seen_at': types.now(),
     }

@@ -74,6 +74,7 @@ _HOST_ATTRIBUTE_COLUMNS: Final = _columns(_HOST_ATTRIBUTES)
 _HOST_STATUS_COLUMNS: Final = (
     _v.c.disabled,
     _v.c.forced_down,
+    _v.c.hypervisor_error,
     _v.c.last_seen_at,
     types.now().label('now'),
 )

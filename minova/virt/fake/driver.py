@@ -45,6 +45,10 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             disk_gb=CONF.fake.disk_gb,
         )
 
+    @fault_injectable
+    def check_health(self) -> None:
+        """Do nothing more than any call: fail while a test says so."""
+
     def next_event(self, timeout: float) -> str | None:
         """Wait for a change from outside, in this process."""
         try:

@@ -27,17 +27,27 @@ R = TypeVar('R')
 def fault_injectable(
     method: 'Callable[Concatenate[H, P], R]',
 ) -> 'Callable[Concatenate[H, P], R]':
-    """Apply the injected delay and fault of a method."""
+    """Apply the injected delay and fault of a method.
+
+    The methods of disks need no hypervisor.
+    """
+    needs_hypervisor = not method.__qualname__.startswith('FakeDisks.')
 
     @functools.wraps(method)
     def wrapped(self: H, *args: P.args, **kwargs: P.kwargs) -> R:
         name = method.__name__
         self.apply_delay(name)
         self.raise_injected_fault(name)
+        if needs_hypervisor:
+            self.require_hypervisor(exception.HypervisorUnavailable, name)
         try:
-            return method(self, *args, **kwargs)
+            result = method(self, *args, **kwargs)
         finally:
             self.apply_delay(name, after=True)
+        if needs_hypervisor:
+            # The answer of a hypervisor that died meanwhile is lost.
+            self.require_hypervisor(exception.GuestFailed, name)
+        return result
 
     return cast('Callable[Concatenate[H, P], R]', wrapped)
 
@@ -71,6 +81,14 @@ class FakeHost:
         raise kind(
             instance_id='(any)', reason=f'{method} failed: {fault["error"]}'
         )
+
+    def require_hypervisor(
+        self, kind: type[exception.GuestFailed], method: str
+    ) -> None:
+        """Raise an error of ``kind`` while the hypervisor is away."""
+        error = self._world.hypervisor_error(self.host)
+        if error is not None:
+            raise kind(instance_id='(any)', reason=f'{method}: {error}')
 
     # -- its guests ----------------------------------------------------------
 

@@ -209,6 +209,16 @@ class RemoteWorld:
         """Let the next ``times`` calls of a driver method fail."""
         self._call('inject_fault', host, method, error, times, kind)
 
+    def stop_hypervisor(
+        self, host: str, error: str = 'the connection was refused'
+    ) -> None:
+        """Let a hypervisor answer no call; its guests run on."""
+        self._call('stop_hypervisor', host, error)
+
+    def start_hypervisor(self, host: str) -> None:
+        """Let a hypervisor answer again."""
+        self._call('start_hypervisor', host)
+
     def inject_delay(
         self, host: str, method: str, seconds: float, after: bool = False
     ) -> None:

@@ -6,6 +6,7 @@ Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID``
 ``HOST/tickets/UUID`` (see ``prepare_disk_transfer``), ``HOST/reserved/UUID``
 (addresses that libvirt networks would reserve), ``HOST/migrated/UUID`` (a
 guest that left), ``HOST/faults/METHOD``, ``HOST/delays/METHOD``,
+``HOST/away/hypervisor``,
 ``orders/migration`` and ``orders/screens``. Times are seconds of the clock's
 time of day; the next access to a guest applies what is due.
 """
@@ -135,6 +136,16 @@ class World:
         setting = {'seconds': seconds, 'after': after}
         self.store.put(f'{host}/delays/{method}', setting)
 
+    def stop_hypervisor(
+        self, host: str, error: str = 'the connection was refused'
+    ) -> None:
+        """Let a hypervisor answer no call; its guests run on."""
+        self.store.put(f'{host}/away/hypervisor', {'error': error})
+
+    def start_hypervisor(self, host: str) -> None:
+        """Let a hypervisor answer again."""
+        self.store.delete(f'{host}/away/hypervisor')
+
     def set_migration_seconds(self, seconds: float) -> None:
         """Set the duration of live migrations that start from now on."""
         self.store.put('orders/migration', {'seconds': seconds})
@@ -146,7 +157,7 @@ class World:
     def clear_faults(self) -> None:
         """Remove all injected faults and delays."""
         for host in self.list_hosts():
-            for kind in ('faults', 'delays'):
+            for kind in ('faults', 'delays', 'away'):
                 for name in self.store.list_names(f'{host}/{kind}'):
                     self.store.delete(f'{host}/{kind}/{name}')
         self.store.delete('orders/migration')
@@ -159,6 +170,11 @@ class World:
         if setting is None or setting.get('after', False) != after:
             return 0.0
         return float(setting['seconds'])
+
+    def hypervisor_error(self, host: str) -> str | None:
+        """Return why a hypervisor does not answer, None when it does."""
+        setting = self.store.get(f'{host}/away/hypervisor')
+        return None if setting is None else str(setting['error'])
 
     def migration_seconds(self) -> float:
         """Return the duration of a live migration."""

@@ -43,6 +43,7 @@ class LibvirtDriver:
         self._disks = disks
         self.uses_images = host.uses_images
         self.inventory = host.inventory
+        self.check_health = host.check_health
         self.next_event = host.next_event
         self.close = host.close
 

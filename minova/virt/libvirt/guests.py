@@ -22,11 +22,13 @@ from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.errors import after_a_change
 from minova.virt.libvirt.errors import error_message
-from minova.virt.libvirt.errors import guest_failed
 from minova.virt.libvirt.errors import has_error_code
 from minova.virt.libvirt.errors import lookup_domain
 from minova.virt.libvirt.errors import translate_errors
+from minova.virt.libvirt.errors import unanswered
+from minova.virt.libvirt.errors import unreachable
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
 
 T = TypeVar('T')
@@ -122,8 +124,8 @@ class Guests:
         try:
             rows = conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
         except libvirt.libvirtError as error:
-            raise exception.GuestFailed(
-                f'libvirt at {self._connection.uri}: {error_message(error)}'
+            raise unreachable(
+                self._connection.uri, error_message(error)
             ) from error
         found = []
         for domain, figures in rows:
@@ -152,7 +154,7 @@ class Guests:
         except libvirt.libvirtError as error:
             if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
                 return None
-            raise guest_failed(uuid, error) from error
+            raise unanswered(uuid, error) from error
 
     def find(self, uuid: str) -> libvirt.virDomain | None:
         """Return libvirt's domain, None when it is unknown."""
@@ -185,7 +187,7 @@ class Guests:
             if has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN):
                 return None
             if not has_error_code(error, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
-                raise guest_failed(uuid, error) from error
+                raise unanswered(uuid, error) from error
             metadata = xml.GuestMetadata(None, None)
         else:
             metadata = xml.parse_metadata(text)
@@ -258,10 +260,13 @@ class Guests:
                 instance_id=uuid, reason='its disks are missing on this host'
             )
         with translate_errors(uuid):
-            if domain.hasManagedSaveImage():
-                # libvirt would resume the guest from it.
-                domain.managedSaveRemove()
-            self._create_domain(domain)
+            if not domain.hasManagedSaveImage():
+                self._create_domain(domain)
+                return
+            # libvirt would resume the guest from it.
+            domain.managedSaveRemove()
+            with after_a_change(uuid):
+                self._create_domain(domain)
 
     def shutdown(self, uuid: str) -> None:
         """Send a running guest the request to shut down."""

@@ -13,6 +13,7 @@ from minova import exception
 from minova.virt.driver import Inventory
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
+from minova.virt.libvirt.errors import unreachable
 from minova.virt.libvirt.events import ChangedGuests
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,15 @@ class Host:
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
                 f'libvirt at {self._connection.uri}: {error_message(error)}'
+            ) from error
+
+    def check_health(self) -> None:
+        """Ask the hypervisor driver of libvirt how many guests run."""
+        try:
+            self._connection.get().numOfDomains()
+        except libvirt.libvirtError as error:
+            raise unreachable(
+                self._connection.uri, error_message(error)
             ) from error
 
     def next_event(self, timeout: float) -> str | None:

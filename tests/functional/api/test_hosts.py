@@ -4,6 +4,7 @@
 import datetime
 
 from minova.db import tables
+from minova.db.queries import hosts
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
@@ -74,6 +75,14 @@ class HostsTestCase(base.ApiTestCase):
             .values(last_seen_at=old)
         )
 
+    def fail_hypervisor(self, host, error):
+        """Let the compute of a host report an error, None: no more."""
+        self.cloud.database.write(
+            lambda c: hosts.record_heartbeat(
+                c, 'nova-compute', host, 'i', error
+            )
+        )
+
     def server_on(self, host, **columns):
         self.make_flavor()
         uuid = self.boot(wait=False)
@@ -130,6 +139,29 @@ class ServicesTest(HostsTestCase):
         self.assertEqual('up', found['b']['state'])
         self.config('conductor', service_down_time=1e9)
         self.assertEqual('up', self.services()['a']['state'])
+
+    def test_hypervisor_that_does_not_answer(self):
+        self.fail_hypervisor('a', 'libvirt is away')
+        found = self.services()
+        self.assertEqual('enabled', found['b']['status'])
+        self.assertEqual(
+            ('disabled', 'up', 'AUTO: libvirt is away'),
+            tuple(
+                found['a'][key]
+                for key in ('status', 'state', 'disabled_reason')
+            ),
+        )
+        # The operator's own reason comes first, and stays.
+        self.change('disable-log-reason', host='a', disabled_reason='mine')
+        self.assertEqual('mine', self.services()['a']['disabled_reason'])
+        self.fail_hypervisor('a', None)
+        self.assertEqual('mine', self.services()['a']['disabled_reason'])
+        self.change('enable', host='a')
+        self.fail_hypervisor('a', 'libvirt is away')
+        self.fail_hypervisor('a', None)
+        found = self.services()['a']
+        self.assertEqual('enabled', found['status'])
+        self.assertIsNone(found['disabled_reason'])
 
     def change(self, name, version='2.11', **body):
         which = {'host': 'a', 'binary': 'nova-compute'}
@@ -338,6 +370,17 @@ class HypervisorsTest(HostsTestCase):
         )
         self.assertEqual('up', second['state'])
         self.assertEqual('why', first['service']['disabled_reason'])
+
+    def test_hypervisor_that_does_not_answer(self):
+        self.fail_hypervisor('a', 'libvirt is away')
+        first, second = self.list('/detail')
+        self.assertEqual(('up', 'disabled'), (first['state'], first['status']))
+        self.assertEqual(
+            'AUTO: libvirt is away', first['service']['disabled_reason']
+        )
+        self.assertEqual('enabled', second['status'])
+        self.fail_hypervisor('a', None)
+        self.assertEqual('enabled', self.list()[0]['status'])
 
     def test_cpu_info_is_an_object_from_2_28_on(self):
         shown = self.list('/detail', '2.28')[0]

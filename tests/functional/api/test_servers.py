@@ -252,7 +252,11 @@ class AttributesTest(RowsTestCase):
         for values, word in (
             ({}, 'UP'),
             ({'last_seen_at': old}, 'UNKNOWN'),
-            ({'disabled': True}, 'MAINTENANCE'),
+            (
+                {'hypervisor_error': 'away', 'last_seen_at': now},
+                'MAINTENANCE',
+            ),
+            ({'disabled': True, 'hypervisor_error': None}, 'MAINTENANCE'),
             ({'forced_down': True}, 'DOWN'),
         ):
             if values:

@@ -179,6 +179,7 @@ def service(host, binary='nova-compute', **values):
         'disabled': False,
         'disabled_reason': None,
         'forced_down': False,
+        'hypervisor_error': None,
         'started_at': ago(days=1),
         'last_seen_at': ago(seconds=1),
         'heartbeat_age': 1.0,

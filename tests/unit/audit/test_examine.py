@@ -286,6 +286,14 @@ def _silent(it):
             it.services[index] = row_builders.service('b', heartbeat_age=61.0)
 
 
+def _sick(it):
+    for index, one in enumerate(it.services):
+        if one.host == 'b':
+            it.services[index] = row_builders.service(
+                'b', hypervisor_error='no answer'
+            )
+
+
 #: One fault for each rule.
 FAULTS = {
     'duplicate_guest': _at('b', artifact('active')),
@@ -354,6 +362,7 @@ FAULTS = {
     'duplicate_hypervisor': lambda it: it.nodes.update(b='node-a'),
     'host_unknown': _unregistered,
     'host_down': _silent,
+    'hypervisor_failed': _sick,
     'host_not_checked': lambda it: it.unchecked_hosts.update(z='no answer'),
     'queue_missing': _set_liveness('compute.a', None),
     'queue_without_consumer': _set_liveness('conductor.c1', QueueStats(0, 0)),
@@ -524,6 +533,10 @@ class ExplanationTest(ExamineTestCase):
 
     def test_down_service_needs_no_consumer(self):
         it = self.spoil(_silent, _set_liveness('compute.b', None))
+        self.assert_one('host_down', it)
+
+    def test_hypervisor_of_a_down_host(self):
+        it = self.spoil(_sick, _silent, _set_liveness('compute.b', None))
         self.assert_one('host_down', it)
 
     def test_unchecked_host_has_no_missing_artifacts(self):

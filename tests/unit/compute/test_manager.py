@@ -16,8 +16,8 @@ class Runner:
         self.woken = []
         self.nested = []
 
-    def wake(self, context, step):
-        self.woken.append(step)
+    def wake(self, context, step, method):
+        self.woken.append((step, method))
 
     def run_nested(self, context, step):
         self.nested.append(step)
@@ -44,7 +44,7 @@ class StepsTest(base.TestCase):
         for name, method in interfaces.COMPUTE.steps.items():
             if not method.reply:
                 self.assertIsNone(self.dispatch(name, step=name))
-                self.assertEqual(name, self.runner.woken.pop())
+                self.assertEqual((name, name), self.runner.woken.pop())
         self.assertEqual([], self.runner.nested)
 
     def test_a_call_returns_the_result_of_the_step(self):

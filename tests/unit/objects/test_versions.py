@@ -34,6 +34,7 @@ PINNED = {
     'GuestMigrated': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'GuestReport': '1.0-429c5ef6e2f6ae1a857c1ef8dbf20e28',
     'GuestState': '1.0-16e9f95d1375c90bce2633679ac38a9c',
+    'GuestUntouched': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
     'HostReport': '1.0-609c7836ff304990ae3fb30f1dba3146',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',

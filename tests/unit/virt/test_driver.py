@@ -121,6 +121,9 @@ class ContractTestCase(base.TestCase):
 class Host:
     """The contract of the host."""
 
+    def test_health(self):
+        self.a.check_health()
+
     def test_inventory(self):
         have = self.a.inventory()
         self.assertIsInstance(have.hypervisor_type, str)

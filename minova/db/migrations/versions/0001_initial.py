@@ -1064,6 +1064,7 @@ def upgrade() -> None:
         sa.Column('disabled', sa.Boolean(), nullable=False),
         sa.Column('disabled_reason', sa.String(length=255), nullable=True),
         sa.Column('forced_down', sa.Boolean(), nullable=False),
+        sa.Column('hypervisor_error', sa.String(length=255), nullable=True),
         sa.Column('started_at', types.UtcDateTime(), nullable=False),
         sa.Column('last_seen_at', types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_services')),

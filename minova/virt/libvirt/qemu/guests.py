@@ -11,6 +11,7 @@ from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.errors import after_a_change
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu.disks import QemuDisks
 
@@ -40,7 +41,8 @@ class QemuGuests(Guests):
         ):
             self._disks.take_ownership(spec.uuid)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
-        super().define(spec)
+        with after_a_change(spec.uuid):
+            super().define(spec)
 
     @contextlib.contextmanager
     def dedicated(
@@ -53,4 +55,5 @@ class QemuGuests(Guests):
     def destroy(self, uuid: str) -> None:
         """Remove the guest, then its reserved addresses."""
         super().destroy(uuid)
-        networks.remove_reservations(self._connection, uuid)
+        with after_a_change(uuid):
+            networks.remove_reservations(self._connection, uuid)
