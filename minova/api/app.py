@@ -23,6 +23,7 @@ from minova.api.http.routes import Route
 from minova.api.resources import aggregates
 from minova.api.resources import availability_zones
 from minova.api.resources import consoles
+from minova.api.resources import flavor_access
 from minova.api.resources import flavor_extra_specs
 from minova.api.resources import flavors
 from minova.api.resources import hypervisors
@@ -58,6 +59,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *instance_actions.ROUTES,
     *migrations.ROUTES,
     *flavors.ROUTES,
+    *flavor_access.ROUTES,
     *flavor_extra_specs.ROUTES,
     *key_pairs.ROUTES,
     *services.ROUTES,

@@ -287,6 +287,15 @@ flavors = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# The projects that may use a flavor that is not public.
+flavor_projects = sa.Table(
+    'flavor_projects',
+    metadata,
+    sa.Column('flavor_id', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('project_id', _Name, primary_key=True),
+    sa.Index(None, 'project_id'),
+)
+
 key_pairs = sa.Table(
     'key_pairs',
     metadata,

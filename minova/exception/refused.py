@@ -217,6 +217,15 @@ class FlavorNotFound(NotFound):
     msg_fmt = 'Flavor %(flavor_id)s could not be found.'
 
 
+class FlavorAccessNotFound(NotFound):
+    """The project is not in the access list of the flavor."""
+
+    msg_fmt = (
+        'Flavor access not found for %(flavor_id)s / %(project_id)s '
+        'combination.'
+    )
+
+
 class ImageNotFound(NotFound):
     """No such image."""
 
@@ -327,6 +336,15 @@ class FlavorNameExists(Conflict):
     """Another flavor has the name."""
 
     msg_fmt = 'Flavor with name %(name)s already exists.'
+
+
+class FlavorAccessExists(Conflict):
+    """The project is in the access list of the flavor already."""
+
+    msg_fmt = (
+        'Flavor access already exists for flavor %(flavor_id)s and project '
+        '%(project_id)s combination.'
+    )
 
 
 class Stale(Conflict):

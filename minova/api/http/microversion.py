@@ -33,7 +33,7 @@ HISTORY: Final[dict[int, str]] = {
     5: 'Users who are not administrators may filter servers by ip6.',
     6: 'POST /servers/{id}/remote-consoles replaces the action '
     'os-getVNCConsole.',
-    7: _NO_CHANGE,
+    7: 'addTenantAccess to a public flavor is 409.',
     8: 'The console protocol mks is valid. Minova has no such console.',
     9: 'Servers show locked.',
     10: 'Administrators can set the user_id of the key pairs.',

@@ -18,6 +18,7 @@ consoles               console output, remote consoles, console tokens
 instance_actions       the operations of a server and their events
 migrations             migrations; abort and force-complete of a live one
 flavors                flavors
+flavor_access          the projects that may use a flavor that is not public
 flavor_extra_specs     the extra specs of a flavor
 flavor_lookup          the flavors that a caller may see and use
 key_pairs              key pairs

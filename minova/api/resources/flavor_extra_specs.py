@@ -81,7 +81,9 @@ def _write(
     request: ApiRequest, flavor_id: str, change: Callable[[Specs], Specs]
 ) -> None:
     def work(connection: Connection) -> None:
-        flavor = flavor_lookup.get_visible(connection, request, flavor_id)
+        flavor = flavor_lookup.get_visible(
+            connection, request, flavor_id, lock=True
+        )
         changed = {'extra_specs': change(flavor.extra_specs)}
         flavors.update(connection, flavor.id, changed)
 

@@ -1,27 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flavors that a caller may see and use."""
 
+from typing import Final
+
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
 from minova.objects.flavor import Flavor
 
-#: The rule of the flavors that are not public.
-RULE = 'os_compute_api:os-flavor-access'
+#: The rule of the callers that see every flavor that is not public.
+RULE: Final = 'os_compute_api:os-flavor-access'
 
 
-def is_visible(request: ApiRequest, flavor: Flavor) -> bool:
-    """Return whether a flavor is visible to the caller."""
-    return flavor.is_public or request.allows(RULE)
+def find_visible(
+    connection: Connection,
+    request: ApiRequest,
+    flavorid: str,
+    lock: bool = False,
+) -> Flavor | None:
+    """Return a flavor that is visible to the caller, or None.
+
+    It is visible if it is public, if the project of the token has access to
+    it, or if policy shows every flavor to the caller. ``lock`` as for
+    ``flavors.get``.
+    """
+    flavor = flavors.get(connection, flavorid, lock)
+    if flavor is None or flavor.is_public or request.allows(RULE):
+        return flavor
+    project = request.context.project_id
+    if project and flavors.has_access(connection, flavor.id, project):
+        return flavor
+    return None
 
 
 def get_visible(
-    connection: Connection, request: ApiRequest, flavorid: str
+    connection: Connection,
+    request: ApiRequest,
+    flavorid: str,
+    lock: bool = False,
 ) -> Flavor:
     """Return a visible flavor, or raise FlavorNotFound."""
-    flavor = flavors.get(connection, flavorid)
-    if flavor is None or not is_visible(request, flavor):
+    flavor = find_visible(connection, request, flavorid, lock)
+    if flavor is None:
         raise exception.FlavorNotFound(flavor_id=flavorid)
     return flavor
 
@@ -33,7 +54,7 @@ def get_usable(
 
     InvalidInput if there is none: the URL does not name the flavor.
     """
-    flavor = flavors.get(connection, flavorid)
-    if flavor is None or flavor.disabled or not is_visible(request, flavor):
+    flavor = find_visible(connection, request, flavorid)
+    if flavor is None or flavor.disabled:
         raise exception.InvalidInput(f'Flavor {flavorid} could not be found.')
     return flavor

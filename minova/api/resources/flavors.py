@@ -2,8 +2,8 @@
 """Flavors.
 
 A change or deletion of a flavor does not affect existing servers: they keep a
-copy. Flavors that are not public are for administrators; there is no access
-list per project.
+copy. A flavor that is not public is visible to administrators and to the
+projects in its access list (``flavor_access``).
 """
 
 from collections.abc import Callable
@@ -151,20 +151,12 @@ def delete(request: ApiRequest, flavor_id: str) -> None:
     """Delete a flavor."""
 
     def work(connection: Connection) -> None:
-        flavor = flavor_lookup.get_visible(connection, request, flavor_id)
+        flavor = flavor_lookup.get_visible(
+            connection, request, flavor_id, lock=True
+        )
         flavors.delete(connection, flavor.id)
 
     request.database.write(work)
-
-
-def list_access(request: ApiRequest, flavor_id: str) -> Document:
-    """List the projects with access to a private flavor: always none."""
-    flavor = get_flavor(request, flavor_id)
-    if flavor.is_public:
-        raise exception.NotFound(
-            'Access list not available for public flavors.'
-        )
-    return {'flavor_access': []}
 
 
 # -- helpers ----------------------------------------------------------------
@@ -200,18 +192,35 @@ def _list(
 
 def _read_filtered(request: ApiRequest) -> list[Flavor]:
     # There are few flavors, so filters in Python are fast enough.
-    found = request.database.read(flavors.list_all)
+    found, granted = request.database.read(
+        lambda connection: (
+            flavors.list_all(connection),
+            _read_granted(connection, request),
+        )
+    )
     public: bool | None = True
     if request.allows(flavor_lookup.RULE):
         public = request.query.get('is_public', True)
     return [
         flavor
         for flavor in found
-        if public in (None, flavor.is_public)
+        if (
+            public in (None, flavor.is_public)
+            or (public and flavor.id in granted)
+        )
         and not flavor.disabled
         and flavor.memory_mb >= request.query.get('minRam', 0)
         and flavor.root_gb >= request.query.get('minDisk', 0)
     ]
+
+
+def _read_granted(
+    connection: Connection, request: ApiRequest
+) -> frozenset[int]:
+    project = request.context.project_id
+    if not project:
+        return frozenset()
+    return flavors.list_ids_for_project(connection, project)
 
 
 def _sort(request: ApiRequest, found: list[Flavor]) -> list[Flavor]:
@@ -248,5 +257,4 @@ ROUTES: Final = (
         since=55,
     ),
     Route('DELETE', _ONE, delete, f'{_MANAGE}:delete', 202),
-    Route('GET', f'{_ONE}/os-flavor-access', list_access, flavor_lookup.RULE),
 )

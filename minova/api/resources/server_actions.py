@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 import dataclasses
-from typing import Any
 from typing import Final
 
 from minova import exception
@@ -13,6 +12,7 @@ from minova.api.http.routes import Route
 from minova.api.resources import consoles
 from minova.api.resources import migrate_server
 from minova.api.resources import rescue
+from minova.api.schemas import bodies
 from minova.api.schemas import server_actions as schemas
 from minova.api.schemas.bodies import BodySchema
 from minova.api.views import Document
@@ -114,7 +114,7 @@ ACTIONS: Final = {
 
 def run_action(request: ApiRequest, server_id: str) -> Document | None:
     """Run the action that the single key of the body names."""
-    name = _get_action_name(request.body)
+    name = bodies.get_action_name(request.body, ACTIONS)
     action = ACTIONS[name]
     if request.version > action.until:
         raise exception.NotFound(
@@ -127,25 +127,6 @@ def run_action(request: ApiRequest, server_id: str) -> Document | None:
     return action.handler(request, server_id)
 
 
-def _get_action_name(body: Any) -> str:
-    """Return the action's name; InvalidInput for an unknown one."""
-    known = ', '.join(sorted(ACTIONS))
-    if not isinstance(body, dict) or len(body) != 1:
-        raise exception.InvalidInput(
-            'Malformed request body: it must be an object with one key, the '
-            f'action; the actions are {known}.'
-        )
-    (name,) = body
-    if name not in ACTIONS:
-        raise exception.InvalidInput(
-            f'There is no such action: {name[:64]}. The actions are {known}.'
-        )
-    return str(name)
-
-
-#: Any body: the schema depends on the action.
-_ANY_BODY: Final = BodySchema({1: {}})
-
 ROUTES: Final = (
     Route(
         'POST',
@@ -153,6 +134,6 @@ ROUTES: Final = (
         run_action,
         None,  # each action has its own
         202,
-        body=_ANY_BODY,
+        body=bodies.ANY,
     ),
 )

@@ -18,7 +18,6 @@ from minova.api.resources import flavor_lookup
 from minova.api.schemas import patterns
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
-from minova.db.queries import flavors
 from minova.db.queries import paging
 from minova.db.queries import server_queries
 
@@ -197,8 +196,10 @@ def _parse_flavor(request: ApiRequest, found: Filters) -> bool:
     if 'flavor' not in found:
         return True
     flavorid = found['flavor']
-    flavor = request.database.read(lambda c: flavors.get(c, flavorid))
-    if flavor is None or not flavor_lookup.is_visible(request, flavor):
+    flavor = request.database.read(
+        lambda c: flavor_lookup.find_visible(c, request, flavorid)
+    )
+    if flavor is None:
         return False
     found['flavor'] = flavor.id
     return True

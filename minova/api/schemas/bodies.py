@@ -5,6 +5,7 @@ An invalid body is refused with a text that names the field and the valid
 values. The text never quotes the value: it may be a password.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import ipaddress
@@ -118,6 +119,26 @@ class BodySchema:
             if name in schema.get('properties', {}):
                 return since
         return None
+
+
+#: Any body: the schema depends on the action that the body names.
+ANY: Final = BodySchema({1: {}})
+
+
+def get_action_name(body: Any, actions: Collection[str]) -> str:
+    """Return the single key of a body; InvalidInput for an unknown action."""
+    known = ', '.join(sorted(actions))
+    if not isinstance(body, dict) or len(body) != 1:
+        raise exception.InvalidInput(
+            'Malformed request body: it must be an object with one key, the '
+            f'action; the actions are {known}.'
+        )
+    (name,) = body
+    if name not in actions:
+        raise exception.InvalidInput(
+            f'There is no such action: {name[:64]}. The actions are {known}.'
+        )
+    return str(name)
 
 
 def describe_path(path: list[str]) -> str:

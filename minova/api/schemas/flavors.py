@@ -63,6 +63,21 @@ UPDATE: Final = BodySchema(
     }
 )
 
+
+def _change_access(action: str) -> BodySchema:
+    tenant = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+    return BodySchema(
+        {
+            1: single_field(
+                action, object_schema({'tenant': tenant}, ['tenant'])
+            )
+        }
+    )
+
+
+ADD_ACCESS: Final = _change_access('addTenantAccess')
+REMOVE_ACCESS: Final = _change_access('removeTenantAccess')
+
 _SPECS: Final[Json] = {
     'type': 'object',
     'patternProperties': {

@@ -257,13 +257,168 @@ class ManageTest(FlavorsTestCase):
         self.assertEqual(512, shown['flavor']['ram'])
         self.assertEqual([], self.ids(self.user, '?flavor=small'))
 
-    def test_access(self):
-        self.create(id='open')
-        self.create(id='y', name='y', **{'os-flavor-access:is_public': False})
-        reply = self.admin.get('/flavors/y/os-flavor-access')
+
+class AccessTest(FlavorsTestCase):
+    """Flavors that are not public, and the projects that may use them."""
+
+    project = base.USER.partition(':')[2]
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor('open')
+        self.make_flavor('mine', **{'os-flavor-access:is_public': False})
+
+    def change(self, action, client=None, flavor='mine', project=None):
+        return (client or self.admin).post(
+            f'/flavors/{flavor}/action',
+            {action: {'tenant': project or self.project}},
+        )
+
+    def projects(self, flavor='mine'):
+        reply = self.admin.get(f'/flavors/{flavor}/os-flavor-access')
+        self.assertEqual(200, reply.status, reply.body)
+        for one in reply.body['flavor_access']:
+            self.assertEqual(flavor, one['flavor_id'])
+        return [one['tenant_id'] for one in reply.body['flavor_access']]
+
+    def test_add_and_remove(self):
+        self.assertEqual([], self.projects())
+        reply = self.change('addTenantAccess')
+        self.assertEqual(200, reply.status, reply.body)
+        both = [{'flavor_id': 'mine', 'tenant_id': self.project}]
+        self.assertEqual({'flavor_access': both}, reply.body)
+        reply = self.change('addTenantAccess', project='0')
+        both.insert(0, {'flavor_id': 'mine', 'tenant_id': '0'})
+        self.assertEqual({'flavor_access': both}, reply.body)
+        self.assertEqual(['0', self.project], self.projects())
+        reply = self.change('removeTenantAccess', project='0')
+        self.assertEqual(200, reply.status, reply.body)
+        self.assertEqual({'flavor_access': both[1:]}, reply.body)
+        self.assertEqual([self.project], self.projects())
+
+    def test_projects_with_access_see_the_flavor(self):
+        self.assertEqual(['open'], self.flavors())
+        self.assertEqual(404, self.user.get('/flavors/mine').status)
+        self.change('addTenantAccess')
+        for query in ('', '?is_public=true', '?is_public=none'):
+            self.assertEqual(['mine', 'open'], self.flavors(query=query))
+            self.assertEqual(['open'], self.flavors(self.other, query))
+        detail = self.flavors(path='/flavors/detail')
+        self.assertEqual(['mine', 'open'], detail)
+        for path in ('/flavors/mine', '/flavors/mine/os-extra_specs'):
+            self.assertEqual(200, self.user.get(path).status)
+            reply = self.other.get(path)
+            self.assert_refused(404, 'Flavor mine could not be found.', reply)
+        self.change('removeTenantAccess')
+        self.assertEqual(['open'], self.flavors())
+        self.assertEqual(404, self.user.get('/flavors/mine').status)
+
+    def test_administrators_list(self):
+        own = base.ADMIN.partition(':')[2]
+        for query, found in (
+            ('', ['open']),
+            ('?is_public=true', ['open']),
+            ('?is_public=false', ['mine']),
+            ('?is_public=none', ['mine', 'open']),
+        ):
+            self.assertEqual(found, self.flavors(self.admin, query), query)
+        # The flavors that the own project may use are in the default list.
+        self.change('addTenantAccess', project=own)
+        for query, found in (
+            ('', ['mine', 'open']),
+            ('?is_public=true', ['mine', 'open']),
+            ('?is_public=false', ['mine']),
+        ):
+            self.assertEqual(found, self.flavors(self.admin, query), query)
+
+    def test_servers_need_access(self):
+        def create(client):
+            server = self.server(flavorRef='mine')
+            return client.post('/servers', {'server': server})
+
+        reply = create(self.user)
+        self.assert_refused(400, 'Flavor mine could not be found.', reply)
+        self.change('addTenantAccess')
+        self.assertEqual(202, create(self.user).status)
+        reply = create(self.other)
+        self.assert_refused(400, 'Flavor mine could not be found.', reply)
+        self.change('removeTenantAccess')
+        reply = create(self.user)
+        self.assert_refused(400, 'Flavor mine could not be found.', reply)
+
+    def test_refused_changes(self):
+        reply = self.change('removeTenantAccess')
+        self.assert_refused(
+            404,
+            f'Flavor access not found for mine / {self.project} combination.',
+            reply,
+        )
+        self.change('addTenantAccess')
+        reply = self.change('addTenantAccess')
+        self.assert_refused(
+            409,
+            'Flavor access already exists for flavor mine and project '
+            f'{self.project} combination.',
+            reply,
+        )
+        self.assertEqual([self.project], self.projects())
+        for action in ('addTenantAccess', 'removeTenantAccess'):
+            reply = self.change(action, flavor='none')
+            self.assert_refused(404, 'Flavor none could not be found.', reply)
+
+    def test_public_flavors(self):
+        for flavor, text in (
+            ('open', 'Access list not available for public flavors.'),
+            ('none', 'Flavor none could not be found.'),
+        ):
+            reply = self.admin.get(f'/flavors/{flavor}/os-flavor-access')
+            self.assert_refused(404, text, reply)
+        reply = self.change(
+            'addTenantAccess', self.admin.at_version('2.7'), flavor='open'
+        )
+        self.assert_refused(
+            409, 'Can not add access to a public flavor.', reply
+        )
+        reply = self.change(
+            'addTenantAccess', self.admin.at_version('2.6'), flavor='open'
+        )
+        self.assertEqual(200, reply.status, reply.body)
+        reply = self.change(
+            'removeTenantAccess', self.admin.at_version('2.7'), flavor='open'
+        )
         self.assertEqual({'flavor_access': []}, reply.body)
-        reply = self.admin.get('/flavors/open/os-flavor-access')
-        self.assert_refused(404, 'not available for public flavors', reply)
+
+    def test_for_administrators(self):
+        for action, rule in (
+            ('addTenantAccess', 'add_tenant_access'),
+            ('removeTenantAccess', 'remove_tenant_access'),
+        ):
+            reply = self.change(action, self.user)
+            self.assert_refused(403, f'os-flavor-access:{rule}', reply)
+        reply = self.user.get('/flavors/mine/os-flavor-access')
+        self.assert_refused(403, 'os_compute_api:os-flavor-access', reply)
+
+    def test_invalid_bodies(self):
+        for body, text in (
+            ({}, 'one key, the action'),
+            ({'x': {}}, 'There is no such action: x'),
+            ({'addTenantAccess': None}, 'addTenantAccess: must be'),
+            ({'addTenantAccess': {}}, 'addTenantAccess: lacks tenant'),
+            ({'addTenantAccess': {'tenant': ''}}, 'addTenantAccess.tenant'),
+            ({'addTenantAccess': {'tenant': 7}}, 'addTenantAccess.tenant'),
+            ({'addTenantAccess': {'tenant': 'x' * 256}}, 'longer than 255'),
+            ({'removeTenantAccess': {'tenant': '1', 'x': 1}}, "no field 'x'"),
+        ):
+            reply = self.admin.post('/flavors/mine/action', body)
+            self.assert_refused(400, text, reply)
+
+    def test_deleted_flavor_loses_its_list(self):
+        self.change('addTenantAccess')
+        self.admin.delete('/flavors/mine')
+        rows = self.cloud.database.read(
+            lambda c: c.execute(tables.flavor_projects.select()).all()
+        )
+        self.assertEqual([], rows)
 
 
 class ExtraSpecsTest(FlavorsTestCase):

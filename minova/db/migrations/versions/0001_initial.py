@@ -752,6 +752,22 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        'flavor_projects',
+        sa.Column(
+            'flavor_id', sa.Integer(), autoincrement=False, nullable=False
+        ),
+        sa.Column('project_id', sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'flavor_id', 'project_id', name=op.f('pk_flavor_projects')
+        ),
+    )
+    op.create_index(
+        op.f('ix_flavor_projects_project_id'),
+        'flavor_projects',
+        ['project_id'],
+        unique=False,
+    )
+    op.create_table(
         'flavors',
         sa.Column('id', sa.Integer(), nullable=False),
         sa.Column('flavorid', sa.String(length=255), nullable=False),
