@@ -23,12 +23,14 @@ _CACHE_SECONDS: Final = 5.0
 _CACHE_MAX_ENTRIES: Final = 10000
 
 ADMIN: Final = 'rule:admin_api'
+MANAGER: Final = 'rule:project_manager_or_admin'
 ADMIN_OR_OWNER: Final = 'rule:admin_or_owner'
 ADMIN_OR_USER: Final = 'rule:admin_or_user'
 
 #: The callers that a default allows, for the error text.
 _AUDIENCES: Final = {
     ADMIN: 'administrators',
+    MANAGER: 'managers of the project and administrators',
     ADMIN_OR_OWNER: 'members of the project and administrators',
     ADMIN_OR_USER: 'the owning user and administrators',
 }
@@ -40,6 +42,16 @@ _BASE: Final = (
         'An administrator, who sees the instances of all projects.',
     ),
     ('admin_api', 'is_admin:True', 'The default of administrative requests.'),
+    (
+        'project_manager_api',
+        'role:manager and project_id:%(project_id)s',
+        'A manager of the owning project.',
+    ),
+    (
+        'project_manager_or_admin',
+        'is_admin:True or rule:project_manager_api',
+        'The default of requests by managers of the owning project.',
+    ),
     (
         'admin_or_owner',
         'is_admin:True or project_id:%(project_id)s',
@@ -86,9 +98,9 @@ _RULES: Final = (
     (f'{_SERVERS}:resize', ADMIN_OR_OWNER, 'Resize a server', f'{_ACTION} (resize)'),
     (f'{_SERVERS}:confirm_resize', ADMIN_OR_OWNER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
     (f'{_SERVERS}:revert_resize', ADMIN_OR_OWNER, 'Revert a resize', f'{_ACTION} (revertResize)'),
-    ('os_compute_api:os-migrate-server:migrate', ADMIN, 'Cold migrate a server', f'{_ACTION} (migrate)'),
+    ('os_compute_api:os-migrate-server:migrate', MANAGER, 'Cold migrate a server', f'{_ACTION} (migrate)'),
     ('os_compute_api:os-migrate-server:migrate:host', ADMIN, 'Cold migrate a server to a requested host', f'{_ACTION} (migrate)'),
-    ('os_compute_api:os-migrate-server:migrate_live', ADMIN, 'Live migrate a server', f'{_ACTION} (os-migrateLive)'),
+    ('os_compute_api:os-migrate-server:migrate_live', MANAGER, 'Live migrate a server', f'{_ACTION} (os-migrateLive)'),
     ('os_compute_api:os-migrate-server:migrate_live:host', ADMIN, 'Live migrate a server to a requested host', f'{_ACTION} (os-migrateLive)'),
     ('os_compute_api:os-console-output', ADMIN_OR_OWNER, 'Read the console output of a server', f'{_ACTION} (os-getConsoleOutput)'),
     ('os_compute_api:os-remote-consoles', ADMIN_OR_OWNER, 'Get the URL of the console of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
@@ -111,11 +123,14 @@ _RULES: Final = (
     ('os_compute_api:os-instance-actions:show', ADMIN_OR_OWNER, 'Show an action of a server', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events', ADMIN, 'See the events of an action before 2.51, and from then on their tracebacks and hosts', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events:details', ADMIN, 'See details of the events of an action', f'GET {_ID}/os-instance-actions/{{request_id}}'),
-    (f'{_SERVERS}:migrations:index', ADMIN, 'List the live migrations of a server in progress', f'GET {_ID}/migrations'),
+    (f'{_SERVERS}:migrations:index', MANAGER, 'List the live migrations of a server in progress', f'GET {_ID}/migrations'),
+    (f'{_SERVERS}:migrations:index:host', ADMIN, 'See the hosts of these live migrations', f'GET {_ID}/migrations'),
     (f'{_SERVERS}:migrations:show', ADMIN, 'Show a live migration in progress', f'GET {_ID}/migrations/{{migration_id}}'),
-    (f'{_SERVERS}:migrations:force_complete', ADMIN, 'Force a live migration to complete', f'POST {_ID}/migrations/{{migration_id}}/action (force_complete)'),
-    (f'{_SERVERS}:migrations:delete', ADMIN, 'Abort a live migration', f'DELETE {_ID}/migrations/{{migration_id}}'),
-    ('os_compute_api:os-migrations:index', ADMIN, 'List migrations', 'GET /os-migrations'),
+    (f'{_SERVERS}:migrations:force_complete', MANAGER, 'Force a live migration to complete', f'POST {_ID}/migrations/{{migration_id}}/action (force_complete)'),
+    (f'{_SERVERS}:migrations:delete', MANAGER, 'Abort a live migration', f'DELETE {_ID}/migrations/{{migration_id}}'),
+    ('os_compute_api:os-migrations:index', MANAGER, 'List the migrations of the servers of the own project', 'GET /os-migrations'),
+    ('os_compute_api:os-migrations:index:all_projects', ADMIN, 'List the migrations of the servers of all projects', 'GET /os-migrations'),
+    ('os_compute_api:os-migrations:index:host', ADMIN, 'See the hosts of migrations, and filter by host', 'GET /os-migrations'),
     ('os_compute_api:flavors', ADMIN_OR_OWNER, 'List and show flavors', 'GET /flavors', 'GET /flavors/detail', 'GET /flavors/{flavor_id}'),
     ('os_compute_api:os-flavor-manage:create', ADMIN, 'Create a flavor', 'POST /flavors'),
     ('os_compute_api:os-flavor-manage:update', ADMIN, 'Describe a flavor', 'PUT /flavors/{flavor_id}'),

@@ -24,7 +24,12 @@ from minova.identity import atomic_files
 #: that memory.
 _SCRYPT_COST = {'n': 2**12, 'r': 8, 'p': 1}
 #: The implied roles of a role, as in Keystone.
-_IMPLIED_ROLES = {'admin': ('member', 'reader'), 'member': ('reader',)}
+_IMPLIED_ROLES = {
+    'admin': ('manager', 'member', 'reader'),
+    'manager': ('member', 'reader'),
+    'member': ('reader',),
+}
+_ROLES = ('admin', 'manager', 'member', 'reader')
 _PASSWORD_FILE = 'admin-password'  # noqa: S105
 
 
@@ -164,7 +169,7 @@ def new_id() -> str:
 
 def _initial_document() -> tuple[dict[str, object], dict[str, str]]:
     """Return the document of a new directory, and its users' passwords."""
-    roles = {name: new_id() for name in ('admin', 'member', 'reader')}
+    roles = {name: new_id() for name in _ROLES}
     projects = {name: new_id() for name in ('admin', 'demo')}
     users = {name: new_id() for name in ('admin', 'demo')}
     passwords = {name: secrets.token_urlsafe(18) for name in users}

@@ -31,6 +31,12 @@ Endpoint = tuple[str, str]
 PUBLIC: Final = frozenset({('GET', '/'), ('GET', '/v2.1'), ('GET', '/v2.1/')})
 _TOKEN: Final = re.compile('([^:]{1,255}):([^:]{1,255})')
 
+#: The roles of a user of ``noauth2`` beside member and reader.
+_ROLES_WITHOUT_AUTH: Final = {
+    'admin': ('admin', 'manager'),
+    'manager': ('manager',),
+}
+
 
 class Strategy(Protocol):
     """Authenticates the caller of a request."""
@@ -65,20 +71,17 @@ class NoAuth:
     """Accepts every token of the form USER:PROJECT."""
 
     def authenticate(self, req: falcon.Request) -> Creds | None:
-        """Return the user of the token; ``admin`` is an administrator."""
+        """Return the user of the token, whose name gives the roles."""
         match = _TOKEN.fullmatch(req.get_header('X-Auth-Token') or '')
         if match is None:
             return None
         user, project = match[1], match[2]
-        roles = ['member', 'reader']
-        if user == 'admin':
-            roles.insert(0, 'admin')
         return {
             'user_id': user,
             'user_name': user,
             'project_id': project,
             'project_name': project,
-            'roles': roles,
+            'roles': [*_ROLES_WITHOUT_AUTH.get(user, ()), 'member', 'reader'],
         }
 
 

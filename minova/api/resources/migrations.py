@@ -44,17 +44,29 @@ _LIST: Final = queries.QuerySchema(
     },
     strict_since=59,
 )
+_LIST_RULE: Final = 'os_compute_api:os-migrations:index'
+_RULE: Final = 'os_compute_api:servers:migrations'
+#: The filters that tell where a server is.
+_HOST_FILTERS: Final = frozenset({'host', 'source_compute'})
 
 
 def index(request: ApiRequest) -> Document:
-    """List migrations, newest first."""
+    """List migrations, newest first: of the own project, or of all."""
+    shows_hosts = request.allows(f'{_LIST_RULE}:host')
+    if not shows_hosts and _HOST_FILTERS & set(request.query):
+        request.require(f'{_LIST_RULE}:host')
+    scope = _get_scope(request)
     size = pagination.get_page_size(request)
     # No migration is ever hidden.
     if request.query.get('hidden') or size == 0:
         return {'migrations': []}
     found = request.database.read(
         lambda connection: api_history.list_migrations(
-            connection, request.query, size + 1, request.query.get('marker')
+            connection,
+            request.query,
+            size + 1,
+            request.query.get('marker'),
+            scope,
         )
     )
     page, links = pagination.paginate(
@@ -62,7 +74,9 @@ def index(request: ApiRequest) -> Document:
     )
     result: Document = {
         'migrations': [
-            views.list_entry(migration, request.version, request.links)
+            views.list_entry(
+                migration, request.version, request.links, shows_hosts
+            )
             for migration in page
         ]
     }
@@ -71,9 +85,22 @@ def index(request: ApiRequest) -> Document:
     return result
 
 
+def _get_scope(request: ApiRequest) -> str | None:
+    """Return the project whose servers' migrations are visible, or None."""
+    rule = f'{_LIST_RULE}:all_projects'
+    if request.allows(rule):
+        return None
+    if request.query.get('project_id', request.project) != request.project:
+        request.require(rule)
+    return request.project
+
+
 def list_for_server(request: ApiRequest, server_id: str) -> Document:
     """List the live migrations of a server that are in progress."""
-    request.get_server(server_id)
+    row = request.get_server(server_id)
+    shows_hosts = request.allows(
+        f'{_RULE}:index:host', row.project_id, row.user_id
+    )
     found = request.database.read(
         lambda connection: api_history.list_live_migrations(
             connection, server_id
@@ -81,7 +108,7 @@ def list_for_server(request: ApiRequest, server_id: str) -> Document:
     )
     return {
         'migrations': [
-            views.in_progress(migration, request.version)
+            views.in_progress(migration, request.version, shows_hosts)
             for migration in found
         ]
     }
@@ -103,7 +130,11 @@ def show(request: ApiRequest, server_id: str, migration_id: str) -> Document:
             f'Live migration {migration_id} for server {server_id} is not in '
             'progress.'
         )
-    return {'migration': views.in_progress(migration, request.version)}
+    return {
+        'migration': views.in_progress(
+            migration, request.version, shows_hosts=True
+        )
+    }
 
 
 def abort(request: ApiRequest, server_id: str, migration_id: str) -> None:
@@ -162,17 +193,10 @@ def _find(
     return found
 
 
-_RULE: Final = 'os_compute_api:servers:migrations'
 _ALL: Final = '/servers/{server_id}/migrations'
 _ONE: Final = f'{_ALL}/{{migration_id}}'
 ROUTES: Final = (
-    Route(
-        'GET',
-        '/os-migrations',
-        index,
-        'os_compute_api:os-migrations:index',
-        query=_LIST,
-    ),
+    Route('GET', '/os-migrations', index, _LIST_RULE, query=_LIST),
     Route('GET', _ALL, list_for_server, f'{_RULE}:index', since=23),
     Route('GET', _ONE, show, f'{_RULE}:show', since=23),
     Route(

@@ -8,9 +8,11 @@ from minova.api.views.links import Links
 from minova.objects.migration import Migration
 
 
-def list_entry(migration: Migration, version: int, links: Links) -> Document:
+def list_entry(
+    migration: Migration, version: int, links: Links, shows_hosts: bool
+) -> Document:
     """Return a migration for the list of all migrations."""
-    result = _common(migration, version) | {
+    result = _common(migration, version, shows_hosts) | {
         'instance_uuid': migration.instance_uuid,
         'old_instance_type_id': migration.old_flavor.id,
         'new_instance_type_id': migration.new_flavor.id,
@@ -28,9 +30,11 @@ def list_entry(migration: Migration, version: int, links: Links) -> Document:
     return result
 
 
-def in_progress(migration: Migration, version: int) -> Document:
+def in_progress(
+    migration: Migration, version: int, shows_hosts: bool
+) -> Document:
     """Return a live migration in progress."""
-    return _common(migration, version) | {
+    return _common(migration, version, shows_hosts) | {
         'server_uuid': migration.instance_uuid,
         'memory_total_bytes': migration.memory_total,
         'memory_processed_bytes': migration.memory_processed,
@@ -41,15 +45,18 @@ def in_progress(migration: Migration, version: int) -> Document:
     }
 
 
-def _common(migration: Migration, version: int) -> Document:
-    result = {
-        'id': migration.id,
-        'status': migration.status,
+def _common(migration: Migration, version: int, shows_hosts: bool) -> Document:
+    hosts = {
         'source_compute': migration.source_host,
         'source_node': migration.source_node,
         'dest_compute': migration.dest_host,
         'dest_node': migration.dest_node,
         'dest_host': migration.dest_ip,
+    }
+    result: Document = {
+        'id': migration.id,
+        'status': migration.status,
+        **(hosts if shows_hosts else dict.fromkeys(hosts)),
         'created_at': times.strtime(migration.created_at),
         'updated_at': times.strtime(migration.updated_at),
     }

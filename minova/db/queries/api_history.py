@@ -18,6 +18,7 @@ from minova.objects.migration import Migration
 from minova.objects.operation import Operation
 from minova.objects.operation import Step
 
+_i = tables.instances
 _m = tables.migrations
 _o = tables.operations
 _s = tables.steps
@@ -40,16 +41,23 @@ def list_migrations(
     filters: Mapping[str, str | datetime.datetime],
     limit: int,
     marker: str | None = None,
+    project_id: str | None = None,
 ) -> list[Migration]:
     """Return the migrations that match all filters, newest first.
 
-    Raises InvalidInput for an unknown ``marker``, the uuid of a migration.
+    ``project_id`` hides those of servers of other projects; the filter of
+    that name is about the requester. Raises InvalidInput for an unknown
+    ``marker``, the uuid of a migration.
     """
     keys = (
         paging.SortKey(_m.c.created_at, descending=True),
         paging.SortKey(_m.c.id, descending=True),
     )
-    conditions = [
+    visible: list[types.Condition] = []
+    if project_id is not None:
+        own = sa.select(_i.c.uuid).where(_i.c.project_id == project_id)
+        visible = [_m.c.instance_uuid.in_(own)]
+    conditions = visible + [
         column == filters[name]
         for name, column in _MIGRATION_FILTERS.items()
         if name in filters
@@ -61,7 +69,9 @@ def list_migrations(
             sa.or_(_m.c.source_host == host, _m.c.dest_host == host)
         )
     if marker is not None:
-        after = paging.after_marker(connection, keys, _m.c.uuid == marker)
+        after = paging.after_marker(
+            connection, keys, *visible, _m.c.uuid == marker
+        )
         if after is None:
             raise exception.InvalidInput(f'Marker {marker} not found.')
         conditions.append(after)

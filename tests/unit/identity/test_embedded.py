@@ -28,7 +28,7 @@ class FirstStartTest(base.TestCase):
             {'admin', 'demo'}, {one.name for one in known.users.values()}
         )
         self.assertEqual(
-            {'admin', 'member', 'reader'},
+            {'admin', 'manager', 'member', 'reader'},
             {one.name for one in known.roles.values()},
         )
 
@@ -249,7 +249,9 @@ class TokenTest(StoreTestCase):
                 self.admin.id, self.project(project).id
             )
             token = self.store.validate_token(text)
-            self.assertEqual(('admin', 'member', 'reader'), token.roles)
+            self.assertEqual(
+                ('admin', 'manager', 'member', 'reader'), token.roles
+            )
             self.assertTrue(token.is_admin)
 
     def test_unscoped(self):

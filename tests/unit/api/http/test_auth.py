@@ -58,7 +58,8 @@ class NoneTest(AuthTestCase):
         client = self.client()
         for token, roles, admin in (
             ('u:p', ['member', 'reader'], False),
-            ('admin:p', ['admin', 'member', 'reader'], True),
+            ('manager:p', ['manager', 'member', 'reader'], False),
+            ('admin:p', ['admin', 'manager', 'member', 'reader'], True),
         ):
             client.simulate_get('/v2.1/x', headers={'X-Auth-Token': token})
             caller = self.callers[-1]
