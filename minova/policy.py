@@ -122,7 +122,7 @@ _RULES: Final = (
     ('os_compute_api:os-instance-actions:list', ADMIN_OR_OWNER, 'List the actions of a server', f'GET {_ID}/os-instance-actions'),
     ('os_compute_api:os-instance-actions:show', ADMIN_OR_OWNER, 'Show an action of a server', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     ('os_compute_api:os-instance-actions:events', ADMIN, 'See the events of an action before 2.51, and from then on their tracebacks and hosts', f'GET {_ID}/os-instance-actions/{{request_id}}'),
-    ('os_compute_api:os-instance-actions:events:details', ADMIN, 'See details of the events of an action', f'GET {_ID}/os-instance-actions/{{request_id}}'),
+    ('os_compute_api:os-instance-actions:events:details', ADMIN, 'See the reason of a failed action, and from 2.84 the details of its events', f'GET {_ID}/os-instance-actions', f'GET {_ID}/os-instance-actions/{{request_id}}'),
     (f'{_SERVERS}:migrations:index', MANAGER, 'List the live migrations of a server in progress', f'GET {_ID}/migrations'),
     (f'{_SERVERS}:migrations:index:host', ADMIN, 'See the hosts of these live migrations', f'GET {_ID}/migrations'),
     (f'{_SERVERS}:migrations:show', ADMIN, 'Show a live migration in progress', f'GET {_ID}/migrations/{{migration_id}}'),

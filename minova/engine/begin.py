@@ -300,7 +300,7 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
             owner,
             events.event_type(event, events.ERROR),
             payload.instance_payload(uow.instance)
-            | payload.fault_payload(error, error.status),
+            | payload.fault_payload(error),
         )
     operations.close_open_steps(
         uow.connection, owner.id, records.PREEMPTED, uow.now

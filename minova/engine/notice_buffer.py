@@ -109,9 +109,7 @@ class NoticeBuffer:
     def emit_error(self, event: str, error: exception.MinovaException) -> None:
         """Emit the error that ends a span."""
         self._remove_open_event(event)
-        self._emit_phase(
-            event, events.ERROR, payload.fault_payload(error, error.status)
-        )
+        self._emit_phase(event, events.ERROR, payload.fault_payload(error))
 
     def open_events(self) -> list[str]:
         """Return the spans that the operation has started and not ended."""

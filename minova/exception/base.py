@@ -14,6 +14,9 @@ class MinovaException(Exception):
 
     msg_fmt: ClassVar[str] = 'An unknown error occurred.'
     status: ClassVar[int] = 500
+    #: The code of the fault of an instance whose operation failed with it, if
+    #: it is not the status with which the API refuses a request.
+    fault_status: ClassVar[int | None] = None
     #: The name of the base class as which it crosses RPC: the cause of an
     #: outage is a matter of the service that sees it. None: its own class.
     wire_class: ClassVar[str | None] = None
@@ -22,6 +25,11 @@ class MinovaException(Exception):
         self.kwargs = kwargs
         self.message = message
         super().__init__(message)
+
+    @property
+    def fault_code(self) -> int:
+        """The code in the fault of an instance and in an ``.error``."""
+        return self.fault_status or self.status
 
     def __str__(self) -> str:
         if self.message is not None:

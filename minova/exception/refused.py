@@ -15,6 +15,7 @@ class InvalidInput(Refused):
 class NoValidHost(Refused):
     """No host can take the instance."""
 
+    fault_status = 500
     msg_fmt = 'No valid host was found. %(reason)s'
 
 

@@ -74,6 +74,9 @@ class BaseStep(Generic[ArgsT, ResultT]):
     method: ClassVar[str]
     #: The version of the interface of its service that added the method.
     since: ClassVar[str] = '1.0'
+    #: The method whose name Nova shows for the event of the step, if it is
+    #: another one.
+    event_method: ClassVar[str | None] = None
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Write that ``step``, one of this class, is undone."""

@@ -45,6 +45,7 @@ class BuildInstances(ConductorStep[SelectHostArgs, HostSelected]):
     """Select a host and claim its resources."""
 
     method = 'build_instances'
+    event_method = 'schedule_and_build_instances'
 
     def run(
         self,
@@ -103,6 +104,7 @@ class BuildAndRunInstance(ComputeStep[NoArgs, GuestBuilt]):
     """Create the disks and the guest, and start it."""
 
     method = 'build_and_run_instance'
+    event_method = '_do_build_and_run_instance'
     undo = UnbuildInstance
     fail_at_deadline = True
 

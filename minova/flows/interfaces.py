@@ -31,6 +31,18 @@ COMPUTE: Final = compute.INTERFACE.with_steps(_methods(ComputeStep))
 CONDUCTOR: Final = conductor.INTERFACE.with_steps(_methods(ConductorStep))
 
 
+def get_event_name(kind: str, topic: str, method: str) -> str:
+    """Return the name of a step as an event of an instance action.
+
+    ``kind`` is the kind of its operation. The name is Nova's where Nova has
+    the step, such as ``compute__do_build_and_run_instance``.
+    """
+    for step in flows.FLOWS[kind].steps:
+        if step.method == method and step.event_method is not None:
+            method = step.event_method
+    return f'{topic}_{method}'
+
+
 def step_client(bus: buses.Bus) -> StepClient:
     """Return a client for the steps of all services."""
     return StepClient(bus, (COMPUTE, CONDUCTOR))

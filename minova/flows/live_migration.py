@@ -67,6 +67,7 @@ class MigrateServer(ConductorStep[NoArgs, HostSelected]):
     """Find a destination that can receive the guest."""
 
     method = 'migrate_server'
+    event_method = 'live_migrate_instance'
     needs_precheck = True
 
     def precheck(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import datetime
 from typing import TypeAlias
 
+from minova import exception
 from minova.conf import CONF
 from minova.objects.instance import Instance
 
@@ -100,13 +101,13 @@ def exists_payload(instance: Instance, now: datetime.datetime) -> Payload:
     }
 
 
-def fault_payload(error: Exception, code: int) -> Payload:
+def fault_payload(error: exception.MinovaException) -> Payload:
     """Return the keys that an ``.error`` has in addition."""
     text = str(error)
     return {
         'exception': f'{type(error).__name__}: {text}',
         'message': text,
-        'code': code,
+        'code': error.fault_code,
     }
 
 

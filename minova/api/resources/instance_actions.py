@@ -12,6 +12,7 @@ from minova.api.schemas.queries import Param
 from minova.api.views import Document
 from minova.api.views import instance_actions as views
 from minova.api.views.links import Link
+from minova.api.views.servers import ServerRow
 from minova.db.queries import api_history
 
 _RULE: Final = 'os_compute_api:os-instance-actions'
@@ -29,7 +30,7 @@ _LIST: Final = queries.QuerySchema(
 
 def index(request: ApiRequest, server_id: str) -> Document:
     """List the actions of a server, newest first."""
-    request.get_server(server_id, deleted=request.version >= 21)
+    row = request.get_server(server_id, deleted=request.version >= 21)
     period = {
         name: request.query[name] for name in _PERIOD if name in request.query
     }
@@ -51,11 +52,10 @@ def index(request: ApiRequest, server_id: str) -> Document:
             request, path, found, lambda o: o.request_id
         )
         found = list(page)
-    admin = bool(request.context.is_admin)
+    visible = _get_visible(request, row)
     result: Document = {
         'instanceActions': [
-            views.action(operation, request.version, admin)
-            for operation in found
+            views.action(operation, visible) for operation in found
         ]
     }
     if links:
@@ -76,18 +76,24 @@ def show(request: ApiRequest, server_id: str, request_id: str) -> Document:
             request_id=request_id, instance_id=server_id
         )
     operation, steps = found
-    owner = (row.project_id, row.user_id)
-    full = request.allows(f'{_RULE}:events', *owner)
-    more = request.allows(f'{_RULE}:events:details', *owner)
-    result = views.action(
-        operation, request.version, bool(request.context.is_admin)
-    )
-    if full or request.version >= 51:
+    visible = _get_visible(request, row)
+    result = views.action(operation, visible)
+    if visible.hosts or request.version >= 51:
         result['events'] = [
-            views.event(step, request.version, row.project_id, full, more)
-            for step in reversed(steps)
+            views.event(operation, step, visible) for step in reversed(steps)
         ]
     return {'instanceAction': result}
+
+
+def _get_visible(request: ApiRequest, row: ServerRow) -> views.Visible:
+    owner = (row.project_id, row.user_id)
+    return views.Visible(
+        version=request.version,
+        project_id=row.project_id,
+        hosts=request.allows(f'{_RULE}:events', *owner),
+        reasons=request.allows(f'{_RULE}:events:details', *owner),
+        is_admin=bool(request.context.is_admin),
+    )
 
 
 _ALL: Final = '/servers/{server_id}/os-instance-actions'

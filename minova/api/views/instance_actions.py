@@ -2,6 +2,7 @@
 """Operations and steps, as the actions and events of the API."""
 
 from collections.abc import Mapping
+import dataclasses
 from typing import Final
 
 from minova import states
@@ -9,6 +10,7 @@ from minova.api.views import Document
 from minova.api.views import servers
 from minova.api.views import times
 from minova.exception import serialization
+from minova.flows import interfaces
 from minova.objects import operation as records
 
 #: The states of a failed step or operation.
@@ -17,9 +19,27 @@ _FAILED_STATES: Final = frozenset(
 )
 
 
-def action(
-    operation: records.Operation, version: int, is_admin: bool
-) -> Document:
+#: The message of a failed action for a caller who may not see the reason.
+_FAILURE: Final = 'Error'
+
+
+@dataclasses.dataclass(frozen=True)
+class Visible:
+    """The parts that the caller may see of the actions of a server.
+
+    ``hosts`` includes the tracebacks of events. ``reasons`` are the texts of
+    errors, in the details of an event and in the message of an action.
+    ``project_id`` is the owner of the server.
+    """
+
+    version: int
+    project_id: str
+    hosts: bool
+    reasons: bool
+    is_admin: bool
+
+
+def action(operation: records.Operation, visible: Visible) -> Document:
     """Return an action without its events."""
     result: Document = {
         'action': states.TABLE[operation.kind].action_name,
@@ -28,38 +48,32 @@ def action(
         'user_id': operation.user_id or '',
         'project_id': operation.project_id or '',
         'start_time': times.strtime(operation.started_at),
-        'message': _error_message(operation.error, is_admin),
+        'message': _message(operation, visible),
     }
-    if version >= 58:
+    if visible.version >= 58:
         result['updated_at'] = times.strtime(operation.updated_at)
     return result
 
 
 def event(
-    step: records.Step,
-    version: int,
-    project_id: str,
-    with_host: bool,
-    with_details: bool,
+    operation: records.Operation, step: records.Step, visible: Visible
 ) -> Document:
-    """Return an event.
-
-    ``with_host`` adds the traceback and the host, ``with_details`` the
-    details. The traceback is the class and text of the error.
-    """
+    """Return an event; its traceback is the class and text of the error."""
     result: Document = {
-        'event': f'{step.topic}_{step.method}',
+        'event': interfaces.get_event_name(
+            operation.kind, step.topic, step.method
+        ),
         'start_time': times.strtime(step.started_at or step.created_at),
         'finish_time': times.strtime(step.finished_at),
         'result': _result_word(step),
-        'traceback': _traceback(step.error) if with_host else None,
+        'traceback': _traceback(step.error) if visible.hosts else None,
     }
-    if version >= 62:
-        result['hostId'] = servers.host_id(project_id, step.host)
-        if with_host and step.host is not None:
+    if visible.version >= 62:
+        result['hostId'] = servers.host_id(visible.project_id, step.host)
+        if visible.hosts and step.host is not None:
             result['host'] = step.host
-    if version >= 84 and with_details:
-        result['details'] = _error_message(step.error, True)
+    if visible.version >= 84 and visible.reasons:
+        result['details'] = _reason(step.error, visible)
     return result
 
 
@@ -69,12 +83,16 @@ def _result_word(step: records.Step) -> str | None:
     return 'Error' if step.error or step.state in _FAILED_STATES else 'Success'
 
 
-def _error_message(
-    form: Mapping[str, object] | None, is_admin: bool
-) -> str | None:
+def _message(operation: records.Operation, visible: Visible) -> str | None:
+    if operation.error is None or visible.reasons:
+        return _reason(operation.error, visible)
+    return _FAILURE
+
+
+def _reason(form: Mapping[str, object] | None, visible: Visible) -> str | None:
     if form is None:
         return None
-    return servers.redact(str(serialization.decode(form)), is_admin)
+    return servers.redact(str(serialization.decode(form)), visible.is_admin)
 
 
 def _traceback(form: Mapping[str, object] | None) -> str | None:

@@ -155,7 +155,7 @@ def add_fault(
         {
             'instance_uuid': uuid,
             'operation_id': operation_id,
-            'code': error.status,
+            'code': error.fault_code,
             'message': str(error),
             'details': None,
             'host': host,

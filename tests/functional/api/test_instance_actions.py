@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions and their events, migrations, abort of a migration."""
 
+import os
+
 from minova.conf import CONF
 from minova.db import tables
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
+_RULE = 'os_compute_api:os-instance-actions'
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 
 
@@ -55,7 +58,10 @@ class InstanceActionsTest(base.ApiTestCase):
         created = self.admin.get(self.path).body['instanceActions'][1]
         reply = self.admin.get(f'{self.path}/{created["request_id"]}')
         self.assertEqual(
-            ['compute_build_and_run_instance', 'conductor_build_instances'],
+            [
+                'compute__do_build_and_run_instance',
+                'conductor_schedule_and_build_instances',
+            ],
             [e['event'] for e in reply.body['instanceAction']['events']],
         )
 
@@ -80,9 +86,15 @@ class InstanceActionsTest(base.ApiTestCase):
     def test_failed_action(self):
         self.cloud.world.inject_fault('a', 'start', 'no such device', times=99)
         number = self.act('os-start')
-        newest = self.user.get(self.path).body['instanceActions'][0]
-        self.assertIn('no such device', newest['message'])
         path = f'{self.path}/{number}'
+        for client, text in (
+            (self.user, 'Error'),
+            (self.admin, 'Instance (any): start failed: no such device'),
+        ):
+            newest = client.get(self.path).body['instanceActions'][0]
+            self.assertEqual(text, newest['message'])
+            shown = client.get(path).body['instanceAction']
+            self.assertEqual(text, shown['message'])
 
         def event(client, version):
             reply = client.at_version(version).get(path)
@@ -96,6 +108,39 @@ class InstanceActionsTest(base.ApiTestCase):
         self.assertIn('GuestFailed: ', theirs['traceback'])
         self.assertIn('no such device', theirs['details'])
         self.assertNotIn('details', event(self.admin, '2.83'))
+        done = self.admin.at_version('2.84').get(f'{self.path}/{self.stopped}')
+        (step,) = done.body['instanceAction']['events']
+        self.assertIsNone(step['details'])
+
+    def test_reasons_for_members_by_policy(self):
+        self.cloud.world.inject_fault('a', 'start', 'no such device', times=99)
+        number = self.act('os-start')
+        path = os.path.join(self.directory, 'policy.yaml')
+        with open(path, 'w') as file:
+            file.write(f'"{_RULE}:events:details": "rule:admin_or_owner"')
+        self.config('oslo_policy', policy_file=path)
+        self.restart_api()
+        shown = self.user.at_version('2.84').get(f'{self.path}/{number}')
+        action = shown.body['instanceAction']
+        (step,) = action['events']
+        for text in (action['message'], step['details']):
+            self.assertIn('no such device', text)
+        self.assertIsNone(step['traceback'])
+        self.assertNotIn('host', step)
+
+    def test_create_without_a_host(self):
+        self.make_flavor('huge', vcpus=60000)
+        uuid = self.boot(flavorRef='huge')
+        path = f'/servers/{uuid}/os-instance-actions'
+        (action,) = self.user.get(path).body['instanceActions']
+        self.assertEqual('Error', action['message'])
+        shown = self.admin.get(f'{path}/{action["request_id"]}')
+        (step,) = shown.body['instanceAction']['events']
+        self.assertEqual(
+            'conductor_schedule_and_build_instances', step['event']
+        )
+        self.assertEqual('Error', step['result'])
+        self.assertIn('NoValidHost: ', step['traceback'])
 
     def test_pages(self):
         user = self.user.at_version('2.58')

@@ -52,6 +52,7 @@ class CreateTest(base.ApiTestCase):
         uuid = self.boot(flavorRef='huge')
         shown = self.show(uuid)
         self.assertEqual('ERROR', shown['status'])
+        self.assertEqual(500, shown['fault']['code'])
         self.assertEqual(
             'No valid host was found. There are not enough hosts available.',
             shown['fault']['message'],

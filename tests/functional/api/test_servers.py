@@ -107,7 +107,7 @@ class ShowTest(RowsTestCase):
             ),
         )
         fault = self.show(uuid)['fault']
-        self.assertEqual(400, fault['code'])
+        self.assertEqual(500, fault['code'])
         self.assertEqual(
             'No valid host was found. There are not enough hosts available.',
             fault['message'],
