@@ -14,11 +14,16 @@
 Force-delete changes only the database, at once, and enqueues 2 on every host.
 The operation does not wait for 2, which runs as soon as its host is up.
 
+Where the database goes first, ``delete.end`` precedes ``shutdown.start`` and
+``shutdown.end``: the host emits these when it removes the guest, in 2.
+
 The preempted operation may still run on the owner's host for a moment and
 send a disk or the guest to another host. Hence the other hosts clean up twice:
 at once, and again when the owner's host has removed the guest, which it does
 only after the preempted step has ended.
 """
+
+from typing import Final
 
 from minova import states
 from minova.flows.base import ComputeStep
@@ -31,6 +36,9 @@ from minova.objects.step_args import CleanupStaleGuestArgs
 from minova.objects.step_args import RecheckArgs
 from minova.objects.step_results import NoResult
 
+#: The span of the removal of the guest.
+_SHUTDOWN: Final = 'shutdown'
+
 
 class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
     """Remove everything of an instance that another host owns."""
@@ -39,6 +47,12 @@ class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
     retry_until_done = True
     deferrable = True
     urgent = True
+
+    def on_start(self, uow: UnitOfWork) -> None:
+        """Emit the start of a shutdown that no other step has begun."""
+        args = CleanupStaleGuestArgs.narrow(uow.step.args)
+        if args.shuts_down and _SHUTDOWN not in uow.open_events():
+            uow.emit_start(_SHUTDOWN)
 
     def run(self, ctx: StepContext, args: CleanupStaleGuestArgs) -> NoResult:
         """Remove guest and disks, unless this host owns the instance now.
@@ -59,6 +73,8 @@ class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
         instance, host = uow.instance, str(uow.step.host)
         if instance.vm_state == states.DELETED or instance.host != host:
             uow.release(host)
+        if CleanupStaleGuestArgs.narrow(uow.step.args).shuts_down:
+            uow.emit_end(_SHUTDOWN)
         _enqueue_rechecks(uow)
 
 
@@ -73,7 +89,7 @@ class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
     def on_start(self, uow: UnitOfWork) -> None:
         """Emit the start of the delete."""
         uow.emit_start('delete')
-        uow.emit_start('shutdown')
+        uow.emit_start(_SHUTDOWN)
 
     def run(self, ctx: StepContext, args: RecheckArgs) -> NoResult:
         """Remove guest, disks and retained disks."""
@@ -83,16 +99,15 @@ class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
     def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
         """Mark the instance as deleted."""
         uow.release(str(uow.step.host))
+        uow.emit_end(_SHUTDOWN)
         _mark_deleted(uow)
         _enqueue_rechecks(uow)
 
     def finish_without_host(self, uow: UnitOfWork) -> None:
         """Delete the instance in the database; the host cleans up later."""
         if uow.step.started_at is None:
-            self.on_start(uow)
-        _enqueue_cleanup(
-            uow, str(uow.step.host), recheck_hosts=_hosts_to_recheck(uow)
-        )
+            uow.emit_start('delete')
+        _enqueue_shutdown(uow, str(uow.step.host))
         _mark_deleted(uow)
 
 
@@ -104,7 +119,6 @@ def _destroy_guest(ctx: StepContext) -> None:
 
 
 def _mark_deleted(uow: UnitOfWork) -> None:
-    uow.emit_end('shutdown')
     uow.release_ports()
     uow.update_instance(
         terminated_at=uow.now,
@@ -122,14 +136,24 @@ def _enqueue_cleanup(
     host: str,
     recheck_hosts: list[str] | None = None,
     retained_only: bool = False,
+    shuts_down: bool = False,
 ) -> None:
     uow.enqueue(
         CleanupStaleGuest,
         CleanupStaleGuestArgs(
-            recheck_hosts=recheck_hosts or [], retained_only=retained_only
+            recheck_hosts=recheck_hosts or [],
+            retained_only=retained_only,
+            shuts_down=shuts_down,
         ),
         host=host,
         detached=True,
+    )
+
+
+def _enqueue_shutdown(uow: UnitOfWork, host: str) -> None:
+    """Enqueue the removal of the guest from the host of the instance."""
+    _enqueue_cleanup(
+        uow, host, recheck_hosts=_hosts_to_recheck(uow), shuts_down=True
     )
 
 
@@ -142,11 +166,8 @@ def _enqueue_rechecks(uow: UnitOfWork) -> None:
 def _delete_in_database(uow: UnitOfWork) -> None:
     """Delete the instance without its host."""
     uow.emit_start('delete')
-    uow.emit_start('shutdown')
     if uow.instance.host is not None:
-        _enqueue_cleanup(
-            uow, uow.instance.host, recheck_hosts=_hosts_to_recheck(uow)
-        )
+        _enqueue_shutdown(uow, uow.instance.host)
     _mark_deleted(uow)
 
 

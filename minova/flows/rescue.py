@@ -108,8 +108,7 @@ class RescueInstance(ComputeStep[RescueArgs, GuestState]):
     undo = UndoRescueInstance
 
     def on_start(self, uow: UnitOfWork) -> None:
-        """Emit the usage until now, and the start."""
-        uow.emit('exists')
+        """Emit the start."""
         uow.emit_start(
             'rescue',
             rescue_image_name=_image_name(uow),
@@ -135,7 +134,11 @@ class RescueInstance(ComputeStep[RescueArgs, GuestState]):
         return power_actions.power_state_or(ctx, PowerState.RUNNING)
 
     def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
-        """Write the new launch time; release the instance as rescued."""
+        """Write the new launch time; release the instance as rescued.
+
+        ``exists`` has the usage since the launch that ends here.
+        """
+        uow.emit('exists')
         uow.update_instance(
             launched_at=uow.now, power_state=result.power_state
         )

@@ -83,8 +83,11 @@ class CleanupStaleGuestArgs(RecheckArgs):
     """cleanup_stale_guest: what to remove, as CleanupStaleGuestParams has it.
 
     ``recheck_hosts`` are the hosts that clean up once more at its end.
+    ``shuts_down``: the host owned the instance, which was deleted before its
+    guest was removed; the step emits the removal as ``shutdown``.
     """
 
     VERSION = '1.0'
 
     retained_only: bool = False
+    shuts_down: bool = False

@@ -40,19 +40,38 @@ _STATES_AND_RELEASES = """
             WHERE o.instance_uuid = i.uuid AND NOT o.owns_instance)
     FROM instances i
 """
+_NEW_SHUTDOWNS = """
+    SELECT id, instance_uuid, publisher_id FROM outbox
+    WHERE event_type = 'compute.instance.shutdown.end' AND id > ?
+"""
 
 
 class CommitChecker:
     """Checks the database after each commit."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection, world: SimulatedWorld) -> None:
         self._raw = raw
+        self._world = world
         self._states: dict[str, tuple[str, int]] = {}
+        self._last_notice = 0
         self.violations: list[str] = []
         self._check_states()
+        self._list_new_shutdowns()
 
     def __call__(self) -> None:
-        """Check the invariants 4 and 7, which hold after every commit."""
+        """Check the invariants 4, 5 and 7 after a commit.
+
+        Of invariant 5 the part about a consumer that trusts
+        ``shutdown.end``: the guest is gone from the host that emits it.
+        """
+        for uuid, publisher in self._list_new_shutdowns():
+            host = publisher.partition('.')[2]
+            running_on = self._world.running(uuid)
+            if host in running_on or publisher.startswith('api.'):
+                self.violations.append(
+                    f'invariant 5: shutdown.end of {uuid} by {publisher} '
+                    f'while it runs on {running_on}'
+                )
         for row in self._raw.execute(_INVALID_OWNERS):
             self.violations.append(f'invariant 4: {row}')
         for row in self._raw.execute(_UNLINKED_OWNERS):
@@ -60,6 +79,14 @@ class CommitChecker:
                 f'invariant 4: owner without instance: {row}'
             )
         self._check_states()
+
+    def _list_new_shutdowns(self) -> list[tuple[str, str]]:
+        """Return instance and publisher of each new ``shutdown.end``."""
+        rows = self._raw.execute(
+            _NEW_SHUTDOWNS, (self._last_notice,)
+        ).fetchall()
+        self._last_notice = max([self._last_notice, *(row[0] for row in rows)])
+        return [(uuid, publisher) for _, uuid, publisher in rows]
 
     def _check_states(self) -> None:
         for uuid, vm_state, releases in self._raw.execute(

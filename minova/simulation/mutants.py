@@ -41,6 +41,7 @@ from minova.flows import migration_monitor
 from minova.flows import power_actions
 from minova.flows import resize
 from minova.flows.base import StepContext
+from minova.flows.base import UnitOfWork
 from minova.notifications import relay
 from minova.objects import operation as records
 from minova.objects.step_args import ResizeInstanceArgs
@@ -260,6 +261,17 @@ def _keep_task_state(original: Function) -> Function:
     return succeed
 
 
+def _emit_shutdown_early(original: Function) -> Function:
+    """Emit the shutdown with the delete, before the host removes the guest."""
+
+    def enqueue(uow: UnitOfWork, host: str) -> None:
+        uow.emit_start('shutdown')
+        uow.emit_end('shutdown')
+        original(uow, host)
+
+    return enqueue
+
+
 def _claim_always(original: Function) -> Function:
     return lambda connection, host, uuid, consumer, flavor: True
 
@@ -303,6 +315,9 @@ MUTANTS: Final = (
     Mutant('end-emitted-twice', 'a closed event stays open', 'invariant 5',
             _ALL, ('resize_fails', 'delete_resizing'),
             ((notice_buffer.NoticeBuffer, '_remove_open_event', _return_value(True)),)),
+    Mutant('shutdown-emitted-early', 'a force-delete emits shutdown.end while the guest runs', 'invariant 5',
+            _ALL, ('force_delete',),
+            ((delete, '_enqueue_shutdown', _emit_shutdown_early),)),
     Mutant('undo-missing', 'the guest at the destination is not removed', 'invariant 9',
             _ALL, ('resize_fails',),
             ((resize.FinishResize, 'undo', _replace_with(None)),)),

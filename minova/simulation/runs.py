@@ -125,7 +125,7 @@ class Simulator:
         prepared = self._prepare('active')
         with Cloud(self._storage, seed) as cloud:
             self._restore(cloud, prepared)
-            watch = invariants.CommitChecker(self._storage.raw)
+            watch = invariants.CommitChecker(self._storage.raw, cloud.world)
             cloud.database.on_commit = watch
             cloud.scheduler.wait(seconds)
             found = self._check_invariants(cloud) + self._audit(cloud)
@@ -174,7 +174,7 @@ class Simulator:
     def _play(self, cloud: Cloud, run: Run, server: str) -> None:
         user = User(cloud)
         user.server = server
-        watch = invariants.CommitChecker(self._storage.raw)
+        watch = invariants.CommitChecker(self._storage.raw, cloud.world)
         cloud.database.on_commit = watch
         cloud.network.inspector = fence = invariants.FenceChecker(
             self._storage.raw

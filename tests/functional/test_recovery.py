@@ -267,10 +267,10 @@ class CrashTest(base.RecoveryTestCase):
             [
                 'power_off.error [api.api]',
                 'delete.start [api.api]',
-                'shutdown.start [api.api]',
-                'shutdown.end [api.api]',
                 'update(powering-off>None) active>deleted [api.api]',
                 'delete.end [api.api]',
+                'shutdown.start [compute.a]',
+                'shutdown.end [compute.a]',
             ],
             list(format_notifications(self.cloud.consumer.of_instance(uuid)))[
                 -6:

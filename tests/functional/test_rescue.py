@@ -33,8 +33,8 @@ class RescueTest(base.FlowTestCase):
         self.assert_emitted(
             f"""
             update(None>rescuing) [api.api]
-            exists [{host}]
             rescue.start [{host}]
+            exists [{host}]
             update(rescuing>None) active>rescued [{host}]
             rescue.end [{host}]
             """,
@@ -45,9 +45,16 @@ class RescueTest(base.FlowTestCase):
         self.assertEqual(PowerState.RUNNING, instance.power_state)
         self.assertGreater(instance.launched_at, launched)
         self.assertEqual('tools', self.runs_from(uuid))
-        for _, _, payload, _ in self.cloud.consumer.of_instance(uuid)[-3::2]:
+        start, usage, _, end = [
+            payload
+            for _, _, payload, _ in self.cloud.consumer.of_instance(uuid)
+        ][-4:]
+        for payload in (start, end):
             self.assertEqual('Tools', payload['rescue_image_name'])
             self.assertEqual([], payload['fixed_ips'])
+        # The usage since the launch that the rescue ends.
+        self.assertEqual(start['launched_at'], usage['launched_at'])
+        self.assertLess(usage['launched_at'], end['launched_at'])
         since = self.count(uuid)
         self.cloud.begin('unrescue', uuid, image=RESCUE)
         self.assert_emitted(
@@ -85,7 +92,6 @@ class RescueTest(base.FlowTestCase):
         self.assert_emitted(
             f"""
             update(None>rescuing) [api.api]
-            exists [{host}]
             rescue.start [{host}]
             update(rescuing>None) [{host}]
             rescue.error [{host}]

@@ -21,7 +21,7 @@ from tests import base
 #: ``obj_make_compatible``, and change its line.
 PINNED = {
     'Checkpoint': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'CleanupStaleGuestArgs': '1.0-3cef2e6877e5109bfc99de605997104f',
+    'CleanupStaleGuestArgs': '1.0-8c7907f3dde71a5e4b9540f02de6ad89',
     'CleanupStaleGuestParams': '1.0-74eaae3ee3d746757b6fe2d16e51bf0c',
     'CreateParams': '1.0-5921217dca80d00ed2ab4861f4e9e9ac',
     'DeleteParams': '1.0-bce83b6d6e0ce1484a45cfbbaa1b82c5',
