@@ -14,6 +14,8 @@ operation explains what the hosts had.
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
+import functools
+from typing import TypeVar
 
 from minova import clock
 from minova import exception
@@ -33,24 +35,38 @@ RESCAN_DELAY = 2.0
 #: The number of hosts read in parallel.
 _PARALLEL_HOSTS = 16
 
-#: Returns the statistics of queues by name; None if the broker has none.
+#: The default of the seconds in which the hosts, or the broker, must answer.
+ANSWER_TIMEOUT = 60.0
+#: The most seconds for the figures of the queues, which take one connection.
+_BROKER_TIMEOUT = 30.0
+
+T = TypeVar('T')
+
+#: Returns the statistics of queues by name; None for a transport that has
+#: none. Raises Unavailable when the broker does not answer.
 QueueReader = Callable[[list[str]], Mapping[str, QueueStats | None] | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """The findings, the hosts that were read and those that were not."""
+    """The findings, the hosts that were read and those that were not.
+
+    ``broker_error`` is '' unless the broker could not be reached.
+    """
 
     findings: list[Finding]
     checked_hosts: list[str]
     unchecked_hosts: dict[str, str]
+    has_checked_queues: bool = False
+    broker_error: str = ''
 
 
 class Auditor:
     """Runs the scans.
 
     Without ``computes`` no host is read and none is reported as unchecked;
-    without ``read_queues`` no queue is checked.
+    without ``read_queues`` no queue is checked. The broker, and all hosts
+    together, have ``answer_timeout`` seconds to answer.
     """
 
     def __init__(
@@ -59,11 +75,13 @@ class Auditor:
         computes: ComputeClients | None,
         read_queues: QueueReader | None,
         rescan_delay: float,
+        answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         self._database = database
         self._computes = computes
         self._read_queues = read_queues
         self._rescan_delay = rescan_delay
+        self._answer_timeout = answer_timeout
 
     def scan(self) -> Scan:
         """Return the confirmed findings, and those that are no faults."""
@@ -82,46 +100,77 @@ class Auditor:
 
     def _scan_once(self) -> Scan:
         rows = self._database.read(audit_snapshot.read_snapshot)
+        # The broker first: without it no host can be asked.
+        queues, broker_error = self._read_statistics(rows)
         artifacts: dict[str, list[HostArtifact]] = {}
         unchecked_hosts: dict[str, str] = {}
         if self._computes is not None:
-            artifacts, unchecked_hosts = self._read_hosts(rows, self._computes)
+            artifacts, unchecked_hosts = self._read_hosts(
+                rows, self._computes, broker_error
+            )
         now = clock.now()
-        queues = None
-        if self._read_queues is not None:
-            names = service_rules.expected_queues(rows.services)
-            queues = self._read_queues(list(names))
         findings = examine(rows, artifacts, now, unchecked_hosts, queues)
-        return Scan(findings, sorted(artifacts), unchecked_hosts)
+        return Scan(
+            findings,
+            sorted(artifacts),
+            unchecked_hosts,
+            queues is not None,
+            broker_error,
+        )
+
+    def _read_statistics(
+        self, rows: audit_snapshot.DatabaseSnapshot
+    ) -> tuple[Mapping[str, QueueStats | None] | None, str]:
+        """Return the figures of the queues, and the error of the broker."""
+        read = self._read_queues
+        if read is None:
+            return None, ''
+        names = list(service_rules.expected_queues(rows.services))
+
+        def ask() -> Mapping[str, QueueStats | None] | str | None:
+            try:
+                return read(names)
+            except exception.Unavailable as error:
+                return str(error).rstrip('.')
+
+        seconds = min(_BROKER_TIMEOUT, self._answer_timeout)
+        found = _call_all({'': ask}, seconds).get(
+            '', f'The message broker {_no_answer(seconds)}'
+        )
+        return (None, found) if isinstance(found, str) else (found, '')
 
     def _read_hosts(
         self,
         rows: audit_snapshot.DatabaseSnapshot,
         computes: ComputeClients,
+        broker_error: str,
     ) -> tuple[dict[str, list[HostArtifact]], dict[str, str]]:
         found = {service.host: service for service in rows.compute_services}
         artifacts: dict[str, list[HostArtifact]] = {}
         unchecked_hosts = dict.fromkeys(
             rows.hosts.keys() - found.keys(), 'the host has no compute service'
         )
-        pool = clock.pool('audit', _PARALLEL_HOSTS)
-        try:
-            answers = {}
-            for host, service in found.items():
-                reason = service_liveness.down_reason(service)
-                if reason is None:
-                    answers[host] = pool.submit(_read_host, computes, host)
-                else:
-                    unchecked_hosts[host] = reason
-            for host, answer in answers.items():
-                contents = answer.result()
-                if isinstance(contents, str):
-                    unchecked_hosts[host] = contents
-                else:
-                    artifacts[host] = contents
-        finally:
-            pool.shutdown()
+        calls = {}
+        for host, service in found.items():
+            reason = service_liveness.down_reason(service) or broker_error
+            if reason:
+                unchecked_hosts[host] = reason
+            else:
+                calls[host] = functools.partial(_read_host, computes, host)
+        answers = _call_all(calls, self._answer_timeout)
+        for host in calls:
+            contents = answers.get(
+                host, f'the host {_no_answer(self._answer_timeout)}'
+            )
+            if isinstance(contents, str):
+                unchecked_hosts[host] = contents
+            else:
+                artifacts[host] = contents
         return artifacts, unchecked_hosts
+
+
+def _no_answer(seconds: float) -> str:
+    return f'did not answer within {seconds:g} s'
 
 
 def _read_host(
@@ -132,3 +181,35 @@ def _read_host(
         return computes.for_host(host).list_host_contents(get_admin_context())
     except exception.MinovaException as error:
         return str(error).rstrip('.')
+
+
+def _call_all(
+    calls: Mapping[str, Callable[[], T]], seconds: float
+) -> dict[str, T]:
+    """Return the results that arrive in time; raise the first error.
+
+    A call that hangs keeps its thread, which does not keep the process.
+    """
+    waiting = iter(calls.items())
+    results: dict[str, T] = {}
+    errors: list[Exception] = []
+    ended = clock.event()
+
+    def work() -> None:
+        # An iterator of a dictionary's items gives each item once.
+        for name, call in waiting:
+            try:
+                results[name] = call()
+            except Exception as error:
+                errors.append(error)
+            if errors or len(results) == len(calls):
+                ended.set()
+
+    for number in range(min(_PARALLEL_HOSTS, len(calls))):
+        clock.spawn(f'audit-{number}', work)
+    if calls:
+        ended.wait(seconds)
+    if errors:
+        raise errors[0]
+    # A late result may still arrive in the dictionary of the threads.
+    return dict(results)

@@ -24,6 +24,7 @@ simulate             minova-simulate: the simulation of a cloud with faults
 rig                  minova-rig: libvirt hosts for tests and trials
 fake_hypervisor      minova-fake-hypervisor: the fake hosts of several computes
 commands             commands with sub-commands
+time_limit           the time limit of a command
 argument_types       types of arguments: times, numbers, directories
 ==================== =========================================================
 """

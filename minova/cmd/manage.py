@@ -12,6 +12,7 @@ from oslo_log import log as logging
 
 from minova import exception
 from minova import service
+from minova.cmd import commands
 from minova.cmd import manage_archive
 from minova.cmd import manage_audit
 from minova.cmd import manage_db
@@ -21,7 +22,6 @@ from minova.cmd import manage_notifications
 from minova.cmd import manage_operation
 from minova.cmd import manage_states
 from minova.cmd import manage_timeline
-from minova.cmd.commands import Commands
 from minova.conf import CONF
 from minova.conf import libraries
 
@@ -51,9 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='a configuration file; repeatable',
     )
-    commands = Commands(parser)
+    known = commands.Commands(parser)
     for group in _GROUPS:
-        group.add_commands(commands)
+        group.add_commands(known)
     return parser
 
 
@@ -77,15 +77,17 @@ def _configure(files: list[str]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run minova-manage.
 
-    Returns 0 for success, 1 for a failure, 2 for invalid arguments or
-    configuration.
+    Returns 0 for success, 1 for a failure or a passed time limit, 2 for
+    invalid arguments or configuration.
     """
     arguments = _parser().parse_args(argv)
-    try:
+
+    def configure() -> None:
         if arguments.needs_conf:
             _configure(arguments.config_file)
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
+
+    try:
+        return commands.run(PROG, arguments, configure)
     except exception.ConfigInvalid as error:
         print(f'{PROG}: {error}', file=sys.stderr)
         return 2
@@ -99,7 +101,6 @@ def main(argv: list[str] | None = None) -> int:
         # The reader, such as a pager, has quit; Python would flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return code
 
 
 if __name__ == '__main__':

@@ -27,7 +27,7 @@ _NAMES = {
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_command('archive', archive)
+    parser = commands.add_command('archive', archive, timeout=86400)
     age = parser.add_mutually_exclusive_group(required=True)
     age.add_argument(
         '--before',

@@ -8,7 +8,6 @@ import functools
 import json
 from typing import TypedDict
 
-from minova import exception
 from minova.audit import confirmed_scan
 from minova.audit.confirmed_scan import Auditor
 from minova.audit.confirmed_scan import Scan
@@ -21,11 +20,13 @@ from minova.conf import CONF
 from minova.flows import interfaces
 from minova.rpc import queue_stats
 from minova.rpc.compute import ComputeClients
-from minova.rpc.named_queue import QueueStats
 from minova.rpc.oslo_bus import OsloBus
 from minova.rpc.wakeups import Waker
 
-_UNSUPPORTED_TRANSPORT = 'only a rabbit:// transport_url reports consumers.'
+_UNSUPPORTED_TRANSPORT = 'only a rabbit:// transport_url reports consumers'
+#: The part of the time limit in which the hosts must answer, in each of two
+#: scans.
+_ANSWER_SHARE = 0.2
 
 #: This repair requires --instance.
 _NEEDS_INSTANCE = 'destroy_unknown_guest'
@@ -33,7 +34,7 @@ _NEEDS_INSTANCE = 'destroy_unknown_guest'
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_command('audit', run)
+    parser = commands.add_command('audit', run, timeout=600)
     parser.add_argument(
         '--repair', action='store_true', help='repair what is safe to repair'
     )
@@ -72,25 +73,8 @@ class _JsonReport(TypedDict):
     findings: list[_JsonFinding]
     hosts_checked: list[str]
     hosts_not_checked: dict[str, str]
+    queues_not_checked: str | None
     unrepaired: int
-
-
-class _QueueReader:
-    """Reads queue statistics; keeps the reason for having none."""
-
-    def __init__(self) -> None:
-        self.unavailable_reason = ''
-
-    def read(self, names: list[str]) -> dict[str, QueueStats | None] | None:
-        self.unavailable_reason = ''
-        found = None
-        try:
-            found = queue_stats.get_queue_stats(names)
-        except exception.Unavailable as error:
-            self.unavailable_reason = str(error)
-        if found is None and not self.unavailable_reason:
-            self.unavailable_reason = _UNSUPPORTED_TRANSPORT
-        return found
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,7 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
         database = open_database()
         stack.callback(database.dispose)
         computes, waker = None, None
-        queue_reader = _QueueReader()
         if not arguments.offline:
             bus = OsloBus()
             stack.callback(bus.close)
@@ -108,20 +91,21 @@ def run(arguments: argparse.Namespace) -> int:
         auditor = Auditor(
             database,
             computes,
-            None if arguments.offline else queue_reader.read,
+            None if arguments.offline else queue_stats.get_queue_stats,
             confirmed_scan.RESCAN_DELAY,
+            arguments.timeout * _ANSWER_SHARE,
         )
         scan = auditor.scan()
         wanted = functools.partial(_is_wanted, arguments)
         scan = dataclasses.replace(
             scan, findings=list(filter(wanted, scan.findings))
         )
+        if scan.broker_error:
+            computes, waker = None, None
         repairer = Repairer(
             database, CONF.host, computes, waker, arguments.instance
         )
-        return _report(
-            arguments, scan, repairer, queue_reader.unavailable_reason
-        )
+        return _report(arguments, scan, repairer)
 
 
 def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
@@ -133,7 +117,6 @@ def _report(
     arguments: argparse.Namespace,
     scan: Scan,
     repairer: Repairer,
-    unavailable_reason: str,
 ) -> int:
     results = []
     for finding in scan.findings:
@@ -146,11 +129,16 @@ def _report(
         if not arguments.json:
             _print(finding, outcome, arguments.repair)
     unrepaired = sum(o is not None and not o.is_repaired for _, o in results)
+    code = 1 if unrepaired or scan.broker_error else 0
+    unchecked_queues = scan.broker_error
+    if not (scan.has_checked_queues or unchecked_queues or arguments.offline):
+        unchecked_queues = _UNSUPPORTED_TRANSPORT
     if arguments.json:
-        print(json.dumps(_as_json(results, scan, unrepaired), indent=2))
-        return 1 if unrepaired else 0
-    if unavailable_reason:
-        print(f'The queues were not checked: {unavailable_reason}')
+        document = _as_json(results, scan, unrepaired, unchecked_queues)
+        print(json.dumps(document, indent=2))
+        return code
+    if unchecked_queues:
+        print(f'The queues were not checked: {unchecked_queues}.')
     coverage = (
         'No host was checked'
         if arguments.offline
@@ -158,7 +146,7 @@ def _report(
     )
     faults = sum(o is not None for _, o in results)
     print(f'{coverage}. Found: {faults}, repaired: {faults - unrepaired}.')
-    return 1 if unrepaired else 0
+    return code
 
 
 def _describe_coverage(scan: Scan) -> str:
@@ -187,7 +175,10 @@ def _print(finding: Finding, outcome: Outcome | None, repair: bool) -> None:
 
 
 def _as_json(
-    results: list[tuple[Finding, Outcome | None]], scan: Scan, unrepaired: int
+    results: list[tuple[Finding, Outcome | None]],
+    scan: Scan,
+    unrepaired: int,
+    unchecked_queues: str,
 ) -> _JsonReport:
     return {
         'findings': [
@@ -209,5 +200,6 @@ def _as_json(
         ],
         'hosts_checked': scan.checked_hosts,
         'hosts_not_checked': scan.unchecked_hosts,
+        'queues_not_checked': unchecked_queues or None,
         'unrepaired': unrepaired,
     }

@@ -37,5 +37,5 @@ def version(arguments: argparse.Namespace) -> int:
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     group = commands.add_group('db', 'the schema of the database')
-    group.add_command('sync', sync)
+    group.add_command('sync', sync, timeout=86400)
     group.add_command('version', version)

@@ -76,7 +76,7 @@ def add_commands(commands: Commands) -> None:
 def _add_command(
     group: Commands, name: str, run: CommandFunction
 ) -> argparse.ArgumentParser:
-    parser = group.add_command(name, run)
+    parser = group.add_command(name, run, timeout=86400)
     parser.set_defaults(unpublished=False)
     return parser
 

@@ -43,7 +43,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_command('timeline', show)
+    parser = commands.add_command('timeline', show, timeout=600)
     parser.add_argument('instance', help='the uuid of the instance')
     parser.add_argument(
         '--kind',

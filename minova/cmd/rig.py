@@ -6,9 +6,9 @@ import os
 import sys
 
 from minova import exception
+from minova.cmd import commands
 from minova.cmd.argument_types import bounded_int
 from minova.cmd.argument_types import default_data_directory
-from minova.cmd.commands import Commands
 from minova.rig import emulator
 from minova.rig import guest
 from minova.rig import hosts
@@ -86,18 +86,18 @@ def _parser() -> argparse.ArgumentParser:
         default=default_data_directory('rig'),
         help='the directory of all files of the hosts (%(default)s)',
     )
-    command = Commands(parser).add_command
-    command('up', up).add_argument(
+    command = commands.Commands(parser).add_command
+    command('up', up, timeout=600).add_argument(
         '--hosts',
         type=bounded_int(1, 50),
         default=2,
         help='the number of hosts, 1 to 50 (%(default)s)',
     )
     command('status', status)
-    command('down', down)
-    command('guest', build_guest)
-    command('image', build_image)
-    command('qemu', show_emulator)
+    command('down', down, timeout=300)
+    command('guest', build_guest, timeout=1800)
+    command('image', build_image, timeout=7200)
+    command('qemu', show_emulator, timeout=1800)
     return parser
 
 
@@ -106,11 +106,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     arguments.directory = os.path.abspath(arguments.directory)
     try:
-        code: int = arguments.run(arguments)
+        return commands.run(PROG, arguments)
     except (exception.ConfigInvalid, OSError) as error:
         sys.stderr.write(f'{PROG}: {error}\n')
         return 1
-    return code
 
 
 if __name__ == '__main__':

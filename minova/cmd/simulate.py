@@ -11,8 +11,8 @@ import os
 import sys
 
 from minova import clock
+from minova.cmd import commands
 from minova.cmd.argument_types import bounded_int
-from minova.cmd.commands import Commands
 from minova.conf import CONF
 from minova.simulation import explore
 from minova.simulation import faults
@@ -25,6 +25,9 @@ from minova.simulation.scenarios import SCENARIOS
 
 PROG = 'minova-simulate'
 _MAX_SHOWN = 10
+#: Seconds for one run, and for the runs of hours or days.
+_RUN_TIMEOUT = 600
+_CAMPAIGN_TIMEOUT = 7 * 24 * 3600
 
 
 def show_list(arguments: argparse.Namespace) -> int:
@@ -152,10 +155,10 @@ def _parse_fault(text: str) -> Fault:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(PROG, description=__doc__)
-    command = Commands(parser).add_command
+    command = commands.Commands(parser).add_command
     command('list', show_list)
-    _add_replay(command('replay', replay))
-    idle_parser = command('idle', idle)
+    _add_replay(command('replay', replay, timeout=_RUN_TIMEOUT))
+    idle_parser = command('idle', idle, timeout=_CAMPAIGN_TIMEOUT)
     idle_parser.add_argument(
         '--hours',
         type=bounded_int(1, 10000),
@@ -163,9 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         help='virtual hours, 1 to 10000 (%(default)s)',
     )
     _add_seed(idle_parser)
-    _add_explore(command('explore', run_campaigns))
-    _add_random(command('random', random_walk))
-    command('mutants', run_mutants).add_argument(
+    _add_explore(command('explore', run_campaigns, timeout=_CAMPAIGN_TIMEOUT))
+    _add_random(command('random', random_walk, timeout=_CAMPAIGN_TIMEOUT))
+    command('mutants', run_mutants, timeout=_CAMPAIGN_TIMEOUT).add_argument(
         'name',
         nargs='*',
         choices=[[], *(mutant.name for mutant in MUTANTS)],
@@ -255,8 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run minova-simulate."""
     arguments = _parser().parse_args(argv)
     CONF([], project='minova', prog=PROG, default_config_files=[])
-    code: int = arguments.run(arguments)
-    return code
+    return commands.run(PROG, arguments)
 
 
 if __name__ == '__main__':

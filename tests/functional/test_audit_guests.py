@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit of hosts: planted guests and disks are found and repaired."""
 
+from minova import clock
 from minova import exception
 from minova.audit import confirmed_scan
 from minova.audit import repair
@@ -205,6 +206,52 @@ class GuestRulesTest(AuditTestCase):
         self.assertEqual([], self.found())
         for one in scans:
             self.assertEqual(['stray_guest'], [f.name for f in one.findings])
+
+    def auditor(self, read_queues, computes=None, seconds=60.0):
+        return confirmed_scan.Auditor(
+            self.cloud.database,
+            computes or ComputeClients(self.cloud.bus),
+            read_queues,
+            0.1,
+            seconds,
+        )
+
+    def test_without_a_broker_no_host_is_asked(self):
+        def read(names):
+            raise exception.Unavailable(what='The broker', reason='refused')
+
+        class Computes:
+            def for_host(self, host):
+                raise AssertionError('a host is asked')
+
+        scan = self.auditor(read, Computes()).scan()
+        self.assertEqual([], scan.checked_hosts)
+        self.assertEqual({'a', 'b'}, set(scan.unchecked_hosts))
+        for reason in (scan.broker_error, *scan.unchecked_hosts.values()):
+            self.assertEqual(
+                'The broker is unavailable at this time: refused', reason
+            )
+        self.assertEqual(
+            ['host_not_checked'] * 2, [one.name for one in scan.findings]
+        )
+
+    def test_host_that_never_answers(self):
+        clients, released = ComputeClients(self.cloud.bus), clock.event()
+        self.addCleanup(released.set)
+
+        class Computes:
+            def for_host(self, host):
+                if host == 'b':
+                    released.wait()
+                return clients.for_host(host)
+
+        scan = self.auditor(lambda names: None, Computes(), 1.0).scan()
+        self.assertEqual(['a'], scan.checked_hosts)
+        self.assertEqual(
+            {'b': 'the host did not answer within 1 s'}, scan.unchecked_hosts
+        )
+        self.assertEqual('', scan.broker_error)
+        self.assertFalse(scan.has_checked_queues)
 
     def test_a_repair_that_comes_too_late_does_nothing(self):
         self.copy('guests', self.uuid, power=4)
