@@ -5,6 +5,7 @@ from typing import Final
 
 from minova import exception
 from minova.api.http.request import ApiRequest
+from minova.api.schemas import types
 from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
 from minova.objects.flavor import Flavor
@@ -48,13 +49,16 @@ def get_visible(
 
 
 def get_usable(
-    connection: Connection, request: ApiRequest, flavorid: str
+    connection: Connection, request: ApiRequest, reference: str | int
 ) -> Flavor:
-    """Return a flavor for a new server.
+    """Return the flavor that a body refers to, by its id or its URL.
 
     InvalidInput if there is none: the URL does not name the flavor.
     """
+    flavorid = types.reference_id(reference)
     flavor = find_visible(connection, request, flavorid)
     if flavor is None or flavor.disabled:
-        raise exception.InvalidInput(f'Flavor {flavorid} could not be found.')
+        raise exception.InvalidInput(
+            f'Flavor {flavorid[:255]} could not be found.'
+        )
     return flavor

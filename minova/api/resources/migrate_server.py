@@ -40,7 +40,7 @@ def resize(request: ApiRequest, server_id: str) -> None:
     def prepare(connection: Connection, instance: Instance) -> ResizeParams:
         old = instance.flavor
         new = flavor_lookup.get_usable(
-            connection, request, str(requested['flavorRef'])
+            connection, request, requested['flavorRef']
         )
         if new.id == old.id:
             raise exception.CannotResizeToSameFlavor(flavor=new.name)

@@ -35,6 +35,31 @@ def prepare_lock(database: Database, project_id: str) -> None:
         quota_usage.ensure_lock(database, project_id)
 
 
+def count_that_fits(
+    connection: Connection,
+    project_id: str,
+    flavor: Flavor,
+    minimum: int,
+    maximum: int,
+) -> int:
+    """Return how many new servers of a flavor fit, at most ``maximum``.
+
+    Raises QuotaExceeded if fewer than ``minimum`` fit.
+    """
+    require_available(connection, project_id, [flavor] * minimum)
+    limited = _active_limits()
+    if not limited or minimum == maximum:
+        return maximum
+    used = dataclasses.asdict(quota_usage.get_usage(connection, project_id))
+    each = _delta([flavor], ())
+    fitting = [
+        (limit - used[name]) // each[name]
+        for name, limit in limited.items()
+        if each[name] > 0
+    ]
+    return int(min(maximum, *fitting))
+
+
 def require_available(
     connection: Connection,
     project_id: str,

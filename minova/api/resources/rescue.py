@@ -6,6 +6,7 @@ import secrets
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.resources import boot_images
+from minova.api.schemas import types
 from minova.api.views import Document
 from minova.db.connections.engine import Connection
 from minova.db.queries import operations
@@ -55,7 +56,9 @@ def _find_rescue_image(
     rolled back.
     """
     if image_ref is not None:
-        return boot_images.get_bootable_image(request, image_ref)
+        return boot_images.get_bootable_image(
+            request, types.reference_id(image_ref)
+        )
     try:
         return request.backend.images.show(request.context, own_image_ref)
     except exception.ImageNotFound:

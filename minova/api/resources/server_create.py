@@ -45,9 +45,9 @@ def create(request: ApiRequest) -> Document:
     server = request.body['server']
     project = request.project
     _refuse_unsupported(request.body)
-    count = _server_count(server)
+    minimum, maximum = _server_counts(server)
     destination = requested_host.parse_requested_host(request, server)
-    requested = requested_networks.parse_networks(server, count)
+    requested = requested_networks.parse_networks(server, maximum)
     quotas.require_metadata(len(server.get('metadata', {})))
     image = boot_images.get_bootable_image(request, _image_ref(server))
     quotas.prepare_lock(request.database, project)
@@ -55,11 +55,13 @@ def create(request: ApiRequest) -> Document:
 
     def work(connection: Connection) -> list[begin.Begun]:
         flavor = flavor_lookup.get_usable(
-            connection, request, str(server['flavorRef'])
+            connection, request, server['flavorRef']
         )
         boot_images.require_image_fits(image, flavor)
         requested_host.require_exists(connection, destination)
-        quotas.require_available(connection, project, [flavor] * count)
+        count = quotas.count_that_fits(
+            connection, project, flavor, minimum, maximum
+        )
         key = key_pairs.fields_for_server(connection, request, server)
         nics = _allocate_networks(connection, project, requested, count)
         params = CreateParams(
@@ -174,8 +176,8 @@ def _deduplicate(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _server_count(server: Server) -> int:
-    """Return the number of servers: the maximum that the body allows."""
+def _server_counts(server: Server) -> tuple[int, int]:
+    """Return the least and the greatest number of servers to create."""
     min_count, max_count = (
         types.to_int(server[name], types.integer_schema(1), f'server.{name}')
         if name in server
@@ -188,19 +190,20 @@ def _server_count(server: Server) -> int:
         and min_count > max_count
     ):
         raise exception.InvalidInput('min_count must be <= max_count')
-    count = max_count or min_count or 1
-    if count > CONF.api.max_servers_per_request:
+    minimum = min_count or 1
+    maximum = max_count or minimum
+    if maximum > CONF.api.max_servers_per_request:
         raise exception.InvalidInput(
             'Invalid input for field/attribute server.max_count: one request '
             f'creates at most {CONF.api.max_servers_per_request} servers; see '
             '[api] max_servers_per_request.'
         )
-    return count
+    return minimum, maximum
 
 
 def _image_ref(server: Server) -> str:
     """Return the id of the image, from imageRef or from the root disk."""
-    image_ref = server.get('imageRef') or ''
+    image_ref = types.reference_id(server.get('imageRef') or '')
     disk = _root_disk(server.get('block_device_mapping_v2', []))
     if image_ref and disk and image_ref != disk:
         raise exception.InvalidInput(

@@ -17,6 +17,7 @@ from minova.api.http.request import ApiRequest
 from minova.api.resources import flavor_lookup
 from minova.api.schemas import patterns
 from minova.api.schemas import queries
+from minova.api.schemas import types
 from minova.api.schemas.queries import Param
 from minova.db.queries import paging
 from minova.db.queries import server_queries
@@ -38,6 +39,9 @@ _number: Final = Param(queries.parse_number)
 _time: Final = Param(queries.parse_time)
 _boolean: Final = Param(queries.parse_boolean)
 _pattern: Final = Param(patterns.parse_regex)
+_reference: Final = Param(
+    lambda value: types.reference_id(queries.parse_text(value))
+)
 
 
 def _parse_tags(value: str) -> list[str]:
@@ -68,8 +72,8 @@ LIST_QUERY: Final = queries.QuerySchema(
         'description': _pattern,
         'display_description': _pattern,
         'status': Param(is_repeatable=True),
-        'flavor': Param(),
-        'image': Param(),
+        'flavor': _reference,
+        'image': _reference,
         'ip': _pattern,
         'ip6': _pattern,
         'changes-since': _time,

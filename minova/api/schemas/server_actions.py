@@ -87,7 +87,7 @@ RESCUE: Final = BodySchema(
                 **object_schema(
                     {
                         'adminPass': {'type': 'string', 'maxLength': 255},
-                        'rescue_image_ref': types.UUID,
+                        'rescue_image_ref': types.IMAGE_REF,
                     }
                 ),
                 'type': ['object', 'null'],

@@ -72,11 +72,7 @@ def _disks(*more: str) -> Json:
 _COUNT: Final = types.integer_schema(1)
 _SERVER: Final[Json] = {
     'name': types.NAME,
-    'imageRef': {
-        'type': 'string',
-        'pattern': r'^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?\Z',
-        'explain': 'the UUID of an image, or ""',
-    },
+    'imageRef': types.IMAGE_REF_OR_EMPTY,
     'flavorRef': types.FLAVOR_REF,
     'adminPass': _TEXT,
     'metadata': types.METADATA,

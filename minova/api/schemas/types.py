@@ -7,6 +7,7 @@ pattern itself is hard to read.
 
 from typing import Any
 from typing import Final
+import urllib.parse
 
 from minova import exception
 
@@ -31,9 +32,10 @@ DESCRIPTION: Final[Json] = {
     'pattern': r'^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z',
     'explain': 'at most 255 printable characters, or null',
 }
+_UUID: Final = '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
 UUID: Final[Json] = {
     'type': 'string',
-    'pattern': r'^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z',
+    'pattern': rf'^{_UUID}\Z',
     'explain': 'a UUID',
 }
 HOST: Final[Json] = {
@@ -102,13 +104,42 @@ def to_int(value: int | str, schema: Json, path: str) -> int:
 
 DISK_CONFIG: Final[Json] = {'type': 'string', 'enum': ['AUTO', 'MANUAL']}
 
+_MAX_URL_LENGTH: Final = 2048
+
 FLAVOR_REF: Final[Json] = {
     'type': ['string', 'integer'],
     'minLength': 1,
-    'maxLength': 255,
+    'maxLength': _MAX_URL_LENGTH,
     'minimum': 0,
-    'explain': 'the id of a flavor',
+    'explain': 'the id of a flavor, or its URL',
 }
+IMAGE_REF: Final[Json] = {
+    'type': 'string',
+    'maxLength': _MAX_URL_LENGTH,
+    'pattern': rf'^(\S*/)?{_UUID}/?\Z',
+    'explain': 'the UUID of an image, or its URL',
+}
+IMAGE_REF_OR_EMPTY: Final[Json] = {
+    **IMAGE_REF,
+    'pattern': f'^\\Z|{IMAGE_REF["pattern"]}',
+    'explain': f'{IMAGE_REF["explain"]}, or ""',
+}
+
+
+def reference_id(reference: str | int) -> str:
+    """Return the id in a reference to a resource: the id itself, or its URL.
+
+    The id is the last element of the URL's path.
+    """
+    text = str(reference)
+    if '/' not in text:
+        return text
+    path = text.partition('#')[0].partition('?')[0].rstrip('/')
+    quoted = path.rpartition('/')[2]
+    found = urllib.parse.unquote(quoted)
+    # No id contains a NUL character, which not every database accepts.
+    return quoted if '\x00' in found else found
+
 
 METADATA: Final[Json] = {
     'type': 'object',

@@ -47,6 +47,11 @@ class ResizeTest(MigrateTestCase):
         shown = self.act('confirmResize', client=self.user, status=204)
         self.assertEqual('ACTIVE', shown['status'])
 
+    def test_flavor_as_a_url(self):
+        url = f'http://cloud/v2.1/flavors/{self.big}'
+        shown = self.act('resize', {'flavorRef': url}, self.user)
+        self.assertEqual('big', shown['flavor']['id'])
+
     def test_reverted(self):
         before = self.host_of()
         self.resize()

@@ -236,6 +236,19 @@ class ReplyTest(RowsTestCase):
             )
             self.assertEqual(202, reply.status, reply.body)
 
+    def test_references_may_be_urls(self):
+        self.make_flavor('a flavor')
+        for flavor, image in (
+            ('http://cloud/v2.1/flavors/small', f'/images/{self.image}'),
+            ('http://cloud/flavors/a%20flavor/', self.image),
+            ('small', f'https://cloud:9292/v2/images/{self.image}/'),
+        ):
+            reply = self.create(flavorRef=flavor, imageRef=image)
+            self.assertEqual(202, reply.status, reply.body)
+            shown = self.show(reply.body['server']['id'])
+            self.assertEqual(self.image, shown['image']['id'])
+            self.assertIn(shown['flavor']['id'], flavor.replace('%20', ' '))
+
     def test_hints_have_no_effect(self):
         for hints in ({}, {'same_host': ['x'], 'query': '[]'}):
             self.assertEqual(202, self.create(hints=hints).status)
@@ -302,6 +315,17 @@ class RefusalTest(RowsTestCase):
         self.assertEqual(
             202, self.create(self.admin, flavorRef='hidden').status
         )
+
+    def test_references_with_a_wrong_last_element(self):
+        url = 'http://cloud/v2.1/flavors'
+        for changes, text in (
+            ({'flavorRef': f'{url}/none'}, 'Flavor none could not be found.'),
+            ({'flavorRef': f'{url}/none/?x=small'}, 'Flavor none could not'),
+            ({'imageRef': 'http://cloud/images/x'}, 'the UUID of an image'),
+            ({'imageRef': f'images-{self.image}'}, 'the UUID of an image'),
+            ({'flavorRef': 'x' * 2049}, 'server.flavorRef'),
+        ):
+            self.assert_not_made(400, text, self.create(**changes))
 
     def test_disabled_flavor(self):
         self.cloud.database.write(
@@ -507,6 +531,34 @@ class QuotaTest(base.ApiTestCase):
             'Quota exceeded for instances, cores: Requested 2, 2, but already '
             'used 0, 0 of 1, 1 instances, cores',
             reply,
+        )
+        self.assertEqual([], self.ids(self.user))
+
+    def test_as_many_as_fit(self):
+        for name, limit, made in (
+            ('instances', 12, 12),
+            ('cores', 13, 13),
+            ('ram', 512 * 3 + 511, 3),
+            ('ram', -1, 30),
+        ):
+            client = base.Client(self.http, f'user:{name}{made}0000')
+            self.config('quota', instances=-1, cores=-1, ram=-1)
+            self.config('quota', **{name: limit})
+            reply = self.create(client, min_count=2, max_count=30)
+            self.assertEqual(202, reply.status, reply.body)
+            self.assertEqual(made, len(self.ids(client)), name)
+
+    def test_as_many_as_fit_when_one_fits(self):
+        self.config('quota', instances=1)
+        self.assertEqual(202, self.create(max_count=30).status)
+        found = self.user.get('/servers').body['servers']
+        self.assertEqual(['web'], [server['name'] for server in found])
+
+    def test_minimum_does_not_fit(self):
+        self.config('quota', instances=12)
+        reply = self.create(min_count=13, max_count=30)
+        self.assert_refused(
+            403, 'Requested 13, but already used 0 of 12 instances', reply
         )
         self.assertEqual([], self.ids(self.user))
 

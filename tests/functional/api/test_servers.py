@@ -394,6 +394,8 @@ class ListTest(RowsTestCase):
             (f'?image={self.image}', [one]),
             (f'?image={image}', [two]),
             ('?image=none', []),
+            ('?flavor=http://cloud/v2.1/flavors/big', [two]),
+            (f'?image=http://cloud/v2/images/{image}', [two]),
         ):
             self.assertEqual(found, self.ids(self.user, query), query)
 

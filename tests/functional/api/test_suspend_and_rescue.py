@@ -117,6 +117,11 @@ class RescueTest(base.ApiTestCase):
         ]
         self.assertEqual(['tools', 'tools'], names)
 
+    def test_image_as_a_url(self):
+        tools = self.image_store.add(name='tools').id
+        self.rescue({'rescue_image_ref': f'http://cloud/v2/images/{tools}'})
+        self.assertEqual(tools, self.rescued_with())
+
     def test_rescue_image_that_does_not_start(self):
         tools = self.image_store.add(name='tools').id
         self.rescue({'rescue_image_ref': tools})
@@ -147,7 +152,7 @@ class RescueTest(base.ApiTestCase):
     def test_contents(self):
         for content, text in (
             ({'adminPass': 7}, 'rescue.adminPass: must be of type string'),
-            ({'rescue_image_ref': 'x'}, 'must be a UUID'),
+            ({'rescue_image_ref': 'x'}, 'must be the UUID of an image'),
             ({'x': 1}, "no field 'x'"),
             ([], 'rescue: must be of type object or null'),
         ):
