@@ -72,9 +72,9 @@ class AllInOne:
         CONF.set_override('image_url', image_url, 'notifications')
         page = f'{http_server.socket_url(self._vnc_socket)}/vnc_auto.html'
         CONF.set_default('novncproxy_base_url', page, 'vnc')
-        self._database = engine.connect(
-            CONF, settings.database_url(self._directory)
-        )
+        # Requests fail earlier than the work of the conductor does.
+        self._database = self._connect(CONF.conductor.database_timeout)
+        self._api_database = self._connect(CONF.api.database_timeout)
         migrate.sync(self._database)
         default_flavors.create_default_flavors(self._database)
         default_network.create_default_network(self._database)
@@ -98,7 +98,7 @@ class AllInOne:
     def _serve(self, store: images.EmbeddedImages) -> None:
         identity = Identity(CONF.identity.directory)
         self._backend = backend.build_backend(
-            self._database, self._bus, store, 'allinone'
+            self._api_database, self._bus, store, 'allinone'
         )
         application = app.make_app(self._backend, identity, store)
         self._http = http_server.HttpServer(
@@ -122,7 +122,13 @@ class AllInOne:
         self._backend.close()
         _stop_concurrently([*self._computes, self._conductor])
         self._bus.close()
+        self._api_database.dispose()
         self._database.dispose()
+
+    def _connect(self, timeout: float) -> engine.Database:
+        return engine.connect(
+            CONF, settings.database_url(self._directory), timeout
+        )
 
 
 class _Stoppable(Protocol):

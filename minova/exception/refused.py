@@ -147,8 +147,9 @@ class CannotResizeDisk(InvalidInput):
     """The new flavor has a smaller disk; disks only grow."""
 
     msg_fmt = (
-        'Server disk was unable to be resized because: %(reason)s Resize to a '
-        'flavor with a root disk of at least %(root_gb)s GB.'
+        'Server disk was unable to be resized because: the %(disk)s disk '
+        'cannot be made smaller. Resize to a flavor with at least %(size)s GB '
+        'of %(disk)s disk; flavor %(flavor)s has %(new_size)s GB.'
     )
 
 
@@ -373,6 +374,16 @@ class TooLarge(Refused):
     """The request body exceeds the limit."""
 
     msg_fmt = 'The request body is larger than %(limit)s bytes.'
+    status = 413
+
+
+class ImageStorageFull(Refused):
+    """The disk of the embedded image service is full."""
+
+    msg_fmt = (
+        'Image storage media is full: %(reason)s. Delete images, or have the '
+        'operator enlarge the disk of the image store; then repeat the upload.'
+    )
     status = 413
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 from typing import BinaryIO
@@ -32,6 +33,8 @@ LOG = log.getLogger(__name__)
 
 #: Ids become file names, so other strings are never used as ids.
 ID_PATTERN = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+#: The errors of a disk, or of a quota of one, without free space.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class EmbeddedImages:
@@ -133,8 +136,9 @@ class EmbeddedImages:
 
         ``length`` is the announced number of bytes, if any. Conflict if the
         image is not queued; TooLarge above ``[image] max_upload_bytes``;
-        InvalidInput if the data does not match its announcement. After a
-        failure the image is queued as before.
+        ImageStorageFull if the disk has no space left; InvalidInput if the
+        data does not match its announcement. After a failure the image is
+        queued as before.
         """
         with self._claim_upload(image_id) as image, _store_errors():
             data = self._path(image_id, '.data')
@@ -266,10 +270,13 @@ def open_images() -> EmbeddedImages:
 
 @contextlib.contextmanager
 def _store_errors() -> Iterator[None]:
-    """Raise Unavailable for a full or failing disk."""
+    """Raise ImageStorageFull for a full disk, Unavailable for a bad one."""
     try:
         yield
     except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise exception.ImageStorageFull(reason=reason) from error
         raise exception.Unavailable(
-            what='The image store', reason=error.strerror or str(error)
+            what='The image store', reason=reason
         ) from error

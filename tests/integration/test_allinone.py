@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 
+from minova import clock
 from tests.integration.allinone import AllInOneTestCase
 
 
@@ -116,6 +118,36 @@ class StartTest(AllInOneTestCase):
         service = self.start('--listen=::1', '--hypervisor=fake', '--hosts=1')
         self.assertIn('ready at http://[::1]:', service.log_text())
         self.assertEqual(5, len(list(self.connect().compute.flavors())))
+
+    def test_locked_database(self):
+        self.start()
+        cloud = self.connect()
+        body = {
+            'name': 'one',
+            'imageRef': self.make_image(cloud).id,
+            'flavorRef': '1',
+            'networks': 'none',
+        }
+
+        def create():
+            return cloud.compute.post(
+                '/servers', json={'server': body}, microversion='2.37'
+            )
+
+        other = sqlite3.connect(
+            os.path.join(self.data, 'minova.sqlite'), isolation_level=None
+        )
+        self.addCleanup(other.close)
+        other.execute('BEGIN IMMEDIATE')
+        began = clock.monotonic()
+        self.assertEqual(503, create().status_code)
+        self.assertLess(clock.monotonic() - began, 9)
+        other.execute('ROLLBACK')
+        self.assertEqual([], list(cloud.compute.servers()))
+        reply = create()
+        self.assertEqual(202, reply.status_code)
+        made = cloud.compute.get_server(reply.json()['server']['id'])
+        self.wait(cloud, made)
 
     def test_guests_outlive_the_process(self):
         service = self.start()

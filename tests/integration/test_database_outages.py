@@ -247,6 +247,15 @@ class FailureModes:
         self.database.write(self.raise_value())
         self.assertEqual((2, 1), (self.value(1), self.value(2)))
 
+    def way_a_locked_table(self):
+        locker = self.connect(timeout=None)
+        with locker.engine.connect() as connection, connection.begin():
+            connection.detach()
+            connection.execute(sa.text(self.lock_table))
+            self.assert_away()
+        self.database.write(self.raise_value())
+        self.assertEqual(1, self.value())
+
     def way_a_statement_that_takes_too_long(self):
         slow = sa.text(self.slow)
         self.assert_away(lambda c: c.execute(slow))
@@ -304,6 +313,7 @@ class PyMySQLTest(FailureModes, base.TestCase):
 
     driver = 'pymysql'
     slow = 'SELECT SLEEP(2), COUNT(*) FROM numbers'
+    lock_table = 'LOCK TABLES numbers WRITE'
 
     def make_server(self):
         return servers.MariaDB()
@@ -332,6 +342,7 @@ class PostgreSQLTest(FailureModes, base.TestCase):
     """PostgreSQL, by psycopg."""
 
     slow = 'SELECT pg_sleep(2)'
+    lock_table = 'LOCK TABLE numbers'
 
     def make_server(self):
         return servers.PostgreSQL()

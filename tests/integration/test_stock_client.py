@@ -34,7 +34,7 @@ _MISTAKES = (
     ('server resize --flavor m1.small one',
      '400: * The server already has the flavor m1.small'),
     ('server resize --flavor m1.tiny one',
-     '400: * cannot be made smaller. * a root disk of at least 20 GB.'),
+     '400: * root disk cannot be made smaller. * at least 20 GB of root'),
     ('server migrate --live-migration --host none one',
      '400: * Compute host none could not be found.'),
     ('server migrate --live-migration --host {host} one',

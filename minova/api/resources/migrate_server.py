@@ -44,10 +44,7 @@ def resize(request: ApiRequest, server_id: str) -> None:
         )
         if new.id == old.id:
             raise exception.CannotResizeToSameFlavor(flavor=new.name)
-        if new.root_gb < old.root_gb or new.ephemeral_gb < old.ephemeral_gb:
-            raise exception.CannotResizeDisk(
-                reason='a disk cannot be made smaller.', root_gb=old.root_gb
-            )
+        _require_disks_fit(old, new)
         boot_images.require_properties_fit(instance.image_meta, new)
         quotas.require_available(connection, instance.project_id, [new], [old])
         _save_disk_config(connection, instance, requested)
@@ -60,6 +57,17 @@ def resize(request: ApiRequest, server_id: str) -> None:
     begun = request.begin('resize', server_id, prepare)
     params = ResizeParams.narrow(begun.operation.params)
     _call_conductor(request, begun, live=False, flavor=params.flavor)
+
+
+def _require_disks_fit(old: Flavor, new: Flavor) -> None:
+    for disk, size, new_size in (
+        ('root', old.root_gb, new.root_gb),
+        ('ephemeral', old.ephemeral_gb, new.ephemeral_gb),
+    ):
+        if new_size < size:
+            raise exception.CannotResizeDisk(
+                disk=disk, size=size, new_size=new_size, flavor=new.name
+            )
 
 
 def _save_disk_config(

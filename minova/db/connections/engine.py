@@ -359,7 +359,6 @@ def _prepare_sqlite(
     cursor = connection.cursor()
     cursor.execute('PRAGMA journal_mode = WAL')
     cursor.execute('PRAGMA synchronous = FULL')
-    cursor.execute('PRAGMA busy_timeout = 10000')
     cursor.close()
 
 

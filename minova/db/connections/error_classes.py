@@ -9,6 +9,7 @@ there is one.
 from collections.abc import Iterator
 import dataclasses
 import enum
+import sqlite3
 
 from oslo_db import exception as db_exception
 import sqlalchemy as sa
@@ -89,6 +90,17 @@ POSTGRESQL_CODES = {
 }
 # fmt: on
 
+#: The primary result codes of SQLite, https://www.sqlite.org/rescode.html.
+SQLITE_CODES = {
+    sqlite3.SQLITE_BUSY: ErrorClass.RETRY,  # another writer has the lock
+    sqlite3.SQLITE_READONLY: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_IOERR: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_FULL: ErrorClass.UNAVAILABLE,  # the disk is full
+    sqlite3.SQLITE_CANTOPEN: ErrorClass.UNAVAILABLE,
+}
+#: The primary code of an extended one.
+_SQLITE_PRIMARY = 0xFF
+
 
 def classify(error: BaseException) -> ClassifiedError | None:
     """Classify an error of a transaction; None for a programming error."""
@@ -105,9 +117,6 @@ def classify(error: BaseException) -> ClassifiedError | None:
             return ClassifiedError(kind, reason)
     if isinstance(error, db_exception.DBDeadlock):
         return ClassifiedError(ErrorClass.RETRY, reason)
-    if 'database is locked' in reason:
-        # Another writer of SQLite held the lock longer than busy_timeout.
-        return ClassifiedError(ErrorClass.RETRY, reason)
     lost = (db_exception.DBConnectionError, sa.exc.PendingRollbackError)
     if isinstance(error, lost):
         return ClassifiedError(ErrorClass.CONNECTION_LOST, reason)
@@ -120,6 +129,10 @@ def _class_by_code(error: BaseException) -> ErrorClass | None:
     number = error.args[0] if error.args else None
     if isinstance(number, int):
         return MYSQL_CODES.get(number)
+    if isinstance(error, sqlite3.Error):
+        # An error of the module itself has no code.
+        code = getattr(error, 'sqlite_errorcode', 0)
+        return SQLITE_CODES.get(code & _SQLITE_PRIMARY)
     state = getattr(error, 'sqlstate', None) or ''
     fitting = [known for known in POSTGRESQL_CODES if state.startswith(known)]
     return POSTGRESQL_CODES[max(fitting, key=len)] if fitting else None

@@ -67,10 +67,11 @@ def install(engine: sa.Engine, seconds: float) -> None:
 # -- SQLite ------------------------------------------------------------------
 
 
-def _prepare_sqlite(seconds: float, connection: DBAPIConnection) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f'PRAGMA busy_timeout = {round(seconds * 1000)}')
-    cursor.close()
+def _limit_sqlite(
+    seconds: float, cargs: list[str], cparams: _Parameters
+) -> None:
+    # The wait for a lock; there is no server to wait for.
+    cparams.setdefault('timeout', seconds)
 
 
 # -- MariaDB, MySQL ----------------------------------------------------------
@@ -184,8 +185,10 @@ def _psycopg_connector() -> Callable[..., DBAPIConnection]:
 _MYSQLDB = functools.partial(_limit_mysql, math.ceil)
 _PYMYSQL = functools.partial(_limit_mysql, float)
 #: How to set the timeouts of the client and of the server, by driver.
-_DRIVERS: dict[str, tuple[_SetClientTimeout | None, _SetServerTimeout]] = {
-    'sqlite+pysqlite': (None, _prepare_sqlite),
+_DRIVERS: dict[
+    str, tuple[_SetClientTimeout | None, _SetServerTimeout | None]
+] = {
+    'sqlite+pysqlite': (_limit_sqlite, None),
     'mysql+pymysql': (_PYMYSQL, _prepare_mysql),
     'mysql+mysqldb': (_MYSQLDB, _prepare_mysql),
     'mariadb+pymysql': (_PYMYSQL, _prepare_mysql),

@@ -294,11 +294,29 @@ class RefusalTest(base.ApiTestCase):
         self.assert_refused(409, 'without a finished migration', reply)
 
     def test_resize(self):
-        self.make_flavor('tiny', disk=0)
+        ephemeral = {'OS-FLV-EXT-DATA:ephemeral': 2}
+        self.make_flavor('small2', **ephemeral)
+        self.uuid = self.boot(wait=False, flavorRef='small2')
+        self.set(vm_state='active', task_state=None, task_id=None, host='h')
+        self.make_flavor('tiny', disk=0, **ephemeral)
         self.make_flavor('hidden', **{'os-flavor-access:is_public': False})
         for flavor, text in (
-            ('small', 'The server already has the flavor small'),
-            ('tiny', 'a disk cannot be made smaller. Resize to a flavor'),
+            (
+                'tiny',
+                (
+                    'because: the root disk cannot be made smaller. Resize to '
+                    'a flavor with at least 1 GB of root disk; flavor tiny '
+                    'has 0 GB.'
+                ),
+            ),
+            (
+                'small',
+                (
+                    'because: the ephemeral disk cannot be made smaller. '
+                    'Resize to a flavor with at least 2 GB of ephemeral disk; '
+                    'flavor small has 0 GB.'
+                ),
+            ),
             ('none', 'Flavor none could not be found.'),
             ('hidden', 'Flavor hidden could not be found.'),
         ):

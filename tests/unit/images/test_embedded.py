@@ -2,6 +2,7 @@
 """The directory of images: visibility, uploads and crashes."""
 
 import dataclasses
+import errno
 import io
 import os
 import subprocess
@@ -376,21 +377,35 @@ class UploadTest(base.TestCase):
 
     def test_full_disk(self):
         image = self.add()
-        full = mock.patch.object(
-            os, 'fsync', side_effect=OSError(28, 'No space left on device')
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            full = OSError(number, os.strerror(number))
+            with mock.patch.object(os, 'fsync', side_effect=full):
+                error = self.assertRaises(
+                    exception.ImageStorageFull,
+                    self.store.upload,
+                    image.id,
+                    io.BytesIO(b'x'),
+                )
+            self.assertEqual(413, error.status)
+            self.assertIn(os.strerror(number), str(error))
+            self.assertEqual(
+                [f'{image.id}.json'], os.listdir(self.file('images'))
+            )
+        self.assertEqual(
+            'active', self.store.upload(image.id, io.BytesIO(b'x')).status
         )
-        with full:
+
+    def test_failing_disk(self):
+        image = self.add()
+        failing = OSError(errno.EIO, 'Input/output error')
+        with mock.patch.object(os, 'fsync', side_effect=failing):
             error = self.assertRaises(
                 exception.Unavailable,
                 self.store.upload,
                 image.id,
                 io.BytesIO(b'x'),
             )
-        self.assertIn('No space left', str(error))
-        self.assertEqual([f'{image.id}.json'], os.listdir(self.file('images')))
-        self.assertEqual(
-            'active', self.store.upload(image.id, io.BytesIO(b'x')).status
-        )
+        self.assertIn('Input/output error', str(error))
 
 
 class Gate(io.BytesIO):
