@@ -102,8 +102,8 @@ class AddressInUse(InvalidInput):
     """Another port has the address."""
 
     msg_fmt = (
-        'Fixed IP address %(address)s of network %(network)s is already in '
-        'use.'
+        'Fixed IP address %(address)s is already in use in network '
+        '%(network)s.'
     )
 
 
@@ -111,8 +111,8 @@ class NoMoreAddresses(InvalidInput):
     """The network has no free addresses left."""
 
     msg_fmt = (
-        'Network %(network)s has not enough free addresses. Choose another '
-        'network, or delete ports.'
+        'No fixed IP addresses available for network: %(network)s. Choose '
+        'another network, or delete ports.'
     )
 
 
@@ -120,6 +120,15 @@ class FlavorDiskTooSmall(InvalidInput):
     """The disk of the flavor is smaller than the image needs."""
 
     msg_fmt = "Flavor's disk is too small for requested image. %(reason)s"
+
+
+class FlavorDiskBelowMinimum(FlavorDiskTooSmall):
+    """The disk of the flavor is smaller than the ``min_disk`` of the image."""
+
+    msg_fmt = (
+        "Flavor's disk is smaller than the minimum size specified in image "
+        'metadata. %(reason)s'
+    )
 
 
 class FlavorMemoryTooSmall(InvalidInput):
@@ -135,12 +144,9 @@ class ImageNotActive(InvalidInput):
 
 
 class CannotResizeToSameFlavor(InvalidInput):
-    """A resize to the flavor that the server has."""
+    """A resize to the flavor that the server has; clients match the text."""
 
-    msg_fmt = (
-        'When resizing, instances must change flavor! The server already has '
-        'the flavor %(flavor)s.'
-    )
+    msg_fmt = 'When resizing, instances must change flavor!'
 
 
 class CannotResizeDisk(InvalidInput):
@@ -154,9 +160,12 @@ class CannotResizeDisk(InvalidInput):
 
 
 class ConsoleTypeUnavailable(InvalidInput):
-    """The guest has no console of the requested type."""
+    """The guest has no console of the type; clients match the text.
 
-    msg_fmt = 'There is no %(console_type)s console here: %(reason)s'
+    ``reason`` is for the log.
+    """
+
+    msg_fmt = 'Unavailable console type %(console_type)s.'
 
 
 # -- 401, 403 ---------------------------------------------------------------
@@ -188,7 +197,7 @@ class QuotaExceeded(Forbidden):
 class KeyPairLimitExceeded(Forbidden):
     """The user has reached the limit of key pairs."""
 
-    msg_fmt = 'Quota exceeded, too many key pairs: a user may have %(limit)s.'
+    msg_fmt = 'Quota exceeded, too many key pairs. A user may have %(limit)s.'
 
 
 # -- 404 --------------------------------------------------------------------

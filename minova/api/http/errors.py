@@ -76,6 +76,14 @@ class _ErrorHandlers:
         if error.status == 500:
             self._reply_unexpected(req, resp, error)
             return
+        LOG.debug(
+            '%s %s: %s %s, details=%s',
+            req.method,
+            req.path,
+            error.status,
+            error,
+            error.kwargs,
+        )
         if error.status == 401:
             auth.set_challenge(req, resp)
         if error.status == 503:

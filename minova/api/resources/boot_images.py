@@ -23,7 +23,9 @@ def get_bootable_image(request: ApiRequest, image_id: str) -> Image:
         image = request.backend.images.show(request.context, image_id)
     except exception.ImageNotFound as error:
         # The URL does not name the image, so the status is not 404.
-        raise exception.InvalidInput(str(error)) from error
+        raise exception.InvalidInput(
+            f'Can not find requested image {image_id}'
+        ) from error
     _require_active(image)
     for name in ('kernel_id', 'ramdisk_id'):
         _require_referenced_image(request, image, name)
@@ -67,7 +69,7 @@ def require_image_fits(image: Image, flavor: Flavor) -> None:
             f'{flavor.name} {flavor.root_gb * _GIB} bytes.'
         )
     if image.min_disk > flavor.root_gb:
-        raise exception.FlavorDiskTooSmall(
+        raise exception.FlavorDiskBelowMinimum(
             reason=f'The image needs {image.min_disk} GiB, the root disk of '
             f'flavor {flavor.name} has {flavor.root_gb} GiB.'
         )

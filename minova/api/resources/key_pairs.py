@@ -176,7 +176,7 @@ def fields_for_server(
     pair = key_pairs.get(connection, user, name)
     if pair is None:
         raise exception.InvalidInput(
-            f'Invalid key_name provided: user {user} has no key pair '
+            f'Invalid key_name provided. User {user} has no key pair '
             f'{name[:64]!r}; import it with POST /os-keypairs.'
         )
     return {'key_name': pair.name, 'key_data': pair.public_key}

@@ -43,7 +43,7 @@ def resize(request: ApiRequest, server_id: str) -> None:
             connection, request, requested['flavorRef']
         )
         if new.id == old.id:
-            raise exception.CannotResizeToSameFlavor(flavor=new.name)
+            raise exception.CannotResizeToSameFlavor
         _require_disks_fit(old, new)
         boot_images.require_properties_fit(instance.image_meta, new)
         quotas.require_available(connection, instance.project_id, [new], [old])

@@ -212,7 +212,7 @@ def _image_ref(server: Server) -> str:
         )
     if not (image_ref or disk):
         raise exception.InvalidInput(
-            'Invalid imageRef provided: a server needs an image.'
+            'Missing imageRef attribute: a server needs an image.'
         )
     return str(image_ref or disk)
 

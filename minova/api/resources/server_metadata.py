@@ -68,7 +68,7 @@ def delete(request: ApiRequest, server_id: str, key: str) -> None:
 
 def _require(items: Items, key: str) -> None:
     if key not in items:
-        raise exception.NotFound(f'Metadata item {key[:64]} was not found')
+        raise exception.NotFound('Metadata item was not found')
 
 
 def _write(

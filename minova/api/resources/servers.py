@@ -170,7 +170,9 @@ def show_addresses(
     """List the addresses of a server in one network."""
     found = _plain_addresses(request.get_server(server_id))
     if network not in found:
-        raise exception.NotFound(f'Instance is not a member of {network[:64]}')
+        raise exception.NotFound(
+            'Instance is not a member of specified network'
+        )
     return {network: found[network]}
 
 

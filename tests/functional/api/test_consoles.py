@@ -205,7 +205,7 @@ class VncConsoleTest(ConsoleTestCase):
         reply = self.user.act(
             self.uuid, 'os-getVNCConsole', {'type': 'xvpvnc'}
         )
-        self.assert_refused(400, 'There is no xvpvnc console here', reply)
+        self.assert_refused(400, 'Unavailable console type xvpvnc.', reply)
         reply = self.user.act(self.uuid, 'os-getVNCConsole', {'type': 'tty'})
         self.assert_refused(400, 'must be one of novnc, xvpvnc', reply)
 
@@ -220,7 +220,7 @@ class VncConsoleTest(ConsoleTestCase):
         reply = self.request(body=mks, version='2.7')
         self.assert_refused(400, 'must be one of vnc, spice', reply)
         reply = self.request(body=mks, version='2.8')
-        self.assert_refused(400, 'There is no webmks console here', reply)
+        self.assert_refused(400, 'Unavailable console type webmks.', reply)
         token = token_of(self.url())
         self.assertEqual(401, self.closed(token, version='2.30').status)
         self.assertEqual(200, self.closed(token, version='2.31').status)
@@ -234,7 +234,8 @@ class VncConsoleTest(ConsoleTestCase):
         ):
             wanted = {'protocol': protocol, 'type': kind}
             reply = self.request(body={'remote_console': wanted})
-            self.assert_refused(400, f'There is no {kind} console', reply)
+            text = f'Unavailable console type {kind}.'
+            self.assert_refused(400, text, reply)
         reply = self.request(body={'remote_console': {'protocol': 'vnc'}})
         self.assert_refused(400, 'lacks type', reply)
         self.assertEqual([], self.tokens())
@@ -242,7 +243,8 @@ class VncConsoleTest(ConsoleTestCase):
     def test_host_without_vnc(self):
         self.cloud.world.store.delete('orders/screens')
         reply = self.request()
-        self.assert_refused(400, 'fake guests have no VNC server', reply)
+        self.assert_refused(400, 'Unavailable console type novnc.', reply)
+        self.assertEqual('Unavailable console type novnc.', reply.message)
         self.assertEqual([], self.tokens())
 
     def test_stopped_server(self):

@@ -268,7 +268,7 @@ class RefusedTest(KeyPairsTestCase):
         self.config('quota', key_pairs=2)
         self.added('a')
         self.added('b')
-        text = 'Quota exceeded, too many key pairs: a user may have 2.'
+        text = 'Quota exceeded, too many key pairs. A user may have 2.'
         self.assert_refused(403, text, self.add('c'))
         self.added('c', client=self.other)
         self.user.delete('/os-keypairs/a')
@@ -308,6 +308,6 @@ class ServersTest(KeyPairsTestCase):
             '/servers',
             {'server': self.server(key_name='mine', networks='none')},
         )
-        text = "Invalid key_name provided: user user has no key pair 'mine'"
+        text = "Invalid key_name provided. User user has no key pair 'mine'"
         self.assert_refused(400, text, reply)
         self.assertEqual([], self.ids(self.user))

@@ -324,6 +324,12 @@ class RefusalTest(base.ApiTestCase):
             self.assert_refused(400, text, reply)
         self.assertEqual('ACTIVE', self.show(self.uuid)['status'])
 
+    def test_resize_to_the_same_flavor(self):
+        reply = self.user.act(self.uuid, 'resize', {'flavorRef': 'small'})
+        text = 'When resizing, instances must change flavor!'
+        self.assert_refused(400, text, reply)
+        self.assertEqual(text, reply.message)
+
     def test_resize_below_what_the_image_needs(self):
         image = self.image_store.add(min_ram=400)
         self.uuid = self.boot(wait=False, imageRef=image.id)

@@ -269,10 +269,10 @@ class RefusalTest(RowsTestCase):
     def test_image(self):
         for changes, text in (
             ({'imageRef': base.LATEST}, 'server.imageRef: must be the UUID'),
-            ({'imageRef': ''}, 'Invalid imageRef provided'),
+            ({'imageRef': ''}, 'Missing imageRef attribute'),
             (
                 {'imageRef': '9f4b2c1e-0000-4000-8000-000000000000'},
-                'Image 9f4b2c1e-0000-4000-8000-000000000000 could not',
+                'Can not find requested image 9f4b2c1e-0000-4000-8000-0000000',
             ),
         ):
             self.assert_not_made(400, text, self.create(**changes))
@@ -280,7 +280,7 @@ class RefusalTest(RowsTestCase):
     def test_image_of_another_project(self):
         image = self.image_store.add(visibility='private', owner='other')
         reply = self.create(imageRef=image.id)
-        self.assert_not_made(400, 'could not be found', reply)
+        self.assert_not_made(400, 'Can not find requested image', reply)
 
     def test_image_that_is_not_active(self):
         image = self.image_store.add(status='queued')

@@ -308,7 +308,11 @@ class AddressTest(NetworksTestCase):
 
     def test_in_use(self):
         self.assertEqual(202, self.at('10.0.0.10').status)
-        self.assert_refused(400, 'already in use', self.at('10.0.0.10'))
+        self.assert_refused(
+            400,
+            'Fixed IP address 10.0.0.10 is already in use',
+            self.at('10.0.0.10'),
+        )
         self.assertEqual(1, len(self.held()))
 
     def test_invalid_addresses(self):
@@ -335,14 +339,16 @@ class AddressTest(NetworksTestCase):
 
     def test_all_or_none(self):
         # Three addresses for four servers: none is created.
-        self.refused(400, 'not enough free addresses', 'auto', min_count=4)
+        self.refused(
+            400, 'No fixed IP addresses available', 'auto', min_count=4
+        )
         self.made('auto', min_count=3)
         self.assertEqual(
             {'10.0.0.10', '10.0.0.11', '10.0.0.12'},
             {port.address for port in self.held()},
         )
         reply = self.create('auto')
-        self.assert_refused(400, 'not enough free addresses', reply)
+        self.assert_refused(400, 'No fixed IP addresses available', reply)
 
     def test_mixed_addresses_in_one_request(self):
         named = {'uuid': self.network.id, 'fixed_ip': '10.0.0.11'}

@@ -685,7 +685,7 @@ class AddressesTest(RowsTestCase):
             {'addresses': {}}, self.user.get(f'/servers/{uuid}/ips').body
         )
         reply = self.user.get(f'/servers/{uuid}/ips/private')
-        self.assert_refused(404, 'not a member of private', reply)
+        self.assert_refused(404, 'not a member of specified network', reply)
 
     def test_networks_defined(self):
         uuid = self.row(

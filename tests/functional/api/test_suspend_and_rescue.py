@@ -135,7 +135,7 @@ class RescueTest(base.ApiTestCase):
         queued = self.image_store.add(status='queued').id
         greedy = self.image_store.add(min_ram=2048).id
         for image, text in (
-            (NOWHERE, f'Image {NOWHERE} could not be found'),
+            (NOWHERE, f'Can not find requested image {NOWHERE}'),
             (queued, 'is not active'),
             (greedy, 'The image needs 2048 MiB'),
         ):

@@ -1045,7 +1045,7 @@ class Consoles:
         error = self.assertRaises(
             exception.ConsoleTypeUnavailable, self.a.vnc, UUID
         )
-        self.assertIn('have no VNC server', str(error))
+        self.assertIn('have no VNC server', error.kwargs['reason'])
 
 
 class Every(

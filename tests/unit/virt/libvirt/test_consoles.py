@@ -91,7 +91,7 @@ class VncEndpointTest(GuestsTestCase):
             error = self.assertRaises(
                 exception.ConsoleTypeUnavailable, self.consoles.vnc, UUID
             )
-        self.assertIn('without VNC', str(error))
+        self.assertIn('without VNC', error.kwargs['reason'])
 
     def test_stopped_guest(self):
         self.running().destroy()
