@@ -43,6 +43,7 @@ instances = sa.Table(
     sa.Column('generation', sa.Integer, nullable=False),
     sa.Column('notification_seq', sa.Integer, nullable=False),
     sa.Column('progress', sa.Integer),
+    sa.Column('flavor_id', sa.Integer, nullable=False),
     sa.Column('flavor', types.Json, nullable=False),
     sa.Column('image_ref', _Name, nullable=False),
     sa.Column('image_meta', types.Json, nullable=False),
@@ -52,7 +53,6 @@ instances = sa.Table(
     sa.Column('ramdisk_id', _Name, nullable=False),
     sa.Column('root_device_name', _Name),
     sa.Column('metadata', types.Json, nullable=False),
-    sa.Column('tags', types.Json, nullable=False),
     sa.Column('network_info', types.Json, nullable=False),
     sa.Column('key_name', _Name),
     sa.Column('key_data', sa.Text),
@@ -74,6 +74,14 @@ instances = sa.Table(
     sa.Index(None, 'created_at', 'id'),
     sa.Index(None, 'task_id'),
     sqlite_autoincrement=True,
+)
+
+instance_tags = sa.Table(
+    'instance_tags',
+    metadata,
+    sa.Column('instance_uuid', _Id, primary_key=True),
+    sa.Column('tag', types.ExactString(60), primary_key=True),
+    sa.Index(None, 'tag'),
 )
 
 operations = sa.Table(
@@ -390,6 +398,7 @@ def _archived(
 archived_instances = _archived(
     instances, sa.UniqueConstraint('uuid'), sa.Index(None, 'deleted_at')
 )
+archived_instance_tags = _archived(instance_tags)
 archived_faults = _archived(faults, sa.Index(None, 'instance_uuid'))
 archived_migrations = _archived(migrations, sa.Index(None, 'instance_uuid'))
 archived_operations = _archived(

@@ -29,6 +29,9 @@ Column = sa.ColumnElement[Any]
 #: The condition of a WHERE.
 Condition = sa.ColumnElement[bool]
 
+#: The bytes of a character in UTF-8, at most.
+_MAX_UTF8_BYTES = 4
+
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     """A time in microseconds: aware in Python, naive UTC in the database."""
@@ -55,6 +58,37 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
     ) -> datetime.datetime | None:
         """Convert naive UTC to an aware time."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class ExactString(sa.types.TypeDecorator[str]):
+    """A text that equals only itself: case and blanks at the end count.
+
+    The collations of MariaDB and MySQL ignore at least one of these, so these
+    databases store bytes.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
+        """Return the column's type."""
+        text = self.impl_instance
+        assert isinstance(text, sa.String) and text.length is not None
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(
+                mysql.VARBINARY(text.length * _MAX_UTF8_BYTES)
+            )
+        return dialect.type_descriptor(sa.String(text.length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """Convert a text to what the column stores."""
+        if value is not None and dialect.name in ('mysql', 'mariadb'):
+            return value.encode()
+        return value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """Convert a stored value to a text."""
+        return value.decode() if isinstance(value, bytes) else value
 
 
 class Json(sa.types.TypeDecorator[Any]):

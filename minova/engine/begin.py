@@ -204,7 +204,6 @@ def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
         'kernel_id': '',
         'ramdisk_id': '',
         'metadata': {},
-        'tags': [],
         'network_info': [],
         'config_drive': False,
         'auto_disk_config': False,

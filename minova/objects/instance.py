@@ -48,7 +48,6 @@ class Instance(base.Object):
     ramdisk_id: str
     root_device_name: str | None
     metadata: dict[str, str]
-    tags: list[str]
     network_info: list[dict[str, Any]]
     key_name: str | None
     key_data: str | None

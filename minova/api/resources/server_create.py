@@ -29,6 +29,7 @@ from minova.api.schemas.types import Json
 from minova.api.views import Document
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
+from minova.db.queries import instance_tags
 from minova.db.queries import ports
 from minova.engine import begin
 from minova.images import Image
@@ -69,7 +70,7 @@ def create(request: ApiRequest) -> Document:
             host=destination.node or destination.host,
             availability_zone=destination.zone,
         )
-        return [
+        begun = [
             begin.create(
                 connection,
                 request.context,
@@ -87,6 +88,12 @@ def create(request: ApiRequest) -> Document:
             )
             for number in range(count)
         ]
+        instance_tags.add(
+            connection,
+            [one.instance.uuid for one in begun],
+            set(server.get('tags', [])),
+        )
+        return begun
 
     begun = ports.write_with_retry(request.database, work)
     for one in begun:
@@ -129,7 +136,6 @@ def _instance_fields(
         'launch_index': number,
         'root_device_name': '/dev/vda',
         'metadata': server.get('metadata', {}),
-        'tags': _deduplicate(server.get('tags', [])),
         'user_data': user_data or None,
         'config_drive': types.to_bool(server.get('config_drive', False))
         or boot_images.needs_config_drive(image),
@@ -170,10 +176,6 @@ def _allocate_networks(
 
 def _disk_config(server: Server) -> str:
     return str(server.get('OS-DCF:diskConfig', 'MANUAL'))
-
-
-def _deduplicate(tags: list[str]) -> list[str]:
-    return list(dict.fromkeys(tags))
 
 
 def _server_counts(server: Server) -> tuple[int, int]:

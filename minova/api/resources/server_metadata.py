@@ -13,6 +13,7 @@ from minova.api.resources import quotas
 from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
 from minova.api.views import Document
+from minova.db.connections.engine import Connection
 from minova.objects.instance import Instance
 
 Items = dict[str, str]
@@ -74,7 +75,9 @@ def _require(items: Items, key: str) -> None:
 def _write(
     request: ApiRequest, server_id: str, change: Callable[[Items], Items]
 ) -> Items:
-    def change_instance(instance: Instance) -> server_update.Changes:
+    def change_instance(
+        connection: Connection, instance: Instance
+    ) -> server_update.Changes:
         items = change(instance.metadata)
         quotas.require_metadata(len(items))
         return {'metadata': items}

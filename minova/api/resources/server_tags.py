@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tags of a server, at most 50."""
+"""The tags of a server, at most 50, which have no order."""
 
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-
+from minova import clock
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
@@ -14,6 +13,9 @@ from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
 from minova.api.views import Document
+from minova.db.connections.engine import Connection
+from minova.db.queries import instance_tags
+from minova.objects.instance import Instance
 
 Tags = list[str]
 
@@ -32,13 +34,15 @@ def show(request: ApiRequest, server_id: str, tag: str) -> None:
 
 
 def _tags(request: ApiRequest, server_id: str) -> Tags:
-    tags: Tags = orjson.loads(request.get_server(server_id).tags)
-    return tags
+    request.get_server(server_id)
+    return request.database.read(
+        lambda connection: instance_tags.list_tags(connection, server_id)
+    )
 
 
 def update_all(request: ApiRequest, server_id: str) -> Document:
     """Replace all tags."""
-    given = list(dict.fromkeys(request.body['tags']))
+    given = sorted(set(request.body['tags']))
     return {'tags': _write(request, server_id, lambda old: given)}
 
 
@@ -54,7 +58,7 @@ def update(request: ApiRequest, server_id: str, tag: str) -> None:
             raise exception.InvalidInput(
                 f'The number of tags exceeded the per-server limit {_MAX_TAGS}'
             )
-        return old if known else [*old, tag]
+        return old if known else sorted([*old, tag])
 
     _write(request, server_id, with_tag)
     request.status = 204 if known else 201
@@ -85,10 +89,21 @@ def _require(server_id: str, tags: Tags, tag: str) -> None:
 def _write(
     request: ApiRequest, server_id: str, change: Callable[[Tags], Tags]
 ) -> Tags:
-    instance = server_update.update_instance(
-        request, server_id, lambda found: {'tags': change(found.tags)}
-    )
-    return instance.tags
+    new: Tags = []
+
+    def change_tags(
+        connection: Connection, instance: Instance
+    ) -> server_update.Changes:
+        nonlocal new
+        old = instance_tags.list_tags(connection, server_id)
+        new = change(old)
+        if new == old:
+            return {}
+        instance_tags.replace(connection, server_id, new)
+        return {'updated_at': clock.now()}
+
+    server_update.update_instance(request, server_id, change_tags)
+    return new
 
 
 _RULE: Final = 'os_compute_api:os-server-tags'

@@ -23,8 +23,9 @@ from minova.objects.instance import Instance
 
 #: New values of an instance, by field.
 Changes = dict[str, object]
-#: Returns the changes of an instance; raises to refuse.
-ChangeFunction = Callable[[Instance], Changes]
+#: Returns the changes of an instance; raises to refuse. It may write what
+#: belongs to the instance and is in other tables.
+ChangeFunction = Callable[[Connection, Instance], Changes]
 
 #: The fields whose changes are notified.
 _NOTIFIED_FIELDS: Final = frozenset({'display_name', 'metadata'})
@@ -43,7 +44,7 @@ def update_instance(
         if instance is None:
             raise exception.InstanceNotFound(instance_id=uuid)
         request.require_owner(instance)
-        _write(connection, request, instance, change(instance))
+        _write(connection, request, instance, change(connection, instance))
         return instance
 
     return request.database.write(work)

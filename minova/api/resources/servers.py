@@ -75,6 +75,7 @@ def _read_page(
             order,
             detail,
             with_host,
+            tags=request.version >= views.TAGS_SINCE,
         )
     )
     return pagination.paginate(request, path[1:], found, lambda row: row.uuid)
@@ -107,7 +108,12 @@ def _get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
     )
     row: views.ServerRow | None = request.database.read(
         lambda connection: server_queries.find(
-            connection, server_id, scope, with_host, with_host_status
+            connection,
+            server_id,
+            scope,
+            with_host,
+            with_host_status,
+            tags=request.version >= views.TAGS_SINCE,
         )
     )
     if row is None:
@@ -118,7 +124,7 @@ def _get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
 def update(request: ApiRequest, server_id: str) -> Document:
     """Update the name, description and others without an operation."""
     changes = schemas.instance_changes(request.body['server'])
-    server_update.update_instance(request, server_id, lambda instance: changes)
+    server_update.update_instance(request, server_id, lambda c, i: changes)
     # Read the row again, so that the reply shows the written values.
     row = _get_row(request, server_id)
     view = request.make_server_view(row.project_id)

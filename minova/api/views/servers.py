@@ -110,6 +110,8 @@ _PROGRESS_STATUSES: Final = frozenset(
     {'ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING'}
 )
 #: The vm_states in which a server has a fault.
+#: The version since which servers show their tags.
+TAGS_SINCE: Final = 26
 FAULT_STATES: Final = frozenset({states.ERROR, states.DELETED})
 
 
@@ -298,8 +300,8 @@ class ServerView:
             result['locked'] = row.locked
         if version >= 19:
             result['description'] = row.display_description
-        if version >= 26:
-            result['tags'] = orjson.Fragment(row.tags)
+        if version >= TAGS_SINCE:
+            result['tags'] = sorted(row.tags.split(',')) if row.tags else []
         if version >= 63:
             result['trusted_image_certificates'] = None
         if version >= 71 and groups:

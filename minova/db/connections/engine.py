@@ -367,4 +367,6 @@ def _prepare_mysql(
 ) -> None:
     cursor = connection.cursor()
     cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+    # MySQL cuts the tags of a server in a list at 1024 bytes by default.
+    cursor.execute('SET SESSION group_concat_max_len = 1048576')
     cursor.close()

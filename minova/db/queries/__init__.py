@@ -3,6 +3,7 @@
 
 =============== ==============================================================
 instances       instances and their faults, with the fence of every update
+instance_tags   the tags of instances
 operations      operations and their steps
 migrations      migration records
 hosts           services, hosts, claims and allocations

@@ -14,8 +14,8 @@ Never archived are
 * a server that is not deleted, or with unarchived operations, notifications,
   allocations or ports.
 
-Faults and migrations are archived with their server, because the API shows
-those of existing servers.
+Tags, faults and migrations are archived with their server, because the API
+shows those of existing servers.
 """
 
 from collections.abc import Callable
@@ -157,6 +157,11 @@ ENTITY_KINDS: Final = (
         order_columns=('id',),
         blockers=_instance_blockers,
         children=(
+            ChildTable(
+                tables.instance_tags,
+                tables.archived_instance_tags,
+                'instance_uuid',
+            ),
             ChildTable(tables.faults, tables.archived_faults, 'instance_uuid'),
             ChildTable(
                 tables.migrations, tables.archived_migrations, 'instance_uuid'

@@ -45,6 +45,8 @@ _FLAVORS_OF = sa.select(_t.c.flavor).where(
 
 def from_row(values: dict[str, Any]) -> Instance:
     """Return the instance of a row with all columns."""
+    # The flavor has its id too; the column is for queries.
+    del values['flavor_id']
     values['flavor'] = Flavor.from_dict(values['flavor'])
     return Instance(**values)
 
@@ -53,7 +55,8 @@ def to_columns(values: types.Values) -> dict[str, Any]:
     """Convert fields of an instance to column values."""
     columns = dict(values)
     if 'flavor' in columns:
-        columns['flavor'] = columns['flavor'].as_dict()
+        flavor = columns['flavor']
+        columns |= {'flavor_id': flavor.id, 'flavor': flavor.as_dict()}
     return columns
 
 

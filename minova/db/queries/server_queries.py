@@ -16,7 +16,6 @@ import functools
 from typing import Any
 from typing import Final
 
-import orjson
 from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
@@ -29,6 +28,7 @@ from minova.db.queries import operations
 from minova.db.queries import paging
 
 _t = tables.instances
+_g = tables.instance_tags
 _v = tables.services
 
 #: A row with the selected columns as attributes.
@@ -38,7 +38,7 @@ _BRIEF: Final = (_t.c.uuid, _t.c.display_name)
 _SHOWN: Final = (
     'id uuid project_id user_id display_name display_description host '
     'availability_zone vm_state task_state power_state progress flavor '
-    'image_ref metadata tags network_info key_name config_drive '
+    'image_ref metadata network_info key_name config_drive '
     'auto_disk_config locked locked_reason access_ip_v4 access_ip_v6 '
     'created_at updated_at launched_at terminated_at'
 )
@@ -70,6 +70,14 @@ def _columns(names: str) -> tuple[types.Column, ...]:
 _SHOWN_COLUMNS: Final = _columns(_SHOWN)
 _HOST_ATTRIBUTE_COLUMNS: Final = _columns(_HOST_ATTRIBUTES)
 
+#: The tags of a server, unordered, with commas between them: no tag has one.
+_TAGS_COLUMN: Final = sa.type_coerce(
+    sa.select(sa.func.aggregate_strings(_g.c.tag, ','))
+    .where(_g.c.instance_uuid == _t.c.uuid)
+    .scalar_subquery(),
+    _g.c.tag.type,
+).label('tags')
+
 #: The columns of the compute service of a server's host.
 _HOST_STATUS_COLUMNS: Final = (
     _v.c.disabled,
@@ -100,17 +108,23 @@ _DEFAULT_ORDER: Final = (
 
 
 @functools.cache
-def _select(host_attributes: bool) -> types.Query:
+def _select(host_attributes: bool, tags: bool) -> types.Query:
     return sa.select(
-        *_SHOWN_COLUMNS, *(_HOST_ATTRIBUTE_COLUMNS if host_attributes else ())
+        *_SHOWN_COLUMNS,
+        *(_HOST_ATTRIBUTE_COLUMNS if host_attributes else ()),
+        *((_TAGS_COLUMN,) if tags else ()),
     )
 
 
 @functools.cache
 def _one(
-    owned: bool, host_attributes: bool, host_status: bool, deleted: bool
+    owned: bool,
+    host_attributes: bool,
+    host_status: bool,
+    deleted: bool,
+    tags: bool,
 ) -> types.Query:
-    query = _select(host_attributes)
+    query = _select(host_attributes, tags)
     if host_status:
         query = query.add_columns(*_HOST_STATUS_COLUMNS).select_from(
             _WITH_HOST_STATUS
@@ -130,13 +144,16 @@ def find(
     host_attributes: bool = False,
     host_status: bool = False,
     deleted: bool = False,
+    tags: bool = False,
 ) -> Row | None:
     """Return a server, None if it is unknown or hidden.
 
     ``host_attributes`` adds the host and the server's names there to the row,
-    ``host_status`` the state of the host's service.
+    ``host_status`` the state of the host's service, ``tags`` the tags.
     """
-    query = _one(project_id is not None, host_attributes, host_status, deleted)
+    query = _one(
+        project_id is not None, host_attributes, host_status, deleted, tags
+    )
     values = {'uuid': uuid, 'project_id': project_id}
     return connection.execute(query, values).first()
 
@@ -168,10 +185,7 @@ _changed_at: Final = sa.func.coalesce(_t.c.updated_at, _t.c.created_at)
 
 
 def _has_tag(tag: str) -> types.Condition:
-    # replace() is the only function of all three databases that compares case
-    # sensitively: it changes the JSON text if the tag is in it.
-    text = sa.type_coerce(_t.c.tags, sa.Text())
-    return sa.func.replace(text, orjson.dumps(tag).decode(), '') != text
+    return _t.c.uuid.in_(sa.select(_g.c.instance_uuid).where(_g.c.tag == tag))
 
 
 def _in_status(statuses: Sequence[str]) -> types.Condition:
@@ -215,12 +229,6 @@ def _has_address(
     )
 
 
-def _has_flavor(flavor: int) -> types.Condition:
-    # The stored copy of a flavor begins with its id; see objects.flavor.
-    text = sa.type_coerce(_t.c.flavor, sa.Text())
-    return text.like(f'{{"id":{flavor},%')
-
-
 _EQUAL: Final = (
     'uuid project_id user_id vm_state task_state power_state host node '
     'image_ref availability_zone reservation_id key_name kernel_id '
@@ -234,7 +242,7 @@ FILTERS: Final[dict[str, Callable[[Any], types.Condition]]] = {
     'name': _matches(_t.c.display_name),
     'description': _matches(_t.c.display_description),
     'status': _in_status,
-    'flavor': _has_flavor,
+    'flavor': _equals(_t.c.flavor_id),
     'created_at': _at(_t.c.created_at),
     'launched_at': _at(_t.c.launched_at),
     'terminated_at': _at(_t.c.terminated_at),
@@ -270,14 +278,15 @@ def list_page(
     order: Sequence[paging.SortKey] = (),
     detail: bool = True,
     host_attributes: bool = False,
+    tags: bool = False,
 ) -> Sequence[Row]:
     """Return at most ``limit`` servers that match all filters.
 
     Without ``detail`` a row has uuid and display_name only;
-    ``host_attributes`` as in ``find``. Raises InvalidInput for an unknown
-    marker and for a regular expression that the database rejects.
+    ``host_attributes`` and ``tags`` as in ``find``. Raises InvalidInput for an
+    unknown marker and for a regular expression that the database rejects.
     """
-    query = _select(host_attributes) if detail else sa.select(*_BRIEF)
+    query = _select(host_attributes, tags) if detail else sa.select(*_BRIEF)
     conditions = [FILTERS[name](value) for name, value in filters.items()]
     named = {key.column.name for key in order}
     keys = [*order, *(k for k in _DEFAULT_ORDER if k.column.name not in named)]

@@ -161,17 +161,21 @@ class ReplyTest(RowsTestCase):
             self.assertIs(expected, row.config_drive, value)
 
     def test_description_and_tags(self):
-        row = self.cloud.instance(
-            self.boot(
-                self.user.at_version('2.52'),
-                wait=False,
-                networks='auto',
-                description='mine',
-                tags=['a', 'b', 'a'],
-            )
+        user = self.user.at_version('2.52')
+        user.post(
+            '/servers',
+            {
+                'server': self.server(
+                    networks='auto',
+                    description='mine',
+                    tags=['b', 'a', 'b'],
+                    max_count=2,
+                )
+            },
         )
-        self.assertEqual('mine', row.display_description)
-        self.assertEqual(['a', 'b'], row.tags)
+        shown = user.get('/servers/detail').body['servers']
+        self.assertEqual(['mine'] * 2, [s['description'] for s in shown])
+        self.assertEqual([['a', 'b']] * 2, [s['tags'] for s in shown])
 
     def test_host_names(self):
         for name, expected in (

@@ -455,9 +455,20 @@ class ListTest(RowsTestCase):
         )
 
     def test_tags(self):
-        red = self.row(tags=['red'])
-        both = self.row(tags=['red', 'blue'])
-        none = self.row(tags=['Red'])
+        red = self.row()
+        both = self.row()
+        none = self.row()
+        for server, tags in (
+            (red, ['red', 'x"red"y']),
+            (both, ['red', 'blue']),
+            (none, ['Red', 'red ', 'rédé', 'reds']),
+        ):
+            reply = self.user.at_version('2.26').put(
+                f'/servers/{server}/tags', {'tags': tags}
+            )
+            self.assertEqual({'tags': sorted(tags)}, reply.body)
+            shown = self.show(server, self.user.at_version('2.26'))
+            self.assertEqual(sorted(tags), shown['tags'])
         user = self.user.at_version('2.26')
         for query, found in (
             ('?tags=red', {red, both}),
@@ -467,6 +478,13 @@ class ListTest(RowsTestCase):
             ('?not-tags-any=red,blue', {none}),
             ('?tags=red&not-tags=blue', {red}),
             ('?tags=re', set()),
+            # A part of the JSON text of a tag.
+            ('?tags=red%22y', set()),
+            ('?tags=x%22red%22y', {red}),
+            ('?tags=%22red%22', set()),
+            ('?tags=red%20', {none}),
+            ('?tags=RED', set()),
+            ('?not-tags-any=red%22y,red', {none}),
         ):
             self.assertEqual(found, set(self.ids(user, query)), query)
         reply = user.get('/servers?not-tags=')

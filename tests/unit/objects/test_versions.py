@@ -38,7 +38,7 @@ PINNED = {
     'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
     'HostReport': '1.0-609c7836ff304990ae3fb30f1dba3146',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
-    'Instance': '1.0-32e47ebcc09fc10ac72479e2859273c8',
+    'Instance': '1.0-a5c4e056cf09697efe02af6c89e0b3f8',
     'InstanceState': '1.0-41ce3c7ff9b037c52a1869c204e254fe',
     'LiveMigrateArgs': '1.0-2c30f728ef8b18c6b5dcce0b622b1aa0',
     'LiveMigrateData': '1.0-2489e7a51e1c4d2eca2f2e7bfa6dc078',

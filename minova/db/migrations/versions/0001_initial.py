@@ -80,6 +80,14 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        'archived_instance_tags',
+        sa.Column('instance_uuid', sa.String(length=36), nullable=False),
+        sa.Column('tag', types.ExactString(length=60), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'instance_uuid', 'tag', name=op.f('pk_archived_instance_tags')
+        ),
+    )
+    op.create_table(
         'archived_instances',
         sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
         sa.Column(
@@ -166,6 +174,9 @@ def upgrade() -> None:
         sa.Column(
             'progress', sa.Integer(), autoincrement=False, nullable=True
         ),
+        sa.Column(
+            'flavor_id', sa.Integer(), autoincrement=False, nullable=False
+        ),
         sa.Column('flavor', types.Json(), autoincrement=False, nullable=False),
         sa.Column(
             'image_ref',
@@ -209,7 +220,6 @@ def upgrade() -> None:
         sa.Column(
             'metadata', types.Json(), autoincrement=False, nullable=False
         ),
-        sa.Column('tags', types.Json(), autoincrement=False, nullable=False),
         sa.Column(
             'network_info', types.Json(), autoincrement=False, nullable=False
         ),
@@ -820,6 +830,17 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        'instance_tags',
+        sa.Column('instance_uuid', sa.String(length=36), nullable=False),
+        sa.Column('tag', types.ExactString(length=60), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'instance_uuid', 'tag', name=op.f('pk_instance_tags')
+        ),
+    )
+    op.create_index(
+        op.f('ix_instance_tags_tag'), 'instance_tags', ['tag'], unique=False
+    )
+    op.create_table(
         'instances',
         sa.Column('id', sa.Integer(), nullable=False),
         sa.Column('uuid', sa.String(length=36), nullable=False),
@@ -840,6 +861,7 @@ def upgrade() -> None:
         sa.Column('generation', sa.Integer(), nullable=False),
         sa.Column('notification_seq', sa.Integer(), nullable=False),
         sa.Column('progress', sa.Integer(), nullable=True),
+        sa.Column('flavor_id', sa.Integer(), nullable=False),
         sa.Column('flavor', types.Json(), nullable=False),
         sa.Column('image_ref', sa.String(length=255), nullable=False),
         sa.Column('image_meta', types.Json(), nullable=False),
@@ -849,7 +871,6 @@ def upgrade() -> None:
         sa.Column('ramdisk_id', sa.String(length=255), nullable=False),
         sa.Column('root_device_name', sa.String(length=255), nullable=True),
         sa.Column('metadata', types.Json(), nullable=False),
-        sa.Column('tags', types.Json(), nullable=False),
         sa.Column('network_info', types.Json(), nullable=False),
         sa.Column('key_name', sa.String(length=255), nullable=True),
         sa.Column('key_data', sa.Text(), nullable=True),
