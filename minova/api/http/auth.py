@@ -28,7 +28,16 @@ from minova.policy import Policy
 Endpoint = tuple[str, str]
 
 #: Endpoints without authentication: the version documents.
-PUBLIC: Final = frozenset({('GET', '/'), ('GET', '/v2.1'), ('GET', '/v2.1/')})
+PUBLIC: Final = frozenset(
+    ('GET', path)
+    for path in (
+        '/',
+        *('/v2', '/v2/', '/v2.1', '/v2.1/'),
+        *('/versions/v2.0', '/versions/v2.1'),
+        *('/v2/versions/v2.0', '/v2/versions/v2.1'),
+        *('/v2.1/versions/v2.0', '/v2.1/versions/v2.1'),
+    )
+)
 _TOKEN: Final = re.compile('([^:]{1,255}):([^:]{1,255})')
 
 #: The roles of a user of ``noauth2`` beside member and reader.

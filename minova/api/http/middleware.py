@@ -15,6 +15,8 @@ _GLOBAL_ID: Final = re.compile('req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 #: The form of a project id.
 _PROJECT: Final = re.compile('[0-9a-f-]{8,64}')
 _ROOT: Final = '/v2.1'
+#: The root for clients that do not know microversions.
+_LEGACY_ROOT: Final = '/v2'
 
 
 class RequestIds:
@@ -36,7 +38,10 @@ class RequestIds:
 
 
 class Microversion:
-    """Reads the microversion, and the project that a URL may contain."""
+    """Reads the microversion, and the project that a URL may contain.
+
+    Below /v2 the version is the first one, whatever the headers say.
+    """
 
     def __init__(self, first_segments: frozenset[str]) -> None:
         """Take the first path segments of all endpoints."""
@@ -52,10 +57,20 @@ class Microversion:
             )
         req.context.project = ''
         req.context.version = microversion.MINIMUM
+        req.context.root = _ROOT
+        req.context.is_legacy = req.path.startswith(f'{_LEGACY_ROOT}/')
+        if req.context.is_legacy:
+            req.context.root = _LEGACY_ROOT
+            req.path = _ROOT + req.path.removeprefix(_LEGACY_ROOT)
+            self._apply_project(req)
+            return
         if req.path != _ROOT and not req.path.startswith(_ROOT + '/'):
             return
         req.context.version = version = microversion.parse_requested(req)
         microversion.set_version_headers(resp, version)
+        self._apply_project(req)
+
+    def _apply_project(self, req: falcon.Request) -> None:
         caller = req.context.caller
         if caller is not None:
             self._require_project(caller)

@@ -8,6 +8,7 @@ from minova import exception
 from minova import states
 from minova.api.backend import Backend
 from minova.api.schemas import queries
+from minova.api.schemas.bodies import BodySchema
 from minova.api.views import servers as server_views
 from minova.api.views.links import Links
 from minova.conf import CONF
@@ -56,10 +57,19 @@ class ApiRequest:
         #: The parsed query parameters by name, and the raw ones.
         self.query: dict[str, Any] = {}
         self.raw_query: queries.RawQuery = {}
+        #: The request is below /v2.
+        self.is_legacy = False
         #: Headers of the reply.
         self.headers: dict[str, str] = {}
         #: The status of the reply, if it is not the endpoint's default.
         self.status: int | None = None
+
+    def validate_body(self, schema: BodySchema) -> None:
+        """Raise InvalidInput unless the body matches.
+
+        Below /v2 unknown fields are removed instead.
+        """
+        schema.validate(self.body, self.version, self.is_legacy)
 
     # -- who may -------------------------------------------------------------
 

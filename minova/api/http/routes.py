@@ -113,16 +113,17 @@ def _handle(
         policy,
         context,
         req.context.version,
-        Links(get_base_url(req), req.context.project),
+        Links(get_base_url(req), req.context.project, req.context.root),
         route.rule,
     )
+    request.is_legacy = req.context.is_legacy
     if route.rule is not None and not route.is_server_route:
         request.require(route.rule)
     request.raw_query = req.params
     request.query = route.query.parse(req.params, request.version)
     if route.body is not None:
         request.body = read_json_body(req)
-        route.body.validate(request.body, request.version)
+        request.validate_body(route.body)
     result = route.handler(request, **params)
     status = request.status or route.status
     resp.status = falcon.code_to_http_status(status)

@@ -44,9 +44,7 @@ _UNSUPPORTED_QUOTAS: Final = {
     'security_groups': 35,
     'security_group_rules': 35,
 }
-_QUERY: Final = queries.QuerySchema(
-    {'tenant_id': Param(), 'reserved': Param()}, strict_since=75
-)
+_QUERY: Final = queries.QuerySchema({'tenant_id': Param()}, strict_since=75)
 _OTHER: Final = 'os_compute_api:limits:other_project'
 
 
@@ -116,18 +114,20 @@ def _zero_limits(until: dict[str, int], version: int) -> dict[str, int]:
 
 _RULE: Final = 'os_compute_api:os-quota-sets'
 _ONE: Final = '/os-quota-sets/{project_id}'
-_ANY: Final = queries.QuerySchema({'user_id': Param(), 'tenant_id': Param()})
+_SET_QUERY: Final = queries.QuerySchema(
+    {'user_id': Param(is_repeatable=True)}, strict_since=75
+)
 ROUTES: Final = (
     Route(
         'GET', '/limits', show_limits, 'os_compute_api:limits', query=_QUERY
     ),
-    Route('GET', _ONE, show_quota_set, f'{_RULE}:show', query=_ANY),
+    Route('GET', _ONE, show_quota_set, f'{_RULE}:show', query=_SET_QUERY),
     Route(
         'GET',
         f'{_ONE}/detail',
         show_quota_set_detail,
         f'{_RULE}:detail',
-        query=_ANY,
+        query=_SET_QUERY,
     ),
     Route('GET', f'{_ONE}/defaults', show_quota_defaults, f'{_RULE}:defaults'),
 )

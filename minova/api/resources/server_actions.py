@@ -121,7 +121,7 @@ def run_action(request: ApiRequest, server_id: str) -> Document | None:
             f'There is no action {name} after microversion '
             f'{microversion.to_string(action.until)}.'
         )
-    action.body.validate(request.body, request.version)
+    request.validate_body(action.body)
     request.rule = action.rule
     request.status = action.status
     return action.handler(request, server_id)

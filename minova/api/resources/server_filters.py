@@ -163,10 +163,11 @@ def _all_projects(request: ApiRequest, given: Filters, detail: bool) -> bool:
 
     Forbidden when it does and the caller may not.
     """
+    # As in Nova, tenant_id implies all_tenants, and project_id does not.
     project = given.pop('tenant_id', None)
+    named = project not in (None, request.context.project_id)
     if project is not None:
         given.setdefault('project_id', project)
-    named = given.get('project_id') not in (None, request.context.project_id)
     all_projects = bool(
         given.pop('all_tenants', given.pop('all_projects', named))
     )

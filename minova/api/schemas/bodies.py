@@ -78,9 +78,19 @@ class BodySchema:
         ]
         self.schemas = dict(schemas)
 
-    def validate(self, content: Any, version: int) -> None:
-        """Raise InvalidInput unless ``content`` matches the schema."""
-        for error in self._validator(version).iter_errors(content):
+    def validate(
+        self, content: Any, version: int, drops_unknown: bool = False
+    ) -> None:
+        """Raise InvalidInput unless ``content`` matches the schema.
+
+        With ``drops_unknown`` unknown fields are removed from ``content``.
+        """
+        for error in list(self._validator(version).iter_errors(content)):
+            if drops_unknown and error.validator == 'additionalProperties':
+                assert isinstance(error.instance, dict)
+                for name in _unknown_fields(error):
+                    del error.instance[name]
+                continue
             raise exception.InvalidInput(self._error_text(error, version))
 
     def _validator(self, version: int) -> jsonschema.protocols.Validator:
@@ -149,15 +159,20 @@ def describe_path(path: list[str]) -> str:
 
 
 def _unknown_field(error: jsonschema.ValidationError) -> str:
+    return _unknown_fields(error)[0]
+
+
+def _unknown_fields(error: jsonschema.ValidationError) -> list[str]:
     schema: Any = error.schema
     known = schema.get('properties', {})
     patterns = schema.get('patternProperties', {})
     assert isinstance(error.instance, dict)
-    for name in error.instance:
-        matches = any(re.search(pattern, name) for pattern in patterns)
-        if name not in known and not matches:
-            return str(name)
-    return ''
+    return [
+        str(name)
+        for name in error.instance
+        if name not in known
+        and not any(re.search(pattern, name) for pattern in patterns)
+    ]
 
 
 def _describe_requirement(error: jsonschema.ValidationError) -> str:

@@ -108,7 +108,7 @@ class Client:
         result = self._client.simulate_request(
             method,
             path
-            if path.startswith('/v2.1') or path == '/'
+            if path.startswith(('/v2', '/versions')) or path == '/'
             else f'/v2.1{path}',
             query_string=query,
             headers=sent | (headers or {}),

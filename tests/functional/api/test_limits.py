@@ -66,9 +66,10 @@ class LimitsTest(base.ApiTestCase):
         self.assert_refused(403, 'limits:other_project', reply)
 
     def test_unknown_parameters(self):
-        self.absolute(self.user.at_version('2.74'), '?foo=bar')
-        reply = self.user.at_version('2.75').get('/limits?foo=bar')
-        self.assert_refused(400, "'foo'", reply)
+        for name in ('foo', 'reserved'):
+            self.absolute(self.user.at_version('2.74'), f'?{name}=1')
+            reply = self.user.at_version('2.75').get(f'/limits?{name}=1')
+            self.assert_refused(400, f"'{name}'", reply)
 
 
 class QuotaSetsTest(base.ApiTestCase):
@@ -134,6 +135,17 @@ class QuotaSetsTest(base.ApiTestCase):
             reply = self.user.get(f'/os-quota-sets/{_OTHER}{path}')
             self.assert_refused(403, 'os-quota-sets', reply)
             self.quotas(_OTHER + path, self.admin.at_version(LATEST))
+
+    def test_unknown_parameters(self):
+        path = f'/os-quota-sets/{self.mine}'
+        for name in ('', '/detail'):
+            self.quotas(f'{self.mine}{name}?user_id=a&user_id=b')
+            self.quotas(f'{self.mine}{name}?foo=1')
+            user = self.user.at_version('2.75')
+            reply = user.get(f'{path}{name}?user_id=a')
+            self.assertEqual(200, reply.status)
+            reply = user.get(f'{path}{name}?foo=1')
+            self.assert_refused(400, "'foo'", reply)
 
     def test_quotas_are_read_only(self):
         reply = self.admin.put(f'/os-quota-sets/{self.mine}', {})

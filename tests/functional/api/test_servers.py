@@ -300,10 +300,20 @@ class ListTest(RowsTestCase):
     def test_project_of_another_is_for_administrators(self):
         self.row()
         theirs = self.row(client=self.other)
-        for name in ('project_id', 'tenant_id'):
-            query = f'?{name}=33333333cccccccc'
+        for query in (
+            '?tenant_id=33333333cccccccc',
+            '?project_id=33333333cccccccc&all_tenants=1',
+        ):
             self.assertEqual([theirs], self.ids(self.admin, query))
-            self.assertNotIn(theirs, self.ids(self.user, query))
+        reply = self.user.get('/servers?tenant_id=33333333cccccccc')
+        self.assertNotIn(theirs, str(reply.body))
+
+    def test_project_id_does_not_imply_all_tenants(self):
+        mine = self.row(client=self.admin)
+        self.row(client=self.other)
+        for query in ('', '&all_tenants=0'):
+            query = f'?project_id=33333333cccccccc{query}'
+            self.assertEqual([mine], self.ids(self.admin, query))
 
     def test_names_are_matched_by_regular_expression(self):
         one, two = self.row(name='web-1'), self.row(name='db-1')

@@ -19,7 +19,20 @@ class VersionsTest(base.ApiTestCase):
     def test_root_needs_no_token(self):
         reply = self.anonymous.get('/')
         self.assertEqual(200, reply.status)
-        (version,) = reply.body['versions']
+        old, version = reply.body['versions']
+        self.assertEqual(
+            {
+                'id': 'v2.0',
+                'status': 'DEPRECATED',
+                'version': '',
+                'min_version': '',
+                'updated': '2011-01-21T11:33:21Z',
+                'links': [
+                    {'rel': 'self', 'href': 'http://falconframework.org/v2/'}
+                ],
+            },
+            old,
+        )
         self.assertEqual('v2.1', version['id'])
         self.assertEqual('CURRENT', version['status'])
         self.assertEqual('2.1', version['min_version'])
@@ -40,6 +53,32 @@ class VersionsTest(base.ApiTestCase):
             self.assertEqual(
                 ['self', 'describedby'],
                 [link['rel'] for link in version['links']],
+            )
+
+    def test_version_by_id(self):
+        for path in ('/versions/', '/v2.1/versions/', '/v2/versions/'):
+            for name in ('v2.0', 'v2.1'):
+                reply = self.anonymous.request('GET', path + name)
+                self.assertEqual(200, reply.status, path)
+                self.assertEqual(name, reply.body['version']['id'])
+            reply = self.user.request('GET', f'{path}v3.0')
+            self.assert_refused(404, 'could not be found', reply)
+
+    def test_links_of_all_versions_work(self):
+        listed = self.anonymous.get('/').body['versions']
+        for one in listed:
+            path = one['links'][0]['href'].removeprefix(
+                'http://falconframework.org'
+            )
+            reply = self.anonymous.request('GET', path)
+            shown = reply.body['version']
+            self.assertEqual(one['links'], shown['links'][:1])
+            self.assertEqual(one['version'], shown['version'])
+            (media,) = shown['media-types']
+            self.assertEqual(
+                'application/vnd.openstack.compute+json;version='
+                + {'v2.0': '2', 'v2.1': '2.1'}[one['id']],
+                media['type'],
             )
 
     def test_link_prefix_option_sets_links(self):
@@ -65,6 +104,58 @@ class VersionsTest(base.ApiTestCase):
         self.assertIn('GET', reply.headers['Allow'])
         self.assertIn('POST', reply.headers['Allow'])
         self.assertNotIn('PATCH', reply.headers['Allow'])
+
+
+class LegacyTest(base.ApiTestCase):
+    """/v2: no microversions, and unknown fields are ignored."""
+
+    hosts = ()
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+        self.new = self.user.at_version(LATEST)
+
+    def request(self, method, path, body=None):
+        return self.new.request(method, f'/v2{path}', body)
+
+    def test_no_microversion(self):
+        uuid = self.boot(wait=False)
+        for path in ('', '/22222222bbbbbbbb'):
+            reply = self.request('GET', f'{path}/servers/{uuid}')
+            self.assertEqual(200, reply.status, reply.body)
+            shown = reply.body['server']
+            self.assertNotIn('tags', shown)
+            self.assertEqual(
+                f'http://falconframework.org/v2{path}/servers/{uuid}',
+                shown['links'][0]['href'],
+            )
+            self.assertNotIn('OpenStack-API-Version', reply.headers)
+        reply = self.request('GET', f'/servers/{uuid}/tags')
+        self.assert_refused(404, 'could not be found', reply)
+
+    def test_unknown_fields_are_ignored(self):
+        server = self.server(x=1, metadata={'a': 'b', 'c/d': 'e'})
+        server['networks'] = []
+        reply = self.request('POST', '/servers', {'server': server, 'y': 2})
+        self.assertEqual(202, reply.status, reply.body)
+        uuid = reply.body['server']['id']
+        self.assertEqual({'a': 'b'}, self.show(uuid)['metadata'])
+        self.assertEqual(
+            400, self.user.post('/servers', {'server': server}).status
+        )
+        reply = self.request('POST', '/servers', {'server': {'name': 'x'}})
+        self.assert_refused(400, 'lacks', reply)
+
+    def test_unknown_fields_of_actions(self):
+        uuid = self.boot(wait=False)
+        body = {'reboot': {'type': 'HARD', 'x': 1}}
+        reply = self.request('POST', f'/servers/{uuid}/action', body)
+        self.assert_refused(409, "Cannot 'reboot' instance", reply)
+
+    def test_no_token(self):
+        reply = self.anonymous.request('GET', '/v2/servers')
+        self.assertEqual(401, reply.status)
 
 
 class MicroversionTest(base.ApiTestCase):
