@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Public keys: formats, fingerprints, generation.
+"""Public keys and certificates: formats, fingerprints, generation.
 
 A fingerprint has the form that the API always had: the MD5 digest of the
 binary form of an ssh key, the SHA-1 digest of a certificate, in hexadecimal
@@ -7,6 +7,7 @@ pairs. It is for comparison by people; nothing relies on its security.
 """
 
 import base64
+import datetime
 import hashlib
 import struct
 
@@ -14,7 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import NameOID
 
+from minova import clock
 from minova import exception
 
 SSH = 'ssh'
@@ -25,6 +30,15 @@ _EXPONENT = 65537
 _BITS = 3072
 #: The comment of a generated public key.
 _COMMENT = 'Generated-by-Minova'
+#: The validity of a generated certificate.
+_VALIDITY = datetime.timedelta(days=3650)
+#: The maximum length of a common name in bytes (RFC 5280, appendix A.1).
+_MAX_COMMON_NAME = 64
+#: The user principal name, from which Windows finds the account.
+_UPN = x509.ObjectIdentifier('1.3.6.1.4.1.311.20.2.3')
+_DER_UTF8_STRING = 0x0C
+#: The flag of a length of several bytes, and the first length that needs them.
+_DER_LONG_LENGTH = 0x80
 
 
 def fingerprint(kind: str, public_key: str) -> str:
@@ -34,13 +48,20 @@ def fingerprint(kind: str, public_key: str) -> str:
     return _hex_pairs(_ssh_digest(public_key))
 
 
-def generate() -> tuple[str, str]:
-    """Return a new ssh key: the public key, and the private key in PEM.
+def generate(kind: str, user_id: str) -> tuple[str, str]:
+    """Return the public and the private part of a new key pair."""
+    private = rsa.generate_private_key(_EXPONENT, _BITS)
+    if kind == X509:
+        return _certify(private, user_id)
+    return _ssh_pair(private)
+
+
+def _ssh_pair(private: rsa.RSAPrivateKey) -> tuple[str, str]:
+    """Return the public key, and the private key in PEM.
 
     RSA, which every ssh server and client supports, in the form that old
     clients can read.
     """
-    private = rsa.generate_private_key(_EXPONENT, _BITS)
     public = private.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
@@ -50,6 +71,52 @@ def generate() -> tuple[str, str]:
         serialization.NoEncryption(),
     )
     return f'{public.decode()} {_COMMENT}\n', secret.decode()
+
+
+def _certify(private: rsa.RSAPrivateKey, user_id: str) -> tuple[str, str]:
+    """Return a certificate in PEM, and a PKCS #12 archive in base64.
+
+    The archive has the private key and the certificate, without a password.
+    A Windows guest accepts the certificate for the login of its user.
+    """
+    short = user_id.encode()[:_MAX_COMMON_NAME].decode(errors='ignore')
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, short)])
+    now = clock.now()
+    principal = x509.OtherName(_UPN, _der_utf8(f'{user_id}@localhost'))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + _VALIDITY)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([principal]), critical=False
+        )
+        .sign(private, hashes.SHA256())
+    )
+    archive = pkcs12.serialize_key_and_certificates(
+        None, private, certificate, None, serialization.NoEncryption()
+    )
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    return public.decode(), base64.b64encode(archive).decode()
+
+
+def _der_utf8(text: str) -> bytes:
+    """Return a UTF8String in DER (X.690)."""
+    content = text.encode()
+    count = len(content)
+    if count < _DER_LONG_LENGTH:
+        length = bytes([count])
+    else:
+        octets = (count.bit_length() + 7) // 8
+        length = bytes([_DER_LONG_LENGTH | octets]) + count.to_bytes(octets)
+    return bytes([_DER_UTF8_STRING]) + length + content
 
 
 def _ssh_digest(public_key: str) -> bytes:

@@ -98,13 +98,8 @@ def create(request: ApiRequest) -> Document:
     secret = None
     if 'public_key' in given:
         public_key = given['public_key']
-    elif kind == key_material.SSH:
-        public_key, secret = key_material.generate()
     else:
-        raise exception.InvalidInput(
-            'Invalid input for field/attribute keypair.public_key: Minova '
-            'does not generate certificates; create one and import it.'
-        )
+        public_key, secret = key_material.generate(kind, user)
     pair = KeyPair(
         id=0,
         user_id=user,

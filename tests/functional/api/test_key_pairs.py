@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """/os-keypairs, and servers with a key pair."""
 
-from cryptography.hazmat.primitives import serialization
+import base64
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from minova import clock
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
@@ -110,6 +117,51 @@ class KeyPairsTest(KeyPairsTestCase):
         self.assertNotIn('private_key', shown)
         self.assertEqual(made['public_key'], shown['public_key'])
         self.assertEqual(made['fingerprint'], shown['fingerprint'])
+
+    def test_generate_certificate(self):
+        # The id of a user may be longer than a common name.
+        for user_id, common_name in (('user', 'user'), ('ü' * 255, 'ü' * 32)):
+            client = self.admin.at_version('2.10')
+            body = {'name': 'new', 'type': 'x509', 'user_id': user_id}
+            reply = client.post('/os-keypairs', {'keypair': body})
+            self.assertEqual(201, reply.status, reply.body)
+            made = reply.body['keypair']
+            self.assertEqual('x509', made['type'])
+            private, certificate, others = pkcs12.load_key_and_certificates(
+                base64.b64decode(made['private_key']), b''
+            )
+            self.assertEqual([], others)
+            self.assertEqual(
+                x509.load_pem_x509_certificate(made['public_key'].encode()),
+                certificate,
+            )
+            self.assertEqual(private.public_key(), certificate.public_key())
+            self.assertEqual(
+                certificate.fingerprint(hashes.SHA1()).hex(':'),
+                made['fingerprint'],
+            )
+            (name,) = certificate.subject
+            self.assertEqual(common_name, name.value)
+            extensions = certificate.extensions
+            (usage,) = extensions.get_extension_for_class(
+                x509.ExtendedKeyUsage
+            ).value
+            self.assertEqual(ExtendedKeyUsageOID.CLIENT_AUTH, usage)
+            (principal,) = extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value
+            self.assertEqual(
+                '1.3.6.1.4.1.311.20.2.3', principal.type_id.dotted_string
+            )
+            self.assertTrue(
+                principal.value.endswith(f'{user_id}@localhost'.encode())
+            )
+            certificate.verify_directly_issued_by(certificate)
+            self.assertLess(certificate.not_valid_before_utc, clock.now())
+            years = certificate.not_valid_after_utc - clock.now()
+            self.assertGreater(years.days, 3600)
+            shown = client.get(f'/os-keypairs/new?user_id={user_id}')
+            self.assertNotIn('private_key', shown.body['keypair'])
 
     def test_types_from_2_2_on(self):
         self.assert_refused(
@@ -253,9 +305,6 @@ class RefusedTest(KeyPairsTestCase):
         user = self.user.at_version('2.2')
         reply = self.add(client=user, type='x509')
         self.assert_refused(400, 'must be an X.509 certificate', reply)
-        body = {'keypair': {'name': 'a', 'type': 'x509'}}
-        reply = user.post('/os-keypairs', body)
-        self.assert_refused(400, 'does not generate certificates', reply)
         reply = self.add(client=user, type='pgp')
         self.assert_refused(400, 'must be one of ssh, x509', reply)
 
