@@ -58,7 +58,7 @@ class Status:
 _ROWS: Final = (
     # status         passed by  may become                               meaning
     (QUEUED,         _LIVE,     'preparing cancelled error',             'the destination is chosen, its resources are claimed'),
-    (PREPARING,      _LIVE,     'running cancelled error',               'the destination prepares to receive the guest'),
+    (PREPARING,      _LIVE,     'running queued cancelled error',        'the destination prepares to receive the guest'),
     (RUNNING,        _LIVE,     'completed cancelled error',             'the hypervisor copies the guest'),
     (COMPLETED,      _LIVE,     '',                                      'the guest runs on the destination'),
     (PRE_MIGRATING,  _COLD,     'migrating cancelled error',             'the destination is chosen, its resources are claimed'),

@@ -4,7 +4,8 @@
 ============= ================================================================
 service       one conductor: its parts, its start and stop
 manager       the methods of the RPC interface
-scheduler     filters and weighers that select a host
+scheduler     the selection of a host
+host_filters  the filters that every selection passes
 power_sync    what a difference between hypervisor and database leads to
 host_liveness which hosts this conductor takes to be down
 sweeper       periodic recovery of open steps and overdue operations

@@ -282,6 +282,9 @@ class ConductorManager(Conductor):
                 report.version,
             )
             hosts.save_host_report(connection, report)
+            instances.set_zone_on_host(
+                connection, report.host, report.availability_zone
+            )
             return _due_steps(connection, report.host)
 
         LOG.info('Compute %s has registered.', report.host)

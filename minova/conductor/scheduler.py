@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler: filters and weighers over a view of the hosts.
+"""The scheduler: it filters and weighs a view of the hosts.
+
+``host_filters`` has the filters; every selection passes them.
 
 The view may be a second old and another conductor may select at the same time.
 The claim decides, which the database checks. A host whose claim fails is
 skipped; when every claim fails the view is refreshed once.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
 import dataclasses
 
 from oslo_log import log as logging
@@ -16,6 +16,11 @@ import sqlalchemy as sa
 from minova import clock
 from minova import exception
 from minova import states
+from minova.conductor import host_filters
+from minova.conductor.host_filters import Candidate
+from minova.conductor.host_filters import free_resources
+from minova.conductor.host_filters import HostRequirements
+from minova.conductor.host_filters import Reasons
 from minova.conductor.host_liveness import HostLiveness
 from minova.conf import CONF
 from minova.context import get_admin_context
@@ -23,7 +28,6 @@ from minova.db.connections.engine import Database
 from minova.db.queries import hosts as db_hosts
 from minova.db.queries import operations
 from minova.db.queries.hosts import Host
-from minova.db.queries.hosts import Service
 from minova.engine.unit_of_work import UnitOfWork
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -41,104 +45,6 @@ class LiveMigrationTarget:
 
     host: Host
     migrate_data: LiveMigrateData
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A host and its compute service."""
-
-    row: Host
-    service: Service
-    #: Why its compute is down, None when it is up.
-    down_reason: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class RequestSpec:
-    """The requirements for a host."""
-
-    flavor: Flavor
-    requested_host: str | None = None
-    availability_zone: str | None = None
-    excluded_hosts: tuple[str, ...] = ()
-
-
-#: Returns why a host is filtered out, None when it passes.
-Filter = Callable[[Candidate, RequestSpec], str | None]
-
-
-def _compute_is_up(candidate: Candidate, spec: RequestSpec) -> str | None:
-    return candidate.down_reason
-
-
-def _compute_is_enabled(candidate: Candidate, spec: RequestSpec) -> str | None:
-    if not candidate.service.disabled:
-        return None
-    reason = candidate.service.disabled_reason
-    return f'it is disabled ({reason})' if reason else 'it is disabled'
-
-
-def _hypervisor_answers(candidate: Candidate, spec: RequestSpec) -> str | None:
-    error = candidate.service.hypervisor_error
-    return error and f'its hypervisor cannot be used ({error})'
-
-
-def _not_excluded(candidate: Candidate, spec: RequestSpec) -> str | None:
-    if candidate.row.host not in spec.excluded_hosts:
-        return None
-    return 'it has the server, or failed before'
-
-
-def _is_requested_host(candidate: Candidate, spec: RequestSpec) -> str | None:
-    names = (candidate.row.host, candidate.row.hypervisor_hostname)
-    if spec.requested_host is None or spec.requested_host in names:
-        return None
-    return f'host {spec.requested_host} is requested'
-
-
-def _in_availability_zone(
-    candidate: Candidate, spec: RequestSpec
-) -> str | None:
-    if spec.availability_zone in (None, candidate.row.availability_zone):
-        return None
-    return f'it is in zone {candidate.row.availability_zone}'
-
-
-def _has_resources(candidate: Candidate, spec: RequestSpec) -> str | None:
-    free = free_resources(candidate.row)
-    flavor = spec.flavor
-    for name, need, unit in (
-        ('vcpus', flavor.vcpus, 'vcpus'),
-        ('memory_mb', flavor.memory_mb, 'MiB of memory'),
-        ('disk_gb', flavor.disk_gb, 'GiB of disk'),
-    ):
-        if need > free[name]:
-            return f'{free[name]:.0f} of {need} {unit} are free'
-    return None
-
-
-FILTERS: tuple[Filter, ...] = (
-    _not_excluded,
-    _is_requested_host,
-    _compute_is_up,
-    _compute_is_enabled,
-    _hypervisor_answers,
-    _in_availability_zone,
-    _has_resources,
-)
-
-
-def free_resources(row: Host) -> dict[str, float]:
-    """Return the resources of a host that can still be claimed."""
-    memory = (
-        row.memory_mb - row.reserved_memory_mb
-    ) * row.ram_allocation_ratio
-    disk = (row.disk_gb - row.reserved_disk_gb) * row.disk_allocation_ratio
-    return {
-        'vcpus': row.vcpus * row.cpu_allocation_ratio - row.vcpus_used,
-        'memory_mb': memory - row.memory_mb_used,
-        'disk_gb': disk - row.disk_gb_used,
-    }
 
 
 def _weigh(row: Host, maxima: dict[str, float]) -> float:
@@ -179,24 +85,29 @@ class Scheduler:
         flavor: Flavor,
         consumer: str,
         requested_host: str | None = None,
-        availability_zone: str | None = None,
-        excluded_hosts: tuple[str, ...] = (),
+        excluded_hosts: Reasons | None = None,
     ) -> Host:
         """Select a host and claim its resources for ``consumer``.
 
-        Raises NoValidHost, which lists every excluded host with the reason.
+        ``excluded_hosts`` names hosts with the reason why each is excluded.
+        Raises NoValidHost, which lists every host with its reason.
         """
-        spec = RequestSpec(
-            flavor, requested_host, availability_zone, excluded_hosts
+        required = HostRequirements(
+            uow.instance, flavor, requested_host, excluded_hosts or {}
         )
         connection = uow.connection
-        for fresh in (False, True):
+        claimed = {}
+        # Creates come by the hundred; an operator who migrates, or names a
+        # host, sees the effect of a disable before.
+        is_exact = uow.instance.host is not None or requested_host is not None
+        for fresh in (is_exact, True):
             self._refresh_view(connection, fresh)
-            for row in self._rank_hosts(spec):
+            for row in self._rank_hosts(required):
                 if uow.claim(row.host, flavor, consumer):
                     self._count_claim(row, flavor)
                     return row
-        raise exception.NoValidHost(reason=self._no_host_reason(spec))
+                claimed[row.host] = 'another instance claimed its resources'
+        raise self._no_valid_host(required, claimed)
 
     def _refresh_view(self, connection: sa.Connection, force: bool) -> None:
         now = clock.monotonic()
@@ -216,12 +127,12 @@ class Scheduler:
         }
         self._refreshed_at = now
 
-    def _rank_hosts(self, spec: RequestSpec) -> list[Host]:
+    def _rank_hosts(self, required: HostRequirements) -> list[Host]:
         """Return the hosts that pass the filters, the heaviest first."""
         passing = [
             candidate.row
             for candidate in list(self._view.values())
-            if not any(check(candidate, spec) for check in FILTERS)
+            if host_filters.find_refusal(candidate, required) is None
         ]
         free_by_host = [free_resources(row) for row in passing]
         maxima = {
@@ -243,21 +154,31 @@ class Scheduler:
         )
         self._view[row.host] = dataclasses.replace(known, row=claimed)
 
-    def _no_host_reason(self, spec: RequestSpec) -> str:
-        reasons = list(self._reasons(spec))
-        if not reasons:
-            return 'There are no compute hosts.'
-        return 'There are not enough hosts available: ' + '; '.join(reasons)
+    def _no_valid_host(
+        self, required: HostRequirements, refusals: Reasons | None = None
+    ) -> exception.NoValidHost:
+        """Return the error with the reason of each host.
 
-    def _reasons(self, spec: RequestSpec) -> Iterator[str]:
-        for _, candidate in sorted(self._view.items()):
-            for check in FILTERS:
-                reason = check(candidate, spec)
-                if reason is not None:
-                    yield f'{candidate.row.host}: {reason}'
-                    break
-        if all(_is_requested_host(c, spec) for c in self._view.values()):
-            yield f'{spec.requested_host}: no host has this name'
+        ``refusals`` are the reasons of the hosts that pass the filters.
+        """
+        if not self._view:
+            return exception.NoValidHost(reason='There are no compute hosts.')
+        found = dict(refusals or {})
+        for host, candidate in self._view.items():
+            reason = host_filters.find_refusal(candidate, required)
+            if reason is not None:
+                found[host] = reason
+        found = dict(sorted(found.items()))
+        name = required.requested_host
+        if name is not None and self._find_requested(name) is None:
+            found[name] = 'no host has this name'
+        return exception.NoValidHost.of_hosts(found)
+
+    def _find_requested(self, name: str) -> Candidate | None:
+        for candidate in self._view.values():
+            if candidate.has_name(name):
+                return candidate
+        return None
 
     # -- live migration ------------------------------------------------------
 
@@ -265,46 +186,66 @@ class Scheduler:
         self,
         instance: Instance,
         params: LiveMigrateParams,
-        excluded_hosts: tuple[str, ...],
+        excluded_hosts: Reasons,
     ) -> LiveMigrationTarget:
         """Ask hosts until one can receive the guest; return its answer.
 
-        Raises NoValidHost when every host refuses, and Unavailable, for a
-        retry, when no host answers.
+        Raises NoValidHost with the reason of each host when none can receive
+        it, MigrationPreCheckError when the requested host cannot, and
+        Unavailable, for a retry, when no host answers.
         """
         self._database.read(
             lambda connection: self._refresh_view(connection, True)
         )
         source = self._require_source(instance)
+        required = HostRequirements(
+            instance,
+            instance.flavor,
+            params.host,
+            excluded_hosts,
+            live_source=source,
+            is_forced=params.force,
+        )
         if params.host is not None:
-            dest = self._require_requested(instance, params.host, source)
+            dest = self._require_requested(required, params.host, source)
             return self._check_destination(dest, instance, params, source)
-        spec = RequestSpec(instance.flavor, excluded_hosts=excluded_hosts)
-        refusals = []
+        return self._ask_candidates(required, params, source)
+
+    def _ask_candidates(
+        self,
+        required: HostRequirements,
+        params: LiveMigrateParams,
+        source: Host,
+    ) -> LiveMigrationTarget:
+        """Return the answer of the first host that can receive the guest."""
+        refusals = {}
         answered = False
+        instance = required.instance
         limit = CONF.scheduler.max_live_migration_candidates
-        for row in self._rank_hosts(spec)[:limit]:
+        ranked = self._rank_hosts(required)
+        for row in ranked[:limit]:
             try:
-                _require_like_source(row, source)
                 return self._check_destination(row, instance, params, source)
-            except (
-                exception.MigrationPreCheckError,
-                exception.Unavailable,
-            ) as error:
-                LOG.debug(
-                    'Host %s cannot receive instance %s: %s',
-                    row.host,
+            except exception.MinovaException as error:
+                LOG.info(
+                    'Live migration of instance %s: host %s is not a '
+                    'destination: %s',
                     instance.uuid,
+                    row.host,
                     error,
                 )
-                refusals.append(f'{row.host}: {error}')
-                answered |= isinstance(error, exception.MigrationPreCheckError)
-        why = '; '.join(refusals) or self._no_host_reason(spec)
+                refusals[row.host] = str(error)
+                answered |= not isinstance(error, exception.Unavailable)
         if refusals and not answered:
             raise exception.Unavailable(
-                what='Every candidate destination', reason=why
+                what='Every candidate destination',
+                reason='; '.join(f'{h}: {why}' for h, why in refusals.items()),
             )
-        raise exception.NoValidHost(reason=why)
+        for row in ranked[limit:]:
+            refusals[row.host] = (
+                'not asked: see [scheduler] max_live_migration_candidates'
+            )
+        raise self._no_valid_host(required, refusals)
 
     def _require_source(self, instance: Instance) -> Host:
         if instance.power_state not in states.POWERED_ON:
@@ -322,31 +263,24 @@ class Scheduler:
         return source.row
 
     def _require_requested(
-        self, instance: Instance, requested_host: str, source: Host
+        self, required: HostRequirements, name: str, source: Host
     ) -> Host:
-        found = [
-            candidate
-            for candidate in self._view.values()
-            if requested_host
-            in (candidate.row.host, candidate.row.hypervisor_hostname)
-        ]
-        if not found:
-            raise exception.UnknownDestination(host=requested_host)
-        (dest,) = found
-        spec = RequestSpec(instance.flavor)
+        """Return the requested host; raise why it cannot be selected."""
+        dest = self._find_requested(name)
+        if dest is None:
+            raise exception.UnknownDestination(host=name)
         if dest.row.host == source.host:
             raise exception.UnableToMigrateToSelf(
-                instance_id=instance.uuid, host=requested_host
+                instance_id=required.instance.uuid, host=name
             )
         if dest.down_reason:
-            raise exception.ComputeServiceUnavailable(host=requested_host)
-        lacking = _has_resources(dest, spec)
-        if lacking:
+            raise exception.ComputeServiceUnavailable(host=name)
+        reason = host_filters.find_refusal(dest, required)
+        if reason is not None:
             raise exception.MigrationPreCheckError(
-                reason=f'Unable to migrate {instance.uuid} to '
-                f'{requested_host}: {lacking}'
+                reason=f'Unable to migrate {required.instance.uuid} to '
+                f'{name}: {reason}'
             )
-        _require_like_source(dest.row, source)
         return dest.row
 
     def _check_destination(
@@ -356,28 +290,22 @@ class Scheduler:
         params: LiveMigrateParams,
         source: Host,
     ) -> LiveMigrationTarget:
-        migrate_data = self._computes.for_host(
-            dest.host
-        ).check_can_live_migrate_destination(
-            get_admin_context(),
-            instance=instance,
-            block_migration=params.block_migration,
-            disk_over_commit=params.disk_over_commit,
-            source=_as_source(source),
-        )
+        try:
+            migrate_data = self._computes.for_host(
+                dest.host
+            ).check_can_live_migrate_destination(
+                get_admin_context(),
+                instance=instance,
+                block_migration=params.block_migration,
+                disk_over_commit=params.disk_over_commit,
+                source=_as_source(source),
+            )
+        except exception.GuestFailed as error:
+            # Of a hypervisor or a disk; the check has changed nothing.
+            raise exception.MigrationPreCheckError(
+                reason=str(error)
+            ) from error
         return LiveMigrationTarget(dest, migrate_data)
-
-
-def _require_like_source(dest: Host, source: Host) -> None:
-    if dest.hypervisor_type != source.hypervisor_type:
-        raise exception.InvalidHypervisorType(
-            source=source.hypervisor_type, destination=dest.hypervisor_type
-        )
-    if dest.hypervisor_version < source.hypervisor_version:
-        raise exception.DestinationHypervisorTooOld(
-            source=source.hypervisor_version,
-            destination=dest.hypervisor_version,
-        )
 
 
 def _as_source(row: Host) -> LiveMigrateSource:

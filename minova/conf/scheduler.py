@@ -54,9 +54,9 @@ ram_weight_multiplier.
         default=5,
         min=1,
         help="""
-The number of hosts that are checked as destination of a live migration; at
-least 1. When none of them can receive the guest, the migration fails with no
-valid host.
+The number of hosts that are checked as destination of a live migration, and
+the number of hosts that may fail to prepare for the guest; at least 1. When
+none of them can receive the guest, the migration fails with no valid host.
 """,
     ),
     cfg.FloatOpt(

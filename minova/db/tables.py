@@ -36,6 +36,7 @@ instances = sa.Table(
     sa.Column('host', _Name),
     sa.Column('node', _Name),
     sa.Column('availability_zone', _Name),
+    sa.Column('request_spec', types.VersionedObject, nullable=False),
     sa.Column('vm_state', _Keyword, nullable=False),
     sa.Column('task_state', _Keyword),
     sa.Column('power_state', sa.Integer, nullable=False),

@@ -41,6 +41,7 @@ from minova.objects.operation_params import DeleteParams
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import UnconfirmedResizeParams
+from minova.objects.request_spec import RequestSpec
 from minova.objects.step import Wakeup
 
 #: Returns the parameters of the operation; may raise to refuse it.
@@ -77,7 +78,7 @@ def begin(
 
     ``project_id`` hides the instances of other projects. ``authorize`` is
     called before the state table is checked, ``prepare`` after it. Raises
-    InstanceNotFound, InstanceInvalidState, or what the two raise.
+    InstanceNotFound, InstanceInvalidState, HostDown, or what the two raise.
     """
 
     def work(connection: Connection) -> Begun:
@@ -93,12 +94,34 @@ def begin(
         if authorize is not None:
             authorize(instance)
         rule = states.check_begin(kind, instance)
+        if rule.ownership is states.Ownership.EXCLUSIVE:
+            require_host_up(connection, kind, instance, instance.host)
         params = prepare(connection, instance) if prepare else NoParams()
         return _begin_checked(
             connection, context, rule, instance, publisher, params
         )
 
     return database.write(work)
+
+
+def require_host_up(
+    connection: Connection, kind: str, instance: Instance, host: str | None
+) -> None:
+    """Raise HostDown when ``kind`` needs a host that is known to be down.
+
+    The operation would be accepted and rolled back: its step never starts.
+    """
+    if host is None:
+        return
+    for service in hosts.list_services(
+        connection, operations.COMPUTE_BINARY, host
+    ):
+        if not service_liveness.is_up(service):
+            raise flows.FLOWS[kind].host_down_class(
+                operation=states.TABLE[kind].api_verb,
+                instance_id=instance.uuid,
+                host=host,
+            )
 
 
 def begin_locked(
@@ -199,6 +222,7 @@ def new_instance(context: Context, flavor: Flavor, **fields: Any) -> Instance:
         'power_state': int(states.PowerState.NOSTATE),
         'generation': 0,
         'notification_seq': 0,
+        'request_spec': RequestSpec(),
         'flavor': flavor,
         'image_meta': {},
         'kernel_id': '',

@@ -148,6 +148,17 @@ class UnitOfWork(NoticeBuffer):
             setattr(self.instance, name, value)
         self._changed_fields.update(fields)
 
+    def set_host(self, host: str | None, node: str | None) -> None:
+        """Make a host the owner of the instance; its zone comes with it.
+
+        Without a host the instance has the zone that its user requested.
+        """
+        zone = self.instance.request_spec.availability_zone
+        if host is not None:
+            (row,) = hosts.list_hosts(self.connection, host)
+            zone = row.availability_zone
+        self.update_instance(host=host, node=node, availability_zone=zone)
+
     def set_vm_state(self, vm_state: str) -> None:
         """Change the vm_state for power reconciliation."""
         self._apply(states.set_vm_state(self.instance, vm_state))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors that changed nothing, ordered by HTTP status."""
 
+from collections.abc import Mapping
+
 from minova.exception.base import Refused
 
 # -- 400 --------------------------------------------------------------------
@@ -17,6 +19,15 @@ class NoValidHost(Refused):
 
     fault_status = 500
     msg_fmt = 'No valid host was found. %(reason)s'
+
+    @classmethod
+    def of_hosts(cls, reasons: Mapping[str, str]) -> 'NoValidHost':
+        """Return the error with the reason of each host.
+
+        The API shows the hosts to administrators only.
+        """
+        hosts = '; '.join(f'{host}: {reasons[host]}' for host in reasons)
+        return cls(reason=f'There are not enough hosts available: {hosts}')
 
 
 class MigrationPreCheckError(Refused):
@@ -313,6 +324,16 @@ class InstanceInvalidState(Conflict):
     msg_fmt = (
         "Cannot '%(operation)s' instance %(instance_id)s while it is in "
         '%(attribute)s %(state)s; %(needed)s'
+    )
+
+
+class HostDown(Conflict):
+    """The compute of a host that the operation needs is down."""
+
+    msg_fmt = (
+        "Cannot '%(operation)s' instance %(instance_id)s while the compute "
+        'service of its host is down. Repeat the request when the host is '
+        'back.'
     )
 
 

@@ -17,6 +17,7 @@ live_migration    live_migrate
 abort             abort_live_migrate
 force_complete    force_live_migrate
 power_actions     parts of steps: power actions on a guest
+retries           parts of flows: the selection of another host
 migration_monitor parts of steps: the monitor of a running live migration
 interfaces        the RPC interfaces with the methods of all steps
 ================= ===========================================================

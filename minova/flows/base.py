@@ -210,6 +210,8 @@ class Flow:
     params_class: ClassVar[type[OperationParams]] = NoParams
     #: The operation has a migration record.
     has_migration: ClassVar[bool] = False
+    #: The error of a request for an instance whose host is down.
+    host_down_class: ClassVar[type[Error]] = exception.HostDown
     #: Power synchronization corrects an instance whose operation failed with
     #: an effect that is not known, so the instance does not go to error.
     is_self_correcting: ClassVar[bool] = False

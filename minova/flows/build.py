@@ -17,8 +17,8 @@ The removal of disks whose guest was never defined blocks no other host.
 
 from minova import exception
 from minova.conf import CONF
-from minova.exception import serialization
 from minova.flows import power_actions
+from minova.flows import retries
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
@@ -61,14 +61,9 @@ class BuildInstances(ConductorStep[SelectHostArgs, HostSelected]):
             uow.instance.flavor,
             consumer=uow.instance.uuid,
             requested_host=params.host,
-            availability_zone=params.availability_zone,
-            excluded_hosts=tuple(args.excluded_hosts),
+            excluded_hosts=args.excluded_hosts,
         )
-        uow.update_instance(
-            host=selected.host,
-            node=selected.hypervisor_hostname,
-            availability_zone=selected.availability_zone,
-        )
+        uow.set_host(selected.host, selected.hypervisor_hostname)
         uow.enqueue(BuildAndRunInstance, NoArgs(), host=selected.host)
         return HostSelected(host=selected.host)
 
@@ -76,7 +71,7 @@ class BuildInstances(ConductorStep[SelectHostArgs, HostSelected]):
         """Release the claim on the host."""
         if step.result is not None:
             uow.release(HostSelected.narrow(step.result).host)
-            uow.update_instance(host=None, node=None)
+            uow.set_host(None, None)
 
 
 # -- on the host -------------------------------------------------------------
@@ -167,7 +162,7 @@ class Create(Flow):
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the selection of a host."""
-        uow.enqueue(BuildInstances, SelectHostArgs(excluded_hosts=[]))
+        uow.enqueue(BuildInstances, SelectHostArgs(excluded_hosts={}))
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another host, unless another host cannot help."""
@@ -178,28 +173,9 @@ class Create(Flow):
         ]
         refused = isinstance(error, exception.Refused)
         if refused or len(attempts) >= CONF.scheduler.max_attempts:
-            uow.fail(_explain_failure(error, attempts))
+            uow.fail(error)
             return
         uow.restart()
-        failed_hosts = [str(step.host) for step in attempts]
         uow.enqueue(
-            BuildInstances, SelectHostArgs(excluded_hosts=failed_hosts)
+            BuildInstances, retries.select_after(uow, attempts[-1], error)
         )
-
-
-def _explain_failure(error: Error, attempts: list[records.Step]) -> Error:
-    """Return why each host failed instead of "no host is left"."""
-    if not attempts or not isinstance(error, exception.NoValidHost):
-        return error
-    reasons = '; '.join(
-        f'{step.host}: it was tried: {_reason(step)}' for step in attempts
-    )
-    return exception.NoValidHost(
-        reason=f'There are not enough hosts available: {reasons}'
-    )
-
-
-def _reason(step: records.Step) -> str:
-    error = serialization.decode(step.error or {})
-    # Without the uuid of the instance, which the reader knows.
-    return str(error.message or error.kwargs.get('reason') or error)

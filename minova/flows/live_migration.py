@@ -27,8 +27,10 @@ from oslo_log import log as logging
 from minova import exception
 from minova import migration_states
 from minova import states
+from minova.conf import CONF
 from minova.flows import migration_monitor
 from minova.flows import power_actions
+from minova.flows import retries
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
@@ -48,10 +50,12 @@ from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.step_args import LiveMigrateArgs
 from minova.objects.step_args import NoArgs
+from minova.objects.step_args import SelectHostArgs
 from minova.objects.step_results import GuestState
 from minova.objects.step_results import HostSelected
 from minova.objects.step_results import LiveMigrationPrepared
 from minova.objects.step_results import NoResult
+from minova.objects.step_results import StepResult
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +67,7 @@ _DESTINATION_TIMEOUT = 300.0
 # -- on a conductor ----------------------------------------------------------
 
 
-class MigrateServer(ConductorStep[NoArgs, HostSelected]):
+class MigrateServer(ConductorStep[SelectHostArgs, StepResult]):
     """Find a destination that can receive the guest."""
 
     method = 'migrate_server'
@@ -78,25 +82,27 @@ class MigrateServer(ConductorStep[NoArgs, HostSelected]):
         instance: Instance,
     ) -> LiveMigrationTarget:
         """Let hosts and the source check the migration, before any claim."""
+        excluded = SelectHostArgs.narrow(step.args).excluded_hosts
         return scheduler.select_live_migration_host(
-            instance, LiveMigrateParams.narrow(params), (str(instance.host),)
+            instance,
+            LiveMigrateParams.narrow(params),
+            {**excluded, str(instance.host): 'it has the server'},
         )
 
     def run(
         self,
         uow: UnitOfWork,
         scheduler: Scheduler,
-        args: NoArgs,
+        args: SelectHostArgs,
         prechecked: Prechecked,
-    ) -> HostSelected:
+    ) -> StepResult:
         """Claim the destination and enqueue the migration on the source."""
         assert prechecked is not None
         instance, dest = uow.instance, prechecked.host
         if not uow.claim(dest.host, instance.flavor, uow.operation.id):
-            raise exception.NoValidHost(
-                reason=f'Host {dest.host} passed the checks, but another '
-                'instance has claimed its resources since.'
-            )
+            # The next selection has the new usage, which filters the host.
+            uow.enqueue(MigrateServer, args)
+            return NoResult()
         uow.begin_migration(
             migration_states.LIVE_MIGRATION,
             dest_host=dest.host,
@@ -113,9 +119,8 @@ class MigrateServer(ConductorStep[NoArgs, HostSelected]):
 
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Release the claim."""
-        if step.result is not None:
-            host = HostSelected.narrow(step.result).host
-            uow.release(host, consumer=uow.operation.id)
+        if isinstance(step.result, HostSelected):
+            uow.release(step.result.host, consumer=uow.operation.id)
 
 
 # -- on the destination ------------------------------------------------------
@@ -242,7 +247,7 @@ class LiveMigration(ComputeStep[LiveMigrateArgs, NoResult]):
         """Make the destination the owner of the instance."""
         migration, instance = uow.migration, uow.instance
         _emit_start(uow, 'live_migration._post')
-        uow.update_instance(host=migration.dest_host, node=migration.dest_node)
+        uow.set_host(migration.dest_host, migration.dest_node)
         uow.transfer_claim(
             migration.source_host, instance.uuid, to=uow.operation.id
         )
@@ -267,11 +272,34 @@ class LiveMigration(ComputeStep[LiveMigrateArgs, NoResult]):
         if self.has_passed_point_of_no_return(uow.step):
             uow.end_migration(migration_states.ERROR)
             return
-        cancelled = isinstance(error, exception.Cancelled)
-        uow.advance_migration(
-            migration_states.CANCELLED if cancelled else migration_states.ERROR
-        )
+        if isinstance(error, exception.Cancelled):
+            uow.advance_migration(migration_states.CANCELLED)
+        elif _find_failed_preparation(uow) is None:
+            uow.advance_migration(migration_states.ERROR)
         _emit_start(uow, 'live_migration._rollback')
+
+
+def _find_failed_preparation(uow: UnitOfWork) -> records.Step | None:
+    """Return the step of the newest destination, which could not prepare.
+
+    None when the migration has started, when it is to be aborted, or when
+    the user has requested the host: then no other host is tried.
+    """
+    params = LiveMigrateParams.narrow(uow.operation.params)
+    steps = uow.steps()
+    selections = [s for s in steps if s.method == MigrateServer.method]
+    sources = [s for s in steps if s.method == LiveMigration.method]
+    preparations = [s for s in steps if s.method == PreLiveMigration.method]
+    is_settled = (
+        params.host is not None
+        or params.abort_requested is not None
+        or uow.now > uow.operation.deadline
+        or any(step.error is not None for step in selections)
+        or len(preparations) < len(sources)
+    )
+    if is_settled or not preparations or preparations[-1].result is not None:
+        return None
+    return preparations[-1]
 
 
 def _emit_start(uow: UnitOfWork, event: str) -> None:
@@ -380,6 +408,8 @@ class LiveMigrate(Flow):
 
     params_class = LiveMigrateParams
     has_migration = True
+    # As the API reference has it: 400, not 409.
+    host_down_class = exception.ComputeServiceUnavailable
     steps = (
         MigrateServer,
         LiveMigration,
@@ -390,10 +420,23 @@ class LiveMigrate(Flow):
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the selection of a destination."""
-        uow.enqueue(MigrateServer, NoArgs())
+        uow.enqueue(MigrateServer, SelectHostArgs(excluded_hosts={}))
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
-        """Fail; the guest has kept running on the source."""
+        """Try the next host; fail when none is left.
+
+        The guest has kept running on the source.
+        """
+        failed = _find_failed_preparation(uow)
+        if failed is not None and not isinstance(error, exception.Cancelled):
+            selection = retries.select_after(uow, failed, error)
+            limit = CONF.scheduler.max_live_migration_candidates
+            if len(selection.excluded_hosts) < limit:
+                _emit_end(uow, 'live_migration._rollback')
+                uow.restart()
+                uow.enqueue(MigrateServer, selection)
+                return
+            error = exception.NoValidHost.of_hosts(selection.excluded_hosts)
         # The source ends the record only of a migration that it has begun.
         uow.end_migration(migration_states.ERROR)
         uow.fail(error, end_event='live_migration._rollback')

@@ -28,6 +28,7 @@ from minova import migration_states
 from minova import states
 from minova.conf import CONF
 from minova.flows import power_actions
+from minova.flows import retries
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
@@ -81,9 +82,9 @@ class MigrateServer(ConductorStep[SelectHostArgs, HostSelected]):
         resize = isinstance(params, ResizeParams)
         if isinstance(params, ResizeParams):
             flavor = params.flavor
-        excluded = tuple(args.excluded_hosts)
+        excluded = dict(args.excluded_hosts)
         if not (resize and CONF.scheduler.allow_resize_to_same_host):
-            excluded += (str(instance.host),)
+            excluded[str(instance.host)] = 'it has the server'
         selected = scheduler.select_host(
             uow,
             flavor,
@@ -232,11 +233,8 @@ class ResizeInstance(ComputeStep[ResizeInstanceArgs, DisksSent]):
     def on_success(self, uow: UnitOfWork, result: DisksSent) -> None:
         """Make the destination the owner of the instance."""
         migration = uow.migration
-        uow.update_instance(
-            host=migration.dest_host,
-            node=migration.dest_node,
-            power_state=result.power_state,
-        )
+        uow.set_host(migration.dest_host, migration.dest_node)
+        uow.update_instance(power_state=result.power_state)
         uow.set_task_state('resize_migrated')
         uow.advance_migration(migration_states.POST_MIGRATING)
         if result.disk_total is not None:
@@ -255,9 +253,7 @@ class ResizeInstance(ComputeStep[ResizeInstanceArgs, DisksSent]):
     def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
         """Make the source the owner of the instance again."""
         migration = uow.migration
-        uow.update_instance(
-            host=migration.source_host, node=migration.source_node
-        )
+        uow.set_host(migration.source_host, migration.source_node)
 
 
 def _send_disks(
@@ -373,18 +369,20 @@ class ResizeOrMigrate(Flow):
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the selection of a destination."""
-        uow.enqueue(MigrateServer, SelectHostArgs(excluded_hosts=[]))
+        uow.enqueue(MigrateServer, SelectHostArgs(excluded_hosts={}))
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another destination, unless another cannot help."""
         steps = uow.steps()
         went_off = any(s.method == ResizeInstance.method for s in steps)
-        tried = [str(s.host) for s in steps if s.method == PrepResize.method]
+        tried = [s for s in steps if s.method == PrepResize.method]
         again = len(tried) < CONF.scheduler.max_attempts
         hopeless = went_off or isinstance(error, exception.NoValidHost)
         if tried and again and not hopeless and not _is_host_requested(uow):
             uow.restart()
-            uow.enqueue(MigrateServer, SelectHostArgs(excluded_hosts=tried))
+            uow.enqueue(
+                MigrateServer, retries.select_after(uow, tried[-1], error)
+            )
             return
         if tried:
             uow.advance_migration(migration_states.ERROR)

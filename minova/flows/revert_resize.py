@@ -45,9 +45,8 @@ class RevertResize(ComputeStep[NoArgs, NoResult]):
     def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
         """Make the source the owner again, with the old flavor."""
         migration, instance = uow.migration, uow.instance
+        uow.set_host(migration.source_host, migration.source_node)
         uow.update_instance(
-            host=migration.source_host,
-            node=migration.source_node,
             flavor=migration.old_flavor,
             power_state=int(states.PowerState.NOSTATE),
         )

@@ -12,6 +12,7 @@ base              the base class, and ``register``
 fields            the field types, made from annotations
 flavor            Flavor
 instance          Instance; InstanceState: its extract for power_sync
+request_spec      RequestSpec: what a user asked of the hosts of an instance
 migration         Migration: the record of a resize or a migration
 host              the reports of a compute: of its host, guests and artifacts
 operation         Operation and Step as the database holds them; not versioned
@@ -30,6 +31,7 @@ from minova.objects import host
 from minova.objects import instance
 from minova.objects import live_migrate_data
 from minova.objects import migration
+from minova.objects import request_spec
 from minova.objects import step
 from minova.objects import transfer_ticket
 
@@ -48,6 +50,7 @@ MigrateDisk = live_migrate_data.MigrateDisk
 Migration = migration.Migration
 QemuDestination = live_migrate_data.QemuDestination
 QemuMigrateData = live_migrate_data.QemuMigrateData
+RequestSpec = request_spec.RequestSpec
 StepAssignment = step.StepAssignment
 StorageProbe = live_migrate_data.StorageProbe
 TransferEndpoint = transfer_ticket.TransferEndpoint
@@ -69,6 +72,7 @@ __all__ = [
     'Migration',
     'QemuDestination',
     'QemuMigrateData',
+    'RequestSpec',
     'StepAck',
     'StepAssignment',
     'StorageProbe',

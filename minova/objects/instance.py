@@ -6,6 +6,7 @@ from typing import Any
 
 from minova.objects import base
 from minova.objects import flavor as flavor_object
+from minova.objects import request_spec as request_spec_object
 
 
 @base.register
@@ -32,6 +33,7 @@ class Instance(base.Object):
     host: str | None
     node: str | None
     availability_zone: str | None
+    request_spec: request_spec_object.RequestSpec
     vm_state: str
     task_state: str | None
     power_state: int

@@ -25,13 +25,12 @@ class NoParams(OperationParams):
 
 @base.register
 class CreateParams(OperationParams):
-    """create: the name of the image, and the requested host or zone."""
+    """create: the name of the image, and the requested host."""
 
     VERSION = '1.0'
 
     image_name: str = ''
     host: str | None = None
-    availability_zone: str | None = None
 
 
 @base.register
@@ -66,6 +65,8 @@ class LiveMigrateParams(OperationParams):
     """live_migrate: the request, and what later operations ask of it.
 
     ``block_migration`` None: copy the disks unless both hosts share them.
+    ``force``: migrate to ``host`` although it is disabled or in a zone that
+    the server must not be in.
     ``abort_requested`` and ``force_requested`` are the ids of the operations
     that ask for the abort and for the forced completion.
     """
@@ -73,6 +74,7 @@ class LiveMigrateParams(OperationParams):
     VERSION = '1.0'
 
     host: str | None = None
+    force: bool = False
     block_migration: bool | None = None
     disk_over_commit: bool | None = None
     abort_requested: str | None = None

@@ -27,11 +27,14 @@ class NoArgs(StepArgs):
 
 @base.register
 class SelectHostArgs(StepArgs):
-    """build_instances, migrate_server: the hosts that have failed before."""
+    """build_instances, migrate_server: the hosts that have failed before.
+
+    ``excluded_hosts`` has the reason of each by its name.
+    """
 
     VERSION = '1.0'
 
-    excluded_hosts: list[str]
+    excluded_hosts: dict[str, str]
 
 
 @base.register

@@ -340,6 +340,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('live_migrate',                'live_migrate',        'active',            _MIGRATE_LIVE),
     ('live_migrate_paused',         'live_migrate',        'paused',            _MIGRATE_LIVE),
     ('live_migrate_fails',          'live_migrate',        'active',            _fail_here('start_live_migration'), _MIGRATE_LIVE),
+    ('live_migrate_rescheduled',    'live_migrate',        'active',            _fail_elsewhere('pre_live_migration', hosts=1), _MIGRATE_LIVE),
+    ('live_migrate_unchecked',      'live_migrate',        'active',            _fail_elsewhere('check_can_live_migrate_destination', hosts=1), _MIGRATE_LIVE),
     ('live_migrate_refused',        'live_migrate',        'active',            _fail_elsewhere('pre_live_migration'), _MIGRATE_LIVE),
     ('abort_live_migrate',          'abort_live_migrate',  'active',            *_MIGRATING, _abort),
     ('force_live_migrate',          'force_live_migrate',  'active',            *_MIGRATING, _force),

@@ -21,6 +21,8 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 LEGAL = {
     ('queued', 'preparing'),
     ('preparing', 'running'),
+    # Another destination, after the first one could not prepare.
+    ('preparing', 'queued'),
     ('running', 'completed'),
     ('pre-migrating', 'migrating'),
     ('migrating', 'post-migrating'),

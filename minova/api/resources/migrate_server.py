@@ -23,6 +23,7 @@ from minova.db.queries import migrations
 from minova.engine import begin
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
+from minova.objects.migration import Migration
 from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.operation_params import MigrateParams
 from minova.objects.operation_params import ResizeParams
@@ -111,11 +112,13 @@ def migrate_live(request: ApiRequest, server_id: str) -> None:
     From 2.34 on the reply does not wait for the checks.
     """
     requested = request.body['os-migrateLive']
-    if requested['host'] is not None:
+    host = requested['host']
+    if host is not None:
         request.require(f'{_MIGRATE}:migrate_live:host')
     block_migration = requested['block_migration']
     params = LiveMigrateParams(
-        host=requested['host'],
+        host=host,
+        force=_is_forced(request, requested),
         block_migration=(
             None
             if block_migration == 'auto'
@@ -139,6 +142,23 @@ def migrate_live(request: ApiRequest, server_id: str) -> None:
             block_migration=params.block_migration,
             disk_over_commit=params.disk_over_commit,
         )
+
+
+def _is_forced(request: ApiRequest, requested: Json) -> bool:
+    """Tell whether the operator takes the host although it is disabled.
+
+    Below 2.30 the reference does not have a named host verified.
+    """
+    host = requested['host']
+    if request.version < 30:
+        return host is not None
+    forced = types.to_bool(requested.get('force', False))
+    if forced and host is None:
+        raise exception.InvalidInput(
+            'Invalid input for field/attribute force: there is no host to '
+            'force the migration to. Name the host, or leave force out.'
+        )
+    return forced
 
 
 def _call_conductor(
@@ -181,21 +201,35 @@ def _call_conductor(
 
 def confirm_resize(request: ApiRequest, server_id: str) -> None:
     """Confirm a resize or a cold migration."""
-    request.wake(
-        request.begin('confirm_resize', server_id, _require_finished_migration)
-    )
+    request.wake(request.begin('confirm_resize', server_id, _prepare_confirm))
 
 
 def revert_resize(request: ApiRequest, server_id: str) -> None:
-    """Revert a resize or a cold migration."""
-    request.wake(
-        request.begin('revert_resize', server_id, _require_finished_migration)
-    )
+    """Revert a resize or a cold migration; both its hosts must be up."""
+    request.wake(request.begin('revert_resize', server_id, _prepare_revert))
 
 
-def _require_finished_migration(
+def _prepare_confirm(
     connection: Connection, instance: Instance
 ) -> UnconfirmedResizeParams:
+    migration = _get_finished_migration(connection, instance)
+    return UnconfirmedResizeParams(migration_id=migration.id)
+
+
+def _prepare_revert(
+    connection: Connection, instance: Instance
+) -> UnconfirmedResizeParams:
+    migration = _get_finished_migration(connection, instance)
+    # The guest would be off until its old host is back.
+    begin.require_host_up(
+        connection, 'revert_resize', instance, migration.source_host
+    )
+    return UnconfirmedResizeParams(migration_id=migration.id)
+
+
+def _get_finished_migration(
+    connection: Connection, instance: Instance
+) -> Migration:
     migration = migrations.get_unconfirmed(connection, instance.uuid)
     if migration is None:
         raise exception.InstanceInvalidState(
@@ -205,4 +239,4 @@ def _require_finished_migration(
             state=f'{instance.vm_state} without a finished migration',
             needed='resize or migrate the server first',
         )
-    return UnconfirmedResizeParams(migration_id=migration.id)
+    return migration

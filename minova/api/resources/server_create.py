@@ -34,6 +34,7 @@ from minova.db.queries import ports
 from minova.engine import begin
 from minova.images import Image
 from minova.objects.operation_params import CreateParams
+from minova.objects.request_spec import RequestSpec
 
 Server = Json
 
@@ -68,7 +69,6 @@ def create(request: ApiRequest) -> Document:
         params = CreateParams(
             image_name=image.name or '',
             host=destination.node or destination.host,
-            availability_zone=destination.zone,
         )
         begun = [
             begin.create(
@@ -81,6 +81,9 @@ def create(request: ApiRequest) -> Document:
                     **nics[number],
                     reservation_id=reservation,
                     availability_zone=destination.zone,
+                    request_spec=RequestSpec(
+                        availability_zone=destination.zone
+                    ),
                     **key,
                 ),
                 request.backend.publisher_id,

@@ -119,6 +119,19 @@ def update(
     return result.rowcount == 1
 
 
+def set_zone_on_host(connection: Connection, host: str, zone: str) -> None:
+    """Give the instances of a host its availability zone."""
+    connection.execute(
+        sa.update(_t)
+        .where(
+            _t.c.host == host,
+            _t.c.vm_state != states.DELETED,
+            _t.c.availability_zone != zone,
+        )
+        .values(availability_zone=zone)
+    )
+
+
 def get_project_flavors(
     connection: Connection, project_id: str
 ) -> list[dict[str, Any]]:

@@ -23,6 +23,19 @@ class MigrateTestCase(base.ApiTestCase):
     def host_of(self):
         return self.show(self.uuid, self.admin)['OS-EXT-SRV-ATTR:host']
 
+    def disable(self, host):
+        self._put_service('disable-log-reason', host)
+
+    def enable(self, host):
+        self._put_service('enable', host)
+
+    def _put_service(self, verb, host):
+        body = {'host': host, 'binary': 'nova-compute'}
+        if verb == 'disable-log-reason':
+            body['disabled_reason'] = 'broken fan'
+        reply = self.admin.put(f'/os-services/{verb}', body)
+        self.assertEqual(200, reply.status, reply.body)
+
     def act(self, action, content=None, client=None, status=202):
         reply = (client or self.admin).act(self.uuid, action, content)
         self.assertEqual(status, reply.status, reply.body)
@@ -124,6 +137,17 @@ class MigrateTest(MigrateTestCase):
         self.act('migrate', {'host': wanted}, self.admin.at_version('2.56'))
         self.assertEqual(wanted, self.host_of())
 
+    def test_to_a_disabled_host(self):
+        here = self.host_of()
+        there = 'b' if here == 'a' else 'a'
+        self.disable(there)
+        reply = self.admin.at_version('2.56').act(
+            self.uuid, 'migrate', {'host': there}
+        )
+        self.assert_refused(400, f'{there}: it is disabled', reply)
+        self.cloud.settle(self.uuid)
+        self.assertEqual(here, self.host_of())
+
     def test_to_an_unknown_host(self):
         reply = self.admin.at_version('2.56').act(
             self.uuid, 'migrate', {'host': 'nowhere'}
@@ -152,7 +176,7 @@ class LiveMigrateTest(MigrateTestCase):
             (1, {}),
             (1, {'block_migration': 'yes', 'disk_over_commit': 'no'}),
             (25, {}),
-            (30, {'force': True, 'host': None}),
+            (30, {'force': False, 'host': None}),
             (34, {}),
             (68, {}),
         ):
@@ -168,6 +192,39 @@ class LiveMigrateTest(MigrateTestCase):
         self.assertEqual(202, self.live(25, host=self.there).status)
         self.cloud.settle(self.uuid)
         self.assertEqual(self.there, self.host_of())
+
+    def test_to_a_disabled_host(self):
+        self.disable(self.there)
+        for version in (30, 33):
+            reply = self.live(version, host=self.there)
+            self.assert_refused(
+                400, f'to {self.there}: it is disabled (broken fan)', reply
+            )
+            self.cloud.settle(self.uuid)
+        for version in (34, 68):
+            self.assertEqual(202, self.live(version, host=self.there).status)
+            self.cloud.settle(self.uuid)
+            newest = self.admin.get(
+                f'/servers/{self.uuid}/os-instance-actions'
+            ).body['instanceActions'][0]
+            self.assertIn('it is disabled (broken fan)', newest['message'])
+        self.assertEqual(self.here, self.host_of())
+
+    def test_forced_to_a_disabled_host(self):
+        # Below 2.30 the reference does not verify a named host.
+        for version, changes in ((1, {}), (25, {}), (30, {'force': True})):
+            here, there = self.host_of(), self.there
+            self.there = here
+            self.disable(there)
+            reply = self.live(version, host=there, **changes)
+            self.assertEqual(202, reply.status, reply.body)
+            self.cloud.settle(self.uuid)
+            self.assertEqual(there, self.host_of())
+            self.enable(there)
+
+    def test_forced_to_no_host(self):
+        reply = self.live(30, force=True)
+        self.assert_refused(400, 'there is no host to force', reply)
 
     def test_params_that_reach_the_conductor(self):
         for version, changes, block, disk in (

@@ -98,15 +98,15 @@ class BudgetTest(base.ApiTestCase):
             ('reboot', {'type': 'SOFT'}),
         ):
             self.free()
-            with self.at_most(5):
+            with self.at_most(6):
                 reply = self.user.act(self.uuid, action, content)
             self.assertEqual(202, reply.status, reply.body)
 
     def test_migrations(self):
         self.make_flavor('big', disk=2)
         for action, content, count in (
-            ('migrate', None, 5),
-            ('resize', {'flavorRef': 'big'}, 6),
+            ('migrate', None, 6),
+            ('resize', {'flavorRef': 'big'}, 7),
         ):
             self.free()
             with self.at_most(count):

@@ -38,10 +38,10 @@ class OperationTestCase(ManageTestCase):
         with Cloud() as cloud:
             uuids = [cloud.boot(host=host) for _ in kinds]
         self.database = self.open()
-        self.down(host)
         made = []
         for kind, uuid in zip(kinds, uuids, strict=True):
             made.append(self.begin(kind, uuid))
+        self.down(host)
         return made
 
     def down(self, host, down=True):

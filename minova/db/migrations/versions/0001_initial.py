@@ -145,6 +145,12 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column(
+            'request_spec',
+            types.VersionedObject(),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
             'vm_state',
             sa.String(length=32),
             autoincrement=False,
@@ -854,6 +860,7 @@ def upgrade() -> None:
         sa.Column('host', sa.String(length=255), nullable=True),
         sa.Column('node', sa.String(length=255), nullable=True),
         sa.Column('availability_zone', sa.String(length=255), nullable=True),
+        sa.Column('request_spec', types.VersionedObject(), nullable=False),
         sa.Column('vm_state', sa.String(length=32), nullable=False),
         sa.Column('task_state', sa.String(length=32), nullable=True),
         sa.Column('power_state', sa.Integer(), nullable=False),
