@@ -202,6 +202,9 @@ class ComputeService:
             hypervisor_type=have.hypervisor_type,
             hypervisor_version=have.version,
             cpu_info=have.cpu_info,
+            supported_instances=[
+                list(one) for one in have.supported_instances
+            ],
             vcpus=have.vcpus,
             memory_mb=have.memory_mb,
             disk_gb=have.disk_gb,

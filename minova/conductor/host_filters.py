@@ -9,10 +9,13 @@ is filtered out.
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
+import functools
 
 from minova import exception
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
+from minova.extra_specs import parser
+from minova.extra_specs.parser import GuestRequirements
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 
@@ -49,6 +52,17 @@ class HostRequirements:
     excluded_hosts: Reasons = dataclasses.field(default_factory=dict)
     live_source: Host | None = None
     is_forced: bool = False
+
+    @functools.cached_property
+    def guest(self) -> GuestRequirements:
+        """What the image and the flavor require of the guest."""
+        flavor = self.flavor
+        return parser.parse(
+            flavor.extra_specs,
+            self.instance.image_meta,
+            flavor.vcpus,
+            flavor.memory_mb,
+        ).requirements
 
 
 #: Returns why a host is filtered out, None when it passes.
@@ -95,6 +109,27 @@ def _in_availability_zone(
     return f'it is in zone {own}, and zone {zone} is requested'
 
 
+def _supports_image(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    guest = required.guest
+    needed = {
+        'architecture': guest.architecture,
+        'hypervisor type': guest.hypervisor,
+        'VM mode': guest.vm_mode,
+    }
+    for supported in candidate.row.supported_instances:
+        if all(
+            value in (None, own)
+            for value, own in zip(needed.values(), supported, strict=True)
+        ):
+            return None
+    wanted = [f'{name} {value}' for name, value in needed.items() if value]
+    if not wanted:
+        return None
+    return f'it does not support the {" with ".join(wanted)} of the image'
+
+
 def _can_receive_running_guest(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
@@ -138,6 +173,7 @@ FILTERS: tuple[Filter, ...] = (
     _compute_is_up,
     _compute_is_enabled,
     _in_availability_zone,
+    _supports_image,
     _can_receive_running_guest,
     _has_resources,
 )

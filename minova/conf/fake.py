@@ -40,6 +40,14 @@ host, in ``directory``.
         min=1,
         help='The disk space of each host, in GiB.',
     ),
+    cfg.ListOpt(
+        'architectures',
+        default=['x86_64', 'i686'],
+        help="""
+The processor architectures of the guests that each host can run. An image with
+another one in its property hw_architecture gets no host.
+""",
+    ),
     cfg.FloatOpt(
         'shutdown_seconds',
         default=0,

@@ -19,7 +19,7 @@ from minova.extra_specs import table
 from minova.extra_specs.value_types import PAGE_SIZES
 
 #: The default command line of a kernel that the host boots directly.
-DEFAULT_COMMAND_LINE: Final = 'root=/dev/{root} console=tty0 console=ttyS0'
+DEFAULT_COMMAND_LINE: Final = 'root=/dev/{root} console=tty0 console={port}'
 _BY_EXTRA_SPEC: Final = {spec.name: spec for spec in table.EXTRA_SPECS}
 _BY_PROPERTY: Final = {spec.name: spec for spec in table.IMAGE_PROPERTIES}
 _MAX_SHOWN: Final = 80
@@ -46,11 +46,15 @@ class Bandwidth:
 class GuestRequirements:
     """The requirements of a guest besides its sizes; None for defaults.
 
-    ``pages`` is the size of memory pages in KiB, or 'large'. ``disk`` has
-    limits by libvirt's names, such as ``total_bytes_sec``.
+    A host must support ``architecture``, ``hypervisor`` and ``vm_mode`` to be
+    selected. ``pages`` is the size of memory pages in KiB, or 'large'.
+    ``disk`` has limits by libvirt's names, such as ``total_bytes_sec``.
     """
 
     topology: Topology
+    architecture: str | None = None
+    hypervisor: str | None = None
+    vm_mode: str | None = None
     pages: int | str | None = None
     cpu_shares: int | None = None
     cpu_period: int | None = None
@@ -84,7 +88,8 @@ class GuestRequirements:
         """The command line of a kernel that the host boots directly."""
         if self.command_line is not None:
             return self.command_line
-        return DEFAULT_COMMAND_LINE.format(root=self.root_device)
+        port = 'ttyAMA0' if self.architecture == 'aarch64' else 'ttyS0'
+        return DEFAULT_COMMAND_LINE.format(root=self.root_device, port=port)
 
 
 class ParseResult(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from minova.extra_specs.value_types import Choice
 from minova.extra_specs.value_types import Flag
+from minova.extra_specs.value_types import Name
 from minova.extra_specs.value_types import Number
 from minova.extra_specs.value_types import PageSize
 from minova.extra_specs.value_types import Text
@@ -61,6 +62,30 @@ _BURST: Final = Number(1, (1 << 22) - 1)
 _MACHINE: Final = Text(
     '``q35``, ``pc``, or one with a version, such as ``pc-q35-7.2``',
     r'q35|pc|pc-(q35|i440fx)-[0-9]{1,2}\.[0-9]{1,2}',
+)
+_ARCHITECTURE: Final = Name(
+    (
+        *('x86_64', 'i686', 'aarch64', 'armv7l', 'loongarch64', 'mips'),
+        *('mipsel', 'mips64', 'mips64el', 'ppc', 'ppc64', 'ppc64le'),
+        *('riscv32', 'riscv64', 's390x', 'sparc', 'sparc64'),
+    ),
+    (
+        *(('amd64', 'x86_64'), ('x86-64', 'x86_64'), ('x86', 'i686')),
+        *(('i386', 'i686'), ('i486', 'i686'), ('i586', 'i686')),
+        *(('arm64', 'aarch64'), ('armhf', 'armv7l'), ('ppc64el', 'ppc64le')),
+    ),
+)
+_HYPERVISOR: Final = Name(
+    (
+        *('kvm', 'qemu', 'baremetal', 'bhyve', 'fake', 'hyperv', 'ironic'),
+        *('lxc', 'lxd', 'openvz', 'parallels', 'phyp', 'powervm', 'test'),
+        *('uml', 'virtuozzo', 'vmware', 'xen', 'zvm'),
+    ),
+    (('xapi', 'xen'),),
+)
+_VM_MODE: Final = Name(
+    ('hvm', 'xen', 'uml', 'exe'),
+    (('hv', 'hvm'), ('baremetal', 'hvm'), ('pv', 'xen')),
 )
 _COMMAND_LINE: Final = Text(
     'one line of plain text', r'[ -~]*', max_length=2000
@@ -137,6 +162,14 @@ EXTRA_SPECS: Final = (
 #: The properties of images. A property overrides the extra spec of the flavor,
 #: within the limits of the flavor.
 IMAGE_PROPERTIES: Final = (
+    # Where two rows have the same field, the later one counts.
+    ExtraSpec('architecture',        'architecture',   _ARCHITECTURE,                                         'Older name of ``hw_architecture``.', 'selects the host; ``os/type`` ``@arch``'),
+    ExtraSpec('hw_architecture',     'architecture',   _ARCHITECTURE,                                         'Processor architecture; default that of the host.', 'selects the host; ``os/type`` ``@arch``'),
+    ExtraSpec('hw_emulation_architecture', 'architecture', _ARCHITECTURE,                                     'As ``hw_architecture``, which it replaces.', 'selects the host; ``os/type`` ``@arch``'),
+    ExtraSpec('hypervisor_type',     'hypervisor',     _HYPERVISOR,                                           'Older name of ``img_hv_type``.', 'selects the host'),
+    ExtraSpec('img_hv_type',         'hypervisor',     _HYPERVISOR,                                           'Type of the hypervisor.', 'selects the host'),
+    ExtraSpec('vm_mode',             'vm_mode',        _VM_MODE,                                              'Older name of ``hw_vm_mode``.', 'selects the host'),
+    ExtraSpec('hw_vm_mode',          'vm_mode',        _VM_MODE,                                              'Type of the virtual machine.', 'selects the host'),
     ExtraSpec('hw_machine_type',     'machine',        _MACHINE,                                              'Machine type; default ``[libvirt] hw_machine_type``.', '``os/type`` ``@machine``'),
     ExtraSpec('hw_firmware_type',    'firmware',       _FIRMWARE,                                             'Firmware.', 'none: always the BIOS'),
     ExtraSpec('hw_cpu_policy',       'policy',         _POLICY,                                               'As ``hw:cpu_policy``.', 'none: guests always share them'),

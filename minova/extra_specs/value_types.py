@@ -50,6 +50,29 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
+class Name:
+    """One of some names, in any case; ``aliases`` maps other names to them."""
+
+    values: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The names, and the other names."""
+        also = ', '.join(f'``{name}``' for name, _ in self.aliases)
+        known = ', '.join(f'``{name}``' for name in self.values)
+        return f'{known}; also {also}' if also else known
+
+    def parse(self, text: str) -> str:
+        """Return the name."""
+        plain = text.lower()
+        found = dict(self.aliases).get(plain, plain)
+        if found not in self.values:
+            raise ValueError(f'must be {_join_or(self.values)}.')
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
 class Number:
     """A whole number in a range, or the ``special`` one."""
 

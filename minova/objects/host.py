@@ -12,7 +12,9 @@ class HostReport(base.Object):
 
     ``memory_mb`` and ``disk_gb`` are the capacity of the machine;
     ``reserved_*`` is the part that the host itself needs. An allocation ratio
-    is the overcommit factor of its resource.
+    is the overcommit factor of its resource. ``supported_instances`` has
+    architecture, hypervisor type and VM mode of each kind of guest that the
+    host can run.
     """
 
     VERSION = '1.0'
@@ -26,6 +28,7 @@ class HostReport(base.Object):
     hypervisor_type: str
     hypervisor_version: int
     cpu_info: dict[str, Any]
+    supported_instances: list[list[str]]
     vcpus: int
     memory_mb: int
     disk_gb: int

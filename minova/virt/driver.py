@@ -27,6 +27,8 @@ class Inventory:
     """The resources and the hypervisor of a host.
 
     ``version`` is a growing number, as libvirt's 9000000 for 9.0.0.
+    ``supported_instances`` are the architecture, hypervisor type and VM mode
+    of each kind of guest that the host can run, emulated or not.
     """
 
     hypervisor_hostname: str
@@ -36,6 +38,7 @@ class Inventory:
     vcpus: int
     memory_mb: int
     disk_gb: int
+    supported_instances: tuple[tuple[str, str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -123,7 +123,11 @@ def instance_fields(image: Image) -> dict[str, object]:
     return {
         'image_ref': image.id,
         'image_meta': meta,
-        'architecture': _fit_column(properties.get('architecture'), 32),
+        'architecture': _fit_column(
+            properties.get('hw_architecture')
+            or properties.get('architecture'),
+            32,
+        ),
         'os_type': _fit_column(properties.get('os_type'), 255),
         'kernel_id': _fit_column(properties.get('kernel_id'), 255) or '',
         'ramdisk_id': _fit_column(properties.get('ramdisk_id'), 255) or '',

@@ -78,6 +78,7 @@ class Host:
     hypervisor_type: str
     hypervisor_version: int
     cpu_info: dict[str, object]
+    supported_instances: list[list[str]]
     vcpus: int
     memory_mb: int
     disk_gb: int

@@ -43,6 +43,11 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
             vcpus=CONF.fake.vcpus,
             memory_mb=CONF.fake.memory_mb,
             disk_gb=CONF.fake.disk_gb,
+            supported_instances=tuple(
+                (architecture, hypervisor, 'hvm')
+                for architecture in CONF.fake.architectures
+                for hypervisor in ('fake', 'qemu', 'kvm')
+            ),
         )
 
     @fault_injectable

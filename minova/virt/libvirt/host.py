@@ -39,14 +39,16 @@ class Host:
         conn = self._connection.get()
         try:
             processor, memory_mb, vcpus, *_ = conn.getInfo()
+            capabilities = conn.getCapabilities()
             return Inventory(
                 hypervisor_hostname=self._hostname(conn),
                 hypervisor_type=conn.getType(),
                 version=self._version(conn),
-                cpu_info=cpu_info(conn.getCapabilities(), processor),
+                cpu_info=cpu_info(capabilities, processor),
                 vcpus=vcpus,
                 memory_mb=memory_mb,
                 disk_gb=self._disk_gb(),
+                supported_instances=self._supported_instances(capabilities),
             )
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
@@ -90,6 +92,22 @@ class Host:
     def _version(self, conn: libvirt.virConnect) -> int:
         """Return the hypervisor's version, which limits migrations."""
         return int(conn.getVersion())
+
+    def _supported_instances(
+        self, capabilities: str
+    ) -> tuple[tuple[str, str, str], ...]:
+        """Return all that libvirt offers."""
+        root = ElementTree.fromstring(capabilities)  # noqa: S314  libvirt's
+        return tuple(
+            (
+                str(arch.get('name')),
+                str(domain.get('type')),
+                str(guest.findtext('os_type')),
+            )
+            for guest in root.findall('guest')
+            for arch in guest.findall('arch')
+            for domain in arch.findall('domain')
+        )
 
     def _disk_gb(self) -> int:
         return shutil.disk_usage(self._directory).total // (1 << 30)

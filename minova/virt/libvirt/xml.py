@@ -48,16 +48,28 @@ class GuestProfile:
     is the model for the mode ``custom``. None is libvirt's default for
     ``machine``, ``emulator`` and ``cache`` too. ``qemu.guest_profile`` sets
     these from the configuration. ``stats_period`` is the interval of memory
-    statistics in seconds, 0 for none.
+    statistics in seconds, 0 for none. ``firmware`` is the file that a guest
+    boots, None for that of QEMU. ``emulated`` has the profiles of guests with
+    other architectures.
     """
 
     type: str
     cpu_mode: str | None
+    architecture: str = 'x86_64'
+    firmware: str | None = None
     cpu_model: str | None = None
     machine: str | None = None
     emulator: str | None = None
     cache: str | None = None
     stats_period: int = 10
+    emulated: 'Mapping[str, GuestProfile]' = dataclasses.field(
+        default_factory=dict
+    )
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether the guests have the devices of a PC."""
+        return self.architecture == 'x86_64'
 
 
 #: By virt_type; ``test`` is for embedded hosts: libvirt's test driver accepts
@@ -100,6 +112,8 @@ def domain_xml(
     guest boots its first disk unless ``boot`` names a kernel.
     """
     requirements = requirements_of(spec)
+    # An i686 guest runs on an x86_64 processor.
+    profile = profile.emulated.get(str(requirements.architecture), profile)
     root = ElementTree.Element('domain', type=profile.type)
     _leaf(root, 'name', spec.name)
     _leaf(root, 'uuid', spec.uuid)
@@ -110,12 +124,11 @@ def domain_xml(
     xml_devices.add_memory_backing(root, requirements)
     _leaf(root, 'vcpu', spec.vcpus)
     xml_devices.add_cpu_tuning(root, requirements)
-    xml_devices.add_os(
-        root, requirements, requirements.machine or profile.machine, boot
-    )
-    _add_features(root)
+    _add_os(root, requirements, profile, boot)
+    if profile.is_x86:
+        _add_features(root)
     _add_cpu(root, requirements, profile)
-    _add_clock(root)
+    _add_clock(root, profile)
     # A crashed guest stays off for analysis; a reboot restarts the guest.
     _leaf(root, 'on_poweroff', 'destroy')
     _leaf(root, 'on_reboot', 'restart')
@@ -214,6 +227,25 @@ def _metadata_element(spec: GuestSpec, space: str = '') -> ElementTree.Element:
     return root
 
 
+def _add_os(
+    root: ElementTree.Element,
+    requirements: GuestRequirements,
+    profile: GuestProfile,
+    boot: DirectKernelBoot | None,
+) -> None:
+    machine = profile.machine
+    if profile.is_x86 and requirements.machine is not None:
+        machine = requirements.machine
+    xml_devices.add_os(
+        root,
+        requirements,
+        profile.architecture,
+        machine,
+        profile.firmware,
+        boot,
+    )
+
+
 def _add_features(root: ElementTree.Element) -> None:
     features = _add(root, 'features')
     _add(features, 'acpi')
@@ -235,10 +267,12 @@ def _add_cpu(
     xml_devices.add_topology(cpu, requirements)
 
 
-def _add_clock(root: ElementTree.Element) -> None:
+def _add_clock(root: ElementTree.Element, profile: GuestProfile) -> None:
     # libvirt's recommendation for guests that keep time on a busy host:
     # the rtc catches up on missed ticks, the pit does not.
     clock = _add(root, 'clock', offset='utc')
+    if not profile.is_x86:
+        return
     _add(clock, 'timer', name='rtc', tickpolicy='catchup')
     _add(clock, 'timer', name='pit', tickpolicy='delay')
     _add(clock, 'timer', name='hpet', present='no')

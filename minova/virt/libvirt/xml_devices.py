@@ -54,15 +54,23 @@ def add_cpu_tuning(
 def add_os(
     root: ElementTree.Element,
     requirements: GuestRequirements,
+    architecture: str,
     machine: str | None,
+    firmware: str | None,
     boot: DirectKernelBoot | None,
 ) -> None:
-    """Add the machine type and what the guest boots."""
+    """Add the machine type and what the guest boots.
+
+    ``firmware`` keeps no variables, so that a migration loses none.
+    """
     made = add(root, 'os')
-    kind = add(made, 'type', arch='x86_64')
+    kind = add(made, 'type', arch=architecture)
     kind.text = 'hvm'
     if machine is not None:
         kind.set('machine', machine)
+    if firmware is not None:
+        loader = add(made, 'loader', readonly='yes', type='rom')
+        loader.text = firmware
     if boot is not None:
         add_text(made, 'kernel', boot.kernel)
         if boot.ramdisk is not None:

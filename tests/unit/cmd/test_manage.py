@@ -187,6 +187,7 @@ class HostsTest(ManageTestCase):
             'hypervisor_type': 'fake',
             'hypervisor_version': 1,
             'cpu_info': {},
+            'supported_instances': [],
             'vcpus': 4,
             'memory_mb': 8192,
             'disk_gb': 100,

@@ -92,6 +92,23 @@ class NamesTest(ParserTestCase):
         self.refused('not supported', {}, {'hw_firmware_type': 'uefi'})
         self.granted({}, {'hw_firmware_type': 'bios'})
 
+    def test_names_of_architectures(self):
+        for given, name in (
+            ('x86_64', 'x86_64'),
+            ('AMD64', 'x86_64'),
+            ('i386', 'i686'),
+            ('arm64', 'aarch64'),
+        ):
+            made = self.granted({}, {'architecture': given})
+            self.assertEqual(name, made.architecture)
+        made = self.granted(
+            {}, {'architecture': 'x86_64', 'hw_architecture': 'aarch64'}
+        )
+        self.assertEqual('aarch64', made.architecture)
+        self.refused('must be x86_64', {}, {'hw_architecture': 'pdp11'})
+        made = self.granted({}, {'img_hv_type': 'KVM', 'vm_mode': 'pv'})
+        self.assertEqual(('kvm', 'xen'), (made.hypervisor, made.vm_mode))
+
     def test_empty_properties_are_none(self):
         empty = dict.fromkeys(
             (spec.name for spec in table.IMAGE_PROPERTIES), ''

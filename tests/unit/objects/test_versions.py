@@ -36,7 +36,7 @@ PINNED = {
     'GuestState': '1.0-16e9f95d1375c90bce2633679ac38a9c',
     'GuestUntouched': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
-    'HostReport': '1.0-609c7836ff304990ae3fb30f1dba3146',
+    'HostReport': '1.0-f61ab362bbc9ad4ded016010c4dfa8cf',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
     'Instance': '1.0-06aebb9467accc13cd36f4e346d0badf',
     'InstanceState': '1.0-41ce3c7ff9b037c52a1869c204e254fe',

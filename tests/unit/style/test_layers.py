@@ -67,6 +67,7 @@ MAY_USE = {
     'conductor': {
         'db',
         'engine',
+        'extra_specs',
         'flows',
         'network',
         'notifications',
@@ -86,7 +87,8 @@ MAY_USE = {
         'objects',
         'rpc',
     },
-    # What flavors and images may require of a guest: data, for api and virt.
+    # What flavors and images may require of a guest: data, for api, conductor
+    # and virt.
     'extra_specs': set(),
     'flows': {'notifications', 'objects', 'rpc'},
     'http_server': set(),

@@ -55,5 +55,15 @@ class EmbeddedHost(Host):
         # The version of the test driver itself is always 2.
         return int(conn.getLibVersion())
 
+    def _supported_instances(
+        self, capabilities: str
+    ) -> tuple[tuple[str, str, str], ...]:
+        # The test driver has a list of its own and accepts every guest.
+        return tuple(
+            (architecture, hypervisor, 'hvm')
+            for architecture in ('x86_64', 'i686')
+            for hypervisor in ('test', 'qemu', 'kvm')
+        )
+
     def _disk_gb(self) -> int:
         return int(CONF.libvirt.embedded_disk_gb)

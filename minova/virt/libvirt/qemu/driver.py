@@ -29,12 +29,11 @@ def build_driver(host_config: HostConfig) -> LibvirtDriver:
     """Return the driver of a QEMU host."""
     disks = QemuDisks(host_config)
     connection = Connection(host_config.connection_uri)
-    guests = QemuGuests(
-        connection, disks, guest_profile.from_config(host_config)
-    )
+    profile = guest_profile.from_config(host_config)
+    guests = QemuGuests(connection, disks, profile)
     return LibvirtDriver(
         connection,
-        QemuHost(connection, host_config, disks),
+        QemuHost(connection, host_config, profile, disks),
         guests,
         disks,
         QemuLiveMigration(host_config, connection, guests, disks),

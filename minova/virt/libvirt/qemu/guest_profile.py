@@ -4,6 +4,7 @@
 import dataclasses
 import errno
 import os
+from typing import Final
 
 from oslo_log import log as logging
 
@@ -15,6 +16,12 @@ from minova.virt.libvirt.qemu.host_config import HostConfig
 LOG = logging.getLogger(__name__)
 
 _PROBE = '.direct-io.probe'
+#: The UEFI of emulated aarch64 guests, where distributions have it.
+_AARCH64_FIRMWARE: Final = (
+    '/usr/share/AAVMF/AAVMF_CODE.fd',
+    '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd',
+    '/usr/share/edk2/aarch64/QEMU_EFI.fd',
+)
 
 
 def from_config(host_config: HostConfig) -> xml.GuestProfile:
@@ -28,7 +35,7 @@ def from_config(host_config: HostConfig) -> xml.GuestProfile:
     if options.cpu_mode != 'auto':
         mode = None if options.cpu_mode == 'none' else options.cpu_mode
     _check_cpu_mode(host_config.virt_type, mode)
-    return dataclasses.replace(
+    native = dataclasses.replace(
         profile,
         cpu_mode=mode,
         cpu_model=options.cpu_model or None,
@@ -37,6 +44,31 @@ def from_config(host_config: HostConfig) -> xml.GuestProfile:
         cache=_cache_mode(host_config.instances_path),
         stats_period=options.mem_stats_period_seconds,
     )
+    return dataclasses.replace(native, emulated=_emulated_profiles(native))
+
+
+def _emulated_profiles(
+    native: xml.GuestProfile,
+) -> dict[str, xml.GuestProfile]:
+    """Return the profiles of other architectures by their names.
+
+    Without its firmware a guest cannot boot, and there is no profile.
+    """
+    firmware = next(filter(os.path.exists, _AARCH64_FIRMWARE), None)
+    if firmware is None:
+        return {}
+    return {
+        'aarch64': dataclasses.replace(
+            native,
+            type='qemu',
+            architecture='aarch64',
+            cpu_mode='custom',
+            cpu_model='cortex-a57',
+            machine='virt',
+            emulator=None,
+            firmware=firmware,
+        )
+    }
 
 
 def _check_cpu_mode(virt_type: str, mode: str | None) -> None:

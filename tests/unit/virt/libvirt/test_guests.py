@@ -312,6 +312,11 @@ class HostTest(GuestsTestCase):
             self.connection.get().getHostname(), have.hypervisor_hostname
         )
         self.assertGreater(have.disk_gb, 0)
+        # libvirt's test driver offers these two.
+        self.assertEqual(
+            (('i686', 'test', 'hvm'), ('i686', 'test', 'xen')),
+            have.supported_instances,
+        )
 
     def test_cpu_info(self):
         text = """

@@ -12,6 +12,7 @@ from minova.extra_specs import parser
 from minova.extra_specs import table
 from minova.extra_specs.value_types import Choice
 from minova.extra_specs.value_types import Flag
+from minova.extra_specs.value_types import Name
 from minova.extra_specs.value_types import Number
 from minova.extra_specs.value_types import PageSize
 from minova.virt.libvirt import xml
@@ -55,13 +56,23 @@ QEMU = xml.GuestProfile(
     emulator='/usr/bin/qemu-system-x86_64',
     cache='none',
     stats_period=0,
+    emulated={
+        'aarch64': xml.GuestProfile(
+            'qemu',
+            cpu_mode='custom',
+            cpu_model='cortex-a57',
+            architecture='aarch64',
+            machine='virt',
+            firmware='/usr/share/AAVMF/AAVMF_CODE.fd',
+        )
+    },
 )
 
 
 def values(row):
     """Return the values at the bounds of an extra spec."""
     kind = row.value_type
-    if isinstance(kind, Choice):
+    if isinstance(kind, Choice | Name):
         return kind.values
     if isinstance(kind, Number):
         found = {kind.minimum, min(kind.maximum, 1 << 31)} | {kind.special}
@@ -100,6 +111,30 @@ def parsed(texts, profile=QEMU, **more):
 
 class WrittenTest(base.TestCase):
     """Extra specs and image properties in the XML of a guest."""
+
+    def test_architecture(self):
+        for name in ('x86_64', 'amd64', 'i686', ''):
+            root = parsed({'hw_architecture': name})
+            self.assertEqual('x86_64', root.find('os/type').get('arch'))
+            self.assertIsNone(root.find('os/loader'))
+            self.assertIsNotNone(root.find('features/apic'))
+        root = parsed({'hw_architecture': 'arm64', 'hw_machine_type': 'q35'})
+        kind = root.find('os/type')
+        self.assertEqual(
+            ('aarch64', 'virt'), (kind.get('arch'), kind.get('machine'))
+        )
+        self.assertEqual(
+            '/usr/share/AAVMF/AAVMF_CODE.fd', root.findtext('os/loader')
+        )
+        self.assertEqual('cortex-a57', root.findtext('cpu/model'))
+        # What only a PC has.
+        for path in ('features', 'clock/timer', 'devices/emulator'):
+            self.assertIsNone(root.find(path), path)
+
+    def test_console_of_an_architecture(self):
+        for name, port in (('x86_64', 'ttyS0'), ('aarch64', 'ttyAMA0')):
+            root = parsed({'hw_architecture': name, 'kernel_id': 'kernel'})
+            self.assertIn(f'console={port}', root.findtext('os/cmdline'))
 
     def test_processors(self):
         root = parsed(

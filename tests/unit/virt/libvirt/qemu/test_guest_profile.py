@@ -45,6 +45,28 @@ class ProfilesTest(base.TestCase):
         )
         self.assertEqual('host-model', self.made('kvm').cpu_mode)
 
+    def test_emulated_architectures(self):
+        firmware = f'{self.directory}/AAVMF_CODE.fd'
+        with mock.patch.object(
+            guest_profile, '_AARCH64_FIRMWARE', ('/none', firmware)
+        ):
+            self.assertEqual({}, self.made('kvm').emulated)
+            with open(firmware, 'w'):
+                pass
+            self.set(cpu_mode='host-passthrough', emulator='/opt/qemu')
+            emulated = self.made('kvm').emulated['aarch64']
+        self.assertEqual(
+            ('qemu', 'custom', 'cortex-a57', 'virt', None, firmware),
+            (
+                emulated.type,
+                emulated.cpu_mode,
+                emulated.cpu_model,
+                emulated.machine,
+                emulated.emulator,
+                emulated.firmware,
+            ),
+        )
+
     def test_explicit_values(self):
         self.set(
             hw_machine_type='pc-q35-7.2',
