@@ -99,6 +99,13 @@ def _compute_is_enabled(
     return f'it is disabled ({reason})' if reason else 'it is disabled'
 
 
+def _hypervisor_answers(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    error = candidate.service.hypervisor_error
+    return error and f'its hypervisor cannot be used ({error})'
+
+
 def _in_availability_zone(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
@@ -172,6 +179,7 @@ FILTERS: tuple[Filter, ...] = (
     _is_requested_host,
     _compute_is_up,
     _compute_is_enabled,
+    _hypervisor_answers,
     _in_availability_zone,
     _supports_image,
     _can_receive_running_guest,
