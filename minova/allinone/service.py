@@ -2,6 +2,7 @@
 """The services of the all-in-one: start and stop."""
 
 from collections.abc import Iterable
+import functools
 import os
 import socket
 from typing import IO
@@ -107,9 +108,11 @@ class AllInOne:
             CONF.api.threads,
             CONF.image.max_upload_bytes,
         )
-        client_files.write_client_files(
-            self._directory, self._base_url, identity.admin_password()
+        write_client_files = functools.partial(
+            client_files.write_client_files, self._directory, self._base_url
         )
+        write_client_files(identity.admin_password())
+        identity.watch_admin_password(write_client_files)
         settings.write_configuration(self._directory)
         self._proxy = VncProxy(self._vnc_socket, conductor.client(self._bus))
         self._proxy.start()

@@ -14,7 +14,7 @@ OPTIONS = [
         'directory',
         default='$state_path/identity',
         help="""
-The directory of the embedded identity service: its users, the secret that
+The directory of the embedded identity service: its accounts, the secret that
 signs tokens, the admin password. Every account that can read it is an
 administrator of the cloud; the service creates it with mode 0700. Only one
 process may write to it: see [api] osapi_compute_workers.

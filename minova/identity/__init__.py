@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded identity service: a small Identity v3 in place of Keystone.
 
-================ ===========================================================
-records          the users, projects, roles and passwords
-tokens           signed tokens, and the list of revoked ones
-embedded         users, projects and tokens of a directory, without HTTP
-login            POST /v3/auth/tokens: from a body to a token
-routes           HTTP: versions and tokens
-catalog_routes   HTTP: lists of users, projects, roles and the catalog
-http_io          reading and validation of requests, also for images
-client_files     clouds.yaml and openrc for the ``openstack`` client
-atomic_files     files that a crash leaves complete, also for images
-================ ===========================================================
+================== =========================================================
+records            users, projects, roles, assignments: all accounts
+passwords          hashes of passwords
+account_file       the files of the accounts, and the first start
+changes            changes of the accounts
+tokens             signed tokens, and the list of revoked ones
+embedded           accounts and tokens of a directory, without HTTP
+login              POST /v3/auth/tokens: from a body to a token
+routes             HTTP: versions and tokens
+resource_types     HTTP: collections and members of any type
+schemas            the bodies of requests that change accounts
+account_routes     HTTP: domains, projects, users, roles
+assignment_routes  HTTP: the roles of users on projects
+credential_routes  HTTP: application credentials
+catalog_routes     HTTP: services, endpoints and regions
+http_io            reading and validation of requests, also for images
+client_files       clouds.yaml and openrc for the ``openstack`` client
+atomic_files       files that a crash leaves complete, also for images
+================== =========================================================
 
-It is not an identity service for a deployment: the first start creates its
-users, and there is no way to add one. Deployments use Keystone.
+It is for one process, one domain and thousands of accounts: a change rewrites
+its file. There are no groups, no federation, no quotas and no tokens for a
+domain or the system. Larger deployments use Keystone.
 """

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """POST /v3/auth/tokens: from a body to a token.
 
-Supported are the methods ``password`` and ``token`` and the scope of a project
-or none. Other features of Keystone (domain and system scope, trusts, TOTP,
-application credentials) are refused with a text that names them. A malformed
-body is 400; a wrong name or password is 401, with the same text.
+Supported are the methods ``password``, ``token`` and
+``application_credential``, and the scope of a project or none. Other features
+of Keystone (domain and system scope, trusts, TOTP) are refused with a text
+that names them. A malformed body is 400; a wrong name or password is 401, with
+the same text.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from minova.identity import embedded
 from minova.identity import http_io
 from minova.identity import records
 
+_METHODS = ('password', 'token', 'application_credential')
 _NAME = {'type': 'string', 'minLength': 1, 'maxLength': 255}
 _DOMAIN = {'type': 'object', 'properties': {'id': _NAME, 'name': _NAME}}
 _NAMED = {'id': _NAME, 'name': _NAME, 'domain': _DOMAIN}
@@ -49,6 +51,16 @@ _IDENTITY = {
             'type': 'object',
             'required': ['id'],
             'properties': {'id': {'type': 'string', 'maxLength': 8192}},
+        },
+        'application_credential': {
+            'type': 'object',
+            'required': ['secret'],
+            'properties': {
+                'id': _NAME,
+                'name': _NAME,
+                'secret': {'type': 'string', 'maxLength': 4096},
+                'user': {'type': 'object', 'properties': _NAMED},
+            },
         },
     },
 }
@@ -90,6 +102,13 @@ class _Scope(TypedDict, total=False):
     project: _Reference
 
 
+class _CredentialLogin(TypedDict, total=False):
+    id: str
+    name: str
+    secret: str
+    user: _Reference
+
+
 def issue_token(store: embedded.Identity, body: Any) -> str:
     """Return a new token for the login in a request's body.
 
@@ -97,34 +116,39 @@ def issue_token(store: embedded.Identity, body: Any) -> str:
     password, a user without a role on the project, or an unsupported feature.
     """
     http_io.validate(_BODY, body)
-    identity = body['auth']['identity']
-    user_ids = set()
-    parent = None
-    for method in dict.fromkeys(identity['methods']):
-        if method not in ('password', 'token'):
+    auth = body['auth']
+    identity = auth['identity']
+    methods = tuple(dict.fromkeys(identity['methods']))
+    for method in methods:
+        if method not in _METHODS:
             raise exception.Unauthorized(
-                'The embedded identity service supports the methods password '
-                'and token; the request has another one.'
+                'The embedded identity service supports the methods '
+                f'{", ".join(_METHODS)}; the request has another one.'
             )
         if method not in identity:
             raise exception.InvalidInput(
                 reason=f'auth/identity lacks {method}, which methods names.'
             )
-        if method == 'password':
-            user_ids.add(
-                _authenticate_password(store, identity['password']['user']).id
-            )
-        else:
-            parent = store.validate_token(identity['token']['id'])
-            user_ids.add(parent.user_id)
-    if len(user_ids) != 1:
+    if 'application_credential' in methods:
+        return _log_in_with_credential(store, auth, methods)
+    generations = {}
+    parent = None
+    if 'password' in methods:
+        user = _authenticate_password(store, identity['password']['user'])
+        generations[user.id] = user.generation
+    if 'token' in methods:
+        parent = store.validate_token(identity['token']['id'])
+        generations[parent.user_id] = parent.user_generation
+    if len(generations) != 1:
         raise exception.Unauthorized
-    methods = (*identity['methods'], *(parent.methods if parent else ()))
+    ((user_id, generation),) = generations.items()
+    earlier = parent.methods if parent else ()
     return store.issue_token(
-        user_ids.pop(),
-        _project_id(store, body['auth'].get('scope', 'unscoped')),
-        tuple(dict.fromkeys(methods)),
+        user_id,
+        _project_id(store, auth.get('scope', 'unscoped')),
+        tuple(dict.fromkeys((*methods, *earlier))),
         parent,
+        generation,
     )
 
 
@@ -136,6 +160,48 @@ def _authenticate_password(
         user.get('id'), user.get('name'), user.get('domain')
     )
     return store.authenticate(found, user['password'])
+
+
+def _log_in_with_credential(
+    store: embedded.Identity, auth: Any, methods: tuple[str, ...]
+) -> str:
+    """Return a token on the project of an application credential."""
+    if len(methods) > 1 or 'scope' in auth:
+        raise exception.InvalidInput(
+            reason=(
+                'application_credential excludes other methods and a scope: '
+                'the credential has its own.'
+            )
+        )
+    given = auth['identity']['application_credential']
+    found = store.authenticate_credential(
+        _find_credential(store, given), given['secret']
+    )
+    return store.issue_token(
+        found.user_id, found.project_id, methods, credential_id=found.id
+    )
+
+
+def _find_credential(
+    store: embedded.Identity, given: _CredentialLogin
+) -> records.ApplicationCredential | None:
+    credentials = store.accounts.credentials
+    if 'id' in given:
+        return credentials.get(given['id'])
+    path = 'auth/identity/application_credential'
+    if 'name' not in given or 'user' not in given:
+        raise exception.InvalidInput(
+            reason=f'{path} needs an id, or a name and a user.'
+        )
+    user = given['user']
+    _require_reference(user, f'{path}/user')
+    owner = store.find_user(
+        user.get('id'), user.get('name'), user.get('domain')
+    )
+    for one in credentials.values():
+        if owner and (one.user_id, one.name) == (owner.id, given['name']):
+            return one
+    return None
 
 
 def _project_id(store: embedded.Identity, scope: str | _Scope) -> str | None:

@@ -1,36 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The users, projects and roles of the embedded identity service.
+"""The records of the embedded identity service, and all of them together.
 
-The first start creates them; nothing changes them later. Passwords are stored
-as scrypt hashes (RFC 7914), except that of ``admin``: the all-in-one writes it
-into clouds.yaml at each start, so a file that only the owner can read contains
-it.
+Records are immutable. A change makes new ``Accounts``, so that a reader of the
+old ones sees no half of a change.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
-import fcntl
-import hashlib
-import hmac
-import os
-import secrets
+import functools
+from typing import Any
+from typing import Final
 
 from minova import clock
-from minova import exception
-from minova.identity import atomic_files
+from minova.identity.passwords import Hash
 
-#: About 12 ms and 4 MiB for an attempt. A higher cost has no benefit: the
-#: passwords have 144 random bits, and each thread that handles logins uses
-#: that memory.
-_SCRYPT_COST = {'n': 2**12, 'r': 8, 'p': 1}
+#: The roles that the policies of services name; they are immutable.
+ROLES: Final = ('admin', 'manager', 'member', 'reader')
 #: The implied roles of a role, as in Keystone.
-_IMPLIED_ROLES = {
+IMPLIED_ROLES: Final = {
     'admin': ('manager', 'member', 'reader'),
     'manager': ('member', 'reader'),
     'member': ('reader',),
 }
-_ROLES = ('admin', 'manager', 'member', 'reader')
-_PASSWORD_FILE = 'admin-password'  # noqa: S105
+#: The account of clouds.yaml: its user and its project, in this domain.
+ADMIN: Final = 'admin'
+DEFAULT_DOMAIN: Final = 'default'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,23 +38,38 @@ class Domain:
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """The owner of servers and images."""
+    """The owner of servers and images.
+
+    ``extra`` has the attributes that clients add. A token with another
+    ``generation`` is revoked.
+    """
 
     id: str
     name: str
     domain_id: str
-    description: str
+    description: str = ''
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    generation: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """A user with a password."""
+    """A user; without a password it cannot log in.
+
+    ``extra`` has description, email and the attributes that clients add. A
+    token with another ``generation`` is revoked.
+    """
 
     id: str
     name: str
     domain_id: str
-    salt: str
-    password_hash: str
+    password: Hash | None = None
+    enabled: bool = True
+    default_project_id: str | None = None
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    generation: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +78,7 @@ class Role:
 
     id: str
     name: str
+    description: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +91,24 @@ class RoleAssignment:
 
 
 @dataclasses.dataclass(frozen=True)
+class ApplicationCredential:
+    """A secret with which a program logs in for a user on a project.
+
+    It has some of the user's roles. ``expires_at`` is in ISO 8601, UTC.
+    """
+
+    id: str
+    name: str
+    user_id: str
+    project_id: str
+    secret: Hash
+    role_ids: tuple[str, ...]
+    description: str | None = None
+    expires_at: str | None = None
+    unrestricted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Accounts:
     """All records by id, and the secret that signs tokens."""
 
@@ -89,158 +118,53 @@ class Accounts:
     users: Mapping[str, User]
     roles: Mapping[str, Role]
     assignments: tuple[RoleAssignment, ...]
-
-    def roles_of(self, user_id: str, project_id: str) -> tuple[Role, ...]:
-        """Return a user's roles on a project, implied ones too, by name."""
-        names: set[str] = set()
-        for one in self.assignments:
-            if (one.user_id, one.project_id) == (user_id, project_id):
-                name = self.roles[one.role_id].name
-                names.update((name, *_IMPLIED_ROLES.get(name, ())))
-        found = (role for role in self.roles.values() if role.name in names)
-        return tuple(sorted(found, key=lambda role: role.name))
-
-
-def hash_password(password: str, salt: str) -> str:
-    """Return the scrypt hash of a password, in hex; ``salt`` is hex too."""
-    return hashlib.scrypt(
-        password.encode(), salt=bytes.fromhex(salt), **_SCRYPT_COST
-    ).hex()
-
-
-def verify_password(user: User | None, password: str) -> bool:
-    """Return whether the password is correct; for None False, as slowly.
-
-    The duration does not reveal whether the user exists.
-    """
-    salt, wanted = (
-        ('00' * 16, '')
-        if user is None
-        else (
-            user.salt,
-            user.password_hash,
-        )
+    credentials: Mapping[str, ApplicationCredential] = dataclasses.field(
+        default_factory=dict
     )
-    return hmac.compare_digest(hash_password(password, salt), wanted)
+
+    @functools.cached_property
+    def _role_ids(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        """The ids of roles by user and project."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for one in self.assignments:
+            key = (one.user_id, one.project_id)
+            found.setdefault(key, set()).add(one.role_id)
+        return {key: frozenset(ids) for key, ids in found.items()}
+
+    def assigned_roles(self, user_id: str, project_id: str) -> list[Role]:
+        """Return a user's roles on a project without implied ones, by name."""
+        ids = self._role_ids.get((user_id, project_id), frozenset())
+        return _by_name(self.roles[role_id] for role_id in ids)
+
+    def roles_of(self, user_id: str, project_id: str) -> list[Role]:
+        """Return a user's roles on a project, implied ones too, by name."""
+        return self.with_implied(self.assigned_roles(user_id, project_id))
+
+    def with_implied(self, roles: list[Role]) -> list[Role]:
+        """Return roles and those that they imply, by name."""
+        names = {role.name for role in roles}
+        for role in roles:
+            names.update(IMPLIED_ROLES.get(role.name, ()))
+        return [role for role in self.sorted_roles() if role.name in names]
+
+    def sorted_roles(self) -> list[Role]:
+        """Return all roles by name."""
+        return _by_name(self.roles.values())
+
+    def projects_of(self, user_id: str) -> list[Project]:
+        """Return the projects on which a user has a role, by name."""
+        found = [
+            self.projects[project_id]
+            for owner_id, project_id in self._role_ids
+            if owner_id == user_id
+        ]
+        return sorted(found, key=lambda project: project.name)
 
 
-def open_accounts(directory: str) -> tuple[Accounts, Mapping[str, str]]:
-    """Return the records of a directory, and the passwords if it is new.
-
-    Of two processes that create it at once one succeeds. The password file is
-    written first: a crash between the two files leaves no valid directory.
-    """
-    atomic_files.make_directory(directory)
-    path = os.path.join(directory, 'identity.json')
-    given: dict[str, str] = {}
-    with open(os.path.join(directory, '.lock'), 'wb') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        atomic_files.remove_partial_files(directory)
-        if not os.path.exists(path):
-            document, given = _initial_document()
-            atomic_files.write_bytes(
-                os.path.join(directory, _PASSWORD_FILE),
-                given['admin'].encode() + b'\n',
-            )
-            atomic_files.write_json(path, document)
-    return _read_accounts(path), given
-
-
-def read_admin_password(directory: str) -> str:
-    """Return the password of admin; ConfigInvalid if its file is missing."""
-    path = os.path.join(directory, _PASSWORD_FILE)
-    try:
-        with open(path, encoding='utf-8') as file:
-            return file.read().strip()
-    except (OSError, ValueError) as error:
-        raise exception.ConfigInvalid(
-            reason=(
-                f'the password of admin cannot be read from {path} ({error}); '
-                'restore the file, or remove the directory to create new '
-                'users.'
-            )
-        ) from error
+def _by_name(roles: Iterable[Role]) -> list[Role]:
+    return sorted(roles, key=lambda role: role.name)
 
 
 def new_id() -> str:
     """Return a new id in Keystone's form: 32 hex digits."""
     return clock.uuid4().replace('-', '')
-
-
-def _initial_document() -> tuple[dict[str, object], dict[str, str]]:
-    """Return the document of a new directory, and its users' passwords."""
-    roles = {name: new_id() for name in _ROLES}
-    projects = {name: new_id() for name in ('admin', 'demo')}
-    users = {name: new_id() for name in ('admin', 'demo')}
-    passwords = {name: secrets.token_urlsafe(18) for name in users}
-    held = (
-        ('admin', 'admin', 'admin'),
-        ('admin', 'demo', 'admin'),
-        ('demo', 'demo', 'member'),
-    )
-    rows = []
-    for name, user_id in users.items():
-        salt = secrets.token_hex(16)
-        user = User(
-            id=user_id,
-            name=name,
-            domain_id='default',
-            salt=salt,
-            password_hash=hash_password(passwords[name], salt),
-        )
-        rows.append(dataclasses.asdict(user))
-    return {
-        'version': 1,
-        'secret': secrets.token_hex(32),
-        'domains': [{'id': 'default', 'name': 'Default'}],
-        'projects': [
-            {
-                'id': project_id,
-                'name': name,
-                'domain_id': 'default',
-                'description': f'The project {name}.',
-            }
-            for name, project_id in projects.items()
-        ],
-        'users': rows,
-        'roles': [{'id': id_, 'name': name} for name, id_ in roles.items()],
-        'assignments': [
-            {
-                'user_id': users[user],
-                'project_id': projects[project],
-                'role_id': roles[role],
-            }
-            for user, project, role in held
-        ],
-    }, passwords
-
-
-def _read_accounts(path: str) -> Accounts:
-    """Return the records of a file; ConfigInvalid if they are damaged."""
-    document = atomic_files.read_json(path)
-    try:
-        if document['version'] != 1:
-            raise exception.ConfigInvalid(
-                reason=f'{path} was written by a later version of Minova.'
-            )
-        found = Accounts(
-            secret=bytes.fromhex(document['secret']),
-            domains={one['id']: Domain(**one) for one in document['domains']},
-            projects={
-                one['id']: Project(**one) for one in document['projects']
-            },
-            users={one['id']: User(**one) for one in document['users']},
-            roles={one['id']: Role(**one) for one in document['roles']},
-            assignments=tuple(
-                RoleAssignment(**one) for one in document['assignments']
-            ),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise exception.ConfigInvalid(
-            reason=f'{path} is damaged: {error!r}'
-        ) from error
-    if len(found.secret) < 32:
-        raise exception.ConfigInvalid(
-            reason=(f'{path}: the secret is too short.')
-        )
-    return found

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded Identity v3 over HTTP, under ``/identity``.
 
-This module has versions and tokens, ``catalog_routes`` the lists. Handlers
-catch nothing: the application renders errors with ``error_body``.
+This module has versions and tokens, the modules ``*_routes`` the rest.
+Handlers catch nothing: the application renders errors with ``error_body``.
 """
 
 import datetime
@@ -10,7 +10,10 @@ import datetime
 import falcon
 
 from minova import exception
+from minova.identity import account_routes
+from minova.identity import assignment_routes
 from minova.identity import catalog_routes
+from minova.identity import credential_routes
 from minova.identity import embedded
 from minova.identity import http_io
 from minova.identity import login
@@ -36,7 +39,9 @@ def routes(store: embedded.Identity) -> list[tuple[str, object]]:
         ('/identity/v3', Version()),
         ('/identity/v3/', Version()),
         ('/identity/v3/auth/tokens', Tokens(store)),
-        ('/identity/v3/auth/catalog', Catalog(store)),
+        *account_routes.routes(store),
+        *assignment_routes.routes(store),
+        *credential_routes.routes(store),
         *catalog_routes.routes(store),
     ]
 
@@ -116,9 +121,8 @@ class Tokens:
         if token.project_id is not None:
             shown['roles'] = [
                 {'id': role.id, 'name': role.name}
-                for role in self._store.accounts.roles_of(
-                    token.user_id, token.project_id
-                )
+                for role in self._store.accounts.sorted_roles()
+                if role.name in token.roles
             ]
             if 'nocatalog' not in req.params:
                 shown['catalog'] = self._store.catalog(
@@ -127,26 +131,6 @@ class Tokens:
         resp.set_header('X-Subject-Token', text)
         resp.set_header('Vary', 'X-Auth-Token')
         resp.media = {'token': shown}
-
-
-class Catalog:
-    """The service catalog."""
-
-    def __init__(self, store: embedded.Identity) -> None:
-        self._store = store
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show the catalog to a caller with a project scope."""
-        if http_io.get_caller(req).project_id is None:
-            raise exception.Forbidden(
-                'The catalog needs a token with a project scope; this one is '
-                'unscoped.'
-            )
-        base_url = http_io.get_base_url(req)
-        resp.media = {
-            'catalog': self._store.catalog(base_url),
-            'links': {'self': f'{base_url}/identity/v3/auth/catalog'},
-        }
 
 
 def _version(req: falcon.Request) -> Document:
@@ -186,6 +170,8 @@ def _token(token: embedded.Token) -> Document:
         'issued_at': _time(token.issued_at),
         'expires_at': _time(token.expires_at),
     }
+    if token.credential_id is not None:
+        shown['application_credential'] = {'id': token.credential_id}
     if token.project_id is not None:
         shown['is_domain'] = False
         shown['project'] = {

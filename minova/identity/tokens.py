@@ -24,7 +24,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 #: The signature covers this too: a signature for another purpose with the same
 #: secret is not a valid token.
-_PURPOSE = b'minova token 1:'
+_PURPOSE = b'minova token 2:'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,14 @@ class Claims:
     methods: tuple[str, ...]
     issued_at: datetime.datetime
     expires_at: datetime.datetime
+    user_generation: int = 0
+    """A token with another generation than its user's is revoked."""
+
+    project_generation: int = 0
+    """The same for its project."""
+
+    credential_id: str | None = None
+    """The application credential that was used to log in."""
 
 
 def new_audit_id() -> str:
@@ -56,6 +64,9 @@ def encode_token(claims: Claims, secret: bytes) -> str:
             claims.methods,
             _to_microseconds(claims.issued_at),
             _to_microseconds(claims.expires_at),
+            claims.user_generation,
+            claims.project_generation,
+            claims.credential_id,
         ],
         separators=(',', ':'),
     ).encode()
@@ -75,9 +86,17 @@ def decode_token(token: str, secret: bytes) -> Claims:
     if not hmac.compare_digest(signature, _signature(payload, secret)):
         raise exception.Unauthorized
     # The signature is valid, so the payload is well-formed.
-    audit_ids, user_id, project_id, methods, issued, expires = json.loads(
-        payload
-    )
+    (
+        audit_ids,
+        user_id,
+        project_id,
+        methods,
+        issued,
+        expires,
+        user_generation,
+        project_generation,
+        credential_id,
+    ) = json.loads(payload)
     return Claims(
         audit_ids=tuple(audit_ids),
         user_id=user_id,
@@ -85,6 +104,9 @@ def decode_token(token: str, secret: bytes) -> Claims:
         methods=tuple(methods),
         issued_at=_EPOCH + issued * _MICROSECOND,
         expires_at=_EPOCH + expires * _MICROSECOND,
+        user_generation=user_generation,
+        project_generation=project_generation,
+        credential_id=credential_id,
     )
 
 
