@@ -27,7 +27,7 @@ from minova.engine import migration_records
 from minova.engine import operation_log
 from minova.engine import rpc_pins
 from minova.engine import service_liveness
-from minova.engine.unit_of_work import difference
+from minova.engine import step_records
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.notifications import events
@@ -340,7 +340,9 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     owner.wait_reason = owner.waiting_since = None
     owner.error = serialization.encode(error)
     owner.updated_at = owner.finished_at = uow.now
-    operations.update(uow.connection, owner.id, difference(before, owner))
+    operations.update(
+        uow.connection, owner.id, step_records.difference(before, owner)
+    )
     operation_log.log_end(uow.connection, owner)
     touched = [step.host for step in steps if step.host is not None]
     for migration in _migrations_of(uow.connection, owner):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of steps: how they are locked, and the wake-ups for them."""
+"""Records of steps: locks, changes, and the wake-ups for them."""
+
+import dataclasses
+from typing import Any
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -7,6 +11,8 @@ from minova import exception
 from minova.db.queries import operations
 from minova.objects import operation as records
 from minova.objects.step import Wakeup
+
+T = TypeVar('T', records.Operation, records.Step)
 
 
 def wakeup_for(step: records.Step) -> Wakeup:
@@ -48,3 +54,18 @@ def stale(operation: records.Operation) -> exception.Stale:
         what=f'Instance {operation.instance_uuid}',
         holder=f'{operation.kind} {operation.id}',
     )
+
+
+def copy_of(step: records.Step) -> records.Step:
+    """Return a copy with own containers for the fields changed in place."""
+    return dataclasses.replace(
+        step,
+        checkpoints=list(step.checkpoints),
+        open_events=list(step.open_events),
+    )
+
+
+def difference(before: T, after: T) -> dict[str, Any]:
+    """Return the columns that differ, with the values of ``after``."""
+    old, new = vars(before), vars(after)
+    return {name: new[name] for name in new if new[name] != old[name]}

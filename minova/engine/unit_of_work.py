@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import Self
-from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -39,8 +38,6 @@ from minova.objects.migration import Migration
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
-T = TypeVar('T', records.Operation, records.Step)
-
 
 class UnitOfWork(NoticeBuffer):
     """What one transaction changes of an instance and of one operation."""
@@ -67,7 +64,7 @@ class UnitOfWork(NoticeBuffer):
         self.wakeups: list[Wakeup] = []
         self._last_number = last_number
         self._new_instance = new_instance
-        self._step_as_read = _copy_of(step) if step else None
+        self._step_as_read = step_records.copy_of(step) if step else None
         self._operation_as_read = dataclasses.replace(operation)
         self._fence_as_read = (instance.generation, instance.task_id)
         self._changed_fields: dict[str, Any] = {}
@@ -460,7 +457,7 @@ class UnitOfWork(NoticeBuffer):
 
     def _write_step(self, step: records.Step) -> None:
         assert self._step_as_read is not None
-        values = difference(self._step_as_read, step)
+        values = step_records.difference(self._step_as_read, step)
         if values and not operations.update_step(
             self.connection, self._step_as_read, values
         ):
@@ -483,22 +480,7 @@ class UnitOfWork(NoticeBuffer):
         if self._new_operation:
             operations.insert(self.connection, operation)
             return
-        values = difference(self._operation_as_read, operation)
+        values = step_records.difference(self._operation_as_read, operation)
         if values:
             values['updated_at'] = self.now
             operations.update(self.connection, operation.id, values)
-
-
-def _copy_of(step: records.Step) -> records.Step:
-    """Return a copy with own containers for the fields changed in place."""
-    return dataclasses.replace(
-        step,
-        checkpoints=list(step.checkpoints),
-        open_events=list(step.open_events),
-    )
-
-
-def difference(before: T, after: T) -> dict[str, Any]:
-    """Return the columns that differ, with the values of ``after``."""
-    old, new = vars(before), vars(after)
-    return {name: new[name] for name in new if new[name] != old[name]}

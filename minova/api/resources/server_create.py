@@ -54,6 +54,10 @@ def create(request: ApiRequest) -> Document:
     image = boot_images.get_bootable_image(request, _image_ref(server))
     quotas.prepare_lock(request.database, project)
     reservation = f'r-{clock.uuid4()[:8]}'
+    params = CreateParams(
+        image_name=image.name or '',
+        host=destination.node or destination.host,
+    )
 
     def work(connection: Connection) -> list[begin.Begun]:
         flavor = flavor_lookup.get_usable(
@@ -66,10 +70,6 @@ def create(request: ApiRequest) -> Document:
         )
         key = key_pairs.fields_for_server(connection, request, server)
         nics = _allocate_networks(connection, project, requested, count)
-        params = CreateParams(
-            image_name=image.name or '',
-            host=destination.node or destination.host,
-        )
         begun = [
             begin.create(
                 connection,
@@ -79,11 +79,8 @@ def create(request: ApiRequest) -> Document:
                     flavor,
                     **_instance_fields(server, image, number, count),
                     **nics[number],
+                    **_zone_fields(destination.zone),
                     reservation_id=reservation,
-                    availability_zone=destination.zone,
-                    request_spec=RequestSpec(
-                        availability_zone=destination.zone
-                    ),
                     **key,
                 ),
                 request.backend.publisher_id,
@@ -147,6 +144,14 @@ def _instance_fields(
     # A server without a description has null, not its name.
     found.setdefault('display_description', None)
     return found
+
+
+def _zone_fields(zone: str | None) -> dict[str, object]:
+    """Return the zone of a new server, and the request for it."""
+    return {
+        'availability_zone': zone,
+        'request_spec': RequestSpec(availability_zone=zone),
+    }
 
 
 def sanitize_hostname(name: str) -> str:

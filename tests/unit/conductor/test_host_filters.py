@@ -13,7 +13,7 @@ from tests import base
 class FiltersTest(base.TestCase):
     """A host that passes all filters but one."""
 
-    def candidate(self, disabled=None, down=None, **values):
+    def candidate(self, disabled=None, down=None, sick=None, **values):
         row = {
             'host': 'a',
             'hypervisor_hostname': 'a.example',
@@ -34,7 +34,9 @@ class FiltersTest(base.TestCase):
             'disk_gb_used': 0,
         }
         service = SimpleNamespace(
-            disabled=disabled is not None, disabled_reason=disabled
+            disabled=disabled is not None,
+            disabled_reason=disabled,
+            hypervisor_error=sick,
         )
         return Candidate(SimpleNamespace(**row | values), service, down)
 
@@ -74,6 +76,11 @@ class FiltersTest(base.TestCase):
             ('it is disabled', {'disabled': ''}, {}),
             ('it is disabled (fan)', {'disabled': 'fan'}, {}),
             (
+                'its hypervisor cannot be used (no answer)',
+                {'sick': 'no answer'},
+                {},
+            ),
+            (
                 'it is in zone nova, and zone far is requested',
                 {},
                 {'zone': 'far'},
@@ -104,6 +111,11 @@ class FiltersTest(base.TestCase):
         self.assert_reason(
             '0 of 1 GiB of disk are free',
             self.candidate(disabled='fan', disk_gb_used=10),
+            **forced,
+        )
+        self.assert_reason(
+            'its hypervisor cannot be used (no answer)',
+            self.candidate(sick='no answer'),
             **forced,
         )
         self.assert_reason(

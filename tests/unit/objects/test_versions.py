@@ -38,7 +38,7 @@ PINNED = {
     'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
     'HostReport': '1.0-f61ab362bbc9ad4ded016010c4dfa8cf',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
-    'Instance': '1.0-06aebb9467accc13cd36f4e346d0badf',
+    'Instance': '1.0-f117b0c23fb77a451ecbc23af063b1e0',
     'InstanceState': '1.0-41ce3c7ff9b037c52a1869c204e254fe',
     'LiveMigrateArgs': '1.0-2c30f728ef8b18c6b5dcce0b622b1aa0',
     'LiveMigrateData': '1.0-2489e7a51e1c4d2eca2f2e7bfa6dc078',
