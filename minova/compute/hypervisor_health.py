@@ -20,7 +20,7 @@ from minova.virt.driver import Driver
 LOG = logging.getLogger(__name__)
 
 #: Seconds after which a hypervisor that has not answered counts as hanging.
-HANGS_AFTER = 15.0
+HANGS_AFTER = 20.0
 #: The longest text that the database keeps.
 _MAX_LENGTH = 250
 

@@ -33,6 +33,13 @@ from minova.objects.step_results import StepResult
 #: Seconds before a retry; the pause doubles with each attempt.
 _MIN_RETRY_DELAY = 1.0
 _MAX_RETRY_DELAY = 60.0
+#: The same for a hypervisor that does not answer: a retry costs little, and
+#: the guest waits for it.
+_MAX_HYPERVISOR_DELAY = 15.0
+_HYPERVISOR_ERRORS = (
+    exception.HypervisorUnavailable,
+    exception.OutcomeUncertain,
+)
 
 
 def start(
@@ -189,8 +196,10 @@ def _retry_or_give_up(
 
 
 def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
-    step = uow.step
-    pause = min(_MIN_RETRY_DELAY * 2**step.attempts, _MAX_RETRY_DELAY)
+    step, longest = uow.step, _MAX_RETRY_DELAY
+    if isinstance(error, _HYPERVISOR_ERRORS):
+        longest = _MAX_HYPERVISOR_DELAY
+    pause = min(_MIN_RETRY_DELAY * 2**step.attempts, longest)
     step.state = records.PENDING
     step.incarnation = None
     step.attempts += 1

@@ -1,112 +1,151 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A libvirtd that is killed or frozen under a compute that is up."""
+"""A libvirtd that is killed or frozen under a compute that is up.
+
+The guests are real and have an empty disk: a guest without an operating
+system ignores each request to shut down.
+"""
 
 import signal
 import time
 
-from minova.rig import hosts
-from tests.integration.qemu import QemuTestCase
+from minova import states
+from minova.conf import CONF
+from minova.db.queries import hosts
+from minova.engine import service_liveness
+from minova.virt.libvirt.qemu import driver as qemu_driver
+from minova.virt.libvirt.qemu import host_config
+from tests import base
+from tests.fixtures.cloud import Cloud
+from tests.fixtures.rig import Rig
 
 
-class SickHypervisorTest(QemuTestCase):
-    """Two hosts; the libvirtd of one fails and comes back."""
+class RigCloud(Cloud):
+    """The services in the test's process, with the hosts of a rig."""
 
-    def service(self, host):
-        """Return the compute of a host, as os-services shows it."""
-        path = f'/os-services?binary=nova-compute&host={host}'
-        (found,) = self.user.request('GET', path)['services']
+    def __init__(self, rig):
+        super().__init__(tuple(rig.hosts))
+        self._rig = rig
+
+    def driver(self, host):
+        """Return a libvirt driver with the configuration of a host."""
+        for group, options in self._rig.options(host).items():
+            for name, value in options.items():
+                CONF.set_override(
+                    name, value, None if group == 'DEFAULT' else group
+                )
+        return qemu_driver.build_driver(host_config.from_config(host))
+
+
+class SickHypervisorTest(base.TestCase):
+    """Two hosts; the libvirtd of host1 fails and comes back."""
+
+    time_limit = 400
+
+    def setUp(self):
+        super().setUp()
+        self.rig = self.useFixture(Rig())
+        self.cloud = self.useFixture(RigCloud(self.rig))
+        self.config(heartbeat_interval=2)
+
+    def service(self):
+        """Return the compute of host1."""
+        (found,) = self.cloud.read(
+            hosts.list_services, 'nova-compute', 'host1'
+        )
         return found
 
-    def hypervisor(self, host):
-        """Return a host, as os-hypervisors shows it."""
-        found = self.user.request('GET', '/os-hypervisors/detail')
-        (one,) = [
-            one
-            for one in found['hypervisors']
-            if one['service']['host'] == host
-        ]
-        return one
+    def wait_for_report(self, answers):
+        self.cloud.wait_for(
+            lambda: (self.service().hypervisor_error is None) is answers, 90
+        )
 
-    def wait_for_status(self, host, status):
-        self.wait_for(lambda: self.service(host)['status'] == status)
+    def boot(self, **params):
+        """Return a server, once it is not in BUILD."""
+        flavor = self.cloud.flavor(memory_mb=32)
+        uuid = self.cloud.boot(wait=False, flavor=flavor, **params)
+        return uuid, self.wait_until_idle(uuid)
 
-    def process(self, host, uuid):
-        """Return the process of a guest."""
-        (pid,) = [p for u, p in self.rig.processes(host) if u == uuid]
-        return pid
+    def wait_until_idle(self, uuid):
+        """Return a server without an operation in progress."""
 
-    def assert_rolled_back(self, uuid, action, value=None):
-        self.user.act(uuid, action, value)
-        self.user.wait(uuid, 'ACTIVE', 30)
+        def idle():
+            instance = self.cloud.instance(uuid)
+            return instance if instance.task_id is None else None
+
+        return self.cloud.wait_for(idle, 90)
+
+    def act(self, kind, uuid):
+        """Return a server after an operation."""
+        self.cloud.begin(kind, uuid, wait=False)
+        return self.wait_until_idle(uuid)
+
+    def delete(self, uuid, seconds):
+        """Delete a server; the API answers a user within ``seconds``."""
+        self.cloud.delete(uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.DELETED,
+            seconds,
+        )
+
+    def wait_until_gone(self, uuid):
+        self.cloud.wait_for(lambda: not self.rig.hosts_running(uuid), 90)
 
     def test_killed(self):
-        uuid, host = self.boot()
-        first = self.rig.counts(host, uuid)[-1]
-        pid = self.process(host, uuid)
-        self.rig.kill_libvirtd(host)
-        # Nothing was changed, and the guest runs on.
-        for kind in ('HARD', 'SOFT'):
-            self.assert_rolled_back(uuid, 'reboot', {'type': kind})
-        for action in ('os-stop', 'pause', 'suspend'):
-            self.assert_rolled_back(uuid, action)
-        self.assert_rolled_back(uuid, 'rescue', {})
-        self.assertEqual(pid, self.process(host, uuid))
-        self.assertEqual(first.boot, self.rig.wait_for_count(host, uuid).boot)
-        # Whether it is reported yet or not: new servers are elsewhere.
-        for _ in range(2):
-            new = self.user.create()
-            self.user.wait(new, 'ACTIVE', 60)
-            self.assertEqual(self.other(host), self.user.host(new))
-            self.user.delete(new)
-        self.wait_for_status(host, 'disabled')
-        shown = self.service(host)
-        self.assertEqual('up', shown['state'])
-        self.assertIn('AUTO: libvirt at', shown['disabled_reason'])
-        shown = self.hypervisor(host)
-        self.assertEqual(('up', 'disabled'), (shown['state'], shown['status']))
-        self.assertIn('AUTO:', shown['service']['disabled_reason'])
-        self.rig.start_libvirtd(host)
-        self.wait_for_status(host, 'enabled')
-        self.assertIsNone(self.service(host)['disabled_reason'])
-        self.user.act(uuid, 'reboot', {'type': 'HARD'})
-        self.user.wait(uuid, 'ACTIVE')
-        again = self.rig.wait_for_count(host, uuid)
-        self.assertNotEqual(first.boot, again.boot)
-        self.user.delete(uuid)
-        self.assert_nothing_left()
+        uuid, _ = self.boot(host='host1')
+        processes = self.rig.processes('host1')
+        self.rig.kill_libvirtd('host1')
+        # Whether host1 is known to be sick yet or not.
+        other, instance = self.boot()
+        self.assertEqual('host2', instance.host)
+        for kind in (
+            *('reboot_hard', 'reboot_soft', 'stop', 'pause', 'suspend'),
+            *('rescue', 'migrate'),
+        ):
+            instance = self.act(kind, uuid)
+            self.assertEqual(states.ACTIVE, instance.vm_state, kind)
+            last = self.cloud.operations(uuid)[-1]
+            self.assertEqual('rolled_back', last.state, kind)
+        self.assertEqual(processes, self.rig.processes('host1'))
+        self.wait_for_report(answers=False)
+        self.assertTrue(service_liveness.is_up(self.service()))
+        self.assertIn(
+            'AUTO: libvirt at qemu',
+            service_liveness.disabled_reason(self.service()),
+        )
+        self.rig.start_libvirtd('host1')
+        self.wait_for_report(answers=True)
+        self.assertTrue(service_liveness.is_enabled(self.service()))
+        self.assertEqual(states.ACTIVE, self.act('reboot_hard', uuid).vm_state)
+        self.assertNotEqual(processes, self.rig.processes('host1'))
+        # The guest gets 20 s to shut down.
+        self.cloud.begin('stop', uuid, wait=False)
+        time.sleep(2)
+        self.delete(uuid, seconds=10)
+        self.delete(other, seconds=10)
+        self.wait_until_gone(uuid)
 
     def test_frozen(self):
-        uuid, host = self.boot()
-        self.rig.freeze_libvirtd(host)
+        uuid, _ = self.boot(host='host1')
+        self.rig.freeze_libvirtd('host1')
         try:
-            self.wait_for_status(host, 'disabled')
-            self.assertEqual('up', self.service(host)['state'])
-            new = self.user.create()
-            self.user.wait(new, 'ACTIVE', 60)
-            self.assertEqual(self.other(host), self.user.host(new))
-            # The host removes the guest when it can.
-            self.user.request('DELETE', f'/servers/{uuid}')
-            self.wait_for(lambda: self.user.show(uuid) is None, 30)
-            self.assertEqual([host], self.rig.hosts_running(uuid))
+            self.wait_for_report(answers=False)
+            self.assertTrue(service_liveness.is_up(self.service()))
+            other, instance = self.boot()
+            self.assertEqual('host2', instance.host)
+            self.delete(uuid, seconds=30)
+            self.assertEqual(['host1'], self.rig.hosts_running(uuid))
         finally:
-            self.rig.thaw_libvirtd(host)
-        self.wait_for_status(host, 'enabled')
-        self.wait_for(lambda: not self.rig.hosts_running(uuid))
-        self.user.delete(new)
-        self.wait_for(lambda: not hosts.find_guests(self.rig.hosts[host]))
+            self.rig.thaw_libvirtd('host1')
+        self.wait_for_report(answers=True)
+        self.wait_until_gone(uuid)
+        self.check_guest_that_hangs(other)
 
-    def test_delete_during_the_stop_of_a_guest_that_hangs(self):
-        uuid, host = self.boot()
-        self.rig.signal_guest(host, uuid, signal.SIGSTOP)
-        self.user.act(uuid, 'os-stop')
-        # libvirt waits for the frozen process, and so does the step.
-        time.sleep(3)
-        self.assertEqual(
-            'powering-off', self.user.show(uuid)['OS-EXT-STS:task_state']
-        )
-        before = time.monotonic()
-        self.user.request('DELETE', f'/servers/{uuid}')
-        # libvirt itself takes 15 s until it kills such a process.
-        self.wait_for(lambda: self.user.show(uuid) is None, 60)
-        self.assertLess(time.monotonic() - before, 45)
-        self.wait_for(lambda: not self.rig.hosts_running(uuid), 10)
+    def check_guest_that_hangs(self, uuid):
+        """A delete does not wait for a process that answers nothing."""
+        self.rig.signal_guest('host2', uuid, signal.SIGSTOP)
+        self.cloud.begin('stop', uuid, wait=False)
+        time.sleep(2)
+        self.assertEqual('powering-off', self.cloud.instance(uuid).task_state)
+        # libvirt itself takes 12 s until it kills such a process.
+        self.delete(uuid, seconds=60)
+        self.wait_until_gone(uuid)

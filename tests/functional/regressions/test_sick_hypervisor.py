@@ -8,9 +8,14 @@ nothing left a running guest in error.
 
 import time
 
+import fixtures
+
+from minova import clock
 from minova import states
 from minova.db.queries import hosts
+from minova.db.queries import operations
 from minova.engine import service_liveness
+from minova.engine import step_lifecycle
 from tests.functional import base
 
 #: Seconds; without an answer the operations ended after their deadlines.
@@ -202,6 +207,15 @@ class InterruptedTest(SickHypervisorTestCase):
         self.cloud.settle(uuid)
         self.assert_ended(uuid, states.STOPPED)
         self.assertEqual([], self.cloud.world.running(uuid))
+
+    def test_retry_does_not_wait_long(self):
+        self.useFixture(
+            fixtures.MockPatchObject(step_lifecycle, '_MIN_RETRY_DELAY', 1e3)
+        )
+        uuid = self.interrupt('pause', 'pause')
+        (step,) = self.cloud.read(operations.list_open_steps_of_instance, uuid)
+        delay = step.not_before - clock.now()
+        self.assertLess(delay.total_seconds(), 16)
 
     def test_pause(self):
         uuid = self.interrupt('pause', 'pause')
