@@ -260,6 +260,31 @@ class LiveMigrateTest(MigrateTestCase):
         self.assertEqual('live-migration', newest['action'])
         self.assertIn('nowhere could not be found', newest['message'])
 
+    def test_sick_hosts(self):
+        # The fault of a hypervisor is understood: never 500.
+        check = 'check_can_live_migrate_destination'
+        for version, host in ((1, None), (25, None), (33, self.there)):
+            self.cloud.world.inject_fault(self.there, check, 'libvirt is away')
+            reply = self.live(version, host=host)
+            self.assert_refused(400, 'libvirt is away', reply)
+            self.cloud.settle(self.uuid)
+        for method in (check, 'pre_live_migration'):
+            self.cloud.world.inject_fault(
+                self.there, method, 'libvirt is away'
+            )
+            self.assertEqual(202, self.live(34).status)
+            self.cloud.settle(self.uuid)
+            newest = self.admin.get(
+                f'/servers/{self.uuid}/os-instance-actions'
+            ).body['instanceActions'][0]
+            for text in (
+                f'{self.there}: ',
+                'libvirt is away',
+                f'{self.here}: it has the server',
+            ):
+                self.assertIn(text, newest['message'])
+        self.assertEqual(self.here, self.host_of())
+
     def test_off(self):
         self.act('os-stop')
         reply = self.live(34)
