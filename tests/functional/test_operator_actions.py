@@ -325,17 +325,20 @@ class AbandonTest(OperatorActionsTestCase):
         operation = self.start_stuck('migrate', 'b', 'grow_disks', uuid)
         self.abandon(operation)
         self.assert_released(uuid, states.ERROR)
-        # Requests of the user change nothing meanwhile.
-        self.cloud.begin('reboot_hard', uuid, wait=False)
-        self.cloud.wait_for(
-            lambda: self.last_operation(uuid).state == 'failed'
+        # Requests of the user are refused meanwhile.
+        self.assertRaises(
+            exception.HostDown,
+            self.cloud.begin,
+            'reboot_hard',
+            uuid,
+            wait=False,
         )
         self.assertEqual('b', self.cloud.instance(uuid).host)
         self.assertEqual(
             {('b', True): 1, ('a', False): 1}, self.cloud.allocations(uuid)
         )
         self.cloud.computes['a'].reconciler.reconcile()
-        self.assertEqual('reboot_hard', self.last_operation(uuid).kind)
+        self.assertEqual('migrate', self.last_operation(uuid).kind)
         self.assertIsNotNone(
             self.cloud.world.get_disks('a', uuid, retained=True)
         )
