@@ -110,18 +110,23 @@ def require_host_up(
     """Raise HostDown when ``kind`` needs a host that is known to be down.
 
     The operation would be accepted and rolled back: its step never starts.
+    While every host is silent the broker may be down, and nothing is known.
     """
     if host is None:
         return
-    for service in hosts.list_services(
-        connection, operations.COMPUTE_BINARY, host
-    ):
-        if not service_liveness.is_up(service):
-            raise flows.FLOWS[kind].host_down_class(
-                operation=states.TABLE[kind].api_verb,
-                instance_id=instance.uuid,
-                host=host,
-            )
+    found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
+    if all(map(service_liveness.is_up, found)):
+        return
+    every = hosts.list_services(connection, operations.COMPUTE_BINARY)
+    is_known = any(service.forced_down for service in found) or any(
+        map(service_liveness.is_up, every)
+    )
+    if is_known:
+        raise flows.FLOWS[kind].host_down_class(
+            operation=states.TABLE[kind].api_verb,
+            instance_id=instance.uuid,
+            host=host,
+        )
 
 
 def begin_locked(

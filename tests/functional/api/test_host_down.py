@@ -69,8 +69,22 @@ class HostDownTest(base.ApiTestCase):
         self.cloud.wait_for(self.is_down)
         self.assert_all_refused()
 
-    def is_down(self):
-        services = self.admin.get('/os-services?host=a').body['services']
+    def test_all_are_silent(self):
+        # The broker may be down: requests are accepted, and wait for it.
+        self.config('conductor', service_down_time=1.0)
+        self.cloud.stop(self.cloud.conductors['conductor0'])
+        for host in ('a', 'b', 'c'):
+            self.cloud.wait_for(lambda host=host: self.is_down(host))
+        reply = self.admin.act(self.uuid, 'os-stop')
+        self.assertEqual(202, reply.status, reply.body)
+        self.cloud.start_conductor('conductor0')
+        self.cloud.settle(self.uuid)
+        self.assertEqual('SHUTOFF', self.show(self.uuid, self.admin)['status'])
+
+    def is_down(self, host='a'):
+        services = self.admin.get(
+            f'/os-services?host={host}&binary=nova-compute'
+        ).body['services']
         return services[0]['state'] == 'down'
 
     def test_live_migration(self):
