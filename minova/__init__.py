@@ -31,7 +31,9 @@ process and ``cmd/`` has the commands.
 
 Every package may use the base modules: ``clock.py`` (time, threads, ids),
 ``cancellation.py`` (waits that end when work becomes unwanted),
-``context.py`` (the caller of a request), ``periodic.py`` (periodic tasks),
+``context.py`` (the caller of a request), ``loops.py`` (threads that must not
+end, and the health check), ``periodic.py`` (periodic tasks),
+``acceptor.py`` and ``connection_bounds.py`` (connections of strangers),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
 ``service.py``, which ``watchdog.py`` watches, and serves HTTP with

@@ -17,6 +17,7 @@ from waitress.channel import HTTPChannel
 
 from minova import clock
 from minova import exception
+from minova.loops import Loop
 
 #: Seconds for requests in progress when the service stops.
 _DRAIN_SECONDS = 20.0
@@ -112,24 +113,21 @@ class HttpServer:
             channel_timeout=120,
         )
         self._server.handle_close = self._close_listener
-        self._stopping = False
-        self._thread: clock.Thread | None = None
+        self._loop = Loop(
+            'http', lambda: self._poll(1.0), self._server.pull_trigger
+        )
 
     def start(self) -> None:
         """Start to serve."""
-        self._thread = clock.spawn('http', self._run)
+        self._loop.start()
 
     def stop(self) -> None:
         """Accept no more connections and finish the requests of others."""
-        if not self._stopping:
-            self._stopping = True
-            self._server.pull_trigger()
-        if self._thread is not None:
-            self._thread.join()
+        if not self._loop.is_stopping:
+            self._loop.stop()
+            self._drain()
 
-    def _run(self) -> None:
-        while not self._stopping:
-            self._poll(1.0)
+    def _drain(self) -> None:
         self._accept_backlog()
         self._close_listener()
         # A request may have arrived that is not read yet.

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periodic tasks, each in a thread of its own."""
+"""Periodic tasks, each in a loop of its own."""
 
 from collections.abc import Callable
+from typing import Final
 
 from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova.loops import Loop
 
 LOG = logging.getLogger(__name__)
+
+#: The longest delay, in seconds, between a failure and the next call.
+_RETRY_SECONDS: Final = 60.0
 
 
 class PeriodicTask:
     """Calls ``work`` every ``interval()`` seconds and at each wake-up.
 
     An error of ``work`` is logged, a MinovaException as one line, and the task
-    continues: only ``stop`` ends it.
+    continues, after at most a minute: only ``stop`` ends it.
     """
 
     def __init__(
@@ -27,13 +32,12 @@ class PeriodicTask:
         self._name = name
         self._work = work
         self._interval = interval
-        self._stopping = False
         self._wake_event = clock.event()
-        self._thread: clock.Thread | None = None
+        self._loop = Loop(name, self._turn, self._wake_event.set)
 
     def start(self) -> None:
         """Start the task; the first call is immediate."""
-        self._thread = clock.spawn(self._name, self._run)
+        self._loop.start()
 
     def wake(self) -> None:
         """Call ``work`` again as soon as no call is in progress."""
@@ -41,30 +45,29 @@ class PeriodicTask:
 
     def stop(self) -> None:
         """End the task after the call in progress; wait for the end."""
-        self._stopping = True
-        self._wake_event.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._loop.stop()
 
-    def _run_once(self) -> exception.MinovaException | None:
-        """Call ``work``; return its MinovaException, log another error."""
+    def _turn(self) -> None:
+        has_failed = not self._run_once()
+        if not self._loop.is_stopping:
+            pause = self._interval()
+            self._wake_event.wait(
+                min(pause, _RETRY_SECONDS) if has_failed else pause
+            )
+        self._wake_event.clear()
+
+    def _run_once(self) -> bool:
+        """Call ``work``; log an error; return whether there was none."""
         try:
             self._work()
         except exception.MinovaException as error:
-            return error
+            LOG.warning(
+                'Periodic task %s failed; retrying: %s', self._name, error
+            )
+            return False
         except Exception:
             LOG.exception(
                 'Periodic task %s failed unexpectedly; retrying', self._name
             )
-        return None
-
-    def _run(self) -> None:
-        while not self._stopping:
-            error = self._run_once()
-            if error is not None:
-                LOG.warning(
-                    'Periodic task %s failed; retrying: %s', self._name, error
-                )
-            if not self._stopping:
-                self._wake_event.wait(self._interval())
-            self._wake_event.clear()
+            return False
+        return True

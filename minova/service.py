@@ -7,8 +7,9 @@ restarts a worker that has died. A worker creates its connections in
 ``start``, retries there while the broker or the database is unavailable, and
 ends on SIGTERM after its work is done or left pending.
 
-A worker that cannot continue ends itself with 1 (``exit_worker``). The master
-kills a worker that does not respond, and each worker that does not stop within
+A worker that cannot continue ends itself with 1 (``exit_worker``), also when
+one of its loops has ended (``loops``). The master kills a worker that does not
+respond, and each worker that does not stop within
 ``graceful_shutdown_timeout``: ``watchdog.py``.
 
 Exit codes: 0 after SIGTERM, 1 after SIGINT or if a worker did not stop within
@@ -33,6 +34,7 @@ from oslo_service import service as oslo_service
 from minova import clock
 from minova import conf
 from minova import exception
+from minova import loops
 from minova import private_files
 from minova import version
 from minova.conf import CONF
@@ -123,6 +125,7 @@ class Worker(oslo_service.Service):
         except exception.Unavailable as error:
             return error
         self._runnable = runnable
+        self._health_check = loops.watch(exit_worker)
         # The objects created so far live as long as the process.
         gc.collect()
         gc.freeze()

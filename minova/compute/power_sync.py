@@ -12,6 +12,7 @@ from minova import clock
 from minova import states
 from minova.conf import CONF
 from minova.context import get_admin_context
+from minova.loops import Loop
 from minova.objects.host import GuestReport
 from minova.objects.instance import InstanceState
 from minova.periodic import PeriodicTask
@@ -36,22 +37,18 @@ class Reconciler:
         self._host = host
         self._driver = driver
         self._conductor = conductor
-        self._changed = False
-        self._stopping = False
         self._loop = PeriodicTask('power', self.reconcile, self._interval)
-        self._listener: clock.Thread | None = None
+        self._listener = Loop(f'events-{host}', self._await_event)
 
     def start(self) -> None:
         """Start, with a first comparison at once."""
         self._loop.start()
-        self._listener = clock.spawn(f'events-{self._host}', self._listen)
+        self._listener.start()
 
     def stop(self) -> None:
         """Stop both threads."""
-        self._stopping = True
         self._loop.stop()
-        if self._listener is not None:
-            self._listener.join()
+        self._listener.stop()
 
     def reconcile_soon(self) -> None:
         """Compare now instead of at the next interval."""
@@ -62,14 +59,13 @@ class Reconciler:
         # With interval 0 only events start a comparison.
         return float(wanted) if wanted > 0 else 86400.0
 
-    def _listen(self) -> None:
-        while not self._stopping:
-            if self._driver.next_event(timeout=EVENT_POLL_TIMEOUT) is None:
-                continue
-            # More events may follow, and a guest that reboots is off for a
-            # moment: the comparison waits for the final state.
-            clock.sleep(CONF.compute.lifecycle_event_delay)
-            self.reconcile_soon()
+    def _await_event(self) -> None:
+        if self._driver.next_event(timeout=EVENT_POLL_TIMEOUT) is None:
+            return
+        # More events may follow, and a guest that reboots is off for a moment:
+        # the comparison waits for the final state.
+        clock.sleep(CONF.compute.lifecycle_event_delay)
+        self.reconcile_soon()
 
     def reconcile(self) -> None:
         """Compare all guests of the host with its instances."""

@@ -4,7 +4,8 @@
 It uses the threaded server of the library ``websockets``. websockify, the
 usual choice for noVNC, forks a process for each connection, which is
 incompatible with a worker with threads and a message bus, and it needs numpy,
-redis and more.
+redis and more. A connection gets its threads when its request has arrived
+(``acceptor``).
 
 A websocket request passes these checks in order: the origin of its page; the
 number of connections; the token, which a conductor validates; whether the
@@ -31,11 +32,15 @@ from websockets.typing import Subprotocol
 from minova import clock
 from minova import exception
 from minova import machine_id
+from minova.acceptor import Acceptor
+from minova.acceptor import Opening
+from minova.acceptor import PlainOpening
 from minova.conf import CONF
 from minova.console import novnc_files
 from minova.console import origins
 from minova.console.vnc_relay import connect
 from minova.console.vnc_relay import Endpoint
+from minova.console.vnc_relay import SEND_TIMEOUT
 from minova.console.vnc_relay import VncRelay
 from minova.context import get_admin_context
 from minova.periodic import PeriodicTask
@@ -62,6 +67,7 @@ class VncProxy:
         self._conductor = conductor
         self._lock = clock.lock()
         self._relays: dict[VncRelay, str] = {}
+        # Its own loop ends at the first error of the listening socket.
         self._server = websockets_server.serve(
             self._relay_console,
             sock=bound,
@@ -74,28 +80,39 @@ class VncProxy:
             server_header='minova-novncproxy',
             close_timeout=_CLOSE_TIMEOUT,
         )
+        self._acceptor = Acceptor(
+            'novncproxy', bound, PlainOpening, self._serve
+        )
         self._session_check = PeriodicTask(
             'vnc-session-check',
             self._close_deleted,
             lambda: CONF.vnc.watch_interval,
         )
-        self._thread: clock.Thread | None = None
 
     def start(self) -> None:
         """Start to serve."""
-        self._thread = clock.spawn('novncproxy', self._server.serve_forever)
+        self._acceptor.start()
         self._session_check.start()
 
     def stop(self) -> None:
         """Accept no more connections and close the existing ones."""
         self._session_check.stop()
+        self._acceptor.stop_accepting()
+        # Connections in their handshake get a 503.
+        self._server.socket_closed.set()
         _close_all(
             self._open_relays(), CloseCode.GOING_AWAY, 'the proxy is stopped'
         )
-        # This also closes connections that were accepted meanwhile.
+        self._acceptor.close_connections()
+        self._server.shutdown_watcher.close()
         self._server.shutdown()
-        if self._thread is not None:
-            self._thread.join()
+
+    def _serve(self, opening: Opening, address: str) -> None:
+        """Serve a connection that has sent a request."""
+        opening.socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT
+        )
+        self._server.handler(opening.socket, address)
 
     # -- checks
     # -----------------------------------------------------------------
@@ -157,6 +174,7 @@ class VncProxy:
     def _relay_console(self, connection: ServerConnection) -> None:
         """Relay a console until one end closes."""
         assert isinstance(connection, ConsoleConnection)
+        self._acceptor.trust(connection.socket)
         endpoint = connection.endpoint
         uuid = endpoint.instance_uuid
         try:

@@ -19,8 +19,8 @@ from websockets.sync.server import ServerConnection
 from minova import clock
 
 _CHUNK_BYTES: Final = 65536
-#: Seconds in which an end must accept some of the data.
-_SEND_TIMEOUT: Final = 20
+#: The option SO_SNDTIMEO: in 20 seconds an end must accept some of the data.
+SEND_TIMEOUT: Final = struct.pack('ll', 20, 0)
 #: Seconds for which a browser may delay the end of a connection.
 _CLOSE_TIMEOUT: Final = 2.0
 
@@ -86,8 +86,7 @@ class VncRelay:
         self._browser = browser
         self._guest = guest
         for end in (browser.socket, guest):
-            span = struct.pack('ll', _SEND_TIMEOUT, 0)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
 
     def run(self) -> None:
         """Relay until one end closes; both are closed afterwards."""

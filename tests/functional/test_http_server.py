@@ -71,8 +71,9 @@ class StopTest(base.TestCase):
         clients = [self.connect() for _ in range(5)]
         for client in clients:
             client.sendall(_REQUEST)
-        self.server._stopping = True
+        self.patch(self.server._loop, '_turn', lambda: clock.sleep(0.01))
         self.server.start()
+        self.end()
         for client in clients:
             self.assert_answered(client)
 

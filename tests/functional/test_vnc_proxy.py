@@ -2,14 +2,17 @@
 """The console proxy between browsers and the VNC servers of guests."""
 
 import contextlib
+import errno
 import os
 import socket
+import threading
 import urllib.error
 import urllib.request
 
 import fixtures
 from websockets import exceptions
 
+from minova import acceptor
 from minova import clock
 from minova import http_server
 from minova.console import vnc_relay
@@ -301,6 +304,63 @@ class EndedTest(ProxyTestCase):
         began = clock.monotonic()
         self.proxy.stop()
         self.assertLess(clock.monotonic() - began, 10)
+
+
+class SlowClientsTest(ProxyTestCase):
+    """Connections without a request cost neither threads nor others."""
+
+    def hold(self, count):
+        """Open connections with half a request each."""
+        for _ in range(count):
+            slow = socket.create_connection(self.place, 30)
+            self.addCleanup(slow.close)
+            slow.sendall(b'GET /vnc_auto.html HTTP/1.1\r\nHost: x')
+
+    def test_half_requests(self):
+        before = threading.active_count()
+        self.hold(400)
+        self.greeted()
+        # Those of the console that is open.
+        self.assertLess(threading.active_count(), before + 10)
+
+    def test_open_console_is_not_counted(self):
+        browser = self.greeted()
+        self.hold(400)
+        browser.send(b'still there')
+        self.assertEqual(b'still there', browser.recv(timeout=10))
+
+    def test_deadline(self):
+        self.patch(acceptor, 'OPENING_TIMEOUT', 0.1)
+        with socket.create_connection(self.place, 30) as slow:
+            slow.sendall(b'GET /vnc_auto.html HTTP/1.1\r\n')
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(b'', slow.recv(1))
+
+    def test_error_of_the_listening_socket(self):
+        """At EMFILE the loop ended without a word."""
+        self.proxy.stop()
+        self.bound = FailingListener(http_server.listen('127.0.0.1', 0))
+        self.place = self.bound.getsockname()
+        self.proxy = VncProxy(self.bound, self.cloud.conductor)
+        self.addCleanup(self.proxy.stop)
+        self.config('vnc', novncproxy_base_url=f'{self.origin}/vnc_auto.html')
+        self.proxy.start()
+        self.greeted()
+        self.assertIn('Loop novncproxy failed', self.log.output)
+
+
+class FailingListener(socket.socket):
+    """A listening socket without a free file descriptor for a while."""
+
+    def __init__(self, other):
+        super().__init__(fileno=other.detach())
+        self.failures = 3
+
+    def accept(self):
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, 'Too many open files')
+        return super().accept()
 
 
 class PagesTest(ProxyTestCase):

@@ -20,6 +20,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova.loops import Loop
 from minova.states import PowerState
 from minova.virt.fake import protocol
 from minova.virt.fake.driver import FakeDriver
@@ -114,6 +115,7 @@ class Hypervisor:
         self._guard = clock.lock()
         self._connections: set[socket.socket] = set()
         self._threads: list[clock.Thread] = []
+        self._loop = Loop('hypervisor-accept', self._accept, self._wake)
 
     # -- the process ---------------------------------------------------------
 
@@ -145,25 +147,25 @@ class Hypervisor:
 
     def serve(self) -> None:
         """Serve connections until ``stop``."""
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                # ``stop`` closed the socket.
-                return
-            with self._guard:
-                self._connections.add(connection)
-                self._threads = [t for t in self._threads if t.is_alive()]
-                self._threads.append(
-                    clock.spawn(
-                        'hypervisor', self._serve_connection, connection
-                    )
-                )
+        self._loop.run()
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        with self._guard:
+            self._connections.add(connection)
+            self._threads = [t for t in self._threads if t.is_alive()]
+            self._threads.append(
+                clock.spawn('hypervisor', self._serve_connection, connection)
+            )
+
+    def _wake(self) -> None:
+        """End the wait for a connection."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
         """Close all connections; return when no call is running."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        self._loop.stop()
         self._listener.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)

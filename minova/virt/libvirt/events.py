@@ -11,7 +11,7 @@ import libvirt
 from oslo_log import log as logging
 
 from minova import clock
-from minova.virt.libvirt.errors import error_message
+from minova.loops import Loop
 
 LOG = logging.getLogger(__name__)
 
@@ -22,45 +22,33 @@ class EventLoop:
     def __init__(self) -> None:
         self._guard = clock.lock()
         self._users = 0
-        self._ending = False
-        self._wake: int | None = None
-        self._thread: clock.Thread | None = None
+        self._timer: int | None = None
+        self._loop = Loop(
+            'libvirt-events', libvirt.virEventRunDefaultImpl, self._wake
+        )
 
     def acquire(self) -> None:
         """Start the loop unless it runs."""
         with self._guard:
-            if self._wake is None:
+            if self._timer is None:
                 # Without a handler libvirt also writes every error to stderr.
                 libvirt.registerErrorHandler(_log_error, None)
                 libvirt.virEventRegisterDefaultImpl()
-                self._wake = libvirt.virEventAddTimeout(-1, _noop, None)
+                self._timer = libvirt.virEventAddTimeout(-1, _noop, None)
             self._users += 1
             if self._users == 1:
-                self._ending = False
-                self._thread = clock.spawn('libvirt-events', self._run)
+                self._loop.start()
 
     def release(self) -> None:
         """Stop the loop when no other connection needs it."""
         with self._guard:
             self._users -= 1
-            if self._users or self._thread is None:
-                return
-            self._ending = True
-            libvirt.virEventUpdateTimeout(self._wake, 0)
-            self._thread.join()
-            libvirt.virEventUpdateTimeout(self._wake, -1)
-            self._thread = None
+            if not self._users:
+                self._loop.stop()
+                libvirt.virEventUpdateTimeout(self._timer, -1)
 
-    def _run(self) -> None:
-        while not self._ending:
-            try:
-                libvirt.virEventRunDefaultImpl()
-            except libvirt.libvirtError as error:
-                LOG.error(
-                    'The event loop of libvirt failed; retrying: %s',
-                    error_message(error),
-                )
-                clock.sleep(1)
+    def _wake(self) -> None:
+        libvirt.virEventUpdateTimeout(self._timer, 0)
 
 
 def _noop(timer: int, opaque: object) -> None:

@@ -345,6 +345,10 @@ class Receivers:
                 raise RequestRejected(403, 'the transfer ticket was replaced')
             yield receiver
 
+    def check_token(self, uuid: str, token: str) -> None:
+        """Raise RequestRejected for a wrong token, without a lock."""
+        self._find(uuid, token)
+
     def _find(self, uuid: str, token: str) -> Receiver:
         found = read_ticket(self._storage.incoming_directory(uuid))
         with self._guard:

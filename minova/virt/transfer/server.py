@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The destination's HTTPS server.
 
-It has four requests and requires a token for each. A thread serves each
-connection; connections above the limit are closed at once.
+It has four requests and requires a token for each, which it checks before it
+reads the body. A thread serves each connection from its first request; the
+limit of connections counts those with a valid token.
 """
 
-import contextlib
-import dataclasses
-import errno
 from http import HTTPStatus
 import http.server
+import io
 import re
 import socket
 import ssl
@@ -19,6 +18,9 @@ import orjson
 from oslo_log import log as logging
 
 from minova import clock
+from minova.acceptor import Acceptor
+from minova.acceptor import Opening
+from minova.acceptor import TlsOpening
 from minova.virt.transfer import blocks
 from minova.virt.transfer.receiver import Manifest
 from minova.virt.transfer.receiver import Receivers
@@ -27,12 +29,13 @@ from minova.virt.transfer.receiver import RequestRejected
 
 LOG = logging.getLogger(__name__)
 
-#: The maximum number of connections.
+#: The maximum number of connections with a valid token.
 _MAX_CONNECTIONS = 64
 #: Seconds after which an idle connection is closed.
 _IDLE_TIMEOUT = 60.0
-#: Seconds to wait after accept has failed.
-_ACCEPT_RETRY_SECONDS = 1.0
+#: Seconds for the rest of the body of a rejected request.
+_DISCARD_TIMEOUT = 2.0
+_CHUNK_BYTES = 65536
 #: The maximum number of bytes of a body.
 _MAX_BODY = blocks.BLOCK_SIZE + blocks.CELL_SIZE
 
@@ -50,14 +53,6 @@ _ROUTES = tuple(
 )
 
 
-@dataclasses.dataclass
-class _Client:
-    """A connection and its thread."""
-
-    socket: ssl.SSLSocket
-    thread: clock.Thread | None = None
-
-
 class TransferServer:
     """The server of one host.
 
@@ -73,94 +68,69 @@ class TransferServer:
         self.receivers = Receivers(storage)
         #: The port of the listening socket.
         self.port = int(listener.getsockname()[1])
-        self._listener = listener
-        self._tls = tls
         self._guard = clock.lock()
-        self._clients: dict[int, _Client] = {}
-        self._count = 0
-        self._thread: clock.Thread | None = None
+        self._authorized: set[socket.socket] = set()
+        self._acceptor = Acceptor(
+            'transfers',
+            listener,
+            lambda plain: TlsOpening(plain, tls),
+            self._serve,
+        )
 
     def start(self) -> None:
         """Start to accept connections."""
-        self._thread = clock.spawn('transfers', self._accept)
+        self._acceptor.start()
 
     def stop(self) -> None:
         """Close all connections; return when no request is running."""
-        with contextlib.suppress(OSError):
-            # Wakes the thread that accepts.
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        if self._thread is not None:
-            self._thread.join()
+        self._acceptor.stop_accepting()
+        self._acceptor.close_connections()
+
+    def count_authorized(self, secured: socket.socket) -> None:
+        """Count a connection whose request has a valid token.
+
+        Raises RequestRejected when the maximum of them is open.
+        """
         with self._guard:
-            clients = list(self._clients.values())
-            for client in clients:
-                with contextlib.suppress(OSError):
-                    # Below TLS, whose shutdown waits for the client.
-                    socket.socket.shutdown(client.socket, socket.SHUT_RDWR)
-        for client in clients:
-            if client.thread is not None:
-                client.thread.join()
-
-    # -- connections ---------------------------------------------------------
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                plain, (address, *_) = self._listener.accept()
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if self._listener.fileno() < 0 or error.errno == errno.EINVAL:
-                    # ``stop`` closed the socket.
-                    return
-                LOG.warning(
-                    'Accepting transfer connections failed; retrying: %s',
-                    error,
+            if secured in self._authorized:
+                return
+            if len(self._authorized) >= _MAX_CONNECTIONS:
+                raise RequestRejected(
+                    503, f'{_MAX_CONNECTIONS} transfer connections are open'
                 )
-                clock.sleep(_ACCEPT_RETRY_SECONDS)
-                continue
-            self._serve_client(plain, str(address))
+            self._authorized.add(secured)
+        self._acceptor.trust(secured)
 
-    def _serve_client(self, plain: socket.socket, address: str) -> None:
-        """Serve a connection in a thread, below the limit."""
-        secured = self._tls.wrap_socket(
-            plain, server_side=True, do_handshake_on_connect=False
-        )
-        with self._guard:
-            full = len(self._clients) >= _MAX_CONNECTIONS
-            if not full:
-                self._count += 1
-                number, client = self._count, _Client(secured)
-                self._clients[number] = client
-        if full:
-            LOG.warning(
-                'Transfer connection from %s rejected: %d are open, the '
-                'maximum',
-                address,
-                _MAX_CONNECTIONS,
-            )
-            secured.close()
-            return
-        client.thread = clock.spawn(
-            'transfer', self._serve, number, secured, address
-        )
-
-    def _serve(
-        self, number: int, secured: ssl.SSLSocket, address: str
-    ) -> None:
+    def _serve(self, opening: Opening, address: str) -> None:
+        assert isinstance(opening, TlsOpening)
+        secured = opening.socket
+        secured.settimeout(_IDLE_TIMEOUT)
         try:
-            secured.settimeout(_IDLE_TIMEOUT)
-            secured.do_handshake()
             # The constructor serves all requests of the connection.
-            _Connection(secured, (address, 0), self)  # type: ignore[arg-type]
-        except (OSError, ValueError) as error:
-            # The client does not speak TLS, or has disconnected.
-            LOG.debug('Transfer connection from %s ended: %s', address, error)
+            _Connection(opening, (address, 0), self)  # type: ignore[arg-type]
         finally:
             with self._guard:
-                del self._clients[number]
-            secured.close()
+                self._authorized.discard(secured)
+
+
+class _OpenedStream(io.RawIOBase):
+    """What a client sends, from its first byte."""
+
+    def __init__(self, opening: TlsOpening) -> None:
+        super().__init__()
+        self._head = opening.head
+        self._secured = opening.socket
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        view = memoryview(buffer)
+        if not self._head:
+            return self._secured.recv_into(view)
+        taken, self._head = self._head[: len(view)], self._head[len(view) :]
+        view[: len(taken)] = taken
+        return len(taken)
 
 
 class _Connection(http.server.BaseHTTPRequestHandler):
@@ -170,7 +140,16 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     # A response is sent at once, in one piece.
     disable_nagle_algorithm = True
     wbufsize = -1
+    request: TlsOpening
     server: TransferServer  # type: ignore[assignment]
+
+    def setup(self) -> None:
+        opening = self.request
+        # The base class makes its files from the socket.
+        self.request = opening.socket  # type: ignore[assignment]
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_OpenedStream(opening))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         # The base class writes to stderr. No header is logged.
@@ -183,8 +162,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self._respond()
 
     def _respond(self) -> None:
+        self._is_body_unread = True
         try:
-            status, answer = HTTPStatus.OK, self._dispatch(self._read())
+            status, answer = HTTPStatus.OK, self._dispatch()
         except RequestRejected as refusal:
             status, answer = HTTPStatus(refusal.status), _error(refusal)
         except OSError as error:
@@ -195,28 +175,48 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             LOG.exception('Transfer request failed unexpectedly')
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             answer = _error(error)
-        body = orjson.dumps(answer)
+        self._send(status, orjson.dumps(answer))
+        if self._is_body_unread:
+            self.close_connection = True
+            self._discard_body()
+
+    def _send(self, status: HTTPStatus, body: bytes) -> None:
         self.send_response(status)
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(body)))
+        if self._is_body_unread:
+            self.send_header('Connection', 'close')
         self.end_headers()
         self.wfile.write(body)
 
     def _read(self) -> bytes:
-        """Return the body; a body that is too long ends the connection."""
-        length = self.headers.get('Content-Length', '')
-        if not length.isdigit() or int(length) > _MAX_BODY:
-            self.close_connection = True
+        """Return the body."""
+        length = self._length()
+        if length is None:
             raise RequestRejected(
                 413, f'the body has more than {_MAX_BODY} bytes'
             )
-        body = self.rfile.read(int(length))
-        if len(body) != int(length):
-            self.close_connection = True
+        body = self.rfile.read(length)
+        if len(body) != length:
             raise RequestRejected(
                 400, 'the body is shorter than its Content-Length'
             )
+        self._is_body_unread = False
         return body
+
+    def _length(self) -> int | None:
+        """Return the length of the body, None if it is not acceptable."""
+        length = self.headers.get('Content-Length', '')
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            return None
+        return int(length)
+
+    def _discard_body(self) -> None:
+        """Read an unread body, so that the client can read the response."""
+        self.connection.settimeout(_DISCARD_TIMEOUT)
+        left = self._length() or 0
+        while left and (chunk := self.rfile.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
 
     def _route(self) -> tuple[str, dict[str, str]]:
         for method, pattern, name in _ROUTES:
@@ -225,11 +225,15 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 return name, match.groupdict()
         raise RequestRejected(404, 'unknown request')
 
-    def _dispatch(self, body: bytes) -> dict[str, object]:
+    def _dispatch(self) -> dict[str, object]:
         name, given = self._route()
         scheme, _, token = self.headers.get('Authorization', '').partition(' ')
         if scheme != 'Bearer':
             raise RequestRejected(403, 'the request has no token')
+        # Before the body is read.
+        self.server.receivers.check_token(given['uuid'], token)
+        self.server.count_authorized(self.connection)
+        body = self._read()
         with self.server.receivers.authorize(given['uuid'], token) as receiver:
             if name == 'accept_manifest':
                 manifest = Manifest.parse(_json(body))

@@ -13,13 +13,16 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 
 #: Modules that every package may use.
 BASE_MODULES = {
+    'acceptor',
     'cancellation',
     'clock',
     'conf',
+    'connection_bounds',
     'context',
     'exception',
     'json_bodies',
     'lockfile',
+    'loops',
     'machine_id',
     'migration_states',
     'periodic',
@@ -341,15 +344,9 @@ class WaitsTest(base.TestCase):
         # The threads of the service, and their end.
         ('compute/conductor_client.py', '_stop_signal.wait'),
         ('compute/power_sync.py', 'clock.sleep'),
-        ('compute/power_sync.py', '_listener.join'),
         ('compute/service.py', '_registered.wait'),
         ('compute/step_runner.py', '_stopping.wait'),
-        ('virt/libvirt/events.py', 'clock.sleep'),
-        ('virt/libvirt/events.py', '_thread.join'),
         ('virt/libvirt/host.py', 'clock.sleep'),
-        ('virt/transfer/server.py', 'clock.sleep'),
-        ('virt/transfer/server.py', '_thread.join'),
-        ('virt/transfer/server.py', 'thread.join'),
         # The caller of a nested step; the step itself has the signal.
         ('compute/step_runner.py', 'other.wait'),
         # The signal of the step itself.

@@ -166,6 +166,10 @@ class QemuLiveMigration(LiveMigrationChecks):
             )
         except exception.GuestFailed as error:
             job.final_status = MigrationStatus('failed', str(error))
+        except Exception as error:
+            # The step that watches the job must get a result.
+            LOG.exception('Live migration of %s failed unexpectedly', uuid)
+            job.final_status = MigrationStatus('failed', str(error))
         else:
             job.final_status = MigrationStatus('completed')
 

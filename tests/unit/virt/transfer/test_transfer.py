@@ -7,9 +7,11 @@ import os
 import socket
 import ssl
 import stat
+import struct
 
 import orjson
 
+from minova import acceptor
 from minova import exception
 from minova.objects.live_migrate_data import StorageProbe
 from minova.objects.transfer_ticket import TransferEndpoint
@@ -516,9 +518,9 @@ class TrustTest(TransferTestCase):
         received = []
         real = server._Connection._dispatch
 
-        def ask(connection, body):
+        def ask(connection):
             received.append(connection.headers)
-            return real(connection, body)
+            return real(connection)
 
         self.patch(server._Connection, '_dispatch', ask)
         other = transfer_ticket.replace(
@@ -633,13 +635,72 @@ class TrustTest(TransferTestCase):
         # And is hung up on at the end, or this would wait for a minute.
         self.stop()
 
+    def connect(self):
+        """Return a connection with TLS and no request."""
+        plain = socket.create_connection(('127.0.0.1', self.port), 10)
+        secured = certificate.client_context().wrap_socket(plain)
+        self.addCleanup(secured.close)
+        return secured
+
     def test_so_many_at_a_time(self):
         self.patch(server, '_MAX_CONNECTIONS', 1)
-        silent = socket.create_connection(('127.0.0.1', self.port))
+        ticket = self.create_ticket()
+        first = self.connect()
+        first.sendall(
+            f'POST /v1/{UUID}/commit HTTP/1.1\r\nContent-Length: 0\r\n'
+            f'Authorization: Bearer {ticket.token}\r\n\r\n'.encode()
+        )
+        self.assertIn(b'HTTP/1.1', first.recv(1000))
         self.file('disk', (0, b'x'))
-        error = self.assert_failed('does not answer', 'disk')
+        error = self.assert_failed(
+            '1 transfer connections are open', 'disk', transfer_ticket=ticket
+        )
         self.assertIsInstance(error, exception.DiskTransferInterrupted)
-        silent.close()
+        first.close()
+        self.send('disk', transfer_ticket=ticket)
+
+    def test_connections_without_token_are_not_counted(self):
+        """64 idle connections, half of them with TLS, delay no transfer."""
+        self.patch(server, '_MAX_CONNECTIONS', 1)
+        for number in range(64):
+            if number % 2:
+                self.connect()
+            else:
+                idle = socket.create_connection(('127.0.0.1', self.port))
+                self.addCleanup(idle.close)
+        self.file('disk', (0, b'x'))
+        self.send('disk')
+        self.assert_same('disk')
+
+    def test_connection_is_reset_before_the_handshake(self):
+        """One byte and a reset, twenty times, ended the thread for good."""
+        for _ in range(20):
+            client = socket.create_connection(('127.0.0.1', self.port))
+            client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)
+            )
+            client.send(b'x')
+            client.close()
+        self.file('disk', (0, b'x'))
+        self.send('disk')
+        self.assert_same('disk')
+
+    def test_deadline_of_the_handshake(self):
+        self.patch(acceptor, 'OPENING_TIMEOUT', 0.1)
+        with socket.create_connection(('127.0.0.1', self.port), 10) as silent:
+            self.assertEqual(b'', silent.recv(1))
+        with self.connect() as secured:
+            secured.sendall(b'PUT /')
+            self.assertEqual(b'', secured.recv(1))
+
+    def test_body_without_token_is_not_read(self):
+        """The token is checked from the headers."""
+        with self.connect() as secured:
+            secured.sendall(
+                f'PUT /v1/{UUID} HTTP/1.1\r\nContent-Length: 1000000\r\n'
+                'Authorization: Bearer wrong\r\n\r\n'.encode()
+            )
+            self.assertIn(b'HTTP/1.1 403', secured.recv(1000))
 
 
 class CertificateTest(base.TestCase):
