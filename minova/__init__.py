@@ -37,7 +37,10 @@ end, and the health check), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
 ``service.py``, which ``watchdog.py`` watches, and serves HTTP with
-``http_server.py``; ``json_bodies.py`` reads and validates the bodies.
+``http_server.py``: ``http_listener.py`` has the bounds of its connections, and
+``http_channel.py`` asks the application before it reads a body
+(``http_admission.py``, ``request_body.py``);
+``json_bodies.py`` reads and validates the bodies.
 """
 
 from collections.abc import Sequence

@@ -10,11 +10,11 @@ until its server calls ``trust``: its peer is authenticated.
 from collections.abc import Callable
 import contextlib
 import dataclasses
-import errno
 import os
 import select
 import socket
 import ssl
+import sys
 from typing import Final
 from typing import Protocol
 
@@ -23,6 +23,9 @@ from oslo_log import log as logging
 from minova import clock
 from minova.connection_bounds import ConnectionBounds
 from minova.connection_bounds import limit_to_open_files
+from minova.connection_bounds import NO_FILE
+from minova.connection_bounds import NOT_LISTENING
+from minova.connection_bounds import RareWarnings
 from minova.loops import Loop
 
 LOG = logging.getLogger(__name__)
@@ -41,8 +44,6 @@ _HEAD_END: Final = b'\r\n\r\n'
 _ACCEPTS_PER_TURN: Final = 64
 #: Seconds between two checks of deadlines.
 _CHECK_INTERVAL: Final = 0.5
-#: Seconds between two warnings about the bound.
-_WARNING_INTERVAL: Final = 60.0
 _EVENTS: Final = (
     select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 )
@@ -146,7 +147,8 @@ class Acceptor:
         # Those without a thread, by file number, and those with one.
         self._openings: dict[int, _Connection] = {}
         self._served: dict[socket.socket, _Connection] = {}
-        self._checked_at = self._warned_at = float('-inf')
+        self._warnings = RareWarnings(LOG)
+        self._checked_at = float('-inf')
         self._loop = Loop(name, self._turn, self._wake)
 
     def start(self) -> None:
@@ -212,7 +214,10 @@ class Acceptor:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                if error.errno in NOT_LISTENING:
+                    # The health check notices the end of the loop.
+                    sys.exit(f'The listening socket of {self._name} failed')
+                if error.errno not in NO_FILE:
                     raise
                 with self._guard:
                     oldest = self._bounds.pop_oldest()
@@ -327,14 +332,7 @@ class Acceptor:
         opened.close()
 
     def _warn(self, address: str, reason: str) -> None:
-        """Log the end of a connection; a warning once a minute."""
-        now = clock.monotonic()
-        level = logging.DEBUG
-        if now >= self._warned_at + _WARNING_INTERVAL:
-            self._warned_at = now
-            level = logging.WARNING
-        LOG.log(
-            level,
+        self._warnings.log(
             '%s: the oldest connection without an authenticated peer, from '
             '%s, is closed: %s',
             self._name,

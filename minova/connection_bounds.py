@@ -8,16 +8,28 @@ request at once is served, also from behind the same proxy.
 """
 
 from collections.abc import Hashable
+import errno
 import ipaddress
+import logging as std_logging
 import resource
 from typing import Final
 from typing import Generic
 from typing import TypeVar
 
+from oslo_log import log as logging
+
+from minova import clock
+
 K = TypeVar('K', bound=Hashable)
 
 #: The bits of an IPv6 address that one customer gets.
 _IPV6_PREFIX: Final = 64
+#: The errors of ``accept`` when no file descriptor is free.
+NO_FILE: Final = (errno.EMFILE, errno.ENFILE)
+#: Its errors when the socket does not listen any more.
+NOT_LISTENING: Final = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+#: Seconds between two warnings about a bound.
+_WARNING_INTERVAL: Final = 60.0
 
 
 def group_of(address: str) -> str:
@@ -40,6 +52,23 @@ def limit_to_open_files(wanted: int) -> int:
     if soft == resource.RLIM_INFINITY:
         return wanted
     return max(1, min(wanted, soft // 4))
+
+
+class RareWarnings:
+    """Warnings of which one a minute is logged, the others at DEBUG level."""
+
+    def __init__(self, log: logging.BaseLoggerAdapter) -> None:
+        self._log = log
+        self._warned_at = float('-inf')
+
+    def log(self, text: str, *args: object) -> None:
+        """Log a warning."""
+        now = clock.monotonic()
+        level = std_logging.DEBUG
+        if now >= self._warned_at + _WARNING_INTERVAL:
+            self._warned_at = now
+            level = std_logging.WARNING
+        self._log.log(level, text, *args)
 
 
 class ConnectionBounds(Generic[K]):

@@ -11,12 +11,12 @@ import socket
 import struct
 from wsgiref.types import WSGIApplication
 
-from waitress import server as waitress_server
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 
 from minova import clock
 from minova import exception
+from minova import http_listener
 from minova.loops import Loop
 
 #: Seconds for requests in progress when the service stops.
@@ -99,20 +99,17 @@ class HttpServer:
         application: WSGIApplication,
         sock: socket.socket,
         threads: int,
-        max_request_body_size: int,
+        body_limit: int,
     ) -> None:
-        """Reject a body over ``max_request_body_size`` bytes with a 413."""
+        """Keep a body up to ``body_limit`` bytes in memory, stream others.
+
+        The application refuses a body that it does not want; see
+        ``http_channel``.
+        """
         self._channels: dict[int, wasyncore.dispatcher] = {}
-        self._server = waitress_server.create_server(
-            application,
-            map=self._channels,
-            sockets=[sock],
-            threads=threads,
-            ident='minova',
-            max_request_body_size=max_request_body_size,
-            channel_timeout=120,
+        self._server = http_listener.Server(
+            application, sock, self._channels, threads, body_limit
         )
-        self._server.handle_close = self._close_listener
         self._loop = Loop(
             'http', lambda: self._poll(1.0), self._server.pull_trigger
         )
@@ -123,12 +120,15 @@ class HttpServer:
 
     def stop(self) -> None:
         """Accept no more connections and finish the requests of others."""
-        if not self._loop.is_stopping:
-            self._loop.stop()
-            self._drain()
+        if self._loop.is_stopping:
+            return
+        is_listening = not self._loop.is_dead
+        self._loop.stop()
+        if is_listening:
+            self._accept_backlog()
+        self._drain()
 
     def _drain(self) -> None:
-        self._accept_backlog()
         self._close_listener()
         # A request may have arrived that is not read yet.
         self._poll(0)
@@ -141,9 +141,11 @@ class HttpServer:
     def _accept_backlog(self) -> None:
         """Accept the connections in the backlog of the kernel."""
         known = -1
-        while len(self._channels) != known:
-            known = len(self._channels)
-            self._server.handle_accept()
+        # Without a free file the kernel resets the rest.
+        with contextlib.suppress(OSError):
+            while len(self._channels) != known:
+                known = len(self._channels)
+                self._server.handle_accept()
 
     def _close_listener(self) -> None:
         # Only the listening socket: the threads still need the trigger.

@@ -8,6 +8,7 @@ ends the process, which its supervisor starts again.
 """
 
 from collections.abc import Callable
+import os
 from typing import Final
 import weakref
 
@@ -26,6 +27,8 @@ _CHECK_INTERVAL: Final = 5.0
 _guard = clock.lock()
 #: The loops that were started; a loop without an owner leaves by itself.
 _started: weakref.WeakSet['Loop'] = weakref.WeakSet()
+# A process that is forked has no thread of its parent.
+os.register_at_fork(after_in_child=_started.clear)
 
 
 class Loop:

@@ -24,6 +24,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova.conf import CONF
+from minova.loops import Loop
 
 LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class Watchdog:
         self._pids = multiprocessing.RawArray('q', workers)
         self._counters = multiprocessing.RawArray('q', workers)
         self._stopped = multiprocessing.RawArray('b', workers)
+        # What the master has seen, and the intervals since: those in which it
+        # runs itself, so not those in which it or the machine sleeps.
+        self._seen = [(0, 0)] * workers
+        self._silent = [0] * workers
 
     # -- in a worker ---------------------------------------------------------
 
@@ -55,13 +60,12 @@ class Watchdog:
         self._pids[worker] = os.getpid()
         if CONF.worker_timeout:
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            clock.spawn('watchdog', self._count, worker)
+            Loop('watchdog', self._count).start()
 
-    def _count(self, worker: int) -> None:
-        while True:
-            self._counters[worker] += 1
-            signal.setitimer(signal.ITIMER_PROF, 2 * CONF.worker_timeout)
-            clock.sleep(CONF.worker_timeout / _COUNTS)
+    def _count(self) -> None:
+        self._counters[self._worker] += 1
+        signal.setitimer(signal.ITIMER_PROF, 2 * CONF.worker_timeout)
+        clock.sleep(CONF.worker_timeout / _COUNTS)
 
     def mark_stopped(self) -> None:
         """Record that this worker has stopped its service."""
@@ -72,7 +76,7 @@ class Watchdog:
     def start(self) -> None:
         """Watch the workers from now on."""
         if CONF.worker_timeout:
-            clock.spawn('watchdog', self._watch)
+            Loop('watchdog', self._check).start()
 
     def forget(
         self, service_id: object, worker: int, exit_code: object
@@ -95,29 +99,23 @@ class Watchdog:
             for pid, stopped in zip(self._pids, self._stopped, strict=True)
         )
 
-    def _watch(self) -> None:
-        interval = CONF.worker_timeout / _COUNTS
-        seen = [(0, 0)] * len(self._pids)
-        # Intervals in which this master runs, so not those in which it is
-        # frozen itself or the machine sleeps.
-        silent = [0] * len(self._pids)
-        while True:
-            clock.sleep(interval)
-            for worker, pid in enumerate(self._pids):
-                now = (pid, self._counters[worker])
-                if now != seen[worker] or not pid or _is_frozen(pid):
-                    seen[worker] = now
-                    silent[worker] = 0
-                    continue
-                silent[worker] += 1
-                if silent[worker] >= _COUNTS:
-                    LOG.critical(
-                        'Worker %d has not responded for %g s; killing it',
-                        pid,
-                        CONF.worker_timeout,
-                    )
-                    os.kill(pid, signal.SIGKILL)
-                    silent[worker] = 0
+    def _check(self) -> None:
+        clock.sleep(CONF.worker_timeout / _COUNTS)
+        for worker, pid in enumerate(self._pids):
+            now = (pid, self._counters[worker])
+            if now != self._seen[worker] or not pid or _is_frozen(pid):
+                self._seen[worker] = now
+                self._silent[worker] = 0
+                continue
+            self._silent[worker] += 1
+            if self._silent[worker] >= _COUNTS:
+                LOG.critical(
+                    'Worker %d has not responded for %g s; killing it',
+                    pid,
+                    CONF.worker_timeout,
+                )
+                self._silent[worker] = 0
+                os.kill(pid, signal.SIGKILL)
 
     def _end_at_limit(self) -> None:
         # A worker has the same limit, and logs it.

@@ -106,7 +106,7 @@ class AllInOne:
             application,
             self._api_socket,
             CONF.api.threads,
-            CONF.image.max_upload_bytes,
+            CONF.api.max_request_body_size,
         )
         write_client_files = functools.partial(
             client_files.write_client_files, self._directory, self._base_url

@@ -34,7 +34,7 @@ class Api:
             app.make_app_from_configuration(self._backend),
             self._sock,
             CONF.api.threads,
-            CONF.image.max_upload_bytes,
+            CONF.api.max_request_body_size,
         )
         self._http.start()
 

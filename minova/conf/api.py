@@ -84,8 +84,51 @@ instances.
         min=1024,
         help="""
 The maximum size of a request body, in bytes; at least 1024. A larger body is
-refused with 413. Uploads to the embedded image service have a limit of their
-own, [image] max_upload_bytes.
+refused with 413 before it is read. Uploads to the embedded image service have
+a limit of their own, [image] max_upload_bytes, and are not kept in memory.
+""",
+    ),
+    cfg.FloatOpt(
+        'header_timeout',
+        default=10,
+        min=0.1,
+        help="""
+Seconds within which a connection sends its first request line and headers, and
+within which a later request completes them; at least 0.1. Then the connection
+is closed.
+""",
+    ),
+    cfg.FloatOpt(
+        'body_timeout',
+        default=20,
+        min=0.1,
+        help="""
+Seconds within which the body of a request arrives; at least 0.1. Then the
+request fails with 408. For the upload of an image, the longest pause of the
+client; its average rate is at least 1 KiB per second as well.
+""",
+    ),
+    cfg.IntOpt(
+        'max_connections',
+        default=1000,
+        min=1,
+        help="""
+The maximum number of connections without a request in progress that one
+minova-api process keeps open; at least 1. Above it the oldest one is closed:
+one of the address that has most. As many again may have a request in progress.
+A process uses at most a quarter of its open files (``ulimit -n``) for these
+connections. See also max_connections_per_address.
+""",
+    ),
+    cfg.IntOpt(
+        'max_connections_per_address',
+        default=100,
+        min=1,
+        help="""
+The maximum number of connections without a request in progress from one
+address, of IPv6 from one network of 64 bits; at least 1. Above it the oldest
+one of this address is closed. Behind a proxy all clients have its address: set
+the value of max_connections.
 """,
     ),
     cfg.FloatOpt(

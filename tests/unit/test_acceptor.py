@@ -6,6 +6,7 @@ import queue
 import socket
 
 from minova import acceptor
+from minova import clock
 from minova import loops
 from tests import base
 
@@ -149,6 +150,15 @@ class AcceptorTest(base.TestCase):
         self.patch(acceptor.clock, 'spawn', spawn)
         self.assert_ended(self.connect(_REQUEST))
         self.assert_answered(self.connect(_REQUEST))
+
+    def test_lost_listener(self):
+        """The health check ends the process."""
+        self.start()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        until = clock.monotonic() + 30
+        while 'probe' not in loops.find_dead():
+            self.assertLess(clock.monotonic(), until)
+            clock.sleep(0.01)
 
     def test_stop(self):
         self.start()

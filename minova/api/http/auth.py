@@ -17,10 +17,12 @@ from typing import Protocol
 import falcon
 
 from minova import exception
+from minova import http_admission
 from minova.api.http import keystone
 from minova.api.http.keystone import Creds
 from minova.conf import CONF
 from minova.context import Context
+from minova.http_admission import Admission
 from minova.identity.embedded import Identity
 from minova.policy import Policy
 
@@ -131,6 +133,7 @@ class AuthMiddleware:
         """Create the caller's context from its credentials."""
         req.context.caller = None
         if (req.method, req.path) in self._public:
+            resp.complete = http_admission.answer(req.env, Admission.PUBLIC)
             return
         creds = self._strategy.authenticate(req)
         if creds is None or not creds['user_id']:
@@ -143,6 +146,8 @@ class AuthMiddleware:
             global_request_id=req.context.global_request_id,
             overwrite=True,
         )
+        # A question of the HTTP server before the body ends here.
+        resp.complete = http_admission.answer(req.env, Admission.AUTHENTICATED)
 
 
 def set_challenge(req: falcon.Request, resp: falcon.Response) -> None:

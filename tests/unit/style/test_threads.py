@@ -25,6 +25,7 @@ SHORT_LIVED = {
     'virt/fake/hypervisor.py': {'the calls of one client'},
     'virt/libvirt/connection_attempt.py': {'one attempt to connect'},
     'virt/libvirt/qemu/live_migration.py': {'one live migration'},
+    'watchdog.py': {'the end of the workers at the limit'},
 }
 
 
