@@ -70,15 +70,18 @@ class ExactString(sa.types.TypeDecorator[str]):
     impl = sa.String
     cache_ok = True
 
+    def __init__(self, length: int) -> None:
+        """Take the maximum number of characters."""
+        super().__init__(length)
+        self.length = length
+
     def load_dialect_impl(self, dialect: Dialect) -> type_api.TypeEngine[Any]:
         """Return the column's type."""
-        text = self.impl_instance
-        assert isinstance(text, sa.String) and text.length is not None
         if dialect.name in ('mysql', 'mariadb'):
             return dialect.type_descriptor(
-                mysql.VARBINARY(text.length * _MAX_UTF8_BYTES)
+                mysql.VARBINARY(self.length * _MAX_UTF8_BYTES)
             )
-        return dialect.type_descriptor(sa.String(text.length))
+        return dialect.type_descriptor(sa.String(self.length))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
         """Convert a text to what the column stores."""

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The column type of versioned objects."""
+"""The column types of versioned objects and of exact texts."""
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy import schema
+from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite
 
 from minova.db import types
 from minova.objects import checkpoints
@@ -55,3 +59,19 @@ class VersionedObjectTest(base.TestCase):
 
     def test_none(self):
         self.assertEqual((None, None), self.store(None))
+
+
+class ExactStringTest(base.TestCase):
+    """A column of bytes where the collations are not exact."""
+
+    def test_ddl(self):
+        column = sa.Column('tag', types.ExactString(60), nullable=False)
+        sa.Table('rows', sa.MetaData(), column)
+        for dialect, expected in (
+            (mysql.dialect(), 'VARBINARY(240)'),
+            (mysql.dialect(is_mariadb=True), 'VARBINARY(240)'),
+            (postgresql.dialect(), 'VARCHAR(60)'),
+            (sqlite.dialect(), 'VARCHAR(60)'),
+        ):
+            text = str(schema.CreateColumn(column).compile(dialect=dialect))
+            self.assertEqual(f'tag {expected} NOT NULL', text)
