@@ -145,13 +145,19 @@ class WaitingTest(OperatorActionsTestCase):
         self.cloud.world.inject_fault('b', 'pre_live_migration', 'no space')
         self.cloud.begin('live_migrate', uuid)
         operation = self.last_operation(uuid)
-        dest, source, back, end = self.logged(operation)
+        dest, source, back, retry, last, end = [
+            line for line in self.logged(operation) if 'sweeper' not in line
+        ]
         self.assertRegex(
             dest, 'step pre_live_migration on b failed: .*no space'
         )
         self.assertRegex(source, 'step live_migration on a failed: .*no space')
         self.assertRegex(
             back, 'rolls back: live_migration on a failed: .*no space'
+        )
+        self.assertEqual('tries another host', retry)
+        self.assertRegex(
+            last, 'rolls back: migrate_server failed: .*b: it was tried'
         )
         self.assertRegex(
             end,
