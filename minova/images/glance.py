@@ -181,7 +181,7 @@ class GlanceImages:
                     'valid_interfaces and region_name.'
                 ),
             )
-        return re.sub(r'(/v\d+(\.\d+)?)?/*$', '', url)
+        return re.sub(r'/v\d+(\.\d+)?\Z', '', url.rstrip('/')).rstrip('/')
 
     def _get_adapter(self) -> adapter.Adapter:
         """Return the adapter, created at the first use without a request."""

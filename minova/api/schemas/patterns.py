@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Regular expressions in filters.
 
-The database evaluates them. The three databases have different dialects, and
-one of them may evaluate an expression for hours. Allowed is the subset that
-all of them support and none evaluates slowly: text, ``.``, sets, anchors,
-alternatives, groups, and repetitions of one character.
+The database evaluates them: SQLite in linear time (``user_regex``), MariaDB
+and PostgreSQL for at most two seconds (``server_queries``). The three have
+different dialects. Allowed is the subset that all of them support: text,
+``.``, sets, anchors, alternatives, groups, and repetitions of one character.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,11 @@ import re
 from typing import Any
 from typing import Final
 
+from minova.db.connections import user_regex
+
 _MAX_LENGTH: Final = 255
+#: No text in a filter is longer, so no more repetitions can match.
+_MAX_REPEAT: Final = 255
 #: With more unbounded repetitions some databases backtrack for minutes.
 _MAX_UNBOUNDED: Final = 4
 
@@ -51,18 +55,25 @@ def parse_regex(value: str) -> str:
         raise ValueError(
             f'{_REQUIREMENT}, with at most {_MAX_UNBOUNDED} repetitions'
         )
+    try:
+        user_regex.compile_pattern(value)
+    except ValueError as error:
+        raise ValueError(f'must be a regular expression ({error})') from error
     return value
 
 
 def _count_unbounded(kind: Any, argument: Any) -> int:
     """Return 1 for an unbounded repetition; ValueError for a complex one."""
-    _, maximum, repeated = argument
+    minimum, maximum, repeated = argument
     if kind is _parser.MIN_REPEAT:
         raise ValueError(f'{_REQUIREMENT}, without "*?", "+?" and "??"')
     if len(repeated) != 1 or repeated[0][0] not in _SINGLE_CHARACTER:
         raise ValueError(
             f'{_REQUIREMENT}, which repeats single characters only'
         )
+    limits = {minimum, maximum} - {_parser.MAXREPEAT}
+    if max(limits, default=0) > _MAX_REPEAT:
+        raise ValueError(f'must not repeat more than {_MAX_REPEAT} times')
     return int(maximum > 1)
 
 

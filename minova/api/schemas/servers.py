@@ -97,7 +97,8 @@ _SERVER: Final[Json] = {
     'user_data': {
         'type': 'string',
         'maxLength': 65535,
-        'pattern': r'^[A-Za-z0-9+/\s]*={0,2}\s*\Z',
+        # No character fits two neighbours: no attempt is ever repeated.
+        'pattern': r'^[A-Za-z0-9+/\s]*(=\s*){0,2}\Z',
         'explain': 'at most 65535 characters in base64',
     },
     'personality': {'type': 'array'},

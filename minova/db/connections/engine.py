@@ -37,7 +37,9 @@ from minova import exception
 from minova.conf import libraries
 from minova.db.connections import clock_offset
 from minova.db.connections import error_classes
+from minova.db.connections import statement_limit
 from minova.db.connections import timeouts
+from minova.db.connections import user_regex
 
 Connection = sa.Connection
 T = TypeVar('T')
@@ -303,7 +305,8 @@ def connect(
             what='The database',
             reason=f'{shown_url}: {error_classes.first_line(error)}',
         ) from error
-    return Database(_install_listeners(engine), timeout)
+    _install_listeners(engine, timeout)
+    return Database(engine, timeout)
 
 
 def _engine_options(
@@ -338,14 +341,15 @@ def _engine_options(
     }
 
 
-def _install_listeners(engine: sa.Engine) -> sa.Engine:
+def _install_listeners(engine: sa.Engine, timeout: float | None) -> None:
     """Prepare every new connection: isolation level, SQL functions."""
+    longest = None if timeout is None else timeout * timeouts.STATEMENT_SHARE
+    statement_limit.install(engine, longest)
     if engine.dialect.name == 'sqlite':
         event.listen(engine, 'connect', _prepare_sqlite)
     elif engine.dialect.name in ('mysql', 'mariadb'):
         event.listen(engine, 'connect', _prepare_mysql)
     engine.dispose()
-    return engine
 
 
 def _prepare_sqlite(
@@ -356,6 +360,7 @@ def _prepare_sqlite(
         0,
         lambda: f'{clock.now():%Y-%m-%d %H:%M:%S.%f}',
     )
+    user_regex.install(connection)
     cursor = connection.cursor()
     cursor.execute('PRAGMA journal_mode = WAL')
     cursor.execute('PRAGMA synchronous = FULL')

@@ -123,6 +123,20 @@ def classify(error: BaseException) -> ClassifiedError | None:
     return None
 
 
+#: The codes of a statement that took longer than its limit.
+_STATEMENT_TIMEOUTS = frozenset({1969, 3024, '57014'})
+
+
+def is_statement_timeout(error: BaseException) -> bool:
+    """Return whether the server ended a statement at its time limit."""
+    return any(
+        code in _STATEMENT_TIMEOUTS
+        for cause in _causes(error)
+        for code in (*cause.args[:1], getattr(cause, 'sqlstate', None))
+        if isinstance(code, int | str)
+    )
+
+
 def _class_by_code(error: BaseException) -> ErrorClass | None:
     # SQLAlchemy, oslo.db and psycopg have a text there. MySQL's errors have a
     # SQL state too, which is less precise than the number.

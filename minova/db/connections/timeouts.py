@@ -32,7 +32,7 @@ _SetClientTimeout = Callable[
 _SetServerTimeout = Callable[[float, DBAPIConnection], None]
 
 #: The server's timeouts, as shares of the client's: of a statement, of a lock.
-_STATEMENT_SHARE = 0.9
+STATEMENT_SHARE = 0.9
 _LOCK_SHARE = 0.5
 #: The server's timeout of an idle transaction, as a multiple of the client's:
 #: its client is frozen while other transactions wait for its locks.
@@ -93,7 +93,7 @@ def _prepare_mysql(seconds: float, connection: DBAPIConnection) -> None:
     lock = max(1, int(seconds * _LOCK_SHARE))
     cursor.execute(f'SET SESSION innodb_lock_wait_timeout = {lock}')
     if 'MariaDB' in connection.get_server_info():
-        statement = seconds * _STATEMENT_SHARE
+        statement = seconds * STATEMENT_SHARE
         idle = math.ceil(seconds * _IDLE_FACTOR)
         cursor.execute(
             f'SET SESSION max_statement_time = {statement:.3f}, '
@@ -103,7 +103,7 @@ def _prepare_mysql(seconds: float, connection: DBAPIConnection) -> None:
         # In milliseconds; MySQL applies it to SELECT only.
         cursor.execute(
             'SET SESSION max_execution_time = '
-            f'{round(seconds * _STATEMENT_SHARE * 1000)}'
+            f'{round(seconds * STATEMENT_SHARE * 1000)}'
         )
     cursor.close()
 
@@ -122,7 +122,7 @@ def _limit_psycopg(
 def _prepare_postgresql(seconds: float, connection: DBAPIConnection) -> None:
     cursor = connection.cursor()
     for name, part in (
-        ('statement_timeout', _STATEMENT_SHARE),
+        ('statement_timeout', STATEMENT_SHARE),
         ('lock_timeout', _LOCK_SHARE),
         ('idle_in_transaction_session_timeout', _IDLE_FACTOR),
     ):

@@ -9,6 +9,7 @@ projects); filters never add rows.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -16,13 +17,15 @@ import functools
 from typing import Any
 from typing import Final
 
-from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
 from minova import exception
 from minova import states
 from minova.db import tables
 from minova.db import types
+from minova.db.connections import error_classes
+from minova.db.connections import statement_limit
+from minova.db.connections import user_regex
 from minova.db.connections.engine import Connection
 from minova.db.queries import operations
 from minova.db.queries import paging
@@ -266,6 +269,10 @@ FILTERS: Final[dict[str, Callable[[Any], types.Condition]]] = {
     'ip6': _has_address(_is_ipv6),
 }
 
+#: The filters with a regular expression, and the seconds for a list with one.
+_REGEX_FILTERS: Final = frozenset({'name', 'description', 'ip', 'ip6'})
+_REGEX_SECONDS: Final = 2.0
+
 
 # -- lists -------------------------------------------------------------------
 
@@ -284,10 +291,19 @@ def list_page(
 
     Without ``detail`` a row has uuid and display_name only;
     ``host_attributes`` and ``tags`` as in ``find``. Raises InvalidInput for an
-    unknown marker and for a regular expression that the database rejects.
+    unknown marker, and for a regular expression that the database rejects or
+    cannot evaluate quickly.
     """
     query = _select(host_attributes, tags) if detail else sa.select(*_BRIEF)
-    conditions = [FILTERS[name](value) for name, value in filters.items()]
+    patterns = sorted(_REGEX_FILTERS & filters.keys())
+    bounded = {
+        name: user_regex.bound(connection, str(filters[name]))
+        for name in patterns
+    }
+    conditions = [
+        FILTERS[name](bounded.get(name, value))
+        for name, value in filters.items()
+    ]
     named = {key.column.name for key in order}
     keys = [*order, *(k for k in _DEFAULT_ORDER if k.column.name not in named)]
     if marker is not None:
@@ -295,16 +311,40 @@ def list_page(
     query = (
         query.where(*conditions).order_by(*paging.order_by(keys)).limit(limit)
     )
+    if patterns:
+        names, rows = _fetch_bounded(connection, query, patterns)
+    else:
+        names, rows = _fetch(connection, query)
+    return list(map(_row_factory(*names), rows))
+
+
+def _fetch(
+    connection: Connection, query: types.Query
+) -> tuple[Iterable[str], Sequence[Row]]:
+    result = connection.execute(query)
+    return result.keys(), result.all()
+
+
+def _fetch_bounded(
+    connection: Connection, query: types.Query, patterns: Sequence[str]
+) -> tuple[Iterable[str], Sequence[Row]]:
+    """Execute a query with the regular expressions of these filters."""
+    where = f'Invalid input for query parameter {", ".join(patterns)}: '
+    slow = f'{where}the regular expression is too slow; use a simpler one.'
+    query = statement_limit.limit(query, _REGEX_SECONDS)
     try:
-        result = connection.execute(query)
-    except db_exception.DBError as error:
-        if 'name' in filters or 'description' in filters:
+        found = _fetch(connection, query)
+    except error_classes.DATABASE_ERRORS as error:
+        if error_classes.is_statement_timeout(error):
+            raise exception.InvalidInput(slow) from error
+        if error_classes.classify(error) is None:
             raise exception.InvalidInput(
-                'Invalid input for query parameter name: the database '
-                'rejects it as a regular expression.'
+                f'{where}the database rejects it as a regular expression.'
             ) from error
         raise
-    return list(map(_row_factory(*result.keys()), result.all()))
+    if user_regex.was_abandoned(connection):
+        raise exception.InvalidInput(slow)
+    return found
 
 
 @functools.cache
