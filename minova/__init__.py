@@ -35,6 +35,7 @@ Every package may use the base modules: ``clock.py`` (time, threads, ids),
 end, and the health check), ``periodic.py`` (periodic tasks),
 ``acceptor.py`` and ``connection_bounds.py`` (connections of strangers),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
+``log_format.py`` (lines of logs),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
 ``service.py``, which ``watchdog.py`` watches, and serves HTTP with
 ``http_server.py``: ``http_listener.py`` has the bounds of its connections, and

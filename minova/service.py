@@ -34,6 +34,7 @@ from oslo_service import service as oslo_service
 from minova import clock
 from minova import conf
 from minova import exception
+from minova import log_format
 from minova import loops
 from minova import private_files
 from minova import version
@@ -163,6 +164,7 @@ def configure(argv: list[str], prog: str) -> None:
         CONF(argv, project='minova', prog=prog, version=version.release())
         _validate_options()
     logging.setup(CONF, 'minova', version.release())
+    log_format.install(CONF, 'minova', version.release())
 
 
 def _validate_options() -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The WSGI application: middleware in its order, then the routes.
 
-A request first gets its ids, then its caller, then its microversion. The
+A request first gets its ids, then a check of its URL, its caller and its
+microversion. The
 routes are those of ``resources`` and, where the embedded identity and image
 services run, those of these services. The catalog of the embedded identity
 names a network service, so that runs with it.
@@ -18,6 +19,7 @@ from minova.api.backend import Backend
 from minova.api.http import auth
 from minova.api.http import errors
 from minova.api.http import middleware
+from minova.api.http import replies
 from minova.api.http import routes
 from minova.api.http.routes import Route
 from minova.api.resources import aggregates
@@ -124,11 +126,13 @@ def make_app(
         companions += image_routes.routes(images)
         mounted['/image'] = image_routes.error_body
     app: errors.App = falcon.App(
+        response_type=replies.SafeResponse,
         middleware=[
             middleware.RequestIds(),
+            middleware.BoundedUrl(),
             auth.AuthMiddleware(auth.load_strategy(identity), policy, public),
             middleware.Microversion(_first_path_segments(ROUTES)),
-        ]
+        ],
     )
     app.req_options.strip_url_path_trailing_slash = True
     _add_resources(

@@ -24,6 +24,8 @@ DISK_FORMATS = ('raw', 'qcow2', 'iso', 'aki', 'ari', 'ami')
 CONTAINER_FORMATS = ('bare', 'aki', 'ari', 'ami')
 VISIBILITIES = ('public', 'private', 'shared', 'community')
 MAX_PROPERTIES = 128
+#: The maximum of characters in the names and values of all properties.
+MAX_PROPERTIES_LENGTH = 65535
 
 _NULLABLE = {'type': ['string', 'null'], 'maxLength': 255}
 _COUNT = {'type': 'integer', 'minimum': 0, 'maximum': 2**31 - 1}
@@ -195,6 +197,12 @@ def _build_image(
     if not all(0 < len(name) < 256 for name in own):
         raise exception.InvalidInput(
             reason='the name of a property must have 1 to 255 characters.'
+        )
+    length = sum(len(name) + len(document[name]) for name in own)
+    if length > MAX_PROPERTIES_LENGTH:
+        raise exception.InvalidInput(
+            reason='the names and values of all properties of an image have '
+            f'at most {MAX_PROPERTIES_LENGTH} characters.'
         )
     now = clock.now().isoformat()
     return documents.from_document(

@@ -33,6 +33,7 @@ ERROR_NAMES: Final = {
     405: 'badMethod',
     409: 'conflictingRequest',
     413: 'overLimit',
+    414: 'badRequest',
     415: 'badMediaType',
     429: 'overLimit',
     501: 'notImplemented',

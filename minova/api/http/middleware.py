@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Middleware: request ids, and the microversion and project of a request."""
+"""Middleware: request ids, the URL, the microversion and the project.
+
+No URL with control characters or of unusual length reaches a handler, an error
+text or a log.
+"""
 
 import re
 from typing import Final
@@ -17,6 +21,12 @@ _PROJECT: Final = re.compile('[0-9a-f-]{8,64}')
 _ROOT: Final = '/v2.1'
 #: The root for clients that do not know microversions.
 _LEGACY_ROOT: Final = '/v2'
+#: C0 and C1 control characters, and the separators of Unicode.
+_CONTROL: Final = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029]')
+#: The maxima of a URL: no id, name or tag is longer than a segment.
+_MAX_SEGMENT: Final = 255
+_MAX_QUERY: Final = 16384
+_MAX_PARAMS: Final = 400
 
 
 class RequestIds:
@@ -37,6 +47,40 @@ class RequestIds:
         resp.set_header('X-Compute-Request-ID', number)
 
 
+class BoundedUrl:
+    """Refuses a URL that no client needs, before anything else reads it."""
+
+    def process_request(
+        self, req: falcon.Request, resp: falcon.Response
+    ) -> None:
+        """Check the path and the query.
+
+        The query is measured before it is read: a parameter that is repeated
+        thousands of times costs each list, statement and log line that it
+        reaches.
+        """
+        if len(req.query_string) > _MAX_QUERY:
+            raise falcon.HTTPUriTooLong(
+                description='The query of the URL is longer than '
+                f'{_MAX_QUERY} characters.'
+            )
+        texts = [req.path]
+        for name, value in req.params.items():
+            texts.append(name)
+            texts += value if isinstance(value, list) else [value]
+        if len(texts) - len(req.params) - 1 > _MAX_PARAMS:
+            raise falcon.HTTPUriTooLong(
+                description=f'The URL has more than {_MAX_PARAMS} parameters.'
+            )
+        if any(map(_CONTROL.search, texts)):
+            raise exception.InvalidInput(
+                'Malformed request URL: it contains control characters, such '
+                'as NUL or a line break.'
+            )
+        if any(len(one) > _MAX_SEGMENT for one in req.path.split('/')):
+            raise exception.NotFound
+
+
 class Microversion:
     """Reads the microversion, and the project that a URL may contain.
 
@@ -51,10 +95,6 @@ class Microversion:
         self, req: falcon.Request, resp: falcon.Response
     ) -> None:
         """Set the version and remove the project from the path for routing."""
-        if '\x00' in req.path:
-            raise exception.InvalidInput(
-                'Malformed request URL: it contains a NUL character.'
-            )
         req.context.project = ''
         req.context.version = microversion.MINIMUM
         req.context.root = _ROOT

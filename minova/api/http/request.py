@@ -59,8 +59,8 @@ class ApiRequest:
         self.raw_query: queries.RawQuery = {}
         #: The request is below /v2.
         self.is_legacy = False
-        #: Headers of the reply.
-        self.headers: dict[str, str] = {}
+        #: The URL of the resource that was created; quoted in the reply.
+        self.location: str | None = None
         #: The status of the reply, if it is not the endpoint's default.
         self.status: int | None = None
 

@@ -127,8 +127,8 @@ def _handle(
     result = route.handler(request, **params)
     status = request.status or route.status
     resp.status = falcon.code_to_http_status(status)
-    for name, value in request.headers.items():
-        resp.set_header(name, value)
+    if request.location is not None:
+        resp.location = request.location
     if result is not None:
         resp.data = orjson.dumps(result)
     if status != _NO_CONTENT:

@@ -15,6 +15,9 @@ from minova.images import Image
 from minova.objects.flavor import Flavor
 
 _GIB: Final = 1024**3
+#: The maxima of what an instance copies from its image, as in Nova.
+_MAX_PROPERTIES: Final = 128
+_MAX_LENGTH: Final = 255
 
 
 def get_bootable_image(request: ApiRequest, image_id: str) -> Image:
@@ -27,6 +30,7 @@ def get_bootable_image(request: ApiRequest, image_id: str) -> Image:
             f'Can not find requested image {image_id}'
         ) from error
     _require_active(image)
+    _require_bounded(image)
     for name in ('kernel_id', 'ramdisk_id'):
         _require_referenced_image(request, image, name)
     return image
@@ -54,6 +58,24 @@ def _require_referenced_image(
 def _require_active(image: Image) -> None:
     if image.status != 'active':
         raise exception.ImageNotActive(image_id=image.id)
+
+
+def _require_bounded(image: Image) -> None:
+    """Raise InvalidInput for more properties than an instance copies.
+
+    Each change of the instance and each notification repeats the copy.
+    """
+    count = len(image.properties)
+    if count > _MAX_PROPERTIES:
+        raise exception.InvalidInput(
+            f'Image {image.id} has {count} properties; a server can have an '
+            f'image with at most {_MAX_PROPERTIES}.'
+        )
+    if any(len(name) > _MAX_LENGTH for name in image.properties):
+        raise exception.InvalidInput(
+            f'Image {image.id} has a property with a name of more than '
+            f'{_MAX_LENGTH} characters.'
+        )
 
 
 def require_image_fits(image: Image, flavor: Flavor) -> None:
@@ -110,9 +132,12 @@ def needs_config_drive(image: Image) -> bool:
 
 
 def instance_fields(image: Image) -> dict[str, object]:
-    """Return the fields of an instance that come from its image."""
+    """Return the fields of an instance that come from its image.
+
+    Values of properties are cut at 255 characters, as in Nova.
+    """
     properties = image.properties
-    meta = dict(properties)
+    meta = {name: properties[name][:_MAX_LENGTH] for name in properties}
     meta['base_image_ref'] = image.id
     meta['min_ram'] = str(image.min_ram)
     meta['min_disk'] = str(image.min_disk)

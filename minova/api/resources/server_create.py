@@ -105,7 +105,7 @@ def create(request: ApiRequest) -> Document:
 
 def _make_response(request: ApiRequest, server: Server, uuid: str) -> Document:
     links = request.links.resource_links('servers', uuid)
-    request.headers['Location'] = links[0]['href']
+    request.location = links[0]['href']
     return {
         'server': {
             'id': uuid,

@@ -63,7 +63,7 @@ def update(request: ApiRequest, server_id: str, tag: str) -> None:
     _write(request, server_id, with_tag)
     request.status = 204 if known else 201
     path = f'servers/{server_id}/tags/{tag}'
-    request.headers['Location'] = request.links.href(path)
+    request.location = request.links.href(path)
 
 
 def delete(request: ApiRequest, server_id: str, tag: str) -> None:

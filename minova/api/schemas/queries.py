@@ -24,12 +24,12 @@ RawQuery = Mapping[str, str | list[str]]
 _DIGITS: Final = re.compile(r'[0-9]{1,10}')
 _TIME: Final = re.compile(r'[0-9T:.+Z -]{8,40}')
 _MAX_LENGTH: Final = 255
+#: How often a parameter may be repeated, if it may be.
+_MAX_ITEMS: Final = 50
 
 
 def parse_text(value: str) -> str:
-    """Accept a text that fits a column."""
-    if len(value) > _MAX_LENGTH:
-        raise ValueError(f'must not be longer than {_MAX_LENGTH} characters')
+    """Accept any text; every value is bounded."""
     return value
 
 
@@ -100,6 +100,8 @@ class Param:
     until: int = microversion.MAXIMUM
     #: The parameter may be repeated; its value is a list.
     is_repeatable: bool = False
+    #: The maximum of characters of a value.
+    max_length: int = _MAX_LENGTH
 
 
 class QuerySchema:
@@ -127,6 +129,10 @@ class QuerySchema:
                 continue
             values = given if isinstance(given, list) else [given]
             if param.is_repeatable:
+                if len(values) > _MAX_ITEMS:
+                    raise _invalid_input(
+                        name, f'must not be repeated over {_MAX_ITEMS} times'
+                    )
                 found[name] = [
                     _parse_value(name, param, one) for one in values
                 ]
@@ -155,8 +161,10 @@ class QuerySchema:
 
 
 def _parse_value(name: str, param: Param, value: str) -> Any:
-    if '\x00' in value:
-        raise _invalid_input(name, 'must not contain a NUL character')
+    if len(value) > param.max_length:
+        raise _invalid_input(
+            name, f'must not be longer than {param.max_length} characters'
+        )
     try:
         return param.parse(value)
     except ValueError as error:

@@ -13,6 +13,7 @@ from minova.api.schemas.types import Json
 _TEXT: Final[Json] = {'type': 'string', 'maxLength': 255}
 _TEXT_OR_NULL: Final[Json] = {'type': ['string', 'null'], 'maxLength': 255}
 _ANY: Final[Json] = {}
+_MAX_ITEMS: Final = 64
 
 # -- networks, disks ---------------------------------------------------------
 
@@ -25,7 +26,11 @@ _NETWORK: Final[Json] = {
 
 def _networks(tag: bool) -> Json:
     known = {**_NETWORK, 'tag': types.TAG} if tag else _NETWORK
-    return {'type': 'array', 'items': object_schema(known)}
+    return {
+        'type': 'array',
+        'items': object_schema(known),
+        'maxItems': _MAX_ITEMS,
+    }
 
 
 def _networks_or_word(tag: bool) -> Json:
@@ -64,7 +69,11 @@ _DISK: Final[Json] = {
 
 def _disks(*more: str) -> Json:
     known = {**_DISK, **dict.fromkeys(more, _TEXT_OR_NULL)}
-    return {'type': 'array', 'items': object_schema(known), 'maxItems': 64}
+    return {
+        'type': 'array',
+        'items': object_schema(known),
+        'maxItems': _MAX_ITEMS,
+    }
 
 
 # -- create ------------------------------------------------------------------
@@ -93,6 +102,7 @@ _SERVER: Final[Json] = {
             'properties': {'name': _TEXT},
             'required': ['name'],
         },
+        'maxItems': _MAX_ITEMS,
     },
     'user_data': {
         'type': 'string',
@@ -101,11 +111,11 @@ _SERVER: Final[Json] = {
         'pattern': r'^[A-Za-z0-9+/\s]*(=\s*){0,2}\Z',
         'explain': 'at most 65535 characters in base64',
     },
-    'personality': {'type': 'array'},
-    'block_device_mapping': {'type': 'array'},
+    'personality': {'type': 'array', 'maxItems': _MAX_ITEMS},
+    'block_device_mapping': {'type': 'array', 'maxItems': _MAX_ITEMS},
     'block_device_mapping_v2': _disks(),
 }
-_HINTS: Final[Json] = {'type': 'object'}
+_HINTS: Final[Json] = {'type': 'object', 'maxProperties': _MAX_ITEMS}
 
 
 def _create(server: Json, *required: str) -> Json:

@@ -153,8 +153,9 @@ TAG: Final[Json] = {
     'type': 'string',
     'minLength': 1,
     'maxLength': 60,
-    'pattern': r'^[^,/]*\Z',
-    'explain': '1 to 60 characters without "," and "/"',
+    'pattern': r'^[^,/\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z',
+    'explain': '1 to 60 characters without "," and "/", none of them a '
+    'control character',
 }
 TAGS: Final[Json] = {'type': 'array', 'items': TAG, 'maxItems': 50}
 

@@ -221,6 +221,53 @@ class PatternTest(base.TestCase):
             self.assertIn(text, str(error), pattern)
 
 
+def find_unbounded(schema, path):
+    """Give the texts, lists and objects of a schema without a maximum."""
+    kinds = schema.get('type', [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    pattern = schema.get('pattern', '.*')
+    is_repeated = '*' in pattern or '+' in pattern
+    is_open = schema.get('additionalProperties') is not False
+    # Nothing is kept of a security group.
+    is_kept = set(schema.get('properties', {})) != {'name'}
+    for kind, missing in (
+        ('string', is_repeated and not {'maxLength', 'enum'} & set(schema)),
+        ('array', 'maxItems' not in schema),
+        ('object', is_open and is_kept and 'maxProperties' not in schema),
+    ):
+        if kind in kinds and missing:
+            yield f'{path}: {kind}'
+    for word in ('properties', 'patternProperties'):
+        for name, inner in schema.get(word, {}).items():
+            yield from find_unbounded(inner, f'{path}.{name}')
+    for word in ('items', 'additionalProperties'):
+        if isinstance(schema.get(word), dict):
+            yield from find_unbounded(schema[word], f'{path}[]')
+
+
+class BoundsTest(base.TestCase):
+    """No body has a text or a list without a maximum."""
+
+    def test_bodies(self):
+        bodies = [(r.path, r.body) for r in app.ROUTES if r.body]
+        bodies += [
+            (name, action.body)
+            for name, action in server_actions.ACTIONS.items()
+        ]
+        unbounded = {
+            found
+            for name, body in bodies
+            for schema in body.schemas.values()
+            for found in find_unbounded(schema, name)
+        }
+        self.assertEqual(set(), unbounded)
+
+    def test_queries(self):
+        for route in app.ROUTES:
+            for name, param in route.query.params.items():
+                self.assertLessEqual(param.max_length, 4096, name)
+
+
 class HistoryTest(base.TestCase):
     """The table of microversions."""
 

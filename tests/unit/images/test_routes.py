@@ -522,6 +522,15 @@ class PatchTest(RoutesTestCase):
             self.assertEqual(status, answer.status_code)
         self.assertIn(str(attributes.MAX_PROPERTIES), answer.text)
 
+    def test_properties_have_a_total_bound(self):
+        image = self.made()
+        text = 'x' * 30000
+        for number, status in ((1, 200), (2, 200), (3, 400)):
+            operation = {'op': 'add', 'path': f'/p{number}', 'value': text}
+            answer = self.patch(image, operation)
+            self.assertEqual(status, answer.status_code)
+        self.assertIn(str(attributes.MAX_PROPERTIES_LENGTH), answer.text)
+
     def test_another_content_type_is_400(self):
         image = self.made()
         answer = self.request('PATCH', f'{IMAGES}/{image["id"]}', json=[])

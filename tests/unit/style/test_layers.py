@@ -25,6 +25,7 @@ BASE_MODULES = {
     'http_listener',
     'json_bodies',
     'lockfile',
+    'log_format',
     'loops',
     'machine_id',
     'migration_states',
