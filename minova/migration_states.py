@@ -67,7 +67,7 @@ _ROWS: Final = (
     (FINISHED,       _COLD,     'confirming confirmed reverting error',  'the migration can be confirmed or reverted'),
     (CONFIRMING,     _COLD,     'confirmed error',                       'the source removes the old guest'),
     (CONFIRMED,      _COLD,     '',                                      'the old guest is removed, or the server was deleted'),
-    (REVERTING,      _COLD,     'reverted cancelled error',              'the destination removes the new guest, the source restores the old one'),
+    (REVERTING,      _COLD,     'reverted finished cancelled error',     'the destination removes the new guest, the source restores the old one'),
     (REVERTED,       _COLD,     '',                                      'the guest is on the source in its old size'),
     (CANCELLED,      _ANY,      '',                                      'a user aborted the migration, or a delete preempted it'),
     (ERROR,          _ANY,      '',                                      'the migration failed'),

@@ -138,7 +138,7 @@ _ROWS: Final = (
     ('resize',               'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
     ('migrate',              'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
     ('confirm_resize',       'resized',        '',                   ORIGIN,    SAME,    Ownership.IMMEDIATE,      600),
-    ('revert_resize',        'resized',        'resize_reverting',   ORIGIN,    ERROR,   _EXCLUSIVE,              1800),
+    ('revert_resize',        'resized',        'resize_reverting',   ORIGIN,    SAME,    _EXCLUSIVE,              1800),
     ('live_migrate',         'active paused',  'migrating',          SAME,      SAME,    _EXCLUSIVE,              7200),
     ('abort_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
     ('force_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),

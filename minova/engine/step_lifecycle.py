@@ -149,7 +149,12 @@ def fail(
     step.error = serialization.encode(error)
     if power_state is not None and loaded.instance.host == step.host:
         uow.update_instance(power_state=power_state)
-    if step_def.must_succeed(step):
+    can_fail = (
+        step_def.fails_if_untouched
+        and guest_untouched
+        and isinstance(error, exception.HypervisorUnavailable)
+    )
+    if step_def.must_succeed(step) and not can_fail:
         _retry_or_give_up(uow, step_def, error)
     elif step_def.is_retryable(error) and uow.now < loaded.operation.deadline:
         _schedule_retry(uow, error)

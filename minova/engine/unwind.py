@@ -65,8 +65,12 @@ def detach_undo(uow: UnitOfWork, why: str) -> None:
     """Finish the operation before its undo step, and log ``why``.
 
     The step stays pending; it removes something that harms nothing meanwhile.
+    Its spans end now: an attempt at another host may begin the same ones.
     """
     assert uow.step.undoes is not None
+    assert uow.operation.error is not None
+    for event in list(uow.step.open_events):
+        uow.emit_error(event, serialization.decode(uow.operation.error))
     _log(
         uow,
         f'continues without {operation_log.describe_step(uow.step)}: {why}',

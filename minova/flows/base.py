@@ -92,6 +92,9 @@ class ComputeStep(BaseStep[ArgsT, ResultT]):
     #: The step cannot be undone: it is retried until it succeeds, or until
     #: the deadline of the operation leaves the instance in error.
     retry_until_done: ClassVar[bool] = False
+    #: Even so it fails, and the operation is rolled back, when its first
+    #: attempt does not reach the hypervisor.
+    fails_if_untouched: ClassVar[bool] = False
     #: The checkpoint after which it is retried until done.
     point_of_no_return: ClassVar[type[Checkpoint] | None] = None
     #: A late run is harmless: the operation does not wait for a host that is

@@ -8,7 +8,9 @@
 2 finish_revert_resize   source                      cannot be undone
 = ====================== ========= ================= ======================
 
-The guest of the destination is removed before the old one starts.
+The guest of the destination is removed before the old one starts. A revert
+that does not reach the hypervisor of the destination leaves the resize as it
+was.
 """
 
 from minova import exception
@@ -31,6 +33,7 @@ class RevertResize(ComputeStep[NoArgs, NoResult]):
 
     method = 'revert_resize'
     retry_until_done = True
+    fails_if_untouched = True
 
     def on_start(self, uow: UnitOfWork) -> None:
         """Emit the usage until now."""
@@ -102,3 +105,8 @@ class Revert(Flow):
         """Enqueue the removal of the new guest."""
         uow.advance_migration(migration_states.REVERTING)
         uow.enqueue(RevertResize, NoArgs(), host=uow.instance.host)
+
+    def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
+        """Let the resize be confirmed or reverted as before."""
+        uow.advance_migration(migration_states.FINISHED)
+        uow.fail(error)

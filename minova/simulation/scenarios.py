@@ -234,6 +234,7 @@ def _plant_stale_guest(user: User) -> None:
     user.sync_power()
 
 
+_HARD: Final = _act('reboot', {'type': 'HARD'})
 _RESIZE: Final = _act('resize', {'flavorRef': 'big'})
 _FORCE: Final = _act('forceDelete')
 
@@ -320,7 +321,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('unrescue_fails',              'unrescue',            'rescued',           _fail_here('start'), _act('unrescue')),
     ('reboot_soft',                 'reboot_soft',         'active',            _act('reboot', {'type': 'SOFT'})),
     ('reboot_hard',                 'reboot_hard',         'active',            _act('reboot', {'type': 'HARD'})),
-    ('reboot_without_config_drive', 'reboot_hard',         'with_config_drive', _lose_config_drive, _act('reboot', {'type': 'HARD'})),
+    ('reboot_without_config_drive', 'reboot_hard',         'with_config_drive', _lose_config_drive, _HARD, _settle, _HARD),
     ('reboot_suspended',            'reboot_hard',         'suspended',         _act('reboot', {'type': 'HARD'})),
     ('reboot_fails',                'reboot_hard',         'active',            _fail_here('define'), _act('reboot', {'type': 'HARD'})),
     ('resize',                      'resize',              'active',            _RESIZE),

@@ -33,6 +33,8 @@ LEGAL = {
     ('finished', 'confirmed'),
     ('finished', 'reverting'),
     ('reverting', 'reverted'),
+    # The hypervisor of the destination did not answer.
+    ('reverting', 'finished'),
 }
 #: What an abort or a delete may end; a confirmation owns nothing that a
 #: delete could preempt.

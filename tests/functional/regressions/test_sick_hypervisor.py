@@ -174,6 +174,26 @@ class LifecycleTest(SickHypervisorTestCase):
         self.check('resize', flavor=big)
 
 
+class RevertTest(SickHypervisorTestCase):
+    """A resize stays unconfirmed when its revert changed nothing."""
+
+    def test_destination(self):
+        uuid = self.cloud.boot(host='b')
+        big = self.cloud.flavor('big', id=2, memory_mb=1024, root_gb=5)
+        self.cloud.resize(uuid, big)
+        self.stop_hypervisor()
+        self.cloud.revert(uuid)
+        instance = self.assert_ended(uuid, states.RESIZED, 'rolled_back')
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.start_hypervisor()
+        self.cloud.revert(uuid)
+        instance = self.assert_ended(uuid, states.ACTIVE)
+        self.assertEqual('b', instance.host)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
+
+
 class InterruptedTest(SickHypervisorTestCase):
     """What has changed something goes on when the hypervisor answers."""
 
