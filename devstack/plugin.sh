@@ -48,7 +48,7 @@ function configure_compute {
         configure_qemu
         iniset "$MINOVA_CONF" libvirt virt_type "$MINOVA_VIRT_TYPE"
         iniset "$MINOVA_CONF" libvirt live_migration_uri \
-            "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@$HOST_IP/system}"
+            "${MINOVA_MIGRATION_URI:-qemu+ssh://$STACK_USER@%s/system}"
         # minova-novncproxy on the controller reaches the consoles here.
         iniset "$MINOVA_CONF" vnc server_listen "$HOST_IP"
     fi

@@ -73,7 +73,7 @@ def _qemu_opener(one: rig.Host, program: str) -> Callable[[], Driver]:
                     CONF.compute.image_cache_directory
                 ),
                 connection_uri=one.uri,
-                live_migration_uri=one.peer_uri,
+                live_migration_uri=one.live_migration_uri,
                 live_migration_inbound_addr=one.address,
                 virt_type='qemu',
                 emulator=program,

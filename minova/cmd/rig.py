@@ -76,7 +76,7 @@ def _show(found: list[Host]) -> None:
         guests = len(hosts.find_guests(one))
         print(f'{one.name}  {state}, {guests} guests at {one.address}')
         print(f'  here        {one.uri}')
-        print(f'  for others  {one.peer_uri}')
+        print(f'  for others  {one.live_migration_uri}')
 
 
 def _parser() -> argparse.ArgumentParser:

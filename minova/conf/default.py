@@ -23,9 +23,8 @@ the host has instances: their records keep the old name.
         default='127.0.0.1',
         help="""
 The IP address at which other hosts reach this host. It is the default of
-[compute] transfer_address, [libvirt] live_migration_inbound_addr and [libvirt]
-live_migration_uri. With 127.0.0.1 no instance can be resized or migrated
-between hosts.
+[compute] transfer_address and [libvirt] live_migration_inbound_addr. With
+127.0.0.1 no instance can be resized or migrated between hosts.
 """,
     ),
     cfg.StrOpt(

@@ -138,19 +138,23 @@ must also share [compute] image_cache_directory, at the same path.
     ),
     cfg.StrOpt(
         'live_migration_uri',
-        default='qemu+tcp://$my_ip/system',
+        default='qemu+tcp://%s/system',
+        regex='%s',
         help="""
-The URI at which the libvirt of another host reaches the libvirt of this host.
-A live migration runs directly between the two, so each host needs access to
-the other, for example by TLS (qemu+tls) or SSH (qemu+ssh).
+The URI at which the libvirt of this host reaches the libvirt of the
+destination of a live migration; ``%s`` is the destination's
+live_migration_inbound_addr. A live migration runs directly between the two, so
+each host needs access to the other, for example by TLS (qemu+tls) or SSH
+(qemu+ssh). The destination chooses nothing else of the URI.
 """,
     ),
     cfg.HostAddressOpt(
         'live_migration_inbound_addr',
         default='$my_ip',
         help="""
-The address at which this host receives the memory and the disks of guests in a
-live migration. See also live_migration_with_native_tls.
+The IP address or name at which this host receives guests in a live migration,
+and at which the libvirt of the source reaches the libvirt of this host; see
+live_migration_uri and live_migration_with_native_tls.
 """,
     ),
     cfg.IntOpt(

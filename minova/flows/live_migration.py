@@ -352,7 +352,8 @@ def _migrate(
         if ctx.is_resumed:
             # A guest that is paused at the start arrives paused.
             _unpause_if_needed(ctx)
-        _start_migration(ctx, dest, prepared.migrate_data)
+        agreed = migrate_data.with_preparation(prepared.migrate_data)
+        _start_migration(ctx, dest, agreed)
     elif aborted:
         migration_monitor.query(ctx, ctx.driver.abort_migration)
     migration_monitor.monitor(ctx, dest, migrate_data)

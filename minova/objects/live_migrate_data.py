@@ -8,6 +8,7 @@ both hosts run QEMU.
 """
 
 from typing import Any
+from typing import Self
 
 from minova.objects import base
 
@@ -58,7 +59,6 @@ class QemuDestination(base.Object):
     instances_path: str
     image_cache_path: str
     vnc_listen: str
-    live_migration_uri: str
     inbound_address: str
     probe: StorageProbe
     has_disks: bool
@@ -134,3 +134,13 @@ class LiveMigrateData(base.Object):
     block_migration: bool
     simulation_notice: str | None = None
     qemu: QemuMigrateData | None = None
+
+    def with_preparation(self, prepared: 'LiveMigrateData') -> Self:
+        """Return this data with what only the prepared destination knows.
+
+        Everything else stays as the source decided it.
+        """
+        if self.qemu is None or prepared.qemu is None:
+            return self
+        incremental = prepared.qemu.incremental
+        return self.replace(qemu=self.qemu.replace(incremental=incremental))

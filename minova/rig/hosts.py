@@ -146,6 +146,17 @@ class Host:
         return f'qemu+unix:///session?socket={self.socket}'
 
     @property
+    def live_migration_uri(self) -> str:
+        """The ``peer_uri`` of any host of the rig, with %s for its address."""
+        rig = os.path.dirname(self.directory)
+        return f'qemu+unix:///session?socket={rig}/%s/run/libvirt/libvirt-sock'
+
+    @property
+    def address_link(self) -> str:
+        """The directory's name in ``live_migration_uri``."""
+        return os.path.join(os.path.dirname(self.directory), self.address)
+
+    @property
     def libvirtd_conf(self) -> str:
         """The configuration file of its libvirtd, which identifies it."""
         return f'{self.directory}/libvirtd.conf'
@@ -265,16 +276,18 @@ def _write(path: str, text: str) -> None:
 
 
 def _make_link(rig_host: Host) -> None:
-    if not os.path.lexists(rig_host.link):
-        os.symlink(rig_host.directory, rig_host.link)
+    for link in (rig_host.link, rig_host.address_link):
+        _link(link, rig_host.directory)
+
+
+def _link(link: str, directory: str) -> None:
+    if not os.path.lexists(link):
+        os.symlink(directory, link)
     # /tmp is writable for everyone; only root can change a link of ours.
-    mine = os.lstat(rig_host.link).st_uid == os.geteuid()
-    if not mine or os.path.realpath(rig_host.link) != os.path.realpath(
-        rig_host.directory
-    ):
+    mine = os.lstat(link).st_uid == os.geteuid()
+    if not mine or os.path.realpath(link) != os.path.realpath(directory):
         raise exception.ConfigInvalid(
-            reason=f'{rig_host.link} exists but does not link to '
-            f'{rig_host.directory}; remove it'
+            reason=f'{link} exists but does not link to {directory}; remove it'
         )
 
 
@@ -354,8 +367,9 @@ def down(directory: str) -> None:
     for rig_host in list_hosts(directory):
         stop(rig_host)
         shutil.rmtree(rig_host.directory)
-        if os.path.islink(rig_host.link):
-            os.unlink(rig_host.link)
+        for link in (rig_host.link, rig_host.address_link):
+            if os.path.islink(link):
+                os.unlink(link)
 
 
 def stop(rig_host: Host) -> None:

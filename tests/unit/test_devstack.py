@@ -150,7 +150,7 @@ class DevStackTest(base.TestCase):
             'qemu:///system', emitted['libvirt', 'connection_uri']
         )
         self.assertEqual(
-            'qemu+ssh://stack@192.0.2.1/system',
+            'qemu+ssh://stack@%s/system',
             emitted['libvirt', 'live_migration_uri'],
         )
         self.assertEqual('192.0.2.1', emitted['vnc', 'server_listen'])

@@ -122,7 +122,7 @@ def open_hosts(directory, program, shared):
             instances_path=os.path.join(place, 'disks'),
             image_cache_path=os.path.join(place, 'images'),
             connection_uri=one.uri,
-            live_migration_uri=one.peer_uri,
+            live_migration_uri=one.live_migration_uri,
             live_migration_inbound_addr=one.address,
             virt_type='qemu',
             emulator=program,

@@ -35,6 +35,9 @@ _FILE_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,199}')
 #: The maximum number of digests per request.
 MAX_DIGESTS = 64
 _MAX_FILE_SIZE = 1 << 60
+#: A guest has at most three disks, with auxiliary files and bases.
+_MAX_FILES = 64
+_BASE_FORMATS = ('raw', 'qcow2')
 
 
 class RequestRejected(Exception):
@@ -78,16 +81,29 @@ class Manifest:
             ) from error
         for name in (*manifest.files, *manifest.bases, *manifest.overlays):
             if not _FILE_NAME.fullmatch(name):
-                raise RequestRejected(400, f'invalid file name {name!r}')
+                raise RequestRejected(400, f'invalid file name {name[:64]!r}')
         for size in (*manifest.files.values(), *manifest.bases.values()):
             if not 0 <= size < _MAX_FILE_SIZE:
                 raise RequestRejected(400, f'invalid file size {size}')
-        for base, _ in manifest.overlays.values():
+        if len(manifest.files) + len(manifest.bases) > _MAX_FILES:
+            raise RequestRejected(
+                400, f'a manifest has at most {_MAX_FILES} files'
+            )
+        for base, kind in manifest.overlays.values():
+            if kind not in _BASE_FORMATS:
+                raise RequestRejected(
+                    400, f'invalid base format {kind[:64]!r}'
+                )
             if base not in manifest.bases:
                 raise RequestRejected(
                     400, f'base {base!r} is not in the manifest'
                 )
         return manifest
+
+    def base_formats(self, name: str) -> set[str]:
+        """Return the formats that the overlays of a base name, or raw."""
+        named = {kind for base, kind in self.overlays.values() if base == name}
+        return named or {'raw'}
 
     def as_dict(self) -> dict[str, object]:
         """Return the form that ``parse`` reads."""
@@ -105,6 +121,9 @@ class ReceiverStorage(Protocol):
 
     def partial_base_path(self, uuid: str, name: str) -> str:
         """Return the temporary path of a base, on the same file system."""
+
+    def check_base(self, path: str, base_format: str) -> None:
+        """Raise RequestRejected for a base that names other files."""
 
     def commit(self, uuid: str, manifest: Manifest) -> None:
         """Make the received files the disks of the guest, with one rename.
@@ -280,6 +299,8 @@ class Receiver:
         # A base with its final name was compared under that name.
         named = os.path.exists(path)
         if not named:
+            for base_format in self._require_manifest().base_formats(name):
+                self._storage.check_base(part, base_format)
             try:
                 os.link(part, path)
             except FileExistsError:

@@ -71,7 +71,7 @@ class QemuTest(base.TestCase):
         )
         one = host_at(rig, 2)
         self.assertEqual(
-            (one.uri, one.peer_uri, one.address),
+            (one.uri, one.live_migration_uri, one.address),
             (
                 config.connection_uri,
                 config.live_migration_uri,

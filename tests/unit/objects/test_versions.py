@@ -53,7 +53,7 @@ PINNED = {
     'NoResult': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'OperationParams': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'PowerSyncParams': '1.0-27d6f2cb17859460bfaf1a59996d3bc5',
-    'QemuDestination': '1.0-09d7af2b92cacf480886c615a2de805d',
+    'QemuDestination': '1.0-4a3eeb8fb0856d56434659d084daf270',
     'QemuMigrateData': '1.0-f18139ccfab4001d36003a13f72f9410',
     'RebootStarted': '1.0-bfe05f50cfe512145faac5f49bacaa4d',
     'RecheckArgs': '1.0-a0e884e4feb4d6e5a94d8f4b1a07fc11',

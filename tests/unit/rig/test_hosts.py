@@ -56,6 +56,16 @@ class LinkTest(base.TestCase):
         hosts._make_link(self.host)
         hosts.down(self.directory)
         self.assertFalse(os.path.lexists(self.host.link))
+        self.assertFalse(os.path.lexists(self.host.address_link))
+
+    def test_found_by_its_address(self):
+        hosts._make_link(self.host)
+        other = hosts.host_at(self.directory, 2)
+        uri = other.live_migration_uri.replace('%s', self.host.address)
+        self.assertEqual(
+            os.path.realpath(self.host.socket),
+            os.path.realpath(uri.partition('socket=')[2]),
+        )
 
     def test_another_ones_is_not_used(self):
         os.symlink('/var', self.host.link)

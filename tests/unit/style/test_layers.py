@@ -126,7 +126,7 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    'virt': {'extra_specs', 'objects'},
+    'virt': {'extra_specs', 'images.qcow2', 'objects'},
     'watchdog': set(),
 }
 #: The same between the modules and packages inside a package.

@@ -18,6 +18,7 @@ overlay_checks         the checks of received overlays
 qcow2                  creating and growing disks with qemu-img
 live_migration         live migration
 live_migration_checks  its checks at destination and source
+migration_plan         the check of the source's plan at the destination
 migration_xml          its XML
 domain_jobs            its progress, from libvirt's job
 config_drive_migration the config drive of a guest that migrates

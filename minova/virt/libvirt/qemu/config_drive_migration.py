@@ -22,6 +22,10 @@ from minova.virt.libvirt.disks import write_config_drive
 #: The maximum size of a packed drive in bytes. The API's limits on user data
 #: and metadata keep every drive that this release builds below it.
 _MAX_PACKED = 256 << 10
+#: The maxima of an unpacked drive, and of the memory to unpack it, in bytes. A
+#: few bytes of LZMA can stand for gigabytes.
+_MAX_UNPACKED = 4 << 20
+_MAX_MEMORY = 64 << 20
 
 
 def drive_digest(spec: GuestSpec) -> str | None:
@@ -54,7 +58,33 @@ def changed_drive(folder: str, expected_digest: str | None) -> str | None:
 
 
 def write_drive(folder: str, packed: str | None) -> None:
-    """Write a packed drive unless a drive exists."""
+    """Write a packed drive unless a drive exists.
+
+    OSError for one that is too large or damaged.
+    """
     if packed is not None:
-        content = base64.b64decode(packed)
-        write_config_drive(folder, lambda: lzma.decompress(content))
+        content = _unpack(packed)
+        write_config_drive(folder, lambda: content)
+
+
+def _unpack(packed: str) -> bytes:
+    if len(packed) > _MAX_PACKED:
+        raise OSError(
+            f'the config drive of the source has {len(packed)} bytes when '
+            f'packed; at most {_MAX_PACKED} are accepted'
+        )
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MAX_MEMORY)
+    try:
+        content = decompressor.decompress(
+            base64.b64decode(packed, validate=True), _MAX_UNPACKED
+        )
+    except (ValueError, lzma.LZMAError) as error:
+        raise OSError(
+            f'the config drive of the source cannot be unpacked: {error}'
+        ) from error
+    if not decompressor.eof:
+        raise OSError(
+            'the config drive of the source is incomplete, or has more than '
+            f'{_MAX_UNPACKED} bytes'
+        )
+    return content

@@ -33,8 +33,11 @@ from minova.virt.libvirt.qemu.disk_ownership import OwnedDisks
 from minova.virt.libvirt.qemu.disk_ownership import OWNER_FILE
 from minova.virt.libvirt.qemu.disk_ownership import write_owner
 from minova.virt.libvirt.qemu.overlay_checks import BaseImage
+from minova.virt.libvirt.qemu.overlay_checks import check_base_file
+from minova.virt.libvirt.qemu.overlay_checks import check_header
 from minova.virt.libvirt.qemu.overlay_checks import ForeignBackingFile
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
+from minova.virt.libvirt.qemu.overlay_checks import UnsafeHeader
 from minova.virt.libvirt.sparse_files import remove_tree
 from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
@@ -128,7 +131,19 @@ class TransferableDisks(OwnedDisks):
                     instance_id=uuid,
                     reason=f'the disks did not arrive on {self.host}',
                 )
+            self._check_headers(uuid)
             self._revoke_ticket(uuid)
+
+    def _check_headers(self, uuid: str) -> None:
+        """Raise UnsafeHeader unless QEMU can open the disks safely.
+
+        The commit of a transfer has checked them, unless they are on shared
+        storage.
+        """
+        for name in self._overlays.names if self._overlays else ():
+            path = os.path.join(self.guest_directory(uuid), name)
+            if os.path.exists(path):
+                check_header(path, may_have_backing_file=True)
 
     def remove_disks(self, uuid: str) -> None:
         """Revoke the ticket, then remove the disks."""
@@ -177,6 +192,13 @@ class TransferableDisks(OwnedDisks):
             os.path.dirname(self.base_path(name)), f'.{name}.{uuid}.incoming'
         )
 
+    def check_base(self, path: str, base_format: str) -> None:
+        """Check the header of a received base."""
+        try:
+            check_base_file(path, base_format)
+        except UnsafeHeader as error:
+            raise RequestRejected(409, str(error)) from error
+
     def commit(self, uuid: str, manifest: Manifest) -> None:
         """Check the overlays; make the incoming files the disks."""
         incoming = os.path.join(self.incoming_directory(uuid), 'files')
@@ -208,7 +230,7 @@ class TransferableDisks(OwnedDisks):
             base = manifest.overlays.get(name)
             try:
                 self._overlays.check_base(path, base and BaseImage(*base))
-            except ForeignBackingFile as error:
+            except (ForeignBackingFile, UnsafeHeader) as error:
                 raise RequestRejected(409, str(error)) from error
 
     # -- at the source -------------------------------------------------------

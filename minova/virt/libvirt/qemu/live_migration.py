@@ -35,10 +35,12 @@ from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu import config_drive_migration
 from minova.virt.libvirt.qemu import domain_jobs
+from minova.virt.libvirt.qemu import migration_plan
 from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
+from minova.virt.libvirt.qemu.host_config import quote_address
 from minova.virt.libvirt.qemu.live_migration_checks import LiveMigrationChecks
 from minova.virt.libvirt.sparse_files import extend_file
 
@@ -88,6 +90,7 @@ class QemuLiveMigration(LiveMigrationChecks):
             self._disks.require_shared(uuid)
             return migrate_data
         qemu = _require_qemu(uuid, migrate_data)
+        migration_plan.require_safe(self._disks, spec, qemu)
         # libvirt copies a whole disk unless both ends are overlays of the
         # same image.
         base = qemu.disks[0].base
@@ -140,7 +143,7 @@ class QemuLiveMigration(LiveMigrationChecks):
             f'migrate-{uuid[:8]}',
             self._run_migration,
             uuid,
-            qemu.destination.live_migration_uri,
+            self._config.destination_uri(qemu.destination.inbound_address),
             params,
             _flags(qemu, block_migration),
             job,
@@ -180,6 +183,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         block_migration: bool,
     ) -> dict[str, str | int]:
         dest = qemu.destination
+        address = quote_address(dest.inbound_address)
         path_map = {
             self._config.instances_path: dest.instances_path,
             self._config.image_cache_path: dest.image_cache_path,
@@ -200,7 +204,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         params: dict[str, str | int] = {
             libvirt.VIR_MIGRATE_PARAM_DEST_XML: running,
             libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: persistent,
-            libvirt.VIR_MIGRATE_PARAM_URI: f'tcp://{dest.inbound_address}',
+            libvirt.VIR_MIGRATE_PARAM_URI: f'tcp://{address}',
         }
         if block_migration:
             params[libvirt.VIR_MIGRATE_PARAM_LISTEN_ADDRESS] = (

@@ -92,7 +92,6 @@ class LiveMigrationChecks:
             instances_path=config.instances_path,
             image_cache_path=config.image_cache_path,
             vnc_listen=CONF.vnc.server_listen,
-            live_migration_uri=config.live_migration_uri,
             inbound_address=config.live_migration_inbound_addr,
             probe=self._shared_storage.write_probe(),
             has_disks=self._disks.has_visible_disks(spec.uuid),
@@ -131,6 +130,7 @@ class LiveMigrationChecks:
                 reason=f'guest {uuid} does not run on {self._host}'
             )
         dest, qemu = dest_check_data.host, require_qemu(dest_check_data)
+        self._require_address(dest, qemu)
         with _failures_as_check_errors():
             shared = self._shared_storage.has_probe(qemu.probe)
             self._check_storage(uuid, dest, qemu, block_migration, shared)
@@ -157,6 +157,15 @@ class LiveMigrationChecks:
                 config_drive=drive,
             ),
         )
+
+    def _require_address(self, dest: str, qemu: QemuDestination) -> None:
+        try:
+            self._config.destination_uri(qemu.inbound_address)
+        except ValueError as error:
+            raise exception.MigrationPreCheckError(
+                reason=f'the address of {dest}: {error}; set [libvirt] '
+                'live_migration_inbound_addr there'
+            ) from error
 
     def _check_storage(
         self,

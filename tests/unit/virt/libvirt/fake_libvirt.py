@@ -170,7 +170,7 @@ class Host:
             instances_path=instances,
             image_cache_path=images,
             connection_uri='qemu:///system',
-            live_migration_uri=f'qemu+tls://{name}/system',
+            live_migration_uri='qemu+tls://%s/system',
             live_migration_inbound_addr='192.0.2.1',
             virt_type=virt_type,
             emulator='',

@@ -2,6 +2,7 @@
 """The config drive of a guest does not change during a migration."""
 
 import base64
+import lzma
 import os
 
 import fixtures
@@ -103,6 +104,28 @@ class ConfigDriveMigrationTest(HostsTestCase):
         # Beside what else a step has; three copies of the script are one.
         self.assertLess(len(self.receive(now)), 256 << 10)
         self.assertEqual(self.drive(self.a), self.drive(self.b))
+
+    def test_small_drive_that_unpacks_to_gigabytes(self):
+        wanted = self.boot()
+        agreed = self.agree_without_drive(wanted)
+        for content, text in (
+            (lzma.compress(b'\0' * (5 << 20)), 'more than 4194304 bytes'),
+            (lzma.compress(b'x' * 100)[:-20], 'incomplete'),
+            (b'this is certainly no LZMA', 'cannot be unpacked'),
+            (os.urandom(256 << 10), 'at most 262144'),
+        ):
+            packed = base64.b64encode(content).decode()
+            plan = agreed.replace(
+                qemu=agreed.qemu.replace(config_drive=packed)
+            )
+            error = self.assertRaises(
+                exception.DiskFailed,
+                self.b.live_migration.pre_live_migration,
+                wanted,
+                plan,
+            )
+            self.assertIn(text, str(error))
+            self.assertEqual([False], self.b.has('disk.config'))
 
     def test_destination_without_digest(self):
         wanted = self.boot()

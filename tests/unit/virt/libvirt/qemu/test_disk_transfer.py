@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from unittest import mock
 
 from minova import exception
 from minova.conf import CONF
@@ -16,6 +17,7 @@ from minova.virt.driver import Peer
 from minova.virt.host_contents import DiskArtifacts
 from minova.virt.libvirt.plain_files import PlainFileBackend
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
+from minova.virt.libvirt.qemu.overlay_checks import BaseImage
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
 from minova.virt.transfer import receiver
 from tests import base
@@ -669,6 +671,75 @@ class OverlayTest(RemoteTestCase):
             'not in the manifest', self.send_disks, self.create_ticket()
         )
         self.assertFalse(self.b.has_disks(UUID))
+
+    def send_unchecked(self, overlays=None):
+        """Send the disks as a source that checks nothing."""
+        self.a._overlays = overlays
+        self.send_disks(self.create_ticket())
+        self.b.commit_received_disks(UUID)
+
+    def test_external_data_file(self):
+        """A malicious source cannot make the destination read a file."""
+        secret = os.path.join(self.directory, 'secret')
+        with open(secret, 'wb') as file:
+            file.write(b's' * MIB)
+        self.a.create_disks(spec(), None)
+        os.unlink(self.path('a'))
+        option = f'data_file={secret}.copy,data_file_raw=on'
+        self.qemu(
+            *('create', '-q', '-f', 'qcow2', '-o', option),
+            *(self.path('a'), '1M'),
+        )
+        os.rename(secret, f'{secret}.copy')
+        self.assert_refused('external data file', self.send_unchecked)
+        self.assertEqual(self.shared, self.b.has_disks(UUID))
+
+    def test_unsafe_headers(self):
+        for offset, value, text in (
+            (72, (1 << 2).to_bytes(8, 'big'), 'external data file'),
+            (72, (1 << 1).to_bytes(8, 'big'), 'corrupt'),
+            (72, (1 << 40).to_bytes(8, 'big'), 'unknown features'),
+            (32, (1).to_bytes(4, 'big'), 'encrypted'),
+            (4, (9).to_bytes(4, 'big'), 'not valid'),
+            (100, (1 << 31).to_bytes(4, 'big'), 'not valid'),
+            (112, b'DATA' + (8).to_bytes(4, 'big'), 'external data file'),
+        ):
+            self.a.create_disks(spec(), None)
+            os.unlink(self.path('a'))
+            self.qemu('create', '-q', '-f', 'qcow2', self.path('a'), '1M')
+            with open(self.path('a'), 'r+b') as file:
+                file.seek(offset)
+                file.write(value)
+            self.assert_refused(text, self.send_unchecked)
+            self.assertEqual(self.shared, self.b.has_disks(UUID))
+            self.b.remove_disks(UUID)
+            self.a.remove_disks(UUID)
+            self.a.discard_disks(UUID)
+
+    def test_base_with_external_data_file(self):
+        image = self.image(kind='qcow2')
+        self.overlay(kind='qcow2')
+        with open(image, 'r+b') as file:
+            file.seek(72)
+            file.write((1 << 2).to_bytes(8, 'big'))
+        checker = mock.Mock(
+            names=('disk',),
+            cache=os.path.dirname(image),
+            find_base=lambda path: BaseImage(IMAGE, 'qcow2'),
+        )
+        self.assert_refused('external data file', self.send_unchecked, checker)
+        self.assertFalse(os.path.exists(self.cached('b')))
+
+    def test_raw_base_that_is_qcow2(self):
+        self.image(kind='qcow2')
+        self.overlay(kind='qcow2')
+        checker = mock.Mock(
+            names=('disk',),
+            cache=os.path.dirname(self.cached('a')),
+            find_base=lambda path: BaseImage(IMAGE, 'raw'),
+        )
+        self.assert_refused('is qcow2, not raw', self.send_unchecked, checker)
+        self.assertFalse(os.path.exists(self.cached('b')))
 
     def test_the_disk_is_no_qcow2(self):
         self.made()

@@ -13,7 +13,7 @@ class SiteTest(base.TestCase):
             group='libvirt',
             instances_path='disks/../instances',
             connection_uri='qemu:///session',
-            live_migration_uri='qemu+tls://kvm1/system',
+            live_migration_uri='qemu+tls://%s/system',
             live_migration_inbound_addr='192.0.2.7',
             virt_type='kvm',
             emulator='/opt/qemu',
@@ -28,7 +28,7 @@ class SiteTest(base.TestCase):
                 instances_path=instances,
                 image_cache_path=images,
                 connection_uri='qemu:///session',
-                live_migration_uri='qemu+tls://kvm1/system',
+                live_migration_uri='qemu+tls://%s/system',
                 live_migration_inbound_addr='192.0.2.7',
                 virt_type='kvm',
                 emulator='/opt/qemu',
@@ -40,6 +40,36 @@ class SiteTest(base.TestCase):
         self.config(my_ip='192.0.2.9')
         host_config = host_configs.from_config('kvm1')
         self.assertEqual(
-            'qemu+tcp://192.0.2.9/system', host_config.live_migration_uri
+            'qemu+tcp://192.0.2.9/system',
+            host_config.destination_uri(
+                host_config.live_migration_inbound_addr
+            ),
         )
         self.assertEqual('192.0.2.9', host_config.live_migration_inbound_addr)
+
+    def test_destination_chooses_its_address_only(self):
+        host_config = host_configs.from_config('kvm1')
+        for address, host in (
+            ('192.0.2.7', '192.0.2.7'),
+            ('2001:db8::7', '[2001:db8::7]'),
+            ('kvm2.example.org', 'kvm2.example.org'),
+            ('kvm_2', 'kvm_2'),
+        ):
+            self.assertEqual(
+                f'qemu+tcp://{host}/system',
+                host_config.destination_uri(address),
+            )
+        for address in (
+            '',
+            'h/system?command=/bin/sh&x=',
+            'root@h',
+            'h:1',
+            'h?no_verify=1',
+            '-oProxyCommand=x',
+            'a b',
+            'a\n',
+            '%s',
+            'h#',
+            'a' * 300,
+        ):
+            self.assertRaises(ValueError, host_config.destination_uri, address)

@@ -41,7 +41,6 @@ def destination(**values):
         'instances_path': '/instances',
         'image_cache_path': '/images',
         'vnc_listen': '127.0.0.1',
-        'live_migration_uri': 'qemu+tls://b/system',
         'inbound_address': '192.0.2.1',
         'probe': StorageProbe(name='.probe-b', token='token'),
         'has_disks': False,
@@ -383,6 +382,43 @@ class SourceCheckTest(LiveMigrationTestCase):
             'b has 1 bytes free', self.check, disk_over_commit=True
         )
 
+    def test_destination_names_no_program(self):
+        self.a.boot()
+        answer = self.b.live_migration.check_can_live_migrate_destination(
+            spec(), LiveMigrateSource(host='a', cpu_info={}), None, False
+        )
+        for address in ('h/x?command=/bin/sh&netcat=', 'root@h', '-oX=y'):
+            bad = answer.replace(
+                qemu=answer.qemu.replace(inbound_address=address)
+            )
+            error = self.assertRaises(
+                exception.MigrationPreCheckError,
+                self.a.live_migration.check_can_live_migrate_source,
+                UUID,
+                bad,
+                None,
+            )
+            self.assertIn('neither an IP address nor', str(error))
+
+    def test_preparation_changes_no_decision(self):
+        self.config(group='libvirt', live_migration_with_native_tls=True)
+        self.a.boot()
+        agreed = self.check()
+        other = agreed.replace(
+            block_migration=False,
+            qemu=agreed.qemu.replace(
+                destination=destination(inbound_address='192.0.2.66'),
+                disks=[],
+                mode='post-copy',
+                tls=False,
+                incremental=True,
+            ),
+        )
+        self.assertEqual(
+            agreed.replace(qemu=agreed.qemu.replace(incremental=True)),
+            agreed.with_preparation(other),
+        )
+
     def test_source_decides_tls(self):
         self.a.boot()
         self.assertFalse(self.check().qemu.tls)
@@ -438,6 +474,47 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.assertEqual(before, os.stat(disk).st_ino)
         self.assertEqual(
             {'disk', 'disk.swap', OWNER_FILE}, set(os.listdir(folder))
+        )
+
+    def test_plan_names_other_files(self):
+        wanted, agreed = self.over_image()
+        disk = agreed.qemu.disks[0]
+        outside = os.path.join(self.directory, 'outside')
+        os.mkdir(outside)
+        before = sorted(os.listdir(self.b.host_config.instances_path))
+        for change, text in (
+            ({'name': '../../../outside/x'}, 'no disk'),
+            ({'name': f'{outside}/x'}, 'no disk'),
+            ({'name': OWNER_FILE}, 'no disk'),
+            ({'name': 'disk.config'}, 'no disk'),
+            ({'name': ''}, 'no disk'),
+            ({'size': 0}, 'would have 0 bytes'),
+            ({'size': -1}, 'would have -1 bytes'),
+            ({'size': _GIB + 1}, 'at most'),
+            ({'name': 'disk.swap', 'format': 'raw', 'size': 1 << 62}, 'most'),
+            ({'format': 'raw'}, 'has the format qcow2'),
+        ):
+            plan = agreed.replace(
+                qemu=agreed.qemu.replace(disks=[disk.replace(**change)])
+            )
+            error = self.assertRaises(
+                exception.GuestMigrationFailed,
+                self.b.live_migration.pre_live_migration,
+                wanted,
+                plan,
+            )
+            self.assertIn(text, str(error))
+        for disks in ([], [disk, disk]):
+            plan = agreed.replace(qemu=agreed.qemu.replace(disks=disks))
+            self.assertRaises(
+                exception.GuestMigrationFailed,
+                self.b.live_migration.pre_live_migration,
+                wanted,
+                plan,
+            )
+        self.assertEqual([], os.listdir(outside))
+        self.assertEqual(
+            before, sorted(os.listdir(self.b.host_config.instances_path))
         )
 
     def test_over_another_image_or_none(self):
@@ -592,7 +669,7 @@ class UnderWayTest(LiveMigrationTestCase):
         self.assertEqual('completed', self.end().state)
         (emitted,) = self.started()
         _, uri, words, flags = emitted
-        self.assertEqual('qemu+tls://b/system', uri)
+        self.assertEqual('qemu+tls://192.0.2.1/system', uri)
         self.assertEqual(live_migration._flags(self.agreed.qemu, True), flags)
         self.assertEqual(
             'tcp://192.0.2.1', words[libvirt.VIR_MIGRATE_PARAM_URI]
