@@ -102,7 +102,7 @@ class Loop:
                 'Loop %s failed; retrying in %g s: %s',
                 self.name,
                 self._pause,
-                error,
+                _describe(error),
             )
         else:
             LOG.error(
@@ -111,6 +111,14 @@ class Loop:
                 self._pause,
                 exc_info=error,
             )
+
+
+def _describe(error: Exception) -> str:
+    """Return the text of an error, or its class if that has no text."""
+    try:
+        return str(error)
+    except Exception as unprintable:
+        return f'{type(error).__name__}, without a text: {unprintable!r}'
 
 
 def find_dead() -> list[str]:
