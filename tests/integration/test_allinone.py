@@ -44,7 +44,7 @@ class StartTest(AllInOneTestCase):
             (('--hosts=two',), "--hosts: 'two' is not a number from 1 to 100"),
             (('--hypervisor=xen',), "invalid choice: 'xen' (choose from "),
             (('--port=99999',), "'99999' is not a number from 0 to 65535"),
-            ((f'--data-dir={file}',), f'--data-dir {file}: File exists'),
+            ((f'--data-dir={file}',), f'--data-dir: {file}: File exists'),
             ((here, '--listen=192.0.2.1'), 'check --listen and --port'),
             ((here, '--config-file=/nowhere'), 'config files: /nowhere'),
         )
