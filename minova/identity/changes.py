@@ -247,6 +247,9 @@ def create_credential(
 ) -> tuple[Accounts, ApplicationCredential]:
     """Add an application credential; its name is unique for its user."""
     credential = ApplicationCredential(id=new_id(), **values)
+    # Another request may have deleted them since the token was validated.
+    find(accounts.users, 'user', credential.user_id)
+    find(accounts.projects, 'project', credential.project_id)
     for other in accounts.credentials.values():
         if (other.user_id, other.name) == (
             credential.user_id,

@@ -343,6 +343,17 @@ class RulesTest(ChangesTestCase):
         self.assertRaises(
             exception.NotFound, self.create_user, default_project_id='x'
         )
+        values = {
+            'name': 'robot',
+            'user_id': self.demo.id,
+            'project_id': 'x',
+            'secret': None,
+            'role_ids': (),
+        }
+        for wrong in (values, {**values, 'user_id': 'x'}):
+            self.assertRaises(
+                exception.NotFound, self.do, 'create_credential', values=wrong
+            )
 
     def test_attributes_of_clients(self):
         user = self.create_user(extra={'email': 'a@b', 'floor': 3})
