@@ -33,15 +33,11 @@ Every package may use the base modules: ``clock.py`` (time, threads, ids),
 ``cancellation.py`` (waits that end when work becomes unwanted),
 ``context.py`` (the caller of a request), ``loops.py`` (threads that must not
 end, and the health check), ``periodic.py`` (periodic tasks),
-``acceptor.py`` and ``connection_bounds.py`` (connections of strangers),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
-``log_format.py`` (lines of logs),
+``log_format.py`` (lines of logs), ``json_bodies.py`` (bodies of requests),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
-``service.py``, which ``watchdog.py`` watches, and serves HTTP with
-``http_server.py``: ``http_listener.py`` has the bounds of its connections, and
-``http_channel.py`` asks the application before it reads a body
-(``http_admission.py``, ``request_body.py``);
-``json_bodies.py`` reads and validates the bodies.
+``service.py``, which ``watchdog.py`` watches; ``serving/`` has its listening
+sockets and the HTTP server.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from minova import clock
 from minova import exception
-from minova import http_server
 from minova import lockfile
 from minova import private_files
 from minova.allinone import default_flavors
@@ -30,6 +29,7 @@ from minova.identity.embedded import Identity
 from minova.images import embedded as images
 from minova.rpc import conductor
 from minova.rpc.oslo_bus import OsloBus
+from minova.serving import http_server
 
 _URL = 'memory://'
 

@@ -8,13 +8,13 @@ import socket
 import sys
 
 from minova import exception
-from minova import http_server
 from minova import service
 from minova.allinone import hosts
 from minova.allinone import service as allinone
 from minova.allinone import settings
 from minova.cmd.argument_types import bounded_int
 from minova.cmd.argument_types import default_data_directory
+from minova.serving import http_server
 
 PROG = 'minova-allinone'
 

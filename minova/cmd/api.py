@@ -5,7 +5,6 @@ import functools
 import socket
 import sys
 
-from minova import http_server
 from minova import service
 from minova.api import app
 from minova.api import backend
@@ -13,6 +12,7 @@ from minova.conf import CONF
 from minova.db import schema
 from minova.db.connections import engine
 from minova.rpc.oslo_bus import OsloBus
+from minova.serving import http_server
 
 PROG = 'minova-api'
 

@@ -5,12 +5,12 @@ import functools
 import socket
 import sys
 
-from minova import http_server
 from minova import service
 from minova.conf import CONF
 from minova.console.proxy import VncProxy
 from minova.rpc import conductor
 from minova.rpc.oslo_bus import OsloBus
+from minova.serving import http_server
 
 PROG = 'minova-novncproxy'
 

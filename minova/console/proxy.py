@@ -32,9 +32,6 @@ from websockets.typing import Subprotocol
 from minova import clock
 from minova import exception
 from minova import machine_id
-from minova.acceptor import Acceptor
-from minova.acceptor import Opening
-from minova.acceptor import PlainOpening
 from minova.conf import CONF
 from minova.console import novnc_files
 from minova.console import origins
@@ -45,6 +42,9 @@ from minova.console.vnc_relay import VncRelay
 from minova.context import get_admin_context
 from minova.periodic import PeriodicTask
 from minova.rpc.conductor import Conductor
+from minova.serving.acceptor import Acceptor
+from minova.serving.acceptor import Opening
+from minova.serving.acceptor import PlainOpening
 
 LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import socket
 import threading
 
 from minova import clock
-from minova import http_server
+from minova.serving import http_server
 from tests import base
 from tests.fixtures.servers import ports
 

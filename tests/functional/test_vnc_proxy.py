@@ -12,12 +12,12 @@ import urllib.request
 import fixtures
 from websockets import exceptions
 
-from minova import acceptor
 from minova import clock
-from minova import http_server
 from minova.console import vnc_relay
 from minova.console.proxy import VncProxy
 from minova.db import tables
+from minova.serving import acceptor
+from minova.serving import http_server
 from tests.fixtures.vnc import GREETING
 from tests.fixtures.vnc import open_websocket
 from tests.fixtures.vnc import VncServer

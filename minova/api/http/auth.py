@@ -17,14 +17,14 @@ from typing import Protocol
 import falcon
 
 from minova import exception
-from minova import http_admission
 from minova.api.http import keystone
 from minova.api.http.keystone import Creds
 from minova.conf import CONF
 from minova.context import Context
-from minova.http_admission import Admission
 from minova.identity.embedded import Identity
 from minova.policy import Policy
+from minova.serving import http_admission
+from minova.serving.http_admission import Admission
 
 #: Method and path.
 Endpoint = tuple[str, str]

@@ -18,9 +18,9 @@ import orjson
 from oslo_log import log as logging
 
 from minova import clock
-from minova.acceptor import Acceptor
-from minova.acceptor import Opening
-from minova.acceptor import TlsOpening
+from minova.serving.acceptor import Acceptor
+from minova.serving.acceptor import Opening
+from minova.serving.acceptor import TlsOpening
 from minova.virt.transfer import blocks
 from minova.virt.transfer.receiver import Manifest
 from minova.virt.transfer.receiver import Receivers

@@ -13,16 +13,11 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 
 #: Modules that every package may use.
 BASE_MODULES = {
-    'acceptor',
     'cancellation',
     'clock',
     'conf',
-    'connection_bounds',
     'context',
     'exception',
-    'http_admission',
-    'http_channel',
-    'http_listener',
     'json_bodies',
     'lockfile',
     'log_format',
@@ -31,7 +26,6 @@ BASE_MODULES = {
     'migration_states',
     'periodic',
     'private_files',
-    'request_body',
     'states',
     'subprocesses',
     'version',
@@ -51,6 +45,7 @@ MAY_USE = {
         'objects',
         'policy',
         'rpc',
+        'serving.http_admission',
     },
     'allinone': {
         'api',
@@ -58,13 +53,13 @@ MAY_USE = {
         'conductor',
         'console',
         'db',
-        'http_server',
         'identity',
         'images',
         'network',
         'objects',
         'rig',
         'rpc',
+        'serving',
         'virt',
     },
     # It compares what the database and the hosts report and repairs by means
@@ -84,7 +79,7 @@ MAY_USE = {
     },
     'conf': {'rpc'},
     # The console proxy asks conductors; it never reads the database.
-    'console': {'http_server', 'rpc'},
+    'console': {'rpc', 'serving'},
     'context': set(),
     'db': {'objects'},
     'engine': {
@@ -99,7 +94,6 @@ MAY_USE = {
     # and virt.
     'extra_specs': set(),
     'flows': {'notifications', 'objects', 'rpc'},
-    'http_server': set(),
     'identity': set(),
     'images': {'identity'},
     'network': {'db', 'identity'},
@@ -110,6 +104,7 @@ MAY_USE = {
     'rig': {'virt.qemu_version'},
     'rpc': {'objects'},
     'service': {'watchdog'},
+    'serving': set(),
     # The simulation may use every package; no package uses the simulation.
     'simulation': {
         'api',
@@ -126,7 +121,7 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    'virt': {'extra_specs', 'images.qcow2', 'objects'},
+    'virt': {'extra_specs', 'images.qcow2', 'objects', 'serving.acceptor'},
     'watchdog': set(),
 }
 #: The same between the modules and packages inside a package.

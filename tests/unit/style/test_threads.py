@@ -9,7 +9,7 @@ from tests.unit.style.test_layers import sources
 
 #: The threads that end by themselves: module, and what each does.
 SHORT_LIVED = {
-    'acceptor.py': {'the request of one connection'},
+    'serving/acceptor.py': {'the request of one connection'},
     'allinone/service.py': {'the stop of one service'},
     'audit/confirmed_scan.py': {'the questions to hosts of one audit'},
     'cancellation.py': {'one call that can be abandoned'},

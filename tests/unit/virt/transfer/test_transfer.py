@@ -11,11 +11,11 @@ import struct
 
 import orjson
 
-from minova import acceptor
 from minova import exception
 from minova.objects.live_migrate_data import StorageProbe
 from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
+from minova.serving import acceptor
 from minova.virt.transfer import blocks
 from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver

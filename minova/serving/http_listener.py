@@ -20,12 +20,12 @@ from waitress.task import ThreadedTaskDispatcher
 
 from minova import clock
 from minova.conf import CONF
-from minova.connection_bounds import ConnectionBounds
-from minova.connection_bounds import limit_to_open_files
-from minova.connection_bounds import NO_FILE
-from minova.connection_bounds import NOT_LISTENING
-from minova.connection_bounds import RareWarnings
-from minova.http_channel import Channel
+from minova.serving.connection_bounds import ConnectionBounds
+from minova.serving.connection_bounds import limit_to_open_files
+from minova.serving.connection_bounds import NO_FILE
+from minova.serving.connection_bounds import NOT_LISTENING
+from minova.serving.connection_bounds import RareWarnings
+from minova.serving.http_channel import Channel
 
 LOG = logging.getLogger(__name__)
 

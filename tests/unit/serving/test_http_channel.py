@@ -9,11 +9,11 @@ import tempfile
 import threading
 
 from minova import clock
-from minova import http_admission
-from minova import http_channel
-from minova import http_server
 from minova import loops
-from minova.http_admission import Admission
+from minova.serving import http_admission
+from minova.serving import http_channel
+from minova.serving import http_server
+from minova.serving.http_admission import Admission
 from tests import base
 
 LIMIT = 2000

@@ -24,10 +24,10 @@ from waitress.utilities import BadRequest
 from waitress.utilities import Error
 
 from minova import clock
-from minova import http_admission
 from minova.conf import CONF
-from minova.http_admission import Admission
-from minova.request_body import RequestBody
+from minova.serving import http_admission
+from minova.serving.http_admission import Admission
+from minova.serving.request_body import RequestBody
 
 LOG = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from waitress.channel import HTTPChannel
 
 from minova import clock
 from minova import exception
-from minova import http_listener
 from minova.loops import Loop
+from minova.serving import http_listener
 
 #: Seconds for requests in progress when the service stops.
 _DRAIN_SECONDS = 20.0

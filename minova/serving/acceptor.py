@@ -21,12 +21,12 @@ from typing import Protocol
 from oslo_log import log as logging
 
 from minova import clock
-from minova.connection_bounds import ConnectionBounds
-from minova.connection_bounds import limit_to_open_files
-from minova.connection_bounds import NO_FILE
-from minova.connection_bounds import NOT_LISTENING
-from minova.connection_bounds import RareWarnings
 from minova.loops import Loop
+from minova.serving.connection_bounds import ConnectionBounds
+from minova.serving.connection_bounds import limit_to_open_files
+from minova.serving.connection_bounds import NO_FILE
+from minova.serving.connection_bounds import NOT_LISTENING
+from minova.serving.connection_bounds import RareWarnings
 
 LOG = logging.getLogger(__name__)
 

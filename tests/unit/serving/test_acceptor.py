@@ -5,9 +5,9 @@ import errno
 import queue
 import socket
 
-from minova import acceptor
 from minova import clock
 from minova import loops
+from minova.serving import acceptor
 from tests import base
 
 _REQUEST = b'GET / HTTP/1.1\r\n\r\n'

@@ -3,8 +3,8 @@
 
 import resource
 
-from minova import connection_bounds
-from minova.connection_bounds import ConnectionBounds
+from minova.serving import connection_bounds
+from minova.serving.connection_bounds import ConnectionBounds
 from tests import base
 
 

@@ -8,13 +8,13 @@ import json
 import falcon.testing
 
 from minova import clock
-from minova import http_admission
-from minova import http_server
 from minova.api import app
 from minova.conf import CONF
-from minova.http_admission import Admission
 from minova.identity.embedded import Identity
 from minova.images import embedded
+from minova.serving import http_admission
+from minova.serving import http_server
+from minova.serving.http_admission import Admission
 from tests import base
 from tests.unit.api.http.test_auth import backend
 
