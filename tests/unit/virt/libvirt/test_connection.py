@@ -14,6 +14,7 @@ import libvirt
 from minova import exception
 from minova.virt.libvirt import errors
 from minova.virt.libvirt.connection import Connection
+from minova.virt.libvirt.connection_attempt import ConnectionAttempt
 from minova.virt.libvirt.events import ChangedGuests
 from tests import base
 from tests.unit.virt.rigs import UUID
@@ -136,15 +137,22 @@ class OpeningTest(ConnectionTestCase):
         self.assertEqual(opened * 6, found)
 
     def test_all_waiters_get_the_failure(self):
-        tries = []
+        tries, waiting = [], threading.Semaphore(0)
         failure = libvirt.libvirtError('no')
+        real = ConnectionAttempt.result
+
+        def result(attempt):
+            waiting.release()
+            return real(attempt)
 
         def slow(uri):
             tries.append(uri)
-            time.sleep(0.3)
+            for _ in range(6):
+                waiting.acquire()
             raise failure
 
         made = self.connection()
+        self.patch(ConnectionAttempt, 'result', result)
         with fixtures.MockPatchObject(libvirt, 'open', slow):
             found, _ = self.use_together(made)
         self.assertEqual([f'libvirt at {self.uri}: no'] * 6, found)
