@@ -54,7 +54,8 @@ def share_with_group(path: str, gid: int, option: str) -> None:
     """Let a group read a directory and all that is created below later.
 
     Changes the umask of the process. Raises ConfigInvalid when this account
-    may not give files to the group.
+    may not give files to the group, and for a directory that is not this
+    account's to change.
     """
     os.umask(_GROUP_READS)
     _give_to_group(path, gid, 0o2750, option)
@@ -67,17 +68,25 @@ def let_group_pass(path: str, gid: int, option: str) -> None:
 
 def _give_to_group(path: str, gid: int, mode: int, option: str) -> None:
     try:
+        is_new = not os.path.isdir(path)
         os.makedirs(path, exist_ok=True)
         status = os.stat(path)
-        if (status.st_gid, stat.S_IMODE(status.st_mode)) != (gid, mode):
+        if (status.st_gid, stat.S_IMODE(status.st_mode)) == (gid, mode):
+            return
+        if is_new or _is_own(path, status):
             os.chown(path, -1, gid)
             os.chmod(path, mode)
+            return
     except OSError as error:
         raise exception.ConfigInvalid(
             reason=f'{option}: the group {gid} of QEMU cannot be given access '
             f'to {path}: {error.strerror}; add the account of this service to '
             'the group, or run the service as root'
         ) from error
+    raise exception.ConfigInvalid(
+        reason=f'{option}: {path} is not a directory of the service; name '
+        f'another one, or run: chgrp {gid} {path}; chmod {mode:o} {path}'
+    )
 
 
 def _is_own(path: str, status: os.stat_result) -> bool:

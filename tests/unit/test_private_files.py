@@ -77,8 +77,22 @@ class PrivateFilesTest(base.TestCase):
         with open(path, 'wb'):
             self.assertEqual(0o640, self.mode(path))
         self.assertEqual(os.getegid(), os.stat(path).st_gid)
-        private_files.let_group_pass(self.directory, os.getegid(), 'option')
-        self.assertEqual(0o710, self.mode(self.directory))
+        state = os.path.join(self.directory, 'state')
+        os.mkdir(state, 0o700)
+        private_files.let_group_pass(state, os.getegid(), 'option')
+        self.assertEqual(0o710, self.mode(state))
+
+    def test_directory_of_the_machine_is_not_given_to_a_group(self):
+        os.mkdir(self.path)
+        os.chmod(self.path, 0o1777)
+        for call in (
+            private_files.share_with_group,
+            private_files.let_group_pass,
+        ):
+            said = self.refused(call, self.path, os.getegid(), 'option')
+            self.assertIn('is not a directory of the service', said)
+            self.assertIn(f'chgrp {os.getegid()} {self.path}', said)
+            self.assertEqual(0o1777, self.mode())
 
     def test_group_that_may_not_be_given(self):
         def chown(path, uid, gid):
