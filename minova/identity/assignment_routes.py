@@ -2,7 +2,6 @@
 """The embedded Identity v3 over HTTP: the roles of users on projects."""
 
 from collections.abc import Iterator
-import functools
 
 import falcon
 
@@ -111,12 +110,7 @@ class UserRole:
         """Assign the role."""
         resource_types.require_admin(req, 'create_grant')
         self._store.change(
-            functools.partial(
-                changes.grant,
-                user_id=user_id,
-                project_id=row_id,
-                role_id=role_id,
-            )
+            lambda accounts: changes.grant(accounts, user_id, row_id, role_id)
         )
         resp.status = falcon.HTTP_204
 
@@ -131,12 +125,7 @@ class UserRole:
         """Remove the assignment."""
         resource_types.require_admin(req, 'revoke_grant')
         self._store.change(
-            functools.partial(
-                changes.revoke,
-                user_id=user_id,
-                project_id=row_id,
-                role_id=role_id,
-            )
+            lambda accounts: changes.revoke(accounts, user_id, row_id, role_id)
         )
         resp.status = falcon.HTTP_204
 
@@ -152,8 +141,7 @@ class UserRole:
         resource_types.require_admin(req, 'check_grant')
         accounts = self._store.accounts
         wanted = changes.find_assignment(accounts, user_id, row_id, role_id)
-        if wanted not in accounts.assignments:
-            raise exception.NotFound('Could not find role assignment.')
+        changes.require_assigned(accounts, wanted)
         resp.status = falcon.HTTP_204
 
     on_head = on_get

@@ -48,9 +48,7 @@ def create_project(
 ) -> tuple[Accounts, Project]:
     """Add a project."""
     project = Project(id=new_id(), **_in_domain(accounts, values))
-    _require_unique(accounts.projects, 'project', project)
-    projects = _with_row(accounts.projects, 'projects', project)
-    return dataclasses.replace(accounts, projects=projects), project
+    return _save(accounts, 'project', project)
 
 
 def update_project(
@@ -63,9 +61,7 @@ def update_project(
         raise _needed('project')
     if not project.enabled:
         project = dataclasses.replace(project, generation=old.generation + 1)
-    _require_unique(accounts.projects, 'project', project)
-    projects = {**accounts.projects, project_id: project}
-    return dataclasses.replace(accounts, projects=projects), project
+    return _save(accounts, 'project', project)
 
 
 def delete_project(
@@ -102,9 +98,7 @@ def create_user(accounts: Accounts, values: Values) -> tuple[Accounts, User]:
     """Add a user; ``password`` is a hash or None."""
     user = User(id=new_id(), **_in_domain(accounts, values))
     _require_default_project(accounts, user)
-    _require_unique(accounts.users, 'user', user)
-    users = _with_row(accounts.users, 'users', user)
-    return dataclasses.replace(accounts, users=users), user
+    return _save(accounts, 'user', user)
 
 
 def update_user(
@@ -120,9 +114,7 @@ def update_user(
     if not user.enabled or user.password != old.password:
         user = dataclasses.replace(user, generation=old.generation + 1)
     _require_default_project(accounts, user)
-    _require_unique(accounts.users, 'user', user)
-    users = {**accounts.users, user_id: user}
-    return dataclasses.replace(accounts, users=users), user
+    return _save(accounts, 'user', user)
 
 
 def delete_user(accounts: Accounts, user_id: str) -> tuple[Accounts, None]:
@@ -154,9 +146,7 @@ def _require_default_project(accounts: Accounts, user: User) -> None:
 def create_role(accounts: Accounts, values: Values) -> tuple[Accounts, Role]:
     """Add a role."""
     role = Role(id=new_id(), **values)
-    _require_unique(accounts.roles, 'role', role)
-    roles = _with_row(accounts.roles, 'roles', role)
-    return dataclasses.replace(accounts, roles=roles), role
+    return _save(accounts, 'role', role)
 
 
 def update_role(
@@ -164,9 +154,7 @@ def update_role(
 ) -> tuple[Accounts, Role]:
     """Change a role that no policy names."""
     role = dataclasses.replace(_find_own_role(accounts, role_id), **values)
-    _require_unique(accounts.roles, 'role', role)
-    roles = {**accounts.roles, role_id: role}
-    return dataclasses.replace(accounts, roles=roles), role
+    return _save(accounts, 'role', role)
 
 
 def delete_role(accounts: Accounts, role_id: str) -> tuple[Accounts, None]:
@@ -205,6 +193,12 @@ def find_assignment(
     )
 
 
+def require_assigned(accounts: Accounts, wanted: RoleAssignment) -> None:
+    """Raise NotFound for an assignment that does not exist."""
+    if wanted not in accounts.assignments:
+        raise exception.NotFound('Could not find role assignment.')
+
+
 def grant(
     accounts: Accounts, user_id: str, project_id: str, role_id: str
 ) -> tuple[Accounts, None]:
@@ -223,8 +217,7 @@ def revoke(
 ) -> tuple[Accounts, None]:
     """Remove an assignment; raise NotFound if there is none."""
     wanted = find_assignment(accounts, user_id, project_id, role_id)
-    if wanted not in accounts.assignments:
-        raise exception.NotFound('Could not find role assignment.')
+    require_assigned(accounts, wanted)
     names = (
         accounts.users[user_id].name,
         accounts.projects[project_id].name,
@@ -269,12 +262,12 @@ def find_credential(
     accounts: Accounts, user_id: str, credential_id: str
 ) -> ApplicationCredential:
     """Return an application credential of a user; raise NotFound."""
-    found = accounts.credentials.get(credential_id)
-    if found is None or found.user_id != user_id:
-        raise exception.NotFound(
-            f'Could not find application credential: {credential_id[:64]}.'
-        )
-    return found
+    own = {
+        one.id: one
+        for one in accounts.credentials.values()
+        if one.user_id == user_id
+    }
+    return find(own, 'application credential', credential_id)
 
 
 def delete_credential(
@@ -307,6 +300,18 @@ def _replace(old: Row, values: Values) -> Row:
     return dataclasses.replace(old, **changed | {'extra': kept})
 
 
+def _save(accounts: Accounts, singular: str, row: Row) -> tuple[Accounts, Row]:
+    """Return the accounts with a new or a changed row, and the row.
+
+    Raises Conflict for a taken name and Forbidden for one row too many.
+    """
+    plural = f'{singular}s'
+    rows: Mapping[str, Row] = getattr(accounts, plural)
+    _require_unique(rows, singular, row)
+    changed: dict[str, Any] = {plural: _with_row(rows, plural, row)}
+    return dataclasses.replace(accounts, **changed), row
+
+
 def _require_unique(rows: Mapping[str, Row], singular: str, row: Row) -> None:
     """Raise Conflict if another row of the domain has the name."""
     key = (row.name, getattr(row, 'domain_id', None))
@@ -324,7 +329,7 @@ def _require_unique(rows: Mapping[str, Row], singular: str, row: Row) -> None:
 def _with_row(
     rows: Mapping[str, Row], plural: str, row: Row
 ) -> dict[str, Row]:
-    if len(rows) >= _MAX_ROWS:
+    if row.id not in rows and len(rows) >= _MAX_ROWS:
         raise _full(plural, _MAX_ROWS)
     return {**rows, row.id: row}
 
