@@ -24,7 +24,6 @@ from minova import clock
 from minova.loops import Loop
 from minova.serving.connection_bounds import ConnectionBounds
 from minova.serving.connection_bounds import limit_to_open_files
-from minova.serving.connection_bounds import NO_FILE
 from minova.serving.connection_bounds import NOT_LISTENING
 from minova.serving.connection_bounds import RareWarnings
 
@@ -217,12 +216,8 @@ class Acceptor:
                 if error.errno in NOT_LISTENING:
                     # The health check notices the end of the loop.
                     sys.exit(f'The listening socket of {self._name} failed')
-                if error.errno not in NO_FILE:
-                    raise
                 with self._guard:
-                    oldest = self._bounds.pop_oldest()
-                if oldest is None:
-                    raise
+                    oldest = self._bounds.pop_without_free_file(error)
                 self._end_oldest(oldest, 'no file descriptor is free')
                 return
             self._open(plain, str(address[0]) if address else '')

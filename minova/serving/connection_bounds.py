@@ -25,7 +25,7 @@ K = TypeVar('K', bound=Hashable)
 #: The bits of an IPv6 address that one customer gets.
 _IPV6_PREFIX: Final = 64
 #: The errors of ``accept`` when no file descriptor is free.
-NO_FILE: Final = (errno.EMFILE, errno.ENFILE)
+_NO_FILE: Final = (errno.EMFILE, errno.ENFILE)
 #: Its errors when the socket does not listen any more.
 NOT_LISTENING: Final = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 #: Seconds between two warnings about a bound.
@@ -120,6 +120,17 @@ class ConnectionBounds(Generic[K]):
         return self._pop(
             max(self._members, key=lambda group: len(self._members[group]))
         )
+
+    def pop_without_free_file(self, error: OSError) -> K:
+        """Remove the connection that must end after ``accept`` has failed.
+
+        Raises ``error`` if it does not mean that no file descriptor is free,
+        and if no connection is counted.
+        """
+        oldest = self.pop_oldest() if error.errno in _NO_FILE else None
+        if oldest is None:
+            raise error
+        return oldest
 
     def _pop(self, group: str) -> K:
         key = next(iter(self._members[group]))

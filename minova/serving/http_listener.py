@@ -22,7 +22,6 @@ from minova import clock
 from minova.conf import CONF
 from minova.serving.connection_bounds import ConnectionBounds
 from minova.serving.connection_bounds import limit_to_open_files
-from minova.serving.connection_bounds import NO_FILE
 from minova.serving.connection_bounds import NOT_LISTENING
 from minova.serving.connection_bounds import RareWarnings
 from minova.serving.http_channel import Channel
@@ -88,12 +87,8 @@ class Server(TcpWSGIServer):
             except OSError as error:
                 if error.errno in NOT_LISTENING:
                     self.handle_close()
-                if error.errno not in NO_FILE:
-                    raise
                 with self._guard:
-                    oldest = self._bounds.pop_oldest()
-                if oldest is None:
-                    raise
+                    oldest = self._bounds.pop_without_free_file(error)
                 self._warn(oldest, 'no file descriptor is free')
                 oldest.handle_close()
                 return
