@@ -39,11 +39,7 @@ def handle_host_down(
     uow = _open_unit_of_work(connection, step_id, publisher)
     if uow is None:
         return []
-    step_def = _step_def(uow)
-    assert isinstance(step_def, ComputeStep)
-    decision = recovery_rules.without_host(
-        step_def, uow.step, uow.operation, uow.now
-    )
+    step_def, decision = _decide_without_host(uow)
     if decision is WithoutHost.FINISH:
         _finish_without_host(uow, step_def, why)
     elif decision is WithoutHost.DETACH_UNDO:
@@ -58,6 +54,17 @@ def handle_host_down(
     else:
         waits.wait_for_host(uow, why)
     return uow.flush()
+
+
+def _decide_without_host(
+    uow: UnitOfWork,
+) -> tuple[AnyComputeStep, WithoutHost]:
+    """Return the definition of the step, and what can be done."""
+    step_def = _step_def(uow)
+    assert isinstance(step_def, ComputeStep)
+    return step_def, recovery_rules.without_host(
+        step_def, uow.step, uow.operation, uow.now
+    )
 
 
 def _finish_without_host(
@@ -80,11 +87,7 @@ def handle_hypervisor_failure(
     uow = _open_unit_of_work(connection, step_id, publisher)
     if uow is None:
         return []
-    step_def = _step_def(uow)
-    assert isinstance(step_def, ComputeStep)
-    decision = recovery_rules.without_host(
-        step_def, uow.step, uow.operation, uow.now
-    )
+    step_def, decision = _decide_without_host(uow)
     if decision is WithoutHost.FINISH:
         _finish_without_host(uow, step_def, f'its hypervisor fails: {why}')
     return uow.flush()
