@@ -116,11 +116,15 @@ class Server(TcpWSGIServer):
         sys.exit('The listening socket of the HTTP server has failed')
 
     def count(self, channel: Channel) -> None:
-        """Count an idle connection, and only an idle one; by the loop."""
+        """Count an idle connection, and only an idle one; by the loop.
+
+        One that is about to close is not counted again.
+        """
+        is_counted = channel.is_idle and not channel.will_close
         with self._guard:
-            if channel.is_idle == (channel in self._bounds):
+            if is_counted == (channel in self._bounds):
                 return
-            if not channel.is_idle:
+            if not is_counted:
                 self._bounds.discard(channel)
                 return
             oldest = self._bounds.add(channel, str(channel.addr[0]))

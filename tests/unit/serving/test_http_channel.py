@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import queue
+import select
 import socket
 import tempfile
 import threading
@@ -298,6 +299,22 @@ class SlowClientsTest(ServerTestCase):
             self.connect(self.head(method='GET')[:-2])
         self.assert_serves_others()
         self.assertIn('the oldest idle connection', self.log.output)
+
+    def test_each_connection_above_the_bound_ends_one(self):
+        self.config('api', max_connections_per_address=5)
+        self.start()
+        clients = []
+        for _ in range(7):
+            clients.append(self.connect(b'GET'))
+            # Each is accepted in a turn of its own.
+            clock.sleep(0.1)
+        clock.sleep(0.3)
+        open_clients = [
+            number
+            for number, client in enumerate(clients)
+            if not select.select([client], [], [], 0)[0]
+        ]
+        self.assertEqual([2, 3, 4, 5, 6], open_clients)
 
     def test_bodies_of_a_public_endpoint(self):
         self.start()
