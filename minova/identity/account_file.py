@@ -126,7 +126,10 @@ def _finish_password_change(directory: str, accounts: Accounts) -> None:
         return
     for user in accounts.users.values():
         if user.name == ADMIN and passwords.verify(user.password, password):
-            _write_password(directory, _PASSWORD_FILE, password)
+            atomic_files.rename(
+                following, os.path.join(directory, _PASSWORD_FILE)
+            )
+            return
     atomic_files.remove(following)
 
 

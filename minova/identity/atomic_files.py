@@ -73,6 +73,12 @@ def read_json(path: str) -> Any:
         ) from error
 
 
+def rename(path: str, new_path: str) -> None:
+    """Rename a file durably; it needs no free space on the disk."""
+    os.replace(path, new_path)
+    _fsync_directory(os.path.dirname(os.path.abspath(new_path)))
+
+
 def remove(path: str) -> None:
     """Remove a file, if it exists, durably.
 
@@ -81,6 +87,20 @@ def remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
         _fsync_directory(os.path.dirname(os.path.abspath(path)))
+
+
+@contextlib.contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Raise Unavailable for ``what`` when a file cannot be read or written.
+
+    The disk is full, for example.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise exception.Unavailable(
+            what=what, reason=error.strerror or str(error)
+        ) from error
 
 
 def make_directory(path: str) -> None:

@@ -16,14 +16,19 @@ import os
 from typing import TypedDict
 from typing import TypeVar
 
+from oslo_log import log as logging
+
 from minova import clock
 from minova import conf
 from minova import exception
 from minova.identity import account_file
+from minova.identity import atomic_files
 from minova.identity import changes
 from minova.identity import passwords
 from minova.identity import records
 from minova.identity import tokens
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
@@ -123,7 +128,7 @@ class Identity:
         self, make: Callable[[records.Accounts], tuple[records.Accounts, T]]
     ) -> T:
         """Apply a change of ``changes``, durably; return its result."""
-        with self._lock:
+        with self._lock, atomic_files.store_errors('The account store'):
             accounts, result = make(self.accounts)
             if accounts is not self.accounts:
                 account_file.write_accounts(self._directory, accounts)
@@ -146,7 +151,7 @@ class Identity:
     ) -> records.User:
         """Change a user, with a new password; None removes the password."""
         new = None if password is None else passwords.hash_password(password)
-        with self._lock:
+        with self._lock, atomic_files.store_errors('The account store'):
             accounts, user = changes.update_user(
                 self.accounts, user_id, {**values, 'password': new}
             )
@@ -155,9 +160,22 @@ class Identity:
                 self._directory, accounts, password if is_admin else None
             )
             self.accounts = accounts
-            if is_admin and password and self._on_admin_password:
-                self._on_admin_password(password)
+            if is_admin and password:
+                self._announce_admin_password(password)
             return user
+
+    def _announce_admin_password(self, password: str) -> None:
+        """Call the watcher; what it cannot write is written at a start."""
+        if self._on_admin_password is None:
+            return
+        try:
+            self._on_admin_password(password)
+        except OSError as error:
+            LOG.error(
+                'The password of admin has changed, but a file with it could '
+                'not be written: %s. The next start writes it.',
+                error,
+            )
 
     def find_user(
         self,
@@ -283,7 +301,9 @@ class Identity:
 
     def revoke_token(self, token: str) -> None:
         """Revoke a token; Unauthorized if it is invalid."""
-        self._revoked.add(self._verify_claims(self.accounts, token))
+        claims = self._verify_claims(self.accounts, token)
+        with atomic_files.store_errors('The account store'):
+            self._revoked.add(claims)
 
     def _verify_claims(
         self, accounts: records.Accounts, token: str

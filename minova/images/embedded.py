@@ -271,12 +271,10 @@ def open_images() -> EmbeddedImages:
 @contextlib.contextmanager
 def _store_errors() -> Iterator[None]:
     """Raise ImageStorageFull for a full disk, Unavailable for a bad one."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in _FULL:
-            raise exception.ImageStorageFull(reason=reason) from error
-        raise exception.Unavailable(
-            what='The image store', reason=reason
-        ) from error
+    with atomic_files.store_errors('The image store'):
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise exception.ImageStorageFull(reason=error.strerror) from error

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Domains, projects, users and roles over HTTP."""
 
+import errno
 import json
+from unittest import mock
 
+from minova.identity import atomic_files
 from tests.unit.identity import test_routes
 
 PASSWORDS = 'a secret', 'another secret'
@@ -209,6 +212,60 @@ class UsersTest(AccountsTestCase):
         # Its own token ended, too.
         self.assert_error(401, change(*PASSWORDS))
         self.store.authenticate(self.user('ann'), PASSWORDS[1])
+
+
+class FullDiskTest(AccountsTestCase):
+    """Nothing changes, the reply is a 503, and then all works again."""
+
+    def setUp(self):
+        super().setUp()
+        self.admin = self.user('admin').id
+
+    def fill_disk(self):
+        full = OSError(errno.ENOSPC, 'No space left on device')
+        return mock.patch.object(atomic_files.os, 'fsync', side_effect=full)
+
+    def assert_full(self, answer):
+        message = self.assert_error(503, answer)
+        self.assertIn('No space left on device', message)
+
+    def test_account(self):
+        body = {'project': {'name': 'lab'}}
+        with self.fill_disk():
+            self.assert_full(self.send('POST', 'projects', body))
+        self.assertEqual(
+            [], self.send('GET', 'projects?name=lab').json['projects']
+        )
+        self.create('project', name='lab')
+
+    def test_password(self):
+        path = f'users/{self.admin}'
+        body = {'user': {'password': PASSWORDS[0]}}
+        with self.fill_disk():
+            self.assert_full(self.send('PATCH', path, body))
+        self.assertEqual(self.passwords['admin'], self.store.admin_password())
+        self.assertEqual(200, self.send('PATCH', path, body).status_code)
+        self.assertEqual(PASSWORDS[0], self.store.admin_password())
+
+    def test_revoked_token(self):
+        token = self.token()
+        revoke = {'headers': {'X-Subject-Token': token}}
+        path = test_routes.TOKENS
+        with self.fill_disk():
+            self.assert_full(self.request('DELETE', path, token, **revoke))
+        self.assertIsNotNone(self.store.find_token(token))
+        answer = self.request('DELETE', path, token, **revoke)
+        self.assertEqual(204, answer.status_code)
+
+    def test_watcher_cannot_write(self):
+        self.store.watch_admin_password(
+            mock.Mock(side_effect=OSError(errno.ENOSPC, 'full'))
+        )
+        body = {'user': {'password': PASSWORDS[1]}}
+        answer = self.send('PATCH', f'users/{self.admin}', body)
+        self.assertEqual(200, answer.status_code, answer.text)
+        self.assertEqual(PASSWORDS[1], self.store.admin_password())
+        self.assertIn('The next start writes it', self.log.output)
 
 
 class RolesTest(AccountsTestCase):

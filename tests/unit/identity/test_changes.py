@@ -79,7 +79,7 @@ class DurabilityTest(ChangesTestCase):
         with mock.patch.object(
             atomic_files, 'write_bytes', side_effect=OSError('full')
         ):
-            self.assertRaises(OSError, self.create_user)
+            self.assertRaises(exception.Unavailable, self.create_user)
         self.assertIs(before, self.store.accounts)
         self.assertEqual(before, self.reopened())
 
