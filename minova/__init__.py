@@ -36,8 +36,8 @@ end, and the health check), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``log_format.py`` (lines of logs), ``json_bodies.py`` (bodies of requests),
 ``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
-``service.py``, which ``watchdog.py`` watches; ``serving/`` has its listening
-sockets and the HTTP server.
+``service.py``, which ``watchdog.py`` watches and ``sd_notify.py`` reports to
+systemd; ``serving/`` has its listening sockets and the HTTP server.
 """
 
 from collections.abc import Sequence

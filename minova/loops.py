@@ -4,7 +4,9 @@
 Every thread that accepts connections, polls, relays or sweeps is a ``Loop``:
 an error is logged and the loop continues after a back-off. A thread can still
 end, for example by ``SystemExit``. The health check of a service finds it and
-ends the process, which its supervisor starts again.
+ends the process, which its supervisor starts again. A loop whose turns are
+short by design has a limit of a turn: while one lasts longer, the process is
+not reported as healthy, and the watchdog of systemd ends it.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,10 @@ LOG = logging.getLogger(__name__)
 BACK_OFF: Final = (0.1, 10.0)
 #: Seconds between two health checks.
 _CHECK_INTERVAL: Final = 5.0
+#: The age, in seconds, from which the last health check is overdue.
+MAX_CHECK_AGE: Final = 3 * _CHECK_INTERVAL
+#: Seconds for a turn of a loop that never waits for anything else than events.
+TURN_LIMIT: Final = 60.0
 
 _guard = clock.lock()
 #: The loops that were started; a loop without an owner leaves by itself.
@@ -43,11 +49,18 @@ class Loop:
         name: str,
         turn: Callable[[], object],
         wake: Callable[[], object] | None = None,
+        turn_limit: float | None = None,
     ) -> None:
-        """``wake`` ends the wait of a turn, for ``stop``."""
+        """``wake`` ends the wait of a turn, for ``stop``.
+
+        A loop with a ``turn_limit``, in seconds, is stuck when a turn lasts
+        longer.
+        """
         self.name = name
         self._turn = turn
         self._wake = wake
+        self._turn_limit = turn_limit
+        self._turn_began = 0.0
         self._stopped = clock.event()
         self._pause = BACK_OFF[0]
         self._thread: clock.Thread | None = None
@@ -56,6 +69,7 @@ class Loop:
         """Start the thread."""
         self._thread = None
         self._stopped.clear()
+        self._turn_began = clock.monotonic()
         self._thread = clock.spawn(self.name, self.run)
         with _guard:
             _started.add(self)
@@ -83,9 +97,20 @@ class Loop:
             and not thread.is_alive()
         )
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a turn lasts longer than its limit."""
+        return (
+            self._turn_limit is not None
+            and self._thread is not None
+            and not self._stopped.is_set()
+            and clock.monotonic() - self._turn_began > self._turn_limit
+        )
+
     def run(self) -> None:
         """Run in the calling thread, until another one calls ``stop``."""
         while not self._stopped.is_set():
+            self._turn_began = clock.monotonic()
             try:
                 self._turn()
             except Exception as error:
@@ -127,16 +152,32 @@ def find_dead() -> list[str]:
         return sorted(loop.name for loop in _started if loop.is_dead)
 
 
-def watch(on_fatal: Callable[[str], object]) -> Loop:
+def find_stuck() -> list[str]:
+    """Return the names of the loops whose turn lasts too long."""
+    with _guard:
+        return sorted(loop.name for loop in _started if loop.is_stuck)
+
+
+def watch(
+    on_fatal: Callable[[str], object],
+    on_healthy: Callable[[], object] | None = None,
+) -> Loop:
     """Start the health check of this process; return its loop.
 
     It calls ``on_fatal``, which ends the process, with the names of the loops
-    whose thread has ended.
+    whose thread has ended, and ``on_healthy`` when all loops live and none is
+    stuck.
     """
 
     def check() -> None:
-        if not check_loop.is_stopping and (dead := find_dead()):
+        if check_loop.is_stopping:
+            return
+        if dead := find_dead():
             on_fatal(f'Health check: ended threads: {", ".join(dead)}')
+        elif stuck := find_stuck():
+            LOG.critical('Health check: stuck threads: %s', ', '.join(stuck))
+        elif on_healthy is not None:
+            on_healthy()
         waiting.wait(_CHECK_INTERVAL)
 
     waiting = clock.event()

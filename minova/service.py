@@ -10,7 +10,9 @@ ends on SIGTERM after its work is done or left pending.
 A worker that cannot continue ends itself with 1 (``exit_worker``), also when
 one of its loops has ended (``loops``). The master kills a worker that does not
 respond, and each worker that does not stop within
-``graceful_shutdown_timeout``: ``watchdog.py``.
+``graceful_shutdown_timeout``: ``watchdog.py``. It tells systemd when the
+service is ready and healthy: ``sd_notify.py``. SIGHUP replaces the workers by
+new ones, which read the configuration again.
 
 Exit codes: 0 after SIGTERM, 1 after SIGINT or if a worker did not stop within
 ``graceful_shutdown_timeout``, 2 for an invalid configuration.
@@ -26,6 +28,7 @@ import os
 import signal
 import sys
 from typing import Protocol
+from typing import runtime_checkable
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -40,6 +43,7 @@ from minova import private_files
 from minova import version
 from minova.conf import CONF
 from minova.conf import libraries
+from minova.sd_notify import Notifier
 from minova.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
@@ -48,6 +52,8 @@ LOG = logging.getLogger(__name__)
 CONFIG_ERRORS = (exception.ConfigInvalid, cfg.Error)
 #: Seconds between two attempts to start.
 _RETRY_SECONDS = 2.0
+#: Seconds between two questions whether a service serves.
+_POLL_SECONDS = 0.1
 
 
 class Runnable(Protocol):
@@ -58,6 +64,15 @@ class Runnable(Protocol):
 
     def stop(self) -> None:
         """Finish or hand back the work in progress, then disconnect."""
+
+
+@runtime_checkable
+class Registering(Runnable, Protocol):
+    """A service that serves some time after its ``start``."""
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the service does its work."""
 
 
 class Worker(oslo_service.Service):
@@ -91,6 +106,9 @@ class Worker(oslo_service.Service):
     def start(self) -> None:
         """Build and start the service; retry while it raises Unavailable."""
         LOG.info('Service %s %s is starting', self._name, version.release())
+        self._health_check = loops.watch(
+            exit_worker, self._watchdog.mark_healthy
+        )
         while not self._stopping:
             try:
                 unavailable = self._start_once()
@@ -109,6 +127,7 @@ class Worker(oslo_service.Service):
                 if self._ready_message:
                     sys.stdout.write(f'{self._ready_message}\n')
                     sys.stdout.flush()  # stdout may be a pipe
+                self._wait_until_serving()
                 return
             LOG.warning(
                 'Service %s cannot start yet; retrying in %.0f s: %s',
@@ -116,6 +135,7 @@ class Worker(oslo_service.Service):
                 _RETRY_SECONDS,
                 unavailable,
             )
+            self._watchdog.mark_waiting(str(unavailable))
             clock.sleep(_RETRY_SECONDS)
 
     def _start_once(self) -> exception.Unavailable | None:
@@ -126,11 +146,20 @@ class Worker(oslo_service.Service):
         except exception.Unavailable as error:
             return error
         self._runnable = runnable
-        self._health_check = loops.watch(exit_worker)
         # The objects created so far live as long as the process.
         gc.collect()
         gc.freeze()
         return None
+
+    def _wait_until_serving(self) -> None:
+        """Report that the service serves as soon as it does."""
+        if isinstance(self._runnable, Registering):
+            self._watchdog.mark_waiting('not registered yet, see the log')
+            while not self._runnable.is_serving:
+                if self._stopping:
+                    return
+                clock.sleep(_POLL_SECONDS)
+        self._watchdog.mark_serving()
 
     def _stop_master(self, error: Exception) -> None:
         """End the master too: another worker would fail the same way."""
@@ -209,6 +238,8 @@ def run(
     ``on_terminate`` before it stops the workers.
     """
     watchdog = Watchdog(workers)
+    # Before oslo.service, which would say too early that it is ready.
+    notifier = Notifier(watchdog, workers)
     worker = Worker(name, build, ready_message, watchdog)
     with exit_on_config_error(name):
         # This reads the options of the libraries too.
@@ -218,6 +249,9 @@ def run(
     # Only cotyledon, which oslo.service uses, has hooks.
     manager = launcher._manager
     manager.register_hooks(
+        on_terminate=notifier.stop, on_reload=notifier.reload
+    )
+    manager.register_hooks(
         on_terminate=watchdog.limit_shutdown,
         on_new_worker=watchdog.start_counting,
         on_dead_worker=watchdog.forget,
@@ -225,10 +259,12 @@ def run(
     if on_terminate is not None:
         manager.register_hooks(on_terminate=on_terminate)
     watchdog.start()
+    notifier.start()
     code = _wait(launcher)
     if worker.has_config_error:
         return 2
-    return code if watchdog.has_stopped() else 1
+    # oslo.service ends with 2 for an error of its own.
+    return int(bool(code) or not watchdog.has_stopped())
 
 
 def _wait(launcher: oslo_service.ServiceLauncher) -> int:

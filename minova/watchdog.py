@@ -10,11 +10,14 @@ thread, and no handler of a signal, runs until the call returns.
   new one starts. A worker that is frozen, as by a debugger, is not killed.
 * The master kills the workers that did not end within
   ``graceful_shutdown_timeout``, and then ends itself.
+* Each worker reports whether it serves, and when its health check last found
+  all loops alive (``loops``), for ``sd_notify.py``.
 * A worker that has lost its master and loops in C code is ended by SIGPROF,
   whose default action needs no interpreter, after twice ``worker_timeout`` of
   CPU time.
 """
 
+from collections.abc import Container
 import multiprocessing
 import os
 import pathlib
@@ -23,6 +26,7 @@ import signal
 from oslo_log import log as logging
 
 from minova import clock
+from minova import loops
 from minova.conf import CONF
 from minova.loops import Loop
 
@@ -33,6 +37,8 @@ _COUNTS = 10
 #: Seconds for the end of workers whose own limit has passed, or that the
 #: master has killed.
 _GRACE = 2.0
+#: The size of the reason for which a worker does not serve yet, in bytes.
+_REASON_SIZE = 240
 #: The states of a process that is frozen, see proc(5).
 _FROZEN = ('T', 't')
 
@@ -44,6 +50,9 @@ class Watchdog:
         self._pids = multiprocessing.RawArray('q', workers)
         self._counters = multiprocessing.RawArray('q', workers)
         self._stopped = multiprocessing.RawArray('b', workers)
+        self._serving = multiprocessing.RawArray('b', workers)
+        self._healthy_at = multiprocessing.RawArray('d', workers)
+        self._reason = multiprocessing.RawArray('c', _REASON_SIZE)
         # What the master has seen, and the intervals since: those in which it
         # runs itself, so not those in which it or the machine sleeps.
         self._seen = [(0, 0)] * workers
@@ -57,6 +66,7 @@ class Watchdog:
         """Count from now on as this worker; a hook of cotyledon."""
         self._worker = worker
         self._stopped[worker] = False
+        self._serving[worker] = False
         self._pids[worker] = os.getpid()
         if CONF.worker_timeout:
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -71,6 +81,20 @@ class Watchdog:
         """Record that this worker has stopped its service."""
         self._stopped[self._worker] = True
 
+    def mark_waiting(self, reason: str) -> None:
+        """Record why this worker cannot serve yet."""
+        text = reason.encode()[: _REASON_SIZE - 1]
+        self._reason.value = text.replace(b'\0', b' ')
+
+    def mark_serving(self) -> None:
+        """Record that this worker serves."""
+        self._reason.value = b''
+        self._serving[self._worker] = True
+
+    def mark_healthy(self) -> None:
+        """Record that the loops of this worker live."""
+        self._healthy_at[self._worker] = clock.monotonic()
+
     # -- in the master -------------------------------------------------------
 
     def start(self) -> None:
@@ -83,6 +107,31 @@ class Watchdog:
     ) -> None:
         """Forget a worker that has ended; a hook of cotyledon."""
         self._pids[worker] = 0
+        self._serving[worker] = False
+
+    def pids(self) -> frozenset[int]:
+        """Return the process ids of the workers."""
+        return frozenset(self._pids) - {0}
+
+    def count_serving(self, outdated: Container[int]) -> int:
+        """Return the number of workers that serve, without ``outdated``."""
+        return sum(
+            serving and pid not in outdated
+            for pid, serving in zip(self._pids, self._serving, strict=True)
+        )
+
+    def reason(self) -> str:
+        """Return why a worker does not serve yet; '' if none has said."""
+        return bytes(self._reason.value).decode(errors='replace')
+
+    def unhealthy(self) -> list[int]:
+        """Return the workers, 0 for one that ended, without a new report."""
+        oldest = clock.monotonic() - loops.MAX_CHECK_AGE
+        return [
+            pid
+            for pid, at in zip(self._pids, self._healthy_at, strict=True)
+            if at < oldest
+        ]
 
     def limit_shutdown(self) -> None:
         """Kill the workers that run after ``graceful_shutdown_timeout``.

@@ -41,6 +41,11 @@ class Compute:
             self._compute.start()
             cleanup.pop_all()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether a conductor has registered the host."""
+        return self._compute.is_registered
+
     def stop(self) -> None:
         """Finish short steps; the others stay pending."""
         self._bus.abort_calls_soon()

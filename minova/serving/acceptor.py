@@ -22,6 +22,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova.loops import Loop
+from minova.loops import TURN_LIMIT
 from minova.serving.connection_bounds import ConnectionBounds
 from minova.serving.connection_bounds import limit_to_open_files
 from minova.serving.connection_bounds import NOT_LISTENING
@@ -148,7 +149,7 @@ class Acceptor:
         self._served: dict[socket.socket, _Connection] = {}
         self._warnings = RareWarnings(LOG)
         self._checked_at = float('-inf')
-        self._loop = Loop(name, self._turn, self._wake)
+        self._loop = Loop(name, self._turn, self._wake, TURN_LIMIT)
 
     def start(self) -> None:
         """Start to accept connections."""

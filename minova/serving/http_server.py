@@ -17,6 +17,7 @@ from waitress.channel import HTTPChannel
 from minova import clock
 from minova import exception
 from minova.loops import Loop
+from minova.loops import TURN_LIMIT
 from minova.serving import http_listener
 
 #: Seconds for requests in progress when the service stops.
@@ -111,7 +112,10 @@ class HttpServer:
             application, sock, self._channels, threads, body_limit
         )
         self._loop = Loop(
-            'http', lambda: self._poll(1.0), self._server.pull_trigger
+            'http',
+            lambda: self._poll(1.0),
+            self._server.pull_trigger,
+            TURN_LIMIT,
         )
 
     def start(self) -> None:

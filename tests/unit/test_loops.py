@@ -112,6 +112,31 @@ class HealthCheckTest(base.TestCase):
             self.fatal.get(timeout=10),
         )
 
+    def test_stuck_thread(self):
+        ending = threading.Event()
+        for limit in (None, 0.05):
+            loop = loops.Loop(f'limit {limit}', ending.wait, ending.set, limit)
+            self.addCleanup(loop.stop)
+            loop.start()
+        healthy = queue.Queue()
+        check = loops.watch(self.fatal.put, lambda: healthy.put(None))
+        self.addCleanup(check.stop)
+        healthy.get(timeout=10)
+        self.wait_for('Health check: stuck threads: limit 0.05\n')
+        while not healthy.empty():
+            healthy.get()
+        clock.sleep(0.1)
+        self.assertTrue(healthy.empty())
+        ending.set()
+        healthy.get(timeout=10)
+        self.assertTrue(self.fatal.empty())
+
+    def wait_for(self, text):
+        until = clock.monotonic() + 10
+        while text not in self.log.output:
+            self.assertLess(clock.monotonic(), until)
+            clock.sleep(0.01)
+
     def test_stopped_loop_is_not_dead(self):
         loop = loops.Loop('probe', lambda: clock.sleep(0.001))
         loop.start()

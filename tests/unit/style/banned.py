@@ -287,4 +287,5 @@ ALLOWED = {
     ('etc/minova/minova.conf.sample', 'wish'): 'the help of oslo.log',
     ('minova/rig/hosts.py', 'nobody'): 'an account',
     ('tests/fixtures/namespaced_host.py', 'nobody'): 'an account',
+    ('tests/fixtures/separated_host.py', 'nobody'): 'an account',
 }

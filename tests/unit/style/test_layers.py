@@ -103,7 +103,8 @@ MAY_USE = {
     # Hosts for tests and trials; the product only says which QEMU is usable.
     'rig': {'virt.qemu_version'},
     'rpc': {'objects'},
-    'service': {'watchdog'},
+    'sd_notify': {'watchdog'},
+    'service': {'sd_notify', 'watchdog'},
     'serving': set(),
     # The simulation may use every package; no package uses the simulation.
     'simulation': {

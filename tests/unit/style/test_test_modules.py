@@ -23,6 +23,7 @@ _OTHER = {
     'tools/test_install.py': 'tools/install.sh',
     'test_pre_commit.py': '.pre-commit-config.yaml',
     'test_samples.py': 'etc/',
+    'test_systemd_units.py': 'etc/systemd/',
 }
 #: Where the modules are that a package of tests is about, if not in minova.
 _ROOTS = {
