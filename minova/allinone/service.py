@@ -18,6 +18,7 @@ from minova.allinone import settings
 from minova.allinone.hosts import Hosts
 from minova.api import app
 from minova.api import backend
+from minova.api.http import errors
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
@@ -107,6 +108,7 @@ class AllInOne:
             self._api_socket,
             CONF.api.threads,
             CONF.api.max_request_body_size,
+            errors.error_body,
         )
         write_client_files = functools.partial(
             client_files.write_client_files, self._directory, self._base_url

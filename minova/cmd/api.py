@@ -8,6 +8,7 @@ import sys
 from minova import service
 from minova.api import app
 from minova.api import backend
+from minova.api.http import errors
 from minova.conf import CONF
 from minova.db import schema
 from minova.db.connections import engine
@@ -35,6 +36,7 @@ class Api:
             self._sock,
             CONF.api.threads,
             CONF.api.max_request_body_size,
+            errors.error_body,
         )
         self._http.start()
 

@@ -12,6 +12,7 @@ image.
 from collections.abc import Callable
 import contextlib
 import io
+import json
 import socket
 from typing import Any
 from typing import Final
@@ -19,6 +20,7 @@ from typing import Final
 from oslo_log import log as logging
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest
 from waitress.utilities import Error
@@ -39,12 +41,19 @@ _LINGER_SECONDS: Final = 2.0
 #: The maximum size of the line before a chunk, and of a trailer.
 _MAX_CHUNK_LINE: Final = 4096
 
+#: The maximum of characters in the text of an error.
+_MAX_ERROR: Final = 255
+
 #: Where the body of a request is.
 _HEAD: Final = 'head'
 _ASKING: Final = 'asking'
 _BUFFERED: Final = 'buffered'
 _WAITING: Final = 'waiting'
 _DISPATCHED: Final = 'dispatched'
+
+
+#: Makes the document of an error from a status and a text.
+ErrorBody = Callable[[int, str], dict[str, object]]
 
 
 class _RequestTimeout(Error):
@@ -110,6 +119,22 @@ class _Task(WSGITask):
         return head
 
 
+class _ErrorTask(ErrorTask):
+    """A request that is no valid HTTP, or came too late."""
+
+    def execute(self) -> None:
+        """Reply with an error in the form of the application."""
+        error = self.request.error
+        text = f'{error.reason}: {error.body}'[:_MAX_ERROR]
+        document = self.channel.server.error_body(error.code, text)
+        body = json.dumps(document).encode()
+        self.status = f'{error.code} {error.reason}'
+        self.response_headers.append(('Content-Type', 'application/json'))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
 class _Question:
     """The question to the application whether a body may be read."""
 
@@ -145,6 +170,7 @@ class Channel(HTTPChannel):
 
     parser_class = RequestParser
     task_class = _Task
+    error_task_class = _ErrorTask
     #: The request that has not arrived completely.
     request: RequestParser | None
     #: Whether the connection stays for a while after the response.
@@ -292,10 +318,30 @@ class Channel(HTTPChannel):
         _, has_failed = self._flush_exception(self._flush_some)
         if has_failed:
             self.handle_close()
-        elif not self.total_outbufs_len:
+        elif self.connected and not self.total_outbufs_len:
             self._lingers_since = clock.monotonic()
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """Send what is pending; one thread at a time.
+
+        waitress' loop does not lock while no request runs, but a thread that
+        lets a client send its body may be sending then.
+        """
+        with self.outbuf_lock:
+            sent: bool = super()._flush_some(do_close=do_close)
+        return sent
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send data; return how much, 0 if another thread has closed."""
+        try:
+            sent: int = super().send(data, do_close=do_close)
+        except AttributeError:
+            if self.socket is not None:
+                raise
+            return 0
+        return sent
 
     def handle_read(self) -> None:
         """Read; discard what arrives after the last response."""

@@ -25,6 +25,7 @@ from minova.serving.connection_bounds import limit_to_open_files
 from minova.serving.connection_bounds import NOT_LISTENING
 from minova.serving.connection_bounds import RareWarnings
 from minova.serving.http_channel import Channel
+from minova.serving.http_channel import ErrorBody
 
 LOG = logging.getLogger(__name__)
 
@@ -46,9 +47,11 @@ class Server(TcpWSGIServer):
         channels: dict[int, Any],
         threads: int,
         body_limit: int,
+        error_body: ErrorBody,
     ) -> None:
         """Stream a body over ``body_limit`` bytes to the application."""
         self.body_limit = body_limit
+        self.error_body = error_body
         self._guard = clock.lock()
         self._warnings = RareWarnings(LOG)
         self._free_streams = max(1, threads // 2)

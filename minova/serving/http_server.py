@@ -19,6 +19,7 @@ from minova import exception
 from minova.loops import Loop
 from minova.loops import TURN_LIMIT
 from minova.serving import http_listener
+from minova.serving.http_channel import ErrorBody
 
 #: Seconds for requests in progress when the service stops.
 _DRAIN_SECONDS = 20.0
@@ -101,15 +102,22 @@ class HttpServer:
         sock: socket.socket,
         threads: int,
         body_limit: int,
+        error_body: ErrorBody,
     ) -> None:
         """Keep a body up to ``body_limit`` bytes in memory, stream others.
 
         The application refuses a body that it does not want; see
-        ``http_channel``.
+        ``http_channel``. ``error_body`` makes the document of an error that
+        the application does not see: the request is no valid HTTP.
         """
         self._channels: dict[int, wasyncore.dispatcher] = {}
         self._server = http_listener.Server(
-            application, sock, self._channels, threads, body_limit
+            application,
+            sock,
+            self._channels,
+            threads,
+            body_limit,
+            error_body,
         )
         self._loop = Loop(
             'http',

@@ -6,6 +6,7 @@ import socket
 import threading
 
 from minova import clock
+from minova.api.http import errors
 from minova.serving import http_server
 from tests import base
 from tests.fixtures.servers import ports
@@ -26,7 +27,9 @@ class StopTest(base.TestCase):
         super().setUp()
         self.bound = http_server.listen('127.0.0.1', 0)
         self.address = self.bound.getsockname()
-        self.server = http_server.HttpServer(answer, self.bound, 2, 1000)
+        self.server = http_server.HttpServer(
+            answer, self.bound, 2, 1000, errors.error_body
+        )
         self.addCleanup(self.server.stop)
 
     def connect(self):
@@ -126,7 +129,9 @@ class RestartTest(base.TestCase):
         ]
         for _ in range(self.rounds):
             bound = http_server.listen(*address)
-            server = http_server.HttpServer(answer, bound, 2, 1000)
+            server = http_server.HttpServer(
+                answer, bound, 2, 1000, errors.error_body
+            )
             server.start()
             clock.sleep(0.02)
             http_server.refuse_connections(bound.dup())

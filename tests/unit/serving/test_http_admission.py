@@ -9,6 +9,7 @@ import falcon.testing
 
 from minova import clock
 from minova.api import app
+from minova.api.http import errors
 from minova.conf import CONF
 from minova.identity.embedded import Identity
 from minova.images import embedded
@@ -78,7 +79,11 @@ class ServedTest(AdmissionTestCase):
         bound = http_server.listen('127.0.0.1', 0)
         self.address = bound.getsockname()
         server = http_server.HttpServer(
-            self.app, bound, 2, CONF.api.max_request_body_size
+            self.app,
+            bound,
+            2,
+            CONF.api.max_request_body_size,
+            errors.error_body,
         )
         self.addCleanup(server.stop)
         server.start()

@@ -3,14 +3,20 @@
 
 import contextlib
 import errno
+import json
+import logging
 import queue
 import select
 import socket
+import struct
 import tempfile
 import threading
 
+import fixtures
+
 from minova import clock
 from minova import loops
+from minova.api.http import errors
 from minova.serving import http_admission
 from minova.serving import http_channel
 from minova.serving import http_server
@@ -87,7 +93,7 @@ class ServerTestCase(base.TestCase):
     def start(self):
         self.bound = http_server.listen('127.0.0.1', 0)
         self.server = http_server.HttpServer(
-            self.app, self.bound, self.threads, LIMIT
+            self.app, self.bound, self.threads, LIMIT, errors.error_body
         )
         self.address = self.bound.getsockname()
         self.addCleanup(self.server.stop)
@@ -362,6 +368,58 @@ class SlowClientsTest(ServerTestCase):
         status, text = self.response(client)
         self.assertEqual(408, status)
         self.assertIn(b'[api] body_timeout', text)
+
+    def test_error_of_the_server_is_json(self):
+        """The application does not see a request that is no valid HTTP."""
+        self.start()
+        for sent, status, name, text in (
+            (b'get / HTTP/1.1\r\n\r\n', 400, 'badRequest', 'Malformed HTTP'),
+            (
+                b'GET / HTTP/1.1\r\nA: ' + b'a' * 300000,
+                431,
+                'computeFault',
+                'max_header',
+            ),
+            (
+                self.head(Transfer_Encoding='chunked') + b'-1\r\n',
+                400,
+                'badRequest',
+                'chunk',
+            ),
+        ):
+            found, body = self.response(self.connect(sent))
+            self.assertEqual(status, found)
+            fault = json.loads(body)[name]
+            self.assertEqual(status, fault['code'])
+            self.assertIn(text, fault['message'])
+            self.assertLessEqual(len(fault['message']), 255)
+
+    def test_one_thread_at_a_time_sends(self):
+        """Two threads would send the same bytes, or skip others."""
+        self.start()
+        held = []
+        send = http_channel.Channel.send
+
+        def observed(channel, data, do_close=True):
+            held.append(channel.outbuf_lock._is_owned())
+            return send(channel, data, do_close=do_close)
+
+        self.patch(http_channel.Channel, 'send', observed)
+        client = self.connect(self.head('/large', method='GET'))
+        self.assertEqual(200, self.response(client)[0])
+        self.assertEqual({True}, set(held))
+
+    def test_client_that_disconnects_before_the_reply(self):
+        """The end of the connection is no error of the server."""
+        log = self.useFixture(fixtures.FakeLogger(level=logging.ERROR))
+        self.start()
+        for _ in range(50):
+            client = self.connect(self.head(token='', Content_Length=4))
+            reset = struct.pack('ii', 1, 0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            client.close()
+        self.assert_serves_others()
+        self.assertEqual('', log.output)
 
     def test_client_that_reads_nothing(self):
         """The thread of a long response ends."""
