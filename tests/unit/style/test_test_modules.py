@@ -29,6 +29,7 @@ _OTHER = {
 _ROOTS = {
     'doc': ROOT.parent / 'doc',
     'fixtures': _TESTS,
+    'fuzz': _TESTS,
     'tools': ROOT.parent,
 }
 
