@@ -19,7 +19,7 @@ Each kind of fact has one home: ``states.py`` the life of an instance,
 ``migration_states.py`` the life of a migration, ``notifications/`` the
 notifications and the outbox, ``objects/`` the records that travel or are
 stored as documents, ``extra_specs/`` what flavors and images may require of a
-guest, ``policy.py`` who may call the API, ``exception/`` the errors and
+guest, ``policy/`` who may call the API, ``exception/`` the errors and
 ``conf/`` the options.
 
 Beside that path, ``identity/``, ``images/`` and ``network/`` are the services

@@ -60,9 +60,7 @@ class Password:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """Change the own password; all tokens of the user end."""
-        caller = http_io.get_caller(req)
-        if caller.user_id != row_id:
-            raise exception.Forbidden(action='identity:change_password')
+        http_io.require(req, 'identity:change_password', user_id=row_id)
         old, new = schemas.read_new_password(http_io.read_json(req))
         self._store.authenticate(self._store.find_user(row_id), old)
         self._store.set_password(row_id, new, {})
@@ -255,26 +253,10 @@ def _deleter(
     )
 
 
-def _any_caller(_caller: http_io.Caller, _row: Document) -> bool:
-    return True
-
-
-_DOMAINS: Final = ResourceType(
-    'domains', 'domain', _domains, is_visible=_any_caller
-)
+_DOMAINS: Final = ResourceType('domains', 'domain', _domains)
 _GROUPS: Final = ResourceType('groups', 'group', lambda *_: ())
-_PROJECTS: Final = ResourceType(
-    'projects',
-    'project',
-    _projects,
-    is_visible=lambda caller, row: row['id'] == caller.project_id,
-)
-_USERS: Final = ResourceType(
-    'users',
-    'user',
-    _users,
-    is_visible=lambda caller, row: row['id'] == caller.user_id,
-)
+_PROJECTS: Final = ResourceType('projects', 'project', _projects, 'project_id')
+_USERS: Final = ResourceType('users', 'user', _users, 'user_id')
 _ROLES: Final = ResourceType('roles', 'role', _roles)
 _PROJECT_EDITOR: Final = Editor(
     _create_project, _update_project, _deleter(changes.delete_project)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import falcon
 
-from minova import exception
 from minova.identity import account_routes
 from minova.identity import changes
 from minova.identity import embedded
@@ -36,9 +35,8 @@ class OwnProjects:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the enabled projects."""
-        found = self._store.accounts.projects_of(
-            http_io.get_caller(req).user_id
-        )
+        caller = http_io.require(req, 'identity:get_auth_projects')
+        found = self._store.accounts.projects_of(caller.user_id)
         rows = (
             account_routes.project_document(one)
             for one in found
@@ -57,9 +55,7 @@ class UserProjects:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """List the projects, for the user or an administrator."""
-        caller = http_io.get_caller(req)
-        if not caller.is_admin and caller.user_id != row_id:
-            raise exception.Forbidden(action='identity:list_user_projects')
+        http_io.require(req, 'identity:list_user_projects', user_id=row_id)
         accounts = self._store.accounts
         changes.find(accounts.users, 'user', row_id)
         rows = map(
@@ -82,7 +78,7 @@ class UserRoles:
         user_id: str,
     ) -> None:
         """List the roles, for an administrator."""
-        resource_types.require_admin(req, 'list_grants')
+        http_io.require(req, 'identity:list_grants')
         accounts = self._store.accounts
         changes.find(accounts.projects, 'project', row_id)
         changes.find(accounts.users, 'user', user_id)
@@ -108,7 +104,7 @@ class UserRole:
         role_id: str,
     ) -> None:
         """Assign the role."""
-        resource_types.require_admin(req, 'create_grant')
+        http_io.require(req, 'identity:create_grant')
         self._store.change(
             lambda accounts: changes.grant(accounts, user_id, row_id, role_id)
         )
@@ -123,7 +119,7 @@ class UserRole:
         role_id: str,
     ) -> None:
         """Remove the assignment."""
-        resource_types.require_admin(req, 'revoke_grant')
+        http_io.require(req, 'identity:revoke_grant')
         self._store.change(
             lambda accounts: changes.revoke(accounts, user_id, row_id, role_id)
         )
@@ -138,7 +134,7 @@ class UserRole:
         role_id: str,
     ) -> None:
         """Check the assignment: 204, or 404."""
-        resource_types.require_admin(req, 'check_grant')
+        http_io.require(req, 'identity:check_grant')
         accounts = self._store.accounts
         wanted = changes.find_assignment(accounts, user_id, row_id, role_id)
         changes.require_assigned(accounts, wanted)
@@ -159,7 +155,7 @@ class RoleAssignments:
         ``include_names`` adds names; ``effective`` adds implied roles. There
         are no assignments of groups, and none on domains or the system.
         """
-        resource_types.require_admin(req, 'list_role_assignments')
+        http_io.require(req, 'identity:list_role_assignments')
         params = req.params
         wanted = {
             'user_id': params.get('user.id'),

@@ -33,7 +33,8 @@ class Catalog:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the catalog to a caller with a project scope."""
-        if http_io.get_caller(req).project_id is None:
+        caller = http_io.require(req, 'identity:get_auth_catalog')
+        if caller.project_id is None:
             raise exception.Forbidden(
                 'The catalog needs a token with a project scope; this one is '
                 'unscoped.'
@@ -76,10 +77,4 @@ def _regions(_store: embedded.Identity, _base_url: str) -> Iterable[Document]:
 
 _SERVICES: Final = ResourceType('services', 'service', _services)
 _ENDPOINTS: Final = ResourceType('endpoints', 'endpoint', _endpoints)
-_REGIONS: Final = ResourceType(
-    'regions',
-    'region',
-    _regions,
-    is_visible=lambda caller, row: True,
-    is_listable=True,
-)
+_REGIONS: Final = ResourceType('regions', 'region', _regions)

@@ -48,7 +48,7 @@ class Credentials:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """List them."""
-        _require_owner(req, row_id, 'list', admin=True)
+        http_io.require(req, f'identity:list_{_PLURAL}', user_id=row_id)
         accounts = self._store.accounts
         changes.find(accounts.users, 'user', row_id)
         rows = (
@@ -63,7 +63,7 @@ class Credentials:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """Create one for the project of the token; show its secret once."""
-        _require_owner(req, row_id, 'create')
+        http_io.require(req, f'identity:create_{_SINGULAR}', user_id=row_id)
         token = _require_unrestricted(self._store, req)
         values = schemas.read_new(_SINGULAR, http_io.read_json(req))
         secret = values.pop('secret', None) or secrets.token_urlsafe(32)
@@ -94,7 +94,7 @@ class Credential:
         credential_id: str,
     ) -> None:
         """Show it."""
-        _require_owner(req, row_id, 'get', admin=True)
+        http_io.require(req, f'identity:get_{_SINGULAR}', user_id=row_id)
         accounts = self._store.accounts
         found = changes.find_credential(accounts, row_id, credential_id)
         _send(req, resp, row_id, _document(accounts, found))
@@ -107,7 +107,7 @@ class Credential:
         credential_id: str,
     ) -> None:
         """Delete it."""
-        _require_owner(req, row_id, 'delete', admin=True)
+        http_io.require(req, f'identity:delete_{_SINGULAR}', user_id=row_id)
         _require_unrestricted(self._store, req)
         self._store.change(
             functools.partial(
@@ -117,14 +117,6 @@ class Credential:
             )
         )
         resp.status = falcon.HTTP_204
-
-
-def _require_owner(
-    req: falcon.Request, user_id: str, verb: str, admin: bool = False
-) -> None:
-    caller = http_io.get_caller(req)
-    if caller.user_id != user_id and not (admin and caller.is_admin):
-        raise exception.Forbidden(action=f'identity:{verb}_{_SINGULAR}')
 
 
 def _require_unrestricted(

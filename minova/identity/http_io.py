@@ -48,6 +48,23 @@ def get_caller(req: falcon.Request) -> Caller:
     return cast(Caller, found)
 
 
+def require(req: falcon.Request, rule: str, **target: str) -> Caller:
+    """Return the caller if policy allows the rule, or raise Forbidden.
+
+    ``target`` has project_id, user_id and visibility of what the rule is
+    about; by default the caller's own. Unauthorized without a caller.
+    """
+    caller = get_caller(req)
+    req.context.authorize(rule, **target)
+    return caller
+
+
+def is_allowed(req: falcon.Request, rule: str, **target: str) -> bool:
+    """Return whether policy allows the rule, with a target as above."""
+    get_caller(req)
+    return bool(req.context.is_allowed(rule, **target))
+
+
 def get_base_url(req: falcon.Request) -> str:
     """Return the base URL of the application, without a trailing slash."""
     return (conf.CONF.api.compute_link_prefix or req.prefix).rstrip('/')

@@ -16,7 +16,7 @@ from minova import clock
 from minova.identity.passwords import Hash
 
 #: The roles that the policies of services name; they are immutable.
-ROLES: Final = ('admin', 'manager', 'member', 'reader')
+ROLES: Final = ('admin', 'manager', 'member', 'reader', 'service')
 #: The implied roles of a role, as in Keystone.
 IMPLIED_ROLES: Final = {
     'admin': ('manager', 'member', 'reader'),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Collections and members of the embedded Identity v3, for any type of row.
 
-A member sees itself, its projects and the catalog; an administrator sees
-everything and changes accounts.
+Policy decides who sees and changes them. A user sees itself, its projects and
+the catalog; an administrator sees everything and changes accounts.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,6 @@ from minova.identity import schemas
 from minova.identity.http_io import Document
 
 
-def _is_never_visible(caller: http_io.Caller, row: Document) -> bool:
-    return False
-
-
 @dataclasses.dataclass(frozen=True)
 class ResourceType:
     """A listed type of resource."""
@@ -32,11 +28,8 @@ class ResourceType:
     rows: Callable[[embedded.Identity, str], Iterable[Document]]
     """Return the rows, from the store and the base URL."""
 
-    is_visible: Callable[[http_io.Caller, Document], bool] = _is_never_visible
-    """Return whether a caller who is no administrator sees a row."""
-
-    is_listable: bool = False
-    """Whether a caller who is no administrator may list the visible rows."""
+    target: str | None = None
+    """The attribute of a policy's target that is the id of a row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +71,8 @@ class Collection:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the rows; a parameter with the name of a field is a filter."""
-        caller = http_io.get_caller(req)
         resource_type = self._resource_type
-        if not (caller.is_admin or resource_type.is_listable):
-            raise exception.Forbidden(
-                action=f'identity:list_{resource_type.plural}'
-            )
+        http_io.require(req, f'identity:list_{resource_type.plural}')
         send_list(
             req,
             resp,
@@ -105,20 +94,17 @@ class Member:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """Show the row."""
-        caller = http_io.get_caller(req)
         resource_type = self._resource_type
+        target = {resource_type.target: row_id} if resource_type.target else {}
+        # Before the search, so that the status does not tell which ids exist.
+        http_io.require(
+            req, f'identity:get_{resource_type.singular}', **target
+        )
         base_url = http_io.get_base_url(req)
         found = {
             row['id']: row for row in resource_type.rows(self._store, base_url)
         }
         row = found.get(row_id)
-        if not (
-            caller.is_admin or (row and resource_type.is_visible(caller, row))
-        ):
-            # Same status for an unknown row, so that members cannot probe ids.
-            raise exception.Forbidden(
-                action=f'identity:get_{resource_type.singular}'
-            )
         if row is None:
             raise exception.NotFound(
                 f'Could not find {resource_type.singular}: {row_id[:64]}.'
@@ -141,7 +127,7 @@ class EditableCollection(Collection):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create a row."""
         resource_type = self._resource_type
-        require_admin(req, f'create_{resource_type.singular}')
+        http_io.require(req, f'identity:create_{resource_type.singular}')
         values = schemas.read_new(
             resource_type.singular, http_io.read_json(req)
         )
@@ -167,7 +153,7 @@ class EditableMember(Member):
     ) -> None:
         """Change the row."""
         resource_type = self._resource_type
-        require_admin(req, f'update_{resource_type.singular}')
+        http_io.require(req, f'identity:update_{resource_type.singular}')
         values = schemas.read_changed(
             resource_type.singular, row_id, http_io.read_json(req)
         )
@@ -178,17 +164,10 @@ class EditableMember(Member):
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """Delete the row."""
-        require_admin(req, f'delete_{self._resource_type.singular}')
+        singular = self._resource_type.singular
+        http_io.require(req, f'identity:delete_{singular}')
         self._editor.delete(self._store, row_id)
         resp.status = falcon.HTTP_204
-
-
-def require_admin(req: falcon.Request, action: str) -> http_io.Caller:
-    """Return the caller if it is an administrator, or raise Forbidden."""
-    caller = http_io.get_caller(req)
-    if not caller.is_admin:
-        raise exception.Forbidden(action=f'identity:{action}')
-    return caller
 
 
 def send_list(

@@ -88,29 +88,28 @@ class Tokens:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the token in X-Subject-Token."""
-        self._show(req, resp, self._subject(req))
+        self._show(req, resp, self._subject(req, 'validate_token'))
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Check the token in X-Subject-Token."""
-        self._subject(req)
+        self._subject(req, 'check_token')
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Revoke the token in X-Subject-Token."""
-        self._store.revoke_token(self._subject(req))
+        self._store.revoke_token(self._subject(req, 'revoke_token'))
         resp.status = falcon.HTTP_204
 
-    def _subject(self, req: falcon.Request) -> str:
+    def _subject(self, req: falcon.Request, action: str) -> str:
         """Return the subject token, if it is valid.
 
         NotFound otherwise: 401 would refer to the caller's own token.
         """
-        caller = http_io.get_caller(req)
+        http_io.get_caller(req)
         text = req.get_header('X-Subject-Token') or ''
         subject = self._store.find_token(text)
         if subject is None:
             raise exception.NotFound('The token could not be found.')
-        if not caller.is_admin and caller.user_id != subject.user_id:
-            raise exception.Forbidden(action='identity:validate_token')
+        http_io.require(req, f'identity:{action}', user_id=subject.user_id)
         return text
 
     def _show(

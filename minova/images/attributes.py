@@ -5,6 +5,7 @@
 it.
 """
 
+from collections.abc import Callable
 import copy
 import dataclasses
 import re
@@ -117,24 +118,32 @@ _PATCH = jsonschema.Draft202012Validator(
 )
 
 
-def parse_new(content: Any, context: images.CallerContext) -> images.Image:
+def parse_new(
+    content: Any,
+    context: images.CallerContext,
+    require_visibility: Callable[[str], None],
+) -> images.Image:
     """Return the queued image for the body of a POST.
 
-    Raises InvalidInput for an invalid body, Forbidden for attributes that the
-    caller may not set.
+    ``require_visibility`` raises Forbidden for a visibility that the caller
+    may not set. Raises InvalidInput for an invalid body, Forbidden for other
+    attributes that the caller may not set.
     """
     http_io.validate(_DOCUMENT, content)
     for name in content:
         _check_writable(name)
     document = {**_DEFAULTS, 'owner': context.project_id, **content}
     document.setdefault('id', clock.uuid4())
-    return _build_image(
-        document, 'queued', context, context.project_id, 'private'
-    )
+    if document['visibility'] != 'private':
+        require_visibility(document['visibility'])
+    return _build_image(document, 'queued', context, context.project_id)
 
 
 def apply_patch(
-    image: images.Image, operations: Any, context: images.CallerContext
+    image: images.Image,
+    operations: Any,
+    context: images.CallerContext,
+    require_visibility: Callable[[str], None],
 ) -> images.Image:
     """Return an image after a JSON patch (RFC 6902) of its document.
 
@@ -157,9 +166,9 @@ def apply_patch(
                 f"Attribute '{name}' cannot be changed once the image has "
                 'data.'
             )
-    changed = _build_image(
-        document, image.status, context, image.owner, image.visibility
-    )
+    if document['visibility'] != image.visibility:
+        require_visibility(document['visibility'])
+    changed = _build_image(document, image.status, context, image.owner)
     return dataclasses.replace(
         changed,
         size=image.size,
@@ -176,19 +185,12 @@ def _build_image(
     status: str,
     context: images.CallerContext,
     owner: str | None,
-    visibility: str,
 ) -> images.Image:
     """Return the image of a valid document, if the caller may write it."""
-    if not context.is_admin:
-        if document['owner'] != owner:
-            raise exception.Forbidden(
-                'Only an administrator may set the owner to another project.'
-            )
-        wanted = document['visibility']
-        if wanted == 'public' and wanted != visibility:
-            raise exception.Forbidden(
-                'Only an administrator may set an image public.'
-            )
+    if document['owner'] != owner and not context.is_admin:
+        raise exception.Forbidden(
+            'Only an administrator may set the owner to another project.'
+        )
     own = [name for name in document if name not in documents.RESERVED]
     if len(own) > MAX_PROPERTIES:
         raise exception.InvalidInput(

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded Image v2 over HTTP, under ``/image``.
 
-Users see public images and those of their project; only the owner or an
-administrator changes one. There are no members, no import, no staging and no
-stores. Handlers catch nothing: the application renders errors with
-``error_body``.
+Users see public images and those of their project; policy decides who changes
+one: by default members of its owner and administrators. There are no members
+of images, no import, no staging and no stores. Handlers catch nothing: the
+application renders errors with ``error_body``.
 """
 
+from collections.abc import Callable
 import re
+from typing import Any
 
 import falcon
 
@@ -26,6 +28,11 @@ PUBLIC = frozenset(
 )
 _PATCH_TYPE = 'application/openstack-images-v2.1-json-patch'
 _DATA_TYPE = 'application/octet-stream'
+#: The rules of the visibilities that reach users of other projects.
+_VISIBILITY_RULES = {
+    'public': 'publicize_image',
+    'community': 'communitize_image',
+}
 _VERSIONS = (
     ('v2.9', 'CURRENT'),
     ('v2.7', 'SUPPORTED'),
@@ -92,7 +99,8 @@ class Collection:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List a page of the visible images."""
-        found = self._store.list_visible(http_io.get_caller(req))
+        caller = http_io.require(req, 'get_images')
+        found = self._store.list_visible(caller)
         shown, marker = listing.select_page(found, req.params)
         resp.media = {
             'images': [_view(image) for image in shown],
@@ -104,13 +112,12 @@ class Collection:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create an image without data."""
-        caller = http_io.get_caller(req)
-        if caller.project_id is None:
-            raise exception.Forbidden(
-                'An image needs a token with a project scope; this one is '
-                'unscoped.'
-            )
-        image = attributes.parse_new(http_io.read_json(req), caller)
+        caller = http_io.require(req, 'add_image')
+        image = attributes.parse_new(
+            http_io.read_json(req),
+            caller,
+            _visibility_check(req, caller.project_id),
+        )
         self._store.add(image)
         resp.status = falcon.HTTP_201
         resp.location = (
@@ -129,31 +136,21 @@ class Member:
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Show the image."""
-        resp.media = _view(self._store.show(http_io.get_caller(req), image_id))
+        resp.media = _view(_require(self._store, req, image_id, 'get_image'))
 
     def on_patch(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Patch the image."""
-        caller = http_io.get_caller(req)
-        _check_writable(self._store, caller, image_id, 'modify_image')
+        _require(self._store, req, image_id, 'modify_image')
         operations = http_io.read_json(req, _PATCH_TYPE)
-        resp.media = _view(
-            self._store.update(
-                image_id,
-                lambda image: attributes.apply_patch(
-                    image, operations, caller
-                ),
-            )
-        )
+        resp.media = _view(_patch(self._store, req, image_id, operations))
 
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Delete the image and its data."""
-        _check_writable(
-            self._store, http_io.get_caller(req), image_id, 'delete_image'
-        )
+        _require(self._store, req, image_id, 'delete_image')
         self._store.delete(image_id)
         resp.status = falcon.HTTP_204
 
@@ -168,9 +165,7 @@ class Data:
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Store the data."""
-        _check_writable(
-            self._store, http_io.get_caller(req), image_id, 'upload_image'
-        )
+        _require(self._store, req, image_id, 'upload_image')
         given = (req.content_type or '').partition(';')[0].strip().lower()
         if given != _DATA_TYPE:
             raise exception.InvalidInput(
@@ -185,7 +180,7 @@ class Data:
         self, req: falcon.Request, resp: falcon.Response, image_id: str
     ) -> None:
         """Return the data; 204 if there is none yet."""
-        image = self._store.show(http_io.get_caller(req), image_id)
+        image = _require(self._store, req, image_id, 'download_image')
         if image.status != 'active':
             resp.status = falcon.HTTP_204
             return
@@ -208,7 +203,9 @@ class Tag:
         tag: str,
     ) -> None:
         """Add the tag."""
-        self._patch(req, image_id, {'op': 'add', 'path': '/tags/-'}, tag)
+        _require(self._store, req, image_id, 'modify_image')
+        operation = {'op': 'add', 'path': '/tags/-', 'value': tag}
+        _patch(self._store, req, image_id, [operation])
         resp.status = falcon.HTTP_204
 
     def on_delete(
@@ -219,29 +216,15 @@ class Tag:
         tag: str,
     ) -> None:
         """Remove the tag; NotFound if the image does not have it."""
-        image = self._store.show(http_io.get_caller(req), image_id)
+        image = _require(self._store, req, image_id, 'modify_image')
         if tag not in image.tags:
             raise exception.NotFound(
                 f'Image {image_id} does not have the tag {tag[:255]}.'
             )
         kept = [one for one in image.tags if one != tag]
-        self._patch(req, image_id, {'op': 'replace', 'path': '/tags'}, kept)
+        operation = {'op': 'replace', 'path': '/tags', 'value': kept}
+        _patch(self._store, req, image_id, [operation])
         resp.status = falcon.HTTP_204
-
-    def _patch(
-        self,
-        req: falcon.Request,
-        image_id: str,
-        operation: dict[str, str],
-        value: str | list[str],
-    ) -> None:
-        caller = http_io.get_caller(req)
-        _check_writable(self._store, caller, image_id, 'modify_image')
-        operations = [{**operation, 'value': value}]
-        self._store.update(
-            image_id,
-            lambda image: attributes.apply_patch(image, operations, caller),
-        )
 
 
 class Schema:
@@ -269,17 +252,49 @@ class ImportMethods:
         }
 
 
-def _check_writable(
+def _require(
     store: embedded.EmbeddedImages,
-    caller: http_io.Caller,
+    req: falcon.Request,
     image_id: str,
-    action: str,
-) -> None:
-    """Raise ImageNotFound for a hidden image, else Forbidden."""
-    image = store.show(caller, image_id)
-    own = image.owner is not None and image.owner == caller.project_id
-    if not (caller.is_admin or own):
-        raise exception.Forbidden(action=action)
+    rule: str,
+) -> images.Image:
+    """Return an image if policy allows the rule on it.
+
+    ImageNotFound for an image that is hidden from the caller, else Forbidden.
+    """
+    image = store.show(http_io.get_caller(req), image_id)
+    http_io.require(
+        req, rule, project_id=image.owner or '', visibility=image.visibility
+    )
+    return image
+
+
+def _patch(
+    store: embedded.EmbeddedImages,
+    req: falcon.Request,
+    image_id: str,
+    operations: Any,
+) -> images.Image:
+    caller = http_io.get_caller(req)
+    return store.update(
+        image_id,
+        lambda image: attributes.apply_patch(
+            image, operations, caller, _visibility_check(req, image.owner)
+        ),
+    )
+
+
+def _visibility_check(
+    req: falcon.Request, owner: str | None
+) -> Callable[[str], None]:
+    """Return a function that refuses a visibility to the caller."""
+
+    def require(visibility: str) -> None:
+        rule = _VISIBILITY_RULES.get(visibility)
+        if rule is not None:
+            http_io.require(req, rule, project_id=owner or '')
+
+    return require
 
 
 def _length(req: falcon.Request) -> int | None:

@@ -50,6 +50,7 @@ class Query:
     """A caller, and the instance to which it restricts a list of ports."""
 
     caller: http_io.Caller
+    shows_host: bool
     device_id: str | None = None
 
     @property
@@ -67,7 +68,7 @@ def routes(database: Database) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     for plural, singular, rows in _COLLECTIONS:
         base = f'{_ROOT}/{plural}'
-        found.append((base, Collection(database, plural, rows)))
+        found.append((base, Collection(database, plural, singular, rows)))
         found.append((f'{base}/{{row_id}}', Member(database, singular, rows)))
     quota = f'{_ROOT}/quotas/{{project_id}}'
     return [
@@ -89,6 +90,17 @@ def error_body(status: int, message: str) -> Document:
             'detail': '',
         }
     }
+
+
+def _make_query(
+    req: falcon.Request, singular: str, device_id: str | None = None
+) -> Query:
+    """Return the query of a caller who may see rows of a type."""
+    return Query(
+        http_io.require(req, f'get_{singular}'),
+        http_io.is_allowed(req, 'get_port:binding:host_id'),
+        device_id,
+    )
 
 
 class Versions:
@@ -113,6 +125,7 @@ class Resources:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Reply with the list."""
+        http_io.require(req, 'get_extension')
         base = f'{http_io.get_base_url(req)}{_ROOT}'
         resp.media = {
             'resources': [
@@ -129,9 +142,12 @@ class Resources:
 class Collection:
     """The rows of a type."""
 
-    def __init__(self, database: Database, plural: str, rows: Rows) -> None:
+    def __init__(
+        self, database: Database, plural: str, singular: str, rows: Rows
+    ) -> None:
         self._database = database
         self._plural = plural
+        self._singular = singular
         self._rows = rows
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -140,8 +156,9 @@ class Collection:
         ``limit`` and ``marker`` select a page, ``fields`` the fields.
         """
         device_id = req.params.get('device_id')
-        query = Query(
-            http_io.get_caller(req),
+        query = _make_query(
+            req,
+            self._singular,
             device_id if isinstance(device_id, str) else None,
         )
         rows = self._database.read(lambda found: self._rows(found, query))
@@ -166,7 +183,7 @@ class Member:
         self, req: falcon.Request, resp: falcon.Response, row_id: str
     ) -> None:
         """Show the row."""
-        query = Query(http_io.get_caller(req))
+        query = _make_query(req, self._singular)
         for row in self._database.read(lambda one: self._rows(one, query)):
             if row.get('id', row.get('alias')) == row_id:
                 fields = req.get_param_as_list('fields')
@@ -185,7 +202,7 @@ class Quota:
         self, req: falcon.Request, resp: falcon.Response, project_id: str
     ) -> None:
         """Show the limits, to the project or an administrator."""
-        _require_project(req, project_id)
+        http_io.require(req, 'get_quota', project_id=project_id)
         resp.media = {'quota': dict.fromkeys(_QUOTAS.split(), -1)}
 
 
@@ -199,7 +216,7 @@ class QuotaDetails:
         self, req: falcon.Request, resp: falcon.Response, project_id: str
     ) -> None:
         """Show them, to the project or an administrator."""
-        _require_project(req, project_id)
+        http_io.require(req, 'get_quota', project_id=project_id)
         used = self._database.read(lambda one: _count(one, project_id))
         resp.media = {
             'quota': {
@@ -207,12 +224,6 @@ class QuotaDetails:
                 for name in _QUOTAS.split()
             }
         }
-
-
-def _require_project(req: falcon.Request, project_id: str) -> None:
-    caller = http_io.get_caller(req)
-    if not caller.is_admin and caller.project_id != project_id:
-        raise exception.Forbidden(action='get_quota')
 
 
 def _count(connection: Connection, project_id: str) -> dict[str, int]:
@@ -262,7 +273,7 @@ def _subnets(connection: Connection, query: Query) -> list[Document]:
 
 def _ports(connection: Connection, query: Query) -> list[Document]:
     return [
-        _port(one, query.caller.is_admin)
+        _port(one, query.shows_host)
         for one in ports.list_attached(
             connection, query.project_id, query.device_id
         )
@@ -315,7 +326,7 @@ def _subnet(network: Network) -> Document:
     }
 
 
-def _port(attached: ports.AttachedPort, is_admin: bool) -> Document:
+def _port(attached: ports.AttachedPort, shows_host: bool) -> Document:
     port = attached.port
     is_plugged = attached.power_state in _PLUGGED
     found: Document = {
@@ -340,7 +351,7 @@ def _port(attached: ports.AttachedPort, is_admin: bool) -> Document:
         'extra_dhcp_opts': [],
         **_times(port.created_at),
     }
-    if is_admin:
+    if shows_host:
         found['binding:host_id'] = attached.host or ''
     return found
 

@@ -124,9 +124,9 @@ class _Example:
         path = 'minova/api/resources/server_actions.py'
         for name, action in self.value(path).items():
             self.patch_item(server_actions.ACTIONS, name, action)
-        rule = self.value('minova/policy.py')
-        self.patch(policy, '_RULES', (*policy._RULES, rule))
-        self.patch_item(policy._DEFAULTS, rule[0], rule[1])
+        rule = self.value('minova/policy/compute.py')
+        self.patch(policy, '_ROWS', (*policy._ROWS, rule))
+        self.patch_item(policy.DEFAULTS, rule[0], rule[1])
 
     def patch(self, owner, name, value):
         """Set an attribute until the test ends."""

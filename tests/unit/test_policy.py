@@ -14,10 +14,15 @@ from tests.unit.identity.base import SetClock
 _RULE = 'os_compute_api:servers:show'
 
 
-def who(user='u', project='p', roles=('member',), admin=False):
+def who(user='u', project='p', roles=('member', 'reader'), **values):
     return Context(
-        user_id=user, project_id=project, roles=list(roles), is_admin=admin
+        user_id=user, project_id=project, roles=list(roles), **values
     )
+
+
+def admin(project='p', **values):
+    roles = ('admin', 'manager', 'member', 'reader')
+    return who(project=project, roles=roles, **values)
 
 
 class PolicyTest(base.TestCase):
@@ -44,7 +49,7 @@ class PolicyTest(base.TestCase):
         self.assertTrue(allows(who(), _RULE))
         self.assertTrue(allows(who(), _RULE, 'p'))
         self.assertFalse(allows(who(), _RULE, 'q'))
-        self.assertTrue(allows(who(admin=True), _RULE, 'q'))
+        self.assertTrue(allows(admin(), _RULE, 'q'))
         self.assertFalse(allows(who(), 'os_compute_api:os-services:list'))
 
     def test_cache_key_has_every_value(self):
@@ -52,7 +57,7 @@ class PolicyTest(base.TestCase):
         for caller, project, expected in (
             (who(), 'p', True),
             (who(project='q'), 'p', False),
-            (who(project='q', admin=True), 'p', True),
+            (admin(project='q'), 'p', True),
             (who(project='q'), 'p', False),
             (who(project='q'), 'q', True),
         ):
@@ -61,10 +66,10 @@ class PolicyTest(base.TestCase):
                 self.assertIs(expected, found)
 
     def test_roles_count(self):
-        self.write(f'"{_RULE}": "role:reader"')
+        self.write(f'"{_RULE}": "role:watcher"')
         self.policy = policy.Policy(CONF)
         self.assertFalse(self.policy.is_allowed(who(), _RULE))
-        self.assertTrue(self.policy.is_allowed(who(roles=['reader']), _RULE))
+        self.assertTrue(self.policy.is_allowed(who(roles=['watcher']), _RULE))
         self.assertFalse(self.policy.is_allowed(who(), _RULE))
 
     def test_user_counts(self):
@@ -105,9 +110,59 @@ class PolicyTest(base.TestCase):
         )
         self.assertEqual(
             f"Policy doesn't allow {_RULE} to be performed. By default it is "
-            'allowed for members of the project and administrators.',
+            'allowed for readers of the project and administrators.',
             str(error),
         )
+
+    def test_roles_of_the_defaults(self):
+        update = 'os_compute_api:servers:update'
+        migrate = 'os_compute_api:os-migrate-server:migrate'
+        hosts = 'os_compute_api:os-hypervisors:list'
+        flavors = 'os_compute_api:flavors'
+        implied = ['admin', 'manager', 'member', 'reader']
+        for roles, allowed in (
+            ([], {flavors}),
+            (['cinder_auditor'], {flavors}),
+            (['service'], {flavors}),
+            (implied[3:], {flavors, _RULE}),
+            (implied[2:], {flavors, _RULE, update}),
+            (implied[1:], {flavors, _RULE, update, migrate}),
+            (implied, {flavors, _RULE, update, migrate, hosts}),
+        ):
+            found = {
+                rule
+                for rule in (flavors, _RULE, update, migrate, hosts)
+                if self.policy.is_allowed(who(roles=roles), rule)
+            }
+            self.assertEqual(allowed, found, roles)
+
+    def test_only_a_token_for_a_project_allows(self):
+        for scope in ({'domain_id': 'd'}, {'system_scope': 'all'}, {}):
+            caller = admin(None, **scope)
+            creds = {'roles': caller.roles, 'project_id': None, **scope}
+            self.assertFalse(self.policy.is_admin(creds))
+            for rule in (_RULE, 'get_images', 'os_compute_api:flavors'):
+                if rule.endswith('flavors') and not scope:
+                    continue
+                error = self.assertRaises(
+                    exception.Forbidden, self.policy.authorize, caller, rule
+                )
+                self.assertIn('Use a token for a project.', str(error))
+        creds = {'roles': ['admin'], 'project_id': 'p'}
+        self.assertTrue(self.policy.is_admin(creds))
+
+    def test_thing_without_an_owner(self):
+        for caller in (who(), who(project=None), who(project='')):
+            self.assertFalse(
+                self.policy.is_allowed(caller, 'delete_image', '')
+            )
+        self.assertTrue(self.policy.is_allowed(admin(), 'delete_image', ''))
+
+    def test_every_rule_has_a_scope_and_an_audience(self):
+        for rule in policy.list_rules():
+            if rule.name in policy.DEFAULTS:
+                self.assertEqual(['project'], rule.scope_types)
+                self.assertIn(rule.check_str, policy._AUDIENCES)
 
     def test_names_are_unique_and_described(self):
         rules = policy.list_rules()

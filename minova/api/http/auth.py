@@ -10,6 +10,7 @@ noauth2      the token is ``USER:PROJECT``, without a check: for tests only
 Policy, and not the strategy, decides which callers are administrators.
 """
 
+import functools
 import re
 from typing import Final
 from typing import Protocol
@@ -138,16 +139,41 @@ class AuthMiddleware:
         creds = self._strategy.authenticate(req)
         if creds is None or not creds['user_id']:
             raise exception.Unauthorized
+        _refuse_other_scopes(creds)
         # The context registers itself for log records of this thread.
-        req.context.caller = Context(
+        caller = Context(
             **creds,
             is_admin=self._policy.is_admin(creds),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
             overwrite=True,
         )
+        req.context.caller = caller
+        req.context.authorize = functools.partial(
+            self._policy.authorize, caller
+        )
+        req.context.is_allowed = functools.partial(
+            self._policy.is_allowed, caller
+        )
         # A question of the HTTP server before the body ends here.
         resp.complete = http_admission.answer(req.env, Admission.AUTHENTICATED)
+
+
+def _refuse_other_scopes(creds: Creds) -> None:
+    """Raise Forbidden for a token for a domain or the system.
+
+    These own no server, image or network. Their administrators are those of a
+    domain or of Keystone, not of this cloud.
+    """
+    for name, scope in (
+        ('system_scope', 'the system'),
+        ('domain_id', 'a domain'),
+    ):
+        if creds.get(name):
+            raise exception.Forbidden(
+                'This request needs a token with a project scope; the token '
+                f'is for {scope}. Use a token for a project.'
+            )
 
 
 def set_challenge(req: falcon.Request, resp: falcon.Response) -> None:

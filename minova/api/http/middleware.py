@@ -117,10 +117,10 @@ class Microversion:
             self._strip_project(req, caller)
 
     def _require_project(self, caller: Context) -> None:
-        if caller.project_id is None and not caller.is_admin:
+        if not caller.project_id:
             raise exception.Forbidden(
                 'This request needs a token with a project scope; the token '
-                'has none.'
+                'is unscoped. Use a token for a project.'
             )
 
     def _strip_project(self, req: falcon.Request, caller: Context) -> None:

@@ -35,8 +35,8 @@ def index(request: ApiRequest, flavor_id: str) -> Document:
 
 def run_action(request: ApiRequest, flavor_id: str) -> Document:
     """Run the action that the single key of the body names."""
-    name = bodies.get_action_name(request.body, _ACTIONS)
-    rule, schema, change = _ACTIONS[name]
+    name = bodies.get_action_name(request.body, ACTIONS)
+    rule, schema, change = ACTIONS[name]
     request.require(rule)
     schema.validate(request.body, request.version)
     project = request.body[name]['tenant']
@@ -85,7 +85,7 @@ def _make_response(flavor_id: str, projects: list[str]) -> Document:
 #: The version since which a public flavor has no access list.
 _PRIVATE_ONLY_SINCE: Final = 7
 _RULE: Final = flavor_lookup.RULE
-_ACTIONS: Final = {
+ACTIONS: Final = {
     'addTenantAccess': (
         f'{_RULE}:add_tenant_access',
         schemas.ADD_ACCESS,

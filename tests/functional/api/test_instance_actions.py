@@ -117,7 +117,9 @@ class InstanceActionsTest(base.ApiTestCase):
         number = self.act('os-start')
         path = os.path.join(self.directory, 'policy.yaml')
         with open(path, 'w') as file:
-            file.write(f'"{_RULE}:events:details": "rule:admin_or_owner"')
+            file.write(
+                f'"{_RULE}:events:details": "rule:project_reader_or_admin"'
+            )
         self.config('oslo_policy', policy_file=path)
         self.restart_api()
         shown = self.user.at_version('2.84').get(f'{self.path}/{number}')

@@ -7,6 +7,10 @@ from minova import policy
 from minova.api import app
 from minova.api.http import microversion
 from minova.db import tables
+from minova.identity import routes as identity_routes
+from minova.images import routes as image_routes
+from minova.network import routes as network_routes
+from minova.policy import defaults
 from tests.functional.api import base
 
 
@@ -44,7 +48,7 @@ class RulesTest(base.ApiTestCase):
     def test_endpoints_of_administrators(self):
         checked = 0
         for route in app.ROUTES:
-            if policy._DEFAULTS.get(route.rule) != policy.ADMIN:
+            if policy.DEFAULTS.get(route.rule) != defaults.ADMIN:
                 continue
             checked += 1
             client = self.user.at_version(_version(route))
@@ -72,6 +76,14 @@ class RulesTest(base.ApiTestCase):
 
     def test_requests_that_rules_name_exist(self):
         known = {(route.method, route.path) for route in app.ROUTES}
+        known |= {
+            (name[3:].upper(), '/' + template.split('/', 2)[2])
+            for module in (image_routes, network_routes, identity_routes)
+            for template, resource in module.routes(None)
+            if template.count('/') > 1
+            for name in dir(resource)
+            if name.startswith('on_')
+        }
         for rule in policy.list_rules():
             for operation in getattr(rule, 'operations', ()):
                 path = operation['path'].partition(' ')[0]

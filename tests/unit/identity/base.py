@@ -2,6 +2,7 @@
 """A directory, a clock, and the application over HTTP."""
 
 import datetime
+import functools
 import os
 import tempfile
 
@@ -13,7 +14,9 @@ import testtools
 
 from minova import clock
 from minova import conf
+from minova import context
 from minova import exception
+from minova import policy
 
 
 class SetClock(clock.Clock):
@@ -59,12 +62,28 @@ class TestCase(testtools.TestCase):
         return oct(os.stat(self.file(*names)).st_mode & 0o777)
 
 
+def set_caller(req, caller, policy):
+    """Set the caller of a request as the application does."""
+    req.context.caller = caller
+    if caller is None:
+        return
+    known = context.Context(
+        user_id=caller.user_id,
+        project_id=caller.project_id,
+        roles=list(caller.roles),
+        is_admin=caller.is_admin,
+    )
+    req.context.authorize = functools.partial(policy.authorize, known)
+    req.context.is_allowed = functools.partial(policy.is_allowed, known)
+
+
 class _Auth:
     def __init__(self, who):
         self.who = who
+        self.policy = policy.Policy(conf.CONF)
 
     def process_request(self, req, resp):
-        req.context.caller = self.who(req)
+        set_caller(req, self.who(req), self.policy)
 
 
 def client(routes, error_body, who):

@@ -28,7 +28,7 @@ class FirstStartTest(base.TestCase):
             {'admin', 'demo'}, {one.name for one in known.users.values()}
         )
         self.assertEqual(
-            {'admin', 'manager', 'member', 'reader'},
+            {'admin', 'manager', 'member', 'reader', 'service'},
             {one.name for one in known.roles.values()},
         )
 

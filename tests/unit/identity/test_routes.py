@@ -403,7 +403,7 @@ class ListTest(RoutesTestCase):
             ('projects', 'project', 2),
             ('users', 'user', 2),
             ('domains', 'domain', 1),
-            ('roles', 'role', 4),
+            ('roles', 'role', 5),
             ('services', 'service', 4),
             ('endpoints', 'endpoint', 12),
             ('regions', 'region', 1),

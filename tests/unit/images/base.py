@@ -19,14 +19,19 @@ class Caller:
     """A caller."""
 
     project_id: str | None
-    is_admin: bool = False
+    roles: tuple = ('member', 'reader')
     user_id: str = 'someone'
+
+    @property
+    def is_admin(self):
+        return 'admin' in self.roles
 
 
 OWNER = Caller('ours')
 OTHER = Caller('theirs')
-ADMIN = Caller('staff', is_admin=True)
-UNSCOPED = Caller(None)
+READER = Caller('ours', ('reader',))
+ADMIN = Caller('staff', ('admin', 'manager', 'member', 'reader'))
+UNSCOPED = Caller(None, ())
 
 
 def qcow2(

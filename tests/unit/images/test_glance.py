@@ -16,6 +16,7 @@ from minova import clock
 from minova import conf
 from minova import exception
 from minova import images
+from minova import policy
 from minova.conf import image
 from minova.identity import embedded as embedded_identity
 from minova.identity import routes as identity_routes
@@ -134,13 +135,15 @@ class GlanceTestCase(base.TestCase):
 
     def _app(self):
         identity = self.identity
+        rules = policy.Policy(conf.CONF)
 
         class Auth:
             def process_request(self, req, resp):
                 if (req.method, req.path) not in identity_routes.PUBLIC:
-                    req.context.caller = identity.validate_token(
+                    caller = identity.validate_token(
                         req.get_header('X-Auth-Token') or ''
                     )
+                    identity_base.set_caller(req, caller, rules)
 
         class Member:
             def on_get(self, req, resp, image_id, member_id):

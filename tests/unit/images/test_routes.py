@@ -310,7 +310,8 @@ class CreateTest(RoutesTestCase):
 
     def test_without_a_project_is_403(self):
         self.assertIn(
-            'unscoped', self.assert_error(403, self.create('unscoped'))
+            'Use a token for a project',
+            self.assert_error(403, self.create('unscoped')),
         )
 
 
