@@ -16,6 +16,7 @@ The packages in the order in which a request passes them:
 6. ``virt/``, the hypervisor drivers.
 
 Each kind of fact has one home: ``states.py`` the life of an instance,
+``power_reconciliation.py`` what the power state of its guest changes,
 ``migration_states.py`` the life of a migration, ``notifications/`` the
 notifications and the outbox, ``objects/`` the records that travel or are
 stored as documents, ``extra_specs/`` what flavors and images may require of a

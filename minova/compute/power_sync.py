@@ -9,16 +9,16 @@ changed the generation since.
 from oslo_log import log as logging
 
 from minova import clock
-from minova import states
+from minova import power_reconciliation
 from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.loops import Loop
 from minova.objects.host import GuestReport
 from minova.objects.instance import InstanceState
 from minova.periodic import PeriodicTask
+from minova.power_reconciliation import PowerSyncAction
 from minova.rpc.conductor import Conductor
 from minova.states import PowerState
-from minova.states import PowerSyncAction
 from minova.virt.driver import Driver
 from minova.virt.driver import Guest
 
@@ -112,7 +112,9 @@ def _differs(row: InstanceState, seen: PowerState | None) -> bool:
         return True
     if seen is None:
         return False
-    action = states.reconcile(seen, row.vm_state, accept_running=False)
+    action = power_reconciliation.reconcile(
+        seen, row.vm_state, accept_running=False
+    )
     return action is not PowerSyncAction.RECORD
 
 

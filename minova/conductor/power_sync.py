@@ -13,6 +13,7 @@ from oslo_log import log as logging
 import sqlalchemy as sa
 
 from minova import clock
+from minova import power_reconciliation
 from minova import states
 from minova.conf import CONF
 from minova.context import get_admin_context
@@ -28,8 +29,8 @@ from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import PowerSyncParams
 from minova.objects.step import Wakeup
+from minova.power_reconciliation import PowerSyncAction
 from minova.states import PowerState
-from minova.states import PowerSyncAction
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def reconcile_guest(
         return []
     seen = None if guest.power_state is None else PowerState(guest.power_state)
     adopt = CONF.conductor.unexpected_running_instance_action == 'adopt'
-    correction = states.reconcile(seen, instance.vm_state, adopt)
+    correction = power_reconciliation.reconcile(seen, instance.vm_state, adopt)
     if _must_update_power_state(correction, instance, seen):
         _update_power_state(connection, instance, seen or PowerState.NOSTATE)
     return _apply_correction(connection, host, guest, instance, correction)

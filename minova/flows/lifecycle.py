@@ -34,7 +34,7 @@ from minova.objects.checkpoints import RebootStarted
 from minova.objects.operation_params import PowerSyncParams
 from minova.objects.step_args import NoArgs
 from minova.objects.step_results import GuestState
-from minova.states import EXPECTED_POWER
+from minova.power_reconciliation import EXPECTED_POWER
 from minova.states import POWERED_ON
 from minova.states import PowerState
 

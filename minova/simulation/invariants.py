@@ -14,7 +14,7 @@ import json
 import sqlite3
 import uuid as uuids
 
-from minova import states
+from minova import power_reconciliation
 from minova.rpc.bus import Json
 from minova.simulation.hypervisor import SimulatedWorld
 from minova.simulation.network import PublishedNotification
@@ -327,7 +327,9 @@ def _expected_on_host(
 ) -> dict[str, PowerState | None]:
     """Return the records of an instance on its host, with the power."""
     found = {
-        f'{host}/guests/{uuid}': states.EXPECTED_POWER.get(vm_state),
+        f'{host}/guests/{uuid}': power_reconciliation.EXPECTED_POWER.get(
+            vm_state
+        ),
         f'{host}/disks/{uuid}': None,
     }
     if vm_state == 'error':

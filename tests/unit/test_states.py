@@ -10,7 +10,6 @@ from minova import exception
 from minova import states
 from minova.states import Ownership
 from minova.states import PowerState
-from minova.states import PowerSyncAction
 from tests import base
 
 
@@ -270,81 +269,3 @@ class StatusTest(base.TestCase):
             [PowerState(code) for code in (2, 5, 8, 9)],
         )
         self.assertRaises(ValueError, PowerState, 10)
-
-
-class ReconcileTest(base.TestCase):
-    """The table of power reconciliation."""
-
-    def test_rows(self):
-        for seen, vm_state, adopt, expected in (
-            (None, 'active', True, PowerSyncAction.RECORD_AND_WARN),
-            (None, 'deleted', True, PowerSyncAction.NONE),
-            (
-                PowerState.RUNNING,
-                'deleted',
-                True,
-                PowerSyncAction.CLEAN_UP_GUEST,
-            ),
-            (
-                PowerState.SHUTDOWN,
-                'active',
-                True,
-                PowerSyncAction.STOP_INSTANCE,
-            ),
-            (
-                PowerState.CRASHED,
-                'active',
-                False,
-                PowerSyncAction.STOP_INSTANCE,
-            ),
-            (PowerState.RUNNING, 'stopped', True, PowerSyncAction.MARK_ACTIVE),
-            (
-                PowerState.RUNNING,
-                'stopped',
-                False,
-                PowerSyncAction.ENFORCE_STOP,
-            ),
-            (PowerState.RUNNING, 'paused', True, PowerSyncAction.MARK_ACTIVE),
-            (
-                PowerState.RUNNING,
-                'paused',
-                False,
-                PowerSyncAction.ENFORCE_PAUSE,
-            ),
-            (
-                PowerState.SHUTDOWN,
-                'paused',
-                True,
-                PowerSyncAction.MARK_STOPPED,
-            ),
-            (
-                PowerState.CRASHED,
-                'paused',
-                False,
-                PowerSyncAction.MARK_STOPPED,
-            ),
-            (
-                PowerState.PAUSED,
-                'active',
-                True,
-                PowerSyncAction.RECORD_AND_WARN,
-            ),
-            (PowerState.SHUTDOWN, 'resized', True, PowerSyncAction.RECORD),
-            (PowerState.RUNNING, 'error', True, PowerSyncAction.RECORD),
-            (PowerState.SHUTDOWN, 'rescued', True, PowerSyncAction.RECORD),
-        ):
-            self.assertEqual(
-                expected,
-                states.reconcile(seen, vm_state, adopt),
-                (seen, vm_state, adopt),
-            )
-
-    @given(
-        strategies.none() | strategies.sampled_from(list(PowerState)),
-        vm_states,
-        strategies.booleans(),
-    )
-    def test_only_deleted_guests_are_removed(self, seen, vm_state, adopt):
-        correction = states.reconcile(seen, vm_state, adopt)
-        removed = correction is PowerSyncAction.CLEAN_UP_GUEST
-        self.assertEqual(removed, vm_state == 'deleted' and seen is not None)

@@ -25,6 +25,7 @@ BASE_MODULES = {
     'machine_id',
     'migration_states',
     'periodic',
+    'power_reconciliation',
     'private_files',
     'states',
     'subprocesses',
