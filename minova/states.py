@@ -144,6 +144,8 @@ _ROWS: Final = (
     ('force_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
     ('delete',               'any',            'deleting',           DELETED,   ERROR,   Ownership.PREEMPT,        600),
     ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
+    ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
+    ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('cleanup_stale_guest',  'any, deleted',   '',                   SAME,      SAME,    _CONCURRENT,              600),
 )

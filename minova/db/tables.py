@@ -61,6 +61,7 @@ instances = sa.Table(
     sa.Column('config_drive', sa.Boolean, nullable=False),
     sa.Column('auto_disk_config', sa.Boolean, nullable=False),
     sa.Column('locked', sa.Boolean, nullable=False),
+    sa.Column('locked_by', _Keyword),
     sa.Column('locked_reason', _Name),
     sa.Column('shutdown_terminate', sa.Boolean, nullable=False),
     sa.Column('access_ip_v4', sa.String(45)),

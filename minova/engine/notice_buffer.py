@@ -84,6 +84,16 @@ class NoticeBuffer:
                 payload.update_payload(self.instance, before, self.now),
             )
 
+    def emit_change(self) -> None:
+        """Emit the change of a field that is no state."""
+        if CONF.notifications.notify_on_state_change != 'none':
+            self._emit(
+                events.event_type('update'),
+                payload.update_payload(
+                    self.instance, self._emitted_states, self.now
+                ),
+            )
+
     # -- spans ---------------------------------------------------------------
 
     def emit_start(self, event: str, **extras: payload.Value) -> None:

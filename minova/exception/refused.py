@@ -327,6 +327,12 @@ class InstanceInvalidState(Conflict):
     )
 
 
+class InstanceIsLocked(Conflict):
+    """The instance is locked; only administrators may act on it."""
+
+    msg_fmt = 'Instance %(instance_id)s is locked'
+
+
 class HostDown(Conflict):
     """The compute of a host that the operation needs is down."""
 

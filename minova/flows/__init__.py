@@ -10,6 +10,7 @@ delete            delete, force_delete, cleanup_stale_guest
 lifecycle         start, stop, pause, suspend, reboot and their opposites;
                   power_sync
 rescue            rescue, unrescue
+lock              lock, unlock
 resize            resize, migrate
 confirm_resize    confirm_resize
 revert_resize     revert_resize
@@ -32,6 +33,7 @@ from minova.flows import delete
 from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
+from minova.flows import lock
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
@@ -63,6 +65,8 @@ FLOWS: Final[dict[str, Flow]] = {
     'force_live_migrate': force_complete.ForceComplete(),
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),
+    'lock': lock.Lock(),
+    'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),
     'cleanup_stale_guest': delete.CleanupStaleGuestFlow(),
 }

@@ -3,10 +3,15 @@
 
 import datetime
 from typing import Any
+from typing import Final
 
 from minova.objects import base
 from minova.objects import flavor as flavor_object
 from minova.objects import request_spec as request_spec_object
+
+#: ``locked_by``: a member of the instance's project, or an administrator.
+LOCKED_BY_OWNER: Final = 'owner'
+LOCKED_BY_ADMIN: Final = 'admin'
 
 
 @base.register
@@ -57,6 +62,7 @@ class Instance(base.Object):
     config_drive: bool
     auto_disk_config: bool
     locked: bool
+    locked_by: str | None
     locked_reason: str | None
     shutdown_terminate: bool
     access_ip_v4: str | None

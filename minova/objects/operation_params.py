@@ -99,6 +99,16 @@ class DeleteParams(OperationParams):
 
 
 @base.register
+class LockParams(OperationParams):
+    """lock: who locks the instance, LOCKED_BY_OWNER or _ADMIN, and why."""
+
+    VERSION = '1.0'
+
+    locked_by: str
+    reason: str | None = None
+
+
+@base.register
 class CleanupStaleGuestParams(OperationParams):
     """cleanup_stale_guest: the host that removes what it has.
 

@@ -14,6 +14,7 @@ from minova.policy.defaults import USER
 _ID: Final = '/servers/{server_id}'
 _ACTION: Final = f'POST {_ID}/action'
 _SERVERS: Final = 'os_compute_api:servers'
+_LOCK: Final = 'os_compute_api:os-lock-server'
 
 # fmt: off
 #: Name, default, description, the requests that check it.
@@ -42,6 +43,9 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-suspend-server:resume', MEMBER, 'Resume a server', f'{_ACTION} (resume)'),
     ('os_compute_api:os-rescue', MEMBER, 'Rescue a server', f'{_ACTION} (rescue)'),
     ('os_compute_api:os-unrescue', MEMBER, 'Unrescue a server', f'{_ACTION} (unrescue)'),
+    (f'{_LOCK}:lock', MEMBER, 'Lock a server', f'{_ACTION} (lock)'),
+    (f'{_LOCK}:unlock', MEMBER, 'Unlock a server', f'{_ACTION} (unlock)'),
+    (f'{_LOCK}:unlock:unlock_override', ADMIN, 'Unlock a server that an administrator has locked', f'{_ACTION} (unlock)'),
     (f'{_SERVERS}:resize', MEMBER, 'Resize a server', f'{_ACTION} (resize)'),
     (f'{_SERVERS}:confirm_resize', MEMBER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
     (f'{_SERVERS}:revert_resize', MEMBER, 'Revert a resize', f'{_ACTION} (revertResize)'),

@@ -23,7 +23,8 @@ from minova.objects.operation_params import OperationParams
 from minova.policy import Policy
 
 _SERVERS = 'os_compute_api:servers'
-_KINDS_WITHOUT_HOST = frozenset({'delete', 'force_delete'})
+_KINDS_WITHOUT_HOST = frozenset({'delete', 'force_delete', 'lock', 'unlock'})
+_KINDS_DESPITE_LOCK = frozenset({'lock', 'unlock'})
 
 
 class _Owned(Protocol):
@@ -106,6 +107,11 @@ class ApiRequest:
         assert self.rule is not None
         self.require(self.rule, thing.project_id, thing.user_id)
 
+    def require_unlocked(self, instance: Instance) -> None:
+        """Raise InstanceIsLocked unless the caller may change the server."""
+        if instance.locked and not self.context.is_admin:
+            raise exception.InstanceIsLocked(instance_id=instance.uuid)
+
     # -- servers -------------------------------------------------------------
 
     def get_server(
@@ -187,6 +193,11 @@ class ApiRequest:
         and the state table have allowed the operation.
         """
 
+        def authorize(instance: Instance) -> None:
+            self.require_owner(instance)
+            if kind not in _KINDS_DESPITE_LOCK:
+                self.require_unlocked(instance)
+
         def require_host(
             connection: Connection, instance: Instance
         ) -> OperationParams:
@@ -206,7 +217,7 @@ class ApiRequest:
             self.backend.publisher_id,
             require_host,
             self.scope,
-            self.require_owner,
+            authorize,
         )
 
     def wake(self, begun: engine_begin.Begun) -> None:

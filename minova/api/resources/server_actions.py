@@ -10,6 +10,7 @@ from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.resources import consoles
+from minova.api.resources import lock
 from minova.api.resources import migrate_server
 from minova.api.resources import rescue
 from minova.api.schemas import bodies
@@ -69,6 +70,7 @@ _force_delete = _begin_handler('force_delete', begin.delete_params)
 
 _MIGRATE: Final = 'os-migrate-server:migrate'
 _SUSPEND: Final = 'os-suspend-server'
+_LOCK: Final = 'os-lock-server'
 ACTIONS: Final = {
     'os-start': _action('servers:start', schemas.START, 'start'),
     'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
@@ -77,6 +79,8 @@ ACTIONS: Final = {
     'unpause': _action('os-pause-server:unpause', schemas.UNPAUSE, 'unpause'),
     'suspend': _action(f'{_SUSPEND}:suspend', schemas.SUSPEND, 'suspend'),
     'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
+    'lock': _action(f'{_LOCK}:lock', schemas.LOCK, lock.lock),
+    'unlock': _action(f'{_LOCK}:unlock', schemas.UNLOCK, lock.unlock),
     'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
     'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
     'resize': _action('servers:resize', schemas.RESIZE, migrate_server.resize),

@@ -78,6 +78,7 @@ def _write(
     def change_instance(
         connection: Connection, instance: Instance
     ) -> server_update.Changes:
+        request.require_unlocked(instance)
         items = change(instance.metadata)
         quotas.require_metadata(len(items))
         return {'metadata': items}

@@ -145,6 +145,7 @@ def delete(request: ApiRequest, server_id: str) -> None:
         if instance is None:
             raise exception.InstanceNotFound(instance_id=server_id)
         request.require_owner(instance)
+        request.require_unlocked(instance)
         if instance.task_state in states.TABLE['delete'].task_states:
             return None
         return begin.begin_locked(

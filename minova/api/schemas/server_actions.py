@@ -33,6 +33,28 @@ CONFIRM: Final = _empty_action('confirmResize')
 REVERT: Final = _empty_action('revertResize')
 FORCE_DELETE: Final = _empty_action('forceDelete')
 
+LOCK: Final = BodySchema(
+    {
+        1: single_field('lock', _EMPTY),
+        73: single_field(
+            'lock',
+            {
+                **object_schema(
+                    {
+                        'locked_reason': {
+                            'type': 'string',
+                            'minLength': 1,
+                            'maxLength': 255,
+                        }
+                    }
+                ),
+                'type': ['object', 'null'],
+            },
+        ),
+    }
+)
+UNLOCK: Final = _empty_action('unlock')
+
 REBOOT: Final = BodySchema(
     {
         1: single_field(

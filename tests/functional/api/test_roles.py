@@ -218,6 +218,9 @@ _ACTIONS = {
     'forceDelete': _own(_MEMBERS, 202),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
+    'unlock': _own(_MEMBERS, 202),
+    # The last one: the others need a server that is not locked.
+    'lock': _own(_MEMBERS, 202),
 }
 
 _FLAVOR_ACTIONS = {

@@ -10,6 +10,8 @@ from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
+#: Actions that any state allows.
+IN_ANY_STATE = ('forceDelete', 'lock', 'unlock')
 #: Actions that begin no operation, in any state.
 ASKED_AT_ONCE = ('os-getConsoleOutput', 'os-getVNCConsole')
 
@@ -172,7 +174,7 @@ class RefusalTest(base.ApiTestCase):
 
     def test_conflict_names_the_state(self):
         for action, content in self.all_actions():
-            if action == 'forceDelete' or action in ASKED_AT_ONCE:
+            if action in (*IN_ANY_STATE, *ASKED_AT_ONCE):
                 continue
             self.set(vm_state='building', task_state=None, task_id=None)
             reply = self.admin.act(self.uuid, action, content)

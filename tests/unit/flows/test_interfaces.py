@@ -63,6 +63,8 @@ EVENTS = {
     'force_live_migrate': ('compute_live_migration_force_complete',),
     'delete': ('compute_terminate_instance', 'compute_cleanup_stale_guest'),
     'force_delete': ('compute_cleanup_stale_guest',),
+    'lock': (),
+    'unlock': (),
     'power_sync': (),
     'cleanup_stale_guest': ('compute_cleanup_stale_guest',),
 }

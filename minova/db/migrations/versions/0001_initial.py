@@ -248,6 +248,12 @@ def upgrade() -> None:
         ),
         sa.Column('locked', sa.Boolean(), autoincrement=False, nullable=False),
         sa.Column(
+            'locked_by',
+            sa.String(length=32),
+            autoincrement=False,
+            nullable=True,
+        ),
+        sa.Column(
             'locked_reason',
             sa.String(length=255),
             autoincrement=False,
@@ -886,6 +892,7 @@ def upgrade() -> None:
         sa.Column('config_drive', sa.Boolean(), nullable=False),
         sa.Column('auto_disk_config', sa.Boolean(), nullable=False),
         sa.Column('locked', sa.Boolean(), nullable=False),
+        sa.Column('locked_by', sa.String(length=32), nullable=True),
         sa.Column('locked_reason', sa.String(length=255), nullable=True),
         sa.Column('shutdown_terminate', sa.Boolean(), nullable=False),
         sa.Column('access_ip_v4', sa.String(length=45), nullable=True),
