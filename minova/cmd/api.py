@@ -8,6 +8,7 @@ import sys
 from minova import service
 from minova.api import app
 from minova.api import backend
+from minova.api.http import auth
 from minova.api.http import errors
 from minova.conf import CONF
 from minova.db import schema
@@ -57,6 +58,7 @@ def main() -> int:
         sock = http_server.listen(
             CONF.api.osapi_compute_listen, CONF.api.osapi_compute_listen_port
         )
+        auth.refuse_open_door(sock.getsockname()[0])
     return service.run(
         PROG,
         functools.partial(Api, sock),

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import IO
 
+from oslo_log import log as logging
+
 from minova import exception
 from minova import images
 from minova import lockfile
@@ -16,6 +18,8 @@ from minova.conf import CONF
 from minova.rpc.oslo_bus import OsloBus
 from minova.virt import loader
 
+LOG = logging.getLogger(__name__)
+
 PROG = 'minova-compute'
 
 
@@ -24,6 +28,7 @@ class Compute:
 
     def start(self) -> None:
         """Connect to the hypervisor, then start the pending steps."""
+        _warn_of_open_consoles()
         with contextlib.ExitStack() as cleanup:
             self._host_lock = cleanup.enter_context(_acquire_host_lock())
             self._bus = OsloBus()
@@ -52,6 +57,18 @@ class Compute:
         self._compute.stop()
         self._bus.close()
         self._host_lock.close()
+
+
+def _warn_of_open_consoles() -> None:
+    """Warn of VNC servers, which have no password, in all networks."""
+    address = CONF.vnc.server_listen
+    if address in ('0.0.0.0', '::'):  # noqa: S104  a comparison
+        LOG.warning(
+            '[vnc] server_listen = %s: every machine that reaches this host '
+            'controls its guests by VNC, which has no password; set an '
+            'address in a network of the console proxies',
+            address,
+        )
 
 
 def _acquire_host_lock() -> IO[str]:

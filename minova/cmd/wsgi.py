@@ -21,6 +21,7 @@ from minova import exception
 from minova import service
 from minova.api import app
 from minova.api import backend
+from minova.api.http import auth
 from minova.api.http import errors
 from minova.conf import CONF
 from minova.db import schema
@@ -69,6 +70,7 @@ def _get_application() -> errors.App:
     try:
         if _application is None:
             _configure(os.environ.get('MINOVA_CONFIG'))
+            auth.refuse_open_door(None)
             _application = app.make_app_from_configuration(_backend())
         return _application
     finally:

@@ -55,7 +55,19 @@ to 1000. Further requests wait. A thread may need a database connection: raise
         help="""
 The authentication strategy. ``keystone`` needs the [keystone_authtoken] group;
 ``embedded`` needs the [identity] group and one minova-api process. ``noauth2``
-accepts every request without a check.
+accepts every request without a check, so minova-api starts with it on a
+loopback address only. See also allow_noauth2_from_network.
+""",
+    ),
+    cfg.BoolOpt(
+        'allow_noauth2_from_network',
+        default=False,
+        help="""
+Start with ``auth_strategy = noauth2`` also on an address that other machines
+reach, and under another WSGI server, whose address is unknown. Every client of
+that address is then an administrator of the cloud: for tests in a closed
+network only. The log has a warning at each start. With false such a start ends
+with exit code 2.
 """,
     ),
     cfg.IntOpt(

@@ -39,6 +39,18 @@ class WrongConfigurationTest(base.TestCase):
     in_the_master = (
         ('api', {}, '[database] connection is not set; set a URL'),
         (
+            'api',
+            _SQLITE
+            | {
+                'api': {
+                    'auth_strategy': 'noauth2',
+                    'osapi_compute_listen': '0.0.0.0',
+                    'osapi_compute_listen_port': 0,
+                }
+            },
+            'auth_strategy = noauth2 on 0.0.0.0: every client',
+        ),
+        (
             'conductor',
             {'database': {'connection': 'minova on my machine'}},
             '[database] connection is not a database URL; the form is',

@@ -11,11 +11,13 @@ Policy, and not the strategy, decides which callers are administrators.
 """
 
 import functools
+import ipaddress
 import re
 from typing import Final
 from typing import Protocol
 
 import falcon
+from oslo_log import log as logging
 
 from minova import exception
 from minova.api.http import keystone
@@ -26,6 +28,8 @@ from minova.identity.embedded import Identity
 from minova.policy import Policy
 from minova.serving import http_admission
 from minova.serving.http_admission import Admission
+
+LOG = logging.getLogger(__name__)
 
 #: Method and path.
 Endpoint = tuple[str, str]
@@ -116,6 +120,32 @@ def load_strategy(identity: Identity | None) -> Strategy:
             )
         )
     return EmbeddedAuth(identity)
+
+
+def refuse_open_door(address: str | None) -> None:
+    """Raise ConfigInvalid for ``noauth2`` where other machines connect.
+
+    ``address`` is that of the listening socket; None if it is unknown. If the
+    configuration allows it, the log has a warning instead.
+    """
+    if CONF.api.auth_strategy != 'noauth2':
+        return
+    if address is not None and ipaddress.ip_address(address).is_loopback:
+        return
+    place = address or 'an address that another WSGI server selects'
+    danger = (
+        f'[api] auth_strategy = noauth2 on {place}: every client that reaches '
+        'it is an administrator without a password'
+    )
+    if not CONF.api.allow_noauth2_from_network:
+        raise exception.ConfigInvalid(
+            reason=(
+                f'{danger}; set auth_strategy to keystone or embedded, or '
+                'osapi_compute_listen to a loopback address. For a test in a '
+                'closed network set allow_noauth2_from_network'
+            )
+        )
+    LOG.warning('%s. Allowed by [api] allow_noauth2_from_network', danger)
 
 
 class AuthMiddleware:

@@ -6,6 +6,7 @@ import falcon.testing
 from minova import exception
 from minova.api import app
 from minova.api.backend import Backend
+from minova.api.http import auth
 from minova.cmd import wsgi
 from minova.identity.embedded import Identity
 from minova.images import embedded
@@ -48,6 +49,44 @@ class _After:
 
     def process_request(self, req, resp):
         self._callers.append(req.context.caller)
+
+
+class OpenDoorTest(base.TestCase):
+    """Without authentication minova-api listens on loopback only."""
+
+    def refuse(self, address):
+        error = self.assertRaises(
+            exception.ConfigInvalid, auth.refuse_open_door, address
+        )
+        self.assertIn('noauth2 on ', str(error))
+        self.assertIn('osapi_compute_listen to a loopback', str(error))
+        self.assertIn('allow_noauth2_from_network', str(error))
+
+    def test_addresses(self):
+        self.config('api', auth_strategy='noauth2')
+        for address in ('127.0.0.1', '127.9.9.9', '::1'):
+            auth.refuse_open_door(address)
+        for address in ('0.0.0.0', '::', '192.0.2.1', '2001:db8::1', None):
+            self.refuse(address)
+
+    def test_an_explicit_option_leaves_a_warning(self):
+        self.config(
+            'api', auth_strategy='noauth2', allow_noauth2_from_network=True
+        )
+        with self.assertLogs('minova.api.http.auth', 'WARNING') as logged:
+            auth.refuse_open_door('0.0.0.0')
+        (line,) = logged.output
+        self.assertIn('noauth2 on 0.0.0.0: every client', line)
+
+    def test_other_strategies_listen_everywhere(self):
+        for strategy in ('keystone', 'embedded'):
+            self.config('api', auth_strategy=strategy)
+            auth.refuse_open_door('0.0.0.0')
+
+    def test_an_unknown_server(self):
+        self.config('api', auth_strategy='noauth2')
+        self.patch(wsgi, '_configure', lambda path: None)
+        self.assertRaises(exception.ConfigInvalid, wsgi._get_application)
 
 
 class NoneTest(AuthTestCase):
