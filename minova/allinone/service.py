@@ -19,6 +19,7 @@ from minova.allinone.hosts import Hosts
 from minova.api import app
 from minova.api import backend
 from minova.api.http import errors
+from minova.compute import host_key
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
@@ -88,7 +89,9 @@ class AllInOne:
         store = images.EmbeddedImages(CONF.image.directory)
         store.recover()
         self._computes = [
-            ComputeService(host, self._bus, open_driver(), store)
+            ComputeService(
+                host, self._bus, open_driver(), store, host_key.ensure(host)
+            )
             for host, open_driver in self._hosts.items()
         ]
         for compute in self._computes:
@@ -116,7 +119,9 @@ class AllInOne:
         write_client_files(identity.admin_password())
         identity.watch_admin_password(write_client_files)
         settings.write_configuration(self._directory)
-        self._proxy = VncProxy(self._vnc_socket, conductor.client(self._bus))
+        self._proxy = VncProxy(
+            self._vnc_socket, conductor.client(self._bus, None)
+        )
         self._proxy.start()
         self._http.start()
 

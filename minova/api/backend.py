@@ -9,6 +9,7 @@ from minova import clock
 from minova import exception
 from minova.conf import CONF
 from minova.db.connections.engine import Database
+from minova.engine.sender_keys import SenderKeys
 from minova.flows import interfaces
 from minova.images import ImageService
 from minova.notifications import events
@@ -93,14 +94,16 @@ def build_backend(
     """Return a backend over ``database`` and ``bus``.
 
     ``host`` defaults to ``[notifications] default_publisher_id``, then to
-    ``[DEFAULT] host``.
+    ``[DEFAULT] host``. Raises Unavailable when the database does not answer.
     """
+    name = host or CONF.notifications.default_publisher_id or CONF.host
+    signer = SenderKeys(database).signer(name)
     return Backend(
         database=database,
-        conductor=conductor.client(bus),
-        computes=ComputeClients(bus),
-        waker=Waker(interfaces.step_client(bus), in_background=True),
+        conductor=conductor.client(bus, signer),
+        computes=ComputeClients(bus, signer),
+        waker=Waker(interfaces.step_client(bus, signer), in_background=True),
         timed_calls=TimedCalls(CONF.api.threads),
         images=images,
-        host=host or CONF.notifications.default_publisher_id or CONF.host,
+        host=name,
     )

@@ -13,6 +13,7 @@ from minova import images
 from minova import lockfile
 from minova import private_files
 from minova import service
+from minova.compute import host_key
 from minova.compute.service import ComputeService
 from minova.conf import CONF
 from minova.rpc.oslo_bus import OsloBus
@@ -41,6 +42,7 @@ class Compute:
                 self._bus,
                 driver,
                 images.load(),
+                host_key.ensure(CONF.host),
                 service.exit_worker,
             )
             self._compute.start()

@@ -17,6 +17,7 @@ from minova.audit.repair import Repairer
 from minova.cmd.commands import Commands
 from minova.cmd.database import open_database
 from minova.conf import CONF
+from minova.engine.sender_keys import SenderKeys
 from minova.flows import interfaces
 from minova.rpc import queue_stats
 from minova.rpc.compute import ComputeClients
@@ -86,8 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.offline:
             bus = OsloBus()
             stack.callback(bus.close)
-            computes = ComputeClients(bus)
-            waker = Waker(interfaces.step_client(bus))
+            signer = SenderKeys(database).signer(CONF.host)
+            computes = ComputeClients(bus, signer)
+            waker = Waker(interfaces.step_client(bus, signer))
         auditor = Auditor(
             database,
             computes,

@@ -24,7 +24,7 @@ class NovncProxy:
     def start(self) -> None:
         """Serve; a conductor validates the token of each connection."""
         self._bus = OsloBus()
-        self._proxy = VncProxy(self._sock, conductor.client(self._bus))
+        self._proxy = VncProxy(self._sock, conductor.client(self._bus, None))
         self._proxy.start()
 
     def stop(self) -> None:

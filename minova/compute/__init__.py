@@ -12,6 +12,8 @@ manager           the server of the compute's RPC interface
 step_runner       the threads and locks in which steps run
 step_context      one running step, as the flows see it
 change_tracker    whether a step may have changed its guest
+host_key          the key of the host, in its state directory
+enrollment        the proof of who the compute is, and the keys of others
 conductor_client  calls to conductors and to other computes, with retries
 hypervisor_health whether the hypervisor answers, for the heartbeats
 power_sync        the comparison of the guests' power states with the database

@@ -151,6 +151,7 @@ class ConductorClient:
             lambda: self._conductor.save_checkpoint(
                 context,
                 step=step,
+                host=self._host,
                 incarnation=self._incarnation,
                 checkpoint=checkpoint,
             ),
@@ -165,6 +166,7 @@ class ConductorClient:
             lambda: self._conductor.finish_step(
                 context,
                 step=step,
+                host=self._host,
                 incarnation=self._incarnation,
                 result=result,
             ),
@@ -184,6 +186,7 @@ class ConductorClient:
             lambda: self._conductor.fail_step(
                 context,
                 step=step,
+                host=self._host,
                 incarnation=self._incarnation,
                 error=serialization.encode(error),
                 power_state=power_state,
@@ -199,7 +202,10 @@ class ConductorClient:
         """Report the progress of a migration, once."""
         try:
             self._conductor.report_progress(
-                context, migration=migration, byte_counts=byte_counts
+                context,
+                host=self._host,
+                migration=migration,
+                byte_counts=byte_counts,
             )
         except exception.Unavailable as error:
             LOG.debug(

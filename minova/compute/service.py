@@ -9,6 +9,7 @@ from minova import clock
 from minova import exception
 from minova import version
 from minova.compute.conductor_client import ConductorClient
+from minova.compute.enrollment import Enrollment
 from minova.compute.hypervisor_health import HypervisorHealth
 from minova.compute.image_cache import ImageCache
 from minova.compute.manager import ComputeManager
@@ -22,11 +23,12 @@ from minova.objects.host import HostReport
 from minova.objects.step import DueStep
 from minova.periodic import PeriodicTask
 from minova.rpc import compute as rpc
-from minova.rpc import conductor as rpc_conductor
 from minova.rpc.bus import Bus
 from minova.rpc.compute import ComputeClients
 from minova.rpc.contract import Dispatcher
 from minova.rpc.self_check import RpcSelfCheck
+from minova.rpc.signing import SigningKey
+from minova.rpc.verifier import Verifier
 from minova.rpc.wakeups import Waker
 from minova.virt.driver import Driver
 from minova.virt.driver import Inventory
@@ -51,16 +53,21 @@ class ComputeService:
         bus: Bus,
         driver: Driver,
         images: ImageService,
+        key: SigningKey,
         on_fatal: Callable[[str], None] | None = None,
     ) -> None:
-        """``on_fatal`` exits the process after failed RPC self-checks."""
-        self._bus = bus
+        """``key`` signs the messages of the host, in all its incarnations.
+
+        ``on_fatal`` exits the process after failed RPC self-checks.
+        """
         self.host = host
         self.driver = driver
         self.incarnation = clock.uuid4()
-        self._conductor = rpc_conductor.client(bus)
-        computes = ComputeClients(bus)
-        steps = interfaces.step_client(bus)
+        self._enrollment = Enrollment(host, self.incarnation, key, bus)
+        self._conductor = self._enrollment.conductor
+        signer = self._enrollment.signer
+        computes = ComputeClients(bus, signer)
+        steps = interfaces.step_client(bus, signer)
         self._conductor_client = ConductorClient(
             self._conductor, computes, steps, host, self.incarnation
         )
@@ -83,20 +90,7 @@ class ComputeService:
         manager = ComputeManager(
             host, driver, self.runner, computes, self.incarnation
         )
-        self._dispatcher = Dispatcher(
-            interfaces.COMPUTE,
-            manager,
-            CONF.upgrade_levels.compute,
-            manager.handle_step,
-        )
-        myself = rpc.self_client(bus, host)
-        self.self_check = RpcSelfCheck(
-            f'Compute {host}',
-            self.incarnation,
-            lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
-            lambda: myself.ping(get_admin_context()),
-            on_fatal,
-        )
+        self.self_check = self._serve(manager, bus, on_fatal)
         self.reconciler = Reconciler(host, driver, self._conductor)
         self._image_expiry = PeriodicTask(
             f'image-cache-{host}',
@@ -104,6 +98,30 @@ class ComputeService:
             lambda: CONF.compute.image_cache_manager_interval,
         )
         self._registered = clock.event()
+
+    def _serve(
+        self,
+        manager: ComputeManager,
+        bus: Bus,
+        on_fatal: Callable[[str], None] | None,
+    ) -> RpcSelfCheck:
+        """Return the RPC server of the host, not started."""
+        dispatcher = Dispatcher(
+            interfaces.COMPUTE,
+            manager,
+            Verifier(self._enrollment),
+            self.host,
+            CONF.upgrade_levels.compute,
+            manager.handle_step,
+        )
+        myself = rpc.self_client(bus, self._enrollment.signer, self.host)
+        return RpcSelfCheck(
+            f'Compute {self.host}',
+            self.incarnation,
+            lambda: dispatcher.serve(bus),
+            lambda: myself.ping(get_admin_context()),
+            on_fatal,
+        )
 
     def start(self) -> None:
         """Start the RPC server and the heartbeats.
@@ -143,6 +161,13 @@ class ComputeService:
     # -- heartbeats ----------------------------------------------------------
 
     def _heartbeat(self) -> None:
+        try:
+            self._enrollment.ensure()
+            self._send_heartbeat()
+        except exception.MessageRefused as error:
+            self._enrollment.handle_refusal(error)
+
+    def _send_heartbeat(self) -> None:
         if not self._registered.is_set():
             have = self._inventory()
             if have is None:

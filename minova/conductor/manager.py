@@ -20,8 +20,10 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import conductor_steps
 from minova.engine import console_tokens
+from minova.engine import host_enrollment
 from minova.engine import service_liveness
 from minova.engine import step_lifecycle
+from minova.engine.sender_keys import SenderKeys
 from minova.exception import serialization
 from minova.notifications import events
 from minova.notifications.relay import Relay
@@ -62,6 +64,7 @@ class ConductorManager(Conductor):
         pool: clock.Pool,
         incarnation: str,
         computes: ComputeClients,
+        keys: SenderKeys,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -71,6 +74,7 @@ class ConductorManager(Conductor):
         self._pool = pool
         self._incarnation = incarnation
         self._computes = computes
+        self._keys = keys
 
     def handle_step(
         self, context: Context, method: contract.Method, step: str
@@ -199,13 +203,14 @@ class ConductorManager(Conductor):
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         checkpoint: Checkpoint,
     ) -> dict[str, str]:
         """Record that a step has passed a checkpoint."""
         nested = self._database.write(
             lambda connection: step_lifecycle.save_checkpoint(
-                connection, step, incarnation, checkpoint
+                connection, step, host, incarnation, checkpoint
             )
         )
         self._relay.wake()
@@ -216,13 +221,14 @@ class ConductorManager(Conductor):
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         result: StepResult,
     ) -> StepAck:
         """Record that a step is done."""
         wakeups = self._database.write(
             lambda connection: step_lifecycle.finish(
-                connection, step, incarnation, result
+                connection, step, host, incarnation, result
             )
         )
         self._relay.wake()
@@ -233,6 +239,7 @@ class ConductorManager(Conductor):
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         error: buses.Json,
         power_state: int | None,
@@ -244,6 +251,7 @@ class ConductorManager(Conductor):
             lambda connection: step_lifecycle.fail(
                 connection,
                 step,
+                host,
                 incarnation,
                 reason,
                 power_state,
@@ -254,7 +262,12 @@ class ConductorManager(Conductor):
         return StepAck(wakeups=self._run_own_wakeups(context, wakeups))
 
     def report_progress(
-        self, context: Context, *, migration: int, byte_counts: dict[str, int]
+        self,
+        context: Context,
+        *,
+        host: str,
+        migration: int,
+        byte_counts: dict[str, int],
     ) -> None:
         """Record the progress of a migration."""
         total = byte_counts.get('memory_total', 0)
@@ -262,9 +275,35 @@ class ConductorManager(Conductor):
         progress = round(100 * (total - left) / total) if total else 0
         self._database.write(
             lambda connection: migrations.update_progress(
-                connection, migration, byte_counts, progress
+                connection, migration, host, byte_counts, progress
             )
         )
+
+    # -- for a compute, about keys -------------------------------------------
+
+    def enroll_host(
+        self,
+        context: Context,
+        *,
+        host: str,
+        public_key: str,
+        token: str | None,
+    ) -> dict[str, str | float]:
+        """Accept or confirm the key of a host."""
+        now = self._database.write(
+            lambda connection: host_enrollment.enroll(
+                connection, host, public_key, token
+            )
+        )
+        self._keys.forget(host)
+        return {
+            'control_plane_key': self._keys.control_plane_key(),
+            'time': now.timestamp(),
+        }
+
+    def get_host_key(self, context: Context, *, host: str, peer: str) -> str:
+        """Return the key of another host."""
+        return self._keys.host_key(peer)
 
     # -- for a compute, about its host ---------------------------------------
 

@@ -15,6 +15,7 @@ from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
 from minova.db.queries import hosts
+from minova.engine.sender_keys import SenderKeys
 from minova.flows import interfaces
 from minova.network import definition
 from minova.notifications.relay import Relay
@@ -23,6 +24,7 @@ from minova.rpc import conductor as rpc
 from minova.rpc.bus import Bus
 from minova.rpc.compute import ComputeClients
 from minova.rpc.contract import Dispatcher
+from minova.rpc.verifier import Verifier
 from minova.rpc.wakeups import Waker
 
 LOG = logging.getLogger(__name__)
@@ -41,21 +43,26 @@ class ConductorService:
         host: str,
         on_fatal: Callable[[str], None] | None = None,
     ) -> None:
-        """Build the parts; ``on_fatal`` ends a process that is unreachable."""
+        """Build the parts; ``on_fatal`` ends a process that is unreachable.
+
+        Raises Unavailable when the database does not answer.
+        """
         self._bus = bus
         self._database = database
         self._host = host
         self._incarnation = clock.uuid4()
         holder = f'{host} {self._incarnation}'
-        computes = ComputeClients(bus)
-        waker = Waker(interfaces.step_client(bus))
+        keys = SenderKeys(database)
+        signer = keys.signer(host, self._incarnation)
+        computes = ComputeClients(bus, signer)
+        waker = Waker(interfaces.step_client(bus, signer))
         self._pool = clock.pool('conductor', 8)
         self.relay = Relay(database, bus, holder)
-        myself = rpc.client(bus, server=host)
+        myself = rpc.client(bus, signer, server=host)
         self.liveness = HostLiveness(
             f'Conductor {host}',
             self._incarnation,
-            lambda: self._dispatcher.serve(bus, rpc.TOPIC, host),
+            lambda: self._dispatcher.serve(bus),
             lambda: myself.ping(get_admin_context()),
             on_fatal,
         )
@@ -68,10 +75,13 @@ class ConductorService:
             self._pool,
             self._incarnation,
             computes,
+            keys,
         )
         self._dispatcher = Dispatcher(
             interfaces.CONDUCTOR,
             self.manager,
+            Verifier(keys, keys),
+            host,
             CONF.upgrade_levels.conductor,
             self.manager.handle_step,
         )

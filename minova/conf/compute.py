@@ -81,6 +81,16 @@ to a host without this option.
 """,
     ),
     cfg.StrOpt(
+        'enrollment_token_file',
+        default='$state_path/enrollment-token',
+        help="""
+The file with the token that minova-manage host enroll has printed for this
+host. The compute service reads it with each attempt to enroll, so that no
+restart is needed, and removes it afterwards. See also [conductor]
+host_enrollment.
+""",
+    ),
+    cfg.StrOpt(
         'image_cache_directory',
         default='$state_path/image-cache',
         help="""

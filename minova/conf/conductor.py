@@ -39,6 +39,20 @@ after this time, the sweeper after sweep_interval more. The holder renews the
 lease when half of it has passed.
 """,
     ),
+    cfg.StrOpt(
+        'host_enrollment',
+        default='open',
+        choices=[
+            ('open', 'the first key that a new host name shows is accepted'),
+            ('closed', 'only hosts that an operator has enrolled'),
+        ],
+        help="""
+Whether a compute whose host name is new may register by itself. With
+``closed`` run minova-manage host enroll for each host before its first start.
+In both cases a host name that has a key gets another one only by minova-manage
+host enroll --replace. Set the same value for all conductors.
+""",
+    ),
     cfg.IntOpt(
         'workers',
         default=1,

@@ -362,6 +362,35 @@ leases = sa.Table(
     sa.Column('expires_at', types.UtcDateTime, nullable=False),
 )
 
+# The public keys of computes. Who reads them cannot act for a host.
+host_keys = sa.Table(
+    'host_keys',
+    metadata,
+    sa.Column('host', _Name, primary_key=True),
+    # NULL: the host has not shown its key yet; its token must come with it.
+    sa.Column('public_key', sa.String(64)),
+    sa.Column('enrolled_at', types.UtcDateTime),
+    sa.Column('revoked_at', types.UtcDateTime),
+    sa.Column('token_hash', sa.String(64)),
+    sa.Column('token_expires_at', types.UtcDateTime),
+)
+
+# The key pair of api, conductors and minova-manage, which share the database.
+control_plane_keys = sa.Table(
+    'control_plane_keys',
+    metadata,
+    sa.Column('name', _Keyword, primary_key=True),
+    sa.Column('private_key', sa.String(64), nullable=False),
+)
+
+# The messages that no conductor may accept again, until they are too old.
+used_messages = sa.Table(
+    'used_messages',
+    metadata,
+    sa.Column('digest', sa.String(64), primary_key=True),
+    sa.Column('expires_at', types.UtcDateTime, nullable=False, index=True),
+)
+
 #: The table holds hashes only: no token can be read from it.
 console_tokens = sa.Table(
     'console_tokens',

@@ -14,6 +14,8 @@ unwind            the rollback of a failed operation, the newest step first
 recovery          steps of hosts that are down, operations past their deadline
 recovery_rules    what happens to a step without its host, or past the deadline
 service_liveness  when a service is down
+sender_keys       the keys of api, conductors and computes, and the own one
+host_enrollment   which key a host has: enrolled, replaced, revoked
 waits             the waits of an operation: recorded, logged, ended
 wait_reason       the texts of what an operation waits for
 operation_log     what an operator reads about an operation in the log

@@ -49,9 +49,9 @@ def start(
 
     Raises Stale when the step is not for this compute, or has been preempted.
     """
-    loaded = step_records.load(connection, step_id)
+    loaded = _load_own(connection, step_id, host)
     step = loaded.step
-    if step.host != host or loaded.incarnation != incarnation:
+    if loaded.incarnation != incarnation:
         raise _stale_step(step)
     if step.state in (records.DONE, records.FAILED, records.UNDONE):
         return _assignment(_unit_of_work(connection, loaded), step.state)
@@ -83,6 +83,7 @@ def start(
 def save_checkpoint(
     connection: sa.Connection,
     step_id: str,
+    host: str,
     incarnation: str,
     checkpoint: Checkpoint,
 ) -> dict[str, str]:
@@ -90,7 +91,7 @@ def save_checkpoint(
 
     Returns the ids of the nested steps that the step may call, by method.
     """
-    loaded = _load_held(connection, step_id, incarnation)
+    loaded = _load_held(connection, step_id, host, incarnation)
     step_def = _compute_step(loaded)
     uow = _unit_of_work(connection, loaded)
     passed = loaded.step.checkpoints
@@ -104,11 +105,12 @@ def save_checkpoint(
 def finish(
     connection: sa.Connection,
     step_id: str,
+    host: str,
     incarnation: str,
     result: StepResult,
 ) -> list[Wakeup]:
     """Record that a step is done; return the wake-ups for the next steps."""
-    loaded = step_records.load(connection, step_id)
+    loaded = _load_own(connection, step_id, host)
     step = loaded.step
     if step.state == records.DONE and step.incarnation == incarnation:
         return step_records.pending_wakeups(connection, loaded.operation)
@@ -126,6 +128,7 @@ def finish(
 def fail(
     connection: sa.Connection,
     step_id: str,
+    host: str,
     incarnation: str,
     error: exception.MinovaException,
     power_state: int | None,
@@ -136,7 +139,7 @@ def fail(
     ``power_state`` is that of the guest after the failure, None if unknown.
     ``guest_untouched``: the step has certainly not changed its guest.
     """
-    loaded = step_records.load(connection, step_id)
+    loaded = _load_own(connection, step_id, host)
     step = loaded.step
     ended = (records.FAILED, records.UNDONE)
     if step.incarnation == incarnation and step.state in ended:
@@ -215,10 +218,20 @@ def _schedule_retry(uow: UnitOfWork, error: exception.MinovaException) -> None:
 
 
 def _load_held(
-    connection: sa.Connection, step_id: str, incarnation: str
+    connection: sa.Connection, step_id: str, host: str, incarnation: str
 ) -> operations.LockedStep:
-    loaded = step_records.load(connection, step_id)
+    loaded = _load_own(connection, step_id, host)
     _require_held(loaded, incarnation)
+    return loaded
+
+
+def _load_own(
+    connection: sa.Connection, step_id: str, host: str
+) -> operations.LockedStep:
+    """Load a step of the host that sent the message; Stale for another."""
+    loaded = step_records.load(connection, step_id)
+    if loaded.step.host != host:
+        raise _stale_step(loaded.step)
     return loaded
 
 

@@ -2,6 +2,7 @@
 """The errors that changed nothing, ordered by HTTP status."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from minova.exception.base import Refused
 
@@ -435,7 +436,7 @@ class Unavailable(Refused):
 
     msg_fmt = '%(what)s is unavailable at this time: %(reason)s'
     status = 503
-    wire_class = 'Unavailable'
+    wire_class: ClassVar[str | None] = 'Unavailable'
 
 
 class NoConsumer(Unavailable):
@@ -450,6 +451,18 @@ class UnsupportedVersion(Unavailable):
     """The peer does not know the method, or is pinned not to."""
 
     status = 501
+
+
+class MessageRefused(Unavailable):
+    """A service did not accept a message: its proof is missing or not valid.
+
+    The sender repeats it with a new proof, as after any Unavailable, until an
+    operator has enrolled the host.
+    """
+
+    msg_fmt = '%(what)s refused the message: %(reason)s'
+    # The sender acts on it.
+    wire_class = None
 
 
 class CommitUncertain(Unavailable):

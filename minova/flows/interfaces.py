@@ -13,22 +13,30 @@ from minova.rpc import bus as buses
 from minova.rpc import compute
 from minova.rpc import conductor
 from minova.rpc import contract
+from minova.rpc.proof import Caller
+from minova.rpc.proof import Signer
 from minova.rpc.step_client import StepClient
 
 
 def _methods(
     service: type[AnyComputeStep] | type[AnyConductorStep],
+    *callers: Caller,
 ) -> Iterator[contract.Method]:
     for flow in flows.FLOWS.values():
         for step in flow.steps:
             if issubclass(step, service):
                 yield contract.step_method(
-                    step.method, step.since, step.reply_timeout, step
+                    step.method, step.since, step.reply_timeout, callers, step
                 )
 
 
-COMPUTE: Final = compute.INTERFACE.with_steps(_methods(ComputeStep))
-CONDUCTOR: Final = conductor.INTERFACE.with_steps(_methods(ConductorStep))
+#: A compute wakes the next host, and calls its nested steps there.
+COMPUTE: Final = compute.INTERFACE.with_steps(
+    _methods(ComputeStep, Caller.CONTROL_PLANE, Caller.COMPUTE)
+)
+CONDUCTOR: Final = conductor.INTERFACE.with_steps(
+    _methods(ConductorStep, Caller.CONTROL_PLANE)
+)
 
 
 def get_event_name(kind: str, topic: str, method: str) -> str:
@@ -43,6 +51,6 @@ def get_event_name(kind: str, topic: str, method: str) -> str:
     return f'{topic}_{method}'
 
 
-def step_client(bus: buses.Bus) -> StepClient:
+def step_client(bus: buses.Bus, signer: Signer) -> StepClient:
     """Return a client for the steps of all services."""
-    return StepClient(bus, (COMPUTE, CONDUCTOR))
+    return StepClient(bus, (COMPUTE, CONDUCTOR), signer)

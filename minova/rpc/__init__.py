@@ -5,6 +5,9 @@
 module          what it holds
 =============== =============================================================
 contract        the declaration of a method, and the client and server of it
+signing         Ed25519 keys and signatures
+proof           the proof of a message: who sent it, when, and what it said
+verifier        the one place that accepts or refuses a message
 conductor       the interface of the conductor, without steps
 compute         the interface of the compute, without steps
 step_client     the client of step methods

@@ -23,6 +23,8 @@ from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.rpc import bus as buses
 from minova.rpc import contract
+from minova.rpc.proof import Caller
+from minova.rpc.proof import Signer
 
 TOPIC = 'compute'
 
@@ -32,13 +34,13 @@ class Compute(Protocol):
 
     # -- the RPC self-check --
 
-    @contract.call(timeout=5)
+    @contract.call(Caller.SAME_HOST, timeout=5)
     def ping(self, context: Context) -> str:
         """Return the incarnation; each compute calls its own method."""
 
     # -- live migration --
 
-    @contract.call(timeout=30)
+    @contract.call(Caller.CONTROL_PLANE, timeout=30)
     def check_can_live_migrate_destination(
         self,
         context: Context,
@@ -54,7 +56,7 @@ class Compute(Protocol):
         its plan. Raises MigrationPreCheckError with the reason.
         """
 
-    @contract.call(timeout=20)
+    @contract.call(Caller.COMPUTE, timeout=20)
     def check_can_live_migrate_source(
         self,
         context: Context,
@@ -65,7 +67,7 @@ class Compute(Protocol):
     ) -> LiveMigrateData:
         """At the source: check the guest; return the migration plan."""
 
-    @contract.call(timeout=20)
+    @contract.call(Caller.COMPUTE, timeout=20)
     def guest_power_state(
         self, context: Context, *, instance_uuid: str
     ) -> int | None:
@@ -77,7 +79,7 @@ class Compute(Protocol):
 
     # -- consoles --
 
-    @contract.call(timeout=20)
+    @contract.call(Caller.CONTROL_PLANE, timeout=20)
     def get_console_output(
         self, context: Context, *, instance_uuid: str, lines: int | None
     ) -> str:
@@ -86,7 +88,7 @@ class Compute(Protocol):
         The console log keeps a limited size, which fits one message.
         """
 
-    @contract.call(timeout=20)
+    @contract.call(Caller.CONTROL_PLANE, timeout=20)
     def get_vnc_console(
         self, context: Context, *, instance_uuid: str
     ) -> dict[str, str | int | None]:
@@ -99,11 +101,11 @@ class Compute(Protocol):
 
     # -- audit --
 
-    @contract.call(timeout=30)
+    @contract.call(Caller.CONTROL_PLANE, timeout=30)
     def list_host_contents(self, context: Context) -> list[HostArtifact]:
         """Return all guests and disks of the host, also unknown ones."""
 
-    @contract.call(timeout=60)
+    @contract.call(Caller.CONTROL_PLANE, timeout=60)
     def destroy_unknown_guest(
         self, context: Context, *, instance_uuid: str, generation: int | None
     ) -> None:
@@ -120,26 +122,31 @@ class Compute(Protocol):
 INTERFACE = contract.Interface(Compute, TOPIC, '1.0')
 
 
-def self_client(bus: buses.Bus, host: str) -> Compute:
+def self_client(bus: buses.Bus, signer: Signer, host: str) -> Compute:
     """Return the client of a compute for its own methods, without a pin.
 
     A service has the same release as itself.
     """
-    return cast(Compute, contract.Client(INTERFACE, bus, host))
+    return cast(Compute, contract.Client(INTERFACE, bus, host, signer=signer))
 
 
 class ComputeClients:
     """The clients of all computes, by host."""
 
-    def __init__(self, bus: buses.Bus) -> None:
+    def __init__(self, bus: buses.Bus, signer: Signer) -> None:
         self._bus = bus
+        self._signer = signer
         self._clients: dict[str, Compute] = {}
 
     def for_host(self, host: str) -> Compute:
         """Return the client of the compute on ``host``."""
         if host not in self._clients:
             client = contract.Client(
-                INTERFACE, self._bus, host, pin=CONF.upgrade_levels.compute
+                INTERFACE,
+                self._bus,
+                host,
+                pin=CONF.upgrade_levels.compute,
+                signer=self._signer,
             )
             self._clients[host] = cast(Compute, client)
         return self._clients[host]

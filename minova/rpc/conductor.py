@@ -29,6 +29,8 @@ from minova.objects.step import StepAssignment
 from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import contract
+from minova.rpc.proof import Caller
+from minova.rpc.proof import Signer
 
 TOPIC = 'conductor'
 
@@ -38,13 +40,19 @@ class Conductor(Protocol):
 
     # -- the RPC self-check --
 
-    @contract.call(timeout=5)
+    @contract.call(Caller.CONTROL_PLANE, timeout=5)
     def ping(self, context: Context) -> str:
         """Return the incarnation; each conductor calls its own method."""
 
     # -- the API --
 
-    @contract.call(since='1.4', timeout=60, objects_since='1.6')
+    @contract.call(
+        Caller.CONTROL_PLANE,
+        since='1.4',
+        timeout=60,
+        objects_since='1.6',
+        once=True,
+    )
     def migrate_server(
         self,
         context: Context,
@@ -66,9 +74,9 @@ class Conductor(Protocol):
         instance is then unchanged.
         """
 
-    # -- the console proxy --
+    # -- the console proxy, which has no key: the token is the secret --
 
-    @contract.call(timeout=30)
+    @contract.call(Caller.ANYONE, timeout=30)
     def check_console(
         self, context: Context, *, token: str
     ) -> dict[str, str | int | None]:
@@ -79,7 +87,7 @@ class Conductor(Protocol):
         ConsoleTokenNotFound, or the error of the compute.
         """
 
-    @contract.call(timeout=20)
+    @contract.call(Caller.ANYONE, timeout=20)
     def closed_consoles(
         self, context: Context, *, instances: list[str]
     ) -> list[str]:
@@ -87,18 +95,19 @@ class Conductor(Protocol):
 
     # -- a compute, about a step --
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def start_step(
         self, context: Context, *, step: str, host: str, incarnation: str
     ) -> StepAssignment:
         """Assign a step to a compute; Stale when it may not run the step."""
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def save_checkpoint(
         self,
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         checkpoint: Checkpoint,
     ) -> dict[str, str]:
@@ -107,23 +116,25 @@ class Conductor(Protocol):
         Returns the ids of the nested steps that the step may call, by method.
         """
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def finish_step(
         self,
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         result: StepResult,
     ) -> StepAck:
         """Finish a step; return the wake-ups that the compute sends."""
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def fail_step(
         self,
         context: Context,
         *,
         step: str,
+        host: str,
         incarnation: str,
         error: buses.Json,
         power_state: int | None,
@@ -134,21 +145,49 @@ class Conductor(Protocol):
         ``guest_untouched``: the step has certainly not changed its guest.
         """
 
-    @contract.cast()
+    @contract.cast(Caller.COMPUTE)
     def report_progress(
-        self, context: Context, *, migration: int, byte_counts: dict[str, int]
+        self,
+        context: Context,
+        *,
+        host: str,
+        migration: int,
+        byte_counts: dict[str, int],
     ) -> None:
-        """Record the progress of a migration, in bytes."""
+        """Record the progress of a migration from the host, in bytes."""
+
+    # -- a compute, about keys --
+
+    @contract.call(Caller.NEW_HOST)
+    def enroll_host(
+        self,
+        context: Context,
+        *,
+        host: str,
+        public_key: str,
+        token: str | None,
+    ) -> dict[str, str | float]:
+        """Accept the key of a host, or confirm that it is accepted.
+
+        ``token`` is that of ``minova-manage host enroll``. Returns
+        ``control_plane_key``, the public key of api and conductors, and
+        ``time``, that of the database in seconds since 1970. Raises
+        MessageRefused with what the operator can do.
+        """
+
+    @contract.call(Caller.COMPUTE)
+    def get_host_key(self, context: Context, *, host: str, peer: str) -> str:
+        """Return the public key of another host; or MessageRefused."""
 
     # -- a compute, about its host --
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE, once=True)
     def register_host(
         self, context: Context, *, report: HostReport
     ) -> list[DueStep]:
         """Record the start of a compute; return the due steps of its host."""
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def heartbeat(
         self,
         context: Context,
@@ -163,13 +202,13 @@ class Conductor(Protocol):
         Stale when a newer incarnation of the compute has registered.
         """
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE)
     def instances_on_host(
         self, context: Context, *, host: str
     ) -> list[InstanceState]:
         """Return the states of all instances of a host."""
 
-    @contract.call()
+    @contract.call(Caller.COMPUTE, once=True)
     def report_power_states(
         self, context: Context, *, host: str, guests: list[GuestReport]
     ) -> None:
@@ -180,9 +219,15 @@ class Conductor(Protocol):
 INTERFACE = contract.Interface(Conductor, TOPIC, '1.6', late_ack=True)
 
 
-def client(bus: buses.Bus, server: str | None = None) -> Conductor:
-    """Return a client of any conductor, or of those on one host."""
+def client(
+    bus: buses.Bus, signer: Signer | None, server: str | None = None
+) -> Conductor:
+    """Return a client of any conductor, or of those on one host.
+
+    ``signer`` is None for the console proxy.
+    """
     pin = CONF.upgrade_levels.conductor
     return cast(
-        Conductor, contract.Client(INTERFACE, bus, server=server, pin=pin)
+        Conductor,
+        contract.Client(INTERFACE, bus, server=server, pin=pin, signer=signer),
     )

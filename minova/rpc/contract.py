@@ -29,6 +29,10 @@ from minova.exception import serialization
 from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import serializer
+from minova.rpc.proof import Caller
+from minova.rpc.proof import Signer
+from minova.rpc.verifier import Received
+from minova.rpc.verifier import Verifier
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +49,8 @@ class Method:
     ``timeout`` is in seconds, None for a cast. ``since`` is the version of
     the interface that added the method; ``objects_since`` the first version
     that sends its arguments as versioned objects, not as plain dicts.
-    ``summary`` is the first line of the docstring.
+    ``callers`` may call it; with ``once`` no server of the topic accepts a
+    copy of a message. ``summary`` is the first line of the docstring.
     """
 
     name: str
@@ -53,13 +58,17 @@ class Method:
     since: str
     timeout: float | None
     objects_since: str | None
+    callers: tuple[Caller, ...]
+    once: bool
     summary: str = dataclasses.field(repr=False)
 
 
 def call(
+    *callers: Caller,
     since: str = '1.0',
     timeout: float = 30,
     objects_since: str | None = None,
+    once: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a method whose caller waits for the result."""
 
@@ -70,6 +79,8 @@ def call(
             since,
             timeout,
             objects_since,
+            callers,
+            once,
             _summary(function),
         )
         setattr(function, _MARK, declared)
@@ -79,13 +90,21 @@ def call(
 
 
 def cast(
+    *callers: Caller,
     since: str = '1.0',
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a method whose caller does not wait."""
 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
         declared = Method(
-            function.__name__, False, since, None, None, _summary(function)
+            function.__name__,
+            False,
+            since,
+            None,
+            None,
+            callers,
+            False,
+            _summary(function),
         )
         setattr(function, _MARK, declared)
         return function
@@ -94,11 +113,22 @@ def cast(
 
 
 def step_method(
-    name: str, since: str, timeout: float | None, step_class: type
+    name: str,
+    since: str,
+    timeout: float | None,
+    callers: tuple[Caller, ...],
+    step_class: type,
 ) -> Method:
     """Return the method of a step class; a call if it has a timeout."""
     return Method(
-        name, timeout is not None, since, timeout, None, _summary(step_class)
+        name,
+        timeout is not None,
+        since,
+        timeout,
+        None,
+        callers,
+        False,
+        _summary(step_class),
     )
 
 
@@ -180,7 +210,8 @@ def parse(version: str) -> tuple[int, int]:
 class Client:
     """The sending end: has the methods of the interface's protocol.
 
-    ``server`` addresses one host. ``pin`` is the newest version to speak.
+    ``server`` addresses one host. ``pin`` is the newest version to speak. A
+    client without ``signer`` can call the methods of ANYONE only.
     """
 
     def __init__(
@@ -189,9 +220,11 @@ class Client:
         bus: buses.Bus,
         server: str | None = None,
         pin: str | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self._interface = interface
         self._bus = bus
+        self._signer = signer
         self._server = server
         self._version = pin or interface.version
         self._objects = interface.objects_at(pin)
@@ -229,6 +262,23 @@ class Client:
         plain = method.objects_since is not None and not self.can_send(
             method.objects_since
         )
+        sent_context: buses.Json = context.to_dict()
+        sent: buses.Json = {
+            name: (
+                _plain(value)
+                if plain
+                else serializer.encode(value, self._objects)
+            )
+            for name, value in arguments.items()
+        }
+        if self._signer is not None:
+            sent_context, sent = self._signer.sign(
+                self._interface.topic,
+                self._server,
+                method.name,
+                sent_context,
+                sent,
+            )
         message = buses.Message(
             topic=self._interface.topic,
             server=self._server,
@@ -242,15 +292,8 @@ class Client:
                     method.since, method.objects_since or '1.0', key=parse
                 )
             ),
-            arguments={
-                name: (
-                    _plain(value)
-                    if plain
-                    else serializer.encode(value, self._objects)
-                )
-                for name, value in arguments.items()
-            },
-            context=context.to_dict(),
+            arguments=sent,
+            context=sent_context,
             timeout=method.timeout,
         )
         if not method.reply:
@@ -287,27 +330,32 @@ class Dispatcher:
     """The serving end: decodes, calls the implementation, encodes the answer.
 
     ``handle_step`` runs the steps of an interface that has them. ``pin`` is
-    the newest version that clients speak.
+    the newest version that clients speak; ``server`` the host of the service,
+    to which a message may be addressed.
     """
 
     def __init__(
         self,
         interface: Interface,
         implementation: object,
+        verifier: Verifier,
+        server: str,
         pin: str | None = None,
         handle_step: StepHandler | None = None,
     ) -> None:
         self._objects = interface.objects_at(pin)
         self.interface = interface
         self._implementation = implementation
+        self._verifier = verifier
+        self._server = server
         self._methods = interface.methods()
         self._handle_step = handle_step
 
-    def serve(self, bus: buses.Bus, topic: str, server: str) -> buses.Server:
-        """Return a server of ``topic`` that answers with this."""
+    def serve(self, bus: buses.Bus) -> buses.Server:
+        """Return a server of the interface's topic that answers with this."""
         return bus.serve(
-            topic,
-            server,
+            self.interface.topic,
+            self._server,
             self.interface.version,
             self.method_names(),
             self.dispatch,
@@ -327,10 +375,21 @@ class Dispatcher:
         its traceback and quoted in the answer.
         """
         declared = self._methods[method]
-        request_context = Context.from_values(context)
-        request_context.update_store()
-        decoded = {k: serializer.decode(v) for k, v in arguments.items()}
         try:
+            self._verifier.verify(
+                Received(
+                    topic=self.interface.topic,
+                    server=self._server,
+                    method=method,
+                    callers=declared.callers,
+                    once=declared.once,
+                    context=context,
+                    arguments=arguments,
+                )
+            )
+            request_context = Context.from_values(context)
+            request_context.update_store()
+            decoded = {k: serializer.decode(v) for k, v in arguments.items()}
             result = self._call(declared, request_context, decoded)
         except exception.MinovaException as error:
             LOG.debug('%s answers %s', method, error)

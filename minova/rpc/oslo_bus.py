@@ -39,6 +39,9 @@ _POLL_INTERVAL = 0.2
 #: Transports inside one process.
 _LOCAL = ('memory', 'fake')
 
+#: What a driver adds to the context of a message, unsigned.
+_ADDED_MEMBERS = ('client_timeout', 'msg_id', 'reply_q')
+
 #: The errors of a service of an older release without the method.
 _UNKNOWN_METHOD = ('NoSuchMethod', 'UnsupportedVersion')
 
@@ -251,7 +254,12 @@ def _endpoint(
         def method(
             self: object, context: Json, **arguments: object
         ) -> Json | None:
-            return dispatch(name, context, arguments)
+            sent = {
+                member: value
+                for member, value in context.items()
+                if member not in _ADDED_MEMBERS
+            }
+            return dispatch(name, sent, arguments)
 
         return method
 

@@ -8,16 +8,21 @@ from minova.context import Context
 from minova.objects.step_results import StepResult
 from minova.rpc import bus as buses
 from minova.rpc import contract
+from minova.rpc.proof import Signer
 
 
 class StepClient:
     """Sends the methods of steps to conductors and computes."""
 
     def __init__(
-        self, bus: buses.Bus, interfaces: Iterable[contract.Interface]
+        self,
+        bus: buses.Bus,
+        interfaces: Iterable[contract.Interface],
+        signer: Signer,
     ) -> None:
         """``interfaces`` are those with steps (``flows.interfaces``)."""
         self._bus = bus
+        self._signer = signer
         self._interfaces = {each.topic: each for each in interfaces}
         self._clients: dict[tuple[str, str | None], contract.Client] = {}
 
@@ -43,5 +48,6 @@ class StepClient:
                 self._bus,
                 host,
                 pin=CONF.upgrade_levels[topic],
+                signer=self._signer,
             )
         return self._clients[topic, host]

@@ -48,6 +48,8 @@ _ROUTINE: Final = (
     'heartbeat',
     'Relay.',
     'acquire.renew',
+    'enroll',
+    'control_plane_key',
     'register',
     'check_health',
 )

@@ -2,6 +2,7 @@
 """The service processes of a simulated cloud."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from oslo_log import log as logging
@@ -13,10 +14,12 @@ from minova.api import backend
 from minova.api.http import errors
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
+from minova.engine.sender_keys import SenderKeys
 from minova.flows import interfaces
 from minova.images import ImageService
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.compute import ComputeClients
+from minova.rpc.signing import SigningKey
 from minova.rpc.wakeups import Waker
 from minova.simulation.database import SimulatedDatabase
 from minova.simulation.hypervisor import SimulatedDriver
@@ -202,11 +205,12 @@ def api(
 
     def build(machine: Machine) -> Api:
         bus = machine.bus()
+        signer = SenderKeys(database).signer(machine.name)
         _dependencies.database = database
-        _dependencies.conductor = rpc_conductor.client(bus)
-        _dependencies.computes = ComputeClients(bus)
+        _dependencies.conductor = rpc_conductor.client(bus, signer)
+        _dependencies.computes = ComputeClients(bus, signer)
         _dependencies.waker = Waker(
-            interfaces.step_client(bus), in_background=True
+            interfaces.step_client(bus, signer), in_background=True
         )
         _dependencies.timed_calls = backend.TimedCalls()
         return Api(_application(images))
@@ -232,6 +236,14 @@ def compute(
 
     def build(machine: Machine) -> ComputeService:
         driver = SimulatedDriver(machine.name, world, machine.scheduler)
-        return ComputeService(machine.name, machine.bus(), driver, images)
+        return ComputeService(
+            machine.name, machine.bus(), driver, images, _key(machine.name)
+        )
 
     return build
+
+
+@functools.cache
+def _key(host: str) -> SigningKey:
+    """Return the key of a host, which keeps it from run to run."""
+    return SigningKey.generate()

@@ -2,13 +2,11 @@
 """Test cases for the functional tests of flows and of recovery."""
 
 from minova import clock
-from minova.compute.service import ComputeService
 from minova.db.queries import hosts
 from minova.engine import service_liveness
 from tests import base as test_base
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.cloud import format_notifications
-from tests.fixtures.cloud import NoImages
 
 
 class FlowTestCase(test_base.TestCase):
@@ -99,7 +97,7 @@ class RecoveryTestCase(test_base.TestCase):
         """Start a compute on ``host`` that crashes at ``method``."""
         self.cloud.stop(self.cloud.computes[host])
         crashing = CrashingDriver(self.cloud.driver(host), method, before)
-        service = ComputeService(host, self.cloud.bus, crashing, NoImages())
+        service = self.cloud.compute_service(host, crashing)
         service.start()
         self.cloud.register_compute(host, service)
         self.cloud.wait_registered(host)

@@ -5,7 +5,6 @@ from minova import clock
 from minova import exception
 from minova.audit import confirmed_scan
 from minova.audit import repair
-from minova.rpc.compute import ComputeClients
 from tests.fixtures.newer_methods import NewerMethods
 from tests.functional.audit_base import AuditTestCase
 from tests.functional.audit_base import UNKNOWN_ID
@@ -146,7 +145,7 @@ class GuestRulesTest(AuditTestCase):
         self.assertEqual(['guests'], self.holds('b', UNKNOWN_ID))
 
     def destroy_unowned(self, generation):
-        ComputeClients(self.cloud.bus).for_host('b').destroy_unknown_guest(
+        self.cloud.computes_client.for_host('b').destroy_unknown_guest(
             self.cloud.context(),
             instance_uuid=UNKNOWN_ID,
             generation=generation,
@@ -210,7 +209,7 @@ class GuestRulesTest(AuditTestCase):
     def auditor(self, read_queues, computes=None, seconds=60.0):
         return confirmed_scan.Auditor(
             self.cloud.database,
-            computes or ComputeClients(self.cloud.bus),
+            computes or self.cloud.computes_client,
             read_queues,
             0.1,
             seconds,
@@ -236,7 +235,7 @@ class GuestRulesTest(AuditTestCase):
         )
 
     def test_host_that_never_answers(self):
-        clients, released = ComputeClients(self.cloud.bus), clock.event()
+        clients, released = self.cloud.computes_client, clock.event()
         self.addCleanup(released.set)
 
         class Computes:
@@ -256,7 +255,7 @@ class GuestRulesTest(AuditTestCase):
     def test_a_repair_that_comes_too_late_does_nothing(self):
         self.copy('guests', self.uuid, power=4)
         auditor = confirmed_scan.Auditor(
-            self.cloud.database, ComputeClients(self.cloud.bus), None, 0.1
+            self.cloud.database, self.cloud.computes_client, None, 0.1
         )
         (finding,) = auditor.scan().findings
         self.cloud.begin('pause', self.uuid)

@@ -8,7 +8,6 @@ import os
 from xml.etree import ElementTree
 
 from minova import states
-from minova.compute.service import ComputeService
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
@@ -48,9 +47,7 @@ class EmbeddedCloud(Cloud):
 
     def start_compute(self, host):
         """Start the compute of a host, with images."""
-        service = ComputeService(
-            host, self.bus, self.driver(host), FewImages()
-        )
+        service = self.compute_service(host, images=FewImages())
         service.start()
         self.register_compute(host, service)
         return service

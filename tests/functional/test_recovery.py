@@ -9,18 +9,15 @@ import fixtures
 from minova import clock
 from minova import exception
 from minova import states
-from minova.compute.service import ComputeService
 from minova.context import get_admin_context
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import step_lifecycle
-from minova.flows import interfaces
 from minova.objects.operation_params import CreateParams
 from minova.objects.step_results import GuestState
 from minova.objects.step_results import NoResult
 from tests.fixtures.cloud import format_notifications
-from tests.fixtures.cloud import NoImages
 from tests.functional import base
 
 
@@ -172,14 +169,14 @@ class CrashTest(base.RecoveryTestCase):
                 exception.Stale,
                 self.cloud.database.write,
                 lambda c, own=incarnation: step_lifecycle.finish(
-                    c, step, own, NoResult()
+                    c, step, 'a', own, NoResult()
                 ),
             )
             self.assertRaises(
                 exception.Stale,
                 self.cloud.database.write,
                 lambda c, own=incarnation: step_lifecycle.fail(
-                    c, step, own, exception.Failed('no'), None
+                    c, step, 'a', own, exception.Failed('no'), None
                 ),
             )
         self.assertEqual(states.PAUSED, self.cloud.instance(uuid).vm_state)
@@ -202,7 +199,7 @@ class CrashTest(base.RecoveryTestCase):
         answers = [
             write(
                 lambda c: step_lifecycle.finish(
-                    c, step, own, GuestState(power_state=3)
+                    c, step, 'a', own, GuestState(power_state=3)
                 )
             )
             for _ in range(3)
@@ -287,9 +284,7 @@ class StartTest(base.RecoveryTestCase):
         self.uuid = self.cloud.boot(host='a')
         self.cloud.stop(self.cloud.computes['a'])
         self.stop_polling()
-        self.service = ComputeService(
-            'a', self.cloud.bus, self.cloud.driver('a'), NoImages()
-        )
+        self.service = self.cloud.compute_service('a')
 
     def before_it_registers(self, do):
         """Start the compute; call ``do`` when its RPC server runs."""
@@ -336,7 +331,7 @@ class StartTest(base.RecoveryTestCase):
         )
 
     def test_nested_step_refused(self):
-        steps = interfaces.step_client(self.cloud.bus)
+        steps = self.cloud.steps
         refused = []
 
         def ask():
@@ -375,7 +370,7 @@ class RepeatedWakeupTest(base.RecoveryTestCase):
         (operation,) = self.cloud.operations(uuid)
         steps = self.cloud.read(operations.list_steps, operation.id)
         # A broker redelivers a message that was not acknowledged.
-        interfaces.step_client(self.cloud.bus).send(
+        self.cloud.steps.send(
             get_admin_context(),
             'conductor',
             None,

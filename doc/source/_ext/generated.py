@@ -42,8 +42,9 @@ def _contract(interface):
             'way': 6,
             'since': 6,
             'timeout': 8,
-            'arguments': 28,
-            'what it does': 40,
+            'callers': 14,
+            'arguments': 24,
+            'what it does': 36,
         },
         (
             (
@@ -51,6 +52,7 @@ def _contract(interface):
                 'call' if method.reply else 'cast',
                 method.since,
                 f'{method.timeout:g} s' if method.reply else '',
+                ', '.join(method.callers).replace('_', ' '),
                 ', '.join(interface.parameters(name)),
                 method.summary,
             )

@@ -9,6 +9,7 @@ from minova import migration_states
 from minova import states
 from minova.db import tables
 from minova.db.connections.engine import Connection
+from minova.db.queries import message_keys
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
 from minova.objects import operation as records
@@ -47,7 +48,7 @@ def count_usage(connection: Connection, host: str) -> HostUsage:
 
 
 def remove(connection: Connection, service: Service) -> None:
-    """Delete a service and, for a compute, its host with its allocations.
+    """Delete a service and, for a compute, its host, key and allocations.
 
     Remaining allocations belong to operations that an operator abandoned.
     """
@@ -61,3 +62,4 @@ def remove(connection: Connection, service: Service) -> None:
         connection.execute(
             sa.delete(allocations).where(allocations.c.host == service.host)
         )
+        message_keys.delete_host_key(connection, service.host)

@@ -18,6 +18,12 @@ from minova.objects.flavor import Flavor
 from minova.objects.migration import Migration
 
 _t = tables.migrations
+#: The columns that a compute reports.
+_COUNTERS = frozenset(
+    f'{kind}_{count}'
+    for kind in ('memory', 'disk')
+    for count in ('total', 'processed', 'remaining')
+)
 _INSERT = sa.insert(_t)
 _UPDATE = sa.update(_t).where(_t.c.id == sa.bindparam('the_id'))
 _GET = sa.select(*_t.c).where(_t.c.id == sa.bindparam('the_id'))
@@ -78,17 +84,22 @@ def update_status(
 def update_progress(
     connection: Connection,
     migration_id: int,
+    host: str,
     counters: Mapping[str, int],
     progress: int,
 ) -> None:
     """Record the progress of a running migration, also in its instance.
 
-    ``counters`` are bytes by column name, ``progress`` is in percent.
+    Only the source ``host`` of the migration may. ``counters`` are bytes by
+    column name, ``progress`` is in percent.
     """
-    known = {name: counters[name] for name in counters if name in _t.c}
+    known = {
+        name: int(counters[name]) for name in counters if name in _COUNTERS
+    }
     # 'running' is the status of a live migration, 'migrating' of a resize.
     running = (
         _t.c.id == migration_id,
+        _t.c.source_host == host,
         _t.c.status.in_(migration_states.COPYING),
     )
     connection.execute(sa.update(_t).where(*running).values(**known))

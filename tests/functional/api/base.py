@@ -13,9 +13,7 @@ from minova import images
 from minova.api import app
 from minova.api.backend import Backend
 from minova.api.http import microversion
-from minova.flows import interfaces
 from minova.network import definition
-from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
 from tests import base
 from tests.fixtures.cloud import Cloud
@@ -159,14 +157,12 @@ class ApiTestCase(base.TestCase):
         )
         self.image_store = ImageStore()
         self.image = self.image_store.add().id
-        waker = Waker(
-            interfaces.step_client(self.cloud.bus), in_background=True
-        )
+        waker = Waker(self.cloud.steps, in_background=True)
         self.addCleanup(waker.close)
         self.backend = Backend(
             database=self.cloud.database,
             conductor=self.cloud.conductor,
-            computes=ComputeClients(self.cloud.bus),
+            computes=self.cloud.computes_client,
             waker=waker,
             images=self.image_store,
             host='api',

@@ -139,7 +139,7 @@ class OutputTest(ConsoleTestCase):
     def test_old_compute_is_reported(self):
         self.useFixture(NewerMethods('get_console_output', 'get_vnc_console'))
         self.config('upgrade_levels', compute='1.0')
-        pinned = ComputeClients(self.cloud.bus)
+        pinned = ComputeClients(self.cloud.bus, self.cloud.signer)
         self.backend = dataclasses.replace(self.backend, computes=pinned)
         self.restart_api()
         reply = self.output()

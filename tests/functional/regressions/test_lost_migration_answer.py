@@ -8,11 +8,9 @@ only guest.
 """
 
 from minova import states
-from minova.compute.service import ComputeService
 from minova.virt.driver import MigrationStatus
 from tests import base
 from tests.fixtures.cloud import Cloud
-from tests.fixtures.cloud import NoImages
 
 
 class ForgetfulDriver:
@@ -39,7 +37,7 @@ class LostMigrationAnswerTest(base.TestCase):
         self.cloud = self.useFixture(Cloud())
         self.cloud.stop(self.cloud.computes['a'])
         driver = ForgetfulDriver(self.cloud.driver('a'))
-        service = ComputeService('a', self.cloud.bus, driver, NoImages())
+        service = self.cloud.compute_service('a', driver)
         service.start()
         self.cloud.register_compute('a', service)
         self.cloud.wait_registered('a')

@@ -7,11 +7,9 @@ scheduler did not use the host.
 """
 
 from minova import exception
-from minova.compute.service import ComputeService
 from minova.db.queries import hosts
 from tests import base
 from tests.fixtures.cloud import Cloud
-from tests.fixtures.cloud import NoImages
 
 
 class Unusable:
@@ -41,7 +39,7 @@ class UnusableHypervisorTest(base.TestCase):
 
     def check(self, error):
         driver = Unusable(self.cloud.driver('c'), error)
-        compute = ComputeService('c', self.cloud.bus, driver, NoImages())
+        compute = self.cloud.compute_service('c', driver)
         compute.start()
         self.cloud.register_compute('c', compute)
         self.cloud.wait_for(lambda: driver.tries > 1)

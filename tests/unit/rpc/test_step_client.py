@@ -5,6 +5,7 @@ from minova import exception
 from minova.context import Context
 from minova.flows import interfaces
 from tests import base
+from tests.fixtures import senders
 
 
 class Bus:
@@ -27,7 +28,7 @@ class StepClientTest(base.TestCase):
 
     def test_a_nested_step_replies(self):
         bus = Bus(reply={'result': {'port': 1}})
-        result = interfaces.step_client(bus).send(
+        result = interfaces.step_client(bus, senders.control_plane()).send(
             Context(), 'compute', 'a', 'pre_live_migration', 's1'
         )
         self.assertEqual({'port': 1}, result)
@@ -35,7 +36,7 @@ class StepClientTest(base.TestCase):
 
     def test_a_cast_has_no_result(self):
         bus = Bus()
-        result = interfaces.step_client(bus).send(
+        result = interfaces.step_client(bus, senders.control_plane()).send(
             Context(), 'compute', 'a', 'start_instance', 's1'
         )
         self.assertIsNone(result)
@@ -43,7 +44,7 @@ class StepClientTest(base.TestCase):
 
     def test_the_pin_excludes_a_newer_step(self):
         self.config(group='upgrade_levels', conductor='1.3')
-        client = interfaces.step_client(Bus())
+        client = interfaces.step_client(Bus(), senders.control_plane())
         self.assertRaises(
             exception.UnsupportedVersion,
             client.send,

@@ -8,6 +8,7 @@ from minova.objects.step import Wakeup
 from minova.rpc import contract
 from minova.rpc.wakeups import Waker
 from tests import base
+from tests.fixtures import senders
 
 
 class Bus:
@@ -31,7 +32,9 @@ class WakerTest(base.TestCase):
     """What a waker sends."""
 
     def wake(self, bus, *wakeups):
-        Waker(interfaces.step_client(bus)).wake(Context(), wakeups)
+        Waker(interfaces.step_client(bus, senders.control_plane())).wake(
+            Context(), wakeups
+        )
 
     def test_each_under_the_method_of_its_step(self):
         bus = Bus()
@@ -76,6 +79,8 @@ class StepDispatchTest(base.TestCase):
         self.dispatcher = contract.Dispatcher(
             interfaces.CONDUCTOR,
             self.conductor,
+            senders.AcceptAll(),
+            'c0',
             handle_step=self.handle_step,
         )
 

@@ -86,7 +86,7 @@ class FaultsTest(SimulationTestCase):
         for kind, (where, _) in faults.KINDS.items():
             at = next(
                 point.number
-                for point in points[25:]
+                for point in points[32:]
                 if point.kind in where and not explore.is_routine(point)
             )
             who = 'b' if kind == 'host_lost' else None

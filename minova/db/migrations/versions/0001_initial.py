@@ -751,6 +751,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        'control_plane_keys',
+        sa.Column('name', sa.String(length=32), nullable=False),
+        sa.Column('private_key', sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint('name', name=op.f('pk_control_plane_keys')),
+    )
+    op.create_table(
         'faults',
         sa.Column(
             'id',
@@ -809,6 +815,16 @@ def upgrade() -> None:
         sa.UniqueConstraint('flavorid', name=op.f('uq_flavors_flavorid')),
         sa.UniqueConstraint('name', name=op.f('uq_flavors_name')),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        'host_keys',
+        sa.Column('host', sa.String(length=255), nullable=False),
+        sa.Column('public_key', sa.String(length=64), nullable=True),
+        sa.Column('enrolled_at', types.UtcDateTime(), nullable=True),
+        sa.Column('revoked_at', types.UtcDateTime(), nullable=True),
+        sa.Column('token_hash', sa.String(length=64), nullable=True),
+        sa.Column('token_expires_at', types.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint('host', name=op.f('pk_host_keys')),
     )
     op.create_table(
         'hosts',
@@ -1165,5 +1181,17 @@ def upgrade() -> None:
         op.f('ix_steps_state_topic_host'),
         'steps',
         ['state', 'topic', 'host'],
+        unique=False,
+    )
+    op.create_table(
+        'used_messages',
+        sa.Column('digest', sa.String(length=64), nullable=False),
+        sa.Column('expires_at', types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint('digest', name=op.f('pk_used_messages')),
+    )
+    op.create_index(
+        op.f('ix_used_messages_expires_at'),
+        'used_messages',
+        ['expires_at'],
         unique=False,
     )
