@@ -137,6 +137,7 @@ def read_new(singular: str, body: Any) -> dict[str, Any]:
     """Return the values of a new row; raise InvalidInput."""
     http_io.validate(_CREATE[singular], body)
     values: dict[str, Any] = body[singular]
+    _reject_secrets(values)
     values.pop('id', None)
     return values
 
@@ -145,9 +146,23 @@ def read_changed(singular: str, row_id: str, body: Any) -> dict[str, Any]:
     """Return the changed values of a row; raise InvalidInput."""
     http_io.validate(_UPDATE[singular], body)
     values: dict[str, Any] = body[singular]
+    _reject_secrets(values)
     if values.pop('id', row_id) != row_id:
         raise exception.InvalidInput(reason='id cannot be changed.')
     return values
+
+
+def _reject_secrets(values: dict[str, Any]) -> None:
+    """Raise InvalidInput for an attribute of the client that is a password.
+
+    Other attributes are stored and shown as they are.
+    """
+    for name in values:
+        if name != 'password' and 'password' in name.lower():
+            raise exception.InvalidInput(
+                reason=f'{name[:64]} is not an attribute, which others could '
+                'read; POST /users/ID/password changes the own password.'
+            )
 
 
 def read_new_password(body: Any) -> tuple[str, str]:

@@ -189,6 +189,23 @@ class UsersTest(AccountsTestCase):
             self.assertIn('password', self.assert_error(400, answer))
             self.assertNotIn('a secret', answer.text)
 
+    def test_password_is_no_attribute(self):
+        """A client sends the old password to the wrong endpoint."""
+        made = self.create('user', name='ann', password=PASSWORDS[0])
+        values = {
+            'password': PASSWORDS[1],
+            'original_password': PASSWORDS[0],
+        }
+        path = f'users/{made["id"]}'
+        for answer in (
+            self.send('PATCH', path, {'user': values}),
+            self.send('POST', 'users', {'user': {'name': 'x', **values}}),
+            self.send('PATCH', path, {'user': {'Old_Password': 'a secret'}}),
+        ):
+            self.assertIn('/password', self.assert_error(400, answer))
+            self.assertNotIn('a secret', answer.text)
+        self.assertNotIn('a secret', self.send('GET', path).text)
+
     def test_without_a_password(self):
         self.create('user', name='ann', password=None)
         for password in ('', 'x'):
