@@ -10,6 +10,7 @@ found nothing. A failure names the seed and the number of its request.
 import minova  # noqa: F401, I001  keeps eventlet out, so before all others
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -35,6 +36,12 @@ def _arguments():
         metavar='SECONDS',
         help='a slower reply is a failure (%(default)s)',
     )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=math.inf,
+        help='stop then, if not all requests were sent',
+    )
     parser.add_argument('--url', help='a running all-in-one')
     parser.add_argument('--pid', type=int, help='its process, for the memory')
     return parser.parse_args()
@@ -43,7 +50,12 @@ def _arguments():
 def fuzz(arguments, seed, url, password, memory):
     """Run all requests; return the report."""
     campaign = Campaign(url, password, seed, arguments.patience, memory)
-    campaign.run(arguments.first, arguments.requests, arguments.threads)
+    campaign.run(
+        arguments.first,
+        arguments.requests,
+        arguments.threads,
+        arguments.minutes * 60,
+    )
     campaign.finish()
     return campaign.report
 

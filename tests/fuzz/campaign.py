@@ -2,8 +2,10 @@
 """Sends the requests of a range of numbers and judges every reply."""
 
 import concurrent.futures
+import math
 import statistics
 import threading
+import time
 import traceback
 import urllib.parse
 
@@ -50,8 +52,9 @@ class Campaign:
         self._address = (parts.hostname, parts.port or 80)
         self._lock = threading.Lock()
 
-    def run(self, first, count, threads):
-        """Send requests in several threads."""
+    def run(self, first, count, threads, seconds=math.inf):
+        """Send requests in several threads, for at most some seconds."""
+        self._until = time.monotonic() + seconds
         self._warm_up()
         self._numbers = iter(range(first, first + count))
         self._every = max(count // 20, 50)
@@ -93,7 +96,7 @@ class Campaign:
         while len(self.report.failures) < _MAX_FAILURES:
             with self._lock:
                 index = next(self._numbers, None)
-            if index is None:
+            if index is None or time.monotonic() > self._until:
                 return
             if index % _REFRESH == 0:
                 self._pools.refresh()

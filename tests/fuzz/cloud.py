@@ -19,6 +19,8 @@ from tests.fuzz.clients import ROLES
 from tests.fuzz.inventory import Inventory
 from tests.fuzz.values import KEY
 
+#: The projects with objects, and who makes them.
+_MEMBERS = (('a', 'member'), ('b', 'other'))
 #: The servers that each project always has, and the most that all have.
 _SERVERS = 3
 _MAX_SERVERS = 40
@@ -182,7 +184,7 @@ class Pools:
             f'/v2.1/flavors/{self._flavors[1][0]}/action',
             {'addTenantAccess': {'tenant': self._projects['a']}},
         )
-        for side, actor in (('a', 'member'), ('b', 'other')):
+        for side, actor in _MEMBERS:
             self._make_image(side, actor)
             self._make_key(side, actor)
 
@@ -210,7 +212,9 @@ class Pools:
         self._images.append((made['id'], side))
 
     def _make_key(self, side, actor):
-        self.callers[actor].client.make(
+        """Import the key of a member, unless it is there."""
+        self.callers[actor].client.call(
+            'POST',
             '/v2.1/os-keypairs',
             {
                 'keypair': {
@@ -219,7 +223,6 @@ class Pools:
                     'public_key': KEY,
                 }
             },
-            'keypair',
         )
 
     def _make_server(self, side, actor):
@@ -252,13 +255,15 @@ class Pools:
         try:
             self._enable_services()
             servers = self._servers()
-            for side, actor in (('a', 'member'), ('b', 'other')):
+            for side, actor in _MEMBERS:
+                self._replace_missing(side, actor)
                 mine = [
                     one
                     for one in servers
                     if one['tenant_id'] == self._projects[side]
+                    and one['status'] != 'ERROR'
                 ]
-                if len(mine) < _SERVERS:
+                for _ in range(_SERVERS - len(mine)):
                     self._make_server(side, actor)
             for one in servers[_MAX_SERVERS:]:
                 self._delete_server(one)
@@ -266,6 +271,17 @@ class Pools:
             self._read()
         finally:
             self._lock.release()
+
+    def _replace_missing(self, side, actor):
+        """Make the image and the key again that a member has deleted."""
+        for image, owner in list(self._images):
+            status, _, shown = self._admin.call(
+                'GET', f'/image/v2/images/{image}'
+            )
+            if owner == side and (status != 200 or not shown['size']):
+                self._images.remove((image, owner))
+                self._make_image(side, actor)
+        self._make_key(side, actor)
 
     def _servers(self):
         return self._admin.get(
