@@ -92,7 +92,9 @@ def _message(operation: records.Operation, visible: Visible) -> str | None:
 def _reason(form: Mapping[str, object] | None, visible: Visible) -> str | None:
     if form is None:
         return None
-    return servers.redact(str(serialization.decode(form)), visible.is_admin)
+    return servers.redact_fault(
+        str(serialization.decode(form)), visible.is_admin
+    )
 
 
 def _traceback(form: Mapping[str, object] | None) -> str | None:

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import functools
 import hashlib
+import re
 from typing import Final
 from typing import Protocol
 from typing import TypedDict
@@ -257,7 +258,7 @@ class ServerView:
         return {
             'code': fault['code'],
             'created': times.isotime(fault['created_at']),
-            'message': redact(fault['message'], self.is_admin),
+            'message': redact_fault(fault['message'], self.is_admin),
         }
 
     def _add_host(self, result: Document, row: ServerRow) -> None:
@@ -339,3 +340,19 @@ def redact(message: str, is_admin: bool) -> str:
     """
     head, found, _ = message.partition(_NO_VALID_HOST)
     return message if is_admin or not found else f'{head}{found}.'
+
+
+#: Paths and URIs of a host, which begin a word.
+_HOST_PATH: Final = re.compile(
+    r'(?<![^\s\'"(=\[<])(?:[a-z][a-z0-9+.-]*:/)?/[^\s\'",;)\]>]+'
+)
+
+
+def redact_fault(message: str, is_admin: bool) -> str:
+    """Return the part of the text of a failed operation that a caller may see.
+
+    The texts of hypervisors and programs name files and addresses of hosts,
+    which are for administrators.
+    """
+    message = redact(message, is_admin)
+    return message if is_admin else _HOST_PATH.sub('(hidden)', message)

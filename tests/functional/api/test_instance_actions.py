@@ -3,13 +3,58 @@
 
 import os
 
+from minova import clock
+from minova import exception
 from minova.conf import CONF
 from minova.db import tables
+from minova.db.queries import instances
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
 _RULE = 'os_compute_api:os-instance-actions'
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
+
+
+class FaultTest(base.ApiTestCase):
+    """What a failed operation tells its user."""
+
+    hosts = ()
+    error = (
+        "qemu-img: Could not open '/var/lib/minova/images/1': "
+        'qemu+tcp://10.0.0.5/system refused (file=/etc/minova/key.pem) 1/2'
+    )
+    hidden = (
+        "qemu-img: Could not open '(hidden)': "
+        '(hidden) refused (file=(hidden)) 1/2'
+    )
+
+    def test_files_and_addresses_of_hosts_are_hidden(self):
+        """CVE-2019-14433."""
+        self.make_flavor()
+        uuid = self.boot(wait=False)
+        failed = exception.OperationFailed(cause='Build', reason=self.error)
+
+        def fail(connection):
+            instances.add_fault(
+                connection, uuid, None, failed, 'a', clock.now()
+            )
+            connection.execute(
+                tables.instances.update().values(vm_state='error')
+            )
+
+        self.cloud.database.write(fail)
+        for client, expected in (
+            (self.admin, self.error),
+            (self.user, self.hidden),
+        ):
+            for path in (f'/servers/{uuid}', '/servers/detail?all_tenants=1'):
+                if client is self.user:
+                    path = path.partition('?')[0]
+                found = client.get(path).body
+                server = found.get('server') or found['servers'][0]
+                self.assertEqual(
+                    f'Build: {expected}', server['fault']['message']
+                )
 
 
 class InstanceActionsTest(base.ApiTestCase):
