@@ -255,10 +255,13 @@ class ImageCache:
 
 def _inspect(path: str, image_id: str, disk_format: str | None) -> None:
     """Raise OperationFailed for data that is unsafe as a disk."""
-    with open(path, 'rb') as file:
-        head = file.read(qcow2.HEADER_BYTES)
     try:
-        streams.inspect_header(head, disk_format or 'raw')
+        with open(path, 'rb') as file:
+            head = file.read(qcow2.HEADER_BYTES)
+            streams.inspect_header(head, disk_format or 'raw')
+            if disk_format == 'qcow2':
+                file.seek(0)
+                qcow2.check_file(file, may_have_backing_file=False)
     except exception.InvalidInput as error:
         raise exception.OperationFailed(
             cause=f'Use of image {image_id}', reason=str(error)

@@ -25,6 +25,21 @@ _HASH_ALGORITHMS = {
 }
 
 
+#: The beginnings of formats that QEMU knows and images do not have: offset,
+#: bytes and name. Some of these files name other files of the host.
+_OTHER_FORMATS = (
+    (0, b'KDMV', 'VMDK'),
+    (0, b'COWD', 'VMDK'),
+    (0, b'# Disk Descriptor', 'VMDK'),
+    (0, b'conectix', 'VHD'),
+    (0, b'vhdxfile', 'VHDX'),
+    (64, b'\x7f\x10\xda\xbe', 'VDI'),
+    (0, b'QED\0', 'QED'),
+    (0, b'WithoutFreeSpace', 'Parallels'),
+    (0, b'WithouFreSpacExt', 'Parallels'),
+)
+
+
 class Readable(Protocol):
     """A body or a file."""
 
@@ -140,14 +155,25 @@ def inspect_header(head: bytes, disk_format: str) -> int | None:
         raise exception.InvalidInput(reason='the body is empty.')
     if disk_format == 'qcow2':
         return qcow2.virtual_size(head)
-    if head.startswith(qcow2.MAGIC):
+    found = _probe(head)
+    if found is not None:
         # A hypervisor that probes the format would follow its header.
         raise exception.InvalidInput(
             reason=(
                 f'the disk_format of the image is {disk_format}, but the data '
-                'is in the format qcow2.'
+                f'is in the format {found}.'
             )
         )
+    return None
+
+
+def _probe(head: bytes) -> str | None:
+    """Return the format that a header claims; None for plain data."""
+    if head.startswith(qcow2.MAGIC):
+        return 'qcow2'
+    for offset, magic, name in _OTHER_FORMATS:
+        if head.startswith(magic, offset):
+            return name
     return None
 
 

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,14 @@ from tests.unit.virt.rigs import ManualClock
 
 DAY = 86400
 DATA = images_base.RAW
+
+
+def _named_data_file():
+    """Return a qcow2 file whose header extension names a data file."""
+    name = b'/etc/shadow'
+    whole = images_base.qcow2()
+    extension = struct.pack('>II', 0x44415441, len(name)) + name.ljust(16)
+    return whole[:104] + extension + whole[104:]
 
 
 class Service:
@@ -176,6 +185,8 @@ class FetchedTest(CacheTestCase):
             (images_base.qcow2(backing=(104, 9)), 'qcow2', 'backing file'),
             (images_base.qcow2(features=4), 'qcow2', 'external data file'),
             (images_base.qcow2(encryption=1), 'qcow2', 'encrypted'),
+            (_named_data_file(), 'qcow2', 'external data file'),
+            (b'KDMV' + bytes(1000), 'raw', 'in the format VMDK'),
             (images_base.qcow2(), 'raw', 'in the format qcow2'),
             (DATA, 'qcow2', 'not in the format qcow2'),
         ):

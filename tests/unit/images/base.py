@@ -50,7 +50,8 @@ def qcow2(
     rest = bytes(72 - len(head)) + struct.pack(
         '>QQQII', features, 0, 0, 4, 104
     )
-    return head + rest + b'clusters' * 100
+    # Eight zeros end the header extensions.
+    return head + rest + bytes(8) + b'clusters' * 100
 
 
 def sums(data):
