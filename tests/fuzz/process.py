@@ -5,10 +5,12 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 
 from tests.fixtures import processes
 
 _READY = 'timeline SERVER_ID'
+_START_SECONDS = 300
 
 
 class Process:
@@ -33,7 +35,7 @@ class Process:
     def started(self):
         """Run it; yield its URL and the administrator's password."""
         with self._service:
-            self._service.wait_for(_READY)
+            self._wait_until_ready()
             with open(os.path.join(self._data, 'openrc')) as file:
                 values = dict(
                     line.removeprefix('export ').strip().split('=', 1)
@@ -45,6 +47,14 @@ class Process:
                 url.removesuffix('/identity/v3'),
                 values['OS_PASSWORD'].strip('\'"'),
             )
+
+    def _wait_until_ready(self):
+        """Wait longer than other tests do: a fuzz may have a low priority."""
+        until = time.monotonic() + _START_SECONDS
+        while _READY not in self._service.log_text():
+            if time.monotonic() > until:
+                raise AssertionError(self._service.log_text()[-3000:])
+            time.sleep(0.1)
 
     def memory(self):
         """Return the resident memory in MiB."""

@@ -254,7 +254,11 @@ class ReplyTest(RowsTestCase):
             self.assertIn(shown['flavor']['id'], flavor.replace('%20', ' '))
 
     def test_hints_have_no_effect(self):
-        for hints in ({}, {'same_host': ['x'], 'query': '[]'}):
+        for hints in (
+            {},
+            {'same_host': ['x'], 'query': '[]'},
+            {'_nova_check_type': ['rebuild']},
+        ):
             self.assertEqual(202, self.create(hints=hints).status)
 
 
