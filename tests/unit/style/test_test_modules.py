@@ -17,6 +17,7 @@ _TESTS = pathlib.Path(base.__file__).parent
 _UNIT = _TESTS / 'unit'
 #: Test modules about something that is no module of the product.
 _OTHER = {
+    'doc/test_advisories.py': 'doc/source/admin/advisories.rst',
     'doc/test_pages.py': 'the pages of the documentation',
     'objects/test_versions.py': 'the fingerprints of all objects',
     'test_devstack.py': 'devstack/',
