@@ -166,6 +166,42 @@ class EmbeddedTest(AuthTestCase):
         result = self.get('/v2.1/x', admin + 'x')
         self.assertEqual(401, result.status_code)
 
+    def test_identity_headers_of_clients_are_ignored(self):
+        """A client sets what only a proxy or a middleware may set."""
+        admin = self.log_in()
+        self.get('/v2.1/x', admin)
+        other = self.callers[-1]
+        spoofs = {
+            'X-Identity-Status': 'Confirmed',
+            'X-Service-Identity-Status': 'Confirmed',
+            'X-Roles': 'admin',
+            'X-Service-Roles': 'admin,service',
+            'X-Is-Admin-Project': 'True',
+            'X-User-Id': other.user_id,
+            'X-Project-Id': other.project_id,
+            'X-Tenant-Id': other.project_id,
+            'OpenStack-System-Scope': 'all',
+            'Remote-User': 'admin',
+        }
+        for path in ('/v2.1/x', '/identity/v3/users', '/image/v2/images'):
+            found = self.http.simulate_get(path, headers=spoofs)
+            self.assertEqual(401, found.status_code, path)
+        spoofs['X-Auth-Token'] = self.log_in('demo', 'demo')
+        self.http.simulate_get('/v2.1/x', headers=spoofs)
+        caller = self.callers[-1]
+        self.assertEqual(
+            ('demo', 'demo', False, None),
+            (
+                caller.user_name,
+                caller.project_name,
+                caller.is_admin,
+                caller.system_scope,
+            ),
+        )
+        self.assertNotIn('admin', caller.roles)
+        found = self.http.simulate_get('/identity/v3/users', headers=spoofs)
+        self.assertEqual(403, found.status_code)
+
     def test_companions_answer(self):
         self.assertEqual(300, self.get('/identity').status_code)
         self.assertEqual(300, self.get('/image/').status_code)

@@ -7,6 +7,7 @@ import hypothesis
 from hypothesis import strategies
 import libvirt
 
+from minova.extra_specs import table
 from minova.virt.libvirt import xml
 from tests import base
 from tests.unit.virt.rigs import spec
@@ -211,6 +212,57 @@ class RelocatedTest(base.TestCase):
         moved = xml.relocate_files(text, {'/hosts/a': '/hosts/b'})
         self.assertIn('"/hosts/ab/disk"', moved)
         self.assertIn('>/hosts/a/title<', moved)
+
+
+class InjectionTest(base.TestCase):
+    """No text of a user becomes an element or an attribute."""
+
+    texts = (
+        '</name><devices><disk type="file"/></devices><name>',
+        '"/><hostdev mode="subsystem"/><x y="',
+        "'/><hostdev mode='subsystem'/><x y='",
+        ']]><seclabel type="none"/>',
+        '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/shadow">]>&b;',
+        '&lt;hostdev/&gt;',
+        '<?xml version="1.0"?><domain/>',
+        '<!-- -->',
+        '\n<commandline xmlns="http://libvirt.org/schemas/domain/qemu/1.0"/>',
+    )
+    properties = (
+        *(row.name for row in table.IMAGE_PROPERTIES),
+        *('name', 'os_command_line', 'hw_x', 'os_distro'),
+    )
+
+    def shape(self, **values):
+        """Return the elements and attributes of a definition."""
+        return [
+            (element.tag, sorted(element.attrib))
+            for element in parsed(spec(**values)).iter()
+        ]
+
+    def test_names(self):
+        for name in ('title', 'flavor', 'user_id', 'project_id', 'operation'):
+            expected = self.shape(**{name: 'plain'})
+            for text in self.texts:
+                self.assertEqual(expected, self.shape(**{name: text}), name)
+
+    def test_extra_specs(self):
+        expected = self.shape()
+        for key in (*(row.name for row in table.EXTRA_SPECS), 'hw:x', 'x'):
+            for text in self.texts:
+                specs = {key: text, text: 'x'}
+                self.assertEqual(
+                    expected, self.shape(extra_specs=specs), (key, text)
+                )
+
+    def test_image_properties(self):
+        for key in self.properties:
+            for text in self.texts:
+                # A command line is text of the guest's kernel.
+                shape = self.shape(image={key: text, text: 'x'})
+                self.assertIn(
+                    shape, (self.shape(), self.shape(image={key: 'plain'}))
+                )
 
 
 class AcceptedTest(base.TestCase):
