@@ -76,6 +76,11 @@ class Enrollment:
             LOG.warning('Compute %s: its messages are accepted', self._host)
             self._last_logged = ('', -math.inf)
 
+    @property
+    def refusal(self) -> str:
+        """Why the newest message was not accepted; empty: it was."""
+        return self._last_logged[0]
+
     def handle_refusal(self, error: exception.MessageRefused) -> None:
         """Log a refusal, at once and then each minute; enroll again."""
         self._confirmed_at = -math.inf

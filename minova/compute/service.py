@@ -143,7 +143,8 @@ class ComputeService:
         """Wait for the registration; Unavailable after ``timeout`` seconds."""
         if not self._registered.wait(timeout):
             raise exception.Unavailable(
-                what=f'Compute {self.host}', reason='no conductor answers'
+                what=f'Compute {self.host}',
+                reason=self._enrollment.refusal or 'no conductor answers',
             )
 
     def stop(self) -> None:

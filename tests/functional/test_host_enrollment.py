@@ -175,6 +175,10 @@ class LostKeyTest(HostEnrollmentTestCase):
         self.cloud.wait_for(lambda: text in self.log.output)
         self.assertIn('Compute a runs no new steps', self.log.output)
         self.assertFalse(service.is_registered)
+        error = self.assertRaises(
+            exception.Unavailable, service.wait_until_ready, 0.1
+        )
+        self.assertIn(text, str(error))
         token = self.write(host_enrollment.issue_token, 'a', 60, True)
         self.write_token(token)
         self.cloud.wait_for(lambda: service.is_registered)

@@ -9,6 +9,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.db import migrate
 from minova.db.connections import engine
+from minova.db.queries import host_removal
 from minova.db.queries import hosts
 from minova.db.queries import message_keys
 from minova.engine import host_enrollment
@@ -189,6 +190,24 @@ class OperatorTest(EnrollmentTestCase):
         token = self.issue()
         self.write(host_enrollment.revoke, 'a')
         self.assert_refused('revoked', token=token)
+
+    def remove_service(self):
+        """Delete the service, as an administrator does."""
+        self.write(host_removal.remove, self.service())
+
+    def test_a_removed_host_can_come_back(self):
+        self.register()
+        self.enroll()
+        self.remove_service()
+        self.enroll(OTHER)
+        self.assertEqual(OTHER, self.key())
+
+    def test_a_removed_and_revoked_host_cannot(self):
+        self.register()
+        self.enroll()
+        self.write(host_enrollment.revoke, 'a')
+        self.remove_service()
+        self.assert_refused('revoked', OTHER)
 
     def test_unknown_host(self):
         self.assertRaises(

@@ -387,11 +387,11 @@ class MemoryTest(VerifierTestCase):
         )
         seen = verifier._Seen()
         for number in range(100):
-            self.assertTrue(seen.add(str(number)))
+            self.assertTrue(seen.add(proofs.digest(b'%d' % number)))
         now += verifier.MAX_AGE + verifier.MAX_AHEAD + 1
-        self.assertFalse(seen.add('1'))
+        self.assertFalse(seen.add(proofs.digest(b'1')))
         now += verifier.MAX_AGE + verifier.MAX_AHEAD + 1
-        seen.add('later')
+        seen.add(proofs.digest(b'later'))
         self.assertEqual(1, len(seen._newer))
         self.assertLessEqual(len(seen._older), 1)
 
