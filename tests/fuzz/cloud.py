@@ -70,6 +70,9 @@ class Pools:
     def pick(self, kind, actor, is_write, roll, is_own=False):
         """Return an id and its owner; the roll chooses."""
         found = self._ids.get(kind, [])
+        if kind == 'token':
+            # Its revocation ends the token of a caller, who logs in again.
+            found = [(self.token(one), None) for one in self.callers]
         side = self._side(actor)
         if is_own and side in ('a', 'b'):
             found = [one for one in found if one[1] in (None, side)]

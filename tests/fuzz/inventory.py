@@ -16,7 +16,7 @@ class Inventory:
 
     def read(self, images, flavors, servers):
         """Return pairs of id and owner by kind; None owns what is shared."""
-        found = {'token': [('x', None)]}
+        found = {}
         found['server'] = [
             (one['id'], self._owners.get(one['tenant_id'])) for one in servers
         ]
