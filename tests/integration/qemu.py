@@ -50,7 +50,7 @@ class QemuTestCase(base.TestCase):
             host: self.start_compute(host, wait=False)
             for host in self.rig.hosts
         }
-        api = self.cluster.start_api()
+        api = self.start_api()
         for name, service in self.cluster.services.items():
             if not name.startswith('api'):
                 service.wait_for('is ready.')
@@ -58,6 +58,9 @@ class QemuTestCase(base.TestCase):
         self.user.flavor('small', 96)
         self.user.flavor('big', 128, disk=2)
         self.user.flavor('roomy', 160)
+
+    def start_api(self):
+        return self.cluster.start_api()
 
     def make_rig(self):
         return Rig(shared=self.shared, tls=self.tls)
