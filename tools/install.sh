@@ -18,13 +18,14 @@ die() {
 }
 
 # libvirt_packages: print the packages of libvirtd for QEMU guests. Debian 13
-# packages libvirt's drivers separately; Debian 12 has no network package.
+# packages libvirt's drivers separately; Debian 12 has them in the daemon's.
 libvirt_packages() {
     local release
     # shellcheck source=/dev/null
     release=$(. "$os_release" && echo "${VERSION_ID:-13}")
     printf '%s\n' libvirt-daemon libvirt-daemon-driver-qemu
-    [ "${release%%.*}" -lt 13 ] || echo libvirt-daemon-driver-network
+    [ "${release%%.*}" -lt 13 ] ||
+        printf 'libvirt-daemon-driver-%s\n' network nwfilter
 }
 
 # missing_packages PACKAGE...: print the Debian packages that are missing.

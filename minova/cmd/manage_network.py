@@ -34,6 +34,7 @@ def create(arguments: argparse.Namespace) -> int:
         mtu=arguments.mtu,
         pool=arguments.pool,
         project=arguments.project,
+        port_security=arguments.port_security,
     )
     definition.create(open_database(), network)
     print(f'Network {network.name} is created: {network.id}')
@@ -80,6 +81,7 @@ def show(arguments: argparse.Namespace) -> int:
         ('gateway', network.gateway or 'none'),
         ('dns', ' '.join(network.dns) or 'none'),
         ('mtu', network.mtu or 'of the host'),
+        ('filter', 'yes' if network.port_security_enabled else 'no'),
         ('pool', f'{network.pool_first}-{network.pool_last}'),
         ('in use', f'{len(used)} of {_pool_size(network)}'),
         ('created', f'{network.created_at:%Y-%m-%d %H:%M:%S} UTC'),
@@ -170,6 +172,13 @@ def add_commands(commands: Commands) -> None:
         '--project',
         metavar='ID',
         help='the only project that may use it; by default every project',
+    )
+    parser.add_argument(
+        '--no-port-security',
+        dest='port_security',
+        action='store_false',
+        help='let guests send with any address, as routers do; by default '
+        'hosts filter what guests send',
     )
     group.add_command('list', show_list)
     for name, run in (('show', show), ('delete', delete)):

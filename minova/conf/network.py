@@ -19,7 +19,8 @@ every host), ``libvirt_network`` (a network of every host's libvirt) or
 ``gateway`` (an address or ``none``; the default is the first address of the
 CIDR), ``dns`` (addresses with blanks between them), ``pool`` (FIRST-LAST, the
 addresses for instances; the default is all but the gateway), ``mtu``,
-``project`` (the id of the only project that may use the network). Example:
+``project`` (the id of the only project that may use the network),
+``no_port_security`` (hosts do not filter what guests send). Example:
 ``name=private, cidr=10.0.0.0/24, bridge=br0, dns=9.9.9.9,
 pool=10.0.0.10-10.0.0.250``. See also ``minova-manage network``.
 """,

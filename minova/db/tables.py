@@ -335,6 +335,8 @@ networks = sa.Table(
     sa.Column('gateway', sa.String(45)),
     sa.Column('dns', types.Json, nullable=False),
     sa.Column('mtu', sa.Integer),
+    # Whether the hosts filter what guests send.
+    sa.Column('port_security_enabled', sa.Boolean, nullable=False),
     sa.Column('pool_first', sa.String(45), nullable=False),
     sa.Column('pool_last', sa.String(45), nullable=False),
     sa.Column('created_at', types.UtcDateTime, nullable=False),

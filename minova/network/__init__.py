@@ -28,7 +28,8 @@ from minova.db.queries.networks import Network
 #: A nic in ``Instance.network_info``. ``id`` is its port, ``mac`` stays the
 #: same for the lifetime of the instance, ``label`` and ``network_id`` are the
 #: network's name and id, ``mtu`` is None where the host decides. Exactly one
-#: of ``bridge``, ``libvirt_network`` and ``user`` is the attachment.
+#: of ``bridge``, ``libvirt_network`` and ``user`` is the attachment. Hosts
+#: filter what the guest sends unless ``port_security_enabled`` is false.
 #: Notifications contain ``addresses`` unchanged; ``subnets`` has the settings
 #: that a guest needs; ``tag`` is present if the user set it.
 Nic = dict[str, Any]

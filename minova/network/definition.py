@@ -63,11 +63,13 @@ def define(
     mtu: str | None = None,
     pool: str | None = None,
     project: str | None = None,
+    port_security: bool = True,
 ) -> Network:
     """Return the network with these settings, or raise InvalidInput.
 
     The gateway defaults to the first address of the CIDR; ``none`` means no
-    gateway. The pool, FIRST-LAST, defaults to all other addresses.
+    gateway. The pool, FIRST-LAST, defaults to all other addresses. Without
+    ``port_security`` no host filters what guests send.
     """
     if not _NAME_PATTERN.fullmatch(name) or len(name) > 255:
         raise _invalid_input(
@@ -96,6 +98,8 @@ def define(
         gateway=gateway_address,
         dns=servers,
         mtu=_parse_mtu(mtu, subnet, kind),
+        # A user network is the guest's own.
+        port_security_enabled=port_security and kind != networks.USER,
         pool_first=first,
         pool_last=last,
         created_at=clock.now(),
@@ -294,7 +298,8 @@ def find(
 # -- configured networks ------------------------------------------------------
 
 _KEYS: Final = (
-    'name cidr bridge libvirt_network user gateway dns mtu pool project'
+    'name cidr bridge libvirt_network user gateway dns mtu pool project '
+    'no_port_security'
 )
 
 
@@ -321,17 +326,26 @@ def _parse_option(line: str) -> Network:
                 f'{key!r} is not one of {known}, or is repeated'
             )
         given[key] = value
-    user = given.pop('user', None)
-    if user not in (None, '', 'yes', 'true'):
-        raise _invalid_input(
-            f'user = {user} is invalid; write "user" without a value'
-        )
+    user, unfiltered = (
+        _pop_flag(given, key) for key in ('user', 'no_port_security')
+    )
     dns = given.pop('dns', '').split()
     name = given.pop('name', '')
     empty = [key for key, value in given.items() if not value]
     if empty:
         raise _invalid_input(f'{", ".join(empty)} has no value')
-    return define(name, dns=dns, user=user is not None, **given)
+    return define(
+        name, dns=dns, user=user, port_security=not unfiltered, **given
+    )
+
+
+def _pop_flag(given: dict[str, str], key: str) -> bool:
+    value = given.pop(key, None)
+    if value not in (None, '', 'yes', 'true'):
+        raise _invalid_input(
+            f'{key} = {value} is invalid; write "{key}" without a value'
+        )
+    return value is not None
 
 
 def create_configured(database: Database) -> None:

@@ -114,6 +114,7 @@ def build_nic(network: Network, port: Port, tag: str | None = None) -> Nic:
         'label': network.name,
         'network_id': network.id,
         'mtu': network.mtu,
+        'port_security_enabled': network.port_security_enabled,
         **_plug_fields(network),
         # Notifications contain exactly these keys.
         'addresses': [

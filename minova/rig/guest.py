@@ -16,6 +16,12 @@ guest uses the address and writes its server::
 
     ADDRESS 10.0.0.5 from 10.0.0.1 for fa:16:3e:00:00:01
 
+With ``minova.other=IP`` on the kernel's command line the guest then tries to
+reach the DHCP server with its own address, with the other one, and with
+another MAC, and writes the result::
+
+    REACHES own=yes address=no mac=no
+
 With ``minova.dirty=N`` on the kernel's command line the guest rewrites N MiB
 of its memory each second and checks 8 MiB that must not change; the line then
 ends with ``kept=yes`` or ``kept=no``.
@@ -90,6 +96,16 @@ ip address replace "$ip/${mask:-24}" dev "$interface"
 [ -z "$router" ] || ip route replace default via "${router%% *}"
 mac=$(cat /sys/class/net/$interface/address)
 echo "ADDRESS $ip from $serverid for $mac" > /dev/console
+other=$(sed -n 's/.*minova.other=\\([^ ]*\\).*/\\1/p' /proc/cmdline)
+[ -n "$other" ] || exit 0
+reach() { ping -c 5 -W 3 "$@" "$serverid" > /dev/null && echo yes || echo no; }
+own=$(reach)
+ip address add "$other/${mask:-24}" dev "$interface"
+address=$(reach -I "$other")
+ip address del "$other/${mask:-24}" dev "$interface"
+ip link set "$interface" address 02:00:00:00:00:66
+ip neigh flush dev "$interface"
+echo "REACHES own=$own address=$address mac=$(reach)" > /dev/console
 END
 chmod 755 /dhcp
 for nic in /sys/class/net/eth*; do

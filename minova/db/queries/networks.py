@@ -30,7 +30,8 @@ class Network:
     """A network that instances are attached to.
 
     ``project_id`` is the only project that may use it; None: every project.
-    Addresses are allocated from ``pool_first`` to ``pool_last``.
+    Addresses are allocated from ``pool_first`` to ``pool_last``. Hosts filter
+    what guests send unless ``port_security_enabled`` is false.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Network:
     gateway: str | None
     dns: list[str]
     mtu: int | None
+    port_security_enabled: bool
     pool_first: str
     pool_last: str
     created_at: datetime.datetime

@@ -17,6 +17,7 @@ sparse_files       copying and extending files with holes
 qcow2_header       the backing file of a qcow2 disk, from its header
 consoles           console logs and VNC endpoints
 networks           host networks, bridges and DHCP reservations
+network_filters    filters of what guests send to a network
 xml                the XML of a guest
 xml_devices        the parts that extra specs and image properties change
 xml_elements       elements whose content is always valid XML

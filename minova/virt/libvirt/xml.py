@@ -25,6 +25,7 @@ from xml.etree import ElementTree
 from minova.extra_specs import parser
 from minova.extra_specs.parser import GuestRequirements
 from minova.virt.driver import GuestSpec
+from minova.virt.libvirt import network_filters
 from minova.virt.libvirt import xml_devices
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
 from minova.virt.libvirt.xml_elements import add as _add
@@ -319,6 +320,7 @@ def _add_interface(
         _add(device, 'source', **source)
     if kind == 'user':
         _add_user_network(device, nic)
+    network_filters.add_filter(device, nic)
     _add(device, 'model', type=requirements.vif_model)
     if nic.get('mtu'):
         _add(device, 'mtu', size=nic['mtu'])

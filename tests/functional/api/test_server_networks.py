@@ -86,6 +86,7 @@ class PortLifecycleTest(NetworksTestCase):
                     'label': 'private',
                     'network_id': self.network.id,
                     'mtu': 1400,
+                    'port_security_enabled': True,
                     'bridge': 'br0',
                     'addresses': [
                         {
@@ -130,6 +131,14 @@ class PortLifecycleTest(NetworksTestCase):
             ],
             emitted,
         )
+
+    def test_no_port_security(self):
+        other = self.make_network(
+            'open', cidr='10.1.0.0/24', port_security=False
+        )
+        uuid = self.boot(networks=[{'uuid': other.id}])
+        (nic,) = self.nics(uuid)
+        self.assertIs(False, nic['port_security_enabled'])
 
     def test_ports_follow_a_migration(self):
         uuid = self.boot()

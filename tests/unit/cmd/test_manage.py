@@ -606,6 +606,7 @@ class NetworkTest(ManageTestCase):
                 'gateway  10.0.0.9',
                 'dns      9.9.9.9 1.1.1.1',
                 'mtu      1400',
+                'filter   yes',
                 'pool     10.0.0.5-10.0.0.10',
                 'in use   1 of 5',
             ):
@@ -623,14 +624,20 @@ class NetworkTest(ManageTestCase):
         self.assertEqual(1, len(self.run_ok('network', 'list').splitlines()))
 
     def test_other_kinds(self):
-        self.run_ok(*self.CREATE, '--libvirt-network', 'default')
+        self.run_ok(
+            *(*self.CREATE, '--libvirt-network', 'default'),
+            '--no-port-security',
+        )
         self.run_ok('network', 'create', 'trial', '--user')
         out = self.run_ok('network', 'list')
         self.assertIn('libvirt network default', out)
         self.assertIn('QEMU user network', out)
         self.assertIn('10.0.2.0/24', out)
         out = self.run_ok('network', 'show', 'private')
-        for text in ('dns      none', 'mtu      of the host', 'of 253'):
+        for text in (
+            *('dns      none', 'mtu      of the host', 'of 253'),
+            'filter   no',
+        ):
             self.assertIn(text, out)
 
     def test_refusals(self):

@@ -34,6 +34,9 @@ class DefineTest(base.TestCase):
         self.assertIsNone(made.mtu)
         self.assertIsNone(made.project_id)
         self.assertEqual((networks.BRIDGE, 'br0'), (made.kind, made.device))
+        self.assertTrue(made.port_security_enabled)
+        made = self.define(port_security=False)
+        self.assertFalse(made.port_security_enabled)
 
     def test_explicit_values(self):
         made = self.define(
@@ -222,6 +225,11 @@ class ConfiguredTest(DatabaseTestCase):
         self.assertEqual([one, two], self.known())
         self.assertEqual('', log.output)
 
+    def test_no_port_security(self):
+        self.configure(f'{self.LINE}, no_port_security')
+        (made,) = self.known()
+        self.assertFalse(made.port_security_enabled)
+
     def test_changed_network_is_kept(self):
         self.configure(self.LINE)
         before = self.known()
@@ -255,6 +263,7 @@ class ConfiguredTest(DatabaseTestCase):
             ('name=a, cider=x', "'cider' is not one of name, cidr, "),
             ('name=a, name=b', 'or is repeated'),
             ('name=a, user=maybe', 'user = maybe is invalid'),
+            ('name=a, no_port_security=x', 'no_port_security = x is invalid'),
             ('name=a, user, pool=', 'pool has no value'),
             ('user', "'' is not a valid name"),
             ('name=a, bridge=br0, cidr=x', "'x' is not a CIDR"),

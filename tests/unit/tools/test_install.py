@@ -74,7 +74,8 @@ class PackagesTest(base.TestCase):
 
     def test_each_release_has_its_packages(self):
         both = ['libvirt-daemon', 'libvirt-daemon-driver-qemu']
-        more = [*both, 'libvirt-daemon-driver-network']
+        drivers = ('network', 'nwfilter')
+        more = [*both, *(f'libvirt-daemon-driver-{name}' for name in drivers)]
         self.assertEqual(both, self.libvirt_packages('VERSION_ID="12"\n'))
         self.assertEqual(more, self.libvirt_packages('VERSION_ID="13"\n'))
         self.assertEqual(more, self.libvirt_packages('ID=debian\n'))

@@ -1024,6 +1024,7 @@ def upgrade() -> None:
         sa.Column('gateway', sa.String(length=45), nullable=True),
         sa.Column('dns', types.Json(), nullable=False),
         sa.Column('mtu', sa.Integer(), nullable=True),
+        sa.Column('port_security_enabled', sa.Boolean(), nullable=False),
         sa.Column('pool_first', sa.String(length=45), nullable=False),
         sa.Column('pool_last', sa.String(length=45), nullable=False),
         sa.Column('created_at', types.UtcDateTime(), nullable=False),

@@ -13,6 +13,7 @@ from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import after_a_change
 from minova.virt.libvirt.guests import Guests
+from minova.virt.libvirt.network_filters import NetworkFilters
 from minova.virt.libvirt.qemu.disks import QemuDisks
 
 
@@ -27,9 +28,10 @@ class QemuGuests(Guests):
     ) -> None:
         super().__init__(connection, disks, profile)
         self._disks = disks
+        self._filters = NetworkFilters(connection)
 
     def define(self, spec: GuestSpec) -> None:
-        """Reserve the addresses of the guest before it can start.
+        """Filter and reserve the addresses of the guest before it can start.
 
         The host takes ownership of the disks of a guest that arrived running.
         """
@@ -40,6 +42,7 @@ class QemuGuests(Guests):
             and not guest.is_incoming
         ):
             self._disks.take_ownership(spec.uuid)
+        self._filters.ensure(spec.uuid, spec.nics)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
         with after_a_change(spec.uuid):
             super().define(spec)

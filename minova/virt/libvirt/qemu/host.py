@@ -3,8 +3,10 @@
 
 import libvirt
 
+from minova.virt.driver import Inventory
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.host import Host
+from minova.virt.libvirt.network_filters import NetworkFilters
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.xml import GuestProfile
@@ -27,6 +29,17 @@ class QemuHost(Host):
         self._config = host_config
         self._profile = profile
         self._disks = disks
+        self._filters = NetworkFilters(connection)
+
+    def inventory(self) -> Inventory:
+        """Define the filters of networks; read the resources."""
+        self._filters.restore()
+        return super().inventory()
+
+    def check_health(self) -> None:
+        """Ask the hypervisor driver; restore the filters of networks."""
+        super().check_health()
+        self._filters.restore()
 
     def close(self) -> None:
         """Close the connection and the server for transfers."""

@@ -85,6 +85,7 @@ class QemuLiveMigration(LiveMigrationChecks):
     ) -> LiveMigrateData:
         """Create the files that a block migration copies into."""
         uuid = spec.uuid
+        self._filters.ensure(uuid, spec.nics)
         networks.ensure_reservations(self._connection, uuid, spec.nics)
         if not migrate_data.block_migration:
             self._disks.require_shared(uuid)

@@ -31,6 +31,7 @@ from minova.virt.libvirt import qcow2_header
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
 from minova.virt.libvirt.guests import Guests
+from minova.virt.libvirt.network_filters import NetworkFilters
 from minova.virt.libvirt.qemu import config_drive_migration
 from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu.disks import missing_base_reason
@@ -57,6 +58,7 @@ class LiveMigrationChecks:
         self._connection = connection
         self._guests = guests
         self._disks = disks
+        self._filters = NetworkFilters(connection)
 
     # -- at the destination --------------------------------------------------
 
@@ -75,6 +77,7 @@ class LiveMigrationChecks:
             )
         if self._config.virt_type == 'kvm':
             self._compare_cpu(source.cpu_info)
+        self._require_filters(spec)
         with _failures_as_check_errors():
             return DestCheckData(
                 host=self._host,
@@ -100,6 +103,16 @@ class LiveMigrationChecks:
             free_bytes=shutil.disk_usage(config.instances_path).free,
             disk_over_commit=disk_over_commit,
         )
+
+    def _require_filters(self, spec: GuestSpec) -> None:
+        try:
+            self._filters.ensure(spec.uuid, spec.nics)
+        except exception.HypervisorUnavailable:
+            raise
+        except exception.GuestFailed as error:
+            raise exception.MigrationPreCheckError(
+                reason=f'{self._host}: {error}'
+            ) from error
 
     def _compare_cpu(self, cpu_info: dict[str, Any]) -> None:
         if not cpu_info.get('model'):

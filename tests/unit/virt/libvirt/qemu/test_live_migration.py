@@ -252,6 +252,29 @@ class DestinationCheckTest(LiveMigrationTestCase):
         )
         self.assert_refused('no such arch', self.check)
 
+    def test_no_filters(self):
+        self.b.connection.opened.nwfilterLookupByName = mock.Mock(
+            side_effect=refusal(libvirt.VIR_ERR_NO_SUPPORT)
+        )
+        nic = {
+            'mac': 'fa:16:3e:00:00:01',
+            'label': 'private',
+            'bridge': 'br0',
+            'addresses': [],
+        }
+        check = self.b.live_migration.check_can_live_migrate_destination
+        source = LiveMigrateSource(host='a', cpu_info={})
+        self.assert_refused(
+            'network private needs filters, and libvirt at',
+            check,
+            spec(nics=(nic,)),
+            source,
+            None,
+            False,
+        )
+        nic['port_security_enabled'] = False
+        check(spec(nics=(nic,)), source, None, False)
+
     def test_emulated_processors_are_not_compared(self):
         self.a.boot()
         self.check(cpu_info={'model': 'Skylake', 'arch': 'x86_64'})
