@@ -17,11 +17,11 @@ The packages in the order in which a request passes them:
 
 Each kind of fact has one home: ``states.py`` the life of an instance,
 ``power_reconciliation.py`` what the power state of its guest changes,
-``migration_states.py`` the life of a migration, ``notifications/`` the
-notifications and the outbox, ``objects/`` the records that travel or are
-stored as documents, ``extra_specs/`` what flavors and images may require of a
-guest, ``policy/`` who may call the API, ``exception/`` the errors and
-``conf/`` the options.
+``migration_states.py`` the life of a migration, ``quotas/`` the limits of
+projects, ``notifications/`` the notifications and the outbox, ``objects/`` the
+records that travel or are stored as documents, ``extra_specs/`` what flavors
+and images may require of a guest, ``policy/`` who may call the API,
+``exception/`` the errors and ``conf/`` the options.
 
 Beside that path, ``identity/``, ``images/`` and ``network/`` are the services
 that a cloud needs, each as a client or embedded. ``console/`` shows VNC

@@ -10,6 +10,7 @@ names a network service, so that runs with it.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+import dataclasses
 from typing import Final
 
 import falcon
@@ -34,6 +35,7 @@ from minova.api.resources import key_pairs
 from minova.api.resources import limits
 from minova.api.resources import migrations
 from minova.api.resources import networks
+from minova.api.resources import quota_sets
 from minova.api.resources import security_groups
 from minova.api.resources import server_actions
 from minova.api.resources import server_create
@@ -71,6 +73,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *security_groups.ROUTES,
     *aggregates.ROUTES,
     *limits.ROUTES,
+    *quota_sets.ROUTES,
 )
 
 
@@ -115,6 +118,10 @@ def make_app(
     mounted: dict[str, errors.ErrorBody] = {}
     companions: list[tuple[str, object]] = []
     if identity is not None:
+        if CONF.api.auth_strategy == 'embedded':
+            backend = dataclasses.replace(
+                backend, is_project=identity.has_project
+            )
         public |= identity_routes.PUBLIC
         companions += identity_routes.routes(identity)
         mounted['/identity'] = identity_routes.error_body

@@ -47,6 +47,7 @@ def restore_port(
         id=nic['id'],
         network_id=nic['network_id'],
         instance_uuid=instance.uuid,
+        project_id=instance.project_id,
         address=get_address(nic),
         mac=nic['mac'],
         created_at=clock.now(),

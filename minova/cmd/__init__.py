@@ -12,6 +12,7 @@ manage               minova-manage, put together from its groups of commands
 manage_db            minova-manage db
 manage_host          minova-manage host
 manage_network       minova-manage network
+manage_quota         minova-manage quota
 manage_operation     minova-manage operation
 manage_timeline      minova-manage timeline
 manage_audit         minova-manage audit

@@ -25,6 +25,10 @@ Minova is ready at {url} with {hosts} hosts. Try:
     openstack flavor list
     openstack hypervisor list
 
+The quota of a project: openstack quota show --compute, and to raise it
+
+    openstack quota set --instances 50 --cores 100 --ram 102400 PROJECT
+
 The history of a server: minova-manage --config-file {directory}/minova.conf \
 timeline SERVER_ID
 """

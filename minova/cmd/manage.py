@@ -20,6 +20,7 @@ from minova.cmd import manage_host
 from minova.cmd import manage_network
 from minova.cmd import manage_notifications
 from minova.cmd import manage_operation
+from minova.cmd import manage_quota
 from minova.cmd import manage_states
 from minova.cmd import manage_timeline
 from minova.conf import CONF
@@ -33,6 +34,7 @@ _GROUPS = (
     manage_db,
     manage_host,
     manage_network,
+    manage_quota,
     manage_operation,
     manage_timeline,
     manage_audit,

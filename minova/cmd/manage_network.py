@@ -11,6 +11,7 @@ from minova.db.queries import networks
 from minova.db.queries import ports
 from minova.db.queries.networks import Network
 from minova.network import definition
+from minova.network import port_quota
 
 _LINE = '{:<36}  {:<20}  {:<18}  {:<24}  {:>11}  {}'.format
 _PORT = '{:<39}  {:<17}  {:<36}  {}'.format
@@ -57,7 +58,7 @@ def show_list(arguments: argparse.Namespace) -> int:
                 network.name,
                 network.cidr,
                 _describe_attachment(network),
-                f'{used.get(network.id, 0)}/{_pool_size(network)}',
+                f'{used.get(network.id, 0)}/{port_quota.pool_size(network)}',
                 network.project_id or 'all',
             )
         )
@@ -83,7 +84,7 @@ def show(arguments: argparse.Namespace) -> int:
         ('mtu', network.mtu or 'of the host'),
         ('filter', 'yes' if network.port_security_enabled else 'no'),
         ('pool', f'{network.pool_first}-{network.pool_last}'),
-        ('in use', f'{len(used)} of {_pool_size(network)}'),
+        ('in use', f'{len(used)} of {port_quota.pool_size(network)}'),
         ('created', f'{network.created_at:%Y-%m-%d %H:%M:%S} UTC'),
     ):
         print(f'{name:<8} {value}')
@@ -111,17 +112,6 @@ def delete(arguments: argparse.Namespace) -> int:
 
 def _describe_attachment(network: Network) -> str:
     return _ATTACHMENTS[network.kind].format(network.device)
-
-
-def _pool_size(network: Network) -> int:
-    """Return the number of addresses that can be allocated."""
-    first, last = (
-        ipaddress.ip_address(end)
-        for end in (network.pool_first, network.pool_last)
-    )
-    size = int(last) - int(first) + 1
-    gateway = network.gateway and ipaddress.ip_address(network.gateway)
-    return size - bool(gateway and int(first) <= int(gateway) <= int(last))
 
 
 def add_commands(commands: Commands) -> None:

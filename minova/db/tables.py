@@ -46,6 +46,9 @@ instances = sa.Table(
     sa.Column('progress', sa.Integer),
     sa.Column('flavor_id', sa.Integer, nullable=False),
     sa.Column('flavor', types.Json, nullable=False),
+    # Those of the flavor, for the usage of quotas.
+    sa.Column('vcpus', sa.Integer, nullable=False),
+    sa.Column('memory_mb', sa.Integer, nullable=False),
     sa.Column('image_ref', _Name, nullable=False),
     sa.Column('image_meta', types.Json, nullable=False),
     sa.Column('architecture', _Keyword),
@@ -71,7 +74,8 @@ instances = sa.Table(
     sa.Column('launched_at', types.UtcDateTime),
     sa.Column('terminated_at', types.UtcDateTime),
     sa.Column('deleted_at', types.UtcDateTime),
-    sa.Index(None, 'project_id', 'vm_state'),
+    # The usage of a project is read from this index alone.
+    sa.Index(None, 'project_id', 'vm_state', 'vcpus', 'memory_mb'),
     sa.Index(None, 'host', 'vm_state'),
     sa.Index(None, 'created_at', 'id'),
     sa.Index(None, 'task_id'),
@@ -348,12 +352,43 @@ ports = sa.Table(
     sa.Column('id', _Id, primary_key=True),
     sa.Column('network_id', _Id, nullable=False),
     sa.Column('instance_uuid', _Id, nullable=False),
+    # That of the instance, for the usage of quotas.
+    sa.Column('project_id', _Name, nullable=False),
     sa.Column('address', sa.String(45), nullable=False),
     sa.Column('mac', sa.String(17), nullable=False, unique=True),
     sa.Column('created_at', types.UtcDateTime, nullable=False),
     # The last guard against an address with two owners.
     sa.UniqueConstraint('network_id', 'address'),
     sa.Index(None, 'instance_uuid'),
+    sa.Index(None, 'project_id', 'network_id'),
+)
+
+# Limits that differ from the defaults. user_id '': the limits of the project.
+quotas = sa.Table(
+    'quotas',
+    metadata,
+    sa.Column('project_id', _Name, primary_key=True),
+    sa.Column('user_id', _Name, primary_key=True),
+    sa.Column('resource', _Keyword, primary_key=True),
+    sa.Column('hard_limit', sa.Integer, nullable=False),
+)
+
+# The class "default" has the defaults that differ from the options.
+quota_classes = sa.Table(
+    'quota_classes',
+    metadata,
+    sa.Column('class_name', _Name, primary_key=True),
+    sa.Column('resource', _Keyword, primary_key=True),
+    sa.Column('hard_limit', sa.Integer, nullable=False),
+)
+
+# A row for each project or user whose usage was counted.
+quota_locks = sa.Table(
+    'quota_locks',
+    metadata,
+    sa.Column('name', sa.String(64), primary_key=True),
+    # Changed by each holder, so that the nodes of Galera conflict as well.
+    sa.Column('holders', sa.BigInteger, nullable=False),
 )
 
 leases = sa.Table(

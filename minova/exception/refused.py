@@ -206,6 +206,27 @@ class QuotaExceeded(Forbidden):
     )
 
 
+class PortLimitExceeded(QuotaExceeded):
+    """The request exceeds the project's limit of ports."""
+
+    msg_fmt = (
+        'Maximum number of ports exceeded: Requested %(requested)s, but '
+        'already used %(used)s of %(allowed)s ports. Delete servers, or have '
+        'the operator raise the quota of ports.'
+    )
+
+
+class NetworkShareExceeded(QuotaExceeded):
+    """The request exceeds the share of a project in a shared network."""
+
+    msg_fmt = (
+        'Quota exceeded for addresses of network %(network)s: Requested '
+        '%(requested)s, but already used %(used)s of the %(allowed)s that one '
+        'project may have in this shared network. Choose another network, or '
+        'have the operator create a network for the project.'
+    )
+
+
 class KeyPairLimitExceeded(Forbidden):
     """The user has reached the limit of key pairs."""
 

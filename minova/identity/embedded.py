@@ -124,6 +124,10 @@ class Identity:
 
     # -- accounts -------------------------------------------------------------
 
+    def has_project(self, project_id: str) -> bool:
+        """Return whether a project exists, enabled or not."""
+        return project_id in self.accounts.projects
+
     def change(
         self, make: Callable[[records.Accounts], tuple[records.Accounts, T]]
     ) -> T:

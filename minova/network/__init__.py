@@ -5,11 +5,13 @@ The interface is narrow: select networks for a request, allocate ports in them,
 release the ports of an instance. Its only implementation, ``embedded``, keeps
 networks and ports in Minova's database.
 
-==========  =================================================================
-definition  networks: validation, creation, deletion, creation from options
-embedded    the embedded network service: ports and addresses
-routes      a read-only Networking v2.0 over HTTP, for clients
-==========  =================================================================
+============  ===============================================================
+definition    networks: validation, creation, deletion, creation from options
+embedded      the embedded network service: ports and addresses
+port_quota    how many ports a project may have, in all and in one network
+routes        Networking v2.0 over HTTP, for clients: networks and ports
+quota_routes  Networking v2.0 over HTTP: the quota of ports
+============  ===============================================================
 
 A service that keeps ports elsewhere cannot allocate them in Minova's
 transaction. Behind this interface it checks in ``select``, allocates nothing
@@ -69,9 +71,26 @@ class NetworkService(Protocol):
         NetworkAmbiguous.
         """
 
+    def count_that_fits(
+        self,
+        connection: Connection,
+        project_id: str,
+        port_limit: int,
+        selected: Sequence[SelectedNetwork],
+        minimum: int,
+        maximum: int,
+    ) -> int:
+        """Return for how many servers a project may have the ports.
+
+        At most ``maximum``; ``port_limit`` is the limit of the project's
+        ports, -1 for none. Raises PortLimitExceeded or NetworkShareExceeded if
+        fewer than ``minimum`` servers fit.
+        """
+
     def allocate(
         self,
         connection: Connection,
+        project_id: str,
         selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:

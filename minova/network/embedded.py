@@ -21,6 +21,7 @@ from minova.db.queries.networks import Network
 from minova.db.queries.ports import Port
 from minova.network import NetworkRequest
 from minova.network import Nic
+from minova.network import port_quota
 from minova.network import SelectedNetwork
 
 #: The first half of every MAC: the locally administered range of OpenStack.
@@ -66,9 +67,29 @@ class EmbeddedNetworks:
             for one in requested
         ]
 
+    def count_that_fits(
+        self,
+        connection: Connection,
+        project_id: str,
+        port_limit: int,
+        selected: Sequence[SelectedNetwork],
+        minimum: int,
+        maximum: int,
+    ) -> int:
+        """Compare the ports of the project with its limits."""
+        return port_quota.count_that_fits(
+            connection,
+            project_id,
+            port_limit,
+            [one.network for one in selected],
+            minimum,
+            maximum,
+        )
+
     def allocate(
         self,
         connection: Connection,
+        project_id: str,
         selected: Sequence[SelectedNetwork],
         instance_uuids: Sequence[str],
     ) -> list[list[Nic]]:
@@ -92,7 +113,7 @@ class EmbeddedNetworks:
             uuid: [] for uuid in instance_uuids
         }
         for (uuid, one, address), mac in zip(plugs, macs, strict=True):
-            port = _build_port(one.network, uuid, address, mac)
+            port = _build_port(one.network, project_id, uuid, address, mac)
             made.append(port)
             nics_by_instance[uuid].append(
                 build_nic(one.network, port, one.tag)
@@ -147,12 +168,17 @@ def _plug_fields(network: Network) -> Nic:
 
 
 def _build_port(
-    network: Network, instance_uuid: str, address: str, mac: str
+    network: Network,
+    project_id: str,
+    instance_uuid: str,
+    address: str,
+    mac: str,
 ) -> Port:
     return Port(
         id=clock.uuid4(),
         network_id=network.id,
         instance_uuid=instance_uuid,
+        project_id=project_id,
         address=address,
         mac=mac,
         created_at=clock.now(),

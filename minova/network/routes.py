@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A read-only Networking v2.0 over HTTP, under ``/network``.
+"""A Networking v2.0 over HTTP, under ``/network``.
 
 It shows the networks and ports of the database to the clients that look for a
 network service in the catalog. Users see the networks that their project may
-use and the ports of their servers; an administrator sees all. There are no
-changes: operators create networks with ``minova-manage network``, and the
-Compute API creates and deletes ports with their servers. There are no floating
-IPs, routers and security groups, so their lists are empty.
+use and the ports of their servers; an administrator sees all. Nothing but the
+quota of ports can be changed: operators create networks with ``minova-manage
+network``, and the Compute API creates and deletes ports with their servers.
+There are no floating IPs, routers and security groups, so their lists are
+empty.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from minova.db.queries import ports
 from minova.db.queries.networks import Network
 from minova.identity import http_io
 from minova.identity.http_io import Document
+from minova.network import quota_routes
 from minova.states import PowerState
 
 #: Endpoints without authentication.
@@ -36,10 +38,6 @@ _EXTENSIONS: Final = (
     ('net-mtu', 'Network MTU', '2015-03-25T10:00:00-00:00'),
     ('quotas', 'Quota management support', '2012-07-29T10:00:00-00:00'),
     ('quota_details', 'Quota details', '2017-02-10T10:00:00-00:00'),
-)
-_QUOTAS: Final = (
-    'network subnet subnetpool port router floatingip security_group '
-    'security_group_rule rbac_policy'
 )
 #: A running or a paused guest has its interfaces plugged.
 _PLUGGED: Final = (PowerState.RUNNING, PowerState.PAUSED)
@@ -70,14 +68,11 @@ def routes(database: Database) -> list[tuple[str, object]]:
         base = f'{_ROOT}/{plural}'
         found.append((base, Collection(database, plural, singular, rows)))
         found.append((f'{base}/{{row_id}}', Member(database, singular, rows)))
-    quota = f'{_ROOT}/quotas/{{project_id}}'
     return [
         ('/network', Versions()),
         (_ROOT, Resources()),
         *found,
-        (quota, Quota()),
-        (f'{quota}/default', Quota()),
-        (f'{quota}/details', QuotaDetails(database)),
+        *quota_routes.routes(database, _ROOT),
     ]
 
 
@@ -195,50 +190,6 @@ class Member:
         )
 
 
-class Quota:
-    """The limits of a project: there are none."""
-
-    def on_get(
-        self, req: falcon.Request, resp: falcon.Response, project_id: str
-    ) -> None:
-        """Show the limits, to the project or an administrator."""
-        http_io.require(req, 'get_quota', project_id=project_id)
-        resp.media = {'quota': dict.fromkeys(_QUOTAS.split(), -1)}
-
-
-class QuotaDetails:
-    """The limits and the usage of a project."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def on_get(
-        self, req: falcon.Request, resp: falcon.Response, project_id: str
-    ) -> None:
-        """Show them, to the project or an administrator."""
-        http_io.require(req, 'get_quota', project_id=project_id)
-        used = self._database.read(lambda one: _count(one, project_id))
-        resp.media = {
-            'quota': {
-                name: {'limit': -1, 'used': used.get(name, 0), 'reserved': 0}
-                for name in _QUOTAS.split()
-            }
-        }
-
-
-def _count(connection: Connection, project_id: str) -> dict[str, int]:
-    own = [
-        one
-        for one in networks.list_all(connection)
-        if one.project_id == project_id
-    ]
-    return {
-        'network': len(own),
-        'subnet': len(own),
-        'port': len(ports.list_attached(connection, project_id)),
-    }
-
-
 def _select_page(req: falcon.Request, rows: list[Document]) -> list[Document]:
     """Return at most ``limit`` rows, those after the row ``marker``."""
     limit = req.get_param_as_int('limit', min_value=0)
@@ -333,7 +284,7 @@ def _port(attached: ports.AttachedPort, shows_host: bool) -> Document:
         'id': port.id,
         'name': '',
         'description': '',
-        **_owner(attached.project_id),
+        **_owner(port.project_id),
         'network_id': port.network_id,
         'mac_address': port.mac,
         'fixed_ips': [

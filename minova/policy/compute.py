@@ -120,5 +120,9 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-quota-sets:show', READER, 'Show the quotas of a project', 'GET /os-quota-sets/{project_id}'),
     ('os_compute_api:os-quota-sets:detail', READER, 'Show the quotas and the usage of a project', 'GET /os-quota-sets/{project_id}/detail'),
     ('os_compute_api:os-quota-sets:defaults', ANY, 'Show the default quotas', 'GET /os-quota-sets/{project_id}/defaults'),
+    ('os_compute_api:os-quota-sets:update', ADMIN, 'Set the quotas of a project or of a user in it', 'PUT /os-quota-sets/{project_id}'),
+    ('os_compute_api:os-quota-sets:delete', ADMIN, 'Return the quotas of a project or of a user in it to the defaults', 'DELETE /os-quota-sets/{project_id}'),
+    ('os_compute_api:os-quota-class-sets:show', ADMIN, 'Show the quotas of a quota class', 'GET /os-quota-class-sets/{class_name}'),
+    ('os_compute_api:os-quota-class-sets:update', ADMIN, 'Set the quotas of a quota class', 'PUT /os-quota-class-sets/{class_name}'),
 )
 # fmt: on

@@ -31,5 +31,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('get_security_group_rule', READER, 'See their rules, of which there are none', *_reads('security-group-rules')),
     ('get_extension', ANY, 'See the extensions of the service', f'GET {_ROOT}', *_reads('extensions')),
     ('get_quota', READER, 'Show the quotas of a project', f'GET {_ROOT}/quotas/{{project_id}}', f'GET {_ROOT}/quotas/{{project_id}}/default', f'GET {_ROOT}/quotas/{{project_id}}/details'),
+    ('update_quota', ADMIN, 'Set the quotas of a project', f'PUT {_ROOT}/quotas/{{project_id}}'),
+    ('delete_quota', ADMIN, 'Return the quotas of a project to the defaults', f'DELETE {_ROOT}/quotas/{{project_id}}'),
 )
 # fmt: on

@@ -183,6 +183,7 @@ class ArchiveTest(LedgerTestCase):
                 clock.uuid4(),
                 'network',
                 uuid,
+                'project',
                 '10.0.0.5',
                 'fa:16:3e:00:00:01',
                 clock.now(),

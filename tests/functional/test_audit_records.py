@@ -49,7 +49,7 @@ class RecordRulesTest(AuditTestCase):
             service = network.load()
             chosen = service.select(connection, 'project', None)
             ((nic,),) = service.allocate(
-                connection, chosen, [uuid or self.uuid]
+                connection, 'project', chosen, [uuid or self.uuid]
             )
             return nic
 

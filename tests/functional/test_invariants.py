@@ -126,7 +126,7 @@ class InvariantsTest(base.TestCase):
         def give(connection):
             service = network.load()
             chosen = service.select(connection, 'project', wanted)
-            return service.allocate(connection, chosen, [self.uuid])
+            return service.allocate(connection, 'project', chosen, [self.uuid])
 
         ((nic,),) = self.cloud.database.write(give)
         self.settle()

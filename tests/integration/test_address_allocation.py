@@ -66,7 +66,7 @@ class NetworksMixin:
             service = network.load()
             chosen = service.select(connection, 'project', wanted)
             uuid = clock.uuid4()
-            (nics,) = service.allocate(connection, chosen, [uuid])
+            (nics,) = service.allocate(connection, 'project', chosen, [uuid])
             who = context()
             made = begin.new_instance(
                 who,

@@ -69,7 +69,6 @@ _NOT_OFFERED = (
     ('server volume list one', '404: * this URL has no endpoint'),
     ('usage list', '404: * this URL has no endpoint'),
     ('aggregate create x', '405: * The method is not allowed'),
-    ('quota set --instances 3 admin', '405: * The method is not allowed'),
 )
 # fmt: on
 
@@ -117,7 +116,7 @@ class StockClientTest(StockClientTestCase):
         limits = shell.table('limits show --absolute')
         self.assertIn({'Name': 'instances_used', 'Value': 0}, limits)
         quota = shell.table('quota show')
-        self.assertIn({'Resource': 'instances', 'Limit': -1}, quota)
+        self.assertIn({'Resource': 'instances', 'Limit': 10}, quota)
 
     def _make_two(self):
         """Run two commands at once: the client polls every five seconds."""
@@ -345,11 +344,64 @@ class StockClientTest(StockClientTestCase):
         self.refused('network show none', 'No Network found for none')
         for words in ('port list', 'floating ip list', 'security group list'):
             self.assertEqual([], table(words))
-        self.assertIn({'Resource': 'ports', 'Limit': -1}, table('quota show'))
+        self.assertIn({'Resource': 'ports', 'Limit': 500}, table('quota show'))
         self.assertIn(
-            {'Resource': 'ports', 'Limit': -1, 'In Use': 0, 'Reserved': 0},
+            {'Resource': 'ports', 'Limit': 500, 'In Use': 0, 'Reserved': 0},
             table('quota show --usage'),
         )
+
+    def test_quotas(self):
+        table = self.shell.table
+
+        def limits(words):
+            return {row['Resource']: row['Limit'] for row in table(words)}
+
+        def expect(expected, words='quota show --compute demo'):
+            found = limits(words)
+            self.assertEqual(expected, {n: found[n] for n in expected})
+
+        expect({'instances': 10, 'cores': 20, 'ram': 51200})
+        self.done('quota set --instances 50 --cores 100 --ram -1 demo')
+        expect({'instances': 50, 'cores': 100, 'ram': -1, 'key-pairs': 100})
+        expect({'instances': 10}, 'quota show --compute admin')
+        (listed,) = table('quota list --compute')
+        self.assertEqual((50, 100), (listed['Instances'], listed['Cores']))
+        self.done('quota set --ports 7 demo')
+        expect({'ports': 7, 'instances': 50}, 'quota show demo')
+        self.done('quota set --default --instances 12')
+        expect({'instances': 12}, 'quota show --default')
+        self.done('quota delete demo')
+        expect({'instances': 12, 'ports': 500}, 'quota show demo')
+        self.refused('quota set --floating-ips 5 demo', 'must be one of -1')
+        self.refused('quota set --instances 5 none', 'No Project found')
+        self._exceed_quotas()
+
+    def _exceed_quotas(self):
+        self.image()
+        self.done('quota set --instances 1 admin')
+        make = 'server create --image tiny --flavor m1.nano --nic none'
+        self.done(f'{make} one')
+        self.refused(
+            f'{make} two',
+            '403: * Quota exceeded for instances: Requested 1, but already '
+            'used 1 of 1 instances',
+        )
+        self.refused(
+            'quota set --check-limit --instances 0 admin',
+            '400: * must be greater than or equal to already used',
+        )
+        self.settled('one')
+        said = self.manage(
+            'quota', 'set', self.project_id('admin'), '--instances', '2'
+        )
+        self.assertRegex(said, r'instances +1 +2\n')
+        self.done(f'{make} two')
+        self.settled('two')
+        said = self.manage('quota', 'delete', self.project_id('admin'))
+        self.assertRegex(said, r'instances +2 +12\n')
+
+    def project_id(self, name):
+        return self.shell.table(f'project show {name}')['id']
 
     def test_exit_codes_and_the_newest_version(self):
         newest = self.cloud.compute.get_endpoint_data().max_microversion

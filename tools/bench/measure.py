@@ -5,6 +5,10 @@
     tools/bench/measure.py --url http://HOST:8774/v2.1 --token TOKEN \
         --flavor 1 --bigger 2 [--image ID]
 
+The quota of the project must allow 4 * ``--count`` servers, and ``--many``::
+
+    openstack quota set --instances -1 --cores -1 --ram -1 PROJECT
+
 A time is the time of a client: from the request until a poll shows the end.
 With access to counters (``--rabbitmq`` the URL of RabbitMQ's Prometheus
 metrics, ``--mariadb`` a database URL) the script also counts the messages and

@@ -82,7 +82,7 @@ HISTORY: Final[dict[int, str]] = {
     47: 'Servers embed the flavor that they were created with, not a link.',
     48: _NO_CHANGE,
     49: _NO_CHANGE,
-    50: _NO_CHANGE,
+    50: 'Quota class sets have server groups, and no quotas of networks.',
     51: 'Users who are not administrators see the events of an action, '
     'without tracebacks.',
     52: 'Servers may be created with tags.',
@@ -92,7 +92,8 @@ HISTORY: Final[dict[int, str]] = {
     54: _NO_CHANGE,
     55: 'Flavors have a description; PUT /flavors/{id}.',
     56: 'migrate accepts a host.',
-    57: 'personality is removed from servers, limits and quotas.',
+    57: 'personality is removed from servers, limits, quotas and quota '
+    'classes.',
     58: 'Actions of a server have pages, the filter changes-since and '
     'updated_at.',
     59: 'Migrations have pages, the filter changes-since and a uuid. Unknown '

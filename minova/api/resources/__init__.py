@@ -24,8 +24,8 @@ flavor_extra_specs     the extra specs of a flavor
 flavor_lookup          the flavors that a caller may see and use
 key_pairs              key pairs
 key_material           public keys: formats, fingerprints, generation
-quotas                 checks of quotas, in the transaction that uses them
-limits                 limits and quota sets
+limits                 the limits of a project and its usage
+quota_sets             quota sets and quota class sets
 services               compute services and conductors
 hypervisors            hypervisors and their totals
 availability_zones     availability zones

@@ -23,11 +23,10 @@ from minova.api.schemas.types import Json
 from minova.api.views import Document
 from minova.api.views import times
 from minova.api.views.links import Link
-from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import key_pairs
-from minova.db.queries import quota_usage
 from minova.db.queries.key_pairs import KeyPair
+from minova.quotas import checks
 
 _USER: Final = Param(since=10)
 _ONE_QUERY: Final = queries.QuerySchema({'user_id': _USER}, strict_since=75)
@@ -122,17 +121,12 @@ def _insert(request: ApiRequest, pair: KeyPair) -> None:
     user, name = pair.user_id, pair.name
     values = dataclasses.asdict(pair)
     del values['id']
-    limit = CONF.quota.key_pairs
-    if limit >= 0:
-        quota_usage.ensure_lock(request.database, _quota_lock_name(user))
+    project = request.context.project_id or ''
 
     def work(connection: Connection) -> None:
-        if limit >= 0:
-            quota_usage.lock(connection, _quota_lock_name(user))
         if key_pairs.get(connection, user, name) is not None:
             raise exception.KeyPairExists(name=name)
-        if 0 <= limit <= key_pairs.count(connection, user):
-            raise exception.KeyPairLimitExceeded(limit=limit)
+        checks.require_key_pair(connection, project, user)
         try:
             key_pairs.insert(connection, values)
         except db_exception.DBDuplicateEntry as error:
@@ -140,11 +134,6 @@ def _insert(request: ApiRequest, pair: KeyPair) -> None:
             raise exception.KeyPairExists(name=name) from error
 
     request.database.write(work)
-
-
-def _quota_lock_name(user_id: str) -> str:
-    # Lock names are project ids; no project id contains a blank.
-    return f'key pairs of {user_id}'
 
 
 def delete(request: ApiRequest, name: str) -> None:

@@ -13,7 +13,6 @@ from minova import states
 from minova.api.http.request import ApiRequest
 from minova.api.resources import boot_images
 from minova.api.resources import flavor_lookup
-from minova.api.resources import quotas
 from minova.api.schemas import types
 from minova.api.schemas.types import Json
 from minova.conf import CONF
@@ -28,6 +27,7 @@ from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.operation_params import MigrateParams
 from minova.objects.operation_params import ResizeParams
 from minova.objects.operation_params import UnconfirmedResizeParams
+from minova.quotas import checks
 
 LOG = logging.getLogger(__name__)
 
@@ -47,14 +47,12 @@ def resize(request: ApiRequest, server_id: str) -> None:
             raise exception.CannotResizeToSameFlavor
         _require_disks_fit(old, new)
         boot_images.require_properties_fit(instance.image_meta, new)
-        quotas.require_available(connection, instance.project_id, [new], [old])
+        checks.ServerQuota(
+            connection, instance.project_id, instance.user_id
+        ).require_resize(old, new)
         _save_disk_config(connection, instance, requested)
         return ResizeParams(flavor=new)
 
-    if quotas.has_limits():
-        quotas.prepare_lock(
-            request.database, request.get_server(server_id).project_id
-        )
     begun = request.begin('resize', server_id, prepare)
     params = ResizeParams.narrow(begun.operation.params)
     _call_conductor(request, begun, live=False, flavor=params.flavor)

@@ -20,7 +20,6 @@ from minova.api.http.routes import Route
 from minova.api.resources import boot_images
 from minova.api.resources import flavor_lookup
 from minova.api.resources import key_pairs
-from minova.api.resources import quotas
 from minova.api.resources import requested_host
 from minova.api.resources import requested_networks
 from minova.api.schemas import servers as schemas
@@ -33,8 +32,10 @@ from minova.db.queries import instance_tags
 from minova.db.queries import ports
 from minova.engine import begin
 from minova.images import Image
+from minova.objects.flavor import Flavor
 from minova.objects.operation_params import CreateParams
 from minova.objects.request_spec import RequestSpec
+from minova.quotas import checks
 
 Server = Json
 
@@ -45,14 +46,11 @@ _MAX_HOSTNAME_LENGTH: Final = 63
 def create(request: ApiRequest) -> Document:
     """Begin to create the servers of a body."""
     server = request.body['server']
-    project = request.project
     _refuse_unsupported(request.body)
     minimum, maximum = _server_counts(server)
     destination = requested_host.parse_requested_host(request, server)
     requested = requested_networks.parse_networks(server, maximum)
-    quotas.require_metadata(len(server.get('metadata', {})))
     image = boot_images.get_bootable_image(request, _image_ref(server))
-    quotas.prepare_lock(request.database, project)
     reservation = f'r-{clock.uuid4()[:8]}'
     params = CreateParams(
         image_name=image.name or '',
@@ -65,11 +63,11 @@ def create(request: ApiRequest) -> Document:
         )
         boot_images.require_image_fits(image, flavor)
         requested_host.require_exists(connection, destination)
-        count = quotas.count_that_fits(
-            connection, project, flavor, minimum, maximum
-        )
         key = key_pairs.fields_for_server(connection, request, server)
-        nics = _allocate_networks(connection, project, requested, count)
+        nics = _allocate_within_quota(
+            connection, request, flavor, requested, minimum, maximum
+        )
+        count = len(nics)
         begun = [
             begin.create(
                 connection,
@@ -165,17 +163,32 @@ def sanitize_hostname(name: str) -> str:
     return plain.strip('-')[:_MAX_HOSTNAME_LENGTH].rstrip('-') or 'server'
 
 
-def _allocate_networks(
+def _allocate_within_quota(
     connection: Connection,
-    project: str,
+    request: ApiRequest,
+    flavor: Flavor,
     requested: Sequence[network.NetworkRequest] | None,
-    count: int,
+    minimum: int,
+    maximum: int,
 ) -> list[dict[str, object]]:
-    """Allocate ports for new servers; return the fields of each server."""
+    """Allocate ports for new servers; return the fields of each server.
+
+    The servers are as many as the quotas allow, at most ``maximum``.
+    """
+    project = request.project
+    quota = checks.ServerQuota(
+        connection, project, request.context.user_id or ''
+    )
+    server = request.body['server']
+    quota.require_metadata(len(server.get('metadata', {})))
+    count = quota.count_that_fits(flavor, minimum, maximum)
     service = network.load()
     chosen = service.select(connection, project, requested)
+    count = service.count_that_fits(
+        connection, project, quota.ports, chosen, minimum, count
+    )
     uuids = [clock.uuid4() for _ in range(count)]
-    given = service.allocate(connection, chosen, uuids)
+    given = service.allocate(connection, project, chosen, uuids)
     return [
         {'uuid': uuid, 'network_info': nics}
         for uuid, nics in zip(uuids, given, strict=True)

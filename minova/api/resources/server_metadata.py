@@ -9,12 +9,12 @@ import orjson
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
-from minova.api.resources import quotas
 from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
 from minova.api.views import Document
 from minova.db.connections.engine import Connection
 from minova.objects.instance import Instance
+from minova.quotas import checks
 
 Items = dict[str, str]
 
@@ -80,7 +80,10 @@ def _write(
     ) -> server_update.Changes:
         request.require_unlocked(instance)
         items = change(instance.metadata)
-        quotas.require_metadata(len(items))
+        if len(items) > len(instance.metadata):
+            checks.require_metadata(
+                connection, instance.project_id, instance.user_id, len(items)
+            )
         return {'metadata': items}
 
     return server_update.update_instance(

@@ -13,6 +13,7 @@ networks        networks
 ports           ports: the addresses of instances
 flavors         flavors
 key_pairs       key pairs
+quota_limits    limits of projects, users and quota classes
 quota_usage     the usage of a project, and the lock for counting it
 console_tokens  console tokens
 leases          leases among equal services

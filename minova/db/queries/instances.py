@@ -19,6 +19,7 @@ from minova.objects.instance import InstanceState
 
 _t = tables.instances
 _COLUMNS = tuple(_t.c)
+_FLAVOR_COLUMNS = ('flavor_id', 'vcpus', 'memory_mb')
 
 # The statements of frequent transactions are compiled once; the names of the
 # values passed with them select the columns to set.
@@ -37,16 +38,13 @@ _STATES_ON_HOST = sa.select(
     _t.c.generation,
     _t.c.task_id,
 ).where(_t.c.host == sa.bindparam('the_host'), _t.c.vm_state != states.DELETED)
-_FLAVORS_OF = sa.select(_t.c.flavor).where(
-    _t.c.project_id == sa.bindparam('the_project'),
-    _t.c.vm_state != states.DELETED,
-)
 
 
 def from_row(values: dict[str, Any]) -> Instance:
     """Return the instance of a row with all columns."""
-    # The flavor has its id too; the column is for queries.
-    del values['flavor_id']
+    # The flavor has these too; the columns are for queries.
+    for name in _FLAVOR_COLUMNS:
+        del values[name]
     values['flavor'] = Flavor.from_dict(values['flavor'])
     return Instance(**values)
 
@@ -56,7 +54,12 @@ def to_columns(values: types.Values) -> dict[str, Any]:
     columns = dict(values)
     if 'flavor' in columns:
         flavor = columns['flavor']
-        columns |= {'flavor_id': flavor.id, 'flavor': flavor.as_dict()}
+        columns |= {
+            'flavor_id': flavor.id,
+            'flavor': flavor.as_dict(),
+            'vcpus': flavor.vcpus,
+            'memory_mb': flavor.memory_mb,
+        }
     return columns
 
 
@@ -130,14 +133,6 @@ def set_zone_on_host(connection: Connection, host: str, zone: str) -> None:
         )
         .values(availability_zone=zone)
     )
-
-
-def get_project_flavors(
-    connection: Connection, project_id: str
-) -> list[dict[str, Any]]:
-    """Return the flavor of each instance of a project, as stored."""
-    found = connection.execute(_FLAVORS_OF, {'the_project': project_id})
-    return list(found.scalars())
 
 
 def list_states_on_host(

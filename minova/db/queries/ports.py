@@ -29,6 +29,11 @@ _INSERT: Final = sa.insert(_t)
 _OF_NETWORK: Final = sa.select(_t.c.address).where(
     _t.c.network_id == sa.bindparam('the_network')
 )
+_OF_PROJECT: Final = (
+    sa.select(_t.c.network_id, sa.func.count())
+    .where(_t.c.project_id == sa.bindparam('the_project'))
+    .group_by(_t.c.network_id)
+)
 _RELEASE: Final = sa.delete(_t).where(
     _t.c.instance_uuid == sa.bindparam('the_instance')
 )
@@ -41,6 +46,7 @@ class Port:
     id: str
     network_id: str
     instance_uuid: str
+    project_id: str
     address: str
     mac: str
     created_at: datetime.datetime
@@ -51,7 +57,6 @@ class AttachedPort:
     """A port, and what its instance says about it."""
 
     port: Port
-    project_id: str
     host: str | None
     availability_zone: str | None
     power_state: int
@@ -151,7 +156,6 @@ def list_attached(
     query = (
         sa.select(
             *_t.c,
-            _i.c.project_id,
             _i.c.host,
             _i.c.availability_zone,
             _i.c.power_state,
@@ -160,7 +164,7 @@ def list_attached(
         .order_by(_t.c.created_at, _t.c.id)
     )
     if project_id is not None:
-        query = query.where(_i.c.project_id == project_id)
+        query = query.where(_t.c.project_id == project_id)
     if instance_uuid is not None:
         query = query.where(_t.c.instance_uuid == instance_uuid)
     count = len(_t.c)
@@ -168,6 +172,14 @@ def list_attached(
         AttachedPort(Port(*row[:count]), *row[count:])
         for row in connection.execute(query)
     ]
+
+
+def count_for_project(
+    connection: Connection, project_id: str
+) -> dict[str, int]:
+    """Return the number of a project's ports by network id."""
+    found = connection.execute(_OF_PROJECT, {'the_project': project_id})
+    return {row[0]: row[1] for row in found}
 
 
 def count_by_network(connection: Connection) -> dict[str, int]:

@@ -152,6 +152,9 @@ class ApiTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.config('api', auth_strategy='noauth2')
+        # A test of quotas sets its own.
+        self.config('quota', instances=-1, cores=-1, ram=-1)
+        self.config('quota', shared_network_percent=100)
         self.cloud = self.useFixture(
             Cloud(self.hosts, conductors=1 if self.hosts else 0)
         )

@@ -113,6 +113,66 @@ class ResizeTest(MigrateTestCase):
         self.config('quota', instances=1, cores=2, ram=512)
         self.assertEqual('VERIFY_RESIZE', self.resize()['status'])
 
+    def cores(self):
+        """Return the used cores of the project."""
+        return self.user.get('/limits').body['limits']['absolute'][
+            'totalCoresUsed'
+        ]
+
+    def refused_server(self):
+        """Check that one more server does not fit."""
+        reply = self.user.post('/servers', {'server': self.server()})
+        self.assert_refused(403, 'already used 2 of 2 cores', reply)
+
+    def test_larger_flavor_counts_from_the_begin(self):
+        self.config('quota', cores=2)
+        self.cloud.stop(self.cloud.conductors['conductor0'])
+        self.user.act(self.uuid, 'resize', {'flavorRef': self.big})
+        self.assertEqual('small', self.show(self.uuid)['flavor']['id'])
+        self.assertEqual(2, self.cores())
+        self.refused_server()
+        self.cloud.start_conductor('conductor0')
+        self.cloud.settle(self.uuid)
+        self.assertEqual(2, self.cores())
+        self.act('revertResize', client=self.user)
+        self.assertEqual(1, self.cores())
+        self.boot()
+
+    def test_resize_without_a_host_returns_the_usage(self):
+        self.make_flavor('huge', vcpus=60000, disk=2)
+        self.user.act(self.uuid, 'resize', {'flavorRef': 'huge'})
+        self.cloud.settle(self.uuid)
+        self.assertEqual(1, self.cores())
+
+    def test_smaller_flavor_counts_from_the_confirm(self):
+        self.resize()
+        self.act('confirmResize', client=self.user, status=204)
+        self.make_flavor('slim', disk=2)
+        self.config('quota', cores=2)
+        self.act('resize', {'flavorRef': 'slim'}, self.user)
+        self.assertEqual('slim', self.show(self.uuid)['flavor']['id'])
+        self.assertEqual(2, self.cores())
+        self.refused_server()
+        self.act('revertResize', client=self.user)
+        self.assertEqual(2, self.cores())
+        self.act('resize', {'flavorRef': 'slim'}, self.user)
+        self.act('confirmResize', client=self.user, status=204)
+        self.assertEqual(1, self.cores())
+        self.boot()
+
+    def test_user_limit(self):
+        project = '22222222bbbbbbbb'
+        user = self.cloud.instance(self.uuid).user_id
+        self.admin.put(
+            f'/os-quota-sets/{project}?user_id={user}',
+            {'quota_set': {'cores': 1, 'force': True}},
+        )
+        # The limit is that of the server's user, also for an administrator.
+        reply = self.admin.act(self.uuid, 'resize', {'flavorRef': self.big})
+        self.assert_refused(
+            403, 'cores: Requested 1, but already used 1 of 1 cores', reply
+        )
+
     def test_accepted_without_conductor(self):
         # The error of the bus when no conductor replies.
         self.cloud.stop(self.cloud.conductors['conductor0'])

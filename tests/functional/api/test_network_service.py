@@ -187,7 +187,7 @@ class NetworkServiceTest(base.ApiTestCase):
             self.assertEqual(count, len(found), query)
         details = f'{ROOT}/quotas/{PROJECTS[base.USER]}/details'
         self.assertEqual(
-            {'limit': -1, 'used': 1, 'reserved': 0},
+            {'limit': 500, 'used': 1, 'reserved': 0},
             self.get(details)['quota']['port'],
         )
         self.user.delete(f'/servers/{uuid}')
@@ -196,9 +196,60 @@ class NetworkServiceTest(base.ApiTestCase):
     def test_quotas(self):
         own = f'{ROOT}/quotas/{PROJECTS[base.USER]}'
         for path in (own, f'{own}/default'):
-            self.assertEqual(-1, self.get(path)['quota']['port'])
+            self.assertEqual(500, self.get(path)['quota']['port'])
+            self.assertEqual(-1, self.get(path)['quota']['router'])
             self.get(path, base.ADMIN)
             self.get(path, base.OTHER, status=403)
+
+    def request_quota(self, method, token=base.ADMIN, body=None):
+        return self.application.simulate_request(
+            method,
+            f'{ROOT}/quotas/{PROJECTS[base.USER]}',
+            headers={'X-Auth-Token': token},
+            json=body,
+        )
+
+    def test_change_of_the_quota_of_ports(self):
+        own = f'{ROOT}/quotas/{PROJECTS[base.USER]}'
+        body = {'quota': {'port': 1, 'network': -1}}
+        reply = self.request_quota('PUT', body=body)
+        self.assertEqual(200, reply.status_code, reply.text)
+        self.assertEqual(1, reply.json['quota']['port'])
+        self.assertEqual(1, self.get(own)['quota']['port'])
+        self.assertEqual(500, self.get(f'{own}/default')['quota']['port'])
+        wanted = [{'uuid': self.network.id}] * 2
+        server = self.server(networks=[{'uuid': self.network.id}])
+        self.assertEqual(
+            202, self.user.post('/servers', {'server': server}).status
+        )
+        for check, status in ((True, 400), (False, 200)):
+            body = {'quota': {'port': 0, 'check_limit': check}}
+            reply = self.request_quota('PUT', body=body)
+            self.assertEqual(status, reply.status_code, reply.text)
+        server = self.server(networks=wanted)
+        reply = self.user.post('/servers', {'server': server})
+        self.assert_refused(403, 'Maximum number of ports exceeded', reply)
+        # The Compute API has other resources.
+        self.admin.delete(f'/os-quota-sets/{PROJECTS[base.USER]}')
+        self.assertEqual(0, self.get(own)['quota']['port'])
+        self.assertEqual(204, self.request_quota('DELETE').status_code)
+        self.assertEqual(500, self.get(own)['quota']['port'])
+
+    def test_refused_changes_of_quotas(self):
+        for body, text in (
+            ({'quota': {'port': -2}}, 'quota/port must not be less than -1'),
+            ({'quota': {'port': '5'}}, 'quota/port must be of type integer'),
+            ({'quota': {'network': 5}}, 'quota/network must be one of -1'),
+            ({'quota': {'disk': 5}}, 'additionalProperties'),
+            ({}, 'lacks quota'),
+        ):
+            reply = self.request_quota('PUT', body=body)
+            self.assertEqual(400, reply.status_code, body)
+            self.assertIn(text, reply.json['NeutronError']['message'])
+        for method in ('PUT', 'DELETE'):
+            body = {'quota': {'port': 5}}
+            reply = self.request_quota(method, base.USER, body)
+            self.assertEqual(403, reply.status_code)
 
     def test_what_there_is_none_of(self):
         for plural in [

@@ -37,6 +37,7 @@ class RulesTest(base.ApiTestCase):
             migration_id='1',
             aggregate_id='1',
             project_id='22222222bbbbbbbb',
+            class_name='default',
             request_id='req-1',
             network='private',
             network_id='1',

@@ -410,6 +410,91 @@ class AddressTest(NetworksTestCase):
         )
 
 
+class PortQuotaTest(NetworksTestCase):
+    """A project has a limited number of ports, in all and in a network."""
+
+    hosts = ()
+
+    def test_ports_of_a_project(self):
+        network = self.make_network()
+        both = [{'uuid': network.id}] * 2
+        self.config('quota', ports=3)
+        self.made(both)
+        reply = self.create(both)
+        self.assert_refused(
+            403,
+            'Maximum number of ports exceeded: Requested 2, but already used '
+            '2 of 3 ports.',
+            reply,
+        )
+        self.assertEqual(2, len(self.held()))
+        self.made('auto')
+        self.made('none')
+        other = self.other.at_version(LATEST)
+        self.assertEqual(202, self.create(both, client=other).status)
+
+    def test_deletion_releases_ports(self):
+        self.make_network()
+        self.config('quota', ports=1)
+        uuid = self.made('auto')
+        self.assertEqual(403, self.create('auto').status)
+        self.user.act(uuid, 'forceDelete')
+        self.made('auto')
+
+    def test_as_many_as_fit(self):
+        self.make_network()
+        self.config('quota', ports=5)
+        self.refused(403, 'Requested 6', 'auto', min_count=6, max_count=9)
+        self.made('auto', min_count=2, max_count=9)
+        self.assertEqual(5, len(self.ids(self.user)))
+        self.assertEqual(5, len(self.held()))
+
+    def test_share_of_a_shared_network(self):
+        self.make_network(pool='10.0.0.1-10.0.0.20')
+        self.config('quota', shared_network_percent=50)
+        # 19 without the gateway; the share is rounded up.
+        self.made('auto', min_count=9, max_count=30)
+        self.assertEqual(10, len(self.ids(self.user)))
+        reply = self.create('auto')
+        self.assert_refused(
+            403,
+            'Quota exceeded for addresses of network private: Requested 1, '
+            'but already used 10 of the 10 that one project may have',
+            reply,
+        )
+        other = self.other.at_version(LATEST)
+        reply = self.create('auto', client=other, min_count=9)
+        self.assertEqual(202, reply.status, reply.body)
+
+    def test_no_project_takes_a_whole_network(self):
+        self.make_network()
+        for name in ('instances', 'cores', 'ram', 'shared_network_percent'):
+            self.conf.conf.clear_override(name, 'quota')
+        reply = self.create('auto', min_count=253)
+        self.assert_refused(403, 'Quota exceeded for instances', reply)
+        self.config('quota', instances=-1, cores=-1, ram=-1, ports=-1)
+        self.made('auto', max_count=1000)
+        self.assertEqual(127, len(self.held()))
+
+    def test_network_of_a_project(self):
+        self.make_network(
+            pool='10.0.0.10-10.0.0.19', project='22222222bbbbbbbb'
+        )
+        self.config('quota', shared_network_percent=1)
+        self.made('auto', min_count=10)
+
+    def test_share_of_a_large_network(self):
+        network = self.make_network(cidr='fd00::/64')
+        self.config('quota', shared_network_percent=1)
+        self.made([{'uuid': network.id}], min_count=3)
+
+    def test_share_is_at_least_one_address(self):
+        self.make_network(pool='10.0.0.10-10.0.0.12')
+        self.config('quota', shared_network_percent=1)
+        self.made('auto')
+        self.assertEqual(403, self.create('auto').status)
+
+
 class ConcurrencyTest(NetworksTestCase):
     """Concurrent requests."""
 

@@ -75,19 +75,28 @@ class BudgetTest(base.ApiTestCase):
             self.user.get('/servers/detail')
 
     def test_create(self):
-        with self.at_most(6):
+        # Four for the quota: limits, lock, usage, servers being resized.
+        self.config('quota', instances=10)
+        with self.at_most(6 + 4):
             self.boot(wait=False)
 
     def test_create_several(self):
-        with self.at_most(2 + 3 * 4):
+        self.config('quota', instances=10)
+        with self.at_most(2 + 3 * 4 + 4):
             self.boot(wait=False, min_count=3)
 
-    def test_create_on_a_network(self):
-        # The used addresses and MACs, and the new ones.
-        self.make_network()
-        with self.at_most(9):
+    def test_create_without_limits(self):
+        self.config('quota', ports=-1)
+        with self.at_most(6 + 2):
             self.boot(wait=False)
-        with self.at_most(5 + 3 * 4):
+
+    def test_create_on_a_network(self):
+        # The used addresses and MACs, and the new ones; the limits, the lock
+        # and the ports of the project.
+        self.make_network()
+        with self.at_most(9 + 3):
+            self.boot(wait=False)
+        with self.at_most(5 + 3 * 4 + 3):
             self.boot(wait=False, min_count=3)
 
     def test_actions(self):
@@ -103,10 +112,13 @@ class BudgetTest(base.ApiTestCase):
             self.assertEqual(202, reply.status, reply.body)
 
     def test_migrations(self):
+        self.config('quota', cores=20)
         self.make_flavor('big', disk=2)
+        self.make_flavor('wide', disk=2, vcpus=2)
         for action, content, count in (
             ('migrate', None, 6),
-            ('resize', {'flavorRef': 'big'}, 7),
+            ('resize', {'flavorRef': 'big'}, 7 + 2),
+            ('resize', {'flavorRef': 'wide'}, 7 + 4),
         ):
             self.free()
             with self.at_most(count):

@@ -247,7 +247,9 @@ class Rows:
         }
         self.change(uuid, network_info=[nic])
         mac = f'fa:16:3e:00:00:{len(self.ports):02x}'
-        return ports.Port(number, 'network', uuid, address, mac, NOW)
+        return ports.Port(
+            number, 'network', uuid, 'project', address, mac, NOW
+        )
 
     def change(self, uuid, **values):
         """Replace values in the row of an instance."""

@@ -558,6 +558,55 @@ class AuditTest(ManageTestCase):
         self.assertIn('transport_url is not usable', line)
 
 
+class QuotaTest(ManageTestCase):
+    """minova-manage quota."""
+
+    def setUp(self):
+        super().setUp()
+        self.open()
+
+    def limits(self, *words):
+        lines = self.run_ok('quota', *words).splitlines()
+        self.assertEqual(['RESOURCE', 'IN', 'USE', 'LIMIT'], lines[0].split())
+        rows = [line.split() for line in lines[1:]]
+        self.assertEqual({'0'}, {used for _, used, _ in rows})
+        return {name: limit for name, _, limit in rows}
+
+    def test_set_show_delete(self):
+        before = self.limits('show', 'p')
+        self.assertEqual(('10', '500'), (before['instances'], before['ports']))
+        options = ('--instances', '50', '--cores', 'unlimited', '--ram', '-1')
+        after = self.limits('set', 'p', *options, '--ports', '0')
+        changes = {
+            'instances': '50',
+            'cores': 'unlimited',
+            'ram': 'unlimited',
+            'ports': '0',
+        }
+        self.assertEqual(before | changes, after)
+        self.assertEqual(after, self.limits('show', 'p'))
+        self.assertEqual(before, self.limits('show', 'other'))
+        self.assertEqual(before, self.limits('delete', 'p'))
+
+    def test_of_a_user(self):
+        found = self.limits('set', 'p', '--user', 'u', '--cores', '5')
+        self.assertEqual('5', found['cores'])
+        self.assertNotIn('ports', found)
+        self.assertEqual('20', self.limits('show', 'p')['cores'])
+        self.assertEqual('5', self.limits('show', 'p', '--user', 'u')['cores'])
+
+    def test_refusals(self):
+        line = self.run_refused(
+            1, 'quota', 'set', 'p', '--user', 'u', '--cores', '21'
+        )
+        self.assertIn('less than or equal to 20', line)
+        self.limits('set', 'p', '--user', 'u', '--cores', '21', '--force')
+        line = self.run_refused(
+            1, 'quota', 'set', 'p', '--user', 'u', '--ports', '1'
+        )
+        self.assertIn('of a project, not of a user', line)
+
+
 class NetworkTest(ManageTestCase):
     """minova-manage network."""
 
@@ -572,6 +621,7 @@ class NetworkTest(ManageTestCase):
             clock.uuid4(),
             network,
             UNKNOWN_ID,
+            'project',
             address,
             'fa:16:3e:00:00:01',
             clock.now(),
@@ -694,6 +744,7 @@ class RefusalsTest(ManageTestCase):
                     'db',
                     'host',
                     'network',
+                    'quota',
                     'operation',
                     'timeline',
                     'audit',
@@ -706,6 +757,7 @@ class RefusalsTest(ManageTestCase):
             (['db'], ['sync', 'version']),
             (['host'], ['list', 'enroll', 'revoke']),
             (['network'], ['create', 'list', 'show', 'delete']),
+            (['quota'], ['show', 'set', 'delete']),
             (['operation'], ['list', 'show', 'retry', 'abandon']),
             (['states'], ['draw', 'table']),
         ):

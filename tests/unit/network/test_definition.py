@@ -187,6 +187,7 @@ class SeveralNetworksTest(DatabaseTestCase):
                 clock.uuid4(),
                 made.id,
                 f'instance-{number}',
+                'project',
                 f'10.0.0.{number + 10}',
                 f'fa:16:3e:00:00:{number:02x}',
                 clock.now(),

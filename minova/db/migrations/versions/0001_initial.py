@@ -184,6 +184,10 @@ def upgrade() -> None:
             'flavor_id', sa.Integer(), autoincrement=False, nullable=False
         ),
         sa.Column('flavor', types.Json(), autoincrement=False, nullable=False),
+        sa.Column('vcpus', sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            'memory_mb', sa.Integer(), autoincrement=False, nullable=False
+        ),
         sa.Column(
             'image_ref',
             sa.String(length=255),
@@ -893,6 +897,8 @@ def upgrade() -> None:
         sa.Column('progress', sa.Integer(), nullable=True),
         sa.Column('flavor_id', sa.Integer(), nullable=False),
         sa.Column('flavor', types.Json(), nullable=False),
+        sa.Column('vcpus', sa.Integer(), nullable=False),
+        sa.Column('memory_mb', sa.Integer(), nullable=False),
         sa.Column('image_ref', sa.String(length=255), nullable=False),
         sa.Column('image_meta', types.Json(), nullable=False),
         sa.Column('architecture', sa.String(length=32), nullable=True),
@@ -935,9 +941,9 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        op.f('ix_instances_project_id_vm_state'),
+        op.f('ix_instances_project_id_vm_state_vcpus_memory_mb'),
         'instances',
-        ['project_id', 'vm_state'],
+        ['project_id', 'vm_state', 'vcpus', 'memory_mb'],
         unique=False,
     )
     op.create_index(
@@ -1107,6 +1113,7 @@ def upgrade() -> None:
         sa.Column('id', sa.String(length=36), nullable=False),
         sa.Column('network_id', sa.String(length=36), nullable=False),
         sa.Column('instance_uuid', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=255), nullable=False),
         sa.Column('address', sa.String(length=45), nullable=False),
         sa.Column('mac', sa.String(length=17), nullable=False),
         sa.Column('created_at', types.UtcDateTime(), nullable=False),
@@ -1121,6 +1128,37 @@ def upgrade() -> None:
         'ports',
         ['instance_uuid'],
         unique=False,
+    )
+    op.create_index(
+        op.f('ix_ports_project_id_network_id'),
+        'ports',
+        ['project_id', 'network_id'],
+        unique=False,
+    )
+    op.create_table(
+        'quota_classes',
+        sa.Column('class_name', sa.String(length=255), nullable=False),
+        sa.Column('resource', sa.String(length=32), nullable=False),
+        sa.Column('hard_limit', sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'class_name', 'resource', name=op.f('pk_quota_classes')
+        ),
+    )
+    op.create_table(
+        'quota_locks',
+        sa.Column('name', sa.String(length=64), nullable=False),
+        sa.Column('holders', sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint('name', name=op.f('pk_quota_locks')),
+    )
+    op.create_table(
+        'quotas',
+        sa.Column('project_id', sa.String(length=255), nullable=False),
+        sa.Column('user_id', sa.String(length=255), nullable=False),
+        sa.Column('resource', sa.String(length=32), nullable=False),
+        sa.Column('hard_limit', sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'project_id', 'user_id', 'resource', name=op.f('pk_quotas')
+        ),
     )
     op.create_table(
         'services',
