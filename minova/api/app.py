@@ -10,7 +10,6 @@ names a network service, so that runs with it.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import dataclasses
 from typing import Final
 
 import falcon
@@ -118,10 +117,6 @@ def make_app(
     mounted: dict[str, errors.ErrorBody] = {}
     companions: list[tuple[str, object]] = []
     if identity is not None:
-        if CONF.api.auth_strategy == 'embedded':
-            backend = dataclasses.replace(
-                backend, is_project=identity.has_project
-            )
         public |= identity_routes.PUBLIC
         companions += identity_routes.routes(identity)
         mounted['/identity'] = identity_routes.error_body

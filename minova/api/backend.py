@@ -60,11 +60,6 @@ class TimedCalls:
         self._pool.shutdown(wait=False)
 
 
-def _accept_project(project_id: str) -> bool:
-    """Accept a project of another identity service."""
-    return True
-
-
 @dataclasses.dataclass(frozen=True)
 class Backend:
     """Everything that handlers use; the serving process creates it.
@@ -81,8 +76,6 @@ class Backend:
     images: ImageService
     host: str
     timed_calls: TimedCalls = dataclasses.field(default_factory=TimedCalls)
-    #: Tells whether a project exists, as far as the process knows.
-    is_project: Callable[[str], bool] = _accept_project
 
     @property
     def publisher_id(self) -> str:

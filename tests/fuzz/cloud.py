@@ -259,6 +259,7 @@ class Pools:
             self._enable_services()
             servers = self._servers()
             for side, actor in _MEMBERS:
+                self._raise_quota(side)
                 self._replace_missing(side, actor)
                 mine = [
                     one
@@ -285,6 +286,20 @@ class Pools:
                 self._images.remove((image, owner))
                 self._make_image(side, actor)
         self._make_key(side, actor)
+
+    def _raise_quota(self, side):
+        """Unlimit a project; requests of the fuzz set other limits."""
+        names = ('instances', 'cores', 'ram', 'metadata_items', 'key_pairs')
+        self._admin.call(
+            'PUT',
+            f'/v2.1/os-quota-sets/{self._projects[side]}',
+            {'quota_set': {'force': True, **dict.fromkeys(names, -1)}},
+        )
+        self._admin.call(
+            'PUT',
+            f'/network/v2.0/quotas/{self._projects[side]}',
+            {'quota': {'port': -1}},
+        )
 
     def _servers(self):
         return self._admin.get(

@@ -374,6 +374,8 @@ class StockClientTest(StockClientTestCase):
         expect({'instances': 12, 'ports': 500}, 'quota show demo')
         self.refused('quota set --floating-ips 5 demo', 'must be one of -1')
         self.refused('quota set --instances 5 none', 'No Project found')
+        reply = self.cloud.compute.get('/os-quota-sets/none')
+        self.assertEqual(400, reply.status_code, reply.text)
         self._exceed_quotas()
 
     def _exceed_quotas(self):

@@ -60,6 +60,9 @@ class Strategy(Protocol):
     def authenticate(self, req: falcon.Request) -> Creds | None:
         """Return the arguments of the caller's context, or None."""
 
+    def has_project(self, project_id: str) -> bool:
+        """Return whether a project exists; True if that is not known."""
+
 
 class EmbeddedAuth:
     """Validates tokens with the embedded identity service."""
@@ -82,6 +85,10 @@ class EmbeddedAuth:
             'roles': list(token.roles),
         }
 
+    def has_project(self, project_id: str) -> bool:
+        """Ask the embedded identity service."""
+        return self._identity.has_project(project_id)
+
 
 class NoAuth:
     """Accepts every token of the form USER:PROJECT."""
@@ -99,6 +106,10 @@ class NoAuth:
             'project_name': project,
             'roles': [*_ROLES_WITHOUT_AUTH.get(user, ()), 'member', 'reader'],
         }
+
+    def has_project(self, project_id: str) -> bool:
+        """Accept any project, as ``authenticate`` does."""
+        return True
 
 
 def load_strategy(identity: Identity | None) -> Strategy:
@@ -163,6 +174,7 @@ class AuthMiddleware:
     ) -> None:
         """Create the caller's context from its credentials."""
         req.context.caller = None
+        req.context.has_project = self._has_project
         if (req.method, req.path) in self._public:
             resp.complete = http_admission.answer(req.env, Admission.PUBLIC)
             return
@@ -187,6 +199,9 @@ class AuthMiddleware:
         )
         # A question of the HTTP server before the body ends here.
         resp.complete = http_admission.answer(req.env, Admission.AUTHENTICATED)
+
+    def _has_project(self, project_id: str) -> bool:
+        return self._strategy.has_project(project_id)
 
 
 def _refuse_other_scopes(creds: Creds) -> None:

@@ -72,6 +72,10 @@ class KeystoneAuth:
             'roles': [role.strip() for role in roles.split(',') if role],
         }
 
+    def has_project(self, project_id: str) -> bool:
+        """Accept any project: the service user may not see all of them."""
+        return True
+
     def _ask_middleware(self, environ: dict[str, Any]) -> int:
         """Return the status of the reply; set headers in ``environ``."""
         statuses: list[str] = []

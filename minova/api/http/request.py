@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ApiRequest``, the only argument of every handler."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import Protocol
 
@@ -58,6 +59,8 @@ class ApiRequest:
         #: The parsed query parameters by name, and the raw ones.
         self.query: dict[str, Any] = {}
         self.raw_query: queries.RawQuery = {}
+        #: Tells whether a project exists, as far as that is known.
+        self.has_project: Callable[[str], bool] = lambda project_id: True
         #: The request is below /v2.
         self.is_legacy = False
         #: The URL of the resource that was created; quoted in the reply.

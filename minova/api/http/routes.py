@@ -117,6 +117,7 @@ def _handle(
         route.rule,
     )
     request.is_legacy = req.context.is_legacy
+    request.has_project = req.context.has_project
     if route.rule is not None and not route.is_server_route:
         request.require(route.rule)
     request.raw_query = req.params

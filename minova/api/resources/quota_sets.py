@@ -107,7 +107,7 @@ def _require_project(request: ApiRequest, project_id: str) -> None:
 
 
 def _require_known(request: ApiRequest, project_id: str) -> None:
-    if not request.backend.is_project(project_id):
+    if not request.has_project(project_id):
         raise exception.InvalidInput(
             f'Project ID {project_id[:64]} is not a valid project.'
         )

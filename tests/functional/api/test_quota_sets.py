@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/os-quota-sets and /os-quota-class-sets."""
 
+from minova.api.http import auth
 from minova.conf import CONF
 from minova.conf import quota
 from tests.functional.api import base
@@ -189,6 +190,20 @@ class QuotaSetsTest(QuotaTestCase):
             self.user.delete(f'/os-quota-sets/{_MINE}'),
         ):
             self.assert_refused(403, 'administrators', reply)
+
+    def test_unknown_project(self):
+        self.patch(
+            auth.NoAuth, 'has_project', lambda strategy, one: one == _MINE
+        )
+        self.quotas()
+        text = 'Project ID none is not a valid project.'
+        for path in ('', '/detail', '/defaults'):
+            reply = self.admin.get(f'/os-quota-sets/none{path}')
+            self.assert_refused(400, text, reply)
+        self.assert_refused(400, text, self.put({'cores': 1}, 'none'))
+        # The limits of a deleted project can be removed.
+        reply = self.admin.delete('/os-quota-sets/none')
+        self.assertEqual(202, reply.status)
 
     def test_unknown_parameters(self):
         path = f'/os-quota-sets/{_MINE}'
