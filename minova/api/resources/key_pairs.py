@@ -98,6 +98,10 @@ def create(request: ApiRequest) -> Document:
     if 'public_key' in given:
         public_key = given['public_key']
     else:
+        # A refused request must not get there: it takes long.
+        request.database.write(
+            lambda connection: _require_free(request, connection, user, name)
+        )
         public_key, secret = key_material.generate(kind, user)
     pair = KeyPair(
         id=0,
@@ -117,16 +121,23 @@ def create(request: ApiRequest) -> Document:
     return {'keypair': result}
 
 
+def _require_free(
+    request: ApiRequest, connection: Connection, user: str, name: str
+) -> None:
+    """Raise an error if the name is taken or the quota is reached."""
+    if key_pairs.get(connection, user, name) is not None:
+        raise exception.KeyPairExists(name=name)
+    project = request.context.project_id or ''
+    checks.require_key_pair(connection, project, user)
+
+
 def _insert(request: ApiRequest, pair: KeyPair) -> None:
     user, name = pair.user_id, pair.name
     values = dataclasses.asdict(pair)
     del values['id']
-    project = request.context.project_id or ''
 
     def work(connection: Connection) -> None:
-        if key_pairs.get(connection, user, name) is not None:
-            raise exception.KeyPairExists(name=name)
-        checks.require_key_pair(connection, project, user)
+        _require_free(request, connection, user, name)
         try:
             key_pairs.insert(connection, values)
         except db_exception.DBDuplicateEntry as error:

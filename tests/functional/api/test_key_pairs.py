@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from minova import clock
+from minova.api.resources import key_material
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
@@ -326,6 +327,20 @@ class RefusedTest(KeyPairsTestCase):
         self.added('d')
         self.config('quota', key_pairs=0)
         self.assert_refused(403, 'may have 0', self.add('e'))
+
+
+    def test_refused_request_generates_nothing(self):
+        """A key takes a second: users above their quota must not cause it."""
+        self.config('quota', key_pairs=1)
+        self.added('a')
+        self.patch(
+            key_material, 'generate', lambda *_: self.fail('generated')
+        )
+        for name, status in (('a', 409), ('b', 403)):
+            for kind in ('ssh', 'x509'):
+                body = {'keypair': {'name': name, 'type': kind}}
+                reply = self.user.at_version(LATEST).post('/os-keypairs', body)
+                self.assertEqual(status, reply.status, reply.body)
 
 
 class ServersTest(KeyPairsTestCase):
