@@ -122,10 +122,18 @@ def _has_owner(request):
 
 def _shows_secret(request, reply):
     """Tell whether the endpoint hands out a secret, once, when it is made."""
-    path = request.endpoint.path
-    made = reply.status in (200, 201) and request.method == 'POST'
-    return made and path.endswith(
-        ('/application_credentials', '/auth/tokens', '/os-keypairs')
+    endpoint = request.endpoint
+    made = reply.status in (200, 201, 202) and request.method == 'POST'
+    return made and (
+        endpoint.action == 'rescue'
+        or endpoint.path.endswith(
+            (
+                '/application_credentials',
+                '/auth/tokens',
+                '/os-keypairs',
+                '/servers',
+            )
+        )
     )
 
 
