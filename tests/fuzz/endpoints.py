@@ -8,12 +8,13 @@ import dataclasses
 import functools
 import re
 import sys
-import types
+from unittest import mock
 
 import falcon.inspect
 import jsonschema
 
 from minova.api import app
+from minova.api.backend import Backend
 from minova.api.http import auth
 from minova.api.http import microversion
 from minova.api.resources import versions
@@ -82,10 +83,17 @@ class Endpoint:
 @functools.cache
 def find_endpoints():
     """Return all endpoints, sorted by their labels."""
-    backend = types.SimpleNamespace(database=None)
+    backend = Backend(
+        database=mock.Mock(),
+        conductor=mock.Mock(),
+        computes=mock.Mock(),
+        waker=mock.Mock(),
+        images=mock.Mock(),
+        host='fuzz',
+    )
     CONF.set_override('auth_strategy', 'embedded', 'api')
     try:
-        application = app.make_app(backend, object(), object())
+        application = app.make_app(backend, mock.Mock(), mock.Mock())
     finally:
         CONF.clear_override('auth_strategy', 'api')
     found = []
