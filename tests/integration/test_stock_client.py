@@ -382,22 +382,23 @@ class StockClientTest(StockClientTestCase):
         self.image()
         self.done('quota set --instances 1 admin')
         make = 'server create --image tiny --flavor m1.nano --nic none'
-        self.done(f'{make} one')
+        self.shell.table(f'{make} one')
         self.refused(
             f'{make} two',
             '403: * Quota exceeded for instances: Requested 1, but already '
             'used 1 of 1 instances',
         )
         self.refused(
-            'quota set --check-limit --instances 0 admin',
+            'quota set --instances 0 admin',
             '400: * must be greater than or equal to already used',
         )
+        self.done('quota set --force --instances 0 admin')
         self.settled('one')
         said = self.manage(
             'quota', 'set', self.project_id('admin'), '--instances', '2'
         )
         self.assertRegex(said, r'instances +1 +2\n')
-        self.done(f'{make} two')
+        self.shell.table(f'{make} two')
         self.settled('two')
         said = self.manage('quota', 'delete', self.project_id('admin'))
         self.assertRegex(said, r'instances +2 +12\n')
