@@ -37,6 +37,7 @@ class SeparateAccountsTest(QemuTestCase):
     def test_life_of_a_server(self):
         uuid, host = self.boot()
         self._compute_has_no_privilege()
+        self._console_can_be_read(uuid)
         self.assertEqual((QEMU, '0o640'), self._disk(uuid))
         (guest,) = self.rig.guest_processes()
         self.assertEqual({QEMU}, set(_ids(guest, 'Uid')))
@@ -61,6 +62,15 @@ class SeparateAccountsTest(QemuTestCase):
             for kind in ('CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):
                 self.assertEqual(0, int(_field(pid, kind), 16), kind)
             self.assertEqual('1', _field(pid, 'NoNewPrivs'))
+
+    def _console_can_be_read(self, uuid):
+        """The log belongs to compute, and virtlogd of root writes it."""
+        found = self.user.request(
+            'POST',
+            f'/servers/{uuid}/action',
+            {'os-getConsoleOutput': {'length': 5}},
+        )
+        self.assertIn('COUNT ', found['output'])
 
     def _disk(self, uuid):
         """Return the owner and the mode of a root disk."""

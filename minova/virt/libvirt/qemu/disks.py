@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disks of one QEMU host: overlays of images, maybe on shared storage."""
 
+import contextlib
 import os
 
 from minova import exception
@@ -59,6 +60,16 @@ class QemuDisks(TransferableDisks):
         os.makedirs(folder, exist_ok=True)
         write_owner(folder, self.host)
         return folder
+
+    def prepare_console_log(self, uuid: str) -> None:
+        """Create the console log, to which virtlogd appends.
+
+        virtlogd would create a file that only root may read.
+        """
+        # No directory: no disks yet. No permission: a file of virtlogd.
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+            os.close(os.open(self.console_log(uuid), flags, 0o660))
 
     def require_shared(self, uuid: str) -> None:
         """Require the shared disks of another host and their image."""

@@ -44,6 +44,7 @@ class QemuGuests(Guests):
             self._disks.take_ownership(spec.uuid)
         self._filters.ensure(spec.uuid, spec.nics)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
+        self._disks.prepare_console_log(spec.uuid)
         with after_a_change(spec.uuid):
             super().define(spec)
 

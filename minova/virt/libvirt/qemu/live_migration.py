@@ -98,6 +98,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         wanted = image if image and os.path.basename(image) == base else None
         with translate_os_errors(uuid):
             folder = self._disks.prepare_directory(uuid)
+            self._disks.prepare_console_log(uuid)
             config_drive_migration.write_drive(folder, qemu.config_drive)
             self._disks.create_auxiliary_files(spec)
             for disk in qemu.disks:

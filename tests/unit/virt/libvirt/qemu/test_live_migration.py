@@ -496,7 +496,8 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
         self.assertTrue(prepare(wanted, agreed, path).qemu.incremental)
         self.assertEqual(before, os.stat(disk).st_ino)
         self.assertEqual(
-            {'disk', 'disk.swap', OWNER_FILE}, set(os.listdir(folder))
+            {'console.log', 'disk', 'disk.swap', OWNER_FILE},
+            set(os.listdir(folder)),
         )
 
     def test_plan_names_other_files(self):
