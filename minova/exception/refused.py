@@ -197,6 +197,14 @@ class Forbidden(Refused):
     status = 403
 
 
+class BootFromVolumeRequired(Forbidden):
+    """Policy allows flavors without a root disk for volumes only."""
+
+    msg_fmt = (
+        'Only volume-backed servers are allowed for flavors with zero disk.'
+    )
+
+
 class QuotaExceeded(Forbidden):
     """The request exceeds the quota of the project."""
 

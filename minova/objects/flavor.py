@@ -29,12 +29,20 @@ class Flavor(base.Object):
     is_public: bool
     disabled: bool
     extra_specs: dict[str, str]
+    #: The GiB that the image needs, in an instance's copy of a flavor without
+    #: a root disk.
+    image_gb: int = 0
+
+    @property
+    def max_root_gb(self) -> int:
+        """The size of the root disk, also with a flavor without one."""
+        return self.root_gb or self.image_gb
 
     @property
     def disk_gb(self) -> int:
         """Root and ephemeral disk and swap, rounded up to whole GiB."""
         swap_gb = -(-self.swap_mb // 1024)
-        return self.root_gb + self.ephemeral_gb + swap_gb
+        return self.max_root_gb + self.ephemeral_gb + swap_gb
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> 'Flavor':

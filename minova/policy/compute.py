@@ -30,6 +30,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-extended-server-attributes', ADMIN, 'See the host of a server and its name there', f'GET {_ID}', 'GET /servers/detail'),
     (f'{_SERVERS}:create', MEMBER, 'Create a server', 'POST /servers'),
     (f'{_SERVERS}:create:forced_host', ADMIN, 'Create a server on a host named in the availability zone', 'POST /servers'),
+    (f'{_SERVERS}:create:zero_disk_flavor', ADMIN, 'Create a server from an image with a flavor without a root disk, whose disk then has the size of the image', 'POST /servers'),
     ('compute:servers:create:requested_destination', ADMIN, 'Create a server on a requested host', 'POST /servers'),
     (f'{_SERVERS}:update', MEMBER, 'Rename or describe a server', f'PUT {_ID}'),
     (f'{_SERVERS}:delete', MEMBER, 'Delete a server', f'DELETE {_ID}'),

@@ -93,6 +93,8 @@ class GuestSpec:
     ramdisk: str | None = None
     config_drive: ConfigDrive | None = None
     rescue: dict[str, Any] | None = None
+    #: The GiB that are claimed for the root disk; 0 if unknown.
+    max_root_gb: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,7 @@ def from_instance(
         image=instance.image_meta,
         config_drive=_config_drive(instance),
         rescue=rescue,
+        max_root_gb=flavor.max_root_gb,
     )
 
 

@@ -15,6 +15,7 @@ from minova.images import Image
 from minova.objects.flavor import Flavor
 
 _GIB: Final = 1024**3
+_ZERO_DISK: Final = 'os_compute_api:servers:create:zero_disk_flavor'
 #: The maxima of what an instance copies from its image, as in Nova.
 _MAX_PROPERTIES: Final = 128
 _MAX_LENGTH: Final = 255
@@ -78,13 +79,56 @@ def _require_bounded(image: Image) -> None:
         )
 
 
-def require_image_fits(image: Image, flavor: Flavor) -> None:
-    """Raise InvalidInput if the flavor is too small for the image."""
+def fit_flavor(request: ApiRequest, image: Image, flavor: Flavor) -> Flavor:
+    """Return the flavor of a server from an image.
+
+    In a flavor without a root disk it has the size of the disk, which is then
+    claimed. InvalidInput if the flavor is too small for the image,
+    BootFromVolumeRequired if policy does not allow such a flavor.
+    """
     _require_memory(image.min_ram, flavor)
     _require_satisfiable(image.properties, flavor)
     if flavor.root_gb == 0:
-        return  # the disk has the size of the image
-    size = max(image.size or 0, image.virtual_size or 0)
+        if not request.allows(_ZERO_DISK):
+            raise exception.BootFromVolumeRequired
+        return flavor.replace(image_gb=_count_gib(image))
+    _require_disk(image, flavor)
+    return flavor
+
+
+def _count_gib(image: Image) -> int:
+    """Return the GiB that the disk of an image needs.
+
+    InvalidInput if that is unknown: a qcow2 file may hold any disk.
+    """
+    if image.virtual_size is None and image.disk_format == 'qcow2':
+        raise exception.InvalidInput(
+            f'Image {image.id} has no virtual size, so a server needs a '
+            'flavor with a root disk.'
+        )
+    needed = -(-_disk_bytes(image) // _GIB)
+    return max(needed, image.min_disk, 1)
+
+
+def _disk_bytes(image: Image) -> int:
+    return max(image.size or 0, image.virtual_size or 0)
+
+
+def require_rescue_disk_fits(image: Image, flavor: Flavor) -> None:
+    """Raise InvalidInput for a rescue disk larger than the root disk.
+
+    A rescue disk is beside the claim of the server; this is its bound.
+    """
+    size, largest = _disk_bytes(image), flavor.max_root_gb * _GIB
+    if size > largest:
+        raise exception.FlavorDiskTooSmall(
+            reason=f'The rescue image is {size} bytes, the root disk of the '
+            f'server {largest} bytes.'
+        )
+
+
+def _require_disk(image: Image, flavor: Flavor) -> None:
+    size = _disk_bytes(image)
     if size > flavor.root_gb * _GIB:
         raise exception.FlavorDiskTooSmall(
             reason=f'The image is {size} bytes, the root disk of flavor '

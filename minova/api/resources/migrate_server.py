@@ -46,6 +46,8 @@ def resize(request: ApiRequest, server_id: str) -> None:
         if new.id == old.id:
             raise exception.CannotResizeToSameFlavor
         _require_disks_fit(old, new)
+        if new.root_gb == 0:
+            new = new.replace(image_gb=old.image_gb)
         boot_images.require_properties_fit(instance.image_meta, new)
         checks.ServerQuota(
             connection, instance.project_id, instance.user_id
@@ -59,8 +61,9 @@ def resize(request: ApiRequest, server_id: str) -> None:
 
 
 def _require_disks_fit(old: Flavor, new: Flavor) -> None:
+    root_gb = old.root_gb if new.root_gb == 0 else old.max_root_gb
     for disk, size, new_size in (
-        ('root', old.root_gb, new.root_gb),
+        ('root', root_gb, new.root_gb),
         ('ephemeral', old.ephemeral_gb, new.ephemeral_gb),
     ):
         if new_size < size:

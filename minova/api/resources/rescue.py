@@ -33,6 +33,7 @@ def rescue(request: ApiRequest, server_id: str) -> Document:
             return RescueParams()
         image_meta = {'min_ram': str(image.min_ram)}
         boot_images.require_properties_fit(image_meta, instance.flavor)
+        boot_images.require_rescue_disk_fits(image, instance.flavor)
         return RescueParams(
             image=RescueImage(
                 image_id=image.id,

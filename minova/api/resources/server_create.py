@@ -58,10 +58,11 @@ def create(request: ApiRequest) -> Document:
     )
 
     def work(connection: Connection) -> list[begin.Begun]:
-        flavor = flavor_lookup.get_usable(
-            connection, request, server['flavorRef']
+        flavor = boot_images.fit_flavor(
+            request,
+            image,
+            flavor_lookup.get_usable(connection, request, server['flavorRef']),
         )
-        boot_images.require_image_fits(image, flavor)
         requested_host.require_exists(connection, destination)
         key = key_pairs.fields_for_server(connection, request, server)
         nics = _allocate_within_quota(

@@ -2,6 +2,7 @@
 """POST /servers: created servers, and refusals before any write."""
 
 import base64
+import os
 
 from minova.api.resources import server_create
 from minova.db import tables
@@ -308,11 +309,39 @@ class RefusalTest(RowsTestCase):
             image = self.image_store.add(**values)
             self.assert_not_made(400, text, self.create(imageRef=image.id))
 
-    def test_flavor_without_a_disk_takes_any_image(self):
+    def test_flavor_without_a_disk_is_for_administrators(self):
         self.make_flavor('zero', disk=0)
-        image = self.image_store.add(size=2**40)
+        image = self.image_store.add(virtual_size=8 * 2**40)
         reply = self.create(imageRef=image.id, flavorRef='zero')
-        self.assertEqual(202, reply.status)
+        self.assert_not_made(
+            403,
+            'Only volume-backed servers are allowed for flavors with zero '
+            'disk.',
+            reply,
+        )
+        reply = self.create(self.admin, imageRef=image.id, flavorRef='zero')
+        self.assertEqual(202, reply.status, reply.body)
+
+    def test_flavor_without_a_disk_by_policy(self):
+        self.make_flavor('zero', disk=0)
+        path = os.path.join(self.directory, 'policy.yaml')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(
+                '"os_compute_api:servers:create:zero_disk_flavor": '
+                '"rule:project_member_or_admin"'
+            )
+        self.config('oslo_policy', policy_file=path)
+        self.restart_api()
+        for values, status in (
+            ({'virtual_size': 2**30}, 202),
+            ({'disk_format': 'raw'}, 202),
+            # The file of such an image says nothing about its disk.
+            ({'virtual_size': None}, 400),
+        ):
+            image = self.image_store.add(**values)
+            reply = self.create(imageRef=image.id, flavorRef='zero')
+            self.assertEqual(status, reply.status, reply.body)
+        self.assertIn('has no virtual size', reply.message)
 
     def test_flavor(self):
         self.make_flavor('hidden', **{'os-flavor-access:is_public': False})
@@ -586,3 +615,54 @@ class QuotaTest(base.ApiTestCase):
         self.config('quota', instances=0)
         reply = self.create()
         self.assert_refused(403, 'already used 0 of 0 instances', reply)
+
+
+class ZeroDiskTest(base.ApiTestCase):
+    """The claim of a server whose flavor has no root disk."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor('zero', disk=0, **{'OS-FLV-EXT-DATA:ephemeral': 1})
+        self.make_flavor('zero2', disk=0, **{'OS-FLV-EXT-DATA:ephemeral': 2})
+        self.make_flavor('five', disk=5, **{'OS-FLV-EXT-DATA:ephemeral': 1})
+        self.image = self.image_store.add(virtual_size=5 * 2**30 + 1).id
+        self.uuid = self.boot(self.admin, flavorRef='zero')
+
+    def used(self):
+        reply = self.admin.get('/os-hypervisors/detail')
+        hosts = reply.body['hypervisors']
+        return sorted(host['local_gb_used'] for host in hosts)
+
+    def test_the_image_is_claimed(self):
+        self.assertEqual([0, 6 + 1], self.used())
+        latest = self.show(self.uuid, self.admin.at_version(LATEST))
+        self.assertEqual(0, latest['flavor']['disk'])
+        self.admin.delete(f'/servers/{self.uuid}')
+        self.cloud.settle(self.uuid)
+        self.assertEqual([0, 0], self.used())
+
+    def test_no_host_has_the_space(self):
+        large = self.image_store.add(virtual_size=2**50).id
+        uuid = self.boot(self.admin, flavorRef='zero', imageRef=large)
+        shown = self.show(uuid, self.admin)
+        self.assertEqual('ERROR', shown['status'])
+        self.assertIn('No valid host', shown['fault']['message'])
+
+    def test_resize(self):
+        resize = {'flavorRef': 'five'}
+        reply = self.admin.act(self.uuid, 'resize', resize)
+        self.assert_refused(400, 'at least 6 GB of root disk', reply)
+        reply = self.admin.act(self.uuid, 'resize', {'flavorRef': 'zero2'})
+        self.assertEqual(202, reply.status, reply.body)
+        self.cloud.settle(self.uuid)
+        self.admin.act(self.uuid, 'confirmResize')
+        self.cloud.settle(self.uuid)
+        self.assertEqual([0, 6 + 2], self.used())
+
+    def test_a_rescue_disk_is_bounded(self):
+        large = self.image_store.add(virtual_size=7 * 2**30).id
+        rescue = {'rescue_image_ref': large}
+        reply = self.admin.act(self.uuid, 'rescue', rescue)
+        self.assert_refused(
+            400, 'the root disk of the server 6442450944 bytes', reply
+        )

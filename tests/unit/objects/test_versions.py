@@ -29,7 +29,7 @@ PINNED = {
     'DestinationPrepared': '1.0-afa7b3af18b12f1a6d1ade3d3e79c2ed',
     'DisksSent': '1.0-edd582efcaf37eda7827482ba80fa07d',
     'DueStep': '1.0-800fcf186da0d80b680db3a906e08a90',
-    'Flavor': '1.0-58300f7575a04fa677b0efd4720e0946',
+    'Flavor': '1.0-43b0e126768a4eb39847b9d499688249',
     'GuestBuilt': '1.0-3a7d63d58a161ad8c94f99cc55a5f56e',
     'GuestMigrated': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'GuestReport': '1.0-429c5ef6e2f6ae1a857c1ef8dbf20e28',

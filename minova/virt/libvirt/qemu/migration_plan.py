@@ -41,8 +41,9 @@ def require_safe(disks: Disks, spec: GuestSpec, qemu: QemuMigrateData) -> None:
             )
         # A root disk never shrinks and other disks keep the size of an
         # earlier flavor.
-        is_sized = disk.name == 'disk' and spec.root_gb
-        largest = spec.root_gb * _GIB if is_sized else usage.total
+        root_gb = spec.max_root_gb or spec.root_gb
+        is_sized = disk.name == 'disk' and root_gb
+        largest = root_gb * _GIB if is_sized else usage.total
         if not 0 < disk.size <= largest:
             raise _rejected(
                 spec,
