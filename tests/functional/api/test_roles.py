@@ -193,6 +193,14 @@ _COMPUTE = {
         frozenset({'reader', 'member', 'manager', 'admin'})
     ),
     'GET /os-quota-sets/{project_id}/defaults': Row(_ALL),
+    'PUT /os-quota-sets/{project_id}': Row(
+        _ADMIN, 200, {'quota_set': {'instances': 90}}
+    ),
+    'DELETE /os-quota-sets/{project_id}': Row(_ADMIN, 202),
+    'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
+    'PUT /os-quota-class-sets/{class_name}': Row(
+        _ADMIN, 200, {'quota_class_set': {'instances': 90}}
+    ),
 }
 
 #: A server without a host accepts no action but its deletion.
@@ -280,6 +288,10 @@ _NETWORKS = {
         _READERS, hidden=frozenset({'other', 'other_manager'})
     ),
     f'GET {_NET}/quotas/{{project_id}}': Row(_QUOTA),
+    f'PUT {_NET}/quotas/{{project_id}}': Row(
+        _ADMIN, 200, {'quota': {'port': 5}}
+    ),
+    f'DELETE {_NET}/quotas/{{project_id}}': Row(_ADMIN, 204),
     f'GET {_NET}/quotas/{{project_id}}/default': Row(_QUOTA),
     f'GET {_NET}/quotas/{{project_id}}/details': Row(_QUOTA),
 }
@@ -364,6 +376,9 @@ class _Names:
         if roles is None:
             return self._strategy.authenticate(req)
         return {'user_id': name, 'project_id': project, 'roles': list(roles)}
+
+    def has_project(self, project_id):
+        return self._strategy.has_project(project_id)
 
 
 class RolesTest(base.ApiTestCase):
@@ -460,6 +475,7 @@ class RolesTest(base.ApiTestCase):
             'network_id': self.network,
             'user_id': self.user_id,
             'version_id': 'v2.1',
+            'class_name': 'default',
             'key': 'k',
             'tag': 't',
         }
