@@ -44,6 +44,7 @@ _BLOCK = re.compile(
 #: These name the operation resize for reasons that a new one does not share.
 _OTHERS = {
     'minova/conductor/manager.py',  # migrate_server is a method of its own
+    'minova/db/queries/quota_usage.py',  # the operations with two flavors
     'minova/simulation/explore.py',  # the campaign of pairs
     'minova/virt/libvirt/qemu/qcow2.py',  # qemu-img resize
 }

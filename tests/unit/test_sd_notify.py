@@ -2,6 +2,7 @@
 """The messages to systemd, for workers in any state."""
 
 import os
+import weakref
 
 from minova import clock
 from minova import loops
@@ -18,6 +19,8 @@ class NotifierTest(base.TestCase):
         super().setUp()
         self.patch(sd_notify, '_POLL_INTERVAL', 0)
         self.patch(sd_notify, '_START_INTERVAL', 0)
+        # Threads that other tests have ended are not those of this process.
+        self.patch(loops, '_started', weakref.WeakSet())
         self.watchdog = Watchdog(2)
         self.turns = 0
 

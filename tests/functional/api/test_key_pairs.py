@@ -328,14 +328,11 @@ class RefusedTest(KeyPairsTestCase):
         self.config('quota', key_pairs=0)
         self.assert_refused(403, 'may have 0', self.add('e'))
 
-
     def test_refused_request_generates_nothing(self):
         """A key takes a second: users above their quota must not cause it."""
         self.config('quota', key_pairs=1)
         self.added('a')
-        self.patch(
-            key_material, 'generate', lambda *_: self.fail('generated')
-        )
+        self.patch(key_material, 'generate', lambda *_: self.fail('generated'))
         for name, status in (('a', 409), ('b', 403)):
             for kind in ('ssh', 'x509'):
                 body = {'keypair': {'name': name, 'type': kind}}
