@@ -106,7 +106,9 @@ def _resizing(is_of_user: bool) -> sa.CompoundSelect[Any]:
             _m.c.new_flavor,
         )
         .select_from(
-            _i.join(_o, _o.c.id == _i.c.task_id).outerjoin(
+            # By the uuid: SQLite then reads the running operations first,
+            # which are few, and not the instances of the project.
+            _o.join(_i, _i.c.uuid == _o.c.instance_uuid).outerjoin(
                 _m, _m.c.operation_id == _o.c.id
             )
         )
@@ -114,6 +116,7 @@ def _resizing(is_of_user: bool) -> sa.CompoundSelect[Any]:
             *_owned(is_of_user),
             _o.c.kind == _RESIZE,
             _o.c.state == records.RUNNING,
+            _o.c.owns_instance,
         )
     )
     unconfirmed = (
