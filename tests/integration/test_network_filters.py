@@ -62,6 +62,11 @@ class GuestsTest(base.TestCase):
         self.driver.start(uuid)
         return uuid
 
+    def rules(self):
+        """Return the rules about packets of guests."""
+        text = self.host.run('ebtables', '-t', 'nat', '-L')
+        return ''.join(re.findall(r'(?m)^-p .*\n', text))
+
     def reached(self, uuid):
         """Wait for what a guest could reach; return it."""
         until = clock.monotonic() + 300
@@ -77,7 +82,15 @@ class GuestsTest(base.TestCase):
     def test_own_address_and_mac_only(self):
         # Without filters all arrives, so the guest does try.
         unfiltered = self.start_guest(1, port_security_enabled=False)
+        self.assertEqual('', self.rules())
         filtered = self.start_guest(2)
+        rules = self.rules()
+        for answer in (
+            '--ip-proto udp --ip-sport 67 -j DROP',
+            '--ip6-proto udp --ip6-sport 547 -j DROP',
+            '--ip6-icmp-type router-advertisement -j DROP',
+        ):
+            self.assertIn(answer, rules)
         self.assertEqual(('yes', 'yes', 'yes'), self.reached(unfiltered))
         self.assertEqual(('yes', 'no', 'no'), self.reached(filtered))
 
