@@ -11,6 +11,7 @@ allinone             minova-allinone: a cloud in one process
 manage               minova-manage, put together from its groups of commands
 manage_db            minova-manage db
 manage_host          minova-manage host
+manage_broker        minova-manage broker
 manage_network       minova-manage network
 manage_quota         minova-manage quota
 manage_operation     minova-manage operation

@@ -28,7 +28,7 @@ class Api:
     def start(self) -> None:
         """Connect to the database and the broker, then serve HTTP."""
         self._database = schema.connect(CONF, CONF.api.database_timeout)
-        self._bus = OsloBus()
+        self._bus = OsloBus(service='api')
         self._backend = backend.build_backend(
             self._database, self._bus, app.open_images()
         )

@@ -32,7 +32,7 @@ class Compute:
         _warn_of_open_consoles()
         with contextlib.ExitStack() as cleanup:
             self._host_lock = cleanup.enter_context(_acquire_host_lock())
-            self._bus = OsloBus()
+            self._bus = OsloBus(service='compute')
             cleanup.callback(self._bus.close)
             driver = loader.load_driver(CONF.host)
             # Otherwise the next attempt would find its own lock.

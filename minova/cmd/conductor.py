@@ -24,7 +24,7 @@ class Conductor:
                 CONF, CONF.conductor.database_timeout
             )
             cleanup.callback(self._database.dispose)
-            self._bus = OsloBus()
+            self._bus = OsloBus(service='conductor')
             cleanup.callback(self._bus.close)
             self._conductor = ConductorService(
                 self._database, self._bus, CONF.host, service.exit_worker

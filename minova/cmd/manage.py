@@ -15,6 +15,7 @@ from minova import service
 from minova.cmd import commands
 from minova.cmd import manage_archive
 from minova.cmd import manage_audit
+from minova.cmd import manage_broker
 from minova.cmd import manage_db
 from minova.cmd import manage_host
 from minova.cmd import manage_network
@@ -33,6 +34,7 @@ _DESCRIPTION = 'Commands of the operator, beside the API.'
 _GROUPS = (
     manage_db,
     manage_host,
+    manage_broker,
     manage_network,
     manage_quota,
     manage_operation,

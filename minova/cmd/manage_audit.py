@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(database.dispose)
         computes, waker = None, None
         if not arguments.offline:
-            bus = OsloBus()
+            bus = OsloBus(service='manage')
             stack.callback(bus.close)
             signer = SenderKeys(database).signer(CONF.host)
             computes = ComputeClients(bus, signer)

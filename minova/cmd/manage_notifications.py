@@ -241,7 +241,7 @@ def _open_sender(
     """Yield a function that publishes: to the topic, or to one queue."""
     from minova.rpc.oslo_bus import OsloBus
 
-    bus = OsloBus()
+    bus = OsloBus(service='manage')
     with contextlib.closing(bus):
         if bus.is_local:
             raise exception.ConfigInvalid(

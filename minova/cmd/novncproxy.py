@@ -23,7 +23,7 @@ class NovncProxy:
 
     def start(self) -> None:
         """Serve; a conductor validates the token of each connection."""
-        self._bus = OsloBus()
+        self._bus = OsloBus(service='novncproxy')
         self._proxy = VncProxy(self._sock, conductor.client(self._bus, None))
         self._proxy.start()
 

@@ -85,4 +85,6 @@ def _configure(path: str | None) -> None:
 
 def _backend() -> backend.Backend:
     database = schema.connect(CONF, CONF.api.database_timeout)
-    return backend.build_backend(database, OsloBus(), app.open_images())
+    return backend.build_backend(
+        database, OsloBus(service='api'), app.open_images()
+    )

@@ -9,7 +9,7 @@ import oslo_messaging
 
 from minova import conf
 from minova.conf import libraries
-from minova.rpc import oslo_bus as rpc
+from minova.rpc import routes
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -29,7 +29,7 @@ def _reflow_help(option: cfg.Opt) -> cfg.Opt:
 
 def set_defaults() -> None:
     """Change the defaults of library options that differ in Minova."""
-    oslo_messaging.set_transport_defaults(rpc.EXCHANGE)
+    oslo_messaging.set_transport_defaults(routes.EXCHANGE)
     libraries.set_log_levels()
     libraries.set_pool_size(db_options.database_opts)
     libraries.set_keystone_defaults()

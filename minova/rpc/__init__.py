@@ -15,7 +15,10 @@ wakeups         casts that start steps and may be lost
 serializer      values as JSON
 bus             the interface of the message bus
 oslo_bus        the bus over oslo.messaging
-rabbit_listener acknowledgements of messages from RabbitMQ
+routes          the exchange, queues and routing keys in RabbitMQ
+rabbit_driver   the declaration of these queues
+rabbit_listener origin and acknowledgement of messages from RabbitMQ
+broker_accounts the permissions of each service's account in RabbitMQ
 memory          the oslo.messaging driver for transports in one process
 self_check      the check that a service receives its own messages
 named_queue     one queue of the notification broker, by name

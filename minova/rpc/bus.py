@@ -6,6 +6,7 @@ RabbitMQ.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 import dataclasses
 from typing import Any
 from typing import Protocol
@@ -59,12 +60,16 @@ class Bus(Protocol):
         methods: list[str],
         dispatch: Dispatch,
         late_ack: bool = False,
+        peer_methods: Collection[str] = (),
     ) -> Server:
         """Return a server of the messages for a topic and this server.
 
         With ``late_ack`` the broker redelivers a message whose server died
         before its answer to another server of the topic, or to the next
         incarnation. Every method must then be safe to run twice.
+
+        ``peer_methods`` are those that another server of the topic may call,
+        where the bus knows the sender.
         """
 
     def publish(

@@ -8,7 +8,8 @@ version what it adds
 ======= ===========
 
 The step classes of ``minova.flows`` declare the methods of steps, and
-``minova.flows.interfaces`` joins the two.
+``minova.flows.interfaces`` joins the two. Another compute sends by a routing
+key of its own (``routes``).
 """
 
 from typing import cast

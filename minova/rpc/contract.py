@@ -184,6 +184,14 @@ class Interface:
             if hasattr(member, _MARK)
         }
 
+    def peer_methods(self) -> frozenset[str]:
+        """Return the names of the methods that a compute may call."""
+        return frozenset(
+            name
+            for name, method in self.methods().items()
+            if Caller.COMPUTE in method.callers
+        )
+
     def parameters(self, name: str) -> list[str]:
         """Return the names of a method's arguments after the context."""
         function = getattr(self.protocol, name, None)
@@ -360,6 +368,7 @@ class Dispatcher:
             self.method_names(),
             self.dispatch,
             self.interface.late_ack,
+            self.interface.peer_methods(),
         )
 
     def method_names(self) -> list[str]:

@@ -7,6 +7,7 @@ when the broker reports it, and does not wait for the service.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 from typing import cast
 from typing import TypeVar
@@ -17,19 +18,18 @@ import oslo_messaging
 from minova import clock
 from minova import exception
 from minova.conf import CONF
+from minova.rpc import rabbit_driver
+from minova.rpc import rabbit_listener
+from minova.rpc import routes
 from minova.rpc.bus import Dispatch
 from minova.rpc.bus import Json
 from minova.rpc.bus import Message
 from minova.rpc.named_queue import NamedQueue
-from minova.rpc.rabbit_listener import install_late_ack
 from minova.rpc.rabbit_listener import is_outage
 
 LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
-
-#: The exchange of our RPC; notifications go to another (conf/notifications).
-EXCHANGE = 'minova'
 
 #: Seconds that a stopping service still waits for answers, and the interval
 #: of the check for calls that are still open.
@@ -80,17 +80,24 @@ class OsloServer:
 class OsloBus:
     """The connections of one process to the brokers."""
 
-    def __init__(self, url: str | None = None, threads: int = 16) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        threads: int = 16,
+        service: str = 'minova',
+    ) -> None:
         """Use ``url``, or the option ``transport_url``; connect later.
 
         ``threads`` is the number of messages that each server handles at a
-        time, unless ``executor_thread_pool_size`` is set. Raises ConfigInvalid
-        for a URL without a driver.
+        time, unless ``executor_thread_pool_size`` is set. ``service`` is the
+        sender of the messages (``broker_accounts``). Raises ConfigInvalid for
+        a URL without a driver.
         """
+        self._service = service
         self._threads = threads
         self._closed = clock.event()
         self._calls_aborted = False
-        oslo_messaging.set_transport_defaults(EXCHANGE)
+        oslo_messaging.set_transport_defaults(routes.EXCHANGE)
         try:
             self._transport = oslo_messaging.get_rpc_transport(CONF, url)
             self._notifications = oslo_messaging.get_notification_transport(
@@ -106,6 +113,7 @@ class OsloBus:
                 reason=f'transport_url is not usable: {error}'
             ) from error
         self._brokers = _describe_brokers(parsed)
+        self._knows_senders = rabbit_driver.install(self._transport, service)
         self._client = oslo_messaging.get_rpc_client(
             self._transport,
             oslo_messaging.Target(),
@@ -150,7 +158,14 @@ class OsloBus:
         )
 
     def _prepare(self, message: Message) -> Any:
-        address = {'topic': message.topic, 'version': message.version}
+        topic = message.topic
+        if (
+            self._knows_senders
+            and topic == self._service
+            and message.server != CONF.host
+        ):
+            topic = routes.PEER_TOPICS.get(topic, topic)
+        address = {'topic': topic, 'version': message.version}
         if message.server is not None:
             address['server'] = message.server
         return self._client.prepare(timeout=message.timeout, **address)
@@ -163,6 +178,7 @@ class OsloBus:
         methods: list[str],
         dispatch: Dispatch,
         late_ack: bool = False,
+        peer_methods: Collection[str] = (),
     ) -> OsloServer:
         """Return a server of the messages for a topic and this server."""
         target = oslo_messaging.Target(
@@ -174,7 +190,7 @@ class OsloBus:
             [_endpoint(target, methods, dispatch)],
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
-        install_late_ack(made, late_ack)
+        rabbit_listener.install(made, target, late_ack, peer_methods)
         # The default of oslo.messaging is 64 threads.
         CONF.set_default('executor_thread_pool_size', self._threads)
         return OsloServer(made, self._brokers)

@@ -15,8 +15,8 @@ from minova import exception
 from minova.conf import CONF
 from minova.rpc.named_queue import inspect_queue
 from minova.rpc.named_queue import QueueStats
-from minova.rpc.oslo_bus import EXCHANGE
 from minova.rpc.rabbit_listener import is_outage
+from minova.rpc.routes import EXCHANGE
 
 
 def get_queue_stats(

@@ -4,8 +4,14 @@
 oslo.messaging acknowledges a message on arrival, and drops messages when a
 server stops. The listeners of this module correct both. A listener and its
 connection to the broker belong to one thread.
+
+A listener also discards a request whose sender the broker has not checked
+(``_Origin``).
 """
 
+from collections.abc import Collection
+import dataclasses
+import itertools
 from typing import Final
 
 from oslo_log import log as logging
@@ -13,6 +19,8 @@ import oslo_messaging
 from oslo_messaging._drivers import amqpdriver
 from oslo_messaging._drivers import base
 from oslo_messaging._drivers import impl_rabbit
+
+from minova.rpc import routes
 
 LOG = logging.getLogger(__name__)
 
@@ -35,6 +43,36 @@ def is_outage(error: Exception) -> bool:
     return type(error).__module__.partition('.')[0] in _LIBRARIES
 
 
+@dataclasses.dataclass(frozen=True)
+class _Origin:
+    """The requests that a server accepts, by the way that they came.
+
+    RabbitMQ checks that the account of a publisher may use the exchange and
+    the routing key. A message that a client has directed to a queue in another
+    way was not checked for this queue: its headers CC and BCC have named more
+    queues, it comes from an exchange that is not RPC's, or from a queue that
+    dead-letters into RPC's exchange.
+    """
+
+    keys: frozenset[str]
+    peer_methods: frozenset[str]
+
+    def find_fault(self, message: impl_rabbit.RabbitMessage) -> str | None:
+        """Return why a message must be discarded, if so."""
+        raw = message._raw_message
+        key = raw.delivery_info['routing_key']
+        if raw.delivery_info['exchange'] != routes.EXCHANGE:
+            return 'it did not come through the exchange of RPC'
+        if 'x-death' in raw.headers:
+            return 'it is a dead letter of another queue'
+        if key not in self.keys:
+            return 'its routing key is another one'
+        method = message.get('method')
+        if routes.is_peer_key(key) and method not in self.peer_methods:
+            return f'another compute may not call {str(method)[:64]!r}'
+        return None
+
+
 class _DrainingListener(amqpdriver.RpcAMQPListener):
     """Cancels its consumers when it stops.
 
@@ -42,7 +80,21 @@ class _DrainingListener(amqpdriver.RpcAMQPListener):
     messages that still arrive and drops them when it closes the channel.
     """
 
+    origin: _Origin
     _consumers_cancelled = False
+
+    def __call__(self, message: impl_rabbit.RabbitMessage) -> None:
+        """Receive a message; discard one from an unknown sender."""
+        fault = self.origin.find_fault(message)
+        if fault is None:
+            self.receive(message)
+            return
+        LOG.warning('Message broker: request discarded: %s', fault)
+        message.acknowledge()
+
+    def receive(self, message: impl_rabbit.RabbitMessage) -> None:
+        """Acknowledge a message and queue it for an answer."""
+        super().__call__(message)
 
     def poll(
         self, *args: float | None, **kwargs: float | None
@@ -103,14 +155,14 @@ class _LateAckListener(_DrainingListener):
     message_cls = _LateAckMessage
     use_cache = False
 
-    def __call__(self, message: impl_rabbit.RabbitMessage) -> None:
-        """Receive a message; acknowledge a redelivered one at once.
+    def receive(self, message: impl_rabbit.RabbitMessage) -> None:
+        """Queue a message; acknowledge a redelivered one at once.
 
         The message may have killed the process that received it first, and
         must not kill every process.
         """
         if message._raw_message.delivery_info['redelivered']:
-            super().__call__(message)
+            super().receive(message)
         else:
             amqpdriver.AMQPListener.__call__(self, message)
 
@@ -123,8 +175,11 @@ class _LateAckListener(_DrainingListener):
         super().cleanup()
 
 
-def install_late_ack(
-    server: oslo_messaging.MessageHandlingServer, late_ack: bool
+def install(
+    server: oslo_messaging.MessageHandlingServer,
+    target: oslo_messaging.Target,
+    late_ack: bool,
+    peer_methods: Collection[str],
 ) -> None:
     """Install a listener of this module in an oslo.messaging server.
 
@@ -132,6 +187,10 @@ def install_late_ack(
     that is not RabbitMQ stays as it is.
     """
     create = server._create_listener
+    keys = (queue.keys for queue in routes.queues(target.topic, target.server))
+    origin = _Origin(
+        frozenset(itertools.chain.from_iterable(keys)), frozenset(peer_methods)
+    )
 
     def create_listener() -> base.Listener:
         adapter = create()
@@ -140,6 +199,7 @@ def install_late_ack(
             listener.__class__ = (
                 _LateAckListener if late_ack else _DrainingListener
             )
+            listener.origin = origin
         return adapter
 
     server._create_listener = create_listener

@@ -10,6 +10,7 @@ with the queue of that server.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Collection
 import dataclasses
 
 import orjson
@@ -283,10 +284,12 @@ class SimulatedBus:
         methods: list[str],
         dispatch: Dispatch,
         late_ack: bool = False,
+        peer_methods: Collection[str] = (),
     ) -> Server:
         """Return a server for the messages to a topic and to this server.
 
         Messages are not redelivered: the invariants must hold without it.
+        The senders are the services; none is refused.
         """
         return Server(self._network, self._process, topic, server, dispatch)
 

@@ -7,6 +7,7 @@ replaced, such as host names; a second configuration file has the ports and
 directories of the test, and libvirt's test driver instead of QEMU.
 """
 
+import dataclasses
 import http.client
 import json
 import os
@@ -149,6 +150,12 @@ class ManyMachinesTest(base.TestCase):
     def run_rabbitmqctl(self, command, *arguments):
         getattr(self.broker, command)(*arguments)
 
+    def run_printed_commands(self, output):
+        for line in output.splitlines():
+            program, *words = shlex.split(line)
+            self.assertEqual('rabbitmqctl', program)
+            self.run_rabbitmqctl(*words)
+
     def run_openstack(self, *arguments):
         code, output = self.shell.run(shlex.join(arguments))
         self.assertEqual(0, code, f'openstack {arguments}: {output}')
@@ -156,7 +163,13 @@ class ManyMachinesTest(base.TestCase):
 
     def run_minova_manage(self, *arguments):
         program = f'{self.homes[_CONTROLLER]}/bin/minova-manage'
-        return self.run_program([program, *self.controller, *arguments])
+        is_piped = arguments[-2:] == ('|', 'sh')
+        if is_piped:
+            arguments = arguments[:-2]
+        output = self.run_program([program, *self.controller, *arguments])
+        if is_piped:
+            self.run_printed_commands(output)
+        return output
 
     def run_program(self, command):
         ended = subprocess.run(
@@ -238,9 +251,11 @@ class ManyMachinesTest(base.TestCase):
                 self.run_block(block)
 
     def start_computes(self, *hosts):
-        (start,) = self.blocks_of(_COMPUTE)[2:]
+        account, _, start = self.blocks_of(_COMPUTE)[1:]
         self.assertEqual([['minova-compute']], start.commands())
         for host in hosts:
+            text = account.text.replace('kvm1', host)
+            self.run_block(dataclasses.replace(account, text=text))
             options = self.configure(
                 _COMPUTE, host, libvirt={'connection_uri': 'test:///'}
             )

@@ -7,7 +7,7 @@ from minova import exception
 from minova.conf import CONF
 from minova.rpc import queue_stats
 from minova.rpc.named_queue import QueueStats
-from minova.rpc.oslo_bus import EXCHANGE
+from minova.rpc.routes import EXCHANGE
 from tests import base
 from tests.fixtures import servers
 

@@ -6,6 +6,7 @@ import contextlib
 import amqp
 import kombu
 
+from minova.rpc.routes import EXCHANGE
 from tests import base
 from tests.integration import test_cluster
 
@@ -33,7 +34,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
 
     def unbind(self, queue):
         with self.channel() as channel:
-            channel.queue_unbind(queue, 'minova', routing_key=queue)
+            channel.queue_unbind(queue, EXCHANGE, routing_key=queue)
 
     def listeners(self, queue):
         """Return the number of consumers of a queue."""
@@ -64,7 +65,7 @@ class RpcSelfCheckTest(test_cluster.ClusterTestCase):
 
     def _delete(self, uuid):
         """The broker reports it, and the library declares the queues again."""
-        queues = ('conductor', 'conductor.c0', 'compute', 'compute.n0')
+        queues = ('conductor', 'conductor.c0', 'compute.n0')
         with self.channel() as channel:
             for queue in queues:
                 channel.queue_delete(queue)

@@ -12,6 +12,7 @@ import urllib.error
 
 import kombu
 
+from minova.rpc.routes import EXCHANGE
 from tests.fixtures.user import User
 from tests.integration import test_cluster
 
@@ -33,7 +34,7 @@ class PinnedTest(test_cluster.ClusterTestCase):
 
     def record_messages(self):
         """Copy each message between services from now on."""
-        exchange = kombu.Exchange('minova', 'topic', durable=False)
+        exchange = kombu.Exchange(EXCHANGE, 'topic')
         everything = kombu.Queue(
             'overheard', exchange, '#', exclusive=True, auto_delete=True
         )

@@ -14,6 +14,7 @@ from minova.audit import findings
 from minova.cmd import diagrams
 from minova.extra_specs import table as extra_specs
 from minova.flows import interfaces
+from minova.rpc import broker_accounts
 from minova.simulation.mutants import MUTANTS
 
 
@@ -137,6 +138,48 @@ def _extra_specs(rows):
     )
 
 
+def _broker_accounts():
+    """Return the permissions of each account, with the default options."""
+    notifications = broker_accounts.Notifications(
+        'nova', ('notifications.info', 'notifications.error')
+    )
+    lines = []
+    for service, account in broker_accounts.ACCOUNTS.items():
+        host = 'HOST' if account.per_host else broker_accounts.ANY
+        names = broker_accounts.Names()
+        names.add(service, host, notifications)
+        rows = {
+            'configure': names.configure,
+            'write': names.write,
+            'read': names.read,
+        }
+        for exchange, (publish, bind) in names.topics.items():
+            rows[f'publish to {exchange}'] = publish
+            rows[f'bind to {exchange}'] = bind
+        lines += [
+            f'``{service}``: {account.purpose}',
+            '',
+            _table(
+                {'permission': 24, 'names or routing keys': 76},
+                (
+                    (
+                        permission,
+                        ', '.join(map(_quote_name, sorted(set(found)))),
+                    )
+                    for permission, found in rows.items()
+                    if found
+                ),
+            ),
+            '',
+        ]
+    return '\n'.join(lines)
+
+
+def _quote_name(name):
+    name = name.replace(broker_accounts.ANY, '*')
+    return f'``{name.replace(broker_accounts.PROCESS, "UUID")}``'
+
+
 def write(app):
     """Write the files that the pages include."""
     folder = pathlib.Path(app.srcdir, '_generated')
@@ -150,6 +193,7 @@ def write(app):
         'steps.rst': _steps(),
         'conductor.rst': _contract(interfaces.CONDUCTOR),
         'compute.rst': _contract(interfaces.COMPUTE),
+        'broker_accounts.rst': _broker_accounts(),
         'microversions.rst': _microversions(),
         'audit.rst': _audit(),
         'mutants.rst': _mutants(),

@@ -348,6 +348,38 @@ class HostKeysTest(ManageTestCase):
         self.assertEqual([], self.listed())
 
 
+class BrokerTest(ManageTestCase):
+    """minova-manage broker."""
+
+    def test_permissions(self):
+        lines = self.run_ok(
+            'broker', 'permissions', 'compute', '--host', 'n0', '--vhost', 'v'
+        ).splitlines()
+        start = 'rabbitmqctl set_{} -p v minova-compute-n0 '.format
+        self.assertEqual(2, len(lines))
+        self.assertTrue(lines[0].startswith(start('permissions')))
+        self.assertTrue(
+            lines[1].startswith(start('topic_permissions') + 'amq.topic ')
+        )
+
+    def test_options_of_notifications(self):
+        self.write(
+            'minova.conf',
+            '[notifications]\nexchange = here\n'
+            '[oslo_messaging_notifications]\ntopics = one\n',
+        )
+        out = self.run_ok(
+            *('broker', 'permissions', 'consumer', '--user', 'billing'),
+            *('--queue', 'mine'),
+        )
+        self.assertIn("permissions -p / billing '^(here|mine)$'", out)
+        self.assertIn(r"billing here '^$' '^(one\.info|one\.error)$'", out)
+
+    def test_compute_without_host(self):
+        error = self.run_refused(2, 'broker', 'permissions', 'compute')
+        self.assertIn('add --host', error)
+
+
 class StatesTest(ManageTestCase):
     """minova-manage states, which needs no database."""
 
@@ -743,6 +775,7 @@ class RefusalsTest(ManageTestCase):
                 [
                     'db',
                     'host',
+                    'broker',
                     'network',
                     'quota',
                     'operation',
