@@ -84,7 +84,7 @@ if [ $variant = real ]; then
     python_packages=(-e '.[libvirt,mysql,postgresql]' fixtures testtools
         'python-openstackclient>=10.0.0')
 fi
-make_environment "${python_packages[@]}"
+make_environment -c tools/locked/demo.txt "${python_packages[@]}"
 PATH=$PWD/.venv/bin:$PATH
 [ $variant = embedded ] || have_guests
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Sourced by demo.sh, rig.sh and test.sh: installs missing packages on Debian 12
-# and 13. Debian packages need root; Python packages go into .venv of the
-# checkout only.
+# and 13. Debian packages need root, and apt verifies them. Python packages go
+# into .venv of the checkout only; pip and uv compare each file with the sha256
+# in tools/locked and install nothing that differs.
 
 # Time limit in seconds of one installer command.
 install_limit=1800
 # Seconds between two progress lines if the output is not a terminal.
 progress_interval=15
 os_release=/etc/os-release
+# uv, also that of tox, uses the installed Pythons and downloads none.
+export UV_PYTHON_DOWNLOADS=never
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 
@@ -108,13 +111,15 @@ install_packages() {
     )
 }
 
-# make_environment PACKAGE...: create .venv with uv and these packages.
+# make_environment PACKAGE...: create .venv with uv and these packages, which
+# are arguments of uv: -r LOCKED, or -c LOCKED PACKAGE....
 make_environment() {
     if [ ! -x .venv/bin/python ]; then
         with_progress 'Making .venv' python3 -m venv .venv
     fi
     [ -x .venv/bin/uv ] || with_progress 'Installing uv into .venv' \
-        .venv/bin/pip install --progress-bar off uv
+        .venv/bin/pip install --progress-bar off --require-hashes \
+        -r tools/locked/uv.txt
     # uv leaves files in its temporary directory.
     mkdir -p .venv/tmp
     with_progress "Installing Python packages into .venv: $*" \

@@ -14,5 +14,5 @@ mapfile -t libvirt < <(libvirt_packages)
 install_packages gcc pkg-config python3-dev python3-venv libvirt-dev \
     "${libvirt[@]}" qemu-system-x86 qemu-utils busybox-static \
     mmdebstrap fakeroot e2fsprogs uidmap
-make_environment -e '.[libvirt]'
+make_environment -c tools/locked/demo.txt -e '.[libvirt]'
 exec .venv/bin/minova-rig "$@"

@@ -14,7 +14,7 @@ install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
     "${libvirt[@]}" qemu-system-x86 qemu-utils busybox-static \
     dnsmasq-base iptables mmdebstrap fakeroot e2fsprogs uidmap
-make_environment 'tox>=4.11' tox-uv
+make_environment --require-hashes -r tools/locked/tox.txt
 
 # next_run: print the number of stestr's next run.
 next_run() { cat .stestr/next-stream 2>/dev/null || echo 0; }

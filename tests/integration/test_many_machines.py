@@ -86,10 +86,10 @@ class ManyMachinesTest(base.TestCase):
         ]
         self.assertEqual(['-m', 'venv', '{}'], commands[0][1:])
         self.assertEqual(['{}/bin/pip', 'install'], commands[1][:2])
-        commands[1].insert(2, '--editable')
+        commands[1].insert(-1, '--editable')
         files = [
             (_ROOT / name).read_text()
-            for name in ('setup.cfg', 'requirements.txt')
+            for name in ('setup.cfg', 'requirements.txt', 'constraints.txt')
         ]
         name = machine.partition(' ')[0].lower()
         return environments.cached(name, files, commands)
