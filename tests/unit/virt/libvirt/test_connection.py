@@ -35,6 +35,8 @@ class ConnectionTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        # Else a new libvirtError has the text of an earlier test's error.
+        libvirt.virResetLastError()
         self.config(group='libvirt', connect_timeout=5)
         path = os.path.join(self.directory, 'node.xml')
         with open(path, 'w') as file:
