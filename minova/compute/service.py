@@ -149,6 +149,8 @@ class ComputeService:
 
     def stop(self) -> None:
         """Stop; the next incarnation resumes the unfinished steps."""
+        # The server waits for its nested steps, which wait for a conductor.
+        self.runner.begin_stop()
         self.self_check.stop()
         self._heartbeats.stop()
         self._image_expiry.stop()

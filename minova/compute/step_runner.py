@@ -109,12 +109,17 @@ class StepRunner:
     def run_nested(self, context: Context, step: str) -> StepResult:
         """Run a nested step and return its result, or raise its error.
 
-        Raises Unavailable before the registration of this incarnation.
+        Raises Unavailable before the registration of this incarnation, and
+        while the service stops.
         """
-        if self._early_wakeups is not None:
-            raise exception.Unavailable(
-                what=f'Compute {self._host}', reason='it is starting'
-            )
+        for reason, is_unavailable in (
+            ('it is starting', self._early_wakeups is not None),
+            ('it is stopping', self._stopping.is_set()),
+        ):
+            if is_unavailable:
+                raise exception.Unavailable(
+                    what=f'Compute {self._host}', reason=reason
+                )
         while True:
             with self._claim_step(step) as (mine, other):
                 if mine:
@@ -144,7 +149,7 @@ class StepRunner:
         with self._lock_instance(instance_uuid):
             yield
 
-    def stop(self) -> None:
+    def begin_stop(self) -> None:
         """Stop the running steps at their waits; start no more."""
         self._stopping.set()
         self._conductor.stop()
@@ -152,6 +157,10 @@ class StepRunner:
             contexts = list(self._contexts)
         for ctx in contexts:
             ctx.stop(ServiceStopping(ctx.kind))
+
+    def stop(self) -> None:
+        """Stop; return when no step runs."""
+        self.begin_stop()
         self._pool.shutdown()
         self._urgent_pool.shutdown()
 

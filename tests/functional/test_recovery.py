@@ -4,6 +4,8 @@
 One test for each mechanism; the simulation explores all crash points.
 """
 
+import threading
+
 import fixtures
 
 from minova import clock
@@ -349,6 +351,44 @@ class StartTest(base.RecoveryTestCase):
         self.before_it_registers(ask)
         self.cloud.wait_for(lambda: self.service.is_registered)
         self.assertIn('it is starting', refused[0])
+
+
+class StopTest(base.RecoveryTestCase):
+    """A compute stops while no conductor answers."""
+
+    def test_nested_step_waits_for_a_conductor(self):
+        compute = self.cloud.computes['a']
+        waits = clock.event()
+        ask = compute._conductor_client.start_step
+
+        def start_step(context, step):
+            waits.set()
+            return ask(context, step)
+
+        self.useFixture(
+            fixtures.MockPatchObject(
+                compute._conductor_client, 'start_step', start_step
+            )
+        )
+        for conductor in self.cloud.conductors.values():
+            self.cloud.stop(conductor)
+        asking = threading.Thread(target=self.ask)
+        asking.start()
+        self.assertTrue(waits.wait(10))
+        stopping = threading.Thread(target=self.cloud.stop, args=[compute])
+        stopping.start()
+        stopping.join(20)
+        self.assertFalse(stopping.is_alive())
+        asking.join()
+        self.assertIsInstance(self.error, exception.MinovaException)
+
+    def ask(self):
+        try:
+            self.cloud.steps.send(
+                get_admin_context(), 'compute', 'a', 'pre_live_migration', 'x'
+            )
+        except exception.MinovaException as error:
+            self.error = error
 
 
 class RepeatedWakeupTest(base.RecoveryTestCase):
