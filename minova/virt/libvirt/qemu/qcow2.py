@@ -23,6 +23,7 @@ from minova.virt.libvirt.sparse_files import extend_file
 BOOT_DISKS = ('disk', RESCUE_DISK)
 #: QEMU's names for the supported image formats.
 _FORMATS = {'raw': 'raw', 'ami': 'raw', 'qcow2': 'qcow2'}
+_GIB = 1 << 30
 #: Limits for qemu-img on a user's file, enough for real images.
 _LIMITS = processutils.ProcessLimits(cpu_time=30, address_space=1 << 30)
 
@@ -60,7 +61,13 @@ class OverlayBackend:
             image_meta = (
                 spec.rescue or {} if name == RESCUE_DISK else spec.image
             )
-            make_overlay(path, size, image, image_format(image_meta))
+            make_overlay(
+                path,
+                size,
+                image,
+                image_format(image_meta),
+                spec.max_root_gb * _GIB,
+            )
             return
         with open(path, 'wb') as file:
             extend_file(file.fileno(), size)
@@ -87,20 +94,26 @@ class OverlayBackend:
 
 
 def make_overlay(
-    path: str, size: int, image: str | None, image_format: str
+    path: str,
+    size: int,
+    image: str | None,
+    image_format: str,
+    claimed: int = 0,
 ) -> None:
     """Create a qcow2 file of ``size`` bytes over the file of an image.
 
-    Size 0 means the size of the image; another size must not be smaller than
-    the image. Without an image the disk is empty.
+    Size 0 means the size of the image, of at most ``claimed`` bytes unless
+    that is 0, unknown. Another size must not be smaller than the image.
+    Without an image the disk is empty.
     """
     args = ['qemu-img', 'create', '-q', '-f', 'qcow2']
     if image is not None:
         least = virtual_size(image, image_format)
-        if size and least > size:
+        largest = size or claimed
+        if largest and least > largest:
             raise OSError(
-                f'the image has a virtual size of {least} bytes, the '
-                f'disk of the flavor only {size} bytes'
+                f'the image has a virtual size of {least} bytes, and only '
+                f'{largest} bytes are claimed for the disk'
             )
         # QEMU reads whole sectors.
         size = max(size, -(-least // 512) * 512)

@@ -106,6 +106,19 @@ class DisksTest(base.TestCase):
         self.assertIn('a virtual size of 1073742336 bytes', str(error))
         self.assertFalse(self.disks.has_disks(UUID))
 
+    def test_an_image_larger_than_its_service_says(self):
+        """A flavor without a disk; the claim is what the service said."""
+        with open(self.image, 'r+b') as file:
+            file.truncate(2 * _GIB + 512)
+        error = self.assertRaises(
+            exception.DiskFailed,
+            self.disks.create_disks,
+            spec(root_gb=0, max_root_gb=2),
+            self.image,
+        )
+        self.assertIn('only 2147483648 bytes are claimed', str(error))
+        self.disks.create_disks(spec(root_gb=0, max_root_gb=3), self.image)
+
     def test_a_format_that_is_not_taken(self):
         odd = spec(image={'disk_format': 'vmdk'})
         error = self.assertRaises(
