@@ -94,7 +94,7 @@ class LedgerTestCase(ManageTestCase):
         """Connect minova-manage to the broker in this process."""
         bus = oslo_bus.OsloBus
         url = f'memory://{self.broker}/'
-        self.patch(oslo_bus, 'OsloBus', lambda: bus(url))
+        self.patch(oslo_bus, 'OsloBus', lambda service=None: bus(url))
         self.patch(bus, 'is_local', False)
 
     def start_consumer(self):
