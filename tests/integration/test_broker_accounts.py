@@ -304,9 +304,15 @@ class AttackerTest(BrokerAccountsTestCase):
             (self.send_as_peer, "may not call 'destroy_unknown_guest'"),
         ):
             seen = compute.log_text().count(reason)
-            with self.connection.channel() as channel:
+            channel = self.connection.channel()
+            try:
                 attack(channel)
-            compute.wait_for(reason, times=seen + 1)
+            except amqp.AccessRefused:
+                # RabbitMQ 4 checks the routing keys in these headers.
+                self.assertIn(attack, (self.copy_message, self.copy_secretly))
+            else:
+                channel.close()
+                compute.wait_for(reason, times=seen + 1)
             self.assertEqual(['n1'], self.world.running(self.server))
 
     def copy_message(self, channel):
