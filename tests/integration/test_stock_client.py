@@ -58,8 +58,6 @@ _MISTAKES = (
     ('flavor delete none', 'No Flavor found for none'),
 )
 _NOT_OFFERED = (
-    ('server lock one', '400: * There is no such action: lock.'),
-    ('server unlock one', '400: * There is no such action: unlock.'),
     ('server shelve one', '400: * There is no such action: shelve.'),
     ('server rebuild one', '400: * There is no such action: rebuild.'),
     ('server evacuate one', '400: * There is no such action: evacuate.'),
@@ -84,6 +82,7 @@ class StockClientTest(StockClientTestCase):
         self._change_power()
         self._change()
         self._list_history()
+        self._lock()
         self._out_of_service()
         self._delete()
 
@@ -245,6 +244,17 @@ class StockClientTest(StockClientTestCase):
         self.assertEqual(
             {'Success'}, {event['result'] for event in shown['events']}
         )
+
+    def _lock(self):
+        self.done('server lock --reason audit one')
+        shown = self.show('one')
+        self.assertEqual(
+            (True, 'audit'), (shown['locked'], shown['locked_reason'])
+        )
+        (listed,) = self.shell.table('server list --locked')
+        self.assertEqual('one', listed['Name'])
+        self.done('server unlock one')
+        self.assertFalse(self.show('one')['locked'])
 
     def _out_of_service(self):
         """A disabled host gets no servers."""
