@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Concurrent allocation of addresses, on every database."""
 
-import os
 import threading
 
 from oslo_db import exception as db_exception
@@ -22,7 +21,9 @@ from minova.engine.unit_of_work import UnitOfWork
 from minova.network import definition
 from minova.objects.operation_params import CreateParams
 from tests import base
-from tests.fixtures import servers
+from tests.integration.databases import OnMariaDB
+from tests.integration.databases import OnPostgreSQL
+from tests.integration.databases import OnSqlite
 from tests.unit.audit.row_builders import flavor
 
 
@@ -241,29 +242,13 @@ class NetworksMixin:
         self.assertEqual([], self.held())
 
 
-class SqliteTest(NetworksMixin, base.TestCase):
-    """SQLite, in a file."""
-
-    def url(self):
-        path = os.path.join(self.directory, 'minova.sqlite')
-        return f'sqlite:///{path}'
+class SqliteTest(OnSqlite, NetworksMixin, base.TestCase):
+    """On SQLite."""
 
 
-class MariaDBTest(NetworksMixin, base.TestCase):
-    """MariaDB."""
-
-    def url(self):
-        server = servers.shared(servers.MariaDB)
-        name = f'networks_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name, 'pymysql')
+class MariaDBTest(OnMariaDB, NetworksMixin, base.TestCase):
+    """On MariaDB."""
 
 
-class PostgreSQLTest(NetworksMixin, base.TestCase):
-    """PostgreSQL."""
-
-    def url(self):
-        server = servers.shared(servers.PostgreSQL)
-        name = f'networks_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name)
+class PostgreSQLTest(OnPostgreSQL, NetworksMixin, base.TestCase):
+    """On PostgreSQL."""

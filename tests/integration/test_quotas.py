@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Concurrent requests at a limit, on every database."""
 
-import os
 import threading
 
 from minova import clock
@@ -23,7 +22,9 @@ from minova.objects.operation_params import ResizeParams
 from minova.quotas import checks
 from minova.quotas import limits
 from tests import base
-from tests.fixtures import servers
+from tests.integration.databases import OnMariaDB
+from tests.integration.databases import OnPostgreSQL
+from tests.integration.databases import OnSqlite
 from tests.unit.audit.row_builders import flavor
 
 PROJECT = 'project'
@@ -283,29 +284,13 @@ class QuotasMixin:
         self.assertEqual(1, self.together(lambda _: self.create(4, 4)))
 
 
-class SqliteTest(QuotasMixin, base.TestCase):
-    """SQLite, in a file."""
-
-    def url(self):
-        path = os.path.join(self.directory, 'minova.sqlite')
-        return f'sqlite:///{path}'
+class SqliteTest(OnSqlite, QuotasMixin, base.TestCase):
+    """On SQLite."""
 
 
-class MariaDBTest(QuotasMixin, base.TestCase):
-    """MariaDB."""
-
-    def url(self):
-        server = servers.shared(servers.MariaDB)
-        name = f'quotas_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name, 'pymysql')
+class MariaDBTest(OnMariaDB, QuotasMixin, base.TestCase):
+    """On MariaDB."""
 
 
-class PostgreSQLTest(QuotasMixin, base.TestCase):
-    """PostgreSQL."""
-
-    def url(self):
-        server = servers.shared(servers.PostgreSQL)
-        name = f'quotas_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name)
+class PostgreSQLTest(OnPostgreSQL, QuotasMixin, base.TestCase):
+    """On PostgreSQL."""

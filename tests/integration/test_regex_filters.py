@@ -20,8 +20,10 @@ from minova.db.connections import error_classes
 from minova.db.connections import statement_limit
 from minova.db.queries import server_queries
 from tests import base
-from tests.fixtures import servers
 from tests.functional.api import test_hostile_text
+from tests.integration.databases import OnMariaDB
+from tests.integration.databases import OnMySQLClient
+from tests.integration.databases import OnPostgreSQL
 
 #: The timeout of an answer in seconds.
 TIMEOUT = 20.0
@@ -128,32 +130,19 @@ class RegexFilters:
             connection.execute(query)
 
 
-class PyMySQLTest(RegexFilters, base.TestCase):
+class PyMySQLTest(OnMariaDB, RegexFilters, base.TestCase):
     """MariaDB, by PyMySQL."""
 
-    driver = 'pymysql'
     slow = 'SELECT COUNT(*), SLEEP(2) FROM instances'
 
-    def url(self):
-        server = servers.shared(servers.MariaDB)
-        name = f'regex_{self.driver}_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name, self.driver)
 
-
-class MysqlclientTest(PyMySQLTest):
+class MysqlclientTest(OnMySQLClient, RegexFilters, base.TestCase):
     """MariaDB, by mysqlclient."""
 
-    driver = 'mysqldb'
+    slow = 'SELECT COUNT(*), SLEEP(2) FROM instances'
 
 
-class PostgreSQLTest(RegexFilters, base.TestCase):
+class PostgreSQLTest(OnPostgreSQL, RegexFilters, base.TestCase):
     """PostgreSQL, by psycopg."""
 
     slow = 'SELECT pg_sleep(2)'
-
-    def url(self):
-        server = servers.shared(servers.PostgreSQL)
-        name = f'regex_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name)

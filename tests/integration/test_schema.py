@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schema migrations on every supported database."""
 
-import os
-
 from alembic import autogenerate
 from alembic.runtime import migration
 from sqlalchemy import event
@@ -16,7 +14,10 @@ from minova.db.connections import engine
 from minova.db.queries import hosts
 from minova.db.queries import leases
 from tests import base
-from tests.fixtures import servers
+from tests.integration.databases import OnMariaDB
+from tests.integration.databases import OnMySQLClient
+from tests.integration.databases import OnPostgreSQL
+from tests.integration.databases import OnSqlite
 
 
 class SchemaMixin:
@@ -97,37 +98,17 @@ class ServerMixin(SchemaMixin):
         self.assertEqual(['second'], [one.incarnation for one in found])
 
 
-class SqliteTest(SchemaMixin, base.TestCase):
-    """SQLite, in a file."""
-
-    def url(self):
-        path = os.path.join(self.directory, 'minova.sqlite')
-        return f'sqlite:///{path}'
+class SqliteTest(OnSqlite, SchemaMixin, base.TestCase):
+    """On SQLite."""
 
 
-class MariaDBTest(ServerMixin, base.TestCase):
-    """MariaDB, with the pure-Python driver."""
-
-    driver = 'pymysql'
-
-    def url(self):
-        server = servers.shared(servers.MariaDB)
-        name = f'schema_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name, self.driver)
+class MariaDBTest(OnMariaDB, ServerMixin, base.TestCase):
+    """On MariaDB."""
 
 
-class MySQLClientTest(MariaDBTest):
-    """MariaDB, with the C driver."""
-
-    driver = 'mysqldb'
+class MySQLClientTest(OnMySQLClient, ServerMixin, base.TestCase):
+    """On MariaDB, with the C driver."""
 
 
-class PostgreSQLTest(ServerMixin, base.TestCase):
-    """PostgreSQL."""
-
-    def url(self):
-        server = servers.shared(servers.PostgreSQL)
-        name = f'schema_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name)
+class PostgreSQLTest(OnPostgreSQL, ServerMixin, base.TestCase):
+    """On PostgreSQL."""

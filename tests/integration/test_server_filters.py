@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filters of server lists that must mean the same on every database."""
 
-import os
-
 from minova import clock
 from minova.conf import CONF
 from minova.context import Context
@@ -14,7 +12,10 @@ from minova.db.queries import server_queries
 from minova.engine import begin
 from minova.objects.operation_params import CreateParams
 from tests import base
-from tests.fixtures import servers
+from tests.integration.databases import OnMariaDB
+from tests.integration.databases import OnMySQLClient
+from tests.integration.databases import OnPostgreSQL
+from tests.integration.databases import OnSqlite
 from tests.unit.audit.row_builders import flavor
 
 #: The longest tags that a server may have.
@@ -126,37 +127,17 @@ class FiltersMixin:
             )
 
 
-class SqliteTest(FiltersMixin, base.TestCase):
-    """SQLite, in a file."""
-
-    def url(self):
-        path = os.path.join(self.directory, 'minova.sqlite')
-        return f'sqlite:///{path}'
+class SqliteTest(OnSqlite, FiltersMixin, base.TestCase):
+    """On SQLite."""
 
 
-class MariaDBTest(FiltersMixin, base.TestCase):
-    """MariaDB, with the pure-Python driver."""
-
-    driver = 'pymysql'
-
-    def url(self):
-        server = servers.shared(servers.MariaDB)
-        name = f'filters_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name, self.driver)
+class MariaDBTest(OnMariaDB, FiltersMixin, base.TestCase):
+    """On MariaDB."""
 
 
-class MySQLClientTest(MariaDBTest):
-    """MariaDB, with the C driver."""
-
-    driver = 'mysqldb'
+class MySQLClientTest(OnMySQLClient, FiltersMixin, base.TestCase):
+    """On MariaDB, with the C driver."""
 
 
-class PostgreSQLTest(FiltersMixin, base.TestCase):
-    """PostgreSQL."""
-
-    def url(self):
-        server = servers.shared(servers.PostgreSQL)
-        name = f'filters_{self.id().rpartition(".")[2]}'[:60]
-        self.addCleanup(server.drop, name)
-        return server.url(name)
+class PostgreSQLTest(OnPostgreSQL, FiltersMixin, base.TestCase):
+    """On PostgreSQL."""
