@@ -25,9 +25,19 @@ class Client:
     def __init__(self, url):
         self._url = url
         self.token = ''
+        #: Replaces a token that a request of the fuzz has revoked.
+        self.renew = None
 
     def call(self, method, path, body=None, **headers):
         """Return status, headers and document of a reply."""
+        token = self.token
+        found = self._send(method, path, body, **headers)
+        if found[0] == 401 and self.renew is not None:
+            self.renew(token)
+            found = self._send(method, path, body, **headers)
+        return found
+
+    def _send(self, method, path, body, **headers):
         data = body
         if body is not None and not isinstance(body, bytes):
             data = json.dumps(body).encode()
@@ -63,7 +73,7 @@ class Client:
     def log_in(self, user, password, project):
         """Get a token; return its document."""
         domain = {'id': 'default'}
-        status, headers, document = self.call(
+        status, headers, document = self._send(
             'POST',
             '/identity/v3/auth/tokens',
             {
@@ -97,6 +107,7 @@ class Caller:
         self.project = project
         self.password = f'pw-{secrets.token_hex(12)}'
         self._lock = threading.Lock()
+        self.client.renew = self.log_in
 
     def log_in(self, used=None):
         """Get a token, unless another thread has replaced the used one."""
