@@ -19,6 +19,7 @@ from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.rpc import conductor as rpc_conductor
 from minova.rpc.bus import Bus
+from minova.rpc.database_time import DatabaseTime
 from minova.rpc.proof import Sender
 from minova.rpc.proof import Signer
 from minova.rpc.signing import SigningKey
@@ -43,12 +44,11 @@ class Enrollment:
     ) -> None:
         self._host = host
         self._key = key
+        self._time = DatabaseTime()
         self.signer = Signer(key, Sender.COMPUTE, host, incarnation, self.now)
         self.conductor = rpc_conductor.client(bus, self.signer)
         self._confirmed_at = -math.inf
         self._control_plane_key: str | None = None
-        #: The time of the database, and when it was read.
-        self._time = (clock.now().timestamp(), clock.monotonic())
         self._peers: dict[str, tuple[float, str]] = {}
         self._last_logged: tuple[str, float] = ('', -math.inf)
 
@@ -68,7 +68,7 @@ class Enrollment:
         )
         self._confirmed_at = clock.monotonic()
         moment = (asked_at + self._confirmed_at) / 2
-        self._time = (float(answer['time']), moment)
+        self._time.set(float(answer['time']), moment)
         self._control_plane_key = str(answer['control_plane_key'])
         if token is not None:
             _remove_token()
@@ -98,8 +98,7 @@ class Enrollment:
 
     def now(self) -> float:
         """Return the time of the database, in seconds since 1970."""
-        moment, read_at = self._time
-        return moment + clock.monotonic() - read_at
+        return self._time.now()
 
     def control_plane_key(self) -> str:
         """Return the public key of api and conductors."""

@@ -18,6 +18,7 @@ from minova.db.connections.engine import Database
 from minova.db.queries import message_keys
 from minova.db.queries.message_keys import HostKey
 from minova.engine import host_enrollment
+from minova.rpc.database_time import DatabaseTime
 from minova.rpc.proof import Sender
 from minova.rpc.proof import Signer
 from minova.rpc.signing import SigningKey
@@ -43,8 +44,7 @@ class SenderKeys:
         self._database = database
         self._own = _ensure_own_key(database)
         self._keys: dict[str, tuple[float, str]] = {}
-        #: The time of the database, and when it was read.
-        self._time = (clock.now().timestamp(), clock.monotonic())
+        self._time = DatabaseTime()
         self._read_time()
 
     def signer(self, host: str, incarnation: str | None = None) -> Signer:
@@ -63,25 +63,18 @@ class SenderKeys:
         The clock of this machine counts the seconds since the last reading,
         also while the database is down.
         """
-        if clock.monotonic() - self._time[1] > _TIME_INTERVAL:
+        if self._time.age > _TIME_INTERVAL:
             # Other threads use the old reading meanwhile.
-            self._set_time(self._extrapolate())
+            self._time.set(self._time.now())
             try:
                 self._read_time()
             except exception.Unavailable as error:
                 LOG.debug('The time of the database is not read: %s', error)
-        return self._extrapolate()
-
-    def _extrapolate(self) -> float:
-        moment, read_at = self._time
-        return moment + clock.monotonic() - read_at
-
-    def _set_time(self, moment: float) -> None:
-        self._time = (moment, clock.monotonic())
+        return self._time.now()
 
     def _read_time(self) -> None:
         moment = self._database.read(message_keys.get_now)
-        self._set_time(moment.timestamp())
+        self._time.set(moment.timestamp())
 
     def control_plane_key(self) -> str:
         """Return the public key of the control plane."""
@@ -108,7 +101,7 @@ class SenderKeys:
 
         found = self._database.read(read)
         if found is not None:
-            self._set_time(found.now.timestamp())
+            self._time.set(found.now.timestamp())
         return found
 
     def use_once(self, digest: str, expires: float) -> bool:

@@ -8,6 +8,7 @@ contract        the declaration of a method, and the client and server of it
 signing         Ed25519 keys and signatures
 proof           the proof of a message: who sent it, when, and what it said
 verifier        the one place that accepts or refuses a message
+database_time   the time of the database, by which messages age
 conductor       the interface of the conductor, without steps
 compute         the interface of the compute, without steps
 step_client     the client of step methods
