@@ -128,6 +128,12 @@ _DEFINITIONS: Final = (
 """,
 )
 
+#: The definitions by name.
+_FILTERS: Final = {
+    str(ElementTree.fromstring(one).get('name')): one  # noqa: S314
+    for one in _DEFINITIONS
+}
+
 Nic = dict[str, Any]
 
 
@@ -206,8 +212,7 @@ class NetworkFilters:
             self._last_error = ''
 
     def _define(self, conn: libvirt.virConnect) -> None:
-        for definition in _DEFINITIONS:
-            name = _name_of(definition)
+        for name, definition in _FILTERS.items():
             found = _read(conn, name)
             if found is not None and found == self._known.get(name):
                 continue
@@ -230,10 +235,6 @@ class NetworkFilters:
             '13: libvirt-daemon-driver-nwfilter) and ebtables, or create the '
             'network without port security'
         )
-
-
-def _name_of(definition: str) -> str:
-    return str(ElementTree.fromstring(definition).get('name'))  # noqa: S314
 
 
 def _read(conn: libvirt.virConnect, name: str) -> str | None:
