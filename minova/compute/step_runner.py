@@ -112,19 +112,20 @@ class StepRunner:
         Raises Unavailable before the registration of this incarnation, and
         while the service stops.
         """
-        for reason, is_unavailable in (
-            ('it is starting', self._early_wakeups is not None),
-            ('it is stopping', self._stopping.is_set()),
-        ):
-            if is_unavailable:
-                raise exception.Unavailable(
-                    what=f'Compute {self._host}', reason=reason
-                )
+        if self._early_wakeups is not None:
+            raise self._unavailable('it is starting')
+        if self._stopping.is_set():
+            raise self._unavailable('it is stopping')
         while True:
             with self._claim_step(step) as (mine, other):
                 if mine:
                     return self._run(context, step)
             other.wait()
+
+    def _unavailable(self, reason: str) -> exception.Unavailable:
+        return exception.Unavailable(
+            what=f'Compute {self._host}', reason=reason
+        )
 
     def request_abort(self, instance_uuid: str, method: str) -> None:
         """Cancel a running step of an instance."""
