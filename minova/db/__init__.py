@@ -3,7 +3,7 @@
 
 ============ =================================================================
 types        column types that mean the same on every database
-tables       the tables and their archive tables
+tables/      the tables and their archive tables
 connections/ transactions, timeouts and error classes
 schema       the schema version that this release requires
 migrate      schema upgrades with Alembic

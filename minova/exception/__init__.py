@@ -28,7 +28,11 @@
 module        what it holds
 ============= ================================================================
 base          MinovaException, Refused, Failed
-refused       the errors that changed nothing, ordered by status
+bad_request   status 400: the request is wrong or cannot be met
+forbidden     status 401 and 403: credentials, policy, quota
+not_found     status 404
+conflict      status 406, 409 and 413
+unavailable   status 501 and 503: it cannot be done here or now
 failed        the errors of operations that had begun
 serialization errors as JSON: in RPC answers, operations and steps
 ============= ================================================================
@@ -39,6 +43,10 @@ error crosses RPC as class name and arguments; ``serialization`` rebuilds it.
 """
 
 # Wildcards, because a list of names would name each error a second time.
+from minova.exception.bad_request import *  # noqa: F403,H303
 from minova.exception.base import *  # noqa: F403,H303
+from minova.exception.conflict import *  # noqa: F403,H303
 from minova.exception.failed import *  # noqa: F403,H303
-from minova.exception.refused import *  # noqa: F403,H303
+from minova.exception.forbidden import *  # noqa: F403,H303
+from minova.exception.not_found import *  # noqa: F403,H303
+from minova.exception.unavailable import *  # noqa: F403,H303

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulation: a whole cloud in one process, with injected faults.
 
-========== ===================================================================
-scheduler  tasks and virtual time: one task runs at a time
-clock      the clock, events, locks and pools of the services
-network    the message broker
-database   the database: SQLite in memory
-hypervisor the hypervisors and their disks
-faults     the numbered points at which faults are injected
-machines   the service processes: how they are built, killed and restarted
-cloud      one simulated cloud: an api, conductors, computes
-scenarios  what a user does: at least one scenario per operation
-invariants the checks of the invariants
-runs       one run: a scenario, a seed, faults, and the result of the checks
-explore    campaigns: many runs of one kind
-mutants    the code without one of its guards, which campaigns must detect
-trace      the timeline of a run as text
-========== ===================================================================
+============== ===============================================================
+scheduler      tasks and virtual time: one task runs at a time
+clock          the clock, events, locks and pools of the services
+network        the message broker
+database       the database: SQLite in memory
+hypervisor     the hypervisors and their disks
+faults         the numbered points at which faults are injected
+machines       the service processes: how they are built, killed and restarted
+cloud          one simulated cloud: an api, conductors, computes
+user           the user, whose requests are a scenario
+actions        requests, waits, and changes on the hosts
+scenarios      what a user does: at least one scenario per operation
+invariants     the checks of the invariants
+runs           one run: a scenario, a seed, faults, and what the checks found
+explore        campaigns: many runs of one kind
+planted_faults the functions of the mutants
+mutants        the code without one of its guards, which campaigns must detect
+trace          the timeline of a run as text
+============== ===============================================================
 
 The services run unchanged on simulated seams: the clock with its threads, the
 message bus, the database and the hypervisors. The seed decides the order of

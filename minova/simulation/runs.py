@@ -32,8 +32,8 @@ from minova.simulation.scenarios import NEEDS_POWER_SYNC
 from minova.simulation.scenarios import PREPARATIONS
 from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
-from minova.simulation.scenarios import User
 from minova.simulation.scheduler import Deadlock
+from minova.simulation.user import User
 from minova.virt.fake.driver import FakeDriver
 from minova.virt.record_store import Record
 

@@ -112,7 +112,7 @@ class _Example:
     def add_methods(self):
         """Add the driver's method to the protocol and the drivers."""
         for path, owner in (
-            ('minova/virt/driver.py', driver.GuestInterface),
+            ('minova/virt/driver/guests.py', driver.GuestInterface),
             ('minova/virt/fake/driver.py', FakeDriver),
             ('minova/virt/libvirt/guests.py', Guests),
         ):
@@ -225,7 +225,7 @@ class SimulationTest(_Example, test_base.TestCase):
             'minova/simulation/scenarios.py'
         )
         self.scenario = scenarios.Scenario(
-            name, kind, begins, scenarios._sequence(*acts)
+            name, kind, begins, scenarios.sequence(*acts)
         )
         self.patch_item(scenarios.SCENARIOS, name, self.scenario)
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors with status 406, 409 and 413."""
+
+from minova.exception.base import Refused
+
+
+class NotAcceptable(Refused):
+    """The requested microversion is outside the supported range."""
+
+    msg_fmt = (
+        'Version %(requested)s is not supported by the API. Minimum is '
+        '%(minimum)s and maximum is %(maximum)s.'
+    )
+    status = 406
+
+
+class Conflict(Refused):
+    """The current state does not allow the request."""
+
+    msg_fmt = 'Conflict: %(reason)s'
+    status = 409
+
+
+class InstanceInvalidState(Conflict):
+    """The state table does not allow the operation to begin."""
+
+    msg_fmt = (
+        "Cannot '%(operation)s' instance %(instance_id)s while it is in "
+        '%(attribute)s %(state)s; %(needed)s'
+    )
+
+
+class InstanceIsLocked(Conflict):
+    """The instance is locked; only administrators may act on it."""
+
+    msg_fmt = 'Instance %(instance_id)s is locked'
+
+
+class HostDown(Conflict):
+    """The compute of a host that the operation needs is down."""
+
+    msg_fmt = (
+        "Cannot '%(operation)s' instance %(instance_id)s while the compute "
+        'service of its host is down. Repeat the request when the host is '
+        'back.'
+    )
+
+
+class KeyPairExists(Conflict):
+    """The user already has a key pair of that name."""
+
+    msg_fmt = "Key pair '%(name)s' already exists."
+
+
+class InstanceNotReady(Conflict):
+    """The request needs a guest that exists, or that runs."""
+
+    msg_fmt = 'Instance %(instance_id)s is not ready: %(reason)s'
+
+
+class NetworkAmbiguous(Conflict):
+    """The request names no network, and there are several."""
+
+    msg_fmt = (
+        'Multiple possible networks found, use a Network ID to be more '
+        'specific.'
+    )
+
+
+class FlavorExists(Conflict):
+    """Another flavor has the id."""
+
+    msg_fmt = 'Flavor with ID %(flavor_id)s already exists.'
+
+
+class FlavorNameExists(Conflict):
+    """Another flavor has the name."""
+
+    msg_fmt = 'Flavor with name %(name)s already exists.'
+
+
+class FlavorAccessExists(Conflict):
+    """The project is in the access list of the flavor already."""
+
+    msg_fmt = (
+        'Flavor access already exists for flavor %(flavor_id)s and project '
+        '%(project_id)s combination.'
+    )
+
+
+class Stale(Conflict):
+    """The writer no longer holds the step or the instance.
+
+    A worker gets it when its step was taken over, preempted or ended. It then
+    changes nothing and stops.
+    """
+
+    msg_fmt = (
+        '%(what)s is no longer held by %(holder)s: another operation or a '
+        'newer incarnation of the service has taken over.'
+    )
+
+
+class Superseded(Stale):
+    """Another incarnation of the compute has registered and is silent.
+
+    Its registration may be a late message of a dead process. The compute that
+    gets this error may register again.
+    """
+
+
+class TooLarge(Refused):
+    """The request body exceeds the limit."""
+
+    msg_fmt = 'The request body is larger than %(limit)s bytes.'
+    status = 413
+
+
+class ImageStorageFull(Refused):
+    """The disk of the embedded image service is full."""
+
+    msg_fmt = (
+        'Image storage media is full: %(reason)s. Delete images, or have the '
+        'operator enlarge the disk of the image store; then repeat the upload.'
+    )
+    status = 413

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actions of scenarios: requests, waits, and changes on the hosts."""
+
+from collections.abc import Callable
+
+from minova.conf import CONF
+from minova.simulation.user import User
+from minova.states import PowerState
+
+#: What a user or an operator does next.
+Action = Callable[[User], object]
+
+
+def boot(user: User) -> None:
+    """Create the server of the scenario."""
+    user.server = user.create()
+
+
+def boot_with_drive(user: User) -> None:
+    """Create a server with a config drive."""
+    user.server = user.create(drive=True)
+
+
+def lose_config_drive(user: User) -> None:
+    """Remove the config drive on the host."""
+    path = f'{user.get_host()}/disks/{user.server}'
+    store = user.cloud.world.store
+    disk = store.get(path)
+    assert disk is not None
+    del disk['config_drive']
+    store.put(path, disk)
+
+
+def act(name: str, value: object = None) -> Action:
+    """Return the request of an action on the server."""
+    return lambda user: user.act(name, value)
+
+
+def sequence(*actions: Action) -> Action:
+    """Return several actions as one."""
+
+    def act(user: User) -> None:
+        for action in actions:
+            action(user)
+
+    return act
+
+
+def settle(user: User) -> None:
+    """Wait until nothing is left to do."""
+    user.cloud.settle()
+
+
+def wait_for(task_state: str) -> Action:
+    """Return the wait for a task state."""
+    return lambda user: user.wait_for_task_state(task_state)
+
+
+def fail_elsewhere(
+    method: str, kind: str = 'GuestFailed', hosts: int = 3
+) -> Action:
+    """Let a method fail once on ``hosts`` hosts other than the server's."""
+
+    def act(user: User) -> None:
+        own = user.get_states()[2]
+        others = [h for h in user.cloud.world.list_hosts() if h != own]
+        for host in others[:hosts]:
+            user.cloud.world.inject_fault(host, method, kind=kind)
+
+    return act
+
+
+def fail_here(
+    method: str, kind: str = 'GuestFailed', times: int = 1
+) -> Action:
+    """Let a method fail ``times`` times on the server's host."""
+    return lambda user: user.cloud.world.inject_fault(
+        user.get_host(), method, times=times, kind=kind
+    )
+
+
+def set_option(group: str, name: str, value: object) -> Action:
+    """Return the change of an option."""
+    return lambda user: CONF.set_override(name, value, group)
+
+
+def abort(user: User) -> None:
+    """Abort the last migration of the server."""
+    (migration,) = user.cloud.storage.raw.execute(
+        'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
+        (user.server,),
+    ).fetchone()
+    user.request('DELETE', f'/servers/{user.server}/migrations/{migration}')
+
+
+def force(user: User) -> None:
+    """Force the last migration of the server to complete."""
+    (migration,) = user.cloud.storage.raw.execute(
+        'SELECT max(id) FROM migrations WHERE instance_uuid = ?',
+        (user.server,),
+    ).fetchone()
+    path = f'/servers/{user.server}/migrations/{migration}/action'
+    user.request('POST', path, {'force_complete': None})
+
+
+def lose_saved_memory(user: User) -> None:
+    """Remove the saved memory of the guest."""
+    path = f'{user.get_host()}/guests/{user.server}'
+    store = user.cloud.world.store
+    record = store.get(path)
+    assert record is not None
+    store.put(path, record | {'saved': None})
+
+
+def delete(user: User) -> None:
+    """Delete the server."""
+    user.request('DELETE', f'/servers/{user.server}')
+
+
+def power(power: PowerState) -> Action:
+    """Return a change of the power of the guest on its host."""
+    return lambda user: user.set_power(power)
+
+
+def plant_stale_guest(user: User) -> None:
+    """Put a copy of the guest, powered off, on another host."""
+    host = user.get_host()
+    (other, *_) = [h for h in user.cloud.world.list_hosts() if h != host]
+    store = user.cloud.world.store
+    record = store.get(f'{host}/guests/{user.server}')
+    assert record is not None
+    store.put(
+        f'{other}/guests/{user.server}',
+        record | {'power': int(PowerState.SHUTDOWN)},
+    )
+    user.sync_power()
+
+
+def wait_until_idle(user: User) -> None:
+    """Wait until the server has no task state, at most a minute."""
+    user.cloud.wait(lambda: user.get_states()[1] is None, 60.0)
+
+
+def fill_other_hosts(user: User) -> None:
+    """Reserve all memory of the other hosts."""
+    user.cloud.storage.raw.execute(
+        'UPDATE hosts SET reserved_memory_mb = memory_mb WHERE host != ?',
+        (user.get_host(),),
+    )
+    user.cloud.storage.raw.commit()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface of hypervisor drivers.
+
+============== ===============================================================
+module         what it holds
+============== ===============================================================
+host           the host: its inventory, its health and its events
+guests         the guests: their definition and their power
+disks          the disks of guests, and their transfer to another host
+live_migration the live migration of guests
+consoles       the consoles of guests
+host_contents  the contents of the host, for the audit
+============== ===============================================================
+
+The same contract tests run with every driver. A caller may repeat every
+method after an interruption. Methods raise GuestFailed, DiskFailed or
+GuestMigrationFailed with the hypervisor's message, and HypervisorUnavailable
+when they changed nothing because the hypervisor could not be reached.
+"""
+
+from typing import Protocol
+
+# Wildcards, because a list of names would name each class a second time.
+from minova.virt.driver.consoles import *  # noqa: F403,H303
+from minova.virt.driver.consoles import ConsoleInterface
+from minova.virt.driver.disks import *  # noqa: F403,H303
+from minova.virt.driver.disks import DiskInterface
+from minova.virt.driver.guests import *  # noqa: F403,H303
+from minova.virt.driver.guests import GuestInterface
+from minova.virt.driver.host import *  # noqa: F403,H303
+from minova.virt.driver.host import HostInterface
+from minova.virt.driver.host_contents import *  # noqa: F403,H303
+from minova.virt.driver.host_contents import HostContentsInterface
+from minova.virt.driver.live_migration import *  # noqa: F403,H303
+from minova.virt.driver.live_migration import LiveMigrationInterface
+
+
+class Driver(
+    HostInterface,
+    GuestInterface,
+    DiskInterface,
+    LiveMigrationInterface,
+    ConsoleInterface,
+    HostContentsInterface,
+    Protocol,
+):
+    """A hypervisor driver."""
