@@ -35,10 +35,11 @@ Every package may use the base modules: ``clock.py`` (time, threads, ids),
 ``context.py`` (the caller of a request), ``loops.py`` (threads that must not
 end, and the health check), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
-``log_format.py`` (lines of logs), ``json_bodies.py`` (bodies of requests),
-``lockfile.py``, ``machine_id.py`` and ``version.py``. A process is a
-``service.py``, which ``watchdog.py`` watches and ``sd_notify.py`` reports to
-systemd; ``serving/`` has its listening sockets and the HTTP server.
+``atomic_files.py`` (files that a crash leaves complete), ``log_format.py``
+(lines of logs), ``json_bodies.py`` (bodies of requests), ``lockfile.py``,
+``machine_id.py`` and ``version.py``. A process is a ``service.py``, which
+``watchdog.py`` watches and ``sd_notify.py`` reports to systemd; ``serving/``
+has its listening sockets and the HTTP server.
 """
 
 from collections.abc import Sequence

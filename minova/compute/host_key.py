@@ -11,6 +11,7 @@ from typing import Final
 
 from oslo_log import log as logging
 
+from minova import atomic_files
 from minova import exception
 from minova import private_files
 from minova.conf import CONF
@@ -35,8 +36,12 @@ def ensure(host: str) -> SigningKey:
             text = _read(path)
         except FileNotFoundError:
             made = SigningKey.generate()
-            _write(f'{path[:-4]}.pub', made.public_key)
-            _write(path, made.to_text())
+            public, private = made.public_key, made.to_text()
+            # The public part first: what has a key has both.
+            atomic_files.write_bytes(
+                f'{path[:-4]}.pub', f'{public}\n'.encode('ascii')
+            )
+            atomic_files.write_bytes(path, f'{private}\n'.encode('ascii'))
             text = _read(path)
         return SigningKey.from_text(text)
     except OSError as error:
@@ -66,19 +71,6 @@ def _read(path: str) -> str:
                 path,
             )
         return file.read().strip()
-
-
-def _write(path: str, text: str) -> None:
-    part = f'{path}.part'
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    number = os.open(part, flags, _PRIVATE)
-    with os.fdopen(number, 'w', encoding='ascii') as file:
-        # The mode of a file that a crash left may differ.
-        os.fchmod(number, _PRIVATE)
-        file.write(f'{text}\n')
-        file.flush()
-        os.fsync(number)
-    os.replace(part, path)
 
 
 def _unusable(path: str, reason: str) -> exception.ConfigInvalid:

@@ -18,7 +18,6 @@ credential_routes  HTTP: application credentials
 catalog_routes     HTTP: services, endpoints and regions
 http_io            reading and validation of requests, also for images
 client_files       clouds.yaml and openrc for the ``openstack`` client
-atomic_files       files that a crash leaves complete, also for images
 ================== =========================================================
 
 It is for one process, one domain and thousands of accounts: a change rewrites

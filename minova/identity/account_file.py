@@ -15,8 +15,8 @@ import secrets
 from typing import Any
 from typing import Final
 
+from minova import atomic_files
 from minova import exception
-from minova.identity import atomic_files
 from minova.identity import passwords
 from minova.identity.records import Accounts
 from minova.identity.records import ADMIN

@@ -5,8 +5,8 @@ import json
 import os
 import shlex
 
+from minova import atomic_files
 from minova import conf
-from minova.identity import atomic_files
 
 #: Variables of another openrc that would override those of this one.
 _UNSET = (

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 from oslo_log import log as logging
 
+from minova import atomic_files
 from minova import clock
 from minova import conf
 from minova import exception
 from minova.identity import account_file
-from minova.identity import atomic_files
 from minova.identity import changes
 from minova.identity import passwords
 from minova.identity import records

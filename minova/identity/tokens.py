@@ -16,9 +16,9 @@ import hashlib
 import hmac
 import json
 
+from minova import atomic_files
 from minova import clock
 from minova import exception
-from minova.identity import atomic_files
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)

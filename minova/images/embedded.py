@@ -21,11 +21,11 @@ from typing import BinaryIO
 
 from oslo_log import log
 
+from minova import atomic_files
 from minova import clock
 from minova import conf
 from minova import exception
 from minova import images
-from minova.identity import atomic_files
 from minova.images import documents
 from minova.images import streams
 

@@ -10,10 +10,10 @@ import hashlib
 from typing import BinaryIO
 from typing import Protocol
 
+from minova import atomic_files
 from minova import cancellation
 from minova import exception
 from minova import images
-from minova.identity import atomic_files
 from minova.images import qcow2
 
 #: Bytes of an image in memory at a time.

@@ -5,7 +5,7 @@ import errno
 import json
 from unittest import mock
 
-from minova.identity import atomic_files
+from minova import atomic_files
 from tests.unit.identity import test_routes
 
 PASSWORDS = 'a secret', 'another secret'

@@ -6,9 +6,9 @@ import functools
 import os
 from unittest import mock
 
+from minova import atomic_files
 from minova import exception
 from minova.identity import account_file
-from minova.identity import atomic_files
 from minova.identity import changes
 from minova.identity import embedded
 from minova.identity import records

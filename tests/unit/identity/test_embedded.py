@@ -8,8 +8,8 @@ import os
 import shutil
 import tempfile
 
+from minova import atomic_files
 from minova import exception
-from minova.identity import atomic_files
 from minova.identity import embedded
 from minova.identity import tokens
 from tests.unit.identity import base

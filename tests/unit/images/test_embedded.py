@@ -10,10 +10,10 @@ import sys
 import threading
 from unittest import mock
 
+from minova import atomic_files
 from minova import clock
 from minova import exception
 from minova import images
-from minova.identity import atomic_files
 from minova.images import documents
 from minova.images import embedded
 from tests.unit.identity import base as identity_base

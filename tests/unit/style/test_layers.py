@@ -13,6 +13,7 @@ ROOT = pathlib.Path(base.minova.__file__).parent
 
 #: Modules that every package may use.
 BASE_MODULES = {
+    'atomic_files',
     'cancellation',
     'clock',
     'conf',

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that a crash leaves either unchanged or complete.
 
-The embedded identity and image services use it. It is not a lock: of two
-concurrent writers of a file each writes a complete one, and the later wins.
+It is not a lock: of two concurrent writers of a file each writes a complete
+one, and the later wins.
 """
 
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
 
 import os
 
+from minova import atomic_files
 from minova import exception
-from minova.identity import atomic_files
 from tests.unit.identity import base
 
 
