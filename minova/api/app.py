@@ -42,6 +42,7 @@ from minova.api.resources import server_metadata
 from minova.api.resources import server_tags
 from minova.api.resources import servers
 from minova.api.resources import services
+from minova.api.resources import tenant_usage
 from minova.api.resources import versions
 from minova.conf import CONF
 from minova.identity import routes as identity_routes
@@ -73,6 +74,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *aggregates.ROUTES,
     *limits.ROUTES,
     *quota_sets.ROUTES,
+    *tenant_usage.ROUTES,
 )
 
 

@@ -65,7 +65,6 @@ _NOT_OFFERED = (
     ('console url show one', '400: * Unavailable console type novnc.'),
     ('server group list', '404: * this URL has no endpoint'),
     ('server volume list one', '404: * this URL has no endpoint'),
-    ('usage list', '404: * this URL has no endpoint'),
     ('aggregate create x', '405: * The method is not allowed'),
 )
 # fmt: on
@@ -285,6 +284,19 @@ class StockClientTest(StockClientTestCase):
         if server is not None:
             self.cloud.compute.wait_for_delete(server, interval=0.1)
         self.assertEqual([], self.shell.table('server list'))
+        self._count_usage()
+
+    def _count_usage(self):
+        """Show the hours of the two servers, which are deleted."""
+        (used,) = self.shell.table('usage list')
+        shown = self.shell.table('usage show --project admin')
+        for found in (used, shown):
+            self.assertEqual(
+                ['one', 'two'],
+                sorted(server['name'] for server in found['Servers']),
+            )
+            self.assertGreater(found['CPU Hours'], 0)
+        self.assertEqual(used['CPU Hours'], shown['CPU Hours'])
 
     def test_user_errors(self):
         self.image()

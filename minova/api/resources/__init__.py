@@ -26,6 +26,7 @@ key_pairs              key pairs
 key_material           public keys: formats, fingerprints, generation
 limits                 the limits of a project and its usage
 quota_sets             quota sets and quota class sets
+tenant_usage           the hours of the servers of projects
 services               compute services and conductors
 hypervisors            hypervisors and their totals
 availability_zones     availability zones

@@ -9,6 +9,7 @@ servers            servers: status, host, addresses, faults
 instance_actions   the actions of a server and their events
 migrations         migrations, and live migrations in progress
 hypervisors        hypervisors and their totals
+tenant_usage       the usage of projects
 ================== =========================================================
 
 A view is a function of typed objects and of database rows; it reads nothing

@@ -15,6 +15,7 @@ flavors         flavors
 key_pairs       key pairs
 quota_limits    limits of projects, users and quota classes
 quota_usage     the usage of a project, and the lock for counting it
+tenant_usage    the servers of projects in a period
 console_tokens  console tokens
 leases          leases among equal services
 server_queries  servers as the API shows, filters and lists them

@@ -198,6 +198,10 @@ _COMPUTE = {
     ),
     'DELETE /os-quota-sets/{project_id}': Row(_ADMIN, 202),
     'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
+    'GET /os-simple-tenant-usage': Row(_ADMIN),
+    'GET /os-simple-tenant-usage/{project_id}': Row(
+        frozenset({'reader', 'member', 'manager', 'admin'})
+    ),
     'PUT /os-quota-class-sets/{class_name}': Row(
         _ADMIN, 200, {'quota_class_set': {'instances': 90}}
     ),
