@@ -12,6 +12,7 @@ from minova.conductor.scheduler import Scheduler
 from minova.context import Context
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
+from minova.db.queries import aggregates
 from minova.db.queries import console_tokens as console_rows
 from minova.db.queries import hosts
 from minova.db.queries import instances
@@ -320,10 +321,9 @@ class ConductorManager(Conductor):
                 report.incarnation,
                 report.version,
             )
+            aggregates.lock(connection)
             hosts.save_host_report(connection, report)
-            instances.set_zone_on_host(
-                connection, report.host, report.availability_zone
-            )
+            aggregates.apply_zones(connection, [report.host])
             return _due_steps(connection, report.host)
 
         LOG.info('Compute %s has registered.', report.host)

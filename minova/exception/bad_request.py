@@ -92,6 +92,14 @@ class ComputeServiceUnavailable(MigrationPreCheckError):
     msg_fmt = 'Compute service of %(host)s is unavailable at this time.'
 
 
+class InvalidAggregateAction(InvalidInput):
+    """A host aggregate cannot be changed in this way."""
+
+    msg_fmt = (
+        'Cannot %(action)s aggregate %(aggregate_id)s. Reason: %(reason)s.'
+    )
+
+
 class NetworkNotFound(InvalidInput):
     """The project has no such network."""
 

@@ -88,6 +88,27 @@ class FlavorAccessExists(Conflict):
     )
 
 
+class AggregateNameExists(Conflict):
+    """Another host aggregate has the name."""
+
+    msg_fmt = 'Aggregate %(name)s already exists.'
+
+
+class AggregateHostExists(Conflict):
+    """The host is in the aggregate already."""
+
+    msg_fmt = 'Aggregate %(aggregate_id)s already has host %(host)s.'
+
+
+class AggregateHostRefused(Conflict):
+    """The aggregate can neither get nor lose the host now."""
+
+    msg_fmt = (
+        'Cannot %(action)s host %(host)s in aggregate %(aggregate_id)s. '
+        'Reason: %(reason)s.'
+    )
+
+
 class Stale(Conflict):
     """The writer no longer holds the step or the instance.
 

@@ -44,6 +44,12 @@ class ImageNotFound(NotFound):
     msg_fmt = 'Image %(image_id)s could not be found.'
 
 
+class AggregateNotFound(NotFound):
+    """There is no such host aggregate."""
+
+    msg_fmt = 'Aggregate %(aggregate_id)s could not be found.'
+
+
 class HostNotFound(NotFound):
     """No compute service has ever registered with this host name."""
 

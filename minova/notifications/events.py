@@ -48,6 +48,26 @@ PHASED_EVENTS: Final = frozenset(
 )
 
 
+#: The notifications about other things than instances, with their full names.
+AGGREGATE_EVENTS: Final = frozenset(
+    {
+        'create',
+        'delete',
+        'addhost',
+        'removehost',
+        'updatemetadata',
+        'updateprop',
+    }
+)
+
+
+def aggregate_event_type(name: str, phase: str) -> str:
+    """Return the event type of a change of a host aggregate."""
+    if name not in AGGREGATE_EVENTS:
+        raise KeyError(f'{name} is not an event of aggregates')
+    return f'aggregate.{name}.{phase}'
+
+
 def event_type(name: str, phase: str | None = None) -> str:
     """Return the full event type; KeyError for one that is not listed."""
     if phase is None:

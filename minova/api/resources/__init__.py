@@ -30,7 +30,7 @@ tenant_usage           the hours of the servers of projects
 services               compute services and conductors
 hypervisors            hypervisors and their totals
 availability_zones     availability zones
-aggregates             host aggregates, of which there are none
+aggregates             host aggregates, and the zones that they give to hosts
 networks               os-networks, read only
 security_groups        the security groups of a server, of which there are none
 versions               the version documents

@@ -13,6 +13,7 @@ key_pairs         key pairs
 quotas            quota sets and quota class sets
 consoles          remote consoles
 services          compute services
+aggregates        host aggregates
 ================= ==========================================================
 
 Keys, types and bounds are those of the Compute API reference.

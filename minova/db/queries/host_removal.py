@@ -9,6 +9,7 @@ from minova import migration_states
 from minova import states
 from minova.db import tables
 from minova.db.connections.engine import Connection
+from minova.db.queries import aggregates
 from minova.db.queries import message_keys
 from minova.db.queries import operations
 from minova.db.queries.hosts import Service
@@ -62,4 +63,5 @@ def remove(connection: Connection, service: Service) -> None:
         connection.execute(
             sa.delete(allocations).where(allocations.c.host == service.host)
         )
+        aggregates.forget_host(connection, service.host)
         message_keys.delete_host_key(connection, service.host)

@@ -74,6 +74,7 @@ class Host:
     host: str
     address: str
     availability_zone: str
+    configured_zone: str
     hypervisor_hostname: str
     hypervisor_type: str
     hypervisor_version: int
@@ -211,8 +212,12 @@ _HOST = _HOSTS.where(_h.c.host == sa.bindparam('the_host'))
 
 
 def save_host_report(connection: Connection, report: HostReport) -> None:
-    """Insert or update a host with the report of its compute."""
+    """Insert or update a host with the report of its compute.
+
+    The zone in effect stays; ``aggregates.apply_zones`` writes it.
+    """
     values = report.as_dict()
+    values['configured_zone'] = values.pop('availability_zone')
     for name in ('incarnation', 'version'):
         del values[name]
     values['updated_at'] = clock.now()
@@ -224,6 +229,7 @@ def save_host_report(connection: Connection, report: HostReport) -> None:
     connection.execute(
         sa.insert(_h).values(
             uuid=clock.uuid4(),
+            availability_zone=values['configured_zone'],
             vcpus_used=0,
             memory_mb_used=0,
             disk_gb_used=0,

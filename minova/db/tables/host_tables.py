@@ -35,7 +35,9 @@ hosts = sa.Table(
     sa.Column('uuid', Id, nullable=False, unique=True),
     sa.Column('host', Name, nullable=False, unique=True),
     sa.Column('address', Name, nullable=False),
+    # The zone in effect: of an aggregate, else the configured one.
     sa.Column('availability_zone', Name, nullable=False),
+    sa.Column('configured_zone', Name, nullable=False),
     sa.Column('hypervisor_hostname', Name, nullable=False),
     sa.Column('hypervisor_type', Keyword, nullable=False),
     sa.Column('hypervisor_version', sa.Integer, nullable=False),

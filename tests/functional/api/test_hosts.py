@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services, hypervisors, availability zones and aggregates."""
+"""Services, hypervisors and availability zones."""
 
 import datetime
 
 from minova.db import tables
 from minova.db.queries import hosts
 from tests.functional.api import base
-from tests.functional.api.base import LATEST
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 
@@ -44,6 +43,7 @@ class HostsTestCase(base.ApiTestCase):
                     host=host,
                     address='192.0.2.1',
                     availability_zone=zone,
+                    configured_zone=zone,
                     hypervisor_hostname=f'node-{host}',
                     hypervisor_type='fake',
                     hypervisor_version=1,
@@ -470,7 +470,7 @@ class HypervisorsTest(HostsTestCase):
 
 
 class ZonesTest(HostsTestCase):
-    """/os-availability-zone, /os-aggregates."""
+    """/os-availability-zone."""
 
     def zones(self, client, path=''):
         body = client.get(f'/os-availability-zone{path}').body
@@ -497,9 +497,3 @@ class ZonesTest(HostsTestCase):
         self.assertIs(False, service['available'])
         self.assertIs(True, service['active'])
         self.assertIn('nova-conductor', found['internal']['hosts']['c'])
-
-    def test_no_aggregates(self):
-        reply = self.admin.get('/os-aggregates')
-        self.assertEqual({'aggregates': []}, reply.body)
-        reply = self.admin.at_version(LATEST).get('/os-aggregates/1')
-        self.assert_refused(404, 'Aggregate 1 could not be found.', reply)

@@ -16,6 +16,7 @@ import orjson
 
 from minova.api import app
 from minova.api.http import auth
+from minova.api.resources import aggregates
 from minova.api.resources import flavor_access
 from minova.api.resources import server_actions
 from minova.api.resources import versions
@@ -184,6 +185,11 @@ _COMPUTE = {
         _READERS, hidden=frozenset({'other', 'other_manager', 'admin'})
     ),
     'GET /os-aggregates': Row(_ADMIN),
+    'POST /os-aggregates': Row(_ADMIN, 200, 'aggregate'),
+    'PUT /os-aggregates/{aggregate_id}': Row(
+        _ADMIN, 404, {'aggregate': {'name': 'new'}}
+    ),
+    'DELETE /os-aggregates/{aggregate_id}': Row(_ADMIN, 404),
     'GET /os-aggregates/{aggregate_id}': Row(_ADMIN, 404),
     'GET /limits': Row(_ALL),
     'GET /os-quota-sets/{project_id}': Row(
@@ -238,6 +244,13 @@ _ACTIONS = {
 _FLAVOR_ACTIONS = {
     'addTenantAccess': Row(_ADMIN, 200, {'tenant': 'x'}),
     'removeTenantAccess': Row(_ADMIN, 200, {'tenant': 'x'}),
+}
+
+_HOST = {'host': 'a'}
+_AGGREGATE_ACTIONS = {
+    'add_host': Row(_ADMIN, 404, _HOST),
+    'remove_host': Row(_ADMIN, 404, _HOST),
+    'set_metadata': Row(_ADMIN, 404, {'metadata': {}}),
 }
 
 _IMAGE = '/image/v2/images/{image_id}'
@@ -486,7 +499,7 @@ class RolesTest(base.ApiTestCase):
         for name in ('request_id', 'migration_id', 'service_id', 'network'):
             values[name] = '1'
         for name in ('hypervisor_id', 'aggregate_id', 'console_token'):
-            values[name] = '1'
+            values[name] = '7000'
         values['role_id'] = values['credential_id'] = 'nothing'
         if method == 'PUT' and '{role_id}' in path:
             values['role_id'] = self.make_row('role')
@@ -512,6 +525,7 @@ class RolesTest(base.ApiTestCase):
                 'flavor': {'name': name, 'ram': 1, 'vcpus': 1, 'disk': 1}
             },
             'keypair': {'keypair': {'name': name, 'public_key': _KEY}},
+            'aggregate': {'aggregate': {'name': name}},
             'project': {'project': {'name': name}},
             'user': {'user': {'name': name}},
             'role': {'role': {'name': name}},
@@ -571,7 +585,10 @@ class RolesTest(base.ApiTestCase):
         self.assert_all_right()
 
     def test_compute(self):
-        apart = {f'POST {_SERVER}/action', f'POST {_FLAVOR}/action'}
+        apart = {
+            f'POST {path}/action'
+            for path in (_SERVER, _FLAVOR, '/os-aggregates/{aggregate_id}')
+        }
         known = {
             f'{route.method} {route.path}'
             for route in (*versions.ROUTES, *app.ROUTES)
@@ -638,6 +655,20 @@ class RolesTest(base.ApiTestCase):
                 lambda caller, action=action, row=row: (
                     self.clients[caller]
                     .post('/flavors/small/action', {action: row.body})
+                    .status
+                ),
+            )
+        self.assert_all_right()
+
+    def test_actions_of_aggregates(self):
+        self.assertEqual(set(aggregates.ACTIONS), set(_AGGREGATE_ACTIONS))
+        for action, row in _AGGREGATE_ACTIONS.items():
+            self.check(
+                row,
+                action,
+                lambda caller, action=action, row=row: (
+                    self.clients[caller]
+                    .post('/os-aggregates/7000/action', {action: row.body})
                     .status
                 ),
             )

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host aggregates."""
+
+import sqlalchemy as sa
+
+from minova.db import types
+from minova.db.tables.base import Id
+from minova.db.tables.base import metadata
+from minova.db.tables.base import Name
+
+aggregates = sa.Table(
+    'aggregates',
+    metadata,
+    sa.Column('id', sa.Integer, primary_key=True),
+    sa.Column('uuid', Id, nullable=False, unique=True),
+    sa.Column('name', Name, nullable=False, unique=True),
+    sa.Column('metadata', types.Json, nullable=False),
+    sa.Column('notification_seq', sa.Integer, nullable=False),
+    sa.Column('created_at', types.UtcDateTime, nullable=False),
+    sa.Column('updated_at', types.UtcDateTime),
+    sqlite_autoincrement=True,
+)
+
+aggregate_hosts = sa.Table(
+    'aggregate_hosts',
+    metadata,
+    sa.Column(
+        'aggregate_id', sa.Integer, primary_key=True, autoincrement=False
+    ),
+    sa.Column('host', Name, primary_key=True),
+    sa.Index(None, 'host'),
+)
