@@ -2,8 +2,8 @@
 """The status of a migration: the second state machine, in one table.
 
 ``states`` holds the life of an instance; this module holds the life of the
-record of one resize, cold migration or live migration. The words are the
-Compute API's. A status changes in one place, ``engine.migration_records``,
+record of one resize, cold migration, live migration or evacuation. The words
+are the Compute API's. A status changes in one place, ``engine.migration_records``,
 which asks ``check_transition`` before it writes (a test walks the code).
 
 A step may run again after a crash and repeat its transition: a status may
@@ -16,11 +16,15 @@ from typing import Final
 RESIZE: Final = 'resize'
 COLD_MIGRATION: Final = 'migration'
 LIVE_MIGRATION: Final = 'live-migration'
+EVACUATION: Final = 'evacuation'
 
 _COLD: Final = (RESIZE, COLD_MIGRATION)
 _LIVE: Final = (LIVE_MIGRATION,)
-_ANY: Final = (RESIZE, COLD_MIGRATION, LIVE_MIGRATION)
+_EVAC: Final = (EVACUATION,)
+_PRE: Final = (RESIZE, COLD_MIGRATION, EVACUATION)
+_ANY: Final = (RESIZE, COLD_MIGRATION, LIVE_MIGRATION, EVACUATION)
 
+ACCEPTED: Final = 'accepted'
 QUEUED: Final = 'queued'
 PREPARING: Final = 'preparing'
 RUNNING: Final = 'running'
@@ -28,6 +32,7 @@ COMPLETED: Final = 'completed'
 PRE_MIGRATING: Final = 'pre-migrating'
 MIGRATING: Final = 'migrating'
 POST_MIGRATING: Final = 'post-migrating'
+DONE: Final = 'done'
 FINISHED: Final = 'finished'
 CONFIRMING: Final = 'confirming'
 CONFIRMED: Final = 'confirmed'
@@ -57,11 +62,13 @@ class Status:
 # fmt: off
 _ROWS: Final = (
     # status         passed by  may become                               meaning
+    (ACCEPTED,       _EVAC,     'pre-migrating cancelled error',         'the evacuation has begun, its old host need not be down yet'),
     (QUEUED,         _LIVE,     'preparing cancelled error',             'the destination is chosen, its resources are claimed'),
     (PREPARING,      _LIVE,     'running queued cancelled error',        'the destination prepares to receive the guest'),
     (RUNNING,        _LIVE,     'completed cancelled error',             'the hypervisor copies the guest'),
     (COMPLETED,      _LIVE,     '',                                      'the guest runs on the destination'),
-    (PRE_MIGRATING,  _COLD,     'migrating cancelled error',             'the destination is chosen, its resources are claimed'),
+    (PRE_MIGRATING,  _PRE,      'migrating accepted done cancelled error', 'the destination is chosen, its resources are claimed'),
+    (DONE,           _EVAC,     '',                                      'the guest is on the destination'),
     (MIGRATING,      _COLD,     'post-migrating cancelled error',        'the source powers the guest off and sends its disks'),
     (POST_MIGRATING, _COLD,     'finished cancelled error',              'the destination has the disks and defines the guest'),
     (FINISHED,       _COLD,     'confirming confirmed reverting error',  'the migration can be confirmed or reverted'),

@@ -68,7 +68,7 @@ VM_STATES: Final = (*NOT_DELETED, DELETED)
 
 #: In a rule: the vm_state does not change.
 SAME: Final = '='
-#: In a rule: the vm_state from before the resize returns.
+#: In a rule: the vm_state that the flow names, as that before a resize.
 ORIGIN: Final = 'origin'
 
 
@@ -116,6 +116,7 @@ _BUILD: Final = 'scheduling networking block_device_mapping spawning'
 _SOFT_REBOOT: Final = 'rebooting reboot_pending reboot_started'
 _HARD_REBOOT: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
 _RESIZE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
+_REBUILD: Final = 'rebuilding rebuild_block_device_mapping rebuild_spawning'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
 _RESCUABLE: Final = 'active stopped error'
 
@@ -142,6 +143,7 @@ _ROWS: Final = (
     ('live_migrate',         'active paused',  'migrating',          SAME,      SAME,    _EXCLUSIVE,              7200),
     ('abort_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
     ('force_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
+    ('evacuate',             _RESCUABLE,       _REBUILD,             ORIGIN,    SAME,    Ownership.PREEMPT,       1800),
     ('delete',               'any',            'deleting',           DELETED,   ERROR,   Ownership.PREEMPT,        600),
     ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),

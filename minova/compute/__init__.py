@@ -16,6 +16,7 @@ host_key          the key of the host, in its state directory
 enrollment        the proof of who the compute is, and the keys of others
 conductor_client  calls to conductors and to other computes, with retries
 hypervisor_health whether the hypervisor answers, for the heartbeats
+stale_guests      the removal of guests that other hosts have taken over
 power_sync        the comparison of the guests' power states with the database
 consoles          console output and VNC addresses for clients
 image_cache       the images of the host: download, use and expiry

@@ -8,6 +8,7 @@ from oslo_log import log as logging
 from minova import clock
 from minova import exception
 from minova import version
+from minova.compute import stale_guests
 from minova.compute.conductor_client import ConductorClient
 from minova.compute.enrollment import Enrollment
 from minova.compute.hypervisor_health import HypervisorHealth
@@ -175,6 +176,8 @@ class ComputeService:
             have = self._inventory()
             if have is None:
                 return
+            if not self._remove_stale_guests():
+                return
             due_steps = self._register(have)
             self.runner.accept_steps()
             self._wake_due_steps(due_steps)
@@ -191,6 +194,8 @@ class ComputeService:
                 'registering again',
                 self.host,
             )
+            if not self._remove_stale_guests():
+                return
             due_steps = self._register(
                 self._inventory() or self._registered_as
             )
@@ -202,6 +207,24 @@ class ComputeService:
             )
             return
         self._wake_due_steps(due_steps)
+
+    def _remove_stale_guests(self) -> bool:
+        """Destroy the guests that run elsewhere now; False for a retry.
+
+        The host gets no step, and no server, before.
+        """
+        try:
+            stale_guests.remove(self.host, self.driver, self._conductor)
+        except (exception.GuestFailed, OSError) as error:
+            LOG.error(
+                'Compute %s is not registered: its stale guests cannot be '
+                'removed: %s. Retrying in %g s.',
+                self.host,
+                error,
+                CONF.heartbeat_interval,
+            )
+            return False
+        return True
 
     def _inventory(self) -> Inventory | None:
         """Ask the hypervisor; None, which is logged, when it is unusable."""

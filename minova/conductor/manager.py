@@ -21,6 +21,7 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import conductor_steps
 from minova.engine import console_tokens
+from minova.engine import evacuation
 from minova.engine import host_enrollment
 from minova.engine import service_liveness
 from minova.engine import step_lifecycle
@@ -308,6 +309,14 @@ class ConductorManager(Conductor):
 
     # -- for a compute, about its host ---------------------------------------
 
+    def evacuated_instances(
+        self, context: Context, *, host: str
+    ) -> dict[str, bool]:
+        """Return the instances whose old guests a host must destroy."""
+        return self._database.read(
+            lambda connection: evacuation.list_stale_guests(connection, host)
+        )
+
     def register_host(
         self, context: Context, *, report: HostReport
     ) -> list[DueStep]:
@@ -382,7 +391,9 @@ def _replaced_error(connection: Connection, host: str) -> exception.Stale:
     """Return the error for an incarnation that is not the newest."""
     found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
     silent = any(
-        service_liveness.is_silent(service.heartbeat_age) for service in found
+        service_liveness.is_silent(service.heartbeat_age)
+        or service.incarnation == hosts.REVOKED
+        for service in found
     )
     kind = exception.Superseded if silent else exception.Stale
     return kind(what=f'Host {host}', holder='this start')

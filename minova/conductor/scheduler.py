@@ -86,14 +86,20 @@ class Scheduler:
         consumer: str,
         requested_host: str | None = None,
         excluded_hosts: Reasons | None = None,
+        is_forced: bool = False,
     ) -> Host:
         """Select a host and claim its resources for ``consumer``.
 
-        ``excluded_hosts`` names hosts with the reason why each is excluded.
+        ``excluded_hosts`` names hosts with the reason why each is excluded,
+        ``is_forced`` is that of HostRequirements.
         Raises NoValidHost, which lists every host with its reason.
         """
         required = HostRequirements(
-            uow.instance, flavor, requested_host, excluded_hosts or {}
+            uow.instance,
+            flavor,
+            requested_host,
+            excluded_hosts or {},
+            is_forced=is_forced,
         )
         connection = uow.connection
         claimed = {}
@@ -108,6 +114,21 @@ class Scheduler:
                     return row
                 claimed[row.host] = 'another instance claimed its resources'
         raise self._no_valid_host(required, claimed)
+
+    def shut_out(self, uow: UnitOfWork, host: str) -> dict[str, str]:
+        """Shut the compute of a host out until it registers again.
+
+        Returns the hosts that still have to remove something of the instance,
+        with this reason.
+        """
+        db_hosts.revoke_incarnation(uow.connection, host)
+        return {
+            str(step.host): 'it still has to remove an old guest of the server'
+            for step in operations.list_open_steps_of_instance(
+                uow.connection, uow.instance.uuid
+            )
+            if step.detached
+        }
 
     def _refresh_view(self, connection: sa.Connection, force: bool) -> None:
         now = clock.monotonic()

@@ -15,6 +15,7 @@ recovery          steps of hosts that are down, operations past their deadline
 recovery_rules    what happens to a step without its host, or past the deadline
 service_liveness  when a service is down
 sender_keys       the keys of api, conductors and computes, and the own one
+evacuation        when a server may leave a host that is down
 host_enrollment   which key a host has: enrolled, replaced, revoked
 waits             the waits of an operation: recorded, logged, ended
 wait_reason       the texts of what an operation waits for

@@ -40,6 +40,7 @@ from minova.objects.operation_params import CleanupStaleGuestParams
 from minova.objects.operation_params import DeleteParams
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
+from minova.objects.operation_params import PreemptParams
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.request_spec import RequestSpec
 from minova.objects.step import Wakeup
@@ -161,7 +162,7 @@ def _begin_checked(
         states.Ownership.PREEMPT,
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
-        operation.params = DeleteParams.narrow(params).replace(
+        operation.params = PreemptParams.narrow(params).replace(
             preempted=instance.task_id, other_hosts=_preempt_owner(uow)
         )
     uow.begin()
@@ -354,7 +355,9 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
         migration_records.end(
             uow.connection, migration, migration_states.CANCELLED, uow.now
         )
-        # The destination has a claim before it has a step.
+        # The destination has a claim before it has a step, and the source of
+        # an evacuation has a stale guest.
+        touched.append(migration.source_host)
         if migration.dest_host is not None:
             touched.append(migration.dest_host)
     return touched

@@ -22,9 +22,9 @@ def begin(
     operation: Operation,
     instance: Instance,
     kind: str,
-    dest_host: str,
-    dest_node: str,
-    dest_ip: str,
+    dest_host: str | None,
+    dest_node: str | None,
+    dest_ip: str | None,
     new_flavor: Flavor,
     now: datetime.datetime,
 ) -> None:
@@ -56,9 +56,9 @@ def begin(
 def change_destination(
     connection: Connection,
     migration: Migration,
-    dest_host: str,
-    dest_node: str,
-    dest_ip: str,
+    dest_host: str | None,
+    dest_node: str | None,
+    dest_ip: str | None,
     now: datetime.datetime,
 ) -> None:
     """Write another destination to a record: the first one failed.

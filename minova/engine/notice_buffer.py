@@ -64,11 +64,11 @@ class NoticeBuffer:
     # -- single events -------------------------------------------------------
 
     def emit(self, event: str) -> None:
-        """Emit an event without phases."""
-        self._emit(
-            events.event_type(event),
-            payload.exists_payload(self.instance, self.now),
-        )
+        """Emit an event without phases; ``exists`` has the usage too."""
+        content = payload.instance_payload(self.instance)
+        if event == 'exists':
+            content = payload.exists_payload(self.instance, self.now)
+        self._emit(events.event_type(event), content)
 
     def emit_update(self) -> None:
         """Emit the change of the states since the last update."""

@@ -372,9 +372,9 @@ class UnitOfWork(NoticeBuffer):
     def begin_migration(
         self,
         kind: str,
-        dest_host: str,
-        dest_node: str,
-        dest_ip: str,
+        dest_host: str | None,
+        dest_node: str | None,
+        dest_ip: str | None,
         new_flavor: Flavor,
     ) -> None:
         """Write the record of a migration, or its next destination."""

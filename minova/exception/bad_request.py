@@ -100,6 +100,16 @@ class InvalidAggregateAction(InvalidInput):
     )
 
 
+class ComputeServiceInUse(InvalidInput):
+    """The host of an evacuation is up."""
+
+    msg_fmt = (
+        'Compute service of %(host)s is still in use. Migrate the server '
+        'instead, or power the host off and force its service down before '
+        'you evacuate.'
+    )
+
+
 class NetworkNotFound(InvalidInput):
     """The project has no such network."""
 

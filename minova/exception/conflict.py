@@ -46,6 +46,17 @@ class HostDown(Conflict):
     )
 
 
+class HostNotFenced(Conflict):
+    """A host is down, but its guests may still run."""
+
+    msg_fmt = (
+        'Host %(host)s sends no heartbeats, but its guests may still run and '
+        'write to their disks. Power it off, force its service down '
+        '(openstack compute service set --down %(host)s nova-compute), and '
+        'evacuate again.'
+    )
+
+
 class KeyPairExists(Conflict):
     """The user already has a key pair of that name."""
 

@@ -11,6 +11,7 @@ lifecycle         start, stop, pause, suspend, reboot and their opposites;
                   power_sync
 rescue            rescue, unrescue
 lock              lock, unlock
+evacuate          evacuate
 resize            resize, migrate
 confirm_resize    confirm_resize
 revert_resize     revert_resize
@@ -30,6 +31,7 @@ from minova.flows import abort
 from minova.flows import build
 from minova.flows import confirm_resize
 from minova.flows import delete
+from minova.flows import evacuate
 from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
@@ -63,6 +65,7 @@ FLOWS: Final[dict[str, Flow]] = {
     'live_migrate': live_migration.LiveMigrate(),
     'abort_live_migrate': abort.Abort(),
     'force_live_migrate': force_complete.ForceComplete(),
+    'evacuate': evacuate.Evacuate(),
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),
     'lock': lock.Lock(),

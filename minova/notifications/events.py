@@ -15,7 +15,9 @@ END: Final = 'end'
 ERROR: Final = 'error'
 
 #: Emitted once.
-SINGLE_EVENTS: Final = frozenset({'update', 'exists'})
+SINGLE_EVENTS: Final = frozenset(
+    {'update', 'exists', 'evacuate', 'rebuild.scheduled'}
+)
 
 #: Emitted at the start and at the end of an activity.
 PHASED_EVENTS: Final = frozenset(
@@ -32,6 +34,7 @@ PHASED_EVENTS: Final = frozenset(
         'rescue',
         'unrescue',
         'reboot',
+        'rebuild',
         'resize.prep',
         'resize',
         'finish_resize',

@@ -82,20 +82,49 @@ class LiveMigrateParams(OperationParams):
 
 
 @base.register
-class DeleteParams(OperationParams):
+class PreemptParams(OperationParams):
+    """The parameters of an operation that may preempt another one.
+
+    ``preempted`` is the id of the operation that was preempted,
+    ``other_hosts`` are the hosts other than the instance's own that may hold
+    parts of the instance.
+    """
+
+    VERSION = '1.0'
+
+    preempted: str | None = None
+    other_hosts: list[str]
+
+
+@base.register
+class DeleteParams(PreemptParams):
     """delete, force_delete: the state of the instance when it is deleted.
 
     ``host_down``: the compute of the instance's host is down, or its
-    hypervisor cannot be used. ``preempted`` is the id of the operation that
-    the delete preempted, ``other_hosts`` are the hosts other than the
-    instance's own that may hold parts of the instance.
+    hypervisor cannot be used.
     """
 
     VERSION = '1.0'
 
     host_down: bool
-    preempted: str | None = None
-    other_hosts: list[str]
+
+
+@base.register
+class EvacuateParams(PreemptParams):
+    """evacuate: the request, and the vm_state in which it ends.
+
+    ``force``: use ``host`` although it is disabled or in a zone that the
+    server must not be in. ``on_shared_storage`` is the claim of a request
+    below 2.14, None when the destination finds out.
+    """
+
+    VERSION = '1.0'
+
+    host: str | None = None
+    force: bool = False
+    on_shared_storage: bool | None = None
+    target_state: str
+    image_name: str = ''
 
 
 @base.register

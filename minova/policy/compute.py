@@ -54,6 +54,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-migrate-server:migrate:host', ADMIN, 'Cold migrate a server to a requested host', f'{_ACTION} (migrate)'),
     ('os_compute_api:os-migrate-server:migrate_live', MANAGER, 'Live migrate a server', f'{_ACTION} (os-migrateLive)'),
     ('os_compute_api:os-migrate-server:migrate_live:host', ADMIN, 'Live migrate a server to a requested host', f'{_ACTION} (os-migrateLive)'),
+    ('os_compute_api:os-evacuate', ADMIN, 'Evacuate a server from a host that is down', f'{_ACTION} (evacuate)'),
     ('os_compute_api:os-console-output', MEMBER, 'Read the console output of a server', f'{_ACTION} (os-getConsoleOutput)'),
     ('os_compute_api:os-remote-consoles', MEMBER, 'Get the URL of the console of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
     ('os_compute_api:os-console-auth-tokens', ADMIN, 'Show the connection of a console token', 'GET /os-console-auth-tokens/{console_token}'),

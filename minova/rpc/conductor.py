@@ -181,6 +181,17 @@ class Conductor(Protocol):
 
     # -- a compute, about its host --
 
+    @contract.call(Caller.COMPUTE)
+    def evacuated_instances(
+        self, context: Context, *, host: str
+    ) -> dict[str, bool]:
+        """Return the instances whose old guests a host must destroy.
+
+        A compute asks before it registers. The value tells whether it removes
+        the disks too; without it another host may still fail to start the
+        server, which then needs them.
+        """
+
     @contract.call(Caller.COMPUTE, once=True)
     def register_host(
         self, context: Context, *, report: HostReport

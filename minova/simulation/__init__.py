@@ -12,6 +12,7 @@ machines       the service processes: how they are built, killed and restarted
 cloud          one simulated cloud: an api, conductors, computes
 user           the user, whose requests are a scenario
 actions        requests, waits, and changes on the hosts
+evacuation     the death and the return of a host
 scenarios      what a user does: at least one scenario per operation
 invariants     the checks of the invariants
 runs           one run: a scenario, a seed, faults, and what the checks found

@@ -216,7 +216,8 @@ def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
     for uuid, status in raw.execute(
         'SELECT m.instance_uuid, m.status FROM migrations m '
         'JOIN instances i ON i.uuid = m.instance_uuid WHERE m.status NOT IN '
-        "('finished', 'confirmed', 'reverted', 'completed', 'error', "
+        "('finished', 'confirmed', 'reverted', 'completed', 'done', "
+        "'error', "
         "'cancelled') OR m.status = 'finished' AND i.vm_state != 'resized'"
     ):
         yield f'invariant 3: a migration of {uuid} stays {status}'

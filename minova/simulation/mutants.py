@@ -16,6 +16,7 @@ from typing import Final
 from minova import clock
 from minova import states
 from minova.compute import conductor_client
+from minova.compute import stale_guests
 from minova.compute import step_context
 from minova.conductor import manager
 from minova.conductor import sweeper
@@ -30,9 +31,11 @@ from minova.engine import outbox_rows
 from minova.engine import step_lifecycle
 from minova.engine import unit_of_work
 from minova.flows import delete
+from minova.flows import evacuate
 from minova.flows import migration_monitor
 from minova.flows import resize
 from minova.notifications import relay
+from minova.objects.step_results import NoResult
 from minova.simulation import planted_faults
 from minova.simulation.planted_faults import Function
 
@@ -147,6 +150,9 @@ MUTANTS: Final = (
     Mutant('no-preemption', 'a force-delete does not preempt the running operation', 'invariants 4, 10',
             _ALL, ('force_delete_resizing', 'force_delete_migrating'),
             ((begin, '_preempt_owner', planted_faults.return_value([])),)),
+    Mutant('stale-guest-not-destroyed', 'a host that returns keeps the guest and the disks that it has lost', 'invariant 9',
+            _ALL, ('evacuate',),
+            ((stale_guests, 'remove', planted_faults.do_nothing), (evacuate.DestroyEvacuatedInstance, 'run', planted_faults.return_value(NoResult())))),
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),

@@ -28,6 +28,7 @@ from minova.simulation.actions import set_option
 from minova.simulation.actions import settle
 from minova.simulation.actions import wait_for
 from minova.simulation.actions import wait_until_idle
+from minova.simulation.evacuation import evacuate
 from minova.states import PowerState
 
 _HARD: Final = act('reboot', {'type': 'HARD'})
@@ -129,6 +130,10 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('abort_live_migrate',          'abort_live_migrate',  'active',            *_MIGRATING, abort),
     ('force_live_migrate',          'force_live_migrate',  'active',            *_MIGRATING, force),
     ('force_and_abort',             'abort_live_migrate',  'active',            *_MIGRATING, force, abort),
+    ('evacuate',                    'evacuate',            'active',            *evacuate()),
+    ('evacuate_stopped',            'evacuate',            'stopped',           *evacuate()),
+    ('evacuate_fails',              'evacuate',            'active',            fail_elsewhere('start', hosts=1), *evacuate()),
+    ('evacuate_host_returns',       'evacuate',            'active',            *evacuate(returns_early=True)),
     ('delete',                      'delete',              'active',            delete),
     ('delete_resized',              'delete',              'resized',           delete),
     ('delete_suspended',            'delete',              'suspended',         delete),

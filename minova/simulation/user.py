@@ -20,6 +20,8 @@ class User:
         self.cloud = cloud
         #: The server of the scenario.
         self.server = ''
+        #: The host that the scenario has killed.
+        self.dead_host = ''
 
     def request(
         self, method: str, path: str, body: Json | None = None

@@ -17,8 +17,10 @@ from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import step_lifecycle
 from minova.objects.operation_params import CreateParams
+from minova.objects.operation_params import EvacuateParams
 from minova.objects.step_results import GuestState
 from minova.objects.step_results import NoResult
+from minova.states import PowerState
 from tests.fixtures.cloud import format_notifications
 from tests.functional import base
 
@@ -53,6 +55,29 @@ class CrashTest(base.RecoveryTestCase):
             for before in (True, False):
                 with self.subTest(host=host, method=method, before=before):
                     self._resize_with_crash(host, method, before)
+
+    def test_evacuation_goes_on_wherever_the_destination_dies(self):
+        for method in ('create_disks', 'define', 'start'):
+            for before in (True, False):
+                with self.subTest(method=method, before=before):
+                    self._evacuate_with_crash(method, before)
+
+    def _evacuate_with_crash(self, method, before):
+        uuid = self.cloud.boot(host='a')
+        crashing = self.crash_at('b', method, before)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.cloud.world.set_power('a', uuid, PowerState.SHUTDOWN)
+        params = EvacuateParams(other_hosts=[], target_state=states.ACTIVE)
+        self.cloud.begin('evacuate', uuid, lambda c, i: params, wait=False)
+        self.assertTrue(crashing.crashed.wait(10))
+        self.restart('b')
+        self.restart('a')
+        instance = self.cloud.settle(uuid)
+        self.assertEqual(('b', 'active'), (instance.host, instance.vm_state))
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.assertIsNone(self.cloud.world.get_disks('a', uuid))
+        self.assert_spans_paired(uuid)
+        self.cloud.delete(uuid)
 
     def _resize_with_crash(self, host, method, before):
         uuid = self.cloud.boot(host='a')

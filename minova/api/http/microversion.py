@@ -40,7 +40,7 @@ HISTORY: Final[dict[int, str]] = {
     11: 'Services show forced_down; PUT /os-services/force-down.',
     12: _NO_CHANGE,
     13: _NO_CHANGE,
-    14: _NO_CHANGE,
+    14: 'evacuate takes no onSharedStorage and returns no adminPass.',
     15: _NO_CHANGE,
     16: 'Administrators see host_status of a server.',
     17: _NO_CHANGE,
@@ -59,7 +59,8 @@ HISTORY: Final[dict[int, str]] = {
     'and not-tags-any.',
     27: 'The header OpenStack-API-Version (here at every version).',
     28: 'cpu_info of a hypervisor is an object.',
-    29: _NO_CHANGE,
+    29: 'evacuate accepts force. Minova checks a requested destination '
+    'without it.',
     30: 'os-migrateLive accepts force. Minova checks a requested destination '
     'with and without it.',
     31: 'GET /os-console-auth-tokens/{token} shows consoles of every type.',
@@ -108,7 +109,7 @@ HISTORY: Final[dict[int, str]] = {
     'preparing.',
     66: 'The filter changes-before of servers, actions and migrations.',
     67: 'Block devices may have a volume_type.',
-    68: 'os-migrateLive no longer accepts force.',
+    68: 'os-migrateLive and evacuate no longer accept force.',
     69: _NO_CHANGE,
     70: _NO_CHANGE,
     71: 'A server includes server_groups.',

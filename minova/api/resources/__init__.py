@@ -15,6 +15,7 @@ server_actions         POST /servers/{id}/action: the table of actions
 migrate_server         resize, cold and live migration, confirm, revert
 rescue                 rescue and unrescue
 lock                   lock and unlock
+evacuate               evacuate
 consoles               console output, remote consoles, console tokens
 instance_actions       the operations of a server and their events
 migrations             migrations; abort and force-complete of a live one

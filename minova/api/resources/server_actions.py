@@ -10,6 +10,7 @@ from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.resources import consoles
+from minova.api.resources import evacuate
 from minova.api.resources import lock
 from minova.api.resources import migrate_server
 from minova.api.resources import rescue
@@ -96,6 +97,9 @@ ACTIONS: Final = {
     'migrate': _action(_MIGRATE, schemas.MIGRATE, migrate_server.migrate),
     'os-migrateLive': _action(
         f'{_MIGRATE}_live', schemas.MIGRATE_LIVE, migrate_server.migrate_live
+    ),
+    'evacuate': _action(
+        'os-evacuate', schemas.EVACUATE, evacuate.evacuate, 200
     ),
     'forceDelete': _action(
         'os-deferred-delete:force', schemas.FORCE_DELETE, _force_delete

@@ -171,3 +171,22 @@ MIGRATE_LIVE: Final = BodySchema(
         68: _live_migrate(_BOOLEAN_OR_AUTO),
     }
 )
+
+
+def _evacuate(*needed: str, **more: Json) -> Json:
+    known = {
+        'host': types.HOST,
+        'adminPass': {'type': 'string', 'maxLength': 255},
+        **more,
+    }
+    return single_field('evacuate', object_schema(known, list(needed)))
+
+
+EVACUATE: Final = BodySchema(
+    {
+        1: _evacuate('onSharedStorage', onSharedStorage=types.BOOLEAN),
+        14: _evacuate(),
+        29: _evacuate(force=types.BOOLEAN),
+        68: _evacuate(),
+    }
+)

@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import functools
 from typing import Any
+from typing import Final
 from typing import NamedTuple
 
 from oslo_db import exception as db_exception
@@ -21,6 +22,9 @@ from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.objects.flavor import Flavor
 from minova.objects.host import HostReport
+
+#: The incarnation of a compute that has to register again.
+REVOKED: Final = 'revoked'
 
 _a = tables.allocations
 _h = tables.hosts
@@ -178,6 +182,18 @@ def register_service(
     except db_exception.DBDuplicateEntry:
         # Another worker of the service has inserted the row meanwhile.
         connection.execute(update)
+
+
+def revoke_incarnation(connection: Connection, host: str) -> None:
+    """Refuse the current incarnation of a compute from now on.
+
+    The compute has to register again before it runs a step.
+    """
+    connection.execute(
+        sa.update(_v)
+        .where(_v.c.binary == 'nova-compute', _v.c.host == host)
+        .values(incarnation=REVOKED)
+    )
 
 
 def list_services(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries about migration records: of resizes, cold and live migrations.
+"""Queries about migration records: of resizes, migrations and evacuations.
 
 ``engine.migration_records`` alone writes a status.
 """
@@ -144,6 +144,19 @@ def get_unconfirmed(
     values = {'the_instance': instance_uuid}
     row = connection.execute(_UNCONFIRMED, values).mappings().first()
     return from_row(row) if row else None
+
+
+def list_evacuations(connection: Connection) -> list[Migration]:
+    """Return the evacuations that have not ended."""
+    rows = connection.execute(
+        sa.select(*_t.c)
+        .where(
+            _t.c.kind == migration_states.EVACUATION,
+            _t.c.status.in_(migration_states.UNFINISHED),
+        )
+        .order_by(_t.c.id)
+    ).mappings()
+    return [from_row(row) for row in rows]
 
 
 def list_unconfirmed(

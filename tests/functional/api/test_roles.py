@@ -233,6 +233,7 @@ _ACTIONS = {
         409,
         {'host': None, 'block_migration': False, 'disk_over_commit': False},
     ),
+    'evacuate': _own(_ADMIN, 409, {'onSharedStorage': False}),
     'forceDelete': _own(_MEMBERS, 202),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),

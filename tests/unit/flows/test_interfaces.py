@@ -61,6 +61,12 @@ EVENTS = {
     ),
     'abort_live_migrate': ('compute_live_migration_abort',),
     'force_live_migrate': ('compute_live_migration_force_complete',),
+    'evacuate': (
+        'conductor_rebuild_server',
+        'compute_rebuild_instance',
+        'compute_undo_rebuild_evacuated_instance',
+        'compute_destroy_evacuated_instance',
+    ),
     'delete': ('compute_terminate_instance', 'compute_cleanup_stale_guest'),
     'force_delete': ('compute_cleanup_stale_guest',),
     'lock': (),

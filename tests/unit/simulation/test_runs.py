@@ -12,6 +12,7 @@ from minova import states
 from minova.cmd import simulate
 from minova.simulation import explore
 from minova.simulation import faults
+from minova.simulation.cloud import HOSTS
 from minova.simulation.explore import CAMPAIGNS
 from minova.simulation.faults import Fault
 from minova.simulation.mutants import MUTANTS
@@ -87,7 +88,9 @@ class FaultsTest(SimulationTestCase):
             at = next(
                 point.number
                 for point in points[32:]
-                if point.kind in where and not explore.is_routine(point)
+                if point.kind in where
+                and not explore.is_routine(point)
+                and (kind != 'hypervisor' or point.process in HOSTS)
             )
             who = 'b' if kind == 'host_lost' else None
             run = simulator.run(scenario, 0, [Fault(at, kind, who, 20.0)])

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evacuation: when a server may leave a host that is down, and its clean-up.
+
+A guest is started elsewhere only with the proof that its host does not run
+it: an operator has forced the host down.
+"""
+
+from minova import exception
+from minova import flows
+from minova import states
+from minova.db.connections.engine import Connection
+from minova.db.queries import hosts
+from minova.db.queries import instances
+from minova.db.queries import migrations
+from minova.db.queries import operations
+from minova.engine import service_liveness
+from minova.flows.evacuate import DestroyEvacuatedInstance
+from minova.objects.instance import Instance
+from minova.objects.operation_params import EvacuateParams
+
+_KIND = 'evacuate'
+
+
+def require_proof(connection: Connection, host: str) -> None:
+    """Raise unless a host is down, and proven not to run its guests."""
+    for service in hosts.list_services(
+        connection, operations.COMPUTE_BINARY, host
+    ):
+        if service.forced_down:
+            continue
+        if service_liveness.is_up(service):
+            raise exception.ComputeServiceInUse(host=host)
+        raise exception.HostNotFenced(host=host)
+
+
+def require_preemptible(connection: Connection, instance: Instance) -> None:
+    """Raise InstanceInvalidState unless an evacuation may end the owner.
+
+    An operation on the dead host alone would wait for it for ever, and so
+    would an evacuation to a host that died too. A migration involves another
+    host, which may have the guest or its newest disk.
+    """
+    if instance.task_id is None:
+        return
+    owner = operations.get(connection, instance.task_id)
+    assert owner is not None
+    is_migration = owner.kind != _KIND and (
+        flows.FLOWS[owner.kind].has_migration
+    )
+    if is_migration or states.TABLE[owner.kind].success_state == (
+        states.DELETED
+    ):
+        raise exception.InstanceInvalidState(
+            operation=states.TABLE[_KIND].api_verb,
+            instance_id=instance.uuid,
+            attribute='task_state',
+            state=instance.task_state,
+            needed=f'wait for the end of {owner.kind} operation {owner.id}, '
+            'or abandon it with minova-manage',
+        )
+
+
+def list_stale_guests(connection: Connection, host: str) -> dict[str, bool]:
+    """Return the instances whose guests a host that returns must destroy.
+
+    The value tells whether their disks are to be removed too.
+    """
+    found = {}
+    for migration in migrations.list_evacuations(connection):
+        operation = operations.get(connection, migration.operation_id)
+        instance = instances.get(connection, migration.instance_uuid)
+        if operation is None or instance is None or instance.host == host:
+            continue
+        others = EvacuateParams.narrow(operation.params).other_hosts
+        if host in (migration.source_host, *others):
+            found[instance.uuid] = False
+    for step in operations.list_open_steps_on_host(connection, host):
+        if step.method == DestroyEvacuatedInstance.method:
+            instance = instances.get(
+                connection, step.instance_uuid, deleted=True
+            )
+            assert instance is not None
+            if instance.host != host:
+                found[instance.uuid] = True
+    return found

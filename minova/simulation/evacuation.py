@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actions of evacuations: a host dies, is forced down, and returns."""
+
+from minova.simulation.actions import Action
+from minova.simulation.user import User
+from minova.states import PowerState
+
+
+def _machine_of_server(user: User) -> str:
+    """Return the host of the server, and remember it as the dead one."""
+    user.dead_host = user.get_host()
+    return user.dead_host
+
+
+def kill_host(user: User) -> None:
+    """Cut the power of the server's host: compute and guest are gone."""
+    host = _machine_of_server(user)
+    user.cloud.world.set_power(host, user.server, PowerState.SHUTDOWN)
+    user.cloud.machines[host].crash()
+
+
+def force_down(user: User) -> None:
+    """Force the compute of the dead host down."""
+    _set_forced_down(user, True)
+
+
+def _set_forced_down(user: User, value: bool) -> None:
+    listed = user.request('GET', '/os-services')
+    assert listed is not None
+    for service in listed.get('services'):
+        if service['host'] == user.dead_host:
+            path = f'/os-services/{service["id"]}'
+            user.request('PUT', path, {'forced_down': value})
+
+
+def return_host(user: User) -> None:
+    """Start the dead host again; its operator no longer forces it down."""
+    machine = user.cloud.machines[user.dead_host]
+    if not machine.is_up and not machine.is_lost:
+        machine.start()
+    _set_forced_down(user, False)
+
+
+def wait_until_gone(user: User) -> None:
+    """Wait until another host owns the server, at most two minutes."""
+    user.cloud.wait(lambda: user.get_states()[2] != user.dead_host, 120.0)
+
+
+def evacuate(*, returns_early: bool = False) -> tuple[Action, ...]:
+    """Return the death of the host, the evacuation and the return."""
+    wait = wait_until_gone if returns_early else _wait_until_evacuated
+    return (kill_host, force_down, _evacuate, wait, return_host)
+
+
+def _evacuate(user: User) -> None:
+    user.act('evacuate', {})
+
+
+def _wait_until_evacuated(user: User) -> None:
+    wait_until_gone(user)
+    user.cloud.wait(lambda: user.get_states()[1] is None, 120.0)

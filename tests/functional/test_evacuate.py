@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evacuate a server from a host that is down."""
+
+from minova import clock
+from minova import exception
+from minova import states
+from minova.db.queries import hosts
+from minova.engine import evacuation
+from minova.objects.operation_params import EvacuateParams
+from minova.states import PowerState
+from tests.functional import base
+
+
+class EvacuateTestCase(base.FlowTestCase):
+    """A server on host a, which dies."""
+
+    def force_down(self, host, value=True):
+        (service,) = self.cloud.read(hosts.list_services, 'nova-compute', host)
+        self.cloud.database.write(
+            lambda c: hosts.update_service(
+                c, service.id, {'forced_down': value}
+            )
+        )
+
+    def kill(self, host, *uuids):
+        """Cut the power of a host, and force its service down."""
+        self.cloud.stop(self.cloud.computes[host])
+        for uuid in uuids:
+            self.cloud.world.set_power(host, uuid, PowerState.SHUTDOWN)
+        self.force_down(host)
+
+    def restart(self, host):
+        """Let a killed host return."""
+        self.force_down(host, False)
+        self.cloud.start_compute(host)
+        self.cloud.wait_registered(host)
+
+    def evacuate(self, uuid, target=states.ACTIVE, wait=True, **params):
+        """Evacuate; return when the server is released."""
+
+        def prepare(connection, instance):
+            evacuation.require_proof(connection, instance.host)
+            evacuation.require_preemptible(connection, instance)
+            return EvacuateParams(
+                other_hosts=[], target_state=target, **params
+            )
+
+        begun = self.cloud.begin('evacuate', uuid, prepare, wait=False)
+        if wait:
+            self.cloud.wait_for(
+                lambda: self.cloud.instance(uuid).task_id is None
+            )
+        return begun
+
+    def status(self, uuid):
+        return self.cloud.last_migration(uuid).status
+
+
+class EvacuateTest(EvacuateTestCase):
+    """A host without shared disks."""
+
+    def test_evacuate(self):
+        uuid, _, new, since = self.booted(host='a')
+        content = self.cloud.world.get_disks('a', uuid)['content']
+        addresses = self.cloud.instance(uuid).network_info
+        self.kill('a', uuid)
+        self.evacuate(uuid, image_name='Debian')
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(
+            ('b', states.ACTIVE, PowerState.RUNNING),
+            (instance.host, instance.vm_state, instance.power_state),
+        )
+        self.assertEqual(addresses, instance.network_info)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.assertNotEqual(
+            content, self.cloud.world.get_disks('b', uuid)['content']
+        )
+        # The old host still has the old disks, and the claim for them.
+        self.assertIsNotNone(self.cloud.world.get_disks('a', uuid))
+        self.assertEqual(
+            {('a', False): 1, ('b', True): 1}, self.cloud.allocations(uuid)
+        )
+        migration = self.cloud.last_migration(uuid)
+        self.assertEqual(
+            ('evacuation', 'done', 'a', 'b'),
+            (
+                migration.kind,
+                migration.status,
+                migration.source_host,
+                migration.dest_host,
+            ),
+        )
+        self.restart('a')
+        self.cloud.settle(uuid)
+        self.assert_emitted(
+            f"""
+            update(None>rebuilding) [api.api]
+            evacuate [api.api]
+            rebuild.scheduled [conductor.conductor0]
+            exists [{new}]
+            rebuild.start [{new}]
+            update(rebuilding>rebuild_block_device_mapping) [{new}]
+            update(rebuild_block_device_mapping>rebuild_spawning) [{new}]
+            update(rebuild_spawning>None) [{new}]
+            rebuild.end [{new}]
+            """,
+            uuid,
+            since,
+        )
+        payloads = {
+            event: payload
+            for event, _, payload, _ in self.cloud.consumer.of_instance(uuid)
+        }
+        end = payloads['compute.instance.rebuild.end']
+        self.assertEqual(('Debian', 'b'), (end['image_name'], end['host']))
+        self.assert_ended(uuid, states.ACTIVE)
+        self.assertIsNone(self.cloud.world.get_disks('a', uuid))
+        self.assertIsNone(self.cloud.world.guest('a', uuid))
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(uuid))
+
+    def test_a_stopped_server_stays_stopped(self):
+        uuid, *_ = self.booted(host='a')
+        self.cloud.begin('stop', uuid)
+        self.kill('a')
+        self.evacuate(uuid, states.STOPPED)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(
+            ('b', states.STOPPED, PowerState.SHUTDOWN),
+            (instance.host, instance.vm_state, instance.power_state),
+        )
+        self.assertEqual([], self.cloud.world.running(uuid))
+        self.restart('a')
+        self.cloud.settle(uuid)
+        self.cloud.begin('start', uuid)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+
+    def test_host_without_proof(self):
+        uuid, *_ = self.booted(host='a')
+        self.assertRaises(exception.ComputeServiceInUse, self.evacuate, uuid)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.config(group='conductor', service_down_time=0.1)
+        clock.sleep(0.2)
+        self.assertRaises(exception.HostNotFenced, self.evacuate, uuid)
+        self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
+
+    def test_no_valid_host(self):
+        uuid, *_ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.kill('b')
+        self.evacuate(uuid)
+        instance = self.assert_ended(uuid, states.ACTIVE, 'rolled_back')
+        self.assertEqual('a', instance.host)
+        self.assertEqual('error', self.status(uuid))
+        self.assertIn('forced down', self.cloud.fault(uuid)['message'])
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
+
+    def test_failure_leaves_the_server_to_its_old_host(self):
+        uuid, _, new, _ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.cloud.world.inject_fault('b', 'start', 'no memory')
+        self.evacuate(uuid)
+        self.cloud.settle(uuid)
+        instance = self.assert_ended(uuid, states.ACTIVE, 'rolled_back')
+        self.assertEqual('a', instance.host)
+        self.assertIsNone(self.cloud.world.guest('b', uuid))
+        self.assertIsNone(self.cloud.world.get_disks('b', uuid))
+        self.assertIsNotNone(self.cloud.world.get_disks('a', uuid))
+        self.assertEqual({('a', True): 1}, self.cloud.allocations(uuid))
+        self.assertIn(f'rebuild.error [{new}]', self.emitted(uuid))
+        self.evacuate(uuid)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.restart('a')
+        self.cloud.settle(uuid)
+
+    def test_operation_that_waits_for_the_dead_host(self):
+        uuid, *_ = self.booted(host='a')
+        self.config(group='conductor', sweep_interval=60)
+        clock.sleep(1)
+        self.cloud.stop(self.cloud.computes['a'])
+        self.cloud.begin('reboot_hard', uuid, wait=False)
+        self.kill('a', uuid)
+        self.evacuate(uuid)
+        first, second = self.cloud.operations(uuid)[-2:]
+        self.assertEqual('preempted', first.state)
+        self.assertEqual(first.id, second.params.preempted)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+        self.restart('a')
+        self.cloud.settle(uuid)
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+
+    def test_delete_before_the_old_host_returns(self):
+        uuid, *_ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.evacuate(uuid)
+        self.cloud.delete(uuid, wait=False)
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(uuid).vm_state == states.DELETED
+        )
+        self.restart('a')
+        self.cloud.settle(uuid)
+        self.assertEqual({}, self.cloud.allocations(uuid))
+        self.assertIsNone(self.cloud.world.get_disks('a', uuid))
+
+
+class ReturningHostTest(EvacuateTestCase):
+    """A host that comes back before, during or after an evacuation."""
+
+    def test_cut_off_host_destroys_its_guest_before_anything_else(self):
+        # Its guest and its compute go on; it hears of nothing meanwhile.
+        uuid, *_ = self.booted(host='a')
+        self.cloud.begin('stop', uuid)
+        self.config(heartbeat_interval=30)
+        self.force_down('a')
+        self.evacuate(uuid)
+        (service,) = self.cloud.read(hosts.list_services, 'nova-compute', 'a')
+        self.assertEqual(hosts.REVOKED, service.incarnation)
+        self.config(heartbeat_interval=0.5)
+        self.force_down('a', False)
+        self.restart('a')
+        self.cloud.settle(uuid)
+        self.assertIsNone(self.cloud.world.guest('a', uuid))
+        self.assertEqual(['b'], self.cloud.world.running(uuid))
+
+    def test_host_that_cannot_remove_its_guest_does_not_register(self):
+        uuid, *_ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.evacuate(uuid)
+        self.cloud.world.inject_fault('a', 'destroy', times=3)
+        self.force_down('a', False)
+        service = self.cloud.start_compute('a')
+        self.cloud.wait_for(lambda: self.cloud.world.guest('a', uuid) is None)
+        service.wait_until_ready()
+        self.cloud.settle(uuid)
+
+    def test_disks_stay_until_the_server_runs_elsewhere(self):
+        uuid, *_ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.cloud.world.inject_delay('b', 'start', 2)
+        self.cloud.world.inject_fault('b', 'start', 'no memory')
+        self.evacuate(uuid, wait=False)
+        self.cloud.wait_for(lambda: self.cloud.instance(uuid).host == 'b')
+        self.restart('a')
+        self.assertIsNone(self.cloud.world.guest('a', uuid))
+        self.assertIsNotNone(self.cloud.world.get_disks('a', uuid))
+        self.cloud.settle(uuid)
+        self.assertEqual('a', self.cloud.instance(uuid).host)
+        self.cloud.world.clear_faults()
+        self.cloud.begin('reboot_hard', uuid)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
