@@ -134,6 +134,18 @@ class EvacuateTest(EvacuateTestCase):
         self.cloud.begin('start', uuid)
         self.assertEqual(['b'], self.cloud.world.running(uuid))
 
+    def test_an_active_server_may_end_stopped(self):
+        uuid, *_ = self.booted(host='a')
+        self.kill('a', uuid)
+        self.evacuate(uuid, states.STOPPED)
+        instance = self.cloud.instance(uuid)
+        self.assertEqual(
+            ('b', states.STOPPED, PowerState.SHUTDOWN),
+            (instance.host, instance.vm_state, instance.power_state),
+        )
+        self.restart('a')
+        self.cloud.settle(uuid)
+
     def test_host_without_proof(self):
         uuid, *_ = self.booted(host='a')
         self.assertRaises(exception.ComputeServiceInUse, self.evacuate, uuid)

@@ -35,20 +35,27 @@ def evacuate(request: ApiRequest, server_id: str) -> Document | None:
         _require_other_host(connection, instance, host)
         evacuation.require_proof(connection, str(instance.host))
         evacuation.require_preemptible(connection, instance)
-        stays_stopped = (
-            request.version >= 95 or instance.vm_state == states.STOPPED
-        )
         return EvacuateParams(
             other_hosts=[],
             host=host,
             force=forced,
             on_shared_storage=shared,
-            target_state=states.STOPPED if stays_stopped else states.ACTIVE,
+            target_state=target_state(request.version, instance.vm_state),
             image_name=image_name,
         )
 
     request.wake(request.begin('evacuate', server_id, prepare))
     return None if request.version >= 14 else {'adminPass': password}
+
+
+def target_state(version: int, vm_state: str) -> str:
+    """Return the vm_state in which an evacuation ends.
+
+    From 2.95 on a user starts the server after a look at it.
+    """
+    if version >= 95 or vm_state == states.STOPPED:
+        return states.STOPPED
+    return states.ACTIVE
 
 
 def _password(requested: Json, shared: bool | None) -> str | None:

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The action evacuate, by microversion."""
 
-import dataclasses
-
-import fixtures
-
-from minova.api.http import microversion
-from minova.api.resources import server_actions
+from minova.api.resources import evacuate
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
@@ -137,25 +132,16 @@ class EvacuateTest(base.ApiTestCase):
             self.assert_refused(400, text, self.evacuate(version, **content))
         self.assertEqual('a', self.cloud.instance(self.uuid).host)
 
-    def test_stopped_since_2_95(self):
-        newest = max(95, microversion.MAXIMUM)
-        self.useFixture(
-            fixtures.MockPatchObject(microversion, 'MAXIMUM', newest)
-        )
-        known = server_actions.ACTIONS
-        action = dataclasses.replace(known['evacuate'], until=newest)
-        self.useFixture(
-            fixtures.MockPatchObject(
-                server_actions, 'ACTIONS', known | {'evacuate': action}
-            )
-        )
-        self.kill()
-        self.evacuate('2.95')
-        instance = self.finish()
-        self.assertEqual(
-            ('stopped', 4), (instance.vm_state, instance.power_state)
-        )
-        self.assertEqual('SHUTOFF', self.show(self.uuid, self.admin)['status'])
+    def test_state_by_version(self):
+        for version, before, after in (
+            (94, 'active', 'active'),
+            (94, 'error', 'active'),
+            (94, 'stopped', 'stopped'),
+            (95, 'active', 'stopped'),
+            (95, 'error', 'stopped'),
+        ):
+            found = evacuate.target_state(version, before)
+            self.assertEqual(after, found, (version, before))
 
     def test_host_is_up(self):
         reply = self.evacuate()
