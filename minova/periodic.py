@@ -43,6 +43,11 @@ class PeriodicTask:
         """Call ``work`` again as soon as no call is in progress."""
         self._wake_event.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether ``stop`` was called."""
+        return self._loop.is_stopping
+
     def stop(self) -> None:
         """End the task after the call in progress; wait for the end."""
         self._loop.stop()

@@ -43,6 +43,7 @@ from minova.api.resources import server_tags
 from minova.api.resources import servers
 from minova.api.resources import services
 from minova.api.resources import tenant_usage
+from minova.api.resources import usage_audit_log
 from minova.api.resources import versions
 from minova.conf import CONF
 from minova.identity import routes as identity_routes
@@ -75,6 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *limits.ROUTES,
     *quota_sets.ROUTES,
     *tenant_usage.ROUTES,
+    *usage_audit_log.ROUTES,
 )
 
 

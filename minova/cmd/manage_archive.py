@@ -22,6 +22,7 @@ _NAMES = {
     'instances': 'deleted servers',
     'faults': 'faults of deleted servers',
     'migrations': 'migrations of deleted servers',
+    'usage_audits': 'audits of usage',
 }
 
 

@@ -19,6 +19,7 @@ from minova.cmd.commands import Commands
 from minova.cmd.database import open_database
 from minova.db.queries import ledger as ledger_queries
 from minova.db.queries import outbox
+from minova.db.queries import usage_audits
 from minova.db.queries.ledger import Marker
 from minova.db.queries.ledger import Scope
 from minova.notifications import envelope
@@ -267,9 +268,10 @@ def verify_log(arguments: argparse.Namespace) -> int:
     if scope.instance is not None:
         ledger.require_known(database, scope.instance)
     entries = ledger.read_entries(database, scope)
+    audited = database.read(usage_audits.list_done)
     try:
         with _open_log(arguments.file) as lines:
-            report = verify.verify(lines, entries, scope)
+            report = verify.verify(lines, entries, scope, audited)
     except (OSError, verify.InvalidLogLine) as error:
         print(f'{_PROG} verify: {arguments.file}: {error}', file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
 from minova.conductor.scheduler import Scheduler
 from minova.conductor.sweeper import Sweeper
+from minova.conductor.usage_audit import UsageAudit
 from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
@@ -88,6 +89,7 @@ class ConductorService:
         self.sweeper = Sweeper(
             database, self.manager, waker, self.liveness, holder, host
         )
+        self.usage_audit = UsageAudit(database, holder, host)
         self._heartbeats = PeriodicTask(
             'heartbeat', self._heartbeat, lambda: CONF.heartbeat_interval
         )
@@ -107,6 +109,7 @@ class ConductorService:
         self.liveness.start()
         self.relay.start()
         self.sweeper.start()
+        self.usage_audit.start()
         self._heartbeats.start()
         LOG.info('Conductor %s is ready.', self._host)
 
@@ -115,6 +118,7 @@ class ConductorService:
         self.liveness.stop()
         self._heartbeats.stop()
         self.sweeper.stop()
+        self.usage_audit.stop()
         self._pool.shutdown()
         self.relay.stop()
         LOG.info('Conductor %s has stopped.', self._host)

@@ -9,6 +9,11 @@ from oslo_config import cfg
 
 GROUP = 'notifications'
 
+_PERIOD = (
+    r'^(hour(@[1-5]?[0-9])?|day(@(1?[0-9]|2[0-3]))?'
+    r'|month(@(1?[0-9]|2[0-8]))?|year(@([0-9]|1[0-2]))?)$'
+)
+
 OPTIONS = [
     cfg.BoolOpt(
         'enabled',
@@ -47,13 +52,29 @@ The host part of the publisher_id of notifications of minova-api and
 minova-conductor, ``api.HOST``. When it is not set, this is [DEFAULT] host.
 """,
     ),
+    cfg.BoolOpt(
+        'instance_usage_audit',
+        default=False,
+        help="""
+Emit compute.instance.exists for each server once after each audit period in
+which the server existed, also when its host is down. A conductor does this for
+all hosts. Periods that ended while no conductor ran, or while the option was
+false, follow in their order. Set the same value for conductors and
+minova-manage, which archives no server whose last period is not audited. See
+also instance_usage_audit_period.
+""",
+    ),
     cfg.StrOpt(
         'instance_usage_audit_period',
         default='month',
-        choices=['hour', 'day', 'month', 'year'],
+        regex=_PERIOD,
         help="""
-The length of the audit period. It determines audit_period_beginning and
-audit_period_ending of compute.instance.update and compute.instance.exists.
+The length of the audit period: ``hour``, ``day``, ``month`` or ``year``, in
+UTC. ``@`` and a number shift its begin: ``hour@15`` begins 15 minutes after
+the hour (0 to 59), ``day@6`` at 06:00 (0 to 23), ``month@10`` on the 10th (1
+to 28), ``year@4`` on April 1 (1 to 12). It determines audit_period_beginning
+and audit_period_ending of compute.instance.update and compute.instance.exists.
+Set the same value for all services.
 """,
     ),
     cfg.StrOpt(

@@ -13,9 +13,11 @@ from minova import exception
 from minova.conf import CONF
 from minova.db.queries import operations
 from minova.engine.outbox_rows import OutboxRows
+from minova.notifications import audit_period
 from minova.notifications import events
 from minova.notifications import payload
 from minova.objects import operation as records
+from minova.objects.audit_period import AuditPeriod
 from minova.objects.instance import Instance
 
 _STATES_COMPARED = {'vm_and_task_state': 2, 'vm_state': 1, 'none': 0}
@@ -64,10 +66,16 @@ class NoticeBuffer:
     # -- single events -------------------------------------------------------
 
     def emit(self, event: str) -> None:
-        """Emit an event without phases; ``exists`` has the usage too."""
+        """Emit an event without phases.
+
+        An ``exists`` is for the audit period in progress.
+        """
         content = payload.instance_payload(self.instance)
         if event == 'exists':
-            content = payload.exists_payload(self.instance, self.now)
+            period = AuditPeriod(
+                audit_period.find_beginning(self.now), self.now
+            )
+            content = payload.exists_payload(self.instance, period)
         self._emit(events.event_type(event), content)
 
     def emit_update(self) -> None:

@@ -140,7 +140,12 @@ class UnitOfWork(NoticeBuffer):
         self.emit_update()
 
     def update_instance(self, **fields: Any) -> None:
-        """Change fields of the instance other than its states."""
+        """Change fields of the instance other than its states.
+
+        The audit of its usage begins with its first launch.
+        """
+        if 'launched_at' in fields and not self.instance.usage_audited_until:
+            fields['usage_audited_until'] = fields['launched_at']
         for name, value in fields.items():
             setattr(self.instance, name, value)
         self._changed_fields.update(fields)

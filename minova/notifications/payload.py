@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from minova import exception
 from minova.conf import CONF
+from minova.notifications import audit_period
+from minova.objects.audit_period import AuditPeriod
 from minova.objects.instance import Instance
 
 #: What JSON can hold.
@@ -83,7 +85,7 @@ def update_payload(
 
     ``old_states`` is the vm_state and the task_state before the update.
     """
-    begin = _period_begin(now)
+    begin = audit_period.find_beginning(now)
     return instance_payload(instance) | {
         'old_state': old_states[0],
         'old_task_state': old_states[1],
@@ -93,11 +95,11 @@ def update_payload(
     }
 
 
-def exists_payload(instance: Instance, now: datetime.datetime) -> Payload:
-    """Return the payload of an ``exists`` for the current period."""
+def exists_payload(instance: Instance, period: AuditPeriod) -> Payload:
+    """Return the payload of an ``exists`` for a period."""
     return instance_payload(instance) | {
-        'audit_period_beginning': _format_plain(_period_begin(now)),
-        'audit_period_ending': _format_plain(now),
+        'audit_period_beginning': _format_plain(period.beginning),
+        'audit_period_ending': _format_plain(period.ending),
     }
 
 
@@ -109,18 +111,6 @@ def fault_payload(error: exception.MinovaException) -> Payload:
         'message': text,
         'code': error.fault_code,
     }
-
-
-def _period_begin(now: datetime.datetime) -> datetime.datetime:
-    period = CONF.notifications.instance_usage_audit_period
-    begin = now.replace(minute=0, second=0, microsecond=0)
-    if period in ('day', 'month', 'year'):
-        begin = begin.replace(hour=0)
-    if period in ('month', 'year'):
-        begin = begin.replace(day=1)
-    if period == 'year':
-        begin = begin.replace(month=1)
-    return begin
 
 
 def _image_url(image_ref: str) -> str:

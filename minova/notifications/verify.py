@@ -9,6 +9,7 @@ emitted during the read of the log.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import datetime
 import hashlib
@@ -23,6 +24,8 @@ from minova import exception
 from minova.db.queries.ledger import Entry
 from minova.db.queries.ledger import Scope
 from minova.notifications import envelope
+from minova.notifications import exists_check
+from minova.objects.audit_period import AuditPeriod
 
 #: The keys of a notification that are compared.
 _COMPARED: Final = (
@@ -76,6 +79,10 @@ class VerifyReport:
     out_of_order: list[Finding] = dataclasses.field(default_factory=list)
     altered: list[Finding] = dataclasses.field(default_factory=list)
     unknown: list[Finding] = dataclasses.field(default_factory=list)
+    #: The second ``exists`` of an instance for a period.
+    repeated_exists: list[Finding] = dataclasses.field(default_factory=list)
+    #: The first ``exists`` after a period without one.
+    missing_exists: list[Finding] = dataclasses.field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
@@ -89,16 +96,22 @@ class VerifyReport:
             ('out of order', self.out_of_order),
             ('altered', self.altered),
             ('unknown', self.unknown),
+            ('repeated exists', self.repeated_exists),
+            ('exists after a period without one', self.missing_exists),
         )
 
 
 def verify(
-    lines: Iterable[bytes], ledger_entries: Iterable[Entry], scope: Scope
+    lines: Iterable[bytes],
+    ledger_entries: Iterable[Entry],
+    scope: Scope,
+    audited: Sequence[AuditPeriod] = (),
 ) -> VerifyReport:
     """Compare a log with the ledger of a scope.
 
-    ``ledger_entries`` are grouped by instance and read after the log. Raises
-    InvalidLogLine.
+    ``ledger_entries`` are grouped by instance and read after the log. An
+    instance has one ``exists`` for each of the ``audited`` periods, the oldest
+    first, from its first one to its last one. Raises InvalidLogLine.
     """
     log = _Log(scope)
     for number, line in enumerate(lines, 1):
@@ -109,13 +122,20 @@ def verify(
         ledger_entries, key=lambda entry: entry.instance_uuid
     ):
         report.instances += 1
-        _compare(log, instance, entries, report)
+        exists = exists_check.ExistsCheck(audited)
+        _compare(log, instance, map(exists.add, entries), report)
+        report.repeated_exists += map(_find, exists.repeated)
+        report.missing_exists += map(_find, exists.after_gaps)
     for key, (number, _) in log.first.items():
         if key in log.out_of_scope:
             report.out_of_scope += 1
         else:
             report.unknown.append(Finding(_message_id(key), number))
     return report
+
+
+def _find(entry: Entry) -> Finding:
+    return Finding(entry.message_id, None, entry.instance_uuid, entry.seq)
 
 
 class _Log:

@@ -21,10 +21,13 @@ class Instance(base.Object):
     ``task_id`` is the id of the operation that owns the instance.
     ``generation`` counts the operations that began on the instance: an older
     operation has a smaller one. ``notification_seq`` is the sequence number of
-    its last notification.
+    its last notification. ``usage_audited_until`` is the end of the last audit
+    period whose ``exists`` was emitted, at first the time of the first launch.
     """
 
     VERSION = '1.0'
+
+    defaults = {'usage_audited_until': None}
 
     id: int
     uuid: str
@@ -72,6 +75,7 @@ class Instance(base.Object):
     launched_at: datetime.datetime | None
     terminated_at: datetime.datetime | None
     deleted_at: datetime.datetime | None
+    usage_audited_until: datetime.datetime | None
 
     @property
     def name(self) -> str:

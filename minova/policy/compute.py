@@ -132,6 +132,8 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-quota-sets:delete', ADMIN, 'Return the quotas of a project or of a user in it to the defaults', 'DELETE /os-quota-sets/{project_id}'),
     ('os_compute_api:os-quota-class-sets:show', ADMIN, 'Show the quotas of a quota class', 'GET /os-quota-class-sets/{class_name}'),
     ('os_compute_api:os-quota-class-sets:update', ADMIN, 'Set the quotas of a quota class', 'PUT /os-quota-class-sets/{class_name}'),
+    ('os_compute_api:os-instance-usage-audit-log:list', ADMIN, 'Show the usage audit of the newest period', 'GET /os-instance_usage_audit_log'),
+    ('os_compute_api:os-instance-usage-audit-log:show', ADMIN, 'Show the usage audit of an older period', 'GET /os-instance_usage_audit_log/{before_timestamp}'),
     ('os_compute_api:os-simple-tenant-usage:list', ADMIN, 'Show the usage of all projects', 'GET /os-simple-tenant-usage'),
     ('os_compute_api:os-simple-tenant-usage:show', READER, 'Show the usage of a project', 'GET /os-simple-tenant-usage/{project_id}'),
 )

@@ -15,6 +15,7 @@ actions        requests, waits, and changes on the hosts
 evacuation     the death and the return of a host
 scenarios      what a user does: at least one scenario per operation
 invariants     the checks of the invariants
+usage_check    the check of the usage audit
 runs           one run: a scenario, a seed, faults, and what the checks found
 explore        campaigns: many runs of one kind
 planted_faults the functions of the mutants

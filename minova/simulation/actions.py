@@ -4,6 +4,8 @@
 from collections.abc import Callable
 
 from minova.conf import CONF
+from minova.simulation import usage_check
+from minova.simulation.clock import EPOCH
 from minova.simulation.user import User
 from minova.states import PowerState
 
@@ -148,3 +150,31 @@ def fill_other_hosts(user: User) -> None:
         (user.get_host(),),
     )
     user.cloud.storage.raw.commit()
+
+
+def begin_usage_audit(user: User) -> None:
+    """Audit the usage of hours, the first of which ends soon."""
+    for name, value in (
+        ('instance_usage_audit', True),
+        ('instance_usage_audit_period', f'hour@{usage_check.AUDIT_MINUTE}'),
+    ):
+        CONF.set_override(name, value, 'notifications')
+
+
+def wait_until_hour_ends(user: User) -> None:
+    """Wait until the audited hour ends."""
+    end = (usage_check.FIRST_ENDING - EPOCH).total_seconds()
+    user.cloud.scheduler.wait(max(0.0, end - user.cloud.scheduler.now))
+
+
+def wait_until_audited(user: User) -> None:
+    """Wait for the audit of the hour, at most as long as for an operation."""
+    user.cloud.wait(
+        lambda: bool(
+            user.cloud.storage.raw.execute(
+                "SELECT 1 FROM usage_audits WHERE state = 'DONE' AND "
+                "host = '' AND period_ending >= ?",
+                (f'{usage_check.FIRST_ENDING:%Y-%m-%d %H:%M:%S}',),
+            ).fetchone()
+        )
+    )

@@ -391,7 +391,11 @@ _OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
         'unexpected_running_instance_action': 'adopt',
         'sweep_interval': 20.0,
     },
-    'notifications': {'relay_interval': 5.0},
+    'notifications': {
+        'relay_interval': 5.0,
+        'instance_usage_audit': False,
+        'instance_usage_audit_period': 'month',
+    },
     'compute': {
         'compute_driver': 'fake',
         'shutdown_timeout': 10.0,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of the ten invariants, from outside the services.
+"""The checks of the invariants, from outside the services.
 
 The checks share no code with the product: they read rows with plain SQL,
 guests and disks from the hypervisors' records, and notifications as a

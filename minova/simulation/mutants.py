@@ -20,6 +20,7 @@ from minova.compute import stale_guests
 from minova.compute import step_context
 from minova.conductor import manager
 from minova.conductor import sweeper
+from minova.conductor import usage_audit
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
@@ -153,6 +154,9 @@ MUTANTS: Final = (
     Mutant('stale-guest-not-destroyed', 'a host that returns keeps the guest and the disks that it has lost', 'invariant 9',
             _ALL, ('evacuate',),
             ((stale_guests, 'remove', planted_faults.do_nothing), (evacuate.DestroyEvacuatedInstance, 'run', planted_faults.return_value(NoResult())))),
+    Mutant('exists-not-marked', 'an exists is emitted before its period is marked', 'invariant 11',
+            _ALL, ('usage_audit',),
+            ((usage_audit.UsageAudit, '_emit', planted_faults.emit_before_mark),)),
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),

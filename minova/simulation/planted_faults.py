@@ -7,12 +7,18 @@ A replacement takes the original function and returns what replaces it.
 from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
+import datetime
 from typing import Any
 from typing import TypeVar
 
+import sqlalchemy as sa
+
 from minova import clock
 from minova import states
+from minova.conductor.usage_audit import UsageAudit
 from minova.conf import CONF
+from minova.context import Context
+from minova.db import tables
 from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
@@ -26,6 +32,7 @@ from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import relay
 from minova.objects import operation as records
+from minova.objects.audit_period import AuditPeriod
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
 
@@ -253,3 +260,32 @@ def send_disks_once(
         ctx.driver.retain_disks(ctx.instance.uuid)
     power_state = power_actions.read_power_state(ctx).power_state
     return DisksSent(power_state=power_state)
+
+
+def emit_before_mark(original: Function) -> Function:
+    """Mark an audited period in another transaction than its ``exists``."""
+
+    def emit(
+        self: UsageAudit, context: Context, period: AuditPeriod, uuid: str
+    ) -> bool:
+        def forget(connection: Connection) -> None:
+            instance = instances.get(connection, uuid, deleted=True)
+            assert instance is not None
+            before = instance.usage_audited_until
+            self._write(connection, context, instance, period)
+            mark(connection, before)
+
+        def mark(
+            connection: Connection, moment: datetime.datetime | None
+        ) -> None:
+            connection.execute(
+                sa.update(tables.instances)
+                .where(tables.instances.c.uuid == uuid)
+                .values(usage_audited_until=moment)
+            )
+
+        self._database.write(forget)
+        self._database.write(lambda c: mark(c, period.ending))
+        return True
+
+    return emit

@@ -21,6 +21,7 @@ from minova.network import definition
 from minova.rpc.bus import Json
 from minova.simulation import cloud as clouds
 from minova.simulation import invariants
+from minova.simulation import usage_check
 from minova.simulation.cloud import Cloud
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
@@ -261,6 +262,10 @@ class Simulator:
             raw, cloud.world, cloud.lost_hosts
         )
         found += invariants.check_notifications(cloud.network.published, raw)
+        if CONF.notifications.instance_usage_audit:
+            found += usage_check.check_exists(
+                cloud.network.published, cloud.scheduler.now
+            )
         return found
 
     def _audit(self, cloud: Cloud) -> list[str]:

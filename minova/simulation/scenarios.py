@@ -12,6 +12,7 @@ from typing import Final
 from minova.simulation.actions import abort
 from minova.simulation.actions import act
 from minova.simulation.actions import Action
+from minova.simulation.actions import begin_usage_audit
 from minova.simulation.actions import boot
 from minova.simulation.actions import boot_with_drive
 from minova.simulation.actions import delete
@@ -27,6 +28,8 @@ from minova.simulation.actions import sequence
 from minova.simulation.actions import set_option
 from minova.simulation.actions import settle
 from minova.simulation.actions import wait_for
+from minova.simulation.actions import wait_until_audited
+from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.evacuation import evacuate
 from minova.states import PowerState
@@ -151,6 +154,10 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('power_sync',                  'power_sync',          'stopped',           power(PowerState.RUNNING)),
     ('power_sync_off',              'power_sync',          'paused',            power(PowerState.SHUTDOWN)),
     ('cleanup_stale_guest',         'cleanup_stale_guest', 'active',            plant_stale_guest),
+    ('usage_audit',                 'stop',                'active',            begin_usage_audit, act('os-stop'), wait_until_audited),
+    ('usage_audit_create',          'create',              'active',            begin_usage_audit, boot, wait_until_audited),
+    ('usage_audit_resize',          'resize',              'active',            begin_usage_audit, wait_until_hour_ends, _RESIZE, wait_until_audited),
+    ('usage_audit_delete',          'delete',              'active',            begin_usage_audit, delete, wait_until_audited),
 )
 # fmt: on
 

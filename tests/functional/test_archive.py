@@ -58,6 +58,7 @@ class ArchiveTest(LedgerTestCase):
                 'deleted servers': 1,
                 'faults of deleted servers': 0,
                 'migrations of deleted servers': 0,
+                'audits of usage': 0,
             },
             went,
         )

@@ -28,6 +28,7 @@ key_material           public keys: formats, fingerprints, generation
 limits                 the limits of a project and its usage
 quota_sets             quota sets and quota class sets
 tenant_usage           the hours of the servers of projects
+usage_audit_log        the audits of usage, by host
 services               compute services and conductors
 hypervisors            hypervisors and their totals
 availability_zones     availability zones

@@ -10,6 +10,7 @@ instance_actions   the actions of a server and their events
 migrations         migrations, and live migrations in progress
 hypervisors        hypervisors and their totals
 tenant_usage       the usage of projects
+usage_audit_log    the log of a usage audit
 ================== =========================================================
 
 A view is a function of typed objects and of database rows; it reads nothing

@@ -17,6 +17,7 @@ key_pairs       key pairs
 quota_limits    limits of projects, users and quota classes
 quota_usage     the usage of a project, and the lock for counting it
 tenant_usage    the servers of projects in a period
+usage_audits    the audits of the usage of instances, by period
 console_tokens  console tokens
 leases          leases among equal services
 server_queries  servers as the API shows, filters and lists them

@@ -12,7 +12,8 @@ Never archived are
   is in progress or waits for its confirmation;
 * a notification that is unpublished or belongs to a running operation;
 * a server that is not deleted, or with unarchived operations, notifications,
-  allocations or ports.
+  allocations or ports, or whose last period is not audited;
+* the newest audit of usage.
 
 Tags, faults and migrations are archived with their server, because the API
 shows those of existing servers.
@@ -29,6 +30,7 @@ import sqlalchemy as sa
 from minova import exception
 from minova import migration_states
 from minova import states
+from minova.conf import CONF
 from minova.db import tables
 from minova.db import types
 from minova.db.connections.engine import Connection
@@ -113,8 +115,12 @@ def _instance_blockers(
     moment: datetime.datetime,
 ) -> tuple[types.Condition, ...]:
     allocations = tables.allocations
+    unaudited: types.Condition = sa.false()
+    if CONF.notifications.instance_usage_audit:
+        unaudited = _i.c.usage_audited_until <= _i.c.terminated_at
     return (
         _i.c.vm_state != states.DELETED,
+        sa.func.coalesce(unaudited, sa.false()),
         _i.c.task_id.is_not(None),
         *_is_busy(_i.c.uuid),
         sa.exists().where(
@@ -128,6 +134,15 @@ def _instance_blockers(
         sa.exists().where(allocations.c.instance_uuid == _i.c.uuid),
         sa.exists().where(tables.ports.c.instance_uuid == _i.c.uuid),
     )
+
+
+def _usage_audit_blockers(
+    moment: datetime.datetime,
+) -> tuple[types.Condition, ...]:
+    # The next audit continues after the newest one.
+    newer = tables.usage_audits.alias()
+    newest = sa.select(sa.func.max(newer.c.period_ending)).scalar_subquery()
+    return (tables.usage_audits.c.period_ending >= newest,)
 
 
 #: In the order of archiving: a server follows all rows that refer to it.
@@ -167,6 +182,14 @@ ENTITY_KINDS: Final = (
                 tables.migrations, tables.archived_migrations, 'instance_uuid'
             ),
         ),
+    ),
+    EntityKind(
+        table=tables.usage_audits,
+        archived=tables.archived_usage_audits,
+        age_column='finished_at',
+        key_column='id',
+        order_columns=('id',),
+        blockers=_usage_audit_blockers,
     ),
 )
 

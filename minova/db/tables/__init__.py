@@ -13,6 +13,7 @@ network_tables   networks, ports
 quota_tables     quotas, quota classes, their locks
 security_tables  keys of hosts, used messages, tokens of consoles
 archive_tables   the archive tables
+usage_tables     audits of the usage of instances
 ================ =============================================================
 
 A value has its own column when a query filters, sorts or fences by it, or
@@ -30,3 +31,4 @@ from minova.db.tables.network_tables import *  # noqa: F403,H303
 from minova.db.tables.placement_tables import *  # noqa: F403,H303
 from minova.db.tables.quota_tables import *  # noqa: F403,H303
 from minova.db.tables.security_tables import *  # noqa: F403,H303
+from minova.db.tables.usage_tables import *  # noqa: F403,H303

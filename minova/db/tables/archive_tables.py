@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from minova.db.tables import base
 from minova.db.tables import instance_tables
+from minova.db.tables import usage_tables
 
 
 def _archived(
@@ -31,6 +32,7 @@ archived_instances = _archived(
     instance_tables.instances,
     sa.UniqueConstraint('uuid'),
     sa.Index(None, 'deleted_at'),
+    sa.Index(None, 'project_id', 'uuid'),
 )
 archived_instance_tags = _archived(instance_tables.instance_tags)
 archived_faults = _archived(
@@ -51,4 +53,8 @@ archived_outbox = _archived(
     instance_tables.outbox,
     sa.UniqueConstraint('instance_uuid', 'seq'),
     sa.Index(None, 'published_at', 'id'),
+)
+archived_usage_audits = _archived(
+    usage_tables.usage_audits,
+    sa.UniqueConstraint('period_ending', 'period_beginning', 'host'),
 )

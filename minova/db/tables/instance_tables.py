@@ -62,11 +62,15 @@ instances = sa.Table(
     sa.Column('launched_at', types.UtcDateTime),
     sa.Column('terminated_at', types.UtcDateTime),
     sa.Column('deleted_at', types.UtcDateTime),
+    # The time until which its usage was audited; its first launch at first.
+    sa.Column('usage_audited_until', types.UtcDateTime),
     # The usage of a project is read from this index alone.
     sa.Index(None, 'project_id', 'vm_state', 'vcpus', 'memory_mb'),
     sa.Index(None, 'host', 'vm_state'),
     sa.Index(None, 'created_at', 'id'),
     sa.Index(None, 'task_id'),
+    sa.Index(None, 'project_id', 'uuid'),
+    sa.Index(None, 'usage_audited_until'),
     sqlite_autoincrement=True,
 )
 

@@ -204,6 +204,8 @@ _COMPUTE = {
     ),
     'DELETE /os-quota-sets/{project_id}': Row(_ADMIN, 202),
     'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
+    'GET /os-instance_usage_audit_log': Row(_ADMIN),
+    'GET /os-instance_usage_audit_log/{before_timestamp}': Row(_ADMIN, 400),
     'GET /os-simple-tenant-usage': Row(_ADMIN),
     'GET /os-simple-tenant-usage/{project_id}': Row(
         frozenset({'reader', 'member', 'manager', 'admin'})

@@ -39,7 +39,7 @@ PINNED = {
     'HostArtifact': '1.0-1e070284798ad74a639b425d8e1a18ed',
     'HostReport': '1.0-f61ab362bbc9ad4ded016010c4dfa8cf',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
-    'Instance': '1.0-fe7d5ad376c73a841a1ced98da3fe1d1',
+    'Instance': '1.0-589c9c130f1339c9dd8554197c7b93aa',
     'InstanceState': '1.0-41ce3c7ff9b037c52a1869c204e254fe',
     'LiveMigrateArgs': '1.0-2c30f728ef8b18c6b5dcce0b622b1aa0',
     'LiveMigrateData': '1.0-2489e7a51e1c4d2eca2f2e7bfa6dc078',

@@ -341,6 +341,12 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=True,
         ),
+        sa.Column(
+            'usage_audited_until',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_archived_instances')),
         sa.UniqueConstraint('uuid', name=op.f('uq_archived_instances_uuid')),
     )
@@ -348,6 +354,12 @@ def upgrade() -> None:
         op.f('ix_archived_instances_deleted_at'),
         'archived_instances',
         ['deleted_at'],
+        unique=False,
+    )
+    op.create_index(
+        op.f('ix_archived_instances_project_id_uuid'),
+        'archived_instances',
+        ['project_id', 'uuid'],
         unique=False,
     )
     op.create_table(
@@ -755,6 +767,57 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        'archived_usage_audits',
+        sa.Column(
+            'id',
+            sa.BigInteger().with_variant(sa.Integer(), 'sqlite'),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            'period_beginning',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            'period_ending',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            'host', sa.String(length=255), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            'state', sa.String(length=32), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            'instances', sa.Integer(), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            'started_at',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            'finished_at',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=True,
+        ),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_archived_usage_audits')),
+        sa.UniqueConstraint(
+            'period_ending',
+            'period_beginning',
+            'host',
+            name=op.f(
+                'uq_archived_usage_audits_period_ending_period_beginning_host'
+            ),
+        ),
+    )
+    op.create_table(
         'console_tokens',
         sa.Column(
             'id',
@@ -955,6 +1018,7 @@ def upgrade() -> None:
         sa.Column('launched_at', types.UtcDateTime(), nullable=True),
         sa.Column('terminated_at', types.UtcDateTime(), nullable=True),
         sa.Column('deleted_at', types.UtcDateTime(), nullable=True),
+        sa.Column('usage_audited_until', types.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_instances')),
         sa.UniqueConstraint('uuid', name=op.f('uq_instances_uuid')),
         sqlite_autoincrement=True,
@@ -972,6 +1036,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        op.f('ix_instances_project_id_uuid'),
+        'instances',
+        ['project_id', 'uuid'],
+        unique=False,
+    )
+    op.create_index(
         op.f('ix_instances_project_id_vm_state_vcpus_memory_mb'),
         'instances',
         ['project_id', 'vm_state', 'vcpus', 'memory_mb'],
@@ -979,6 +1049,12 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f('ix_instances_task_id'), 'instances', ['task_id'], unique=False
+    )
+    op.create_index(
+        op.f('ix_instances_usage_audited_until'),
+        'instances',
+        ['usage_audited_until'],
+        unique=False,
     )
     op.create_table(
         'key_pairs',
@@ -1252,6 +1328,29 @@ def upgrade() -> None:
         'steps',
         ['state', 'topic', 'host'],
         unique=False,
+    )
+    op.create_table(
+        'usage_audits',
+        sa.Column(
+            'id',
+            sa.BigInteger().with_variant(sa.Integer(), 'sqlite'),
+            nullable=False,
+        ),
+        sa.Column('period_beginning', types.UtcDateTime(), nullable=False),
+        sa.Column('period_ending', types.UtcDateTime(), nullable=False),
+        sa.Column('host', sa.String(length=255), nullable=False),
+        sa.Column('state', sa.String(length=32), nullable=False),
+        sa.Column('instances', sa.Integer(), nullable=False),
+        sa.Column('started_at', types.UtcDateTime(), nullable=False),
+        sa.Column('finished_at', types.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_usage_audits')),
+        sa.UniqueConstraint(
+            'period_ending',
+            'period_beginning',
+            'host',
+            name=op.f('uq_usage_audits_period_ending_period_beginning_host'),
+        ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         'used_messages',
