@@ -14,6 +14,7 @@ from minova.states import DELETED
 from minova.states import PAUSED
 from minova.states import PowerState
 from minova.states import RESCUED
+from minova.states import SOFT_DELETE
 from minova.states import STOPPED
 from minova.states import SUSPENDED
 
@@ -40,6 +41,7 @@ EXPECTED_POWER: Final = {
     SUSPENDED: PowerState.SHUTDOWN,
     STOPPED: PowerState.SHUTDOWN,
     RESCUED: PowerState.RUNNING,
+    SOFT_DELETE: PowerState.SHUTDOWN,
 }
 
 

@@ -65,6 +65,8 @@ NOT_DELETED: Final = (
 )
 # fmt: on
 VM_STATES: Final = (*NOT_DELETED, DELETED)
+#: The servers that a quota counts.
+COUNTED: Final = tuple(state for state in NOT_DELETED if state != SOFT_DELETE)
 
 #: In a rule: the vm_state does not change.
 SAME: Final = '='
@@ -119,6 +121,10 @@ _RESIZE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
 _REBUILD: Final = 'rebuilding rebuild_block_device_mapping rebuild_spawning'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
 _RESCUABLE: Final = 'active stopped error'
+_SOFT_DELETABLE: Final = (
+    'active paused suspended stopped rescued error soft-delete shelved '
+    'shelved_offloaded'
+)
 
 # fmt: off
 _ROWS: Final = (
@@ -146,6 +152,8 @@ _ROWS: Final = (
     ('evacuate',             _RESCUABLE,       _REBUILD,             ORIGIN,    SAME,    Ownership.PREEMPT,       1800),
     ('delete',               'any',            'deleting',           DELETED,   ERROR,   Ownership.PREEMPT,        600),
     ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
+    ('soft_delete',          _SOFT_DELETABLE,  'soft-deleting',      SOFT_DELETE, SAME,  _EXCLUSIVE,               600),
+    ('restore',              'soft-delete',    'restoring',          ORIGIN,    SAME,    _EXCLUSIVE,               600),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
@@ -164,6 +172,7 @@ _NAMES: Final = {
     'reboot_soft':         ('reboot',            'reboot'),
     'reboot_hard':         ('reboot',            'reboot'),
     'force_delete':        ('forceDelete',       'forceDelete'),
+    'soft_delete':         ('delete',            'delete'),
     'cleanup_stale_guest': ('cleanupStaleGuest', 'cleanupStaleGuest'),
 }
 # fmt: on

@@ -16,6 +16,7 @@ preconditions      the check that a finding still holds, before its repair
 operation_repairs  repairs of operations, steps and migrations
 counter_repairs    repairs of allocations and sequence numbers
 port_repairs       repairs of ports
+state_repairs      repairs of what a vm_state needs in the row
 repair             the repair of a finding, by name
 ================== ===========================================================
 

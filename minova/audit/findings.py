@@ -66,6 +66,7 @@ _ROWS: Final = (
     ('task_state_missing',         4, _W, ''),
     ('build_without_owner',        3, _E, 'release_instance'),
     ('resized_without_migration',  3, _E, ''),
+    ('soft_delete_without_time',   3, _W, 'date_soft_delete'),
     ('operation_lost_instance',    4, _E, 'end_operation'),
     ('operation_without_step',     3, _E, 'recount_steps'),
     ('operation_step_count',       3, _E, 'recount_steps'),
@@ -226,6 +227,10 @@ _TEXT: Final = {
             'It can be neither confirmed nor reverted: save its data and '
             'delete it.'
         ),
+    ),
+    'soft_delete_without_time': (
+        'It is not known when an instance was soft-deleted.',
+        '--repair starts the time until it is reclaimed.',
     ),
     'operation_lost_instance': (
         'An operation runs as the owner of an instance that it lost.',

@@ -72,6 +72,13 @@ def _check_task(
             'resized_without_migration',
             'No migration of the instance is finished.',
         )
+    if instance.vm_state == states.SOFT_DELETE and not instance.deleted_at:
+        yield _task_finding(
+            snapshot,
+            instance,
+            'soft_delete_without_time',
+            'No conductor reclaims the instance.',
+        )
 
 
 def _describe_operation(snapshot: Snapshot, task_id: str | None) -> str:

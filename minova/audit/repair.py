@@ -16,6 +16,7 @@ from minova import states
 from minova.audit import counter_repairs
 from minova.audit import operation_repairs
 from minova.audit import port_repairs
+from minova.audit import state_repairs
 from minova.audit.findings import Finding
 from minova.audit.preconditions import require_unchanged
 from minova.audit.preconditions import stale_error
@@ -195,6 +196,7 @@ _DATABASE_REPAIRS: Final[
     'close_steps': operation_repairs.close_steps,
     'abandon_step': operation_repairs.abandon_step,
     'close_migration': operation_repairs.close_migration,
+    'date_soft_delete': state_repairs.date_soft_delete,
 }
 
 REPAIR_NAMES: Final = frozenset({*_HOST_REPAIRS, *_DATABASE_REPAIRS})

@@ -13,6 +13,7 @@ from minova import clock
 from minova import exception
 from minova import flows
 from minova import migration_states
+from minova.conductor import reclaim
 from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
 from minova.conf import CONF
@@ -84,6 +85,10 @@ class Sweeper:
         self._recover_overdue()
         if CONF.conductor.resize_confirm_window > 0:
             self._confirm_old_resizes()
+        self._manager.dispatch_wakeups(
+            get_admin_context(),
+            reclaim.reclaim_soft_deleted(self._database, self._host),
+        )
         self._delete_expired_tokens()
 
     # -- steps ---------------------------------------------------------------

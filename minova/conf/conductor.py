@@ -84,6 +84,18 @@ user confirms or reverts it before. 0: never; the instance then holds resources
 on both hosts until the user acts.
 """,
     ),
+    cfg.IntOpt(
+        'reclaim_instance_interval',
+        default=0,
+        min=0,
+        help="""
+Seconds for which a deleted server can be restored. With a value above 0 DELETE
+powers the guest off and keeps it with its disks, addresses and claim; users
+restore the server with the action restore. A sweep removes it after that time;
+see sweep_interval. 0: DELETE removes a server at once, and no sweep removes a
+soft-deleted one. Set the same value for the api and all conductors.
+""",
+    ),
     cfg.StrOpt(
         'unexpected_running_instance_action',
         default='adopt',

@@ -73,8 +73,8 @@ def _finish_without_host(
     operation_log.log(
         uow.connection,
         uow.operation,
-        f'continues without host {uow.step.host} ({why}); the guest is '
-        'removed when the host returns',
+        f'continues without host {uow.step.host} ({why}); the host does its '
+        'part when it returns',
     )
     step_def.finish_without_host(uow)
     uow.finish_step(records.PREEMPTED)

@@ -7,6 +7,7 @@ module            what it holds
 base              the base classes of flows and steps
 build             create
 delete            delete, force_delete, cleanup_stale_guest
+soft_delete       soft_delete, restore
 lifecycle         start, stop, pause, suspend, reboot and their opposites;
                   power_sync
 rescue            rescue, unrescue
@@ -39,6 +40,7 @@ from minova.flows import lock
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
+from minova.flows import soft_delete
 from minova.flows.base import AnyStep
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
@@ -68,6 +70,8 @@ FLOWS: Final[dict[str, Flow]] = {
     'evacuate': evacuate.Evacuate(),
     'delete': delete.Delete(),
     'force_delete': delete.ForceDelete(),
+    'soft_delete': soft_delete.SoftDelete(),
+    'restore': soft_delete.Restore(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),

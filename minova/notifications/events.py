@@ -25,6 +25,8 @@ PHASED_EVENTS: Final = frozenset(
         'create',
         'delete',
         'shutdown',
+        'soft_delete',
+        'restore',
         'power_on',
         'power_off',
         'pause',

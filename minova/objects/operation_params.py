@@ -128,6 +128,15 @@ class EvacuateParams(PreemptParams):
 
 
 @base.register
+class SoftDeleteParams(OperationParams):
+    """soft_delete: whether the guest's host, or its hypervisor, is down."""
+
+    VERSION = '1.0'
+
+    host_down: bool
+
+
+@base.register
 class LockParams(OperationParams):
     """lock: who locks the instance, LOCKED_BY_OWNER or _ADMIN, and why."""
 

@@ -35,6 +35,7 @@ RULES: Final[tuple[Row, ...]] = (
     (f'{_SERVERS}:update', MEMBER, 'Rename or describe a server', f'PUT {_ID}'),
     (f'{_SERVERS}:delete', MEMBER, 'Delete a server', f'DELETE {_ID}'),
     ('os_compute_api:os-deferred-delete:force', MEMBER, 'Force-delete a server during any operation', f'{_ACTION} (forceDelete)'),
+    ('os_compute_api:os-deferred-delete:restore', MEMBER, 'Restore a server that is soft-deleted', f'{_ACTION} (restore)'),
     (f'{_SERVERS}:start', MEMBER, 'Start a server', f'{_ACTION} (os-start)'),
     (f'{_SERVERS}:stop', MEMBER, 'Stop a server', f'{_ACTION} (os-stop)'),
     (f'{_SERVERS}:reboot', MEMBER, 'Reboot a server', f'{_ACTION} (reboot)'),

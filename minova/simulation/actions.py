@@ -178,3 +178,8 @@ def wait_until_audited(user: User) -> None:
             ).fetchone()
         )
     )
+
+
+def wait_until_deleted(user: User) -> None:
+    """Wait until the server is deleted, at most two minutes."""
+    user.cloud.wait(lambda: user.get_states()[0] == 'deleted', 120.0)

@@ -389,6 +389,7 @@ _OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
     'api': {'auth_strategy': 'noauth2'},
     'conductor': {
         'unexpected_running_instance_action': 'adopt',
+        'reclaim_instance_interval': 0,
         'sweep_interval': 20.0,
     },
     'notifications': {

@@ -229,7 +229,22 @@ def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
             yield f'invariant 2: {uuid} is {vm_state} without a host'
         if vm_state == 'error' and not faults:
             yield f'invariant 3: {uuid} is in error without a fault'
+    yield from _check_reclaims(raw)
     yield from _check_host_usage(raw)
+
+
+def _check_reclaims(raw: sqlite3.Connection) -> Iterator[str]:
+    """Yield the servers that were reclaimed twice, or during an operation."""
+    seen = set()
+    for uuid, vm_state, params in raw.execute(
+        'SELECT instance_uuid, old_vm_state, params FROM operations WHERE '
+        "kind = 'delete' AND user_id IS NULL"
+    ):
+        if uuid in seen:
+            yield f'invariant 3: {uuid} was reclaimed twice'
+        if vm_state != 'soft-delete' or json.loads(params).get('preempted'):
+            yield f'invariant 3: {uuid}, which is {vm_state}, was reclaimed'
+        seen.add(uuid)
 
 
 def _check_host_usage(raw: sqlite3.Connection) -> Iterator[str]:

@@ -19,6 +19,7 @@ from minova.compute import conductor_client
 from minova.compute import stale_guests
 from minova.compute import step_context
 from minova.conductor import manager
+from minova.conductor import reclaim
 from minova.conductor import sweeper
 from minova.conductor import usage_audit
 from minova.db.queries import hosts
@@ -35,6 +36,7 @@ from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import migration_monitor
 from minova.flows import resize
+from minova.flows import soft_delete
 from minova.notifications import relay
 from minova.objects.step_results import NoResult
 from minova.simulation import planted_faults
@@ -157,6 +159,18 @@ MUTANTS: Final = (
     Mutant('exists-not-marked', 'an exists is emitted before its period is marked', 'invariant 11',
             _ALL, ('usage_audit',),
             ((usage_audit.UsageAudit, '_emit', planted_faults.emit_before_mark),)),
+    Mutant('soft-deleted-runs-on', 'a soft-deleted guest is not powered off', 'invariant 9',
+            _ALL, ('soft_delete',),
+            ((soft_delete.SoftDeleteInstance, 'run', planted_faults.report_power_off),)),
+    Mutant('power-off-not-pending', 'a guest runs on that is soft-deleted while its host is down', 'invariant 9',
+            ('crash-late', 'pause-late'), ('soft_delete',),
+            ((soft_delete, '_enqueue_power_off', planted_faults.do_nothing),)),
+    Mutant('restore-not-undone', 'a failed restore leaves the guest running', 'invariant 9',
+            ('fail',), ('restore',),
+            ((soft_delete.RestoreInstance, 'undo', planted_faults.replace_with(None)),)),
+    Mutant('reclaimed-twice', 'a reclaim does not check the row again', 'invariant 3',
+            _ALL, ('restore_at_reclaim', 'reclaim'),
+            ((reclaim, '_is_due', planted_faults.return_value(True)),)),
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),

@@ -35,6 +35,7 @@ from minova.objects import operation as records
 from minova.objects.audit_period import AuditPeriod
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
+from minova.objects.step_results import GuestState
 
 T = TypeVar('T')
 
@@ -289,3 +290,9 @@ def emit_before_mark(original: Function) -> Function:
         return True
 
     return emit
+
+
+def report_power_off(original: Function) -> Function:
+    """Report a guest as powered off that was not."""
+    off = GuestState(power_state=int(states.PowerState.SHUTDOWN))
+    return lambda step, ctx, args: off

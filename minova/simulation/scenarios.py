@@ -29,6 +29,7 @@ from minova.simulation.actions import set_option
 from minova.simulation.actions import settle
 from minova.simulation.actions import wait_for
 from minova.simulation.actions import wait_until_audited
+from minova.simulation.actions import wait_until_deleted
 from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.evacuation import evacuate
@@ -37,6 +38,10 @@ from minova.states import PowerState
 _HARD: Final = act('reboot', {'type': 'HARD'})
 _RESIZE: Final = act('resize', {'flavorRef': 'big'})
 _FORCE: Final = act('forceDelete')
+#: A delete that can be restored.
+_KEEP: Final = set_option('conductor', 'reclaim_instance_interval', 86400)
+#: The time to restore a soft-deleted server has passed.
+_RECLAIM: Final = set_option('conductor', 'reclaim_instance_interval', 1)
 
 # -- the prepared clouds -----------------------------------------------------
 
@@ -49,6 +54,7 @@ PREPARATIONS: Final[dict[str, Action]] = {
     'suspended': sequence(boot, settle, act('suspend'), settle),
     'rescued': sequence(boot, settle, act('rescue'), settle),
     'resized': sequence(boot, settle, _RESIZE, settle),
+    'soft_deleted': sequence(_KEEP, boot, settle, delete, settle),
     'migrated': sequence(
         boot, settle, act('os-stop'), settle, act('migrate'), settle
     ),
@@ -148,6 +154,17 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('force_delete_suspended',      'force_delete',        'suspended',         _FORCE),
     ('force_delete_resizing',       'force_delete',        'active',            *_RESIZING, _FORCE),
     ('force_delete_migrating',      'force_delete',        'active',            *_MIGRATING, _FORCE),
+    ('soft_delete',                 'soft_delete',         'active',            _KEEP, delete),
+    ('soft_delete_suspended',       'soft_delete',         'suspended',         _KEEP, delete),
+    ('soft_delete_resized',         'soft_delete',         'resized',           _KEEP, delete),
+    ('soft_delete_fails',           'soft_delete',         'paused',            _KEEP, fail_here('power_off'), delete),
+    ('force_delete_soft_deleted',   'force_delete',        'soft_deleted',      _FORCE),
+    ('restore',                     'restore',             'soft_deleted',      act('restore')),
+    ('restore_suspended',           'restore',             'suspended',         _KEEP, delete, settle, act('restore')),
+    ('restore_rescued',             'restore',             'rescued',           _KEEP, delete, settle, act('restore')),
+    ('restore_fails',               'restore',             'soft_deleted',      fail_here('start'), act('restore')),
+    ('reclaim',                     'delete',              'soft_deleted',      _RECLAIM, wait_until_deleted),
+    ('restore_at_reclaim',          'restore',             'soft_deleted',      _RECLAIM, act('restore')),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),

@@ -183,6 +183,11 @@ class RecordRulesTest(AuditTestCase):
         self.assert_repaired('build_without_owner')
         self.assertEqual('error', self.cloud.instance(self.uuid).vm_state)
 
+    def test_soft_delete_without_time(self):
+        self.change(self.uuid, vm_state='soft-delete')
+        self.assert_repaired('soft_delete_without_time')
+        self.assertIsNotNone(self.cloud.instance(self.uuid).deleted_at)
+
     # -- operations ----------------------------------------------------------
 
     def held_up(self):

@@ -164,6 +164,12 @@ class OneHostTest(ChainTestCase):
         self.cloud.delete(uuid)
         self.check('delete', uuid, 'delete')
 
+    def test_soft_delete_and_restore(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('soft_delete', uuid, host_down=False)
+        self.cloud.begin('restore', uuid)
+        self.check('soft_delete', uuid, 'soft_delete', 'restore')
+
 
 class PowerSyncTest(ChainTestCase):
     """The hypervisor and the database differ."""

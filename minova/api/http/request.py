@@ -24,7 +24,9 @@ from minova.objects.operation_params import OperationParams
 from minova.policy import Policy
 
 _SERVERS = 'os_compute_api:servers'
-_KINDS_WITHOUT_HOST = frozenset({'delete', 'force_delete', 'lock', 'unlock'})
+_KINDS_WITHOUT_HOST = frozenset(
+    {'delete', 'force_delete', 'restore', 'lock', 'unlock'}
+)
 _KINDS_DESPITE_LOCK = frozenset({'lock', 'unlock'})
 
 

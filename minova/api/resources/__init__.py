@@ -2,7 +2,7 @@
 """The handlers of the API, one module per resource.
 
 ====================== =====================================================
-servers                list, show, update and delete servers; addresses
+servers                list, show and update servers; addresses
 server_create          POST /servers
 requested_host         the zone or host in the body of a create or migration
 requested_networks     the networks in the body of a create
@@ -12,6 +12,7 @@ server_update          changes of a server without an operation
 server_metadata        the metadata of a server
 server_tags            the tags of a server
 server_actions         POST /servers/{id}/action: the table of actions
+deferred_delete        delete, soft delete, restore, force-delete
 migrate_server         resize, cold and live migration, confirm, revert
 rescue                 rescue and unrescue
 lock                   lock and unlock

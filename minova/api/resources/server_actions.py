@@ -10,6 +10,7 @@ from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.resources import consoles
+from minova.api.resources import deferred_delete
 from minova.api.resources import evacuate
 from minova.api.resources import lock
 from minova.api.resources import migrate_server
@@ -67,8 +68,6 @@ def _action(
     return Action(f'os_compute_api:{rule}', body, run, status, until)
 
 
-_force_delete = _begin_handler('force_delete', begin.delete_params)
-
 _MIGRATE: Final = 'os-migrate-server:migrate'
 _SUSPEND: Final = 'os-suspend-server'
 _LOCK: Final = 'os-lock-server'
@@ -102,7 +101,14 @@ ACTIONS: Final = {
         'os-evacuate', schemas.EVACUATE, evacuate.evacuate, 200
     ),
     'forceDelete': _action(
-        'os-deferred-delete:force', schemas.FORCE_DELETE, _force_delete
+        'os-deferred-delete:force',
+        schemas.FORCE_DELETE,
+        deferred_delete.force_delete,
+    ),
+    'restore': _action(
+        'os-deferred-delete:restore',
+        schemas.RESTORE,
+        deferred_delete.restore,
     ),
     'os-getConsoleOutput': _action(
         'os-console-output',

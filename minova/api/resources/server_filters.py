@@ -139,6 +139,8 @@ def parse_filters(request: ApiRequest, detail: bool) -> Filters | None:
         return None
     if 'deleted' not in found and not _has_period(found):
         found['deleted'] = False
+    if not _shows_soft_deleted(found):
+        found['soft_deleted'] = False
     _require_order(found)
     return found
 
@@ -208,6 +210,22 @@ def _parse_flavor(request: ApiRequest, found: Filters) -> bool:
         return False
     found['flavor'] = flavor.id
     return True
+
+
+def _shows_soft_deleted(found: Filters) -> bool:
+    """Remove the filter; return whether the list has soft-deleted servers.
+
+    As in Nova, ``deleted`` shows them too, and ``soft_deleted`` adds them to
+    the others. A filter that names their state shows them to all users.
+    """
+    wanted = found.pop('soft_deleted', None)
+    if wanted is not None:
+        return bool(wanted)
+    is_named = found.get('vm_state') == states.SOFT_DELETE or any(
+        states.SOFT_DELETE in states.vm_states_for_status(word)
+        for word in found.get('status', ())
+    )
+    return is_named or found.get('deleted') is not False
 
 
 def _has_period(found: Filters) -> bool:

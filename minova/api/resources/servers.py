@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers: list, show, update, delete. ``server_create`` creates them."""
+"""Servers: list, show, update; ``server_create`` and ``deferred_delete``."""
 
 from collections.abc import Sequence
 import dataclasses
 from typing import Final
 
 from minova import exception
-from minova import states
 from minova.api.http import pagination
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.resources import deferred_delete
 from minova.api.resources import server_filters
 from minova.api.resources import server_update
 from minova.api.schemas import servers as schemas
 from minova.api.views import Document
 from minova.api.views import servers as views
 from minova.api.views.links import Link
-from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
-from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.db.queries import server_queries
 from minova.db.queries.hosts import Service
-from minova.engine import begin
 
 _RULE: Final = 'os_compute_api:servers'
 
@@ -135,33 +132,6 @@ def update(request: ApiRequest, server_id: str) -> Document:
     }
 
 
-def delete(request: ApiRequest, server_id: str) -> None:
-    """Begin to delete a server, unless its deletion is in progress."""
-
-    def work(connection: Connection) -> begin.Begun | None:
-        instance = instances.get(
-            connection, server_id, request.scope, lock=True
-        )
-        if instance is None:
-            raise exception.InstanceNotFound(instance_id=server_id)
-        request.require_owner(instance)
-        request.require_unlocked(instance)
-        if instance.task_state in states.TABLE['delete'].task_states:
-            return None
-        return begin.begin_locked(
-            connection,
-            request.context,
-            'delete',
-            instance,
-            request.backend.publisher_id,
-            begin.delete_params(connection, instance),
-        )
-
-    begun = request.database.write(work)
-    if begun is not None:
-        request.wake(begun)
-
-
 # -- addresses ---------------------------------------------------------------
 
 
@@ -200,7 +170,7 @@ ROUTES: Final = (
     Route('GET', '/servers/detail', detail, f'{_RULE}:detail', query=_LIST),
     Route('GET', _ONE, show, f'{_RULE}:show'),
     Route('PUT', _ONE, update, f'{_RULE}:update', body=schemas.UPDATE),
-    Route('DELETE', _ONE, delete, f'{_RULE}:delete', 204),
+    Route('DELETE', _ONE, deferred_delete.delete, f'{_RULE}:delete', 204),
     Route('GET', f'{_ONE}/ips', list_addresses, 'os_compute_api:ips:index'),
     Route(
         'GET',

@@ -32,6 +32,7 @@ UNRESCUE: Final = _empty_action('unrescue')
 CONFIRM: Final = _empty_action('confirmResize')
 REVERT: Final = _empty_action('revertResize')
 FORCE_DELETE: Final = _empty_action('forceDelete')
+RESTORE: Final = _empty_action('restore')
 
 LOCK: Final = BodySchema(
     {

@@ -56,6 +56,7 @@ class InstanceRow:
     power_state: int
     notification_seq: int
     launched_at: datetime.datetime | None
+    deleted_at: datetime.datetime | None
     flavor: Flavor
     network_info: list[dict[str, Any]]
 

@@ -152,6 +152,25 @@ def list_states_on_host(
     ]
 
 
+def list_soft_deleted(
+    connection: Connection, before: datetime.datetime
+) -> list[str]:
+    """Return the instances that were soft-deleted until ``before``.
+
+    Only those without an operation, the oldest first.
+    """
+    query = (
+        sa.select(_t.c.uuid)
+        .where(
+            _t.c.vm_state == states.SOFT_DELETE,
+            _t.c.task_id.is_(None),
+            _t.c.deleted_at <= before,
+        )
+        .order_by(_t.c.deleted_at)
+    )
+    return [str(uuid) for uuid in connection.scalars(query)]
+
+
 def add_fault(
     connection: Connection,
     uuid: str,

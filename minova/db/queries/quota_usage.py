@@ -4,6 +4,7 @@
 Nothing is kept: a usage is the sum over the rows of the instances. An instance
 that is being resized, or whose resize is not confirmed, counts with the larger
 of its two sizes, so neither the end of the resize nor a revert raises a usage.
+A soft-deleted instance does not count until its restore begins.
 """
 
 from collections.abc import Iterable
@@ -88,11 +89,20 @@ def _owned(is_of_user: bool) -> list[types.Condition]:
 
 
 def _totals(is_of_user: bool) -> types.Query:
+    owned = sa.select(_i.c.vcpus, _i.c.memory_mb).where(*_owned(is_of_user))
+    counted = sa.union_all(
+        owned.where(_i.c.vm_state.in_(states.COUNTED)),
+        # Its restore was checked against the quota and may not have ended.
+        owned.where(
+            _i.c.vm_state == states.SOFT_DELETE,
+            _i.c.task_state.in_(states.TABLE['restore'].task_states),
+        ),
+    ).subquery()
     return sa.select(
         sa.func.count(),
-        sa.func.coalesce(sa.func.sum(_i.c.vcpus), 0),
-        sa.func.coalesce(sa.func.sum(_i.c.memory_mb), 0),
-    ).where(*_owned(is_of_user), _i.c.vm_state.in_(states.NOT_DELETED))
+        sa.func.coalesce(sa.func.sum(counted.c.vcpus), 0),
+        sa.func.coalesce(sa.func.sum(counted.c.memory_mb), 0),
+    ).select_from(counted)
 
 
 def _resizing(is_of_user: bool) -> sa.CompoundSelect[Any]:

@@ -252,7 +252,7 @@ FILTERS: Final[dict[str, Callable[[Any], types.Condition]]] = {
     'changes-since': lambda moment: _changed_at >= moment,
     'changes-before': lambda moment: _changed_at <= moment,
     'deleted': lambda wanted: (
-        _t.c.vm_state == states.DELETED
+        _t.c.vm_state.in_((states.DELETED, states.SOFT_DELETE))
         if wanted
         else _t.c.vm_state != states.DELETED
     ),

@@ -71,6 +71,7 @@ instances = sa.Table(
     sa.Index(None, 'task_id'),
     sa.Index(None, 'project_id', 'uuid'),
     sa.Index(None, 'usage_audited_until'),
+    sa.Index(None, 'vm_state', 'deleted_at'),
     sqlite_autoincrement=True,
 )
 

@@ -236,6 +236,7 @@ _ACTIONS = {
         {'host': None, 'block_migration': False, 'disk_over_commit': False},
     ),
     'evacuate': _own(_ADMIN, 409, {'onSharedStorage': False}),
+    'restore': _own(_MEMBERS, 409),
     'forceDelete': _own(_MEMBERS, 202),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),

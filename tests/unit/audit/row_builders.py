@@ -53,6 +53,7 @@ def instance(uuid, **values):
         'power_state': RUNNING,
         'notification_seq': 9,
         'launched_at': ago(days=1),
+        'deleted_at': None,
         'flavor': flavor(),
         'network_info': [],
     }

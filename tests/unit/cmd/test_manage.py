@@ -430,7 +430,7 @@ class StatesTest(ManageTestCase):
         ):
             self.assertIn(edge, edges)
         self.assertIn('create', drawn.stdout)
-        nodes = {w[1] for w in found if w[0] == 'node'}
+        nodes = {w[1].strip('"') for w in found if w[0] == 'node'}
         self.assertEqual(set(), nodes - {*states.VM_STATES, 'any'})
 
     def test_closed_pipe(self):

@@ -22,6 +22,14 @@ EVENTS = {
     'unpause': ('compute_unpause_instance',),
     'suspend': ('compute_suspend_instance',),
     'resume': ('compute_resume_instance',),
+    'soft_delete': (
+        'compute_soft_delete_instance',
+        'compute_power_off_soft_deleted',
+    ),
+    'restore': (
+        'compute_restore_instance',
+        'compute_undo_restore_instance',
+    ),
     'rescue': ('compute_rescue_instance', 'compute_undo_rescue_instance'),
     'unrescue': (
         'compute_unrescue_instance',

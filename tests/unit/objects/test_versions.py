@@ -67,6 +67,7 @@ PINNED = {
     'ResizeInstanceArgs': '1.0-afa7b3af18b12f1a6d1ade3d3e79c2ed',
     'ResizeParams': '1.0-d841b1f394237a2df78b9f7e56a325e8',
     'SelectHostArgs': '1.0-0fc646ef1be7a510d6baad489c72496f',
+    'SoftDeleteParams': '1.0-39aff3f3726b85ce8c611637722939c1',
     'StepAck': '1.0-e04fb1a7538abf98736faac8f2e011ac',
     'StepArgs': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'StepAssignment': '1.0-90334d044f9dc89a95c14aa64f24a5ab',
