@@ -1054,6 +1054,9 @@ def upgrade() -> None:
         op.f('ix_instances_usage_audited_until'),
         'instances',
         ['usage_audited_until'],
+        unique=False,
+    )
+    op.create_index(
         op.f('ix_instances_vm_state_deleted_at'),
         'instances',
         ['vm_state', 'deleted_at'],
