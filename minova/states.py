@@ -7,7 +7,8 @@ Three fields describe an instance:
 * ``vm_state``: the stable state. It changes only when an operation ends, or by
   power reconciliation when no operation is live.
 * ``task_state``: the transition in progress. It is set when an operation
-  begins and None when the operation releases the instance.
+  begins and None when the operation releases the instance. An operation that
+  the Compute API shows as no transition owns the instance without one.
 
 Rules are data: when an operation may begin, which task states it passes, how
 it ends, which status the API shows, which diagram is drawn. ``begin``,
@@ -125,6 +126,7 @@ _SOFT_DELETABLE: Final = (
     'active paused suspended stopped rescued error soft-delete shelved '
     'shelved_offloaded'
 )
+_ATTACHABLE: Final = 'active stopped paused'
 
 # fmt: off
 _ROWS: Final = (
@@ -154,6 +156,10 @@ _ROWS: Final = (
     ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
     ('soft_delete',          _SOFT_DELETABLE,  'soft-deleting',      SOFT_DELETE, SAME,  _EXCLUSIVE,               600),
     ('restore',              'soft-delete',    'restoring',          ORIGIN,    SAME,    _EXCLUSIVE,               600),
+    ('attach_interface',     _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
+    ('detach_interface',     _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
+    ('add_fixed_ip',         _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
+    ('remove_fixed_ip',      _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
@@ -173,6 +179,8 @@ _NAMES: Final = {
     'reboot_hard':         ('reboot',            'reboot'),
     'force_delete':        ('forceDelete',       'forceDelete'),
     'soft_delete':         ('delete',            'delete'),
+    'add_fixed_ip':        ('addFixedIp',        'addFixedIp'),
+    'remove_fixed_ip':     ('removeFixedIp',     'removeFixedIp'),
     'cleanup_stale_guest': ('cleanupStaleGuest', 'cleanupStaleGuest'),
 }
 # fmt: on
@@ -251,6 +259,10 @@ def _forbidden(
         needed = f'it must be {_join_or(rule.from_states)}'
     elif rule.ownership is Ownership.CONCURRENT:
         needed = f'it must be {_join_or(rule.task_states)}'
+    elif state is None:
+        # The owner has no task state.
+        attribute, state = 'another operation', 'such as an attachment'
+        needed = 'try again when that operation has ended'
     else:
         needed = 'try again when that operation has ended'
     return exception.InstanceInvalidState(
@@ -279,9 +291,8 @@ def begin(rule: Rule, row: InstanceLike, task_id: str) -> StateChange:
         )
     generation = row.generation + 1
     if rule.owns_instance:
-        return StateChange(
-            row.vm_state, rule.task_states[0], task_id, generation
-        )
+        first = rule.task_states[0] if rule.task_states else None
+        return StateChange(row.vm_state, first, task_id, generation)
     return StateChange(row.vm_state, None, None, generation)
 
 

@@ -30,6 +30,7 @@ from minova.api.resources import flavor_extra_specs
 from minova.api.resources import flavors
 from minova.api.resources import hypervisors
 from minova.api.resources import instance_actions
+from minova.api.resources import interfaces
 from minova.api.resources import key_pairs
 from minova.api.resources import limits
 from minova.api.resources import migrations
@@ -66,6 +67,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *flavors.ROUTES,
     *flavor_access.ROUTES,
     *flavor_extra_specs.ROUTES,
+    *interfaces.ROUTES,
     *key_pairs.ROUTES,
     *services.ROUTES,
     *hypervisors.ROUTES,

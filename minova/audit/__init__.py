@@ -7,6 +7,7 @@ snapshot           the rows and host contents, and what explains a difference
 guest_rules        rules about guests and disks
 allocation_rules   rules about allocations
 port_rules         rules about ports
+interface_rules    rules about the interfaces of guests
 operation_rules    rules about operations, steps, task states and migrations
 notification_rules rules about notifications
 service_rules      rules about services, hosts and queues

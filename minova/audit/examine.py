@@ -6,6 +6,7 @@ import datetime
 
 from minova.audit import allocation_rules
 from minova.audit import guest_rules
+from minova.audit import interface_rules
 from minova.audit import notification_rules
 from minova.audit import operation_rules
 from minova.audit import port_rules
@@ -42,6 +43,7 @@ def examine(
         *guest_rules.find(snapshot),
         *allocation_rules.find(snapshot),
         *port_rules.find(snapshot),
+        *interface_rules.find(snapshot),
         *operation_rules.find(snapshot),
         *notification_rules.find(snapshot),
         *service_rules.find(snapshot),

@@ -62,6 +62,8 @@ _ROWS: Final = (
     ('host_usage_mismatch',        9, _E, 'recompute_host_usage'),
     ('port_orphan',                9, _E, 'release_port'),
     ('port_missing',               9, _E, 'restore_port'),
+    ('interface_missing',          9, _W, 'attach_interface'),
+    ('interface_unknown',          9, _E, 'detach_interface'),
     ('task_without_owner',         4, _E, 'release_instance'),
     ('task_state_missing',         4, _W, ''),
     ('build_without_owner',        3, _E, 'release_instance'),
@@ -207,6 +209,23 @@ _TEXT: Final = {
         (
             '--repair creates the port, unless another instance has the '
             'address: then delete one of the two.'
+        ),
+    ),
+    'interface_missing': (
+        'A guest lacks the interface of a NIC of its instance.',
+        (
+            '--repair attaches it, when the instance is active, paused or '
+            'stopped. A hard reboot also defines it again.'
+        ),
+    ),
+    'interface_unknown': (
+        (
+            'A guest has an interface without a port, whose address may be '
+            'allocated again.'
+        ),
+        (
+            '--repair detaches it, when the instance is active, paused or '
+            'stopped. A hard reboot also defines the guest without it.'
         ),
     ),
     'task_without_owner': (

@@ -40,7 +40,10 @@ def _check_task(
 ) -> Iterator[Finding]:
     owner = snapshot.get_owner(instance)
     if owner is not None:
-        if instance.task_state is None:
+        if (
+            instance.task_state is None
+            and states.TABLE[owner.kind].task_states
+        ):
             yield _task_finding(
                 snapshot,
                 instance,

@@ -27,9 +27,12 @@ from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import begin
+from minova.exception import serialization
 from minova.notifications import events
 from minova.objects.instance import Instance
+from minova.objects.operation import Operation
 from minova.objects.operation_params import CleanupStaleGuestParams
+from minova.objects.operation_params import InterfaceParams
 from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
 
@@ -109,33 +112,71 @@ class Repairer:
                 host=host, retained_only=retained_only
             )
 
+        return self._run('cleanup_stale_guest', finding, prepare)
+
+    def attach_interface(self, finding: Finding) -> Outcome:
+        """Begin to attach the missing interface of a NIC."""
+
+        def prepare(
+            connection: Connection, instance: Instance
+        ) -> InterfaceParams:
+            require_unchanged(instance, finding)
+            for nic in instance.network_info:
+                if nic['mac'].lower() == finding.subject:
+                    return InterfaceParams(nic=nic)
+            raise stale_error(f'Instance {instance.uuid}')
+
+        return self._run('attach_interface', finding, prepare)
+
+    def detach_interface(self, finding: Finding) -> Outcome:
+        """Begin to detach an interface that no NIC has."""
+
+        def prepare(
+            connection: Connection, instance: Instance
+        ) -> InterfaceParams:
+            require_unchanged(instance, finding)
+            nic = {'id': '', 'mac': finding.subject, 'addresses': []}
+            return InterfaceParams(nic=nic)
+
+        return self._run('detach_interface', finding, prepare)
+
+    def _run(
+        self, kind: str, finding: Finding, prepare: begin.Prepare
+    ) -> Outcome:
+        """Begin an operation on a host, and wait for its end."""
         begun = begin.begin(
             self._database,
             get_admin_context(),
-            'cleanup_stale_guest',
+            kind,
             str(finding.instance),
-            events.publisher_id('compute', host),
+            events.publisher_id('compute', str(finding.host)),
             prepare,
         )
         if self._waker is not None:
             self._waker.wake(get_admin_context(), begun.wakeups)
-        operation = f'Operation cleanup_stale_guest {begun.operation.id}'
-        if self._wait_for_end(begun.operation.id):
+        operation = f'Operation {kind} {begun.operation.id}'
+        ended = self._wait_for_end(begun.operation.id)
+        if ended is not None and ended.error is not None:
+            cause = serialization.decode(ended.error)
+            return Outcome(False, f'{operation} has failed: {cause}')
+        if ended is not None:
             return Outcome(True, f'{operation} has ended.')
         return Outcome(
-            True, f'{operation} has begun; it waits for the host {host}.'
+            True,
+            f'{operation} has begun; it waits for the host {finding.host}.',
         )
 
-    def _wait_for_end(self, operation_id: str) -> bool:
+    def _wait_for_end(self, operation_id: str) -> Operation | None:
+        """Return an operation that has ended, None after the timeout."""
         until = clock.monotonic() + self._timeout
         while True:
-            found = self._database.read(
+            found: Operation | None = self._database.read(
                 lambda connection: operations.get(connection, operation_id)
             )
-            if found is None or found.finished_at is not None:
-                return True
+            if found is not None and found.finished_at is not None:
+                return found
             if clock.monotonic() >= until:
-                return False
+                return None
             clock.sleep(_POLL_INTERVAL)
 
     def destroy_unknown_guest(self, finding: Finding) -> Outcome:
@@ -177,6 +218,8 @@ _HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
     'cleanup_stale_guest': Repairer.cleanup_stale_guest,
     'discard_disks': Repairer.discard_disks,
     'destroy_unknown_guest': Repairer.destroy_unknown_guest,
+    'attach_interface': Repairer.attach_interface,
+    'detach_interface': Repairer.detach_interface,
 }
 
 #: Each runs in one transaction and returns what it has done.

@@ -33,10 +33,12 @@ _HARMLESS: Final = frozenset(
         'has_managed_save',
         'has_retained_disks',
         'images_in_use',
+        'interfaces',
         'inventory',
         'list_host_contents',
         'migration_status',
         'prepare_disk_transfer',
+        'refresh_config_drive',
         'uses_images',
         'vnc',
     }

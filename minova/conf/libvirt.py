@@ -31,6 +31,28 @@ seconds where KVM hangs; the log reports the result. Live migration needs two
 hosts of the same type. Embedded hosts do not use it.
 """,
     ),
+    cfg.IntOpt(
+        'device_detach_attempts',
+        default=8,
+        min=1,
+        max=30,
+        help="""
+How often a running guest is asked to release a device, such as a network
+interface, before its removal fails and the device stays. A guest ignores a
+request while it boots. See also ``device_detach_timeout``.
+""",
+    ),
+    cfg.IntOpt(
+        'device_detach_timeout',
+        default=20,
+        min=1,
+        max=60,
+        help="""
+Seconds to wait for a running guest to release a device before it is asked
+again. With the defaults, a removal fails after 160 seconds. See also
+``device_detach_attempts``.
+""",
+    ),
     cfg.StrOpt(
         'hw_machine_type',
         default='q35',
@@ -41,6 +63,19 @@ property ``hw_machine_type``. A running guest keeps its version of the type
 until its next start. Where hosts have different versions of QEMU, name a
 version that all of them support, such as ``pc-q35-7.2``; otherwise live
 migration to an older QEMU fails. Embedded hosts do not use it.
+""",
+    ),
+    cfg.IntOpt(
+        'num_pcie_ports',
+        default=16,
+        min=0,
+        max=28,
+        help="""
+The number of PCIe ports of a guest of the machine type ``q35`` or ``virt``.
+Its disks, its first network interfaces and some other devices use about six;
+each device that is attached while the guest runs needs a free one. With 0
+libvirt chooses, and leaves one or none free. Applies to a guest from its next
+hard reboot.
 """,
     ),
     cfg.StrOpt(

@@ -129,7 +129,7 @@ class UnitOfWork(NoticeBuffer):
     def begin(self) -> None:
         """Take the instance for the operation; ``check_begin`` is passed."""
         self._apply(states.begin(self.rule, self.instance, self.operation.id))
-        if self.rule.owns_instance:
+        if self.rule.owns_instance and self.rule.task_states:
             self.emit_update()
 
     def set_task_state(self, task_state: str) -> None:
@@ -168,13 +168,9 @@ class UnitOfWork(NoticeBuffer):
 
     def finish(self, old_vm_state: str | None = None) -> None:
         """Succeed: release the instance in its new vm_state."""
-        if self._may_release_instance():
-            self._apply(
-                states.succeed(
-                    self.operation.kind, self.instance, old_vm_state
-                )
-            )
-            self.emit_update()
+        self._release_instance(
+            states.succeed(self.operation.kind, self.instance, old_vm_state)
+        )
         self.operation.owns_instance = False
         self.operation.outcome = records.DONE
 
@@ -190,11 +186,9 @@ class UnitOfWork(NoticeBuffer):
         ``to_error``. Every open span gets its error, but ``end_event`` its
         end.
         """
-        if self._may_release_instance():
-            self._apply(
-                states.fail(self.operation.kind, self.instance, to_error)
-            )
-            self.emit_update()
+        self._release_instance(
+            states.fail(self.operation.kind, self.instance, to_error)
+        )
         in_error = self.instance.vm_state == states.ERROR
         self.operation.outcome = (
             records.FAILED if in_error or to_error else records.ROLLED_BACK
@@ -208,14 +202,17 @@ class UnitOfWork(NoticeBuffer):
                 self.emit_error(event, error)
         self._record_fault(error)
 
-    def _may_release_instance(self) -> bool:
+    def _release_instance(self, change: states.StateChange) -> None:
+        """Release the instance, if it is owned; emit a change of states."""
         at_once = self.rule.ownership in (
             states.Ownership.IMMEDIATE,
             states.Ownership.PREEMPT_IMMEDIATE,
         )
-        return self.operation.owns_instance or (
-            self._new_operation and at_once
-        )
+        if self.operation.owns_instance or (self._new_operation and at_once):
+            before = self.instance.vm_state, self.instance.task_state
+            self._apply(change)
+            if before != (self.instance.vm_state, self.instance.task_state):
+                self.emit_update()
 
     def _apply(self, change: states.StateChange) -> None:
         new = vars(change)
@@ -371,6 +368,14 @@ class UnitOfWork(NoticeBuffer):
         if self.instance.network_info:
             network.load().release(self.connection, self.instance.uuid)
             self.update_instance(network_info=[])
+
+    def detach_nic(self, port_id: str) -> None:
+        """Release one port and its address; nothing if it is released."""
+        nics = self.instance.network_info
+        left = [nic for nic in nics if nic['id'] != port_id]
+        if len(left) < len(nics):
+            network.load().release_port(self.connection, port_id)
+            self.update_instance(network_info=left)
 
     # -- the migration -------------------------------------------------------
 

@@ -156,3 +156,21 @@ class ImageStorageFull(Refused):
         'operator enlarge the disk of the image store; then repeat the upload.'
     )
     status = 413
+
+
+class FixedIpAlreadyInUse(Conflict):
+    """Another port has the address that an attachment names."""
+
+    msg_fmt = (
+        'Fixed IP address %(address)s is already in use in network '
+        '%(network)s; choose another one, or name none.'
+    )
+
+
+class PortInUse(Conflict):
+    """The port belongs to a server already."""
+
+    msg_fmt = (
+        'Port %(port_id)s is still in use by server %(instance_id)s; name '
+        'a network instead, which gives the server a port of its own.'
+    )

@@ -87,3 +87,11 @@ class ConfigInvalid(Failed):
     """The configuration does not allow the process to start."""
 
     msg_fmt = 'Configuration error: %(reason)s'
+
+
+class InterfaceAttachFailed(Failed):
+    """An interface could not be attached; its port is released."""
+
+    msg_fmt = (
+        'Failed to attach an interface to server %(instance_id)s: %(reason)s'
+    )

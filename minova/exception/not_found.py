@@ -62,6 +62,12 @@ class ServiceNotFound(NotFound):
     msg_fmt = 'Service %(service_id)s could not be found.'
 
 
+class PortNotFound(NotFound):
+    """The server has no such port, or the project none."""
+
+    msg_fmt = 'Port %(port_id)s could not be found%(where)s.'
+
+
 class MigrationNotFound(NotFound):
     """The instance has no such migration."""
 

@@ -11,6 +11,8 @@ soft_delete       soft_delete, restore
 lifecycle         start, stop, pause, suspend, reboot and their opposites;
                   power_sync
 rescue            rescue, unrescue
+attach_interface  attach_interface, detach_interface, add_fixed_ip,
+                  remove_fixed_ip
 lock              lock, unlock
 evacuate          evacuate
 resize            resize, migrate
@@ -29,6 +31,7 @@ interfaces        the RPC interfaces with the methods of all steps
 from typing import Final
 
 from minova.flows import abort
+from minova.flows import attach_interface
 from minova.flows import build
 from minova.flows import confirm_resize
 from minova.flows import delete
@@ -72,6 +75,10 @@ FLOWS: Final[dict[str, Flow]] = {
     'force_delete': delete.ForceDelete(),
     'soft_delete': soft_delete.SoftDelete(),
     'restore': soft_delete.Restore(),
+    'attach_interface': attach_interface.Attach(),
+    'detach_interface': attach_interface.Detach(),
+    'add_fixed_ip': attach_interface.Attach(),
+    'remove_fixed_ip': attach_interface.Detach(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),

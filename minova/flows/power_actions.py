@@ -97,8 +97,8 @@ def power_on(ctx: StepContext) -> None:
         LOG.warning('Guest %s: disks missing; creating them', spec.uuid)
         ctx.driver.create_disks(ctx.spec(fetch_kernel=True), ctx.fetch_image())
     elif spec.config_drive is not None:
-        # Only the config drive may be missing, which needs no image.
-        ctx.driver.create_disks(spec, None)
+        # Interfaces and metadata may have changed since it was made.
+        ctx.driver.refresh_config_drive(spec)
     define_and_start(ctx, spec)
 
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import Protocol
+import uuid
 
 from minova.db.connections.engine import Connection
 from minova.db.queries.networks import Network
@@ -105,6 +106,17 @@ class NetworkService(Protocol):
 
         This is part of the transaction that deletes the instance.
         """
+
+    def release_port(self, connection: Connection, port_id: str) -> None:
+        """Release one port of an instance.
+
+        This is part of the transaction that removes its NIC.
+        """
+
+
+def get_subnet_id(network_id: str) -> str:
+    """Return the id of the only subnet of a network."""
+    return str(uuid.uuid5(uuid.UUID(network_id), 'subnet'))
 
 
 def load() -> NetworkService:

@@ -125,6 +125,10 @@ class EmbeddedNetworks:
         """Delete the ports."""
         ports.release(connection, instance_uuid)
 
+    def release_port(self, connection: Connection, port_id: str) -> None:
+        """Delete the port."""
+        ports.release_port(connection, port_id)
+
 
 def build_nic(network: Network, port: Port, tag: str | None = None) -> Nic:
     """Return the nic of an instance for a port and its network."""

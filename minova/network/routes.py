@@ -14,7 +14,6 @@ from collections.abc import Callable
 import dataclasses
 import datetime
 from typing import Final
-import uuid
 
 import falcon
 
@@ -26,6 +25,7 @@ from minova.db.queries import ports
 from minova.db.queries.networks import Network
 from minova.identity import http_io
 from minova.identity.http_io import Document
+from minova.network import get_subnet_id
 from minova.network import quota_routes
 from minova.states import PowerState
 
@@ -249,14 +249,14 @@ def _network(network: Network) -> Document:
         'status': 'ACTIVE',
         'mtu': network.mtu,
         'router:external': False,
-        'subnets': [_subnet_id(network.id)],
+        'subnets': [get_subnet_id(network.id)],
         **_times(network.created_at),
     }
 
 
 def _subnet(network: Network) -> Document:
     return {
-        'id': _subnet_id(network.id),
+        'id': get_subnet_id(network.id),
         'name': network.name,
         'description': '',
         **_owner(network.project_id),
@@ -289,7 +289,7 @@ def _port(attached: ports.AttachedPort, shows_host: bool) -> Document:
         'mac_address': port.mac,
         'fixed_ips': [
             {
-                'subnet_id': _subnet_id(port.network_id),
+                'subnet_id': get_subnet_id(port.network_id),
                 'ip_address': port.address,
             }
         ],
@@ -309,11 +309,6 @@ def _port(attached: ports.AttachedPort, shows_host: bool) -> Document:
 
 def _owner(project_id: str | None) -> Document:
     return {'project_id': project_id or '', 'tenant_id': project_id or ''}
-
-
-def _subnet_id(network_id: str) -> str:
-    """Return the id of the only subnet of a network."""
-    return str(uuid.uuid5(uuid.UUID(network_id), 'subnet'))
 
 
 def _times(created_at: datetime.datetime) -> Document:

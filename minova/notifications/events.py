@@ -49,6 +49,10 @@ PHASED_EVENTS: Final = frozenset(
         'live_migration.rollback.dest',
         'live.migration.abort',
         'live.migration.force.complete',
+        'interface_attach',
+        'interface_detach',
+        'create_ip',
+        'delete_ip',
     }
 )
 

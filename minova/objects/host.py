@@ -68,7 +68,8 @@ class HostArtifact(base.Object):
     ``has_disks``: the disks are complete. ``has_retained_disks``: disks are
     kept for a revert. ``has_partial_disks``: an interrupted copy or removal
     left parts. ``has_reserved_addresses``: a network of the host reserves
-    addresses for it.
+    addresses for it. ``macs`` are those of the guest's network interfaces,
+    None without a guest.
     """
 
     VERSION = '1.0'
@@ -83,3 +84,4 @@ class HostArtifact(base.Object):
     has_partial_disks: bool
     has_config_drive: bool
     has_reserved_addresses: bool
+    macs: list[str] | None = None

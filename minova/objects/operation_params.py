@@ -5,6 +5,8 @@ The row of an operation holds them in their wire form. ``params_class`` of a
 flow (``minova.flows``) names the class of its kind.
 """
 
+from typing import Any
+
 from minova.objects import base
 from minova.objects.flavor import Flavor
 
@@ -188,3 +190,17 @@ class RescueParams(OperationParams):
     VERSION = '1.0'
 
     image: RescueImage | None = None
+
+
+@base.register
+class InterfaceParams(OperationParams):
+    """attach_interface, detach_interface and the actions on fixed IPs.
+
+    ``nic`` is the NIC of ``Instance.network_info``. ``is_new``: the port was
+    allocated for the operation, which releases it when it fails.
+    """
+
+    VERSION = '1.0'
+
+    nic: dict[str, Any]
+    is_new: bool = False

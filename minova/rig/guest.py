@@ -16,6 +16,11 @@ guest uses the address and writes its server::
 
     ADDRESS 10.0.0.5 from 10.0.0.1 for fa:16:3e:00:00:01
 
+The guest writes the MACs of its nics when it boots with some, and again when
+one is attached or detached::
+
+    NICS fa:16:3e:00:00:01 fa:16:3e:00:00:02
+
 With ``minova.other=IP`` on the kernel's command line the guest then tries to
 reach the DHCP server with its own address, with the other one, and with
 another MAC, and writes the result::
@@ -114,6 +119,15 @@ for nic in /sys/class/net/eth*; do
     ip link set "$nic" up
     udhcpc -i "$nic" -s /dhcp -q -n -t 10 -T 2 > /dev/null 2>&1 &
 done
+while true; do
+    now=
+    for nic in /sys/class/net/eth*; do
+        [ -e "$nic" ] && read -r mac < "$nic/address" && now="$now $mac"
+    done
+    [ "$now" = "$seen" ] || echo "NICS$now"
+    seen=$now
+    sleep 0.5
+done 2>/dev/null &
 number=0
 while true; do
     disk=none

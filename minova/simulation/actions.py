@@ -4,6 +4,7 @@
 from collections.abc import Callable
 
 from minova.conf import CONF
+from minova.rpc.bus import Json
 from minova.simulation import usage_check
 from minova.simulation.clock import EPOCH
 from minova.simulation.user import User
@@ -183,3 +184,38 @@ def wait_until_audited(user: User) -> None:
 def wait_until_deleted(user: User) -> None:
     """Wait until the server is deleted, at most two minutes."""
     user.cloud.wait(lambda: user.get_states()[0] == 'deleted', 120.0)
+
+
+def attach_interface(user: User) -> None:
+    """Attach another interface."""
+    body: Json = {'interfaceAttachment': {}}
+    user.request_server('POST', 'os-interface', body)
+
+
+def detach_interface(user: User) -> None:
+    """Detach the newest interface."""
+    port = user.list_nics()[-1]['id']
+    user.request_server('DELETE', f'os-interface/{port}')
+
+
+def add_fixed_ip(user: User) -> None:
+    """Add a fixed IP in the network of the first interface."""
+    network = user.list_nics()[0]['network_id']
+    user.act('addFixedIp', {'networkId': network})
+
+
+def remove_fixed_ip(user: User) -> None:
+    """Remove the fixed IP of the newest interface."""
+    address = user.list_nics()[-1]['addresses'][0]['address']
+    user.act('removeFixedIp', {'address': address})
+
+
+def lose_interface(user: User) -> None:
+    """Let the guest release its newest interface behind Minova's back."""
+    path = f'{user.get_host()}/guests/{user.server}'
+    store = user.cloud.world.store
+    record = store.get(path)
+    assert record is not None
+    mac = user.list_nics()[-1]['mac']
+    left = [one for one in record['macs'] if one != mac]
+    store.put(path, record | {'macs': left})

@@ -36,6 +36,8 @@ IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
 
 #: Virtual seconds within which all operations must end.
 SETTLE_TIMEOUT = 1500.0
+#: The actions that later microversions do not have.
+_OLD_ACTIONS = frozenset({'addFixedIp', 'removeFixedIp'})
 
 
 class _Image:
@@ -301,7 +303,8 @@ class Cloud:
             return None
         self.rejected_requests += 400 <= replies[0].status < 500
         # A repeated delete begins no operation.
-        if replies[0].status in (202, 204) and method != 'DELETE':
+        accepts = (202, 204) if not path.endswith('os-interface') else (200,)
+        if replies[0].status in accepts and method != 'DELETE':
             self.accepted_requests.append(replies[0].request_id)
         return replies[0]
 
@@ -323,6 +326,12 @@ class Reply:
 
     def __repr__(self) -> str:
         return f'{self.status} {self.body}'
+
+
+def _choose_version(body: Json | None) -> str:
+    """Return a microversion that has the action of a body."""
+    is_old = not _OLD_ACTIONS.isdisjoint(body or ())
+    return '2.43' if is_old else '2.79'
 
 
 def _call_app(
@@ -347,7 +356,7 @@ def _call_app(
         'CONTENT_TYPE': 'application/json',
         'CONTENT_LENGTH': str(len(content)),
         'HTTP_X_AUTH_TOKEN': 'admin:11111111aaaaaaaa',
-        'HTTP_OPENSTACK_API_VERSION': 'compute 2.79',
+        'HTTP_OPENSTACK_API_VERSION': f'compute {_choose_version(body)}',
     }
 
     def start_response(

@@ -24,7 +24,10 @@ _INVALID_OWNERS = """
     SELECT i.uuid, i.vm_state, i.task_state, i.task_id, o.state,
            o.owns_instance
     FROM instances i LEFT JOIN operations o ON o.id = i.task_id
-    WHERE (i.task_state IS NULL) != (i.task_id IS NULL)
+    WHERE (i.task_state IS NOT NULL AND i.task_id IS NULL)
+       OR (i.task_state IS NULL AND i.task_id IS NOT NULL
+           AND o.kind NOT IN ('attach_interface', 'detach_interface',
+                              'add_fixed_ip', 'remove_fixed_ip'))
        OR (i.task_id IS NOT NULL
            AND (o.id IS NULL OR o.state != 'running' OR NOT o.owns_instance))
 """
@@ -314,6 +317,8 @@ def check_host_contents(
         }
         if vm_state != 'error':
             yield from _check_present(world, here)
+        if vm_state != 'error' and host not in lost_hosts:
+            yield from _check_interfaces(world, raw, host, uuid)
         if vm_state == 'active' and host not in lost_hosts:
             yield from _check_config_drive(world, raw, host, uuid)
             yield from _check_guest_state(world, host, uuid, vm_state)
@@ -389,6 +394,28 @@ def _check_config_drive(
     if disks is not None and has != bool(wanted):
         what = 'no' if wanted else 'an unwanted'
         yield f'invariant 9: {host}/disks/{uuid} has {what} config drive'
+
+
+def _check_interfaces(
+    world: SimulatedWorld, raw: sqlite3.Connection, host: str, uuid: str
+) -> Iterator[str]:
+    """Yield a guest whose interfaces are not those of its instance."""
+    (text,) = raw.execute(
+        'SELECT network_info FROM instances WHERE uuid = ?', (uuid,)
+    ).fetchone()
+    wanted = sorted(nic['mac'] for nic in json.loads(text))
+    guest = world.store.get(f'{host}/guests/{uuid}')
+    if guest is None:
+        return
+    is_on = guest['power'] in (PowerState.RUNNING, PowerState.PAUSED)
+    defined = guest['spec']['macs']
+    seen = guest.get('macs', defined) if is_on else defined
+    for what, found in (('is defined with', defined), ('has', seen)):
+        if sorted(found) != wanted:
+            yield (
+                f'invariant 9: the guest {uuid} on {host} {what} '
+                f'{sorted(found)}, the instance has {wanted}'
+            )
 
 
 def _check_guest_state(

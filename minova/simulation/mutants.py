@@ -32,6 +32,7 @@ from minova.engine import notice_buffer
 from minova.engine import outbox_rows
 from minova.engine import step_lifecycle
 from minova.engine import unit_of_work
+from minova.flows import attach_interface
 from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import migration_monitor
@@ -120,6 +121,12 @@ MUTANTS: Final = (
     Mutant('ports-not-released', 'a deleted server keeps its addresses', 'invariant 9',
             _ALL, ('delete', 'force_delete_resizing'),
             ((unit_of_work.UnitOfWork, 'release_ports', planted_faults.do_nothing),)),
+    Mutant('interface-kept', 'a failed attachment keeps its port', 'invariant 9',
+            _ALL, ('attach_interface_fails',),
+            ((attach_interface.Attach, 'on_unwound', planted_faults.fail_only),)),
+    Mutant('interface-port-kept', 'a detached interface keeps its port', 'invariant 9',
+            _ALL, ('detach_interface',),
+            ((unit_of_work.UnitOfWork, 'detach_nic', planted_faults.do_nothing),)),
     Mutant('port-not-recorded', 'an address is allocated without a port', 'invariant 9',
             _ALL, ('create',),
             ((ports, 'insert', planted_faults.do_nothing),)),

@@ -243,6 +243,11 @@ def trust_error(original: Function) -> Function:
     return lambda ctx, call: call(ctx.instance.uuid)
 
 
+def fail_only(original: Function) -> Function:
+    """Fail an operation without the rest of its undo."""
+    return lambda self, uow, error: uow.fail(error)
+
+
 # -- mutants -----------------------------------------------------------------
 
 

@@ -12,18 +12,23 @@ from typing import Final
 from minova.simulation.actions import abort
 from minova.simulation.actions import act
 from minova.simulation.actions import Action
+from minova.simulation.actions import add_fixed_ip
+from minova.simulation.actions import attach_interface
 from minova.simulation.actions import begin_usage_audit
 from minova.simulation.actions import boot
 from minova.simulation.actions import boot_with_drive
 from minova.simulation.actions import delete
+from minova.simulation.actions import detach_interface
 from minova.simulation.actions import fail_elsewhere
 from minova.simulation.actions import fail_here
 from minova.simulation.actions import fill_other_hosts
 from minova.simulation.actions import force
 from minova.simulation.actions import lose_config_drive
+from minova.simulation.actions import lose_interface
 from minova.simulation.actions import lose_saved_memory
 from minova.simulation.actions import plant_stale_guest
 from minova.simulation.actions import power
+from minova.simulation.actions import remove_fixed_ip
 from minova.simulation.actions import sequence
 from minova.simulation.actions import set_option
 from minova.simulation.actions import settle
@@ -165,6 +170,23 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('restore_fails',               'restore',             'soft_deleted',      fail_here('start'), act('restore')),
     ('reclaim',                     'delete',              'soft_deleted',      _RECLAIM, wait_until_deleted),
     ('restore_at_reclaim',          'restore',             'soft_deleted',      _RECLAIM, act('restore')),
+    ('attach_interface',            'attach_interface',    'active',            attach_interface),
+    ('attach_interface_stopped',    'attach_interface',    'stopped',           attach_interface, act('os-start')),
+    ('attach_interface_paused',     'attach_interface',    'paused',            attach_interface),
+    ('attach_interface_fails',      'attach_interface',    'active',            fail_here('attach_interface'), attach_interface),
+    ('attach_interface_migrate',    'attach_interface',    'active',            attach_interface, _MIGRATE_LIVE),
+    ('attach_interface_resize',     'attach_interface',    'active',            attach_interface, _RESIZE),
+    ('attach_interface_reboot',     'attach_interface',    'with_config_drive', attach_interface, _HARD),
+    ('detach_interface',            'detach_interface',    'active',            detach_interface),
+    ('detach_interface_stopped',    'detach_interface',    'stopped',           detach_interface, act('os-start')),
+    ('detach_interface_fails',      'detach_interface',    'active',            fail_here('detach_interface'), detach_interface),
+    ('detach_interface_released',   'detach_interface',    'active',            lose_interface, fail_here('detach_interface'), detach_interface),
+    ('attach_and_detach',           'detach_interface',    'active',            attach_interface, detach_interface),
+    ('add_fixed_ip',                'add_fixed_ip',        'active',            add_fixed_ip),
+    ('remove_fixed_ip',             'remove_fixed_ip',     'active',            add_fixed_ip, settle, remove_fixed_ip),
+    ('delete_attaching',            'delete',              'active',            add_fixed_ip, delete),
+    ('force_delete_attaching',      'force_delete',        'active',            add_fixed_ip, _FORCE),
+    ('delete_detaching',            'delete',              'active',            detach_interface, delete),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The user of a simulated cloud, whose requests are a scenario."""
 
+import json
 from typing import Final
 
 from minova.rpc.bus import Json
@@ -58,6 +59,21 @@ class User:
         """Request an action on the server."""
         path = f'/servers/{self.server}/action'
         return self.request('POST', path, {name: value})
+
+    def request_server(
+        self, method: str, path: str, body: Json | None = None
+    ) -> Reply | None:
+        """Request something below the path of the server."""
+        return self.request(method, f'/servers/{self.server}/{path}', body)
+
+    def list_nics(self) -> list[Json]:
+        """Return the NICs of the server."""
+        (text,) = self.cloud.storage.raw.execute(
+            'SELECT network_info FROM instances WHERE uuid = ?',
+            (self.server,),
+        ).fetchone()
+        found: list[Json] = json.loads(text)
+        return found
 
     def get_states(self) -> tuple[str, str | None, str | None]:
         """Return vm_state, task_state and host of the server."""

@@ -24,10 +24,12 @@ def build(
     guests: Iterable[Guest],
     disk_artifacts: Mapping[str, DiskArtifacts],
     reserved: Collection[str] = (),
+    macs: Mapping[str, list[str]] | None = None,
 ) -> list[HostArtifact]:
     """Return an artifact for each uuid that has something on the host.
 
-    ``reserved`` has the uuids with reserved addresses in networks.
+    ``reserved`` has the uuids with reserved addresses in networks, ``macs``
+    the interfaces of guests.
     """
     by_uuid = {guest.uuid: guest for guest in guests}
     return [
@@ -36,6 +38,7 @@ def build(
             by_uuid.get(uuid),
             disk_artifacts.get(uuid) or DiskArtifacts(),
             uuid in reserved,
+            (macs or {}).get(uuid),
         )
         for uuid in sorted({*by_uuid, *disk_artifacts, *reserved})
     ]
@@ -46,6 +49,7 @@ def _build_artifact(
     guest: Guest | None,
     disk_artifacts: DiskArtifacts,
     reserved: bool,
+    macs: list[str] | None,
 ) -> HostArtifact:
     here = guest is not None and not guest.is_incoming
     return HostArtifact(
@@ -55,5 +59,6 @@ def _build_artifact(
         operation=guest.operation if guest else None,
         generation=guest.generation if guest else None,
         has_reserved_addresses=reserved,
+        macs=macs if here else None,
         **vars(disk_artifacts),
     )

@@ -33,6 +33,7 @@ from minova.engine import service_liveness
 from minova.engine import timeline
 from minova.states import PowerState
 from tests.functional.base import FlowTestCase
+from tests.functional.test_attach_interface import InterfaceCase
 
 RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
 
@@ -112,6 +113,18 @@ class ChainTestCase(FlowTestCase):
             path.write_text(text)
         self.assertEqual(
             _without_times(path.read_text()), _without_times(text)
+        )
+
+
+class InterfacesTest(InterfaceCase, ChainTestCase):
+    """The interfaces of a server."""
+
+    def test_attach_and_detach(self):
+        uuid = self.booted_on_host1()
+        self.attach(uuid)
+        self.detach(uuid)
+        self.check(
+            'attach_interface', uuid, 'attach_interface', 'detach_interface'
         )
 
 

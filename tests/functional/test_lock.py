@@ -8,6 +8,9 @@ from tests.functional.api.base import LATEST
 #: Actions that change nothing.
 READING = ('os-getConsoleOutput', 'os-getVNCConsole')
 CONTENTS = {
+    'evacuate': {'onSharedStorage': 'False'},
+    'addFixedIp': {'networkId': 'n'},
+    'removeFixedIp': {'address': '10.0.0.9'},
     'reboot': {'type': 'SOFT'},
     'resize': {'flavorRef': 'small'},
     'os-migrateLive': {
@@ -68,7 +71,7 @@ class LockedServerTest(LockTestCase):
             if action in (*READING, 'lock', 'unlock'):
                 continue
             reply = member.act(self.uuid, action, CONTENTS.get(action))
-            if 'igrate' in action:
+            if 'igrate' in action or action == 'evacuate':
                 # Policy refuses these first.
                 self.assertEqual(403, reply.status, action)
                 continue

@@ -74,6 +74,10 @@ class _ErrorHandlers:
         params: Mapping[str, str],
     ) -> None:
         """Reply with the status and the text of an error of Minova."""
+        if isinstance(error, exception.InterfaceAttachFailed):
+            LOG.warning('%s %s: %s', req.method, req.path, error)
+            self._reply(req, resp, 500, self._redact(req, error))
+            return
         if error.status == 500:
             self._reply_unexpected(req, resp, error)
             return
@@ -95,6 +99,12 @@ class _ErrorHandlers:
             admin = caller is not None and bool(caller.is_admin)
             text = views.redact(str(error), admin)
         self._reply(req, resp, error.status, text)
+
+    def _redact(self, req: falcon.Request, error: Exception) -> str:
+        """Return the text of a failed operation that the caller may see."""
+        caller = getattr(req.context, 'caller', None)
+        admin = caller is not None and bool(caller.is_admin)
+        return views.redact_fault(str(error), admin)
 
     def handle_falcon(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from typing import Protocol
 
+from minova import clock
 from minova import exception
 from minova import states
 from minova.api.backend import Backend
@@ -16,9 +17,11 @@ from minova.conf import CONF
 from minova.context import Context
 from minova.db.connections.engine import Connection
 from minova.db.queries import instances
+from minova.db.queries import operations
 from minova.db.queries import server_queries
 from minova.engine import begin as engine_begin
 from minova.objects.instance import Instance
+from minova.objects.operation import Operation
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.policy import Policy
@@ -27,6 +30,8 @@ _SERVERS = 'os_compute_api:servers'
 _KINDS_WITHOUT_HOST = frozenset(
     {'delete', 'force_delete', 'restore', 'lock', 'unlock'}
 )
+#: Seconds between two looks at an operation that a request waits for.
+_POLL_INTERVAL = 0.1
 _KINDS_DESPITE_LOCK = frozenset({'lock', 'unlock'})
 
 
@@ -224,6 +229,25 @@ class ApiRequest:
             self.scope,
             authorize,
         )
+
+    def wait_for_end(self, begun: engine_begin.Begun) -> Operation | None:
+        """Wait for the end of an operation; return it, None if it runs on.
+
+        At most ``[api] conductor_timeout`` seconds; it continues without the
+        request.
+        """
+        until = clock.monotonic() + CONF.api.conductor_timeout
+        while True:
+            found: Operation | None = self.database.read(
+                lambda connection: operations.get(
+                    connection, begun.operation.id
+                )
+            )
+            if found is not None and found.finished_at is not None:
+                return found
+            if clock.monotonic() >= until:
+                return None
+            clock.sleep(_POLL_INTERVAL)
 
     def wake(self, begun: engine_begin.Begun) -> None:
         """Wake the services that have the first steps of an operation."""

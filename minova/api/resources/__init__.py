@@ -17,6 +17,7 @@ migrate_server         resize, cold and live migration, confirm, revert
 rescue                 rescue and unrescue
 lock                   lock and unlock
 evacuate               evacuate
+interfaces             the network interfaces of a server
 consoles               console output, remote consoles, console tokens
 instance_actions       the operations of a server and their events
 migrations             migrations; abort and force-complete of a live one

@@ -11,7 +11,7 @@ from minova.api.schemas.types import Json
 from minova.network import NetworkRequest
 
 #: The maximum number of nics of a guest.
-_MAX_NICS: Final = 16
+MAX_NICS: Final = 16
 
 
 def parse_networks(server: Json, count: int) -> list[NetworkRequest] | None:
@@ -24,9 +24,9 @@ def parse_networks(server: Json, count: int) -> list[NetworkRequest] | None:
         return []
     if named == 'auto' or not named:
         return None
-    if len(named) > _MAX_NICS:
+    if len(named) > MAX_NICS:
         raise _invalid_input(
-            'networks', f'a server has at most {_MAX_NICS} of them'
+            'networks', f'a server has at most {MAX_NICS} of them'
         )
     found = [
         _parse_network(network, f'networks[{number}]')

@@ -12,6 +12,7 @@ from minova.api.http.routes import Route
 from minova.api.resources import consoles
 from minova.api.resources import deferred_delete
 from minova.api.resources import evacuate
+from minova.api.resources import interfaces
 from minova.api.resources import lock
 from minova.api.resources import migrate_server
 from minova.api.resources import rescue
@@ -71,6 +72,7 @@ def _action(
 _MIGRATE: Final = 'os-migrate-server:migrate'
 _SUSPEND: Final = 'os-suspend-server'
 _LOCK: Final = 'os-lock-server'
+_MULTINIC: Final = 'os-multinic'
 ACTIONS: Final = {
     'os-start': _action('servers:start', schemas.START, 'start'),
     'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
@@ -109,6 +111,18 @@ ACTIONS: Final = {
         'os-deferred-delete:restore',
         schemas.RESTORE,
         deferred_delete.restore,
+    ),
+    'addFixedIp': _action(
+        f'{_MULTINIC}:add',
+        schemas.ADD_FIXED_IP,
+        interfaces.add_fixed_ip,
+        until=43,
+    ),
+    'removeFixedIp': _action(
+        f'{_MULTINIC}:remove',
+        schemas.REMOVE_FIXED_IP,
+        interfaces.remove_fixed_ip,
+        until=43,
     ),
     'os-getConsoleOutput': _action(
         'os-console-output',

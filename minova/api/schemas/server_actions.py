@@ -74,6 +74,23 @@ REBOOT: Final = BodySchema(
     }
 )
 
+ADD_FIXED_IP: Final = BodySchema(
+    {
+        1: single_field(
+            'addFixedIp',
+            object_schema({'networkId': types.NETWORK_ID}, ['networkId']),
+        )
+    }
+)
+REMOVE_FIXED_IP: Final = BodySchema(
+    {
+        1: single_field(
+            'removeFixedIp',
+            object_schema({'address': types.IP_ADDRESS}, ['address']),
+        )
+    }
+)
+
 CONSOLE_OUTPUT: Final = BodySchema(
     {
         1: single_field(

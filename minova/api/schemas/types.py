@@ -38,6 +38,23 @@ UUID: Final[Json] = {
     'pattern': rf'^{_UUID}\Z',
     'explain': 'a UUID',
 }
+NETWORK_ID: Final[Json] = {
+    'type': ['string', 'integer'],
+    'minLength': 1,
+    'maxLength': 36,
+    'pattern': r'^[0-9a-zA-Z-]+\Z',
+    'explain': 'the id of a network',
+}
+IP_ADDRESS: Final[Json] = {
+    'type': 'string',
+    'minLength': 2,
+    'maxLength': 45,
+    'anyOf': [
+        {'format': 'ipv4', 'explain': 'an IP address'},
+        {'format': 'ipv6', 'explain': 'an IP address'},
+    ],
+    'explain': 'an IP address',
+}
 HOST: Final[Json] = {
     'type': 'string',
     'minLength': 1,

@@ -70,9 +70,14 @@ def write_with_retry(database: Database, work: Callable[[Connection], T]) -> T:
     unique keys then refuse the second row, the transaction is rolled back and
     ``work`` chooses again.
     """
+    return retry_on_duplicate(lambda: database.write(work))
+
+
+def retry_on_duplicate(write: Callable[[], T]) -> T:
+    """Repeat a transaction as ``write_with_retry`` does."""
     for _ in range(_ATTEMPTS):
         try:
-            return database.write(work)
+            return write()
         except db_exception.DBDuplicateEntry as error:
             cause = error
     raise exception.Unavailable(
@@ -131,6 +136,16 @@ def find_conflict(connection: Connection, port: Port) -> Port | None:
         )
     )
     row = connection.execute(query).mappings().first()
+    return Port(**dict(row)) if row else None
+
+
+def get(connection: Connection, port_id: str) -> Port | None:
+    """Return a port, None if it is unknown."""
+    row = (
+        connection.execute(sa.select(*_t.c).where(_t.c.id == port_id))
+        .mappings()
+        .first()
+    )
     return Port(**dict(row)) if row else None
 
 

@@ -6,6 +6,7 @@ module         what it holds
 ============== ===============================================================
 host           the host: its inventory, its health and its events
 guests         the guests: their definition and their power
+interfaces     the network interfaces of guests, while they run too
 disks          the disks of guests, and their transfer to another host
 live_migration the live migration of guests
 consoles       the consoles of guests
@@ -31,6 +32,8 @@ from minova.virt.driver.host import *  # noqa: F403,H303
 from minova.virt.driver.host import HostInterface
 from minova.virt.driver.host_contents import *  # noqa: F403,H303
 from minova.virt.driver.host_contents import HostContentsInterface
+from minova.virt.driver.interfaces import *  # noqa: F403,H303
+from minova.virt.driver.interfaces import NicInterface
 from minova.virt.driver.live_migration import *  # noqa: F403,H303
 from minova.virt.driver.live_migration import LiveMigrationInterface
 
@@ -38,6 +41,7 @@ from minova.virt.driver.live_migration import LiveMigrationInterface
 class Driver(
     HostInterface,
     GuestInterface,
+    NicInterface,
     DiskInterface,
     LiveMigrationInterface,
     ConsoleInterface,

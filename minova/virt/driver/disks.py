@@ -35,6 +35,12 @@ class DiskInterface(Protocol):
         config drive is one of the disks.
         """
 
+    def refresh_config_drive(self, spec: GuestSpec) -> None:
+        """Replace the config drive of a guest that is off if it is outdated.
+
+        Creates a missing one. Nothing for a guest without a config drive.
+        """
+
     def images_in_use(self) -> set[str]:
         """Return the paths of the image files that disks are based on.
 

@@ -10,6 +10,7 @@ module         what it holds
 ============== ===============================================================
 world          all fake hosts, and what happens to them from outside
 host           a fake host: its records, faults and delays
+interfaces     the network interfaces of its guests
 disks          its disks
 live_migration its live migrations
 driver         its driver

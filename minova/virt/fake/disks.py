@@ -33,8 +33,15 @@ class FakeDisks(FakeHost):
             }
             self._store.put(path, disk)
         if spec.config_drive is not None and 'config_drive' not in disk:
-            drive = {'config_drive': dataclasses.asdict(spec.config_drive)}
-            self._store.put(path, disk | drive)
+            self._store.put(path, disk | _drive_content(spec))
+
+    @fault_injectable
+    def refresh_config_drive(self, spec: GuestSpec) -> None:
+        """Replace the content in the record."""
+        if spec.config_drive is not None:
+            disk = self._require_disks(spec.uuid)
+            path = f'{self.host}/disks/{spec.uuid}'
+            self._store.put(path, disk | _drive_content(spec))
 
     @fault_injectable
     def images_in_use(self) -> set[str]:
@@ -168,3 +175,12 @@ class FakeDisks(FakeHost):
                 instance_id=uuid, reason=f'the disks are not on {self.host}'
             )
         return disk
+
+
+def _drive_content(spec: GuestSpec) -> Record:
+    """Return the content of the config drive, with the MACs in it."""
+    assert spec.config_drive is not None
+    macs = [nic['mac'] for nic in spec.nics]
+    return {
+        'config_drive': dataclasses.asdict(spec.config_drive) | {'macs': macs}
+    }

@@ -16,6 +16,7 @@ from minova.virt.driver import Inventory
 from minova.virt.driver import VncEndpoint
 from minova.virt.fake.disks import FakeDisks
 from minova.virt.fake.host import fault_injectable
+from minova.virt.fake.interfaces import FakeInterfaces
 from minova.virt.fake.live_migration import FakeLiveMigration
 from minova.virt.record_store import Record
 from minova.virt.simulated_time import now_seconds
@@ -27,7 +28,7 @@ _BOOT_MESSAGE = (
 _MAX_CONSOLE_LINES = 100
 
 
-class FakeDriver(FakeDisks, FakeLiveMigration):
+class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
     """One fake host: itself, its guests and their disks."""
 
     # -- the host ------------------------------------------------------------
@@ -112,6 +113,7 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
                 )
             if record['power'] != PowerState.PAUSED:
                 record['boot'] += 1
+                record['macs'] = record['spec'].get('macs', [])
                 self._log_boot(uuid, record)
             record |= {
                 'power': int(PowerState.RUNNING),
@@ -261,7 +263,8 @@ class FakeDriver(FakeDisks, FakeLiveMigration):
         for uuid in self._store.list_names(f'{self.host}/tickets'):
             found[uuid].has_partial_disks = True
         reserved = self._store.list_names(f'{self.host}/reserved')
-        return host_contents.build(guests, found, reserved)
+        macs = {guest.uuid: self.interfaces(guest.uuid) for guest in guests}
+        return host_contents.build(guests, found, reserved, macs)
 
 
 def _as_record(spec: GuestSpec) -> Record:
@@ -272,4 +275,5 @@ def _as_record(spec: GuestSpec) -> Record:
         'memory_mb': spec.memory_mb,
         'root_gb': spec.root_gb,
         'rescue': spec.rescue,
+        'macs': [nic['mac'] for nic in spec.nics],
     }

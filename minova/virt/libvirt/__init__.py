@@ -11,6 +11,7 @@ module             what it holds
 driver             the parts of a host behind one interface
 host               the host: resources, events
 guests             the guests
+interfaces         their network interfaces, attached while they run too
 disks              the disks: files, in one directory per guest
 plain_files        disks that are plain sparse files
 sparse_files       copying and extending files with holes

@@ -152,6 +152,16 @@ class Disks:
         with translate_os_errors(spec.uuid):
             self._create_missing(spec, image)
 
+    def refresh_config_drive(self, spec: GuestSpec) -> None:
+        """Build the drive, and replace the file if it differs."""
+        if spec.config_drive is None:
+            return
+        with translate_os_errors(spec.uuid):
+            self.require_disks(spec.uuid)
+            replace_config_drive(
+                self.guest_directory(spec.uuid), configdrive.build_image(spec)
+            )
+
     def images_in_use(self) -> set[str]:
         """Return the backing files of all disks in the directory."""
         with translate_os_errors('(any)'):
@@ -376,15 +386,28 @@ def _disk_sizes(spec: GuestSpec) -> dict[str, int]:
 
 def write_config_drive(folder: str, content: Callable[[], bytes]) -> None:
     """Write the config drive unless it exists."""
-    path = os.path.join(folder, CONFIG_DRIVE)
-    if os.path.exists(path):
-        return
+    if not os.path.exists(os.path.join(folder, CONFIG_DRIVE)):
+        _write_config_drive(folder, content())
+
+
+def replace_config_drive(folder: str, content: bytes) -> None:
+    """Write the config drive unless it has this content."""
+    try:
+        with open(os.path.join(folder, CONFIG_DRIVE), 'rb') as file:
+            is_current = file.read() == content
+    except FileNotFoundError:
+        is_current = False
+    if not is_current:
+        _write_config_drive(folder, content)
+
+
+def _write_config_drive(folder: str, content: bytes) -> None:
     part = os.path.join(folder, f'.{CONFIG_DRIVE}.part')
     with open(part, 'wb') as file:
-        file.write(content())
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(part, path)
+    os.rename(part, os.path.join(folder, CONFIG_DRIVE))
 
 
 @contextlib.contextmanager

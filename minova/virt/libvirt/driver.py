@@ -14,6 +14,7 @@ from minova.virt.driver import DiskInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
 from minova.virt.driver import LiveMigrationInterface
+from minova.virt.driver import NicInterface
 from minova.virt.libvirt import networks
 from minova.virt.libvirt.connection import Connection
 
@@ -33,6 +34,7 @@ class LibvirtDriver:
         connection: Connection,
         host: HostInterface,
         guests: GuestInterface,
+        interfaces: NicInterface,
         disks: ListableDisks,
         live_migration: LiveMigrationInterface,
         consoles: ConsoleInterface,
@@ -48,6 +50,9 @@ class LibvirtDriver:
         self.close = host.close
 
         self._bind_guests(guests, consoles)
+        self.interfaces = interfaces.interfaces
+        self.attach_interface = interfaces.attach_interface
+        self.detach_interface = interfaces.detach_interface
         self._bind_disks(disks)
         self._bind_live_migration(live_migration)
 
@@ -72,6 +77,7 @@ class LibvirtDriver:
 
     def _bind_disks(self, disks: DiskInterface) -> None:
         self.create_disks = disks.create_disks
+        self.refresh_config_drive = disks.refresh_config_drive
         self.images_in_use = disks.images_in_use
         self.has_disks = disks.has_disks
         self.grow_disks = disks.grow_disks
@@ -113,6 +119,7 @@ class LibvirtDriver:
         """
         guests = self.guests()
         reserved = networks.guests_with_reservations(self.connection)
+        macs = {guest.uuid: self.interfaces(guest.uuid) for guest in guests}
         return host_contents.build(
-            guests, self._disks.list_artifacts(), reserved
+            guests, self._disks.list_artifacts(), reserved, macs
         )

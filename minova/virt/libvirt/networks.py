@@ -144,12 +144,14 @@ def ensure_reservations(
                         _reserve(config, uuid, wanted)
 
 
-def remove_reservations(connection: Connection, uuid: str) -> None:
-    """Remove all reservations of a guest."""
+def remove_reservations(
+    connection: Connection, uuid: str, mac: str | None = None
+) -> None:
+    """Remove all reservations of a guest, or those for one MAC."""
     with translate_errors(uuid):
         for config in _all_configs(connection):
             for found in config.reservations():
-                if found.guest == uuid:
+                if found.guest == uuid and mac in (None, found.mac):
                     _remove(config, uuid, found)
 
 

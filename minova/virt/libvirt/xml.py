@@ -49,9 +49,10 @@ class GuestProfile:
     is the model for the mode ``custom``. None is libvirt's default for
     ``machine``, ``emulator`` and ``cache`` too. ``qemu.guest_profile`` sets
     these from the configuration. ``stats_period`` is the interval of memory
-    statistics in seconds, 0 for none. ``firmware`` is the file that a guest
-    boots, None for that of QEMU. ``emulated`` has the profiles of guests with
-    other architectures.
+    statistics in seconds, 0 for none. ``pcie_ports`` is the number of ports
+    for PCIe devices, 0 to let libvirt choose. ``firmware`` is the file that a
+    guest boots, None for that of QEMU. ``emulated`` has the profiles of guests
+    with other architectures.
     """
 
     type: str
@@ -63,6 +64,7 @@ class GuestProfile:
     emulator: str | None = None
     cache: str | None = None
     stats_period: int = 10
+    pcie_ports: int = 0
     emulated: 'Mapping[str, GuestProfile]' = dataclasses.field(
         default_factory=dict
     )
@@ -125,7 +127,8 @@ def domain_xml(
     xml_devices.add_memory_backing(root, requirements)
     _leaf(root, 'vcpu', spec.vcpus)
     xml_devices.add_cpu_tuning(root, requirements)
-    _add_os(root, requirements, profile, boot)
+    machine = _choose_machine(requirements, profile)
+    _add_os(root, requirements, profile, machine, boot)
     if profile.is_x86:
         _add_features(root)
     _add_cpu(root, requirements, profile)
@@ -140,6 +143,7 @@ def domain_xml(
     for disk in disks:
         _add_disk(devices, disk, requirements, profile)
     xml_devices.add_controllers(devices, requirements)
+    xml_devices.add_pcie_ports(devices, machine, profile.pcie_ports)
     for nic in spec.nics:
         _add_interface(devices, nic, requirements)
     _add_serial(devices, console_log)
@@ -212,6 +216,45 @@ def _relocate_path(path: str, path_map: Mapping[str, str]) -> str:
     return path
 
 
+def interface_xml(spec: GuestSpec, nic: dict[str, Any]) -> str:
+    """Return the interface of a NIC, as ``domain_xml`` has it."""
+    devices = ElementTree.Element('devices')
+    _add_interface(devices, nic, requirements_of(spec))
+    return to_string(devices[0])
+
+
+def interface_elements(text: str) -> dict[str, str]:
+    """Return the interfaces of a definition by their MAC, in order."""
+    found = {}
+    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    for device in root.iterfind('devices/interface'):
+        mac = device.find('mac')
+        if mac is not None:
+            found[str(mac.get('address')).lower()] = to_string(device)
+    return found
+
+
+def add_interface(text: str, device: str) -> str:
+    """Return a definition with another interface."""
+    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    devices = root.find('devices')
+    assert devices is not None
+    devices.append(ElementTree.fromstring(device))  # noqa: S314
+    return to_string(root)
+
+
+def remove_interface(text: str, mac: str) -> str:
+    """Return a definition without the interface of a MAC."""
+    root = ElementTree.fromstring(text)  # noqa: S314  libvirt wrote it
+    devices = root.find('devices')
+    assert devices is not None
+    for device in devices.findall('interface'):
+        found = device.find('mac')
+        if found is not None and str(found.get('address')).lower() == mac:
+            devices.remove(device)
+    return to_string(root)
+
+
 # -- the parts ---------------------------------------------------------------
 
 
@@ -228,15 +271,21 @@ def _metadata_element(spec: GuestSpec, space: str = '') -> ElementTree.Element:
     return root
 
 
+def _choose_machine(
+    requirements: GuestRequirements, profile: GuestProfile
+) -> str | None:
+    if profile.is_x86 and requirements.machine is not None:
+        return requirements.machine
+    return profile.machine
+
+
 def _add_os(
     root: ElementTree.Element,
     requirements: GuestRequirements,
     profile: GuestProfile,
+    machine: str | None,
     boot: DirectKernelBoot | None,
 ) -> None:
-    machine = profile.machine
-    if profile.is_x86 and requirements.machine is not None:
-        machine = requirements.machine
     xml_devices.add_os(
         root,
         requirements,

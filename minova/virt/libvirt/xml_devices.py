@@ -6,12 +6,17 @@ https://libvirt.org/formatdomain.html.
 """
 
 import dataclasses
+import re
+from typing import Final
 from xml.etree import ElementTree
 
 from minova.extra_specs.parser import Bandwidth
 from minova.extra_specs.parser import GuestRequirements
 from minova.virt.libvirt.xml_elements import add
 from minova.virt.libvirt.xml_elements import add_text
+
+#: The machine types with PCI Express.
+_HAS_PCIE: Final = re.compile(r'(pc-)?q35|virt')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +139,26 @@ def add_controllers(
             type='scsi',
             index=0,
             model=requirements.scsi_model,
+        )
+
+
+def add_pcie_ports(
+    devices: ElementTree.Element, machine: str | None, count: int
+) -> None:
+    """Add the ports of a machine with PCI Express, 0 for libvirt's choice.
+
+    Devices can be attached to a running guest while ports are free.
+    """
+    if not count or not _HAS_PCIE.match(machine or ''):
+        return
+    add(devices, 'controller', type='pci', index=0, model='pcie-root')
+    for index in range(1, count + 1):
+        add(
+            devices,
+            'controller',
+            type='pci',
+            index=index,
+            model='pcie-root-port',
         )
 
 

@@ -56,6 +56,7 @@ class ConfigDriveTest(base.ApiTestCase):
                 'key_name': 'mine',
                 'key_data': KEY,
                 'user_data': USER_DATA,
+                'macs': [],
             },
             self.drive(uuid),
         )

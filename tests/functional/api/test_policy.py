@@ -44,6 +44,7 @@ class RulesTest(base.ApiTestCase):
             key='a',
             tag='a',
             console_token='a',
+            before_timestamp='a',
         )
 
     def test_endpoints_of_administrators(self):

@@ -134,6 +134,12 @@ _COMPUTE = {
     f'DELETE {_SERVER}/tags/{{tag}}': _own(_MEMBERS, 204, **_TAGS),
     f'GET {_SERVER}/os-instance-actions': _own(_READERS),
     f'GET {_SERVER}/os-instance-actions/{{request_id}}': _own(_READERS, 404),
+    f'GET {_SERVER}/os-interface': _own(_READERS),
+    f'POST {_SERVER}/os-interface': _own(
+        _MEMBERS, 409, {'interfaceAttachment': {}}
+    ),
+    f'GET {_SERVER}/os-interface/{{port_id}}': _own(_READERS, 404),
+    f'DELETE {_SERVER}/os-interface/{{port_id}}': _own(_MEMBERS, 409),
     f'GET {_SERVER}/os-security-groups': _own(_READERS),
     f'GET {_SERVER}/migrations': _own(_MANAGERS, version='2.23'),
     f'GET {_SERVER}/migrations/{{migration_id}}': _own(
@@ -226,6 +232,8 @@ _ACTIONS = {
     'resume': _own(_MEMBERS, 409),
     'rescue': _own(_MEMBERS, 409),
     'unrescue': _own(_MEMBERS, 409),
+    'addFixedIp': _own(_MEMBERS, 409, {'networkId': 'n-1'}),
+    'removeFixedIp': _own(_MEMBERS, 409, {'address': '10.0.0.9'}),
     'resize': _own(_MEMBERS, 409, {'flavorRef': 'small'}),
     'confirmResize': _own(_MEMBERS, 409),
     'revertResize': _own(_MEMBERS, 409),
@@ -500,7 +508,14 @@ class RolesTest(base.ApiTestCase):
             'key': 'k',
             'tag': 't',
         }
-        for name in ('request_id', 'migration_id', 'service_id', 'network'):
+        for name in (
+            'request_id',
+            'migration_id',
+            'service_id',
+            'network',
+            'port_id',
+            'before_timestamp',
+        ):
             values[name] = '1'
         for name in ('hypervisor_id', 'aggregate_id', 'console_token'):
             values[name] = '7000'

@@ -240,14 +240,15 @@ class Rows:
     def plug(self, uuid, address):
         """Give an instance a NIC; return the port without adding its row."""
         number = f'port-{address}'
+        mac = f'fa:16:3e:00:00:{len(self.ports):02x}'
         nic = {
             'id': number,
+            'mac': mac,
             'label': 'private',
             'network_id': 'network',
             'addresses': [{'address': address}],
         }
         self.change(uuid, network_info=[nic])
-        mac = f'fa:16:3e:00:00:{len(self.ports):02x}'
         return ports.Port(
             number, 'network', uuid, 'project', address, mac, NOW
         )

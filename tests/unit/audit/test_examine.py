@@ -178,6 +178,14 @@ def _deleted(it):
 # -- faults ------------------------------------------------------------------
 
 
+def _set_macs(it, macs):
+    """Set the interfaces of the guest of the active instance."""
+    found = it.host_contents['a']
+    for number, one in enumerate(found):
+        if one.uuid == 'active':
+            found[number] = one.replace(macs=macs)
+
+
 def _sets(target, **values):
     return lambda it: it.change(target, **values)
 
@@ -332,6 +340,10 @@ FAULTS = {
         dataclasses.replace(it.ports[0], id='old', address='10.0.0.9')
     ),
     'port_missing': lambda it: it.ports.clear(),
+    'interface_missing': lambda it: _set_macs(it, []),
+    'interface_unknown': lambda it: _set_macs(
+        it, ['fa:16:3e:00:00:00', 'fa:16:3e:00:00:99']
+    ),
     'task_without_owner': _sets('active', task_state='x', task_id='none'),
     'task_state_missing': _sets('migrating', task_state=None),
     'build_without_owner': _sets('stopped', vm_state='building'),

@@ -6,6 +6,9 @@ from minova.flows import interfaces
 from minova.flows.base import ConductorStep
 from tests import base
 
+_ATTACH = ('compute_attach_interface', 'compute_undo_attach_interface')
+_DETACH = ('compute_detach_interface', 'compute_undo_detach_interface')
+
 #: The events of each kind of operation. Nova has all of them but those that
 #: undo a step or remove a stale guest.
 EVENTS = {
@@ -35,6 +38,10 @@ EVENTS = {
         'compute_unrescue_instance',
         'compute_undo_unrescue_instance',
     ),
+    'attach_interface': _ATTACH,
+    'add_fixed_ip': _ATTACH,
+    'detach_interface': _DETACH,
+    'remove_fixed_ip': _DETACH,
     'reboot_soft': ('compute_reboot_instance',),
     'reboot_hard': ('compute_reboot_instance',),
     'resize': (

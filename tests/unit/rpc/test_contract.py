@@ -36,7 +36,7 @@ PINNED = {
     ('conductor', '1.0'): '2496dafc8797cacf',
     ('conductor', '1.4'): '227012cb2dda344a',
     ('conductor', '1.6'): '227012cb2dda344a',
-    ('compute', '1.0'): '56b0ec80c2080ee5',
+    ('compute', '1.0'): 'b07da58601ced004',
 }
 
 

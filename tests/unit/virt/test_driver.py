@@ -48,7 +48,8 @@ class DriverHandle:
         'retain_disks', 'restore_disks', 'discard_disks',
         'pre_live_migration', 'rollback_live_migration_at_destination',
         'abort_migration', 'force_complete', 'suspend', 'resume',
-        'create_rescue_disk', 'remove_rescue_disk',
+        'create_rescue_disk', 'remove_rescue_disk', 'attach_interface',
+        'detach_interface', 'refresh_config_drive',
     ))  # fmt: skip
 
     def __init__(self, rig, host, repeating):

@@ -9,6 +9,7 @@ host           the host; polls for guests that arrive or leave
 host_lock      the lock by which one process runs a host
 store          the records of all hosts of a machine
 guests         the guests: libvirt's domains and stored records
+interfaces     their network interfaces
 disks          the disks: plain files
 live_migration simulated live migration
 handover       the handover of a guest from host to host

@@ -24,6 +24,7 @@ from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.handover import Handover
 from minova.virt.libvirt.embedded.host import EmbeddedHost
 from minova.virt.libvirt.embedded.host_lock import HostLock
+from minova.virt.libvirt.embedded.interfaces import EmbeddedInterfaces
 from minova.virt.libvirt.embedded.live_migration import SimulatedLiveMigration
 from minova.virt.libvirt.embedded.store import EmbeddedStore
 from minova.virt.libvirt.guests import Guests
@@ -77,6 +78,7 @@ def _build_driver(
         connection,
         EmbeddedHost(host, connection, guests, host_lock),
         guests,
+        EmbeddedInterfaces(guests),
         disks,
         SimulatedLiveMigration(host, store, guests, handover, disks),
         Consoles(

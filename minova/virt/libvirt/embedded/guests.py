@@ -12,6 +12,7 @@ A new process and the arrival of a guest leave a record without a domain. The
 next access to the guest defines the domain.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -284,6 +285,21 @@ class EmbeddedGuests:
         with self._translate_os_errors(uuid), self._store.lock(uuid):
             self._apply_due(uuid)
             self._domains.define(spec)
+            self._save_record(uuid, defined=True)
+
+    def definition(self, uuid: str) -> str | None:
+        """Return the definition of a guest, None without a domain."""
+        with self._translate_os_errors(uuid), self._store.lock(uuid):
+            self._apply_due(uuid)
+            return self._definition(uuid) if uuid in self._recorded else None
+
+    def redefine(self, uuid: str, change: Callable[[str], str]) -> None:
+        """Replace the definition of a guest by a changed one."""
+        with self._translate_os_errors(uuid), self._store.lock(uuid):
+            self._apply_due(uuid)
+            text = change(self._definition(uuid))
+            with translate_errors(uuid):
+                self._connection.get().defineXML(text)
             self._save_record(uuid, defined=True)
 
     def start(self, uuid: str) -> None:

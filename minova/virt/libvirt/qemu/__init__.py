@@ -11,6 +11,7 @@ host                   the host: inventory, version of QEMU
 acceleration           the test whether KVM works
 guest_profile          what definitions contain, by the configuration
 guests                 the guests, with their reserved addresses
+interfaces             their network interfaces, on networks of the host
 disks                  the disks: overlays of images, maybe on shared storage
 disk_ownership         the owner of disks on shared storage
 disk_transfer          the transfer of disks to another machine

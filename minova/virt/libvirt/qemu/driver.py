@@ -12,6 +12,7 @@ from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host import QemuHost
 from minova.virt.libvirt.qemu.host_config import HostConfig
+from minova.virt.libvirt.qemu.interfaces import QemuInterfaces
 from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
 
 
@@ -35,6 +36,7 @@ def build_driver(host_config: HostConfig) -> LibvirtDriver:
         connection,
         QemuHost(connection, host_config, profile, disks),
         guests,
+        QemuInterfaces(connection, guests),
         disks,
         QemuLiveMigration(host_config, connection, guests, disks),
         Consoles(connection, disks),

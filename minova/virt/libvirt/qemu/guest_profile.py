@@ -43,6 +43,7 @@ def from_config(host_config: HostConfig) -> xml.GuestProfile:
         emulator=host_config.emulator or None,
         cache=_cache_mode(host_config.instances_path),
         stats_period=options.mem_stats_period_seconds,
+        pcie_ports=options.num_pcie_ports,
     )
     return dataclasses.replace(native, emulated=_emulated_profiles(native))
 

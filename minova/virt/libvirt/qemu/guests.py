@@ -28,7 +28,7 @@ class QemuGuests(Guests):
     ) -> None:
         super().__init__(connection, disks, profile)
         self._disks = disks
-        self._filters = NetworkFilters(connection)
+        self.filters = NetworkFilters(connection)
 
     def define(self, spec: GuestSpec) -> None:
         """Filter and reserve the addresses of the guest before it can start.
@@ -42,7 +42,7 @@ class QemuGuests(Guests):
             and not guest.is_incoming
         ):
             self._disks.take_ownership(spec.uuid)
-        self._filters.ensure(spec.uuid, spec.nics)
+        self.filters.ensure(spec.uuid, spec.nics)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
         self._disks.prepare_console_log(spec.uuid)
         with after_a_change(spec.uuid):
