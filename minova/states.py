@@ -127,6 +127,7 @@ _SOFT_DELETABLE: Final = (
     'shelved_offloaded'
 )
 _ATTACHABLE: Final = 'active stopped paused'
+_REBUILDABLE: Final = 'active stopped error'
 
 # fmt: off
 _ROWS: Final = (
@@ -144,6 +145,7 @@ _ROWS: Final = (
     ('unrescue',             'rescued',        'unrescuing',         ACTIVE,    SAME,    _EXCLUSIVE,              1800),
     ('reboot_soft',          'active',         _SOFT_REBOOT,         ACTIVE,    SAME,    _EXCLUSIVE,               900),
     ('reboot_hard',          _REBOOTABLE,      _HARD_REBOOT,         ACTIVE,    SAME,    _EXCLUSIVE,               900),
+    ('rebuild',              _REBUILDABLE,     _REBUILD,             ORIGIN,    SAME,    _EXCLUSIVE,              1800),
     ('resize',               'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
     ('migrate',              'active stopped', _RESIZE,              RESIZED,   SAME,    _EXCLUSIVE,              7200),
     ('confirm_resize',       'resized',        '',                   ORIGIN,    SAME,    Ownership.IMMEDIATE,      600),

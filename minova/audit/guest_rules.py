@@ -123,6 +123,10 @@ def _check_own_host(
     if superseded and not snapshot.is_resize_source(artifact.uuid, host):
         if snapshot.get_owner(instance) is not None:
             return None
+        if instance.vm_state == states.ERROR:
+            # A resize or a rebuild was given up; the retained disks may be
+            # the only good ones, and the next rebuild uses them.
+            return None
         return _artifact_finding(
             snapshot, 'stray_retained_disks', host, artifact, instance
         )

@@ -187,11 +187,34 @@ FILTERS: tuple[Filter, ...] = (
 )
 
 
+#: The filters of an operation that keeps the host and its claim.
+_KEEP_FILTERS: tuple[Filter, ...] = (
+    _compute_is_up,
+    _hypervisor_answers,
+    _supports_image,
+)
+
+
+def find_keep_refusal(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    """Return why the host of an instance cannot keep it, if it cannot."""
+    return _find_refusal(_KEEP_FILTERS, candidate, required)
+
+
 def find_refusal(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
     """Return the reason of the first filter that a host does not pass."""
-    for check in FILTERS:
+    return _find_refusal(FILTERS, candidate, required)
+
+
+def _find_refusal(
+    filters: tuple[Filter, ...],
+    candidate: Candidate,
+    required: HostRequirements,
+) -> str | None:
+    for check in filters:
         reason = check(candidate, required)
         if reason is not None:
             return reason

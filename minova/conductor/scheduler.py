@@ -130,6 +130,34 @@ class Scheduler:
             if step.detached
         }
 
+    def keep_host(self, uow: UnitOfWork) -> None:
+        """Check that the host of an instance can run its new image.
+
+        Claims the resources if the instance has no claim. Raises NoValidHost
+        with the reason.
+        """
+        instance = uow.instance
+        required = HostRequirements(instance, instance.flavor)
+        self._refresh_view(uow.connection, force=True)
+        host = str(instance.host)
+        candidate = self._view.get(host)
+        refusal: str | None = 'no compute service has this name'
+        if candidate is not None:
+            refusal = host_filters.find_keep_refusal(candidate, required)
+        held = db_hosts.list_allocations(uow.connection, instance.uuid)
+        has_claim = any(
+            row['host'] == host and row['consumer'] == instance.uuid
+            for row in held
+        )
+        if not (
+            refusal
+            or has_claim
+            or uow.claim(host, instance.flavor, instance.uuid)
+        ):
+            refusal = 'its resources are claimed by other instances'
+        if refusal is not None:
+            raise exception.NoValidHost.of_hosts({host: refusal})
+
     def _refresh_view(self, connection: sa.Connection, force: bool) -> None:
         now = clock.monotonic()
         until = self._refreshed_at + CONF.scheduler.host_state_max_age

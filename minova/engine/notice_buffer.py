@@ -65,17 +65,19 @@ class NoticeBuffer:
 
     # -- single events -------------------------------------------------------
 
-    def emit(self, event: str) -> None:
+    def emit(self, event: str, instance: Instance | None = None) -> None:
         """Emit an event without phases.
 
-        An ``exists`` is for the audit period in progress.
+        ``instance`` is as the event describes it, by default as it is now. An
+        ``exists`` is for the audit period in progress.
         """
-        content = payload.instance_payload(self.instance)
+        about = instance or self.instance
+        content = payload.instance_payload(about)
         if event == 'exists':
             period = AuditPeriod(
                 audit_period.find_beginning(self.now), self.now
             )
-            content = payload.exists_payload(self.instance, period)
+            content = payload.exists_payload(about, period)
         self._emit(events.event_type(event), content)
 
     def emit_update(self) -> None:

@@ -12,7 +12,6 @@ from minova.engine import operation_log
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
 from minova.flows.base import ComputeStep
-from minova.objects import checkpoints
 from minova.objects import operation as records
 
 
@@ -38,15 +37,12 @@ def proceed(uow: UnitOfWork) -> None:
             continue
         step_def = flows.get_step(uow.operation.kind, step.method)
         if isinstance(step_def, ComputeStep) and step_def.undo is not None:
-            untouched = checkpoints.find(
-                step.checkpoints, checkpoints.GuestUntouched
-            )
             uow.enqueue(
                 step_def.undo,
                 step.args,
                 host=step.host,
                 undoes=step.id,
-                checkpoints=[untouched] if untouched else [],
+                checkpoints=step.checkpoints,
             )
             return
         _mark_undone(uow, step)
@@ -97,6 +93,7 @@ def fail_without_host(
             host=step.host,
             undoes=step.id,
             detached=True,
+            checkpoints=step.checkpoints,
         )
     uow.fail(error, to_error=True)
 
@@ -111,6 +108,7 @@ def give_up(
     The instance goes to error unless it ``keeps_state``.
     """
     _log(uow, f'gives up: {error}')
+    error = flows.FLOWS[uow.operation.kind].on_give_up(uow, error)
     owns_instance = uow.operation.owns_instance
     if owns_instance:
         uow.end_migration(migration_states.ERROR)

@@ -42,6 +42,12 @@ class Cancelled(Failed):
     msg_fmt = 'The %(operation)s was aborted on request.'
 
 
+class RebuildFailed(Failed):
+    """A rebuild was rolled back or given up."""
+
+    msg_fmt = 'The rebuild failed; the server %(left)s. %(reason)s'
+
+
 class GuestFailed(Failed):
     """The hypervisor failed, or lost a guest."""
 

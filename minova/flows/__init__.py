@@ -13,6 +13,7 @@ lifecycle         start, stop, pause, suspend, reboot and their opposites;
 rescue            rescue, unrescue
 attach_interface  attach_interface, detach_interface, add_fixed_ip,
                   remove_fixed_ip
+rebuild           rebuild
 lock              lock, unlock
 evacuate          evacuate
 resize            resize, migrate
@@ -40,6 +41,7 @@ from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
 from minova.flows import lock
+from minova.flows import rebuild
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
@@ -61,6 +63,7 @@ FLOWS: Final[dict[str, Flow]] = {
     'resume': lifecycle.Resume(),
     'rescue': rescue.Rescue(),
     'unrescue': rescue.Unrescue(),
+    'rebuild': rebuild.Rebuild(),
     'reboot_soft': lifecycle.Reboot(),
     'reboot_hard': lifecycle.Reboot(),
     'resize': resize.Resize(),

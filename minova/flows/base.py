@@ -225,3 +225,10 @@ class Flow:
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Continue after the undo of all steps; by default, fail."""
         uow.fail(error)
+
+    def on_give_up(self, uow: UnitOfWork, error: Error) -> Error:
+        """Return the fault of an operation that is given up.
+
+        ``error`` says why; its undo, if it has begun, is not complete.
+        """
+        return error

@@ -58,7 +58,7 @@ class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
         """Remove guest and disks, unless this host owns the instance now.
 
         The owner, with ``retained_only``, removes the retained disks of a
-        resize that can no longer be reverted.
+        resize that can no longer be reverted, and those of a rebuild.
         """
         instance = ctx.instance
         deleted = instance.vm_state == states.DELETED
@@ -148,6 +148,11 @@ def _enqueue_cleanup(
         host=host,
         detached=True,
     )
+
+
+def enqueue_discard(uow: UnitOfWork) -> None:
+    """Enqueue the removal of retained disks from the instance's host."""
+    _enqueue_cleanup(uow, str(uow.instance.host), retained_only=True)
 
 
 def _enqueue_shutdown(uow: UnitOfWork, host: str) -> None:

@@ -3,6 +3,7 @@
 
 ``run`` of a step saves a checkpoint in the middle of its work. An attempt
 that resumes the step reads the checkpoints that earlier attempts passed.
+The undo of the step reads them too.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ class Checkpoint(base.Object):
 class GuestUntouched(Checkpoint):
     """Any step that failed: the attempt has not changed its guest.
 
-    The undo of the step gets it too, and leaves the guest alone.
+    The undo of the step leaves the guest alone.
     """
 
     VERSION = '1.0'
@@ -37,6 +38,15 @@ class RebootStarted(Checkpoint):
     VERSION = '1.0'
 
     boot: int | None
+
+
+@base.register
+class OldDisksRetained(Checkpoint):
+    """rebuild_instance: the old disks, if they exist, are retained."""
+
+    VERSION = '1.0'
+
+    exists: bool
 
 
 @base.register

@@ -173,6 +173,22 @@ class PowerSyncParams(OperationParams):
 
 
 @base.register
+class RebuildParams(OperationParams):
+    """rebuild: the fields of the instance that change, before and after.
+
+    ``image_name`` is that of the new image. ``preserve_ephemeral`` keeps the
+    ephemeral disk.
+    """
+
+    VERSION = '1.0'
+
+    image_name: str = ''
+    changes: dict[str, Any]
+    before: dict[str, Any]
+    preserve_ephemeral: bool = False
+
+
+@base.register
 class RescueImage(base.Object):
     """The image from which a guest starts while it is rescued."""
 

@@ -68,6 +68,15 @@ class RescueArgs(StepArgs):
 
 
 @base.register
+class RebuildInstanceArgs(StepArgs):
+    """rebuild_instance: whether the guest was running."""
+
+    VERSION = '1.0'
+
+    was_on: bool
+
+
+@base.register
 class RecheckArgs(StepArgs):
     """terminate_instance: the hosts that clean up once more at its end."""
 

@@ -48,6 +48,7 @@ RULES: Final[tuple[Row, ...]] = (
     (f'{_LOCK}:lock', MEMBER, 'Lock a server', f'{_ACTION} (lock)'),
     (f'{_LOCK}:unlock', MEMBER, 'Unlock a server', f'{_ACTION} (unlock)'),
     (f'{_LOCK}:unlock:unlock_override', ADMIN, 'Unlock a server that an administrator has locked', f'{_ACTION} (unlock)'),
+    (f'{_SERVERS}:rebuild', MEMBER, 'Rebuild a server', f'{_ACTION} (rebuild)'),
     (f'{_SERVERS}:resize', MEMBER, 'Resize a server', f'{_ACTION} (resize)'),
     (f'{_SERVERS}:confirm_resize', MEMBER, 'Confirm a resize', f'{_ACTION} (confirmResize)'),
     (f'{_SERVERS}:revert_resize', MEMBER, 'Revert a resize', f'{_ACTION} (revertResize)'),

@@ -34,6 +34,11 @@ def lose_config_drive(user: User) -> None:
     store.put(path, disk)
 
 
+def lose_disks(user: User) -> None:
+    """Remove all disks of the server on its host."""
+    user.cloud.world.store.delete(f'{user.get_host()}/disks/{user.server}')
+
+
 def act(name: str, value: object = None) -> Action:
     """Return the request of an action on the server."""
     return lambda user: user.act(name, value)

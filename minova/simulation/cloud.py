@@ -33,6 +33,8 @@ from minova.simulation.scheduler import Scheduler
 HOSTS = ('a', 'b', 'c')
 CONDUCTORS = ('c0', 'c1')
 IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
+#: The image of a rebuild.
+OTHER_IMAGE = '70a599e0-31e7-49b7-b260-868f441e862b'
 
 #: Virtual seconds within which all operations must end.
 SETTLE_TIMEOUT = 1500.0
@@ -41,13 +43,13 @@ _OLD_ACTIONS = frozenset({'addFixedIp', 'removeFixedIp'})
 
 
 class _Image:
-    """An image service with one image without data."""
+    """An image service with two images without data."""
 
     def show(
         self, context: images.CallerContext, image_id: str
     ) -> images.Image:
-        """Return the image."""
-        if image_id != IMAGE:
+        """Return an image."""
+        if image_id not in (IMAGE, OTHER_IMAGE):
             raise exception.ImageNotFound(image_id=image_id)
         values: dict[str, Any] = dict.fromkeys(
             images.Image.__dataclass_fields__
@@ -55,7 +57,7 @@ class _Image:
         return images.Image(
             **values
             | {
-                'id': IMAGE,
+                'id': image_id,
                 'name': 'image',
                 'status': 'active',
                 'min_disk': 0,

@@ -319,6 +319,7 @@ def check_host_contents(
             yield from _check_present(world, here)
         if vm_state != 'error' and host not in lost_hosts:
             yield from _check_interfaces(world, raw, host, uuid)
+            yield from _check_image(world, raw, host, uuid)
         if vm_state == 'active' and host not in lost_hosts:
             yield from _check_config_drive(world, raw, host, uuid)
             yield from _check_guest_state(world, host, uuid, vm_state)
@@ -380,6 +381,21 @@ def _check_present(
                 f'invariant 9: the guest at {path} is '
                 f'{PowerState(record["power"]).name}, not {power.name}'
             )
+
+
+def _check_image(
+    world: SimulatedWorld, raw: sqlite3.Connection, host: str, uuid: str
+) -> Iterator[str]:
+    """Yield a root disk that is from another image than the instance has."""
+    (wanted,) = raw.execute(
+        'SELECT image_ref FROM instances WHERE uuid = ?', (uuid,)
+    ).fetchone()
+    disks = world.store.get(f'{host}/disks/{uuid}')
+    if disks is not None and disks['image'] != wanted:
+        yield (
+            f'invariant 9: {host}/disks/{uuid} is from image '
+            f'{disks["image"]}, not {wanted}'
+        )
 
 
 def _check_config_drive(

@@ -36,6 +36,7 @@ from minova.flows import attach_interface
 from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import migration_monitor
+from minova.flows import rebuild
 from minova.flows import resize
 from minova.flows import soft_delete
 from minova.notifications import relay
@@ -148,6 +149,15 @@ MUTANTS: Final = (
     Mutant('half-retained', 'an interrupted hand-over of disks is not resumed', 'invariant 9',
             _ALL, ('resize',),
             ((resize.ResizeInstance, 'run', lambda original: planted_faults.send_disks_once),)),
+    Mutant('old-image-not-restored', 'a failed rebuild keeps the new image', 'invariant 9',
+            _ALL, ('rebuild_fails',),
+            ((rebuild, '_restore_fields', planted_faults.do_nothing),)),
+    Mutant('old-disks-not-restored', 'a failed rebuild keeps the new disks', 'invariant 9',
+            _ALL, ('rebuild_fails', 'rebuild_undefined'),
+            ((rebuild.RebuildInstance, 'undo', planted_faults.replace_with(None)),)),
+    Mutant('old-disks-kept', 'the old disks stay after a rebuild', 'invariant 9',
+            _ALL, ('rebuild',),
+            ((delete, 'enqueue_discard', planted_faults.do_nothing),)),
     Mutant('no-sweeper', 'no wake-up is repeated and no compute is given its due steps', 'invariant 3',
             ('drop',), ('stop', 'create'),
             ((manager, '_due_steps', planted_faults.return_value([])), (sweeper, '_is_old', planted_faults.return_value(False)))),

@@ -24,6 +24,7 @@ from minova.simulation.actions import fail_here
 from minova.simulation.actions import fill_other_hosts
 from minova.simulation.actions import force
 from minova.simulation.actions import lose_config_drive
+from minova.simulation.actions import lose_disks
 from minova.simulation.actions import lose_interface
 from minova.simulation.actions import lose_saved_memory
 from minova.simulation.actions import plant_stale_guest
@@ -37,10 +38,12 @@ from minova.simulation.actions import wait_until_audited
 from minova.simulation.actions import wait_until_deleted
 from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
+from minova.simulation.cloud import OTHER_IMAGE
 from minova.simulation.evacuation import evacuate
 from minova.states import PowerState
 
 _HARD: Final = act('reboot', {'type': 'HARD'})
+_REBUILD: Final = act('rebuild', {'imageRef': OTHER_IMAGE})
 _RESIZE: Final = act('resize', {'flavorRef': 'big'})
 _FORCE: Final = act('forceDelete')
 #: A delete that can be restored.
@@ -79,6 +82,7 @@ class Scenario:
 _MIGRATE_LIVE: Final = act(
     'os-migrateLive', {'host': None, 'block_migration': 'auto'}
 )
+_REBUILDING: Final = (_REBUILD, wait_for('rebuild_spawning'))
 _RESIZING: Final = (_RESIZE, wait_for('resize_migrating'))
 _MIGRATING: Final = (
     set_option('fake', 'migration_seconds', 20.0),
@@ -121,6 +125,16 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('reboot_without_config_drive', 'reboot_hard',         'with_config_drive', lose_config_drive, _HARD, settle, _HARD),
     ('reboot_suspended',            'reboot_hard',         'suspended',         act('reboot', {'type': 'HARD'})),
     ('reboot_fails',                'reboot_hard',         'active',            fail_here('define'), act('reboot', {'type': 'HARD'})),
+    ('rebuild',                     'rebuild',             'active',            _REBUILD),
+    ('rebuild_stopped',             'rebuild',             'stopped',           _REBUILD),
+    ('rebuild_with_config_drive',   'rebuild',             'with_config_drive', _REBUILD),
+    ('rebuild_fails',               'rebuild',             'active',            fail_here('start'), _REBUILD),
+    ('rebuild_undefined',           'rebuild',             'stopped',           fail_here('define'), _REBUILD),
+    ('rebuild_refused',             'rebuild',             'active',            fail_here('create_disks'), _REBUILD),
+    ('rebuild_not_retained',        'rebuild',             'active',            fail_here('retain_disks'), _REBUILD),
+    ('rebuild_again',               'rebuild',             'active',            fail_here('start'), _REBUILD, wait_until_idle, _REBUILD),
+    ('rebuild_without_disks',       'rebuild',             'stopped',           lose_disks, fail_here('define'), _REBUILD),
+    ('rebuild_from_error',          'rebuild',             'stopped',           lose_disks, fail_here('define'), _REBUILD, settle, _REBUILD),
     ('resize',                      'resize',              'active',            _RESIZE),
     ('resize_fails',                'resize',              'active',            fail_elsewhere('start'), _RESIZE),
     ('resize_rescheduled',          'resize',              'active',            fail_elsewhere('has_retained_disks', hosts=1), _RESIZE),
@@ -152,11 +166,13 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('delete_resized',              'delete',              'resized',           delete),
     ('delete_suspended',            'delete',              'suspended',         delete),
     ('delete_rescued',              'delete',              'rescued',           delete),
+    ('delete_rebuilding',           'delete',              'active',            *_REBUILDING, delete),
     ('delete_resizing',             'delete',              'active',            *_RESIZING, delete),
     ('delete_migrating',            'delete',              'active',            *_MIGRATING, delete),
     ('force_delete',                'force_delete',        'active',            _FORCE),
     ('force_delete_resized',        'force_delete',        'resized',           _FORCE),
     ('force_delete_suspended',      'force_delete',        'suspended',         _FORCE),
+    ('force_delete_rebuilding',     'force_delete',        'active',            *_REBUILDING, _FORCE),
     ('force_delete_resizing',       'force_delete',        'active',            *_RESIZING, _FORCE),
     ('force_delete_migrating',      'force_delete',        'active',            *_MIGRATING, _FORCE),
     ('soft_delete',                 'soft_delete',         'active',            _KEEP, delete),

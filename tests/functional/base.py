@@ -138,14 +138,14 @@ class RecoveryTestCase(test_base.TestCase):
                 open_.remove(name)
         self.assertEqual([], open_)
 
-    def crash_around(self, kind, method, *before):
+    def crash_around(self, kind, method, *before, **params):
         """Crash the compute before and after a driver's method."""
         for early in (True, False):
             uuid = self.cloud.boot(host='a')
             for one in before:
                 self.cloud.begin(one, uuid)
             crashing = self.crash_at('a', method, early)
-            self.cloud.begin(kind, uuid, wait=False)
+            self.cloud.begin(kind, uuid, wait=False, **params)
             self.assertTrue(crashing.crashed.wait(10))
             self.restart('a')
             self.cloud.settle(uuid)

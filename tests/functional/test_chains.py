@@ -172,6 +172,17 @@ class OneHostTest(ChainTestCase):
         self.cloud.begin('reboot_hard', uuid)
         self.check('reboot_failed', uuid, 'reboot_hard')
 
+    def test_rebuild(self):
+        uuid = self.booted_on_host1()
+        self.cloud.begin('rebuild', uuid, changes={}, before={})
+        self.check('rebuild', uuid, 'rebuild')
+
+    def test_rebuild_that_fails(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host1', 'start', 'no boot sector')
+        self.cloud.begin('rebuild', uuid, changes={}, before={})
+        self.check('rebuild_failed', uuid, 'rebuild')
+
     def test_delete(self):
         uuid = self.booted_on_host1()
         self.cloud.delete(uuid)

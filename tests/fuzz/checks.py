@@ -125,7 +125,7 @@ def _shows_secret(request, reply):
     endpoint = request.endpoint
     made = reply.status in (200, 201, 202) and request.method == 'POST'
     return made and (
-        endpoint.action == 'rescue'
+        endpoint.action in ('rescue', 'rebuild')
         or endpoint.path.endswith(
             (
                 '/application_credentials',

@@ -86,6 +86,37 @@ class LifecycleTest(QemuTestCase):
         self.user.delete(uuid)
         self.assert_nothing_left()
 
+    def test_rebuild(self):
+        """The data is gone, the server is the same."""
+        uuid, host = self.boot()
+        before, first = self.user.show(uuid), self.rig.counts(host, uuid)[-1]
+        body = {'imageRef': before['image']['id'], 'name': 'rebuilt'}
+        for stopped in (False, True):
+            if stopped:
+                self.user.act(uuid, 'os-stop')
+                self.user.wait(uuid, 'SHUTOFF')
+            self.user.act(uuid, 'rebuild', body)
+            self.user.wait(uuid, 'SHUTOFF' if stopped else 'ACTIVE')
+            if stopped:
+                self.assertEqual([], self.rig.hosts_running(uuid))
+                self.user.act(uuid, 'os-start')
+                self.user.wait(uuid, 'ACTIVE')
+            new = self.rig.wait_for_count(host, uuid)
+            self.assertNotEqual(first.disk, new.disk)
+            first = new
+        after = self.user.show(uuid)
+        self.assertEqual('rebuilt', after['name'])
+        self.assertEqual(before['addresses'], after['addresses'])
+        self.assertEqual(host, self.user.host(uuid))
+        # A rebuild that fails restores the guest with its disk.
+        broken = self.user.image(b'no kernel', kernel_id=before['image']['id'])
+        self.user.act(uuid, 'rebuild', {'imageRef': broken})
+        self.user.wait(uuid, 'ACTIVE')
+        self.assertEqual(before['image'], self.user.show(uuid)['image'])
+        self.assertEqual(first.disk, self.rig.wait_for_count(host, uuid).disk)
+        self.user.delete(uuid)
+        self.assert_nothing_left()
+
     def _check_views(self, uuid):
         """The proxy shows the VNC console."""
         proxy = self.cluster.start(

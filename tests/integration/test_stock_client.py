@@ -59,7 +59,6 @@ _MISTAKES = (
 )
 _NOT_OFFERED = (
     ('server shelve one', '400: * There is no such action: shelve.'),
-    ('server rebuild one', '400: * There is no such action: rebuild.'),
     ('server evacuate one', '400: * There is no such action: evacuate.'),
     ('server image create one', '400: * no such action: createImage.'),
     ('console url show one', '400: * Unavailable console type novnc.'),
@@ -82,6 +81,7 @@ class StockClientTest(StockClientTestCase):
         self._change()
         self._list_history()
         self._lock()
+        self._rebuild()
         self._out_of_service()
         self._delete()
 
@@ -254,6 +254,15 @@ class StockClientTest(StockClientTestCase):
         self.assertEqual('one', listed['Name'])
         self.done('server unlock one')
         self.assertFalse(self.show('one')['locked'])
+
+    def _rebuild(self):
+        made = self.shell.table('server rebuild --name eins --wait one')
+        self.assertEqual(('eins', 'ACTIVE'), (made['name'], made['status']))
+        made = self.shell.table(
+            'server rebuild --image tiny --name one --property e=f --wait eins'
+        )
+        self.assertEqual('one', made['name'])
+        self.assertEqual({'e': 'f'}, self.show('one')['properties'])
 
     def _out_of_service(self):
         """A disabled host gets no servers."""

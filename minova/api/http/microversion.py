@@ -90,11 +90,11 @@ HISTORY: Final[dict[int, str]] = {
     53: 'Services and hypervisors have a uuid as id: PUT and DELETE '
     '/os-services/{uuid}; hypervisor_hostname_pattern and with_servers '
     'instead of /os-hypervisors/{pattern}/search and .../servers.',
-    54: _NO_CHANGE,
+    54: 'A rebuild accepts key_name.',
     55: 'Flavors have a description; PUT /flavors/{id}.',
     56: 'migrate accepts a host.',
-    57: 'personality is removed from servers, limits, quotas and quota '
-    'classes.',
+    57: 'personality is removed from servers, rebuilds, limits, quotas and '
+    'quota classes. A rebuild accepts user_data, and its response has it.',
     58: 'Actions of a server have pages, the filter changes-since and '
     'updated_at.',
     59: 'Migrations have pages, the filter changes-since and a uuid. Unknown '

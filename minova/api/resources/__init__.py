@@ -15,6 +15,7 @@ server_actions         POST /servers/{id}/action: the table of actions
 deferred_delete        delete, soft delete, restore, force-delete
 migrate_server         resize, cold and live migration, confirm, revert
 rescue                 rescue and unrescue
+rebuild                rebuild
 lock                   lock and unlock
 evacuate               evacuate
 interfaces             the network interfaces of a server

@@ -96,6 +96,22 @@ def fit_flavor(request: ApiRequest, image: Image, flavor: Flavor) -> Flavor:
     return flavor
 
 
+def require_rebuild_fits(
+    request: ApiRequest, image: Image, flavor: Flavor
+) -> None:
+    """Raise InvalidInput unless a server with ``flavor`` can have the image.
+
+    A root disk of the size of its image keeps the claim of the server.
+    """
+    needed = fit_flavor(request, image, flavor).max_root_gb
+    if needed > flavor.max_root_gb:
+        raise exception.FlavorDiskTooSmall(
+            reason=f'The image needs {needed} GiB, the root disk of the '
+            f'server has {flavor.max_root_gb} GiB. Resize the server first, '
+            'or create another one.'
+        )
+
+
 def _count_gib(image: Image) -> int:
     """Return the GiB that the disk of an image needs.
 

@@ -15,8 +15,10 @@ from minova.api.resources import evacuate
 from minova.api.resources import interfaces
 from minova.api.resources import lock
 from minova.api.resources import migrate_server
+from minova.api.resources import rebuild
 from minova.api.resources import rescue
 from minova.api.schemas import bodies
+from minova.api.schemas import rebuild as rebuild_schemas
 from minova.api.schemas import server_actions as schemas
 from minova.api.schemas.bodies import BodySchema
 from minova.api.views import Document
@@ -85,6 +87,9 @@ ACTIONS: Final = {
     'unlock': _action(f'{_LOCK}:unlock', schemas.UNLOCK, lock.unlock),
     'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
     'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
+    'rebuild': _action(
+        'servers:rebuild', rebuild_schemas.REBUILD, rebuild.rebuild
+    ),
     'resize': _action('servers:resize', schemas.RESIZE, migrate_server.resize),
     'confirmResize': _action(
         'servers:confirm_resize',

@@ -249,26 +249,14 @@ def _refuse_unsupported(body: Json) -> None:
     hints = body.get('os:scheduler_hints') or {}
     hints = hints | (body.get('OS-SCH-HNT:scheduler_hints') or {})
     groups = [group['name'] for group in server.get('security_groups', [])]
-    user_data = ''.join(server.get('user_data', '').split())
     refusals = (
         (
             any(name != 'default' for name in groups),
             'security_groups: Minova has the group "default" only.',
         ),
         (
-            server.get('personality'),
-            'personality: Minova does not inject files; use user_data.',
-        ),
-        (
             server.get('block_device_mapping'),
             'block_device_mapping: Minova does not support volumes.',
-        ),
-        (
-            server.get('trusted_image_certificates'),
-            (
-                'trusted_image_certificates: Minova does not verify image '
-                'signatures.'
-            ),
         ),
         (
             'group' in hints,
@@ -277,11 +265,39 @@ def _refuse_unsupported(body: Json) -> None:
                 'groups.'
             ),
         ),
-        (
-            len(user_data) % 4,
-            'server.user_data: must be complete base64.',
-        ),
     )
+    _refuse(refusals)
+    refuse_unsupported_content(server, 'server')
+
+
+def refuse_unsupported_content(server: Json, name: str) -> None:
+    """Raise InvalidInput for unsupported content of a new root disk.
+
+    ``name`` is that of ``server`` in the body: of a create or a rebuild.
+    """
+    user_data = ''.join((server.get('user_data') or '').split())
+    _refuse(
+        (
+            (
+                server.get('personality'),
+                'personality: Minova does not inject files; use user_data.',
+            ),
+            (
+                server.get('trusted_image_certificates'),
+                (
+                    'trusted_image_certificates: Minova does not verify '
+                    'image signatures.'
+                ),
+            ),
+            (
+                len(user_data) % 4,
+                f'{name}.user_data: must be complete base64.',
+            ),
+        )
+    )
+
+
+def _refuse(refusals: Sequence[tuple[object, str]]) -> None:
     for refused, text in refusals:
         if refused:
             raise exception.InvalidInput(

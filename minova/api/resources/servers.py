@@ -90,14 +90,15 @@ def _make_list(result: list[Document], links: list[Link]) -> Document:
 
 def show(request: ApiRequest, server_id: str) -> Document:
     """Show a server."""
-    row = _get_row(request, server_id)
+    row = get_row(request, server_id)
     request.require_owner(row)
     view = request.make_server_view(row.project_id)
     fault = request.get_faults(row).get(server_id)
     return {'server': view.detail(row, fault, groups=True)}
 
 
-def _get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
+def get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
+    """Return a server with all that the caller may see, or raise."""
     scope = request.scope
     with_host, with_host_status = (
         request.shows_host(),
@@ -123,7 +124,7 @@ def update(request: ApiRequest, server_id: str) -> Document:
     changes = schemas.instance_changes(request.body['server'])
     server_update.update_instance(request, server_id, lambda c, i: changes)
     # Read the row again, so that the reply shows the written values.
-    row = _get_row(request, server_id)
+    row = get_row(request, server_id)
     view = request.make_server_view(row.project_id)
     return {
         'server': view.update_response(
@@ -138,29 +139,19 @@ def update(request: ApiRequest, server_id: str) -> Document:
 def list_addresses(request: ApiRequest, server_id: str) -> Document:
     """List the addresses of a server by network."""
     row = request.get_server(server_id)
-    return {'addresses': _plain_addresses(row)}
+    return {'addresses': views.plain_addresses(row)}
 
 
 def show_addresses(
     request: ApiRequest, server_id: str, network: str
 ) -> Document:
     """List the addresses of a server in one network."""
-    found = _plain_addresses(request.get_server(server_id))
+    found = views.plain_addresses(request.get_server(server_id))
     if network not in found:
         raise exception.NotFound(
             'Instance is not a member of specified network'
         )
     return {network: found[network]}
-
-
-def _plain_addresses(row: views.ServerRow) -> Document:
-    result = views.addresses_by_network(row)
-    return {
-        network: [
-            {'version': one['version'], 'addr': one['addr']} for one in found
-        ]
-        for network, found in result.items()
-    }
 
 
 _ONE: Final = '/servers/{server_id}'

@@ -9,6 +9,7 @@ patterns          regular expressions in filters, portable and bounded
 servers           create and update of a server, metadata and tags
 server_actions    the actions of a server and of a live migration
 interfaces        the attachment of an interface
+rebuild           the action rebuild of a server
 flavors           flavors and extra specs
 key_pairs         key pairs
 quotas            quota sets and quota class sets

@@ -10,17 +10,17 @@ from minova.api.schemas.bodies import object_schema
 from minova.api.schemas.bodies import single_field
 from minova.api.schemas.types import Json
 
-_TEXT: Final[Json] = {'type': 'string', 'maxLength': 255}
-_TEXT_OR_NULL: Final[Json] = {'type': ['string', 'null'], 'maxLength': 255}
+TEXT: Final[Json] = {'type': 'string', 'maxLength': 255}
+TEXT_OR_NULL: Final[Json] = {'type': ['string', 'null'], 'maxLength': 255}
 _ANY: Final[Json] = {}
 _MAX_ITEMS: Final = 64
 
 # -- networks, disks ---------------------------------------------------------
 
 _NETWORK: Final[Json] = {
-    'uuid': _TEXT_OR_NULL,
-    'port': _TEXT_OR_NULL,
-    'fixed_ip': _TEXT_OR_NULL,
+    'uuid': TEXT_OR_NULL,
+    'port': TEXT_OR_NULL,
+    'fixed_ip': TEXT_OR_NULL,
 }
 
 
@@ -53,22 +53,22 @@ _DISK: Final[Json] = {
         'enum': ['volume', 'image', 'snapshot', 'blank'],
     },
     'destination_type': {'type': 'string', 'enum': ['local', 'volume']},
-    'uuid': _TEXT_OR_NULL,
-    'image_id': _TEXT_OR_NULL,
-    'volume_id': _TEXT_OR_NULL,
-    'snapshot_id': _TEXT_OR_NULL,
+    'uuid': TEXT_OR_NULL,
+    'image_id': TEXT_OR_NULL,
+    'volume_id': TEXT_OR_NULL,
+    'snapshot_id': TEXT_OR_NULL,
     'volume_size': {'type': ['integer', 'string', 'null'], 'maxLength': 10},
     'delete_on_termination': types.BOOLEAN,
-    'guest_format': _TEXT_OR_NULL,
-    'device_name': _TEXT_OR_NULL,
-    'device_type': _TEXT_OR_NULL,
-    'disk_bus': _TEXT_OR_NULL,
+    'guest_format': TEXT_OR_NULL,
+    'device_name': TEXT_OR_NULL,
+    'device_type': TEXT_OR_NULL,
+    'disk_bus': TEXT_OR_NULL,
     'no_device': _ANY,
 }
 
 
 def _disks(*more: str) -> Json:
-    known = {**_DISK, **dict.fromkeys(more, _TEXT_OR_NULL)}
+    known = {**_DISK, **dict.fromkeys(more, TEXT_OR_NULL)}
     return {
         'type': 'array',
         'items': object_schema(known),
@@ -79,19 +79,37 @@ def _disks(*more: str) -> Json:
 # -- create ------------------------------------------------------------------
 
 _COUNT: Final = types.integer_schema(1)
+_USER_DATA: Final[Json] = {
+    'type': 'string',
+    'maxLength': 65535,
+    # No character fits two neighbours: no attempt is ever repeated.
+    'pattern': r'^[A-Za-z0-9+/\s]*(=\s*){0,2}\Z',
+    'explain': 'at most 65535 characters in base64',
+}
+USER_DATA_OR_NULL: Final[Json] = {
+    **_USER_DATA,
+    'type': ['string', 'null'],
+    'explain': f'{_USER_DATA["explain"]}, or null',
+}
+PERSONALITY: Final[Json] = {'type': 'array', 'maxItems': _MAX_ITEMS}
+CERTIFICATES: Final[Json] = {
+    'type': ['array', 'null'],
+    'items': TEXT,
+    'maxItems': 50,
+}
 _SERVER: Final[Json] = {
     'name': types.NAME,
     'imageRef': types.IMAGE_REF_OR_EMPTY,
     'flavorRef': types.FLAVOR_REF,
-    'adminPass': _TEXT,
+    'adminPass': TEXT,
     'metadata': types.METADATA,
     'networks': _networks(tag=False),
     'OS-DCF:diskConfig': types.DISK_CONFIG,
     'accessIPv4': types.IPV4,
     'accessIPv6': types.IPV6,
-    'availability_zone': _TEXT,
+    'availability_zone': TEXT,
     'config_drive': types.BOOLEAN,
-    'key_name': _TEXT,
+    'key_name': TEXT,
     'min_count': _COUNT,
     'max_count': _COUNT,
     'return_reservation_id': types.BOOLEAN,
@@ -99,19 +117,13 @@ _SERVER: Final[Json] = {
         'type': 'array',
         'items': {
             'type': 'object',
-            'properties': {'name': _TEXT},
+            'properties': {'name': TEXT},
             'required': ['name'],
         },
         'maxItems': _MAX_ITEMS,
     },
-    'user_data': {
-        'type': 'string',
-        'maxLength': 65535,
-        # No character fits two neighbours: no attempt is ever repeated.
-        'pattern': r'^[A-Za-z0-9+/\s]*(=\s*){0,2}\Z',
-        'explain': 'at most 65535 characters in base64',
-    },
-    'personality': {'type': 'array', 'maxItems': _MAX_ITEMS},
+    'user_data': _USER_DATA,
+    'personality': PERSONALITY,
     'block_device_mapping': {'type': 'array', 'maxItems': _MAX_ITEMS},
     'block_device_mapping_v2': _disks(),
 }
@@ -149,13 +161,7 @@ def _create_schemas() -> dict[int, Json]:
     found[52] = _create(server, networks)
     del server['personality']
     found[57] = _create(server, networks)
-    server |= {
-        'trusted_image_certificates': {
-            'type': ['array', 'null'],
-            'items': _TEXT,
-            'maxItems': 50,
-        }
-    }
+    server |= {'trusted_image_certificates': CERTIFICATES}
     found[63] = _create(server, networks)
     server |= {disks: _disks('tag', 'volume_type')}
     found[67] = _create(server, networks)

@@ -67,6 +67,20 @@ HOST_OR_NULL: Final[Json] = {
     'type': ['string', 'null'],
     'explain': HOST['explain'] + ', or null',
 }
+_LABEL: Final = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?'
+#: The host name of a guest, from 2.94 on with its domain.
+HOSTNAME: Final[Json] = {
+    'type': 'string',
+    'pattern': rf'^{_LABEL}\Z',
+    'explain': '1 to 63 letters, digits and "-", which is not at the ends',
+}
+FQDN: Final[Json] = {
+    'type': 'string',
+    'maxLength': 255,
+    'pattern': rf'^{_LABEL}(\.{_LABEL})*\Z',
+    'explain': 'a host name, maybe with its domain: labels of 1 to 63 '
+    'letters, digits and "-", joined by "."',
+}
 
 # fmt: off
 _TRUE: Final = (

@@ -170,6 +170,18 @@ class ServerView:
         self._add_by_microversion(result, row, groups=True)
         return result
 
+    def rebuild_response(
+        self, row: ServerRow, fault: Fault | None, user_data: str | None
+    ) -> Document:
+        """Return the server for the reply to a rebuild."""
+        result = self.update_response(row, fault)
+        result['addresses'] = plain_addresses(row)
+        if self.version >= 54:
+            result['key_name'] = row.key_name
+        if self.version >= 57:
+            result['user_data'] = user_data
+        return result
+
     def detail(
         self, row: ServerRow, fault: Fault | None = None, groups: bool = False
     ) -> Document:
@@ -327,6 +339,16 @@ def addresses_by_network(row: ServerRow) -> dict[str, list[Address]]:
             for address in nic['addresses']
         )
     return found
+
+
+def plain_addresses(row: ServerRow) -> dict[str, list[Document]]:
+    """Return the addresses of a server by network, without their ports."""
+    return {
+        network: [
+            {'version': one['version'], 'addr': one['addr']} for one in found
+        ]
+        for network, found in addresses_by_network(row).items()
+    }
 
 
 #: The scheduler's error text continues with hosts and their reasons.

@@ -28,11 +28,17 @@ class TransferProgress:
 class DiskInterface(Protocol):
     """The disks of guests, in one place per guest."""
 
-    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
+    def create_disks(
+        self,
+        spec: GuestSpec,
+        image: str | None,
+        reuse_ephemeral: bool = False,
+    ) -> None:
         """Create the missing disks, the root disk from ``image``.
 
         ``image`` is the path of the image's file, None for an empty disk. The
-        config drive is one of the disks.
+        config drive is one of the disks. With ``reuse_ephemeral`` the guest
+        gets the ephemeral disk that is retained, which also stays retained.
         """
 
     def refresh_config_drive(self, spec: GuestSpec) -> None:

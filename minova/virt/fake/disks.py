@@ -21,7 +21,12 @@ class FakeDisks(FakeHost):
     uses_images = False
 
     @fault_injectable
-    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
+    def create_disks(
+        self,
+        spec: GuestSpec,
+        image: str | None,
+        reuse_ephemeral: bool = False,
+    ) -> None:
         """Create the record, with unique content."""
         path = f'{self.host}/disks/{spec.uuid}'
         disk = self._store.get(path)
@@ -31,6 +36,11 @@ class FakeDisks(FakeHost):
                 'image': spec.image_id,
                 'root_gb': spec.root_gb,
             }
+            if spec.ephemeral_gb:
+                disk['ephemeral'] = clock.uuid4()
+            retained = self._store.get(f'{self.host}/retained/{spec.uuid}')
+            if reuse_ephemeral and retained and 'ephemeral' in retained:
+                disk['ephemeral'] = retained['ephemeral']
             self._store.put(path, disk)
         if spec.config_drive is not None and 'config_drive' not in disk:
             self._store.put(path, disk | _drive_content(spec))

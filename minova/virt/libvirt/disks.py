@@ -46,6 +46,7 @@ _ARTIFACT_NAME = re.compile(
 #: The file of the config drive.
 CONFIG_DRIVE = 'disk.config'
 RESCUE_DISK = 'disk.rescue'
+EPHEMERAL_DISK = 'disk.ephemeral'
 _GIB = 1 << 30
 _MIB = 1 << 20
 
@@ -147,9 +148,16 @@ class Disks:
 
     # -- the interface -------------------------------------------------------
 
-    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
+    def create_disks(
+        self,
+        spec: GuestSpec,
+        image: str | None,
+        reuse_ephemeral: bool = False,
+    ) -> None:
         """Create the missing disks, the root disk last."""
         with translate_os_errors(spec.uuid):
+            if reuse_ephemeral:
+                self._link_retained(spec.uuid, EPHEMERAL_DISK)
             self._create_missing(spec, image)
 
     def refresh_config_drive(self, spec: GuestSpec) -> None:
@@ -329,6 +337,20 @@ class Disks:
                 spec, name, size, image if name == 'disk' else None
             )
 
+    def _link_retained(self, uuid: str, name: str) -> None:
+        """Give the guest a retained disk: one file with two names.
+
+        The removal of either directory leaves the file in the other.
+        """
+        folder = self.guest_directory(uuid)
+        os.makedirs(folder, exist_ok=True)
+        # No disk of that name is retained, or a repeated call.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.link(
+                os.path.join(self._retained_directory(uuid), name),
+                os.path.join(folder, name),
+            )
+
     def _create_disk(
         self, spec: GuestSpec, name: str, size: int, image: str | None
     ) -> None:
@@ -376,7 +398,7 @@ def _disk_sizes(spec: GuestSpec) -> dict[str, int]:
     """Return the size of each disk in bytes by name, root disk first."""
     sizes = {
         'disk': spec.root_gb * _GIB,
-        'disk.ephemeral': spec.ephemeral_gb * _GIB,
+        EPHEMERAL_DISK: spec.ephemeral_gb * _GIB,
         'disk.swap': spec.swap_mb * _MIB,
     }
     return {

@@ -12,6 +12,7 @@ _ACTIONS = {
         ('reboot', {'type': 'SOFT'}),
         ('reboot', {'type': 'HARD'}),
         ('rescue', None),
+        ('rebuild', {}),
         ('resize', {'flavorRef': 'big'}),
         ('migrate', None),
     ),
@@ -46,6 +47,8 @@ class HostDownTest(base.ApiTestCase):
         known = len(self.cloud.operations(self.uuid))
         shown = self.show(self.uuid, self.admin)
         for action, content in _ACTIONS[shown['status']]:
+            if action == 'rebuild':
+                content = {'imageRef': self.image}
             reply = self.admin.act(self.uuid, action, content)
             self.assert_refused(
                 409, 'while the compute service of its host is down', reply

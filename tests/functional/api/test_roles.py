@@ -234,6 +234,7 @@ _ACTIONS = {
     'unrescue': _own(_MEMBERS, 409),
     'addFixedIp': _own(_MEMBERS, 409, {'networkId': 'n-1'}),
     'removeFixedIp': _own(_MEMBERS, 409, {'address': '10.0.0.9'}),
+    'rebuild': _own(_MEMBERS, 409, 'rebuild'),
     'resize': _own(_MEMBERS, 409, {'flavorRef': 'small'}),
     'confirmResize': _own(_MEMBERS, 409),
     'revertResize': _own(_MEMBERS, 409),
@@ -540,6 +541,7 @@ class RolesTest(base.ApiTestCase):
             return body
         return {
             'server': {'server': self.server()},
+            'rebuild': {'imageRef': self.image},
             'flavor': {
                 'flavor': {'name': name, 'ram': 1, 'vcpus': 1, 'disk': 1}
             },
@@ -658,7 +660,11 @@ class RolesTest(base.ApiTestCase):
                     self.replace_deleted_server()
                     return (
                         self.clients[caller]
-                        .act(server or self.uuid, action, row.body)
+                        .act(
+                            server or self.uuid,
+                            action,
+                            self.make_body(row.body),
+                        )
                         .status
                     )
 

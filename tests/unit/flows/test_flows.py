@@ -13,6 +13,7 @@ from minova.flows import delete
 from minova.flows import force_complete
 from minova.flows import lifecycle
 from minova.flows import live_migration
+from minova.flows import rebuild
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
@@ -31,6 +32,7 @@ MODULES = (
     force_complete,
     lifecycle,
     live_migration,
+    rebuild,
     rescue,
     resize,
     revert_resize,

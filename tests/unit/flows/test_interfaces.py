@@ -44,6 +44,12 @@ EVENTS = {
     'remove_fixed_ip': _DETACH,
     'reboot_soft': ('compute_reboot_instance',),
     'reboot_hard': ('compute_reboot_instance',),
+    'rebuild': (
+        'conductor_rebuild_server',
+        'compute_rebuild_instance',
+        'compute_undo_rebuild_instance',
+        'compute_cleanup_stale_guest',
+    ),
     'resize': (
         'conductor_migrate_server',
         'compute_prep_resize',

@@ -145,6 +145,13 @@ class FakeRig(Rig):
         )
         return disk and disk['content']
 
+    def write_ephemeral(self, host, uuid, token):
+        path = f'{host}/disks/{uuid}'
+        self.store.put(path, self.store.get(path) | {'ephemeral': token})
+
+    def read_ephemeral(self, host, uuid):
+        return self.store.get(f'{host}/disks/{uuid}')['ephemeral']
+
     def size_gb(self, host, uuid):
         return self.store.get(f'{host}/disks/{uuid}')['root_gb']
 
@@ -257,6 +264,14 @@ class EmbeddedRig(Rig):
                 return file.read(100).rstrip(b'\0').decode()
         except FileNotFoundError:
             return None
+
+    def write_ephemeral(self, host, uuid, token):
+        with open(f'{self.disk(host, uuid)}.ephemeral', 'r+b') as file:
+            file.write(token.encode())
+
+    def read_ephemeral(self, host, uuid):
+        with open(f'{self.disk(host, uuid)}.ephemeral', 'rb') as file:
+            return file.read(100).rstrip(b'\0').decode()
 
     def write_console(self, host, uuid, text):
         folder = os.path.dirname(self.disk(host, uuid))

@@ -512,6 +512,39 @@ class Disks:
         self.a.restore_disks(UUID)
         self.assertEqual('token', self.rig.read('a', UUID))
 
+    def test_replace_and_restore(self):
+        """As a rebuild does that fails."""
+        self.a.create_disks(spec(ephemeral_gb=1), None)
+        self.rig.write('a', UUID, 'old')
+        self.rig.write_ephemeral('a', UUID, 'data')
+        self.a.retain_disks(UUID)
+        self.a.create_disks(spec(ephemeral_gb=1), None, reuse_ephemeral=True)
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertTrue(self.a.has_retained_disks(UUID))
+        self.assertNotEqual('old', self.rig.read('a', UUID))
+        self.assertEqual('data', self.rig.read_ephemeral('a', UUID))
+        self.a.restore_disks(UUID)
+        self.assertEqual('old', self.rig.read('a', UUID))
+        self.assertEqual('data', self.rig.read_ephemeral('a', UUID))
+
+    def test_replace_and_discard(self):
+        """As a rebuild does that succeeds."""
+        for reuse in (True, False):
+            self.a.create_disks(spec(ephemeral_gb=1), None)
+            self.rig.write_ephemeral('a', UUID, 'data')
+            self.a.retain_disks(UUID)
+            self.a.create_disks(
+                spec(ephemeral_gb=1), None, reuse_ephemeral=reuse
+            )
+            self.a.discard_disks(UUID)
+            kept = self.rig.read_ephemeral('a', UUID) == 'data'
+            self.assertEqual(reuse, kept)
+            self.a.remove_disks(UUID)
+
+    def test_nothing_to_reuse(self):
+        self.a.create_disks(spec(ephemeral_gb=1), None, reuse_ephemeral=True)
+        self.assertTrue(self.a.has_disks(UUID))
+
     def test_discard_disks(self):
         self.a.create_disks(spec(), None)
         self.a.retain_disks(UUID, copy=True)

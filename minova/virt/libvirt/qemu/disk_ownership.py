@@ -61,7 +61,12 @@ class OwnedDisks(Disks):
 
     # -- the interface -------------------------------------------------------
 
-    def create_disks(self, spec: GuestSpec, image: str | None) -> None:
+    def create_disks(
+        self,
+        spec: GuestSpec,
+        image: str | None,
+        reuse_ephemeral: bool = False,
+    ) -> None:
         """Create missing disks unless another host has disks of the guest."""
         folder = self.guest_directory(spec.uuid)
         with translate_os_errors(spec.uuid):
@@ -69,7 +74,7 @@ class OwnedDisks(Disks):
                 self.require_disks(spec.uuid)
             os.makedirs(folder, exist_ok=True)
             write_owner(folder, self.host)
-        super().create_disks(spec, image)
+        super().create_disks(spec, image, reuse_ephemeral)
 
     def has_disks(self, uuid: str) -> bool:
         """Return whether the root disk exists and this host owns it."""
