@@ -25,6 +25,7 @@ from minova.api.http.routes import Route
 from minova.api.resources import aggregates
 from minova.api.resources import availability_zones
 from minova.api.resources import consoles
+from minova.api.resources import external_events
 from minova.api.resources import flavor_access
 from minova.api.resources import flavor_extra_specs
 from minova.api.resources import flavors
@@ -68,6 +69,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *flavor_access.ROUTES,
     *flavor_extra_specs.ROUTES,
     *interfaces.ROUTES,
+    *external_events.ROUTES,
     *key_pairs.ROUTES,
     *services.ROUTES,
     *hypervisors.ROUTES,

@@ -9,6 +9,7 @@ from minova.policy.defaults import MANAGER
 from minova.policy.defaults import MEMBER
 from minova.policy.defaults import READER
 from minova.policy.defaults import Row
+from minova.policy.defaults import SERVICE
 from minova.policy.defaults import USER
 
 _ID: Final = '/servers/{server_id}'
@@ -118,6 +119,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-hypervisors:uptime', ADMIN, 'Show the uptime of a hypervisor', 'GET /os-hypervisors/{hypervisor_id}/uptime'),
     ('os_compute_api:os-hypervisors:search', ADMIN, 'Find hypervisors by name', 'GET /os-hypervisors/{pattern}/search'),
     ('os_compute_api:os-hypervisors:servers', ADMIN, 'List the servers on hypervisors', 'GET /os-hypervisors/{pattern}/servers'),
+    ('os_compute_api:os-server-external-events:create', SERVICE, 'Report what another service has done for servers', 'POST /os-server-external-events'),
     ('os_compute_api:os-networks:list', READER, 'List networks', 'GET /os-networks'),
     ('os_compute_api:os-networks:show', READER, 'Show a network', 'GET /os-networks/{network_id}'),
     ('os_compute_api:os-security-groups:list', READER, 'List the security groups of a server', f'GET {_ID}/os-security-groups'),

@@ -18,6 +18,7 @@ READER: Final = 'rule:project_reader_or_admin'
 USER: Final = 'rule:user_or_admin'
 PROJECT: Final = 'rule:project_or_admin'
 SUBJECT: Final = 'rule:service_or_user_or_admin'
+SERVICE: Final = 'rule:service_or_admin'
 ONLY_USER: Final = 'rule:user_only'
 ANY: Final = '@'
 
@@ -30,6 +31,7 @@ AUDIENCES: Final = {
     USER: 'the owning user and administrators',
     PROJECT: 'users of the project and administrators',
     SUBJECT: 'the owning user, services and administrators',
+    SERVICE: 'services and administrators',
     ONLY_USER: 'the owning user',
     ANY: 'every user',
 }
@@ -90,6 +92,11 @@ BASE: Final[tuple[tuple[str, str, str], ...]] = (
         'service_or_user_or_admin',
         f'{_IS_USER} or rule:service_api or {_IS_ADMIN}',
         'The default of requests that services send about a user.',
+    ),
+    (
+        'service_or_admin',
+        f'rule:service_api or {_IS_ADMIN}',
+        'The default of requests that other services send.',
     ),
     ('user_only', _IS_USER, 'The default of requests about a secret.'),
 )

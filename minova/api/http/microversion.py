@@ -120,13 +120,13 @@ HISTORY: Final[dict[int, str]] = {
     'administrator names.',
     75: 'Unknown filters are 400. PUT /servers/{id} returns the same as GET. '
     'The swap of a flavor without one is 0.',
-    76: _NO_CHANGE,
+    76: 'Services report power-update events.',
     77: _NO_CHANGE,
     78: _NO_CHANGE,
     79: _NO_CHANGE,
     80: 'Migrations include user_id and project_id, which are filters too.',
     81: _NO_CHANGE,
-    82: _NO_CHANGE,
+    82: 'Services report accelerator-request-bound events.',
     83: 'Users who are not administrators may filter servers by more: '
     'availability_zone, config_drive, key_name, created_at, launched_at, '
     'terminated_at, power_state, task_state, vm_state, progress, user_id.',

@@ -36,6 +36,7 @@ services               compute services and conductors
 hypervisors            hypervisors and their totals
 availability_zones     availability zones
 aggregates             host aggregates, and the zones that they give to hosts
+external_events        what other services report about servers
 networks               os-networks, read only
 security_groups        the security groups of a server, of which there are none
 versions               the version documents

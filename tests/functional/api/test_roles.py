@@ -209,6 +209,18 @@ _COMPUTE = {
         _ADMIN, 200, {'quota_set': {'instances': 90}}
     ),
     'DELETE /os-quota-sets/{project_id}': Row(_ADMIN, 202),
+    'POST /os-server-external-events': Row(
+        frozenset({'service', 'admin'}),
+        404,
+        {
+            'events': [
+                {
+                    'name': 'network-changed',
+                    'server_uuid': '9f4b2c1e-0000-4000-8000-000000000000',
+                }
+            ]
+        },
+    ),
     'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
     'GET /os-instance_usage_audit_log': Row(_ADMIN),
     'GET /os-instance_usage_audit_log/{before_timestamp}': Row(_ADMIN, 400),

@@ -292,5 +292,5 @@ class HistoryTest(base.TestCase):
                 changes |= {param.since, param.until + 1}
         for action in server_actions.ACTIONS.values():
             changes |= set(action.body.schemas)
-        changes.discard(microversion.MAXIMUM + 1)
+        changes = {one for one in changes if one <= microversion.MAXIMUM}
         self.assertEqual(set(), changes - emitted)
