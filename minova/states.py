@@ -128,6 +128,7 @@ _SOFT_DELETABLE: Final = (
 )
 _ATTACHABLE: Final = 'active stopped paused'
 _REBUILDABLE: Final = 'active stopped error'
+_INTERRUPTIBLE: Final = 'active paused rescued resized error'
 
 # fmt: off
 _ROWS: Final = (
@@ -162,6 +163,8 @@ _ROWS: Final = (
     ('detach_interface',     _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
     ('add_fixed_ip',         _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
     ('remove_fixed_ip',      _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
+    ('set_admin_password',   'active',         'updating_password',  SAME,      SAME,    _EXCLUSIVE,               300),
+    ('trigger_crash_dump',   _INTERRUPTIBLE,   '',                   SAME,      SAME,    _CONCURRENT,              300),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
@@ -179,6 +182,7 @@ _NAMES: Final = {
     'enforce_pause':       ('pause',             'pause'),
     'reboot_soft':         ('reboot',            'reboot'),
     'reboot_hard':         ('reboot',            'reboot'),
+    'set_admin_password':  ('changePassword',    'changePassword'),
     'force_delete':        ('forceDelete',       'forceDelete'),
     'soft_delete':         ('delete',            'delete'),
     'add_fixed_ip':        ('addFixedIp',        'addFixedIp'),

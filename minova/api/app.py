@@ -22,6 +22,7 @@ from minova.api.http import middleware
 from minova.api.http import replies
 from minova.api.http import routes
 from minova.api.http.routes import Route
+from minova.api.resources import admin_password
 from minova.api.resources import aggregates
 from minova.api.resources import availability_zones
 from minova.api.resources import consoles
@@ -40,6 +41,7 @@ from minova.api.resources import quota_sets
 from minova.api.resources import security_groups
 from minova.api.resources import server_actions
 from minova.api.resources import server_create
+from minova.api.resources import server_diagnostics
 from minova.api.resources import server_metadata
 from minova.api.resources import server_tags
 from minova.api.resources import servers
@@ -63,6 +65,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *consoles.ROUTES,
     *server_metadata.ROUTES,
     *server_tags.ROUTES,
+    *admin_password.ROUTES,
+    *server_diagnostics.ROUTES,
     *instance_actions.ROUTES,
     *migrations.ROUTES,
     *flavors.ROUTES,

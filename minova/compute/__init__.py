@@ -11,6 +11,7 @@ service           the service: its parts, start, heartbeats, stop
 manager           the server of the compute's RPC interface
 step_runner       the threads and locks in which steps run
 step_context      one running step, as the flows see it
+step_secrets      the secrets of steps, in memory only
 change_tracker    whether a step may have changed its guest
 host_key          the key of the host, in its state directory
 enrollment        the proof of who the compute is, and the keys of others

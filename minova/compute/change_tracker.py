@@ -27,6 +27,7 @@ _HARMLESS: Final = frozenset(
         'console_output',
         'create_disks',
         'create_rescue_disk',
+        'diagnostics',
         'guest',
         'guests',
         'has_disks',

@@ -7,6 +7,7 @@ from minova import exception
 from minova.compute import consoles
 from minova.compute.step_runner import StepRunner
 from minova.context import Context
+from minova.objects.diagnostics import Diagnostics
 from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import DestCheckData
@@ -115,6 +116,22 @@ class ComputeManager(Compute):
     ) -> dict[str, str | int | None]:
         """Return the VNC endpoint and the machine that can connect to it."""
         return consoles.get_connect_info(self._driver.vnc(instance_uuid))
+
+    # -- secrets -------------------------------------------------------------
+
+    def deliver_password(
+        self, context: Context, *, step: str, password: str
+    ) -> None:
+        """Run the step with the password, in this thread."""
+        self._runner.run_with_secret(context, step, password)
+
+    # -- diagnostics ---------------------------------------------------------
+
+    def get_diagnostics(
+        self, context: Context, *, instance_uuid: str
+    ) -> Diagnostics:
+        """Read the diagnostics from the hypervisor."""
+        return self._driver.diagnostics(instance_uuid)
 
     # -- audit --------------------------------------------------------------
 

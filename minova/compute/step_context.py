@@ -14,9 +14,11 @@ from oslo_log import log as logging
 from minova import cancellation
 from minova import clock
 from minova import exception
+from minova.compute import step_secrets
 from minova.compute.change_tracker import ChangeTracker
 from minova.compute.conductor_client import ConductorClient
 from minova.compute.image_cache import ImageCache
+from minova.compute.step_secrets import StepSecrets
 from minova.context import Context
 from minova.flows.base import AnyComputeStep
 from minova.flows.base import ComputeStep
@@ -52,6 +54,7 @@ class StepContext:
         conductor: ConductorClient,
         request_abort: Callable[[str, str], None],
         request_force: Callable[[str, str], bool],
+        secrets: StepSecrets,
     ) -> None:
         self.host = host
         self.kind = assignment.kind
@@ -69,6 +72,7 @@ class StepContext:
         self._times_replaced = conductor.times_replaced
         self._request_abort = request_abort
         self._request_force = request_force
+        self._secrets = secrets
         #: The migration must end soon, at the cost of the guest. The request
         #: may be older than this start of the step.
         self.force_requested = (
@@ -166,6 +170,16 @@ class StepContext:
     def is_current_generation(self, generation: int | None) -> bool:
         """Tell whether this operation defined the guest last."""
         return generation == self.generation
+
+    # -- the secret ----------------------------------------------------------
+
+    def wait_for_secret(self, timeout: float) -> str | None:
+        """Return the secret of the step; None if it does not arrive."""
+        return self._secrets.get(self._assignment.step, timeout)
+
+    def encrypt_for_owner(self, secret: str) -> str | None:
+        """Encrypt a secret with the key of the server; None without one."""
+        return step_secrets.encrypt_for_key(secret, self.instance.key_data)
 
     # -- the conductor and other hosts ---------------------------------------
 

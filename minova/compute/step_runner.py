@@ -23,6 +23,7 @@ from minova.compute.conductor_client import ConductorClient
 from minova.compute.conductor_client import ServiceStopping
 from minova.compute.image_cache import ImageCache
 from minova.compute.step_context import StepContext
+from minova.compute.step_secrets import StepSecrets
 from minova.context import Context
 from minova.exception import serialization
 from minova.flows.base import AnyComputeStep
@@ -73,6 +74,7 @@ class StepRunner:
         self._pool = clock.pool(f'steps-{host}', max_concurrent)
         self._urgent_pool = clock.pool(f'urgent-steps-{host}', max_concurrent)
         self._guard = clock.lock()
+        self._secrets = StepSecrets()
         self._running: dict[str, _RunningStep] = {}
         self._contexts: set[StepContext] = set()
         self._locks: dict[str, tuple[clock.Lock, int]] = {}
@@ -121,6 +123,16 @@ class StepRunner:
                 if mine:
                     return self._run(context, step)
             other.wait()
+
+    def run_with_secret(
+        self, context: Context, step: str, secret: str
+    ) -> None:
+        """Run a step that needs a secret; raise its error.
+
+        A heartbeat may have started the step, which then waits for it.
+        """
+        with self._secrets.hold(step, secret):
+            self.run_nested(context, step)
 
     def _unavailable(self, reason: str) -> exception.Unavailable:
         return exception.Unavailable(
@@ -264,6 +276,7 @@ class StepRunner:
             self._conductor,
             self.request_abort,
             self.request_force,
+            self._secrets,
         )
         with contextlib.closing(ctx), self._stoppable(ctx):
             if step.concurrent:

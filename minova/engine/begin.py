@@ -111,23 +111,29 @@ def require_host_up(
     """Raise HostDown when ``kind`` needs a host that is known to be down.
 
     The operation would be accepted and rolled back: its step never starts.
-    While every host is silent the broker may be down, and nothing is known.
     """
-    if host is None:
-        return
-    found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
-    if all(map(service_liveness.is_up, found)):
-        return
-    every = hosts.list_services(connection, operations.COMPUTE_BINARY)
-    is_known = any(service.forced_down for service in found) or any(
-        map(service_liveness.is_up, every)
-    )
-    if is_known:
+    if is_known_down(connection, host):
         raise flows.FLOWS[kind].host_down_class(
             operation=states.TABLE[kind].api_verb,
             instance_id=instance.uuid,
             host=host,
         )
+
+
+def is_known_down(connection: Connection, host: str | None) -> bool:
+    """Tell whether the compute of a host is known to be down.
+
+    While every host is silent the broker may be down, and nothing is known.
+    """
+    if host is None:
+        return False
+    found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
+    if all(map(service_liveness.is_up, found)):
+        return False
+    every = hosts.list_services(connection, operations.COMPUTE_BINARY)
+    return any(service.forced_down for service in found) or any(
+        map(service_liveness.is_up, every)
+    )
 
 
 def begin_locked(

@@ -36,6 +36,24 @@ class InstanceIsLocked(Conflict):
     msg_fmt = 'Instance %(instance_id)s is locked'
 
 
+class InstanceAgentNotEnabled(Conflict):
+    """The image or the flavor of the guest has no guest agent."""
+
+    msg_fmt = (
+        'Guest agent is not enabled for the instance: its image has '
+        'hw_qemu_guest_agent=no. Use an image with the agent.'
+    )
+
+
+class PasswordNotDelivered(Conflict):
+    """The host did not get the new password; the guest has the old one."""
+
+    msg_fmt = (
+        'Failed to set admin password on %(instance_id)s because the password '
+        'did not reach %(host)s; the guest has the old one. Set it again.'
+    )
+
+
 class HostDown(Conflict):
     """The compute of a host that the operation needs is down."""
 

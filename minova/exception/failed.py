@@ -54,6 +54,15 @@ class GuestFailed(Failed):
     msg_fmt = 'Instance %(instance_id)s: %(reason)s'
 
 
+class InstancePasswordSetFailed(Failed):
+    """The guest agent did not set the password, or did not say so."""
+
+    status = 409
+    msg_fmt = (
+        'Failed to set admin password on %(instance_id)s because %(reason)s'
+    )
+
+
 class HypervisorUnavailable(GuestFailed):
     """The hypervisor could not be reached, so the call changed nothing."""
 

@@ -14,6 +14,8 @@ rescue            rescue, unrescue
 attach_interface  attach_interface, detach_interface, add_fixed_ip,
                   remove_fixed_ip
 rebuild           rebuild
+admin_password    set_admin_password
+crash_dump        trigger_crash_dump
 lock              lock, unlock
 evacuate          evacuate
 resize            resize, migrate
@@ -32,9 +34,11 @@ interfaces        the RPC interfaces with the methods of all steps
 from typing import Final
 
 from minova.flows import abort
+from minova.flows import admin_password
 from minova.flows import attach_interface
 from minova.flows import build
 from minova.flows import confirm_resize
+from minova.flows import crash_dump
 from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import force_complete
@@ -82,6 +86,8 @@ FLOWS: Final[dict[str, Flow]] = {
     'detach_interface': attach_interface.Detach(),
     'add_fixed_ip': attach_interface.Attach(),
     'remove_fixed_ip': attach_interface.Detach(),
+    'set_admin_password': admin_password.AdminPassword(),
+    'trigger_crash_dump': crash_dump.CrashDump(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),

@@ -53,6 +53,7 @@ PHASED_EVENTS: Final = frozenset(
         'interface_detach',
         'create_ip',
         'delete_ip',
+        'trigger_crash_dump',
     }
 )
 

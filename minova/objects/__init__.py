@@ -14,6 +14,7 @@ flavor            Flavor
 instance          Instance; InstanceState: its extract for power_sync
 request_spec      RequestSpec: what a user asked of the hosts of an instance
 migration         Migration: the record of a resize or a migration
+diagnostics       what a hypervisor counts of a guest, for users
 host              the reports of a compute: of its host, guests and artifacts
 operation         Operation and Step as the database holds them; not versioned
 operation_params  the parameters of operations, a class for each kind
@@ -27,6 +28,7 @@ audit_period      AuditPeriod: a period of usage audits; not versioned
 ================= ============================================================
 """
 
+from minova.objects import diagnostics
 from minova.objects import flavor
 from minova.objects import host
 from minova.objects import instance
@@ -37,7 +39,10 @@ from minova.objects import step
 from minova.objects import transfer_ticket
 
 StepAck = step.StepAck
+CpuDiagnostics = diagnostics.CpuDiagnostics
 DestCheckData = live_migrate_data.DestCheckData
+Diagnostics = diagnostics.Diagnostics
+DiskDiagnostics = diagnostics.DiskDiagnostics
 DueStep = step.DueStep
 Flavor = flavor.Flavor
 GuestReport = host.GuestReport
@@ -49,6 +54,7 @@ LiveMigrateData = live_migrate_data.LiveMigrateData
 LiveMigrateSource = live_migrate_data.LiveMigrateSource
 MigrateDisk = live_migrate_data.MigrateDisk
 Migration = migration.Migration
+NicDiagnostics = diagnostics.NicDiagnostics
 QemuDestination = live_migrate_data.QemuDestination
 QemuMigrateData = live_migrate_data.QemuMigrateData
 RequestSpec = request_spec.RequestSpec
@@ -59,7 +65,10 @@ TransferTicket = transfer_ticket.TransferTicket
 Wakeup = step.Wakeup
 
 __all__ = [
+    'CpuDiagnostics',
     'DestCheckData',
+    'Diagnostics',
+    'DiskDiagnostics',
     'DueStep',
     'Flavor',
     'GuestReport',
@@ -71,6 +80,7 @@ __all__ = [
     'LiveMigrateSource',
     'MigrateDisk',
     'Migration',
+    'NicDiagnostics',
     'QemuDestination',
     'QemuMigrateData',
     'RequestSpec',

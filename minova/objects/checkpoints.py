@@ -50,6 +50,15 @@ class OldDisksRetained(Checkpoint):
 
 
 @base.register
+class CrashDumpTriggered(Checkpoint):
+    """trigger_crash_dump: the boot of the guest that is interrupted."""
+
+    VERSION = '1.0'
+
+    boot: int | None
+
+
+@base.register
 class UnrescuedGuestStarted(Checkpoint):
     """unrescue_instance: the guest runs from its own disk."""
 

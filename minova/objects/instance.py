@@ -23,6 +23,8 @@ class Instance(base.Object):
     operation has a smaller one. ``notification_seq`` is the sequence number of
     its last notification. ``usage_audited_until`` is the end of the last audit
     period whose ``exists`` was emitted, at first the time of the first launch.
+    its last notification. ``encrypted_password`` is that of the administrator
+    in the guest, encrypted with the user's key; None if it is not known.
     """
 
     VERSION = '1.0'
@@ -61,6 +63,7 @@ class Instance(base.Object):
     network_info: list[dict[str, Any]]
     key_name: str | None
     key_data: str | None
+    encrypted_password: str | None
     user_data: str | None
     config_drive: bool
     auto_disk_config: bool

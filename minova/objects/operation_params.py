@@ -149,6 +149,15 @@ class LockParams(OperationParams):
 
 
 @base.register
+class AdminPasswordParams(OperationParams):
+    """set_admin_password: the user in the guest; never the password."""
+
+    VERSION = '1.0'
+
+    user: str
+
+
+@base.register
 class CleanupStaleGuestParams(OperationParams):
     """cleanup_stale_guest: the host that removes what it has.
 

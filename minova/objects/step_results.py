@@ -52,6 +52,18 @@ class GuestBuilt(GuestState):
 
 
 @base.register
+class PasswordSet(StepResult):
+    """set_admin_password: the password for the owner of the server's key.
+
+    In base64, encrypted with that key; None without an RSA key.
+    """
+
+    VERSION = '1.0'
+
+    encrypted_password: str | None
+
+
+@base.register
 class DestinationPrepared(StepResult):
     """prep_resize: the permission to send disks; None on the same host."""
 

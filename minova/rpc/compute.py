@@ -17,6 +17,7 @@ from typing import Protocol
 
 from minova.conf import CONF
 from minova.context import Context
+from minova.objects.diagnostics import Diagnostics
 from minova.objects.host import HostArtifact
 from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import DestCheckData
@@ -98,6 +99,28 @@ class Compute(Protocol):
         Keys: ``host`` and ``port``, or ``socket``; ``machine`` is the id of
         the only machine that can connect, None: any machine. Raises
         InstanceNotReady or ConsoleTypeUnavailable.
+        """
+
+    # -- secrets --
+
+    @contract.call(Caller.CONTROL_PLANE, timeout=30)
+    def deliver_password(
+        self, context: Context, *, step: str, password: str
+    ) -> None:
+        """Run the step ``set_admin_password`` with the new password.
+
+        No row and no log has the password. Raises the error of the step.
+        """
+
+    # -- diagnostics --
+
+    @contract.call(Caller.CONTROL_PLANE, timeout=20)
+    def get_diagnostics(
+        self, context: Context, *, instance_uuid: str
+    ) -> Diagnostics:
+        """Return what the hypervisor counts of a guest that is on.
+
+        Raises InstanceNotReady for another guest.
         """
 
     # -- audit --

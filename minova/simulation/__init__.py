@@ -16,6 +16,7 @@ evacuation     the death and the return of a host
 scenarios      what a user does: at least one scenario per operation
 invariants     the checks of the invariants
 usage_check    the check of the usage audit
+guest_effects  the checks of the effects that actions have on guests
 runs           one run: a scenario, a seed, faults, and what the checks found
 explore        campaigns: many runs of one kind
 planted_faults the functions of the mutants

@@ -32,7 +32,9 @@ from minova.engine import notice_buffer
 from minova.engine import outbox_rows
 from minova.engine import step_lifecycle
 from minova.engine import unit_of_work
+from minova.flows import admin_password
 from minova.flows import attach_interface
+from minova.flows import crash_dump
 from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import migration_monitor
@@ -41,6 +43,7 @@ from minova.flows import resize
 from minova.flows import soft_delete
 from minova.notifications import relay
 from minova.objects.step_results import NoResult
+from minova.objects.step_results import PasswordSet
 from minova.simulation import planted_faults
 from minova.simulation.planted_faults import Function
 
@@ -158,6 +161,12 @@ MUTANTS: Final = (
     Mutant('old-disks-kept', 'the old disks stay after a rebuild', 'invariant 9',
             _ALL, ('rebuild',),
             ((delete, 'enqueue_discard', planted_faults.do_nothing),)),
+    Mutant('password-not-set', 'a change of a password succeeds without the guest', 'invariant 3',
+            _ALL, ('change_password',),
+            ((admin_password.SetAdminPassword, 'run', planted_faults.return_value(PasswordSet(encrypted_password=None))),)),
+    Mutant('crash-dump-not-injected', 'a crash dump succeeds without an interrupt', 'invariant 3',
+            _ALL, ('crash_dump',),
+            ((crash_dump.TriggerCrashDump, 'run', planted_faults.return_value(NoResult())),)),
     Mutant('no-sweeper', 'no wake-up is repeated and no compute is given its due steps', 'invariant 3',
             ('drop',), ('stop', 'create'),
             ((manager, '_due_steps', planted_faults.return_value([])), (sweeper, '_is_old', planted_faults.return_value(False)))),

@@ -20,6 +20,7 @@ from minova.exception import serialization
 from minova.network import definition
 from minova.rpc.bus import Json
 from minova.simulation import cloud as clouds
+from minova.simulation import guest_effects
 from minova.simulation import invariants
 from minova.simulation import usage_check
 from minova.simulation.cloud import Cloud
@@ -30,6 +31,7 @@ from minova.simulation.faults import RECOVERABLE
 from minova.simulation.faults import RECOVERABLE_SECONDS
 from minova.simulation.network import PublishedNotification
 from minova.simulation.scenarios import NEEDS_POWER_SYNC
+from minova.simulation.scenarios import NEEDS_SECRET
 from minova.simulation.scenarios import PREPARATIONS
 from minova.simulation.scenarios import Scenario
 from minova.simulation.scenarios import SCENARIOS
@@ -162,7 +164,9 @@ class Simulator:
         return [
             f'{kind} did not succeed after a recoverable fault: {run.outcomes}'
             for kind, state in missing
-            if state == 'done' and kind not in run.refused_kinds
+            if state == 'done'
+            and kind not in run.refused_kinds
+            and kind not in NEEDS_SECRET
         ]
 
     def _restore(self, cloud: Cloud, prepared: _PreparedCloud) -> None:
@@ -259,6 +263,9 @@ class Simulator:
         found += invariants.check_addresses(raw)
         found += invariants.check_accepted(raw, cloud.accepted_requests)
         found += invariants.check_host_contents(
+            raw, cloud.world, cloud.lost_hosts
+        )
+        found += guest_effects.check_guest_effects(
             raw, cloud.world, cloud.lost_hosts
         )
         found += invariants.check_notifications(cloud.network.published, raw)

@@ -40,6 +40,7 @@ from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.cloud import OTHER_IMAGE
 from minova.simulation.evacuation import evacuate
+from minova.simulation.guest_effects import SECRET
 from minova.states import PowerState
 
 _HARD: Final = act('reboot', {'type': 'HARD'})
@@ -83,6 +84,8 @@ _MIGRATE_LIVE: Final = act(
     'os-migrateLive', {'host': None, 'block_migration': 'auto'}
 )
 _REBUILDING: Final = (_REBUILD, wait_for('rebuild_spawning'))
+_PASSWORD: Final = act('changePassword', {'adminPass': SECRET})
+_CRASH_DUMP: Final = act('trigger_crash_dump')
 _RESIZING: Final = (_RESIZE, wait_for('resize_migrating'))
 _MIGRATING: Final = (
     set_option('fake', 'migration_seconds', 20.0),
@@ -203,6 +206,12 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('delete_attaching',            'delete',              'active',            add_fixed_ip, delete),
     ('force_delete_attaching',      'force_delete',        'active',            add_fixed_ip, _FORCE),
     ('delete_detaching',            'delete',              'active',            detach_interface, delete),
+    ('crash_dump',                  'trigger_crash_dump',  'active',            _CRASH_DUMP),
+    ('crash_dump_fails',            'trigger_crash_dump',  'active',            fail_here('inject_nmi'), _CRASH_DUMP),
+    ('crash_dump_paused',           'trigger_crash_dump',  'paused',            _CRASH_DUMP),
+    ('change_password',             'set_admin_password',  'active',            _PASSWORD),
+    ('change_password_fails',       'set_admin_password',  'active',            fail_here('set_admin_password'), _PASSWORD),
+    ('delete_changing_password',    'delete',              'active',            _PASSWORD, delete),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),
@@ -232,3 +241,6 @@ NEEDS_POWER_SYNC: Final = frozenset(
         'cleanup_stale_guest',
     }
 )
+
+#: The operations whose work ends with the process that has their secret.
+NEEDS_SECRET: Final = frozenset({'set_admin_password'})

@@ -12,6 +12,7 @@ CONTENTS = {
     'addFixedIp': {'networkId': 'n'},
     'removeFixedIp': {'address': '10.0.0.9'},
     'reboot': {'type': 'SOFT'},
+    'changePassword': {'adminPass': 'secret'},
     'resize': {'flavorRef': 'small'},
     'os-migrateLive': {
         'host': None,
@@ -66,10 +67,12 @@ class LockedServerTest(LockTestCase):
 
     def test_every_action_of_the_owner_is_refused(self):
         self.lock()
-        member = base.Client(self.http, self.user.token, '2.1')
+        lowest = base.Client(self.http, self.user.token, '2.1')
         for action in server_actions.ACTIONS:
             if action in (*READING, 'lock', 'unlock'):
                 continue
+            version = max(1, server_actions.ACTIONS[action].since)
+            member = lowest.at_version(f'2.{version}')
             reply = member.act(self.uuid, action, CONTENTS.get(action))
             if 'igrate' in action or action == 'evacuate':
                 # Policy refuses these first.

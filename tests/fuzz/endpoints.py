@@ -127,9 +127,13 @@ def _of_row(path, row):
         bodies=_pairs(row.body),
     )
     yield base
-    for name, rule, body in _actions(row):
+    for name, rule, body, since in _actions(row):
         yield dataclasses.replace(
-            base, action=name, rule=rule, bodies=_pairs(body)
+            base,
+            action=name,
+            rule=rule,
+            bodies=_pairs(body),
+            since=max(row.since, since),
         )
 
 
@@ -150,16 +154,17 @@ class _Pair(tuple):
 
 
 def _actions(row):
-    """Yield name, rule and schema of each action of a table of actions."""
+    """Yield name, rule, schema and version of each action of a table."""
     module = sys.modules[row.handler.__module__]
     if row.rule is not None or not row.path.endswith('/action'):
         return
     for name in ('ACTIONS', '_ACTIONS'):
         for action, entry in getattr(module, name, {}).items():
             if isinstance(entry, tuple):
-                yield action, entry[0], entry[1]
+                yield action, entry[0], entry[1], microversion.MINIMUM
             else:
-                yield action, entry.rule, entry.body
+                since = getattr(entry, 'since', microversion.MINIMUM)
+                yield action, entry.rule, entry.body, since
 
 
 # -- the services beside the Compute API --------------------------------------

@@ -82,6 +82,7 @@ class StockClientTest(StockClientTestCase):
         self._list_history()
         self._lock()
         self._rebuild()
+        self._reach_into_guest()
         self._out_of_service()
         self._delete()
 
@@ -263,6 +264,23 @@ class StockClientTest(StockClientTestCase):
         )
         self.assertEqual('one', made['name'])
         self.assertEqual({'e': 'f'}, self.show('one')['properties'])
+
+    def _reach_into_guest(self):
+        """Embedded hosts have guests without an operating system."""
+        self.done('server dump create one')
+        shown = self.shell.table('server show --diagnostics one')
+        self.assertEqual('running', shown['state'])
+        self.assertEqual(1, shown['num_cpus'])
+        self.assertEqual(
+            [],
+            self.shell.table('server show --topology one')['topology'][
+                'nodes'
+            ],
+        )
+        self.refused(
+            'server set --password secret one',
+            '409: * Failed to set admin password on * no guest agent',
+        )
 
     def _out_of_service(self):
         """A disabled host gets no servers."""

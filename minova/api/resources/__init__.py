@@ -20,6 +20,10 @@ lock                   lock and unlock
 evacuate               evacuate
 interfaces             the network interfaces of a server
 consoles               console output, remote consoles, console tokens
+server_diagnostics     the diagnostics and the NUMA topology of a server
+admin_password         the password of the administrator in a server
+crash_dump             the trigger of a crash dump
+host_calls             requests that the host of a server answers
 instance_actions       the operations of a server and their events
 migrations             migrations; abort and force-complete of a live one
 flavors                flavors

@@ -33,6 +33,7 @@ Metadata = Mapping[str, str | None]
 #: Changes an aggregate, which is locked; returns its notifications by name.
 Change = Callable[[Connection, Aggregate], dict[str, Payload]]
 
+_RULE: Final = 'os_compute_api:os-aggregates'
 _ZONE: Final = aggregates.ZONE
 _UUID_SINCE: Final = 41
 
@@ -178,7 +179,7 @@ def act(request: ApiRequest, aggregate_id: str) -> Document:
     """Perform the action that the body names."""
     name = bodies.get_action_name(request.body, ACTIONS)
     action = ACTIONS[name]
-    request.require(f'{_RULE}:{name}')
+    request.require(action.rule)
     request.validate_body(action.body)
     return action.handler(request, aggregate_id)
 
@@ -253,14 +254,19 @@ def _set_all_metadata(request: ApiRequest, aggregate_id: str) -> Document:
 
 @dataclasses.dataclass(frozen=True)
 class _Action:
+    rule: str
     handler: Callable[[ApiRequest, str], Document]
     body: BodySchema
 
 
 ACTIONS: Final = {
-    'add_host': _Action(_add_host, schemas.ADD_HOST),
-    'remove_host': _Action(_remove_host, schemas.REMOVE_HOST),
-    'set_metadata': _Action(_set_all_metadata, schemas.SET_METADATA),
+    'add_host': _Action(f'{_RULE}:add_host', _add_host, schemas.ADD_HOST),
+    'remove_host': _Action(
+        f'{_RULE}:remove_host', _remove_host, schemas.REMOVE_HOST
+    ),
+    'set_metadata': _Action(
+        f'{_RULE}:set_metadata', _set_all_metadata, schemas.SET_METADATA
+    ),
 }
 
 # -- checks and writes -------------------------------------------------------
@@ -403,7 +409,6 @@ def _notify(
     aggregates.update(connection, aggregate.id, {'notification_seq': newest})
 
 
-_RULE: Final = 'os_compute_api:os-aggregates'
 _ALL: Final = '/os-aggregates'
 _ONE: Final = f'{_ALL}/{{aggregate_id}}'
 ROUTES: Final = (

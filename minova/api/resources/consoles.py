@@ -4,23 +4,18 @@
 These requests begin no operation: the host replies while the request waits.
 """
 
-from collections.abc import Callable
 from typing import Final
-from typing import TypeVar
 import urllib.parse
 
 from minova import exception
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.resources.host_calls import call_host
+from minova.api.resources.host_calls import get_instance
 from minova.api.schemas import consoles as schemas
 from minova.api.views import Document
 from minova.conf import CONF
-from minova.db.queries import instances
 from minova.engine import console_tokens
-from minova.objects.instance import Instance
-from minova.rpc.compute import Compute
-
-T = TypeVar('T')
 
 #: The only supported type of console.
 _PROTOCOL: Final = 'vnc'
@@ -33,9 +28,9 @@ def get_console_output(request: ApiRequest, server_id: str) -> Document:
     """Return the end of the output on the first serial port."""
     length = request.body['os-getConsoleOutput'].get('length')
     lines = None if length is None or int(length) < 0 else int(length)
-    text = _call_host(
+    text = call_host(
         request,
-        _get_instance(request, server_id),
+        get_instance(request, server_id),
         lambda compute: compute.get_console_output(
             request.context, instance_uuid=server_id, lines=lines
         ),
@@ -62,7 +57,7 @@ def create_console(request: ApiRequest, server_id: str) -> Document:
 def _make_url(
     request: ApiRequest, server_id: str, protocol: str, kind: str
 ) -> str:
-    instance = _get_instance(request, server_id)
+    instance = get_instance(request, server_id)
     if (protocol, kind) != (_PROTOCOL, _TYPE):
         raise exception.ConsoleTypeUnavailable(
             console_type=kind,
@@ -73,7 +68,7 @@ def _make_url(
         )
     # Check now that the guest has a console; minova-novncproxy asks for the
     # address again when it connects.
-    _call_host(
+    call_host(
         request,
         instance,
         lambda compute: compute.get_vnc_console(
@@ -110,34 +105,6 @@ def show_token(request: ApiRequest, console_token: str) -> Document:
             'internal_access_path': endpoint['socket'],
         }
     }
-
-
-def _get_instance(request: ApiRequest, server_id: str) -> Instance:
-    """Return a server that is visible to the caller."""
-    scope = request.scope
-    instance = request.database.read(
-        lambda connection: instances.get(connection, server_id, scope)
-    )
-    if instance is None:
-        raise exception.InstanceNotFound(instance_id=server_id)
-    request.require_owner(instance)
-    return instance
-
-
-def _call_host(
-    request: ApiRequest, instance: Instance, call: Callable[[Compute], T]
-) -> T:
-    """Call a server's host; RpcTimeout after ``[api] compute_timeout``."""
-    if instance.host is None:
-        raise exception.InstanceNotReady(
-            instance_id=instance.uuid, reason='it has no host'
-        )
-    compute = request.backend.computes.for_host(instance.host)
-    return request.backend.timed_calls.call(
-        CONF.api.compute_timeout,
-        lambda: call(compute),
-        'The host of the server',
-    )
 
 
 ROUTES: Final = (

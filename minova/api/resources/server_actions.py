@@ -9,7 +9,9 @@ from minova import exception
 from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.resources import admin_password
 from minova.api.resources import consoles
+from minova.api.resources import crash_dump
 from minova.api.resources import deferred_delete
 from minova.api.resources import evacuate
 from minova.api.resources import interfaces
@@ -36,6 +38,7 @@ class Action:
     body: BodySchema
     handler: ActionHandler
     status: int = 202
+    since: int = microversion.MINIMUM
     until: int = microversion.MAXIMUM
 
 
@@ -60,6 +63,7 @@ def _action(
     body: BodySchema,
     handler_or_kind: str | ActionHandler,
     status: int = 202,
+    since: int = microversion.MINIMUM,
     until: int = microversion.MAXIMUM,
 ) -> Action:
     """Return an action that begins an operation or calls a function."""
@@ -68,7 +72,7 @@ def _action(
         if isinstance(handler_or_kind, str)
         else handler_or_kind
     )
-    return Action(f'os_compute_api:{rule}', body, run, status, until)
+    return Action(f'os_compute_api:{rule}', body, run, status, since, until)
 
 
 _MIGRATE: Final = 'os-migrate-server:migrate'
@@ -129,6 +133,17 @@ ACTIONS: Final = {
         interfaces.remove_fixed_ip,
         until=43,
     ),
+    'changePassword': _action(
+        'os-admin-password',
+        schemas.CHANGE_PASSWORD,
+        admin_password.change_password,
+    ),
+    'trigger_crash_dump': _action(
+        'servers:trigger_crash_dump',
+        schemas.TRIGGER_CRASH_DUMP,
+        crash_dump.trigger_crash_dump,
+        since=17,
+    ),
     'os-getConsoleOutput': _action(
         'os-console-output',
         schemas.CONSOLE_OUTPUT,
@@ -149,6 +164,11 @@ def run_action(request: ApiRequest, server_id: str) -> Document | None:
     """Run the action that the single key of the body names."""
     name = bodies.get_action_name(request.body, ACTIONS)
     action = ACTIONS[name]
+    if request.version < action.since:
+        raise exception.NotFound(
+            f'There is no action {name} before microversion '
+            f'{microversion.to_string(action.since)}.'
+        )
     if request.version > action.until:
         raise exception.NotFound(
             f'There is no action {name} after microversion '

@@ -136,6 +136,19 @@ RESCUE: Final = BodySchema(
     }
 )
 
+CHANGE_PASSWORD: Final = BodySchema(
+    {
+        1: single_field(
+            'changePassword',
+            object_schema(
+                {'adminPass': {'type': 'string', 'maxLength': 255}},
+                ['adminPass'],
+            ),
+        )
+    }
+)
+TRIGGER_CRASH_DUMP: Final = _empty_action('trigger_crash_dump')
+
 #: The actions of a live migration.
 FORCE_COMPLETE: Final = _empty_action('force_complete')
 

@@ -6,6 +6,8 @@ links              links to resources and to the next page of a list
 times              times in the format of the API
 flavors            flavors, and the flavor inside a server
 servers            servers: status, host, addresses, faults
+diagnostics        what a hypervisor counts of a server
+topology           the NUMA topology of a server
 instance_actions   the actions of a server and their events
 migrations         migrations, and live migrations in progress
 hypervisors        hypervisors and their totals

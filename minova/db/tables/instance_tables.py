@@ -48,6 +48,7 @@ instances = sa.Table(
     sa.Column('network_info', types.Json, nullable=False),
     sa.Column('key_name', Name),
     sa.Column('key_data', sa.Text),
+    sa.Column('encrypted_password', sa.Text),
     sa.Column('user_data', sa.Text),
     sa.Column('config_drive', sa.Boolean, nullable=False),
     sa.Column('auto_disk_config', sa.Boolean, nullable=False),

@@ -10,6 +10,8 @@ interfaces     the network interfaces of guests, while they run too
 disks          the disks of guests, and their transfer to another host
 live_migration the live migration of guests
 consoles       the consoles of guests
+diagnostics    the diagnostics of guests
+guest_agent    the requests that the agent in a guest answers
 host_contents  the contents of the host, for the audit
 ============== ===============================================================
 
@@ -24,8 +26,12 @@ from typing import Protocol
 # Wildcards, because a list of names would name each class a second time.
 from minova.virt.driver.consoles import *  # noqa: F403,H303
 from minova.virt.driver.consoles import ConsoleInterface
+from minova.virt.driver.diagnostics import *  # noqa: F403,H303
+from minova.virt.driver.diagnostics import DiagnosticsInterface
 from minova.virt.driver.disks import *  # noqa: F403,H303
 from minova.virt.driver.disks import DiskInterface
+from minova.virt.driver.guest_agent import *  # noqa: F403,H303
+from minova.virt.driver.guest_agent import GuestAgentInterface
 from minova.virt.driver.guests import *  # noqa: F403,H303
 from minova.virt.driver.guests import GuestInterface
 from minova.virt.driver.host import *  # noqa: F403,H303
@@ -45,6 +51,8 @@ class Driver(
     DiskInterface,
     LiveMigrationInterface,
     ConsoleInterface,
+    DiagnosticsInterface,
+    GuestAgentInterface,
     HostContentsInterface,
     Protocol,
 ):

@@ -117,6 +117,12 @@ class GuestInterface(Protocol):
     def unpause(self, uuid: str) -> None:
         """Resume the processors."""
 
+    def inject_nmi(self, uuid: str) -> None:
+        """Send a guest that is on a non-maskable interrupt.
+
+        Raises GuestFailed for a guest that is off.
+        """
+
     def suspend(self, uuid: str) -> None:
         """Save the memory of a guest to the host's disk and power it off.
 

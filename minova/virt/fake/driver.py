@@ -2,10 +2,15 @@
 """The driver of one fake host."""
 
 import collections
+import hashlib
 import queue
 
 from minova import exception
 from minova.conf import CONF
+from minova.objects.diagnostics import CpuDiagnostics
+from minova.objects.diagnostics import Diagnostics
+from minova.objects.diagnostics import DiskDiagnostics
+from minova.objects.diagnostics import NicDiagnostics
 from minova.objects.host import HostArtifact
 from minova.states import POWERED_ON
 from minova.states import PowerState
@@ -26,6 +31,8 @@ _BOOT_MESSAGE = (
     '[    0.000000] fake guest {uuid}, boot {number} at {host}\n{name} login:'
 )
 _MAX_CONSOLE_LINES = 100
+_NIC_COUNTS = set(NicDiagnostics.fields) - {'name', 'mac_address'}
+_DISK_COUNTS = set(DiskDiagnostics.fields) - {'name'}
 
 
 class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
@@ -167,6 +174,16 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
             record['power'] = int(after)
 
     @fault_injectable
+    def inject_nmi(self, uuid: str) -> None:
+        """Count the interrupts of a guest that is on."""
+        with self._locked_record(uuid) as record:
+            if record['power'] not in POWERED_ON:
+                raise exception.GuestFailed(
+                    instance_id=uuid, reason='the guest does not run'
+                )
+            record['interrupts'] = record.get('interrupts', 0) + 1
+
+    @fault_injectable
     def suspend(self, uuid: str) -> None:
         """Power off; the count of boots stands for the memory."""
         with self._locked_record(uuid) as record:
@@ -245,6 +262,56 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
         return screen
 
     @fault_injectable
+    def set_admin_password(self, uuid: str, user: str, password: str) -> None:
+        """Store a digest of the password, as a guest does."""
+        with self._locked_record(uuid) as record:
+            if record['power'] != PowerState.RUNNING:
+                raise exception.GuestFailed(
+                    instance_id=uuid, reason='the guest does not run'
+                )
+            if not self._world.has_guest_agent():
+                raise exception.GuestFailed(
+                    instance_id=uuid, reason='its guest agent does not answer'
+                )
+            passwords = record.get('passwords', {})
+            record['passwords'] = passwords | {user: digest(password)}
+            record['password_changes'] = record.get('password_changes', 0) + 1
+
+    @fault_injectable
+    def diagnostics(self, uuid: str) -> Diagnostics:
+        """Return the devices of the record, without any traffic."""
+        guest = self._get_guest(uuid)
+        record = self._world.guest(self.host, uuid)
+        if guest is None or record is None or guest.power not in POWERED_ON:
+            raise exception.InstanceNotReady(
+                instance_id=uuid, reason='the guest does not run'
+            )
+        spec = record['spec']
+        return Diagnostics(
+            power_state=int(guest.power),
+            # Nova has no name for it.
+            driver='libvirt',
+            hypervisor='fake',
+            cpus=[
+                CpuDiagnostics(number=number, time=0)
+                for number in range(spec['vcpus'])
+            ],
+            nics=[
+                NicDiagnostics(
+                    name=f'fake{number}',
+                    mac_address=mac,
+                    **dict.fromkeys(_NIC_COUNTS, 0),
+                )
+                for number, mac in enumerate(spec['macs'])
+            ],
+            disks=[
+                DiskDiagnostics(name='vda', **dict.fromkeys(_DISK_COUNTS, 0))
+            ],
+            memory_mb=spec['memory_mb'],
+            memory_stats={'actual': spec['memory_mb'] * 1024},
+        )
+
+    @fault_injectable
     def list_host_contents(self) -> list[HostArtifact]:
         """Return what the records hold of every guest.
 
@@ -265,6 +332,11 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
         reserved = self._store.list_names(f'{self.host}/reserved')
         macs = {guest.uuid: self.interfaces(guest.uuid) for guest in guests}
         return host_contents.build(guests, found, reserved, macs)
+
+
+def digest(password: str) -> str:
+    """Return what a guest stores of a password."""
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _as_record(spec: GuestSpec) -> Record:

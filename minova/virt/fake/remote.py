@@ -233,6 +233,10 @@ class RemoteWorld:
         """Set the VNC endpoint of all guests."""
         self._call('set_vnc_endpoint', host, port)
 
+    def set_guest_agent(self, answers: bool) -> None:
+        """Let the agents of all guests answer, or not."""
+        self._call('set_guest_agent', answers)
+
     def clear_faults(self) -> None:
         """Remove all injected faults and delays."""
         self._call('clear_faults')

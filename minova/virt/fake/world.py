@@ -7,8 +7,9 @@ Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID``
 (addresses that libvirt networks would reserve), ``HOST/migrated/UUID`` (a
 guest that left), ``HOST/faults/METHOD``, ``HOST/delays/METHOD``,
 ``HOST/away/hypervisor``,
-``orders/migration`` and ``orders/screens``. Times are seconds of the clock's
-time of day; the next access to a guest applies what is due.
+``orders/migration``, ``orders/screens`` and ``orders/agents``. Times are
+seconds of the clock's time of day; the next access to a guest applies what is
+due.
 """
 
 import os
@@ -154,6 +155,10 @@ class World:
         """Set the VNC endpoint of all guests."""
         self.store.put('orders/screens', {'host': host, 'port': port})
 
+    def set_guest_agent(self, answers: bool) -> None:
+        """Let the agents of all guests answer, or not."""
+        self.store.put('orders/agents', {'answers': answers})
+
     def clear_faults(self) -> None:
         """Remove all injected faults and delays."""
         for host in self.list_hosts():
@@ -189,6 +194,11 @@ class World:
         return (
             VncEndpoint(setting['host'], setting['port']) if setting else None
         )
+
+    def has_guest_agent(self) -> bool:
+        """Return whether the agents of guests answer."""
+        setting = self.store.get('orders/agents')
+        return setting is None or bool(setting['answers'])
 
     # -- events --------------------------------------------------------------
 

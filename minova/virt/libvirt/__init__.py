@@ -17,6 +17,8 @@ plain_files        disks that are plain sparse files
 sparse_files       copying and extending files with holes
 qcow2_header       the backing file of a qcow2 disk, from its header
 consoles           console logs and VNC endpoints
+diagnostics        what libvirt counts of a guest
+guest_agent        the QEMU guest agent
 networks           host networks, bridges and DHCP reservations
 network_filters    filters of what guests send to a network
 xml                the XML of a guest

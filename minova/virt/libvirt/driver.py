@@ -10,7 +10,9 @@ from typing import Protocol
 from minova.objects.host import HostArtifact
 from minova.virt import host_contents
 from minova.virt.driver import ConsoleInterface
+from minova.virt.driver import DiagnosticsInterface
 from minova.virt.driver import DiskInterface
+from minova.virt.driver import GuestAgentInterface
 from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
 from minova.virt.driver import LiveMigrationInterface
@@ -38,6 +40,8 @@ class LibvirtDriver:
         disks: ListableDisks,
         live_migration: LiveMigrationInterface,
         consoles: ConsoleInterface,
+        diagnostics: DiagnosticsInterface,
+        agents: GuestAgentInterface,
     ) -> None:
         #: For tests and diagnostics.
         self.connection = connection
@@ -48,6 +52,8 @@ class LibvirtDriver:
         self.check_health = host.check_health
         self.next_event = host.next_event
         self.close = host.close
+        self.diagnostics = diagnostics.diagnostics
+        self.set_admin_password = agents.set_admin_password
 
         self._bind_guests(guests, consoles)
         self.interfaces = interfaces.interfaces
@@ -67,6 +73,7 @@ class LibvirtDriver:
         self.power_off = guests.power_off
         self.pause = guests.pause
         self.unpause = guests.unpause
+        self.inject_nmi = guests.inject_nmi
         self.suspend = guests.suspend
         self.has_managed_save = guests.has_managed_save
         self.resume = guests.resume

@@ -300,6 +300,12 @@ class Guests:
             with translate_errors(uuid):
                 self._resume_domain(domain)
 
+    def inject_nmi(self, uuid: str) -> None:
+        """Interrupt a guest that is on."""
+        domain = self.require(uuid)
+        with translate_errors(uuid):
+            self.request(domain, lambda dom: dom.injectNMI())
+
     def suspend(self, uuid: str) -> None:
         """Save the memory of a guest with managedSave, which ends it."""
         domain = self.require(uuid)

@@ -118,6 +118,10 @@ _COMPUTE = {
         '2.6',
     ),
     'GET /os-console-auth-tokens/{console_token}': Row(_ADMIN, 404),
+    f'GET {_SERVER}/os-server-password': _own(_READERS),
+    f'DELETE {_SERVER}/os-server-password': _own(_MEMBERS, 204),
+    f'GET {_SERVER}/diagnostics': _own(_ADMIN, 409),
+    f'GET {_SERVER}/topology': _own(_READERS, version='2.78'),
     f'GET {_SERVER}/metadata': _own(_READERS),
     f'POST {_SERVER}/metadata': _own(_MEMBERS, 200, {'metadata': {'k': 'v'}}),
     f'PUT {_SERVER}/metadata': _own(_MEMBERS, 200, {'metadata': {'k': 'v'}}),
@@ -259,6 +263,8 @@ _ACTIONS = {
     'evacuate': _own(_ADMIN, 409, {'onSharedStorage': False}),
     'restore': _own(_MEMBERS, 409),
     'forceDelete': _own(_MEMBERS, 202),
+    'changePassword': _own(_MEMBERS, 409, {'adminPass': 'secret'}),
+    'trigger_crash_dump': _own(_MEMBERS, 409, version='2.17'),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
     'unlock': _own(_MEMBERS, 202),
@@ -672,6 +678,7 @@ class RolesTest(base.ApiTestCase):
                     self.replace_deleted_server()
                     return (
                         self.clients[caller]
+                        .at_version(row.version)
                         .act(
                             server or self.uuid,
                             action,

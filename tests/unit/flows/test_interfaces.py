@@ -50,6 +50,8 @@ EVENTS = {
         'compute_undo_rebuild_instance',
         'compute_cleanup_stale_guest',
     ),
+    'set_admin_password': ('compute_set_admin_password',),
+    'trigger_crash_dump': ('compute_trigger_crash_dump',),
     'resize': (
         'conductor_migrate_server',
         'compute_prep_resize',

@@ -36,7 +36,7 @@ PINNED = {
     ('conductor', '1.0'): 'e1344b5ab35391cf',
     ('conductor', '1.4'): 'bb3d33c079f176c3',
     ('conductor', '1.6'): 'bb3d33c079f176c3',
-    ('compute', '1.0'): '8dd0ba5645fc19e3',
+    ('compute', '1.0'): 'b51f9c22dc5a37a3',
 }
 
 

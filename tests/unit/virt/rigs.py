@@ -94,6 +94,8 @@ class Rig(fixtures.Fixture):
 
     #: The option that says how long a live migration takes.
     migration_seconds = (None, None)
+    #: Guests have agents that set passwords.
+    has_guest_agents = True
 
     def _setUp(self):
         self.clock = ManualClock()
@@ -219,6 +221,7 @@ class EmbeddedRig(Rig):
     """Embedded libvirt hosts."""
 
     migration_seconds = ('libvirt', 'embedded_migration_seconds')
+    has_guest_agents = False
 
     def build(self):
         self.directory = self.useFixture(fixtures.TempDir()).path

@@ -48,6 +48,7 @@ class DriverHandle:
         'retain_disks', 'restore_disks', 'discard_disks',
         'pre_live_migration', 'rollback_live_migration_at_destination',
         'abort_migration', 'force_complete', 'suspend', 'resume',
+        'inject_nmi', 'set_admin_password',
         'create_rescue_disk', 'remove_rescue_disk', 'attach_interface',
         'detach_interface', 'refresh_config_drive',
     ))  # fmt: skip
@@ -286,6 +287,61 @@ class Guests:
         self.a.pause(UUID)
         self.a.power_off(UUID)
         self.assertEqual(PowerState.SHUTDOWN, self.power())
+
+    def test_set_admin_password(self):
+        call = self.a.driver.set_admin_password
+        self.assert_refused(exception.GuestFailed, call, UUID, 'root', 'x')
+        self.defined()
+        error = self.assert_refused(
+            exception.GuestFailed, call, UUID, 'root', 'a-secret'
+        )
+        self.assertNotIn('a-secret', str(error))
+        self.a.start(UUID)
+        if self.rig.has_guest_agents:
+            self.a.set_admin_password(UUID, 'root', 'a-secret')
+        else:
+            self.assert_refused(
+                exception.GuestFailed, call, UUID, 'root', 'a-secret'
+            )
+
+    def test_diagnostics(self):
+        self.assert_refused(
+            exception.InstanceNotReady, self.a.driver.diagnostics, UUID
+        )
+        self.defined(vcpus=2)
+        self.assert_refused(
+            exception.InstanceNotReady, self.a.driver.diagnostics, UUID
+        )
+        self.a.start(UUID)
+        found = self.a.diagnostics(UUID)
+        self.assertEqual(PowerState.RUNNING, found.power_state)
+        self.assertEqual('libvirt', found.driver)
+        self.assertEqual([0, 1], [cpu.number for cpu in found.cpus])
+        self.assertEqual(spec().memory_mb, found.memory_mb)
+        self.assertEqual(
+            [nic['mac'] for nic in spec().nics],
+            [nic.mac_address for nic in found.nics],
+        )
+        self.assertEqual('vda', found.disks[0].name)
+        self.a.pause(UUID)
+        self.assertEqual(
+            PowerState.PAUSED, self.a.diagnostics(UUID).power_state
+        )
+
+    def test_inject_nmi(self):
+        self.defined()
+        self.assert_refused(
+            exception.GuestFailed, self.a.driver.inject_nmi, UUID
+        )
+        self.a.start(UUID)
+        self.a.inject_nmi(UUID)
+        self.assertEqual(PowerState.RUNNING, self.power())
+        self.a.pause(UUID)
+        self.a.inject_nmi(UUID)
+        self.assertEqual(PowerState.PAUSED, self.power())
+        self.assertRaises(
+            exception.GuestFailed, self.a.driver.inject_nmi, OTHER
+        )
 
     def test_pause_and_unpause(self):
         self.running()

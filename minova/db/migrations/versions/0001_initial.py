@@ -270,6 +270,12 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column('key_data', sa.Text(), autoincrement=False, nullable=True),
+        sa.Column(
+            'encrypted_password',
+            sa.Text(),
+            autoincrement=False,
+            nullable=True,
+        ),
         sa.Column('user_data', sa.Text(), autoincrement=False, nullable=True),
         sa.Column(
             'config_drive', sa.Boolean(), autoincrement=False, nullable=False
@@ -1004,6 +1010,7 @@ def upgrade() -> None:
         sa.Column('network_info', types.Json(), nullable=False),
         sa.Column('key_name', sa.String(length=255), nullable=True),
         sa.Column('key_data', sa.Text(), nullable=True),
+        sa.Column('encrypted_password', sa.Text(), nullable=True),
         sa.Column('user_data', sa.Text(), nullable=True),
         sa.Column('config_drive', sa.Boolean(), nullable=False),
         sa.Column('auto_disk_config', sa.Boolean(), nullable=False),

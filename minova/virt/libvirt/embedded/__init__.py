@@ -11,6 +11,8 @@ store          the records of all hosts of a machine
 guests         the guests: libvirt's domains and stored records
 interfaces     their network interfaces
 disks          the disks: plain files
+diagnostics    the diagnostics, from the definitions
+guest_agent    the refusal of requests to guest agents
 live_migration simulated live migration
 handover       the handover of a guest from host to host
 ============== ===============================================================

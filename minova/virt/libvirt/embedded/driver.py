@@ -19,7 +19,9 @@ from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
+from minova.virt.libvirt.embedded.diagnostics import EmbeddedDiagnostics
 from minova.virt.libvirt.embedded.disks import EmbeddedDisks
+from minova.virt.libvirt.embedded.guest_agent import NoGuestAgents
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.handover import Handover
 from minova.virt.libvirt.embedded.host import EmbeddedHost
@@ -86,6 +88,8 @@ def _build_driver(
             disks,
             no_vnc_reason='guests of embedded hosts have no VNC server.',
         ),
+        EmbeddedDiagnostics(guests),
+        NoGuestAgents(),
     )
 
 

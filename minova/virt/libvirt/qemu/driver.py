@@ -4,7 +4,9 @@
 from minova.virt.driver import Driver
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.consoles import Consoles
+from minova.virt.libvirt.diagnostics import DomainDiagnostics
 from minova.virt.libvirt.driver import LibvirtDriver
+from minova.virt.libvirt.guest_agent import GuestAgents
 from minova.virt.libvirt.qemu import guest_profile
 from minova.virt.libvirt.qemu import host_config as host_configs
 from minova.virt.libvirt.qemu import permissions
@@ -40,4 +42,6 @@ def build_driver(host_config: HostConfig) -> LibvirtDriver:
         disks,
         QemuLiveMigration(host_config, connection, guests, disks),
         Consoles(connection, disks),
+        DomainDiagnostics(guests),
+        GuestAgents(guests),
     )
