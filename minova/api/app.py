@@ -42,6 +42,7 @@ from minova.api.resources import security_groups
 from minova.api.resources import server_actions
 from minova.api.resources import server_create
 from minova.api.resources import server_diagnostics
+from minova.api.resources import server_groups
 from minova.api.resources import server_metadata
 from minova.api.resources import server_tags
 from minova.api.resources import servers
@@ -81,6 +82,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *networks.ROUTES,
     *security_groups.ROUTES,
     *aggregates.ROUTES,
+    *server_groups.ROUTES,
     *limits.ROUTES,
     *quota_sets.ROUTES,
     *tenant_usage.ROUTES,

@@ -3,70 +3,20 @@
 
 A create, a resize and a migration, with or without a requested host, and every
 retry of them, pass the same filters. Each filter returns the reason why a host
-is filtered out.
+is filtered out. ``placement_filters`` has those that an option enables.
 """
 
-from collections.abc import Callable
-from collections.abc import Mapping
-import dataclasses
-import functools
+from collections.abc import Iterable
+from typing import Final
 
 from minova import exception
-from minova.db.queries.hosts import Host
-from minova.db.queries.hosts import Service
-from minova.extra_specs import parser
-from minova.extra_specs.parser import GuestRequirements
-from minova.objects.flavor import Flavor
-from minova.objects.instance import Instance
+from minova.conductor import placement_filters
+from minova.conductor.host_candidate import Candidate
+from minova.conductor.host_candidate import Filter
+from minova.conductor.host_candidate import HostRequirements
 
-#: Why a host is not a candidate, by its name.
-Reasons = Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A host and its compute service."""
-
-    row: Host
-    service: Service
-    #: Why its compute is down, None when it is up.
-    down_reason: str | None
-
-    def has_name(self, name: str) -> bool:
-        """Tell whether a request that names ``name`` means this host."""
-        return name in (self.row.host, self.row.hypervisor_hostname)
-
-
-@dataclasses.dataclass(frozen=True)
-class HostRequirements:
-    """What one selection requires of a host.
-
-    ``flavor`` is that of the instance after the operation. ``live_source`` is
-    the host from which a running guest migrates. ``is_forced``: the operator
-    takes ``requested_host`` although it is disabled, or of another zone.
-    """
-
-    instance: Instance
-    flavor: Flavor
-    requested_host: str | None = None
-    excluded_hosts: Reasons = dataclasses.field(default_factory=dict)
-    live_source: Host | None = None
-    is_forced: bool = False
-
-    @functools.cached_property
-    def guest(self) -> GuestRequirements:
-        """What the image and the flavor require of the guest."""
-        flavor = self.flavor
-        return parser.parse(
-            flavor.extra_specs,
-            self.instance.image_meta,
-            flavor.vcpus,
-            flavor.memory_mb,
-        ).requirements
-
-
-#: Returns why a host is filtered out, None when it passes.
-Filter = Callable[[Candidate, HostRequirements], str | None]
+#: The units of vCPUs, memory and disk.
+_UNITS: Final = ('vcpus', 'MiB of memory', 'GiB of disk')
 
 
 def _is_requested_host(
@@ -109,9 +59,8 @@ def _hypervisor_answers(
 def _in_availability_zone(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
-    zone = required.instance.request_spec.availability_zone
-    own = candidate.row.availability_zone
-    if required.is_forced or zone in (None, own):
+    zone, own = required.zone, candidate.row.availability_zone
+    if zone in (None, own):
         return None
     return f'it is in zone {own}, and zone {zone} is requested'
 
@@ -119,17 +68,12 @@ def _in_availability_zone(
 def _supports_image(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
-    guest = required.guest
-    needed = {
-        'architecture': guest.architecture,
-        'hypervisor type': guest.hypervisor,
-        'VM mode': guest.vm_mode,
-    }
+    needed = required.image_needs
     for supported in candidate.row.supported_instances:
-        if all(
-            value in (None, own)
-            for value, own in zip(needed.values(), supported, strict=True)
-        ):
+        for value, own in zip(needed.values(), supported, strict=True):
+            if value is not None and value != own:
+                break
+        else:
             return None
     wanted = [f'{name} {value}' for name, value in needed.items() if value]
     if not wanted:
@@ -159,22 +103,32 @@ def _can_receive_running_guest(
     return None
 
 
+def _fits_server_group(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    if required.group is None:
+        return None
+    return required.group.find_refusal(candidate.row.host)
+
+
 def _has_resources(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
-    free = free_resources(candidate.row)
-    flavor = required.flavor
-    for name, need, unit in (
-        ('vcpus', flavor.vcpus, 'vcpus'),
-        ('memory_mb', flavor.memory_mb, 'MiB of memory'),
-        ('disk_gb', flavor.disk_gb, 'GiB of disk'),
+    needed = required.resources
+    vcpus, memory_mb, disk_gb = candidate.free
+    if (
+        needed.vcpus <= vcpus
+        and needed.memory_mb <= memory_mb
+        and needed.disk_gb <= disk_gb
     ):
-        if need > free[name]:
-            return f'{free[name]:.0f} of {need} {unit} are free'
+        return None
+    for need, free, unit in zip(needed, candidate.free, _UNITS, strict=True):
+        if need > free:
+            return f'{free:.0f} of {need} {unit} are free'
     return None
 
 
-FILTERS: tuple[Filter, ...] = (
+FILTERS: Final[tuple[Filter, ...]] = (
     _not_excluded,
     _is_requested_host,
     _compute_is_up,
@@ -183,12 +137,13 @@ FILTERS: tuple[Filter, ...] = (
     _in_availability_zone,
     _supports_image,
     _can_receive_running_guest,
+    _fits_server_group,
     _has_resources,
 )
 
 
 #: The filters of an operation that keeps the host and its claim.
-_KEEP_FILTERS: tuple[Filter, ...] = (
+_KEEP_FILTERS: Final[tuple[Filter, ...]] = (
     _compute_is_up,
     _hypervisor_answers,
     _supports_image,
@@ -199,20 +154,52 @@ def find_keep_refusal(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
     """Return why the host of an instance cannot keep it, if it cannot."""
-    return _find_refusal(_KEEP_FILTERS, candidate, required)
+    return _find_first(_KEEP_FILTERS, candidate, required)
 
 
-def find_refusal(
-    candidate: Candidate, required: HostRequirements
-) -> str | None:
-    """Return the reason of the first filter that a host does not pass."""
-    return _find_refusal(FILTERS, candidate, required)
+#: The filters that every host passes that is ready.
+_OF_READY_HOSTS: Final = frozenset(
+    {_compute_is_up, _compute_is_enabled, _hypervisor_answers}
+)
 
 
-def _find_refusal(
-    filters: tuple[Filter, ...],
-    candidate: Candidate,
-    required: HostRequirements,
+class HostFilters:
+    """The filters of one selection: those of every one, and enabled ones."""
+
+    def __init__(self, required: HostRequirements) -> None:
+        """Leave out what has no effect on the selection."""
+        self._required = required
+        unneeded = set()
+        if required.requested_host is None:
+            unneeded.add(_is_requested_host)
+        if not required.excluded_hosts:
+            unneeded.add(_not_excluded)
+        if required.live_source is None:
+            unneeded.add(_can_receive_running_guest)
+        if required.group is None:
+            unneeded.add(_fits_server_group)
+        if required.zone is None:
+            unneeded.add(_in_availability_zone)
+        if not any(required.image_needs.values()):
+            unneeded.add(_supports_image)
+        self._filters = [
+            *(one for one in FILTERS if one not in unneeded),
+            *placement_filters.prepare(required),
+        ]
+        self._filters_if_ready = [
+            one for one in self._filters if one not in _OF_READY_HOSTS
+        ]
+
+    def find_refusal(self, candidate: Candidate) -> str | None:
+        """Return the reason of the first filter that a host does not pass."""
+        filters = (
+            self._filters_if_ready if candidate.is_ready else self._filters
+        )
+        return _find_first(filters, candidate, self._required)
+
+
+def _find_first(
+    filters: Iterable[Filter], candidate: Candidate, required: HostRequirements
 ) -> str | None:
     for check in filters:
         reason = check(candidate, required)
@@ -221,14 +208,8 @@ def _find_refusal(
     return None
 
 
-def free_resources(row: Host) -> dict[str, float]:
-    """Return the resources of a host that can still be claimed."""
-    memory = (
-        row.memory_mb - row.reserved_memory_mb
-    ) * row.ram_allocation_ratio
-    disk = (row.disk_gb - row.reserved_disk_gb) * row.disk_allocation_ratio
-    return {
-        'vcpus': row.vcpus * row.cpu_allocation_ratio - row.vcpus_used,
-        'memory_mb': memory - row.memory_mb_used,
-        'disk_gb': disk - row.disk_gb_used,
-    }
+def find_refusal(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    """Return the reason why one host does not pass, None when it does."""
+    return HostFilters(required).find_refusal(candidate)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scheduler: it filters and weighs a view of the hosts.
 
-``host_filters`` has the filters; every selection passes them.
+``host_filters`` has the filters, which every selection passes, ``weighers``
+what makes one of the remaining hosts the best.
 
 The view may be a second old and another conductor may select at the same time.
 The claim decides, which the database checks. A host whose claim fails is
@@ -17,16 +18,20 @@ from minova import clock
 from minova import exception
 from minova import states
 from minova.conductor import host_filters
-from minova.conductor.host_filters import Candidate
-from minova.conductor.host_filters import free_resources
-from minova.conductor.host_filters import HostRequirements
-from minova.conductor.host_filters import Reasons
+from minova.conductor import weighers
+from minova.conductor.host_candidate import Candidate
+from minova.conductor.host_candidate import HostRequirements
+from minova.conductor.host_candidate import Reasons
+from minova.conductor.host_filters import HostFilters
 from minova.conductor.host_liveness import HostLiveness
 from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
+from minova.db.queries import aggregates as db_aggregates
 from minova.db.queries import hosts as db_hosts
 from minova.db.queries import operations
+from minova.db.queries import server_groups
+from minova.db.queries.aggregates import Aggregate
 from minova.db.queries.hosts import Host
 from minova.engine.unit_of_work import UnitOfWork
 from minova.objects.flavor import Flavor
@@ -34,6 +39,8 @@ from minova.objects.instance import Instance
 from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.objects.operation_params import LiveMigrateParams
+from minova.objects.request_spec import DIFFERENT_HOST
+from minova.objects.request_spec import SAME_HOST
 from minova.rpc.compute import ComputeClients
 
 LOG = logging.getLogger(__name__)
@@ -45,21 +52,6 @@ class LiveMigrationTarget:
 
     host: Host
     migrate_data: LiveMigrateData
-
-
-def _weigh(row: Host, maxima: dict[str, float]) -> float:
-    """Return the weight of a host; 1 for each resource it has most of."""
-    free, options = free_resources(row), CONF.scheduler
-    parts = (
-        ('memory_mb', options.ram_weight_multiplier),
-        ('vcpus', options.cpu_weight_multiplier),
-        ('disk_gb', options.disk_weight_multiplier),
-    )
-    weight = 0.0
-    for name, factor in parts:
-        if maxima[name] > 0:
-            weight += factor * free[name] / maxima[name]
-    return weight
 
 
 class Scheduler:
@@ -94,14 +86,18 @@ class Scheduler:
         ``is_forced`` is that of HostRequirements.
         Raises NoValidHost, which lists every host with its reason.
         """
-        required = HostRequirements(
-            uow.instance,
-            flavor,
-            requested_host,
-            excluded_hosts or {},
-            is_forced=is_forced,
-        )
         connection = uow.connection
+        required = _add_placement(
+            connection,
+            HostRequirements(
+                uow.instance,
+                flavor,
+                requested_host,
+                excluded_hosts or {},
+                is_forced=is_forced,
+            ),
+            is_locked=True,
+        )
         claimed = {}
         # Creates come by the hundred; an operator who migrates, or names a
         # host, sees the effect of a disable before.
@@ -169,8 +165,18 @@ class Scheduler:
                 connection, operations.COMPUTE_BINARY
             )
         }
+        aggregates = _aggregates_by_host(connection)
+        running: dict[str, int] = {}
+        if CONF.scheduler.io_ops_weight_multiplier:
+            running = operations.count_open_steps_by_host(connection)
         self._view = {
-            row.host: Candidate(row, found, self._liveness.down_reason(found))
+            row.host: Candidate(
+                row,
+                found,
+                self._liveness.down_reason(found),
+                tuple(aggregates.get(row.host, ())),
+                running.get(row.host, 0),
+            )
             for row in db_hosts.list_hosts(connection)
             if (found := services.get(row.host)) is not None
         }
@@ -178,19 +184,13 @@ class Scheduler:
 
     def _rank_hosts(self, required: HostRequirements) -> list[Host]:
         """Return the hosts that pass the filters, the heaviest first."""
+        filters = HostFilters(required)
         passing = [
-            candidate.row
+            candidate
             for candidate in list(self._view.values())
-            if host_filters.find_refusal(candidate, required) is None
+            if filters.find_refusal(candidate) is None
         ]
-        free_by_host = [free_resources(row) for row in passing]
-        maxima = {
-            name: max((free[name] for free in free_by_host), default=0)
-            for name in ('vcpus', 'memory_mb', 'disk_gb')
-        }
-        return sorted(
-            passing, key=lambda row: (-_weigh(row, maxima), row.host)
-        )
+        return [one.row for one in weighers.rank(passing, required)]
 
     def _count_claim(self, row: Host, flavor: Flavor) -> None:
         """Count the claim in the view, for the next selection."""
@@ -201,7 +201,9 @@ class Scheduler:
             memory_mb_used=known.row.memory_mb_used + flavor.memory_mb,
             disk_gb_used=known.row.disk_gb_used + flavor.disk_gb,
         )
-        self._view[row.host] = dataclasses.replace(known, row=claimed)
+        self._view[row.host] = dataclasses.replace(
+            known, row=claimed, running_steps=known.running_steps + 1
+        )
 
     def _no_valid_host(
         self, required: HostRequirements, refusals: Reasons | None = None
@@ -213,8 +215,9 @@ class Scheduler:
         if not self._view:
             return exception.NoValidHost(reason='There are no compute hosts.')
         found = dict(refusals or {})
+        filters = HostFilters(required)
         for host, candidate in self._view.items():
-            reason = host_filters.find_refusal(candidate, required)
+            reason = filters.find_refusal(candidate)
             if reason is not None:
                 found[host] = reason
         found = dict(sorted(found.items()))
@@ -243,18 +246,21 @@ class Scheduler:
         it, MigrationPreCheckError when the requested host cannot, and
         Unavailable, for a retry, when no host answers.
         """
-        self._database.read(
-            lambda connection: self._refresh_view(connection, True)
-        )
-        source = self._require_source(instance)
         required = HostRequirements(
             instance,
             instance.flavor,
             params.host,
             excluded_hosts,
-            live_source=source,
             is_forced=params.force,
         )
+
+        def read(connection: sa.Connection) -> HostRequirements:
+            self._refresh_view(connection, True)
+            return _add_placement(connection, required)
+
+        required = self._database.read(read)
+        source = self._require_source(instance)
+        required = dataclasses.replace(required, live_source=source)
         if params.host is not None:
             dest = self._require_requested(required, params.host, source)
             return self._check_destination(dest, instance, params, source)
@@ -355,6 +361,44 @@ class Scheduler:
                 reason=str(error)
             ) from error
         return LiveMigrationTarget(dest, migrate_data)
+
+
+def _aggregates_by_host(
+    connection: sa.Connection,
+) -> dict[str, list[Aggregate]]:
+    found: dict[str, list[Aggregate]] = {}
+    for aggregate in db_aggregates.list_all(connection):
+        for host in aggregate.hosts:
+            found.setdefault(host, []).append(aggregate)
+    return found
+
+
+def _add_placement(
+    connection: sa.Connection,
+    required: HostRequirements,
+    is_locked: bool = False,
+) -> HostRequirements:
+    """Add what the group and the hints of the instance require.
+
+    With ``is_locked`` the members of the group stay on their hosts until the
+    transaction ends.
+    """
+    instance = required.instance
+    group_id = instance.request_spec.group
+    group = None
+    if group_id is not None:
+        read = server_groups.read_placement
+        if is_locked:
+            read = server_groups.lock_placement
+        group = read(connection, group_id, instance.uuid)
+    hint_hosts: dict[str, frozenset[str]] = {
+        name: db_hosts.list_hosts_of_instances(
+            connection, required.hints[name]
+        )
+        for name in (SAME_HOST, DIFFERENT_HOST)
+        if name in required.hints
+    }
+    return dataclasses.replace(required, group=group, hint_hosts=hint_hosts)
 
 
 def _as_source(row: Host) -> LiveMigrateSource:

@@ -2,6 +2,7 @@
 """[scheduler]: how a conductor selects a host."""
 
 from oslo_config import cfg
+from oslo_config import types
 
 GROUP = 'scheduler'
 
@@ -47,6 +48,81 @@ The weight of free vCPUs in the selection of a host; see ram_weight_multiplier.
         help="""
 The weight of free disk space in the selection of a host; see
 ram_weight_multiplier.
+""",
+    ),
+    cfg.FloatOpt(
+        'io_ops_weight_multiplier',
+        default=0.0,
+        help="""
+The weight of the steps that run on a host, such as builds and migrations, in
+the selection of a host. A negative number avoids busy hosts, a positive number
+prefers them. 0 ignores steps, and does not read them from the database.
+""",
+    ),
+    cfg.FloatOpt(
+        'soft_affinity_weight_multiplier',
+        default=1.0,
+        min=0,
+        help="""
+The weight of the members of a server group with the policy soft-affinity on a
+host, in the selection of a host for another member; at least 0. A number above
+the sum of the other multipliers puts all members on one host while they fit.
+""",
+    ),
+    cfg.FloatOpt(
+        'soft_anti_affinity_weight_multiplier',
+        default=1.0,
+        min=0,
+        help="""
+The weight of the members of a server group with the policy soft-anti-affinity
+on a host, in the selection of a host for another member; at least 0. See
+soft_affinity_weight_multiplier.
+""",
+    ),
+    cfg.ListOpt(
+        'enabled_filters',
+        default=[
+            'AggregateMultiTenancyIsolation',
+            'AggregateInstanceExtraSpecsFilter',
+            'AggregateImagePropertiesIsolation',
+            'ComputeCapabilitiesFilter',
+            'SameHostFilter',
+            'DifferentHostFilter',
+            'SimpleCIDRAffinityFilter',
+        ],
+        item_type=types.String(
+            choices=[
+                'AggregateMultiTenancyIsolation',
+                'AggregateInstanceExtraSpecsFilter',
+                'AggregateImagePropertiesIsolation',
+                'ComputeCapabilitiesFilter',
+                'SameHostFilter',
+                'DifferentHostFilter',
+                'SimpleCIDRAffinityFilter',
+                'JsonFilter',
+            ]
+        ),
+        help="""
+The filters of hosts that apply in addition to those that always apply: the
+state of the compute, the zone, the image, the server group and the free
+resources. JsonFilter, for the scheduler hint query, is not in the default:
+with it users can find out names and capacity of hosts.
+""",
+    ),
+    cfg.StrOpt(
+        'aggregate_image_properties_isolation_namespace',
+        help="""
+The beginning of the metadata keys that the filter
+AggregateImagePropertiesIsolation compares with image properties, without the
+separator. By default it compares every key of an aggregate that an image has.
+""",
+    ),
+    cfg.StrOpt(
+        'aggregate_image_properties_isolation_separator',
+        default='.',
+        help="""
+The text between aggregate_image_properties_isolation_namespace and the rest of
+a key.
 """,
     ),
     cfg.IntOpt(

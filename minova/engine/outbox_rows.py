@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where rows of the outbox are made.
 
-A row is numbered under the lock of its entity, which is an instance or an
-aggregate, and written in the transaction of the change that it reports.
+A row is numbered under the lock of its entity, which is an instance, an
+aggregate or a server group, and written in the transaction of the change that
+it reports.
 """
 
 from collections.abc import Iterable

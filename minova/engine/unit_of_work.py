@@ -17,7 +17,6 @@ from minova import clock
 from minova import exception
 from minova import network
 from minova import states
-from minova.db.queries import console_tokens
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import migrations
@@ -26,7 +25,7 @@ from minova.engine import migration_records
 from minova.engine import operation_log
 from minova.engine import step_records
 from minova.engine import wait_reason
-from minova.engine.notice_buffer import NoticeBuffer
+from minova.engine.resource_claims import ResourceClaims
 from minova.exception import serialization
 from minova.flows import base
 from minova.flows.base import ArgsT
@@ -39,7 +38,7 @@ from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
 
-class UnitOfWork(NoticeBuffer):
+class UnitOfWork(ResourceClaims):
     """What one transaction changes of an instance and of one operation."""
 
     def __init__(
@@ -343,25 +342,6 @@ class UnitOfWork(NoticeBuffer):
         )
 
     # -- resources -----------------------------------------------------------
-
-    def claim(self, host: str, flavor: Flavor, consumer: str) -> bool:
-        """Claim a flavor's resources on a host; False when it lacks them."""
-        uuid = self.instance.uuid
-        return hosts.claim(self.connection, host, uuid, consumer, flavor)
-
-    def release(self, host: str, consumer: str | None = None) -> None:
-        """Release what is claimed on a host, by ``consumer`` if given."""
-        hosts.release(self.connection, self.instance.uuid, host, consumer)
-
-    def transfer_claim(self, host: str, consumer: str, to: str) -> None:
-        """Make ``to`` the consumer of what ``consumer`` claimed on a host."""
-        hosts.transfer_claim(
-            self.connection, self.instance.uuid, host, consumer, to
-        )
-
-    def delete_console_tokens(self) -> None:
-        """Revoke the tokens of the instance's consoles."""
-        console_tokens.delete_by_instance(self.connection, self.instance.uuid)
 
     def release_ports(self) -> None:
         """Release the ports and addresses of an instance that is deleted."""

@@ -50,6 +50,12 @@ class AggregateNotFound(NotFound):
     msg_fmt = 'Aggregate %(aggregate_id)s could not be found.'
 
 
+class ServerGroupNotFound(NotFound):
+    """There is no such server group in the project."""
+
+    msg_fmt = 'Instance group %(group_id)s could not be found.'
+
+
 class HostNotFound(NotFound):
     """No compute service has ever registered with this host name."""
 

@@ -120,6 +120,7 @@ def _destroy_guest(ctx: StepContext) -> None:
 
 def _mark_deleted(uow: UnitOfWork) -> None:
     uow.release_ports()
+    uow.leave_server_group()
     uow.update_instance(
         terminated_at=uow.now,
         deleted_at=uow.now,

@@ -71,6 +71,16 @@ AGGREGATE_EVENTS: Final = frozenset(
 )
 
 
+SERVER_GROUP_EVENTS: Final = frozenset({'create', 'delete', 'addmember'})
+
+
+def server_group_event_type(name: str) -> str:
+    """Return the event type of a change of a server group."""
+    if name not in SERVER_GROUP_EVENTS:
+        raise KeyError(f'{name} is not an event of server groups')
+    return f'servergroup.{name}'
+
+
 def aggregate_event_type(name: str, phase: str) -> str:
     """Return the event type of a change of a host aggregate."""
     if name not in AGGREGATE_EVENTS:

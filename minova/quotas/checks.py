@@ -14,6 +14,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import key_pairs
 from minova.db.queries import quota_limits
 from minova.db.queries import quota_usage
+from minova.db.queries import server_groups
 from minova.objects.flavor import Flavor
 from minova.quotas import limits
 from minova.quotas.limits import UNLIMITED
@@ -104,6 +105,47 @@ def _require_metadata(found: dict[str, int], count: int) -> None:
     if limit != UNLIMITED and count > limit:
         raise exception.QuotaExceeded(
             f'Maximum number of metadata items exceeds {limit}'
+        )
+
+
+def require_server_group(
+    connection: Connection, project_id: str, user_id: str
+) -> None:
+    """Raise QuotaExceeded unless there may be one more server group."""
+    limits.lock_project(connection, project_id)
+    found = quota_limits.get_overrides(connection, project_id, user_id)
+    scopes = (
+        (None, limits.get_project_limits(found)),
+        (user_id, found.of_user),
+    )
+    for user, of_scope in scopes:
+        limit = of_scope.get('server_groups', UNLIMITED)
+        if limit == UNLIMITED:
+            continue
+        if server_groups.count(connection, project_id, user) >= limit:
+            raise exception.QuotaExceeded(
+                'Quota exceeded, too many server groups.'
+            )
+
+
+def require_group_members(
+    connection: Connection,
+    project_id: str,
+    user_id: str,
+    group: server_groups.ServerGroup,
+    more: int,
+) -> None:
+    """Raise QuotaExceeded unless a user may add servers to a locked group.
+
+    The limit is that of a user; the servers of other users do not count.
+    """
+    found = limits.get_limits(connection, project_id, user_id)
+    limit = found['server_group_members']
+    if limit == UNLIMITED:
+        return
+    if server_groups.count_members(connection, group, user_id) + more > limit:
+        raise exception.QuotaExceeded(
+            'Quota exceeded, too many servers in group'
         )
 
 

@@ -13,6 +13,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import ports
 from minova.db.queries import quota_limits
 from minova.db.queries import quota_usage
+from minova.db.queries import server_groups
 from minova.db.queries.quota_limits import Limits
 
 UNLIMITED: Final = -1
@@ -70,6 +71,9 @@ def get_used(
     """
     used = dataclasses.asdict(
         quota_usage.get_usage(connection, project_id, user_id)
+    )
+    used['server_groups'] = server_groups.count(
+        connection, project_id, user_id
     )
     if user_id is None:
         by_network = ports.count_for_project(connection, project_id)

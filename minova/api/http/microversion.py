@@ -39,9 +39,10 @@ HISTORY: Final[dict[int, str]] = {
     10: 'Administrators can set the user_id of the key pairs.',
     11: 'Services show forced_down; PUT /os-services/force-down.',
     12: _NO_CHANGE,
-    13: _NO_CHANGE,
+    13: 'Server groups include project_id and user_id.',
     14: 'evacuate takes no onSharedStorage and returns no adminPass.',
-    15: _NO_CHANGE,
+    15: 'Server groups may have the policies soft-affinity and '
+    'soft-anti-affinity.',
     16: 'Administrators see host_status of a server.',
     17: _NO_CHANGE,
     18: 'The URL may omit the project (here at every version).',
@@ -74,7 +75,7 @@ HISTORY: Final[dict[int, str]] = {
     38: 'An unknown status as a filter of servers is 400.',
     39: 'maxImageMeta is removed from the limits.',
     40: 'The usage of projects is paged.',
-    41: _NO_CHANGE,
+    41: 'Aggregates include a uuid.',
     42: 'Block devices and networks may have a tag again.',
     43: _NO_CHANGE,
     44: 'The actions addFixedIp and removeFixedIp no longer exist.',
@@ -104,7 +105,7 @@ HISTORY: Final[dict[int, str]] = {
     62: 'Events of an action include hostId, and host for administrators.',
     63: 'trusted_image_certificates of servers. Minova does not support them: '
     'a request with some is 400.',
-    64: _NO_CHANGE,
+    64: 'Server groups have policy and rules, not policies and metadata.',
     65: 'A live migration may also be aborted while it is queued or '
     'preparing.',
     66: 'The filter changes-before of servers, actions and migrations.',

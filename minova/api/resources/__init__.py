@@ -41,6 +41,8 @@ hypervisors            hypervisors and their totals
 availability_zones     availability zones
 aggregates             host aggregates, and the zones that they give to hosts
 external_events        what other services report about servers
+server_groups          server groups, and the servers that join them
+scheduler_hints        the scheduler hints of a new server
 networks               os-networks, read only
 security_groups        the security groups of a server, of which there are none
 versions               the version documents

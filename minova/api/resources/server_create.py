@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """POST /servers: one server or several, in one transaction.
 
-All refusals happen before the first write. The scheduler hints ``same_host``,
-``different_host``, ``query``, ``build_near_host_ip``, ``different_cell``,
-``target_cell`` and ``reservation`` are accepted and have no effect. A
-conductor selects the host after the reply.
+All refusals happen before the first write. A conductor selects the host after
+the reply.
 """
 
 from collections.abc import Sequence
@@ -22,6 +20,8 @@ from minova.api.resources import flavor_lookup
 from minova.api.resources import key_pairs
 from minova.api.resources import requested_host
 from minova.api.resources import requested_networks
+from minova.api.resources import scheduler_hints
+from minova.api.resources import server_groups
 from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.api.schemas.types import Json
@@ -34,7 +34,6 @@ from minova.engine import begin
 from minova.images import Image
 from minova.objects.flavor import Flavor
 from minova.objects.operation_params import CreateParams
-from minova.objects.request_spec import RequestSpec
 from minova.quotas import checks
 
 Server = Json
@@ -49,13 +48,12 @@ def create(request: ApiRequest) -> Document:
     _refuse_unsupported(request.body)
     minimum, maximum = _server_counts(server)
     destination = requested_host.parse_requested_host(request, server)
+    spec = scheduler_hints.make_request_spec(request.body, destination.zone)
     requested = requested_networks.parse_networks(server, maximum)
     image = boot_images.get_bootable_image(request, _image_ref(server))
     reservation = f'r-{clock.uuid4()[:8]}'
-    params = CreateParams(
-        image_name=image.name or '',
-        host=destination.node or destination.host,
-    )
+    host = destination.node or destination.host
+    params = CreateParams(image_name=image.name or '', host=host)
 
     def work(connection: Connection) -> list[begin.Begun]:
         flavor = boot_images.fit_flavor(
@@ -69,6 +67,9 @@ def create(request: ApiRequest) -> Document:
             connection, request, flavor, requested, minimum, maximum
         )
         count = len(nics)
+        group = server_groups.lock_for_create(
+            connection, request, spec.group, count
+        )
         begun = [
             begin.create(
                 connection,
@@ -78,7 +79,8 @@ def create(request: ApiRequest) -> Document:
                     flavor,
                     **_instance_fields(server, image, number, count),
                     **nics[number],
-                    **_zone_fields(destination.zone),
+                    availability_zone=destination.zone,
+                    request_spec=spec,
                     reservation_id=reservation,
                     **key,
                 ),
@@ -87,11 +89,10 @@ def create(request: ApiRequest) -> Document:
             )
             for number in range(count)
         ]
-        instance_tags.add(
-            connection,
-            [one.instance.uuid for one in begun],
-            set(server.get('tags', [])),
-        )
+        uuids = [one.instance.uuid for one in begun]
+        server_groups.join(connection, request, group, uuids)
+        tags = set(server.get('tags', []))
+        instance_tags.add(connection, uuids, tags)
         return begun
 
     begun = ports.write_with_retry(request.database, work)
@@ -143,14 +144,6 @@ def _instance_fields(
     # A server without a description has null, not its name.
     found.setdefault('display_description', None)
     return found
-
-
-def _zone_fields(zone: str | None) -> dict[str, object]:
-    """Return the zone of a new server, and the request for it."""
-    return {
-        'availability_zone': zone,
-        'request_spec': RequestSpec(availability_zone=zone),
-    }
 
 
 def sanitize_hostname(name: str) -> str:
@@ -246,8 +239,6 @@ def _image_ref(server: Server) -> str:
 
 def _refuse_unsupported(body: Json) -> None:
     server = body['server']
-    hints = body.get('os:scheduler_hints') or {}
-    hints = hints | (body.get('OS-SCH-HNT:scheduler_hints') or {})
     groups = [group['name'] for group in server.get('security_groups', [])]
     refusals = (
         (
@@ -257,13 +248,6 @@ def _refuse_unsupported(body: Json) -> None:
         (
             server.get('block_device_mapping'),
             'block_device_mapping: Minova does not support volumes.',
-        ),
-        (
-            'group' in hints,
-            (
-                'os:scheduler_hints.group: Minova does not support server '
-                'groups.'
-            ),
         ),
     )
     _refuse(refusals)

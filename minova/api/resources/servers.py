@@ -112,6 +112,7 @@ def get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
             with_host,
             with_host_status,
             tags=request.version >= views.TAGS_SINCE,
+            group=request.version >= views.GROUPS_SINCE,
         )
     )
     if row is None:

@@ -17,6 +17,7 @@ quotas            quota sets and quota class sets
 consoles          remote consoles
 services          compute services
 aggregates        host aggregates
+server_groups     server groups
 ================= ==========================================================
 
 Keys, types and bounds are those of the Compute API reference.

@@ -127,7 +127,33 @@ _SERVER: Final[Json] = {
     'block_device_mapping': {'type': 'array', 'maxItems': _MAX_ITEMS},
     'block_device_mapping_v2': _disks(),
 }
-_HINTS: Final[Json] = {'type': 'object', 'maxProperties': _MAX_ITEMS}
+_SERVERS: Final[Json] = {
+    'type': ['string', 'array'],
+    'maxLength': 255,
+    'items': TEXT,
+    'maxItems': _MAX_ITEMS,
+    'explain': 'the id of a server, or a list of ids',
+}
+#: Other hints are accepted and ignored.
+_HINTS: Final[Json] = {
+    'type': 'object',
+    'maxProperties': _MAX_ITEMS,
+    'properties': {
+        'group': types.UUID,
+        'different_host': _SERVERS,
+        'same_host': _SERVERS,
+        'query': {'type': ['string', 'object', 'array'], 'maxLength': 4096},
+        'build_near_host_ip': TEXT,
+        'cidr': {
+            'type': 'string',
+            'pattern': r'^/[0-9]{1,3}\Z',
+            'explain': 'the length of a prefix, e.g. /24',
+        },
+        'target_cell': TEXT,
+        'different_cell': _SERVERS,
+        'reservation': TEXT,
+    },
+}
 
 
 def _create(server: Json, *required: str) -> Json:

@@ -42,6 +42,7 @@ class ServerRow(Protocol):
     locked_reason: str | None
     metadata: str
     tags: str
+    server_group: str | None
     network_info: str
     flavor: str
     image_ref: str
@@ -113,6 +114,8 @@ _PROGRESS_STATUSES: Final = frozenset(
 #: The vm_states in which a server has a fault.
 #: The version since which servers show their tags.
 TAGS_SINCE: Final = 26
+#: The version since which a server shows its group.
+GROUPS_SINCE: Final = 71
 FAULT_STATES: Final = frozenset({states.ERROR, states.DELETED})
 
 
@@ -317,8 +320,10 @@ class ServerView:
             result['tags'] = sorted(row.tags.split(',')) if row.tags else []
         if version >= 63:
             result['trusted_image_certificates'] = None
-        if version >= 71 and groups:
-            result['server_groups'] = []
+        if version >= GROUPS_SINCE and groups:
+            result['server_groups'] = (
+                [row.server_group] if row.server_group else []
+            )
         if version >= 73:
             result['locked_reason'] = row.locked_reason
 

@@ -10,6 +10,7 @@ hosts           services, hosts, claims and allocations
 message_keys    the keys that sign messages, and messages of one use
 host_removal    what still uses a host, and the removal of a service
 aggregates      host aggregates, and the zones that they give to hosts
+server_groups   server groups, and the hosts that their policies allow
 networks        networks
 ports           ports: the addresses of instances
 flavors         flavors

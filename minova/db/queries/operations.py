@@ -235,6 +235,16 @@ def list_open_steps_on_host(connection: Connection, host: str) -> list[Step]:
     return _steps(connection, _OPEN_STEPS_ON_HOST, the_host=host)
 
 
+def count_open_steps_by_host(connection: Connection) -> dict[str, int]:
+    """Return the number of open steps of each compute that has some."""
+    rows = connection.execute(
+        sa.select(_s.c.host, sa.func.count())
+        .where(_s.c.state.in_(records.OPEN), _s.c.topic == 'compute')
+        .group_by(_s.c.host)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def list_open_steps(connection: Connection) -> list[Step]:
     """Return the open steps of all operations, oldest first."""
     return _steps(connection, _OPEN_STEPS)

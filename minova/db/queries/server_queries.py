@@ -32,6 +32,7 @@ from minova.db.queries import paging
 
 _t = tables.instances
 _g = tables.instance_tags
+_m = tables.server_group_members
 _v = tables.services
 
 #: A row with the selected columns as attributes.
@@ -81,6 +82,15 @@ _TAGS_COLUMN: Final = sa.type_coerce(
     _g.c.tag.type,
 ).label('tags')
 
+#: The server group of a server.
+_GROUP_COLUMN: Final = (
+    sa.select(tables.server_groups.c.uuid)
+    .join(_m, _m.c.group_id == tables.server_groups.c.id)
+    .where(_m.c.instance_uuid == _t.c.uuid)
+    .scalar_subquery()
+    .label('server_group')
+)
+
 #: The columns of the compute service of a server's host.
 _HOST_STATUS_COLUMNS: Final = (
     _v.c.disabled,
@@ -111,11 +121,14 @@ _DEFAULT_ORDER: Final = (
 
 
 @functools.cache
-def _select(host_attributes: bool, tags: bool) -> types.Query:
+def _select(
+    host_attributes: bool, tags: bool, group: bool = False
+) -> types.Query:
     return sa.select(
         *_SHOWN_COLUMNS,
         *(_HOST_ATTRIBUTE_COLUMNS if host_attributes else ()),
         *((_TAGS_COLUMN,) if tags else ()),
+        *((_GROUP_COLUMN,) if group else ()),
     )
 
 
@@ -126,8 +139,9 @@ def _one(
     host_status: bool,
     deleted: bool,
     tags: bool,
+    group: bool,
 ) -> types.Query:
-    query = _select(host_attributes, tags)
+    query = _select(host_attributes, tags, group)
     if host_status:
         query = query.add_columns(*_HOST_STATUS_COLUMNS).select_from(
             _WITH_HOST_STATUS
@@ -148,14 +162,21 @@ def find(
     host_status: bool = False,
     deleted: bool = False,
     tags: bool = False,
+    group: bool = False,
 ) -> Row | None:
     """Return a server, None if it is unknown or hidden.
 
     ``host_attributes`` adds the host and the server's names there to the row,
-    ``host_status`` the state of the host's service, ``tags`` the tags.
+    ``host_status`` the state of the host's service, ``tags`` the tags,
+    ``group`` the id of its server group.
     """
     query = _one(
-        project_id is not None, host_attributes, host_status, deleted, tags
+        project_id is not None,
+        host_attributes,
+        host_status,
+        deleted,
+        tags,
+        group,
     )
     values = {'uuid': uuid, 'project_id': project_id}
     return connection.execute(query, values).first()

@@ -7,7 +7,7 @@ module           what it holds
 base             the metadata of all tables, and the lengths of strings
 instance_tables  instances, tags, operations, steps, outbox, migrations, faults
 host_tables      services, hosts, allocations, leases
-placement_tables host aggregates
+placement_tables host aggregates, server groups
 flavor_tables    flavors, their projects, key pairs
 network_tables   networks, ports
 quota_tables     quotas, quota classes, their locks

@@ -201,6 +201,14 @@ _COMPUTE = {
     ),
     'DELETE /os-aggregates/{aggregate_id}': Row(_ADMIN, 404),
     'GET /os-aggregates/{aggregate_id}': Row(_ADMIN, 404),
+    'GET /os-server-groups': Row(_READERS),
+    'POST /os-server-groups': Row(_MEMBERS, 200, 'server_group'),
+    'GET /os-server-groups/{group_id}': Row(
+        _READERS, hidden=frozenset({'other', 'other_manager'})
+    ),
+    'DELETE /os-server-groups/{group_id}': Row(
+        _MEMBERS, 204, hidden=frozenset({'other', 'other_manager'})
+    ),
     'GET /limits': Row(_ALL),
     'GET /os-quota-sets/{project_id}': Row(
         frozenset({'reader', 'member', 'manager', 'admin'})
@@ -492,6 +500,13 @@ class RolesTest(base.ApiTestCase):
         self.assertEqual(201, reply.status_code, reply.text)
         return reply.json['id']
 
+    def make_group(self):
+        self.config('quota', server_groups=-1)
+        given = self.make_body('server_group')
+        made = self.user.post('/os-server-groups', given)
+        self.assertEqual(200, made.status, made.body)
+        return made.body['server_group']['id']
+
     def make_row(self, singular, **values):
         path = f'{_V3}/{singular}s'
         content = {singular: {'name': self.name(), **values}}
@@ -545,6 +560,8 @@ class RolesTest(base.ApiTestCase):
             values['flavor_id'] = self.make_flavor(self.name())
         if '{image_id}' in path:
             values['image_id'] = self.make_image()
+        if '{group_id}' in path:
+            values['group_id'] = self.make_group()
         if '{name}' in path:
             values['name'] = name = self.name()
             content = {'keypair': {'name': name, 'public_key': _KEY}}
@@ -565,6 +582,9 @@ class RolesTest(base.ApiTestCase):
             },
             'keypair': {'keypair': {'name': name, 'public_key': _KEY}},
             'aggregate': {'aggregate': {'name': name}},
+            'server_group': {
+                'server_group': {'name': name, 'policies': ['affinity']}
+            },
             'project': {'project': {'name': name}},
             'user': {'user': {'name': name}},
             'role': {'role': {'name': name}},

@@ -4,8 +4,8 @@
 from types import SimpleNamespace
 
 from minova.conductor import host_filters
-from minova.conductor.host_filters import Candidate
-from minova.conductor.host_filters import HostRequirements
+from minova.conductor.host_candidate import Candidate
+from minova.conductor.host_candidate import HostRequirements
 from minova.objects.request_spec import RequestSpec
 from tests import base
 
@@ -47,6 +47,7 @@ class FiltersTest(base.TestCase):
         instance = SimpleNamespace(
             request_spec=RequestSpec(availability_zone=zone),
             image_meta=image or {},
+            project_id='p',
         )
         return HostRequirements(instance, flavor, **values)
 

@@ -71,7 +71,7 @@ PINNED = {
     'RebuildInstanceArgs': '1.0-f266bf7f21dd9593bd226378a2bb4f74',
     'RebuildParams': '1.0-6ef7607b433b8af56d089327a8209079',
     'RecheckArgs': '1.0-a0e884e4feb4d6e5a94d8f4b1a07fc11',
-    'RequestSpec': '1.0-391e542135b25f9a77547cc5d27f03e3',
+    'RequestSpec': '1.0-5e4e98ae5901f3db9838d1141a3045ce',
     'RescueArgs': '1.0-f266bf7f21dd9593bd226378a2bb4f74',
     'RescueImage': '1.0-372c48e1678b0eeee218020a435271cc',
     'RescueParams': '1.0-c961216d0a38817d81a40b81efa4947e',

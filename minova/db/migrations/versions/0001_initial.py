@@ -1281,6 +1281,42 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        'server_group_members',
+        sa.Column('instance_uuid', sa.String(length=36), nullable=False),
+        sa.Column('group_id', sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            'instance_uuid', name=op.f('pk_server_group_members')
+        ),
+    )
+    op.create_index(
+        op.f('ix_server_group_members_group_id'),
+        'server_group_members',
+        ['group_id'],
+        unique=False,
+    )
+    op.create_table(
+        'server_groups',
+        sa.Column('id', sa.Integer(), nullable=False),
+        sa.Column('uuid', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=255), nullable=False),
+        sa.Column('user_id', sa.String(length=255), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('policy', sa.String(length=32), nullable=False),
+        sa.Column('rules', types.Json(), nullable=False),
+        sa.Column('notification_seq', sa.Integer(), nullable=False),
+        sa.Column('claims', sa.BigInteger(), nullable=False),
+        sa.Column('created_at', types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_server_groups')),
+        sa.UniqueConstraint('uuid', name=op.f('uq_server_groups_uuid')),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        op.f('ix_server_groups_project_id'),
+        'server_groups',
+        ['project_id'],
+        unique=False,
+    )
+    op.create_table(
         'services',
         sa.Column('id', sa.Integer(), nullable=False),
         sa.Column('uuid', sa.String(length=36), nullable=False),

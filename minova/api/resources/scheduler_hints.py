@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler hints of a new server: requirements for its host.
+
+The hints that have an effect are kept with the server, so that later moves
+meet them too. Unknown ones are ignored.
+"""
+
+import ipaddress
+from typing import Final
+
+import orjson
+
+from minova import exception
+from minova.api.schemas.types import Json
+from minova.objects import request_spec
+from minova.objects.request_spec import RequestSpec
+
+#: The objects in a body that have hints.
+_KEYS: Final = ('OS-SCH-HNT:scheduler_hints', 'os:scheduler_hints')
+_FIELD: Final = 'Invalid input for field/attribute os:scheduler_hints'
+_KEPT: Final = (
+    request_spec.DIFFERENT_HOST,
+    request_spec.SAME_HOST,
+    request_spec.NEAR_HOST_IP,
+    request_spec.NEAR_HOST_CIDR,
+    request_spec.QUERY,
+)
+
+
+def make_request_spec(body: Json, zone: str | None) -> RequestSpec:
+    """Return what a body requires of hosts, in addition to ``zone``.
+
+    InvalidInput for a hint without a meaning.
+    """
+    given: Json = {}
+    for key in _KEYS:
+        given |= body.get(key) or {}
+    others = {name: _list(given[name]) for name in _KEPT if given.get(name)}
+    _require_network(others)
+    if request_spec.QUERY in others:
+        (query,) = others[request_spec.QUERY] = [_text(given['query'])]
+        _require_json(query)
+    return RequestSpec(
+        availability_zone=zone,
+        group=given.get('group'),
+        scheduler_hints=others,
+    )
+
+
+def _list(value: object) -> list[str]:
+    return (
+        [str(one) for one in value]
+        if isinstance(value, list)
+        else [str(value)]
+    )
+
+
+def _text(query: object) -> str:
+    return query if isinstance(query, str) else orjson.dumps(query).decode()
+
+
+def _require_json(query: str) -> None:
+    try:
+        found = orjson.loads(query)
+    except orjson.JSONDecodeError as error:
+        raise exception.InvalidInput(
+            f'{_FIELD}.query: it is not JSON ({error}).'
+        ) from error
+    if not isinstance(found, list) or not found:
+        raise exception.InvalidInput(
+            f'{_FIELD}.query: must be a list that begins with an operator, '
+            'e.g. [">=", "$free_ram_mb", 1024].'
+        )
+
+
+def _require_network(hints: dict[str, list[str]]) -> None:
+    if request_spec.NEAR_HOST_IP not in hints:
+        return
+    (address,) = hints[request_spec.NEAR_HOST_IP]
+    (length,) = hints.get(request_spec.NEAR_HOST_CIDR, [''])
+    try:
+        ipaddress.ip_network(f'{address}{length}', strict=False)
+    except ValueError as error:
+        raise exception.InvalidInput(
+            f'{_FIELD}.build_near_host_ip: {error}.'
+        ) from error
