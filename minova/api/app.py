@@ -26,10 +26,14 @@ from minova.api.resources import admin_password
 from minova.api.resources import aggregates
 from minova.api.resources import availability_zones
 from minova.api.resources import consoles
+from minova.api.resources import extensions
 from minova.api.resources import external_events
 from minova.api.resources import flavor_access
 from minova.api.resources import flavor_extra_specs
 from minova.api.resources import flavors
+from minova.api.resources import floating_ips
+from minova.api.resources import gone
+from minova.api.resources import hosts
 from minova.api.resources import hypervisors
 from minova.api.resources import instance_actions
 from minova.api.resources import interfaces
@@ -74,6 +78,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *flavor_access.ROUTES,
     *flavor_extra_specs.ROUTES,
     *interfaces.ROUTES,
+    *hosts.ROUTES,
+    *gone.ROUTES,
+    *floating_ips.ROUTES,
+    *extensions.ROUTES,
     *external_events.ROUTES,
     *key_pairs.ROUTES,
     *services.ROUTES,

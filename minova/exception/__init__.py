@@ -9,6 +9,7 @@
     │   ├── Unauthorized           401
     │   ├── Forbidden              403  policy, quota
     │   ├── NotFound               404
+    │   ├── Gone                   410  the API has removed it
     │   ├── NotAcceptable          406  a microversion outside the range
     │   ├── Conflict               409  the state does not allow it now
     │   ├── TooLarge               413
@@ -30,7 +31,7 @@ module        what it holds
 base          MinovaException, Refused, Failed
 bad_request   status 400: the request is wrong or cannot be met
 forbidden     status 401 and 403: credentials, policy, quota
-not_found     status 404
+not_found     status 404 and 410
 conflict      status 406, 409 and 413
 unavailable   status 501 and 503: it cannot be done here or now
 failed        the errors of operations that had begun

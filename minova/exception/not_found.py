@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors with status 404."""
+"""The errors with status 404 and 410."""
 
 from minova.exception.base import Refused
 
@@ -9,6 +9,15 @@ class NotFound(Refused):
 
     msg_fmt = 'Resource could not be found.'
     status = 404
+
+
+class Gone(Refused):
+    """The Compute API has removed the resource."""
+
+    msg_fmt = (
+        'The Compute API no longer has this resource. Use a newer client.'
+    )
+    status = 410
 
 
 class InstanceNotFound(NotFound):

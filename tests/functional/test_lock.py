@@ -6,7 +6,16 @@ from tests.functional.api import base
 from tests.functional.api.base import LATEST
 
 #: Actions that change nothing.
-READING = ('os-getConsoleOutput', 'os-getVNCConsole')
+READING = (
+    'os-getConsoleOutput',
+    'os-getVNCConsole',
+    'addFloatingIp',
+    'removeFloatingIp',
+    'addSecurityGroup',
+    'removeSecurityGroup',
+    'injectNetworkInfo',
+    'resetNetwork',
+)
 CONTENTS = {
     'evacuate': {'onSharedStorage': 'False'},
     'addFixedIp': {'networkId': 'n'},
@@ -73,7 +82,10 @@ class LockedServerTest(LockTestCase):
                 continue
             version = max(1, server_actions.ACTIONS[action].since)
             member = lowest.at_version(f'2.{version}')
-            reply = member.act(self.uuid, action, CONTENTS.get(action))
+            content = CONTENTS.get(action)
+            if action == 'rebuild':
+                content = {'imageRef': self.image}
+            reply = member.act(self.uuid, action, content)
             if 'igrate' in action or action == 'evacuate':
                 # Policy refuses these first.
                 self.assertEqual(403, reply.status, action)

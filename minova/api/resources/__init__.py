@@ -44,7 +44,11 @@ external_events        what other services report about servers
 server_groups          server groups, and the servers that join them
 scheduler_hints        the scheduler hints of a new server
 networks               os-networks, read only
-security_groups        the security groups of a server, of which there are none
+hosts                  os-hosts, for clients of the first versions
+floating_ips           floating IPs, of which there are none
+security_groups        security groups, of which there are none
+extensions             the aliases of what the API offers
+gone                   endpoints that the Compute API has removed
 versions               the version documents
 ====================== =====================================================
 """

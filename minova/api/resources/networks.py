@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""os-networks, for clients that use no network service.
+"""os-networks and os-tenant-networks, for clients without a network service.
 
 Read only, and only before 2.36. Values that are hidden from users or that
 Minova's networks do not have are null.
@@ -37,6 +37,22 @@ def show(request: ApiRequest, network_id: str) -> Document:
     raise exception.NotFound(f'Network {network_id[:64]} could not be found.')
 
 
+def list_of_project(request: ApiRequest) -> Document:
+    """List the networks in the short form of os-tenant-networks."""
+    return {'networks': [_short_view(one) for one in _read_usable(request)]}
+
+
+def show_of_project(request: ApiRequest, network_id: str) -> Document:
+    """Show a network in the short form."""
+    for one in _read_usable(request, [network_id]):
+        return {'network': _short_view(one)}
+    raise exception.NotFound(f'Network {network_id[:64]} could not be found.')
+
+
+def _short_view(network: Network) -> Document:
+    return {'id': network.id, 'label': network.name, 'cidr': network.cidr}
+
+
 def _read_usable(
     request: ApiRequest, network_ids: list[str] | None = None
 ) -> list[Network]:
@@ -69,9 +85,25 @@ def _view(network: Network) -> Document:
 
 _RULE: Final = 'os_compute_api:os-networks'
 _ALL: Final = '/os-networks'
+_TENANT: Final = '/os-tenant-networks'
+_TENANT_RULE: Final = 'os_compute_api:os-tenant-networks'
 ROUTES: Final = (
     Route('GET', _ALL, index, f'{_RULE}:list', until=_UNTIL),
     Route(
         'GET', f'{_ALL}/{{network_id}}', show, f'{_RULE}:show', until=_UNTIL
+    ),
+    Route(
+        'GET',
+        _TENANT,
+        list_of_project,
+        f'{_TENANT_RULE}:list',
+        until=_UNTIL,
+    ),
+    Route(
+        'GET',
+        f'{_TENANT}/{{network_id}}',
+        show_of_project,
+        f'{_TENANT_RULE}:show',
+        until=_UNTIL,
     ),
 )

@@ -14,12 +14,16 @@ from minova.api.resources import consoles
 from minova.api.resources import crash_dump
 from minova.api.resources import deferred_delete
 from minova.api.resources import evacuate
+from minova.api.resources import floating_ips
+from minova.api.resources import gone
 from minova.api.resources import interfaces
 from minova.api.resources import lock
 from minova.api.resources import migrate_server
 from minova.api.resources import rebuild
 from minova.api.resources import rescue
+from minova.api.resources import security_groups
 from minova.api.schemas import bodies
+from minova.api.schemas import floating_ips as floating_ip_schemas
 from minova.api.schemas import rebuild as rebuild_schemas
 from minova.api.schemas import server_actions as schemas
 from minova.api.schemas.bodies import BodySchema
@@ -79,6 +83,7 @@ _MIGRATE: Final = 'os-migrate-server:migrate'
 _SUSPEND: Final = 'os-suspend-server'
 _LOCK: Final = 'os-lock-server'
 _MULTINIC: Final = 'os-multinic'
+_GROUPS: Final = 'os-security-groups'
 ACTIONS: Final = {
     'os-start': _action('servers:start', schemas.START, 'start'),
     'os-stop': _action('servers:stop', schemas.STOP, 'stop'),
@@ -143,6 +148,34 @@ ACTIONS: Final = {
         schemas.TRIGGER_CRASH_DUMP,
         crash_dump.trigger_crash_dump,
         since=17,
+    ),
+    'addFloatingIp': _action(
+        'os-floating-ips:add',
+        floating_ip_schemas.ADD,
+        floating_ips.associate,
+        until=43,
+    ),
+    'removeFloatingIp': _action(
+        'os-floating-ips:remove',
+        floating_ip_schemas.REMOVE,
+        floating_ips.associate,
+        until=43,
+    ),
+    'addSecurityGroup': _action(
+        f'{_GROUPS}:add',
+        schemas.ADD_SECURITY_GROUP,
+        security_groups.change_server,
+    ),
+    'removeSecurityGroup': _action(
+        f'{_GROUPS}:remove',
+        schemas.REMOVE_SECURITY_GROUP,
+        security_groups.change_server,
+    ),
+    'injectNetworkInfo': _action(
+        'extensions', schemas.INJECT_NETWORK_INFO, gone.refuse_action
+    ),
+    'resetNetwork': _action(
+        'extensions', schemas.RESET_NETWORK, gone.refuse_action
     ),
     'os-getConsoleOutput': _action(
         'os-console-output',

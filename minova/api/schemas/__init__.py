@@ -10,6 +10,7 @@ servers           create and update of a server, metadata and tags
 server_actions    the actions of a server and of a live migration
 interfaces        the attachment of an interface
 rebuild           the action rebuild of a server
+floating_ips      floating IPs
 external_events   the events that other services report
 flavors           flavors and extra specs
 key_pairs         key pairs

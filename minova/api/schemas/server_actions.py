@@ -74,6 +74,18 @@ REBOOT: Final = BodySchema(
     }
 )
 
+INJECT_NETWORK_INFO: Final = _empty_action('injectNetworkInfo')
+RESET_NETWORK: Final = _empty_action('resetNetwork')
+
+
+def _security_group(action: str) -> BodySchema:
+    group = object_schema({'name': types.NAME}, ['name'])
+    return BodySchema({1: single_field(action, group)})
+
+
+ADD_SECURITY_GROUP: Final = _security_group('addSecurityGroup')
+REMOVE_SECURITY_GROUP: Final = _security_group('removeSecurityGroup')
+
 ADD_FIXED_IP: Final = BodySchema(
     {
         1: single_field(

@@ -46,3 +46,22 @@ UPDATE: Final = BodySchema(
         )
     }
 )
+
+_ENABLE_WORD: Final[Json] = {
+    'type': 'string',
+    'maxLength': 32,
+    'pattern': r'^\s*([Ee][Nn]|[Dd][Ii][Ss])[Aa][Bb][Ll][Ee]\s*\Z',
+    'explain': '"enable" or "disable"',
+}
+#: The change of a host by os-hosts.
+UPDATE_HOST: Final = BodySchema(
+    {
+        1: {
+            **object_schema(
+                {'status': _ENABLE_WORD, 'maintenance_mode': _ENABLE_WORD}
+            ),
+            'minProperties': 1,
+            'explain': 'an object with status',
+        }
+    }
+)

@@ -44,6 +44,7 @@ class RulesTest(base.ApiTestCase):
             key='a',
             tag='a',
             console_token='a',
+            host_name='a',
             before_timestamp='a',
         )
 

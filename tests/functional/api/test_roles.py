@@ -18,6 +18,7 @@ from minova.api import app
 from minova.api.http import auth
 from minova.api.resources import aggregates
 from minova.api.resources import flavor_access
+from minova.api.resources import gone
 from minova.api.resources import server_actions
 from minova.api.resources import versions
 from minova.identity import routes as identity_routes
@@ -233,6 +234,29 @@ _COMPUTE = {
             ]
         },
     ),
+    'GET /os-hosts': Row(_ADMIN),
+    'GET /os-hosts/{host_name}': Row(_ADMIN, 404),
+    'PUT /os-hosts/{host_name}': Row(_ADMIN, 404, {'status': 'enable'}),
+    'GET /os-hosts/{host_name}/startup': Row(_ADMIN, 404),
+    'GET /os-hosts/{host_name}/shutdown': Row(_ADMIN, 404),
+    'GET /os-hosts/{host_name}/reboot': Row(_ADMIN, 404),
+    'GET /os-tenant-networks': Row(_READERS),
+    'GET /os-tenant-networks/{network_id}': Row(
+        _READERS, hidden=frozenset({'other', 'other_manager', 'admin'})
+    ),
+    'GET /os-floating-ips': Row(_READERS),
+    'POST /os-floating-ips': Row(_MEMBERS, 404, {}),
+    'GET /os-floating-ips/{key}': Row(_READERS, 404),
+    'DELETE /os-floating-ips/{key}': Row(_MEMBERS, 404),
+    'GET /os-floating-ip-pools': Row(_ALL),
+    'GET /os-security-groups': Row(_READERS),
+    'GET /os-security-groups/{key}': Row(_READERS, 404),
+    'DELETE /os-security-groups/{key}': Row(_MEMBERS, 404),
+    'GET /extensions': Row(_ALL),
+    'GET /extensions/{key}': Row(_ALL, 404),
+    **{
+        f'{route.method} {route.path}': Row(_ALL, 410) for route in gone.ROUTES
+    },
     'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
     'GET /os-instance_usage_audit_log': Row(_ADMIN),
     'GET /os-instance_usage_audit_log/{before_timestamp}': Row(_ADMIN, 400),
@@ -273,6 +297,12 @@ _ACTIONS = {
     'forceDelete': _own(_MEMBERS, 202),
     'changePassword': _own(_MEMBERS, 409, {'adminPass': 'secret'}),
     'trigger_crash_dump': _own(_MEMBERS, 409, version='2.17'),
+    'addFloatingIp': _own(_MEMBERS, 404, {'address': '192.0.2.9'}),
+    'removeFloatingIp': _own(_MEMBERS, 404, {'address': '192.0.2.9'}),
+    'addSecurityGroup': _own(_MEMBERS, 404, {'name': 'web'}),
+    'removeSecurityGroup': _own(_MEMBERS, 404, {'name': 'web'}),
+    'injectNetworkInfo': _own(_ALL, 410),
+    'resetNetwork': _own(_ALL, 410),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
     'unlock': _own(_MEMBERS, 202),
@@ -549,6 +579,7 @@ class RolesTest(base.ApiTestCase):
             'network',
             'port_id',
             'before_timestamp',
+            'host_name',
         ):
             values[name] = '1'
         for name in ('hypervisor_id', 'aggregate_id', 'console_token'):
