@@ -33,6 +33,7 @@ _HARMLESS: Final = frozenset(
         'has_disks',
         'has_managed_save',
         'has_retained_disks',
+        'has_shared_disks',
         'images_in_use',
         'interfaces',
         'inventory',

@@ -8,6 +8,7 @@ it: an operator has forced the host down.
 from minova import exception
 from minova import flows
 from minova import states
+from minova.conf import CONF
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import instances
@@ -29,7 +30,12 @@ def require_proof(connection: Connection, host: str) -> None:
         if service.forced_down:
             continue
         if service_liveness.is_up(service):
-            raise exception.ComputeServiceInUse(host=host)
+            age = service.heartbeat_age
+            raise exception.ComputeServiceInUse(
+                host=host,
+                age=age,
+                left=max(CONF.conductor.service_down_time - age, 0.0),
+            )
         raise exception.HostNotFenced(host=host)
 
 

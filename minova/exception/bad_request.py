@@ -104,9 +104,9 @@ class ComputeServiceInUse(InvalidInput):
     """The host of an evacuation is up."""
 
     msg_fmt = (
-        'Compute service of %(host)s is still in use. Migrate the server '
-        'instead, or power the host off and force its service down before '
-        'you evacuate.'
+        'Compute service of %(host)s is still in use. Its last heartbeat is '
+        '%(age).0f s old, and it counts as down in %(left).0f s. Migrate the '
+        'server instead, or power the host off and force its service down.'
     )
 
 

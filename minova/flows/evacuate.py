@@ -38,7 +38,9 @@ from minova.flows.base import UnitOfWork
 from minova.notifications import payload
 from minova.objects import checkpoints
 from minova.objects import operation as records
+from minova.objects.checkpoints import Checkpoint
 from minova.objects.checkpoints import GuestUntouched
+from minova.objects.checkpoints import SharedDisksTaken
 from minova.objects.operation_params import EvacuateParams
 from minova.objects.step_args import NoArgs
 from minova.objects.step_args import SelectHostArgs
@@ -118,10 +120,17 @@ class UndoRebuildEvacuatedInstance(ComputeStep[NoArgs, NoResult]):
     retry_until_done = True
 
     def run(self, ctx: StepContext, args: NoArgs) -> NoResult:
-        """Remove guest and disks; only disks if no guest was defined."""
+        """Remove guest and disks; only disks if no guest was defined.
+
+        Shared disks go back to the old host.
+        """
+        uuid = ctx.instance.uuid
         if ctx.find_checkpoint(GuestUntouched) is None:
-            ctx.driver.destroy(ctx.instance.uuid)
-        ctx.driver.remove_disks(ctx.instance.uuid)
+            ctx.driver.destroy(uuid)
+        if EvacuateParams.narrow(ctx.params).keeps_disks:
+            ctx.driver.set_disk_owner(uuid, ctx.migration.source_host)
+        else:
+            ctx.driver.remove_disks(uuid)
         return NoResult()
 
     def is_deferrable(self, step: records.Step) -> bool:
@@ -130,7 +139,7 @@ class UndoRebuildEvacuatedInstance(ComputeStep[NoArgs, NoResult]):
 
 
 class RebuildEvacuatedInstance(ComputeStep[NoArgs, GuestState]):
-    """Create the disks from the image, and the guest."""
+    """Keep shared disks or create them from the image; define the guest."""
 
     method = 'rebuild_evacuated_instance'
     event_method = 'rebuild_instance'
@@ -147,14 +156,25 @@ class RebuildEvacuatedInstance(ComputeStep[NoArgs, GuestState]):
     def run(self, ctx: StepContext, args: NoArgs) -> GuestState:
         """Create what is missing; start the guest unless it ends stopped."""
         _require_nothing_here(ctx)
-        spec = ctx.spec(fetch_kernel=True)
-        ctx.driver.create_disks(spec, ctx.fetch_image())
         params = EvacuateParams.narrow(ctx.params)
+        if _keeps_disks(ctx, params):
+            ctx.driver.set_disk_owner(ctx.instance.uuid, ctx.host)
+        else:
+            spec = ctx.spec(fetch_kernel=True)
+            ctx.driver.create_disks(spec, ctx.fetch_image())
         if params.target_state == states.ACTIVE:
             power_actions.power_on(ctx)
         else:
             ctx.driver.define(ctx.spec())
         return power_actions.read_power_state(ctx)
+
+    def on_checkpoint(self, uow: UnitOfWork, checkpoint: Checkpoint) -> None:
+        """Record for the undo that the disks are those of the old host."""
+        _set_keeps_disks(uow, True)
+
+    def on_undo(self, uow: UnitOfWork, step: records.Step) -> None:
+        """Record that the old host has its disks again."""
+        _set_keeps_disks(uow, False)
 
     def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
         """Release the instance; the source removes the old guest."""
@@ -180,6 +200,36 @@ class RebuildEvacuatedInstance(ComputeStep[NoArgs, GuestState]):
     def on_failure(self, uow: UnitOfWork, error: Error) -> None:
         """Emit the failure of this host; another host may follow."""
         uow.emit_error('rebuild', error)
+
+
+def _set_keeps_disks(uow: UnitOfWork, value: bool) -> None:
+    params = EvacuateParams.narrow(uow.operation.params)
+    if params.keeps_disks != value:
+        uow.operation.params = params.replace(keeps_disks=value)
+
+
+def _keeps_disks(ctx: StepContext, params: EvacuateParams) -> bool:
+    """Tell whether the disks are on shared storage; record it if so.
+
+    Raises InvalidSharedStorage or InvalidLocalStorage when the request below
+    2.14 claims the opposite.
+    """
+    uuid = ctx.instance.uuid
+    if ctx.find_checkpoint(SharedDisksTaken) is not None:
+        return True
+    shared = not ctx.driver.has_disks(uuid) and (
+        ctx.driver.has_shared_disks(uuid)
+    )
+    claimed = params.on_shared_storage
+    if claimed is not None and claimed != shared:
+        path = f'The disk of instance {uuid}'
+        reason = f'onSharedStorage is {str(claimed).lower()}'
+        if shared:
+            raise exception.InvalidSharedStorage(path=path, reason=reason)
+        raise exception.InvalidLocalStorage(path=path, reason=reason)
+    if shared:
+        ctx.save_checkpoint(SharedDisksTaken())
+    return shared
 
 
 def _require_nothing_here(ctx: StepContext) -> None:

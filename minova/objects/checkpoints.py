@@ -66,6 +66,13 @@ class UnrescuedGuestStarted(Checkpoint):
 
 
 @base.register
+class SharedDisksTaken(Checkpoint):
+    """rebuild_evacuated_instance: the destination keeps the shared disks."""
+
+    VERSION = '1.0'
+
+
+@base.register
 class GuestMigrated(Checkpoint):
     """live_migration: the guest runs on the destination."""
 

@@ -117,7 +117,8 @@ class EvacuateParams(PreemptParams):
 
     ``force``: use ``host`` although it is disabled or in a zone that the
     server must not be in. ``on_shared_storage`` is the claim of a request
-    below 2.14, None when the destination finds out.
+    below 2.14, None when the destination finds out. ``keeps_disks``: the
+    destination has taken the shared disks of the old host.
     """
 
     VERSION = '1.0'
@@ -125,6 +126,7 @@ class EvacuateParams(PreemptParams):
     host: str | None = None
     force: bool = False
     on_shared_storage: bool | None = None
+    keeps_disks: bool = False
     target_state: str
     image_name: str = ''
 

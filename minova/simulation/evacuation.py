@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The actions of evacuations: a host dies, is forced down, and returns."""
 
+from minova.conf import CONF
 from minova.simulation.actions import Action
 from minova.simulation.user import User
 from minova.states import PowerState
@@ -17,6 +18,11 @@ def kill_host(user: User) -> None:
     host = _machine_of_server(user)
     user.cloud.world.set_power(host, user.server, PowerState.SHUTDOWN)
     user.cloud.machines[host].crash()
+
+
+def share_storage(user: User) -> None:
+    """Let all hosts share the directory of disks."""
+    user.cloud.world.share_storage()
 
 
 def force_down(user: User) -> None:
@@ -50,6 +56,31 @@ def evacuate(*, returns_early: bool = False) -> tuple[Action, ...]:
     """Return the death of the host, the evacuation and the return."""
     wait = wait_until_gone if returns_early else _wait_until_evacuated
     return (kill_host, force_down, _evacuate, wait, return_host)
+
+
+def _isolate_host(user: User) -> None:
+    """Cut the server's host off: its guest runs on."""
+    user.cloud.machines[_machine_of_server(user)].crash()
+
+
+def evacuate_without_proof() -> tuple[Action, ...]:
+    """Return evacuations from a host that is silent, whose guest runs."""
+    return (
+        _isolate_host,
+        _evacuate,
+        _wait_until_silent,
+        _evacuate,
+        _return_soon,
+    )
+
+
+def _wait_until_silent(user: User) -> None:
+    user.cloud.scheduler.wait(CONF.conductor.service_down_time + 40.0)
+
+
+def _return_soon(user: User) -> None:
+    user.cloud.scheduler.wait(20.0)
+    return_host(user)
 
 
 def _evacuate(user: User) -> None:

@@ -28,6 +28,7 @@ from minova.db.queries import operations
 from minova.db.queries import outbox
 from minova.db.queries import ports
 from minova.engine import begin
+from minova.engine import evacuation
 from minova.engine import notice_buffer
 from minova.engine import outbox_rows
 from minova.engine import step_lifecycle
@@ -46,6 +47,7 @@ from minova.objects.step_results import NoResult
 from minova.objects.step_results import PasswordSet
 from minova.simulation import planted_faults
 from minova.simulation.planted_faults import Function
+from minova.virt.fake import disks
 
 #: A module or class, the name of the attribute to replace, and a function that
 #: returns the replacement of the original.
@@ -179,6 +181,12 @@ MUTANTS: Final = (
     Mutant('no-preemption', 'a force-delete does not preempt the running operation', 'invariants 4, 10',
             _ALL, ('force_delete_resizing', 'force_delete_migrating'),
             ((begin, '_preempt_owner', planted_faults.return_value([])),)),
+    Mutant('no-fencing-proof', 'a server is evacuated from a host that only is silent', 'invariant 1',
+            _ALL, ('evacuate_unproven',),
+            ((evacuation, 'require_proof', planted_faults.do_nothing),)),
+    Mutant('shared-disk-removed', 'a host that returns removes shared disks of another host', 'invariant 9',
+            _ALL, ('evacuate_shared',),
+            ((disks.FakeDisks, 'remove_disks', planted_faults.remove_disks_of_all),)),
     Mutant('stale-guest-not-destroyed', 'a host that returns keeps the guest and the disks that it has lost', 'invariant 9',
             _ALL, ('evacuate',),
             ((stale_guests, 'remove', planted_faults.do_nothing), (evacuate.DestroyEvacuatedInstance, 'run', planted_faults.return_value(NoResult())))),

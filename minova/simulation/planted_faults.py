@@ -36,6 +36,7 @@ from minova.objects.audit_period import AuditPeriod
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
 from minova.objects.step_results import GuestState
+from minova.virt.fake.disks import FakeDisks
 
 T = TypeVar('T')
 
@@ -301,3 +302,14 @@ def report_power_off(original: Function) -> Function:
     """Report a guest as powered off that was not."""
     off = GuestState(power_state=int(states.PowerState.SHUTDOWN))
     return lambda step, ctx, args: off
+
+
+def remove_disks_of_all(original: Function) -> Function:
+    """Remove the disks of a guest, whichever host owns them."""
+
+    def remove(self: FakeDisks, uuid: str) -> None:
+        original(self, uuid)
+        for host in self._world.list_hosts():
+            self._store.delete(f'{host}/disks/{uuid}')
+
+    return remove

@@ -40,6 +40,8 @@ from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.cloud import OTHER_IMAGE
 from minova.simulation.evacuation import evacuate
+from minova.simulation.evacuation import evacuate_without_proof
+from minova.simulation.evacuation import share_storage
 from minova.simulation.guest_effects import SECRET
 from minova.states import PowerState
 
@@ -164,6 +166,9 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('evacuate',                    'evacuate',            'active',            *evacuate()),
     ('evacuate_stopped',            'evacuate',            'stopped',           *evacuate()),
     ('evacuate_fails',              'evacuate',            'active',            fail_elsewhere('start', hosts=1), *evacuate()),
+    ('evacuate_shared',             'evacuate',            'active',            share_storage, *evacuate()),
+    ('evacuate_shared_fails',       'evacuate',            'active',            share_storage, fail_elsewhere('start', hosts=1), *evacuate()),
+    ('evacuate_unproven',           'evacuate',            'active',            *evacuate_without_proof()),
     ('evacuate_host_returns',       'evacuate',            'active',            *evacuate(returns_early=True)),
     ('delete',                      'delete',              'active',            delete),
     ('delete_resized',              'delete',              'resized',           delete),

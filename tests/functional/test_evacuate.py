@@ -214,6 +214,70 @@ class EvacuateTest(EvacuateTestCase):
         self.assertIsNone(self.cloud.world.get_disks('a', uuid))
 
 
+class SharedStorageTest(EvacuateTestCase):
+    """Hosts that see the same disks."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud.world.share_storage()
+        self.uuid = self.cloud.boot(host='a')
+        self.content = self.cloud.world.get_disks('a', self.uuid)['content']
+
+    def assert_disk_is_on(self, host):
+        other = 'b' if host == 'a' else 'a'
+        self.assertIsNone(self.cloud.world.get_disks(other, self.uuid))
+        self.assertEqual(
+            self.content,
+            self.cloud.world.get_disks(host, self.uuid)['content'],
+        )
+
+    def test_the_disk_is_kept(self):
+        self.kill('a', self.uuid)
+        self.evacuate(self.uuid)
+        self.assertEqual(['b'], self.cloud.world.running(self.uuid))
+        self.assert_disk_is_on('b')
+        self.restart('a')
+        self.cloud.settle(self.uuid)
+        self.assert_disk_is_on('b')
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(self.uuid))
+
+    def test_failure_gives_the_disk_back(self):
+        self.kill('a', self.uuid)
+        self.cloud.world.inject_fault('b', 'start', 'no memory')
+        self.evacuate(self.uuid)
+        self.cloud.settle(self.uuid)
+        self.assertEqual('a', self.cloud.instance(self.uuid).host)
+        self.assert_disk_is_on('a')
+        self.evacuate(self.uuid)
+        self.assert_disk_is_on('b')
+        self.restart('a')
+        self.cloud.settle(self.uuid)
+
+    def test_locked_disk(self):
+        # The operator is wrong: the guest still runs.
+        self.cloud.stop(self.cloud.computes['a'])
+        self.force_down('a')
+        self.evacuate(self.uuid)
+        instance = self.cloud.settle(self.uuid)
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.cloud.world.running(self.uuid))
+        self.assert_disk_is_on('a')
+        self.assertIn('locked', self.cloud.fault(self.uuid)['message'])
+
+    def test_claims_of_old_requests(self):
+        self.kill('a', self.uuid)
+        self.evacuate(self.uuid, on_shared_storage=False)
+        self.cloud.settle(self.uuid)
+        self.assertIn(
+            'is on shared storage', self.cloud.fault(self.uuid)['message']
+        )
+        self.assert_disk_is_on('a')
+        self.evacuate(self.uuid, on_shared_storage=True)
+        self.assert_disk_is_on('b')
+        self.restart('a')
+        self.cloud.settle(self.uuid)
+
+
 class ReturningHostTest(EvacuateTestCase):
     """A host that comes back before, during or after an evacuation."""
 

@@ -125,3 +125,17 @@ class DiskInterface(Protocol):
 
     def has_retained_disks(self, uuid: str) -> bool:
         """Return whether disks of the guest are retained."""
+
+    def has_shared_disks(self, uuid: str) -> bool:
+        """Return whether this host sees disks that another host owns.
+
+        Raises DiskMissing when it sees them without their image.
+        """
+
+    def set_disk_owner(self, uuid: str, host: str) -> None:
+        """Make a host the owner of shared disks.
+
+        Raises DiskFailed while a guest of any host has the disks open: the
+        lock of a disk image ends with its QEMU, or when the storage drops the
+        locks of a host that is gone.
+        """

@@ -7,6 +7,7 @@ from typing import cast
 from minova import clock
 from minova import exception
 from minova.objects.transfer_ticket import TransferTicket
+from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
@@ -177,6 +178,37 @@ class FakeDisks(FakeHost):
     def has_retained_disks(self, uuid: str) -> bool:
         """Return whether a record is retained."""
         return self._store.get(f'{self.host}/retained/{uuid}') is not None
+
+    @fault_injectable
+    def has_shared_disks(self, uuid: str) -> bool:
+        """Return whether another host has the record, on shared storage."""
+        return self._find_shared_owner(uuid) not in (None, self.host)
+
+    @fault_injectable
+    def set_disk_owner(self, uuid: str, host: str) -> None:
+        """Rename the record: the host in its name is the owner."""
+        owner = self._find_shared_owner(uuid)
+        if owner == host:
+            return
+        if owner is None:
+            self._require_disks(uuid)
+            return
+        with self._store.lock(uuid):
+            guest = self._world.apply_due(owner, uuid)
+            if guest is not None and guest['power'] in POWERED_ON:
+                raise exception.DiskFailed(
+                    instance_id=uuid,
+                    reason=f'a guest on {owner} has locked its disks',
+                )
+            self._store.rename(f'{owner}/disks/{uuid}', f'{host}/disks/{uuid}')
+
+    def _find_shared_owner(self, uuid: str) -> str | None:
+        if not self._world.has_shared_storage():
+            return None
+        for host in self._world.list_hosts():
+            if self._store.get(f'{host}/disks/{uuid}') is not None:
+                return host
+        return None
 
     def _require_disks(self, uuid: str) -> Record:
         disk = self._store.get(f'{self.host}/disks/{uuid}')

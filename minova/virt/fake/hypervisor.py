@@ -34,7 +34,8 @@ LOG = logging.getLogger(__name__)
 #: The calls of a host that change nothing.
 _READ_ONLY_CALLS = frozenset((
     'inventory', 'guests', 'guest', 'has_managed_save', 'has_disks',
-    'has_retained_disks', 'list_host_contents', 'migration_status',
+    'has_retained_disks', 'has_shared_disks', 'list_host_contents',
+    'migration_status',
     'check_can_live_migrate_destination', 'check_can_live_migrate_source',
     'check_can_send_disks', 'images_in_use', 'next_event', 'console_output',
     'vnc', 'check_health', 'interfaces', 'diagnostics',

@@ -6,10 +6,9 @@ Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID``
 ``HOST/tickets/UUID`` (see ``prepare_disk_transfer``), ``HOST/reserved/UUID``
 (addresses that libvirt networks would reserve), ``HOST/migrated/UUID`` (a
 guest that left), ``HOST/faults/METHOD``, ``HOST/delays/METHOD``,
-``HOST/away/hypervisor``,
-``orders/migration``, ``orders/screens`` and ``orders/agents``. Times are
-seconds of the clock's time of day; the next access to a guest applies what is
-due.
+``HOST/away/hypervisor``, ``orders/migration``, ``orders/storage``,
+``orders/screens`` and ``orders/agents``. Times are seconds of the clock's time
+of day; the next access to a guest applies what is due.
 """
 
 import os
@@ -150,6 +149,14 @@ class World:
     def set_migration_seconds(self, seconds: float) -> None:
         """Set the duration of live migrations that start from now on."""
         self.store.put('orders/migration', {'seconds': seconds})
+
+    def share_storage(self) -> None:
+        """Let every host see the disks of all hosts."""
+        self.store.put('orders/storage', {'shared': True})
+
+    def has_shared_storage(self) -> bool:
+        """Return whether every host sees the disks of all hosts."""
+        return self.store.get('orders/storage') is not None
 
     def set_vnc_endpoint(self, host: str, port: int) -> None:
         """Set the VNC endpoint of all guests."""

@@ -300,6 +300,18 @@ class Disks:
         """Return whether the retained directory exists."""
         return os.path.isdir(self._retained_directory(uuid))
 
+    def has_shared_disks(self, uuid: str) -> bool:
+        """Return False: every disk in the directory belongs to this host."""
+        return False
+
+    def set_disk_owner(self, uuid: str, host: str) -> None:
+        """Refuse another owner than this host, which owns every disk."""
+        if not self.has_disks(uuid):
+            raise exception.DiskMissing(
+                instance_id=uuid,
+                reason=f'the disks are not in {self.guest_directory(uuid)}',
+            )
+
     def create_auxiliary_files(self, spec: GuestSpec) -> None:
         """Create the missing config drive, kernel and ramdisk.
 

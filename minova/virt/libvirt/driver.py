@@ -99,6 +99,8 @@ class LibvirtDriver:
         self.restore_disks = disks.restore_disks
         self.discard_disks = disks.discard_disks
         self.has_retained_disks = disks.has_retained_disks
+        self.has_shared_disks = disks.has_shared_disks
+        self.set_disk_owner = disks.set_disk_owner
 
     def _bind_live_migration(
         self, live_migration: LiveMigrationInterface

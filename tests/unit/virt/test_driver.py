@@ -50,7 +50,7 @@ class DriverHandle:
         'abort_migration', 'force_complete', 'suspend', 'resume',
         'inject_nmi', 'set_admin_password',
         'create_rescue_disk', 'remove_rescue_disk', 'attach_interface',
-        'detach_interface', 'refresh_config_drive',
+        'detach_interface', 'refresh_config_drive', 'set_disk_owner',
     ))  # fmt: skip
 
     def __init__(self, rig, host, repeating):
@@ -471,6 +471,14 @@ class Disks:
             self.a.remove_disks(UUID)
             self.assertFalse(self.a.has_disks(UUID))
         self.assertTrue(self.a.has_disks(OTHER))
+
+    def test_own_disks_are_not_shared(self):
+        self.assertFalse(self.a.has_shared_disks(UUID))
+        self.a.create_disks(spec(), None)
+        self.assertFalse(self.a.has_shared_disks(UUID))
+        self.a.set_disk_owner(UUID, 'a')
+        self.assertTrue(self.a.has_disks(UUID))
+        self.assertFalse(self.b.has_shared_disks(UUID))
 
     def test_removal_keeps_retained_disks(self):
         self.a.create_disks(spec(), None)

@@ -7,6 +7,7 @@ import os
 from minova import exception
 from minova.virt.libvirt import qcow2_header
 from minova.virt.libvirt.disks import translate_os_errors
+from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disk_ownership import write_owner
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
@@ -84,6 +85,22 @@ class QemuDisks(TransferableDisks):
             raise exception.DiskMissing(
                 instance_id=uuid, reason=missing_base_reason(self.host, base)
             )
+
+    def has_shared_disks(self, uuid: str) -> bool:
+        """Return whether the root disk is here and another host owns it."""
+        if self.is_owned(uuid) or not self.has_visible_disks(uuid):
+            return False
+        self.require_shared(uuid)
+        return True
+
+    def set_disk_owner(self, uuid: str, host: str) -> None:
+        """Change the owner while no QEMU has the root disk open."""
+        self.require_shared(uuid)
+        if self.get_owner(uuid) == host:
+            return
+        with translate_os_errors(uuid):
+            qcow2.require_unlocked(self._root_disk(uuid))
+            self.set_owner(uuid, host)
 
     def take_ownership(self, uuid: str) -> None:
         """Own the disks of a guest that arrived running."""

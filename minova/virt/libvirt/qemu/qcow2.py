@@ -156,6 +156,18 @@ def backing_chain(path: str) -> list[ImageInfo]:
     return found
 
 
+def require_unlocked(path: str) -> None:
+    """Raise OSError, with QEMU's message, while a QEMU has a disk open.
+
+    QEMU locks the images of a running guest, also on network file systems.
+    """
+    # Without -U, qemu-img takes a lock that conflicts with that of a writer.
+    run(
+        *('qemu-img', 'info', '--output=json', '-f', 'qcow2', path),
+        limits=_LIMITS,
+    )
+
+
 def _qemu_img_info(path: str, image_format: str, *args: str) -> bytes:
     return run(
         *('qemu-img', 'info', '-U', '--output=json', '-f', image_format),

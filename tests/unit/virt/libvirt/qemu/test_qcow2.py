@@ -2,6 +2,7 @@
 """Disks of QEMU hosts as qemu-img describes them."""
 
 import os
+import subprocess
 
 from minova import exception
 from minova import subprocesses
@@ -178,3 +179,71 @@ class DisksTest(base.TestCase):
         self.disks.create_disks(spec(), self.image)
         self.assertTrue(self.disks.has_disks(UUID))
         self.assertEqual(before, os.stat(self.path()).st_ino)
+
+
+class SharedDisksTest(base.TestCase):
+    """Two hosts that share the directory of disks and that of images."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(group='compute', transfer_port=0)
+        self.config(my_ip='127.0.0.1')
+        self.image = os.path.join(self.directory, 'image')
+        with open(self.image, 'wb') as file:
+            file.write(b'an image' * 1000)
+        self.a, self.b = self.open('a'), self.open('b')
+        self.a.create_disks(spec(), self.image)
+
+    def open(self, host):
+        disks = QemuDisks(
+            HostConfig(
+                host=host,
+                instances_path=os.path.join(self.directory, 'disks'),
+                image_cache_path=self.directory,
+                connection_uri='qemu:///system',
+                live_migration_uri='qemu:///system',
+                live_migration_inbound_addr='127.0.0.1',
+                virt_type='qemu',
+                emulator='',
+            )
+        )
+        self.addCleanup(disks.close)
+        return disks
+
+    def test_disks_of_another_host(self):
+        self.assertFalse(self.a.has_shared_disks(UUID))
+        self.assertTrue(self.b.has_shared_disks(UUID))
+        self.b.set_disk_owner(UUID, 'b')
+        self.assertFalse(self.b.has_shared_disks(UUID))
+        self.assertTrue(self.b.has_disks(UUID))
+        # The host that returns does not remove them.
+        self.assertFalse(self.a.has_disks(UUID))
+        self.a.remove_disks(UUID)
+        self.assertTrue(self.b.has_disks(UUID))
+
+    def test_disk_without_its_image(self):
+        os.unlink(self.image)
+        error = self.assertRaises(
+            exception.DiskMissing, self.b.has_shared_disks, UUID
+        )
+        self.assertIn('lacks its image', str(error))
+
+    def test_disk_that_a_guest_writes(self):
+        path = os.path.join(self.a.guest_directory(UUID), 'disk')
+        with subprocess.Popen(
+            ['qemu-io', '-f', 'qcow2', path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            writer.stdin.write('length\n')
+            writer.stdin.flush()
+            self.assertIn('1 GiB', writer.stdout.readline())
+            error = self.assertRaises(
+                exception.DiskFailed, self.b.set_disk_owner, UUID, 'b'
+            )
+            writer.stdin.close()
+        self.assertIn('another process using the image', str(error))
+        self.assertTrue(self.a.has_disks(UUID))
+        self.b.set_disk_owner(UUID, 'b')
+        self.assertTrue(self.b.has_disks(UUID))
