@@ -108,9 +108,11 @@ class StockClientTest(StockClientTestCase):
         )
         shown = shell.table('hypervisor show node1')
         self.assertEqual(
-            ('node1', 'up', 64),
-            (shown['hypervisor_hostname'], shown['state'], shown['vcpus']),
+            ('node1', 'up', 'enabled'),
+            (shown['hypervisor_hostname'], shown['state'], shown['status']),
         )
+        # The client asks for 2.88, which shows no resources.
+        self.assertNotIn('vcpus', shown)
         limits = shell.table('limits show --absolute')
         self.assertIn({'Name': 'instances_used', 'Value': 0}, limits)
         quota = shell.table('quota show')

@@ -21,6 +21,7 @@ LEGACY_HEADER: Final = 'X-OpenStack-Nova-API-Version'
 MINIMUM: Final = 1
 
 _NO_CHANGE: Final = 'No change: Minova does not have the resource.'
+_NO_VOLUMES: Final = 'No change: servers have no volumes.'
 
 #: The change of each version, as the documentation lists it.
 HISTORY: Final[dict[int, str]] = {
@@ -29,7 +30,7 @@ HISTORY: Final[dict[int, str]] = {
     'that of a delete 204.',
     3: 'Administrators see reservation_id, launch_index, hostname, '
     'kernel_id, ramdisk_id, root_device_name and user_data of a server.',
-    4: _NO_CHANGE,
+    4: 'No change: addresses belong to ports, not to os-fixed-ips.',
     5: 'Users who are not administrators may filter servers by ip6.',
     6: 'POST /servers/{id}/remote-consoles replaces the action '
     'os-getVNCConsole.',
@@ -38,7 +39,7 @@ HISTORY: Final[dict[int, str]] = {
     9: 'Servers show locked.',
     10: 'Administrators can set the user_id of the key pairs.',
     11: 'Services show forced_down; PUT /os-services/force-down.',
-    12: _NO_CHANGE,
+    12: 'No change: servers have no os-virtual-interfaces.',
     13: 'Server groups include project_id and user_id.',
     14: 'evacuate takes no onSharedStorage and returns no adminPass.',
     15: 'Server groups may have the policies soft-affinity and '
@@ -47,7 +48,7 @@ HISTORY: Final[dict[int, str]] = {
     17: _NO_CHANGE,
     18: 'The URL may omit the project (here at every version).',
     19: 'Servers have a description.',
-    20: _NO_CHANGE,
+    20: _NO_VOLUMES,
     21: 'The actions of deleted servers are visible.',
     22: 'POST /servers/{id}/migrations/{id}/action: force_complete completes '
     'a live migration.',
@@ -101,7 +102,7 @@ HISTORY: Final[dict[int, str]] = {
     'updated_at.',
     59: 'Migrations have pages, the filter changes-since and a uuid. Unknown '
     'filters of /os-migrations are 400.',
-    60: _NO_CHANGE,
+    60: _NO_VOLUMES,
     61: 'Flavors include extra_specs.',
     62: 'Events of an action include hostId, and host for administrators.',
     63: 'trusted_image_certificates of servers. Minova does not support them: '
@@ -112,10 +113,10 @@ HISTORY: Final[dict[int, str]] = {
     66: 'The filter changes-before of servers, actions and migrations.',
     67: 'Block devices may have a volume_type.',
     68: 'os-migrateLive and evacuate no longer accept force.',
-    69: _NO_CHANGE,
+    69: 'No change: there are no cells that can be down.',
     70: 'Interfaces include their tag.',
     71: 'A server includes server_groups.',
-    72: _NO_CHANGE,
+    72: 'No change: ports have no resource requests.',
     73: 'lock accepts a locked_reason, which servers include; locked is a '
     'filter and a sort key of servers.',
     74: 'A server may be created on a host or hypervisor_hostname that an '
@@ -125,7 +126,7 @@ HISTORY: Final[dict[int, str]] = {
     76: 'Services report power-update events.',
     77: _NO_CHANGE,
     78: 'GET /servers/{id}/topology.',
-    79: _NO_CHANGE,
+    79: _NO_VOLUMES,
     80: 'Migrations include user_id and project_id, which are filters too.',
     81: _NO_CHANGE,
     82: 'Services report accelerator-request-bound events.',
@@ -133,9 +134,26 @@ HISTORY: Final[dict[int, str]] = {
     'availability_zone, config_drive, key_name, created_at, launched_at, '
     'terminated_at, power_state, task_state, vm_state, progress, user_id.',
     84: 'Events of an action include details of a failure.',
-    85: _NO_CHANGE,
+    85: _NO_VOLUMES,
     86: 'Writing an unknown extra spec to a flavor is 400; before, only the '
     'creation of a server with it failed.',
+    87: _NO_VOLUMES,
+    88: 'Hypervisors have an uptime, which is null, and no resources and '
+    'loads any more; /os-hypervisors/statistics and .../uptime are removed.',
+    89: _NO_VOLUMES,
+    90: 'Servers may be created with, rebuilt with, and changed to a '
+    'hostname, which every user sees.',
+    91: _NO_CHANGE,
+    92: 'Key pairs are only imported, not generated; their names may have "@" '
+    'and ".".',
+    93: _NO_VOLUMES,
+    94: 'A hostname may have several labels (FQDN).',
+    95: 'An evacuated server remains stopped at its new host.',
+    96: 'A server includes pinned_availability_zone.',
+    97: 'No change: servers have no shares.',
+    98: 'The image of a server includes its properties.',
+    99: 'The protocol spice with the type spice-direct is valid. Minova has '
+    'no such console. Console tokens show a tls_port, which is null.',
 }
 
 MAXIMUM: Final = max(HISTORY)

@@ -22,6 +22,7 @@ _PROTOCOL: Final = 'vnc'
 _TYPE: Final = 'novnc'
 #: The version since which tokens of every console type are visible.
 _ALL_TYPES_SINCE: Final = 31
+_TLS_PORT_SINCE: Final = 99
 
 
 def get_console_output(request: ApiRequest, server_id: str) -> Document:
@@ -97,14 +98,16 @@ def show_token(request: ApiRequest, console_token: str) -> Document:
         ),
         'The host of the server',
     )
-    return {
-        'console': {
-            'instance_uuid': endpoint['instance_uuid'],
-            'host': endpoint['host'],
-            'port': endpoint['port'],
-            'internal_access_path': endpoint['socket'],
-        }
+    console: Document = {
+        'instance_uuid': endpoint['instance_uuid'],
+        'host': endpoint['host'],
+        'port': endpoint['port'],
+        'internal_access_path': endpoint['socket'],
     }
+    if request.version >= _TLS_PORT_SINCE:
+        # Only a console of the type spice-direct has one.
+        console['tls_port'] = None
+    return {'console': console}
 
 
 ROUTES: Final = (

@@ -208,9 +208,21 @@ ROUTES: Final = (
     Route(
         'GET', f'{_ALL}/detail', detail, f'{_RULE}:list-detail', query=_LIST
     ),
-    Route('GET', f'{_ALL}/statistics', statistics, f'{_RULE}:statistics'),
+    Route(
+        'GET',
+        f'{_ALL}/statistics',
+        statistics,
+        f'{_RULE}:statistics',
+        until=views.PLAIN_SINCE - 1,
+    ),
     Route('GET', _ONE, show, f'{_RULE}:show', query=_ONE_QUERY),
-    Route('GET', f'{_ONE}/uptime', uptime, f'{_RULE}:uptime'),
+    Route(
+        'GET',
+        f'{_ONE}/uptime',
+        uptime,
+        f'{_RULE}:uptime',
+        until=views.PLAIN_SINCE - 1,
+    ),
     Route('GET', f'{_ONE}/search', search, f'{_RULE}:search', until=52),
     Route('GET', f'{_ONE}/servers', servers, f'{_RULE}:servers', until=52),
 )

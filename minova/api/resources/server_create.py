@@ -132,7 +132,6 @@ def _instance_fields(
     user_data = server.get('user_data')
     found |= {
         'display_name': name,
-        'hostname': sanitize_hostname(name),
         'launch_index': number,
         'root_device_name': '/dev/vda',
         'metadata': server.get('metadata', {}),
@@ -143,6 +142,7 @@ def _instance_fields(
     }
     # A server without a description has null, not its name.
     found.setdefault('display_description', None)
+    found.setdefault('hostname', sanitize_hostname(name))
     return found
 
 
@@ -214,6 +214,11 @@ def _server_counts(server: Server) -> tuple[int, int]:
             'Invalid input for field/attribute server.max_count: one request '
             f'creates at most {CONF.api.max_servers_per_request} servers; see '
             '[api] max_servers_per_request.'
+        )
+    if maximum > 1 and 'hostname' in server:
+        raise exception.InvalidInput(
+            f'{maximum} servers cannot have the same hostname; create one '
+            'server at a time, or omit hostname.'
         )
     return minimum, maximum
 

@@ -25,5 +25,6 @@ REMOTE_CONSOLE: Final = BodySchema(
     {
         1: _remote(_PROTOCOLS, _TYPES),
         8: _remote((*_PROTOCOLS, 'mks'), (*_TYPES, 'webmks')),
+        99: _remote((*_PROTOCOLS, 'mks'), (*_TYPES, 'webmks', 'spice-direct')),
     }
 )

@@ -22,6 +22,14 @@ _NAME: Final[Json] = {
 }
 
 
+_NAME_WITH_DOMAIN: Final[Json] = {
+    **_NAME,
+    'pattern': r'^(?! )[a-zA-Z0-9_ @.-]+(?<! )\Z',
+    'explain': '1 to 255 letters, digits, "-", "_", "@", "." and blanks, no '
+    'blank at an end',
+}
+
+
 def _create_schemas() -> dict[int, Json]:
     """Return the schemas by microversion, each derived from the last."""
     pair: Json = {
@@ -39,6 +47,10 @@ def _create_schemas() -> dict[int, Json]:
         'user_id': {'type': 'string', 'minLength': 1, 'maxLength': 255},
     }
     found[10] = single_field('keypair', object_schema(pair, ['name']))
+    pair |= {'name': _NAME_WITH_DOMAIN}
+    found[92] = single_field(
+        'keypair', object_schema(pair, ['name', 'public_key'])
+    )
     return found
 
 

@@ -3,7 +3,6 @@
 
 from typing import Final
 
-from minova.api.http import microversion
 from minova.api.schemas import servers
 from minova.api.schemas import types
 from minova.api.schemas.bodies import BodySchema
@@ -45,12 +44,7 @@ def _rebuild_schemas() -> dict[int, Json]:
     found[90] = _rebuild(properties)
     properties |= {'hostname': types.FQDN}
     found[94] = _rebuild(properties)
-    # The host name belongs to versions that the API may not offer yet.
-    return {
-        since: schema
-        for since, schema in found.items()
-        if since <= microversion.MAXIMUM
-    }
+    return found
 
 
 REBUILD: Final = BodySchema(_rebuild_schemas())

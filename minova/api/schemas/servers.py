@@ -193,6 +193,10 @@ def _create_schemas() -> dict[int, Json]:
     found[67] = _create(server, networks)
     server |= {'host': types.HOST, 'hypervisor_hostname': types.HOST}
     found[74] = _create(server, networks)
+    server |= {'hostname': types.HOSTNAME}
+    found[90] = _create(server, networks)
+    server |= {'hostname': types.FQDN}
+    found[94] = _create(server, networks)
     return found
 
 
@@ -212,10 +216,13 @@ def _update(changes: Json) -> Json:
     return single_field('server', object_schema(changes))
 
 
+_DESCRIBED: Final[Json] = {**_CHANGES, 'description': types.DESCRIPTION}
 UPDATE: Final = BodySchema(
     {
         1: _update(_CHANGES),
-        19: _update({**_CHANGES, 'description': types.DESCRIPTION}),
+        19: _update(_DESCRIBED),
+        90: _update({**_DESCRIBED, 'hostname': types.HOSTNAME}),
+        94: _update({**_DESCRIBED, 'hostname': types.FQDN}),
     }
 )
 
@@ -233,6 +240,7 @@ TAGS: Final = BodySchema({1: single_field('tags', types.TAGS)})
 def instance_changes(server: Json) -> dict[str, object]:
     """Return the new values of an instance for the body of an update."""
     names = {'name': 'display_name', 'description': 'display_description'}
+    names['hostname'] = 'hostname'
     found = {names[key]: server[key] for key in names if key in server}
     addresses = {'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6'}
     for key, name in addresses.items():

@@ -4,12 +4,16 @@
 from collections.abc import Iterable
 import dataclasses
 import json
+from typing import Final
 from typing import Protocol
 
 from minova.api.views import Document
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
+
+#: The version since which hypervisors show no resources and loads.
+PLAIN_SINCE: Final = 88
 
 
 class HostedServer(Protocol):
@@ -57,22 +61,29 @@ def brief(found: Hypervisor, version: int) -> Document:
 def detail(found: Hypervisor, version: int) -> Document:
     """Return the hypervisor in full."""
     host, service = found.host, found.service
-    cpu_info: object = host.cpu_info
-    if version < 28:
-        cpu_info = json.dumps(cpu_info)
-    result = brief(found, version) | _totals([found])
-    del result['count']
-    return result | {
-        'cpu_info': cpu_info,
-        'host_ip': host.address,
-        'hypervisor_type': host.hypervisor_type,
-        'hypervisor_version': host.hypervisor_version,
-        'service': {
-            'host': host.host,
-            'id': _service_id(service, version),
-            'disabled_reason': _disabled_reason(service),
-        },
-    }
+    if version >= PLAIN_SINCE:
+        # No hypervisor reports its uptime.
+        more: Document = {'uptime': None}
+    else:
+        more = _totals([found])
+        del more['count']
+        more['cpu_info'] = (
+            host.cpu_info if version >= 28 else json.dumps(host.cpu_info)
+        )
+    return (
+        brief(found, version)
+        | more
+        | {
+            'host_ip': host.address,
+            'hypervisor_type': host.hypervisor_type,
+            'hypervisor_version': host.hypervisor_version,
+            'service': {
+                'host': host.host,
+                'id': _service_id(service, version),
+                'disabled_reason': _disabled_reason(service),
+            },
+        }
+    )
 
 
 def _disabled_reason(service: Service | None) -> str | None:

@@ -20,6 +20,7 @@ from minova.api.views import times
 from minova.api.views.links import Links
 from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
+from minova.objects.request_spec import RequestSpec
 
 
 class ServerRow(Protocol):
@@ -44,6 +45,8 @@ class ServerRow(Protocol):
     tags: str
     server_group: str | None
     network_info: str
+    request_spec: str
+    image_meta: str
     flavor: str
     image_ref: str
     key_name: str | None
@@ -134,6 +137,14 @@ def _flavor(text: str) -> _FlavorFields:
     return flavor
 
 
+@functools.lru_cache(maxsize=256)
+def _requested_zone(text: str) -> str | None:
+    """Return the zone in the request spec of a row."""
+    spec = RequestSpec.from_wire(orjson.loads(text))
+    zone: str | None = spec.availability_zone
+    return zone
+
+
 @dataclasses.dataclass(frozen=True)
 class ServerView:
     """The view of the servers in one reply.
@@ -217,7 +228,7 @@ class ServerView:
             'user_id': row.user_id,
             'metadata': orjson.Fragment(row.metadata),
             'hostId': host_id(row.project_id, row.host),
-            'image': self._cached(row.image_ref, self._image),
+            'image': self._get_image(row),
             'flavor': self._cached(row.flavor, self._flavor),
             'created': times.isotime(row.created_at),
             'updated': times.isotime(row.updated_at or row.created_at),
@@ -240,6 +251,20 @@ class ServerView:
         if made is None:
             made = self._cache[key] = orjson.Fragment(orjson.dumps(make(key)))
         return made
+
+    def _get_image(self, row: ServerRow) -> orjson.Fragment:
+        if self.version < 98 or not row.image_ref:
+            return self._cached(row.image_ref, self._image)
+        # Most servers of an image have the same copy of its properties.
+        return self._cached(
+            f'{row.image_ref} {row.image_meta}', self._image_with_properties
+        )
+
+    def _image_with_properties(self, key: str) -> Document:
+        image_ref, _, properties = key.partition(' ')
+        result = self._image(image_ref)
+        assert isinstance(result, dict)
+        return result | {'properties': orjson.Fragment(properties)}
 
     def _image(self, image_ref: str) -> Document | str:
         if not image_ref:
@@ -326,6 +351,12 @@ class ServerView:
             )
         if version >= 73:
             result['locked_reason'] = row.locked_reason
+        if version >= 90:
+            result['OS-EXT-SRV-ATTR:hostname'] = row.hostname
+        if version >= 96:
+            result['pinned_availability_zone'] = _requested_zone(
+                row.request_spec
+            )
 
 
 def addresses_by_network(row: ServerRow) -> dict[str, list[Address]]:

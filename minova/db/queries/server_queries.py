@@ -44,11 +44,12 @@ _SHOWN: Final = (
     'availability_zone vm_state task_state power_state progress flavor '
     'image_ref metadata network_info key_name config_drive '
     'auto_disk_config locked locked_reason access_ip_v4 access_ip_v6 '
-    'created_at updated_at launched_at terminated_at'
+    'created_at updated_at launched_at terminated_at hostname request_spec '
+    'image_meta'
 )
 #: Shown only with the host of a server.
 _HOST_ATTRIBUTES: Final = (
-    'node hostname reservation_id launch_index kernel_id ramdisk_id '
+    'node reservation_id launch_index kernel_id ramdisk_id '
     'root_device_name user_data'
 )
 
@@ -56,6 +57,7 @@ _HOST_ATTRIBUTES: Final = (
 #: The column types that are read without conversion.
 _RAW_TYPES: Final[dict[type[Any], Any]] = {
     types.Json: sa.Text(),
+    types.VersionedObject: sa.Text(),
     types.UtcDateTime: sa.DateTime(),
 }
 

@@ -261,6 +261,13 @@ class VncConsoleTest(ConsoleTestCase):
         token = token_of(self.url())
         self.assertEqual(403, self.closed(token, client=self.user).status)
 
+    def test_token_lookup_shows_a_tls_port_from_2_99_on(self):
+        token = token_of(self.url())
+        for version, names in (('2.98', set()), ('2.99', {'tls_port'})):
+            reply = self.closed(token, version=version)
+            self.assertEqual(200, reply.status, reply.body)
+            self.assertEqual(names, set(reply.body['console']) & {'tls_port'})
+
     def test_token_lookup(self):
         token = token_of(self.url())
         reply = self.closed(token)

@@ -453,6 +453,39 @@ class HypervisorsTest(HostsTestCase):
             )
             self.assert_refused(404, 'could not be found', reply)
 
+    def test_resources_are_gone_from_2_88_on(self):
+        before, after = (
+            self.admin.at_version(version) for version in ('2.87', '2.88')
+        )
+        path = '/os-hypervisors/detail?with_servers=1'
+        (old, *_), (new, *_) = (
+            client.get(path).body['hypervisors'] for client in (before, after)
+        )
+        self.assertEqual(
+            {
+                'id',
+                'hypervisor_hostname',
+                'hypervisor_type',
+                'hypervisor_version',
+                'host_ip',
+                'state',
+                'status',
+                'service',
+                'servers',
+                'uptime',
+            },
+            set(new),
+        )
+        self.assertEqual({'uptime'}, set(new) - set(old))
+        self.assertIsNone(new['uptime'])
+        shown = after.get(f'/os-hypervisors/{new["id"]}').body['hypervisor']
+        self.assertEqual(set(new) - {'servers'}, set(shown))
+        for gone in ('statistics', f'{new["id"]}/uptime'):
+            self.assertNotEqual(
+                404, before.get(f'/os-hypervisors/{gone}').status
+            )
+            self.assertEqual(404, after.get(f'/os-hypervisors/{gone}').status)
+
     def test_statistics(self):
         body = self.admin.get('/os-hypervisors/statistics').body
         found = body['hypervisor_statistics']
