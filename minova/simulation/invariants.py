@@ -43,6 +43,14 @@ _STATES_AND_RELEASES = """
             WHERE o.instance_uuid = i.uuid AND NOT o.owns_instance)
     FROM instances i
 """
+_NOT_APART = """
+    SELECT g.uuid, i.host FROM server_groups g
+    JOIN server_group_members m ON m.group_id = g.id
+    JOIN instances i ON i.uuid = m.instance_uuid
+    WHERE g.policy = 'anti-affinity' AND i.host IS NOT NULL
+      AND i.vm_state != 'deleted'
+    GROUP BY g.uuid, i.host HAVING count(*) > 1
+"""
 _NEW_SHUTDOWNS = """
     SELECT id, instance_uuid, publisher_id FROM outbox
     WHERE event_type = 'compute.instance.shutdown.end' AND id > ?
@@ -151,7 +159,8 @@ def check_notifications(
     )
     for notification in published:
         body = notification.body
-        uuid, message_id = body['payload']['instance_id'], body['message_id']
+        payload, message_id = body['payload'], body['message_id']
+        uuid = payload.get('instance_id') or payload['server_group_id']
         known = by_instance[uuid]
         if message_id in known:
             if known[message_id] != body:
@@ -234,6 +243,8 @@ def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
             yield f'invariant 3: {uuid} is in error without a fault'
     yield from _check_reclaims(raw)
     yield from _check_host_usage(raw)
+    for group, host in raw.execute(_NOT_APART):
+        yield f'invariant 9: two servers of group {group} are on {host}'
 
 
 def _check_reclaims(raw: sqlite3.Connection) -> Iterator[str]:

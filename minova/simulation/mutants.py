@@ -27,6 +27,7 @@ from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.db.queries import outbox
 from minova.db.queries import ports
+from minova.db.queries import server_groups
 from minova.engine import begin
 from minova.engine import evacuation
 from minova.engine import notice_buffer
@@ -139,6 +140,9 @@ MUTANTS: Final = (
     Mutant('allocation-not-claimed', 'an instance is scheduled without a claim', 'invariant 9',
             _ALL, ('create',),
             ((hosts, 'claim', planted_faults.claim_always),)),
+    Mutant('server-group-ignored', 'no claim or filter knows the server group', 'invariant 9',
+            _ALL, ('create_in_full_group', 'resize_in_full_group', 'live_migrate_in_full_group'),
+            ((server_groups, 'lock_placement', planted_faults.do_nothing), (server_groups, 'read_placement', planted_faults.do_nothing))),
     Mutant('arrival-not-checked', 'a guest counts as migrated before its arrival', 'invariants 1, 9',
             _ALL, _LIVE,
             ((migration_monitor, 'monitor', planted_faults.do_nothing), (migration_monitor, 'require_arrived', planted_faults.do_nothing))),

@@ -43,6 +43,10 @@ from minova.simulation.evacuation import evacuate
 from minova.simulation.evacuation import evacuate_without_proof
 from minova.simulation.evacuation import share_storage
 from minova.simulation.guest_effects import SECRET
+from minova.simulation.server_groups import boot_another
+from minova.simulation.server_groups import boot_apart
+from minova.simulation.server_groups import boot_two
+from minova.simulation.server_groups import fill_empty_hosts
 from minova.states import PowerState
 
 _HARD: Final = act('reboot', {'type': 'HARD'})
@@ -59,6 +63,7 @@ _RECLAIM: Final = set_option('conductor', 'reclaim_instance_interval', 1)
 PREPARATIONS: Final[dict[str, Action]] = {
     'nothing': lambda user: None,
     'active': sequence(boot, settle),
+    'apart': sequence(boot_apart, settle),
     'with_config_drive': sequence(boot_with_drive, settle),
     'stopped': sequence(boot, settle, act('os-stop'), settle),
     'paused': sequence(boot, settle, act('pause'), settle),
@@ -106,6 +111,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('create_with_config_drive',    'create',              'nothing',           boot_with_drive),
     ('create_rescheduled',          'create',              'nothing',           fail_elsewhere('start', hosts=2), boot),
     ('create_refused',              'create',              'nothing',           fail_elsewhere('define', 'MigrationPreCheckError'), boot),
+    ('create_in_group',             'create',              'apart',             boot_two),
+    ('create_in_full_group',        'create',              'apart',             fill_empty_hosts, boot_another),
     ('start',                       'start',               'stopped',           act('os-start')),
     ('stop',                        'stop',                'active',            act('os-stop')),
     ('stop_start',                  'start',               'active',            act('os-stop'), wait_until_idle, act('os-start')),
@@ -141,6 +148,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('rebuild_without_disks',       'rebuild',             'stopped',           lose_disks, fail_here('define'), _REBUILD),
     ('rebuild_from_error',          'rebuild',             'stopped',           lose_disks, fail_here('define'), _REBUILD, settle, _REBUILD),
     ('resize',                      'resize',              'active',            _RESIZE),
+    ('resize_in_group',             'resize',              'apart',             _RESIZE, boot_another),
+    ('resize_in_full_group',        'resize',              'apart',             fill_empty_hosts, _RESIZE),
     ('resize_fails',                'resize',              'active',            fail_elsewhere('start'), _RESIZE),
     ('resize_rescheduled',          'resize',              'active',            fail_elsewhere('has_retained_disks', hosts=1), _RESIZE),
     ('resize_no_valid_host',        'resize',              'active',            fail_elsewhere('has_retained_disks'), _RESIZE),
@@ -156,6 +165,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('resize_revert',               'revert_resize',       'active',            _RESIZE, wait_until_idle, act('revertResize')),
     ('live_migrate',                'live_migrate',        'active',            _MIGRATE_LIVE),
     ('live_migrate_paused',         'live_migrate',        'paused',            _MIGRATE_LIVE),
+    ('live_migrate_in_group',       'live_migrate',        'apart',             _MIGRATE_LIVE, boot_another),
+    ('live_migrate_in_full_group',  'live_migrate',        'apart',             fill_empty_hosts, _MIGRATE_LIVE),
     ('live_migrate_fails',          'live_migrate',        'active',            fail_here('start_live_migration'), _MIGRATE_LIVE),
     ('live_migrate_rescheduled',    'live_migrate',        'active',            fail_elsewhere('pre_live_migration', hosts=1), _MIGRATE_LIVE),
     ('live_migrate_unchecked',      'live_migrate',        'active',            fail_elsewhere('check_can_live_migrate_destination', hosts=1), _MIGRATE_LIVE),

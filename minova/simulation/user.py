@@ -21,6 +21,8 @@ class User:
         self.cloud = cloud
         #: The server of the scenario.
         self.server = ''
+        #: The server group of the scenario.
+        self.group = ''
         #: The host that the scenario has killed.
         self.dead_host = ''
 
@@ -36,10 +38,16 @@ class User:
             self.cloud.scheduler.wait(5.0)
         return reply
 
-    def create(self, host: str | None = None, drive: bool = False) -> str:
+    def create(
+        self,
+        host: str | None = None,
+        drive: bool = False,
+        group: str | None = None,
+    ) -> str:
         """Create a server; return its id, '' if it is unknown.
 
-        With ``drive`` it has a config drive.
+        With ``drive`` it has a config drive, with ``group`` it joins a server
+        group.
         """
         body = {
             'name': 'server',
@@ -50,7 +58,10 @@ class User:
         }
         if host is not None:
             body['host'] = host
-        reply = self.request('POST', '/servers', {'server': body})
+        hints = {} if group is None else {'group': group}
+        reply = self.request(
+            'POST', '/servers', {'server': body, 'os:scheduler_hints': hints}
+        )
         if reply is None or reply.status != 202:
             return ''
         return str(reply.get('server')['id'])
