@@ -69,7 +69,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-server-password:clear', MEMBER, 'Forget the encrypted password of the administrator in a server', f'DELETE {_ID}/os-server-password'),
     (f'{_SERVERS}:trigger_crash_dump', MEMBER, 'Trigger a crash dump in a server', f'{_ACTION} (trigger_crash_dump)'),
     ('os_compute_api:os-console-output', MEMBER, 'Read the console output of a server', f'{_ACTION} (os-getConsoleOutput)'),
-    ('os_compute_api:os-remote-consoles', MEMBER, 'Get the URL of the console of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)'),
+    ('os_compute_api:os-remote-consoles', MEMBER, 'Get the URL of the console of a server', f'POST {_ID}/remote-consoles', f'{_ACTION} (os-getVNCConsole)', f'{_ACTION} (os-getSPICEConsole)', f'{_ACTION} (os-getRDPConsole)', f'{_ACTION} (os-getSerialConsole)'),
     ('os_compute_api:os-console-auth-tokens', ADMIN, 'Show the connection of a console token', 'GET /os-console-auth-tokens/{console_token}'),
     ('os_compute_api:os-server-diagnostics', ADMIN, 'Show the diagnostics of a server', f'GET {_ID}/diagnostics'),
     ('compute:server:topology:index', READER, 'Show the NUMA topology of a server', f'GET {_ID}/topology'),

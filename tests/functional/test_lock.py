@@ -15,6 +15,9 @@ READING = (
     'removeSecurityGroup',
     'injectNetworkInfo',
     'resetNetwork',
+    'os-getSPICEConsole',
+    'os-getRDPConsole',
+    'os-getSerialConsole',
 )
 CONTENTS = {
     'evacuate': {'onSharedStorage': 'False'},

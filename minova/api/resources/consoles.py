@@ -20,6 +20,13 @@ from minova.engine import console_tokens
 #: The only supported type of console.
 _PROTOCOL: Final = 'vnc'
 _TYPE: Final = 'novnc'
+#: The protocol of each action before 2.6.
+_PROTOCOLS: Final = {
+    'os-getVNCConsole': 'vnc',
+    'os-getSPICEConsole': 'spice',
+    'os-getRDPConsole': 'rdp',
+    'os-getSerialConsole': 'serial',
+}
 #: The version since which tokens of every console type are visible.
 _ALL_TYPES_SINCE: Final = 31
 _TLS_PORT_SINCE: Final = 99
@@ -39,10 +46,11 @@ def get_console_output(request: ApiRequest, server_id: str) -> Document:
     return {'output': text}
 
 
-def get_vnc_console(request: ApiRequest, server_id: str) -> Document:
+def get_console(request: ApiRequest, server_id: str) -> Document:
     """Return the URL of a server's console, as before 2.6."""
-    kind = request.body['os-getVNCConsole']['type']
-    url = _make_url(request, server_id, _PROTOCOL, kind)
+    ((action, content),) = request.body.items()
+    kind = content['type']
+    url = _make_url(request, server_id, _PROTOCOLS[action], kind)
     return {'console': {'type': kind, 'url': url}}
 
 

@@ -79,6 +79,13 @@ def _action(
     return Action(f'os_compute_api:{rule}', body, run, status, since, until)
 
 
+def _console(body: BodySchema) -> Action:
+    """Return an action of a remote console, before 2.6."""
+    return _action(
+        'os-remote-consoles', body, consoles.get_console, 200, until=5
+    )
+
+
 _MIGRATE: Final = 'os-migrate-server:migrate'
 _SUSPEND: Final = 'os-suspend-server'
 _LOCK: Final = 'os-lock-server'
@@ -183,13 +190,10 @@ ACTIONS: Final = {
         consoles.get_console_output,
         200,
     ),
-    'os-getVNCConsole': _action(
-        'os-remote-consoles',
-        schemas.VNC_CONSOLE,
-        consoles.get_vnc_console,
-        200,
-        until=5,
-    ),
+    'os-getVNCConsole': _console(schemas.VNC_CONSOLE),
+    'os-getSPICEConsole': _console(schemas.SPICE_CONSOLE),
+    'os-getRDPConsole': _console(schemas.RDP_CONSOLE),
+    'os-getSerialConsole': _console(schemas.SERIAL_CONSOLE),
 }
 
 

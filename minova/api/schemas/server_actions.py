@@ -122,14 +122,16 @@ CONSOLE_OUTPUT: Final = BodySchema(
     }
 )
 
-VNC_CONSOLE: Final = BodySchema(
-    {
-        1: single_field(
-            'os-getVNCConsole',
-            object_schema({'type': {'enum': ['novnc', 'xvpvnc']}}, ['type']),
-        )
-    }
-)
+
+def _console_action(name: str, *kinds: str) -> BodySchema:
+    known = object_schema({'type': {'enum': list(kinds)}}, ['type'])
+    return BodySchema({1: single_field(name, known)})
+
+
+VNC_CONSOLE: Final = _console_action('os-getVNCConsole', 'novnc', 'xvpvnc')
+SPICE_CONSOLE: Final = _console_action('os-getSPICEConsole', 'spice-html5')
+RDP_CONSOLE: Final = _console_action('os-getRDPConsole', 'rdp-html5')
+SERIAL_CONSOLE: Final = _console_action('os-getSerialConsole', 'serial')
 
 RESCUE: Final = BodySchema(
     {

@@ -209,6 +209,23 @@ class VncConsoleTest(ConsoleTestCase):
         reply = self.user.act(self.uuid, 'os-getVNCConsole', {'type': 'tty'})
         self.assert_refused(400, 'must be one of novnc, xvpvnc', reply)
 
+    def test_legacy_actions_of_other_kinds(self):
+        for action, kind in (
+            ('os-getSPICEConsole', 'spice-html5'),
+            ('os-getRDPConsole', 'rdp-html5'),
+            ('os-getSerialConsole', 'serial'),
+        ):
+            reply = self.user.act(self.uuid, action, {'type': kind})
+            self.assert_refused(
+                400, f'Unavailable console type {kind}.', reply
+            )
+            reply = self.user.act(self.uuid, action, {'type': 'novnc'})
+            self.assertEqual(400, reply.status, reply.body)
+            reply = self.user.at_version('2.6').act(
+                self.uuid, action, {'type': kind}
+            )
+            self.assertEqual(404, reply.status, reply.body)
+
     def test_microversions(self):
         self.assertEqual(404, self.request(version='2.5').status)
         for version, status in (('2.5', 200), ('2.6', 404)):

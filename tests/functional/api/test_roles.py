@@ -305,6 +305,9 @@ _ACTIONS = {
     'resetNetwork': _own(_ALL, 410),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
+    'os-getSPICEConsole': _own(_MEMBERS, 400, {'type': 'spice-html5'}),
+    'os-getRDPConsole': _own(_MEMBERS, 400, {'type': 'rdp-html5'}),
+    'os-getSerialConsole': _own(_MEMBERS, 400, {'type': 'serial'}),
     'unlock': _own(_MEMBERS, 202),
     # The last one: the others need a server that is not locked.
     'lock': _own(_MEMBERS, 202),

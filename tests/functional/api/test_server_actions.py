@@ -14,8 +14,24 @@ NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 IN_ANY_STATE = ('forceDelete', 'lock', 'unlock')
 #: Actions that are allowed while another operation owns the server.
 DURING_ANY_OPERATION = ('evacuate', 'trigger_crash_dump')
+#: The actions of remote consoles.
+CONSOLES = {
+    'os-getVNCConsole': {'type': 'novnc'},
+    'os-getSPICEConsole': {'type': 'spice-html5'},
+    'os-getRDPConsole': {'type': 'rdp-html5'},
+    'os-getSerialConsole': {'type': 'serial'},
+}
 #: Actions that begin no operation, in any state.
-ASKED_AT_ONCE = ('os-getConsoleOutput', 'os-getVNCConsole')
+ASKED_AT_ONCE = (
+    'os-getConsoleOutput',
+    *CONSOLES,
+    'addFloatingIp',
+    'removeFloatingIp',
+    'addSecurityGroup',
+    'removeSecurityGroup',
+    'injectNetworkInfo',
+    'resetNetwork',
+)
 
 
 def _at(client, action):
@@ -173,9 +189,13 @@ class RefusalTest(base.ApiTestCase):
             'evacuate': {'onSharedStorage': False},
             'rebuild': {'imageRef': self.image},
             'addFixedIp': {'networkId': 'n'},
+            'addFloatingIp': {'address': '10.0.0.9'},
+            'removeFloatingIp': {'address': '10.0.0.9'},
+            'addSecurityGroup': {'name': 'default'},
+            'removeSecurityGroup': {'name': 'default'},
             'removeFixedIp': {'address': '10.0.0.9'},
             'os-getConsoleOutput': {},
-            'os-getVNCConsole': {'type': 'novnc'},
+            **CONSOLES,
             'os-migrateLive': {
                 'host': None,
                 'block_migration': False,
