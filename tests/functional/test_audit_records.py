@@ -56,7 +56,16 @@ class RecordRulesTest(AuditTestCase):
         nic = database.write(give)
         if uuid is None:
             self.change(self.uuid, network_info=[nic])
+            self.set_interfaces(self.uuid, nic)
         return nic
+
+    def set_interfaces(self, uuid, nic):
+        """Give the guest the interface of a nic."""
+        path = f'{self.cloud.instance(uuid).host}/guests/{uuid}'
+        record = self.store.get(path)
+        macs = [nic['mac']]
+        spec = record['spec'] | {'macs': macs}
+        self.store.put(path, record | {'spec': spec, 'macs': macs})
 
     def held(self):
         return [p.instance_uuid for p in self.cloud.read(ports.list_all)]
@@ -91,6 +100,7 @@ class RecordRulesTest(AuditTestCase):
         info = self.cloud.instance(self.uuid).network_info
         self.write(tables.ports, where, instance_uuid=other)
         self.change(other, network_info=info)
+        self.set_interfaces(other, info[0])
         self.assert_left('port_missing')
         self.assertEqual([other], self.held())
 

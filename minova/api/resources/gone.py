@@ -43,7 +43,9 @@ _PATHS: Final = {
 
 
 def refuse(request: ApiRequest, **names: str) -> None:
-    """Raise Gone."""
+    """Raise Gone; for a server, if the caller may see it."""
+    if 'server_id' in names:
+        request.get_server(names['server_id'])
     raise exception.Gone()
 
 

@@ -255,7 +255,10 @@ _COMPUTE = {
     'GET /extensions': Row(_ALL),
     'GET /extensions/{key}': Row(_ALL, 404),
     **{
-        f'{route.method} {route.path}': Row(_ALL, 410) for route in gone.ROUTES
+        f'{route.method} {route.path}': (
+            _own if route.is_server_route else Row
+        )(_ALL, 410)
+        for route in gone.ROUTES
     },
     'GET /os-quota-class-sets/{class_name}': Row(_ADMIN),
     'GET /os-instance_usage_audit_log': Row(_ADMIN),
