@@ -173,13 +173,15 @@ class InterfacesTest(QemuTestCase):
         second = self.attach(uuid)
         third = self.attach(uuid)
         self.assert_sees(host, uuid, 3)
-        self.detach(uuid, second)
+        # The newest one: QEMU does not migrate a guest whose user networks
+        # are not numbered without gaps.
+        self.detach(uuid, third)
         self.assert_sees(host, uuid, 2)
         # It moves with the guest, and stays over a cold boot.
         there = self.live_migrate(uuid)
         self.rig.wait_for_count(there, uuid)
         self.assertEqual(boot, self.rig.counts(there, uuid)[-1].boot)
-        self.detach(uuid, third)
+        self.detach(uuid, second)
         self.assert_sees(there, uuid, 1)
         fourth = self.attach(uuid)
         self.user.act(uuid, 'reboot', {'type': 'HARD'})
