@@ -120,6 +120,12 @@ _SOFT_REBOOT: Final = 'rebooting reboot_pending reboot_started'
 _HARD_REBOOT: Final = 'rebooting_hard reboot_pending_hard reboot_started_hard'
 _RESIZE: Final = 'resize_prep resize_migrating resize_migrated resize_finish'
 _REBUILD: Final = 'rebuilding rebuild_block_device_mapping rebuild_spawning'
+_SNAPSHOT: Final = (
+    'image_snapshot_pending image_snapshot image_pending_upload '
+    'image_uploading'
+)
+_BACKUP: Final = 'image_backup image_pending_upload image_uploading'
+_SNAPSHOTTABLE: Final = 'active stopped paused suspended'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
 _RESCUABLE: Final = 'active stopped error'
 _SOFT_DELETABLE: Final = (
@@ -155,6 +161,9 @@ _ROWS: Final = (
     ('abort_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
     ('force_live_migrate',   'active paused',  'migrating',          SAME,      SAME,    _CONCURRENT,              600),
     ('evacuate',             _RESCUABLE,       _REBUILD,             ORIGIN,    SAME,    Ownership.PREEMPT,       1800),
+    ('snapshot',             _SNAPSHOTTABLE,   _SNAPSHOT,            SAME,      SAME,    _EXCLUSIVE,              7200),
+    ('backup',               _SNAPSHOTTABLE,   _BACKUP,              SAME,      SAME,    _EXCLUSIVE,              7200),
+    ('discard_snapshot',     'any, deleted',   '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('delete',               'any',            'deleting',           DELETED,   ERROR,   Ownership.PREEMPT,        600),
     ('force_delete',         'any',            '',                   DELETED,   SAME,    _PREEMPT_IMMEDIATE,       600),
     ('soft_delete',          _SOFT_DELETABLE,  'soft-deleting',      SOFT_DELETE, SAME,  _EXCLUSIVE,               600),
@@ -187,6 +196,9 @@ _NAMES: Final = {
     'soft_delete':         ('delete',            'delete'),
     'add_fixed_ip':        ('addFixedIp',        'addFixedIp'),
     'remove_fixed_ip':     ('removeFixedIp',     'removeFixedIp'),
+    'snapshot':            ('createImage',       'createImage'),
+    'backup':              ('createBackup',      'createBackup'),
+    'discard_snapshot':    ('discardSnapshot',   'discardSnapshot'),
     'cleanup_stale_guest': ('cleanupStaleGuest', 'cleanupStaleGuest'),
 }
 # fmt: on

@@ -46,6 +46,7 @@ _ROWS: Final = (
     ('stray_guest',                9, _E, 'cleanup_stale_guest'),
     ('stray_disks',                9, _E, 'cleanup_stale_guest'),
     ('stray_retained_disks',       9, _E, 'discard_disks'),
+    ('stray_snapshots',            9, _W, 'discard_snapshot'),
     ('stray_incoming',             9, _W, 'cleanup_stale_guest'),
     ('stray_reservation',          9, _W, 'cleanup_stale_guest'),
     ('guest_of_deleted',           9, _E, 'cleanup_stale_guest'),
@@ -128,6 +129,10 @@ _TEXT: Final = {
     'stray_retained_disks': (
         'A host retains old disks for a guest that cannot be reverted.',
         'Remove them by hand after the running operation has ended.',
+    ),
+    'stray_snapshots': (
+        'A host has copies of a disk that no operation uploads.',
+        '--repair removes them; the image service has no part of them.',
     ),
     'stray_incoming': (
         'A host is prepared for an incoming guest that no operation sends.',

@@ -130,6 +130,10 @@ def _check_own_host(
         return _artifact_finding(
             snapshot, 'stray_retained_disks', host, artifact, instance
         )
+    if artifact.has_snapshots and snapshot.get_owner(instance) is None:
+        return _artifact_finding(
+            snapshot, 'stray_snapshots', host, artifact, instance
+        )
     actual, recorded = artifact.power_state, instance.power_state
     if actual in (None, recorded) or snapshot.get_owner(instance) is not None:
         return None
@@ -171,6 +175,8 @@ def _artifact_finding(
         text += '; the instance is unknown.'
     elif instance.vm_state == states.DELETED:
         text += '; the instance is deleted.'
+    elif name == 'stray_snapshots':
+        text += '; no operation uploads them.'
     elif instance.host == host:
         text += '; no migration waits for its confirmation.'
     else:
@@ -216,6 +222,7 @@ def _has_disks(artifact: HostArtifact) -> bool:
         artifact.has_disks
         or artifact.has_retained_disks
         or artifact.has_partial_disks
+        or artifact.has_snapshots
         or artifact.has_config_drive
     )
 
@@ -243,6 +250,7 @@ def _describe(artifact: HostArtifact) -> str:
             (artifact.has_disks, 'disks'),
             (artifact.has_retained_disks, 'retained disks'),
             (artifact.has_partial_disks, 'partial disks'),
+            (artifact.has_snapshots, 'copies of a disk'),
             (artifact.has_config_drive, 'a config drive'),
             (artifact.has_reserved_addresses, 'reserved addresses'),
         )

@@ -32,7 +32,9 @@ from minova.notifications import events
 from minova.objects.instance import Instance
 from minova.objects.operation import Operation
 from minova.objects.operation_params import CleanupStaleGuestParams
+from minova.objects.operation_params import DiscardSnapshotParams
 from minova.objects.operation_params import InterfaceParams
+from minova.objects.operation_params import OperationParams
 from minova.rpc.compute import ComputeClients
 from minova.rpc.wakeups import Waker
 
@@ -95,22 +97,40 @@ class Repairer:
 
     def cleanup_stale_guest(self, finding: Finding) -> Outcome:
         """Begin the removal of an instance's artifacts from a host."""
-        return self._begin(finding, retained_only=False)
+        return self._begin(
+            finding,
+            'cleanup_stale_guest',
+            CleanupStaleGuestParams(host=str(finding.host)),
+        )
 
     def discard_disks(self, finding: Finding) -> Outcome:
         """Begin the removal of an instance's retained disks."""
-        return self._begin(finding, retained_only=True)
+        return self._begin(
+            finding,
+            'cleanup_stale_guest',
+            CleanupStaleGuestParams(
+                host=str(finding.host), retained_only=True
+            ),
+        )
 
-    def _begin(self, finding: Finding, retained_only: bool) -> Outcome:
+    def discard_snapshot(self, finding: Finding) -> Outcome:
+        """Begin the removal of the copies of an instance's disk."""
+        return self._begin(
+            finding,
+            'discard_snapshot',
+            DiscardSnapshotParams(host=str(finding.host)),
+        )
+
+    def _begin(
+        self, finding: Finding, kind: str, params: OperationParams
+    ) -> Outcome:
         host = str(finding.host)
 
         def prepare(
             connection: Connection, instance: Instance
-        ) -> CleanupStaleGuestParams:
+        ) -> OperationParams:
             _require_unexplained(connection, instance, finding, host)
-            return CleanupStaleGuestParams(
-                host=host, retained_only=retained_only
-            )
+            return params
 
         return self._run('cleanup_stale_guest', finding, prepare)
 
@@ -217,6 +237,7 @@ def _require_unexplained(
 _HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
     'cleanup_stale_guest': Repairer.cleanup_stale_guest,
     'discard_disks': Repairer.discard_disks,
+    'discard_snapshot': Repairer.discard_snapshot,
     'destroy_unknown_guest': Repairer.destroy_unknown_guest,
     'attach_interface': Repairer.attach_interface,
     'detach_interface': Repairer.detach_interface,

@@ -22,5 +22,6 @@ power_sync        the comparison of the guests' power states with the database
 consoles          console output and VNC addresses for clients
 image_cache       the images of the host: download, use and expiry
 image_store       the files, locks and marks of the image cache
+image_uploads     the images that a step stores: snapshots and backups
 ================= ===========================================================
 """

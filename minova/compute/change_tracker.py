@@ -28,6 +28,7 @@ _HARMLESS: Final = frozenset(
         'create_disks',
         'create_rescue_disk',
         'diagnostics',
+        'find_snapshot',
         'guest',
         'guests',
         'has_disks',
@@ -41,6 +42,8 @@ _HARMLESS: Final = frozenset(
         'migration_status',
         'prepare_disk_transfer',
         'refresh_config_drive',
+        'remove_snapshot',
+        'take_snapshot',
         'uses_images',
         'vnc',
     }

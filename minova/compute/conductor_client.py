@@ -212,6 +212,17 @@ class ConductorClient:
                 'Migration %s: progress not reported: %s', migration, error
             )
 
+    def report_step_progress(
+        self, context: Context, step: str, percent: int
+    ) -> None:
+        """Report the progress of a step, once."""
+        try:
+            self._conductor.report_step_progress(
+                context, host=self._host, step=step, percent=percent
+            )
+        except exception.Unavailable as error:
+            LOG.debug('Step %s: progress not reported: %s', step, error)
+
     def call_step(
         self, context: Context, host: str, method: str, step: str
     ) -> StepResult:

@@ -37,7 +37,7 @@ class ImageCache:
     def __init__(
         self, images: ImageService, directory: str, host: str
     ) -> None:
-        self._images = images
+        self.service = images
         self._store = ImageStore(directory, host)
         self._guard = clock.lock()
         self._locks: dict[str, clock.Lock] = {}
@@ -122,11 +122,11 @@ class ImageCache:
 
     def _fetch(self, context: CallerContext, image_id: str) -> Checksum:
         self._store.remove_parts(image_id)
-        image = self._images.show(context, image_id)
+        image = self.service.show(context, image_id)
         self._require_free_space(image_id, image.size or 0)
         part = self._store.new_part_path(image_id)
         try:
-            self._images.download(context, image_id, part)
+            self.service.download(context, image_id, part)
             _inspect(part, image_id, image.disk_format)
             return self._store.publish(image_id, part)
         except BaseException:

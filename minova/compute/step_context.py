@@ -18,6 +18,7 @@ from minova.compute import step_secrets
 from minova.compute.change_tracker import ChangeTracker
 from minova.compute.conductor_client import ConductorClient
 from minova.compute.image_cache import ImageCache
+from minova.compute.image_uploads import ImageUploads
 from minova.compute.step_secrets import StepSecrets
 from minova.context import Context
 from minova.flows.base import AnyComputeStep
@@ -33,6 +34,7 @@ from minova.virt import spec as specs
 from minova.virt.driver import Driver
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
+from minova.virt.driver import TransferProgress
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ T = TypeVar('T')
 
 #: Seconds between two calls to a host that does not answer.
 _RETRY_DELAY = 1.0
+#: Seconds between two reports of the progress of a step.
+_REPORT_INTERVAL = 2.0
 
 
 class StepContext:
@@ -68,6 +72,8 @@ class StepContext:
         self._assignment = assignment
         self._driver, self._tracker = ChangeTracker.of(driver)
         self._images = images
+        #: The images that the step stores.
+        self.images = ImageUploads(images.service)
         self._conductor = conductor
         self._times_replaced = conductor.times_replaced
         self._request_abort = request_abort
@@ -81,6 +87,7 @@ class StepContext:
         )
         self._nested = dict(assignment.nested_steps)
         self._deadline = clock.monotonic() + assignment.seconds_left
+        self._reported_at = clock.monotonic()
         self._local_paths: dict[str, str] = {}
         self._image_uses = contextlib.ExitStack()
         #: Ends every wait of the step.
@@ -272,6 +279,24 @@ class StepContext:
         self._conductor.report_progress(
             self.context, self.migration.id, byte_counts
         )
+
+    def report_copy(self, progress: TransferProgress) -> None:
+        """Report the progress of the copy of a disk: the first half."""
+        if progress.total:
+            self._report_percent(50 * progress.done // progress.total)
+
+    def report_upload(self, sent: int, size: int) -> None:
+        """Report the progress of an upload: the second half."""
+        self.check_cancelled()
+        self._report_percent(50 + 50 * sent // max(size, 1))
+
+    def _report_percent(self, percent: int) -> None:
+        now = clock.monotonic()
+        if now - self._reported_at >= _REPORT_INTERVAL:
+            self._reported_at = now
+            self._conductor.report_step_progress(
+                self.context, self._assignment.step, percent
+            )
 
     # -- cancellation --------------------------------------------------------
 

@@ -281,6 +281,16 @@ class ConductorManager(Conductor):
             )
         )
 
+    def report_step_progress(
+        self, context: Context, *, host: str, step: str, percent: int
+    ) -> None:
+        """Record the progress of a step, as that of the instance."""
+        self._database.write(
+            lambda connection: operations.update_progress(
+                connection, step, host, min(max(percent, 0), 100)
+            )
+        )
+
     # -- for a compute, about keys -------------------------------------------
 
     def enroll_host(

@@ -28,9 +28,8 @@ this group, such as auth_type and auth_url; ``embedded`` needs ``directory``.
         default='$state_path/images',
         help="""
 The directory of the embedded image service. A compute service on another host
-needs the same directory, for example over NFS: it reads images from there and
-not over HTTP. Only one process may write to it: see [api]
-osapi_compute_workers.
+needs the same directory, for example over NFS, with the right to write: it
+reads images from there and stores snapshots there, not over HTTP.
 """,
     ),
     cfg.IntOpt(
@@ -60,6 +59,16 @@ retried, such as a refused connection or 503. ``timeout`` limits each attempt.
         help="""
 Seconds for which the download of one image from Glance may take, all attempts
 included; at least 1. Then the build of the instance fails on this host.
+""",
+    ),
+    cfg.IntOpt(
+        'upload_timeout',
+        default=3600,
+        min=1,
+        help="""
+Seconds for which the upload of one snapshot to Glance may take, all attempts
+included; at least 1. Then it starts again, until the operation has lasted for
+two hours; the snapshot then fails, and its image is deleted.
 """,
     ),
 ]

@@ -161,6 +161,15 @@ Seconds for which a compute waits for a connection to libvirt; at least 0.1. A
 connection that is established later is used by the next caller.
 """,
     ),
+    cfg.BoolOpt(
+        'snapshot_compression',
+        default=False,
+        help="""
+Compress the snapshots of servers that are off. The images are smaller, the
+copy takes several times as long and keeps one processor busy. QEMU does not
+compress the copy of a server that runs.
+""",
+    ),
     cfg.StrOpt(
         'instances_path',
         default='$state_path/instances',

@@ -30,6 +30,7 @@ from minova.engine import service_liveness
 from minova.engine import step_records
 from minova.engine.unit_of_work import UnitOfWork
 from minova.exception import serialization
+from minova.flows.base import FollowUp
 from minova.notifications import events
 from minova.notifications import payload
 from minova.objects import operation as records
@@ -164,17 +165,30 @@ def _begin_checked(
     uow = UnitOfWork(
         connection, instance, operation, None, publisher, new_operation=True
     )
+    follow_up = None
     if rule.ownership in (
         states.Ownership.PREEMPT,
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
+        follow_up = _find_follow_up(connection, instance)
         operation.params = PreemptParams.narrow(params).replace(
             preempted=instance.task_id, other_hosts=_preempt_owner(uow)
         )
     uow.begin()
     operation.generation = instance.generation
     flows.FLOWS[rule.kind].on_begin(uow)
-    return Begun(operation, instance, uow.flush())
+    wakeups = uow.flush()
+    if follow_up is not None:
+        # Newer than the preempted operation, so that it stops its step.
+        wakeups += begin_locked(
+            connection,
+            get_admin_context(),
+            follow_up.kind,
+            instance,
+            publisher,
+            follow_up.params,
+        ).wakeups
+    return Begun(operation, instance, wakeups)
 
 
 def cleanup_stale_guest(
@@ -301,6 +315,24 @@ def delete_params(connection: Connection, instance: Instance) -> DeleteParams:
         for service in found
     )
     return DeleteParams(host_down=host_down, other_hosts=[])
+
+
+def _find_follow_up(
+    connection: Connection, instance: Instance
+) -> FollowUp | None:
+    """Return the operation that cleans up after the owner of an instance."""
+    if instance.task_id is None:
+        return None
+    owner = operations.get(connection, instance.task_id)
+    assert owner is not None
+    hosts_of = [
+        step.host
+        for step in operations.list_steps(connection, owner.id)
+        if step.host is not None
+    ]
+    return flows.FLOWS[owner.kind].after_preemption(
+        owner, hosts_of[0] if hosts_of else None
+    )
 
 
 def _preempt_owner(uow: UnitOfWork) -> list[str]:

@@ -18,6 +18,7 @@ admin_password    set_admin_password
 crash_dump        trigger_crash_dump
 lock              lock, unlock
 evacuate          evacuate
+snapshot          snapshot, backup, discard_snapshot
 resize            resize, migrate
 confirm_resize    confirm_resize
 revert_resize     revert_resize
@@ -49,6 +50,7 @@ from minova.flows import rebuild
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
+from minova.flows import snapshot
 from minova.flows import soft_delete
 from minova.flows.base import AnyStep
 from minova.flows.base import ComputeStep
@@ -88,6 +90,9 @@ FLOWS: Final[dict[str, Flow]] = {
     'remove_fixed_ip': attach_interface.Detach(),
     'set_admin_password': admin_password.AdminPassword(),
     'trigger_crash_dump': crash_dump.CrashDump(),
+    'snapshot': snapshot.Snapshot(),
+    'backup': snapshot.Backup(),
+    'discard_snapshot': snapshot.DiscardSnapshot(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),

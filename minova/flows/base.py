@@ -29,6 +29,7 @@ hosts that a conductor knows as a ``Scheduler``. It imports neither the
 database nor the hypervisor.
 """
 
+import dataclasses
 from typing import Any
 from typing import ClassVar
 from typing import Generic
@@ -201,6 +202,14 @@ AnyStep: TypeAlias = AnyComputeStep | AnyConductorStep
 StepClass: TypeAlias = type[AnyComputeStep] | type[AnyConductorStep]
 
 
+@dataclasses.dataclass(frozen=True)
+class FollowUp:
+    """An operation that must begin: its kind and its parameters."""
+
+    kind: str
+    params: OperationParams
+
+
 class Flow:
     """The steps of one kind of operation.
 
@@ -221,6 +230,16 @@ class Flow:
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the first step, in the transaction that begins it all."""
+
+    def after_preemption(
+        self, operation: records.Operation, host: str | None
+    ) -> FollowUp | None:
+        """Return the operation that cleans up after a preempted one.
+
+        ``host`` is that of its steps, None without one. By default the
+        operation that preempts removes everything.
+        """
+        return None
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Continue after the undo of all steps; by default, fail."""

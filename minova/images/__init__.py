@@ -9,22 +9,30 @@ attributes       create and patch of an image, and the published schema
 documents        an image as an Image v2 document, and back
 listing          filters, order and pages of an image list
 streams          image data, written with checksums and verified
+sources          image data that is read for an upload
 qcow2            validation of the header of an uploaded qcow2 image
 ================ ===========================================================
 
 Two classes implement ``ImageService``; ``load`` returns the configured one.
-The interface does not create or change images: this is a task of the image
-service itself.
+The interface creates only images of servers, for the project of the server
+and with the rights of the service: the token of the user who asked for one may
+have expired when its data is complete.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import datetime
 import importlib
+from typing import BinaryIO
 from typing import cast
 from typing import Protocol
 
 from minova import conf
+
+#: Receives the bytes of an image that were sent.
+ReportProgress = Callable[[int], None]
 
 
 class CallerContext(Protocol):
@@ -80,6 +88,34 @@ class Image:
     updated_at: datetime.datetime
 
 
+@dataclasses.dataclass(frozen=True)
+class NewImage:
+    """A private image without data, which a snapshot of a server fills."""
+
+    id: str
+    name: str
+    owner: str
+    container_format: str
+    min_disk: int
+    min_ram: int
+    properties: Mapping[str, str]
+
+
+class ImageData(Protocol):
+    """The data of an image on this host."""
+
+    @property
+    def disk_format(self) -> str:
+        """The image service's name of the format."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def open(self) -> BinaryIO:
+        """Open the data at its beginning; OSError."""
+
+
 class ImageService(Protocol):
     """The interface of an image service."""
 
@@ -98,12 +134,65 @@ class ImageService(Protocol):
         checksum or cannot be written.
         """
 
+    def reserve(self, image: NewImage) -> None:
+        """Create an image without data; nothing if its id exists.
+
+        ImageNotFound for an id that was discarded. Unavailable if the service
+        does not reply, another error if it refuses the image.
+        """
+
+    def upload_snapshot(
+        self, image_id: str, data: ImageData, report: ReportProgress
+    ) -> None:
+        """Store the data of a reserved image, which becomes active.
+
+        Nothing if the image is active with this size, so that the call can be
+        repeated. ``report`` gets the bytes that were sent. ImageNotFound if
+        the image was deleted; Unavailable if another upload of the image runs
+        or the service does not reply; ImageStorageFull, TooLarge or
+        OperationFailed if the service does not take the data, or has stored
+        other data.
+        """
+
+    def discard(self, image_id: str) -> None:
+        """Delete an image, if it exists; its id cannot be reserved again.
+
+        Unavailable if the service does not reply.
+        """
+
+    def list_owned(
+        self, project_id: str, properties: Mapping[str, str]
+    ) -> list[Image]:
+        """Return a project's own images with these properties.
+
+        The newest is the first.
+        """
+
+    def delete(self, image_id: str) -> None:
+        """Delete an image.
+
+        ImageNotFound if it does not exist, Forbidden if it is protected.
+        """
+
 
 def is_visible(image: Image, context: CallerContext) -> bool:
     """Return whether an image is public or of the caller's project."""
     if context.is_admin or image.visibility in ('public', 'community'):
         return True
     return image.owner is not None and image.owner == context.project_id
+
+
+def select_owned(
+    found: Iterable[Image], project_id: str, properties: Mapping[str, str]
+) -> list[Image]:
+    """Return the images of a project with these properties, newest first."""
+    own = [
+        image
+        for image in found
+        if image.owner == project_id
+        and properties.items() <= dict(image.properties).items()
+    ]
+    return sorted(own, key=lambda one: (one.created_at, one.id), reverse=True)
 
 
 def load() -> ImageService:

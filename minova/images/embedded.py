@@ -3,8 +3,14 @@
 
 An image is ``ID.json`` (its document) and, once it is active, ``ID.data``.
 Both appear atomically, and the document becomes ``active`` after the data is
-on disk: an active image has its data after any crash. One process writes, with
-any number of threads; other processes may read the directory.
+on disk: an active image has its data after any crash. Several processes may
+write, such as the api and the computes that store snapshots::
+
+    .locks/documents     held while a document is read and replaced
+    .locks/ID.upload     held while a process stores the data of the image
+    .locks/ID.discarded  the id of a failed snapshot, which must not return
+
+The kernel releases the locks of a process when it exits for any reason.
 
 This module decides which images a caller sees; ``routes`` decides who may
 write.
@@ -12,21 +18,28 @@ write.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
+import datetime
 import errno
 import os
 import re
 from typing import BinaryIO
+from typing import Final
+from typing import IO
 
 from oslo_log import log
 
 from minova import atomic_files
+from minova import cancellation
 from minova import clock
 from minova import conf
 from minova import exception
 from minova import images
+from minova import lockfile
 from minova.images import documents
+from minova.images import sources
 from minova.images import streams
 
 LOG = log.getLogger(__name__)
@@ -35,6 +48,13 @@ LOG = log.getLogger(__name__)
 ID_PATTERN = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 #: The errors of a disk, or of a quota of one, without free space.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: The directory of the locks.
+_LOCKS: Final = '.locks'
+#: Seconds between two attempts to take the lock of the directory.
+_POLL_INTERVAL: Final = 0.02
+#: Seconds for which a discarded id stays unusable: longer than any operation.
+_DISCARDED_SECONDS: Final = 7 * 86400.0
+_PARTIAL = re.compile(rf'\.(?P<id>{ID_PATTERN.pattern})\..+\.part')
 
 
 class EmbeddedImages:
@@ -43,21 +63,48 @@ class EmbeddedImages:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         atomic_files.make_directory(directory)
+        atomic_files.make_directory(self._inside(_LOCKS))
         self._lock = clock.lock()
         self._uploading: set[str] = set()
 
     def recover(self) -> None:
-        """Remove incomplete files of a crash.
+        """Remove the incomplete files of a process that crashed.
 
-        Call it in the writing process, before its first write.
+        The files of other processes that run stay.
         """
-        with _store_errors():
-            atomic_files.remove_partial_files(self._directory)
+        with self._locked(), _store_errors():
             for name in os.listdir(self._directory):
                 image_id, suffix = os.path.splitext(name)
-                is_data = suffix == '.data' and ID_PATTERN.fullmatch(image_id)
-                if is_data and not self._has_data(image_id):
-                    atomic_files.remove(self._path(image_id, '.data'))
+                partial = _PARTIAL.fullmatch(name)
+                if partial is not None:
+                    image_id = partial['id']
+                elif (
+                    suffix != '.data'
+                    or not ID_PATTERN.fullmatch(image_id)
+                    or self._has_data(image_id)
+                ):
+                    continue
+                upload = self._try_lock_upload(image_id)
+                if upload is not None:
+                    with upload:
+                        atomic_files.remove(self._inside(name))
+                        self._remove_upload_lock(image_id)
+            for name in os.listdir(self._inside(_LOCKS)):
+                self._expire_lock_file(name)
+
+    def _expire_lock_file(self, name: str) -> None:
+        """Remove the lock of an upload that has ended, or an old id."""
+        image_id, suffix = os.path.splitext(name)
+        if suffix == '.upload':
+            upload = self._try_lock_upload(image_id)
+            if upload is not None:
+                with upload:
+                    self._remove_upload_lock(image_id)
+        elif suffix == '.discarded':
+            path = self._lock_path(name)
+            age = clock.now().timestamp() - os.stat(path).st_mtime
+            if age > _DISCARDED_SECONDS:
+                atomic_files.remove(path)
 
     def show(
         self, context: images.CallerContext, image_id: str
@@ -90,7 +137,7 @@ class EmbeddedImages:
 
     def add(self, image: images.Image) -> None:
         """Add a new image; Conflict if its id exists."""
-        with self._lock, _store_errors():
+        with self._locked(), _store_errors():
             # During an upload the id of a deleted image is not free.
             taken = os.path.exists(self._path(image.id, '.json'))
             if taken or image.id in self._uploading:
@@ -105,7 +152,7 @@ class EmbeddedImages:
         There is no other change at the same time. If ``change`` raises, the
         image is unchanged.
         """
-        with self._lock, _store_errors():
+        with self._locked(), _store_errors():
             before = self._load(image_id)
             after = dataclasses.replace(
                 change(self._with_upload_status(before)),
@@ -116,8 +163,8 @@ class EmbeddedImages:
             return self._with_upload_status(after)
 
     def delete(self, image_id: str) -> None:
-        """Remove an image; Forbidden if it is protected."""
-        with self._lock, _store_errors():
+        """Remove an image; ImageNotFound, Forbidden if it is protected."""
+        with self._locked(), _store_errors():
             if self._load(image_id).protected:
                 raise exception.Forbidden(
                     f'Image {image_id} is protected and cannot be deleted.'
@@ -150,7 +197,7 @@ class EmbeddedImages:
                     conf.CONF.image.max_upload_bytes,
                     length,
                 )
-            with self._lock:
+            with self._locked():
                 return self._activate(image_id, received)
 
     def open_data(self, image: images.Image) -> BinaryIO:
@@ -182,19 +229,75 @@ class EmbeddedImages:
                     cause=f'Download of image {image_id}', reason=str(error)
                 ) from error
 
+    # -- snapshots -----------------------------------------------------------
+
+    def reserve(self, image: images.NewImage) -> None:
+        """Create an image without data: see ``images.ImageService``."""
+        now = clock.now()
+        with self._locked(), _store_errors():
+            if os.path.exists(self._lock_path(f'{image.id}.discarded')):
+                raise exception.ImageNotFound(image_id=image.id)
+            if not os.path.exists(self._path(image.id, '.json')):
+                self._store(_queued(image, now))
+
+    def upload_snapshot(
+        self,
+        image_id: str,
+        data: images.ImageData,
+        report: images.ReportProgress,
+    ) -> None:
+        """Store the data of a snapshot: see ``images.ImageService``."""
+        image = self._load(image_id)
+        if image.status == 'active':
+            sources.require_stored(image, data.size)
+            return
+        self.update(
+            image_id,
+            lambda old: dataclasses.replace(old, disk_format=data.disk_format),
+        )
+        try:
+            with sources.open_source(image_id, data, report) as source:
+                self.upload(image_id, source, data.size)
+        except exception.Conflict as error:
+            raise exception.Unavailable(
+                what=f'Image {image_id}', reason=str(error)
+            ) from error
+
+    def discard(self, image_id: str) -> None:
+        """Delete an image for good: see ``images.ImageService``."""
+        with self._locked(), _store_errors():
+            discarded = self._lock_path(f'{image_id}.discarded')
+            atomic_files.write_bytes(discarded, b'')
+            atomic_files.remove(self._path(image_id, '.json'))
+            atomic_files.remove(self._path(image_id, '.data'))
+
+    def list_owned(
+        self, project_id: str, properties: Mapping[str, str]
+    ) -> list[images.Image]:
+        """Return a project's own images: see ``images.ImageService``."""
+        found = self.list_visible(_Project(project_id))
+        return images.select_owned(found, project_id, properties)
+
+    # -- uploads -------------------------------------------------------------
+
     @contextlib.contextmanager
     def _claim_upload(self, image_id: str) -> Iterator[images.Image]:
         """Allow one upload of an image at a time."""
-        with self._lock:
+        with self._locked():
             image = self._with_upload_status(self._load(image_id))
-            if image.status != 'queued':
+            upload = self._try_lock_upload(image_id)
+            if image.status != 'queued' or upload is None:
+                status = image.status if image.status != 'queued' else 'saving'
+                if upload is not None:
+                    upload.close()
                 raise exception.Conflict(
                     reason=(
-                        f'image {image_id} is {image.status}; only a queued '
-                        'image accepts data.'
+                        f'image {image_id} is {status}; only a queued image '
+                        'accepts data.'
                     )
                 )
             if image.disk_format is None or image.container_format is None:
+                upload.close()
                 raise exception.InvalidInput(
                     reason=(
                         'set disk_format and container_format before you '
@@ -205,8 +308,9 @@ class EmbeddedImages:
         try:
             yield image
         finally:
-            with self._lock:
-                self._uploading.discard(image_id)
+            self._uploading.discard(image_id)
+            with upload, self._locked():
+                self._remove_upload_lock(image_id)
 
     def _activate(
         self, image_id: str, received: streams.ReceivedData
@@ -260,7 +364,65 @@ class EmbeddedImages:
         )
 
     def _path(self, image_id: str, suffix: str) -> str:
-        return os.path.join(self._directory, image_id + suffix)
+        return self._inside(image_id + suffix)
+
+    def _inside(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+    # -- locks ---------------------------------------------------------------
+
+    def _lock_path(self, name: str) -> str:
+        return os.path.join(self._directory, _LOCKS, name)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one thread of one process change documents."""
+        path = self._lock_path('documents')
+        with self._lock:
+            with _store_errors():
+                while (file := lockfile.acquire(path)) is None:
+                    cancellation.wait(_POLL_INTERVAL)
+            with file:
+                yield
+
+    def _try_lock_upload(self, image_id: str) -> IO[str] | None:
+        """Lock the data of an image; None while a process stores it."""
+        return lockfile.acquire(self._lock_path(f'{image_id}.upload'))
+
+    def _remove_upload_lock(self, image_id: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._lock_path(f'{image_id}.upload'))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Project:
+    """A caller that is a project."""
+
+    project_id: str
+    is_admin: bool = False
+
+
+def _queued(image: images.NewImage, now: datetime.datetime) -> images.Image:
+    """Return the record of a new image."""
+    return images.Image(
+        **{
+            name: getattr(image, name)
+            for name in images.NewImage.__dataclass_fields__
+        },
+        status='queued',
+        disk_format=None,
+        size=None,
+        virtual_size=None,
+        checksum=None,
+        hash_algo=None,
+        hash_value=None,
+        visibility='private',
+        protected=False,
+        hidden=False,
+        tags=(),
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def open_images() -> EmbeddedImages:

@@ -3,16 +3,23 @@
 
 It logs in with the service user of the group ``[image]`` and not with the
 user's token: an operation may need an image after the token has expired. So
-this module decides, by the caller's project, which images a caller sees.
-Failed requests are retried a few times; then the error is Unavailable.
+this module decides, by the caller's project, which images a caller sees, and
+creates snapshots that belong to the project of their server: the service user
+needs a role that may set the owner of an image, such as admin. Failed requests
+are retried a few times; then the error is Unavailable.
 """
 
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
+import dataclasses
+import json
 import re
+from typing import Any
 from typing import TypeVar
+import urllib.parse
 
 from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ksa
@@ -26,11 +33,19 @@ from minova import conf
 from minova import exception
 from minova import images
 from minova.images import documents
+from minova.images import sources
 from minova.images import streams
 
 _GROUP = 'image'
 _RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _MAX_DELAY = 10.0
+#: The statuses of an image whose data is on its way.
+_SAVING = frozenset({'saving', 'uploading', 'importing'})
+#: Seconds between two requests for the status of such an image.
+_SAVING_INTERVAL = 2.0
+#: The replies to data for an image that is not queued, or is deleted.
+_NOT_QUEUED = frozenset({404, 409, 410})
+_PATCH_TYPE = 'application/openstack-images-v2.1-json-patch'
 _SERVICE = 'The image service'
 _Result = TypeVar('_Result')
 
@@ -102,6 +117,165 @@ class GlanceImages:
 
         _retry(deliver)
 
+    # -- snapshots -----------------------------------------------------------
+
+    def reserve(self, image: images.NewImage) -> None:
+        """Create an image without data: see ``images.ImageService``."""
+        document = {
+            **image.properties,
+            **dataclasses.asdict(image),
+            'visibility': 'private',
+        }
+        del document['properties']
+
+        def create() -> None:
+            response = self._request('POST', '', json=document)
+            if response.status_code == 409:
+                # It exists, unless its id was discarded.
+                self._show(image.id)
+            elif not response.ok:
+                raise _refused(f'Creation of image {image.id}', response)
+
+        _retry(create)
+
+    def upload_snapshot(
+        self,
+        image_id: str,
+        data: images.ImageData,
+        report: images.ReportProgress,
+    ) -> None:
+        """Store the data of a snapshot: see ``images.ImageService``."""
+        deadline = clock.monotonic() + conf.CONF.image.upload_timeout
+
+        def upload() -> None:
+            image = self._wait_until_saved(image_id, deadline)
+            checksum = None
+            if image.status == 'queued':
+                if image.disk_format != data.disk_format:
+                    self._set_disk_format(image_id, data.disk_format)
+                checksum = self._put(image_id, data, report, deadline)
+                image = self._wait_until_saved(image_id, deadline)
+            if image.status == 'queued':
+                raise _RetryableError(f'it has dropped the data of {image_id}')
+            if image.status != 'active':
+                raise exception.ImageNotFound(image_id=image_id)
+            sources.require_stored(image, data.size, checksum)
+
+        _retry(upload)
+
+    def _wait_until_saved(
+        self, image_id: str, deadline: float
+    ) -> images.Image:
+        """Return an image when no upload of it runs.
+
+        The upload of an earlier attempt may still run; it ends soon, because
+        its client has gone.
+        """
+        while (image := self._show(image_id)).status in _SAVING:
+            if clock.monotonic() > deadline:
+                raise _upload_timeout(image_id)
+            cancellation.wait(_SAVING_INTERVAL)
+        return image
+
+    def _set_disk_format(self, image_id: str, disk_format: str) -> None:
+        patch = [
+            {'op': 'replace', 'path': '/disk_format', 'value': disk_format}
+        ]
+        headers = {'Content-Type': _PATCH_TYPE}
+        response = self._request(
+            'PATCH', image_id, data=json.dumps(patch), headers=headers
+        )
+        if not response.ok:
+            raise _refused(f'Upload of image {image_id}', response)
+
+    def _put(
+        self,
+        image_id: str,
+        data: images.ImageData,
+        report: images.ReportProgress,
+        deadline: float,
+    ) -> str | None:
+        """Send the data; return its checksum.
+
+        A conflict is the upload of an earlier attempt, or a deletion; the
+        status of the image then tells which.
+        """
+
+        def report_in_time(sent: int) -> None:
+            if clock.monotonic() > deadline:
+                raise _upload_timeout(image_id)
+            report(sent)
+
+        with sources.open_source(image_id, data, report_in_time) as source:
+            headers = {'Content-Type': 'application/octet-stream'}
+            response = self._request(
+                'PUT', image_id, '/file', data=source, headers=headers
+            )
+            if response.status_code == 413:
+                raise exception.ImageStorageFull(reason=_text_of(response))
+            if not response.ok and response.status_code not in _NOT_QUEUED:
+                raise _refused(f'Upload of image {image_id}', response)
+            return source.checksum if response.ok else None
+
+    def discard(self, image_id: str) -> None:
+        """Delete an image for good: see ``images.ImageService``.
+
+        Glance gives no id twice. So an image that does not exist is created
+        and deleted, in case its creation is still on the way.
+        """
+
+        def discard() -> None:
+            response = self._request('DELETE', image_id)
+            if response.status_code == 404:
+                document = {'id': image_id, 'visibility': 'private'}
+                created = self._request('POST', '', json=document)
+                if created.status_code == 409:
+                    return
+                response = self._request('DELETE', image_id)
+            if response.status_code not in (204, 404, 410):
+                raise _RetryableError(_text_of(response))
+
+        _retry(discard)
+
+    def list_owned(
+        self, project_id: str, properties: Mapping[str, str]
+    ) -> list[images.Image]:
+        """Return a project's own images: see ``images.ImageService``."""
+        query = urllib.parse.urlencode(
+            {'owner': project_id, 'visibility': 'private', **properties}
+        )
+        return images.select_owned(
+            _retry(lambda: self._list(f'?{query}')), project_id, properties
+        )
+
+    def _list(self, query: str) -> list[images.Image]:
+        found: list[images.Image] = []
+        while True:
+            response = self._request('GET', '', query)
+            if not response.ok:
+                raise _RetryableError(_text_of(response))
+            page = response.json()
+            found += map(documents.from_document, page['images'])
+            if 'next' not in page:
+                return found
+            query = '?' + page['next'].partition('?')[2]
+
+    def delete(self, image_id: str) -> None:
+        """Delete an image: see ``images.ImageService``."""
+
+        def delete() -> None:
+            response = self._request('DELETE', image_id)
+            if response.status_code == 403:
+                raise exception.Forbidden(_text_of(response))
+            if response.status_code in (404, 410):
+                raise exception.ImageNotFound(image_id=image_id)
+            if not response.ok:
+                raise _RetryableError(_text_of(response))
+
+        _retry(delete)
+
+    # -- requests ------------------------------------------------------------
+
     def _show(self, image_id: str) -> images.Image:
         response = self._get(image_id)
         try:
@@ -137,13 +311,30 @@ class GlanceImages:
     def _get(
         self, image_id: str, suffix: str = '', stream: bool = False
     ) -> requests.Response:
-        """Send one request; ImageNotFound, Unavailable or _TryAgainError."""
-        if not re.fullmatch('[0-9A-Za-z-]{1,64}', image_id):
+        """Send a GET; ImageNotFound, Unavailable or _RetryableError."""
+        if not image_id:
+            raise exception.ImageNotFound(image_id='')
+        response = self._request('GET', image_id, suffix, stream=stream)
+        if response.ok and response.status_code != 204:
+            return response
+        response.close()
+        return _raise_for_status(response.status_code, image_id)
+
+    def _request(
+        self, method: str, image_id: str, suffix: str = '', **options: Any
+    ) -> requests.Response:
+        """Send one request; ImageNotFound, Unavailable or _RetryableError.
+
+        A reply with a temporary failure is a _RetryableError, any other is
+        returned.
+        """
+        if not re.fullmatch('[0-9A-Za-z-]{0,64}', image_id):
             # The id is part of the path, and no image has such an id.
             raise exception.ImageNotFound(image_id=image_id[:64])
+        path = f'/v2/images/{image_id}'.rstrip('/') + suffix
         try:
             response = cancellation.call(
-                'image-request', lambda: self._send(image_id, suffix, stream)
+                'image-request', lambda: self._send(method, path, **options)
             )
         except (
             ksa.ConnectionError,
@@ -155,18 +346,16 @@ class GlanceImages:
             raise exception.Unavailable(
                 what=_SERVICE, reason=str(error)
             ) from error
-        if response.ok and response.status_code != 204:
-            return response
-        response.close()
-        return _raise_for_status(response.status_code, image_id)
+        if response.status_code in _RETRYABLE_STATUSES:
+            response.close()
+            raise _RetryableError(f'its reply is {response.status_code}.')
+        return response
 
     def _send(
-        self, image_id: str, suffix: str, stream: bool
+        self, method: str, path: str, **options: Any
     ) -> requests.Response:
-        response: requests.Response = self._get_adapter().get(
-            f'{self._base_url()}/v2/images/{image_id}{suffix}',
-            stream=stream,
-            raise_exc=False,
+        response: requests.Response = self._get_adapter().request(
+            f'{self._base_url()}{path}', method, raise_exc=False, **options
         )
         return response
 
@@ -240,6 +429,28 @@ def _raise_for_status(status: int, image_id: str) -> requests.Response:
     hint = '; see the credentials in [image]' if status == 401 else ''
     raise exception.Unavailable(
         what=_SERVICE, reason=f'its reply is {status}{hint}.'
+    )
+
+
+def _refused(
+    cause: str, response: requests.Response
+) -> exception.OperationFailed:
+    return exception.OperationFailed(cause=cause, reason=_text_of(response))
+
+
+def _text_of(response: requests.Response) -> str:
+    """Return the status of a reply, and the beginning of its text."""
+    text = re.sub(r'<[^>]*>|\s+', ' ', response.text[:2000]).strip()
+    return f'the image service replies {response.status_code} {text[:200]}'
+
+
+def _upload_timeout(image_id: str) -> exception.Unavailable:
+    return exception.Unavailable(
+        what=_SERVICE,
+        reason=(
+            f'the data of image {image_id} was not stored in time; see '
+            '[image] upload_timeout.'
+        ),
     )
 
 

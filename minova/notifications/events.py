@@ -33,6 +33,7 @@ PHASED_EVENTS: Final = frozenset(
         'unpause',
         'suspend',
         'resume',
+        'snapshot',
         'rescue',
         'unrescue',
         'reboot',

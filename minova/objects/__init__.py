@@ -25,6 +25,7 @@ step              the messages of a conductor and a compute about a step
 live_migrate_data the messages of the hosts of a live migration
 transfer_ticket   TransferTicket: the permission to send disks
 audit_period      AuditPeriod: a period of usage audits; not versioned
+snapshot_image    SnapshotImage: the image that a snapshot becomes
 ================= ============================================================
 """
 

@@ -79,6 +79,20 @@ class GuestMigrated(Checkpoint):
     VERSION = '1.0'
 
 
+@base.register
+class SnapshotTaken(Checkpoint):
+    """snapshot_instance: the copy of the disk is complete on the host."""
+
+    VERSION = '1.0'
+
+
+@base.register
+class UploadStarted(Checkpoint):
+    """snapshot_instance: the copy is on its way to the image service."""
+
+    VERSION = '1.0'
+
+
 def find(
     passed: Iterable[Checkpoint], kind: type[CheckpointT]
 ) -> CheckpointT | None:

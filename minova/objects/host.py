@@ -67,7 +67,8 @@ class HostArtifact(base.Object):
     stand in the guest's metadata, None for a guest that Minova did not define.
     ``has_disks``: the disks are complete. ``has_retained_disks``: disks are
     kept for a revert. ``has_partial_disks``: an interrupted copy or removal
-    left parts. ``has_reserved_addresses``: a network of the host reserves
+    left parts. ``has_snapshots``: copies of a disk wait for their upload, or
+    remain of one. ``has_reserved_addresses``: a network of the host reserves
     addresses for it. ``macs`` are those of the guest's network interfaces,
     None without a guest.
     """
@@ -82,6 +83,7 @@ class HostArtifact(base.Object):
     has_disks: bool
     has_retained_disks: bool
     has_partial_disks: bool
+    has_snapshots: bool
     has_config_drive: bool
     has_reserved_addresses: bool
     macs: list[str] | None = None

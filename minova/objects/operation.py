@@ -27,6 +27,9 @@ PENDING = 'pending'
 UNDONE = 'undone'
 #: A step in one of these states has not ended.
 OPEN = (PENDING, RUNNING)
+#: The steps that may wait for long and for another service than the host: the
+#: other steps of the host do not wait for them.
+UNBLOCKING_METHODS = ('discard_image',)
 
 
 @dataclasses.dataclass

@@ -9,6 +9,7 @@ from typing import Any
 
 from minova.objects import base
 from minova.objects.flavor import Flavor
+from minova.objects.snapshot_image import SnapshotImage
 
 
 @base.register
@@ -231,3 +232,46 @@ class InterfaceParams(OperationParams):
 
     nic: dict[str, Any]
     is_new: bool = False
+
+
+@base.register
+class SnapshotParams(OperationParams):
+    """snapshot: the image that the server's disk becomes.
+
+    ``quiesce``: the guest agent freezes the file systems for the copy.
+    """
+
+    VERSION = '1.0'
+
+    image: SnapshotImage
+    quiesce: bool = False
+
+
+@base.register
+class BackupParams(OperationParams):
+    """backup: the image, and how many of its kind remain.
+
+    ``image`` is None with a ``rotation`` of 0, which only deletes backups.
+    ``project_id`` owns the backups, ``backup_type`` is their kind.
+    """
+
+    VERSION = '1.0'
+
+    image: SnapshotImage | None = None
+    quiesce: bool = False
+    project_id: str
+    backup_type: str
+    rotation: int
+
+
+@base.register
+class DiscardSnapshotParams(OperationParams):
+    """discard_snapshot: the host of a snapshot without owner, and its image.
+
+    ``image_id`` is None for copies on the host whose image is not known.
+    """
+
+    VERSION = '1.0'
+
+    host: str
+    image_id: str | None = None

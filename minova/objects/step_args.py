@@ -103,3 +103,15 @@ class CleanupStaleGuestArgs(RecheckArgs):
 
     retained_only: bool = False
     shuts_down: bool = False
+
+
+@base.register
+class SnapshotArgs(StepArgs):
+    """snapshot_instance and its undo, discard_image: the id of the image.
+
+    None: every copy of a disk on the host, or no image at all.
+    """
+
+    VERSION = '1.0'
+
+    image_id: str | None

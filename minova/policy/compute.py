@@ -44,6 +44,8 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-pause-server:unpause', MEMBER, 'Unpause a server', f'{_ACTION} (unpause)'),
     ('os_compute_api:os-suspend-server:suspend', MEMBER, 'Suspend a server', f'{_ACTION} (suspend)'),
     ('os_compute_api:os-suspend-server:resume', MEMBER, 'Resume a server', f'{_ACTION} (resume)'),
+    (f'{_SERVERS}:create_image', MEMBER, 'Create an image of a server', f'{_ACTION} (createImage)'),
+    ('os_compute_api:os-create-backup', MEMBER, 'Create an image of a server and delete older ones', f'{_ACTION} (createBackup)'),
     ('os_compute_api:os-rescue', MEMBER, 'Rescue a server', f'{_ACTION} (rescue)'),
     ('os_compute_api:os-unrescue', MEMBER, 'Unrescue a server', f'{_ACTION} (unrescue)'),
     (f'{_LOCK}:lock', MEMBER, 'Lock a server', f'{_ACTION} (lock)'),

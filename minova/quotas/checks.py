@@ -100,6 +100,20 @@ def require_metadata(
     )
 
 
+def require_image_metadata(
+    connection: Connection, project_id: str, user_id: str, count: int
+) -> None:
+    """Raise QuotaExceeded for more items than an image may have."""
+    limit = limits.get_limits(connection, project_id, user_id)[
+        'metadata_items'
+    ]
+    if limit != UNLIMITED and count > limit:
+        raise exception.QuotaExceeded(
+            f'Image metadata limit exceeded: an image may have {limit} items, '
+            f'but {count} were requested'
+        )
+
+
 def _require_metadata(found: dict[str, int], count: int) -> None:
     limit = found['metadata_items']
     if limit != UNLIMITED and count > limit:

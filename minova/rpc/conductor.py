@@ -156,6 +156,12 @@ class Conductor(Protocol):
     ) -> None:
         """Record the progress of a migration from the host, in bytes."""
 
+    @contract.cast(Caller.COMPUTE)
+    def report_step_progress(
+        self, context: Context, *, host: str, step: str, percent: int
+    ) -> None:
+        """Record the progress of a step that owns its instance."""
+
     # -- a compute, about keys --
 
     @contract.call(Caller.NEW_HOST)

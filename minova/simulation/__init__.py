@@ -7,6 +7,7 @@ clock          the clock, events, locks and pools of the services
 network        the message broker
 database       the database: SQLite in memory
 hypervisor     the hypervisors and their disks
+image_service  the image service
 faults         the numbered points at which faults are injected
 machines       the service processes: how they are built, killed and restarted
 cloud          one simulated cloud: an api, conductors, computes

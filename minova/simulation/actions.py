@@ -2,6 +2,7 @@
 """The actions of scenarios: requests, waits, and changes on the hosts."""
 
 from collections.abc import Callable
+import json
 
 from minova.conf import CONF
 from minova.rpc.bus import Json
@@ -123,6 +124,26 @@ def lose_saved_memory(user: User) -> None:
 def delete(user: User) -> None:
     """Delete the server."""
     user.request('DELETE', f'/servers/{user.server}')
+
+
+def delete_image(user: User) -> None:
+    """Delete the image of a snapshot while it is created."""
+    user.wait_for_task_state('image_uploading')
+    found = user.cloud.images
+    for image_id in found.list_snapshots():
+        found.deleted_by_users.add(image_id)
+        found.delete(image_id)
+
+
+def require_quiesce(user: User) -> None:
+    """Let the image of the server ask for a frozen guest."""
+    asked = {'hw_qemu_guest_agent': 'yes', 'os_require_quiesce': 'yes'}
+    raw = user.cloud.storage.raw
+    raw.execute(
+        'UPDATE instances SET image_meta = json_patch(image_meta, ?)',
+        (json.dumps(asked),),
+    )
+    raw.commit()
 
 
 def power(power: PowerState) -> Action:

@@ -11,19 +11,17 @@ import orjson
 import oslo_messaging
 
 from minova import clock
-from minova import exception
-from minova import images
 from minova.api.http import errors
 from minova.conf import CONF
 from minova.rpc.bus import Json
 from minova.simulation import machines
-from minova.simulation.clock import EPOCH
 from minova.simulation.clock import SimulatedClock
 from minova.simulation.database import SimulatedDatabase
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Points
 from minova.simulation.hypervisor import SimulatedWorld
+from minova.simulation.image_service import SimulatedImages
 from minova.simulation.machines import Builder
 from minova.simulation.machines import Machine
 from minova.simulation.network import Network
@@ -32,52 +30,11 @@ from minova.simulation.scheduler import Scheduler
 
 HOSTS = ('a', 'b', 'c')
 CONDUCTORS = ('c0', 'c1')
-IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
-#: The image of a rebuild.
-OTHER_IMAGE = '70a599e0-31e7-49b7-b260-868f441e862b'
 
 #: Virtual seconds within which all operations must end.
 SETTLE_TIMEOUT = 1500.0
 #: The actions that later microversions do not have.
 _OLD_ACTIONS = frozenset({'addFixedIp', 'removeFixedIp'})
-
-
-class _Image:
-    """An image service with two images without data."""
-
-    def show(
-        self, context: images.CallerContext, image_id: str
-    ) -> images.Image:
-        """Return an image."""
-        if image_id not in (IMAGE, OTHER_IMAGE):
-            raise exception.ImageNotFound(image_id=image_id)
-        values: dict[str, Any] = dict.fromkeys(
-            images.Image.__dataclass_fields__
-        )
-        return images.Image(
-            **values
-            | {
-                'id': image_id,
-                'name': 'image',
-                'status': 'active',
-                'min_disk': 0,
-                'min_ram': 0,
-                'size': 0,
-                'visibility': 'public',
-                'tags': (),
-                'properties': {},
-                'protected': False,
-                'hidden': False,
-                'created_at': EPOCH,
-                'updated_at': EPOCH,
-            }
-        )
-
-    def download(
-        self, context: images.CallerContext, image_id: str, path: str
-    ) -> None:
-        """Refuse: the fake hypervisor uses no images."""
-        raise exception.ImageNotFound(image_id=image_id)
 
 
 class _LogCollector(logging.Handler):
@@ -132,12 +89,12 @@ class Cloud:
         #: The number of requests refused with 4xx.
         self.rejected_requests = 0
         self.machines: dict[str, Machine] = {}
-        image = _Image()
-        self._add('api', machines.api(self.database, image))
+        self.images = SimulatedImages(self.scheduler, self.points)
+        self._add('api', machines.api(self.database, self.images))
         for name in CONDUCTORS:
             self._add(name, machines.conductor(self.database))
         for name in HOSTS:
-            self._add(name, machines.compute(self.world, image))
+            self._add(name, machines.compute(self.world, self.images))
 
     def _add(self, name: str, build: Builder) -> None:
         self.machines[name] = Machine(

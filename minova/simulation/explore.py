@@ -126,6 +126,10 @@ def _is_call(point: Point) -> bool:
     return point.kind == 'call'
 
 
+def _is_at_image_service(point: Point) -> bool:
+    return point.kind in ('image', 'imaged')
+
+
 def _plan_other_crashes(
     simulator: Simulator, scenario: Scenario, seed: int
 ) -> Iterator[Plan]:
@@ -226,6 +230,12 @@ CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
     'hypervisor-late': functools.partial(
         _plan_each_point, 'hypervisor', HYPERVISOR_AWAY, _is_at_hypervisor
     ),
+    **{
+        kind: functools.partial(
+            _plan_each_point, kind, RESTART_SOON, _is_at_image_service
+        )
+        for kind in ('image_fail', 'image_late', 'image_lost')
+    },
     'pairs': _plan_pairs,
 }
 

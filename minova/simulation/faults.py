@@ -17,6 +17,8 @@ answered  a message was handled; its answer, if any, is not sent yet
 call      before a call of a hypervisor
 effect    before a change of a hypervisor or a disk
 effected  after that
+image     before a request to the image service
+imaged    the image service has handled it; its reply is on the way
 publish   before a notification goes to the broker
 published the broker has confirmed it
 ========= ==================================================================
@@ -42,6 +44,8 @@ _ALL_POINTS: Final = frozenset(
         'call',
         'effect',
         'effected',
+        'image',
+        'imaged',
         'publish',
         'published',
     }
@@ -77,6 +81,12 @@ KINDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     ),
     'fail': (frozenset({'call'}), 'the call of the hypervisor fails'),
     'disk_full': (frozenset({'call'}), 'the disk is full'),
+    'image_fail': (frozenset({'image'}), 'the image service fails'),
+    'image_late': (
+        frozenset({'image'}),
+        'the image service handles the request after its client gave up',
+    ),
+    'image_lost': (frozenset({'imaged'}), 'the reply is lost'),
 }
 
 
@@ -136,6 +146,9 @@ RECOVERABLE: Final = frozenset(
         'delay',
         'deadlock',
         'commit_unknown',
+        'image_fail',
+        'image_late',
+        'image_lost',
     }
 )
 RECOVERABLE_SECONDS: Final = 30.0

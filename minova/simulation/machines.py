@@ -168,6 +168,7 @@ class _Dependencies:
     computes: ComputeClients
     waker: Waker
     timed_calls: backend.TimedCalls
+    images: ImageService
 
 
 class _DependencyProxy:
@@ -185,16 +186,14 @@ _dependencies = _Dependencies()
 _app: errors.App | None = None
 
 
-def _application(images: ImageService) -> errors.App:
+def _application() -> errors.App:
     global _app
     if _app is None:
         proxies: Any = {
             name: _DependencyProxy(_dependencies, name)
             for name in _Dependencies.__annotations__
         }
-        _app = app.make_app(
-            backend.Backend(images=images, host='api', **proxies)
-        )
+        _app = app.make_app(backend.Backend(host='api', **proxies))
     return _app
 
 
@@ -213,7 +212,8 @@ def api(
             interfaces.step_client(bus, signer), in_background=True
         )
         _dependencies.timed_calls = backend.TimedCalls()
-        return Api(_application(images))
+        _dependencies.images = images
+        return Api(_application())
 
     return build
 

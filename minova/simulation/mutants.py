@@ -16,6 +16,7 @@ from typing import Final
 from minova import clock
 from minova import states
 from minova.compute import conductor_client
+from minova.compute import image_uploads
 from minova.compute import stale_guests
 from minova.compute import step_context
 from minova.conductor import manager
@@ -42,6 +43,7 @@ from minova.flows import evacuate
 from minova.flows import migration_monitor
 from minova.flows import rebuild
 from minova.flows import resize
+from minova.flows import snapshot
 from minova.flows import soft_delete
 from minova.notifications import relay
 from minova.objects.step_results import NoResult
@@ -212,5 +214,14 @@ MUTANTS: Final = (
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),
+    Mutant('image-not-discarded', 'the image of a failed or preempted snapshot is not deleted', 'invariant 9',
+            _ALL, ('snapshot_fails', 'delete_snapshotting'),
+            ((snapshot.DiscardImage, 'run', planted_faults.do_nothing),)),
+    Mutant('preempted-snapshot-forgotten', 'a delete forgets the snapshot that it preempts', 'invariant 9',
+            _ALL, ('delete_snapshotting',),
+            ((begin, '_find_follow_up', planted_faults.do_nothing),)),
+    Mutant('upload-not-required', 'a snapshot ends without its upload', 'invariants 3, 9',
+            _ALL, ('snapshot',),
+            ((image_uploads.ImageUploads, 'upload', planted_faults.do_nothing),)),
 )
 # fmt: on

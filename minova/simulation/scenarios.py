@@ -18,6 +18,7 @@ from minova.simulation.actions import begin_usage_audit
 from minova.simulation.actions import boot
 from minova.simulation.actions import boot_with_drive
 from minova.simulation.actions import delete
+from minova.simulation.actions import delete_image
 from minova.simulation.actions import detach_interface
 from minova.simulation.actions import fail_elsewhere
 from minova.simulation.actions import fail_here
@@ -30,6 +31,7 @@ from minova.simulation.actions import lose_saved_memory
 from minova.simulation.actions import plant_stale_guest
 from minova.simulation.actions import power
 from minova.simulation.actions import remove_fixed_ip
+from minova.simulation.actions import require_quiesce
 from minova.simulation.actions import sequence
 from minova.simulation.actions import set_option
 from minova.simulation.actions import settle
@@ -38,11 +40,11 @@ from minova.simulation.actions import wait_until_audited
 from minova.simulation.actions import wait_until_deleted
 from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
-from minova.simulation.cloud import OTHER_IMAGE
 from minova.simulation.evacuation import evacuate
 from minova.simulation.evacuation import evacuate_without_proof
 from minova.simulation.evacuation import share_storage
 from minova.simulation.guest_effects import SECRET
+from minova.simulation.image_service import OTHER_IMAGE
 from minova.simulation.server_groups import boot_another
 from minova.simulation.server_groups import boot_apart
 from minova.simulation.server_groups import boot_two
@@ -57,6 +59,13 @@ _FORCE: Final = act('forceDelete')
 _KEEP: Final = set_option('conductor', 'reclaim_instance_interval', 86400)
 #: The time to restore a soft-deleted server has passed.
 _RECLAIM: Final = set_option('conductor', 'reclaim_instance_interval', 1)
+_SNAPSHOT: Final = act('createImage', {'name': 'snapshot'})
+_BACKUP: Final = act(
+    'createBackup', {'name': 'backup', 'backup_type': 'daily', 'rotation': 2}
+)
+_NO_BACKUP: Final = act(
+    'createBackup', {'name': 'backup', 'backup_type': 'daily', 'rotation': 0}
+)
 
 # -- the prepared clouds -----------------------------------------------------
 
@@ -228,6 +237,20 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('change_password',             'set_admin_password',  'active',            _PASSWORD),
     ('change_password_fails',       'set_admin_password',  'active',            fail_here('set_admin_password'), _PASSWORD),
     ('delete_changing_password',    'delete',              'active',            _PASSWORD, delete),
+    ('snapshot',                    'snapshot',            'active',            _SNAPSHOT),
+    ('snapshot_quiesced',           'snapshot',            'active',            require_quiesce, _SNAPSHOT),
+    ('snapshot_stopped',            'snapshot',            'stopped',           _SNAPSHOT),
+    ('snapshot_paused',             'snapshot',            'paused',            _SNAPSHOT),
+    ('snapshot_suspended',          'snapshot',            'suspended',         _SNAPSHOT),
+    ('snapshot_fails',              'snapshot',            'active',            fail_here('take_snapshot'), _SNAPSHOT),
+    ('snapshot_of_deleted_image',   'snapshot',            'active',            _SNAPSHOT, delete_image),
+    ('snapshot_then_stop',          'stop',                'active',            _SNAPSHOT, wait_until_idle, act('os-stop')),
+    ('backup',                      'backup',              'active',            _BACKUP),
+    ('backup_rotated',              'backup',              'active',            _BACKUP, wait_until_idle, _BACKUP, wait_until_idle, _BACKUP),
+    ('backup_without_rotation',     'backup',              'stopped',           _BACKUP, wait_until_idle, _NO_BACKUP),
+    ('delete_snapshotting',         'discard_snapshot',    'active',            _SNAPSHOT, wait_for('image_uploading'), delete),
+    ('force_delete_snapshotting',   'discard_snapshot',    'active',            _SNAPSHOT, wait_for('image_uploading'), _FORCE),
+    ('delete_pending_snapshot',     'discard_snapshot',    'active',            _SNAPSHOT, delete),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),

@@ -6,8 +6,8 @@ from typing import Final
 
 from minova.rpc.bus import Json
 from minova.simulation.cloud import Cloud
-from minova.simulation.cloud import IMAGE
 from minova.simulation.cloud import Reply
+from minova.simulation.image_service import IMAGE
 from minova.states import PowerState
 
 #: The attempts of a client, five seconds apart.

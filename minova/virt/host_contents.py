@@ -17,6 +17,7 @@ class DiskArtifacts:
     has_disks: bool = False
     has_retained_disks: bool = False
     has_partial_disks: bool = False
+    has_snapshots: bool = False
     has_config_drive: bool = False
 
 

@@ -52,6 +52,11 @@ class GuestRulesTest(AuditTestCase):
         self.assert_repaired('stray_disks')
         self.assertEqual([], self.holds('b', self.uuid))
 
+    def test_copies_of_a_disk(self):
+        self.store.put(f'a/snapshots/{self.uuid}', {'image': 'content'})
+        self.assert_repaired('stray_snapshots')
+        self.assertIsNone(self.store.get(f'a/snapshots/{self.uuid}'))
+
     def test_retained_disks_on_own_host(self):
         record = self.store.get(f'a/disks/{self.uuid}')
         self.store.put(f'a/retained/{self.uuid}', record)

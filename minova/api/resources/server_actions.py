@@ -12,6 +12,7 @@ from minova.api.http.routes import Route
 from minova.api.resources import admin_password
 from minova.api.resources import consoles
 from minova.api.resources import crash_dump
+from minova.api.resources import create_image
 from minova.api.resources import deferred_delete
 from minova.api.resources import evacuate
 from minova.api.resources import floating_ips
@@ -101,6 +102,12 @@ ACTIONS: Final = {
     'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
     'lock': _action(f'{_LOCK}:lock', schemas.LOCK, lock.lock),
     'unlock': _action(f'{_LOCK}:unlock', schemas.UNLOCK, lock.unlock),
+    'createImage': _action(
+        'servers:create_image', schemas.CREATE_IMAGE, create_image.create_image
+    ),
+    'createBackup': _action(
+        'os-create-backup', schemas.CREATE_BACKUP, create_image.create_backup
+    ),
     'rescue': _action('os-rescue', schemas.RESCUE, rescue.rescue, 200),
     'unrescue': _action('os-unrescue', schemas.UNRESCUE, rescue.unrescue),
     'rebuild': _action(

@@ -235,3 +235,26 @@ EVACUATE: Final = BodySchema(
         68: _evacuate(),
     }
 )
+_IMAGE_NAME: Final = {
+    'name': types.NAME,
+    'metadata': types.METADATA,
+}
+CREATE_IMAGE: Final = BodySchema(
+    {1: single_field('createImage', object_schema(_IMAGE_NAME, ['name']))}
+)
+ROTATION: Final = types.integer_schema(0)
+CREATE_BACKUP: Final = BodySchema(
+    {
+        1: single_field(
+            'createBackup',
+            object_schema(
+                {
+                    **_IMAGE_NAME,
+                    'backup_type': {'type': 'string', 'maxLength': 255},
+                    'rotation': ROTATION,
+                },
+                ['name', 'backup_type', 'rotation'],
+            ),
+        )
+    }
+)

@@ -52,6 +52,7 @@ def _select_blocking_step() -> sa.ScalarSelect[Any]:
             other.c.operation_id != _s.c.operation_id,
             other.c.state.in_(records.OPEN),
             other.c.created_at < _s.c.created_at,
+            other.c.method.not_in(records.UNBLOCKING_METHODS),
         )
         .order_by(other.c.created_at)
         .limit(1)
@@ -150,6 +151,25 @@ def lock_step(connection: Connection, step_id: str) -> LockedStep | None:
         incarnation=incarnation,
         blocking_step=blocking_step,
         last_number=last_number,
+    )
+
+
+def update_progress(
+    connection: Connection, step_id: str, host: str, percent: int
+) -> None:
+    """Write the progress of a running step to the instance that it owns."""
+    running = (
+        _s.c.id == step_id,
+        _s.c.host == host,
+        _s.c.state == records.RUNNING,
+    )
+    connection.execute(
+        sa.update(_i)
+        .where(
+            _i.c.task_id
+            == sa.select(_s.c.operation_id).where(*running).scalar_subquery()
+        )
+        .values(progress=percent)
     )
 
 

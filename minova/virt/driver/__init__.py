@@ -8,6 +8,7 @@ host           the host: its inventory, its health and its events
 guests         the guests: their definition and their power
 interfaces     the network interfaces of guests, while they run too
 disks          the disks of guests, and their transfer to another host
+snapshots      copies of the disks of guests, for images
 live_migration the live migration of guests
 consoles       the consoles of guests
 diagnostics    the diagnostics of guests
@@ -42,6 +43,8 @@ from minova.virt.driver.interfaces import *  # noqa: F403,H303
 from minova.virt.driver.interfaces import NicInterface
 from minova.virt.driver.live_migration import *  # noqa: F403,H303
 from minova.virt.driver.live_migration import LiveMigrationInterface
+from minova.virt.driver.snapshots import *  # noqa: F403,H303
+from minova.virt.driver.snapshots import SnapshotInterface
 
 
 class Driver(
@@ -49,6 +52,7 @@ class Driver(
     GuestInterface,
     NicInterface,
     DiskInterface,
+    SnapshotInterface,
     LiveMigrationInterface,
     ConsoleInterface,
     DiagnosticsInterface,

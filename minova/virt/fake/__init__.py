@@ -12,6 +12,7 @@ world          all fake hosts, and what happens to them from outside
 host           a fake host: its records, faults and delays
 interfaces     the network interfaces of its guests
 disks          its disks
+snapshots      copies of its disks, for images
 live_migration its live migrations
 driver         its driver
 protocol       the messages between a compute service and the hypervisor

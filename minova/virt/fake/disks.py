@@ -93,8 +93,9 @@ class FakeDisks(FakeHost):
 
     @fault_injectable
     def remove_disks(self, uuid: str) -> None:
-        """Delete the record and the ticket."""
+        """Delete the record, the ticket and the snapshots."""
         self._store.delete(f'{self.host}/tickets/{uuid}')
+        self._store.delete(f'{self.host}/snapshots/{uuid}')
         self._store.delete(f'{self.host}/disks/{uuid}')
 
     @fault_injectable

@@ -23,6 +23,7 @@ from minova.virt.fake.disks import FakeDisks
 from minova.virt.fake.host import fault_injectable
 from minova.virt.fake.interfaces import FakeInterfaces
 from minova.virt.fake.live_migration import FakeLiveMigration
+from minova.virt.fake.snapshots import FakeSnapshots
 from minova.virt.record_store import Record
 from minova.virt.simulated_time import now_seconds
 
@@ -35,7 +36,7 @@ _NIC_COUNTS = set(NicDiagnostics.fields) - {'name', 'mac_address'}
 _DISK_COUNTS = set(DiskDiagnostics.fields) - {'name'}
 
 
-class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
+class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
     """One fake host: itself, its guests and their disks."""
 
     # -- the host ------------------------------------------------------------
@@ -329,6 +330,8 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeLiveMigration):
             found[uuid].has_retained_disks = True
         for uuid in self._store.list_names(f'{self.host}/tickets'):
             found[uuid].has_partial_disks = True
+        for uuid in self._store.list_names(f'{self.host}/snapshots'):
+            found[uuid].has_snapshots = True
         reserved = self._store.list_names(f'{self.host}/reserved')
         macs = {guest.uuid: self.interfaces(guest.uuid) for guest in guests}
         return host_contents.build(guests, found, reserved, macs)

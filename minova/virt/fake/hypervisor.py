@@ -38,7 +38,7 @@ _READ_ONLY_CALLS = frozenset((
     'migration_status',
     'check_can_live_migrate_destination', 'check_can_live_migrate_source',
     'check_can_send_disks', 'images_in_use', 'next_event', 'console_output',
-    'vnc', 'check_health', 'interfaces', 'diagnostics',
+    'vnc', 'check_health', 'interfaces', 'diagnostics', 'find_snapshot',
 ))  # fmt: skip
 #: The calls of the world.
 _WORLD_CALLS = frozenset((

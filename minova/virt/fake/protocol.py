@@ -21,6 +21,7 @@ from minova import exception
 from minova.objects.base import Object
 from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
+from minova.virt.driver import DiskSnapshot
 from minova.virt.driver import Driver
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
@@ -59,7 +60,12 @@ def _guest(values: Json) -> Guest:
     return Guest(**(values | {'power': PowerState(values['power'])}))
 
 
+def _snapshot(values: Json) -> DiskSnapshot:
+    return DiskSnapshot(**(values | {'content': decode(values['content'])}))
+
+
 _CLASSES: dict[str, Callable[[Json], object]] = {
+    'DiskSnapshot': _snapshot,
     'Guest': _guest,
     'Inventory': lambda values: Inventory(**values),
     'Object': lambda values: Object.from_wire(values['object']),
@@ -81,6 +87,9 @@ def encode(value: Any) -> Any:
         return {'base64': base64.b64encode(value).decode(), _CLASS: name}
     if isinstance(value, Object):
         return {'object': value.to_wire(), _CLASS: 'Object'}
+    if isinstance(value, DiskSnapshot):
+        values = dataclasses.asdict(value)
+        return values | {'content': encode(value.content), _CLASS: name}
     if name in _CLASSES:
         return dataclasses.asdict(value) | {_CLASS: name}
     return value

@@ -2,7 +2,8 @@
 """All fake hosts: their records, and changes from outside.
 
 Records: ``HOST/guests/UUID``, ``HOST/disks/UUID``, ``HOST/retained/UUID``
-(retained disks), ``HOST/incoming/UUID`` (an incoming guest),
+(retained disks), ``HOST/snapshots/UUID`` (copies for images),
+``HOST/incoming/UUID`` (an incoming guest),
 ``HOST/tickets/UUID`` (see ``prepare_disk_transfer``), ``HOST/reserved/UUID``
 (addresses that libvirt networks would reserve), ``HOST/migrated/UUID`` (a
 guest that left), ``HOST/faults/METHOD``, ``HOST/delays/METHOD``,
@@ -40,6 +41,7 @@ class World:
         'guests',
         'disks',
         'retained',
+        'snapshots',
         'incoming',
         'tickets',
         'reserved',

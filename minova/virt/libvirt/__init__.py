@@ -13,6 +13,8 @@ host               the host: resources, events
 guests             the guests
 interfaces         their network interfaces, attached while they run too
 disks              the disks: files, in one directory per guest
+snapshot_files     copies of disks, for images
+root_disk          the root disk of a guest, from its definition
 plain_files        disks that are plain sparse files
 sparse_files       copying and extending files with holes
 qcow2_header       the backing file of a qcow2 disk, from its header

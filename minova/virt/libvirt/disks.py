@@ -12,6 +12,7 @@ Below the directory of instances of a host::
     UUID_resize/                disks that are retained for a revert
     .UUID.part/                 an unfinished copy
     .UUID.deleting/             a directory that is being removed
+    .UUID.snapshots/            copies for images, see ``snapshot_files``
     .UUID.HOST.incoming/        disks that another host sends, see
                                 ``qemu.disk_transfer``
 
@@ -41,7 +42,7 @@ from minova.virt.libvirt.xml_devices import DirectKernelBoot
 #: The names of the directories: uuid of the guest, kind of directory.
 _ARTIFACT_NAME = re.compile(
     r'\.?(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'
-    r'(?P<suffix>|_resize|\.part|\.deleting|\..+\.incoming)'
+    r'(?P<suffix>|_resize|\.part|\.deleting|\.snapshots|\..+\.incoming)'
 )
 #: The file of the config drive.
 CONFIG_DRIVE = 'disk.config'
@@ -226,6 +227,7 @@ class Disks:
         with translate_os_errors(uuid):
             self._remove_directory(uuid, self.guest_directory(uuid))
             remove_tree(self._partial_directory(uuid))
+            self.remove_snapshots(uuid)
 
     def retain_disks(self, uuid: str, copy: bool = False) -> None:
         """Rename the directory, or copy it under the other name."""
@@ -285,6 +287,8 @@ class Disks:
             artifacts = found.setdefault(uuid, DiskArtifacts())
             if suffix == '_resize':
                 artifacts.has_retained_disks = True
+            elif suffix == '.snapshots':
+                artifacts.has_snapshots = True
             elif suffix:
                 artifacts.has_partial_disks = True
             else:
@@ -330,6 +334,28 @@ class Disks:
                 part = os.path.join(folder, f'.{name}.part')
                 copy_sparse(source, part)
                 os.rename(part, path)
+
+    # -- snapshots -----------------------------------------------------------
+
+    def root_disk(self, uuid: str) -> str:
+        """Return the path of the root disk."""
+        return self._root_disk(uuid)
+
+    def snapshot_directory(self, uuid: str) -> str:
+        """Return the directory of the snapshots of a guest."""
+        return os.path.join(self.directory, f'.{uuid}.snapshots')
+
+    def prepare_snapshot_directory(self, uuid: str) -> str:
+        """Create the directory of the snapshots of a guest; return it."""
+        folder = self.snapshot_directory(uuid)
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def remove_snapshots(self, uuid: str) -> None:
+        """Remove the directory of the snapshots of a guest."""
+        folder = self.snapshot_directory(uuid)
+        if self.is_owned(os.path.basename(folder)):
+            remove_tree(folder)
 
     def is_owned(self, name: str) -> bool:
         """Return whether a name in the directory belongs to this host.

@@ -17,6 +17,7 @@ from minova.virt.driver import GuestInterface
 from minova.virt.driver import HostInterface
 from minova.virt.driver import LiveMigrationInterface
 from minova.virt.driver import NicInterface
+from minova.virt.driver import SnapshotInterface
 from minova.virt.libvirt import networks
 from minova.virt.libvirt.connection import Connection
 
@@ -38,6 +39,7 @@ class LibvirtDriver:
         guests: GuestInterface,
         interfaces: NicInterface,
         disks: ListableDisks,
+        snapshots: SnapshotInterface,
         live_migration: LiveMigrationInterface,
         consoles: ConsoleInterface,
         diagnostics: DiagnosticsInterface,
@@ -60,6 +62,9 @@ class LibvirtDriver:
         self.attach_interface = interfaces.attach_interface
         self.detach_interface = interfaces.detach_interface
         self._bind_disks(disks)
+        self.take_snapshot = snapshots.take_snapshot
+        self.find_snapshot = snapshots.find_snapshot
+        self.remove_snapshot = snapshots.remove_snapshot
         self._bind_live_migration(live_migration)
 
     def _bind_guests(

@@ -28,8 +28,10 @@ LATEST = microversion.to_string(microversion.MAXIMUM)
 class ImageStore:
     """An image service with the images of a test."""
 
-    def __init__(self):
+    def __init__(self, snapshots):
         self.by_id = {}
+        #: Creates the record of a snapshot.
+        self.reserve = snapshots.reserve
 
     def add(self, **values):
         now = datetime.datetime.now(datetime.UTC)
@@ -158,7 +160,7 @@ class ApiTestCase(base.TestCase):
         self.cloud = self.useFixture(
             Cloud(self.hosts, conductors=1 if self.hosts else 0)
         )
-        self.image_store = ImageStore()
+        self.image_store = ImageStore(self.cloud.images)
         self.image = self.image_store.add().id
         waker = Waker(self.cloud.steps, in_background=True)
         self.addCleanup(waker.close)

@@ -281,6 +281,12 @@ _ACTIONS = {
     'unpause': _own(_MEMBERS, 409),
     'suspend': _own(_MEMBERS, 409),
     'resume': _own(_MEMBERS, 409),
+    'createImage': _own(_MEMBERS, 409, {'name': 'image'}),
+    'createBackup': _own(
+        _MEMBERS,
+        409,
+        {'name': 'image', 'backup_type': 'daily', 'rotation': 1},
+    ),
     'rescue': _own(_MEMBERS, 409),
     'unrescue': _own(_MEMBERS, 409),
     'addFixedIp': _own(_MEMBERS, 409, {'networkId': 'n-1'}),

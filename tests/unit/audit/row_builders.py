@@ -144,6 +144,7 @@ def artifact(uuid, **values):
         'generation': 1,
         'has_disks': True,
         'has_retained_disks': False,
+        'has_snapshots': False,
         'has_partial_disks': False,
         'has_config_drive': False,
         'has_reserved_addresses': False,

@@ -312,6 +312,10 @@ FAULTS = {
         _drop('all', 'active')(it),
         it.add_artifacts('a', artifact('active', has_retained_disks=True)),
     ),
+    'stray_snapshots': lambda it: (
+        _drop('all', 'active')(it),
+        it.add_artifacts('a', artifact('active', has_snapshots=True)),
+    ),
     'stray_incoming': _at('b', empty_contents('active', is_incoming=True)),
     'stray_reservation': _at(
         'b', empty_contents('active', has_reserved_addresses=True)

@@ -92,6 +92,20 @@ EVENTS = {
     ),
     'delete': ('compute_terminate_instance', 'compute_cleanup_stale_guest'),
     'force_delete': ('compute_cleanup_stale_guest',),
+    'snapshot': (
+        'compute_snapshot_instance',
+        'compute_undo_snapshot_instance',
+        'compute_discard_image',
+    ),
+    'backup': (
+        'compute_backup_instance',
+        'compute_undo_snapshot_instance',
+        'compute_discard_image',
+    ),
+    'discard_snapshot': (
+        'compute_undo_snapshot_instance',
+        'compute_discard_image',
+    ),
     'lock': (),
     'unlock': (),
     'power_sync': (),

@@ -4,6 +4,7 @@
 import dataclasses
 import hashlib
 import io
+import os
 import struct
 
 from minova import clock
@@ -106,6 +107,11 @@ class TestCase(base.TestCase):
         if data is not None:
             return self.store.upload(made.id, io.BytesIO(data))
         return made
+
+    def stored(self):
+        """Return the names in the directory, without its locks."""
+        names = os.listdir(self.file('images'))
+        return [name for name in names if name != '.locks']
 
     def read(self, *names):
         with open(self.file(*names), 'rb') as file:

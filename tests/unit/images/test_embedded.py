@@ -215,7 +215,7 @@ class ChangeTest(base.TestCase):
     def test_delete(self):
         image = self.add(base.RAW)
         self.store.delete(image.id)
-        self.assertEqual([], os.listdir(self.file('images')))
+        self.assertEqual([], self.stored())
         self.assertRaises(exception.ImageNotFound, self.store.delete, image.id)
 
     def test_protected(self):
@@ -248,7 +248,7 @@ class UploadTest(base.TestCase):
             kind, self.store.upload, image.id, io.BytesIO(data), length
         )
         self.assertEqual(image, self.store.show(base.OWNER, image.id))
-        self.assertEqual([f'{image.id}.json'], os.listdir(self.file('images')))
+        self.assertEqual([f'{image.id}.json'], self.stored())
         return str(error)
 
     def test_raw(self):
@@ -388,9 +388,7 @@ class UploadTest(base.TestCase):
                 )
             self.assertEqual(413, error.status)
             self.assertIn(os.strerror(number), str(error))
-            self.assertEqual(
-                [f'{image.id}.json'], os.listdir(self.file('images'))
-            )
+            self.assertEqual([f'{image.id}.json'], self.stored())
         self.assertEqual(
             'active', self.store.upload(image.id, io.BytesIO(b'x')).status
         )
@@ -482,7 +480,7 @@ class ConcurrencyTest(base.TestCase):
             base.image(id=self.image.id),
         )
         self.assertIsInstance(self._finish(), exception.ImageNotFound)
-        self.assertEqual([], os.listdir(self.file('images')))
+        self.assertEqual([], self.stored())
         self.store.add(base.image(id=self.image.id))
 
     def test_change_during_upload_keeps_status(self):
@@ -545,7 +543,7 @@ class CrashTest(base.TestCase):
         killed = 0
         for killed in self._upload(image):  # noqa: B007
             shown = self.store.show(base.OWNER, image.id)
-            names = os.listdir(self.file('images'))
+            names = self.stored()
             if shown.status == 'active':
                 # Active only with data on disk; a retry is refused.
                 self.store.download(base.OWNER, image.id, self.file('copy'))
@@ -572,7 +570,7 @@ class CrashTest(base.TestCase):
                 self.store.delete(image.id)
             else:
                 deleted += 1
-            self.assertEqual([], os.listdir(self.file('images')))
+            self.assertEqual([], self.stored())
             if ended:
                 break
         self.assertGreater(deleted, 1)
@@ -584,9 +582,9 @@ class CrashTest(base.TestCase):
             self.file('images', f'{damaged.id}.json'), b'{'
         )
         atomic_files.write_bytes(self.file('images', 'notes.data'), b'mine')
-        before = set(os.listdir(self.file('images')))
+        before = set(self.stored())
         self.store.recover()
-        self.assertEqual(before, set(os.listdir(self.file('images'))))
+        self.assertEqual(before, set(self.stored()))
         self.assertEqual(image, self.store.show(base.OWNER, image.id))
 
 

@@ -3,7 +3,6 @@
 
 import http
 import json
-import os
 
 from minova import clock
 from minova.images import attributes
@@ -248,7 +247,7 @@ class CreateTest(RoutesTestCase):
         ):
             message = self.assert_error(400, self.create(**content))
             self.assertIn(place, message)
-        self.assertEqual([], os.listdir(self.file('images')))
+        self.assertEqual([], self.stored())
 
     def test_body_must_be_an_object(self):
         for body in (

@@ -21,6 +21,7 @@ from tests import base
 #: ``obj_make_compatible``, and change its line.
 PINNED = {
     'AdminPasswordParams': '1.0-1df08e5aed63561319c0fe78524aa741',
+    'BackupParams': '1.0-cdfce73ada97bc9a9a46cf38b9483ecf',
     'Checkpoint': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'CleanupStaleGuestArgs': '1.0-8c7907f3dde71a5e4b9540f02de6ad89',
     'CleanupStaleGuestParams': '1.0-74eaae3ee3d746757b6fe2d16e51bf0c',
@@ -31,6 +32,7 @@ PINNED = {
     'DestCheckData': '1.0-40c594a58688a417c7ca5fca3e434d63',
     'DestinationPrepared': '1.0-afa7b3af18b12f1a6d1ade3d3e79c2ed',
     'Diagnostics': '1.0-d8df6bbd41ce24dc74bfc6698ff4cb42',
+    'DiscardSnapshotParams': '1.0-068a63bfda66607b440a5cbc0cdf8597',
     'DiskDiagnostics': '1.0-746b46fb8b747585efadbf217cb15ec2',
     'DisksSent': '1.0-edd582efcaf37eda7827482ba80fa07d',
     'DueStep': '1.0-800fcf186da0d80b680db3a906e08a90',
@@ -41,7 +43,7 @@ PINNED = {
     'GuestReport': '1.0-429c5ef6e2f6ae1a857c1ef8dbf20e28',
     'GuestState': '1.0-16e9f95d1375c90bce2633679ac38a9c',
     'GuestUntouched': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
-    'HostArtifact': '1.0-38a8a21f9f6147c57b0c2feb209ac20e',
+    'HostArtifact': '1.0-e6b4cf99a8648c709e81ad01b90da608',
     'HostReport': '1.0-f61ab362bbc9ad4ded016010c4dfa8cf',
     'HostSelected': '1.0-b955cd13f474c1d2303a89ad61b8fdf4',
     'Instance': '1.0-d263ceed0ccc6d3b94ce37ff665b89c4',
@@ -79,6 +81,10 @@ PINNED = {
     'ResizeParams': '1.0-d841b1f394237a2df78b9f7e56a325e8',
     'SelectHostArgs': '1.0-0fc646ef1be7a510d6baad489c72496f',
     'SharedDisksTaken': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
+    'SnapshotArgs': '1.0-2d882cf612965e7a4935cdef8e1a8beb',
+    'SnapshotImage': '1.0-881dd2c78fcbfe030c7f17e7621772a5',
+    'SnapshotParams': '1.0-4cb66c852fafc5ec4e6eaa0d8144a5df',
+    'SnapshotTaken': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'SoftDeleteParams': '1.0-39aff3f3726b85ce8c611637722939c1',
     'StepAck': '1.0-e04fb1a7538abf98736faac8f2e011ac',
     'StepArgs': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
@@ -89,6 +95,7 @@ PINNED = {
     'TransferTicket': '1.0-c3f3665341c2b5730bc84f568f62da53',
     'UnconfirmedResizeParams': '1.0-30fecb491eab16842b56104d7844a31b',
     'UnrescuedGuestStarted': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
+    'UploadStarted': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
     'Wakeup': '1.0-23b4da282b4334d8663188cc0f98f3b8',
 }
 

@@ -81,10 +81,11 @@ class FaultsTest(SimulationTestCase):
 
     def test_every_kind_of_fault(self):
         simulator = Simulator()
-        scenario = SCENARIOS['resize']
-        points = simulator.run(scenario).points
-        usual = [point.what for point in points]
         for kind, (where, _) in faults.KINDS.items():
+            of_images = kind.startswith('image')
+            scenario = SCENARIOS['snapshot' if of_images else 'resize']
+            points = simulator.baseline(scenario, 0).points
+            usual = [point.what for point in points]
             at = next(
                 point.number
                 for point in points[32:]

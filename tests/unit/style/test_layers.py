@@ -358,6 +358,7 @@ class WaitsTest(base.TestCase):
         ('compute/step_context.py', 'stop_signal.wait'),
         # They do not wait.
         ('compute/image_store.py', 'lockfile.acquire'),
+        ('images/embedded.py', 'lockfile.acquire'),
         ('virt/libvirt/connection.py', 'event_loop.acquire'),
         # A host that starts.
         ('virt/libvirt/embedded/store.py', 'clock.sleep'),

@@ -23,6 +23,7 @@ from tests.unit.virt.rigs import migrate_data
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
+from tests.unit.virt.snapshot_contract import Snapshots
 
 ON = (PowerState.RUNNING, PowerState.PAUSED)
 B = Peer('b', '127.0.0.1')
@@ -33,6 +34,7 @@ _ARTIFACT_FIELDS = {
     'disks': 'has_disks',
     'retained': 'has_retained_disks',
     'partial': 'has_partial_disks',
+    'snapshots': 'has_snapshots',
 }
 
 
@@ -51,6 +53,7 @@ class DriverHandle:
         'inject_nmi', 'set_admin_password',
         'create_rescue_disk', 'remove_rescue_disk', 'attach_interface',
         'detach_interface', 'refresh_config_drive', 'set_disk_owner',
+        'take_snapshot', 'remove_snapshot',
     ))  # fmt: skip
 
     def __init__(self, rig, host, repeating):
@@ -77,7 +80,9 @@ class DriverHandle:
     def call(self, name, *args, **kwargs):
         """Call the driver; run a generator to its end."""
         answer = getattr(self.driver, name)(*args, **kwargs)
-        return list(answer) if name == 'send_disks' else answer
+        if name in ('send_disks', 'take_snapshot'):
+            return list(answer)
+        return answer
 
 
 class ContractTestCase(base.TestCase):
@@ -1147,7 +1152,14 @@ class Consoles:
 
 
 class Every(
-    Host, Guests, Disks, ConfigDrives, LiveMigration, Consoles, HostContents
+    Host,
+    Guests,
+    Disks,
+    Snapshots,
+    ConfigDrives,
+    LiveMigration,
+    Consoles,
+    HostContents,
 ):
     """The whole contract."""
 

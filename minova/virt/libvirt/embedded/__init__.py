@@ -13,6 +13,7 @@ interfaces     their network interfaces
 disks          the disks: plain files
 diagnostics    the diagnostics, from the definitions
 guest_agent    the refusal of requests to guest agents
+snapshots      copies of the disks, for images
 live_migration simulated live migration
 handover       the handover of a guest from host to host
 ============== ===============================================================

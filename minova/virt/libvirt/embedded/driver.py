@@ -28,6 +28,7 @@ from minova.virt.libvirt.embedded.host import EmbeddedHost
 from minova.virt.libvirt.embedded.host_lock import HostLock
 from minova.virt.libvirt.embedded.interfaces import EmbeddedInterfaces
 from minova.virt.libvirt.embedded.live_migration import SimulatedLiveMigration
+from minova.virt.libvirt.embedded.snapshots import EmbeddedSnapshots
 from minova.virt.libvirt.embedded.store import EmbeddedStore
 from minova.virt.libvirt.guests import Guests
 
@@ -82,6 +83,7 @@ def _build_driver(
         guests,
         EmbeddedInterfaces(guests),
         disks,
+        EmbeddedSnapshots(domains, disks),
         SimulatedLiveMigration(host, store, guests, handover, disks),
         Consoles(
             connection,

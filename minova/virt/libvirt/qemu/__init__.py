@@ -13,6 +13,7 @@ guest_profile          what definitions contain, by the configuration
 guests                 the guests, with their reserved addresses
 interfaces             their network interfaces, on networks of the host
 disks                  the disks: overlays of images, maybe on shared storage
+snapshots              copies of the disks, for images
 disk_ownership         the owner of disks on shared storage
 disk_transfer          the transfer of disks to another machine
 overlay_checks         the checks of received overlays

@@ -76,6 +76,12 @@ class OwnedDisks(Disks):
             write_owner(folder, self.host)
         super().create_disks(spec, image, reuse_ephemeral)
 
+    def prepare_snapshot_directory(self, uuid: str) -> str:
+        """Create and own the directory of the snapshots of a guest."""
+        folder = super().prepare_snapshot_directory(uuid)
+        write_owner(folder, self.host)
+        return folder
+
     def has_disks(self, uuid: str) -> bool:
         """Return whether the root disk exists and this host owns it."""
         return self.is_owned(uuid) and super().has_disks(uuid)

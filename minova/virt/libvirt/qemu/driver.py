@@ -16,6 +16,7 @@ from minova.virt.libvirt.qemu.host import QemuHost
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.qemu.interfaces import QemuInterfaces
 from minova.virt.libvirt.qemu.live_migration import QemuLiveMigration
+from minova.virt.libvirt.qemu.snapshots import QemuSnapshots
 
 
 def open_driver(host: str) -> Driver:
@@ -40,6 +41,7 @@ def build_driver(host_config: HostConfig) -> LibvirtDriver:
         guests,
         QemuInterfaces(connection, guests),
         disks,
+        QemuSnapshots(guests, disks),
         QemuLiveMigration(host_config, connection, guests, disks),
         Consoles(connection, disks),
         DomainDiagnostics(guests),
