@@ -107,12 +107,20 @@ def initial_status(kind: str) -> str:
     return next(name for name, row in TABLE.items() if kind in row.kinds)
 
 
-def check_transition(status: str, new_status: str) -> None:
-    """Raise IllegalTransition unless ``status`` may become ``new_status``."""
-    if new_status == status and status in TABLE:
-        return
-    row = TABLE.get(status)
-    if row is None or new_status not in row.next_statuses:
+def check_transition(kind: str, status: str, new_status: str) -> None:
+    """Check that a migration of ``kind`` may change its status so.
+
+    Raises IllegalTransition.
+    """
+    row, following = TABLE.get(status), TABLE.get(new_status)
+    if (
+        row is None
+        or following is None
+        or kind not in row.kinds
+        or kind not in following.kinds
+        or new_status not in (status, *row.next_statuses)
+    ):
         raise IllegalTransition(
-            f'A migration in status {status} cannot become {new_status}'
+            f'A migration ({kind}) in status {status} cannot become '
+            f'{new_status}'
         )

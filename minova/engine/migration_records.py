@@ -88,7 +88,7 @@ def advance(
     Raises IllegalTransition, or Stale when the status in the database is not
     the one that was read; then nothing is written.
     """
-    migration_states.check_transition(migration.status, status)
+    migration_states.check_transition(migration.kind, migration.status, status)
     if status == migration.status:
         return
     if not migrations.update_status(

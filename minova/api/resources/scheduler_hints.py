@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from minova import exception
+from minova.api.schemas import servers
 from minova.api.schemas.types import Json
 from minova.objects import request_spec
 from minova.objects.request_spec import RequestSpec
@@ -60,6 +61,11 @@ def _text(query: object) -> str:
 
 
 def _require_json(query: str) -> None:
+    if len(query) > servers.MAX_QUERY_LENGTH:
+        raise exception.InvalidInput(
+            f'{_FIELD}.query: has {len(query)} characters as JSON; at most '
+            f'{servers.MAX_QUERY_LENGTH} are allowed.'
+        )
     try:
         found = orjson.loads(query)
     except orjson.JSONDecodeError as error:

@@ -134,6 +134,8 @@ _SERVERS: Final[Json] = {
     'maxItems': _MAX_ITEMS,
     'explain': 'the id of a server, or a list of ids',
 }
+#: The length of the hint ``query`` as JSON.
+MAX_QUERY_LENGTH: Final = 4096
 #: Other hints are accepted and ignored.
 _HINTS: Final[Json] = {
     'type': 'object',
@@ -142,7 +144,12 @@ _HINTS: Final[Json] = {
         'group': types.UUID,
         'different_host': _SERVERS,
         'same_host': _SERVERS,
-        'query': {'type': ['string', 'object', 'array'], 'maxLength': 4096},
+        'query': {
+            'type': ['string', 'object', 'array'],
+            'maxLength': MAX_QUERY_LENGTH,
+            'maxItems': _MAX_ITEMS,
+            'maxProperties': _MAX_ITEMS,
+        },
         'build_near_host_ip': TEXT,
         'cidr': {
             'type': 'string',

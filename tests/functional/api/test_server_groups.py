@@ -171,6 +171,7 @@ class EndpointsTest(GroupsTestCase):
             ({'group': 'web'}, 'a UUID'),
             ({'query': '[x'}, 'query'),
             ({'query': '{}'}, 'query'),
+            ({'query': ['and', ['=', '$host', 'a' * 5000]]}, '4096'),
             ({'build_near_host_ip': 'here'}, 'build_near_host_ip'),
             ({'build_near_host_ip': '10.0.0.1', 'cidr': '/99'}, 'near'),
             ({'build_near_host_ip': '10.0.0.1', 'cidr': '24'}, 'cidr'),

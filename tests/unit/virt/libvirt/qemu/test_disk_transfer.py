@@ -837,6 +837,14 @@ class RemoteRig(Rig):
         with open(self.path(host, uuid, retained), 'rb') as file:
             return file.read(100).rstrip(b'\0').decode()
 
+    def write_ephemeral(self, host, uuid, token):
+        with open(f'{self.path(host, uuid)}.ephemeral', 'r+b') as file:
+            file.write(token.encode())
+
+    def read_ephemeral(self, host, uuid):
+        with open(f'{self.path(host, uuid)}.ephemeral', 'rb') as file:
+            return file.read(100).rstrip(b'\0').decode()
+
     def size_gb(self, host, uuid):
         return os.path.getsize(self.path(host, uuid)) / (1 << 30)
 
