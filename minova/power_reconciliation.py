@@ -14,6 +14,7 @@ from minova.states import DELETED
 from minova.states import PAUSED
 from minova.states import PowerState
 from minova.states import RESCUED
+from minova.states import SHELVED
 from minova.states import SOFT_DELETE
 from minova.states import STOPPED
 from minova.states import SUSPENDED
@@ -41,6 +42,7 @@ EXPECTED_POWER: Final = {
     SUSPENDED: PowerState.SHUTDOWN,
     STOPPED: PowerState.SHUTDOWN,
     RESCUED: PowerState.RUNNING,
+    SHELVED: PowerState.SHUTDOWN,
     SOFT_DELETE: PowerState.SHUTDOWN,
 }
 

@@ -126,6 +126,10 @@ _SNAPSHOT: Final = (
 )
 _BACKUP: Final = 'image_backup image_pending_upload image_uploading'
 _SNAPSHOTTABLE: Final = 'active stopped paused suspended'
+_SHELVE: Final = (
+    'shelving shelving_image_pending_upload shelving_image_uploading'
+)
+_UNSHELVABLE: Final = 'shelved shelved_offloaded'
 _REBOOTABLE: Final = 'active stopped paused suspended error'
 _RESCUABLE: Final = 'active stopped error'
 _SOFT_DELETABLE: Final = (
@@ -174,6 +178,9 @@ _ROWS: Final = (
     ('remove_fixed_ip',      _ATTACHABLE,      '',                   SAME,      SAME,    _EXCLUSIVE,               900),
     ('set_admin_password',   'active',         'updating_password',  SAME,      SAME,    _EXCLUSIVE,               300),
     ('trigger_crash_dump',   _INTERRUPTIBLE,   '',                   SAME,      SAME,    _CONCURRENT,              300),
+    ('shelve',               _SNAPSHOTTABLE,   _SHELVE,              SHELVED,   SAME,    _EXCLUSIVE,              7200),
+    ('shelve_offload',       'shelved',        'shelving_offloading', SHELVED_OFFLOADED, SAME, _EXCLUSIVE,          600),
+    ('unshelve',             _UNSHELVABLE,     'unshelving spawning', ACTIVE,  SAME,    _EXCLUSIVE,              1800),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
@@ -193,6 +200,7 @@ _NAMES: Final = {
     'reboot_hard':         ('reboot',            'reboot'),
     'set_admin_password':  ('changePassword',    'changePassword'),
     'force_delete':        ('forceDelete',       'forceDelete'),
+    'shelve_offload':      ('shelveOffload',     'shelveOffload'),
     'soft_delete':         ('delete',            'delete'),
     'add_fixed_ip':        ('addFixedIp',        'addFixedIp'),
     'remove_fixed_ip':     ('removeFixedIp',     'removeFixedIp'),

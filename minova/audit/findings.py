@@ -70,6 +70,7 @@ _ROWS: Final = (
     ('build_without_owner',        3, _E, 'release_instance'),
     ('resized_without_migration',  3, _E, ''),
     ('soft_delete_without_time',   3, _W, 'date_soft_delete'),
+    ('offloaded_without_image',    2, _C, ''),
     ('operation_lost_instance',    4, _E, 'end_operation'),
     ('operation_without_step',     3, _E, 'recount_steps'),
     ('operation_step_count',       3, _E, 'recount_steps'),
@@ -255,6 +256,13 @@ _TEXT: Final = {
     'soft_delete_without_time': (
         'It is not known when an instance was soft-deleted.',
         '--repair starts the time until it is reclaimed.',
+    ),
+    'offloaded_without_image': (
+        'An instance is offloaded and names no image to start from.',
+        (
+            'Search for an image with its id in the property instance_uuid, '
+            'create a server from that image, and delete this one.'
+        ),
     ),
     'operation_lost_instance': (
         'An operation runs as the owner of an instance that it lost.',

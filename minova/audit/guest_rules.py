@@ -204,7 +204,9 @@ def _is_safe_to_remove(
     if _is_only_reserved(artifact):
         return True
     if instance.host is None:
-        return instance.launched_at is None
+        # The disk of an offloaded server is its image.
+        offloaded = instance.vm_state == states.SHELVED_OFFLOADED
+        return instance.launched_at is None or offloaded
     own = snapshot.artifacts.get((instance.host, artifact.uuid))
     if own is None or own.power_state is None or not own.has_disks:
         # The preparation for an incoming guest has no data.

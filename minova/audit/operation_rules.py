@@ -82,6 +82,14 @@ def _check_task(
             'soft_delete_without_time',
             'No conductor reclaims the instance.',
         )
+    offloaded = instance.vm_state == states.SHELVED_OFFLOADED
+    if offloaded and instance.shelved_image_id is None:
+        yield _task_finding(
+            snapshot,
+            instance,
+            'offloaded_without_image',
+            'The instance cannot be unshelved.',
+        )
 
 
 def _describe_operation(snapshot: Snapshot, task_id: str | None) -> str:

@@ -16,6 +16,7 @@ host_liveness     which hosts this conductor takes to be down
 sweeper           periodic recovery of open steps and overdue operations
 usage_audit       one notification for each instance and audit period
 reclaim           the delete of servers that were soft-deleted some time ago
+shelved           the offload of servers that were shelved some time ago
 ================= ============================================================
 
 Any number of equal replicas run. A lease in the database holds the work that

@@ -14,6 +14,7 @@ from minova import exception
 from minova import flows
 from minova import migration_states
 from minova.conductor import reclaim
+from minova.conductor import shelved
 from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
 from minova.conf import CONF
@@ -87,7 +88,10 @@ class Sweeper:
             self._confirm_old_resizes()
         self._manager.dispatch_wakeups(
             get_admin_context(),
-            reclaim.reclaim_soft_deleted(self._database, self._host),
+            [
+                *reclaim.reclaim_soft_deleted(self._database, self._host),
+                *shelved.offload_shelved(self._database, self._host),
+            ],
         )
         self._delete_expired_tokens()
 

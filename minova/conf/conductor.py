@@ -96,6 +96,17 @@ see sweep_interval. 0: DELETE removes a server at once, and no sweep removes a
 soft-deleted one. Set the same value for the api and all conductors.
 """,
     ),
+    cfg.IntOpt(
+        'shelved_offload_time',
+        default=0,
+        min=-1,
+        help="""
+Seconds for which a shelved server stays on its host, with its disks and its
+claim. Then a sweep offloads it: its host removes guest and disks, and the
+resources are free. 0: as soon as it is shelved. -1: never; administrators
+offload it with the action shelveOffload.
+""",
+    ),
     cfg.StrOpt(
         'unexpected_running_instance_action',
         default='adopt',

@@ -39,6 +39,7 @@ from minova.objects.instance import Instance
 from minova.objects.migration import Migration
 from minova.objects.operation_params import CleanupStaleGuestParams
 from minova.objects.operation_params import DeleteParams
+from minova.objects.operation_params import DiscardSnapshotParams
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import PreemptParams
@@ -165,12 +166,15 @@ def _begin_checked(
     uow = UnitOfWork(
         connection, instance, operation, None, publisher, new_operation=True
     )
-    follow_up = None
+    follow_ups: list[FollowUp] = []
     if rule.ownership in (
         states.Ownership.PREEMPT,
         states.Ownership.PREEMPT_IMMEDIATE,
     ):
-        follow_up = _find_follow_up(connection, instance)
+        found = _find_follow_up(connection, instance)
+        follow_ups += [found] if found is not None else []
+        if rule.success_state == states.DELETED:
+            follow_ups += _list_after_delete(connection, instance)
         operation.params = PreemptParams.narrow(params).replace(
             preempted=instance.task_id, other_hosts=_preempt_owner(uow)
         )
@@ -178,15 +182,15 @@ def _begin_checked(
     operation.generation = instance.generation
     flows.FLOWS[rule.kind].on_begin(uow)
     wakeups = uow.flush()
-    if follow_up is not None:
-        # Newer than the preempted operation, so that it stops its step.
+    # Newer than the preempted operation, so that they stop its step.
+    for one in follow_ups:
         wakeups += begin_locked(
             connection,
             get_admin_context(),
-            follow_up.kind,
+            one.kind,
             instance,
             publisher,
-            follow_up.params,
+            one.params,
         ).wakeups
     return Begun(operation, instance, wakeups)
 
@@ -333,6 +337,28 @@ def _find_follow_up(
     return flows.FLOWS[owner.kind].after_preemption(
         owner, hosts_of[0] if hosts_of else None
     )
+
+
+def _list_after_delete(
+    connection: Connection, instance: Instance
+) -> list[FollowUp]:
+    """Return the removal of the image of a shelved instance.
+
+    Any host can remove it, the own one or one that is up.
+    """
+    if instance.shelved_image_id is None:
+        return []
+    host = instance.host
+    if host is None:
+        found = hosts.list_services(connection, operations.COMPUTE_BINARY)
+        if not found:
+            return []
+        found.sort(key=lambda one: (not service_liveness.is_up(one), one.id))
+        host = found[0].host
+    params = DiscardSnapshotParams(
+        host=host, image_id=instance.shelved_image_id
+    )
+    return [FollowUp('discard_snapshot', params)]
 
 
 def _preempt_owner(uow: UnitOfWork) -> list[str]:

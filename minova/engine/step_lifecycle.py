@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from minova import clock
 from minova import exception
 from minova import flows
+from minova.context import get_admin_context
 from minova.db.queries import operations
+from minova.engine import begin
 from minova.engine import operation_log
 from minova.engine import recovery_rules
 from minova.engine import step_records
@@ -122,7 +124,17 @@ def finish(
     uow.finish_step(records.DONE)
     if step.undoes is not None and not step.detached:
         unwind.finish_undo(uow, step.undoes)
-    return uow.flush()
+    wakeups = uow.flush()
+    for follow_up in uow.follow_ups:
+        wakeups += begin.begin_locked(
+            connection,
+            get_admin_context(),
+            follow_up.kind,
+            uow.instance,
+            events.publisher_id('compute', host),
+            follow_up.params,
+        ).wakeups
+    return wakeups
 
 
 def fail(

@@ -61,6 +61,8 @@ class UnitOfWork(ResourceClaims):
             connection, instance, operation, step, publisher, new_operation
         )
         self.wakeups: list[Wakeup] = []
+        #: They begin in the transaction that ends this one.
+        self.follow_ups: list[base.FollowUp] = []
         self._last_number = last_number
         self._new_instance = new_instance
         self._step_as_read = step_records.copy_of(step) if step else None
@@ -342,6 +344,12 @@ class UnitOfWork(ResourceClaims):
         )
 
     # -- resources -----------------------------------------------------------
+
+    def list_busy_hosts(self) -> list[str]:
+        """Return the hosts that have open steps of the instance."""
+        uuid = self.instance.uuid
+        found = operations.list_open_steps_of_instance(self.connection, uuid)
+        return [step.host for step in found if step.host is not None]
 
     def release_ports(self) -> None:
         """Release the ports and addresses of an instance that is deleted."""

@@ -54,6 +54,35 @@ class PasswordNotDelivered(Conflict):
     )
 
 
+class UnshelveInstanceInvalidState(Conflict):
+    """Only an offloaded server can be unshelved at another place."""
+
+    msg_fmt = (
+        'Specifying an availability zone or a host is not possible for '
+        'instance %(instance_id)s, which is %(state)s and still on its host. '
+        'Leave them out, or have an administrator offload it before.'
+    )
+
+
+class UnshelveHostNotInAZ(Conflict):
+    """The requested host is not in the zone of the server."""
+
+    msg_fmt = (
+        'Host %(host)s is not in the availability zone '
+        '%(availability_zone)s. Name a host of that zone, or request another '
+        'zone, or null for any.'
+    )
+
+
+class ShelvedImageMissing(Conflict):
+    """The image of a shelved server was deleted."""
+
+    msg_fmt = (
+        'Instance %(instance_id)s cannot be unshelved: its image '
+        '%(image_id)s does not exist. Restore the image or delete the server.'
+    )
+
+
 class HostDown(Conflict):
     """The compute of a host that the operation needs is down."""
 

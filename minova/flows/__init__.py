@@ -19,6 +19,7 @@ crash_dump        trigger_crash_dump
 lock              lock, unlock
 evacuate          evacuate
 snapshot          snapshot, backup, discard_snapshot
+shelve            shelve, shelve_offload, unshelve
 resize            resize, migrate
 confirm_resize    confirm_resize
 revert_resize     revert_resize
@@ -50,6 +51,7 @@ from minova.flows import rebuild
 from minova.flows import rescue
 from minova.flows import resize
 from minova.flows import revert_resize
+from minova.flows import shelve
 from minova.flows import snapshot
 from minova.flows import soft_delete
 from minova.flows.base import AnyStep
@@ -92,6 +94,9 @@ FLOWS: Final[dict[str, Flow]] = {
     'trigger_crash_dump': crash_dump.CrashDump(),
     'snapshot': snapshot.Snapshot(),
     'backup': snapshot.Backup(),
+    'shelve': shelve.Shelve(),
+    'shelve_offload': shelve.ShelveOffload(),
+    'unshelve': shelve.Unshelve(),
     'discard_snapshot': snapshot.DiscardSnapshot(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),

@@ -63,7 +63,7 @@ class CleanupStaleGuest(ComputeStep[CleanupStaleGuestArgs, NoResult]):
         instance = ctx.instance
         deleted = instance.vm_state == states.DELETED
         if deleted or instance.host != ctx.host:
-            _destroy_guest(ctx)
+            destroy_guest(ctx)
         elif args.retained_only and instance.vm_state != states.RESIZED:
             ctx.driver.discard_disks(instance.uuid)
         return NoResult()
@@ -93,7 +93,7 @@ class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
 
     def run(self, ctx: StepContext, args: RecheckArgs) -> NoResult:
         """Remove guest, disks and retained disks."""
-        _destroy_guest(ctx)
+        destroy_guest(ctx)
         return NoResult()
 
     def on_success(self, uow: UnitOfWork, result: NoResult) -> None:
@@ -111,7 +111,8 @@ class TerminateInstance(ComputeStep[RecheckArgs, NoResult]):
         _mark_deleted(uow)
 
 
-def _destroy_guest(ctx: StepContext) -> None:
+def destroy_guest(ctx: StepContext) -> None:
+    """Remove guest, disks and retained disks."""
     uuid = ctx.instance.uuid
     ctx.driver.destroy(uuid)
     ctx.driver.remove_disks(uuid)
@@ -132,13 +133,14 @@ def _mark_deleted(uow: UnitOfWork) -> None:
     uow.emit_end('delete')
 
 
-def _enqueue_cleanup(
+def enqueue_cleanup(
     uow: UnitOfWork,
     host: str,
     recheck_hosts: list[str] | None = None,
     retained_only: bool = False,
     shuts_down: bool = False,
 ) -> None:
+    """Enqueue the removal of everything of an instance from a host."""
     uow.enqueue(
         CleanupStaleGuest,
         CleanupStaleGuestArgs(
@@ -153,12 +155,12 @@ def _enqueue_cleanup(
 
 def enqueue_discard(uow: UnitOfWork) -> None:
     """Enqueue the removal of retained disks from the instance's host."""
-    _enqueue_cleanup(uow, str(uow.instance.host), retained_only=True)
+    enqueue_cleanup(uow, str(uow.instance.host), retained_only=True)
 
 
 def _enqueue_shutdown(uow: UnitOfWork, host: str) -> None:
     """Enqueue the removal of the guest from the host of the instance."""
-    _enqueue_cleanup(
+    enqueue_cleanup(
         uow, host, recheck_hosts=_hosts_to_recheck(uow), shuts_down=True
     )
 
@@ -166,7 +168,7 @@ def _enqueue_shutdown(uow: UnitOfWork, host: str) -> None:
 def _enqueue_rechecks(uow: UnitOfWork) -> None:
     """Enqueue another clean-up on the hosts that the ended step names."""
     for host in RecheckArgs.narrow(uow.step.args).recheck_hosts:
-        _enqueue_cleanup(uow, host)
+        enqueue_cleanup(uow, host)
 
 
 def _delete_in_database(uow: UnitOfWork) -> None:
@@ -198,7 +200,7 @@ class Delete(Flow):
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the removal on the host, or finish without a host down."""
         for host in _other_hosts(uow):
-            _enqueue_cleanup(uow, host)
+            enqueue_cleanup(uow, host)
         params = DeleteParams.narrow(uow.operation.params)
         if uow.instance.host is None or params.host_down:
             _delete_in_database(uow)
@@ -219,7 +221,7 @@ class ForceDelete(Flow):
     def on_begin(self, uow: UnitOfWork) -> None:
         """Delete the instance for its user at once."""
         for host in _other_hosts(uow):
-            _enqueue_cleanup(uow, host)
+            enqueue_cleanup(uow, host)
         _delete_in_database(uow)
 
 
@@ -232,4 +234,4 @@ class CleanupStaleGuestFlow(Flow):
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the clean-up."""
         params = CleanupStaleGuestParams.narrow(uow.operation.params)
-        _enqueue_cleanup(uow, params.host, retained_only=params.retained_only)
+        enqueue_cleanup(uow, params.host, retained_only=params.retained_only)

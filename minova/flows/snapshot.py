@@ -28,6 +28,7 @@ Another flow that turns a disk into an image subclasses ``SnapshotStep``, calls
 ``DiscardImage`` among its steps. Its arguments are ``SnapshotArgs``.
 """
 
+from typing import Any
 from typing import ClassVar
 from typing import Final
 
@@ -92,7 +93,7 @@ class UndoSnapshotInstance(ComputeStep[SnapshotArgs, NoResult]):
 class SnapshotStep(ComputeStep[SnapshotArgs, ResultT]):
     """A step that copies the root disk and uploads the copy."""
 
-    undo = UndoSnapshotInstance
+    undo: type[ComputeStep[SnapshotArgs, Any]] | None = UndoSnapshotInstance
     #: The task states after the copy, and during the upload.
     pending_task_state: ClassVar[str] = 'image_pending_upload'
     uploading_task_state: ClassVar[str] = 'image_uploading'

@@ -23,6 +23,7 @@ from oslo_log import log as logging
 from minova import exception
 from minova import states
 from minova.flows import power_actions
+from minova.flows import snapshot
 from minova.flows.base import ComputeStep
 from minova.flows.base import Flow
 from minova.flows.base import StepContext
@@ -30,6 +31,7 @@ from minova.flows.base import UnitOfWork
 from minova.objects.checkpoints import GuestUntouched
 from minova.objects.operation_params import SoftDeleteParams
 from minova.objects.step_args import NoArgs
+from minova.objects.step_args import SnapshotArgs
 from minova.objects.step_results import GuestState
 from minova.states import PowerState
 
@@ -184,6 +186,16 @@ class RestoreInstance(ComputeStep[NoArgs, GuestState]):
 
 def _mark_restored(uow: UnitOfWork, vm_state: str) -> None:
     uow.update_instance(deleted_at=None)
+    image_id = uow.instance.shelved_image_id
+    if vm_state == states.ACTIVE and image_id is not None:
+        # It was shelved, and is not any more.
+        uow.update_instance(shelved_at=None, shelved_image_id=None)
+        uow.enqueue(
+            snapshot.DiscardImage,
+            SnapshotArgs(image_id=image_id),
+            host=uow.step.host,
+            detached=True,
+        )
     uow.finish(old_vm_state=vm_state)
     uow.emit_end('restore')
 
@@ -191,7 +203,7 @@ def _mark_restored(uow: UnitOfWork, vm_state: str) -> None:
 class Restore(Flow):
     """Start the guest of a soft-deleted server."""
 
-    steps = (RestoreInstance, UndoRestoreInstance)
+    steps = (RestoreInstance, UndoRestoreInstance, snapshot.DiscardImage)
 
     def on_begin(self, uow: UnitOfWork) -> None:
         """Enqueue the start; without a host, finish at once."""

@@ -25,6 +25,7 @@ class Instance(base.Object):
     period whose ``exists`` was emitted, at first the time of the first launch.
     its last notification. ``encrypted_password`` is that of the administrator
     in the guest, encrypted with the user's key; None if it is not known.
+    ``shelved_image_id`` is the image of a shelved server.
     """
 
     VERSION = '1.0'
@@ -79,6 +80,8 @@ class Instance(base.Object):
     terminated_at: datetime.datetime | None
     deleted_at: datetime.datetime | None
     usage_audited_until: datetime.datetime | None
+    shelved_at: datetime.datetime | None
+    shelved_image_id: str | None
 
     @property
     def name(self) -> str:

@@ -275,3 +275,29 @@ class DiscardSnapshotParams(OperationParams):
 
     host: str
     image_id: str | None = None
+
+
+@base.register
+class ShelveParams(OperationParams):
+    """shelve: the image that the server's disk becomes."""
+
+    VERSION = '1.0'
+
+    image: SnapshotImage
+
+
+@base.register
+class UnshelveParams(OperationParams):
+    """unshelve: the format of the image, and the requested destination.
+
+    ``sets_zone``: the server stays in ``availability_zone`` from now on, None
+    for any; ``previous_zone`` is that of its request before.
+    """
+
+    VERSION = '1.0'
+
+    disk_format: str | None = None
+    host: str | None = None
+    sets_zone: bool = False
+    availability_zone: str | None = None
+    previous_zone: str | None = None

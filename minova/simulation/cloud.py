@@ -358,6 +358,7 @@ _OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
     'conductor': {
         'unexpected_running_instance_action': 'adopt',
         'reclaim_instance_interval': 0,
+        'shelved_offload_time': -1,
         'sweep_interval': 20.0,
     },
     'notifications': {

@@ -16,8 +16,8 @@ import uuid as uuids
 
 from minova import power_reconciliation
 from minova.rpc.bus import Json
+from minova.simulation import shelve_check
 from minova.simulation.hypervisor import SimulatedWorld
-from minova.simulation.image_service import SimulatedImages
 from minova.simulation.network import PublishedNotification
 from minova.states import PowerState
 
@@ -52,6 +52,8 @@ _NOT_APART = """
       AND i.vm_state != 'deleted'
     GROUP BY g.uuid, i.host HAVING count(*) > 1
 """
+#: A soft-deleted server has none if it was offloaded.
+_WITHOUT_HOST = ('error', 'deleted', 'shelved_offloaded', 'soft-delete')
 _NEW_SHUTDOWNS = """
     SELECT id, instance_uuid, publisher_id FROM outbox
     WHERE event_type = 'compute.instance.shutdown.end' AND id > ?
@@ -238,7 +240,7 @@ def check_rows(raw: sqlite3.Connection, lost: Iterable[str]) -> Iterator[str]:
         'SELECT i.uuid, i.vm_state, i.host, (SELECT count(*) FROM faults f '
         'WHERE f.instance_uuid = i.uuid) FROM instances i'
     ):
-        if host is None and vm_state not in ('error', 'deleted'):
+        if host is None and vm_state not in _WITHOUT_HOST:
             yield f'invariant 2: {uuid} is {vm_state} without a host'
         if vm_state == 'error' and not faults:
             yield f'invariant 3: {uuid} is in error without a fault'
@@ -309,7 +311,7 @@ def check_host_contents(
 ) -> Iterator[str]:
     """Yield stray and missing artifacts and allocations: invariant 9."""
     lost_hosts = set(lost)
-    pending = _pending_steps(raw)
+    pending = pending_steps(raw)
     due: collections.Counter[tuple[str, str, str]] = collections.Counter()
     expected: dict[str, PowerState | None] = {}
     for uuid, vm_state, host in raw.execute(
@@ -331,7 +333,7 @@ def check_host_contents(
             yield from _check_present(world, here)
         if vm_state != 'error' and host not in lost_hosts:
             yield from _check_interfaces(world, raw, host, uuid)
-            yield from _check_image(world, raw, host, uuid)
+            yield from shelve_check.check_disk(world, raw, host, uuid)
         if vm_state == 'active' and host not in lost_hosts:
             yield from _check_config_drive(world, raw, host, uuid)
             yield from _check_guest_state(world, host, uuid, vm_state)
@@ -393,21 +395,6 @@ def _check_present(
                 f'invariant 9: the guest at {path} is '
                 f'{PowerState(record["power"]).name}, not {power.name}'
             )
-
-
-def _check_image(
-    world: SimulatedWorld, raw: sqlite3.Connection, host: str, uuid: str
-) -> Iterator[str]:
-    """Yield a root disk that is from another image than the instance has."""
-    (wanted,) = raw.execute(
-        'SELECT image_ref FROM instances WHERE uuid = ?', (uuid,)
-    ).fetchone()
-    disks = world.store.get(f'{host}/disks/{uuid}')
-    if disks is not None and disks['image'] != wanted:
-        yield (
-            f'invariant 9: {host}/disks/{uuid} is from image '
-            f'{disks["image"]}, not {wanted}'
-        )
 
 
 def _check_config_drive(
@@ -473,7 +460,7 @@ def _list_paths(world: SimulatedWorld) -> list[str]:
     ]
 
 
-def _pending_steps(raw: sqlite3.Connection) -> set[tuple[str, str]]:
+def pending_steps(raw: sqlite3.Connection) -> set[tuple[str, str]]:
     """Return the (instance, host) pairs with an open step."""
     return set(
         raw.execute(
@@ -494,45 +481,3 @@ def _unconfirmed_migration(
     if found is None:
         return {'uuid': 'none', 'source': 'none'}
     return {'uuid': found[0], 'source': found[1]}
-
-
-def check_images(
-    raw: sqlite3.Connection,
-    images: SimulatedImages,
-    world: SimulatedWorld,
-    lost: Iterable[str],
-) -> Iterator[str]:
-    """Yield partial and missing images of snapshots, and frozen guests.
-
-    Of invariant 9: an image of a snapshot is active, or there is none. Of
-    invariant 3: a snapshot that is done has an image.
-    """
-    lost_hosts = set(lost)
-    pending = _pending_steps(raw)
-    explained = {uuid for uuid, host in pending if host in lost_hosts}
-    for uuid, state, params in raw.execute(
-        'SELECT instance_uuid, state, params FROM operations '
-        "WHERE kind = 'snapshot' AND state != 'running'"
-    ):
-        image_id = _find_image_id(json.loads(params))
-        found = images.records.get(image_id)
-        if uuid in explained or image_id in images.deleted_by_users:
-            continue
-        if state == 'done' and found is None:
-            yield f'invariant 3: the snapshot {image_id} of {uuid} is missing'
-        if state != 'done' and found is not None:
-            yield f'invariant 9: {image_id} of a {state} snapshot remains'
-    for image in images.records.values():
-        uuid = image.properties.get('instance_uuid', '')
-        if image.status != 'active' and uuid not in explained:
-            yield f'invariant 9: image {image.id} of {uuid} is {image.status}'
-    for host in set(world.list_hosts()) - lost_hosts:
-        for uuid in world.store.list_names(f'{host}/guests'):
-            if (world.store.get(f'{host}/guests/{uuid}') or {}).get('frozen'):
-                yield f'invariant 9: {uuid} is frozen on {host}'
-
-
-def _find_image_id(params: Json) -> str:
-    """Return the id of the image in the parameters of a snapshot."""
-    found = params['minova_object.data']['image']
-    return str(found['minova_object.data']['id'])

@@ -43,6 +43,7 @@ from minova.flows import evacuate
 from minova.flows import migration_monitor
 from minova.flows import rebuild
 from minova.flows import resize
+from minova.flows import shelve
 from minova.flows import snapshot
 from minova.flows import soft_delete
 from minova.notifications import relay
@@ -210,7 +211,22 @@ MUTANTS: Final = (
             ((soft_delete.RestoreInstance, 'undo', planted_faults.replace_with(None)),)),
     Mutant('reclaimed-twice', 'a reclaim does not check the row again', 'invariant 3',
             _ALL, ('restore_at_reclaim', 'reclaim'),
-            ((reclaim, '_is_due', planted_faults.return_value(True)),)),
+            ((reclaim, '_is_due', planted_faults.return_value(True)), (instances, 'list_soft_deleted', planted_faults.list_busy_too))),
+    Mutant('shelved-image-removed-early', 'the image of a shelved server is removed before its guest runs', 'invariant 9',
+            ('fail',), ('unshelve_refused', 'unshelve'),
+            ((shelve.UnshelveInstance, 'run', planted_faults.discard_image_first),)),
+    Mutant('shelved-image-kept', 'the image of a deleted shelved server remains', 'invariant 9',
+            _ALL, ('delete_offloaded', 'delete_shelved'),
+            ((begin, '_list_after_delete', planted_faults.return_value([])),)),
+    Mutant('offload-keeps-claim', 'an offloaded server keeps its claim', 'invariant 9',
+            _ALL, ('shelve_offload',),
+            ((hosts, 'release', planted_faults.do_nothing),)),
+    Mutant('unshelved-from-old-image', 'an offloaded server is unshelved from its first image', 'invariant 9',
+            _ALL, ('unshelve',),
+            ((shelve, '_image_spec', planted_faults.spec_of_first_image),)),
+    Mutant('shelve-not-undone', 'a failed shelve leaves the guest off', 'invariant 9',
+            _ALL, ('shelve_fails', 'shelve_paused_fails'),
+            ((shelve.ShelveInstance, 'undo', planted_faults.replace_with(None)),)),
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),

@@ -28,11 +28,13 @@ from minova.db.queries import outbox
 from minova.engine import begin
 from minova.flows import power_actions
 from minova.flows import resize
+from minova.flows import shelve
 from minova.flows.base import StepContext
 from minova.flows.base import UnitOfWork
 from minova.notifications import relay
 from minova.objects import operation as records
 from minova.objects.audit_period import AuditPeriod
+from minova.objects.step_args import NoArgs
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
 from minova.objects.step_results import GuestState
@@ -313,3 +315,28 @@ def remove_disks_of_all(original: Function) -> Function:
             self._store.delete(f'{host}/disks/{uuid}')
 
     return remove
+
+
+def discard_image_first(original: Function) -> Function:
+    """Delete the image of a shelved server before its guest runs."""
+
+    def run(
+        step: shelve.UnshelveInstance, ctx: StepContext, args: NoArgs
+    ) -> GuestState:
+        ctx.images.discard(str(ctx.instance.shelved_image_id))
+        found: GuestState = original(step, ctx, args)
+        return found
+
+    return run
+
+
+def spec_of_first_image(original: Function) -> Function:
+    """Return the guest with the image that it was created from."""
+    return lambda ctx: ctx.spec(fetch_kernel=True)
+
+
+def list_busy_too(original: Function) -> Function:
+    """List the soft-deleted instances that an operation owns as well."""
+    t = tables.instances
+    query = sa.select(t.c.uuid).where(t.c.vm_state == states.SOFT_DELETE)
+    return lambda connection, before: list(connection.scalars(query))

@@ -17,11 +17,14 @@ from minova.db.queries import audit_snapshot
 from minova.db.queries.networks import Network
 from minova.engine import operator_actions
 from minova.exception import serialization
+from minova.images import Image
 from minova.network import definition
 from minova.rpc.bus import Json
 from minova.simulation import cloud as clouds
 from minova.simulation import guest_effects
+from minova.simulation import image_check
 from minova.simulation import invariants
+from minova.simulation import shelve_check
 from minova.simulation import usage_check
 from minova.simulation.cloud import Cloud
 from minova.simulation.database import Storage
@@ -77,6 +80,10 @@ class Run:
         )
 
 
+#: The kinds that no user requests: another order may need none.
+_INTERNAL = ('discard_snapshot', 'cleanup_stale_guest')
+
+
 @dataclasses.dataclass(frozen=True)
 class _PreparedCloud:
     """A settled cloud from which a run begins."""
@@ -86,6 +93,7 @@ class _PreparedCloud:
     records: dict[str, Record]
     server: str
     notifications: tuple[PublishedNotification, ...]
+    images: dict[str, Image]
 
 
 class Simulator:
@@ -174,6 +182,7 @@ class Simulator:
     def _restore(self, cloud: Cloud, prepared: _PreparedCloud) -> None:
         self._storage.restore(prepared.database)
         cloud.world.restore(prepared.records)
+        cloud.images.records = dict(prepared.images)
         cloud.scheduler.now = prepared.now
         cloud.network.published = list(prepared.notifications)
         cloud.start()
@@ -270,8 +279,11 @@ class Simulator:
         found += guest_effects.check_guest_effects(
             raw, cloud.world, cloud.lost_hosts
         )
-        found += invariants.check_images(
+        found += image_check.check(
             raw, cloud.images, cloud.world, cloud.lost_hosts
+        )
+        found += shelve_check.check(
+            raw, cloud.images.records, cloud.world, cloud.lost_hosts
         )
         found += invariants.check_notifications(cloud.network.published, raw)
         if CONF.notifications.instance_usage_audit:
@@ -353,6 +365,7 @@ class Simulator:
                     cloud.world.snapshot(),
                     user.server,
                     tuple(cloud.network.published),
+                    dict(cloud.images.records),
                 )
         return self._prepared[name]
 

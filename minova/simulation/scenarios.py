@@ -59,6 +59,9 @@ _FORCE: Final = act('forceDelete')
 _KEEP: Final = set_option('conductor', 'reclaim_instance_interval', 86400)
 #: The time to restore a soft-deleted server has passed.
 _RECLAIM: Final = set_option('conductor', 'reclaim_instance_interval', 1)
+_SHELVE: Final = act('shelve')
+_UNSHELVE: Final = act('unshelve')
+_OFFLOAD: Final = set_option('conductor', 'shelved_offload_time', 0)
 _SNAPSHOT: Final = act('createImage', {'name': 'snapshot'})
 _BACKUP: Final = act(
     'createBackup', {'name': 'backup', 'backup_type': 'daily', 'rotation': 2}
@@ -79,6 +82,8 @@ PREPARATIONS: Final[dict[str, Action]] = {
     'suspended': sequence(boot, settle, act('suspend'), settle),
     'rescued': sequence(boot, settle, act('rescue'), settle),
     'resized': sequence(boot, settle, _RESIZE, settle),
+    'shelved': sequence(boot, settle, _SHELVE, settle),
+    'offloaded': sequence(boot, settle, _OFFLOAD, _SHELVE, settle),
     'soft_deleted': sequence(_KEEP, boot, settle, delete, settle),
     'migrated': sequence(
         boot, settle, act('os-stop'), settle, act('migrate'), settle
@@ -251,6 +256,27 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('delete_snapshotting',         'discard_snapshot',    'active',            _SNAPSHOT, wait_for('image_uploading'), delete),
     ('force_delete_snapshotting',   'discard_snapshot',    'active',            _SNAPSHOT, wait_for('image_uploading'), _FORCE),
     ('delete_pending_snapshot',     'discard_snapshot',    'active',            _SNAPSHOT, delete),
+    ('shelve',                      'shelve',              'active',            _OFFLOAD, _SHELVE),
+    ('shelve_on_host',              'shelve',              'active',            _SHELVE),
+    ('shelve_paused',               'shelve',              'paused',            _SHELVE),
+    ('shelve_suspended',            'shelve',              'suspended',         _SHELVE),
+    ('shelve_fails',                'shelve',              'active',            fail_here('take_snapshot'), _SHELVE),
+    ('shelve_paused_fails',         'shelve',              'paused',            fail_here('take_snapshot'), _SHELVE),
+    ('shelve_offload',              'shelve_offload',      'shelved',           act('shelveOffload')),
+    ('shelve_offload_fails',        'shelve_offload',      'shelved',           fail_here('destroy'), act('shelveOffload')),
+    ('unshelve',                    'unshelve',            'offloaded',         _UNSHELVE),
+    ('unshelve_on_host',            'unshelve',            'shelved',           _UNSHELVE),
+    ('unshelve_fails',              'unshelve',            'shelved',           fail_here('start'), _UNSHELVE),
+    ('unshelve_rescheduled',        'unshelve',            'offloaded',         fail_elsewhere('start', hosts=2), _UNSHELVE),
+    ('unshelve_refused',            'unshelve',            'offloaded',         fail_elsewhere('start'), _UNSHELVE),
+    ('shelve_unshelve',             'unshelve',            'active',            _OFFLOAD, _SHELVE, settle, _UNSHELVE),
+    ('delete_shelving',             'delete',              'active',            _SHELVE, wait_for('shelving_image_uploading'), delete),
+    ('delete_shelved',              'delete',              'shelved',           delete),
+    ('delete_offloaded',            'delete',              'offloaded',         delete),
+    ('force_delete_offloading',     'force_delete',        'shelved',           act('shelveOffload'), _FORCE),
+    ('delete_unshelving',           'delete',              'offloaded',         _UNSHELVE, wait_for('spawning'), delete),
+    ('restore_shelved',             'restore',             'shelved',           _KEEP, delete, settle, act('restore')),
+    ('restore_offloaded',           'restore',             'offloaded',         _KEEP, delete, settle, act('restore')),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),

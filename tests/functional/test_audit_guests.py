@@ -5,6 +5,7 @@ from minova import clock
 from minova import exception
 from minova.audit import confirmed_scan
 from minova.audit import repair
+from minova.db.queries import hosts
 from tests.fixtures.newer_methods import NewerMethods
 from tests.functional.audit_base import AuditTestCase
 from tests.functional.audit_base import UNKNOWN_ID
@@ -42,6 +43,22 @@ class GuestRulesTest(AuditTestCase):
 
     def test_a_guest_that_is_off(self):
         self.copy('guests', self.uuid, power=4)
+        self.assert_repaired('stray_guest')
+        self.assertEqual([], self.holds('b', self.uuid))
+
+    def test_a_guest_of_an_offloaded_server(self):
+        image = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
+        self.copy('guests', self.uuid, power=4)
+        self.copy('disks', self.uuid)
+        for kind in ('guests', 'disks'):
+            self.store.delete(f'a/{kind}/{self.uuid}')
+        self.change(
+            self.uuid,
+            host=None,
+            vm_state='shelved_offloaded',
+            shelved_image_id=image,
+        )
+        self.cloud.database.write(lambda c: hosts.release(c, self.uuid, 'a'))
         self.assert_repaired('stray_guest')
         self.assertEqual([], self.holds('b', self.uuid))
 

@@ -20,6 +20,7 @@ import uuid
 
 import sqlalchemy as sa
 
+from minova import clock
 from minova import states
 from minova.audit import confirmed_scan
 from minova.cmd import manage_archive
@@ -31,6 +32,7 @@ from minova.db import tables
 from minova.db.queries import hosts
 from minova.engine import service_liveness
 from minova.engine import timeline
+from minova.objects.snapshot_image import SnapshotImage
 from minova.states import PowerState
 from tests.functional.base import FlowTestCase
 from tests.functional.test_attach_interface import InterfaceCase
@@ -187,6 +189,21 @@ class OneHostTest(ChainTestCase):
         uuid = self.booted_on_host1()
         self.cloud.delete(uuid)
         self.check('delete', uuid, 'delete')
+
+    def test_shelve_and_unshelve(self):
+        uuid = self.booted_on_host1()
+        image = SnapshotImage(
+            id=clock.uuid4(),
+            name='server-shelved',
+            owner='project',
+            container_format='bare',
+            min_disk=1,
+            min_ram=0,
+            properties={'instance_uuid': uuid},
+        )
+        self.cloud.begin('shelve', uuid, image=image)
+        self.cloud.begin('unshelve', uuid, disk_format='raw', host='host2')
+        self.check('shelve', uuid, 'shelve', 'shelve_offload', 'unshelve')
 
     def test_soft_delete_and_restore(self):
         uuid = self.booted_on_host1()

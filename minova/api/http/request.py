@@ -28,7 +28,7 @@ from minova.policy import Policy
 
 _SERVERS = 'os_compute_api:servers'
 _KINDS_WITHOUT_HOST = frozenset(
-    {'delete', 'force_delete', 'restore', 'lock', 'unlock'}
+    {'delete', 'force_delete', 'restore', 'unshelve', 'lock', 'unlock'}
 )
 #: Seconds between two looks at an operation that a request waits for.
 _POLL_INTERVAL = 0.1

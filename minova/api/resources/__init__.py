@@ -13,6 +13,7 @@ server_metadata        the metadata of a server
 server_tags            the tags of a server
 server_actions         POST /servers/{id}/action: the table of actions
 deferred_delete        delete, soft delete, restore, force-delete
+shelve                 shelve, shelveOffload, unshelve
 migrate_server         resize, cold and live migration, confirm, revert
 create_image           createImage and createBackup
 rescue                 rescue and unrescue

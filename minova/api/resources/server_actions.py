@@ -23,6 +23,7 @@ from minova.api.resources import migrate_server
 from minova.api.resources import rebuild
 from minova.api.resources import rescue
 from minova.api.resources import security_groups
+from minova.api.resources import shelve
 from minova.api.schemas import bodies
 from minova.api.schemas import floating_ips as floating_ip_schemas
 from minova.api.schemas import rebuild as rebuild_schemas
@@ -190,6 +191,15 @@ ACTIONS: Final = {
     ),
     'resetNetwork': _action(
         'extensions', schemas.RESET_NETWORK, gone.refuse_action
+    ),
+    'shelve': _action('os-shelve:shelve', schemas.SHELVE, shelve.shelve),
+    'shelveOffload': _action(
+        'os-shelve:shelve_offload',
+        schemas.SHELVE_OFFLOAD,
+        shelve.shelve_offload,
+    ),
+    'unshelve': _action(
+        'os-shelve:unshelve', schemas.UNSHELVE, shelve.unshelve
     ),
     'os-getConsoleOutput': _action(
         'os-console-output',

@@ -33,6 +33,8 @@ CONFIRM: Final = _empty_action('confirmResize')
 REVERT: Final = _empty_action('revertResize')
 FORCE_DELETE: Final = _empty_action('forceDelete')
 RESTORE: Final = _empty_action('restore')
+SHELVE: Final = _empty_action('shelve')
+SHELVE_OFFLOAD: Final = _empty_action('shelveOffload')
 
 LOCK: Final = BodySchema(
     {
@@ -256,5 +258,36 @@ CREATE_BACKUP: Final = BodySchema(
                 ['name', 'backup_type', 'rotation'],
             ),
         )
+    }
+)
+
+UNSHELVE: Final = BodySchema(
+    {
+        1: single_field('unshelve', _EMPTY),
+        77: single_field(
+            'unshelve',
+            {
+                **object_schema(
+                    {'availability_zone': types.NAME}, ['availability_zone']
+                ),
+                'type': ['object', 'null'],
+            },
+        ),
+        91: single_field(
+            'unshelve',
+            {
+                **object_schema(
+                    {
+                        'availability_zone': {
+                            **types.NAME,
+                            'type': ['string', 'null'],
+                        },
+                        'host': types.HOST,
+                    }
+                ),
+                'type': ['object', 'null'],
+                'minProperties': 1,
+            },
+        ),
     }
 )

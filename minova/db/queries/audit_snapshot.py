@@ -57,6 +57,7 @@ class InstanceRow:
     notification_seq: int
     launched_at: datetime.datetime | None
     deleted_at: datetime.datetime | None
+    shelved_image_id: str | None
     flavor: Flavor
     network_info: list[dict[str, Any]]
 

@@ -171,6 +171,21 @@ def list_soft_deleted(
     return [str(uuid) for uuid in connection.scalars(query)]
 
 
+def list_shelved(
+    connection: Connection, before: datetime.datetime
+) -> list[str]:
+    """Return the instances that were shelved until ``before``.
+
+    Only those on a host and without an operation.
+    """
+    query = sa.select(_t.c.uuid).where(
+        _t.c.vm_state == states.SHELVED,
+        _t.c.task_id.is_(None),
+        _t.c.shelved_at <= before,
+    )
+    return [str(uuid) for uuid in connection.scalars(query)]
+
+
 def add_fault(
     connection: Connection,
     uuid: str,

@@ -65,6 +65,8 @@ instances = sa.Table(
     sa.Column('deleted_at', types.UtcDateTime),
     # The time until which its usage was audited; its first launch at first.
     sa.Column('usage_audited_until', types.UtcDateTime),
+    sa.Column('shelved_at', types.UtcDateTime),
+    sa.Column('shelved_image_id', Id),
     # The usage of a project is read from this index alone.
     sa.Index(None, 'project_id', 'vm_state', 'vcpus', 'memory_mb'),
     sa.Index(None, 'host', 'vm_state'),

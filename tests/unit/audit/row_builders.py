@@ -54,6 +54,7 @@ def instance(uuid, **values):
         'notification_seq': 9,
         'launched_at': ago(days=1),
         'deleted_at': None,
+        'shelved_image_id': None,
         'flavor': flavor(),
         'network_info': [],
     }

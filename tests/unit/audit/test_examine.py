@@ -353,6 +353,7 @@ FAULTS = {
     'build_without_owner': _sets('stopped', vm_state='building'),
     'resized_without_migration': _sets('active', vm_state='resized'),
     'soft_delete_without_time': _sets('stopped', vm_state='soft-delete'),
+    'offloaded_without_image': _sets('stopped', vm_state='shelved_offloaded'),
     'operation_lost_instance': lambda it: it.begin('lost', 'active', 'a'),
     'operation_without_step': _without_steps,
     'operation_step_count': _operation('create', open_step_count=2),

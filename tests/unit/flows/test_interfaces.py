@@ -32,6 +32,22 @@ EVENTS = {
     'restore': (
         'compute_restore_instance',
         'compute_undo_restore_instance',
+        'compute_discard_image',
+    ),
+    'shelve': (
+        'compute_shelve_instance',
+        'compute_undo_shelve_instance',
+        'compute_discard_image',
+    ),
+    'shelve_offload': (
+        'compute_shelve_offload_instance',
+        'compute_cleanup_stale_guest',
+    ),
+    'unshelve': (
+        'conductor_unshelve_instance',
+        'compute_unshelve_instance',
+        'compute_undo_unshelve_instance',
+        'compute_discard_image',
     ),
     'rescue': ('compute_rescue_instance', 'compute_undo_rescue_instance'),
     'unrescue': (

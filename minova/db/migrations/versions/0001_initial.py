@@ -353,6 +353,18 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=True,
         ),
+        sa.Column(
+            'shelved_at',
+            types.UtcDateTime(),
+            autoincrement=False,
+            nullable=True,
+        ),
+        sa.Column(
+            'shelved_image_id',
+            sa.String(length=36),
+            autoincrement=False,
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_archived_instances')),
         sa.UniqueConstraint('uuid', name=op.f('uq_archived_instances_uuid')),
     )
@@ -1026,6 +1038,8 @@ def upgrade() -> None:
         sa.Column('terminated_at', types.UtcDateTime(), nullable=True),
         sa.Column('deleted_at', types.UtcDateTime(), nullable=True),
         sa.Column('usage_audited_until', types.UtcDateTime(), nullable=True),
+        sa.Column('shelved_at', types.UtcDateTime(), nullable=True),
+        sa.Column('shelved_image_id', sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_instances')),
         sa.UniqueConstraint('uuid', name=op.f('uq_instances_uuid')),
         sqlite_autoincrement=True,
