@@ -4,7 +4,6 @@
 A test pins the fingerprint of each class to its version. Importing the
 package registers every class, so that each wire form can be decoded.
 
-module    what it holds
 ================= ============================================================
 module            what it holds
 ================= ============================================================

@@ -60,7 +60,6 @@ _MISTAKES = (
      '400: * Compute service of {host} is still in use.'),
 )
 _NOT_OFFERED = (
-    ('server image create one', '400: * no such action: createImage.'),
     ('console url show one', '400: * Unavailable console type novnc.'),
     ('server volume list one', '404: * this URL has no endpoint'),
 )

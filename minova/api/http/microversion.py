@@ -124,7 +124,7 @@ HISTORY: Final[dict[int, str]] = {
     75: 'Unknown filters are 400. PUT /servers/{id} returns the same as GET. '
     'The swap of a flavor without one is 0.',
     76: 'Services report power-update events.',
-    77: _NO_CHANGE,
+    77: 'unshelve takes an availability_zone.',
     78: 'GET /servers/{id}/topology.',
     79: _NO_VOLUMES,
     80: 'Migrations include user_id and project_id, which are filters too.',
@@ -143,7 +143,8 @@ HISTORY: Final[dict[int, str]] = {
     89: _NO_VOLUMES,
     90: 'Servers may be created with, rebuilt with, and changed to a '
     'hostname, which every user sees.',
-    91: _NO_CHANGE,
+    91: 'unshelve takes a host; availability_zone null ends the pin of a '
+    'server to its zone.',
     92: 'Key pairs are only imported, not generated; their names may have "@" '
     'and ".".',
     93: _NO_VOLUMES,

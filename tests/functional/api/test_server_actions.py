@@ -188,6 +188,12 @@ class RefusalTest(base.ApiTestCase):
             'changePassword': {'adminPass': 'secret'},
             'evacuate': {'onSharedStorage': False},
             'rebuild': {'imageRef': self.image},
+            'createImage': {'name': 'copy'},
+            'createBackup': {
+                'name': 'copy',
+                'backup_type': 'daily',
+                'rotation': 1,
+            },
             'addFixedIp': {'networkId': 'n'},
             'addFloatingIp': {'address': '10.0.0.9'},
             'removeFloatingIp': {'address': '10.0.0.9'},
