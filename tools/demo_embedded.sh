@@ -46,6 +46,10 @@ wait_for SHUTOFF web
 run openstack server start web
 wait_for ACTIVE web
 
+say 'Snapshot and rebuild'
+run openstack server image create --name web-copy --wait -c name -c status web
+run openstack server rebuild --image web-copy --wait -c id web
+
 say 'Errors name the reason'
 run openstack server resize --flavor m1.small web 2>&1 || true
 run openstack server start web 2>&1 || true

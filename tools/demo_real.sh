@@ -55,9 +55,9 @@ instances_path = $rig/$1/disks
 END
 }
 
-# counted: print the guest's last counter line from the console log.
+# counted [SERVER]: print the last counter line from a guest's console log.
 counted() {
-    openstack console log show web | grep -a '^COUNT' | tail -n 1
+    openstack console log show "${1:-web}" | grep -a '^COUNT' | tail -n 1
 }
 
 # short: shorten the tokens in lines of the console.
@@ -70,10 +70,10 @@ token() {
     grep -o "$1=[^ ]*" <<<"$2"
 }
 
-# wait_for_count OTHER: wait for a counter line that lacks OTHER.
+# wait_for_count OTHER [SERVER]: wait for a counter line that lacks OTHER.
 wait_for_count() {
     for _ in $(seq 60); do
-        line=$(counted) && [[ $line != *"$1"* ]] && return
+        line=$(counted "${2:-web}") && [[ $line != *"$1"* ]] && return
         sleep 0.5
     done
     die 'the guest does not count'
@@ -205,6 +205,22 @@ before=$line
 run openstack server reboot --hard --wait web
 wait_for_count "$(token boot "$before")"
 compare "$before" "$line" disk 'boot memory'
+
+say 'Snapshot of the running guest; another server boots from it'
+before=$line
+run openstack server image create --name counter-copy --wait \
+    -c name -c size -c status web
+run openstack server create --image counter-copy --flavor larger --wait \
+    -c status -c OS-EXT-SRV-ATTR:host copy
+wait_for_count nothing copy
+compare "$before" "$line" disk 'boot memory'
+run openstack server delete --wait copy
+
+say 'Rebuild: the same server with a new disk'
+before=$(counted)
+run openstack server rebuild --image counter --wait -c id web
+wait_for_count "$(token boot "$before")"
+compare "$before" "$line" '' 'disk boot memory'
 
 say 'Timeline, from the records of operations and notifications'
 run openstack server event list web
