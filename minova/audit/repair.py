@@ -132,7 +132,7 @@ class Repairer:
             _require_unexplained(connection, instance, finding, host)
             return params
 
-        return self._run('cleanup_stale_guest', finding, prepare)
+        return self._run(kind, finding, prepare)
 
     def attach_interface(self, finding: Finding) -> Outcome:
         """Begin to attach the missing interface of a NIC."""

@@ -15,6 +15,7 @@ from minova import exception
 from minova import flows
 from minova import migration_states
 from minova import states
+from minova.conf import CONF
 from minova.context import Context
 from minova.context import get_admin_context
 from minova.db.connections.engine import Connection
@@ -125,16 +126,19 @@ def require_host_up(
 def is_known_down(connection: Connection, host: str | None) -> bool:
     """Tell whether the compute of a host is known to be down.
 
-    While every host is silent the broker may be down, and nothing is known.
+    The broker may be down instead, and then all hosts fall silent within one
+    heartbeat: another host must have been heard long after this one.
     """
     if host is None:
         return False
     found = hosts.list_services(connection, operations.COMPUTE_BINARY, host)
     if all(map(service_liveness.is_up, found)):
         return False
-    every = hosts.list_services(connection, operations.COMPUTE_BINARY)
+    silence = min(service.heartbeat_age for service in found)
+    heard_later = silence - CONF.conductor.service_down_time / 2
     return any(service.forced_down for service in found) or any(
-        map(service_liveness.is_up, every)
+        service_liveness.is_up(other) and other.heartbeat_age <= heard_later
+        for other in hosts.list_services(connection, operations.COMPUTE_BINARY)
     )
 
 

@@ -20,6 +20,12 @@ READING = (
     'os-getSerialConsole',
 )
 CONTENTS = {
+    'createImage': {'name': 'copy'},
+    'createBackup': {
+        'name': 'copy',
+        'backup_type': 'daily',
+        'rotation': 1,
+    },
     'evacuate': {'onSharedStorage': 'False'},
     'addFixedIp': {'networkId': 'n'},
     'removeFixedIp': {'address': '10.0.0.9'},
@@ -89,7 +95,7 @@ class LockedServerTest(LockTestCase):
             if action == 'rebuild':
                 content = {'imageRef': self.image}
             reply = member.act(self.uuid, action, content)
-            if 'igrate' in action or action == 'evacuate':
+            if 'igrate' in action or action in ('evacuate', 'shelveOffload'):
                 # Policy refuses these first.
                 self.assertEqual(403, reply.status, action)
                 continue

@@ -92,7 +92,7 @@ class VersionsTest(base.ApiTestCase):
         )
 
     def test_unknown_path_is_404(self):
-        for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-cells'):
+        for path in ('/nothing', '/servers/a/b/c', '/v2.1/os-nothing'):
             reply = self.user.get(path)
             self.assert_refused(404, 'could not be found', reply)
             self.assertEqual(['itemNotFound'], list(reply.body))
