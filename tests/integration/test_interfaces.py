@@ -71,7 +71,8 @@ class DriverTest(base.TestCase):
         until = clock.monotonic() + seconds
         while not true():
             if clock.monotonic() > until:
-                self.fail(self.host.console_text(NAME, UUID)[-2000:])
+                text = self.host.console_text(NAME, UUID)
+                self.fail(f'{_NICS.findall(text)} in {text[-1000:]}')
             clock.sleep(0.1)
 
     def assert_seen(self, *nics):

@@ -169,7 +169,7 @@ class LedgerMixin:
                 for kind in archive.ENTITY_KINDS
             ]
         )
-        self.assertEqual([0, 0, 1], left)
+        self.assertEqual([0, 0, 1, 0], left)
         code, out = self.run_it('timeline', other)
         self.assertEqual(0, code)
         self.assertIn('the deleted server itself', out)
