@@ -72,7 +72,8 @@ class DriverTest(base.TestCase):
         while not true():
             if clock.monotonic() > until:
                 text = self.host.console_text(NAME, UUID)
-                self.fail(f'{_NICS.findall(text)} in {text[-1000:]}')
+                nics, defined = _NICS.findall(text), self.definition()
+                self.fail(f'{nics} in {text[-1000:]}, not as in {defined}')
             clock.sleep(0.1)
 
     def assert_seen(self, *nics):
