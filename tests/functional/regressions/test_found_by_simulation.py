@@ -173,7 +173,9 @@ class FoundBySimulationTest(base.TestCase):
         before = self.cloud.driver('b')
         self.cloud.world.inject_delay('a', 'migration_status', 0.5)
         self.cloud.begin('live_migrate', uuid, wait=False)
-        self.cloud.wait_for(lambda: self.cloud.last_migration(uuid))
+        self.cloud.wait_for(
+            lambda: self.cloud.last_migration(uuid).status == 'running'
+        )
         self.cloud.stop(self.cloud.computes['b'])
         self.assertIsNotNone(before)
         clock.sleep(1.5)
