@@ -14,16 +14,14 @@ class SnapshotTest(QemuTestCase):
         path = f'/servers/{uuid}/action'
         body = {'createImage': {'name': 'copy'}}
         reply = newer.request('POST', path, body)
-        shown = self.wait_for(
-            lambda: (
-                (image := self.user.get_image(reply['image_id']))['status']
-                == 'active'
-                and image
-            )
+        image_id = reply['image_id']
+        self.wait_for(
+            lambda: self.user.get_image(image_id)['status'] == 'active'
         )
         self.wait_for(
             lambda: self.user.show(uuid)['OS-EXT-STS:task_state'] is None
         )
+        shown = self.user.get_image(image_id)
         self.assertEqual('qcow2', shown['disk_format'])
         self.assertEqual(1 << 30, shown['virtual_size'])
         return shown
