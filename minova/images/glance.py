@@ -440,7 +440,7 @@ def _refused(
 
 def _text_of(response: requests.Response) -> str:
     """Return the status of a reply, and the beginning of its text."""
-    text = re.sub(r'<[^>]*>|\s+', ' ', response.text[:2000]).strip()
+    text = re.sub(r'<[^<>]*>|\s+', ' ', response.text[:2000]).strip()
     return f'the image service replies {response.status_code} {text[:200]}'
 
 

@@ -37,6 +37,7 @@ from minova import exception
 from minova.conf import libraries
 from minova.db.connections import clock_offset
 from minova.db.connections import error_classes
+from minova.db.connections import sqlite_writers
 from minova.db.connections import statement_limit
 from minova.db.connections import timeouts
 from minova.db.connections import user_regex
@@ -122,6 +123,9 @@ class Database:
         self.engine = engine
         self._timeout = timeout
         self._clock_offset = clock_offset.ClockOffset(engine.dialect.name)
+        self._sqlite_writers: sqlite_writers.Writers | None = None
+        if engine.dialect.name == 'sqlite':
+            self._sqlite_writers = sqlite_writers.of_file(engine.url.database)
         self._breaker_open = False
         self._breaker_until = 0.0
         self._probe_lock = clock.lock()
@@ -207,18 +211,18 @@ class Database:
     def _run_once(self, work: Callable[[Connection], T], writes: bool) -> T:
         # In SQLite a deferred transaction fails when it starts to write after
         # another writer; an immediate one waits for the lock.
-        immediate = writes and self.engine.dialect.name == 'sqlite'
+        writers = self._sqlite_writers if writes else None
         committing = False
         try:
             with self._connect() as connection:
                 # An earlier transaction, rolled back, may have left callbacks.
                 connection.info.pop(_AFTER_COMMIT, None)
-                if immediate:
+                if writers:
                     # Keeps oslo.db from emitting its own BEGIN.
                     connection.info['in_transaction'] = True
                 with connection.begin():
-                    if immediate:
-                        connection.exec_driver_sql('BEGIN IMMEDIATE')
+                    if writers:
+                        writers.begin(connection, self._timeout)
                     self._clock_offset.measure(connection)
                     result = work(connection)
                     committing = writes

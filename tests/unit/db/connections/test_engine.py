@@ -7,6 +7,7 @@
 import os
 import sqlite3
 
+import fixtures
 import sqlalchemy as sa
 
 from minova import clock
@@ -14,12 +15,16 @@ from minova import exception
 from minova.conf import CONF
 from minova.db.connections import engine
 from minova.db.connections import error_classes
+from minova.db.connections import sqlite_writers
 from tests import base
 
 #: Seconds for which a transaction waits.
 TIMEOUT = 0.5
 #: Seconds in which it must end, well below SQLite's default.
 PROMPTLY = 4.5
+
+#: Seconds of a transaction of the test of many writers.
+TRANSACTION = 0.002
 
 NUMBERS = sa.table('numbers', sa.column('value'))
 
@@ -90,3 +95,49 @@ class SqliteTest(base.TestCase):
             lambda c: c.execute(sa.text('SELECT nothing')),
         )
         self.assertIsNone(error_classes.classify(error))
+
+    def test_no_writer_starves(self):
+        """Later writers come first for as long as the patience lasts."""
+        patience = 10 * TRANSACTION
+        self.useFixture(
+            fixtures.MockPatchObject(sqlite_writers, 'PATIENCE', patience)
+        )
+        commits = []
+        overtaken = []
+
+        def write(asked):
+            self.database.write(
+                lambda c: (
+                    overtaken.append(len(commits) - asked),
+                    clock.sleep(TRANSACTION),
+                )
+            )
+            commits.append(asked)
+
+        def loop():
+            for _ in range(20):
+                write(len(commits))
+
+        threads = [clock.spawn('writer', loop) for _ in range(6)]
+        for thread in threads:
+            thread.join(2 * PROMPTLY)
+        self.assertEqual(120, len(commits))
+        # Those of the patience, and one of each other thread twice: it waits
+        # in SQLite already, or for its turn at the gate.
+        self.assertLessEqual(max(overtaken), 10 + 2 * 5, overtaken)
+
+    def test_write_waits_for_a_thread_for_the_timeout(self):
+        def hold(connection):
+            seconds.append(self.assert_unavailable(self.write))
+
+        seconds = []
+        self.database.write(hold)
+        self.assertTrue(TIMEOUT * 0.8 < seconds[0] < PROMPTLY, seconds)
+        self.write()
+        self.assertEqual(1, self.count())
+
+    def test_gate_is_one_per_file(self):
+        """The services of one process have connections of their own."""
+        other = engine.connect(CONF, f'sqlite:///{self.path}', TIMEOUT)
+        self.addCleanup(other.dispose)
+        self.assertIs(self.database._sqlite_writers, other._sqlite_writers)
