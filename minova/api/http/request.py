@@ -230,12 +230,13 @@ class ApiRequest:
             authorize,
         )
 
-    def wait_for_end(self, begun: engine_begin.Begun) -> Operation | None:
-        """Wait for the end of an operation; return it, None if it runs on.
+    def run(self, begun: engine_begin.Begun) -> Operation | None:
+        """Wake the services; return the operation at its end.
 
-        At most ``[api] conductor_timeout`` seconds; it continues without the
-        request.
+        Waits at most ``[api] conductor_timeout`` seconds and returns None
+        then; the operation continues without the request.
         """
+        self.wake(begun)
         until = clock.monotonic() + CONF.api.conductor_timeout
         while True:
             found: Operation | None = self.database.read(

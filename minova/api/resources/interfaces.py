@@ -100,7 +100,7 @@ def create(request: ApiRequest, server_id: str) -> Document:
         request, server_id, 'attach_interface', requested
     )
     nic = InterfaceParams.narrow(begun.operation.params).nic
-    ended = request.wait_for_end(begun)
+    ended = request.run(begun)
     if ended is not None and ended.state != records.DONE:
         raise _attach_error(server_id, ended)
     return {
@@ -122,10 +122,12 @@ def _attach_error(
 
 
 def add_fixed_ip(request: ApiRequest, server_id: str) -> None:
-    """Begin to attach an interface in a network."""
+    """Attach an interface in a network, as ``create`` does."""
     network_id = str(request.body['addFixedIp']['networkId'])
-    _begin_attachment(
-        request, server_id, 'add_fixed_ip', {'net_id': network_id}
+    request.run(
+        _begin_attachment(
+            request, server_id, 'add_fixed_ip', {'net_id': network_id}
+        )
     )
 
 
@@ -144,11 +146,9 @@ def _begin_attachment(
         nic = _allocate(connection, instance, requested)
         return InterfaceParams(nic=nic, is_new=True)
 
-    begun = ports.retry_on_duplicate(
+    return ports.retry_on_duplicate(
         lambda: request.begin(kind, server_id, prepare)
     )
-    request.wake(begun)
-    return begun
 
 
 def _require_consistent(requested: dict[str, Any]) -> None:
@@ -235,17 +235,21 @@ def _find_network(
 
 
 def delete(request: ApiRequest, server_id: str, port_id: str) -> None:
-    """Begin to detach an interface."""
+    """Detach an interface; the reply waits until the guest has released it.
+
+    Clients detach the interfaces of a server one after the other. When the
+    guest takes longer than a request may, the operation continues.
+    """
 
     def prepare(connection: Connection, instance: Instance) -> InterfaceParams:
         nic = _require_nic(instance.network_info, server_id, port_id)
         return InterfaceParams(nic=nic)
 
-    request.wake(request.begin('detach_interface', server_id, prepare))
+    request.run(request.begin('detach_interface', server_id, prepare))
 
 
 def remove_fixed_ip(request: ApiRequest, server_id: str) -> None:
-    """Begin to detach the interface that has an address."""
+    """Detach the interface that has an address, as ``delete`` does."""
     address = ipaddress.ip_address(request.body['removeFixedIp']['address'])
 
     def prepare(connection: Connection, instance: Instance) -> InterfaceParams:
@@ -257,7 +261,7 @@ def remove_fixed_ip(request: ApiRequest, server_id: str) -> None:
             f'Server {server_id} has no fixed IP address {address}.'
         )
 
-    request.wake(request.begin('remove_fixed_ip', server_id, prepare))
+    request.run(request.begin('remove_fixed_ip', server_id, prepare))
 
 
 _RULE: Final = 'os_compute_api:os-attach-interfaces'

@@ -81,6 +81,24 @@ class InterfacesTest(base.ApiTestCase):
             [one['action'] for one in reply.body['instanceActions']],
         )
 
+    def test_actions_in_a_row(self):
+        """The openstack client detaches all ports of a network at once."""
+        self.attached()
+        for nic in self.listed():
+            reply = self.user.delete(f'{self.path}/{nic["port_id"]}')
+            self.assertEqual(202, reply.status, reply.body)
+        self.assertEqual([], self.listed())
+        old = self.user.at_version('2.1')
+        for _ in range(2):
+            reply = old.act(
+                self.uuid, 'addFixedIp', {'networkId': self.network.id}
+            )
+            self.assertEqual(202, reply.status, reply.body)
+        for address in self.held():
+            reply = old.act(self.uuid, 'removeFixedIp', {'address': address})
+            self.assertEqual(202, reply.status, reply.body)
+        self.assertEqual([], self.held())
+
     def test_address_and_tag(self):
         made = self.attached(
             '2.70',
