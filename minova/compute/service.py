@@ -256,6 +256,7 @@ class ComputeService:
             supported_instances=[
                 list(one) for one in have.supported_instances
             ],
+            traits=sorted(have.traits),
             vcpus=have.vcpus,
             memory_mb=have.memory_mb,
             disk_gb=have.disk_gb,

@@ -14,6 +14,7 @@ from minova.db.queries.hosts import Resources
 from minova.db.queries.hosts import Service
 from minova.db.queries.server_groups import GroupPlacement
 from minova.extra_specs import parser
+from minova.extra_specs import traits
 from minova.extra_specs.parser import GuestRequirements
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -157,6 +158,11 @@ class HostRequirements:
             flavor.vcpus,
             flavor.memory_mb,
         ).requirements
+
+    @functools.cached_property
+    def traits(self) -> dict[str, str]:
+        """The traits that the guest needs, with what lacks without each."""
+        return traits.required_by(self.guest)
 
     @functools.cached_property
     def image_needs(self) -> dict[str, str | None]:

@@ -81,6 +81,17 @@ def _supports_image(
     return f'it does not support the {" with ".join(wanted)} of the image'
 
 
+def _has_traits(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    missing = [
+        what
+        for trait, what in required.traits.items()
+        if trait not in candidate.row.traits
+    ]
+    return f'it has no {" and no ".join(missing)}' if missing else None
+
+
 def _can_receive_running_guest(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
@@ -136,6 +147,7 @@ FILTERS: Final[tuple[Filter, ...]] = (
     _hypervisor_answers,
     _in_availability_zone,
     _supports_image,
+    _has_traits,
     _can_receive_running_guest,
     _fits_server_group,
     _has_resources,
@@ -147,6 +159,7 @@ _KEEP_FILTERS: Final[tuple[Filter, ...]] = (
     _compute_is_up,
     _hypervisor_answers,
     _supports_image,
+    _has_traits,
 )
 
 
@@ -182,6 +195,8 @@ class HostFilters:
             unneeded.add(_in_availability_zone)
         if not any(required.image_needs.values()):
             unneeded.add(_supports_image)
+        if not required.traits:
+            unneeded.add(_has_traits)
         self._filters = [
             *(one for one in FILTERS if one not in unneeded),
             *placement_filters.prepare(required),

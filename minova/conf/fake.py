@@ -48,6 +48,21 @@ The processor architectures of the guests that each host can run. An image with
 another one in its property hw_architecture gets no host.
 """,
     ),
+    cfg.ListOpt(
+        'traits',
+        default=[
+            'COMPUTE_FIRMWARE_UEFI',
+            'COMPUTE_SECURITY_UEFI_SECURE_BOOT',
+            'COMPUTE_SECURITY_TPM_1_2',
+            'COMPUTE_SECURITY_TPM_2_0',
+            'COMPUTE_SECURITY_TPM_TIS',
+            'COMPUTE_SECURITY_TPM_CRB',
+        ],
+        help="""
+The traits of each host: the firmware and the TPMs that its guests can have. A
+guest that needs another one gets no host.
+""",
+    ),
     cfg.FloatOpt(
         'shutdown_seconds',
         default=0,

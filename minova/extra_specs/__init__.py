@@ -15,6 +15,8 @@ module      what it holds
 =========== ==================================================================
 table       all extra specs and image properties
 value_types the types of their values
+firmware    firmware, Secure Boot and TPM of a guest
 parser      GuestRequirements of a flavor and an image
+traits      the traits that a host needs for the firmware and the TPM
 =========== ==================================================================
 """

@@ -15,6 +15,7 @@ from typing import Final
 from typing import NamedTuple
 
 from minova import exception
+from minova.extra_specs import firmware
 from minova.extra_specs import table
 from minova.extra_specs.value_types import PAGE_SIZES
 
@@ -69,6 +70,10 @@ class GuestRequirements:
     rng_period: int = 1000
     rng_model: str = 'virtio'
     machine: str | None = None
+    firmware: str | None = None
+    secure_boot: str | None = None
+    tpm_version: str | None = None
+    tpm_model: str = 'tpm-tis'
     disk_bus: str = 'virtio'
     scsi_model: str = 'virtio-scsi'
     vif_model: str = 'virtio'
@@ -202,6 +207,7 @@ class _Builder:
         if 'rng_period' in plain and 'rng_bytes' not in plain:
             self._add_error('hw_rng:rate_period needs hw_rng:rate_bytes.')
         plain['pages'] = self._pages(memory_mb)
+        plain |= firmware.build(self._flavor, self._image, self._add_error)
         plain |= self._kernel()
         return GuestRequirements(
             **plain

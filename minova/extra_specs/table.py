@@ -45,14 +45,10 @@ _PINNING: Final = (
 _POLICY: Final = Choice(
     ('shared',), (('dedicated', _PINNING), ('mixed', _PINNING))
 )
-_UEFI: Final = (
-    'is not supported in this release: a migration would lose the variables of '
-    'the firmware. Use an image that boots with bios.'
-)
-_FIRMWARE: Final = Choice(
-    ('bios',),
-    (('uefi', _UEFI),),
-)
+_FIRMWARE: Final = Choice(('bios', 'uefi'))
+_SECURE_BOOT: Final = Choice(('required', 'optional', 'disabled'))
+_TPM_VERSION: Final = Choice(('1.2', '2.0'))
+_TPM_MODEL: Final = Choice(('tpm-tis', 'tpm-crb'))
 _WATCHDOG: Final = Choice(('disabled', 'reset', 'poweroff', 'pause', 'none'))
 _CPUS: Final = Number(1, 65535)
 _RATE: Final = Number(1, (1 << 32) - 1)
@@ -149,6 +145,9 @@ EXTRA_SPECS: Final = (
     ExtraSpec('hw:mem_page_size',    'pages',          PageSize(),                        'Memory pages. ``small``: normal pages; ``large``: huge pages of the host; ``any``: the choice of the image, otherwise normal pages.', '``memoryBacking/hugepages``'),
     ExtraSpec('hw:watchdog_action',  'watchdog',       _WATCHDOG,                         'Action when the guest does not reset its watchdog; ``disabled``: no watchdog.', '``watchdog`` (i6300esb) ``@action``'),
     ExtraSpec('hw:boot_menu',        'boot_menu',      Flag(),                            'Whether the firmware shows a boot menu.', '``os/bootmenu``'),
+    ExtraSpec('hw:tpm_version',      'tpm_version',    _TPM_VERSION,                      'Version of the emulated TPM. Default: no TPM.', 'selects the host; ``tpm/backend`` ``@version``'),
+    ExtraSpec('hw:tpm_model',        'tpm_model',      _TPM_MODEL,                        'Interface of the TPM; default ``tpm-tis``. ``tpm-crb`` needs version 2.0.', 'selects the host; ``tpm`` ``@model``'),
+    ExtraSpec('os:secure_boot',      'secure_boot',    _SECURE_BOOT,                      'Secure Boot of an image with UEFI. ``optional``: where the host supports it. Default ``disabled``.', '``required`` selects the host; ``os/loader`` ``@secure``'),
     ExtraSpec('hw_rng:allowed',      'rng',            Flag(),                            'Whether the guest has a random number generator; default yes.', '``rng``'),
     ExtraSpec('hw_rng:rate_bytes',   'rng_bytes',      Number(1, (1 << 31) - 1),          'Maximum random bytes per period.', '``rng/rate`` ``@bytes``'),
     ExtraSpec('hw_rng:rate_period',  'rng_period',     Number(1, (1 << 31) - 1),          'The period in milliseconds; default 1000.', '``rng/rate`` ``@period``'),
@@ -171,7 +170,10 @@ IMAGE_PROPERTIES: Final = (
     ExtraSpec('vm_mode',             'vm_mode',        _VM_MODE,                                              'Older name of ``hw_vm_mode``.', 'selects the host'),
     ExtraSpec('hw_vm_mode',          'vm_mode',        _VM_MODE,                                              'Type of the virtual machine.', 'selects the host'),
     ExtraSpec('hw_machine_type',     'machine',        _MACHINE,                                              'Machine type; default ``[libvirt] hw_machine_type``.', '``os/type`` ``@machine``'),
-    ExtraSpec('hw_firmware_type',    'firmware',       _FIRMWARE,                                             'Firmware.', 'none: always the BIOS'),
+    ExtraSpec('hw_firmware_type',    'firmware',       _FIRMWARE,                                             'Firmware. Default: that of the machine type.', '``uefi`` selects the host; ``os/loader``, ``os/nvram``'),
+    ExtraSpec('os_secure_boot',      'secure_boot',    _SECURE_BOOT,                                          'As ``os:secure_boot``, which it must not contradict.', '``required`` selects the host; ``os/loader`` ``@secure``'),
+    ExtraSpec('hw_tpm_version',      'tpm_version',    _TPM_VERSION,                                          'As ``hw:tpm_version``, which it must not contradict.', 'selects the host; ``tpm/backend`` ``@version``'),
+    ExtraSpec('hw_tpm_model',        'tpm_model',      _TPM_MODEL,                                            'As ``hw:tpm_model``, which it must not contradict.', 'selects the host; ``tpm`` ``@model``'),
     ExtraSpec('hw_cpu_policy',       'policy',         _POLICY,                                               'As ``hw:cpu_policy``.', 'none: guests always share them'),
     ExtraSpec('hw_cpu_sockets',      'cpu.sockets',    _CPUS,                                                 'As ``hw:cpu_sockets``.', '``cpu/topology`` ``@sockets``'),
     ExtraSpec('hw_cpu_cores',        'cpu.cores',      _CPUS,                                                 'As ``hw:cpu_cores``.', '``cpu/topology`` ``@cores``'),

@@ -14,7 +14,7 @@ class HostReport(base.Object):
     ``reserved_*`` is the part that the host itself needs. An allocation ratio
     is the overcommit factor of its resource. ``supported_instances`` has
     architecture, hypervisor type and VM mode of each kind of guest that the
-    host can run.
+    host can run. ``traits`` are those of ``extra_specs.traits``.
     """
 
     VERSION = '1.0'
@@ -29,6 +29,7 @@ class HostReport(base.Object):
     hypervisor_version: int
     cpu_info: dict[str, Any]
     supported_instances: list[list[str]]
+    traits: list[str]
     vcpus: int
     memory_mb: int
     disk_gb: int

@@ -49,6 +49,8 @@ class QemuDestination(base.Object):
     ``config_drive_digest`` is the SHA-256 of the config drive that the host
     would build. ``disk_over_commit`` is the user's choice: free space has to
     suffice for the allocated bytes of the disks, not for their sizes.
+    ``firmware`` is the file of the guest's UEFI firmware there, None for a
+    guest without.
     """
 
     VERSION = '1.0'
@@ -66,6 +68,7 @@ class QemuDestination(base.Object):
     config_drive_digest: str | None
     free_bytes: int
     disk_over_commit: bool
+    firmware: str | None
 
 
 @base.register

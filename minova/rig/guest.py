@@ -31,6 +31,17 @@ With ``minova.dirty=N`` on the kernel's command line the guest rewrites N MiB
 of its memory each second and checks 8 MiB that must not change; the line then
 ends with ``kept=yes`` or ``kept=no``.
 
+A guest with UEFI firmware draws ``variable`` when the firmware has no variable
+of its own, stores it there and reads it again at each boot. ``secure`` is 1
+with Secure Boot::
+
+    FIRMWARE uefi secure=0 variable=5d0e...
+
+A guest with a TPM 2.0 does the same with an index of its NV storage, 16
+hexadecimal digits::
+
+    TPM 2 stored=01a7...
+
 The kernel and its modules are downloaded as Debian packages and unpacked, not
 installed; busybox is this machine's (package busybox-static). The guest needs
 80 MiB of memory.
@@ -53,7 +64,10 @@ from minova.rig import subprocesses
 from minova.rig.packages import Packages
 
 #: The modules to load, with their dependencies.
-_MODULES: Final = ('virtio_pci', 'virtio_blk', 'virtio_net', 'button', 'evdev')
+_MODULES: Final = (
+    *('virtio_pci', 'virtio_blk', 'virtio_net', 'button', 'evdev'),
+    'efivarfs',
+)
 _PACKAGE: Final = 'linux-image-cloud-amd64'
 #: The kernel's command line.
 COMMAND_LINE: Final = 'console=ttyS0 quiet no_timer_check panic=1'
@@ -79,6 +93,39 @@ read_disk() {
 if [ -b /dev/vda ] && [ -z "$(read_disk)" ]; then
     printf 'minova %s\\n' "$(draw)" |
         dd of=/dev/vda conv=sync,fsync bs=512 2>/dev/null
+fi
+variables=/sys/firmware/efi/efivars
+if [ -d $variables ]; then
+    mount -t efivarfs efivarfs $variables
+    own=$variables/Minova-6f1e7c2e-1111-4222-8333-abcdefabcdef
+    [ -e $own ] || printf '\\7\\0\\0\\0%s' "$(draw)" > $own
+    secure=$(dd if=$(echo $variables/SecureBoot-*) bs=1 skip=4 | od -An -tu1)
+    variable=$(dd if=$own bs=1 skip=4)
+    echo "FIRMWARE uefi secure=${secure##* } variable=$variable"
+fi 2>/dev/null
+tpm() {
+    exec 3<> /dev/tpm0
+    printf "$1" >&3
+    dd bs=4096 count=1 <&3 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'
+    exec 3>&-
+}
+if [ -c /dev/tpm0 ]; then
+    owner='\\x40\\x00\\x00\\x01' index='\\x01\\x50\\x00\\x01'
+    password='\\x00\\x00\\x00\\x09\\x40\\x00\\x00\\x09\\x00\\x00\\x00\\x00\\x00'
+    head='\\x80\\x02\\x00\\x00\\x00'
+    read_index="$head\\x23\\x00\\x00\\x01\\x4e$owner$index$password"
+    read_index="$read_index\\x00\\x10\\x00\\x00"
+    define="$head\\x2d\\x00\\x00\\x01\\x2a$owner$password\\x00\\x00\\x00\\x0e$index"
+    define="$define\\x00\\x0b\\x02\\x06\\x00\\x06\\x00\\x00\\x00\\x10"
+    write="$head\\x33\\x00\\x00\\x01\\x37$owner$index$password\\x00\\x10"
+    write="$write$(draw | cut -c1-16)\\x00\\x00"
+    case $(tpm "$read_index") in
+    8002????????00000000*) ;;
+    *) tpm "$define" > /dev/null; tpm "$write" > /dev/null ;;
+    esac
+    stored=$(tpm "$read_index" | cut -c33-64)
+    version=$(cat /sys/class/tpm/tpm0/tpm_version_major)
+    echo "TPM $version stored=$stored"
 fi
 dirty=
 for word in $(cat /proc/cmdline); do

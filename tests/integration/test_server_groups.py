@@ -64,6 +64,7 @@ class ServerGroupsMixin:
                 hypervisor_version=1,
                 cpu_info={},
                 supported_instances=[['x86_64', 'kvm', 'hvm']],
+                traits=[],
                 vcpus=1000,
                 memory_mb=1000000,
                 disk_gb=100000,

@@ -59,6 +59,7 @@ def _register(connection, name):
             hypervisor_version=10000000,
             cpu_info=_CPU_INFO,
             supported_instances=_KINDS,
+            traits=[],
             vcpus=64,
             memory_mb=262144,
             disk_gb=2000,

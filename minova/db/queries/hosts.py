@@ -85,6 +85,7 @@ class Host:
     hypervisor_version: int
     cpu_info: dict[str, object]
     supported_instances: list[list[str]]
+    traits: list[str]
     vcpus: int
     memory_mb: int
     disk_gb: int

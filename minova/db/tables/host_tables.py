@@ -43,6 +43,7 @@ hosts = sa.Table(
     sa.Column('hypervisor_version', sa.Integer, nullable=False),
     sa.Column('cpu_info', types.Json, nullable=False),
     sa.Column('supported_instances', types.Json, nullable=False),
+    sa.Column('traits', types.Json, nullable=False),
     sa.Column('vcpus', sa.Integer, nullable=False),
     sa.Column('memory_mb', sa.Integer, nullable=False),
     sa.Column('disk_gb', sa.Integer, nullable=False),

@@ -12,7 +12,8 @@ class Inventory:
 
     ``version`` is a growing number, as libvirt's 9000000 for 9.0.0.
     ``supported_instances`` are the architecture, hypervisor type and VM mode
-    of each kind of guest that the host can run, emulated or not.
+    of each kind of guest that the host can run, emulated or not. ``traits``
+    are those of ``extra_specs.traits`` that the host has.
     """
 
     hypervisor_hostname: str
@@ -23,6 +24,7 @@ class Inventory:
     memory_mb: int
     disk_gb: int
     supported_instances: tuple[tuple[str, str, str], ...]
+    traits: tuple[str, ...] = ()
 
 
 class HostInterface(Protocol):

@@ -57,6 +57,7 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
                 for architecture in CONF.fake.architectures
                 for hypervisor in ('fake', 'qemu', 'kvm')
             ),
+            traits=tuple(CONF.fake.traits),
         )
 
     @fault_injectable

@@ -25,6 +25,8 @@ networks           host networks, bridges and DHCP reservations
 network_filters    filters of what guests send to a network
 xml                the XML of a guest
 xml_devices        the parts that extra specs and image properties change
+firmware           UEFI firmware: its choice and its elements
+tpm                the element of the emulated TPM
 xml_elements       elements whose content is always valid XML
 connection         the connection to libvirt
 connection_attempt one attempt to open it

@@ -72,11 +72,6 @@ _INCOMING_REASONS = (
     libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
 )
-#: Undefine also the managed save and the snapshots of a guest.
-_UNDEFINE_FLAGS = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-)
 
 
 class DiskStorage(Protocol):
@@ -88,6 +83,9 @@ class DiskStorage(Protocol):
     def console_log(self, uuid: str) -> str:
         """Return the path of the log of the first serial port."""
 
+    def guest_directory(self, uuid: str) -> str:
+        """Return the directory of the files of a guest."""
+
     def kernel_boot(self, spec: GuestSpec) -> DirectKernelBoot | None:
         """Return the kernel that the guest boots directly."""
 
@@ -97,6 +95,12 @@ class DiskStorage(Protocol):
 
 class Guests:
     """The guests that the libvirt of ``connection`` has."""
+
+    #: Undefine also the managed save and the snapshots of a guest.
+    undefine_flags: int = (
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    )
 
     def __init__(
         self,
@@ -218,6 +222,7 @@ class Guests:
             self._storage.console_log(spec.uuid),
             CONF.vnc.server_listen,
             self._storage.kernel_boot(spec),
+            self._storage.guest_directory(spec.uuid),
         )
         conn = self._connection.get()
         with translate_errors(spec.uuid):
@@ -380,7 +385,7 @@ class Guests:
             return
         with translate_errors(uuid, ignore_missing=True):
             self._destroy_domain(domain)
-            domain.undefineFlags(_UNDEFINE_FLAGS)
+            domain.undefineFlags(self.undefine_flags)
         self._invalidate(uuid)
 
     # -- calls that wait for a hypervisor ------------------------------------

@@ -10,6 +10,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova.extra_specs import traits
 from minova.virt.driver import Inventory
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
@@ -49,6 +50,7 @@ class Host:
                 memory_mb=memory_mb,
                 disk_gb=self._disk_gb(),
                 supported_instances=self._supported_instances(capabilities),
+                traits=self._traits(conn),
             )
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
@@ -108,6 +110,10 @@ class Host:
             for arch in guest.findall('arch')
             for domain in arch.findall('domain')
         )
+
+    def _traits(self, conn: libvirt.virConnect) -> tuple[str, ...]:
+        """Return the traits of the host, here all: guests are not real."""
+        return traits.ALL
 
     def _disk_gb(self) -> int:
         return shutil.disk_usage(self._directory).total // (1 << 30)

@@ -25,8 +25,11 @@ from xml.etree import ElementTree
 from minova.extra_specs import parser
 from minova.extra_specs.parser import GuestRequirements
 from minova.virt.driver import GuestSpec
+from minova.virt.libvirt import firmware as uefi
 from minova.virt.libvirt import network_filters
+from minova.virt.libvirt import tpm
 from minova.virt.libvirt import xml_devices
+from minova.virt.libvirt.firmware import Firmware
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
 from minova.virt.libvirt.xml_elements import add as _add
 from minova.virt.libvirt.xml_elements import add_text as _leaf
@@ -51,14 +54,16 @@ class GuestProfile:
     these from the configuration. ``stats_period`` is the interval of memory
     statistics in seconds, 0 for none. ``pcie_ports`` is the number of ports
     for PCIe devices, 0 to let libvirt choose. ``firmware`` is the file that a
-    guest boots, None for that of QEMU. ``emulated`` has the profiles of guests
-    with other architectures.
+    guest boots, None for that of QEMU. ``uefi`` has the firmware for guests
+    that require UEFI, None where this has no effect. ``emulated`` has the
+    profiles of guests with other architectures.
     """
 
     type: str
     cpu_mode: str | None
     architecture: str = 'x86_64'
     firmware: str | None = None
+    uefi: tuple[Firmware, ...] | None = None
     cpu_model: str | None = None
     machine: str | None = None
     emulator: str | None = None
@@ -108,15 +113,17 @@ def domain_xml(
     console_log: str,
     vnc_listen: str,
     boot: DirectKernelBoot | None = None,
+    directory: str = '',
 ) -> str:
     """Return the definition of a guest.
 
     The file ``console_log`` receives the output of the first serial port. The
-    guest boots its first disk unless ``boot`` names a kernel.
+    guest boots its first disk unless ``boot`` names a kernel. ``directory``
+    has the files of the guest.
     """
     requirements = requirements_of(spec)
-    # An i686 guest runs on an x86_64 processor.
-    profile = profile.emulated.get(str(requirements.architecture), profile)
+    profile = _choose_profile(requirements, profile)
+    firmware = choose_firmware(spec, profile)
     root = ElementTree.Element('domain', type=profile.type)
     _leaf(root, 'name', spec.name)
     _leaf(root, 'uuid', spec.uuid)
@@ -129,8 +136,10 @@ def domain_xml(
     xml_devices.add_cpu_tuning(root, requirements)
     machine = _choose_machine(requirements, profile)
     _add_os(root, requirements, profile, machine, boot)
+    if firmware is not None:
+        uefi.add_loader(root[-1], firmware, directory)
     if profile.is_x86:
-        _add_features(root)
+        _add_features(root, firmware)
     _add_cpu(root, requirements, profile)
     _add_clock(root, profile)
     # A crashed guest stays off for analysis; a reboot restarts the guest.
@@ -152,8 +161,25 @@ def domain_xml(
     xml_devices.add_guest_agent(devices, requirements)
     xml_devices.add_rng(devices, requirements)
     xml_devices.add_watchdog(devices, requirements)
+    tpm.add_tpm(devices, requirements)
     _add_balloon(devices, profile)
     return to_string(root)
+
+
+def choose_firmware(spec: GuestSpec, profile: GuestProfile) -> Firmware | None:
+    """Return the UEFI firmware of a guest; None for another firmware.
+
+    GuestFailed when the host has none that the guest requires.
+    """
+    requirements = requirements_of(spec)
+    profile = _choose_profile(requirements, profile)
+    return uefi.choose(
+        spec.uuid,
+        profile.uefi,
+        requirements,
+        profile.architecture,
+        _choose_machine(requirements, profile),
+    )
 
 
 def requirements_of(spec: GuestSpec) -> GuestRequirements:
@@ -205,7 +231,7 @@ def relocate(root: ElementTree.Element, path_map: Mapping[str, str]) -> None:
             path = element.get(name)
             if path is not None:
                 element.set(name, _relocate_path(path, path_map))
-        if element.tag in ('kernel', 'initrd') and element.text:
+        if element.tag in ('kernel', 'initrd', 'nvram') and element.text:
             element.text = _relocate_path(element.text, path_map)
 
 
@@ -271,6 +297,13 @@ def _metadata_element(spec: GuestSpec, space: str = '') -> ElementTree.Element:
     return root
 
 
+def _choose_profile(
+    requirements: GuestRequirements, profile: GuestProfile
+) -> GuestProfile:
+    # An i686 guest runs on an x86_64 processor.
+    return profile.emulated.get(str(requirements.architecture), profile)
+
+
 def _choose_machine(
     requirements: GuestRequirements, profile: GuestProfile
 ) -> str | None:
@@ -286,20 +319,24 @@ def _add_os(
     machine: str | None,
     boot: DirectKernelBoot | None,
 ) -> None:
+    has_uefi = profile.uefi is not None and requirements.firmware == 'uefi'
     xml_devices.add_os(
         root,
         requirements,
         profile.architecture,
         machine,
-        profile.firmware,
+        None if has_uefi else profile.firmware,
         boot,
     )
 
 
-def _add_features(root: ElementTree.Element) -> None:
+def _add_features(
+    root: ElementTree.Element, firmware: Firmware | None
+) -> None:
     features = _add(root, 'features')
     _add(features, 'acpi')
     _add(features, 'apic')
+    uefi.add_smm(features, firmware)
 
 
 def _add_cpu(

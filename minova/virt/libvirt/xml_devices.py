@@ -66,7 +66,7 @@ def add_os(
 ) -> None:
     """Add the machine type and what the guest boots.
 
-    ``firmware`` keeps no variables, so that a migration loses none.
+    ``firmware`` is one that keeps no variables.
     """
     made = add(root, 'os')
     kind = add(made, 'type', arch=architecture)

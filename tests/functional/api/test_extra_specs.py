@@ -67,7 +67,7 @@ class ExtraSpecsTest(base.ApiTestCase):
         self.boot()
 
     def test_image(self):
-        bad = self.image_like(properties={'hw_firmware_type': 'uefi'})
+        bad = self.image_like(properties={'hw_firmware_type': 'efi'})
         self.assert_nothing_made(self.create(imageRef=bad), 'hw_firmware_type')
 
     def test_resize(self):

@@ -49,6 +49,7 @@ class HostsTestCase(base.ApiTestCase):
                     hypervisor_version=1,
                     cpu_info={'arch': 'x86_64'},
                     supported_instances=[],
+                    traits=[],
                     vcpus=8,
                     memory_mb=1000,
                     disk_gb=100,

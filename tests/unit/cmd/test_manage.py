@@ -191,6 +191,7 @@ class HostsTest(ManageTestCase):
             'hypervisor_version': 1,
             'cpu_info': {},
             'supported_instances': [],
+            'traits': [],
             'vcpus': 4,
             'memory_mb': 8192,
             'disk_gb': 100,

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from minova.conductor import host_filters
 from minova.conductor.host_candidate import Candidate
 from minova.conductor.host_candidate import HostRequirements
+from minova.extra_specs import traits
 from minova.objects.request_spec import RequestSpec
 from tests import base
 
@@ -21,6 +22,7 @@ class FiltersTest(base.TestCase):
             'hypervisor_type': 'QEMU',
             'hypervisor_version': 7,
             'supported_instances': [['x86_64', 'kvm', 'hvm']],
+            'traits': [],
             'vcpus': 4,
             'memory_mb': 1024,
             'disk_gb': 10,
@@ -55,6 +57,44 @@ class FiltersTest(base.TestCase):
         self.assertEqual(
             reason,
             host_filters.find_refusal(candidate, self.required(**required)),
+        )
+
+    def test_firmware_and_tpm(self):
+        uefi = {'hw_firmware_type': 'uefi'}
+        secure = uefi | {'os_secure_boot': 'required'}
+        tpm = {'hw_tpm_version': '2.0', 'hw_tpm_model': 'tpm-crb'}
+        self.assert_reason(
+            'it has no UEFI firmware (hw_firmware_type)',
+            self.candidate(),
+            image=uefi,
+        )
+        self.assert_reason(
+            'it has no UEFI firmware with Secure Boot (os_secure_boot)',
+            self.candidate(traits=[traits.UEFI]),
+            image=secure,
+        )
+        self.assert_reason(
+            'it has no TPM 2.0 (hw_tpm_version) and no TPM model tpm-crb '
+            '(hw_tpm_model)',
+            self.candidate(traits=[traits.UEFI, 'COMPUTE_SECURITY_TPM_TIS']),
+            image=tpm,
+        )
+        for image in (uefi, secure, tpm):
+            self.assert_reason(
+                None, self.candidate(traits=list(traits.ALL)), image=image
+            )
+        for wanted in ('optional', 'disabled'):
+            self.assert_reason(
+                None,
+                self.candidate(traits=[traits.UEFI]),
+                image=uefi | {'os_secure_boot': wanted},
+            )
+        # A rebuild stays on its host, and its new image may need more.
+        self.assertIn(
+            'no UEFI firmware',
+            host_filters.find_keep_refusal(
+                self.candidate(), self.required(image=uefi)
+            ),
         )
 
     def test_passes(self):

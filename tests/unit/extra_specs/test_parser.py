@@ -89,8 +89,6 @@ class NamesTest(ParserTestCase):
             self.refused('does not track', {'hw:cpu_policy': policy})
             self.refused('does not track', {}, {'hw_cpu_policy': policy})
         self.granted({'hw:cpu_policy': 'shared'})
-        self.refused('not supported', {}, {'hw_firmware_type': 'uefi'})
-        self.granted({}, {'hw_firmware_type': 'bios'})
 
     def test_names_of_architectures(self):
         for given, name in (

@@ -10,6 +10,7 @@ import threading
 import time
 
 from minova import exception
+from minova.extra_specs import traits
 from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.states import PowerState
 from minova.virt.driver import Peer
@@ -140,6 +141,7 @@ class Host:
         self.assertGreater(have.disk_gb, 0)
         self.assertEqual('x86_64', have.cpu_info['arch'])
         self.assertIsInstance(have.cpu_info['features'], list)
+        self.assertLessEqual(set(have.traits), set(traits.ALL))
         self.assertEqual(have, self.a.inventory())
 
     def test_hosts_have_names_of_their_own(self):

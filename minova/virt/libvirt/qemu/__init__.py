@@ -10,9 +10,12 @@ permissions            the access of QEMU's account to the disks
 host                   the host: inventory, version of QEMU
 acceleration           the test whether KVM works
 guest_profile          what definitions contain, by the configuration
+firmware_descriptors   the UEFI firmware of the host
+host_traits            the traits of the host: firmware, TPM
 guests                 the guests, with their reserved addresses
 interfaces             their network interfaces, on networks of the host
 disks                  the disks: overlays of images, maybe on shared storage
+nvram                  the variables of UEFI firmware
 snapshots              copies of the disks, for images
 disk_ownership         the owner of disks on shared storage
 disk_transfer          the transfer of disks to another machine

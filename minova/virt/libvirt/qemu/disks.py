@@ -7,6 +7,8 @@ import os
 from minova import exception
 from minova.virt.libvirt import qcow2_header
 from minova.virt.libvirt.disks import translate_os_errors
+from minova.virt.libvirt.firmware import Firmware
+from minova.virt.libvirt.qemu import nvram
 from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disk_ownership import write_owner
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
@@ -71,6 +73,16 @@ class QemuDisks(TransferableDisks):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
             os.close(os.open(self.console_log(uuid), flags, 0o660))
+
+    def prepare_nvram(self, uuid: str, firmware: Firmware | None) -> None:
+        """Create the missing variables of a guest with UEFI firmware."""
+        if firmware is not None:
+            with translate_os_errors(uuid):
+                nvram.prepare(
+                    self.guest_directory(uuid),
+                    self._retained_directory(uuid),
+                    firmware,
+                )
 
     def require_shared(self, uuid: str) -> None:
         """Require the shared disks of another host and their image."""

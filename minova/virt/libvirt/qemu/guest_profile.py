@@ -11,6 +11,7 @@ from oslo_log import log as logging
 from minova import exception
 from minova.conf import CONF
 from minova.virt.libvirt import xml
+from minova.virt.libvirt.qemu import firmware_descriptors
 from minova.virt.libvirt.qemu.host_config import HostConfig
 
 LOG = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def from_config(host_config: HostConfig) -> xml.GuestProfile:
         cache=_cache_mode(host_config.instances_path),
         stats_period=options.mem_stats_period_seconds,
         pcie_ports=options.num_pcie_ports,
+        uefi=firmware_descriptors.find(),
     )
     return dataclasses.replace(native, emulated=_emulated_profiles(native))
 

@@ -12,6 +12,7 @@ from minova.virt.libvirt import networks
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import after_a_change
+from minova.virt.libvirt.firmware import Firmware
 from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.network_filters import NetworkFilters
 from minova.virt.libvirt.qemu.disks import QemuDisks
@@ -19,6 +20,11 @@ from minova.virt.libvirt.qemu.disks import QemuDisks
 
 class QemuGuests(Guests):
     """Guests with networks of the host and disks that hosts may share."""
+
+    #: The variables of the firmware stay with the disks.
+    undefine_flags = (
+        Guests.undefine_flags | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+    )
 
     def __init__(
         self,
@@ -28,6 +34,7 @@ class QemuGuests(Guests):
     ) -> None:
         super().__init__(connection, disks, profile)
         self._disks = disks
+        self._profile = profile
         self.filters = NetworkFilters(connection)
 
     def define(self, spec: GuestSpec) -> None:
@@ -45,8 +52,16 @@ class QemuGuests(Guests):
         self.filters.ensure(spec.uuid, spec.nics)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
         self._disks.prepare_console_log(spec.uuid)
+        self._disks.prepare_nvram(spec.uuid, self.firmware(spec))
         with after_a_change(spec.uuid):
             super().define(spec)
+
+    def firmware(self, spec: GuestSpec) -> Firmware | None:
+        """Return the UEFI firmware of a guest, None for another one.
+
+        GuestFailed when the host has none that the guest requires.
+        """
+        return xml.choose_firmware(spec, self._profile)
 
     @contextlib.contextmanager
     def dedicated(

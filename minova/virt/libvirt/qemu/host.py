@@ -7,6 +7,7 @@ from minova.virt.driver import Inventory
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.host import Host
 from minova.virt.libvirt.network_filters import NetworkFilters
+from minova.virt.libvirt.qemu import host_traits
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.xml import GuestProfile
@@ -63,6 +64,10 @@ class QemuHost(Host):
             if own in definable and kind in types
             for guest in _RUNS.get(own, (own,))
         )
+
+    def _traits(self, conn: libvirt.virConnect) -> tuple[str, ...]:
+        """Return the traits of the installed firmware and TPM emulator."""
+        return tuple(sorted(host_traits.of_firmware(self._profile.uefi or ())))
 
     def _version(self, conn: libvirt.virConnect) -> int:
         return self._config.qemu_version(conn)

@@ -32,13 +32,13 @@ from minova.virt.libvirt.disks import translate_os_errors
 from minova.virt.libvirt.errors import error_message
 from minova.virt.libvirt.errors import has_error_code
 from minova.virt.libvirt.errors import translate_errors
-from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.qemu import config_drive_migration
 from minova.virt.libvirt.qemu import domain_jobs
 from minova.virt.libvirt.qemu import migration_plan
 from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu import qcow2
 from minova.virt.libvirt.qemu.disks import QemuDisks
+from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.qemu.host_config import quote_address
 from minova.virt.libvirt.qemu.live_migration_checks import LiveMigrationChecks
@@ -69,7 +69,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         self,
         host_config: HostConfig,
         connection: Connection,
-        guests: Guests,
+        guests: QemuGuests,
         disks: QemuDisks,
     ) -> None:
         super().__init__(host_config, connection, guests, disks)
@@ -99,6 +99,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         with translate_os_errors(uuid):
             folder = self._disks.prepare_directory(uuid)
             self._disks.prepare_console_log(uuid)
+            self._disks.prepare_nvram(uuid, self._guests.firmware(spec))
             config_drive_migration.write_drive(folder, qemu.config_drive)
             self._disks.create_auxiliary_files(spec)
             for disk in qemu.disks:

@@ -30,12 +30,12 @@ from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import qcow2_header
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
-from minova.virt.libvirt.guests import Guests
 from minova.virt.libvirt.network_filters import NetworkFilters
 from minova.virt.libvirt.qemu import config_drive_migration
 from minova.virt.libvirt.qemu import migration_xml
 from minova.virt.libvirt.qemu.disks import missing_base_reason
 from minova.virt.libvirt.qemu.disks import QemuDisks
+from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host_config import HostConfig
 from minova.virt.libvirt.qemu.shared_storage import SharedStorage
 
@@ -47,7 +47,7 @@ class LiveMigrationChecks:
         self,
         host_config: HostConfig,
         connection: Connection,
-        guests: Guests,
+        guests: QemuGuests,
         disks: QemuDisks,
     ) -> None:
         self._config = host_config
@@ -87,7 +87,7 @@ class LiveMigrationChecks:
     def _describe(
         self, spec: GuestSpec, disk_over_commit: bool
     ) -> QemuDestination:
-        config = self._config
+        config, firmware = self._config, self._guests.firmware(spec)
         return QemuDestination(
             virt_type=config.virt_type,
             emulator=config.emulator,
@@ -102,6 +102,7 @@ class LiveMigrationChecks:
             config_drive_digest=config_drive_migration.drive_digest(spec),
             free_bytes=shutil.disk_usage(config.instances_path).free,
             disk_over_commit=disk_over_commit,
+            firmware=None if firmware is None else firmware.code,
         )
 
     def _require_filters(self, spec: GuestSpec) -> None:
@@ -151,6 +152,7 @@ class LiveMigrationChecks:
             with self._guests.dedicated(domain) as dom:
                 disks = _disks_to_copy(dom, running)
             mode = _migration_mode(running, dest, qemu)
+            _require_same_firmware(running, dest, qemu)
             drive = None
             if not shared:
                 self._check_free_space(uuid, dest, qemu, disks)
@@ -275,6 +277,24 @@ def _disks_to_copy(
             )
         )
     return found
+
+
+def _require_same_firmware(
+    running: ElementTree.Element, dest: str, qemu: QemuDestination
+) -> None:
+    """Reject a destination with another UEFI firmware.
+
+    QEMU copies the code of the firmware like memory, so its size must be the
+    same; libvirt opens the file of the source's path.
+    """
+    loader = running.find("./os/loader[@type='pflash']")
+    path = None if loader is None else loader.text
+    if path != qemu.firmware:
+        raise exception.MigrationPreCheckError(
+            reason=f'the guest runs with the firmware {path or "of QEMU"}, '
+            f'{dest} would use {qemu.firmware or "that of QEMU"}; install the '
+            'same firmware on both hosts'
+        )
 
 
 def _migration_mode(

@@ -17,6 +17,7 @@ from minova.extra_specs.value_types import Number
 from minova.extra_specs.value_types import PageSize
 from minova.virt.libvirt import xml
 from minova.virt.libvirt import xml_devices
+from minova.virt.libvirt.firmware import Firmware
 from tests import base
 from tests.unit.virt.rigs import spec
 
@@ -27,6 +28,23 @@ DISKS = (
 NICS = (
     {'mac': 'fa:16:3e:00:00:01', 'bridge': 'br-int', 'mtu': 1450},
     {'mac': 'fa:16:3e:00:00:02'},
+)
+#: The firmware of Debian's package ovmf.
+FIRMWARES = (
+    Firmware(
+        '/usr/share/OVMF/OVMF_CODE_4M.ms.fd',
+        '/usr/share/OVMF/OVMF_VARS_4M.ms.fd',
+        'x86_64',
+        ('pc-q35-*',),
+        is_secure=True,
+        needs_smm=True,
+    ),
+    Firmware(
+        '/usr/share/OVMF/OVMF_CODE_4M.fd',
+        '/usr/share/OVMF/OVMF_VARS_4M.fd',
+        'x86_64',
+        ('pc-i440fx-*', 'pc-q35-*'),
+    ),
 )
 #: An extra spec that has an effect only together with another one.
 BESIDE = {
@@ -44,6 +62,10 @@ BESIDE = {
         for what in ('bytes', 'iops')
     },
     'hw_mem_page_size': {'hw:mem_page_size': 'any'},
+    'os:secure_boot': {'hw_firmware_type': 'uefi'},
+    'os_secure_boot': {'hw_firmware_type': 'uefi'},
+    'hw:tpm_model': {'hw:tpm_version': '2.0'},
+    'hw_tpm_model': {'hw:tpm_version': '2.0'},
     'hw_scsi_model': {'hw_disk_bus': 'scsi'},
     'ramdisk_id': {'kernel_id': 'kernel'},
     'os_command_line': {'kernel_id': 'kernel'},
@@ -56,6 +78,7 @@ QEMU = xml.GuestProfile(
     emulator='/usr/bin/qemu-system-x86_64',
     cache='none',
     stats_period=0,
+    uefi=FIRMWARES,
     emulated={
         'aarch64': xml.GuestProfile(
             'qemu',
@@ -99,7 +122,13 @@ def written(made, profile=QEMU):
         ramdisk = '/hosts/a/ramdisk' if requirements.ramdisk_id else None
         boot = xml_devices.DirectKernelBoot('/hosts/a/kernel', ramdisk)
     return xml.domain_xml(
-        made, DISKS, profile, '/hosts/a/console', '127.0.0.1', boot
+        made,
+        DISKS,
+        profile,
+        '/hosts/a/console',
+        '127.0.0.1',
+        boot,
+        '/hosts/a',
     )
 
 
@@ -268,6 +297,59 @@ class WrittenTest(base.TestCase):
         }
         self.assertEqual(
             written(requirements({})), written(requirements(strange))
+        )
+
+    def test_uefi(self):
+        for machine, name in (('q35', 'q35'), ('pc', 'pc'), ('', 'q35')):
+            root = parsed(
+                {
+                    'hw_firmware_type': 'uefi',
+                    'hw_machine_type': machine,
+                }
+            )
+            self.assertEqual(name, root.find('os/type').get('machine'))
+            loader = root.find('os/loader')
+            self.assertEqual(FIRMWARES[1].code, loader.text)
+            self.assertEqual(
+                {'readonly': 'yes', 'type': 'pflash', 'secure': 'no'},
+                loader.attrib,
+            )
+            nvram = root.find('os/nvram')
+            self.assertEqual('/hosts/a/nvram', nvram.text)
+            self.assertEqual(FIRMWARES[1].template, nvram.get('template'))
+            self.assertIsNone(root.find('features/smm'))
+        for root in (
+            parsed({'hw_firmware_type': 'bios'}),
+            parsed({'hw_firmware_type': 'uefi'}, xml.PROFILES['test']),
+        ):
+            self.assertIsNone(root.find('os/loader'))
+            self.assertIsNone(root.find('os/nvram'))
+
+    def test_secure_boot(self):
+        for wanted in ('required', 'optional'):
+            root = parsed(
+                {
+                    'hw_firmware_type': 'uefi',
+                    'os:secure_boot': wanted,
+                }
+            )
+            loader = root.find('os/loader')
+            self.assertEqual(FIRMWARES[0].code, loader.text)
+            self.assertEqual('yes', loader.get('secure'))
+            self.assertEqual(
+                '/hosts/a/nvram.secure', root.findtext('os/nvram')
+            )
+            self.assertEqual('on', root.find('features/smm').get('state'))
+
+    def test_tpm(self):
+        self.assertIsNone(parsed({}).find('devices/tpm'))
+        root = parsed({'hw:tpm_version': '1.2'})
+        self.assertEqual('tpm-tis', root.find('devices/tpm').get('model'))
+        root = parsed({'hw_tpm_version': '2.0', 'hw_tpm_model': 'tpm-crb'})
+        self.assertEqual('tpm-crb', root.find('devices/tpm').get('model'))
+        self.assertEqual(
+            {'type': 'emulator', 'version': '2.0'},
+            root.find('devices/tpm/backend').attrib,
         )
 
     def test_host_capabilities(self):

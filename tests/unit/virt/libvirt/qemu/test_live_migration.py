@@ -48,6 +48,7 @@ def destination(**values):
         'config_drive_digest': None,
         'free_bytes': 1 << 40,
         'disk_over_commit': False,
+        'firmware': None,
     }
     return QemuDestination(**(made | values))
 
