@@ -76,7 +76,7 @@ _ROWS: Final = (
     (CONFIRMED,      _COLD,     '',                                      'the old guest is removed, or the server was deleted'),
     (REVERTING,      _COLD,     'reverted finished cancelled error',     'the destination removes the new guest, the source restores the old one'),
     (REVERTED,       _COLD,     '',                                      'the guest is on the source in its old size'),
-    (CANCELLED,      _ANY,      '',                                      'a user aborted the migration, or a delete preempted it'),
+    (CANCELLED,      _ANY,      '',                                      'a user aborted the migration, or a delete or a reset preempted it'),
     (ERROR,          _ANY,      '',                                      'the migration failed'),
 )
 # fmt: on

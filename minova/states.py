@@ -181,6 +181,7 @@ _ROWS: Final = (
     ('shelve',               _SNAPSHOTTABLE,   _SHELVE,              SHELVED,   SAME,    _EXCLUSIVE,              7200),
     ('shelve_offload',       'shelved',        'shelving_offloading', SHELVED_OFFLOADED, SAME, _EXCLUSIVE,          600),
     ('unshelve',             _UNSHELVABLE,     'unshelving spawning', ACTIVE,  SAME,    _EXCLUSIVE,              1800),
+    ('reset_state',          'any',            '',                   ORIGIN,    SAME,    Ownership.PREEMPT,        600),
     ('lock',                 'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('unlock',               'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
     ('power_sync',           'any',            '',                   SAME,      SAME,    _CONCURRENT,              600),
@@ -207,6 +208,7 @@ _NAMES: Final = {
     'snapshot':            ('createImage',       'createImage'),
     'backup':              ('createBackup',      'createBackup'),
     'discard_snapshot':    ('discardSnapshot',   'discardSnapshot'),
+    'reset_state':         ('os-resetState',     'reset_state'),
     'cleanup_stale_guest': ('cleanupStaleGuest', 'cleanupStaleGuest'),
 }
 # fmt: on
@@ -368,7 +370,7 @@ def fail(kind: str, row: InstanceLike, to_error: bool = False) -> StateChange:
 
 
 def set_vm_state(row: InstanceLike, vm_state: str) -> StateChange:
-    """Return the change that power reconciliation makes."""
+    """Return the change that power reconciliation or a reset makes."""
     return StateChange(vm_state, row.task_state, row.task_id, row.generation)
 
 

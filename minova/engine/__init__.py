@@ -17,6 +17,7 @@ recovery_rules    what happens to a step without its host, or past the deadline
 service_liveness  when a service is down
 sender_keys       the keys of api, conductors and computes, and the own one
 evacuation        when a server may leave a host that is down
+state_reset       what a reset of the state of a server has to settle
 host_enrollment   which key a host has: enrolled, replaced, revoked
 waits             the waits of an operation: recorded, logged, ended
 wait_reason       the texts of what an operation waits for

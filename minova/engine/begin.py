@@ -44,6 +44,7 @@ from minova.objects.operation_params import DiscardSnapshotParams
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.operation_params import PreemptParams
+from minova.objects.operation_params import ResetStateParams
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.request_spec import RequestSpec
 from minova.objects.step import Wakeup
@@ -419,7 +420,7 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     )
     operation_log.log_end(uow.connection, owner)
     touched = [step.host for step in steps if step.host is not None]
-    for migration in _migrations_of(uow.connection, owner):
+    for migration in migrations_of(uow.connection, owner):
         migration_records.end(
             uow.connection, migration, migration_states.CANCELLED, uow.now
         )
@@ -431,11 +432,13 @@ def _preempt(uow: UnitOfWork, owner: records.Operation) -> list[str]:
     return touched
 
 
-def _migrations_of(
+def migrations_of(
     connection: Connection, owner: records.Operation
 ) -> list[Migration]:
-    """Return the migrations that an operation creates, confirms or reverts."""
-    found = [migrations.get_by_operation(connection, owner.id)]
-    if isinstance(owner.params, UnconfirmedResizeParams):
-        found.append(migrations.get(connection, owner.params.migration_id))
+    """Return the migrations that an operation creates, ends or settles."""
+    found, params = [migrations.get_by_operation(connection, owner.id)], None
+    if isinstance(owner.params, (UnconfirmedResizeParams, ResetStateParams)):
+        params = owner.params
+    if params is not None and params.migration_id is not None:
+        found.append(migrations.get(connection, params.migration_id))
     return [migration for migration in found if migration is not None]

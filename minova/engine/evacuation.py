@@ -7,6 +7,7 @@ it: an operator has forced the host down.
 
 from minova import exception
 from minova import flows
+from minova import migration_states
 from minova import states
 from minova.conf import CONF
 from minova.db.connections.engine import Connection
@@ -16,8 +17,10 @@ from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import service_liveness
 from minova.flows.evacuate import DestroyEvacuatedInstance
+from minova.flows.reset_state import SettleAtDestination
 from minova.objects.instance import Instance
 from minova.objects.operation_params import EvacuateParams
+from minova.objects.operation_params import ResetStateParams
 
 _KIND = 'evacuate'
 
@@ -53,6 +56,8 @@ def require_preemptible(connection: Connection, instance: Instance) -> None:
     is_migration = owner.kind != _KIND and (
         flows.FLOWS[owner.kind].has_migration
     )
+    if isinstance(owner.params, ResetStateParams):
+        is_migration = owner.params.migration_id is not None
     if is_migration or states.TABLE[owner.kind].success_state == (
         states.DELETED
     ):
@@ -80,6 +85,7 @@ def list_stale_guests(connection: Connection, host: str) -> dict[str, bool]:
         others = EvacuateParams.narrow(operation.params).other_hosts
         if host in (migration.source_host, *others):
             found[instance.uuid] = False
+    found |= _list_unsettled(connection, host)
     for step in operations.list_open_steps_on_host(connection, host):
         if step.method == DestroyEvacuatedInstance.method:
             instance = instances.get(
@@ -88,4 +94,28 @@ def list_stale_guests(connection: Connection, host: str) -> dict[str, bool]:
             assert instance is not None
             if instance.host != host:
                 found[instance.uuid] = True
+    return found
+
+
+def _list_unsettled(connection: Connection, host: str) -> dict[str, bool]:
+    """Return the instances whose evacuation from a host was preempted.
+
+    A reset finds out whether their new host has them; their disks are kept.
+    """
+    found = {}
+    for step in operations.list_open_steps(connection):
+        if step.method != SettleAtDestination.method:
+            continue
+        operation = operations.get(connection, step.operation_id)
+        instance = instances.get(connection, step.instance_uuid)
+        if operation is None or instance is None or instance.host == host:
+            continue
+        number = ResetStateParams.narrow(operation.params).migration_id
+        migration = migrations.get(connection, number) if number else None
+        if (
+            migration is not None
+            and migration.kind == migration_states.EVACUATION
+            and migration.source_host == host
+        ):
+            found[instance.uuid] = False
     return found

@@ -34,6 +34,7 @@ from minova.objects.checkpoints import Checkpoint
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 from minova.objects.migration import Migration
+from minova.objects.operation_params import ResetStateParams
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.step import Wakeup
 
@@ -103,7 +104,7 @@ class UnitOfWork(ResourceClaims):
 
     @property
     def migration(self) -> Migration:
-        """The migration that the operation creates, confirms or reverts."""
+        """The migration that the operation creates, ends or has preempted."""
         found = self.find_migration()
         if found is None:
             raise LookupError(
@@ -115,10 +116,11 @@ class UnitOfWork(ResourceClaims):
         """Return the operation's migration, None when it has none."""
         if self._migration is None:
             params = self.operation.params
-            if isinstance(params, UnconfirmedResizeParams):
-                self._migration = migrations.get(
-                    self.connection, params.migration_id
-                )
+            if isinstance(params, (UnconfirmedResizeParams, ResetStateParams)):
+                if params.migration_id is not None:
+                    self._migration = migrations.get(
+                        self.connection, params.migration_id
+                    )
             elif not self._new_operation:
                 self._migration = migrations.get_by_operation(
                     self.connection, self.operation.id
@@ -163,7 +165,7 @@ class UnitOfWork(ResourceClaims):
         self.update_instance(host=host, node=node, availability_zone=zone)
 
     def set_vm_state(self, vm_state: str) -> None:
-        """Change the vm_state for power reconciliation."""
+        """Change the vm_state for power reconciliation, or a reset."""
         self._apply(states.set_vm_state(self.instance, vm_state))
         self.emit_update()
 
@@ -201,7 +203,7 @@ class UnitOfWork(ResourceClaims):
                 self.emit_end(event)
             else:
                 self.emit_error(event, error)
-        self._record_fault(error)
+        self.record_fault(error)
 
     def _release_instance(self, change: states.StateChange) -> None:
         """Release the instance, if it is owned; emit a change of states."""
@@ -225,7 +227,8 @@ class UnitOfWork(ResourceClaims):
             }
         )
 
-    def _record_fault(self, error: exception.MinovaException) -> None:
+    def record_fault(self, error: exception.MinovaException) -> None:
+        """Record a fault, which the API shows of an instance in error."""
         instances.add_fault(
             self.connection,
             self.instance.uuid,

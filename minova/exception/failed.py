@@ -23,9 +23,15 @@ class HostLost(Failed):
 
 
 class Preempted(Failed):
-    """A delete preempted the operation."""
+    """A delete, an evacuation or a reset preempted the operation."""
 
     msg_fmt = 'The %(operation)s was preempted by a %(by)s of the instance.'
+
+
+class ResetToError(Failed):
+    """An administrator has reset the state of an instance to error."""
+
+    msg_fmt = 'An administrator reset the state to error%(preempted)s.'
 
 
 class Abandoned(Failed):

@@ -16,6 +16,7 @@ attach_interface  attach_interface, detach_interface, add_fixed_ip,
 rebuild           rebuild
 admin_password    set_admin_password
 crash_dump        trigger_crash_dump
+reset_state       reset_state
 lock              lock, unlock
 evacuate          evacuate
 snapshot          snapshot, backup, discard_snapshot
@@ -49,6 +50,7 @@ from minova.flows import live_migration
 from minova.flows import lock
 from minova.flows import rebuild
 from minova.flows import rescue
+from minova.flows import reset_state
 from minova.flows import resize
 from minova.flows import revert_resize
 from minova.flows import shelve
@@ -98,6 +100,7 @@ FLOWS: Final[dict[str, Flow]] = {
     'shelve_offload': shelve.ShelveOffload(),
     'unshelve': shelve.Unshelve(),
     'discard_snapshot': snapshot.DiscardSnapshot(),
+    'reset_state': reset_state.ResetState(),
     'lock': lock.Lock(),
     'unlock': lock.Unlock(),
     'power_sync': lifecycle.PowerSync(),

@@ -9,6 +9,7 @@ from typing import Any
 
 from minova.objects import base
 from minova.objects.flavor import Flavor
+from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.snapshot_image import SnapshotImage
 
 
@@ -130,6 +131,32 @@ class EvacuateParams(PreemptParams):
     keeps_disks: bool = False
     target_state: str
     image_name: str = ''
+
+
+@base.register
+class ResetStateParams(PreemptParams):
+    """reset_state: the new vm_state, and what its hosts must settle.
+
+    ``mode`` is the value of a ``flows.reset_state.Mode``: what the preempted
+    operation has left. ``migration_id`` is that of its migration. The instance
+    has its claim on the destination if ``claims_dest``, else on the source;
+    ``consumer`` has the claim on the other host. ``was_active``: the guest ran
+    before. ``migrate_data`` is that of a live migration, ``before`` has the
+    fields that a rebuild has changed. ``keeps_disks`` is that of an
+    evacuation.
+    """
+
+    VERSION = '1.0'
+
+    target_state: str
+    mode: str
+    migration_id: int | None = None
+    claims_dest: bool = False
+    consumer: str | None = None
+    was_active: bool = False
+    migrate_data: LiveMigrateData | None = None
+    keeps_disks: bool = False
+    before: dict[str, Any] = {}
 
 
 @base.register

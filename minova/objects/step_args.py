@@ -106,6 +106,15 @@ class CleanupStaleGuestArgs(RecheckArgs):
 
 
 @base.register
+class RemoveLeftoversArgs(StepArgs):
+    """remove_leftovers: the consumer of the claim that the step releases."""
+
+    VERSION = '1.0'
+
+    consumer: str | None
+
+
+@base.register
 class SnapshotArgs(StepArgs):
     """snapshot_instance and its undo, discard_image: the id of the image.
 

@@ -43,6 +43,18 @@ class GuestState(StepResult):
 
 
 @base.register
+class GuestSettled(GuestState):
+    """settle_guest and its kin: which copy of the guest is the good one.
+
+    ``is_new``: that on the destination, or the new disks of a rebuild.
+    """
+
+    VERSION = '1.0'
+
+    is_new: bool
+
+
+@base.register
 class GuestBuilt(GuestState):
     """build_and_run_instance: whether the guest got a config drive."""
 

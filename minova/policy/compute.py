@@ -52,6 +52,7 @@ RULES: Final[tuple[Row, ...]] = (
     ('os_compute_api:os-shelve:unshelve', MEMBER, 'Unshelve a server', f'{_ACTION} (unshelve)'),
     ('os_compute_api:os-shelve:unshelve_to_host', ADMIN, 'Unshelve a server on a requested host', f'{_ACTION} (unshelve)'),
     ('os_compute_api:os-shelve:shelve_offload', ADMIN, 'Remove a shelved server from its host', f'{_ACTION} (shelveOffload)'),
+    ('os_compute_api:os-admin-actions:reset_state', ADMIN, 'Reset the state of a server', f'{_ACTION} (os-resetState)'),
     (f'{_LOCK}:lock', MEMBER, 'Lock a server', f'{_ACTION} (lock)'),
     (f'{_LOCK}:unlock', MEMBER, 'Unlock a server', f'{_ACTION} (unlock)'),
     (f'{_LOCK}:unlock:unlock_override', ADMIN, 'Unlock a server that an administrator has locked', f'{_ACTION} (unlock)'),

@@ -28,7 +28,8 @@ _INVALID_OWNERS = """
     WHERE (i.task_state IS NOT NULL AND i.task_id IS NULL)
        OR (i.task_state IS NULL AND i.task_id IS NOT NULL
            AND o.kind NOT IN ('attach_interface', 'detach_interface',
-                              'add_fixed_ip', 'remove_fixed_ip'))
+                              'add_fixed_ip', 'remove_fixed_ip',
+                              'reset_state'))
        OR (i.task_id IS NOT NULL
            AND (o.id IS NULL OR o.state != 'running' OR NOT o.owns_instance))
 """

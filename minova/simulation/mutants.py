@@ -42,6 +42,7 @@ from minova.flows import delete
 from minova.flows import evacuate
 from minova.flows import migration_monitor
 from minova.flows import rebuild
+from minova.flows import reset_state
 from minova.flows import resize
 from minova.flows import shelve
 from minova.flows import snapshot
@@ -227,6 +228,12 @@ MUTANTS: Final = (
     Mutant('shelve-not-undone', 'a failed shelve leaves the guest off', 'invariant 9',
             _ALL, ('shelve_fails', 'shelve_paused_fails'),
             ((shelve.ShelveInstance, 'undo', planted_faults.replace_with(None)),)),
+    Mutant('reset-without-abort', 'a reset does not end the owner', 'invariants 1, 4, 9',
+            _ALL, ('reset_live_running', 'reset_resizing'),
+            ((begin, '_preempt_owner', planted_faults.return_value([])),)),
+    Mutant('settled-by-host-only', 'a reset keeps the copy on the host of the row and does not look', 'invariants 1, 9',
+            _ALL, ('reset_resize_finish', 'reset_live_post', 'reset_live_running', 'reset_reverting'),
+            ((reset_state.SettleAtSource, 'run', planted_faults.keep_on_source), (reset_state.SettleAtDestination, 'run', planted_faults.keep_on_source))),
     Mutant('no-cleanup-elsewhere', 'artifacts of a deleted guest on other hosts are not removed', 'invariant 9',
             _ALL, ('delete_resizing', 'delete_resized'),
             ((delete, '_other_hosts', planted_faults.return_value([])), (delete, '_hosts_to_recheck', planted_faults.return_value([])))),

@@ -37,6 +37,7 @@ from minova.objects.audit_period import AuditPeriod
 from minova.objects.step_args import NoArgs
 from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
+from minova.objects.step_results import GuestSettled
 from minova.objects.step_results import GuestState
 from minova.virt.fake.disks import FakeDisks
 
@@ -54,6 +55,11 @@ def do_nothing(original: Function) -> Function:
 def return_value(value: object) -> Callable[[Function], Function]:
     """Return the replacement by a function with a constant result."""
     return lambda original: lambda *args, **kwargs: value
+
+
+def keep_on_source(original: Function) -> Function:
+    """Return a step that does not ask its host where the guest runs."""
+    return lambda *args: GuestSettled(power_state=1, is_new=False)
 
 
 def replace_with(value: object) -> Callable[[Function], object]:

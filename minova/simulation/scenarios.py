@@ -45,6 +45,13 @@ from minova.simulation.evacuation import evacuate_without_proof
 from minova.simulation.evacuation import share_storage
 from minova.simulation.guest_effects import SECRET
 from minova.simulation.image_service import OTHER_IMAGE
+from minova.simulation.resets import crash_host
+from minova.simulation.resets import return_crashed
+from minova.simulation.resets import wait_for_migration
+from minova.simulation.resets import wait_for_task
+from minova.simulation.resets import wait_until_free
+from minova.simulation.resets import wait_until_moved
+from minova.simulation.resets import wait_until_unwinding
 from minova.simulation.server_groups import boot_another
 from minova.simulation.server_groups import boot_apart
 from minova.simulation.server_groups import boot_two
@@ -113,6 +120,8 @@ _MIGRATING: Final = (
     _MIGRATE_LIVE,
     lambda user: user.wait_until_migrating(),
 )
+_TO_ACTIVE: Final = act('os-resetState', {'state': 'active'})
+_TO_ERROR: Final = act('os-resetState', {'state': 'error'})
 _STOP_UNEXPECTED: Final = set_option(
     'conductor', 'unexpected_running_instance_action', 'stop'
 )
@@ -277,6 +286,36 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('delete_unshelving',           'delete',              'offloaded',         _UNSHELVE, wait_for('spawning'), delete),
     ('restore_shelved',             'restore',             'shelved',           _KEEP, delete, settle, act('restore')),
     ('restore_offloaded',           'restore',             'offloaded',         _KEEP, delete, settle, act('restore')),
+    ('reset_idle',                  'reset_state',         'active',            _TO_ERROR, wait_until_idle, _TO_ACTIVE),
+    ('reset_twice',                 'reset_state',         'active',            *_MIGRATING, _TO_ERROR, _TO_ACTIVE),
+    ('reset_scheduling',            'reset_state',         'nothing',           boot, _TO_ERROR),
+    ('reset_creating',              'reset_state',         'nothing',           boot, wait_for_task('spawning'), _TO_ERROR),
+    ('reset_rebooting',             'reset_state',         'active',            _HARD, _TO_ACTIVE),
+    ('reset_rebuilding',            'reset_state',         'active',            *_REBUILDING, _TO_ACTIVE),
+    ('reset_rebuild_begun',         'reset_state',         'stopped',           _REBUILD, _TO_ERROR),
+    ('reset_resized',               'reset_state',         'resized',           _TO_ACTIVE),
+    ('reset_confirming',            'reset_state',         'resized',           act('confirmResize'), _TO_ACTIVE),
+    ('reset_resize_prep',           'reset_state',         'active',            _RESIZE, wait_for_task('resize_prep'), _TO_ACTIVE),
+    ('reset_resizing',              'reset_state',         'active',            *_RESIZING, _TO_ACTIVE),
+    ('reset_resize_migrated',       'reset_state',         'active',            _RESIZE, wait_for_task('resize_migrated'), _TO_ACTIVE),
+    ('reset_resize_finish',         'reset_state',         'active',            _RESIZE, wait_for_task('resize_finish'), _TO_ACTIVE),
+    ('reset_resize_unwinding',      'reset_state',         'active',            fail_elsewhere('start'), _RESIZE, wait_for_task('resize_finish'), wait_until_unwinding, _TO_ACTIVE),
+    ('reset_resize_same_host',      'reset_state',         'active',            _SAME_HOST, fill_other_hosts, _RESIZE, wait_for_task('resize_finish'), _TO_ACTIVE),
+    ('reset_reverting',             'reset_state',         'resized',           act('revertResize'), _TO_ACTIVE),
+    ('reset_revert_finishing',      'reset_state',         'resized',           act('revertResize'), wait_until_moved, _TO_ACTIVE),
+    ('reset_live_queued',           'reset_state',         'active',            _MIGRATE_LIVE, _TO_ACTIVE),
+    ('reset_live_preparing',        'reset_state',         'active',            _MIGRATE_LIVE, wait_for_migration('preparing'), _TO_ACTIVE),
+    ('reset_live_running',          'reset_state',         'active',            *_MIGRATING, _TO_ACTIVE),
+    ('reset_live_post',             'reset_state',         'active',            _MIGRATE_LIVE, wait_until_moved, _TO_ACTIVE),
+    ('reset_live_paused',           'reset_state',         'active',            *_MIGRATING, force, _TO_ACTIVE),
+    ('reset_live_host_down',        'reset_state',         'active',            *_MIGRATING, crash_host, _TO_ACTIVE, return_crashed),
+    ('reset_resize_host_down',      'reset_state',         'active',            _RESIZE, wait_for_task('resize_finish'), crash_host, _TO_ACTIVE, return_crashed),
+    ('reset_host_down',             'reset_state',         'active',            _HARD, crash_host, _TO_ERROR, return_crashed),
+    ('reset_evacuating',            'reset_state',         'active',            *evacuate(returns_early=True), _TO_ERROR),
+    ('reset_evacuating_shared',     'reset_state',         'active',            share_storage, *evacuate(returns_early=True), _TO_ERROR),
+    ('reset_then_delete',           'delete',              'active',            *_MIGRATING, _TO_ERROR, delete),
+    ('reset_then_force_delete',     'force_delete',        'active',            _RESIZE, wait_for_task('resize_finish'), _TO_ERROR, _FORCE),
+    ('reset_then_reboot',           'reboot_hard',         'active',            *_MIGRATING, _TO_ACTIVE, wait_until_free, _HARD),
     ('lock',                        'lock',                'active',            act('lock')),
     ('lock_migrating',              'lock',                'active',            *_MIGRATING, act('lock')),
     ('unlock',                      'unlock',              'active',            act('lock'), act('unlock')),

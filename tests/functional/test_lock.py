@@ -30,6 +30,7 @@ CONTENTS = {
     'addFixedIp': {'networkId': 'n'},
     'removeFixedIp': {'address': '10.0.0.9'},
     'reboot': {'type': 'SOFT'},
+    'os-resetState': {'state': 'active'},
     'changePassword': {'adminPass': 'secret'},
     'resize': {'flavorRef': 'small'},
     'os-migrateLive': {
@@ -95,7 +96,11 @@ class LockedServerTest(LockTestCase):
             if action == 'rebuild':
                 content = {'imageRef': self.image}
             reply = member.act(self.uuid, action, content)
-            if 'igrate' in action or action in ('evacuate', 'shelveOffload'):
+            if 'igrate' in action or action in (
+                'evacuate',
+                'shelveOffload',
+                'os-resetState',
+            ):
                 # Policy refuses these first.
                 self.assertEqual(403, reply.status, action)
                 continue

@@ -78,6 +78,7 @@ class StockClientTest(StockClientTestCase):
         self._change()
         self._list_history()
         self._lock()
+        self._reset_state()
         self._rebuild()
         self._reach_into_guest()
         self._out_of_service()
@@ -254,6 +255,11 @@ class StockClientTest(StockClientTestCase):
         self.assertEqual('one', listed['Name'])
         self.done('server unlock one')
         self.assertFalse(self.show('one')['locked'])
+
+    def _reset_state(self):
+        for state in ('error', 'active'):
+            self.done(f'server set --state {state} one')
+            self.assertEqual(state.upper(), self.show('one')['status'])
 
     def _rebuild(self):
         """The client waits; without an image it names the current one."""

@@ -28,11 +28,19 @@ from minova.policy import Policy
 
 _SERVERS = 'os_compute_api:servers'
 _KINDS_WITHOUT_HOST = frozenset(
-    {'delete', 'force_delete', 'restore', 'unshelve', 'lock', 'unlock'}
+    {
+        'delete',
+        'force_delete',
+        'restore',
+        'unshelve',
+        'lock',
+        'unlock',
+        'reset_state',
+    }
 )
 #: Seconds between two looks at an operation that a request waits for.
 _POLL_INTERVAL = 0.1
-_KINDS_DESPITE_LOCK = frozenset({'lock', 'unlock'})
+_KINDS_DESPITE_LOCK = frozenset({'lock', 'unlock', 'reset_state'})
 
 
 class _Owned(Protocol):

@@ -19,6 +19,7 @@ create_image           createImage and createBackup
 rescue                 rescue and unrescue
 rebuild                rebuild
 lock                   lock and unlock
+reset_state            os-resetState
 evacuate               evacuate
 interfaces             the network interfaces of a server
 consoles               console output, remote consoles, console tokens

@@ -22,6 +22,7 @@ from minova.api.resources import lock
 from minova.api.resources import migrate_server
 from minova.api.resources import rebuild
 from minova.api.resources import rescue
+from minova.api.resources import reset_state
 from minova.api.resources import security_groups
 from minova.api.resources import shelve
 from minova.api.schemas import bodies
@@ -103,6 +104,11 @@ ACTIONS: Final = {
     'resume': _action(f'{_SUSPEND}:resume', schemas.RESUME, 'resume'),
     'lock': _action(f'{_LOCK}:lock', schemas.LOCK, lock.lock),
     'unlock': _action(f'{_LOCK}:unlock', schemas.UNLOCK, lock.unlock),
+    'os-resetState': _action(
+        'os-admin-actions:reset_state',
+        schemas.RESET_STATE,
+        reset_state.reset_state,
+    ),
     'createImage': _action(
         'servers:create_image', schemas.CREATE_IMAGE, create_image.create_image
     ),

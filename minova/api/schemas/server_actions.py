@@ -56,6 +56,17 @@ LOCK: Final = BodySchema(
         ),
     }
 )
+RESET_STATE: Final = BodySchema(
+    {
+        1: single_field(
+            'os-resetState',
+            object_schema(
+                {'state': {'type': 'string', 'enum': ['active', 'error']}},
+                ['state'],
+            ),
+        )
+    }
+)
 UNLOCK: Final = _empty_action('unlock')
 
 REBOOT: Final = BodySchema(

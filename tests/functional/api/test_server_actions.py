@@ -11,7 +11,7 @@ from tests.functional.api.base import LATEST
 
 NOWHERE = '9f4b2c1e-0000-4000-8000-000000000000'
 #: Actions that any state allows.
-IN_ANY_STATE = ('forceDelete', 'lock', 'unlock')
+IN_ANY_STATE = ('forceDelete', 'lock', 'unlock', 'os-resetState')
 #: Actions that are allowed while another operation owns the server.
 DURING_ANY_OPERATION = ('evacuate', 'trigger_crash_dump')
 #: The actions of remote consoles.
@@ -176,7 +176,7 @@ class RefusalTest(base.ApiTestCase):
 
     def test_server_of_another_project(self):
         for action, content in self.all_actions():
-            if 'migrate' in action:
+            if 'migrate' in action or action == 'os-resetState':
                 continue
             reply = _at(self.other, action).act(self.uuid, action, content)
             self.assert_refused(404, f'Instance {self.uuid}', reply)
@@ -185,6 +185,7 @@ class RefusalTest(base.ApiTestCase):
         contents = {
             'reboot': {'type': 'SOFT'},
             'resize': {'flavorRef': 'small'},
+            'os-resetState': {'state': 'active'},
             'changePassword': {'adminPass': 'secret'},
             'evacuate': {'onSharedStorage': False},
             'rebuild': {'imageRef': self.image},

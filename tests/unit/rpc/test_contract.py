@@ -36,7 +36,7 @@ PINNED = {
     ('conductor', '1.0'): 'ba657d139b60cb74',
     ('conductor', '1.4'): '97d5a94b48bab58c',
     ('conductor', '1.6'): '97d5a94b48bab58c',
-    ('compute', '1.0'): '6678d9b0376ba2c6',
+    ('compute', '1.0'): 'c91317f6b97a87fb',
 }
 
 
