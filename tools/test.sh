@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.."
 mapfile -t libvirt < <(libvirt_packages)
 install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
-    "${libvirt[@]}" qemu-system-x86 qemu-utils ovmf busybox-static \
+    "${libvirt[@]}" qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools \
+    busybox-static \
     dnsmasq-base iptables mmdebstrap fakeroot e2fsprogs uidmap
 make_environment --require-hashes -r tools/locked/tox.txt
 

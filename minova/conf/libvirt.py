@@ -119,6 +119,24 @@ these files.
 """,
     ),
     cfg.StrOpt(
+        'swtpm_state_path',
+        default='',
+        help="""
+The directory in which libvirt keeps the states of emulated TPMs. Empty:
+``/var/lib/libvirt/swtpm`` if ``connection_uri`` ends with ``/system``,
+otherwise ``libvirt/qemu/swtpm`` in the configuration directory of this
+account. A host whose service cannot write there gets no guests with a TPM.
+""",
+    ),
+    cfg.StrOpt(
+        'swtpm_user',
+        default='tss',
+        help="""
+The account of swtpm, as ``swtpm_user`` in qemu.conf. A service that runs as
+root gives the state of a TPM that arrives from another host to this account.
+""",
+    ),
+    cfg.StrOpt(
         'emulator',
         default='',
         help="""

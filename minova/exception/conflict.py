@@ -45,6 +45,16 @@ class InstanceAgentNotEnabled(Conflict):
     )
 
 
+class OperationNotSupportedForVTPM(Conflict):
+    """The operation would lose the state of the server's TPM."""
+
+    msg_fmt = (
+        "Operation '%(operation)s' not supported for vTPM-enabled instance "
+        '(%(instance_id)s): the keys in its TPM would be lost. Stop, resize '
+        'or migrate the server instead.'
+    )
+
+
 class PasswordNotDelivered(Conflict):
     """The host did not get the new password; the guest has the old one."""
 

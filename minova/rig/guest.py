@@ -78,7 +78,10 @@ _INIT: Final = """\
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-while read -r module; do insmod /modules/$module; done < /modules/order
+while read -r module; do
+    case $module in efivarfs*) [ -d /sys/firmware/efi ] || continue ;; esac
+    insmod /modules/$module
+done < /modules/order
 mkdir -p /etc/acpi/PWRF
 printf '#!/bin/sh\\npoweroff -f\\n' > /etc/acpi/PWRF/00000080
 chmod 755 /etc/acpi/PWRF/00000080

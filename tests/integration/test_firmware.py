@@ -20,6 +20,7 @@ from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
 _FIRMWARE = re.compile(r'FIRMWARE uefi secure=(\d) variable=([0-9a-f-]{36})')
+_TPM = re.compile(r'TPM 2 stored=([0-9a-f]{32})')
 #: Seconds; the firmware is slow under emulation.
 _BOOT = 240
 
@@ -171,3 +172,39 @@ class FirmwareTest(RealGuestTestCase):
         folder = os.path.join(self.rig.instances_path(self.host(self.a)), UUID)
         self.assertIn('nvram.secure', os.listdir(folder))
         self.assertEqual(PowerState.RUNNING, self.a.guest(UUID).power)
+
+
+class TpmTest(RealGuestTestCase):
+    """An emulated TPM 2.0."""
+
+    def kept(self, text):
+        """Return what the last boot read from the TPM."""
+        return _TPM.findall(text)[-1]
+
+    def test_state_stays_with_the_guest(self):
+        for driver in (self.a, self.b):
+            self.assertIn(
+                'COMPUTE_SECURITY_TPM_2_0', driver.inventory().traits
+            )
+        made = self.spec({'hw:tpm_version': '2.0', 'hw:tpm_model': 'tpm-crb'})
+        self.a.create_disks(made, None)
+        kept = self.kept(self.start(self.a, made))
+        self.a.power_off(UUID)
+        self.a.destroy(UUID)
+        self.assertEqual(kept, self.kept(self.start(self.a, made)))
+        # A transfer of the disks takes the state along.
+        self.a.power_off(UUID)
+        self.send_disks(self.a, self.b, made)
+        self.assertEqual(kept, self.kept(self.start(self.b, made)))
+        # So does a live migration, for the next boot.
+        self.a.discard_disks(UUID)
+        self.live_migrate(self.b, self.a, made)
+        self.a.power_off(UUID)
+        self.assertEqual(kept, self.kept(self.start(self.a, made)))
+        # Nothing is left of a guest that is deleted.
+        self.a.destroy(UUID)
+        self.a.remove_disks(UUID)
+        for name, host in self.rig.hosts.items():
+            self.assertEqual([], self.drivers[name].list_host_contents())
+            states = f'{host.directory}/config/libvirt/qemu/swtpm'
+            self.assertEqual([], os.listdir(states))

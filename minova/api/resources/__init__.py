@@ -21,6 +21,7 @@ rebuild                rebuild
 lock                   lock and unlock
 reset_state            os-resetState
 evacuate               evacuate
+vtpm                   the refusal of operations that would lose a TPM
 interfaces             the network interfaces of a server
 consoles               console output, remote consoles, console tokens
 server_diagnostics     the diagnostics and the NUMA topology of a server

@@ -6,6 +6,7 @@ import secrets
 from minova import exception
 from minova import states
 from minova.api.http.request import ApiRequest
+from minova.api.resources import vtpm
 from minova.api.schemas import types
 from minova.api.schemas.types import Json
 from minova.api.views import Document
@@ -32,6 +33,7 @@ def evacuate(request: ApiRequest, server_id: str) -> Document | None:
     image_name = _image_name(request, request.get_server(server_id).image_ref)
 
     def prepare(connection: Connection, instance: Instance) -> EvacuateParams:
+        vtpm.require_no_tpm(instance, 'evacuate')
         _require_other_host(connection, instance, host)
         evacuation.require_proof(connection, str(instance.host))
         evacuation.require_preemptible(connection, instance)

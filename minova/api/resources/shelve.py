@@ -11,6 +11,7 @@ from minova import states
 from minova.api.http.request import ApiRequest
 from minova.api.resources import create_image
 from minova.api.resources import requested_host
+from minova.api.resources import vtpm
 from minova.api.resources.requested_host import RequestedHost
 from minova.api.schemas.types import Json
 from minova.db.connections.engine import Connection
@@ -30,6 +31,7 @@ def shelve(request: ApiRequest, server_id: str) -> None:
     image_id = clock.uuid4()
 
     def prepare(connection: Connection, instance: Instance) -> ShelveParams:
+        vtpm.require_no_tpm(instance, 'shelve')
         name = instance.display_name[: _MAX_NAME - len(_SUFFIX)] + _SUFFIX
         return ShelveParams(
             image=create_image.describe_image(

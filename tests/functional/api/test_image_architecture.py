@@ -20,6 +20,27 @@ class ImageArchitectureTest(base.ApiTestCase):
         image = self.image_store.add(properties=properties).id
         return self.boot(self.admin, imageRef=image)
 
+    def test_firmware_and_tpm(self):
+        uefi = {'hw_firmware_type': 'uefi', 'os_secure_boot': 'required'}
+        tpm = {'hw_tpm_version': '2.0'}
+        self.config('fake', traits=['COMPUTE_FIRMWARE_UEFI'])
+        for host in ('a', 'b'):
+            self.cloud.stop(self.cloud.computes[host])
+            self.cloud.start_compute(host).wait_until_ready(20)
+        for properties, reason in (
+            (uefi, 'no UEFI firmware with Secure Boot (os_secure_boot)'),
+            (tpm, 'no TPM 2.0 (hw_tpm_version)'),
+        ):
+            uuid = self.boot_image(**properties)
+            shown = self.show(uuid, self.admin)
+            self.assertEqual('ERROR', shown['status'])
+            for host in ('a', 'b'):
+                self.assertIn(
+                    f'{host}: it has {reason}', shown['fault']['message']
+                )
+        uuid = self.boot_image(hw_firmware_type='uefi')
+        self.assertEqual('ACTIVE', self.show(uuid, self.admin)['status'])
+
     def assert_no_host(self, reason, **properties):
         shown = self.show(self.boot_image(**properties), self.admin)
         self.assertEqual('ERROR', shown['status'])

@@ -16,6 +16,7 @@ guests                 the guests, with their reserved addresses
 interfaces             their network interfaces, on networks of the host
 disks                  the disks: overlays of images, maybe on shared storage
 nvram                  the variables of UEFI firmware
+tpm_state              the state of emulated TPMs
 snapshots              copies of the disks, for images
 disk_ownership         the owner of disks on shared storage
 disk_transfer          the transfer of disks to another machine

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disks of one QEMU host: overlays of images, maybe on shared storage."""
 
+from collections.abc import Iterator
 import contextlib
 import os
 
 from minova import exception
+from minova.objects.transfer_ticket import TransferTicket
+from minova.virt.driver import Peer
+from minova.virt.driver import TransferProgress
 from minova.virt.libvirt import qcow2_header
 from minova.virt.libvirt.disks import translate_os_errors
 from minova.virt.libvirt.firmware import Firmware
 from minova.virt.libvirt.qemu import nvram
 from minova.virt.libvirt.qemu import qcow2
+from minova.virt.libvirt.qemu import tpm_state
 from minova.virt.libvirt.qemu.disk_ownership import write_owner
 from minova.virt.libvirt.qemu.disk_transfer import TransferableDisks
 from minova.virt.libvirt.qemu.host_config import HostConfig
@@ -37,6 +42,7 @@ class QemuDisks(TransferableDisks):
             host_config.host,
             OverlayChecker(host_config.image_cache_path, BOOT_DISKS),
         )
+        self._tpms = tpm_state.from_config(host_config.connection_uri)
 
     def has_disks(self, uuid: str) -> bool:
         """Return whether the root disk and its image exist here."""
@@ -83,6 +89,41 @@ class QemuDisks(TransferableDisks):
                     self._retained_directory(uuid),
                     firmware,
                 )
+
+    # -- the state of the TPM ------------------------------------------------
+
+    @property
+    def has_tpms(self) -> bool:
+        """Whether this service can move the states of TPMs."""
+        return self._tpms.is_usable()
+
+    def save_tpm(self, uuid: str) -> None:
+        """Copy the state of the TPM of a guest that is off to its disks."""
+        if self.is_owned(uuid):
+            with translate_os_errors(uuid):
+                self._tpms.save(uuid, self.guest_directory(uuid))
+
+    def install_tpm(self, uuid: str) -> None:
+        """Use the copy of the state of the TPM for a guest that is off."""
+        with translate_os_errors(uuid):
+            self._tpms.install(uuid, self.guest_directory(uuid))
+
+    def discard_tpm_copy(self, uuid: str) -> None:
+        """Remove the copy of the state before the guest changes it."""
+        with translate_os_errors(uuid):
+            self._tpms.discard_copy(self.guest_directory(uuid))
+
+    def send_disks(
+        self, uuid: str, dest: Peer, transfer_ticket: TransferTicket
+    ) -> Iterator[TransferProgress]:
+        """Send the disks with the state of the TPM."""
+        self.save_tpm(uuid)
+        yield from super().send_disks(uuid, dest, transfer_ticket)
+
+    def retain_disks(self, uuid: str, copy: bool = False) -> None:
+        """Retain the disks with the state of the TPM."""
+        self.save_tpm(uuid)
+        super().retain_disks(uuid, copy)
 
     def require_shared(self, uuid: str) -> None:
         """Require the shared disks of another host and their image."""

@@ -21,9 +21,12 @@ from minova.virt.libvirt.qemu.disks import QemuDisks
 class QemuGuests(Guests):
     """Guests with networks of the host and disks that hosts may share."""
 
-    #: The variables of the firmware stay with the disks.
+    #: The variables of the firmware stay with the disks, as does a copy of the
+    #: state of the TPM.
     undefine_flags = (
-        Guests.undefine_flags | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+        Guests.undefine_flags
+        | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+        | libvirt.VIR_DOMAIN_UNDEFINE_TPM
     )
 
     def __init__(
@@ -53,6 +56,8 @@ class QemuGuests(Guests):
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
         self._disks.prepare_console_log(spec.uuid)
         self._disks.prepare_nvram(spec.uuid, self.firmware(spec))
+        if guest is None or guest.power not in POWERED_ON:
+            self._disks.install_tpm(spec.uuid)
         with after_a_change(spec.uuid):
             super().define(spec)
 
@@ -71,8 +76,20 @@ class QemuGuests(Guests):
         with self._connection.dedicated() as conn:
             yield conn.lookupByUUIDString(domain.UUIDString())
 
+    def start(self, uuid: str) -> None:
+        """Start a guest, which changes the state of its TPM from now on."""
+        self._disks.discard_tpm_copy(uuid)
+        super().start(uuid)
+
     def destroy(self, uuid: str) -> None:
-        """Remove the guest, then its reserved addresses."""
-        super().destroy(uuid)
+        """Remove the guest, then its reserved addresses.
+
+        The state of its TPM stays with its disks.
+        """
+        if self.find(uuid) is not None:
+            self.power_off(uuid)
+            with after_a_change(uuid):
+                self._disks.save_tpm(uuid)
+                super().destroy(uuid)
         with after_a_change(uuid):
             networks.remove_reservations(self._connection, uuid)

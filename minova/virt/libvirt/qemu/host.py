@@ -67,7 +67,17 @@ class QemuHost(Host):
 
     def _traits(self, conn: libvirt.virConnect) -> tuple[str, ...]:
         """Return the traits of the installed firmware and TPM emulator."""
-        return tuple(sorted(host_traits.of_firmware(self._profile.uefi or ())))
+        found = host_traits.of_firmware(self._profile.uefi or ())
+        if self._disks.has_tpms:
+            found |= host_traits.of_tpm(
+                conn.getDomainCapabilities(
+                    self._config.emulator or None,
+                    self._profile.architecture,
+                    self._profile.machine,
+                    self._profile.type,
+                )
+            )
+        return tuple(sorted(found))
 
     def _version(self, conn: libvirt.virConnect) -> int:
         return self._config.qemu_version(conn)
