@@ -6,9 +6,13 @@ that a failed program printed.
 """
 
 from collections.abc import Mapping
+import contextlib
+import dataclasses
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 from typing import Final
 
 from oslo_concurrency import processutils
@@ -107,6 +111,60 @@ def run(
         ) from error
     assert isinstance(output, bytes)
     return output
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """The end of a program that may fail: its exit code and its output.
+
+    ``exit_code`` is None when the program was killed after its timeout.
+    """
+
+    exit_code: int | None
+    output: str
+
+
+def run_to_exit(
+    name: str, *args: str, stdin: str = '', timeout: float
+) -> Ended:
+    """Run a program of an operator, and return however it ends.
+
+    ``output`` is the end of what it printed, on both streams, at most 4 KiB.
+    After ``timeout`` seconds the program and its children are killed. Raises
+    OSError when it cannot be run.
+    """
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as given,
+    ):
+        # Files, not pipes: a child that survives does not delay the end.
+        given.write(stdin.encode())
+        given.seek(0)
+        process = subprocess.Popen(  # noqa: S603
+            [find(name), *args],
+            stdin=given,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {'PATH': PATH, 'LC_ALL': 'C'},
+            start_new_session=True,
+        )
+        exit_code: int | None = None
+        try:
+            with cancellation.on_cancel(lambda: _kill_group(process)):
+                exit_code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            process.wait()
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - 4096))
+        text = output.read().decode(errors='replace')
+    return Ended(exit_code, ' '.join(text.split()))
+
+
+def _kill_group(process: 'subprocess.Popen[bytes]') -> None:
+    """Kill a program and its children; it is the leader of their group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Started:

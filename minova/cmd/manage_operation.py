@@ -26,6 +26,7 @@ from minova.objects import operation as records
 from minova.objects.base import Object
 from minova.objects.instance import Instance
 from minova.objects.operation_params import OperationParams
+from minova.objects.step_results import HostFenced
 
 _LINE = '{:<36}  {:<14}  {:<11}  {:<36}  {:<19}  {:<24}  {:<12}  {}'.format
 _HEADER = _LINE(
@@ -230,6 +231,8 @@ def _describe_steps(steps: list[records.Step]) -> Iterator[str]:
         )
         if step.error is not None:
             yield f'     {serialization.decode(step.error)}'
+        elif isinstance(step.result, HostFenced):
+            yield f'     {step.result.describe()}'
 
 
 def _describe_next_steps(

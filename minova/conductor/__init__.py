@@ -13,6 +13,8 @@ host_query        the conditions of the scheduler hint ``query``
 weighers          which of the hosts that pass the filters is the best
 power_sync        what a difference between hypervisor and database leads to
 host_liveness     which hosts this conductor takes to be down
+host_fencing      the fencing of a host that is down, once until it returns
+fence_agent       the programs that fence hosts
 sweeper           periodic recovery of open steps and overdue operations
 usage_audit       one notification for each instance and audit period
 reclaim           the delete of servers that were soft-deleted some time ago

@@ -7,6 +7,7 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import exception
+from minova import flows
 from minova.conductor import power_sync
 from minova.conductor.scheduler import Scheduler
 from minova.context import Context
@@ -64,6 +65,7 @@ class ConductorManager(Conductor):
         relay: Relay,
         host: str,
         pool: clock.Pool,
+        program_pool: clock.Pool,
         incarnation: str,
         computes: ComputeClients,
         keys: SenderKeys,
@@ -74,6 +76,9 @@ class ConductorManager(Conductor):
         self._relay = relay
         self._host = host
         self._pool = pool
+        self._program_pool = program_pool
+        #: The steps in the pool of programs.
+        self._program_steps: set[str] = set()
         self._incarnation = incarnation
         self._computes = computes
         self._keys = keys
@@ -82,7 +87,7 @@ class ConductorManager(Conductor):
         self, context: Context, method: contract.Method, step: str
     ) -> None:
         """Run a pending step for its wake-up."""
-        self.try_conductor_step(context, step)
+        self.run_soon(context, method.name, step)
 
     def ping(self, context: Context) -> str:
         """Return the own incarnation."""
@@ -130,6 +135,20 @@ class ConductorManager(Conductor):
 
     # -- conductor steps -----------------------------------------------------
 
+    def run_soon(self, context: Context, method: str, step: str) -> None:
+        """Run a conductor step now, or beside the caller if it is slow."""
+        if method not in flows.PROGRAM_METHODS:
+            self.try_conductor_step(context, step)
+        elif step not in self._program_steps:
+            self._program_steps.add(step)
+            self._program_pool.submit(self._run_program_step, context, step)
+
+    def _run_program_step(self, context: Context, step: str) -> None:
+        try:
+            self.try_conductor_step(context, step)
+        finally:
+            self._program_steps.discard(step)
+
     def try_conductor_step(self, context: Context, step: str) -> None:
         """Run a conductor step; the step records its failure."""
         try:
@@ -162,7 +181,7 @@ class ConductorManager(Conductor):
         for wakeup in wakeups:
             if wakeup.topic == 'conductor':
                 self._pool.submit(
-                    self.try_conductor_step, context, wakeup.step
+                    self.run_soon, context, wakeup.method, wakeup.step
                 )
         return [wakeup for wakeup in wakeups if wakeup.topic != 'conductor']
 

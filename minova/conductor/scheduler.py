@@ -22,6 +22,7 @@ from minova.conductor import weighers
 from minova.conductor.host_candidate import Candidate
 from minova.conductor.host_candidate import HostRequirements
 from minova.conductor.host_candidate import Reasons
+from minova.conductor.host_fencing import HostFencing
 from minova.conductor.host_filters import HostFilters
 from minova.conductor.host_liveness import HostLiveness
 from minova.conf import CONF
@@ -33,6 +34,7 @@ from minova.db.queries import operations
 from minova.db.queries import server_groups
 from minova.db.queries.aggregates import Aggregate
 from minova.db.queries.hosts import Host
+from minova.engine import evacuation
 from minova.engine.unit_of_work import UnitOfWork
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -41,6 +43,7 @@ from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.objects.operation_params import LiveMigrateParams
 from minova.objects.request_spec import DIFFERENT_HOST
 from minova.objects.request_spec import SAME_HOST
+from minova.objects.step_results import HostFenced
 from minova.rpc.compute import ComputeClients
 
 LOG = logging.getLogger(__name__)
@@ -62,10 +65,12 @@ class Scheduler:
         database: Database,
         computes: ComputeClients,
         liveness: HostLiveness,
+        fencing: HostFencing,
     ) -> None:
         self._database = database
         self._computes = computes
         self._liveness = liveness
+        self._fencing = fencing
         self._view: dict[str, Candidate] = {}
         self._refreshed_at = float('-inf')
 
@@ -111,13 +116,21 @@ class Scheduler:
                 claimed[row.host] = 'another instance claimed its resources'
         raise self._no_valid_host(required, claimed)
 
+    def fence(self, host: str) -> HostFenced:
+        """Fence a host, outside of a transaction; see HostFencing."""
+        return self._fencing.fence(host)
+
     def shut_out(self, uow: UnitOfWork, host: str) -> dict[str, str]:
         """Shut the compute of a host out until it registers again.
 
         Returns the hosts that still have to remove something of the instance,
-        with this reason.
+        with this reason. Raises HostNotFenced, or ComputeServiceInUse, when
+        the host has returned since the evacuation began.
         """
+        # This locks the row of the service: no compute registers between the
+        # check of the proof and the end of the transaction.
         db_hosts.revoke_incarnation(uow.connection, host)
+        evacuation.require_proof(uow.connection, host)
         return {
             str(step.host): 'it still has to remove an old guest of the server'
             for step in operations.list_open_steps_of_instance(

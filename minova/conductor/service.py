@@ -7,6 +7,9 @@ from oslo_log import log as logging
 
 from minova import clock
 from minova import version
+from minova.conductor import fence_agent
+from minova.conductor.host_fencing import Fence
+from minova.conductor.host_fencing import HostFencing
 from minova.conductor.host_liveness import HostLiveness
 from minova.conductor.manager import ConductorManager
 from minova.conductor.scheduler import Scheduler
@@ -43,9 +46,11 @@ class ConductorService:
         bus: Bus,
         host: str,
         on_fatal: Callable[[str], None] | None = None,
+        fence: Fence = fence_agent.fence,
     ) -> None:
         """Build the parts; ``on_fatal`` ends a process that is unreachable.
 
+        ``fence`` runs the programs of [fencing].
         Raises Unavailable when the database does not answer.
         """
         self._bus = bus
@@ -58,6 +63,8 @@ class ConductorService:
         computes = ComputeClients(bus, signer)
         waker = Waker(interfaces.step_client(bus, signer))
         self._pool = clock.pool('conductor', 8)
+        # Steps that run programs, which may hang until their timeout.
+        self._program_pool = clock.pool('conductor-programs', 8)
         self.relay = Relay(database, bus, holder)
         myself = rpc.client(bus, signer, server=host)
         self.liveness = HostLiveness(
@@ -69,29 +76,38 @@ class ConductorService:
         )
         self.manager = ConductorManager(
             database,
-            Scheduler(database, computes, self.liveness),
+            Scheduler(
+                database,
+                computes,
+                self.liveness,
+                HostFencing(database, self.liveness, fence),
+            ),
             waker,
             self.relay,
             host,
             self._pool,
+            self._program_pool,
             self._incarnation,
             computes,
             keys,
         )
-        self._dispatcher = Dispatcher(
-            interfaces.CONDUCTOR,
-            self.manager,
-            Verifier(keys, keys),
-            host,
-            CONF.upgrade_levels.conductor,
-            self.manager.handle_step,
-        )
+        self._dispatcher = self._make_dispatcher(keys)
         self.sweeper = Sweeper(
             database, self.manager, waker, self.liveness, holder, host
         )
         self.usage_audit = UsageAudit(database, holder, host)
         self._heartbeats = PeriodicTask(
             'heartbeat', self._heartbeat, lambda: CONF.heartbeat_interval
+        )
+
+    def _make_dispatcher(self, keys: SenderKeys) -> Dispatcher:
+        return Dispatcher(
+            interfaces.CONDUCTOR,
+            self.manager,
+            Verifier(keys, keys),
+            self._host,
+            CONF.upgrade_levels.conductor,
+            self.manager.handle_step,
         )
 
     def start(self) -> None:
@@ -120,6 +136,7 @@ class ConductorService:
         self.sweeper.stop()
         self.usage_audit.stop()
         self._pool.shutdown()
+        self._program_pool.shutdown()
         self.relay.stop()
         LOG.info('Conductor %s has stopped.', self._host)
 

@@ -126,7 +126,7 @@ class Sweeper:
         )
 
     def _run_if_old(self, step: records.Step) -> None:
-        if _is_old(step):
+        if _is_old(step) and _is_due(step):
             LOG.info(
                 'Operation %s instance=%s: step %s is still pending; the '
                 'sweeper runs it',
@@ -134,11 +134,10 @@ class Sweeper:
                 step.instance_uuid,
                 step.method,
             )
-            self._manager.try_conductor_step(get_admin_context(), step.id)
+            self._manager.run_soon(get_admin_context(), step.method, step.id)
 
     def _wake_if_old(self, step: records.Step) -> None:
-        now = clock.now()
-        due = step.not_before is None or step.not_before <= now
+        due = _is_due(step)
         pending = step.state == records.PENDING and not step.nested
         if pending and due and _is_old(step):
             self._waker.wake(get_admin_context(), [wakeup_for(step)])
@@ -285,3 +284,7 @@ def _find_sick_hosts(connection: Connection) -> dict[str, str]:
 def _is_old(step: records.Step) -> bool:
     age = clock.now() - step.created_at
     return bool(age.total_seconds() >= CONF.conductor.sweep_interval / 2)
+
+
+def _is_due(step: records.Step) -> bool:
+    return step.not_before is None or step.not_before <= clock.now()

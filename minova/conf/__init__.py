@@ -11,6 +11,7 @@ quota             limits of a project or a user
 upgrade_levels    RPC version pins for a rolling upgrade
 libvirt           connection, guests, live migration, embedded hosts
 fake              the fake hypervisor
+fencing           programs that fence hosts for evacuations
 image             Glance, or the embedded image service
 network           networks that a conductor creates when it starts
 vnc               consoles and minova-novncproxy
@@ -32,6 +33,7 @@ from minova.conf import compute
 from minova.conf import conductor
 from minova.conf import default
 from minova.conf import fake
+from minova.conf import fencing
 from minova.conf import identity
 from minova.conf import image
 from minova.conf import libvirt
@@ -51,6 +53,7 @@ GROUPS = (
     compute,
     conductor,
     fake,
+    fencing,
     identity,
     image,
     libvirt,

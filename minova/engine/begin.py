@@ -137,7 +137,10 @@ def is_known_down(connection: Connection, host: str | None) -> bool:
         return False
     silence = min(service.heartbeat_age for service in found)
     heard_later = silence - CONF.conductor.service_down_time / 2
-    return any(service.forced_down for service in found) or any(
+    return any(
+        service.forced_down or service.fenced_at is not None
+        for service in found
+    ) or any(
         service_liveness.is_up(other) and other.heartbeat_age <= heard_later
         for other in hosts.list_services(connection, operations.COMPUTE_BINARY)
     )

@@ -2,19 +2,26 @@
 """Evacuation: when a server may leave a host that is down, and its clean-up.
 
 A guest is started elsewhere only with the proof that its host does not run
-it: an operator has forced the host down.
+it: an operator has forced the host down, or a program of ``[fencing]`` has
+powered it off and its compute has not registered since.
 """
 
+import datetime
+from typing import NamedTuple
+
+from minova import clock
 from minova import exception
 from minova import flows
 from minova import migration_states
 from minova import states
 from minova.conf import CONF
+from minova.conf import fencing
 from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import migrations
 from minova.db.queries import operations
+from minova.db.queries.hosts import Service
 from minova.engine import service_liveness
 from minova.flows.evacuate import DestroyEvacuatedInstance
 from minova.flows.reset_state import SettleAtDestination
@@ -25,21 +32,64 @@ from minova.objects.operation_params import ResetStateParams
 _KIND = 'evacuate'
 
 
+class Check(NamedTuple):
+    """What an evacuation must do before its host is proven to be off.
+
+    ``begins_at``: when the host counts as down, None if it does already.
+    """
+
+    fences_host: bool
+    begins_at: datetime.datetime | None = None
+
+
+def check_host(connection: Connection, host: str) -> Check:
+    """Return what an evacuation from a host must do first.
+
+    Raises ComputeServiceInUse when the host sends heartbeats, and the
+    evacuation may not wait; HostNotFenced when no program can fence it.
+    """
+    for service in _list_unproven(connection, host):
+        can_fence = fencing.find_rule(CONF.fencing, host) is not None
+        begins_at = None
+        if service_liveness.is_up(service):
+            if not can_fence or CONF.fencing.early_evacuation == 'refuse':
+                require_silent(service)
+            span = CONF.conductor.service_down_time - service.heartbeat_age
+            begins_at = clock.now() + datetime.timedelta(
+                seconds=max(span, 0.0)
+            )
+        if not can_fence:
+            raise exception.HostNotFenced(host=host)
+        return Check(fences_host=True, begins_at=begins_at)
+    return Check(fences_host=False)
+
+
 def require_proof(connection: Connection, host: str) -> None:
     """Raise unless a host is down, and proven not to run its guests."""
-    for service in hosts.list_services(
-        connection, operations.COMPUTE_BINARY, host
-    ):
-        if service.forced_down:
-            continue
-        if service_liveness.is_up(service):
-            age = service.heartbeat_age
-            raise exception.ComputeServiceInUse(
-                host=host,
-                age=age,
-                left=max(CONF.conductor.service_down_time - age, 0.0),
-            )
+    for service in _list_unproven(connection, host):
+        require_silent(service)
         raise exception.HostNotFenced(host=host)
+
+
+def require_silent(service: Service) -> None:
+    """Raise ComputeServiceInUse while a service counts as up."""
+    if service_liveness.is_up(service):
+        age = service.heartbeat_age
+        raise exception.ComputeServiceInUse(
+            host=service.host,
+            age=age,
+            left=max(CONF.conductor.service_down_time - age, 0.0),
+        )
+
+
+def _list_unproven(connection: Connection, host: str) -> list[Service]:
+    return [
+        service
+        for service in hosts.list_services(
+            connection, operations.COMPUTE_BINARY, host
+        )
+        if not service.forced_down and service.fenced_at is None
+    ]
 
 
 def require_preemptible(connection: Connection, instance: Instance) -> None:

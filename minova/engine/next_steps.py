@@ -123,6 +123,9 @@ def _predict_step(
     step_def = flows.get_step(operation.kind, step.method)
     if isinstance(step_def, ConductorStep):
         action = 'a conductor runs it, at the latest at its next round'
+        if step.not_before is not None and step.not_before > clock.now():
+            when = format_time(step.not_before)
+            action = f'a conductor runs it at its first round after {when}'
         return NextStep(
             step,
             action,

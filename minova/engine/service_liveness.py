@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a service is down: the one rule.
 
-A service is down when an operator has forced it down, or when its last
-heartbeat is older than ``[conductor] service_down_time`` by the clock of the
-database. The API, the audit, minova-manage and the predictions of
-``next_steps`` apply the rule as it is. A conductor acts on it, so it counts
-only the silence that it was able to observe: while the broker is down, and
-just after a conductor has started, every host is silent.
+A service is down when an operator has forced it down, when its host was fenced
+and it has not registered since, or when its last heartbeat is older than
+``[conductor] service_down_time`` by the clock of the database. The API, the
+audit, minova-manage and the predictions of ``next_steps`` apply the rule as it
+is. A conductor acts on it, so it counts only the silence that it was able to
+observe: while the broker is down, and just after a conductor has started,
+every host is silent.
 """
 
 from minova import clock
@@ -29,6 +30,8 @@ def down_reason(service: Service, observed: Span | None = None) -> str | None:
     """
     if service.forced_down:
         return 'it is forced down'
+    if service.fenced_at is not None:
+        return f'it was fenced at {service.fenced_at:%Y-%m-%d %H:%M:%S} UTC'
     silence = service.heartbeat_age
     if observed is not None:
         began, last = observed

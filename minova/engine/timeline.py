@@ -17,6 +17,7 @@ from minova.engine import next_steps
 from minova.exception import serialization
 from minova.notifications import events
 from minova.objects import operation as records
+from minova.objects.step_results import HostFenced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,8 @@ def _step_finished(step: records.Step) -> Entry:
     detail = step.state
     if step.error is not None:
         detail = f'{step.state}: {serialization.decode(step.error)}'
+    elif isinstance(step.result, HostFenced):
+        detail = f'{step.state}: {step.result.describe()}'
     return Entry(
         step.finished_at,
         step.topic,

@@ -8,6 +8,7 @@ read changes nothing and raises Stale.
 
 from collections.abc import Sequence
 import dataclasses
+import datetime
 from typing import Any
 from typing import Self
 
@@ -249,12 +250,14 @@ class UnitOfWork(ResourceClaims):
         detached: bool = False,
         undoes: str | None = None,
         checkpoints: Sequence[Checkpoint] = (),
+        not_before: datetime.datetime | None = None,
     ) -> None:
         """Make ``step`` the next step of a host, or of any conductor.
 
         A ``nested`` step gets no wake-up: the step that enqueues it calls it.
         The operation does not wait for the end of a ``detached`` step. The
-        step begins with ``checkpoints`` already passed.
+        step begins with ``checkpoints`` already passed. The sweeper starts a
+        step of a conductor that must run ``not_before`` a time.
         """
         topic = (
             'compute' if issubclass(step, base.ComputeStep) else 'conductor'
@@ -282,13 +285,16 @@ class UnitOfWork(ResourceClaims):
             attempts=0,
             result=None,
             error=None,
-            not_before=None,
+            not_before=not_before,
             created_at=self.now,
             started_at=None,
             finished_at=None,
         )
         self._pending.append(record)
-        if not nested:
+        if not_before is not None:
+            self.operation.wait_reason = wait_reason.begin(record)
+            self.operation.waiting_since = self.now
+        elif not nested:
             self.wakeups.append(step_records.wakeup_for(record))
 
     def finish_step(self, state: str) -> None:

@@ -24,10 +24,21 @@ def end(step: records.Step) -> str:
     return f'{operation_log.describe_step(step)} to finish'
 
 
+def begin(step: records.Step) -> str:
+    """Return the reason of a step that must not run before a time."""
+    assert step.not_before is not None
+    return (
+        f'{operation_log.describe_step(step)} to begin, at '
+        f'{step.not_before:%Y-%m-%d %H:%M:%S} UTC or later'
+    )
+
+
 def belongs_to(step: records.Step, text: str) -> bool:
     """Tell whether ``text`` is the wait reason of this step."""
-    own = (host_return(step), retry(step), end(step))
-    return text.startswith(own)
+    own = [host_return(step), retry(step), end(step)]
+    if step.not_before is not None:
+        own.append(begin(step))
+    return text.startswith(tuple(own))
 
 
 def clear(operation: records.Operation, step: records.Step) -> None:

@@ -22,6 +22,16 @@ class HostLost(Failed):
     msg_fmt = 'Host %(host)s went down during %(step)s. %(left)s'
 
 
+class FenceFailed(Failed):
+    """The program that fences a host did not fence it."""
+
+    msg_fmt = (
+        'Host %(host)s is not fenced, so its servers stay there: %(agent)s '
+        '%(reason)s. Repair the fencing and evacuate again, or power the host '
+        'off and force its service down.'
+    )
+
+
 class Preempted(Failed):
     """A delete, an evacuation or a reset preempted the operation."""
 

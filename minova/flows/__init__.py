@@ -58,6 +58,7 @@ from minova.flows import snapshot
 from minova.flows import soft_delete
 from minova.flows.base import AnyStep
 from minova.flows.base import ComputeStep
+from minova.flows.base import ConductorStep
 from minova.flows.base import Flow
 
 #: The flow of each kind of operation in the state table.
@@ -125,6 +126,13 @@ URGENT_METHODS: Final = frozenset(
 #: The methods of the steps whose operation can end before them.
 METHODS_WITHOUT_HOST: Final = frozenset(
     step.method for step in _COMPUTE_STEPS if step.can_finish_without_host
+)
+#: The methods of the steps of conductors that run programs.
+PROGRAM_METHODS: Final = frozenset(
+    step.method
+    for steps in _STEPS.values()
+    for step in steps.values()
+    if isinstance(step, ConductorStep) and step.runs_program
 )
 
 

@@ -46,6 +46,7 @@ from minova.objects.instance import Instance
 from minova.objects.operation_params import NoParams
 from minova.objects.operation_params import OperationParams
 from minova.objects.step_args import StepArgs
+from minova.objects.step_results import HostFenced
 from minova.objects.step_results import StepResult
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ StepContext: TypeAlias = 'step_context.StepContext'
 Scheduler: TypeAlias = 'scheduler.Scheduler'
 LiveMigrationTarget: TypeAlias = 'scheduler.LiveMigrationTarget'
 #: None for a step that needs no answers of hosts.
-Prechecked: TypeAlias = 'scheduler.LiveMigrationTarget | None'
+Prechecked: TypeAlias = 'scheduler.LiveMigrationTarget | HostFenced | None'
 
 
 class BaseStep(Generic[ArgsT, ResultT]):
@@ -174,6 +175,8 @@ class ConductorStep(BaseStep[ArgsT, ResultT]):
     reply_timeout: ClassVar[None] = None
     #: ``run`` needs the answers of hosts, which ``precheck`` collects.
     needs_precheck: ClassVar[bool] = False
+    #: ``precheck`` runs a program, which may hang until its timeout.
+    runs_program: ClassVar[bool] = False
 
     def precheck(
         self,
@@ -181,8 +184,8 @@ class ConductorStep(BaseStep[ArgsT, ResultT]):
         step: records.Step,
         params: OperationParams,
         instance: Instance,
-    ) -> LiveMigrationTarget:
-        """Call hosts before the transaction; return the one that agreed."""
+    ) -> 'LiveMigrationTarget | HostFenced':
+        """Call hosts before the transaction; return what ``run`` needs."""
         raise NotImplementedError
 
     def run(

@@ -4,19 +4,22 @@
 = ============================ ========= ================ ===================
 # step                         where     task states      undone by
 = ============================ ========= ================ ===================
-1 evacuate_server              conductor rebuilding       release of the claim
-2 rebuild_evacuated_instance   dest      rebuild_block_   undo_rebuild_
+1 fence_host                   conductor rebuilding       nothing
+2 evacuate_server              conductor rebuilding       release of the claim
+3 rebuild_evacuated_instance   dest      rebuild_block_   undo_rebuild_
                                          device_mapping,  evacuated_instance
                                          rebuild_spawning
-3 destroy_evacuated_instance   source                     cannot be undone
+4 destroy_evacuated_instance   source                     cannot be undone
 = ============================ ========= ================ ===================
 
 ``engine.evacuation`` requires the proof that the source does not run the
-guest. From step 1 on the destination owns the instance, so that a source that
-returns in the middle destroys its guest. It keeps its disks until the server
-runs elsewhere: when no destination succeeds, the server stays with the source.
+guest. Step 1 gives it, by a program of ``[fencing]``, unless the source is
+forced down or fenced already. From step 2 on the destination owns the
+instance, so that a source that returns in the middle destroys its guest. It
+keeps its disks until the server runs elsewhere: when no destination succeeds,
+the server stays with the source.
 
-The operation releases the instance at the end of step 2. Step 3 is pending
+The operation releases the instance at the end of step 3. Step 4 is pending
 until the source returns; its compute removes guest and disks before it
 registers (``compute.stale_guests``), and the step releases the claim.
 """
@@ -41,14 +44,47 @@ from minova.objects import operation as records
 from minova.objects.checkpoints import Checkpoint
 from minova.objects.checkpoints import GuestUntouched
 from minova.objects.checkpoints import SharedDisksTaken
+from minova.objects.instance import Instance
 from minova.objects.operation_params import EvacuateParams
+from minova.objects.operation_params import OperationParams
 from minova.objects.step_args import NoArgs
 from minova.objects.step_args import SelectHostArgs
 from minova.objects.step_results import GuestState
+from minova.objects.step_results import HostFenced
 from minova.objects.step_results import HostSelected
 from minova.objects.step_results import NoResult
 
 # -- on a conductor ----------------------------------------------------------
+
+
+class FenceHost(ConductorStep[NoArgs, HostFenced]):
+    """Power the source off, so that it cannot run the guest."""
+
+    method = 'fence_host'
+    needs_precheck = True
+    runs_program = True
+
+    def precheck(
+        self,
+        scheduler: Scheduler,
+        step: records.Step,
+        params: OperationParams,
+        instance: Instance,
+    ) -> HostFenced:
+        """Run the fence agent of the source, or find that it is off."""
+        return scheduler.fence(str(instance.host))
+
+    def run(
+        self,
+        uow: UnitOfWork,
+        scheduler: Scheduler,
+        args: NoArgs,
+        prechecked: Prechecked,
+    ) -> HostFenced:
+        """Record the answer of the agent and go on."""
+        assert isinstance(prechecked, HostFenced)
+        uow.enqueue(EvacuateServer, SelectHostArgs(excluded_hosts={}))
+        return prechecked
 
 
 class EvacuateServer(ConductorStep[SelectHostArgs, HostSelected]):
@@ -289,6 +325,7 @@ class Evacuate(Flow):
     params_class = EvacuateParams
     has_migration = True
     steps = (
+        FenceHost,
         EvacuateServer,
         RebuildEvacuatedInstance,
         UndoRebuildEvacuatedInstance,
@@ -304,7 +341,11 @@ class Evacuate(Flow):
             dest_ip=None,
             new_flavor=uow.instance.flavor,
         )
-        uow.enqueue(EvacuateServer, SelectHostArgs(excluded_hosts={}))
+        params = EvacuateParams.narrow(uow.operation.params)
+        if params.fences_host:
+            uow.enqueue(FenceHost, NoArgs(), not_before=params.begins_at)
+        else:
+            uow.enqueue(EvacuateServer, SelectHostArgs(excluded_hosts={}))
         uow.emit('evacuate')
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:

@@ -52,6 +52,7 @@ from minova.objects.step_args import LiveMigrateArgs
 from minova.objects.step_args import NoArgs
 from minova.objects.step_args import SelectHostArgs
 from minova.objects.step_results import GuestState
+from minova.objects.step_results import HostFenced
 from minova.objects.step_results import HostSelected
 from minova.objects.step_results import LiveMigrationPrepared
 from minova.objects.step_results import NoResult
@@ -98,6 +99,7 @@ class MigrateServer(ConductorStep[SelectHostArgs, StepResult]):
     ) -> StepResult:
         """Claim the destination and enqueue the migration on the source."""
         assert prechecked is not None
+        assert not isinstance(prechecked, HostFenced)
         instance, dest = uow.instance, prechecked.host
         if not uow.claim(dest.host, instance.flavor, uow.operation.id):
             # The next selection has the new usage, which filters the host.

@@ -5,6 +5,7 @@ The row of an operation holds them in their wire form. ``params_class`` of a
 flow (``minova.flows``) names the class of its kind.
 """
 
+import datetime
 from typing import Any
 
 from minova.objects import base
@@ -118,7 +119,9 @@ class EvacuateParams(PreemptParams):
     """evacuate: the request, and the vm_state in which it ends.
 
     ``force``: use ``host`` although it is disabled or in a zone that the
-    server must not be in. ``on_shared_storage`` is the claim of a request
+    server must not be in. ``fences_host``: the old host must be fenced first,
+    not before ``begins_at``, when it counts as down.
+    ``on_shared_storage`` is the claim of a request
     below 2.14, None when the destination finds out. ``keeps_disks``: the
     destination has taken the shared disks of the old host.
     """
@@ -127,6 +130,8 @@ class EvacuateParams(PreemptParams):
 
     host: str | None = None
     force: bool = False
+    fences_host: bool = False
+    begins_at: datetime.datetime | None = None
     on_shared_storage: bool | None = None
     keeps_disks: bool = False
     target_state: str

@@ -34,6 +34,30 @@ class HostSelected(StepResult):
 
 
 @base.register
+class HostFenced(StepResult):
+    """fence_host: the program that fenced the host, and what it answered.
+
+    ``output`` has at most 255 characters, ``seconds`` is its duration.
+    """
+
+    VERSION = '1.0'
+
+    host: str
+    agent: str
+    exit_code: int
+    output: str
+    seconds: float
+
+    def describe(self) -> str:
+        """Return the result as operators read it."""
+        printed = f': {self.output}' if self.output else ''
+        return (
+            f'{self.host} fenced by {self.agent}, exit code '
+            f'{self.exit_code} after {self.seconds:.1f} s{printed}'
+        )
+
+
+@base.register
 class GuestState(StepResult):
     """The power state of the guest at the end of the step."""
 

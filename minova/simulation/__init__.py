@@ -14,6 +14,7 @@ cloud          one simulated cloud: an api, conductors, computes
 user           the user, whose requests are a scenario
 actions        requests, waits, and changes on the hosts
 evacuation     the death and the return of a host
+fencing        the fence agent of the hosts, and its sicknesses
 resets         waits for short phases, a compute that crashes
 server_groups  two servers that must be on two hosts
 scenarios      what a user does: at least one scenario per operation

@@ -20,6 +20,7 @@ from minova.simulation.database import SimulatedDatabase
 from minova.simulation.database import Storage
 from minova.simulation.faults import Fault
 from minova.simulation.faults import Points
+from minova.simulation.fencing import SimulatedFenceAgent
 from minova.simulation.hypervisor import SimulatedWorld
 from minova.simulation.image_service import SimulatedImages
 from minova.simulation.machines import Builder
@@ -90,9 +91,13 @@ class Cloud:
         self.rejected_requests = 0
         self.machines: dict[str, Machine] = {}
         self.images = SimulatedImages(self.scheduler, self.points)
+        self.fence_agent = SimulatedFenceAgent(self.world, self.machines)
         self._add('api', machines.api(self.database, self.images))
         for name in CONDUCTORS:
-            self._add(name, machines.conductor(self.database))
+            self._add(
+                name,
+                machines.conductor(self.database, self.fence_agent.fence),
+            )
         for name in HOSTS:
             self._add(name, machines.compute(self.world, self.images))
 

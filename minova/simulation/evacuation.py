@@ -2,7 +2,9 @@
 """The actions of evacuations: a host dies, is forced down, and returns."""
 
 from minova.conf import CONF
+from minova.simulation import fencing
 from minova.simulation.actions import Action
+from minova.simulation.actions import set_option
 from minova.simulation.user import User
 from minova.states import PowerState
 
@@ -72,6 +74,51 @@ def evacuate_without_proof() -> tuple[Action, ...]:
         _evacuate,
         _return_soon,
     )
+
+
+def evacuate_by_fencing(*answers: str) -> tuple[Action, ...]:
+    """Return the evacuation of a silent host, which an agent powers off.
+
+    The agent first gives ``answers``; after a failure the user tries again.
+    """
+    failures = sum(
+        answer in (fencing.FAIL, fencing.HANG) for answer in answers
+    )
+
+    def set_answers(user: User) -> None:
+        user.cloud.fence_agent.answers = list(answers)
+
+    return (
+        set_option('fencing', 'commands', ['*: fence {host}']),
+        set_answers,
+        _isolate_host,
+        _wait_until_silent,
+        *(_evacuate, _wait_until_released) * failures,
+        _evacuate,
+        _wait_until_fenced,
+        _return_soon,
+    )
+
+
+def evacuate_early() -> tuple[Action, ...]:
+    """Return the evacuation of a host that has just died: it waits."""
+    return (
+        set_option('fencing', 'commands', ['*: fence {host}']),
+        set_option('fencing', 'early_evacuation', 'wait'),
+        _isolate_host,
+        _evacuate,
+        _wait_until_fenced,
+        _return_soon,
+    )
+
+
+def _wait_until_fenced(user: User) -> None:
+    """Wait for the evacuation, also after the lease of a killed conductor."""
+    user.cloud.wait(lambda: user.get_states()[2] != user.dead_host, 600.0)
+
+
+def _wait_until_released(user: User) -> None:
+    user.cloud.wait(lambda: user.get_states()[1] is None, 300.0)
 
 
 def _wait_until_silent(user: User) -> None:

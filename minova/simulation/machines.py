@@ -13,6 +13,7 @@ from minova.api import app
 from minova.api import backend
 from minova.api.http import errors
 from minova.compute.service import ComputeService
+from minova.conductor.host_fencing import Fence
 from minova.conductor.service import ConductorService
 from minova.engine.sender_keys import SenderKeys
 from minova.flows import interfaces
@@ -219,12 +220,14 @@ def api(
 
 
 def conductor(
-    database: SimulatedDatabase,
+    database: SimulatedDatabase, fence: Fence
 ) -> Callable[[Machine], ConductorService]:
-    """Return a builder of a conductor."""
+    """Return a builder of a conductor, which fences hosts by ``fence``."""
 
     def build(machine: Machine) -> ConductorService:
-        return ConductorService(database, machine.bus(), machine.name)
+        return ConductorService(
+            database, machine.bus(), machine.name, fence=fence
+        )
 
     return build
 

@@ -19,6 +19,7 @@ from minova.compute import conductor_client
 from minova.compute import image_uploads
 from minova.compute import stale_guests
 from minova.compute import step_context
+from minova.conductor import host_fencing
 from minova.conductor import manager
 from minova.conductor import reclaim
 from minova.conductor import sweeper
@@ -191,7 +192,10 @@ MUTANTS: Final = (
             ((begin, '_preempt_owner', planted_faults.return_value([])),)),
     Mutant('no-fencing-proof', 'a server is evacuated from a host that only is silent', 'invariant 1',
             _ALL, ('evacuate_unproven',),
-            ((evacuation, 'require_proof', planted_faults.do_nothing),)),
+            ((evacuation, 'check_host', planted_faults.return_value(evacuation.Check(False))), (evacuation, 'require_proof', planted_faults.do_nothing))),
+    Mutant('failed-fence-counts', 'a host counts as fenced whose agent has failed', 'invariant 1',
+            _ALL, ('evacuate_fence_fails', 'evacuate_fence_hangs'),
+            ((host_fencing.HostFencing, '_run', planted_faults.record_failed_fence),)),
     Mutant('shared-disk-removed', 'a host that returns removes shared disks of another host', 'invariant 9',
             _ALL, ('evacuate_shared',),
             ((disks.FakeDisks, 'remove_disks', planted_faults.remove_disks_of_all),)),

@@ -14,17 +14,22 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from minova import clock
+from minova import exception
 from minova import states
+from minova.conductor.host_fencing import HostFencing
 from minova.conductor.usage_audit import UsageAudit
 from minova.conf import CONF
+from minova.conf.fencing import Rule
 from minova.context import Context
 from minova.db import tables
 from minova.db import types
 from minova.db.connections.engine import Connection
 from minova.db.connections.engine import Database
+from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.db.queries import outbox
+from minova.db.queries.hosts import Service
 from minova.engine import begin
 from minova.flows import power_actions
 from minova.flows import resize
@@ -39,6 +44,7 @@ from minova.objects.step_args import ResizeInstanceArgs
 from minova.objects.step_results import DisksSent
 from minova.objects.step_results import GuestSettled
 from minova.objects.step_results import GuestState
+from minova.objects.step_results import HostFenced
 from minova.virt.fake.disks import FakeDisks
 
 T = TypeVar('T')
@@ -310,6 +316,30 @@ def report_power_off(original: Function) -> Function:
     """Report a guest as powered off that was not."""
     off = GuestState(power_state=int(states.PowerState.SHUTDOWN))
     return lambda step, ctx, args: off
+
+
+def record_failed_fence(original: Function) -> Function:
+    """Record that a host is fenced although its program has failed."""
+
+    def run(self: HostFencing, service: Service, rule: Rule) -> HostFenced:
+        try:
+            found: HostFenced = original(self, service, rule)
+            return found
+        except exception.FenceFailed:
+            self._database.write(
+                lambda connection: hosts.record_fence(
+                    connection, service, rule.program, ''
+                )
+            )
+            return HostFenced(
+                host=service.host,
+                agent=rule.program,
+                exit_code=1,
+                output='',
+                seconds=0.0,
+            )
+
+    return run
 
 
 def remove_disks_of_all(original: Function) -> Function:

@@ -41,8 +41,13 @@ from minova.simulation.actions import wait_until_deleted
 from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.evacuation import evacuate
+from minova.simulation.evacuation import evacuate_by_fencing
+from minova.simulation.evacuation import evacuate_early
 from minova.simulation.evacuation import evacuate_without_proof
 from minova.simulation.evacuation import share_storage
+from minova.simulation.fencing import FAIL
+from minova.simulation.fencing import HANG
+from minova.simulation.fencing import SLOW
 from minova.simulation.guest_effects import SECRET
 from minova.simulation.image_service import OTHER_IMAGE
 from minova.simulation.resets import crash_host
@@ -203,6 +208,11 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('evacuate_shared',             'evacuate',            'active',            share_storage, *evacuate()),
     ('evacuate_shared_fails',       'evacuate',            'active',            share_storage, fail_elsewhere('start', hosts=1), *evacuate()),
     ('evacuate_unproven',           'evacuate',            'active',            *evacuate_without_proof()),
+    ('evacuate_fenced',             'evacuate',            'active',            *evacuate_by_fencing()),
+    ('evacuate_fenced_slowly',      'evacuate',            'active',            *evacuate_by_fencing(SLOW)),
+    ('evacuate_fence_fails',        'evacuate',            'active',            *evacuate_by_fencing(FAIL)),
+    ('evacuate_fence_hangs',        'evacuate',            'active',            *evacuate_by_fencing(HANG)),
+    ('evacuate_early',              'evacuate',            'active',            *evacuate_early()),
     ('evacuate_host_returns',       'evacuate',            'active',            *evacuate(returns_early=True)),
     ('delete',                      'delete',              'active',            delete),
     ('delete_resized',              'delete',              'resized',           delete),

@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evacuate a server from a host that is down."""
 
+import os
+
+import fixtures
+
 from minova import clock
 from minova import exception
 from minova import states
+from minova.conductor import fence_agent
+from minova.context import get_admin_context
 from minova.db.queries import hosts
+from minova.db.queries import operations
+from minova.engine import begin
 from minova.engine import evacuation
+from minova.engine import next_steps
+from minova.engine import service_liveness
 from minova.objects.operation_params import EvacuateParams
 from minova.states import PowerState
 from tests.functional import base
@@ -39,10 +49,14 @@ class EvacuateTestCase(base.FlowTestCase):
         """Evacuate; return when the server is released."""
 
         def prepare(connection, instance):
-            evacuation.require_proof(connection, instance.host)
+            check = evacuation.check_host(connection, instance.host)
             evacuation.require_preemptible(connection, instance)
             return EvacuateParams(
-                other_hosts=[], target_state=target, **params
+                other_hosts=[],
+                target_state=target,
+                fences_host=check.fences_host,
+                begins_at=check.begins_at,
+                **params,
             )
 
         begun = self.cloud.begin('evacuate', uuid, prepare, wait=False)
@@ -212,6 +226,195 @@ class EvacuateTest(EvacuateTestCase):
         self.cloud.settle(uuid)
         self.assertEqual({}, self.cloud.allocations(uuid))
         self.assertIsNone(self.cloud.world.get_disks('a', uuid))
+
+
+class FencingTest(EvacuateTestCase):
+    """A silent host whose guest runs, and a program that may power it off."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuid = self.cloud.boot(host='a')
+        self.world = self.cloud.world
+        self.cloud.stop(self.cloud.computes['a'])
+        self.folder = self.useFixture(fixtures.TempDir()).path
+        self.config(group='conductor', service_down_time=1.5)
+        self.config(group='conductor', sweep_interval=0.2)
+        self.cloud.wait_for(lambda: not service_liveness.is_up(self.service()))
+
+    def service(self):
+        (found,) = self.cloud.read(hosts.list_services, 'nova-compute', 'a')
+        return found
+
+    def set_command(self, script, kind='commands'):
+        path = os.path.join(self.folder, 'fence_test')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(f'#!/bin/sh\n{script}\n')
+        os.chmod(path, 0o755)
+        self.config(
+            group='fencing',
+            **{kind: ['b: /bin/false name=b', f'a: {path} plug={{host}}']},
+        )
+
+    def power_off(self, rule, host):
+        result = fence_agent.fence(rule, host)
+        self.world.set_power('a', self.uuid, PowerState.SHUTDOWN)
+        return result
+
+    def use_power(self):
+        """Let the guest of the fake hypervisor end with the program."""
+        for conductor in self.cloud.conductors.values():
+            conductor.manager._scheduler._fencing._fence = self.power_off
+
+    def steps(self):
+        operation = self.cloud.operations(self.uuid)[-1]
+        return self.cloud.read(operations.list_steps, operation.id)
+
+    def assert_refused(self, text):
+        """Check that the server stays with its host, which runs it."""
+        self.cloud.settle(self.uuid)
+        instance = self.assert_ended(self.uuid, states.ACTIVE, 'rolled_back')
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.world.running(self.uuid))
+        self.assertIn(text, self.cloud.fault(self.uuid)['message'])
+        self.assertIsNone(self.service().fenced_at)
+        self.assertEqual('error', self.status(self.uuid))
+
+    def test_fenced_host(self):
+        self.set_command('echo "$1 is off"')
+        self.use_power()
+        self.evacuate(self.uuid)
+        self.assertEqual(['b'], self.world.running(self.uuid))
+        first = self.steps()[0]
+        self.assertEqual(
+            ('fence_host', 'a', 'fence_test', 0, 'plug=a is off'),
+            (
+                first.method,
+                first.result.host,
+                first.result.agent,
+                first.result.exit_code,
+                first.result.output,
+            ),
+        )
+        service = self.service()
+        self.assertEqual(hosts.REVOKED, service.incarnation)
+        self.assertIn('fenced at', service_liveness.down_reason(service))
+        # The host returns: it is not fenced any more.
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.assertIsNone(self.service().fenced_at)
+        self.cloud.settle(self.uuid)
+        self.assertEqual(['b'], self.world.running(self.uuid))
+        self.assertEqual({('b', True): 1}, self.cloud.allocations(self.uuid))
+
+    def test_second_server_of_a_fenced_host(self):
+        self.set_command('echo run >> "$0.log"')
+        self.use_power()
+        self.evacuate(self.uuid)
+        service = self.service()
+        self.assertIsNotNone(service.fenced_at)
+        check = self.cloud.read(evacuation.check_host, 'a')
+        self.assertFalse(check.fences_host)
+        with open(f'{self.folder}/fence_test.log', encoding='utf-8') as file:
+            self.assertEqual('run\n', file.read())
+
+    def test_agent_that_fails(self):
+        self.set_command('echo no route to the BMC >&2; exit 1')
+        self.evacuate(self.uuid)
+        self.assert_refused(
+            'fence_test ended with exit code 1: no route to the BMC'
+        )
+
+    def test_agent_that_hangs(self):
+        self.config(group='fencing', timeout=0.5)
+        self.set_command('sleep 60 & sleep 60')
+        began = clock.monotonic()
+        self.evacuate(self.uuid)
+        self.assertLess(clock.monotonic() - began, 20)
+        self.assert_refused('fence_test has not ended within 0.5 s')
+
+    def test_host_that_is_still_on(self):
+        self.set_command('exit 0', 'agents')
+        self.evacuate(self.uuid)
+        self.assert_refused('says that the host is still on')
+
+    def test_host_that_returns_first(self):
+        # Its heartbeats come again while the step waits for a conductor.
+        self.set_command('exit 0')
+        self.config(group='conductor', sweep_interval=60)
+        clock.sleep(1)
+        begun = begin.begin(
+            self.cloud.database,
+            self.cloud.context(),
+            'evacuate',
+            self.uuid,
+            'api.api',
+            lambda connection, instance: EvacuateParams(
+                other_hosts=[], target_state=states.ACTIVE, fences_host=True
+            ),
+        )
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.cloud.wait_for(lambda: service_liveness.is_up(self.service()))
+        self.cloud.waker.wake(get_admin_context(), begun.wakeups)
+        self.assert_refused('is still in use')
+
+    def be_early(self):
+        """Let the host be silent for less than it may be."""
+        self.config(group='conductor', service_down_time=60)
+        self.assertTrue(service_liveness.is_up(self.service()))
+
+    def test_early_evacuation_is_refused(self):
+        self.set_command('exit 0')
+        self.be_early()
+        error = self.assertRaises(
+            exception.ComputeServiceInUse, self.evacuate, self.uuid
+        )
+        self.assertIn('it counts as down in ', str(error))
+
+    def test_early_evacuation_waits(self):
+        self.config(group='fencing', early_evacuation='wait')
+        self.set_command('exit 0')
+        self.use_power()
+        silence = self.service().heartbeat_age
+        self.config(group='conductor', service_down_time=silence + 4)
+        self.evacuate(self.uuid, wait=False)
+        operation = self.cloud.operations(self.uuid)[-1]
+        (predicted,) = self.cloud.read(next_steps.predict, operation)
+        when = f'{operation.params.begins_at:%H:%M:%S} UTC'
+        self.assertIn(f'{when} or later', str(operation.wait_reason))
+        self.assertIn(f'{when}', predicted.action)
+        self.assertEqual(['a'], self.world.running(self.uuid))
+        self.cloud.wait_for(
+            lambda: self.cloud.instance(self.uuid).task_id is None
+        )
+        self.assertEqual(['b'], self.world.running(self.uuid))
+        first = self.steps()[0]
+        self.assertGreaterEqual(first.finished_at, operation.params.begins_at)
+        ended = self.cloud.operations(self.uuid)[-1]
+        self.assertNotIn('to begin', ended.wait_reason or '')
+
+    def test_early_evacuation_of_a_host_that_lives(self):
+        self.config(group='fencing', early_evacuation='wait')
+        self.set_command('exit 0')
+        silence = self.service().heartbeat_age
+        self.config(group='conductor', service_down_time=silence + 3)
+        self.evacuate(self.uuid, wait=False)
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.assert_refused('is still in use')
+
+    def test_host_that_registers_after_the_fence(self):
+        self.set_command('exit 0')
+        self.use_power()
+        self.evacuate(self.uuid)
+        self.cloud.start_compute('a')
+        self.cloud.wait_registered('a')
+        self.assertRaises(
+            exception.ComputeServiceInUse,
+            self.cloud.read,
+            evacuation.require_proof,
+            'a',
+        )
 
 
 class SharedStorageTest(EvacuateTestCase):

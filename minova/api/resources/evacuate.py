@@ -35,12 +35,14 @@ def evacuate(request: ApiRequest, server_id: str) -> Document | None:
     def prepare(connection: Connection, instance: Instance) -> EvacuateParams:
         vtpm.require_no_tpm(instance, 'evacuate')
         _require_other_host(connection, instance, host)
-        evacuation.require_proof(connection, str(instance.host))
+        check = evacuation.check_host(connection, str(instance.host))
         evacuation.require_preemptible(connection, instance)
         return EvacuateParams(
             other_hosts=[],
             host=host,
             force=forced,
+            fences_host=check.fences_host,
+            begins_at=check.begins_at,
             on_shared_storage=shared,
             target_state=target_state(request.version, instance.vm_state),
             image_name=image_name,

@@ -73,6 +73,7 @@ class ServerRow(Protocol):
     now: datetime.datetime
     last_seen_at: datetime.datetime | None
     forced_down: bool
+    fenced_at: datetime.datetime | None
     hypervisor_error: str | None
     disabled: bool
 
@@ -321,7 +322,7 @@ class ServerView:
         service = row if self.services is None else self.services.get(row.host)
         if service is None or service.last_seen_at is None:
             return ''
-        if service.forced_down:
+        if service.forced_down or service.fenced_at is not None:
             return 'DOWN'
         if service.disabled or service.hypervisor_error is not None:
             return 'MAINTENANCE'

@@ -53,6 +53,8 @@ class Service:
     """A service; ``heartbeat_age`` is in seconds.
 
     ``hypervisor_error``: why the hypervisor of a compute cannot be used.
+    ``fenced_at``: when the host was fenced, if its compute has not registered
+    since; ``fence_agent`` did it and printed ``fence_output``.
     """
 
     id: int
@@ -65,6 +67,9 @@ class Service:
     disabled_reason: str | None
     forced_down: bool
     hypervisor_error: str | None
+    fenced_at: datetime.datetime | None
+    fence_agent: str | None
+    fence_output: str | None
     started_at: datetime.datetime
     last_seen_at: datetime.datetime
     heartbeat_age: float
@@ -163,6 +168,9 @@ def register_service(
         'incarnation': incarnation,
         'version': version,
         'hypervisor_error': None,
+        'fenced_at': None,
+        'fence_agent': None,
+        'fence_output': None,
         'started_at': types.now(),
         'last_seen_at': types.now(),
     }
@@ -196,6 +204,30 @@ def revoke_incarnation(connection: Connection, host: str) -> None:
         .where(_v.c.binary == 'nova-compute', _v.c.host == host)
         .values(incarnation=REVOKED)
     )
+
+
+def record_fence(
+    connection: Connection, service: Service, agent: str, output: str
+) -> bool:
+    """Record that the host of a compute is fenced.
+
+    The compute has to register again, which ends the record. False when it
+    has registered since ``service`` was read.
+    """
+    result = connection.execute(
+        sa.update(_v)
+        .where(
+            _v.c.id == service.id,
+            _v.c.incarnation.in_((service.incarnation, REVOKED)),
+        )
+        .values(
+            incarnation=REVOKED,
+            fenced_at=types.now(),
+            fence_agent=agent[:255],
+            fence_output=output[:255],
+        )
+    )
+    return result.rowcount == 1
 
 
 def list_services(

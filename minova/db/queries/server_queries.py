@@ -97,6 +97,7 @@ _GROUP_COLUMN: Final = (
 _HOST_STATUS_COLUMNS: Final = (
     _v.c.disabled,
     _v.c.forced_down,
+    _v.c.fenced_at,
     _v.c.hypervisor_error,
     _v.c.last_seen_at,
     types.now().label('now'),

@@ -22,6 +22,10 @@ services = sa.Table(
     sa.Column('disabled_reason', Name),
     sa.Column('forced_down', sa.Boolean, nullable=False),
     sa.Column('hypervisor_error', Name),
+    # Of a compute whose host was fenced and has not registered since.
+    sa.Column('fenced_at', types.UtcDateTime),
+    sa.Column('fence_agent', Name),
+    sa.Column('fence_output', Name),
     sa.Column('started_at', types.UtcDateTime, nullable=False),
     sa.Column('last_seen_at', types.UtcDateTime, nullable=False),
     sa.UniqueConstraint('binary', 'host'),

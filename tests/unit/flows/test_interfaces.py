@@ -101,6 +101,7 @@ EVENTS = {
     'abort_live_migrate': ('compute_live_migration_abort',),
     'force_live_migrate': ('compute_live_migration_force_complete',),
     'evacuate': (
+        'conductor_fence_host',
         'conductor_rebuild_server',
         'compute_rebuild_instance',
         'compute_undo_rebuild_evacuated_instance',
