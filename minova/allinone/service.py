@@ -23,7 +23,7 @@ from minova.compute import host_key
 from minova.compute.service import ComputeService
 from minova.conductor.service import ConductorService
 from minova.conf import CONF
-from minova.console.proxy import VncProxy
+from minova.console.proxy import ConsoleProxy
 from minova.db import migrate
 from minova.db.connections import engine
 from minova.identity import client_files
@@ -73,8 +73,11 @@ class AllInOne:
         """Create missing data, start all services, print the usage."""
         image_url = f'{self._base_url}/image/v2'
         CONF.set_override('image_url', image_url, 'notifications')
-        page = f'{http_server.socket_url(self._vnc_socket)}/vnc_auto.html'
+        proxy_url = http_server.socket_url(self._vnc_socket)
+        page = f'{proxy_url}/vnc_auto.html'
         CONF.set_default('novncproxy_base_url', page, 'vnc')
+        websocket = proxy_url.replace('http', 'ws', 1)
+        CONF.set_default('base_url', f'{websocket}/', 'serial_console')
         # Requests fail earlier than the work of the conductor does.
         self._database = self._connect(CONF.conductor.database_timeout)
         self._api_database = self._connect(CONF.api.database_timeout)
@@ -119,7 +122,7 @@ class AllInOne:
         write_client_files(identity.admin_password())
         identity.watch_admin_password(write_client_files)
         settings.write_configuration(self._directory)
-        self._proxy = VncProxy(
+        self._proxy = ConsoleProxy(
             self._vnc_socket, conductor.client(self._bus, None)
         )
         self._proxy.start()

@@ -16,6 +16,9 @@ _FIXED: dict[str | None, dict[str, object]] = {
 def apply(directory: str, hosts: int, hypervisor: str) -> None:
     """Set the options for an all-in-one in ``directory``."""
     CONF.set_override('state_path', directory)
+    CONF.set_default('enabled', True, 'serial_console')
+    # The hosts share an address, so each needs a port of its own.
+    CONF.set_override('proxyclient_port', 0, 'serial_console')
     for group, options in _FIXED.items():
         for name, value in options.items():
             CONF.set_override(name, value, group)
@@ -25,7 +28,6 @@ def apply(directory: str, hosts: int, hypervisor: str) -> None:
         CONF.set_override('compute_driver', 'fake', 'compute')
     else:
         CONF.set_override('compute_driver', 'libvirt', 'compute')
-        # The hosts share an address, so each needs a port of its own.
         # ``hosts`` sets the URI of QEMU hosts.
         CONF.set_override('transfer_port', 0, 'compute')
         CONF.set_override('connection_uri', 'test:///', 'libvirt')

@@ -7,7 +7,7 @@ import sys
 
 from minova import service
 from minova.conf import CONF
-from minova.console.proxy import VncProxy
+from minova.console.proxy import ConsoleProxy
 from minova.rpc import conductor
 from minova.rpc.oslo_bus import OsloBus
 from minova.serving import http_server
@@ -24,7 +24,9 @@ class NovncProxy:
     def start(self) -> None:
         """Serve; a conductor validates the token of each connection."""
         self._bus = OsloBus(service='novncproxy')
-        self._proxy = VncProxy(self._sock, conductor.client(self._bus, None))
+        self._proxy = ConsoleProxy(
+            self._sock, conductor.client(self._bus, None)
+        )
         self._proxy.start()
 
     def stop(self) -> None:

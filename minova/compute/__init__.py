@@ -19,7 +19,8 @@ conductor_client  calls to conductors and to other computes, with retries
 hypervisor_health whether the hypervisor answers, for the heartbeats
 stale_guests      the removal of guests that other hosts have taken over
 power_sync        the comparison of the guests' power states with the database
-consoles          console output and VNC addresses for clients
+consoles          console output, and addresses of consoles for clients
+console_listener  the listener by which proxies reach serial consoles
 image_cache       the images of the host: download, use and expiry
 image_store       the files, locks and marks of the image cache
 image_uploads     the images that a step stores: snapshots and backups

@@ -23,12 +23,14 @@ _HARMLESS: Final = frozenset(
         'check_can_live_migrate_source',
         'check_can_send_disks',
         'check_health',
+        'check_serial_console',
         'commit_received_disks',
         'console_output',
         'create_disks',
         'create_rescue_disk',
         'diagnostics',
         'find_snapshot',
+        'graphics',
         'guest',
         'guests',
         'has_disks',
@@ -45,7 +47,6 @@ _HARMLESS: Final = frozenset(
         'remove_snapshot',
         'take_snapshot',
         'uses_images',
-        'vnc',
     }
 )
 

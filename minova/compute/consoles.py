@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Console output and VNC addresses in the form for clients and proxies."""
+"""Console output and addresses of consoles for clients and proxies."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from typing import Final
 
 from minova import machine_id
 from minova.conf import CONF
-from minova.virt.driver import VncEndpoint
+from minova.virt.driver import GraphicsEndpoint
 
 #: Bytes of console output in one answer, which is one message.
 MAX_OUTPUT_BYTES: Final = 100 * 1024
@@ -32,8 +32,10 @@ def decode_output(output: bytes, lines: int | None) -> str:
     return '\n'.join(whole.removesuffix('\n').split('\n')[-lines:])
 
 
-def get_connect_info(endpoint: VncEndpoint) -> dict[str, str | int | None]:
-    """Return the address of a VNC server for a proxy, as the RPC answer."""
+def get_connect_info(
+    endpoint: GraphicsEndpoint,
+) -> dict[str, str | int | None]:
+    """Return the address of a server for a proxy, as the RPC answer."""
     if endpoint.socket is not None:
         return _connect_info(
             None, None, endpoint.socket, machine_id.mount_namespace_id()
@@ -48,6 +50,14 @@ def get_connect_info(endpoint: VncEndpoint) -> dict[str, str | int | None]:
     return _connect_info(
         endpoint.host, endpoint.port, None, _local_machine_id(endpoint.host)
     )
+
+
+def listener_connect_info(
+    host: str, port: int, access_path: str, fingerprint: str
+) -> dict[str, str | int | None]:
+    """Return the address of a console behind the listener of this host."""
+    reply = get_connect_info(GraphicsEndpoint(host, port))
+    return reply | {'access_path': access_path, 'fingerprint': fingerprint}
 
 
 def _local_machine_id(host: str) -> str | None:
@@ -70,4 +80,11 @@ def _address(
 def _connect_info(
     host: str | None, port: int | None, socket: str | None, machine: str | None
 ) -> dict[str, str | int | None]:
-    return {'host': host, 'port': port, 'socket': socket, 'machine': machine}
+    return {
+        'host': host,
+        'port': port,
+        'socket': socket,
+        'machine': machine,
+        'access_path': None,
+        'fingerprint': None,
+    }

@@ -4,7 +4,9 @@
 from oslo_log import log as logging
 
 from minova import exception
+from minova.compute import console_listener
 from minova.compute import consoles
+from minova.compute.console_listener import ConsoleListener
 from minova.compute.step_runner import StepRunner
 from minova.context import Context
 from minova.objects.diagnostics import Diagnostics
@@ -33,12 +35,14 @@ class ComputeManager(Compute):
         runner: StepRunner,
         computes: ComputeClients,
         incarnation: str,
+        listener: ConsoleListener,
     ) -> None:
         self._host = host
         self._driver = driver
         self._runner = runner
         self._computes = computes
         self._incarnation = incarnation
+        self._listener = listener
 
     def handle_step(
         self, context: Context, method: contract.Method, step: str
@@ -111,11 +115,15 @@ class ComputeManager(Compute):
         )
         return consoles.decode_output(output, lines)
 
-    def get_vnc_console(
-        self, context: Context, *, instance_uuid: str
+    def get_remote_console(
+        self, context: Context, *, instance_uuid: str, console_type: str
     ) -> dict[str, str | int | None]:
-        """Return the VNC endpoint and the machine that can connect to it."""
-        return consoles.get_connect_info(self._driver.vnc(instance_uuid))
+        """Return the endpoint and the machine that can connect to it."""
+        if console_type == console_listener.SERIAL:
+            return self._listener.offer(instance_uuid)
+        return consoles.get_connect_info(
+            self._driver.graphics(instance_uuid, console_type)
+        )
 
     # -- secrets -------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from minova import exception
 from minova import version
 from minova.compute import stale_guests
 from minova.compute.conductor_client import ConductorClient
+from minova.compute.console_listener import ConsoleListener
 from minova.compute.enrollment import Enrollment
 from minova.compute.hypervisor_health import HypervisorHealth
 from minova.compute.image_cache import ImageCache
@@ -88,8 +89,14 @@ class ComputeService:
             CONF.compute.max_concurrent_steps,
             self.health.check_soon,
         )
+        self._console_listener = ConsoleListener(host, driver)
         manager = ComputeManager(
-            host, driver, self.runner, computes, self.incarnation
+            host,
+            driver,
+            self.runner,
+            computes,
+            self.incarnation,
+            self._console_listener,
         )
         self.self_check = self._serve(manager, bus, on_fatal)
         self.reconciler = Reconciler(host, driver, self._conductor)
@@ -130,6 +137,7 @@ class ComputeService:
         The first heartbeat registers the host, in the background and until
         the hypervisor works and a conductor answers; then due steps start.
         """
+        self._console_listener.start()
         self.self_check.start()
         self._heartbeats.start()
         if self.driver.uses_images:
@@ -153,6 +161,7 @@ class ComputeService:
         # The server waits for its nested steps, which wait for a conductor.
         self.runner.begin_stop()
         self.self_check.stop()
+        self._console_listener.stop()
         self._heartbeats.stop()
         self._image_expiry.stop()
         if self._registered.is_set():

@@ -14,7 +14,8 @@ fake              the fake hypervisor
 fencing           programs that fence hosts for evacuations
 image             Glance, or the embedded image service
 network           networks that a conductor creates when it starts
-vnc               consoles and minova-novncproxy
+vnc               VNC consoles and minova-novncproxy
+serial_console    serial consoles
 identity          the embedded identity service
 notifications     which notifications are published, and their content
 libraries         defaults of library options that differ in Minova
@@ -41,6 +42,7 @@ from minova.conf import network
 from minova.conf import notifications
 from minova.conf import quota
 from minova.conf import scheduler
+from minova.conf import serial_console
 from minova.conf import upgrade_levels
 from minova.conf import vnc
 
@@ -61,6 +63,7 @@ GROUPS = (
     notifications,
     quota,
     scheduler,
+    serial_console,
     upgrade_levels,
     vnc,
 )

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""minova-novncproxy: the consoles of guests in a browser.
+"""minova-novncproxy: the consoles of guests in browsers and clients.
 
-=============  ==============================================================
-proxy          the server: pages and websockets, checks of origin and token
-vnc_relay      one connection between a websocket and a guest's VNC server
-origins        the origins whose pages may connect
-novnc_files    the files of the noVNC client
-=============  ==============================================================
+================ ============================================================
+proxy            the server: pages and websockets, checks of origin and token
+guest_connection the connection to a guest's console
+console_relay    the relay between a websocket and a guest's console
+origins          the origins whose pages may connect
+novnc_files      the files of the noVNC client
+================ ============================================================
 
 The proxy uses neither the database nor the hypervisor: a conductor validates
-each token and returns the address of the guest's VNC server.
+each token and returns the address of the guest's console.
 """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server of minova-novncproxy: noVNC's pages, and websockets to guests.
+"""The server of minova-novncproxy: pages of clients, and websockets to guests.
+
+It serves consoles of every type: the token tells the type.
 
 It uses the threaded server of the library ``websockets``. websockify, the
 usual choice for noVNC, forks a process for each connection, which is
@@ -33,12 +35,12 @@ from minova import clock
 from minova import exception
 from minova import machine_id
 from minova.conf import CONF
+from minova.console import guest_connection
 from minova.console import novnc_files
 from minova.console import origins
-from minova.console.vnc_relay import connect
-from minova.console.vnc_relay import Endpoint
-from minova.console.vnc_relay import SEND_TIMEOUT
-from minova.console.vnc_relay import VncRelay
+from minova.console.console_relay import ConsoleRelay
+from minova.console.console_relay import SEND_TIMEOUT
+from minova.console.guest_connection import Endpoint
 from minova.context import get_admin_context
 from minova.periodic import PeriodicTask
 from minova.rpc.conductor import Conductor
@@ -48,8 +50,14 @@ from minova.serving.acceptor import PlainOpening
 
 LOG = logging.getLogger(__name__)
 
-#: The subprotocol of older clients; VNC is always binary.
+#: The subprotocol of older clients; consoles are always binary.
 _BINARY: Final = Subprotocol('binary')
+_SERIAL: Final = 'serial'
+#: The option with the address of a console, by its type.
+_ADDRESS_OPTIONS: Final = {
+    'novnc': '[vnc] server_listen',
+    _SERIAL: '[serial_console] proxyclient_address',
+}
 #: Seconds for which a browser may delay the end of a connection.
 _CLOSE_TIMEOUT: Final = 2.0
 
@@ -60,13 +68,13 @@ class ConsoleConnection(ServerConnection):
     endpoint: Endpoint
 
 
-class VncProxy:
+class ConsoleProxy:
     """Serves pages and consoles on a listening socket."""
 
     def __init__(self, bound: socket.socket, conductor: Conductor) -> None:
         self._conductor = conductor
         self._lock = clock.lock()
-        self._relays: dict[VncRelay, str] = {}
+        self._relays: dict[ConsoleRelay, str] = {}
         # Its own loop ends at the first error of the listening socket.
         self._server = websockets_server.serve(
             self._relay_console,
@@ -75,7 +83,7 @@ class VncProxy:
             create_connection=ConsoleConnection,
             subprotocols=[_BINARY],
             select_subprotocol=_select_subprotocol,
-            # VNC data is compressed already.
+            # VNC and SPICE compress their data already.
             compression=None,
             server_header='minova-novncproxy',
             close_timeout=_CLOSE_TIMEOUT,
@@ -84,7 +92,7 @@ class VncProxy:
             'novncproxy', bound, PlainOpening, self._serve
         )
         self._session_check = PeriodicTask(
-            'vnc-session-check',
+            'console-session-check',
             self._close_deleted,
             lambda: CONF.vnc.watch_interval,
         )
@@ -153,12 +161,14 @@ class VncProxy:
             return _error_response(error)
         if endpoint.machine not in (None, _local_machine(endpoint)):
             LOG.error(
-                'Console of %s: the VNC server listens at %s of host %s, '
-                'which this machine cannot reach; set [vnc] server_listen on '
-                'that host to an address that it reaches',
+                'Console of %s: %s is at %s of host %s, which this machine '
+                'cannot reach; set %s on that host to an address that it '
+                'reaches',
                 endpoint.instance_uuid,
+                endpoint.console_type,
                 endpoint.socket or endpoint.host,
                 endpoint.compute,
+                _ADDRESS_OPTIONS[endpoint.console_type],
             )
             return novnc_files.text_response(
                 http.HTTPStatus.BAD_GATEWAY,
@@ -178,14 +188,18 @@ class VncProxy:
         endpoint = connection.endpoint
         uuid = endpoint.instance_uuid
         try:
-            guest = connect(endpoint, CONF.vnc.connect_timeout)
+            guest = guest_connection.connect(
+                endpoint, CONF.vnc.connect_timeout
+            )
         except OSError as error:
             LOG.warning('Console of %s: cannot connect: %s', uuid, error)
             connection.close(
                 CloseCode.INTERNAL_ERROR, 'the proxy cannot reach the console'
             )
             return
-        relay = VncRelay(connection, guest)
+        relay = ConsoleRelay(
+            connection, guest, endpoint.console_type == _SERIAL
+        )
         with self._lock:
             self._relays[relay] = uuid
         LOG.debug('Console of %s: connected', uuid)
@@ -196,7 +210,7 @@ class VncProxy:
                 del self._relays[relay]
             LOG.debug('Console of %s: disconnected', uuid)
 
-    def _open_relays(self) -> dict[VncRelay, str]:
+    def _open_relays(self) -> dict[ConsoleRelay, str]:
         with self._lock:
             return dict(self._relays)
 
@@ -217,10 +231,10 @@ class VncProxy:
         )
 
 
-def _close_all(relays: Iterable[VncRelay], code: int, reason: str) -> None:
+def _close_all(relays: Iterable[ConsoleRelay], code: int, reason: str) -> None:
     """Close connections in parallel: each may wait for its browser."""
     threads = [
-        clock.spawn('vnc-close', one.close, code, reason) for one in relays
+        clock.spawn('console-close', one.close, code, reason) for one in relays
     ]
     for thread in threads:
         thread.join()

@@ -63,8 +63,10 @@ def get_connect_info(
         raise exception.InstanceNotReady(
             instance_id=found.instance_uuid, reason='it has no host'
         )
-    connect_info = computes.for_host(found.host).get_vnc_console(
-        context, instance_uuid=found.instance_uuid
+    connect_info = computes.for_host(found.host).get_remote_console(
+        context,
+        instance_uuid=found.instance_uuid,
+        console_type=found.console_type,
     )
     return connect_info | {
         'instance_uuid': found.instance_uuid,

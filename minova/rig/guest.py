@@ -42,6 +42,9 @@ hexadecimal digits::
 
     TPM 2 stored=01a7...
 
+With ``minova.shell`` on the kernel's command line the guest runs the commands
+that its serial console receives, each a line, between the other output.
+
 The kernel and its modules are downloaded as Debian packages and unpacked, not
 installed; busybox is this machine's (package busybox-static). The guest needs
 80 MiB of memory.
@@ -178,6 +181,12 @@ while true; do
     seen=$now
     sleep 0.5
 done 2>/dev/null &
+if grep -q minova.shell /proc/cmdline; then
+    while true; do
+        setsid sh < /dev/ttyS0 > /dev/ttyS0 2>&1
+        sleep 1
+    done &
+fi
 number=0
 while true; do
     disk=none

@@ -91,14 +91,15 @@ class Compute(Protocol):
         """
 
     @contract.call(Caller.CONTROL_PLANE, timeout=20)
-    def get_vnc_console(
-        self, context: Context, *, instance_uuid: str
+    def get_remote_console(
+        self, context: Context, *, instance_uuid: str, console_type: str
     ) -> dict[str, str | int | None]:
-        """Return the current address of a guest's VNC server.
+        """Return the current address of a guest's console of a type.
 
         Keys: ``host`` and ``port``, or ``socket``; ``machine`` is the id of
-        the only machine that can connect, None: any machine. Raises
-        InstanceNotReady or ConsoleTypeUnavailable.
+        the only machine that can connect, None: any machine. A console behind
+        the listener of the host has ``access_path`` and the ``fingerprint`` of
+        its certificate. Raises InstanceNotReady or ConsoleTypeUnavailable.
         """
 
     # -- secrets --

@@ -83,8 +83,8 @@ class Conductor(Protocol):
         """Validate a console token; return the console and its address.
 
         Keys: ``instance_uuid``, ``console_type``, ``compute`` (the host of
-        the instance), and those of the compute's ``get_vnc_console``. Raises
-        ConsoleTokenNotFound, or the error of the compute.
+        the instance), and those of the compute's ``get_remote_console``.
+        Raises ConsoleTokenNotFound, or the error of the compute.
         """
 
     @contract.call(Caller.ANYONE, timeout=20)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening sockets: connections of strangers, and HTTP over them.
+"""Listening sockets: connections of strangers, HTTP and TLS over them.
 
 ================= ============================================================
 module            what it holds
@@ -11,5 +11,7 @@ http_listener     the connections of the HTTP server, with bounds and deadlines
 http_channel      one connection: asks the application before it reads a body
 http_admission    the question to the application, and its answer
 request_body      a body in memory or streamed
+certificate       the certificate of a host, known by its fingerprint
+relay             a relay between two sockets, in one thread
 ================= ============================================================
 """

@@ -13,8 +13,8 @@ import fixtures
 from websockets import exceptions
 
 from minova import clock
-from minova.console import vnc_relay
-from minova.console.proxy import VncProxy
+from minova.console import guest_connection
+from minova.console.proxy import ConsoleProxy
 from minova.db import tables
 from minova.serving import acceptor
 from minova.serving import http_server
@@ -36,13 +36,13 @@ class ProxyTestCase(base.ApiTestCase):
         self.make_flavor()
         self.uuid = self.boot()
         self.screen = self.useFixture(VncServer())
-        self.cloud.world.set_vnc_endpoint(*self.screen.address)
+        self.cloud.world.set_graphics_endpoint('vnc', *self.screen.address)
         self.web = os.path.join(self.directory, 'novnc')
         self.config('vnc', watch_interval=0.1, web=self.web)
         self.bound = http_server.listen('127.0.0.1', 0)
         self.place = self.bound.getsockname()
         self.config('vnc', novncproxy_base_url=f'{self.origin}/vnc_auto.html')
-        self.proxy = VncProxy(self.bound, self.cloud.conductor)
+        self.proxy = ConsoleProxy(self.bound, self.cloud.conductor)
         self.proxy.start()
         self.addCleanup(self.proxy.stop)
 
@@ -116,8 +116,11 @@ class ForwardingTest(ProxyTestCase):
         self.addCleanup(listener.close)
         listener.bind(path)
         listener.listen()
-        guest = vnc_relay.connect(
-            vnc_relay.Endpoint('', 'a', None, path, None, None), 5
+        guest = guest_connection.connect(
+            guest_connection.Endpoint(
+                '', 'novnc', 'a', None, path, None, None
+            ),
+            5,
         )
         self.addCleanup(guest.close)
         other, _ = listener.accept()
@@ -341,7 +344,7 @@ class SlowClientsTest(ProxyTestCase):
         self.proxy.stop()
         self.bound = FailingListener(http_server.listen('127.0.0.1', 0))
         self.place = self.bound.getsockname()
-        self.proxy = VncProxy(self.bound, self.cloud.conductor)
+        self.proxy = ConsoleProxy(self.bound, self.cloud.conductor)
         self.addCleanup(self.proxy.stop)
         self.config('vnc', novncproxy_base_url=f'{self.origin}/vnc_auto.html')
         self.proxy.start()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from minova import clock
-from minova.virt.transfer import certificate
+from minova.serving import certificate
 from tests.fixtures.servers import ports
 from tests.integration.allinone import AllInOneTestCase
 
@@ -22,7 +22,7 @@ _PATIENCE = 10
 
 _TRANSFER_SERVER = """
 import socket, sys, time
-from minova.virt.transfer import certificate
+from minova.serving import certificate
 from minova.virt.transfer.server import TransferServer
 
 class Storage:

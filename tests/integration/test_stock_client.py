@@ -281,6 +281,11 @@ class StockClientTest(StockClientTestCase):
         shown = self.shell.table('server show --diagnostics one')
         self.assertEqual('running', shown['state'])
         self.assertEqual(1, shown['num_cpus'])
+        shown = self.shell.table('console url show --serial one')
+        self.assertEqual(
+            ('serial', 'serial'), (shown['protocol'], shown['type'])
+        )
+        self.assertRegex(shown['url'], r'^ws://127\.0\.0\.1:\d+/\?token=')
         self.refused(
             'server set --password secret one',
             '409: * Failed to set admin password on * no guest agent',

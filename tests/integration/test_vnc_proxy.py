@@ -26,7 +26,7 @@ class VncProxyTest(test_cluster.ClusterTestCase):
         self.start(conductors=1, computes=1)
         self.proxy = self.cluster.start('novncproxy', 'proxy')
         self.screen = self.useFixture(VncServer())
-        self.world.set_vnc_endpoint(*self.screen.address)
+        self.world.set_graphics_endpoint('vnc', *self.screen.address)
         self.uuid = self.user.boot()
 
     def make_database(self):

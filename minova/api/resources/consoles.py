@@ -17,9 +17,8 @@ from minova.api.views import Document
 from minova.conf import CONF
 from minova.engine import console_tokens
 
-#: The only supported type of console.
-_PROTOCOL: Final = 'vnc'
-_TYPE: Final = 'novnc'
+#: The protocol of each type of console that a host may offer.
+_OFFERED: Final = {'novnc': 'vnc', 'serial': 'serial'}
 #: The protocol of each action before 2.6.
 _PROTOCOLS: Final = {
     'os-getVNCConsole': 'vnc',
@@ -67,28 +66,33 @@ def _make_url(
     request: ApiRequest, server_id: str, protocol: str, kind: str
 ) -> str:
     instance = get_instance(request, server_id)
-    if (protocol, kind) != (_PROTOCOL, _TYPE):
+    if _OFFERED.get(kind) != protocol:
+        offered = ', '.join(f'{k} by {p}' for k, p in _OFFERED.items())
         raise exception.ConsoleTypeUnavailable(
             console_type=kind,
-            reason=(
-                f'not by protocol {protocol}. Minova has consoles of type '
-                f'{_TYPE} by protocol {_PROTOCOL}.'
-            ),
+            reason=f'not by protocol {protocol}. Minova has {offered}.',
         )
     # Check now that the guest has a console; minova-novncproxy asks for the
     # address again when it connects.
     call_host(
         request,
         instance,
-        lambda compute: compute.get_vnc_console(
-            request.context, instance_uuid=server_id
+        lambda compute: compute.get_remote_console(
+            request.context, instance_uuid=server_id, console_type=kind
         ),
     )
     token = console_tokens.issue(request.database, server_id, kind)
+    if kind == 'serial':
+        return _with_query(CONF.serial_console.base_url, {'token': token})
     # noVNC reads the path of the websocket from the query of the page.
-    query = urllib.parse.urlencode({'path': f'?token={token}'})
-    base = CONF.vnc.novncproxy_base_url
-    return f'{base}{"&" if "?" in base else "?"}{query}'
+    path = {'path': f'?token={token}'}
+    return _with_query(CONF.vnc.novncproxy_base_url, path)
+
+
+def _with_query(base: str, query: dict[str, str]) -> str:
+    """Return a URL with more parameters."""
+    separator = '&' if '?' in base else '?'
+    return f'{base}{separator}{urllib.parse.urlencode(query)}'
 
 
 def show_token(request: ApiRequest, console_token: str) -> Document:
@@ -110,7 +114,7 @@ def show_token(request: ApiRequest, console_token: str) -> Document:
         'instance_uuid': endpoint['instance_uuid'],
         'host': endpoint['host'],
         'port': endpoint['port'],
-        'internal_access_path': endpoint['socket'],
+        'internal_access_path': endpoint['socket'] or endpoint['access_path'],
     }
     if request.version >= _TLS_PORT_SINCE:
         # Only a console of the type spice-direct has one.

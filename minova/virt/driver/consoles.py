@@ -2,20 +2,27 @@
 """The consoles of guests."""
 
 import dataclasses
+import socket
+from typing import Final
 from typing import Protocol
+
+#: The protocol of each type of console that a graphics server has.
+GRAPHICS_PROTOCOLS: Final = {'novnc': 'vnc'}
 
 
 @dataclasses.dataclass(frozen=True)
-class VncEndpoint:
-    """The VNC server of a guest.
+class GraphicsEndpoint:
+    """The VNC or SPICE server of a guest.
 
     Either ``host`` and ``port`` or a Unix ``socket`` on the hypervisor's
-    machine. ``host`` may be a loopback or a wildcard address.
+    machine. ``host`` may be a loopback or a wildcard address. Only SPICE has a
+    ``tls_port``, and only where QEMU has a certificate.
     """
 
     host: str | None
     port: int | None
     socket: str | None = None
+    tls_port: int | None = None
 
 
 class ConsoleInterface(Protocol):
@@ -27,9 +34,23 @@ class ConsoleInterface(Protocol):
         Empty without output.
         """
 
-    def vnc(self, uuid: str) -> VncEndpoint:
-        """Return the VNC endpoint of the guest.
+    def graphics(self, uuid: str, console_type: str) -> GraphicsEndpoint:
+        """Return the endpoint of the guest's server for a console type.
 
         Raises InstanceNotReady for an unknown guest and one that is off,
-        ConsoleTypeUnavailable when guests have no VNC.
+        ConsoleTypeUnavailable for a guest without such a server.
+        """
+
+    def check_serial_console(self, uuid: str) -> None:
+        """Check that ``open_serial_console`` is possible.
+
+        Raises InstanceNotReady for an unknown guest and one that is off.
+        """
+
+    def open_serial_console(self, uuid: str) -> socket.socket:
+        """Return a connection to the guest's first serial port.
+
+        It ends with the guest's process, and when another connection is
+        opened: a serial port has one at a time. Raises InstanceNotReady for an
+        unknown guest and one that is off.
         """

@@ -4,6 +4,7 @@
 import collections
 import hashlib
 import queue
+import socket
 
 from minova import exception
 from minova.conf import CONF
@@ -15,10 +16,12 @@ from minova.objects.host import HostArtifact
 from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt import host_contents
+from minova.virt import simulated_console
+from minova.virt.driver import GRAPHICS_PROTOCOLS
+from minova.virt.driver import GraphicsEndpoint
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Inventory
-from minova.virt.driver import VncEndpoint
 from minova.virt.fake.disks import FakeDisks
 from minova.virt.fake.host import fault_injectable
 from minova.virt.fake.interfaces import FakeInterfaces
@@ -249,19 +252,34 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
         return text[-max_bytes:] if max_bytes else b''
 
     @fault_injectable
-    def vnc(self, uuid: str) -> VncEndpoint:
+    def graphics(self, uuid: str, console_type: str) -> GraphicsEndpoint:
         """Return the endpoint that a test has set, if any."""
+        self._require_running(uuid)
+        protocol = GRAPHICS_PROTOCOLS[console_type]
+        found = self._world.graphics_endpoint(protocol)
+        if found is None:
+            raise exception.ConsoleTypeUnavailable(
+                console_type=console_type,
+                reason=f'fake guests have no {protocol.upper()} server.',
+            )
+        return found
+
+    @fault_injectable
+    def check_serial_console(self, uuid: str) -> None:
+        """Require a guest that runs."""
+        self._require_running(uuid)
+
+    def open_serial_console(self, uuid: str) -> socket.socket:
+        """Return a simulated console."""
+        self.check_serial_console(uuid)
+        return simulated_console.connect(uuid)
+
+    def _require_running(self, uuid: str) -> None:
         guest = self._get_guest(uuid)
         if guest is None or guest.power not in POWERED_ON:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='the guest does not run'
             )
-        screen = self._world.vnc_endpoint()
-        if screen is None:
-            raise exception.ConsoleTypeUnavailable(
-                console_type='novnc', reason='fake guests have no VNC server.'
-            )
-        return screen
 
     @fault_injectable
     def set_admin_password(self, uuid: str, user: str, password: str) -> None:

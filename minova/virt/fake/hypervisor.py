@@ -38,13 +38,14 @@ _READ_ONLY_CALLS = frozenset((
     'migration_status',
     'check_can_live_migrate_destination', 'check_can_live_migrate_source',
     'check_can_send_disks', 'images_in_use', 'next_event', 'console_output',
-    'vnc', 'check_health', 'interfaces', 'diagnostics', 'find_snapshot',
+    'graphics', 'check_serial_console', 'check_health', 'interfaces',
+    'diagnostics', 'find_snapshot',
 ))  # fmt: skip
 #: The calls of the world.
 _WORLD_CALLS = frozenset((
     'running', 'guest', 'get_disks', 'dump', 'violations', 'calls_in_progress',
     'set_power', 'notify_change', 'inject_fault', 'inject_delay',
-    'set_migration_seconds', 'clear_faults', 'set_vnc_endpoint',
+    'set_migration_seconds', 'clear_faults', 'set_graphics_endpoint',
     'stop_hypervisor', 'start_hypervisor', 'set_guest_agent',
 ))  # fmt: skip
 

@@ -23,23 +23,25 @@ from minova.states import PowerState
 from minova.virt.driver import ConfigDrive
 from minova.virt.driver import DiskSnapshot
 from minova.virt.driver import Driver
+from minova.virt.driver import GraphicsEndpoint
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Inventory
 from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
-from minova.virt.driver import VncEndpoint
 
 Json = dict[str, Any]
 
 _LENGTH = struct.Struct('>I')
+#: What the compute service does itself: a file descriptor is no message.
+_LOCAL = ('uses_images', 'close', 'open_serial_console')
 #: The calls of a host.
 DRIVER_CALLS = frozenset(
     name
     for base in Driver.__mro__
     for name in vars(base)
-    if not name.startswith('_') and name not in ('uses_images', 'close')
+    if not name.startswith('_') and name not in _LOCAL
 )
 #: The key that names the class of an object.
 _CLASS = '~'
@@ -72,7 +74,7 @@ _CLASSES: dict[str, Callable[[Json], object]] = {
     'MigrationStatus': lambda values: MigrationStatus(**values),
     'Peer': lambda values: Peer(**values),
     'TransferProgress': lambda values: TransferProgress(**values),
-    'VncEndpoint': lambda values: VncEndpoint(**values),
+    'GraphicsEndpoint': lambda values: GraphicsEndpoint(**values),
     'GuestSpec': _spec,
     'bytes': lambda values: base64.b64decode(values['base64']),
 }

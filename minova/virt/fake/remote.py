@@ -14,6 +14,7 @@ from typing import cast
 from minova import clock
 from minova import exception
 from minova.states import PowerState
+from minova.virt import simulated_console
 from minova.virt.fake import protocol
 from minova.virt.record_store import Record
 
@@ -139,6 +140,11 @@ class RemoteDriver:
         """Return none: disks are records."""
         return set()
 
+    def open_serial_console(self, uuid: str) -> socket.socket:
+        """Return a simulated console in this process."""
+        self._call('check_serial_console', uuid)
+        return simulated_console.connect(uuid)
+
     def close(self) -> None:
         """Close the connections; the guests keep running."""
         self.connections.close()
@@ -229,9 +235,11 @@ class RemoteWorld:
         """Set the duration of live migrations that start from now on."""
         self._call('set_migration_seconds', seconds)
 
-    def set_vnc_endpoint(self, host: str, port: int) -> None:
-        """Set the VNC endpoint of all guests."""
-        self._call('set_vnc_endpoint', host, port)
+    def set_graphics_endpoint(
+        self, protocol: str, host: str, port: int
+    ) -> None:
+        """Set the VNC or SPICE endpoint of all guests."""
+        self._call('set_graphics_endpoint', protocol, host, port)
 
     def set_guest_agent(self, answers: bool) -> None:
         """Let the agents of all guests answer, or not."""

@@ -18,7 +18,7 @@ import queue
 from minova.conf import CONF
 from minova.states import POWERED_ON
 from minova.states import PowerState
-from minova.virt.driver import VncEndpoint
+from minova.virt.driver import GraphicsEndpoint
 from minova.virt.record_store import DirectoryRecordStore
 from minova.virt.record_store import Record
 from minova.virt.record_store import RecordStore
@@ -160,9 +160,11 @@ class World:
         """Return whether every host sees the disks of all hosts."""
         return self.store.get('orders/storage') is not None
 
-    def set_vnc_endpoint(self, host: str, port: int) -> None:
-        """Set the VNC endpoint of all guests."""
-        self.store.put('orders/screens', {'host': host, 'port': port})
+    def set_graphics_endpoint(
+        self, protocol: str, host: str, port: int
+    ) -> None:
+        """Set the VNC or SPICE endpoint of all guests."""
+        self.store.put(f'orders/{protocol}', {'host': host, 'port': port})
 
     def set_guest_agent(self, answers: bool) -> None:
         """Let the agents of all guests answer, or not."""
@@ -197,12 +199,12 @@ class World:
             return float(setting['seconds'])
         return float(CONF.fake.migration_seconds)
 
-    def vnc_endpoint(self) -> VncEndpoint | None:
-        """Return the VNC endpoint of all guests, if one is set."""
-        setting = self.store.get('orders/screens')
-        return (
-            VncEndpoint(setting['host'], setting['port']) if setting else None
-        )
+    def graphics_endpoint(self, protocol: str) -> GraphicsEndpoint | None:
+        """Return the VNC or SPICE endpoint of all guests, if one is set."""
+        setting = self.store.get(f'orders/{protocol}')
+        if setting is None:
+            return None
+        return GraphicsEndpoint(setting['host'], setting['port'])
 
     def has_guest_agent(self) -> bool:
         """Return whether the agents of guests answer."""

@@ -18,7 +18,7 @@ root_disk          the root disk of a guest, from its definition
 plain_files        disks that are plain sparse files
 sparse_files       copying and extending files with holes
 qcow2_header       the backing file of a qcow2 disk, from its header
-consoles           console logs and VNC endpoints
+consoles           console logs and graphics endpoints
 diagnostics        what libvirt counts of a guest
 guest_agent        the QEMU guest agent
 networks           host networks, bridges and DHCP reservations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console logs of guests and the endpoints of their VNC servers.
+"""The console logs of guests and the endpoints of their graphics servers.
 
 virtlogd, or QEMU itself, writes the output of the first serial port to a file
 on the host. virtlogd renames a large file to ``console.log.0``, the older ones
@@ -11,7 +11,8 @@ from typing import Protocol
 from xml.etree import ElementTree
 
 from minova import exception
-from minova.virt.driver import VncEndpoint
+from minova.virt.driver import GRAPHICS_PROTOCOLS
+from minova.virt.driver import GraphicsEndpoint
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import lookup_domain
 from minova.virt.libvirt.errors import translate_errors
@@ -34,12 +35,12 @@ class Consoles:
         self,
         connection: Connection,
         storage: ConsoleStorage,
-        no_vnc_reason: str | None = None,
+        no_graphics_reason: str | None = None,
     ) -> None:
-        """``no_vnc_reason`` says why no guest has VNC, None if they have."""
+        """``no_graphics_reason`` says why no guest has a graphics server."""
         self._connection = connection
         self._storage = storage
-        self._no_vnc_reason = no_vnc_reason
+        self._no_graphics_reason = no_graphics_reason
 
     def console_output(self, uuid: str, max_bytes: int) -> bytes:
         """Read the end of the log and of its rotated files.
@@ -55,11 +56,27 @@ class Consoles:
                 reason=f'the console log cannot be read: {error}',
             ) from error
 
-    def vnc(self, uuid: str) -> VncEndpoint:
-        """Return the VNC endpoint in the definition of the running guest."""
+    def graphics(self, uuid: str, console_type: str) -> GraphicsEndpoint:
+        """Return the endpoint in the definition of the running guest."""
+        text = self.running_definition(uuid)
+        if self._no_graphics_reason is not None:
+            raise exception.ConsoleTypeUnavailable(
+                console_type=console_type, reason=self._no_graphics_reason
+            )
+        protocol = GRAPHICS_PROTOCOLS[console_type]
+        found = parse_graphics_endpoint(text, protocol)
+        if found is None:
+            raise exception.ConsoleTypeUnavailable(
+                console_type=console_type,
+                reason=f'the guest was defined without {protocol.upper()}.',
+            )
+        return found
+
+    def running_definition(self, uuid: str) -> str:
+        """Return the definition of a running guest; else InstanceNotReady."""
         domain = lookup_domain(self._connection.get(), uuid)
         with translate_errors(uuid):
-            text = (
+            text: str | None = (
                 domain.XMLDesc()
                 if domain is not None and domain.isActive()
                 else None
@@ -68,41 +85,40 @@ class Consoles:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='the guest does not run'
             )
-        if self._no_vnc_reason is not None:
-            raise exception.ConsoleTypeUnavailable(
-                console_type='novnc', reason=self._no_vnc_reason
-            )
-        screen = parse_vnc_endpoint(text)
-        if screen is None:
-            raise exception.ConsoleTypeUnavailable(
-                console_type='novnc',
-                reason='the guest was defined without VNC.',
-            )
-        return screen
+        return text
 
 
-def parse_vnc_endpoint(definition: str) -> VncEndpoint | None:
-    """Return the VNC endpoint in the definition of a running guest.
+def parse_graphics_endpoint(
+    definition: str, protocol: str
+) -> GraphicsEndpoint | None:
+    """Return the VNC or SPICE endpoint in the definition of a running guest.
 
-    None without VNC or before a port is assigned.
+    None without such a server or before a port is assigned.
     """
     root = ElementTree.fromstring(definition)  # noqa: S314  libvirt wrote it
-    graphics = root.find("./devices/graphics[@type='vnc']")
+    graphics = root.find(f"./devices/graphics[@type='{protocol}']")
     if graphics is None:
         return None
     listens = graphics.findall('listen')
     for listen in listens:
         if listen.get('type') == 'socket' and listen.get('socket'):
-            return VncEndpoint(None, None, listen.get('socket'))
+            return GraphicsEndpoint(None, None, listen.get('socket'))
     if graphics.get('socket'):
-        return VncEndpoint(None, None, graphics.get('socket'))
-    port = graphics.get('port', '')
-    if not port.isdecimal() or port == '0':
+        return GraphicsEndpoint(None, None, graphics.get('socket'))
+    port, tls_port = (
+        _port(graphics.get(name, '')) for name in ('port', 'tlsPort')
+    )
+    if port is None:
         return None
     # The type network gets an address when the guest runs.
     addresses = [a for one in listens if (a := one.get('address'))]
     host = addresses[0] if addresses else graphics.get('listen')
-    return VncEndpoint(host or '127.0.0.1', int(port))
+    return GraphicsEndpoint(host or '127.0.0.1', port, tls_port=tls_port)
+
+
+def _port(text: str) -> int | None:
+    """Return a port; None for -1 and 0, which libvirt replaces."""
+    return int(text) if text.isdecimal() and text != '0' else None
 
 
 def _read_log_tail(path: str, size: int) -> bytes:

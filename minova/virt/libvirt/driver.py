@@ -85,7 +85,9 @@ class LibvirtDriver:
         self.destroy = guests.destroy
 
         self.console_output = consoles.console_output
-        self.vnc = consoles.vnc
+        self.graphics = consoles.graphics
+        self.check_serial_console = consoles.check_serial_console
+        self.open_serial_console = consoles.open_serial_console
 
     def _bind_disks(self, disks: DiskInterface) -> None:
         self.create_disks = disks.create_disks

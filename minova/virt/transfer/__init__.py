@@ -22,7 +22,6 @@ final name. Every request may be repeated.
 module      what it holds
 =========== ================================================================
 blocks      files as blocks: digests, reading, writing, sparse encoding
-certificate the certificate of the destination, known by its fingerprint
 socket      the listening socket, whose port survives a restart
 receiver    the destination: manifest, blocks, tickets
 server      the destination: the HTTPS server

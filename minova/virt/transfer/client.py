@@ -19,8 +19,8 @@ from minova import cancellation
 from minova import exception
 from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
+from minova.serving import certificate
 from minova.virt.transfer import blocks
-from minova.virt.transfer import certificate
 from minova.virt.transfer.receiver import Manifest
 
 #: Seconds to connect, and to wait for a response.

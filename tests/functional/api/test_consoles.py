@@ -137,7 +137,9 @@ class OutputTest(ConsoleTestCase):
         self.assert_refused(503, 'The host of the server', reply)
 
     def test_old_compute_is_reported(self):
-        self.useFixture(NewerMethods('get_console_output', 'get_vnc_console'))
+        self.useFixture(
+            NewerMethods('get_console_output', 'get_remote_console')
+        )
         self.config('upgrade_levels', compute='1.0')
         pinned = ComputeClients(self.cloud.bus, self.cloud.signer)
         self.backend = dataclasses.replace(self.backend, computes=pinned)
@@ -160,7 +162,7 @@ class VncConsoleTest(ConsoleTestCase):
 
     def setUp(self):
         super().setUp()
-        self.cloud.world.set_vnc_endpoint('127.0.0.1', 5901)
+        self.cloud.world.set_graphics_endpoint('vnc', '127.0.0.1', 5901)
 
     def request(self, client=None, uuid=None, body=VNC, version='2.6'):
         client = (client or self.user).at_version(version)
@@ -258,7 +260,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertEqual([], self.tokens())
 
     def test_host_without_vnc(self):
-        self.cloud.world.store.delete('orders/screens')
+        self.cloud.world.store.delete('orders/vnc')
         reply = self.request()
         self.assert_refused(400, 'Unavailable console type novnc.', reply)
         self.assertEqual('Unavailable console type novnc.', reply.message)
@@ -301,7 +303,7 @@ class VncConsoleTest(ConsoleTestCase):
             reply.body,
         )
         # The current address, not that of the creation.
-        self.cloud.world.set_vnc_endpoint('127.0.0.1', 5977)
+        self.cloud.world.set_graphics_endpoint('vnc', '127.0.0.1', 5977)
         self.assertEqual(5977, self.closed(token).body['console']['port'])
         self.assert_refused(404, 'not valid', self.closed(token + 'x'))
         self.assert_refused(404, 'not valid', self.closed('x'))

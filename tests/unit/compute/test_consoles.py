@@ -5,7 +5,7 @@ import fixtures
 
 from minova import machine_id
 from minova.compute import consoles
-from minova.virt.driver import VncEndpoint
+from minova.virt.driver import GraphicsEndpoint
 from tests import base
 
 
@@ -13,7 +13,7 @@ class WayTest(base.TestCase):
     """The address of a VNC server, and the machines that can connect."""
 
     def way(self, *where):
-        return consoles.get_connect_info(VncEndpoint(*where))
+        return consoles.get_connect_info(GraphicsEndpoint(*where))
 
     def test_an_address_is_reached_from_anywhere(self):
         for host in ('192.0.2.1', '2001:db8::1', 'kvm1.example.org'):
@@ -23,6 +23,8 @@ class WayTest(base.TestCase):
                     'port': 5900,
                     'socket': None,
                     'machine': None,
+                    'access_path': None,
+                    'fingerprint': None,
                 },
                 self.way(host, 5900),
             )

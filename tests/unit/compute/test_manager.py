@@ -31,7 +31,7 @@ class StepsTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.runner = Runner()
-        self.manager = ComputeManager('a', None, self.runner, None, 'i1')
+        self.manager = ComputeManager('a', None, self.runner, None, 'i1', None)
         self.dispatcher = contract.Dispatcher(
             interfaces.COMPUTE,
             self.manager,

@@ -36,7 +36,7 @@ PINNED = {
     ('conductor', '1.0'): '4c5661539df3ad9e',
     ('conductor', '1.4'): '637a8f49bdbbe08a',
     ('conductor', '1.6'): '637a8f49bdbbe08a',
-    ('compute', '1.0'): 'c91317f6b97a87fb',
+    ('compute', '1.0'): 'df05197d83109e3c',
 }
 
 

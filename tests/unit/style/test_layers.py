@@ -69,7 +69,7 @@ MAY_USE = {
     # of operations; it reaches hosts through the contract, never a hypervisor
     # or a service, so that a simulation or a test can call it.
     'audit': {'db', 'engine', 'notifications', 'objects', 'rpc'},
-    'compute': {'flows', 'images', 'objects', 'rpc', 'virt'},
+    'compute': {'flows', 'images', 'objects', 'rpc', 'serving', 'virt'},
     'conductor': {
         'db',
         'engine',
@@ -126,7 +126,13 @@ MAY_USE = {
         'rpc',
         'virt',
     },
-    'virt': {'extra_specs', 'images.qcow2', 'objects', 'serving.acceptor'},
+    'virt': {
+        'extra_specs',
+        'images.qcow2',
+        'objects',
+        'serving.acceptor',
+        'serving.certificate',
+    },
     'watchdog': set(),
 }
 #: The same between the modules and packages inside a package.
@@ -362,6 +368,8 @@ class WaitsTest(base.TestCase):
         ('virt/libvirt/connection.py', 'event_loop.acquire'),
         # A host that starts.
         ('virt/libvirt/embedded/store.py', 'clock.sleep'),
+        # A thread of a console, which runs no step.
+        ('virt/libvirt/qemu/consoles.py', 'sender.join'),
         # An attempt has ended when its result is read, or waits cancellably.
         ('virt/libvirt/connection.py', 'attempt.result'),
         # The hypervisor of tests, whose calls nothing ends.

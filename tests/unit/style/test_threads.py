@@ -15,7 +15,8 @@ SHORT_LIVED = {
     'cancellation.py': {'one call that can be abandoned'},
     'cmd/time_limit.py': {'the time limit of one command'},
     'console/proxy.py': {'the close of one console'},
-    'console/vnc_relay.py': {
+    'console/guest_connection.py': {'one console behind a listener'},
+    'console/console_relay.py': {
         'one direction of a console',
         'the close of one console',
     },
@@ -24,6 +25,11 @@ SHORT_LIVED = {
     'rpc/self_check.py': {'the stop of one RPC server'},
     'virt/fake/hypervisor.py': {'the calls of one client'},
     'virt/libvirt/connection_attempt.py': {'one attempt to connect'},
+    'virt/libvirt/qemu/consoles.py': {
+        'one serial console',
+        'its input',
+    },
+    'virt/simulated_console.py': {'one simulated console'},
     'virt/libvirt/qemu/live_migration.py': {'one live migration'},
     'watchdog.py': {'the end of the workers at the limit'},
 }

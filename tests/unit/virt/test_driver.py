@@ -1141,16 +1141,36 @@ class Consoles:
         self.assertEqual(b'last', self.a.console_output(UUID, 4))
 
     def test_no_vnc_when_off(self):
-        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+        self.assert_refused(
+            exception.InstanceNotReady, self.a.graphics, UUID, 'novnc'
+        )
         self.defined()
-        self.assert_refused(exception.InstanceNotReady, self.a.vnc, UUID)
+        self.assert_refused(
+            exception.InstanceNotReady, self.a.graphics, UUID, 'novnc'
+        )
 
     def test_no_vnc(self):
         self.running()
         error = self.assertRaises(
-            exception.ConsoleTypeUnavailable, self.a.vnc, UUID
+            exception.ConsoleTypeUnavailable, self.a.graphics, UUID, 'novnc'
         )
-        self.assertIn('have no VNC server', error.kwargs['reason'])
+        self.assertIn('server', error.kwargs['reason'])
+
+    def test_serial_console(self):
+        self.running()
+        self.a.check_serial_console(UUID)
+        with self.a.open_serial_console(UUID) as console:
+            console.settimeout(10)
+            self.assertIn(UUID.encode(), console.recv(1000))
+            console.sendall(b'typed')
+            self.assertEqual(b'typed', console.recv(1000))
+
+    def test_no_serial_console_when_off(self):
+        for call in (self.a.check_serial_console, self.a.open_serial_console):
+            self.assert_refused(exception.InstanceNotReady, call, UUID)
+        self.defined()
+        for call in (self.a.check_serial_console, self.a.open_serial_console):
+            self.assert_refused(exception.InstanceNotReady, call, UUID)
 
 
 class Every(

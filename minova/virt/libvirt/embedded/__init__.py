@@ -11,6 +11,7 @@ store          the records of all hosts of a machine
 guests         the guests: libvirt's domains and stored records
 interfaces     their network interfaces
 disks          the disks: plain files
+consoles       the consoles: serial ones are simulated
 diagnostics    the diagnostics, from the definitions
 guest_agent    the refusal of requests to guest agents
 snapshots      copies of the disks, for images

@@ -17,8 +17,8 @@ from minova.conf import CONF
 from minova.virt.driver import Driver
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.driver import LibvirtDriver
+from minova.virt.libvirt.embedded.consoles import EmbeddedConsoles
 from minova.virt.libvirt.embedded.diagnostics import EmbeddedDiagnostics
 from minova.virt.libvirt.embedded.disks import EmbeddedDisks
 from minova.virt.libvirt.embedded.guest_agent import NoGuestAgents
@@ -85,11 +85,7 @@ def _build_driver(
         disks,
         EmbeddedSnapshots(domains, disks),
         SimulatedLiveMigration(host, store, guests, handover, disks),
-        Consoles(
-            connection,
-            disks,
-            no_vnc_reason='guests of embedded hosts have no VNC server.',
-        ),
+        EmbeddedConsoles(connection, disks),
         EmbeddedDiagnostics(guests),
         NoGuestAgents(),
     )

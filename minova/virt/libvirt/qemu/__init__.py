@@ -13,6 +13,7 @@ guest_profile          what definitions contain, by the configuration
 firmware_descriptors   the UEFI firmware of the host
 host_traits            the traits of the host: firmware, TPM
 guests                 the guests, with their reserved addresses
+consoles               their serial consoles, by libvirt
 interfaces             their network interfaces, on networks of the host
 disks                  the disks: overlays of images, maybe on shared storage
 nvram                  the variables of UEFI firmware

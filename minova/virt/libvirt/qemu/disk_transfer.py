@@ -23,6 +23,7 @@ from minova.conf import CONF
 from minova.objects.live_migrate_data import StorageProbe
 from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
+from minova.serving import certificate
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import Peer
 from minova.virt.driver import TransferProgress
@@ -39,7 +40,6 @@ from minova.virt.libvirt.qemu.overlay_checks import ForeignBackingFile
 from minova.virt.libvirt.qemu.overlay_checks import OverlayChecker
 from minova.virt.libvirt.qemu.overlay_checks import UnsafeHeader
 from minova.virt.libvirt.sparse_files import remove_tree
-from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
 from minova.virt.transfer import sender
 from minova.virt.transfer import socket

@@ -3,13 +3,13 @@
 
 from minova.virt.driver import Driver
 from minova.virt.libvirt.connection import Connection
-from minova.virt.libvirt.consoles import Consoles
 from minova.virt.libvirt.diagnostics import DomainDiagnostics
 from minova.virt.libvirt.driver import LibvirtDriver
 from minova.virt.libvirt.guest_agent import GuestAgents
 from minova.virt.libvirt.qemu import guest_profile
 from minova.virt.libvirt.qemu import host_config as host_configs
 from minova.virt.libvirt.qemu import permissions
+from minova.virt.libvirt.qemu.consoles import QemuConsoles
 from minova.virt.libvirt.qemu.disks import QemuDisks
 from minova.virt.libvirt.qemu.guests import QemuGuests
 from minova.virt.libvirt.qemu.host import QemuHost
@@ -43,7 +43,7 @@ def build_driver(host_config: HostConfig) -> LibvirtDriver:
         disks,
         QemuSnapshots(guests, disks),
         QemuLiveMigration(host_config, connection, guests, disks),
-        Consoles(connection, disks),
+        QemuConsoles(connection, disks),
         DomainDiagnostics(guests),
         GuestAgents(guests),
     )

@@ -5,7 +5,7 @@ import os
 from unittest import mock
 
 from minova import exception
-from minova.virt.driver import VncEndpoint
+from minova.virt.driver import GraphicsEndpoint
 from minova.virt.libvirt import consoles
 from tests.unit.virt.libvirt.test_guests import GuestsTestCase
 from tests.unit.virt.rigs import UUID
@@ -13,7 +13,7 @@ from tests.unit.virt.rigs import UUID
 DOMAIN = "<domain type='qemu'><devices>{}</devices></domain>"
 
 
-class VncEndpointTest(GuestsTestCase):
+class GraphicsEndpointTest(GuestsTestCase):
     """The VNC endpoint in the definition of a running guest."""
 
     def setUp(self):
@@ -21,11 +21,11 @@ class VncEndpointTest(GuestsTestCase):
         self.consoles = consoles.Consoles(self.connection, self.disks)
 
     def read(self, graphics):
-        return consoles.parse_vnc_endpoint(DOMAIN.format(graphics))
+        return consoles.parse_graphics_endpoint(DOMAIN.format(graphics), 'vnc')
 
     def test_an_address(self):
         self.assertEqual(
-            VncEndpoint('192.0.2.1', 5903),
+            GraphicsEndpoint('192.0.2.1', 5903),
             self.read(
                 "<graphics type='spice' port='5900' listen='192.0.2.9'/>"
                 "<graphics type='vnc' port='5903' autoport='yes' "
@@ -36,7 +36,7 @@ class VncEndpointTest(GuestsTestCase):
 
     def test_a_network_that_gave_an_address(self):
         self.assertEqual(
-            VncEndpoint('192.0.2.7', 5900),
+            GraphicsEndpoint('192.0.2.7', 5900),
             self.read(
                 "<graphics type='vnc' port='5900'><listen type='network' "
                 "address='192.0.2.7' network='default'/></graphics>"
@@ -45,21 +45,21 @@ class VncEndpointTest(GuestsTestCase):
 
     def test_older_forms(self):
         self.assertEqual(
-            VncEndpoint('::', 5900),
+            GraphicsEndpoint('::', 5900),
             self.read("<graphics type='vnc' port='5900' listen='::'/>"),
         )
         self.assertEqual(
-            VncEndpoint('127.0.0.1', 5900),
+            GraphicsEndpoint('127.0.0.1', 5900),
             self.read("<graphics type='vnc' port='5900'/>"),
         )
         self.assertEqual(
-            VncEndpoint(None, None, '/run/vnc'),
+            GraphicsEndpoint(None, None, '/run/vnc'),
             self.read("<graphics type='vnc' socket='/run/vnc'/>"),
         )
 
     def test_a_socket(self):
         self.assertEqual(
-            VncEndpoint(None, None, '/run/vnc'),
+            GraphicsEndpoint(None, None, '/run/vnc'),
             self.read(
                 "<graphics type='vnc' port='-1'><listen type='socket' "
                 "socket='/run/vnc'/></graphics>"
@@ -81,7 +81,8 @@ class VncEndpointTest(GuestsTestCase):
         text = DOMAIN.format("<graphics type='vnc' port='5907'/>")
         with mock.patch.object(type(domain), 'XMLDesc', lambda self: text):
             self.assertEqual(
-                VncEndpoint('127.0.0.1', 5907), self.consoles.vnc(UUID)
+                GraphicsEndpoint('127.0.0.1', 5907),
+                self.consoles.graphics(UUID, 'novnc'),
             )
 
     def test_guest_defined_without_vnc(self):
@@ -89,13 +90,18 @@ class VncEndpointTest(GuestsTestCase):
         text = DOMAIN.format('')
         with mock.patch.object(type(domain), 'XMLDesc', lambda self: text):
             error = self.assertRaises(
-                exception.ConsoleTypeUnavailable, self.consoles.vnc, UUID
+                exception.ConsoleTypeUnavailable,
+                self.consoles.graphics,
+                UUID,
+                'novnc',
             )
         self.assertIn('without VNC', error.kwargs['reason'])
 
     def test_stopped_guest(self):
         self.running().destroy()
-        self.assertRaises(exception.InstanceNotReady, self.consoles.vnc, UUID)
+        self.assertRaises(
+            exception.InstanceNotReady, self.consoles.graphics, UUID, 'novnc'
+        )
 
 
 class LogTest(GuestsTestCase):

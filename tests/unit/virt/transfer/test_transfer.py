@@ -16,8 +16,8 @@ from minova.objects.live_migrate_data import StorageProbe
 from minova.objects.transfer_ticket import TransferEndpoint
 from minova.objects.transfer_ticket import TransferTicket
 from minova.serving import acceptor
+from minova.serving import certificate
 from minova.virt.transfer import blocks
-from minova.virt.transfer import certificate
 from minova.virt.transfer import receiver
 from minova.virt.transfer import sender
 from minova.virt.transfer import server

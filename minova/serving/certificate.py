@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The self-signed certificate of a host's transfer server.
+"""The self-signed certificate of a TLS server of a host.
 
-A source knows its fingerprint from the transfer ticket, so no authority signs
-it. Certificate and key are in one file that only the service can read.
+A client knows its fingerprint from a message that the host signed, so no
+authority signs the certificate: a source of disks from the transfer ticket, a
+console proxy from a conductor. Certificate and key are in one file that only
+the service can read.
 """
 
 import datetime
@@ -25,8 +27,8 @@ _VALIDITY = datetime.timedelta(days=36500)
 def ensure_certificate(path: str, host: str) -> str:
     """Create a certificate and key unless they exist; return the fingerprint.
 
-    An invalid file is replaced. Tickets with the old fingerprint fail then,
-    and their transfers start over with a new ticket.
+    An invalid file is replaced. Clients with the old fingerprint fail then:
+    transfers of disks start over with a new ticket.
     """
     try:
         return fingerprint(_read(path))
@@ -41,7 +43,7 @@ def fingerprint(der: bytes) -> str:
 
 
 def server_context(path: str) -> ssl.SSLContext:
-    """Return the TLS context of the destination."""
+    """Return the TLS context of the server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(path)
@@ -49,7 +51,7 @@ def server_context(path: str) -> ssl.SSLContext:
 
 
 def client_context() -> ssl.SSLContext:
-    """Return the TLS context of the source, which checks the fingerprint."""
+    """Return the TLS context of a client, which checks the fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection between a browser's websocket and a guest's VNC server.
+"""One connection between a browser's websocket and a guest's console.
 
 Each direction has a thread, and the end that closes ends both. An end that
 accepts no data for a while is disconnected, so that it blocks no thread.
 """
 
-from collections.abc import Mapping
 import contextlib
-import dataclasses
 import socket
 import struct
 from typing import Final
@@ -25,72 +23,25 @@ SEND_TIMEOUT: Final = struct.pack('ll', 20, 0)
 _CLOSE_TIMEOUT: Final = 2.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Endpoint:
-    """The console of a token: its instance and the address of its VNC server.
-
-    The address is a Unix socket, or host and port. ``compute`` is the host of
-    the instance, ``machine`` the only machine that reaches the address, None
-    for any.
-    """
-
-    instance_uuid: str
-    compute: str
-    machine: str | None
-    socket: str | None
-    host: str | None
-    port: int | None
-
-    @classmethod
-    def from_reply(cls, reply: Mapping[str, str | int | None]) -> 'Endpoint':
-        """Return the endpoint in a reply of ``check_console``."""
-        port = reply['port']
-        return cls(
-            instance_uuid=str(reply['instance_uuid']),
-            compute=str(reply['compute']),
-            machine=_text(reply['machine']),
-            socket=_text(reply['socket']),
-            host=_text(reply['host']),
-            port=None if port is None else int(port),
-        )
-
-
-def _text(value: str | int | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def connect(endpoint: Endpoint, timeout: float) -> socket.socket:
-    """Return a connection to the VNC server of ``endpoint``, or OSError."""
-    if endpoint.socket is not None:
-        made = socket.socket(socket.AF_UNIX)
-        made.settimeout(timeout)
-        try:
-            made.connect(endpoint.socket)
-        except OSError:
-            made.close()
-            raise
-    else:
-        address = (endpoint.host, endpoint.port)
-        made = socket.create_connection(address, timeout)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.settimeout(None)
-    return made
-
-
-class VncRelay:
+class ConsoleRelay:
     """Relays data between a websocket and a guest until one end closes."""
 
     def __init__(
-        self, browser: ServerConnection, guest: socket.socket
+        self,
+        browser: ServerConnection,
+        guest: socket.socket,
+        accepts_text: bool,
     ) -> None:
+        """With ``accepts_text`` a text is sent to the guest in UTF-8."""
         self._browser = browser
         self._guest = guest
+        self._accepts_text = accepts_text
         for end in (browser.socket, guest):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
 
     def run(self) -> None:
         """Relay until one end closes; both are closed afterwards."""
-        copier = clock.spawn('vnc-guest', self._copy_from_guest)
+        copier = clock.spawn('console-guest', self._copy_from_guest)
         try:
             self._copy_to_guest()
         finally:
@@ -100,7 +51,9 @@ class VncRelay:
 
     def close(self, code: int, reason: str) -> None:
         """Close both ends, the browser's with a reason; from any thread."""
-        closing = clock.spawn('vnc-close', self._browser.close, code, reason)
+        closing = clock.spawn(
+            'console-close', self._browser.close, code, reason
+        )
         closing.join(_CLOSE_TIMEOUT)
         # The close waits for a browser that does not reply.
         with contextlib.suppress(OSError):
@@ -111,12 +64,15 @@ class VncRelay:
         with contextlib.suppress(ConnectionClosed, OSError):
             while True:
                 message = self._browser.recv()
-                if isinstance(message, str):
+                if isinstance(message, bytes):
+                    self._guest.sendall(message)
+                elif self._accepts_text:
+                    self._guest.sendall(message.encode())
+                else:
                     self._browser.close(
-                        CloseCode.UNSUPPORTED_DATA, 'VNC is binary'
+                        CloseCode.UNSUPPORTED_DATA, 'the console is binary'
                     )
                     return
-                self._guest.sendall(message)
 
     def _copy_from_guest(self) -> None:
         with contextlib.suppress(ConnectionClosed, OSError):
