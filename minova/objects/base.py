@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from typing import cast
 from typing import ClassVar
 from typing import dataclass_transform
 from typing import Self
@@ -30,6 +29,9 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
 
     #: The values of the fields that the caller of the constructor may omit.
     defaults: ClassVar[Mapping[str, Any]] = {}
+
+    #: The names of the fields whose value is an object.
+    object_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**{**self.defaults, **values})
@@ -66,6 +68,18 @@ class Object(base.VersionedObject, base.ComparableVersionedObject):
             raise TypeError(f'{value!r} is not a {cls.__name__}')
         return value
 
+    def obj_what_changed(self) -> set[str]:
+        """Return the fields that were set after the constructor.
+
+        The library looks for objects in every field, twice for each message.
+        """
+        changes = set(self._changed_fields)
+        for name in self.object_fields:
+            value = getattr(self, name)
+            if value is not None and value.obj_what_changed():
+                changes.add(name)
+        return changes
+
     def replace(self, **changes: object) -> Self:
         """Return a copy with other values in some fields."""
         return type(self)(**{**self.as_dict(), **changes})
@@ -82,4 +96,7 @@ def register(cls: ObjectT) -> ObjectT:
         **cls.defaults,
         **{name: vars(cls)[name] for name in cls.fields if name in vars(cls)},
     }
-    return cast(ObjectT, base.VersionedObjectRegistry.register(cls))
+    base.VersionedObjectRegistry.register(cls)
+    # The registry has added the fields of the base classes.
+    cls.object_fields = fields.names_of_objects(cls.fields)
+    return cls

@@ -75,6 +75,15 @@ def from_annotations(cls: type) -> dict[str, fields.Field[Any]]:
     return {name: _field(hint) for name, hint in hints.items()}
 
 
+def names_of_objects(known: dict[str, fields.Field[Any]]) -> tuple[str, ...]:
+    """Return the names of the fields whose value is an object."""
+    return tuple(
+        name
+        for name, field in known.items()
+        if isinstance(field, fields.ObjectField)
+    )
+
+
 def _field(hint: object) -> fields.Field[Any]:
     options = get_args(hint) if isinstance(hint, types.UnionType) else [hint]
     nullable = types.NoneType in options

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import functools
 import inspect
 import typing
 from typing import ParamSpec
@@ -179,9 +180,8 @@ class Interface:
     def methods(self) -> dict[str, Method]:
         """Return all methods by name."""
         return dict(self.steps) | {
-            name: getattr(member, _MARK)
-            for name, member in inspect.getmembers(self.protocol)
-            if hasattr(member, _MARK)
+            name: getattr(getattr(self.protocol, name), _MARK)
+            for name in _marked_members(self.protocol)
         }
 
     def peer_methods(self) -> frozenset[str]:
@@ -207,6 +207,16 @@ class Interface:
             signature = inspect.signature(function) if function else '(step)'
             texts[name] = f'{method} {signature}'
         return texts
+
+
+@functools.cache
+def _marked_members(protocol: type) -> tuple[str, ...]:
+    """Return the names of the methods of a protocol."""
+    return tuple(
+        name
+        for name, member in inspect.getmembers(protocol)
+        if hasattr(member, _MARK)
+    )
 
 
 def parse(version: str) -> tuple[int, int]:

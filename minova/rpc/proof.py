@@ -164,4 +164,4 @@ class Signer:
         proof = dataclasses.replace(
             unsigned, signature=self._key.sign(content)
         )
-        return context | {MEMBER: dataclasses.asdict(proof)}, arguments
+        return context | {MEMBER: dict(vars(proof))}, arguments

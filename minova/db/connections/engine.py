@@ -123,8 +123,9 @@ class Database:
         self.engine = engine
         self._timeout = timeout
         self._clock_offset = clock_offset.ClockOffset(engine.dialect.name)
+        self._is_sqlite = engine.dialect.name == 'sqlite'
         self._sqlite_writers: sqlite_writers.Writers | None = None
-        if engine.dialect.name == 'sqlite':
+        if self._is_sqlite and engine.url.database:
             self._sqlite_writers = sqlite_writers.of_file(engine.url.database)
         self._breaker_open = False
         self._breaker_until = 0.0
@@ -217,12 +218,14 @@ class Database:
             with self._connect() as connection:
                 # An earlier transaction, rolled back, may have left callbacks.
                 connection.info.pop(_AFTER_COMMIT, None)
-                if writers:
-                    # Keeps oslo.db from emitting its own BEGIN.
+                if self._is_sqlite:
+                    # Keeps oslo.db from compiling a BEGIN each time.
                     connection.info['in_transaction'] = True
                 with connection.begin():
                     if writers:
                         writers.begin(connection, self._timeout)
+                    elif self._is_sqlite:
+                        connection.exec_driver_sql('BEGIN')
                     self._clock_offset.measure(connection)
                     result = work(connection)
                     committing = writes

@@ -68,6 +68,9 @@ def _begin(connection: sa.Connection, timeout: float) -> None:
 _writers: dict[str, Writers] = {}
 
 
-def of_file(path: str | None) -> Writers:
-    """Return the one object for a database file; None: it is in memory."""
-    return _writers.setdefault(path, Writers()) if path else Writers()
+def of_file(path: str) -> Writers:
+    """Return the one object for a database file.
+
+    A database in memory has a single connection, so its writers never wait.
+    """
+    return _writers.setdefault(path, Writers())
