@@ -85,13 +85,12 @@ def run_campaigns(arguments: argparse.Namespace) -> int:
     """Run campaigns and print the number of runs and violations of each."""
     code = 0
     print(f'{"campaign":<16}{"runs":>8}{"violated":>10}{"seconds":>9}')
-    for campaign in arguments.campaign or explore.SINGLE_FAULT_CAMPAIGNS:
-        runs = explore.run_campaigns(
-            [campaign],
-            arguments.scenario or SCENARIOS,
-            arguments.seed,
-            arguments.workers,
-        )
+    for campaign, runs in explore.run_campaigns(
+        arguments.campaign or explore.SINGLE_FAULT_CAMPAIGNS,
+        arguments.scenario or SCENARIOS,
+        arguments.seed,
+        arguments.workers,
+    ):
         violated, count, seconds = _count(runs)
         print(f'{campaign:<16}{count:>8}{len(violated):>10}{seconds:>9.0f}')
         code = _show(violated) or code

@@ -149,6 +149,13 @@ class Simulator:
             self._baselines[key] = self.run(scenario, seed)
         return self._baselines[key]
 
+    def add_baseline(self, run: Run) -> None:
+        """Add a run without faults that another process has made.
+
+        It may lack its points, for runs only.
+        """
+        self._baselines.setdefault((run.scenario, run.seed), run)
+
     def diff_from_baseline(self, run: Run) -> list[str]:
         """Return the actions that succeed without the faults only.
 

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each mutant is detected by its campaigns."""
 
+import functools
+
 from minova.simulation import explore
 from minova.simulation.mutants import MUTANTS
 from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import SCENARIOS
 from tests import base
+
+
+@functools.cache
+def _simulator():
+    """Return the simulator of all tests; its runs begin from equal clouds."""
+    return Simulator()
 
 
 class MutantsTest(base.TestCase):
@@ -15,7 +23,7 @@ class MutantsTest(base.TestCase):
         """Worker threads are kept for the next simulation."""
 
     def kill_mutant(self, mutant):
-        simulator = Simulator()
+        simulator = _simulator()
         found = explore.kill_mutant(simulator, mutant)
         self.assertIsNotNone(
             found, f'{mutant.name} ({mutant.description}) survives'
