@@ -130,7 +130,7 @@ class ServerGroupsMixin:
         failed = []
 
         def run(step):
-            scheduler = Scheduler(self.database, None, AllUp())
+            scheduler = Scheduler(self.database, None, AllUp(), None)
             ready.wait()
             try:
                 conductor_steps.run(self.database, step, scheduler, 'c')

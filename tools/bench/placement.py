@@ -141,7 +141,7 @@ def main():
     migrate.sync(database)
     names = [f'host{number:05}' for number in range(arguments.hosts)]
     database.write(lambda connection: _fill(connection, names))
-    scheduler = Scheduler(database, None, _AllUp())
+    scheduler = Scheduler(database, None, _AllUp(), None)
 
     def refresh():
         database.read(lambda c: scheduler._refresh_view(c, True))

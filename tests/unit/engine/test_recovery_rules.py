@@ -208,7 +208,10 @@ class PredictionTest(base.TestCase):
 
     def test_undo_at_the_deadline(self):
         service = SimpleNamespace(
-            forced_down=False, heartbeat_age=0, incarnation='now'
+            forced_down=False,
+            fenced_at=None,
+            heartbeat_age=0,
+            incarnation='now',
         )
         found = self.predict(
             step('undo_prep_resize', undoes='a step'), service

@@ -13,7 +13,10 @@ def service(age, forced_down=False):
     """Return a service whose last heartbeat is ``age`` seconds old."""
     seen = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     return SimpleNamespace(
-        heartbeat_age=age, forced_down=forced_down, last_seen_at=seen
+        heartbeat_age=age,
+        forced_down=forced_down,
+        fenced_at=None,
+        last_seen_at=seen,
     )
 
 
