@@ -41,7 +41,7 @@ class ModulesTest(base.TestCase):
             'virtio_pci.ko',
             *('virtio_ring.ko', 'virtio_blk.ko'),
             *('net_failover.ko', 'virtio_net.ko'),
-            *('button.ko', 'evdev.ko'),
+            *('button.ko', 'evdev.ko', 'efivarfs.ko'),
         ]
         self.assertEqual([w for w in wanted if w not in missing], order)
         for name in order:
