@@ -234,7 +234,8 @@ class SimulationTest(_Example, test_base.TestCase):
 
     def test_crashes(self):
         simulator = Simulator()
-        campaign = explore.CAMPAIGNS['crash'](simulator, self.scenario, 0)
+        make_plans = explore.CAMPAIGNS['crash-each']
+        campaign = make_plans(simulator, self.scenario, 0)
         plans = list(itertools.islice(campaign, 0, None, 10))
         self.assertGreater(len(plans), 3)
         for plan in plans:
