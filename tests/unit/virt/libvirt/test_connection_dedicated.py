@@ -114,6 +114,11 @@ class LongCallsTest(base.TestCase):
         domain.hasManagedSaveImage.return_value = False
         self.connection.get().listAllNetworks.return_value = []
         own = self.own.lookupByUUIDString.return_value
+
+        def end():
+            domain.isActive.return_value = False
+
+        own.destroy.side_effect = end
         running, paused, off = (
             [getattr(libvirt, f'VIR_DOMAIN_{name}'), 1]
             for name in ('RUNNING', 'PAUSED', 'SHUTOFF')
