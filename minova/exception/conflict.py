@@ -84,6 +84,16 @@ class UnshelveHostNotInAZ(Conflict):
     )
 
 
+class ZonePinRefused(Conflict):
+    """A server can only be pinned to the zone where it is."""
+
+    msg_fmt = (
+        'Server %(instance_id)s cannot be pinned to the availability zone '
+        '%(zone)s: it is pinned to %(pinned)s and is in %(current)s. End its '
+        'pin with null; then pin it to the zone in which it is.'
+    )
+
+
 class ShelvedImageMissing(Conflict):
     """The image of a shelved server was deleted."""
 

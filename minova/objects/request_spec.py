@@ -6,7 +6,7 @@ from typing import Final
 
 from minova.objects import base
 
-#: The scheduler hints that have an effect.
+#: The scheduler hints that have an effect, beside the group.
 DIFFERENT_HOST: Final = 'different_host'
 SAME_HOST: Final = 'same_host'
 NEAR_HOST_IP: Final = 'build_near_host_ip'

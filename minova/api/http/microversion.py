@@ -155,6 +155,15 @@ HISTORY: Final[dict[int, str]] = {
     98: 'The image of a server includes its properties.',
     99: 'The protocol spice with the type spice-direct is valid. Minova has '
     'no such console. Console tokens show a tls_port, which is null.',
+    100: 'A server includes the scheduler_hints of its creation.',
+    101: _NO_VOLUMES,
+    102: 'Flavors may be filtered by name, a regular expression, and have no '
+    'rxtx_factor and no OS-FLV-DISABLED:disabled. Unknown parameters of a '
+    'GET are 400 at every endpoint.',
+    103: 'No change: Minova does not have os-volumes_boot, an old name of '
+    'servers.',
+    104: 'PUT /servers/{id} takes pinned_availability_zone: null ends the pin '
+    'of a server to its zone, its zone pins it again.',
 }
 
 MAXIMUM: Final = max(HISTORY)

@@ -121,7 +121,9 @@ def _handle(
     if route.rule is not None and not route.is_server_route:
         request.require(route.rule)
     request.raw_query = req.params
-    request.query = route.query.parse(req.params, request.version)
+    # Only a GET is strict about parameters that nothing reads.
+    if route.method == 'GET' or route.query.params:
+        request.query = route.query.parse(req.params, request.version)
     if route.body is not None:
         request.body = read_json_body(req)
         request.validate_body(route.body)

@@ -13,6 +13,7 @@ from minova.api.http.routes import Route
 from minova.api.resources.host_calls import call_host
 from minova.api.resources.host_calls import get_instance
 from minova.api.schemas import consoles as schemas
+from minova.api.schemas import queries
 from minova.api.views import Document
 from minova.conf import CONF
 from minova.engine import console_tokens
@@ -136,5 +137,6 @@ ROUTES: Final = (
         '/os-console-auth-tokens/{console_token}',
         show_token,
         'os_compute_api:os-console-auth-tokens',
+        query=queries.QuerySchema({}, strict_since=_TLS_PORT_SINCE),
     ),
 )

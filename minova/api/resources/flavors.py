@@ -18,10 +18,12 @@ from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
 from minova.api.resources import flavor_lookup
 from minova.api.schemas import flavors as schemas
+from minova.api.schemas import patterns
 from minova.api.schemas import queries
 from minova.api.schemas.queries import Param
 from minova.api.views import Document
 from minova.api.views import flavors as views
+from minova.db.connections import user_regex
 from minova.db.connections.engine import Connection
 from minova.db.queries import flavors
 from minova.objects.flavor import Flavor
@@ -58,6 +60,7 @@ _LIST: Final = queries.QuerySchema(
     {
         **queries.PAGE_PARAMS,
         'sort_key': Param(queries.one_of(*_SORT_KEYS)),
+        'name': Param(patterns.parse_regex, since=schemas.PLAIN_SINCE),
         'sort_dir': Param(queries.one_of('asc', 'desc')),
         'is_public': Param(_parse_is_public),
         'minRam': Param(queries.parse_number),
@@ -198,6 +201,7 @@ def _read_filtered(request: ApiRequest) -> list[Flavor]:
             _read_granted(connection, request),
         )
     )
+    name = user_regex.compile_pattern(request.query.get('name', ''))
     public: bool | None = True
     if request.allows(flavor_lookup.RULE):
         public = request.query.get('is_public', True)
@@ -211,6 +215,7 @@ def _read_filtered(request: ApiRequest) -> list[Flavor]:
         and not flavor.disabled
         and flavor.memory_mb >= request.query.get('minRam', 0)
         and flavor.root_gb >= request.query.get('minDisk', 0)
+        and name.search(flavor.name)
     ]
 
 
@@ -225,6 +230,11 @@ def _read_granted(
 
 def _sort(request: ApiRequest, found: list[Flavor]) -> list[Flavor]:
     name = _SORT_KEYS[request.query.get('sort_key', 'flavorid')]
+    if name == 'rxtx_factor' and request.version >= schemas.PLAIN_SINCE:
+        raise exception.InvalidInput(
+            'Invalid input for query parameter sort_key: flavors have no '
+            f'rxtx_factor from 2.{schemas.PLAIN_SINCE} on.'
+        )
     descending = request.query.get('sort_dir') == 'desc'
 
     def key(flavor: Flavor) -> tuple[str | int, int]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scheduler hints of a new server: requirements for its host.
 
-The hints that have an effect are kept with the server, so that later moves
-meet them too. Unknown ones are ignored.
+The hints are kept with the server, so that later moves meet them too. Unknown
+ones have no effect; the server shows them.
 """
 
 import ipaddress
@@ -19,13 +19,8 @@ from minova.objects.request_spec import RequestSpec
 #: The objects in a body that have hints.
 _KEYS: Final = ('OS-SCH-HNT:scheduler_hints', 'os:scheduler_hints')
 _FIELD: Final = 'Invalid input for field/attribute os:scheduler_hints'
-_KEPT: Final = (
-    request_spec.DIFFERENT_HOST,
-    request_spec.SAME_HOST,
-    request_spec.NEAR_HOST_IP,
-    request_spec.NEAR_HOST_CIDR,
-    request_spec.QUERY,
-)
+#: The length of all hints of a server as JSON, as the database keeps them.
+_MAX_LENGTH: Final = 16384
 
 
 def make_request_spec(body: Json, zone: str | None) -> RequestSpec:
@@ -36,11 +31,21 @@ def make_request_spec(body: Json, zone: str | None) -> RequestSpec:
     given: Json = {}
     for key in _KEYS:
         given |= body.get(key) or {}
-    others = {name: _list(given[name]) for name in _KEPT if given.get(name)}
+    others = {
+        name: _list(value)
+        for name, value in given.items()
+        if name != 'group' and value not in (None, '', [], {})
+    }
     _require_network(others)
     if request_spec.QUERY in others:
         (query,) = others[request_spec.QUERY] = [_text(given['query'])]
         _require_json(query)
+    length = len(orjson.dumps(others))
+    if length > _MAX_LENGTH:
+        raise exception.InvalidInput(
+            f'{_FIELD}: the hints have {length} bytes as JSON; at most '
+            f'{_MAX_LENGTH} are allowed.'
+        )
     return RequestSpec(
         availability_zone=zone,
         group=given.get('group'),
@@ -49,15 +54,13 @@ def make_request_spec(body: Json, zone: str | None) -> RequestSpec:
 
 
 def _list(value: object) -> list[str]:
-    return (
-        [str(one) for one in value]
-        if isinstance(value, list)
-        else [str(value)]
-    )
+    return [
+        _text(one) for one in (value if isinstance(value, list) else [value])
+    ]
 
 
-def _text(query: object) -> str:
-    return query if isinstance(query, str) else orjson.dumps(query).decode()
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _require_json(query: str) -> None:

@@ -12,16 +12,21 @@ from minova.api.http.routes import Route
 from minova.api.resources import deferred_delete
 from minova.api.resources import server_filters
 from minova.api.resources import server_update
+from minova.api.resources.server_update import Changes
 from minova.api.schemas import servers as schemas
+from minova.api.schemas.types import Json
 from minova.api.views import Document
 from minova.api.views import servers as views
 from minova.api.views.links import Link
+from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import operations
 from minova.db.queries import server_queries
 from minova.db.queries.hosts import Service
+from minova.objects.instance import Instance
 
 _RULE: Final = 'os_compute_api:servers'
+_PIN: Final = 'pinned_availability_zone'
 
 
 # -- lists -------------------------------------------------------------------
@@ -122,8 +127,13 @@ def get_row(request: ApiRequest, server_id: str) -> views.ServerRow:
 
 def update(request: ApiRequest, server_id: str) -> Document:
     """Update the name, description and others without an operation."""
-    changes = schemas.instance_changes(request.body['server'])
-    server_update.update_instance(request, server_id, lambda c, i: changes)
+    given = request.body['server']
+    changes = schemas.instance_changes(given)
+
+    def change(connection: Connection, instance: Instance) -> Changes:
+        return changes | _change_pin(given, instance)
+
+    server_update.update_instance(request, server_id, change)
     # Read the row again, so that the reply shows the written values.
     row = get_row(request, server_id)
     view = request.make_server_view(row.project_id)
@@ -132,6 +142,28 @@ def update(request: ApiRequest, server_id: str) -> Document:
             row, request.get_faults(row).get(server_id)
         )
     }
+
+
+def _change_pin(given: Json, instance: Instance) -> Changes:
+    """Return the new request spec of a server that is pinned or unpinned.
+
+    ZonePinRefused unless the pin ends or is the present zone of the server.
+    """
+    spec = instance.request_spec
+    if _PIN not in given or given[_PIN] == spec.availability_zone:
+        return {}
+    zone = given[_PIN]
+    if zone is not None and (
+        spec.availability_zone is not None
+        or zone != instance.availability_zone
+    ):
+        raise exception.ZonePinRefused(
+            instance_id=instance.uuid,
+            zone=zone,
+            pinned=spec.availability_zone or 'no zone',
+            current=instance.availability_zone or 'no zone',
+        )
+    return {'request_spec': spec.replace(availability_zone=zone)}
 
 
 # -- addresses ---------------------------------------------------------------

@@ -11,6 +11,7 @@ from minova import exception
 from minova.api.http import microversion
 from minova.api.http.request import ApiRequest
 from minova.api.http.routes import Route
+from minova.api.schemas import queries
 from minova.api.views import Document
 
 _V2_0: Final = 'v2.0'
@@ -66,13 +67,24 @@ def _view(
     return _VERSIONS[version_id] | {'links': [own, *links]}
 
 
+_ANY: Final = queries.ANY
 #: The paths of these are complete; all other paths begin with /v2.1.
 ROUTES: Final = (
-    Route('GET', '/', index, None),
-    Route('GET', '/v2', functools.partial(show, version_id=_V2_0), None),
-    Route('GET', '/v2.1', functools.partial(show, version_id=_V2_1), None),
+    Route('GET', '/', index, None, query=_ANY),
     *(
-        Route('GET', f'{prefix}/versions/{{version_id}}', show, None)
+        Route(
+            'GET',
+            path,
+            functools.partial(show, version_id=version),
+            None,
+            query=_ANY,
+        )
+        for path, version in (('/v2', _V2_0), ('/v2.1', _V2_1))
+    ),
+    *(
+        Route(
+            'GET', f'{prefix}/versions/{{version_id}}', show, None, query=_ANY
+        )
         for prefix in ('', '/v2.1')
     ),
 )

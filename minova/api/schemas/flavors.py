@@ -48,10 +48,20 @@ def _create(flavor: Json) -> Json:
     )
 
 
+#: The version since which flavors have no rxtx_factor.
+PLAIN_SINCE: Final = 102
+_DESCRIBED: Final[Json] = {**_FLAVOR, 'description': _DESCRIPTION}
 CREATE: Final = BodySchema(
     {
         1: _create(_FLAVOR),
-        55: _create({**_FLAVOR, 'description': _DESCRIPTION}),
+        55: _create(_DESCRIBED),
+        PLAIN_SINCE: _create(
+            {
+                name: schema
+                for name, schema in _DESCRIBED.items()
+                if name != 'rxtx_factor'
+            }
+        ),
     }
 )
 UPDATE: Final = BodySchema(

@@ -179,4 +179,6 @@ def _invalid_input(name: str, demand: str) -> exception.InvalidInput:
 
 #: The parameters of every list with pages.
 PAGE_PARAMS: Final = {'limit': Param(parse_number), 'marker': Param()}
-NO_PARAMS: Final = QuerySchema({})
+NO_PARAMS: Final = QuerySchema({}, strict_since=102)
+#: Every parameter is ignored, at each version.
+ANY: Final = QuerySchema({})

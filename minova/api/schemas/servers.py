@@ -136,7 +136,7 @@ _SERVERS: Final[Json] = {
 }
 #: The length of the hint ``query`` as JSON.
 MAX_QUERY_LENGTH: Final = 4096
-#: Other hints are accepted and ignored.
+#: Other hints are accepted and shown, and have no effect.
 _HINTS: Final[Json] = {
     'type': 'object',
     'maxProperties': _MAX_ITEMS,
@@ -230,6 +230,13 @@ UPDATE: Final = BodySchema(
         19: _update(_DESCRIBED),
         90: _update({**_DESCRIBED, 'hostname': types.HOSTNAME}),
         94: _update({**_DESCRIBED, 'hostname': types.FQDN}),
+        104: _update(
+            {
+                **_DESCRIBED,
+                'hostname': types.FQDN,
+                'pinned_availability_zone': {**TEXT_OR_NULL, 'minLength': 1},
+            }
+        ),
     }
 )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flavors, and the flavor inside a server."""
 
+from minova.api.schemas.flavors import PLAIN_SINCE
 from minova.api.views import Document
 from minova.api.views.links import Links
 from minova.objects.flavor import Flavor
@@ -29,10 +30,11 @@ def detail(
         'disk': flavor.root_gb,
         'swap': flavor.swap_mb or no_swap,
         'OS-FLV-EXT-DATA:ephemeral': flavor.ephemeral_gb,
-        'OS-FLV-DISABLED:disabled': flavor.disabled,
         'os-flavor-access:is_public': flavor.is_public,
-        'rxtx_factor': flavor.rxtx_factor,
     }
+    if version < PLAIN_SINCE:
+        result['OS-FLV-DISABLED:disabled'] = flavor.disabled
+        result['rxtx_factor'] = flavor.rxtx_factor
     if version >= 61 and extra_specs:
         result['extra_specs'] = flavor.extra_specs
     return result

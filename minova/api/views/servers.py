@@ -139,11 +139,16 @@ def _flavor(text: str) -> _FlavorFields:
 
 
 @functools.lru_cache(maxsize=256)
-def _requested_zone(text: str) -> str | None:
-    """Return the zone in the request spec of a row."""
-    spec = RequestSpec.from_wire(orjson.loads(text))
-    zone: str | None = spec.availability_zone
-    return zone
+def _request_spec(text: str) -> RequestSpec:
+    """Return the request spec of a row; many rows have the same text."""
+    return RequestSpec.from_wire(orjson.loads(text))
+
+
+def _scheduler_hints(spec: RequestSpec) -> Document:
+    """Return the hints of a server's creation, each a list."""
+    if spec.group is None:
+        return dict(spec.scheduler_hints)
+    return {'group': [spec.group], **spec.scheduler_hints}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,9 +360,10 @@ class ServerView:
         if version >= 90:
             result['OS-EXT-SRV-ATTR:hostname'] = row.hostname
         if version >= 96:
-            result['pinned_availability_zone'] = _requested_zone(
-                row.request_spec
-            )
+            spec = _request_spec(row.request_spec)
+            result['pinned_availability_zone'] = spec.availability_zone
+            if version >= 100:
+                result['scheduler_hints'] = _scheduler_hints(spec)
 
 
 def addresses_by_network(row: ServerRow) -> dict[str, list[Address]]:

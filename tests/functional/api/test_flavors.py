@@ -76,6 +76,49 @@ class ListTest(FlavorsTestCase):
         ):
             self.assertEqual(found, self.flavors(query=query), query)
 
+    def test_name_from_2_102_on(self):
+        client = self.user.at_version('2.102')
+        for path in ('/flavors', '/flavors/detail'):
+            for name, found in (
+                ('a', ['a']),
+                ('^[ab]$', ['a', 'b']),
+                ('B', []),
+                ('c', []),
+                ('', ['a', 'b']),
+            ):
+                query = f'?name={name}'
+                self.assertEqual(found, self.flavors(client, query, path))
+            reply = client.get(f'{path}?name=(a')
+            self.assert_refused(400, 'must be a regular expression', reply)
+            before = self.user.at_version('2.101').get(f'{path}?name=a')
+            self.assert_refused(400, "'name'", before)
+            older = self.user.at_version('2.74')
+            self.assertEqual(['a', 'b'], self.flavors(older, '?name=a', path))
+
+    def test_rxtx_factor_is_gone_from_2_102_on(self):
+        gone = {'rxtx_factor', 'OS-FLV-DISABLED:disabled'}
+        before, after = (
+            self.admin.at_version(version) for version in ('2.101', '2.102')
+        )
+        for path in ('/flavors/a', '/flavors/detail'):
+            old, new = (
+                client.get(path).body.popitem()[1]
+                for client in (before, after)
+            )
+            if path.endswith('detail'):
+                old, new = old[0], new[0]
+            self.assertEqual(gone, set(old) - set(new))
+            self.assertEqual(set(), set(new) - set(old))
+        query = '/flavors?sort_key=rxtx_factor'
+        self.assertEqual(200, before.get(query).status)
+        self.assert_refused(400, 'no rxtx_factor', after.get(query))
+        body = {'name': 'n', 'ram': 1, 'vcpus': 1, 'disk': 1}
+        body['rxtx_factor'] = 2.0
+        reply = after.post('/flavors', {'flavor': body})
+        self.assert_refused(400, "no field 'rxtx_factor'", reply)
+        reply = before.post('/flavors', {'flavor': body})
+        self.assertEqual(200, reply.status, reply.body)
+
     def test_visibility(self):
         for query, mine, theirs in (
             ('', ['a', 'b'], ['a', 'b']),

@@ -4,6 +4,7 @@
 from tests.functional.api import base
 
 _HOSTNAME = 'OS-EXT-SRV-ATTR:hostname'
+_PIN = 'pinned_availability_zone'
 _KEY = (
     'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZgatj1ZD0qlUevOhb/EQhVuXp26TRpBB'
     'dOFRi4eXpv me@home'
@@ -124,6 +125,89 @@ class NewestVersionsTest(base.ApiTestCase):
         self.assertNotIn(name, self.shown(uuid, '2.95'))
         self.assertIsNone(self.shown(uuid, '2.96')[name])
 
+    # -- 2.100: scheduler hints ----------------------------------------------
+
+    def test_scheduler_hints(self):
+        group = self.user.post(
+            '/os-server-groups',
+            {'server_group': {'name': 'g', 'policies': ['affinity']}},
+        ).body['server_group']['id']
+        body = {
+            'server': self.server(networks='none'),
+            'os:scheduler_hints': {'group': group, 'rack': 'r1'},
+            'OS-SCH-HNT:scheduler_hints': {
+                'different_host': ['a', 'b'],
+                'query': ['=', '$host', 'c'],
+                'mine': {'depth': 2},
+                'empty': None,
+            },
+        }
+        reply = self.user.at_version('2.99').post('/servers', body)
+        self.assertEqual(202, reply.status, reply.body)
+        uuid = reply.body['server']['id']
+        self.assertNotIn('scheduler_hints', self.shown(uuid, '2.99'))
+        self.assertEqual(
+            {
+                'group': [group],
+                'rack': ['r1'],
+                'different_host': ['a', 'b'],
+                'query': ['["=","$host","c"]'],
+                'mine': ['{"depth":2}'],
+            },
+            self.shown(uuid, '2.100')['scheduler_hints'],
+        )
+        reply = self.user.at_version('2.100').put(
+            f'/servers/{uuid}', {'server': {'name': 'other'}}
+        )
+        self.assertEqual(
+            self.shown(uuid, '2.100'),
+            reply.body['server'],
+        )
+
+    def test_server_without_hints(self):
+        uuid = self.created('2.100')
+        self.assertEqual({}, self.shown(uuid, '2.100')['scheduler_hints'])
+
+    def test_too_many_hints(self):
+        body = {
+            'server': self.server(networks='none'),
+            'os:scheduler_hints': {'mine': ['x' * 255] * 64},
+        }
+        reply = self.user.at_version('2.100').post('/servers', body)
+        self.assertEqual(202, self.create('2.100').status)
+        self.assert_refused(400, 'at most 16384 are allowed', reply)
+
+    # -- 2.102: parameters, flavors ------------------------------------------
+
+    def test_unknown_parameters_of_every_get(self):
+        """2.102 is the last version at which endpoints became strict."""
+        uuid = self.created('2.100')
+        for path in (
+            f'/servers/{uuid}',
+            f'/servers/{uuid}/tags',
+            f'/servers/{uuid}/metadata',
+            f'/servers/{uuid}/ips',
+            f'/servers/{uuid}/os-interface',
+            '/flavors/small',
+            '/flavors/small/os-extra_specs',
+            '/extensions',
+            '/os-availability-zone',
+        ):
+            path += '?colour=blue'
+            reply = self.user.at_version('2.101').get(path)
+            self.assertEqual(200, reply.status, (path, reply.body))
+            reply = self.user.at_version('2.102').get(path)
+            self.assert_refused(400, "'colour'", reply)
+        # Not a GET: parameters stay unread. Versions: no version is asked.
+        body = {'server': {'name': 'other'}}
+        reply = self.user.at_version('2.104').put(
+            f'/servers/{uuid}?colour=blue', body
+        )
+        self.assertEqual(200, reply.status, reply.body)
+        for path in ('/?colour=blue', '/v2.1?colour=blue'):
+            reply = self.user.at_version('2.104').get(path)
+            self.assertEqual(200, reply.status, reply.body)
+
     # -- 2.98: image properties ----------------------------------------------
 
     def test_image_properties(self):
@@ -139,3 +223,68 @@ class NewestVersionsTest(base.ApiTestCase):
         self.assertEqual(self.cloud.instance(uuid).image_meta, properties)
         self.assertEqual('debian', properties['os_distro'])
         self.assertEqual(self.image, properties['base_image_ref'])
+
+
+class PinTest(base.ApiTestCase):
+    """2.104: pin a server to its zone; both hosts are in the zone nova."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor()
+        self.uuid = self.boot()
+
+    def pin(self, zone, version='2.104'):
+        body = {'server': {_PIN: zone}}
+        client = self.user.at_version(version)
+        return client.put(f'/servers/{self.uuid}', body)
+
+    def test_pin(self):
+        before = self.cloud.instance(self.uuid)
+        for zone, status, after in (
+            ('rack', 409, None),
+            ('nova', 200, 'nova'),
+            ('nova', 200, 'nova'),
+            ('rack', 409, 'nova'),
+            (None, 200, None),
+            (None, 200, None),
+        ):
+            reply = self.pin(zone)
+            self.assertEqual(status, reply.status, reply.body)
+            if status == 200:
+                self.assertEqual(zone, reply.body['server'][_PIN])
+            shown = self.show(self.uuid, self.user.at_version('2.104'))
+            self.assertEqual(after, shown[_PIN])
+            self.assertEqual('nova', shown['OS-EXT-AZ:availability_zone'])
+        # A pin is no operation and no notified change.
+        self.assertEqual(
+            before.notification_seq,
+            self.cloud.instance(self.uuid).notification_seq,
+        )
+
+    def test_refused(self):
+        self.assert_refused(
+            409,
+            'it is pinned to no zone and is in nova. End its pin',
+            self.pin('rack'),
+        )
+        self.assert_refused(400, f"no field '{_PIN}'", self.pin(None, '2.103'))
+        for zone in ('', 'x' * 256, 1):
+            self.assert_refused(400, _PIN, self.pin(zone))
+
+    def test_pin_keeps_a_server_in_its_zone(self):
+        self.pin('nova')
+        (other,) = {'a', 'b'} - {self.cloud.instance(self.uuid).host}
+        body = {'aggregate': {'name': 'r', 'availability_zone': 'rack'}}
+        made = self.admin.post('/os-aggregates', body).body['aggregate']
+        self.admin.post(
+            f'/os-aggregates/{made["id"]}/action',
+            {'add_host': {'host': other}},
+        )
+        client = self.user.at_version('2.104')
+        for zone, host in (('nova', {'a', 'b'} - {other}), (None, {other})):
+            self.assertEqual(200, self.pin(zone).status)
+            reply = self.admin.act(self.uuid, 'migrate')
+            self.assertEqual(202, reply.status, reply.body)
+            self.cloud.settle(self.uuid)
+            self.assertEqual(host, {self.cloud.instance(self.uuid).host})
+            self.assertEqual(zone, self.show(self.uuid, client)[_PIN])
