@@ -49,8 +49,10 @@ def without_host(
     now: datetime.datetime,
 ) -> WithoutHost:
     """Return what happens at ``now`` to a step whose host is down."""
-    if step.detached or not operation.owns_instance:
+    if step.detached:
         return WithoutHost.WAIT_DETACHED
+    if not operation.owns_instance:
+        return _without_host_of_concurrent(step_def, step, operation, now)
     if step_def.can_finish_without_host:
         return WithoutHost.FINISH
     if step.undoes is not None and step_def.is_deferrable(step):
@@ -60,6 +62,20 @@ def without_host(
         return WithoutHost.UNWIND
     if not step_def.fail_at_deadline:
         return WithoutHost.WAIT
+    if now > operation.deadline:
+        return WithoutHost.FAIL
+    return WithoutHost.WAIT_UNTIL_DEADLINE
+
+
+def _without_host_of_concurrent(
+    step_def: AnyComputeStep,
+    step: records.Step,
+    operation: records.Operation,
+    now: datetime.datetime,
+) -> WithoutHost:
+    """Return what happens to a step beside the owner of the instance."""
+    if not step_def.fail_at_deadline or step.undoes is not None:
+        return WithoutHost.WAIT_DETACHED
     if now > operation.deadline:
         return WithoutHost.FAIL
     return WithoutHost.WAIT_UNTIL_DEADLINE

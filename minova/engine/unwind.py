@@ -95,7 +95,8 @@ def fail_without_host(
             detached=True,
             checkpoints=step.checkpoints,
         )
-    uow.fail(error, to_error=True)
+    # An operation beside the owner of the instance has not changed its state.
+    uow.fail(error, to_error=operation.owns_instance)
 
 
 def give_up(

@@ -27,6 +27,7 @@ class LiveMigrationAbort(ComputeStep[NoArgs, NoResult]):
 
     method = 'live_migration_abort'
     concurrent = True
+    fail_at_deadline = True
 
     def on_start(self, uow: UnitOfWork) -> None:
         """Emit the start of the abort."""

@@ -11,7 +11,8 @@ The operating system of the guest decides how it responds: Linux with kdump
 writes a dump and reboots. The operation runs concurrently with the one that
 owns the instance, because a guest that hangs often hangs in a reboot or a
 stop. An interrupt is not injected after the deadline: hours after the request
-it would crash a guest that has recovered.
+it would crash a guest that has recovered. The operation fails at its deadline
+also when the host does not return.
 """
 
 from minova import exception
@@ -30,6 +31,7 @@ class TriggerCrashDump(ComputeStep[NoArgs, NoResult]):
 
     method = 'trigger_crash_dump'
     concurrent = True
+    fail_at_deadline = True
 
     def on_start(self, uow: UnitOfWork) -> None:
         """Emit the start."""

@@ -33,6 +33,7 @@ class LiveMigrationForceComplete(ComputeStep[NoArgs, NoResult]):
 
     method = 'live_migration_force_complete'
     concurrent = True
+    fail_at_deadline = True
 
     def on_start(self, uow: UnitOfWork) -> None:
         """Emit the start of the request."""

@@ -164,6 +164,29 @@ class CrashDumpRecoveryTest(base.RecoveryTestCase):
         record = self.cloud.world.guest('a', uuid)
         self.assertNotIn('interrupts', record)
 
+    def test_host_that_does_not_return(self):
+        uuid = self.cloud.boot(host='a')
+        self.cloud.stop(self.cloud.computes['a'])
+        begun = self.cloud.begin('trigger_crash_dump', uuid, wait=False)
+        late = clock.now() - datetime.timedelta(seconds=1)
+        self.cloud.database.write(
+            lambda connection: operations.update(
+                connection, begun.operation.id, {'deadline': late}
+            )
+        )
+        self.config(group='conductor', service_down_time=1.0)
+        self.cloud.wait_for(
+            lambda: self.cloud.operations(uuid)[-1].state != 'running'
+        )
+        last = self.cloud.operations(uuid)[-1]
+        self.assertEqual('rolled_back', last.state)
+        self.assertEqual('HostLost', last.error['class'])
+        self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
+        # The host does nothing when it returns after all.
+        self.cloud.start_compute('a')
+        self.cloud.settle(uuid)
+        self.assertEqual(0, self.interrupts(uuid))
+
 
 class CrashDumpApiTest(api_base.ApiTestCase):
     """The action of the API."""

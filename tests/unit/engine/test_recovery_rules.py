@@ -89,6 +89,25 @@ class WithoutHostTest(base.TestCase):
                 {'owns': False},
                 WithoutHost.WAIT_DETACHED,
             ),
+            # Operations beside the owner end too.
+            *(
+                (kind, step(method), {'owns': False, 'late': late}, expected)
+                for kind, method in (
+                    ('trigger_crash_dump', 'trigger_crash_dump'),
+                    ('abort_live_migrate', 'live_migration_abort'),
+                    ('force_live_migrate', 'live_migration_force_complete'),
+                )
+                for late, expected in (
+                    (False, WithoutHost.WAIT_UNTIL_DEADLINE),
+                    (True, WithoutHost.FAIL),
+                )
+            ),
+            (
+                'discard_snapshot',
+                step('discard_image'),
+                {'owns': False, 'late': True},
+                WithoutHost.WAIT_DETACHED,
+            ),
             (
                 'resize',
                 step('undo_prep_resize', undoes='a step'),
