@@ -2,6 +2,7 @@
 """Set the password of the administrator in a server."""
 
 import base64
+import types
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -136,6 +137,32 @@ class AdminPasswordApiTest(api_base.ApiTestCase):
         self.assertEqual('rolled_back', self.cloud.operations(uuid)[-1].state)
         self.cloud.world.set_guest_agent(True)
         self.assertEqual(202, self.change(uuid).status)
+
+    def test_host_without_a_queue(self):
+        """The reply says that the guest has the old password."""
+        uuid = self.boot()
+
+        def deliver_password(context, **words):
+            raise exception.NoConsumer(
+                what='compute on a', reason='the queue has no consumer'
+            )
+
+        self.useFixture(
+            fixtures.MockPatchObject(
+                self.backend.computes,
+                'for_host',
+                return_value=types.SimpleNamespace(
+                    deliver_password=deliver_password
+                ),
+            )
+        )
+        reply = self.change(uuid)
+        self.assert_refused(
+            503,
+            'The password was not set: the host of the server is unavailable '
+            'at this time. Try again later.',
+            reply,
+        )
 
     def test_wrong_state(self):
         uuid = self.boot()

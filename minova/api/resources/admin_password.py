@@ -49,6 +49,11 @@ def change_password(request: ApiRequest, server_id: str) -> None:
                 request.context, step=begun.first_step, password=password
             ),
         )
+    except exception.NoConsumer as error:
+        raise exception.NoConsumer(
+            what='The password was not set: the host of the server',
+            reason=str(error),
+        ) from error
     except exception.RpcTimeout as error:
         LOG.warning('Password of %s: %s', server_id, error)
 

@@ -5,6 +5,7 @@ They begin no operation and change nothing.
 """
 
 from collections.abc import Callable
+from typing import Final
 from typing import TypeVar
 
 from minova import exception
@@ -17,6 +18,8 @@ from minova.objects.instance import Instance
 from minova.rpc.compute import Compute
 
 T = TypeVar('T')
+
+_CALLEE: Final = 'The host of the server'
 
 
 def get_instance(request: ApiRequest, server_id: str) -> Instance:
@@ -34,17 +37,21 @@ def get_instance(request: ApiRequest, server_id: str) -> Instance:
 def call_host(
     request: ApiRequest, instance: Instance, call: Callable[[Compute], T]
 ) -> T:
-    """Call a server's host; RpcTimeout after ``[api] compute_timeout``."""
+    """Call a server's host; RpcTimeout after ``[api] compute_timeout``.
+
+    NoConsumer, without the name of the host, when nothing listens there.
+    """
     if instance.host is None:
         raise exception.InstanceNotReady(
             instance_id=instance.uuid, reason='it has no host'
         )
     compute = request.backend.computes.for_host(instance.host)
-    return request.backend.timed_calls.call(
-        CONF.api.compute_timeout,
-        lambda: call(compute),
-        'The host of the server',
-    )
+    try:
+        return request.backend.timed_calls.call(
+            CONF.api.compute_timeout, lambda: call(compute), _CALLEE
+        )
+    except exception.NoConsumer as error:
+        raise exception.NoConsumer(what=_CALLEE, reason=str(error)) from error
 
 
 def require_host_up(

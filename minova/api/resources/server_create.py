@@ -6,6 +6,7 @@ the reply.
 """
 
 from collections.abc import Sequence
+import dataclasses
 import re
 import secrets
 from typing import Final
@@ -22,6 +23,7 @@ from minova.api.resources import requested_host
 from minova.api.resources import requested_networks
 from minova.api.resources import scheduler_hints
 from minova.api.resources import server_groups
+from minova.api.resources.requested_host import RequestedHost
 from minova.api.schemas import servers as schemas
 from minova.api.schemas import types
 from minova.api.schemas.types import Json
@@ -34,6 +36,7 @@ from minova.engine import begin
 from minova.images import Image
 from minova.objects.flavor import Flavor
 from minova.objects.operation_params import CreateParams
+from minova.objects.request_spec import RequestSpec
 from minova.quotas import checks
 
 Server = Json
@@ -42,52 +45,48 @@ _RULE: Final = 'os_compute_api:servers:create'
 _MAX_HOSTNAME_LENGTH: Final = 63
 
 
-def create(request: ApiRequest) -> Document:
-    """Begin to create the servers of a body."""
-    server = request.body['server']
-    _refuse_unsupported(request.body)
-    minimum, maximum = _server_counts(server)
-    destination = requested_host.parse_requested_host(request, server)
-    spec = scheduler_hints.make_request_spec(request.body, destination.zone)
-    requested = requested_networks.parse_networks(server, maximum)
-    image = boot_images.get_bootable_image(request, _image_ref(server))
-    reservation = f'r-{clock.uuid4()[:8]}'
-    host = destination.node or destination.host
-    params = CreateParams(image_name=image.name or '', host=host)
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What a body asks for, checked as far as it needs no transaction."""
 
-    def work(connection: Connection) -> list[begin.Begun]:
+    request: ApiRequest
+    server: Server
+    minimum: int
+    maximum: int
+    destination: RequestedHost
+    spec: RequestSpec
+    networks: Sequence[network.NetworkRequest] | None
+    image: Image
+    reservation: str
+
+    def write(self, connection: Connection) -> list[begin.Begun]:
+        """Begin to create as many servers as the quotas allow."""
+        request, server = self.request, self.server
         flavor = boot_images.fit_flavor(
             request,
-            image,
+            self.image,
             flavor_lookup.get_usable(connection, request, server['flavorRef']),
         )
-        requested_host.require_exists(connection, destination)
+        requested_host.require_exists(connection, self.destination)
         key = key_pairs.fields_for_server(connection, request, server)
         nics = _allocate_within_quota(
-            connection, request, flavor, requested, minimum, maximum
+            connection,
+            request,
+            flavor,
+            self.networks,
+            self.minimum,
+            self.maximum,
         )
-        count = len(nics)
         group = server_groups.lock_for_create(
-            connection, request, spec.group, count
+            connection, request, self.spec.group, len(nics)
         )
         begun = [
-            begin.create(
+            self._begin_one(
                 connection,
-                request.context,
-                begin.new_instance(
-                    request.context,
-                    flavor,
-                    **_instance_fields(server, image, number, count),
-                    **nics[number],
-                    availability_zone=destination.zone,
-                    request_spec=spec,
-                    reservation_id=reservation,
-                    **key,
-                ),
-                request.backend.publisher_id,
-                params,
+                flavor,
+                key | nic | self._fields(number, len(nics)),
             )
-            for number in range(count)
+            for number, nic in enumerate(nics)
         ]
         uuids = [one.instance.uuid for one in begun]
         server_groups.join(connection, request, group, uuids)
@@ -95,12 +94,59 @@ def create(request: ApiRequest) -> Document:
         instance_tags.add(connection, uuids, tags)
         return begun
 
-    begun = ports.write_with_retry(request.database, work)
+    def _fields(self, number: int, count: int) -> dict[str, object]:
+        return _instance_fields(self.server, self.image, number, count) | {
+            'availability_zone': self.destination.zone,
+            'request_spec': self.spec,
+            'reservation_id': self.reservation,
+        }
+
+    def _begin_one(
+        self,
+        connection: Connection,
+        flavor: Flavor,
+        fields: dict[str, object],
+    ) -> begin.Begun:
+        request = self.request
+        return begin.create(
+            connection,
+            request.context,
+            begin.new_instance(request.context, flavor, **fields),
+            request.backend.publisher_id,
+            CreateParams(
+                image_name=self.image.name or '',
+                host=self.destination.node or self.destination.host,
+            ),
+        )
+
+
+def create(request: ApiRequest) -> Document:
+    """Begin to create the servers of a body."""
+    plan = _make_plan(request)
+    begun = ports.write_with_retry(request.database, plan.write)
     for one in begun:
         request.wake(one)
-    if types.to_bool(server.get('return_reservation_id', False)):
-        return {'reservation_id': reservation}
-    return _make_response(request, server, begun[0].instance.uuid)
+    if types.to_bool(plan.server.get('return_reservation_id', False)):
+        return {'reservation_id': plan.reservation}
+    return _make_response(request, plan.server, begun[0].instance.uuid)
+
+
+def _make_plan(request: ApiRequest) -> _Plan:
+    server = request.body['server']
+    _refuse_unsupported(request.body)
+    minimum, maximum = _server_counts(server)
+    destination = requested_host.parse_requested_host(request, server)
+    return _Plan(
+        request,
+        server,
+        minimum,
+        maximum,
+        destination,
+        scheduler_hints.make_request_spec(request.body, destination.zone),
+        requested_networks.parse_networks(server, maximum),
+        boot_images.get_bootable_image(request, _image_ref(server)),
+        f'r-{clock.uuid4()[:8]}',
+    )
 
 
 def _make_response(request: ApiRequest, server: Server, uuid: str) -> Document:
