@@ -187,6 +187,7 @@ class ServerView:
         if self.version >= 75:
             return self.detail(row, fault, groups=True)
         result = self._common(row, fault)
+        result['addresses'] = plain_addresses(row)
         self._add_by_microversion(result, row, groups=True)
         return result
 
@@ -195,7 +196,6 @@ class ServerView:
     ) -> Document:
         """Return the server for the reply to a rebuild."""
         result = self.update_response(row, fault)
-        result['addresses'] = plain_addresses(row)
         if self.version >= 54:
             result['key_name'] = row.key_name
         if self.version >= 57:

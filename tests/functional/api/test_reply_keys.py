@@ -99,7 +99,7 @@ class ReplyKeysTest(base.ApiTestCase):
         rack = self.post('/os-aggregates', aggregate={'name': 'rack'})
         rack = f'/os-aggregates/{rack["aggregate"]["id"]}'
         self.act(rack, 'add_host', host='a')
-        group = {'name': 'g', 'policies': ['soft-affinity']}
+        group = {'name': 'g', 'policies': ['affinity']}
         group = self.post('/os-server-groups', server_group=group)
         self.group = group['server_group']['id']
         self.uuid = self.boot(
@@ -113,6 +113,7 @@ class ReplyKeysTest(base.ApiTestCase):
         hypervisor = self.admin.get('/os-hypervisors').body['hypervisors'][0]
         newest = self.admin.at_version('2.53').get('/os-hypervisors').body
         self.hypervisors = (hypervisor['id'], newest['hypervisors'][0]['id'])
+        project = self.show(self.uuid, self.admin)['tenant_id']
         self.paths = {
             '/servers/*': server,
             '/servers/*/os-instance-actions/*': (
@@ -124,9 +125,9 @@ class ReplyKeysTest(base.ApiTestCase):
             '/os-hosts/*': '/os-hosts/a',
             '/os-keypairs/*': '/os-keypairs/k',
             '/os-quota-class-sets/*': '/os-quota-class-sets/default',
-            '/os-quota-sets/*': '/os-quota-sets/project',
+            '/os-quota-sets/*': f'/os-quota-sets/{project}',
             '/os-server-groups/*': f'/os-server-groups/{self.group}',
-            '/os-simple-tenant-usage/*': '/os-simple-tenant-usage/admin',
+            '/os-simple-tenant-usage/*': f'/os-simple-tenant-usage/{project}',
         }
 
     def post(self, path, **body):
@@ -166,8 +167,9 @@ class ReplyKeysTest(base.ApiTestCase):
                 continue
             reply = self.request(endpoint, version)
             if reply.status != 200:
-                # The endpoint has ended, or a diagnosis needs a running guest.
-                self.assertIn(reply.status, (404, 409, 400), reply.body)
+                # It begins later or has ended; no hypervisor has an uptime.
+                self.assertIn(reply.status, (404, 501), reply.body)
+                answered |= reply.status == 501
                 continue
             answered = True
             differences = list(

@@ -173,6 +173,7 @@ class AttributesTest(RowsTestCase):
         (73, {'locked_reason'}, set()),
         (90, {'OS-EXT-SRV-ATTR:hostname'}, set()),
         (96, {'pinned_availability_zone'}, set()),
+        (100, {'scheduler_hints'}, set()),
     )
 
     def keys(self, client, version, uuid):
