@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit: compares the database, the hosts and the queues, and repairs.
+"""The audit: compares the database, hosts, queues and images, and repairs.
 
 ================== ===========================================================
 findings           the table of rules, and the class of a finding
@@ -8,6 +8,7 @@ guest_rules        rules about guests and disks
 allocation_rules   rules about allocations
 port_rules         rules about ports
 interface_rules    rules about the interfaces of guests
+image_rules        rules about the images of snapshots
 operation_rules    rules about operations, steps, task states and migrations
 notification_rules rules about notifications
 service_rules      rules about services, hosts and queues

@@ -13,6 +13,7 @@ operation explains what the hosts had.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import TypeVar
@@ -26,6 +27,7 @@ from minova.context import get_admin_context
 from minova.db.connections.engine import Database
 from minova.db.queries import audit_snapshot
 from minova.engine import service_liveness
+from minova.images import Image
 from minova.objects.host import HostArtifact
 from minova.rpc.compute import ComputeClients
 from minova.rpc.named_queue import QueueStats
@@ -37,8 +39,9 @@ _PARALLEL_HOSTS = 16
 
 #: The default of the seconds in which the hosts, or the broker, must answer.
 ANSWER_TIMEOUT = 60.0
-#: The most seconds for the figures of the queues, which take one connection.
-_BROKER_TIMEOUT = 30.0
+#: The most seconds for the figures of the queues, which take one connection,
+#: and for the list of images.
+_SERVICE_TIMEOUT = 30.0
 
 T = TypeVar('T')
 
@@ -46,12 +49,16 @@ T = TypeVar('T')
 #: none. Raises Unavailable when the broker does not answer.
 QueueReader = Callable[[list[str]], Mapping[str, QueueStats | None] | None]
 
+#: Returns the images of servers without data; raises Unavailable.
+ImageReader = Callable[[], Sequence[Image]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
     """The findings, the hosts that were read and those that were not.
 
-    ``broker_error`` is '' unless the broker could not be reached.
+    ``broker_error`` is '' unless the broker could not be reached, and
+    ``image_error`` unless the image service could not.
     """
 
     findings: list[Finding]
@@ -59,14 +66,16 @@ class Scan:
     unchecked_hosts: dict[str, str]
     has_checked_queues: bool = False
     broker_error: str = ''
+    image_error: str = ''
 
 
 class Auditor:
     """Runs the scans.
 
     Without ``computes`` no host is read and none is reported as unchecked;
-    without ``read_queues`` no queue is checked. The broker, and all hosts
-    together, have ``answer_timeout`` seconds to answer.
+    without ``read_queues`` no queue is checked, without ``read_images`` no
+    image. The broker, and all hosts together, have ``answer_timeout`` seconds
+    to answer.
     """
 
     def __init__(
@@ -76,12 +85,14 @@ class Auditor:
         read_queues: QueueReader | None,
         rescan_delay: float,
         answer_timeout: float = ANSWER_TIMEOUT,
+        read_images: ImageReader | None = None,
     ) -> None:
         self._database = database
         self._computes = computes
         self._read_queues = read_queues
         self._rescan_delay = rescan_delay
         self._answer_timeout = answer_timeout
+        self._read_images = read_images
 
     def scan(self) -> Scan:
         """Return the confirmed findings, and those that are no faults."""
@@ -108,15 +119,37 @@ class Auditor:
             artifacts, unchecked_hosts = self._read_hosts(
                 rows, self._computes, broker_error
             )
+        images, image_error = self._list_images()
         now = clock.now()
-        findings = examine(rows, artifacts, now, unchecked_hosts, queues)
+        findings = examine(
+            rows, artifacts, now, unchecked_hosts, queues, images
+        )
         return Scan(
             findings,
             sorted(artifacts),
             unchecked_hosts,
             queues is not None,
             broker_error,
+            image_error,
         )
+
+    def _list_images(self) -> tuple[Sequence[Image], str]:
+        """Return the images without data, and the service's error."""
+        read = self._read_images
+        if read is None:
+            return (), ''
+
+        def ask() -> Sequence[Image] | str:
+            try:
+                return read()
+            except exception.Unavailable as error:
+                return str(error).rstrip('.')
+
+        seconds = min(_SERVICE_TIMEOUT, self._answer_timeout)
+        found = _call_all({'': ask}, seconds).get(
+            '', f'The image service {_no_answer(seconds)}'
+        )
+        return ((), found) if isinstance(found, str) else (found, '')
 
     def _read_statistics(
         self, rows: audit_snapshot.DatabaseSnapshot
@@ -133,7 +166,7 @@ class Auditor:
             except exception.Unavailable as error:
                 return str(error).rstrip('.')
 
-        seconds = min(_BROKER_TIMEOUT, self._answer_timeout)
+        seconds = min(_SERVICE_TIMEOUT, self._answer_timeout)
         found = _call_all({'': ask}, seconds).get(
             '', f'The message broker {_no_answer(seconds)}'
         )

@@ -71,6 +71,7 @@ _ROWS: Final = (
     ('resized_without_migration',  3, _E, ''),
     ('soft_delete_without_time',   3, _W, 'date_soft_delete'),
     ('offloaded_without_image',    2, _C, ''),
+    ('partial_image',              9, _W, 'discard_image'),
     ('operation_lost_instance',    4, _E, 'end_operation'),
     ('operation_without_step',     3, _E, 'recount_steps'),
     ('operation_step_count',       3, _E, 'recount_steps'),
@@ -251,6 +252,13 @@ _TEXT: Final = {
         (
             'It can be neither confirmed nor reverted: save its data and '
             'delete it.'
+        ),
+    ),
+    'partial_image': (
+        'The image service has an image that no snapshot fills.',
+        (
+            'Delete it with a client of the image service, or set the '
+            'options of [image] where the audit runs, for --repair.'
         ),
     ),
     'soft_delete_without_time': (

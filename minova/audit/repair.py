@@ -2,8 +2,9 @@
 """The repair of a finding, by the name of the repair.
 
 Artifacts on hosts are removed by operations, which stay pending until the
-host has done them. Rows are repaired in one transaction, which locks the
-instance, checks the finding again and raises Stale if it no longer holds.
+host has done them. The image service deletes images. Rows are repaired in one
+transaction, which locks the instance, checks the finding again and raises
+Stale if it no longer holds.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from minova.db.queries import migrations
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.exception import serialization
+from minova.images import ImageService
 from minova.notifications import events
 from minova.objects.instance import Instance
 from minova.objects.operation import Operation
@@ -56,7 +58,8 @@ class Repairer:
 
     Without ``waker`` a host starts its clean-up at its next heartbeat.
     ``instance_uuid`` is the instance that the operator named: a guest that the
-    database does not know is removed only if its uuid is named.
+    database does not know is removed only if its uuid is named. Without
+    ``images`` no image is deleted.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Repairer:
         waker: Waker | None = None,
         instance_uuid: str | None = None,
         timeout: float = TIMEOUT,
+        images: ImageService | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
@@ -74,6 +78,7 @@ class Repairer:
         self._waker = waker
         self._instance_uuid = instance_uuid
         self._timeout = timeout
+        self._images = images
 
     def repair(self, finding: Finding) -> Outcome:
         """Repair a finding if it has a repair; errors are in the outcome."""
@@ -199,6 +204,22 @@ class Repairer:
                 return None
             clock.sleep(_POLL_INTERVAL)
 
+    def discard_image(self, finding: Finding) -> Outcome:
+        """Delete an image without data, whose operation has ended."""
+        if self._images is None:
+            return Outcome(False, finding.rule.advice)
+        found = self._database.read(
+            lambda connection: instances.get(
+                connection, str(finding.instance), deleted=True
+            )
+        )
+        if found is not None:
+            require_unchanged(found, finding)
+        self._images.discard(finding.subject)
+        return Outcome(
+            True, f'The image service has deleted the image {finding.subject}.'
+        )
+
     def destroy_unknown_guest(self, finding: Finding) -> Outcome:
         """Remove an unknown guest with its disks, if the operator named it."""
         if self._instance_uuid != finding.instance or self._computes is None:
@@ -234,10 +255,12 @@ def _require_unexplained(
         raise stale_error(f'Instance {instance.uuid}')
 
 
+#: The repairs outside of the database.
 _HOST_REPAIRS: Final[dict[str, Callable[[Repairer, Finding], Outcome]]] = {
     'cleanup_stale_guest': Repairer.cleanup_stale_guest,
     'discard_disks': Repairer.discard_disks,
     'discard_snapshot': Repairer.discard_snapshot,
+    'discard_image': Repairer.discard_image,
     'destroy_unknown_guest': Repairer.destroy_unknown_guest,
     'attach_interface': Repairer.attach_interface,
     'detach_interface': Repairer.detach_interface,

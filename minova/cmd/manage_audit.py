@@ -8,6 +8,8 @@ import functools
 import json
 from typing import TypedDict
 
+from minova import exception
+from minova import images
 from minova.audit import confirmed_scan
 from minova.audit.confirmed_scan import Auditor
 from minova.audit.confirmed_scan import Scan
@@ -47,7 +49,8 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         '--offline',
         action='store_true',
-        help='compare only the database; contact no host and no broker',
+        help='compare only the database; contact no host, no broker and no '
+        'image service',
     )
 
 
@@ -75,6 +78,7 @@ class _JsonReport(TypedDict):
     hosts_checked: list[str]
     hosts_not_checked: dict[str, str]
     queues_not_checked: str | None
+    images_not_checked: str | None
     unrepaired: int
 
 
@@ -83,8 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         database = open_database()
         stack.callback(database.dispose)
-        computes, waker = None, None
+        computes, waker, image_service, image_error = None, None, None, ''
         if not arguments.offline:
+            image_service, image_error = _load_images()
             bus = OsloBus(service='manage')
             stack.callback(bus.close)
             signer = SenderKeys(database).signer(CONF.host)
@@ -96,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             None if arguments.offline else queue_stats.get_queue_stats,
             confirmed_scan.RESCAN_DELAY,
             arguments.timeout * _ANSWER_SHARE,
+            image_service.list_unfinished if image_service else None,
         )
         scan = auditor.scan()
         wanted = functools.partial(_is_wanted, arguments)
@@ -105,9 +111,22 @@ def run(arguments: argparse.Namespace) -> int:
         if scan.broker_error:
             computes, waker = None, None
         repairer = Repairer(
-            database, CONF.host, computes, waker, arguments.instance
+            database,
+            CONF.host,
+            computes,
+            waker,
+            arguments.instance,
+            images=image_service,
         )
-        return _report(arguments, scan, repairer)
+        return _report(arguments, scan, repairer, image_error)
+
+
+def _load_images() -> tuple[images.ImageService | None, str]:
+    """Return the image service, or the error of its configuration."""
+    try:
+        return images.load(), ''
+    except exception.ConfigInvalid as error:
+        return None, str(error).rstrip('.')
 
 
 def _is_wanted(arguments: argparse.Namespace, finding: Finding) -> bool:
@@ -119,6 +138,7 @@ def _report(
     arguments: argparse.Namespace,
     scan: Scan,
     repairer: Repairer,
+    image_error: str,
 ) -> int:
     results = []
     for finding in scan.findings:
@@ -131,16 +151,22 @@ def _report(
         if not arguments.json:
             _print(finding, outcome, arguments.repair)
     unrepaired = sum(o is not None and not o.is_repaired for _, o in results)
-    code = 1 if unrepaired or scan.broker_error else 0
+    is_incomplete = bool(scan.broker_error or scan.image_error)
+    code = 1 if unrepaired or is_incomplete else 0
+    image_error = image_error or scan.image_error
     unchecked_queues = scan.broker_error
     if not (scan.has_checked_queues or unchecked_queues or arguments.offline):
         unchecked_queues = _UNSUPPORTED_TRANSPORT
     if arguments.json:
-        document = _as_json(results, scan, unrepaired, unchecked_queues)
+        document = _as_json(
+            results, scan, unrepaired, unchecked_queues, image_error
+        )
         print(json.dumps(document, indent=2))
         return code
     if unchecked_queues:
         print(f'The queues were not checked: {unchecked_queues}.')
+    if image_error:
+        print(f'The images were not checked: {image_error}.')
     coverage = (
         'No host was checked'
         if arguments.offline
@@ -181,6 +207,7 @@ def _as_json(
     scan: Scan,
     unrepaired: int,
     unchecked_queues: str,
+    unchecked_images: str,
 ) -> _JsonReport:
     return {
         'findings': [
@@ -203,5 +230,6 @@ def _as_json(
         'hosts_checked': scan.checked_hosts,
         'hosts_not_checked': scan.unchecked_hosts,
         'queues_not_checked': unchecked_queues or None,
+        'images_not_checked': unchecked_images or None,
         'unrepaired': unrepaired,
     }

@@ -3,6 +3,7 @@
 
 ================ ===========================================================
 glance           the client of Glance
+glance_replies   the errors that the replies of Glance become
 embedded         the embedded image service: a directory, without HTTP
 routes           HTTP of the embedded image service
 attributes       create and patch of an image, and the published schema
@@ -27,9 +28,17 @@ import datetime
 import importlib
 from typing import BinaryIO
 from typing import cast
+from typing import Final
 from typing import Protocol
 
 from minova import conf
+
+#: The properties of each image that the API creates for a server.
+SNAPSHOT_PROPERTIES: Final[Mapping[str, str]] = {'image_location': 'snapshot'}
+#: The statuses of an image that has no data, or not all of it.
+UNFINISHED: Final = frozenset(
+    {'queued', 'saving', 'uploading', 'importing', 'killed'}
+)
 
 #: Receives the bytes of an image that were sent.
 ReportProgress = Callable[[int], None]
@@ -168,6 +177,13 @@ class ImageService(Protocol):
         The newest is the first.
         """
 
+    def list_unfinished(self) -> list[Image]:
+        """Return the images of servers of all projects that have no data.
+
+        These are the ones with ``SNAPSHOT_PROPERTIES``. Unavailable if the
+        service does not reply.
+        """
+
     def delete(self, image_id: str) -> None:
         """Delete an image.
 
@@ -193,6 +209,16 @@ def select_owned(
         and properties.items() <= dict(image.properties).items()
     ]
     return sorted(own, key=lambda one: (one.created_at, one.id), reverse=True)
+
+
+def select_unfinished(found: Iterable[Image]) -> list[Image]:
+    """Return the images of servers that have no data."""
+    return [
+        image
+        for image in found
+        if image.status in UNFINISHED
+        and SNAPSHOT_PROPERTIES.items() <= dict(image.properties).items()
+    ]
 
 
 def load() -> ImageService:

@@ -278,6 +278,12 @@ class EmbeddedImages:
         found = self.list_visible(_Project(project_id))
         return images.select_owned(found, project_id, properties)
 
+    def list_unfinished(self) -> list[images.Image]:
+        """Return snapshots without data: see ``images.ImageService``."""
+        return images.select_unfinished(
+            self.list_visible(_Project(None, is_admin=True))
+        )
+
     # -- uploads -------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -396,9 +402,9 @@ class EmbeddedImages:
 
 @dataclasses.dataclass(frozen=True)
 class _Project:
-    """A caller that is a project."""
+    """A caller that is a project; an administrator of none."""
 
-    project_id: str
+    project_id: str | None
     is_admin: bool = False
 
 

@@ -33,11 +33,11 @@ from minova import conf
 from minova import exception
 from minova import images
 from minova.images import documents
+from minova.images import glance_replies as replies
 from minova.images import sources
 from minova.images import streams
 
 _GROUP = 'image'
-_RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _MAX_DELAY = 10.0
 #: The statuses of an image whose data is on its way.
 _SAVING = frozenset({'saving', 'uploading', 'importing'})
@@ -46,12 +46,7 @@ _SAVING_INTERVAL = 2.0
 #: The replies to data for an image that is not queued, or is deleted.
 _NOT_QUEUED = frozenset({404, 409, 410})
 _PATCH_TYPE = 'application/openstack-images-v2.1-json-patch'
-_SERVICE = 'The image service'
 _Result = TypeVar('_Result')
-
-
-class _RetryableError(Exception):
-    """A temporary failure; the request is retried."""
 
 
 def options() -> list[cfg.Opt]:
@@ -108,7 +103,7 @@ class GlanceImages:
                 try:
                     streams.write_verified(image, chunks, path)
                 except requests.RequestException as error:
-                    raise _RetryableError(str(error)) from error
+                    raise replies.RetryableError(str(error)) from error
                 except OSError as error:
                     raise exception.OperationFailed(
                         cause=f'Download of image {image_id}',
@@ -134,7 +129,9 @@ class GlanceImages:
                 # It exists, unless its id was discarded.
                 self._show(image.id)
             elif not response.ok:
-                raise _refused(f'Creation of image {image.id}', response)
+                raise replies.refused_error(
+                    f'Creation of image {image.id}', response
+                )
 
         _retry(create)
 
@@ -156,7 +153,9 @@ class GlanceImages:
                 checksum = self._put(image_id, data, report, deadline)
                 image = self._wait_until_saved(image_id, deadline)
             if image.status == 'queued':
-                raise _RetryableError(f'it has dropped the data of {image_id}')
+                raise replies.RetryableError(
+                    f'it has dropped the data of {image_id}'
+                )
             if image.status != 'active':
                 raise exception.ImageNotFound(image_id=image_id)
             sources.require_stored(image, data.size, checksum)
@@ -173,20 +172,28 @@ class GlanceImages:
         """
         while (image := self._show(image_id)).status in _SAVING:
             if clock.monotonic() > deadline:
-                raise _upload_timeout(image_id)
+                raise replies.upload_timeout_error(image_id)
             cancellation.wait(_SAVING_INTERVAL)
         return image
 
-    def _set_disk_format(self, image_id: str, disk_format: str) -> None:
-        patch = [
-            {'op': 'replace', 'path': '/disk_format', 'value': disk_format}
-        ]
+    def _patch(
+        self, image_id: str, name: str, value: str | bool
+    ) -> requests.Response:
+        """Change an attribute of an image; return the reply."""
+        patch = [{'op': 'replace', 'path': f'/{name}', 'value': value}]
         headers = {'Content-Type': _PATCH_TYPE}
-        response = self._request(
+        return self._request(
             'PATCH', image_id, data=json.dumps(patch), headers=headers
         )
+
+    def _set_disk_format(self, image_id: str, disk_format: str) -> None:
+        response = self._patch(image_id, 'disk_format', disk_format)
+        if response.status_code == 404:
+            raise exception.ImageNotFound(image_id=image_id)
         if not response.ok:
-            raise _refused(f'Upload of image {image_id}', response)
+            raise replies.refused_error(
+                f'Upload of image {image_id}', response
+            )
 
     def _put(
         self,
@@ -203,18 +210,27 @@ class GlanceImages:
 
         def report_in_time(sent: int) -> None:
             if clock.monotonic() > deadline:
-                raise _upload_timeout(image_id)
+                raise replies.upload_timeout_error(image_id)
             report(sent)
 
         with sources.open_source(image_id, data, report_in_time) as source:
-            headers = {'Content-Type': 'application/octet-stream'}
             response = self._request(
-                'PUT', image_id, '/file', data=source, headers=headers
+                'PUT',
+                image_id,
+                '/file',
+                data=source,
+                headers={'Content-Type': 'application/octet-stream'},
+                # The data of a second request would begin in its middle.
+                allow_reauth=False,
             )
             if response.status_code == 413:
-                raise exception.ImageStorageFull(reason=_text_of(response))
+                raise exception.ImageStorageFull(
+                    reason=replies.text_of(response)
+                )
             if not response.ok and response.status_code not in _NOT_QUEUED:
-                raise _refused(f'Upload of image {image_id}', response)
+                raise replies.refused_error(
+                    f'Upload of image {image_id}', response
+                )
             return source.checksum if response.ok else None
 
     def discard(self, image_id: str) -> None:
@@ -226,6 +242,10 @@ class GlanceImages:
 
         def discard() -> None:
             response = self._request('DELETE', image_id)
+            if response.status_code == 403:
+                # Its user may have protected an image that gets no data.
+                self._patch(image_id, 'protected', False)
+                response = self._request('DELETE', image_id)
             if response.status_code == 404:
                 document = {'id': image_id, 'visibility': 'private'}
                 created = self._request('POST', '', json=document)
@@ -233,7 +253,7 @@ class GlanceImages:
                     return
                 response = self._request('DELETE', image_id)
             if response.status_code not in (204, 404, 410):
-                raise _RetryableError(_text_of(response))
+                raise replies.RetryableError(replies.text_of(response))
 
         _retry(discard)
 
@@ -248,17 +268,30 @@ class GlanceImages:
             _retry(lambda: self._list(f'?{query}')), project_id, properties
         )
 
+    def list_unfinished(self) -> list[images.Image]:
+        """Return snapshots without data: see ``images.ImageService``."""
+        query = urllib.parse.urlencode(
+            {
+                **images.SNAPSHOT_PROPERTIES,
+                'status': f'in:{",".join(sorted(images.UNFINISHED))}',
+            }
+        )
+        return images.select_unfinished(
+            _retry(lambda: self._list(f'?{query}'))
+        )
+
     def _list(self, query: str) -> list[images.Image]:
         found: list[images.Image] = []
         while True:
             response = self._request('GET', '', query)
             if not response.ok:
-                raise _RetryableError(_text_of(response))
-            page = response.json()
-            found += map(documents.from_document, page['images'])
-            if 'next' not in page:
-                return found
-            query = '?' + page['next'].partition('?')[2]
+                raise replies.RetryableError(replies.text_of(response))
+            with replies.require_form('a list of images'):
+                page = response.json()
+                found += map(documents.from_document, page['images'])
+                if 'next' not in page:
+                    return found
+                query = '?' + page['next'].partition('?')[2]
 
     def delete(self, image_id: str) -> None:
         """Delete an image: see ``images.ImageService``."""
@@ -266,11 +299,11 @@ class GlanceImages:
         def delete() -> None:
             response = self._request('DELETE', image_id)
             if response.status_code == 403:
-                raise exception.Forbidden(_text_of(response))
+                raise exception.Forbidden(replies.text_of(response))
             if response.status_code in (404, 410):
                 raise exception.ImageNotFound(image_id=image_id)
             if not response.ok:
-                raise _RetryableError(_text_of(response))
+                raise replies.RetryableError(replies.text_of(response))
 
         _retry(delete)
 
@@ -278,13 +311,8 @@ class GlanceImages:
 
     def _show(self, image_id: str) -> images.Image:
         response = self._get(image_id)
-        try:
+        with replies.require_form('an image'):
             return documents.from_document(response.json())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise exception.Unavailable(
-                what=_SERVICE,
-                reason=f'its reply is not an image ({error!r}).',
-            ) from error
 
     def _is_member(self, image_id: str, project_id: str) -> bool:
         try:
@@ -300,7 +328,7 @@ class GlanceImages:
             while chunk := _next_chunk(chunks):
                 if clock.monotonic() > deadline:
                     raise exception.Unavailable(
-                        what=_SERVICE,
+                        what=replies.SERVICE,
                         reason=(
                             f'image {image_id} did not arrive in time; see '
                             '[image] download_timeout.'
@@ -311,21 +339,21 @@ class GlanceImages:
     def _get(
         self, image_id: str, suffix: str = '', stream: bool = False
     ) -> requests.Response:
-        """Send a GET; ImageNotFound, Unavailable or _RetryableError."""
+        """Send a GET; ImageNotFound, Unavailable or RetryableError."""
         if not image_id:
             raise exception.ImageNotFound(image_id='')
         response = self._request('GET', image_id, suffix, stream=stream)
         if response.ok and response.status_code != 204:
             return response
         response.close()
-        return _raise_for_status(response.status_code, image_id)
+        return replies.raise_for_status(response.status_code, image_id)
 
     def _request(
         self, method: str, image_id: str, suffix: str = '', **options: Any
     ) -> requests.Response:
-        """Send one request; ImageNotFound, Unavailable or _RetryableError.
+        """Send one request; ImageNotFound, Unavailable or RetryableError.
 
-        A reply with a temporary failure is a _RetryableError, any other is
+        A reply with a temporary failure is a RetryableError, any other is
         returned.
         """
         if not re.fullmatch('[0-9A-Za-z-]{0,64}', image_id):
@@ -341,14 +369,25 @@ class GlanceImages:
             ksa.DiscoveryFailure,
             ksa.HttpServerError,
         ) as error:
-            raise _RetryableError(str(error)) from error
+            raise replies.RetryableError(str(error)) from error
         except (ksa.ClientException, requests.RequestException) as error:
             raise exception.Unavailable(
-                what=_SERVICE, reason=str(error)
+                what=replies.SERVICE, reason=str(error)
             ) from error
-        if response.status_code in _RETRYABLE_STATUSES:
+        if response.status_code in replies.RETRYABLE_STATUSES:
             response.close()
-            raise _RetryableError(f'its reply is {response.status_code}.')
+            raise replies.RetryableError(
+                f'its reply is {response.status_code}.'
+            )
+        if response.status_code == 401:
+            response.close()
+            reason = 'its reply is 401; see the credentials in [image].'
+            if options.get('allow_reauth', True):
+                raise exception.Unavailable(
+                    what=replies.SERVICE, reason=reason
+                )
+            self._get_adapter().invalidate()
+            raise replies.RetryableError(reason)
         return response
 
     def _send(
@@ -364,7 +403,7 @@ class GlanceImages:
         url = self._get_adapter().get_endpoint()
         if url is None:
             raise exception.Unavailable(
-                what=_SERVICE,
+                what=replies.SERVICE,
                 reason=(
                     'the catalog has no endpoint for it; see [image] '
                     'valid_interfaces and region_name.'
@@ -418,52 +457,16 @@ def _make_adapter() -> adapter.Adapter:
     return found
 
 
-def _raise_for_status(status: int, image_id: str) -> requests.Response:
-    """Raise the error for a reply without an image."""
-    if status in (403, 404):
-        raise exception.ImageNotFound(image_id=image_id)
-    if status in _RETRYABLE_STATUSES:
-        raise _RetryableError(f'its reply is {status}.')
-    if status == 204:
-        raise exception.ImageNotActive(image_id=image_id)
-    hint = '; see the credentials in [image]' if status == 401 else ''
-    raise exception.Unavailable(
-        what=_SERVICE, reason=f'its reply is {status}{hint}.'
-    )
-
-
-def _refused(
-    cause: str, response: requests.Response
-) -> exception.OperationFailed:
-    return exception.OperationFailed(cause=cause, reason=_text_of(response))
-
-
-def _text_of(response: requests.Response) -> str:
-    """Return the status of a reply, and the beginning of its text."""
-    text = re.sub(r'<[^<>]*>|\s+', ' ', response.text[:2000]).strip()
-    return f'the image service replies {response.status_code} {text[:200]}'
-
-
-def _upload_timeout(image_id: str) -> exception.Unavailable:
-    return exception.Unavailable(
-        what=_SERVICE,
-        reason=(
-            f'the data of image {image_id} was not stored in time; see '
-            '[image] upload_timeout.'
-        ),
-    )
-
-
 def _retry(func: Callable[[], _Result]) -> _Result:
     """Retry a request, up to ``[image] attempts`` times."""
     attempts = conf.CONF.image.attempts
     for attempt in range(1, attempts + 1):
         try:
             return func()
-        except _RetryableError as error:
+        except replies.RetryableError as error:
             if attempt == attempts:
                 raise exception.Unavailable(
-                    what=_SERVICE, reason=str(error)
+                    what=replies.SERVICE, reason=str(error)
                 ) from error
         cancellation.wait(min(2.0 ** (attempt - 1), _MAX_DELAY))
     raise AssertionError('attempts is at least 1')

@@ -42,7 +42,8 @@ class UploadSource:
     def read(self, size: int = -1, /) -> bytes:
         """Return the next piece, at most ``CHUNK_BYTES``; OSError if aborted.
 
-        Ends at the announced size, also if the file has grown.
+        Ends at the announced size, also if the file has grown. EOFError if
+        the file ends before: the image service would wait for the rest.
         """
         cancellation.check()
         if self._aborted:
@@ -50,6 +51,8 @@ class UploadSource:
         left = self._size - self.sent
         wanted = CHUNK_BYTES if size < 0 else min(size, CHUNK_BYTES)
         piece = self._file.read(min(wanted, left))
+        if wanted and left and not piece:
+            raise EOFError(f'the file ends after {self.sent} bytes')
         self._md5.update(piece)
         self.sent += len(piece)
         self._report(self.sent)
@@ -71,7 +74,7 @@ def open_source(
 ) -> Iterator[UploadSource]:
     """Yield the body of an upload, which is aborted at the end.
 
-    Raises OperationFailed if the data cannot be opened.
+    Raises OperationFailed if the data cannot be opened, or is incomplete.
     """
     try:
         file = data.open()
@@ -83,6 +86,11 @@ def open_source(
         source = UploadSource(file, data.size, report)
         try:
             yield source
+        except EOFError as error:
+            raise exception.OperationFailed(
+                cause=f'Upload of image {image_id}',
+                reason=f'{error} of {data.size}.',
+            ) from error
         finally:
             source.abort()
 

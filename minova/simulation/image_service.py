@@ -178,6 +178,12 @@ class SimulatedImages:
             ),
         )
 
+    def list_unfinished(self) -> list[images.Image]:
+        """Return the images of servers that have no data."""
+        return self._request(
+            'list', lambda: images.select_unfinished(self.records.values())
+        )
+
     def list_snapshots(self) -> list[str]:
         """Return the images that the cloud has created."""
         return sorted(self.records.keys() - _PUBLIC)

@@ -8,6 +8,7 @@ import json
 
 import sqlalchemy as sa
 
+from minova import images
 from minova.audit import confirmed_scan
 from minova.audit import repair
 from minova.cmd import manage_audit
@@ -27,6 +28,7 @@ class AuditTestCase(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(Cloud())
         self.config(transport_url=self.cloud.url)
+        self.patch(images, 'load', lambda: self.cloud.images)
         self.patch(confirmed_scan, 'RESCAN_DELAY', 0.1)
         self.patch(repair, 'TIMEOUT', 5.0)
         self.store = self.cloud.world.store

@@ -3,10 +3,12 @@
 
 from minova import clock
 from minova import exception
+from minova import images
 from minova.audit import confirmed_scan
 from minova.audit import repair
 from minova.db.queries import hosts
 from tests.fixtures.newer_methods import NewerMethods
+from tests.functional import test_snapshot
 from tests.functional.audit_base import AuditTestCase
 from tests.functional.audit_base import UNKNOWN_ID
 
@@ -73,6 +75,32 @@ class GuestRulesTest(AuditTestCase):
         self.store.put(f'a/snapshots/{self.uuid}', {'image': 'content'})
         self.assert_repaired('stray_snapshots')
         self.assertIsNone(self.store.get(f'a/snapshots/{self.uuid}'))
+
+    def test_image_of_a_snapshot_that_gave_up(self):
+        new = test_snapshot.image(self.uuid, **images.SNAPSHOT_PROPERTIES)
+        self.cloud.images.reserve(images.NewImage(**new.as_dict()))
+        self.assert_repaired('partial_image')
+        self.assertEqual([], self.cloud.images.list_unfinished())
+
+    def test_image_service_that_does_not_reply(self):
+        def fail():
+            raise exception.Unavailable(what='Glance', reason='refused')
+
+        self.patch(self.cloud.images, 'list_unfinished', fail)
+        code, text = self.run_audit()
+        self.assertEqual(1, code)
+        self.assertIn('The images were not checked: Glance', text)
+        self.assertIn('refused', text)
+
+    def test_host_without_an_image_service(self):
+        def fail():
+            raise exception.ConfigInvalid(reason='auth_type is not set')
+
+        self.patch(images, 'load', fail)
+        code, text = self.run_audit()
+        self.assertEqual(0, code)
+        self.assertIn('The images were not checked: ', text)
+        self.assertIn('auth_type is not set', text)
 
     def test_retained_disks_on_own_host(self):
         record = self.store.get(f'a/disks/{self.uuid}')

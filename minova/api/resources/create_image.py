@@ -21,6 +21,7 @@ from minova.db.connections.engine import Connection
 from minova.engine import begin
 from minova.images import documents
 from minova.images import NewImage
+from minova.images import SNAPSHOT_PROPERTIES
 from minova.objects.instance import Instance
 from minova.objects.operation_params import BackupParams
 from minova.objects.operation_params import SnapshotParams
@@ -183,8 +184,8 @@ def describe_image(
         if key not in documents.RESERVED and key not in _NOT_INHERITED
     }
     found = {
+        **SNAPSHOT_PROPERTIES,
         'base_image_ref': instance.image_ref,
-        'image_location': 'snapshot',
         'image_state': 'available',
         'image_type': image_type,
         'instance_uuid': instance.uuid,

@@ -7,6 +7,7 @@ import datetime
 from minova.db.queries import audit_snapshot
 from minova.db.queries import hosts
 from minova.db.queries import ports
+from minova.images import Image
 from minova.objects.flavor import Flavor
 from minova.objects.host import HostArtifact
 from minova.objects.migration import Migration
@@ -193,6 +194,18 @@ def service(host, binary='nova-compute', **values):
     return hosts.Service(**(made | values))
 
 
+def image(number, uuid, **values):
+    """Return an image of a snapshot of an instance, without data."""
+    made = dict.fromkeys(Image.__dataclass_fields__) | {
+        'id': number,
+        'name': 'copy',
+        'status': 'queued',
+        'properties': {'image_location': 'snapshot', 'instance_uuid': uuid},
+        'created_at': ago(days=1),
+    }
+    return Image(**(made | values))
+
+
 class Rows:
     """A cloud of two hosts, to which a test adds rows and faults."""
 
@@ -211,6 +224,7 @@ class Rows:
         self.ports = []
         self.host_contents = {'a': [], 'b': []}
         self.unchecked_hosts = {}
+        self.images = []
         self.queues = {
             name: QueueStats(messages=0, consumers=1)
             for name in ('compute.a', 'compute.b', 'conductor.c1')

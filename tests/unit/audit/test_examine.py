@@ -9,8 +9,11 @@ from minova.audit import repair
 from minova.audit.findings import Severity
 from minova.db.queries.audit_snapshot import UnfinishedEvent
 from minova.db.queries.hosts import Resources
+from minova.objects.operation_params import SnapshotParams
 from minova.objects.operation_params import UnconfirmedResizeParams
+from minova.objects.snapshot_image import SnapshotImage
 from minova.objects.step_args import RecheckArgs
+from minova.objects.step_args import SnapshotArgs
 from minova.rpc.named_queue import QueueStats
 from tests import base
 from tests.unit.audit import row_builders
@@ -37,6 +40,7 @@ def clean():
     _migrating(it)
     _moving(it)
     _deleted(it)
+    _copying(it)
     # A guest that is not managed by Minova.
     it.add_artifacts('a', artifact('theirs', has_disks=False, generation=None))
     return it
@@ -75,6 +79,38 @@ def _resized(it):
     )
     it.allocate('larger', 'a', 'migration-2')
     it.add_artifacts('a', artifact('larger', has_retained_disks=True))
+
+
+def _copying(it):
+    """Add snapshots: one runs, one deletes its image, one is not ours."""
+    it.add('copying', task_state='image_uploading', task_id='snapshot')
+    copy = SnapshotImage(
+        id='image-1',
+        name='copy',
+        owner='project',
+        container_format='bare',
+        min_disk=0,
+        min_ram=0,
+        properties={},
+    )
+    it.begin(
+        'snapshot',
+        'copying',
+        'a',
+        kind='snapshot',
+        params=SnapshotParams(image=copy),
+    )
+    it.add_artifacts('a', artifact('copying', has_snapshots=True))
+    it.add('ended', allocated=False, vm_state='deleted')
+    it.begin(
+        'discard', 'ended', 'a', kind='discard_snapshot', owns_instance=False
+    )
+    it.steps[-1].args = SnapshotArgs(image_id='image-2')
+    it.images += [
+        row_builders.image('image-1', 'copying', status='saving'),
+        row_builders.image('image-2', 'ended'),
+        row_builders.image('image-3', 'of another cloud'),
+    ]
 
 
 def _confirmed(it):
@@ -354,6 +390,9 @@ FAULTS = {
     'resized_without_migration': _sets('active', vm_state='resized'),
     'soft_delete_without_time': _sets('stopped', vm_state='soft-delete'),
     'offloaded_without_image': _sets('stopped', vm_state='shelved_offloaded'),
+    'partial_image': lambda it: it.images.append(
+        row_builders.image('image-4', 'active')
+    ),
     'operation_lost_instance': lambda it: it.begin('lost', 'active', 'a'),
     'operation_without_step': _without_steps,
     'operation_step_count': _operation('create', open_step_count=2),
@@ -400,6 +439,7 @@ class ExamineTestCase(base.TestCase):
             row_builders.NOW,
             it.unchecked_hosts,
             it.queues,
+            it.images,
         )
 
     def names(self, it):

@@ -68,7 +68,7 @@ MAY_USE = {
     # It compares what the database and the hosts report and repairs by means
     # of operations; it reaches hosts through the contract, never a hypervisor
     # or a service, so that a simulation or a test can call it.
-    'audit': {'db', 'engine', 'notifications', 'objects', 'rpc'},
+    'audit': {'db', 'engine', 'images', 'notifications', 'objects', 'rpc'},
     'compute': {'flows', 'images', 'objects', 'rpc', 'serving', 'virt'},
     'conductor': {
         'db',
