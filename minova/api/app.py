@@ -35,6 +35,7 @@ from minova.api.resources import floating_ips
 from minova.api.resources import gone
 from minova.api.resources import hosts
 from minova.api.resources import hypervisors
+from minova.api.resources import images
 from minova.api.resources import instance_actions
 from minova.api.resources import interfaces
 from minova.api.resources import key_pairs
@@ -80,6 +81,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *interfaces.ROUTES,
     *hosts.ROUTES,
     *gone.ROUTES,
+    *images.ROUTES,
     *floating_ips.ROUTES,
     *extensions.ROUTES,
     *external_events.ROUTES,

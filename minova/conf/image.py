@@ -3,7 +3,8 @@
 
 The options of the connection to Glance (``auth_type``, ``endpoint_override``,
 ``timeout`` and so on) are in the same group but not in this list: they belong
-to keystoneauth, and ``images/glance.py`` registers them at its first use.
+to keystoneauth, and ``images/glance_requests.py`` registers them at its first
+use.
 """
 
 from oslo_config import cfg

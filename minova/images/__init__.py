@@ -3,6 +3,7 @@
 
 ================ ===========================================================
 glance           the client of Glance
+glance_requests  login, time limits and attempts of the requests to Glance
 glance_replies   the errors that the replies of Glance become
 embedded         the embedded image service: a directory, without HTTP
 routes           HTTP of the embedded image service
@@ -21,6 +22,7 @@ have expired when its data is complete.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -175,6 +177,22 @@ class ImageService(Protocol):
         """Return a project's own images with these properties.
 
         The newest is the first.
+        """
+
+    def list_visible(self, context: CallerContext) -> list[Image]:
+        """Return the images that are visible to the caller, unordered.
+
+        Glance's client omits images that others share with the project.
+        Unavailable if the service does not reply.
+        """
+
+    def change_properties(
+        self, image_id: str, values: Mapping[str, str], gone: Collection[str]
+    ) -> Image:
+        """Set and remove properties of an image; return it afterwards.
+
+        ImageNotFound; InvalidInput if the service refuses a value;
+        Unavailable if the service does not reply.
         """
 
     def list_unfinished(self) -> list[Image]:

@@ -17,6 +17,7 @@ write.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -277,6 +278,23 @@ class EmbeddedImages:
         """Return a project's own images: see ``images.ImageService``."""
         found = self.list_visible(_Project(project_id))
         return images.select_owned(found, project_id, properties)
+
+    def change_properties(
+        self, image_id: str, values: Mapping[str, str], gone: Collection[str]
+    ) -> images.Image:
+        """Set and remove properties: see ``images.ImageService``."""
+
+        def change(image: images.Image) -> images.Image:
+            return dataclasses.replace(
+                image,
+                properties={
+                    name: value
+                    for name, value in {**image.properties, **values}.items()
+                    if name not in gone
+                },
+            )
+
+        return self.update(image_id, change)
 
     def list_unfinished(self) -> list[images.Image]:
         """Return snapshots without data: see ``images.ImageService``."""

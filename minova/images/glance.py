@@ -9,22 +9,16 @@ needs a role that may set the owner of an image, such as admin. Failed requests
 are retried a few times; then the error is Unavailable.
 """
 
-from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
 import json
-import re
 from typing import Any
-from typing import TypeVar
 import urllib.parse
 
-from keystoneauth1 import adapter
-from keystoneauth1 import exceptions as ksa
-from keystoneauth1 import loading
-from oslo_config import cfg
 import requests
 
 from minova import cancellation
@@ -34,11 +28,10 @@ from minova import exception
 from minova import images
 from minova.images import documents
 from minova.images import glance_replies as replies
+from minova.images import glance_requests
 from minova.images import sources
 from minova.images import streams
 
-_GROUP = 'image'
-_MAX_DELAY = 10.0
 #: The statuses of an image whose data is on its way.
 _SAVING = frozenset({'saving', 'uploading', 'importing'})
 #: Seconds between two requests for the status of such an image.
@@ -46,46 +39,25 @@ _SAVING_INTERVAL = 2.0
 #: The replies to data for an image that is not queued, or is deleted.
 _NOT_QUEUED = frozenset({404, 409, 410})
 _PATCH_TYPE = 'application/openstack-images-v2.1-json-patch'
-_Result = TypeVar('_Result')
+#: Images in one reply.
+_PAGE_SIZE = 500
 
 
-def options() -> list[cfg.Opt]:
-    """Return keystoneauth's options of the group ``[image]``.
-
-    They have Minova's defaults, also in the sample configuration. The options
-    of the authentication plugin (``username`` and so on) are not included.
-    """
-    found = [
-        *loading.get_auth_common_conf_options(),
-        *loading.get_session_conf_options(),
-        *loading.get_adapter_conf_options(include_deprecated=False),
-    ]
-    cfg.set_defaults(
-        found,
-        service_type='image',
-        valid_interfaces=['internal', 'public'],
-        timeout=60.0,
-    )
-    return found
-
-
-class GlanceImages:
+class GlanceImages(glance_requests.GlanceRequests):
     """The images of a Glance. Safe to use from many threads."""
-
-    def __init__(self) -> None:
-        self._lock = clock.lock()
-        self._adapter: adapter.Adapter | None = None
 
     def show(
         self, context: images.CallerContext, image_id: str
     ) -> images.Image:
         """Return an image: see ``images.ImageService``."""
-        image = _retry(lambda: self._show(image_id))
+        image = glance_requests.retry(lambda: self._show(image_id))
         if images.is_visible(image, context):
             return image
         if image.visibility == 'shared' and context.project_id:
             project_id = context.project_id
-            if _retry(lambda: self._is_member(image_id, project_id)):
+            if glance_requests.retry(
+                lambda: self._is_member(image_id, project_id)
+            ):
                 return image
         raise exception.ImageNotFound(image_id=image_id[:64])
 
@@ -110,7 +82,7 @@ class GlanceImages:
                         reason=str(error),
                     ) from error
 
-        _retry(deliver)
+        glance_requests.retry(deliver)
 
     # -- snapshots -----------------------------------------------------------
 
@@ -133,7 +105,7 @@ class GlanceImages:
                     f'Creation of image {image.id}', response
                 )
 
-        _retry(create)
+        glance_requests.retry(create)
 
     def upload_snapshot(
         self,
@@ -160,7 +132,7 @@ class GlanceImages:
                 raise exception.ImageNotFound(image_id=image_id)
             sources.require_stored(image, data.size, checksum)
 
-        _retry(upload)
+        glance_requests.retry(upload)
 
     def _wait_until_saved(
         self, image_id: str, deadline: float
@@ -176,18 +148,47 @@ class GlanceImages:
             cancellation.wait(_SAVING_INTERVAL)
         return image
 
+    def change_properties(
+        self, image_id: str, values: Mapping[str, str], gone: Collection[str]
+    ) -> images.Image:
+        """Set and remove properties: see ``images.ImageService``."""
+
+        def change() -> images.Image:
+            known = self._show(image_id).properties
+            changes = [
+                {'op': 'add', 'path': _pointer(name), 'value': value}
+                for name, value in values.items()
+            ]
+            changes += [
+                {'op': 'remove', 'path': _pointer(name)}
+                for name in sorted(known.keys() & set(gone))
+            ]
+            response = self._patch(image_id, changes)
+            if response.status_code == 404:
+                raise exception.ImageNotFound(image_id=image_id)
+            if response.status_code in (400, 403, 413):
+                raise exception.InvalidInput(replies.text_of(response))
+            if not response.ok:
+                raise replies.RetryableError(replies.text_of(response))
+            with replies.require_form('an image'):
+                return documents.from_document(response.json())
+
+        return glance_requests.retry(change)
+
     def _patch(
-        self, image_id: str, name: str, value: str | bool
+        self, image_id: str, patch: list[dict[str, Any]]
     ) -> requests.Response:
-        """Change an attribute of an image; return the reply."""
-        patch = [{'op': 'replace', 'path': f'/{name}', 'value': value}]
+        """Change attributes of an image; return the reply."""
         headers = {'Content-Type': _PATCH_TYPE}
         return self._request(
             'PATCH', image_id, data=json.dumps(patch), headers=headers
         )
 
     def _set_disk_format(self, image_id: str, disk_format: str) -> None:
-        response = self._patch(image_id, 'disk_format', disk_format)
+        response = self._patch(
+            image_id,
+            [{'op': 'replace', 'path': '/disk_format', 'value': disk_format}],
+        )
         if response.status_code == 404:
             raise exception.ImageNotFound(image_id=image_id)
         if not response.ok:
@@ -244,7 +245,10 @@ class GlanceImages:
             response = self._request('DELETE', image_id)
             if response.status_code == 403:
                 # Its user may have protected an image that gets no data.
-                self._patch(image_id, 'protected', False)
+                self._patch(
+                    image_id,
+                    [{'op': 'replace', 'path': '/protected', 'value': False}],
+                )
                 response = self._request('DELETE', image_id)
             if response.status_code == 404:
                 document = {'id': image_id, 'visibility': 'private'}
@@ -255,7 +259,7 @@ class GlanceImages:
             if response.status_code not in (204, 404, 410):
                 raise replies.RetryableError(replies.text_of(response))
 
-        _retry(discard)
+        glance_requests.retry(discard)
 
     def list_owned(
         self, project_id: str, properties: Mapping[str, str]
@@ -265,8 +269,30 @@ class GlanceImages:
             {'owner': project_id, 'visibility': 'private', **properties}
         )
         return images.select_owned(
-            _retry(lambda: self._list(f'?{query}')), project_id, properties
+            glance_requests.retry(lambda: self._list(f'?{query}')),
+            project_id,
+            properties,
         )
+
+    def list_visible(
+        self, context: images.CallerContext
+    ) -> list[images.Image]:
+        """Return the caller's images and the public ones."""
+        selections = [{'visibility': 'public'}, {'owner': context.project_id}]
+        if context.is_admin:
+            selections = [{}]
+        found: dict[str, images.Image] = {}
+        for selection in selections:
+            query = urllib.parse.urlencode({**selection, 'limit': _PAGE_SIZE})
+            for image in glance_requests.retry(
+                lambda query=query: self._list(f'?{query}')
+            ):
+                found[image.id] = image
+        return [
+            image
+            for image in found.values()
+            if images.is_visible(image, context)
+        ]
 
     def list_unfinished(self) -> list[images.Image]:
         """Return snapshots without data: see ``images.ImageService``."""
@@ -277,7 +303,7 @@ class GlanceImages:
             }
         )
         return images.select_unfinished(
-            _retry(lambda: self._list(f'?{query}'))
+            glance_requests.retry(lambda: self._list(f'?{query}'))
         )
 
     def _list(self, query: str) -> list[images.Image]:
@@ -292,34 +318,6 @@ class GlanceImages:
                 if 'next' not in page:
                     return found
                 query = '?' + page['next'].partition('?')[2]
-
-    def delete(self, image_id: str) -> None:
-        """Delete an image: see ``images.ImageService``."""
-
-        def delete() -> None:
-            response = self._request('DELETE', image_id)
-            if response.status_code == 403:
-                raise exception.Forbidden(replies.text_of(response))
-            if response.status_code in (404, 410):
-                raise exception.ImageNotFound(image_id=image_id)
-            if not response.ok:
-                raise replies.RetryableError(replies.text_of(response))
-
-        _retry(delete)
-
-    # -- requests ------------------------------------------------------------
-
-    def _show(self, image_id: str) -> images.Image:
-        response = self._get(image_id)
-        with replies.require_form('an image'):
-            return documents.from_document(response.json())
-
-    def _is_member(self, image_id: str, project_id: str) -> bool:
-        try:
-            self._get(image_id, f'/members/{project_id}')
-        except exception.ImageNotFound:
-            return False
-        return True
 
     def _data(self, image_id: str, deadline: float) -> Generator[bytes]:
         """Yield the data of an image; Unavailable if it is too slow."""
@@ -336,87 +334,24 @@ class GlanceImages:
                     )
                 yield chunk
 
-    def _get(
-        self, image_id: str, suffix: str = '', stream: bool = False
-    ) -> requests.Response:
-        """Send a GET; ImageNotFound, Unavailable or RetryableError."""
-        if not image_id:
-            raise exception.ImageNotFound(image_id='')
-        response = self._request('GET', image_id, suffix, stream=stream)
-        if response.ok and response.status_code != 204:
-            return response
-        response.close()
-        return replies.raise_for_status(response.status_code, image_id)
+    def delete(self, image_id: str) -> None:
+        """Delete an image: see ``images.ImageService``."""
 
-    def _request(
-        self, method: str, image_id: str, suffix: str = '', **options: Any
-    ) -> requests.Response:
-        """Send one request; ImageNotFound, Unavailable or RetryableError.
+        def delete() -> None:
+            response = self._request('DELETE', image_id)
+            if response.status_code == 403:
+                raise exception.Forbidden(replies.text_of(response))
+            if response.status_code in (404, 410):
+                raise exception.ImageNotFound(image_id=image_id)
+            if not response.ok:
+                raise replies.RetryableError(replies.text_of(response))
 
-        A reply with a temporary failure is a RetryableError, any other is
-        returned.
-        """
-        if not re.fullmatch('[0-9A-Za-z-]{0,64}', image_id):
-            # The id is part of the path, and no image has such an id.
-            raise exception.ImageNotFound(image_id=image_id[:64])
-        path = f'/v2/images/{image_id}'.rstrip('/') + suffix
-        try:
-            response = cancellation.call(
-                'image-request', lambda: self._send(method, path, **options)
-            )
-        except (
-            ksa.ConnectionError,
-            ksa.DiscoveryFailure,
-            ksa.HttpServerError,
-        ) as error:
-            raise replies.RetryableError(str(error)) from error
-        except (ksa.ClientException, requests.RequestException) as error:
-            raise exception.Unavailable(
-                what=replies.SERVICE, reason=str(error)
-            ) from error
-        if response.status_code in replies.RETRYABLE_STATUSES:
-            response.close()
-            raise replies.RetryableError(
-                f'its reply is {response.status_code}.'
-            )
-        if response.status_code == 401:
-            response.close()
-            reason = 'its reply is 401; see the credentials in [image].'
-            if options.get('allow_reauth', True):
-                raise exception.Unavailable(
-                    what=replies.SERVICE, reason=reason
-                )
-            self._get_adapter().invalidate()
-            raise replies.RetryableError(reason)
-        return response
+        glance_requests.retry(delete)
 
-    def _send(
-        self, method: str, path: str, **options: Any
-    ) -> requests.Response:
-        response: requests.Response = self._get_adapter().request(
-            f'{self._base_url()}{path}', method, raise_exc=False, **options
-        )
-        return response
 
-    def _base_url(self) -> str:
-        """Return the endpoint without a version."""
-        url = self._get_adapter().get_endpoint()
-        if url is None:
-            raise exception.Unavailable(
-                what=replies.SERVICE,
-                reason=(
-                    'the catalog has no endpoint for it; see [image] '
-                    'valid_interfaces and region_name.'
-                ),
-            )
-        return re.sub(r'/v\d+(\.\d+)?\Z', '', url.rstrip('/')).rstrip('/')
-
-    def _get_adapter(self) -> adapter.Adapter:
-        """Return the adapter, created at the first use without a request."""
-        with self._lock:
-            if self._adapter is None:
-                self._adapter = _make_adapter()
-            return self._adapter
+def _pointer(name: str) -> str:
+    """Return the JSON pointer of a member; RFC 6901."""
+    return '/' + name.replace('~', '~0').replace('/', '~1')
 
 
 def _next_chunk(chunks: Iterator[bytes]) -> bytes:
@@ -431,42 +366,4 @@ def open_images() -> GlanceImages:
 
 def check() -> None:
     """Raise ConfigInvalid if the options cannot lead to a Glance."""
-    _make_adapter()
-
-
-def _make_adapter() -> adapter.Adapter:
-    """Return the authentication and session; ConfigInvalid if incomplete."""
-    conf.CONF.register_opts(options(), group=_GROUP)
-    try:
-        auth = loading.load_auth_from_conf_options(conf.CONF, _GROUP)
-        session = loading.load_session_from_conf_options(
-            conf.CONF, _GROUP, auth=auth
-        )
-        found = loading.load_adapter_from_conf_options(
-            conf.CONF, _GROUP, session=session, auth=auth
-        )
-    except (ksa.ClientException, TypeError) as error:
-        raise exception.ConfigInvalid(reason=f'[image]: {error}') from error
-    if auth is None:
-        raise exception.ConfigInvalid(
-            reason=(
-                '[image] auth_type is not set; set it and the options of the '
-                'service user, which logs in to Glance.'
-            )
-        )
-    return found
-
-
-def _retry(func: Callable[[], _Result]) -> _Result:
-    """Retry a request, up to ``[image] attempts`` times."""
-    attempts = conf.CONF.image.attempts
-    for attempt in range(1, attempts + 1):
-        try:
-            return func()
-        except replies.RetryableError as error:
-            if attempt == attempts:
-                raise exception.Unavailable(
-                    what=replies.SERVICE, reason=str(error)
-                ) from error
-        cancellation.wait(min(2.0 ** (attempt - 1), _MAX_DELAY))
-    raise AssertionError('attempts is at least 1')
+    glance_requests.make_adapter()

@@ -7,6 +7,7 @@ again.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 import contextlib
 import dataclasses
@@ -177,6 +178,32 @@ class SimulatedImages:
                 self.records.values(), project_id, properties
             ),
         )
+
+    def list_visible(
+        self, context: images.CallerContext
+    ) -> list[images.Image]:
+        """Return the images that are visible to the caller."""
+        return self._request(
+            'list',
+            lambda: [
+                image
+                for image in self.records.values()
+                if images.is_visible(image, context)
+            ],
+        )
+
+    def change_properties(
+        self, image_id: str, values: Mapping[str, str], gone: Collection[str]
+    ) -> images.Image:
+        """Set and remove properties of an image."""
+
+        def change() -> images.Image:
+            known = {**self._get(image_id).properties, **values}
+            kept = {name: known[name] for name in known if name not in gone}
+            self._change(image_id, properties=kept)
+            return self._get(image_id)
+
+        return self._request('change', change)
 
     def list_unfinished(self) -> list[images.Image]:
         """Return the images of servers that have no data."""

@@ -49,6 +49,7 @@ server_groups          server groups, and the servers that join them
 scheduler_hints        the scheduler hints of a new server
 networks               os-networks, read only
 hosts                  os-hosts, for clients of the first versions
+images                 the image service, for clients of the first versions
 floating_ips           floating IPs, of which there are none
 security_groups        security groups, of which there are none
 extensions             the aliases of what the API offers

@@ -8,6 +8,7 @@ flavors            flavors, and the flavor inside a server
 servers            servers: status, host, addresses, faults
 diagnostics        what a hypervisor counts of a server
 topology           the NUMA topology of a server
+images             images, for clients of the first versions
 instance_actions   the actions of a server and their events
 migrations         migrations, and live migrations in progress
 hypervisors        hypervisors and their totals

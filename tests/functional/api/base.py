@@ -66,6 +66,26 @@ class ImageStore:
             raise exception.ImageNotFound(image_id=image_id)
         return image
 
+    def list_visible(self, context):
+        return [
+            image
+            for image in self.by_id.values()
+            if images.is_visible(image, context)
+        ]
+
+    def change_properties(self, image_id, values, gone):
+        image = self.by_id[image_id]
+        known = {**image.properties, **values}
+        kept = {name: known[name] for name in known if name not in gone}
+        changed = dataclasses.replace(image, properties=kept)
+        self.by_id[image_id] = changed
+        return changed
+
+    def delete(self, image_id):
+        if self.by_id[image_id].protected:
+            raise exception.Forbidden(f'Image {image_id} is protected')
+        del self.by_id[image_id]
+
     def download(self, context, image_id, path):
         raise AssertionError('the fake hypervisor downloads nothing')
 

@@ -24,6 +24,10 @@ class LegacyTest(base.ApiTestCase):
         for path, until in (
             ('/os-hosts', 42),
             ('/os-tenant-networks', 35),
+            ('/images', 35),
+            ('/images/detail', 35),
+            (f'/images/{self.image}', 35),
+            (f'/images/{self.image}/metadata', 38),
             ('/os-floating-ips', 35),
             ('/os-floating-ip-pools', 35),
             ('/os-security-groups', 35),

@@ -95,7 +95,14 @@ def _own(allowed, *values, **words):
     return Row(allowed, *values, hidden=frozenset(_OUTSIDERS), **words)
 
 
+def _own_image(allowed, *values):
+    # The rule of the endpoint refuses a service before the image is read.
+    hidden = frozenset({'other', 'other_manager'})
+    return Row(allowed, *values, hidden=hidden)
+
+
 _TAGS = {'version': '2.26'}
+_IMAGE = '/images/{image_id}'
 _SERVER = '/servers/{server_id}'
 _FLAVOR = '/flavors/{flavor_id}'
 _COMPUTE = {
@@ -244,6 +251,22 @@ _COMPUTE = {
     'GET /os-tenant-networks/{network_id}': Row(
         _READERS, hidden=frozenset({'other', 'other_manager', 'admin'})
     ),
+    'GET /images': Row(_READERS),
+    'GET /images/detail': Row(_READERS),
+    f'GET {_IMAGE}': _own_image(_READERS),
+    f'DELETE {_IMAGE}': _own_image(_MEMBERS, 204),
+    f'GET {_IMAGE}/metadata': _own_image(_READERS),
+    f'POST {_IMAGE}/metadata': _own_image(
+        _MEMBERS, 200, {'metadata': {'k': 'v'}}
+    ),
+    f'PUT {_IMAGE}/metadata': _own_image(
+        _MEMBERS, 200, {'metadata': {'k': 'v'}}
+    ),
+    f'GET {_IMAGE}/metadata/{{key}}': _own_image(_READERS),
+    f'PUT {_IMAGE}/metadata/{{key}}': _own_image(
+        _MEMBERS, 200, {'meta': {'k': 'v'}}
+    ),
+    f'DELETE {_IMAGE}/metadata/{{key}}': _own_image(_MEMBERS, 204),
     'GET /os-floating-ips': Row(_READERS),
     'POST /os-floating-ips': Row(_MEMBERS, 404, {}),
     'GET /os-floating-ips/{key}': Row(_READERS, 404),
@@ -546,6 +569,11 @@ class RolesTest(base.ApiTestCase):
         self.assertEqual(201, reply.status_code, reply.text)
         return reply.json['id']
 
+    def add_private_image(self):
+        return self.image_store.add(
+            owner=self.project, visibility='private', properties={'k': 'v'}
+        ).id
+
     def make_group(self):
         self.config('quota', server_groups=-1)
         given = self.make_body('server_group')
@@ -606,7 +634,11 @@ class RolesTest(base.ApiTestCase):
         if '{flavor_id}' in path:
             values['flavor_id'] = self.make_flavor(self.name())
         if '{image_id}' in path:
-            values['image_id'] = self.make_image()
+            values['image_id'] = (
+                self.add_private_image()
+                if path.startswith('/images/')
+                else self.make_image()
+            )
         if '{group_id}' in path:
             values['group_id'] = self.make_group()
         if '{name}' in path:

@@ -21,6 +21,7 @@ from minova.conf import image
 from minova.identity import embedded as embedded_identity
 from minova.identity import routes as identity_routes
 from minova.images import glance
+from minova.images import glance_requests
 from minova.images import routes as image_routes
 from tests.unit.identity import base as identity_base
 from tests.unit.images import base
@@ -107,7 +108,7 @@ class GlanceTestCase(base.TestCase):
         self.identity = embedded_identity.Identity(self.file('identity'))
         self.trouble = Trouble(self._app())
         self.url = self._serve(self.trouble)
-        self.config.register_opts(glance.options(), group='image')
+        self.config.register_opts(glance_requests.options(), group='image')
         self.configure(
             service='glance',
             auth_type='password',
@@ -540,7 +541,7 @@ class DownloadTest(GlanceTestCase):
 
 class OptionsTest(identity_base.TestCase):
     def test_none_shadows_our_routes(self):
-        names = [option.dest for option in glance.options()]
+        names = [option.dest for option in glance_requests.options()]
         self.assertEqual(
             set(), set(names) & {option.dest for option in image.OPTIONS}
         )
