@@ -7,6 +7,7 @@ copies the disk of a guest that is off; its lock of the disk keeps the guest
 off meanwhile.
 """
 
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 from typing import Final
@@ -39,6 +40,10 @@ LOG = logging.getLogger(__name__)
 _POLL_INTERVAL: Final = 0.5
 #: Seconds within which an aborted job ends.
 _ABORT_TIMEOUT: Final = 30.0
+#: Seconds for which libvirt waits for an answer of the guest agent. It would
+#: wait for ever. A freeze writes the dirty pages of all file systems first.
+_FREEZE_TIMEOUT: Final = 60
+_AGENT_TIMEOUT: Final = 15
 _BACKUP: Final = libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP
 
 
@@ -140,16 +145,34 @@ class QemuSnapshots:
         try:
             if freezes:
                 # Fails without an agent, before anything can be frozen.
-                self._guests.request(domain, lambda dom: dom.getTime())
+                self._ask_agent(
+                    domain, _AGENT_TIMEOUT, lambda dom: dom.getTime()
+                )
                 with translate_os_errors(uuid):
                     self._files.mark_frozen(uuid)
-                self._guests.request(domain, lambda dom: dom.fsFreeze())
+                self._ask_agent(
+                    domain, _FREEZE_TIMEOUT, lambda dom: dom.fsFreeze()
+                )
             self._guests.request(
                 domain, lambda dom: dom.backupBegin(text, None, flags)
             )
         finally:
             if freezes:
                 self._thaw(domain)
+
+    def _ask_agent(
+        self,
+        domain: libvirt.virDomain,
+        seconds: int,
+        ask: Callable[[libvirt.virDomain], object],
+    ) -> None:
+        """Ask the guest agent; libvirtError if it does not answer in time."""
+
+        def send(dom: libvirt.virDomain) -> None:
+            dom.agentSetResponseTimeout(seconds, 0)
+            ask(dom)
+
+        self._guests.request(domain, send)
 
     def _thaw(self, domain: libvirt.virDomain) -> None:
         """Thaw the file systems if they may be frozen.
@@ -161,7 +184,9 @@ class QemuSnapshots:
             return
         try:
             if domain.isActive():
-                self._guests.request(domain, lambda dom: dom.fsThaw())
+                self._ask_agent(
+                    domain, _AGENT_TIMEOUT, lambda dom: dom.fsThaw()
+                )
         except libvirt.libvirtError as error:
             if domain.isActive():
                 raise
