@@ -278,21 +278,23 @@ class GlanceImages(glance_requests.GlanceRequests):
         self, context: images.CallerContext
     ) -> list[images.Image]:
         """Return the caller's images and the public ones."""
-        selections = [{'visibility': 'public'}, {'owner': context.project_id}]
         if context.is_admin:
-            selections = [{}]
-        found: dict[str, images.Image] = {}
-        for selection in selections:
-            query = urllib.parse.urlencode({**selection, 'limit': _PAGE_SIZE})
-            for image in glance_requests.retry(
-                lambda query=query: self._list(f'?{query}')
-            ):
-                found[image.id] = image
-        return [
-            image
-            for image in found.values()
-            if images.is_visible(image, context)
-        ]
+            return self._list_by()
+        found = self._list_by(visibility='public')
+        if context.project_id is not None:
+            found += self._list_by(owner=context.project_id)
+        return list(
+            {
+                image.id: image
+                for image in found
+                if images.is_visible(image, context)
+            }.values()
+        )
+
+    def _list_by(self, **selection: str) -> list[images.Image]:
+        """Return the images with these attributes."""
+        query = urllib.parse.urlencode({'limit': _PAGE_SIZE, **selection})
+        return glance_requests.retry(lambda: self._list(f'?{query}'))
 
     def list_unfinished(self) -> list[images.Image]:
         """Return snapshots without data: see ``images.ImageService``."""

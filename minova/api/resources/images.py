@@ -6,6 +6,7 @@ who may: an image that is not visible does not exist, and only its project and
 administrators change an image.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from minova.api.schemas import servers as schemas
 from minova.api.schemas.queries import Param
 from minova.api.views import Document
 from minova.api.views import images as views
+from minova.api.views.links import Link
+from minova.api.views.links import Links
 from minova.conf import CONF
 from minova.images import documents
 from minova.images import Image
@@ -47,16 +50,12 @@ _LIST: Final = queries.QuerySchema(
 
 def index(request: ApiRequest) -> Document:
     """List images: ids and names."""
-    page, links = _select(request, 'images')
-    shown = [views.brief(one, request.links, _url()) for one in page]
-    return {'images': shown} | ({'images_links': links} if links else {})
+    return _list(request, 'images', views.brief)
 
 
 def detail(request: ApiRequest) -> Document:
     """List images in full."""
-    page, links = _select(request, 'images/detail')
-    shown = [views.detail(one, request.links, _url()) for one in page]
-    return {'images': shown} | ({'images_links': links} if links else {})
+    return _list(request, 'images/detail', views.detail)
 
 
 def show(request: ApiRequest, image_id: str) -> Document:
@@ -69,6 +68,21 @@ def delete(request: ApiRequest, image_id: str) -> None:
     """Delete an image; Forbidden if it is protected."""
     _get_own(request, image_id)
     request.backend.images.delete(image_id)
+
+
+def _list(
+    request: ApiRequest,
+    path: str,
+    view: Callable[[Image, Links, str], Document],
+) -> Document:
+    """List a page of the images that the query selects, newest first."""
+    page, links = _select(request, path)
+    result: Document = {
+        'images': [view(image, request.links, _url()) for image in page]
+    }
+    if links:
+        result['images_links'] = links
+    return result
 
 
 def _url() -> str:
@@ -93,8 +107,8 @@ def _get_own(request: ApiRequest, image_id: str) -> Image:
 
 def _select(
     request: ApiRequest, path: str
-) -> tuple[Collection[Image], list[dict[str, str]]]:
-    """Return a page of the images that the query selects, newest first."""
+) -> tuple[Collection[Image], list[Link]]:
+    """Return a page and the link to the next one."""
     found = sorted(
         (
             image

@@ -45,6 +45,7 @@ class RulesTest(base.ApiTestCase):
             tag='a',
             console_token='a',
             host_name='a',
+            image_id='a',
             before_timestamp='a',
         )
 

@@ -447,3 +447,56 @@ class RemovalTest(WritingTestCase):
         self.trouble.next = [answering('409 No'), answering('503 No')]
         self.images.delete(self.new.id)
         self.assertEqual([], self.found())
+
+
+class ListTest(WritingTestCase):
+    """Images of a caller, their properties, and those without data."""
+
+    def ids(self, found):
+        return {one.id for one in found}
+
+    def test_visible(self):
+        own, public = self.add(), self.add(owner='theirs', visibility='public')
+        foreign = self.add(owner='theirs')
+        self.assertEqual(
+            {own.id, public.id}, self.ids(self.images.list_visible(base.OWNER))
+        )
+        self.assertEqual(
+            {public.id}, self.ids(self.images.list_visible(base.UNSCOPED))
+        )
+        self.assertIn(
+            foreign.id, self.ids(self.images.list_visible(base.ADMIN))
+        )
+
+    def test_unfinished(self):
+        marks = dict(images.SNAPSHOT_PROPERTIES)
+        partial = self.add(properties=marks)
+        self.add(properties={'image_type': 'snapshot'})
+        self.add(base.RAW, properties=marks)
+        self.assertEqual({partial.id}, self.ids(self.images.list_unfinished()))
+        self.trouble.next = [answering('503 No')] * 9
+        self.refused(exception.Unavailable, self.images.list_unfinished)
+
+    def test_properties(self):
+        made = self.add(properties={'a': '1', 'b': '2'})
+        changed = self.images.change_properties(
+            made.id, {'a': '3', 'c/d~': '4'}, ['b', 'unknown']
+        )
+        expected = {'a': '3', 'c/d~': '4'}
+        self.assertEqual(expected, dict(changed.properties))
+        shown = self.store.show(base.ADMIN, made.id)
+        self.assertEqual(expected, dict(shown.properties))
+
+    def test_properties_that_are_refused(self):
+        made = self.add()
+        for status, kind in (
+            ('400 No', exception.InvalidInput),
+            ('403 No', exception.InvalidInput),
+            ('404 No', exception.ImageNotFound),
+            ('413 No', exception.InvalidInput),
+        ):
+            self.trouble.next = [no_fault, answering(status, b'too many')]
+            self.refused(
+                kind, self.images.change_properties, made.id, {'a': '1'}, ()
+            )
+        self.assertEqual([], self.clock.slept)
