@@ -276,6 +276,9 @@ CAMPAIGNS: Final[dict[str, _PlanMaker]] = {
     'fail': functools.partial(
         _plan_each_point, 'fail', RESTART_SOON, _is_call
     ),
+    'disk_full': functools.partial(
+        _plan_each_point, 'disk_full', RESTART_SOON, _is_call
+    ),
     'hypervisor': functools.partial(
         _plan_each_point, 'hypervisor', 30.0, _is_at_hypervisor
     ),

@@ -21,6 +21,7 @@ import uuid
 import sqlalchemy as sa
 
 from minova import clock
+from minova import images
 from minova import states
 from minova.audit import confirmed_scan
 from minova.cmd import manage_archive
@@ -67,6 +68,19 @@ def _with_examples(text):
         return f'{_EXAMPLE_DATE + hours}' + ('.123456' if match[1] else '')
 
     return _DATE.sub(date, text)
+
+
+def snapshot_image(instance_uuid, name):
+    """Return the record of an image of an instance."""
+    return SnapshotImage(
+        id=clock.uuid4(),
+        name=name,
+        owner='project',
+        container_format='bare',
+        min_disk=1,
+        min_ram=0,
+        properties={'instance_uuid': instance_uuid},
+    )
 
 
 class ChainTestCase(FlowTestCase):
@@ -192,18 +206,26 @@ class OneHostTest(ChainTestCase):
 
     def test_shelve_and_unshelve(self):
         uuid = self.booted_on_host1()
-        image = SnapshotImage(
-            id=clock.uuid4(),
-            name='server-shelved',
-            owner='project',
-            container_format='bare',
-            min_disk=1,
-            min_ram=0,
-            properties={'instance_uuid': uuid},
-        )
+        image = snapshot_image(uuid, 'server-shelved')
         self.cloud.begin('shelve', uuid, image=image)
         self.cloud.begin('unshelve', uuid, disk_format='raw', host='host2')
         self.check('shelve', uuid, 'shelve', 'shelve_offload', 'unshelve')
+
+    def test_snapshot(self):
+        uuid = self.booted_on_host1()
+        self.take_snapshot(uuid)
+        self.check('snapshot', uuid, 'snapshot')
+
+    def test_snapshot_that_fails(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host1', 'take_snapshot', 'no space left on device')
+        self.take_snapshot(uuid)
+        self.check('snapshot_failed', uuid, 'snapshot')
+
+    def take_snapshot(self, uuid):
+        """Turn the disk of an instance into an image."""
+        image = snapshot_image(uuid, 'server-copy')
+        self.cloud.begin('snapshot', uuid, image=image)
 
     def test_soft_delete_and_restore(self):
         uuid = self.booted_on_host1()
@@ -388,6 +410,7 @@ class OperatorTest(ChainTestCase):
     def test_audit(self):
         self.config(transport_url=self.cloud.url)
         self.patch(confirmed_scan, 'RESCAN_DELAY', 0.1)
+        self.patch(images, 'load', lambda: self.cloud.images)
         uuid = self.booted_on_host1()
         store = self.cloud.world.store
         for kind in ('guests', 'disks'):
