@@ -300,10 +300,13 @@ def _close_steps(it):
     it.services = [s for s in it.services if s.host != 'b']
     del it.nodes['b']
     it.host_contents['b'] = []
-    for uuid in ('resized', 'confirmed', 'reverting', 'migrating', 'moving'):
+    for uuid in (
+        *('resized', 'confirmed', 'reverting', 'migrating', 'moving'),
+        *('copying', 'ended'),
+    ):
         del it.instances[uuid]
         it.outbox.pop(uuid)
-    for name in ('confirm', 'revert', 'live', 'resize'):
+    for name in ('confirm', 'revert', 'live', 'resize', 'snapshot', 'discard'):
         del it.operations[name]
     it.migrations = [m for m in it.migrations if m.instance_uuid == 'larger']
     kept = ('active', 'stopped', 'building', 'larger', 'deleted')

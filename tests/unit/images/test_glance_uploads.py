@@ -201,7 +201,7 @@ class UploadTest(WritingTestCase):
 
     def test_expired_token(self):
         """The data is sent from its beginning with the next token."""
-        self.configure(timeout=5)
+        self.configure(timeout=30)
         self.images = glance.open_images()
         self.trouble.next = [no_fault, no_fault, refusing('401 No')]
         self.upload()
@@ -335,7 +335,7 @@ class UploadTest(WritingTestCase):
 
     def test_copy_that_is_too_short(self):
         """The image does not become active with a part of the disk."""
-        self.configure(timeout=5)
+        self.configure(timeout=30)
         self.images = glance.open_images()
         short = Data(self.data.content, self.data.size + 1)
         error = self.refused(exception.OperationFailed, self.upload, short)
