@@ -63,7 +63,7 @@ class StockClientImagesTest(StockClientTestCase):
         self.wait_for_images('copy', 'b1', 'b2')
 
     def _refuse(self):
-        self.refused('server image create --name x none', 'No server')
+        self.refused('server image create --name x none', 'No Server')
         self.done('server rescue one')
         self.settled('one', 'RESCUE')
         for command in (
