@@ -368,6 +368,7 @@ def _prepare_sqlite(
         lambda: f'{clock.now():%Y-%m-%d %H:%M:%S.%f}',
     )
     user_regex.install(connection)
+    sqlite_writers.set_patience(connection)
     cursor = connection.cursor()
     cursor.execute('PRAGMA journal_mode = WAL')
     cursor.execute('PRAGMA synchronous = FULL')

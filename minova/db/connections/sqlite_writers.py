@@ -12,6 +12,7 @@ SQLite, without the interpreter's lock: a queue of threads would cost a switch
 of threads for each transaction.
 """
 
+import sqlite3
 from typing import Final
 
 import sqlalchemy as sa
@@ -43,7 +44,7 @@ class Writers:
         if self._gate.acquire(timeout=timeout):
             self._gate.release()
         try:
-            _begin(connection, min(PATIENCE, timeout))
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
         except error_classes.DATABASE_ERRORS as error:
             found = error_classes.classify(error)
             remaining = until - clock.monotonic()
@@ -54,15 +55,26 @@ class Writers:
             ):
                 raise
             try:
-                _begin(connection, max(0.0, until - clock.monotonic()))
+                _begin(connection, until - clock.monotonic())
             finally:
                 self._gate.release()
 
 
+def set_patience(connection: sqlite3.Connection) -> None:
+    """Limit the waits inside of SQLite to the patience of a writer."""
+    connection.execute(_busy_timeout(PATIENCE))
+
+
 def _begin(connection: sa.Connection, timeout: float) -> None:
-    milliseconds = round(timeout * 1000)
-    connection.exec_driver_sql(f'PRAGMA busy_timeout = {milliseconds}')
-    connection.exec_driver_sql('BEGIN IMMEDIATE')
+    connection.exec_driver_sql(_busy_timeout(timeout))
+    try:
+        connection.exec_driver_sql('BEGIN IMMEDIATE')
+    finally:
+        connection.exec_driver_sql(_busy_timeout(PATIENCE))
+
+
+def _busy_timeout(seconds: float) -> str:
+    return f'PRAGMA busy_timeout = {max(0, round(seconds * 1000))}'
 
 
 _writers: dict[str, Writers] = {}

@@ -342,7 +342,7 @@ _ACTIONS = {
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
     'os-getSPICEConsole': _own(_MEMBERS, 400, {'type': 'spice-html5'}),
     'os-getRDPConsole': _own(_MEMBERS, 400, {'type': 'rdp-html5'}),
-    'os-getSerialConsole': _own(_MEMBERS, 400, {'type': 'serial'}),
+    'os-getSerialConsole': _own(_MEMBERS, 409, {'type': 'serial'}),
     'os-resetState': _own(_ADMIN, 202, {'state': 'error'}),
     'unlock': _own(_MEMBERS, 202),
     # The last one: the others need a server that is not locked.
