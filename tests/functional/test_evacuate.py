@@ -24,24 +24,16 @@ from tests.functional import base
 class EvacuateTestCase(base.FlowTestCase):
     """A server on host a, which dies."""
 
-    def force_down(self, host, value=True):
-        (service,) = self.cloud.read(hosts.list_services, 'nova-compute', host)
-        self.cloud.database.write(
-            lambda c: hosts.update_service(
-                c, service.id, {'forced_down': value}
-            )
-        )
-
     def kill(self, host, *uuids):
         """Cut the power of a host, and force its service down."""
         self.cloud.stop(self.cloud.computes[host])
         for uuid in uuids:
             self.cloud.world.set_power(host, uuid, PowerState.SHUTDOWN)
-        self.force_down(host)
+        self.cloud.force_down(host)
 
     def restart(self, host):
         """Let a killed host return."""
-        self.force_down(host, False)
+        self.cloud.force_down(host, False)
         self.cloud.start_compute(host)
         self.cloud.wait_registered(host)
 
@@ -459,7 +451,7 @@ class SharedStorageTest(EvacuateTestCase):
     def test_locked_disk(self):
         # The operator is wrong: the guest still runs.
         self.cloud.stop(self.cloud.computes['a'])
-        self.force_down('a')
+        self.cloud.force_down('a')
         self.evacuate(self.uuid)
         instance = self.cloud.settle(self.uuid)
         self.assertEqual('a', instance.host)
@@ -489,12 +481,12 @@ class ReturningHostTest(EvacuateTestCase):
         uuid, *_ = self.booted(host='a')
         self.cloud.begin('stop', uuid)
         self.config(heartbeat_interval=30)
-        self.force_down('a')
+        self.cloud.force_down('a')
         self.evacuate(uuid)
         (service,) = self.cloud.read(hosts.list_services, 'nova-compute', 'a')
         self.assertEqual(hosts.REVOKED, service.incarnation)
         self.config(heartbeat_interval=0.5)
-        self.force_down('a', False)
+        self.cloud.force_down('a', False)
         self.restart('a')
         self.cloud.settle(uuid)
         self.assertIsNone(self.cloud.world.guest('a', uuid))
@@ -505,7 +497,7 @@ class ReturningHostTest(EvacuateTestCase):
         self.kill('a', uuid)
         self.evacuate(uuid)
         self.cloud.world.inject_fault('a', 'destroy', times=3)
-        self.force_down('a', False)
+        self.cloud.force_down('a', False)
         service = self.cloud.start_compute('a')
         self.cloud.wait_for(lambda: self.cloud.world.guest('a', uuid) is None)
         service.wait_until_ready()

@@ -340,7 +340,11 @@ class UploadTest(WritingTestCase):
         short = Data(self.data.content, self.data.size + 1)
         error = self.refused(exception.OperationFailed, self.upload, short)
         self.assertIn(f'after {self.data.size} bytes', error)
-        self.assertEqual('queued', self.stored_image().status)
+        # The service takes a moment to notice the closed connection.
+        until = clock.monotonic() + 30
+        while self.stored_image().status != 'queued':
+            self.assertLess(clock.monotonic(), until)
+            clock.sleep(0.01)
 
     def test_short_write(self):
         self.trouble.next = [
