@@ -128,7 +128,8 @@ class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
     def run(self, ctx: StepContext, args: NoArgs) -> GuestSettled:
         """Keep the new disks of a rebuild only if the guest runs from them.
 
-        The old disks are retained until then, so they are complete.
+        The old disks are retained until then, so they are complete. They are
+        removed after the end of this step, which may run twice.
         """
         params, uuid = ResetStateParams.narrow(ctx.params), ctx.instance.uuid
         if ctx.instance.host != ctx.host:
@@ -136,9 +137,7 @@ class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
         is_new = params.mode != Mode.REBUILD or not params.before
         if not is_new and ctx.driver.has_retained_disks(uuid):
             is_new = _is_on(ctx)
-            if is_new:
-                ctx.driver.discard_disks(uuid)
-            else:
+            if not is_new:
                 ctx.driver.restore_disks(uuid)
         if not is_new:
             for name, value in params.before.items():
@@ -149,10 +148,13 @@ class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
     def on_success(self, uow: UnitOfWork, result: GuestSettled) -> None:
         """Write the power state, unless another operation has begun."""
         if uow.operation.owns_instance:
+            params = _params(uow)
             if not result.is_new:
-                uow.update_instance(**_params(uow).before)
+                uow.update_instance(**params.before)
             uow.update_instance(power_state=result.power_state)
-            uow.finish(old_vm_state=_params(uow).target_state)
+            uow.finish(old_vm_state=params.target_state)
+            if result.is_new and params.before:
+                delete.enqueue_discard(uow)
         elif (
             uow.instance.task_id is None
             and uow.instance.host == uow.step.host
