@@ -22,11 +22,13 @@ from tests import base
 from tests.fixtures.processes import Service
 
 _OPENSTACK = os.path.join(os.path.dirname(sys.executable), 'openstack')
-#: Reads a JSON command line per line; writes exit code and output.
+#: Reads a JSON command line per line; writes exit code and output. A command
+#: that asks a question finds the end of its input, and not the next command.
 _LOOP = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from openstackclient import shell
-for line in sys.stdin:
+commands, sys.stdin = sys.stdin, open(os.devnull)
+for line in commands:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:

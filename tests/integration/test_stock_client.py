@@ -258,7 +258,7 @@ class StockClientTest(StockClientTestCase):
 
     def _reset_state(self):
         for state in ('error', 'active'):
-            self.done(f'server set --state {state} one')
+            self.done(f'server set --auto-approve --state {state} one')
             self.assertEqual(state.upper(), self.show('one')['status'])
 
     def _rebuild(self):
