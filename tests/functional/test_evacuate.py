@@ -481,6 +481,7 @@ class ReturningHostTest(EvacuateTestCase):
         uuid, *_ = self.booted(host='a')
         self.cloud.begin('stop', uuid)
         self.config(heartbeat_interval=30)
+        clock.sleep(1)  # until the heartbeat that is due has been sent
         self.cloud.force_down('a')
         self.evacuate(uuid)
         (service,) = self.cloud.read(hosts.list_services, 'nova-compute', 'a')
