@@ -182,6 +182,8 @@ class Simulator:
             if state == 'done'
             and kind not in run.refused_kinds
             and kind not in NEEDS_SECRET
+            # A delete may come before the end of what recovery delays.
+            and (kind, 'preempted') not in run.outcomes
             # A snapshot may end before the delete that preempts it otherwise.
             and kind != 'discard_snapshot'
         ]
