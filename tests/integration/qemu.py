@@ -39,8 +39,14 @@ class QemuTestCase(base.TestCase):
         self.addCleanup(database.drop, name)
         url = database.url(name)
         self.manage = processes.sync(self.directory, url)
+        self.urls = broker.vhost(name), url
         self.cluster = self.useFixture(
-            Cluster(broker.vhost(name), url, self.directory)
+            Cluster(
+                *self.urls,
+                self.directory,
+                route=self.route,
+                **self.options(),
+            )
         )
         self.addOnException(self._show_logs)
         self.database = engine.connect(CONF, url)
@@ -58,6 +64,14 @@ class QemuTestCase(base.TestCase):
         self.user.flavor('small', 96)
         self.user.flavor('big', 128, disk=2)
         self.user.flavor('roomy', 160)
+
+    def options(self):
+        """Return the options of all services, by group."""
+        return {}
+
+    def route(self, name):
+        """Return the URLs by which a service reaches broker and database."""
+        return self.urls
 
     def start_api(self):
         return self.cluster.start_api()
