@@ -45,7 +45,12 @@ def start_qemu_hosts(directory: str, count: int, tools: str) -> Hosts:
     Raises ConfigInvalid if this machine cannot run them.
     """
     program = _find_emulator(tools)
-    found = rig.up(rig_directory(directory), count)
+    found = rig.up(
+        rig_directory(directory),
+        count,
+        known=os.path.join(tools, 'capabilities'),
+        emulator=program or None,
+    )
     return {one.name: _qemu_opener(one, program) for one in found}
 
 

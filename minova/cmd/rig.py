@@ -20,7 +20,8 @@ PROG = 'minova-rig'
 
 def up(arguments: argparse.Namespace) -> int:
     """Start hosts; running ones stay unchanged."""
-    _show(hosts.up(arguments.directory, arguments.hosts))
+    known = _capabilities_directory(arguments)
+    _show(hosts.up(arguments.directory, arguments.hosts, known))
     return 0
 
 
@@ -36,9 +37,13 @@ def status(arguments: argparse.Namespace) -> int:
 def down(arguments: argparse.Namespace) -> int:
     """Stop all hosts and guests, and remove their files."""
     count = len(hosts.list_hosts(arguments.directory))
-    hosts.down(arguments.directory)
+    hosts.down(arguments.directory, _capabilities_directory(arguments))
     print(f'{count} hosts are stopped and removed.')
     return 0
+
+
+def _capabilities_directory(arguments: argparse.Namespace) -> str:
+    return os.path.join(arguments.directory, 'capabilities')
 
 
 def build_guest(arguments: argparse.Namespace) -> int:

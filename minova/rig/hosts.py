@@ -37,12 +37,15 @@ import zlib
 
 from minova import clock
 from minova import exception
+from minova.rig import capabilities
 from minova.rig import subprocesses
 from minova.subprocesses import PATH
 
 #: Seconds to wait until a libvirtd answers or a process ends.
 _TIMEOUT = 30.0
 _POLL_INTERVAL = 0.05
+#: Seconds for libvirtd to learn what the QEMU programs can.
+_LEARNING_TIME = 120
 #: The path of a socket has at most 107 characters; libvirt appends the rest.
 _MAX_DIRECTORY_LENGTH = 70
 #: The number of ports of a kind per host, below the ephemeral ports.
@@ -70,12 +73,16 @@ mount --bind "$2/passwd" /etc/passwd
 mount --bind "$2/group" /etc/group
 exec unshare --user --map-user={_USER} --map-group={_USER} "$3" -d -f "$4"
 """
-#: Opens a connection like a client, in a process that can be killed.
+#: Opens a connection like a client, in a process that can be killed, and lets
+#: libvirtd learn what QEMU can.
 _TRY = """\
 import sys, libvirt
 libvirt.registerErrorHandler(lambda *_: None, None)
 try:
-    libvirt.open(sys.argv[1]).close()
+    connection = libvirt.open(sys.argv[1])
+    connection.getCapabilities()
+    connection.getDomainCapabilities(sys.argv[2] or None)
+    connection.close()
 except libvirt.libvirtError as error:
     sys.exit(str(error))
 """
@@ -167,6 +174,11 @@ class Host:
         return f'{self.directory}/tls'
 
     @property
+    def cache(self) -> str:
+        """The directory of what its libvirtd can learn again."""
+        return f'{self.directory}/cache'
+
+    @property
     def libvirtd_log(self) -> str:
         """The log of its libvirtd."""
         return f'{self.directory}/libvirtd.log'
@@ -194,9 +206,16 @@ def list_hosts(directory: str) -> list[Host]:
 # -- up ----------------------------------------------------------------------
 
 
-def up(directory: str, count: int) -> list[Host]:
+def up(
+    directory: str,
+    count: int,
+    known: str | None = None,
+    emulator: str | None = None,
+) -> list[Host]:
     """Start hosts 1 to ``count``; running hosts stay as they are.
 
+    ``known`` is the directory of what earlier hosts have learned of QEMU,
+    ``emulator`` the program of their guests, if it is not the system's.
     Raises ConfigInvalid when this machine cannot run them.
     """
     for name in (
@@ -206,8 +225,12 @@ def up(directory: str, count: int) -> list[Host]:
         subprocesses.find(name)
     found = [host_at(directory, number + 1) for number in range(count)]
     for rig_host in found:
+        if known is not None:
+            capabilities.give(known, rig_host.cache)
         start(rig_host)
-        _require_qemu(rig_host)
+        _require_qemu(rig_host, emulator)
+        if known is not None:
+            capabilities.keep(rig_host.cache, known)
     return found
 
 
@@ -303,7 +326,7 @@ def _spawn_libvirtd(rig_host: Host) -> None:
             'HOME': rig_host.directory,
             'XDG_RUNTIME_DIR': f'{rig_host.directory}/run',
             'XDG_CONFIG_HOME': f'{rig_host.link}/config',
-            'XDG_CACHE_HOME': f'{rig_host.directory}/cache',
+            'XDG_CACHE_HOME': rig_host.cache,
             'XDG_DATA_HOME': f'{rig_host.directory}/data',
         },
     )
@@ -320,11 +343,13 @@ def _wait_until_answering(rig_host: Host) -> None:
         clock.sleep(_POLL_INTERVAL)
 
 
-def _require_qemu(rig_host: Host) -> None:
+def _require_qemu(rig_host: Host, emulator: str | None) -> None:
     """Raise ConfigInvalid when the libvirtd of a host lacks QEMU."""
     try:
         subprocesses.run(
-            sys.executable, '-c', _TRY, rig_host.uri, patience=int(_TIMEOUT)
+            sys.executable,
+            *('-c', _TRY, rig_host.uri, emulator or ''),
+            patience=_LEARNING_TIME,
         )
     except exception.ConfigInvalid as error:
         hint = ''
@@ -359,13 +384,16 @@ def _last_log_line(rig_host: Host) -> str:
 # -- down --------------------------------------------------------------------
 
 
-def down(directory: str) -> None:
-    """Stop the hosts of a rig and their guests; remove its directory.
+def down(directory: str, known: str | None = None) -> None:
+    """Stop the hosts of a rig and their guests; remove their directories.
 
-    Nothing when there is no rig.
+    What they have learned of QEMU is kept in the directory ``known``. Nothing
+    happens when there is no rig.
     """
     for rig_host in list_hosts(directory):
         stop(rig_host)
+        if known is not None:
+            capabilities.keep(rig_host.cache, known)
         shutil.rmtree(rig_host.directory)
         for link in (rig_host.link, rig_host.address_link):
             if os.path.islink(link):

@@ -15,6 +15,7 @@ from minova.virt.libvirt import networks
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from tests import base
+from tests.fixtures.rig import KNOWN
 from tests.unit.virt.rigs import OTHER
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
@@ -47,7 +48,7 @@ class HostNetworksTest(base.TestCase):
         made = tempfile.TemporaryDirectory(prefix='rig')
         self.addCleanup(made.cleanup)
         self.addCleanup(hosts.down, made.name)
-        (self.host,) = hosts.up(made.name, 1)
+        (self.host,) = hosts.up(made.name, 1, KNOWN)
         self.connection = Connection(self.host.uri)
         self.addCleanup(self.connection.close)
 

@@ -17,6 +17,7 @@ from minova.rig import hosts
 from minova.rig import subprocesses
 from minova.virt import qemu_version
 from tests import base
+from tests.fixtures.rig import KNOWN
 from tests.fixtures.servers import process
 
 UUID = '6f1e7c2e-1111-4222-8333-abcdefabcdef'
@@ -128,14 +129,14 @@ class RigTest(base.TestCase):
             (0, '3 hosts are stopped and removed.\n'), (code, said)
         )
         self.assertEqual([], process.users_of(self.directory))
-        self.assertEqual([], os.listdir(self.directory))
+        self.assertEqual(['capabilities'], os.listdir(self.directory))
         self.assertEqual(
             (0, '0 hosts are stopped and removed.\n'), self.run_it('down')
         )
 
     def test_accounts_of_its_own(self):
         # The machine may have no account for the uid of a host.
-        (one,) = hosts.up(self.directory, 1)
+        (one,) = hosts.up(self.directory, 1, KNOWN)
         pid = hosts.find_libvirtd(one)
         with open(f'/proc/{pid}/root/etc/passwd') as file:
             self.assertIn(f'rig:x:1000:1000::{one.directory}:', file.read())
@@ -145,7 +146,7 @@ class RigTest(base.TestCase):
             self.assertNotIn(one.directory, file.read())
 
     def test_a_guest_that_counts(self):
-        one, other = hosts.up(self.directory, 2)
+        one, other = hosts.up(self.directory, 2, KNOWN)
         made = guest.build(os.path.join(self.directory, 'guest'))
         self.assertEqual(made, guest.build(os.path.dirname(made.kernel)))
         code, qemu = self.run_it('qemu')

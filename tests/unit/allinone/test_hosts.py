@@ -33,7 +33,7 @@ class QemuTest(base.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger())
         self.asked = []
 
-        def up(directory, count):
+        def up(directory, count, **more):
             self.asked.append((directory, count))
             return [host_at(directory, number + 1) for number in range(count)]
 
@@ -97,7 +97,7 @@ class QemuTest(base.TestCase):
             self.assertIn(str(error), self.log.output)
 
     def test_a_machine_that_cannot_run_them(self):
-        def up(directory, count):
+        def up(*args, **more):
             raise exception.ConfigInvalid(reason='no libvirtd')
 
         self.replace(hosts.emulator, 'ensure_safe_emulator', lambda tools: '')

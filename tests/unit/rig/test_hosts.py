@@ -84,7 +84,7 @@ class RequireQemuTest(base.TestCase):
         with mock.patch.object(hosts.subprocesses, 'run', side_effect=error):
             return str(
                 self.assertRaises(
-                    exception.ConfigInvalid, hosts._require_qemu, one
+                    exception.ConfigInvalid, hosts._require_qemu, one, None
                 )
             )
 
