@@ -24,6 +24,7 @@ from tests.fixtures.processes import Service
 from tests.fixtures.servers import environments
 from tests.fixtures.servers import ports
 from tests.integration.allinone import Shell
+from tests.integration.server_life import ServerLife
 
 _PAGE = 'admin/many-machines.rst'
 _ROOT = pathlib.Path(base.__file__).parents[1]
@@ -233,8 +234,11 @@ class ManyMachinesTest(base.TestCase):
 
     def test_page(self):
         self.start_controller()
-        self.start_computes('kvm1', 'kvm2')
+        self.start_computes(
+            'kvm1', 'kvm2', libvirt={'connection_uri': 'test:///'}
+        )
         self.create_first_server()
+        self.live_through_actions()
         self.check_tokens()
 
     def start_controller(self):
@@ -250,17 +254,19 @@ class ManyMachinesTest(base.TestCase):
             if block.introduction != _CONF:
                 self.run_block(block)
 
-    def start_computes(self, *hosts):
+    def start_computes(self, *hosts, **overrides):
+        """Start the services of hosts; return them by host."""
+        started = {}
         account, _, start = self.blocks_of(_COMPUTE)[1:]
         self.assertEqual([['minova-compute']], start.commands())
         for host in hosts:
             text = account.text.replace('kvm1', host)
             self.run_block(dataclasses.replace(account, text=text))
-            options = self.configure(
-                _COMPUTE, host, libvirt={'connection_uri': 'test:///'}
-            )
+            options = self.configure(_COMPUTE, host, **overrides)
             service = self.run_service('compute', _COMPUTE, options, host)
             self.assertNotIn('Traceback', service.log_text())
+            started[host] = service
+        return started
 
     def create_first_server(self):
         self.run_program(
@@ -273,6 +279,46 @@ class ManyMachinesTest(base.TestCase):
         hosts = self.run_openstack('hypervisor', 'list')
         self.assertIn('kvm1', hosts)
         self.assertIn('kvm2', hosts)
+
+    def live_through_actions(self):
+        """Run every action on hosts whose driver has each."""
+        for host in ('kvm1', 'kvm2'):
+            self.run_openstack(
+                *('compute', 'service', 'set', '--disable'),
+                *(host, 'nova-compute'),
+            )
+        computes = self.start_computes(
+            'kvm3',
+            'kvm4',
+            compute={'compute_driver': 'fake'},
+            fake={'directory': f'{self.directory}/fake'},
+        )
+        self.run_openstack(
+            *('flavor', 'create', '--ram', '1024', '--disk', '2', 'bigger')
+        )
+        life = ServerLife(
+            self,
+            self.shell,
+            hosts=['kvm3', 'kvm4'],
+            image='debian',
+            flavors=('small', 'bigger'),
+            network='private',
+            is_real=False,
+            # Without a network service the client knows no names.
+            network_id=self.network_id(),
+        )
+        life.fail = lambda host: computes[host].kill()
+        life.restart = lambda host: self.restart(computes[host])
+        life.run()
+
+    def network_id(self):
+        _, body = self.get('/v2.1/os-networks', self.keystone.token())
+        (network,) = json.loads(body)['networks']
+        return network['id']
+
+    def restart(self, service):
+        service.start()
+        service.wait_for(READY['compute'], times=2)
 
     def check_tokens(self):
         """The section on Keystone, with a real one."""
