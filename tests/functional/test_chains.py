@@ -32,11 +32,13 @@ from minova.cmd.commands import Commands
 from minova.db import tables
 from minova.db.queries import hosts
 from minova.engine import service_liveness
+from minova.engine import state_reset
 from minova.engine import timeline
 from minova.objects.snapshot_image import SnapshotImage
 from minova.states import PowerState
 from tests.functional.base import FlowTestCase
 from tests.functional.test_attach_interface import InterfaceCase
+from tests.functional.test_evacuate import EvacuateTestCase
 
 RECORDED = pathlib.Path(__file__, '../../../doc/source/recorded').resolve()
 
@@ -310,6 +312,25 @@ class ResizeTest(ChainTestCase):
         )
 
 
+class EvacuationTest(EvacuateTestCase, ChainTestCase):
+    """A host that dies, and returns."""
+
+    def test_evacuate(self):
+        uuid = self.booted_on_host1()
+        self.kill('host1', uuid)
+        self.evacuate(uuid)
+        self.restart('host1')
+        self.cloud.settle(uuid)
+        self.check('evacuate', uuid, 'evacuate')
+
+    def test_next_destination(self):
+        uuid = self.booted_on_host1()
+        self.fail_once('host2', 'start', 'no memory')
+        self.kill('host1', uuid)
+        self.evacuate(uuid)
+        self.check('evacuate_next_host', uuid, 'evacuate')
+
+
 class LiveMigrationTest(ChainTestCase):
     """Live migration, its rollback, abort and force-complete."""
 
@@ -345,6 +366,18 @@ class LiveMigrationTest(ChainTestCase):
         self.cloud.begin('abort_live_migrate', uuid)
         self.check('live_migrate_aborted', uuid, 'live_migrate')
         self.check('live_migrate_abort', uuid, 'abort_live_migrate')
+
+    def test_reset_state(self):
+        uuid = self.migrating()
+        self.cloud.begin(
+            'reset_state',
+            uuid,
+            lambda connection, instance: state_reset.describe(
+                connection, instance, states.ERROR
+            ),
+        )
+        self.cloud.settle(uuid)
+        self.check('reset_state', uuid, 'live_migrate', 'reset_state')
 
     def test_force_complete(self):
         uuid = self.migrating()
