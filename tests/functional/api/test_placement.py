@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The filters and weighers that read aggregates, flavors and images."""
 
+import threading
+
+import fixtures
+
 from tests.functional.api.test_aggregates import AggregatesTestCase
 
 
@@ -77,8 +81,18 @@ class PlacementTest(AggregatesTestCase):
 
     def test_busy_hosts(self):
         self.config('scheduler', io_ops_weight_multiplier=-100.0)
-        self.cloud.world.inject_delay('a', 'start', 3)
+        driver = self.cloud.computes['a'].driver
+        start, continued = driver.start, threading.Event()
+
+        def start_later(*arguments):
+            continued.wait(60)
+            start(*arguments)
+
+        self.useFixture(fixtures.MockPatchObject(driver, 'start', start_later))
+        self.addCleanup(continued.set)
         first = self.boot(self.admin, wait=False, availability_zone=':a')
+        self.cloud.wait_for(lambda: self.cloud.instance(first).host == 'a')
         self.assertEqual('b', self.host())
         self.assertEqual('b', self.host())
+        continued.set()
         self.cloud.settle(first)
