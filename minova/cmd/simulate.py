@@ -83,18 +83,26 @@ def idle(arguments: argparse.Namespace) -> int:
 
 def run_campaigns(arguments: argparse.Namespace) -> int:
     """Run campaigns and print the number of runs and violations of each."""
-    code = 0
-    print(f'{"campaign":<16}{"runs":>8}{"violated":>10}{"seconds":>9}')
-    for campaign, runs in explore.run_campaigns(
-        arguments.campaign or explore.SINGLE_FAULT_CAMPAIGNS,
+    campaigns = arguments.campaign or explore.SINGLE_FAULT_CAMPAIGNS
+    began = clock.monotonic()
+    counts = dict.fromkeys(campaigns, 0)
+    violated: dict[str, list[Run]] = {name: [] for name in campaigns}
+    for campaign, run in explore.run_campaigns(
+        campaigns,
         arguments.scenario or SCENARIOS,
         arguments.seed,
         arguments.workers,
     ):
-        violated, count, seconds = _count(runs)
-        print(f'{campaign:<16}{count:>8}{len(violated):>10}{seconds:>9.0f}')
-        code = _show(violated) or code
-    return code
+        counts[campaign] += 1
+        if run.violations:
+            violated[campaign].append(run)
+            print(f'violated: {run}', file=sys.stderr)
+    print(f'{"campaign":<16}{"runs":>8}{"violated":>10}')
+    for campaign, count in counts.items():
+        print(f'{campaign:<16}{count:>8}{len(violated[campaign]):>10}')
+        _show(violated[campaign])
+    print(f'{sum(counts.values())} runs in {clock.monotonic() - began:.0f} s')
+    return 1 if any(violated.values()) else 0
 
 
 def random_walk(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ usage_check    the check of the usage audit
 image_check    the check of the images that snapshots have made
 guest_effects  the checks of the effects that actions have on guests
 shelve_check   the check of shelved servers and their images
+forks          many runs that share their beginning
 runs           one run: a scenario, a seed, faults, and what the checks found
 explore        campaigns: many runs of one kind
 planted_faults the functions of the mutants

@@ -7,6 +7,7 @@ deadlock does, or lose the confirmation of its commit.
 """
 
 from collections.abc import Callable
+import os
 import sqlite3
 from typing import cast
 from typing import TypeVar
@@ -35,6 +36,7 @@ class Storage:
         self.scheduler: Scheduler | None = None
         with self.database.engine.connect() as connection:
             raw = connection.connection.driver_connection
+            self._connection_info = connection.info
         self.raw = cast(sqlite3.Connection, raw)
         migrate.sync(self.database)
         self.raw.create_function('minova_now', 0, self._now)
@@ -47,6 +49,13 @@ class Storage:
         return (
             f'{EPOCH.fromtimestamp(moment, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S.%f}'
         )
+
+    def keep_after_fork(self) -> None:
+        """Use the connection in a forked process, which has a copy of it.
+
+        oslo.db closes a connection whose ``pid`` is another process.
+        """
+        self._connection_info['pid'] = os.getpid()
 
     def snapshot(self) -> bytes:
         """Return the content, for ``restore``."""

@@ -25,6 +25,7 @@ published the broker has confirmed it
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Final
@@ -170,6 +171,8 @@ class Points:
         #: Points count, and faults strike, only while this is set.
         self.is_counting = False
         self.passed: list[Point] = []
+        #: Called with the number of each point; returns faults to schedule.
+        self.on_reach: Callable[[int], Iterable[Fault]] = lambda number: ()
         self.injected: list[Fault] = []
 
     def schedule(self, *faults: Fault) -> None:
@@ -191,6 +194,7 @@ class Points:
         self.passed.append(
             Point(self.number, kind, process.name, what, scheduler.now)
         )
+        self.schedule(*self.on_reach(self.number))
         verdict = None
         for fault in self._scheduled.pop(self.number, ()):
             verdict = self._inject(fault, kind, process) or verdict

@@ -32,6 +32,8 @@ from minova.simulation.faults import Fault
 from minova.simulation.faults import Point
 from minova.simulation.faults import RECOVERABLE
 from minova.simulation.faults import RECOVERABLE_SECONDS
+from minova.simulation.forks import Faults
+from minova.simulation.forks import Forks
 from minova.simulation.network import PublishedNotification
 from minova.simulation.scenarios import NEEDS_POWER_SYNC
 from minova.simulation.scenarios import NEEDS_SECRET
@@ -113,10 +115,50 @@ class Simulator:
         verbose: bool = False,
     ) -> Run:
         """Run a scenario with faults and check the invariants."""
-        clouds.configure()
-        prepared = self._prepare(scenario.starts_from)
         run = Run(scenario.name, seed, tuple(faults))
-        with Cloud(self._storage, seed, verbose) as cloud:
+        return self._run(run, Forks(()), verbose)
+
+    def run_each(
+        self, scenario: Scenario, seed: int, plans: Iterable[Faults]
+    ) -> list[Run]:
+        """Make a run for each of several plans, in their order.
+
+        A run equals that of ``run``, but of its points it has the last only.
+        Raises ChildError for a run that has no result.
+        """
+        plans = list(plans)
+        forks = Forks[Run](plans)
+        try:
+            run = self._run(Run(scenario.name, seed, ()), forks)
+            run.points = run.points[-1:]
+        except BaseException:
+            if forks.is_child:
+                forks.fail_child()
+            raise
+        if forks.is_child:
+            forks.end_child(run)
+        for error in forks.errors:
+            raise error
+        return [
+            # A fault whose point is not reached has no effect.
+            forks.results.get(faults)
+            or dataclasses.replace(run, faults=faults)
+            for faults in plans
+        ]
+
+    def _run(self, run: Run, forks: Forks[Run], verbose: bool = False) -> Run:
+        clouds.configure()
+        prepared = self._prepare(SCENARIOS[run.scenario].starts_from)
+
+        def fork(number: int) -> Faults:
+            faults = forks.reach(number)
+            if faults:
+                self._storage.keep_after_fork()
+                run.faults += faults
+            return faults
+
+        with Cloud(self._storage, run.seed, verbose) as cloud:
+            cloud.points.on_reach = fork
             self._restore(cloud, prepared)
             try:
                 self._play(cloud, run, prepared.server)

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scheduler: one task runs at a time, in virtual time.
 
-Each task is a real thread, so that the services run unchanged, but only one
-thread runs until it waits or passes a point where another may run. The seed
-decides which task is next. Virtual time advances only when every task waits:
-it jumps to the next timer.
+Each task is a greenlet: it has a stack of its own, so that the services run
+unchanged, and all tasks share one thread, so that the whole simulation can be
+forked (``minova.simulation.forks``). A task runs until it waits or passes a
+point where another may run. The seed decides which task is next. Virtual time
+advances only when every task waits: it jumps to the next timer.
 """
 
 from collections.abc import Callable
 import heapq
 import itertools
 import random
-import threading
 from typing import TypeAlias
+
+import greenlet
 
 #: The probability of a switch at a point where another task may run.
 _SWITCH_PROBABILITY = 0.5
@@ -42,7 +44,7 @@ class Process:
 
 
 class Task:
-    """A thread of a process."""
+    """What a service runs as a thread."""
 
     def __init__(
         self, name: str, process: Process, fn: Callable[[], object] | None
@@ -50,9 +52,8 @@ class Task:
         self.name = name
         self.process = process
         self.fn = fn
-        self.semaphore = threading.Lock()
-        self.semaphore.acquire()
-        self.is_started = False
+        #: None until the task starts.
+        self.greenlet: greenlet.greenlet | None = None
         #: Grows with each wait; a timer or waker of an older wait is void.
         self.wait_id = 0
         self.waiting = False
@@ -66,31 +67,22 @@ Waiter: TypeAlias = tuple[Task, int]
 _TimerTarget: TypeAlias = Task | Callable[[], None]
 
 
-class _WorkerThread:
-    """A thread that runs one task after another."""
+class _Worker(greenlet.greenlet):
+    """A greenlet that runs one task after another."""
 
-    def __init__(self, name: str) -> None:
-        self.semaphore = threading.Lock()
-        self.semaphore.acquire()
-        self.task: Task | None = None
-        self.scheduler: Scheduler | None = None
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+    task: Task
+    scheduler: 'Scheduler'
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the task, then let another run, until there is a new one."""
         while True:
-            self.semaphore.acquire()
-            task, scheduler = self.task, self.scheduler
-            assert task is not None and scheduler is not None
-            try:
-                scheduler.run_task(task)
-            finally:
-                self.task = self.scheduler = None
-                _idle_threads.append(self)
-                scheduler.end_thread()
+            self.scheduler.run_task(self.task)
+            _idle_workers.append(self)
+            self.scheduler.end_worker()
 
 
-#: Threads without a task; every simulation of the process uses them.
-_idle_threads: list[_WorkerThread] = []
+#: Workers without a task; every simulation of the process uses them.
+_idle_workers: list[_Worker] = []
 
 
 class Scheduler:
@@ -102,7 +94,7 @@ class Scheduler:
         self.now = 0.0
         self.external = Process('outside')
         self.current = Task('script', self.external, None)
-        self.current.is_started = True
+        self.current.greenlet = greenlet.getcurrent()
         #: The tasks that ended with an error.
         self.failed_tasks: list[tuple[Task, BaseException]] = []
         self._script = self.current
@@ -126,7 +118,7 @@ class Scheduler:
         return task
 
     def run_task(self, task: Task) -> None:
-        """Run a task to its end; for worker threads."""
+        """Run a task to its end; for workers."""
         assert task.fn is not None
         try:
             task.fn()
@@ -141,9 +133,9 @@ class Scheduler:
         for waiter in task.joiners:
             self.wake(waiter)
 
-    def end_thread(self) -> None:
-        """Start the next task at the end of one; for worker threads."""
-        self._start(self._next())
+    def end_worker(self) -> None:
+        """Run the next task at the end of one; for workers."""
+        self._run(self._next())
 
     def kill(self, process: Process) -> None:
         """Kill a process; each of its tasks ends at the point of its wait."""
@@ -156,7 +148,7 @@ class Scheduler:
                 self._ready.remove(task)
             task.wait_id += 1
             task.waiting = False
-            if task.is_started:
+            if task.greenlet is not None:
                 self._dying.append(task)
             else:
                 self._end(task)
@@ -240,26 +232,22 @@ class Scheduler:
     def _switch(self) -> None:
         me, chosen = self.current, self._next()
         if chosen is not me:
-            self._start(chosen)
-            me.semaphore.acquire()
+            self._run(chosen)
         if me is self._script and self._is_deadlocked:
             self._is_deadlocked = False
             raise Deadlock('every task waits and no timer is due')
         self.raise_if_killed()
 
-    def _start(self, task: Task) -> None:
+    def _run(self, task: Task) -> None:
+        """Run a task; return when the current greenlet's turn comes again."""
         self.current = task
-        if task.is_started:
-            task.semaphore.release()
-            return
-        task.is_started = True
-        thread = (
-            _idle_threads.pop()
-            if _idle_threads
-            else _WorkerThread('simulated')
-        )
-        thread.task, thread.scheduler = task, self
-        thread.semaphore.release()
+        if task.greenlet is None:
+            worker = _idle_workers.pop() if _idle_workers else _Worker()
+            worker.task, worker.scheduler = task, self
+            # An error of the scheduler ends the script.
+            worker.parent = self._script.greenlet
+            task.greenlet = worker
+        task.greenlet.switch()
 
     def _next(self) -> Task:
         while True:

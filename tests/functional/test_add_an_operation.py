@@ -229,9 +229,6 @@ class SimulationTest(_Example, test_base.TestCase):
         )
         self.patch_item(scenarios.SCENARIOS, name, self.scenario)
 
-    def _require_no_threads(self, before):
-        """Worker threads are kept for the next simulation."""
-
     def test_crashes(self):
         simulator = Simulator()
         make_plans = explore.CAMPAIGNS['crash-each']

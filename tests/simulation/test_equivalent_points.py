@@ -18,9 +18,6 @@ _PAIRS = 2
 class EquivalentPointsTest(base.TestCase):
     """A sample of the pairs, with the results of both runs."""
 
-    def _require_no_threads(self, before):
-        """Worker threads are kept for the next simulation."""
-
     def crash(self, simulator, scenario, point):
         """Return what a run with a crash at a point has led to."""
         crash = Fault(point.number, 'crash', None, explore.RESTART_SOON)

@@ -19,9 +19,6 @@ def _simulator():
 class MutantsTest(base.TestCase):
     """One test for each mutant."""
 
-    def _require_no_threads(self, before):
-        """Worker threads are kept for the next simulation."""
-
     def kill_mutant(self, mutant):
         simulator = _simulator()
         found = explore.kill_mutant(simulator, mutant)

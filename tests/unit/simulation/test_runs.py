@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 
 from minova import clock
 from minova import states
@@ -15,6 +16,7 @@ from minova.simulation import faults
 from minova.simulation.cloud import HOSTS
 from minova.simulation.explore import CAMPAIGNS
 from minova.simulation.faults import Fault
+from minova.simulation.forks import ChildError
 from minova.simulation.mutants import MUTANTS
 from minova.simulation.runs import Simulator
 from minova.simulation.scenarios import SCENARIOS
@@ -22,10 +24,7 @@ from tests import base
 
 
 class SimulationTestCase(base.TestCase):
-    """Runs simulations; worker threads are kept for the next one."""
-
-    def _require_no_threads(self, before):
-        """Worker threads are kept for the next simulation."""
+    """Runs simulations."""
 
     def replay(self, *arguments, hash_seed='0'):
         """Run the command in a process of its own; return its output."""
@@ -64,6 +63,47 @@ class ReplayTest(SimulationTestCase):
         self.assertEqual(first.points, again.points)
         self.assertNotEqual(first.points, other.points)
         self.assertEqual(first.outcomes, other.outcomes)
+
+    def test_forks_are_equal_to_whole_runs(self):
+        simulator, scenario = Simulator(), SCENARIOS['pause']
+        plans = [
+            (Fault(point.number, kind),)
+            for point in simulator.baseline(scenario, 0).points[::5]
+            for kind in ('crash', 'drop')
+        ]
+        pair = (Fault(5, 'crash'), Fault(30, 'crash'))
+        plans += [pair, plans[0], (Fault(9999, 'crash'),)]
+        forked = simulator.run_each(scenario, 0, plans)
+        self.assertEqual(plans, [run.faults for run in forked])
+        for run in forked:
+            whole = simulator.run(scenario, 0, run.faults)
+            whole.points = whole.points[-1:]
+            self.assertEqual(whole, run)
+
+    def test_a_fork_that_fails(self):
+        settle = Simulator._settle_and_check
+
+        def check(simulator, cloud, run):
+            found = settle(simulator, cloud, run)
+            if run.faults:
+                raise RuntimeError('the check fails')
+            return found
+
+        self.patch(Simulator, '_settle_and_check', check)
+        plans = [(Fault(5, 'crash'),)]
+        with tempfile.TemporaryFile('w+') as stderr:
+            with contextlib.redirect_stderr(stderr):
+                error = self.assertRaises(
+                    ChildError,
+                    Simulator().run_each,
+                    SCENARIOS['pause'],
+                    0,
+                    plans,
+                )
+            stderr.seek(0)
+            printed = stderr.read()
+        self.assertIn('5:crash:2', str(error))
+        self.assertIn('RuntimeError: the check fails', printed)
 
     def test_hours_pass_in_seconds(self):
         simulator = Simulator()

@@ -18,9 +18,6 @@ class SchedulerTest(base.TestCase):
         self.addCleanup(clock.install, clock.install(clock.Clock()))
         self.processes = []
 
-    def _require_no_threads(self, before):
-        """Worker threads are kept for the next simulation."""
-
     def begin(self, seed=1):
         scheduler = Scheduler(seed)
         clock.install(SimulatedClock(scheduler))
