@@ -44,12 +44,11 @@ def get_connect_info(
     address = _address(endpoint.host)
     if address is not None and address.is_unspecified:
         # It listens on all addresses; other machines use this one.
-        return _connect_info(
-            CONF.my_ip, endpoint.port, None, _local_machine_id(CONF.my_ip)
-        )
-    return _connect_info(
-        endpoint.host, endpoint.port, None, _local_machine_id(endpoint.host)
-    )
+        host = CONF.my_ip
+    else:
+        host = endpoint.host
+    reply = _connect_info(host, endpoint.port, None, _local_machine_id(host))
+    return reply | {'tls_port': endpoint.tls_port}
 
 
 def listener_connect_info(
@@ -83,6 +82,7 @@ def _connect_info(
     return {
         'host': host,
         'port': port,
+        'tls_port': None,
         'socket': socket,
         'machine': machine,
         'access_path': None,

@@ -16,6 +16,7 @@ image             Glance, or the embedded image service
 network           networks that a conductor creates when it starts
 vnc               VNC consoles and minova-novncproxy
 serial_console    serial consoles
+spice             SPICE consoles
 identity          the embedded identity service
 notifications     which notifications are published, and their content
 libraries         defaults of library options that differ in Minova
@@ -43,6 +44,7 @@ from minova.conf import notifications
 from minova.conf import quota
 from minova.conf import scheduler
 from minova.conf import serial_console
+from minova.conf import spice
 from minova.conf import upgrade_levels
 from minova.conf import vnc
 
@@ -64,6 +66,7 @@ GROUPS = (
     quota,
     scheduler,
     serial_console,
+    spice,
     upgrade_levels,
     vnc,
 )

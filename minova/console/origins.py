@@ -30,7 +30,11 @@ def is_allowed(origin: str | None, host: str | None) -> bool:
         f'{scheme}://{host}'
     ):
         return True
-    allowed = [CONF.vnc.novncproxy_base_url, *CONF.vnc.allowed_origins]
+    allowed = [
+        CONF.vnc.novncproxy_base_url,
+        CONF.spice.html5proxy_base_url,
+        *CONF.vnc.allowed_origins,
+    ]
     return requesting in [_origin_parts(one) for one in allowed]
 
 

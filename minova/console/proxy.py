@@ -56,6 +56,8 @@ _SERIAL: Final = 'serial'
 #: The option with the address of a console, by its type.
 _ADDRESS_OPTIONS: Final = {
     'novnc': '[vnc] server_listen',
+    'spice-html5': '[vnc] server_listen',
+    'spice-direct': '[vnc] server_listen',
     _SERIAL: '[serial_console] proxyclient_address',
 }
 #: Seconds for which a browser may delay the end of a connection.

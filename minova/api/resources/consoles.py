@@ -19,7 +19,12 @@ from minova.conf import CONF
 from minova.engine import console_tokens
 
 #: The protocol of each type of console that a host may offer.
-_OFFERED: Final = {'novnc': 'vnc', 'serial': 'serial'}
+_OFFERED: Final = {
+    'novnc': 'vnc',
+    'spice-html5': 'spice',
+    'spice-direct': 'spice',
+    'serial': 'serial',
+}
 #: The protocol of each action before 2.6.
 _PROTOCOLS: Final = {
     'os-getVNCConsole': 'vnc',
@@ -85,8 +90,14 @@ def _make_url(
     token = console_tokens.issue(request.database, server_id, kind)
     if kind == 'serial':
         return _with_query(CONF.serial_console.base_url, {'token': token})
-    # noVNC reads the path of the websocket from the query of the page.
+    if kind == 'spice-direct':
+        base = CONF.spice.spice_direct_proxy_base_url
+        return _with_query(base, {'token': token})
+    # The pages read the path of the websocket from their query.
     path = {'path': f'?token={token}'}
+    if kind == 'spice-html5':
+        base = CONF.spice.html5proxy_base_url
+        return _with_query(base, {'token': token} | path)
     return _with_query(CONF.vnc.novncproxy_base_url, path)
 
 
@@ -118,8 +129,8 @@ def show_token(request: ApiRequest, console_token: str) -> Document:
         'internal_access_path': endpoint['socket'] or endpoint['access_path'],
     }
     if request.version >= _TLS_PORT_SINCE:
-        # Only a console of the type spice-direct has one.
-        console['tls_port'] = None
+        # Only SPICE has one; an older host does not report it.
+        console['tls_port'] = endpoint.get('tls_port')
     return {'console': console}
 
 

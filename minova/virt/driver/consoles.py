@@ -7,7 +7,11 @@ from typing import Final
 from typing import Protocol
 
 #: The protocol of each type of console that a graphics server has.
-GRAPHICS_PROTOCOLS: Final = {'novnc': 'vnc'}
+GRAPHICS_PROTOCOLS: Final = {
+    'novnc': 'vnc',
+    'spice-html5': 'spice',
+    'spice-direct': 'spice',
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ plain_files        disks that are plain sparse files
 sparse_files       copying and extending files with holes
 qcow2_header       the backing file of a qcow2 disk, from its header
 consoles           console logs and graphics endpoints
+spice              SPICE servers of guests
 diagnostics        what libvirt counts of a guest
 guest_agent        the QEMU guest agent
 networks           host networks, bridges and DHCP reservations

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from minova import exception
 from minova.virt.driver import GRAPHICS_PROTOCOLS
 from minova.virt.driver import GraphicsEndpoint
+from minova.virt.libvirt import spice
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import lookup_domain
 from minova.virt.libvirt.errors import translate_errors
@@ -68,7 +69,11 @@ class Consoles:
         if found is None:
             raise exception.ConsoleTypeUnavailable(
                 console_type=console_type,
-                reason=f'the guest was defined without {protocol.upper()}.',
+                reason=(
+                    spice.missing_reason()
+                    if protocol == 'spice'
+                    else 'the guest was defined without VNC.'
+                ),
             )
         return found
 

@@ -20,6 +20,7 @@ from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
+from minova.virt.libvirt import spice
 from minova.virt.libvirt import xml
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import after_a_change
@@ -215,6 +216,11 @@ class Guests:
         A running guest only gets new metadata, after the definition: new
         metadata on a running guest proves that its definition is new as well.
         """
+        conn = self._connection.get()
+        with translate_errors(spec.uuid):
+            has_spice = spice.is_offered(
+                conn, self._profile.emulator, self._profile.type
+            )
         text = xml.domain_xml(
             spec,
             self._storage.list_disks(spec),
@@ -223,8 +229,8 @@ class Guests:
             CONF.vnc.server_listen,
             self._storage.kernel_boot(spec),
             self._storage.guest_directory(spec.uuid),
+            has_spice=has_spice,
         )
-        conn = self._connection.get()
         with translate_errors(spec.uuid):
             domain = conn.defineXML(text)
             if domain.isActive():

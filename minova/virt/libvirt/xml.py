@@ -27,6 +27,7 @@ from minova.extra_specs.parser import GuestRequirements
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import firmware as uefi
 from minova.virt.libvirt import network_filters
+from minova.virt.libvirt import spice
 from minova.virt.libvirt import tpm
 from minova.virt.libvirt import xml_devices
 from minova.virt.libvirt.firmware import Firmware
@@ -114,12 +115,13 @@ def domain_xml(
     vnc_listen: str,
     boot: DirectKernelBoot | None = None,
     directory: str = '',
+    has_spice: bool = False,
 ) -> str:
     """Return the definition of a guest.
 
     The file ``console_log`` receives the output of the first serial port. The
     guest boots its first disk unless ``boot`` names a kernel. ``directory``
-    has the files of the guest.
+    has the files of the guest. ``has_spice`` adds a SPICE server to a PC.
     """
     requirements = requirements_of(spec)
     profile = _choose_profile(requirements, profile)
@@ -156,7 +158,7 @@ def domain_xml(
     for nic in spec.nics:
         _add_interface(devices, nic, requirements)
     _add_serial(devices, console_log)
-    _add_graphics(devices, vnc_listen)
+    _add_graphics(devices, vnc_listen, has_spice and profile.is_x86)
     xml_devices.add_video(devices, requirements)
     xml_devices.add_guest_agent(devices, requirements)
     xml_devices.add_rng(devices, requirements)
@@ -430,11 +432,15 @@ def _add_serial(devices: ElementTree.Element, path: str) -> None:
     _add(serial, 'target', port=0)
 
 
-def _add_graphics(devices: ElementTree.Element, listen: str) -> None:
+def _add_graphics(
+    devices: ElementTree.Element, listen: str, has_spice: bool
+) -> None:
     graphics = _add(
         devices, 'graphics', type='vnc', port=-1, autoport='yes', listen=listen
     )
     _add(graphics, 'listen', type='address', address=listen)
+    if has_spice:
+        spice.add_spice(devices, listen)
 
 
 def _add_balloon(devices: ElementTree.Element, profile: GuestProfile) -> None:

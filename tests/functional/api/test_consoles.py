@@ -266,6 +266,32 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertEqual('Unavailable console type novnc.', reply.message)
         self.assertEqual([], self.tokens())
 
+    def test_spice(self):
+        self.cloud.world.set_graphics_endpoint('spice', '127.0.0.1', 5930)
+        self.config('spice', html5proxy_base_url='https://s.example.org/p')
+        for kind, page in (
+            ('spice-html5', 'https://s.example.org/p?token='),
+            ('spice-direct', 'http://127.0.0.1:13002/nova?token='),
+        ):
+            wanted = {'protocol': 'spice', 'type': kind}
+            reply = self.request(
+                body={'remote_console': wanted}, version='2.99'
+            )
+            self.assertEqual(200, reply.status, reply.body)
+            url = reply.body['remote_console']['url']
+            self.assertTrue(url.startswith(page), url)
+            query = urllib.parse.urlsplit(url).query
+            token = urllib.parse.parse_qs(query)['token'][0]
+            console = self.closed(token, version='2.99').body['console']
+            self.assertEqual(5930, console['port'])
+            self.assertIsNone(console['tls_port'])
+            self.assertEqual('path' in query, kind == 'spice-html5', query)
+        reply = self.user.act(
+            self.uuid, 'os-getSPICEConsole', {'type': 'spice-html5'}
+        )
+        self.assertEqual(200, reply.status, reply.body)
+        self.assertEqual('spice-html5', reply.body['console']['type'])
+
     def test_stopped_server(self):
         self.user.act(self.uuid, 'os-stop')
         self.cloud.settle(self.uuid)

@@ -340,7 +340,7 @@ _ACTIONS = {
     'resetNetwork': _own(_ALL, 410),
     'os-getConsoleOutput': _own(_MEMBERS, 409, {}),
     'os-getVNCConsole': _own(_MEMBERS, 409, {'type': 'novnc'}),
-    'os-getSPICEConsole': _own(_MEMBERS, 400, {'type': 'spice-html5'}),
+    'os-getSPICEConsole': _own(_MEMBERS, 409, {'type': 'spice-html5'}),
     'os-getRDPConsole': _own(_MEMBERS, 400, {'type': 'rdp-html5'}),
     'os-getSerialConsole': _own(_MEMBERS, 409, {'type': 'serial'}),
     'os-resetState': _own(_ADMIN, 202, {'state': 'error'}),

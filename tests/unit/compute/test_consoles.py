@@ -21,6 +21,7 @@ class WayTest(base.TestCase):
                 {
                     'host': host,
                     'port': 5900,
+                    'tls_port': None,
                     'socket': None,
                     'machine': None,
                     'access_path': None,

@@ -97,6 +97,31 @@ class GraphicsEndpointTest(GuestsTestCase):
             )
         self.assertIn('without VNC', error.kwargs['reason'])
 
+    def test_guest_defined_without_spice(self):
+        domain = self.running()
+        text = DOMAIN.format("<graphics type='vnc' port='5907'/>")
+        for enabled, what in ((False, '[spice] enabled'), (True, 'hard')):
+            self.config('spice', enabled=enabled)
+            with mock.patch.object(type(domain), 'XMLDesc', lambda _: text):
+                error = self.assertRaises(
+                    exception.ConsoleTypeUnavailable,
+                    self.consoles.graphics,
+                    UUID,
+                    'spice-html5',
+                )
+            self.assertIn(what, error.kwargs['reason'])
+
+    def test_spice_with_tls(self):
+        self.assertEqual(
+            GraphicsEndpoint('127.0.0.1', 5930, tls_port=5931),
+            consoles.parse_graphics_endpoint(
+                DOMAIN.format(
+                    "<graphics type='spice' port='5930' tlsPort='5931'/>"
+                ),
+                'spice',
+            ),
+        )
+
     def test_stopped_guest(self):
         self.running().destroy()
         self.assertRaises(
