@@ -31,6 +31,15 @@ libvirt_packages() {
         printf 'libvirt-daemon-driver-%s\n' network nwfilter
 }
 
+# spice_packages: print the package of QEMU's SPICE, which Debian 12 has in
+# qemu-system-common.
+spice_packages() {
+    local release
+    # shellcheck source=/dev/null
+    release=$(. "$os_release" && echo "${VERSION_ID:-13}")
+    [ "${release%%.*}" -lt 13 ] || printf '%s\n' qemu-system-modules-spice
+}
+
 # missing_packages PACKAGE...: print the Debian packages that are missing.
 missing_packages() {
     local package

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tools/install.sh
 . tools/install.sh
 
-mapfile -t libvirt < <(libvirt_packages)
+mapfile -t libvirt < <(libvirt_packages && spice_packages)
 install_packages git gcc pkg-config python3-dev python3-venv libvirt-dev \
     libmariadb-dev rabbitmq-server mariadb-server postgresql graphviz \
     "${libvirt[@]}" qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools \

@@ -76,6 +76,8 @@ class AllInOne:
         proxy_url = http_server.socket_url(self._vnc_socket)
         page = f'{proxy_url}/vnc_auto.html'
         CONF.set_default('novncproxy_base_url', page, 'vnc')
+        page = f'{proxy_url}/spice/spice_auto.html'
+        CONF.set_default('html5proxy_base_url', page, 'spice')
         websocket = proxy_url.replace('http', 'ws', 1)
         CONF.set_default('base_url', f'{websocket}/', 'serial_console')
         # Requests fail earlier than the work of the conductor does.

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from typing import Final
 
+from minova import exception
 from minova import machine_id
 from minova.conf import CONF
 from minova.virt.driver import GraphicsEndpoint
@@ -30,6 +31,19 @@ def decode_output(output: bytes, lines: int | None) -> str:
     if lines <= 0:
         return ''
     return '\n'.join(whole.removesuffix('\n').split('\n')[-lines:])
+
+
+def require_plain(endpoint: GraphicsEndpoint, console_type: str) -> None:
+    """Raise ConsoleTypeUnavailable when the proxy cannot relay a server.
+
+    The websocket proxy speaks no TLS to guests; a native client does.
+    """
+    if endpoint.socket is None and endpoint.port is None:
+        raise exception.ConsoleTypeUnavailable(
+            console_type=console_type,
+            reason='the server of the guest accepts TLS only ([spice] '
+            'require_secure). Request the type spice-direct.',
+        )
 
 
 def get_connect_info(

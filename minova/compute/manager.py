@@ -21,6 +21,7 @@ from minova.rpc.compute import Compute
 from minova.rpc.compute import ComputeClients
 from minova.virt import spec as specs
 from minova.virt.driver import Driver
+from minova.virt.driver import SPICE_DIRECT
 
 LOG = logging.getLogger(__name__)
 
@@ -121,9 +122,10 @@ class ComputeManager(Compute):
         """Return the endpoint and the machine that can connect to it."""
         if console_type == console_listener.SERIAL:
             return self._listener.offer(instance_uuid)
-        return consoles.get_connect_info(
-            self._driver.graphics(instance_uuid, console_type)
-        )
+        endpoint = self._driver.graphics(instance_uuid, console_type)
+        if console_type != SPICE_DIRECT:
+            consoles.require_plain(endpoint, console_type)
+        return consoles.get_connect_info(endpoint)
 
     # -- secrets -------------------------------------------------------------
 

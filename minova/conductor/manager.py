@@ -192,6 +192,7 @@ class ConductorManager(Conductor):
     ) -> dict[str, str | int | None]:
         """Validate a token and ask the host for the console's address."""
         found = console_tokens.validate(self._database, token)
+        console_tokens.require_relayed(found)
         return console_tokens.get_connect_info(self._computes, context, found)
 
     def closed_consoles(

@@ -35,8 +35,8 @@ from minova import clock
 from minova import exception
 from minova import machine_id
 from minova.conf import CONF
+from minova.console import client_files
 from minova.console import guest_connection
-from minova.console import novnc_files
 from minova.console import origins
 from minova.console.console_relay import ConsoleRelay
 from minova.console.console_relay import SEND_TIMEOUT
@@ -57,7 +57,6 @@ _SERIAL: Final = 'serial'
 _ADDRESS_OPTIONS: Final = {
     'novnc': '[vnc] server_listen',
     'spice-html5': '[vnc] server_listen',
-    'spice-direct': '[vnc] server_listen',
     _SERIAL: '[serial_console] proxyclient_address',
 }
 #: Seconds for which a browser may delay the end of a connection.
@@ -133,7 +132,7 @@ class ConsoleProxy:
         """Return the reply to a request, or None to accept a websocket."""
         path, _, query = request.path.partition('?')
         if (_header(request, 'Upgrade') or '').lower() != 'websocket':
-            return novnc_files.serve(request.method, path)
+            return client_files.serve(request.method, path)
         origin = _header(request, 'Origin')
         if not origins.is_allowed(origin, _header(request, 'Host')):
             LOG.warning(
@@ -141,14 +140,14 @@ class ConsoleProxy:
                 'allowed_origins',
                 origin,
             )
-            return novnc_files.text_response(
+            return client_files.text_response(
                 http.HTTPStatus.FORBIDDEN,
                 'Pages of this origin may not connect; see [vnc] '
                 'allowed_origins.\n',
             )
         if len(self._open_relays()) >= CONF.vnc.max_connections:
             LOG.warning('Connection refused: [vnc] max_connections is reached')
-            return novnc_files.text_response(
+            return client_files.text_response(
                 http.HTTPStatus.SERVICE_UNAVAILABLE,
                 'Too many consoles are open. Try again later.\n',
             )
@@ -172,7 +171,7 @@ class ConsoleProxy:
                 endpoint.compute,
                 _ADDRESS_OPTIONS[endpoint.console_type],
             )
-            return novnc_files.text_response(
+            return client_files.text_response(
                 http.HTTPStatus.BAD_GATEWAY,
                 'The proxy cannot reach the console of this server.\n',
             )
@@ -265,17 +264,17 @@ def _local_machine(endpoint: Endpoint) -> str:
 def _error_response(error: exception.MinovaException) -> Response:
     """Return the reply for an error of a conductor or a host."""
     if isinstance(error, exception.ConsoleTokenNotFound):
-        return novnc_files.text_response(
+        return client_files.text_response(
             http.HTTPStatus.FORBIDDEN, f'{error}\n'
         )
     if isinstance(error, exception.Refused) and not isinstance(
         error, exception.Unavailable
     ):
-        return novnc_files.text_response(
+        return client_files.text_response(
             http.HTTPStatus(error.status), f'{error}\n'
         )
     LOG.warning('Cannot validate a console token: %s', error)
-    return novnc_files.text_response(
+    return client_files.text_response(
         http.HTTPStatus.SERVICE_UNAVAILABLE,
         'The address of the console is unavailable at this time. Try again '
         'later.\n',

@@ -9,6 +9,7 @@ host, and never to another guest that reuses the old port.
 import datetime
 import hashlib
 import secrets
+from typing import Final
 
 from minova import clock
 from minova import exception
@@ -17,6 +18,9 @@ from minova.context import Context
 from minova.db.connections.engine import Database
 from minova.db.queries import console_tokens
 from minova.rpc.compute import ComputeClients
+
+#: The type of consoles for native clients, which have a proxy of their own.
+SPICE_DIRECT: Final = 'spice-direct'
 
 
 def issue(database: Database, instance_uuid: str, console_type: str) -> str:
@@ -51,6 +55,18 @@ def validate(database: Database, token: str) -> console_tokens.TokenTarget:
     if found is None:
         raise exception.ConsoleTokenNotFound
     return found
+
+
+def require_relayed(found: console_tokens.TokenTarget) -> None:
+    """Raise ConsoleTypeUnavailable for a token of another proxy.
+
+    minova-novncproxy does not relay consoles of type spice-direct.
+    """
+    if found.console_type == SPICE_DIRECT:
+        raise exception.ConsoleTypeUnavailable(
+            console_type=found.console_type,
+            reason='the proxy of native SPICE clients serves it.',
+        )
 
 
 def get_connect_info(

@@ -50,7 +50,7 @@ class QemuDestination(base.Object):
     would build. ``disk_over_commit`` is the user's choice: free space has to
     suffice for the allocated bytes of the disks, not for their sizes.
     ``firmware`` is the file of the guest's UEFI firmware there, None for a
-    guest without.
+    guest without. ``has_spice`` tells whether its QEMU has SPICE.
     """
 
     VERSION = '1.0'
@@ -69,6 +69,7 @@ class QemuDestination(base.Object):
     free_bytes: int
     disk_over_commit: bool
     firmware: str | None
+    has_spice: bool
 
 
 @base.register

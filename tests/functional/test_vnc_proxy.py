@@ -30,6 +30,8 @@ class ProxyTestCase(base.ApiTestCase):
     """A server with a VNC console, and a proxy."""
 
     hosts = ('a',)
+    #: The request for the console.
+    wanted = VNC
 
     def setUp(self):
         super().setUp()
@@ -52,7 +54,7 @@ class ProxyTestCase(base.ApiTestCase):
 
     def url(self, uuid=None):
         path = f'/servers/{uuid or self.uuid}/remote-consoles'
-        reply = self.user.at_version('2.6').post(path, VNC)
+        reply = self.user.at_version('2.6').post(path, self.wanted)
         self.assertEqual(200, reply.status, reply.body)
         return reply.body['remote_console']['url']
 
@@ -62,11 +64,25 @@ class ProxyTestCase(base.ApiTestCase):
         self.addCleanup(made.close)
         return made
 
+    def greeting(self):
+        """Return what the guest sends first, or a part of it."""
+        return GREETING
+
     def greeted(self, url=None, **options):
         """Connect and receive the greeting of the guest."""
         browser = self.connect_browser(url, **options)
-        self.assertEqual(GREETING, browser.recv(timeout=10))
+        self.assertIn(self.greeting(), browser.recv(timeout=10))
         return browser
+
+    def assert_relays(self, browser):
+        """Check that several frames with all byte values come back."""
+        self.assertEqual('binary', browser.subprotocol)
+        sent = bytes(range(256)) * 2000
+        browser.send(sent)
+        received = b''
+        while len(received) < len(sent):
+            received += browser.recv(timeout=10)
+        self.assertEqual(sent, received)
 
     def assert_refused(self, status, text, url=None, **options):
         """Check the status and the text of a refusal."""
@@ -88,15 +104,7 @@ class ForwardingTest(ProxyTestCase):
     """A client with a token reaches the console."""
 
     def test_bytes_go_both_ways(self):
-        browser = self.greeted()
-        self.assertEqual('binary', browser.subprotocol)
-        # Several frames with all byte values.
-        sent = bytes(range(256)) * 2000
-        browser.send(sent)
-        received = b''
-        while len(received) < len(sent):
-            received += browser.recv(timeout=10)
-        self.assertEqual(sent, received)
+        self.assert_relays(self.greeted())
 
     def test_clients_need_not_name_a_subprotocol(self):
         browser = self.greeted(subprotocols=None)
@@ -366,8 +374,8 @@ class FailingListener(socket.socket):
         return super().accept()
 
 
-class PagesTest(ProxyTestCase):
-    """The files of the noVNC client."""
+class PagesTestCase(ProxyTestCase):
+    """The files of clients."""
 
     def get(self, path):
         """Return status, headers and content of a page."""
@@ -383,6 +391,10 @@ class PagesTest(ProxyTestCase):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, 'wb') as file:
             file.write(content)
+
+
+class PagesTest(PagesTestCase):
+    """The files of the noVNC client."""
 
     def test_not_installed(self):
         status, _, content = self.get('/vnc_auto.html?path=x')

@@ -3,6 +3,7 @@
 
 import socket
 
+from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.virt.libvirt.qemu import driver as qemu_driver
 from minova.virt.libvirt.qemu import host_config
 from tests import base
@@ -10,11 +11,13 @@ from tests.fixtures.rig import Rig
 from tests.unit.virt.rigs import spec
 from tests.unit.virt.rigs import UUID
 
+OTHER = '22222222-2222-4333-8444-555555555555'
+
 
 class SpiceTest(base.TestCase):
     """A client connects to a guest that has just started."""
 
-    time_limit = 120
+    time_limit = 400
 
     def test_link(self):
         rig = self.useFixture(Rig())
@@ -23,7 +26,16 @@ class SpiceTest(base.TestCase):
         options['DEFAULT'] = {'my_ip': '127.0.0.1'}
         for group, values in options.items():
             self.config(group=None if group == 'DEFAULT' else group, **values)
-        self.config('spice', enabled=True)
+        # libvirt and QEMU accept the options.
+        self.config(
+            'spice',
+            enabled=True,
+            image_compression='quic',
+            jpeg_compression='never',
+            zlib_compression='never',
+            playback_compression=False,
+            streaming_mode='off',
+        )
         driver = qemu_driver.build_driver(host_config.from_config('a'))
         self.addCleanup(driver.close)
         made = spec(
@@ -35,6 +47,22 @@ class SpiceTest(base.TestCase):
         driver.create_disks(made, None)
         driver.define(made)
         driver.start(UUID)
+        self.link(driver)
+        # As a hard reboot does.
+        driver.power_off(UUID)
+        driver.define(made)
+        driver.start(UUID)
+        self.link(driver)
+        answer = driver.check_can_live_migrate_destination(
+            spec(uuid=OTHER),
+            LiveMigrateSource(host='b', cpu_info={}),
+            None,
+            False,
+        )
+        self.assertTrue(answer.qemu.has_spice)
+
+    def link(self, driver):
+        """Begin the SPICE protocol with the guest."""
         found = driver.graphics(UUID, 'spice-direct')
         self.assertNotEqual(driver.graphics(UUID, 'novnc'), found)
         with socket.create_connection((found.host, found.port), 10) as link:

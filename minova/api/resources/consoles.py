@@ -22,7 +22,7 @@ from minova.engine import console_tokens
 _OFFERED: Final = {
     'novnc': 'vnc',
     'spice-html5': 'spice',
-    'spice-direct': 'spice',
+    console_tokens.SPICE_DIRECT: 'spice',
     'serial': 'serial',
 }
 #: The protocol of each action before 2.6.
@@ -90,14 +90,14 @@ def _make_url(
     token = console_tokens.issue(request.database, server_id, kind)
     if kind == 'serial':
         return _with_query(CONF.serial_console.base_url, {'token': token})
-    if kind == 'spice-direct':
+    if kind == console_tokens.SPICE_DIRECT:
         base = CONF.spice.spice_direct_proxy_base_url
         return _with_query(base, {'token': token})
     # The pages read the path of the websocket from their query.
     path = {'path': f'?token={token}'}
     if kind == 'spice-html5':
         base = CONF.spice.html5proxy_base_url
-        return _with_query(base, {'token': token} | path)
+        return _with_query(base, path)
     return _with_query(CONF.vnc.novncproxy_base_url, path)
 
 

@@ -6,12 +6,30 @@ import socket
 from typing import Final
 from typing import Protocol
 
+from minova import exception
+
+#: The type for native clients, which have a proxy of their own.
+SPICE_DIRECT: Final = 'spice-direct'
 #: The protocol of each type of console that a graphics server has.
-GRAPHICS_PROTOCOLS: Final = {
+_GRAPHICS_PROTOCOLS: Final = {
     'novnc': 'vnc',
     'spice-html5': 'spice',
-    'spice-direct': 'spice',
+    SPICE_DIRECT: 'spice',
 }
+
+
+def graphics_protocol(console_type: str) -> str:
+    """Return the protocol of a console type of graphics servers.
+
+    Raises ConsoleTypeUnavailable for another type, such as one that a newer
+    API service knows.
+    """
+    if console_type not in _GRAPHICS_PROTOCOLS:
+        raise exception.ConsoleTypeUnavailable(
+            console_type=console_type,
+            reason='the release of its host does not have this type.',
+        )
+    return _GRAPHICS_PROTOCOLS[console_type]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +38,8 @@ class GraphicsEndpoint:
 
     Either ``host`` and ``port`` or a Unix ``socket`` on the hypervisor's
     machine. ``host`` may be a loopback or a wildcard address. Only SPICE has a
-    ``tls_port``, and only where QEMU has a certificate.
+    ``tls_port``, and only where QEMU has a certificate; ``port`` is None
+    where it accepts TLS only.
     """
 
     host: str | None

@@ -17,7 +17,7 @@ from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt import host_contents
 from minova.virt import simulated_console
-from minova.virt.driver import GRAPHICS_PROTOCOLS
+from minova.virt.driver import graphics_protocol
 from minova.virt.driver import GraphicsEndpoint
 from minova.virt.driver import Guest
 from minova.virt.driver import GuestSpec
@@ -255,7 +255,7 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
     def graphics(self, uuid: str, console_type: str) -> GraphicsEndpoint:
         """Return the endpoint that a test has set, if any."""
         self._require_running(uuid)
-        protocol = GRAPHICS_PROTOCOLS[console_type]
+        protocol = graphics_protocol(console_type)
         found = self._world.graphics_endpoint(protocol)
         if found is None:
             raise exception.ConsoleTypeUnavailable(

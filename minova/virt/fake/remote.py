@@ -236,10 +236,14 @@ class RemoteWorld:
         self._call('set_migration_seconds', seconds)
 
     def set_graphics_endpoint(
-        self, protocol: str, host: str, port: int
+        self,
+        protocol: str,
+        host: str,
+        port: int | None,
+        tls_port: int | None = None,
     ) -> None:
         """Set the VNC or SPICE endpoint of all guests."""
-        self._call('set_graphics_endpoint', protocol, host, port)
+        self._call('set_graphics_endpoint', protocol, host, port, tls_port)
 
     def set_guest_agent(self, answers: bool) -> None:
         """Let the agents of all guests answer, or not."""

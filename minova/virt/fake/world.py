@@ -161,10 +161,17 @@ class World:
         return self.store.get('orders/storage') is not None
 
     def set_graphics_endpoint(
-        self, protocol: str, host: str, port: int
+        self,
+        protocol: str,
+        host: str,
+        port: int | None,
+        tls_port: int | None = None,
     ) -> None:
         """Set the VNC or SPICE endpoint of all guests."""
-        self.store.put(f'orders/{protocol}', {'host': host, 'port': port})
+        self.store.put(
+            f'orders/{protocol}',
+            {'host': host, 'port': port, 'tls_port': tls_port},
+        )
 
     def set_guest_agent(self, answers: bool) -> None:
         """Let the agents of all guests answer, or not."""
@@ -204,7 +211,7 @@ class World:
         setting = self.store.get(f'orders/{protocol}')
         if setting is None:
             return None
-        return GraphicsEndpoint(setting['host'], setting['port'])
+        return GraphicsEndpoint(**setting)
 
     def has_guest_agent(self) -> bool:
         """Return whether the agents of guests answer."""

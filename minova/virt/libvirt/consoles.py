@@ -11,7 +11,7 @@ from typing import Protocol
 from xml.etree import ElementTree
 
 from minova import exception
-from minova.virt.driver import GRAPHICS_PROTOCOLS
+from minova.virt.driver import graphics_protocol
 from minova.virt.driver import GraphicsEndpoint
 from minova.virt.libvirt import spice
 from minova.virt.libvirt.connection import Connection
@@ -64,7 +64,7 @@ class Consoles:
             raise exception.ConsoleTypeUnavailable(
                 console_type=console_type, reason=self._no_graphics_reason
             )
-        protocol = GRAPHICS_PROTOCOLS[console_type]
+        protocol = graphics_protocol(console_type)
         found = parse_graphics_endpoint(text, protocol)
         if found is None:
             raise exception.ConsoleTypeUnavailable(
@@ -113,7 +113,7 @@ def parse_graphics_endpoint(
     port, tls_port = (
         _port(graphics.get(name, '')) for name in ('port', 'tlsPort')
     )
-    if port is None:
+    if port is None and tls_port is None:
         return None
     # The type network gets an address when the guest runs.
     addresses = [a for one in listens if (a := one.get('address'))]

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import urllib.parse
 
+import fixtures
 import sqlalchemy as sa
 
 from minova import clock
@@ -266,31 +267,81 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertEqual('Unavailable console type novnc.', reply.message)
         self.assertEqual([], self.tokens())
 
+    def request_type(self, protocol, kind, version='2.99'):
+        wanted = {'remote_console': {'protocol': protocol, 'type': kind}}
+        return self.request(body=wanted, version=version)
+
     def test_spice(self):
         self.cloud.world.set_graphics_endpoint('spice', '127.0.0.1', 5930)
         self.config('spice', html5proxy_base_url='https://s.example.org/p')
         for kind, page in (
-            ('spice-html5', 'https://s.example.org/p?token='),
+            ('spice-html5', 'https://s.example.org/p?path='),
             ('spice-direct', 'http://127.0.0.1:13002/nova?token='),
         ):
-            wanted = {'protocol': 'spice', 'type': kind}
-            reply = self.request(
-                body={'remote_console': wanted}, version='2.99'
-            )
+            reply = self.request_type('spice', kind)
             self.assertEqual(200, reply.status, reply.body)
-            url = reply.body['remote_console']['url']
-            self.assertTrue(url.startswith(page), url)
-            query = urllib.parse.urlsplit(url).query
-            token = urllib.parse.parse_qs(query)['token'][0]
-            console = self.closed(token, version='2.99').body['console']
+            console = reply.body['remote_console']
+            self.assertEqual(
+                ('spice', kind), (console['protocol'], console['type'])
+            )
+            self.assertTrue(console['url'].startswith(page), console)
+            found = self.closed(token_of(console['url']), version='2.99')
+            console = found.body['console']
             self.assertEqual(5930, console['port'])
             self.assertIsNone(console['tls_port'])
-            self.assertEqual('path' in query, kind == 'spice-html5', query)
         reply = self.user.act(
             self.uuid, 'os-getSPICEConsole', {'type': 'spice-html5'}
         )
         self.assertEqual(200, reply.status, reply.body)
         self.assertEqual('spice-html5', reply.body['console']['type'])
+
+    def test_spice_with_tls_only(self):
+        self.cloud.world.set_graphics_endpoint(
+            'spice', '127.0.0.1', None, tls_port=5931
+        )
+        reply = self.request_type('spice', 'spice-html5')
+        self.assertEqual(400, reply.status, reply.body)
+        self.assertEqual(
+            'Unavailable console type spice-html5.', reply.message
+        )
+        self.assertEqual([], self.tokens())
+        reply = self.request_type('spice', 'spice-direct')
+        self.assertEqual(200, reply.status, reply.body)
+        token = token_of(reply.body['remote_console']['url'])
+        console = self.closed(token, version='2.99').body['console']
+        self.assertEqual((None, 5931), (console['port'], console['tls_port']))
+
+    def test_host_without_spice(self):
+        for kind in ('spice-html5', 'spice-direct'):
+            reply = self.request_type('spice', kind)
+            self.assertEqual(400, reply.status, reply.body)
+            self.assertEqual(
+                f'Unavailable console type {kind}.', reply.message
+            )
+        self.assertEqual([], self.tokens())
+
+    def test_spice_direct_came_with_2_99(self):
+        reply = self.request_type('spice', 'spice-direct', '2.98')
+        self.assert_refused(400, 'must be one of novnc', reply)
+        reply = self.user.act(
+            self.uuid, 'os-getSPICEConsole', {'type': 'spice-direct'}
+        )
+        self.assert_refused(400, 'spice-html5', reply)
+
+    def test_type_that_the_release_of_the_host_lacks(self):
+        """Not 500: a newer API service may know more types."""
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'minova.virt.driver.consoles._GRAPHICS_PROTOCOLS',
+                {'novnc': 'vnc'},
+            )
+        )
+        reply = self.request_type('spice', 'spice-html5')
+        self.assertEqual(400, reply.status, reply.body)
+        self.assertEqual(
+            'Unavailable console type spice-html5.', reply.message
+        )
+        self.assertEqual([], self.tokens())
 
     def test_stopped_server(self):
         self.user.act(self.uuid, 'os-stop')

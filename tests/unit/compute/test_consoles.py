@@ -3,6 +3,7 @@
 
 import fixtures
 
+from minova import exception
 from minova import machine_id
 from minova.compute import consoles
 from minova.virt.driver import GraphicsEndpoint
@@ -52,6 +53,30 @@ class WayTest(base.TestCase):
         way = self.way(None, None, '/run/vnc')
         self.assertEqual('/run/vnc', way['socket'])
         self.assertEqual(machine_id.mount_namespace_id(), way['machine'])
+
+
+class TlsTest(base.TestCase):
+    """Servers that accept TLS only."""
+
+    def test_proxy_needs_a_plain_port(self):
+        secure = GraphicsEndpoint('192.0.2.1', None, tls_port=5901)
+        error = self.assertRaises(
+            exception.ConsoleTypeUnavailable,
+            consoles.require_plain,
+            secure,
+            'spice-html5',
+        )
+        self.assertIn('spice-direct', error.kwargs['reason'])
+        for plain in (
+            GraphicsEndpoint('192.0.2.1', 5900, tls_port=5901),
+            GraphicsEndpoint(None, None, '/run/spice'),
+        ):
+            consoles.require_plain(plain, 'spice-html5')
+
+    def test_native_clients_get_both_ports(self):
+        secure = GraphicsEndpoint('192.0.2.1', None, tls_port=5901)
+        way = consoles.get_connect_info(secure)
+        self.assertEqual((None, 5901), (way['port'], way['tls_port']))
 
 
 class MachineTest(base.TestCase):

@@ -69,7 +69,7 @@ PINNED = {
     'PasswordSet': '1.0-f0734ea639e67dfd04086643e287401d',
     'PowerSyncParams': '1.0-27d6f2cb17859460bfaf1a59996d3bc5',
     'PreemptParams': '1.0-8b531072aa4268973d3270857035c371',
-    'QemuDestination': '1.0-a1516ae62fdc1d4e609ca4b0ac57750b',
+    'QemuDestination': '1.0-d82a60bd294f3be08eb3834235a7854e',
     'QemuMigrateData': '1.0-f18139ccfab4001d36003a13f72f9410',
     'RebootStarted': '1.0-bfe05f50cfe512145faac5f49bacaa4d',
     'RebuildInstanceArgs': '1.0-f266bf7f21dd9593bd226378a2bb4f74',

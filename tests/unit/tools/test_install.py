@@ -55,14 +55,14 @@ class InstallTest(base.TestCase):
 
 
 class PackagesTest(base.TestCase):
-    def libvirt_packages(self, release):
-        """Return the packages of libvirt for a release of Debian."""
+    def list_packages(self, function, release):
+        """Return what a function prints for a release of Debian."""
         file = pathlib.Path(self.directory, 'os-release')
         file.write_text(release)
         return subprocess.run(
             [
                 *('bash', '-euc'),
-                '. tools/install.sh\nos_release=$1\nlibvirt_packages',
+                f'. tools/install.sh\nos_release=$1\n{function}',
                 *('bash', str(file)),
             ],
             cwd=ROOT,
@@ -72,6 +72,12 @@ class PackagesTest(base.TestCase):
             timeout=30,
         ).stdout.split()
 
+    def libvirt_packages(self, release):
+        return self.list_packages('libvirt_packages', release)
+
+    def spice_packages(self, release):
+        return self.list_packages('spice_packages', release)
+
     def test_each_release_has_its_packages(self):
         both = ['libvirt-daemon', 'libvirt-daemon-driver-qemu']
         drivers = ('network', 'nwfilter')
@@ -79,10 +85,15 @@ class PackagesTest(base.TestCase):
         self.assertEqual(both, self.libvirt_packages('VERSION_ID="12"\n'))
         self.assertEqual(more, self.libvirt_packages('VERSION_ID="13"\n'))
         self.assertEqual(more, self.libvirt_packages('ID=debian\n'))
+        module = ['qemu-system-modules-spice']
+        self.assertEqual([], self.spice_packages('VERSION_ID="12"\n'))
+        self.assertEqual(module, self.spice_packages('VERSION_ID="13"\n'))
+        self.assertEqual(module, self.spice_packages('ID=debian\n'))
 
     def test_bindep_has_what_the_scripts_install(self):
         listed = set(re.findall(r'(?m)^([a-z]\S+)', self.read('bindep.txt')))
         wanted = set(self.libvirt_packages('VERSION_ID="13"\n'))
+        wanted |= set(self.spice_packages('VERSION_ID="13"\n'))
         for script in _SCRIPTS:
             text = self.read(f'tools/{script}').replace('\\\n', ' ')
             for words in re.findall(

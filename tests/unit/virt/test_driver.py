@@ -1156,6 +1156,14 @@ class Consoles:
         )
         self.assertIn('server', error.kwargs['reason'])
 
+    def test_console_type_of_a_newer_release(self):
+        self.running()
+        for kind in ('webmks', 'rdp-html5', ''):
+            error = self.assertRaises(
+                exception.ConsoleTypeUnavailable, self.a.graphics, UUID, kind
+            )
+            self.assertEqual(kind, error.kwargs['console_type'])
+
     def test_serial_console(self):
         self.running()
         self.a.check_serial_console(UUID)

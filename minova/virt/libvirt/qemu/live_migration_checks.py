@@ -28,6 +28,7 @@ from minova.states import POWERED_ON
 from minova.virt import qemu_version
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import qcow2_header
+from minova.virt.libvirt import spice
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
 from minova.virt.libvirt.network_filters import NetworkFilters
@@ -103,6 +104,11 @@ class LiveMigrationChecks:
             free_bytes=shutil.disk_usage(config.instances_path).free,
             disk_over_commit=disk_over_commit,
             firmware=None if firmware is None else firmware.code,
+            has_spice=spice.is_supported(
+                self._connection.get(),
+                config.emulator or None,
+                config.virt_type,
+            ),
         )
 
     def _require_filters(self, spec: GuestSpec) -> None:
@@ -153,6 +159,7 @@ class LiveMigrationChecks:
                 disks = _disks_to_copy(dom, running)
             mode = _migration_mode(running, dest, qemu)
             _require_same_firmware(running, dest, qemu)
+            _require_spice(running, dest, qemu)
             drive = None
             if not shared:
                 self._check_free_space(uuid, dest, qemu, disks)
@@ -294,6 +301,18 @@ def _require_same_firmware(
             reason=f'the guest runs with the firmware {path or "of QEMU"}, '
             f'{dest} would use {qemu.firmware or "that of QEMU"}; install the '
             'same firmware on both hosts'
+        )
+
+
+def _require_spice(
+    running: ElementTree.Element, dest: str, qemu: QemuDestination
+) -> None:
+    """Reject a destination whose QEMU lacks the guest's SPICE server."""
+    if spice.has_spice(running) and not qemu.has_spice:
+        raise exception.MigrationPreCheckError(
+            reason=f'the guest has a SPICE server, and QEMU of {dest} has no '
+            'SPICE; install it there (since Debian 13 '
+            'qemu-system-modules-spice)'
         )
 
 

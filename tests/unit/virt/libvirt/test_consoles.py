@@ -122,6 +122,17 @@ class GraphicsEndpointTest(GuestsTestCase):
             ),
         )
 
+    def test_spice_with_tls_only(self):
+        self.assertEqual(
+            GraphicsEndpoint('127.0.0.1', None, tls_port=5931),
+            consoles.parse_graphics_endpoint(
+                DOMAIN.format(
+                    "<graphics type='spice' port='-1' tlsPort='5931'/>"
+                ),
+                'spice',
+            ),
+        )
+
     def test_stopped_guest(self):
         self.running().destroy()
         self.assertRaises(

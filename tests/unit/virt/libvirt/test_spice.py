@@ -35,6 +35,8 @@ class OfferedTest(base.TestCase):
     def test_off(self):
         conn = connection('<value>spice</value>')
         self.assertFalse(spice.is_offered(conn, None, 'kvm'))
+        # Guests of other hosts may still come with it.
+        self.assertTrue(spice.is_supported(conn, None, 'kvm'))
         self.config('spice', enabled=True)
         self.assertFalse(spice.is_offered(conn, None, 'test'))
 
@@ -66,6 +68,45 @@ class DefinitionTest(base.TestCase):
         self.config('spice', agent_enabled=False)
         devices = self.devices(has_spice=True)
         self.assertIsNone(devices.find("channel[@type='spicevmc']"))
+
+    def test_tls_and_compression(self):
+        self.config(
+            'spice',
+            require_secure=True,
+            image_compression='quic',
+            jpeg_compression='never',
+            zlib_compression='always',
+            playback_compression=False,
+            streaming_mode='filter',
+        )
+        found = self.devices(has_spice=True).find("graphics[@type='spice']")
+        self.assertEqual('secure', found.get('defaultMode'))
+        self.assertEqual(
+            {
+                'image': {'compression': 'quic'},
+                'jpeg': {'compression': 'never'},
+                'zlib': {'compression': 'always'},
+                'playback': {'compression': 'off'},
+                'streaming': {'mode': 'filter'},
+            },
+            {one.tag: one.attrib for one in found if one.tag != 'listen'},
+        )
+
+    def test_defaults_leave_it_to_qemu(self):
+        found = self.devices(has_spice=True).find("graphics[@type='spice']")
+        self.assertIsNone(found.get('defaultMode'))
+        self.assertEqual(['listen'], [one.tag for one in found])
+
+    def test_definitions_that_need_it(self):
+        for part, expected in (
+            ("<graphics type='vnc'/><channel type='unix'/>", False),
+            ("<graphics type='vnc'/><graphics type='spice'/>", True),
+            ("<channel type='spicevmc'/>", True),
+        ):
+            text = f'<domain><devices>{part}</devices></domain>'
+            self.assertEqual(
+                expected, spice.has_spice(ElementTree.fromstring(text)), part
+            )
 
     def test_none(self):
         self.assertIsNone(self.devices().find("graphics[@type='spice']"))

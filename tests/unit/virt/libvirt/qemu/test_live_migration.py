@@ -16,6 +16,7 @@ from minova.objects.live_migrate_data import QemuMigrateData
 from minova.objects.live_migrate_data import StorageProbe
 from minova.virt import qemu_version
 from minova.virt.driver import Peer
+from minova.virt.libvirt import spice
 from minova.virt.libvirt.qemu import live_migration
 from minova.virt.libvirt.qemu import live_migration_checks
 from minova.virt.libvirt.qemu import qcow2
@@ -49,6 +50,7 @@ def destination(**values):
         'free_bytes': 1 << 40,
         'disk_over_commit': False,
         'firmware': None,
+        'has_spice': False,
     }
     return QemuDestination(**(made | values))
 
@@ -448,6 +450,40 @@ class SourceCheckTest(LiveMigrationTestCase):
         self.assertFalse(self.check().qemu.tls)
         self.config(group='libvirt', live_migration_with_native_tls=True)
         self.assertTrue(self.check().qemu.tls)
+
+
+class SpiceTest(LiveMigrationTestCase):
+    """A guest keeps its SPICE server, or does not migrate."""
+
+    def boot_with_spice(self):
+        self.a.boot()
+        root = ElementTree.fromstring(self.a.domain.definition)
+        spice.add_spice(root.find('devices'), '127.0.0.1')
+        self.a.domain.definition = ElementTree.tostring(root, 'unicode')
+
+    def test_destination_without(self):
+        self.boot_with_spice()
+        for enabled in (False, True):
+            self.config('spice', enabled=enabled)
+            self.assert_refused(
+                'the guest has a SPICE server, and QEMU of b has no SPICE; '
+                'install it there',
+                self.check,
+            )
+
+    def test_destination_with(self):
+        """Its own option is about guests that start there."""
+        self.boot_with_spice()
+        self.b.connection.opened.capabilities = (
+            f'<c><path>{EMULATOR}</path><devices><graphics>'
+            "<enum name='type'><value>spice</value></enum>"
+            '</graphics></devices></c>'
+        )
+        self.assertTrue(self.check().qemu.destination.has_spice)
+
+    def test_guest_without(self):
+        self.a.boot()
+        self.assertFalse(self.check().qemu.destination.has_spice)
 
 
 class PreLiveMigrationTest(LiveMigrationTestCase):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of the noVNC client."""
+"""The files of the clients noVNC and spice-html5.
+
+Both have files at the top of their directory, so those of spice-html5 are
+served below ``/spice/``.
+"""
 
 import http
 import mimetypes
@@ -25,9 +29,10 @@ _TYPES: Final = {
 }
 
 _MISSING: Final = """\
-The noVNC client is not installed: directory {web} does not exist.
-Install it (on Debian: apt-get install novnc), or set [vnc] web.
+The client {package} is not installed: directory {web} does not exist.
+Install it (on Debian: apt-get install {package}), or set [{group}] web.
 """
+_SPICE_PREFIX: Final = '/spice'
 
 
 def serve(method: str, path: str) -> Response:
@@ -44,10 +49,15 @@ def serve(method: str, path: str) -> Response:
 
 
 def _read_page(path: str) -> Response:
-    web = CONF.vnc.web
+    group, package = 'vnc', 'novnc'
+    if path.startswith(f'{_SPICE_PREFIX}/'):
+        group, package = 'spice', 'spice-html5'
+        path = path.removeprefix(_SPICE_PREFIX)
+    web = CONF[group].web
     if not os.path.isdir(web):
         return text_response(
-            http.HTTPStatus.NOT_FOUND, _MISSING.format(web=web)
+            http.HTTPStatus.NOT_FOUND,
+            _MISSING.format(web=web, group=group, package=package),
         )
     found = _find_file(web, urllib.parse.unquote(path))
     if found is None:
